@@ -1,0 +1,208 @@
+"""The fleet as operators see and change it: overview, registration, pause, sync now."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import CommandError
+from fleetsyncd.states import VehicleOverview, derive_state
+
+_OVERVIEW = """
+SELECT v.id::text, v.name, host(v.vpn_ip), v.api_port, v.sync_status, v.software_version,
+    extract(epoch FROM now() - v.last_seen_at)::float8,
+    extract(epoch FROM now() - v.last_sync_at)::float8,
+    extract(epoch FROM now() - s.newest_measurement_at)::float8,
+    coalesce(s.paused, false), coalesce(s.failures, 0),
+    extract(epoch FROM v.last_sync_at - s.catching_up_from)::float8
+        / nullif(extract(epoch FROM s.catching_up_to - s.catching_up_from)::float8, 0),
+    j.rows_written, j.error_msg, v.api_key IS NOT NULL
+FROM public.vehicles v
+LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+LEFT JOIN LATERAL (SELECT rows_written, error_msg FROM public.sync_journal
+                   WHERE vehicle_id = v.id ORDER BY started_at DESC LIMIT 1) j ON true
+ORDER BY v.name, v.id
+"""
+_INTERVAL = """
+SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
+"""
+_FIND = """
+SELECT id::text, name, host(vpn_ip), api_port, api_key FROM public.vehicles
+WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at
+"""
+_ADD = """
+INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key)
+VALUES (%s, %s::inet, %s, %s) RETURNING id::text
+"""
+_CHANGE = """
+UPDATE public.vehicles SET name = coalesce(%(name)s, name),
+    vpn_ip = coalesce(%(host)s::inet, vpn_ip), api_port = coalesce(%(port)s, api_port),
+    api_key = CASE WHEN %(drop_key)s THEN NULL ELSE coalesce(%(key)s, api_key) END
+WHERE id = %(id)s::uuid
+"""
+_PAUSE = """
+INSERT INTO fleetsync.vehicle_state (vehicle_id, paused) VALUES (%s::uuid, %s)
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now()
+"""
+_REQUEST = """
+INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at) VALUES (%s::uuid, now())
+ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What removing a vehicle took with it, and what it left."""
+
+    measurements_removed: int
+    measurements_left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New values for a vehicle; None leaves a value as it is."""
+
+    name: str | None = None
+    host: str | None = None
+    port: int | None = None
+    key: str | None = None
+    drop_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A vehicle as it is registered; `key` is never shown."""
+
+    id: UUID
+    name: str
+    host: str
+    port: int
+    key: str | None
+
+
+def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
+    """Return every vehicle with its state; the daemon's own interval decides what is late."""
+    cursor.execute(_INTERVAL)
+    row = cursor.fetchone()
+    interval = default_interval if row is None else float(row[0])
+    cursor.execute(_OVERVIEW)
+    return [_seen(row, interval) for row in cursor.fetchall()]
+
+
+def _seen(row: tuple[Any, ...], interval: float) -> VehicleOverview:
+    (key, name, host, port, status, version, seen, lag, data, paused, failures, done, rows, error,
+     own_key) = row  # fmt: skip
+    progress = None if done is None else min(1.0, max(0.0, done))
+    state = derive_state(
+        paused=paused,
+        status=status,
+        seen_age=seen,
+        lag=lag,
+        catching_up=done is not None,
+        interval=interval,
+    )
+    return VehicleOverview(
+        id=UUID(key),
+        name=name,
+        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        state=state,
+        software_version=version,
+        seen_age=seen,
+        lag=lag,
+        data_age=data,
+        rows=rows,
+        failures=failures,
+        progress=progress,
+        last_error=error,
+        has_own_key=own_key,
+    )
+
+
+def find(cursor: Cursor, text: str) -> Registered:
+    """Return the one vehicle of that name or id; raise CommandError if there is none or several."""
+    cursor.execute(_FIND, {"text": text})
+    found = [Registered(UUID(row[0]), *row[1:]) for row in cursor.fetchall()]
+    if not found:
+        raise CommandError(f"no vehicle is called {text}: see `fleetsyncd vehicle list`")
+    if len(found) > 1:
+        ids = ", ".join(str(vehicle.id) for vehicle in found)
+        raise CommandError(f"{len(found)} vehicles are called {text}, name one by its id: {ids}")
+    return found[0]
+
+
+def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
+    """Register a vehicle; raise CommandError if its address is taken."""
+    try:
+        cursor.execute(_ADD, (name, host, port, key))
+    except psycopg2.errors.UniqueViolation:
+        raise CommandError(f"a vehicle at {host} port {port} is registered already") from None
+    row = cursor.fetchone()
+    return UUID(str(row and row[0]))
+
+
+def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:
+    """Change what is known of a vehicle; raise CommandError if its new address is taken."""
+    values = {
+        "id": str(vehicle_id),
+        "name": new.name,
+        "host": new.host,
+        "port": new.port,
+        "key": new.key,
+        "drop_key": new.drop_key,
+    }
+    try:
+        cursor.execute(_CHANGE, values)
+    except psycopg2.errors.UniqueViolation:
+        raise CommandError("another vehicle is registered at that address already") from None
+
+
+def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
+    """Remove a vehicle with its journal, alarms and channels, and its measurements if asked."""
+    key = (str(vehicle_id),)
+    removed = 0
+    if with_measurements:
+        # The lock keeps a daemon from adding rows behind the deletion.
+        cursor.execute("SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR UPDATE", key)
+        cursor.execute("DELETE FROM public.measurements WHERE vehicle_id = %s::uuid", key)
+        removed = cursor.rowcount
+    for table in ("alarms_log", "channel_config", "sync_journal"):
+        cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", key)  # noqa: S608  constants
+    try:
+        cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", key)
+    except psycopg2.IntegrityError as fault:
+        if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
+            raise
+        raise CommandError(
+            "this database ties measurements to their vehicle: add --with-measurements"
+        ) from None
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
+    )
+    row = cursor.fetchone()
+    return Removal(removed, row is not None and bool(row[0]))
+
+
+def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:
+    """Pause or resume a vehicle; a daemon acts on it within two seconds."""
+    cursor.execute(_PAUSE, (str(vehicle_id), paused))
+
+
+def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
+    """Ask the daemon to sync a vehicle now; raise CommandError if it is paused."""
+    cursor.execute(
+        "SELECT 1 FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid AND paused",
+        (str(vehicle_id),),
+    )
+    if cursor.fetchone() is not None:
+        raise CommandError("the vehicle is paused: resume it first")
+    cursor.execute(_REQUEST, (str(vehicle_id),))
+
+
+def without_key(cursor: Cursor) -> int:
+    """Return how many vehicles have no API key of their own."""
+    cursor.execute("SELECT count(*) FROM public.vehicles WHERE coalesce(api_key, '') = ''")
+    row = cursor.fetchone()
+    return 0 if row is None else int(row[0])

@@ -1,0 +1,141 @@
+"""Bring the schema up to date, as the tables' owner; and tell whether it is.
+
+Runs under an advisory lock. The connection carries the row level security context for its whole
+life, since the tables force it on their owner too.
+"""
+
+import logging
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import psycopg2
+import yoyo
+from psycopg2 import sql
+from yoyo.backends.core.postgresql import PostgresqlBackend
+from yoyo.connections import DatabaseURI
+
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
+from fleetsyncd.settings import DatabaseSettings
+
+log = logging.getLogger("sync.migrate")
+
+SCHEMA = "fleetsync"
+HISTORY = "migration"
+LOCK = 0x666C6565  # "flee"
+_GRANTS = """
+GRANT USAGE ON SCHEMA public, fleetsync TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.vehicles, public.channel_config,
+    public.alarms_log TO {role};
+GRANT SELECT, INSERT, DELETE ON public.measurements, public.sync_journal TO {role};
+GRANT SELECT ON public.vehicle_access TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON fleetsync.vehicle_state, fleetsync.replica,
+    fleetsync.quarantine TO {role};
+GRANT SELECT ON fleetsync.migration TO {role};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync TO {role};
+GRANT EXECUTE ON FUNCTION fleetsync.ensure_month(date) TO {role};
+"""
+# An adopted installation numbers measurements and journal rows by sequences of its own names.
+_SEQUENCES = """
+SELECT pg_get_serial_sequence(t, 'id')
+FROM unnest(ARRAY['public.sync_journal', 'public.measurements']) t
+WHERE EXISTS (SELECT FROM pg_attribute
+              WHERE attrelid = t::regclass AND attname = 'id' AND NOT attisdropped)
+"""
+
+
+def expected() -> list[str]:
+    """Return the ids of all migrations of this version, in order."""
+    names = [entry.name for entry in _folder().iterdir()]
+    return sorted(name.removesuffix(".sql") for name in names if name.endswith(".sql"))
+
+
+def missing(database: Database) -> list[str]:
+    """Return the ids of the migrations that the database lacks."""
+
+    def applied(cursor: Cursor) -> set[str]:
+        cursor.execute(f"SELECT migration_id FROM {SCHEMA}.{HISTORY}")  # noqa: S608  constants
+        return {str(row[0]) for row in cursor.fetchall()}
+
+    try:
+        present = database.run(applied)
+    except SchemaOutdated:
+        return expected()
+    return [name for name in expected() if name not in present]
+
+
+def check(database: Database) -> None:
+    """Raise SchemaOutdated, naming the remedy, unless every migration is applied."""
+    lacking = missing(database)
+    if lacking:
+        raise SchemaOutdated(
+            f"the schema of {database.where} lacks {len(lacking)} migration(s), "
+            f"first {lacking[0]}: run `fleetsyncd migrate` as the tables' owner"
+        )
+
+
+def migrate(settings: DatabaseSettings, app_role: str | None = None) -> list[str]:
+    """Apply what is missing and grant `app_role` what a daemon needs; return the applied ids."""
+    backend = _connect(settings)
+    try:
+        with backend.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            applied = _apply(backend)
+            if app_role is not None:
+                _grant(cursor, app_role)
+    except psycopg2.Error as fault:
+        raise MigrationFailed(f"migration failed: {str(fault).strip()}") from fault
+    else:
+        return applied
+    finally:
+        backend.connection.close()
+
+
+def _folder() -> Traversable:
+    return resources.files("fleetsyncd.database") / "migrations"
+
+
+def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
+    arguments = {
+        **settings.parameters,
+        "options": f"{settings.parameters.get('options', '')} -c app.user_role=superuser",
+        "application_name": "fleetsyncd migrate",
+        "schema": SCHEMA,
+    }
+    name = arguments.pop("dbname", None)
+    uri = DatabaseURI("postgresql", None, None, None, None, name, arguments)
+    try:
+        return PostgresqlBackend(uri, HISTORY)
+    except psycopg2.OperationalError as fault:
+        raise DatabaseLost(f"no connection to {settings.where}: {str(fault).strip()}") from fault
+
+
+def _apply(backend: PostgresqlBackend) -> list[str]:
+    """Apply pending migrations; yoyo's own lock row is moot beneath the advisory lock."""
+    with backend.connection.cursor() as cursor:
+        cursor.execute("SET client_min_messages = warning")
+    backend.create_lock_table()
+    backend.break_lock()
+    with resources.as_file(_folder()) as folder:
+        pending = backend.to_apply(yoyo.read_migrations(str(folder)))
+        backend.apply_migrations(pending)
+    names = [str(migration.id) for migration in pending]
+    for name in names:
+        log.info("applied migration %s", name)
+    return names
+
+
+def _grant(cursor: Cursor, role: str) -> None:
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+    if cursor.fetchone() is None:
+        raise MigrationFailed(
+            f"there is no role {role} to grant to: CREATE ROLE {role} LOGIN PASSWORD '...'"
+        )
+    identifier = sql.Identifier(role)
+    cursor.execute(sql.SQL(_GRANTS).format(role=identifier))
+    cursor.execute(_SEQUENCES)
+    for (sequence,) in cursor.fetchall():
+        if sequence is not None:
+            statement = sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}")
+            cursor.execute(statement.format(sql.SQL(sequence), identifier))

@@ -1,0 +1,50 @@
+"""Monthly partitions of `measurements`: made ahead of time, and in the past when a gap needs them.
+
+The daemon's role need not own the table: a function of the owner's makes the partition.
+"""
+
+import logging
+from datetime import datetime
+from functools import partial
+
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.models import month_of, next_month
+
+log = logging.getLogger("sync.partitions")
+
+MONTHS_AHEAD = 2
+
+
+class Partitions:
+    """Makes sure that the months exist, and remembers which do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: set[datetime] = set()
+
+    def ensure_ahead(self, now: datetime) -> None:
+        """Make the present month and those ahead."""
+        last = month_of(now)
+        for _ in range(MONTHS_AHEAD):
+            last = next_month(last)
+        self.ensure(now, last)
+
+    def ensure(self, first: datetime, last: datetime) -> None:
+        """Make every month from that of `first` to that of `last`, each in its own transaction."""
+        month = month_of(first)
+        while month <= last:
+            if month not in self._known:
+                if self._database.run(partial(_ensure, month)):
+                    log.info("made partition measurements_%s", month.strftime("%Y_%m"))
+                self._known.add(month)
+            month = next_month(month)
+
+    def forget(self) -> None:
+        """Ask the database again about every month: somebody may have dropped one."""
+        self._known.clear()
+
+
+def _ensure(month: datetime, cursor: Cursor) -> bool:
+    cursor.execute("SELECT fleetsync.ensure_month(%s)", (month.date(),))
+    row = cursor.fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,212 @@
+"""A small bounded pool, and the only way to run a statement: `Database.run` and `transaction`.
+
+Works the same in greenlets (psycopg2 made cooperative) and in threads. Every transaction starts
+with the row level security context; a connection that met any error is closed, never reused.
+"""
+
+import logging
+import random
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2 import extensions
+
+from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.text import clean
+
+T = TypeVar("T")
+Connection = extensions.connection
+Cursor = extensions.cursor
+Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
+
+log = logging.getLogger("sync.database")
+
+CONNECT_SEC = 10.0
+WAIT_SEC = 30.0
+STATEMENT_SEC = 60
+TRANSACTION_SEC = 90.0
+"""A frozen server enforces no statement_timeout; this deadline is ours."""
+MAX_AGE_SEC = 1800.0
+ATTEMPTS = 4
+CHECK_CLIENT_SINCE = 140_000
+"""Server version that knows client_connection_check_interval."""
+
+# Keepalives alone do not notice a peer that vanished while data were in flight.
+_TRANSPORT = {
+    "keepalives": "1",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "8000",
+    "connect_timeout": "10",
+    "application_name": "fleetsyncd",
+}
+_BEGIN = (
+    "BEGIN; SELECT set_config('app.user_role', 'superuser', true),"
+    " set_config('timezone', 'UTC', true),"
+    f" set_config('statement_timeout', '{STATEMENT_SEC}s', true)"
+)
+_CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
+_AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
+_OUTDATED = {"42P01", "42703", "42883", "3F000"}
+"""Undefined table, column, function, schema."""
+
+
+def _no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class Database:
+    """PostgreSQL through at most `settings.pool_size` connections, made when needed."""
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        *,
+        deadline: Deadline = _no_deadline,
+        application: str = "fleetsyncd",
+    ) -> None:
+        self.where = settings.where
+        self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
+        self._deadline = deadline
+        self._slots = threading.BoundedSemaphore(settings.pool_size)
+        self._idle: deque[tuple[Connection, float]] = deque()
+
+    def run(self, work: Callable[[Cursor], T]) -> T:
+        """Return `work(cursor)` after its transaction is committed.
+
+        `work` must be idempotent: it runs again after a deadlock, and after a lost connection,
+        when nobody can know whether the commit arrived.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self.transaction() as cursor:
+                    return work(cursor)
+            except psycopg2.Error as fault:
+                reason = _worth_another_try(fault)
+                if reason is None:
+                    raise _translate(fault) from fault
+                if attempt == ATTEMPTS:
+                    raise _last(fault, reason) from fault
+                log.debug("transaction again after %s (attempt %d)", reason, attempt)
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """Run the body in one transaction with our row level security context, then commit.
+
+        On any error, an ended greenlet included, the connection is closed and the transaction with
+        it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
+        """
+        overdue = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
+        if not self._slots.acquire(timeout=WAIT_SEC):
+            raise DatabaseBusy(
+                f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
+            )
+        try:
+            with self._deadline(TRANSACTION_SEC, lambda: overdue):
+                connection, born = self._begin()
+                try:
+                    with connection.cursor() as cursor:
+                        yield cursor
+                        cursor.execute("COMMIT")
+                except BaseException:
+                    connection.close()
+                    raise
+            self._idle.append((connection, born))
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close the idle connections; those in use close when their transaction fails or ends."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def _begin(self) -> tuple[Connection, float]:
+        """Begin a transaction on an idle connection that still works, or on a new one."""
+        while self._idle:
+            connection, born = self._idle.pop()
+            if time.monotonic() - born > MAX_AGE_SEC:
+                connection.close()
+                continue
+            try:
+                self._start(connection)
+            except psycopg2.Error:
+                # It died while it idled, and with a restarted server so did the others.
+                connection.close()
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            return connection, born
+        connection = self._connect()
+        try:
+            self._start(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, time.monotonic()
+
+    def _start(self, connection: Connection) -> None:
+        known = connection.server_version >= CHECK_CLIENT_SINCE
+        with connection.cursor() as cursor:
+            cursor.execute(_BEGIN + _CHECK_CLIENT if known else _BEGIN)
+
+    def _connect(self) -> Connection:
+        """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
+        overdue = DatabaseLost(f"{self.where} did not answer within {CONNECT_SEC:g} s")
+        try:
+            with self._deadline(CONNECT_SEC, lambda: overdue):
+                connection = psycopg2.connect(
+                    extensions.make_dsn(**self._parameters, **self._resolved())
+                )
+                connection.autocommit = True  # transactions are begun and committed by hand
+                return connection
+        except (psycopg2.OperationalError, OSError) as fault:
+            raise DatabaseLost(f"no connection to {self.where}: {_first_line(fault)}") from fault
+
+    def _resolved(self) -> dict[str, Any]:
+        """Look the host up here: libpq's own look-up would block every greenlet."""
+        host = self._parameters.get("host", "")
+        if not host or host.startswith("/") or "," in host or "hostaddr" in self._parameters:
+            return {}
+        port = self._parameters.get("port", "5432")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return {"hostaddr": found[0][4][0]}
+
+
+def _worth_another_try(fault: psycopg2.Error) -> str | None:
+    """Say why a failed transaction may succeed when run again; None if it will not."""
+    if fault.pgcode in _AGAIN:
+        return _AGAIN[fault.pgcode]
+    # A terminated connection carries no SQLSTATE, or that of the administrator's command.
+    lost = fault.pgcode is None or fault.pgcode.startswith(("08", "57P"))
+    return "lost connection" if lost and isinstance(fault, psycopg2.OperationalError) else None
+
+
+def _last(fault: psycopg2.Error, reason: str) -> DatabaseError:
+    kind = DatabaseLost if reason == "lost connection" else DatabaseError
+    return kind(f"{reason}: {_first_line(fault)}")
+
+
+def _translate(fault: psycopg2.Error) -> DatabaseError:
+    if fault.pgcode in _OUTDATED:
+        return SchemaOutdated(
+            f"the database schema does not fit ({_first_line(fault)}): run `fleetsyncd migrate`"
+        )
+    if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
+        return DatabaseLost(f"lost connection: {_first_line(fault)}")
+    return DatabaseError(_first_line(fault))
+
+
+def _first_line(fault: BaseException) -> str:
+    lines = str(fault).strip().splitlines()
+    return clean(lines[0], 300) if lines else type(fault).__name__

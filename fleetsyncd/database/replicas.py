@@ -1,0 +1,60 @@
+"""Heartbeats: which daemons are alive, by the database's clock."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from fleetsyncd import __version__
+from fleetsyncd.database import statements
+from fleetsyncd.database.pool import Cursor
+
+BEAT_SEC = 5.0
+FRESH_SEC = 30.0
+"""A heartbeat older than this means that the daemon hangs or is gone."""
+FORGOTTEN = "1 day"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One running daemon."""
+
+    interval: float
+    id: UUID = field(default_factory=uuid4)
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+
+
+def beat(cursor: Cursor, replica: Replica, cycle_sec: float | None, vehicles: int) -> None:
+    """Say that `replica` is alive; drop those that have been silent for a day."""
+    cursor.execute(
+        statements.BEAT,
+        {
+            "id": str(replica.id),
+            "host": replica.host,
+            "pid": replica.pid,
+            "version": __version__,
+            "interval": replica.interval,
+            "cycle": cycle_sec,
+            "vehicles": vehicles,
+        },
+    )
+    cursor.execute(
+        "DELETE FROM fleetsync.replica WHERE beat_at < now() - %s::interval", (FORGOTTEN,)
+    )
+
+
+def leave(cursor: Cursor, replica: Replica) -> None:
+    """Take `replica` off the list: it ends as it should."""
+    cursor.execute("DELETE FROM fleetsync.replica WHERE id = %s::uuid", (str(replica.id),))
+
+
+def newest_beat(cursor: Cursor, host: str | None) -> float | None:
+    """Return the age in seconds of the newest heartbeat, of `host` or of any; None without one."""
+    cursor.execute(
+        "SELECT extract(epoch FROM now() - max(beat_at))::float8 FROM fleetsync.replica"
+        " WHERE %(host)s::text IS NULL OR host = %(host)s",
+        {"host": host},
+    )
+    row = cursor.fetchone()
+    return None if row is None or row[0] is None else float(row[0])

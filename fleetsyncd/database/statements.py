@@ -1,0 +1,89 @@
+"""The SQL of the sync cycle; `store` gives each statement its arguments."""
+
+VEHICLES = """
+SELECT v.id::text, v.name, host(v.vpn_ip), v.api_port, v.api_key, v.last_sync_at, v.sync_status,
+       v.software_version, v.last_seen_at, coalesce(s.paused, false), s.alarm_watermark,
+       a.oldest, s.asked_to, coalesce(s.clock_skew_ms, 0), coalesce(s.failures, 0)
+FROM public.vehicles v
+LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
+           WHERE resolved_at IS NULL AND triggered_at > now() - %s::interval
+           GROUP BY vehicle_id) a ON a.vehicle_id = v.id
+WHERE %s::uuid[] IS NULL OR v.id = ANY (%s::uuid[])
+"""
+ADD_MEASUREMENTS = """
+INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
+SELECT %s::uuid, c, t, v FROM unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
+ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
+"""
+# One statement for watermark and state: both are one row, and a round trip is the dearer part.
+ADVANCE = """
+WITH state AS (
+    INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
+        clock_skew_ms, catching_up_from, catching_up_to)
+    VALUES (%(id)s::uuid, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s)
+    ON CONFLICT (vehicle_id) DO UPDATE SET
+        newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
+        asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
+        catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
+        updated_at = now()
+)
+UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
+    last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
+WHERE id = %(id)s::uuid
+  AND (last_sync_at >= %(known)s OR last_sync_at IS NOT DISTINCT FROM %(known)s)
+"""
+JOURNAL = """
+WITH state AS (
+    INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, alarm_watermark, failures)
+    VALUES (%(id)s::uuid, %(alarm_watermark)s, %(failures)s)
+    ON CONFLICT (vehicle_id) DO UPDATE SET
+        alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
+        failures = excluded.failures, updated_at = now()
+)
+INSERT INTO public.sync_journal
+    (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
+SELECT %(id)s::uuid, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s
+WHERE NOT EXISTS (SELECT FROM public.sync_journal
+                  WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
+"""
+FAILED = """
+UPDATE public.vehicles SET sync_status = %s,
+    last_seen_at = CASE WHEN %s THEN now() ELSE last_seen_at END,
+    software_version = coalesce(%s, software_version)
+WHERE id = %s::uuid
+"""
+CHANNELS = """
+INSERT INTO public.channel_config AS c
+    (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)
+SELECT %s::uuid, r.id, r.name, r.unit, r.low, r.high, now()
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::float8[], %s::float8[])
+    r(id, name, unit, low, high)
+ON CONFLICT (vehicle_id, channel_id) DO UPDATE SET name = excluded.name, unit = excluded.unit,
+    min_value = excluded.min_value, max_value = excluded.max_value, synced_at = excluded.synced_at
+WHERE (c.name, c.unit, c.min_value, c.max_value)
+    IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
+"""
+ALARMS = """
+INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
+    triggered_at, resolved_at, synced_at)
+SELECT %s::uuid, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, now()
+FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+    r(id, channel, severity, message, triggered, resolved)
+ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
+    SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
+WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
+"""
+QUARANTINE = """
+INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
+SELECT %s::uuid, md5(r.call || r.raw)::uuid, r.call, r.raw, r.reason
+FROM unnest(%s::text[], %s::text[], %s::text[]) r(call, raw, reason)
+WHERE (SELECT count(*) FROM fleetsync.quarantine WHERE vehicle_id = %s::uuid) < %s
+ON CONFLICT (vehicle_id, digest) DO NOTHING
+"""
+BEAT = """
+INSERT INTO fleetsync.replica AS r (id, host, pid, version, interval_sec, cycle_sec, vehicles)
+VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s)
+ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
+    vehicles = excluded.vehicles
+"""

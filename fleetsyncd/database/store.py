@@ -1,0 +1,209 @@
+"""The statements of the sync cycle, each a function taking a cursor of `Database.run`.
+
+None commits, and each may run twice in a row with the result of once: a commit whose answer was
+lost is repeated. Measurements travel as text literals of arrays: psycopg2 takes about twice as long
+to adapt lists.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.database import statements
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import VehicleGone, WatermarkMoved
+from fleetsyncd.models import (
+    Alarm,
+    BadRow,
+    Channel,
+    CycleReport,
+    Measurements,
+    Outcome,
+    Vehicle,
+    Window,
+)
+
+BATCH = 10_000
+"""Rows in one INSERT: small enough that building its text keeps no other greenlet waiting."""
+OPEN_ALARM_REACH = timedelta(days=7)
+QUARANTINE_PER_VEHICLE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a committed window says about its vehicle."""
+
+    vehicle_id: UUID
+    known: datetime | None
+    """The watermark this cycle has seen or set last."""
+    watermark: datetime
+    newest: datetime | None
+    asked_to: datetime | None
+    clock_skew: timedelta
+    software_version: str
+    gap: Window | None
+    """The whole pull while something of it is still to come, else None."""
+
+
+def vehicles(cursor: Cursor, only: Collection[UUID] | None = None) -> list[Vehicle]:
+    """Return the fleet, or some of it, with what the next cycle needs to know of each vehicle."""
+    ids = None if only is None else [str(vehicle_id) for vehicle_id in only]
+    cursor.execute(statements.VEHICLES, (OPEN_ALARM_REACH, ids, ids))
+    return [_vehicle(*row) for row in cursor.fetchall()]
+
+
+def _vehicle(key: str, *columns: Any) -> Vehicle:
+    *known, skew_ms, failures = columns
+    values = (UUID(key), *known, timedelta(milliseconds=skew_ms), failures)
+    return Vehicle(*values)
+
+
+def take_requests(cursor: Cursor) -> set[UUID]:
+    """Return the vehicles that an operator wants synced now, and count them as taken."""
+    cursor.execute(
+        "UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL"
+        " WHERE sync_requested_at IS NOT NULL RETURNING vehicle_id::text"
+    )
+    return {UUID(row[0]) for row in cursor.fetchall()}
+
+
+def paused(cursor: Cursor) -> set[UUID]:
+    """Return the vehicles that an operator has paused."""
+    cursor.execute("SELECT vehicle_id::text FROM fleetsync.vehicle_state WHERE paused")
+    return {UUID(row[0]) for row in cursor.fetchall()}
+
+
+def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
+    """Keep the vehicle's row from being removed until commit; raise VehicleGone if it was.
+
+    Stands in for a foreign key of every measurement: once per transaction instead of per row.
+    """
+    cursor.execute(
+        "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE", (str(vehicle_id),)
+    )
+    if cursor.fetchone() is None:
+        raise VehicleGone("the vehicle was removed, or row level security hides it")
+
+
+def add_measurements(cursor: Cursor, vehicle_id: UUID, rows: Measurements) -> int:
+    """Store rows (ordered, so that two writers never deadlock); return how many were new."""
+    added = 0
+    columns = zip(rows.channels, rows.times, rows.values, strict=True)
+    while batch := list(islice(columns, BATCH)):
+        channels, times, values = zip(*batch, strict=True)
+        cursor.execute(
+            statements.ADD_MEASUREMENTS,
+            (
+                str(vehicle_id),
+                f"{{{','.join(map(str, channels))}}}",
+                f"{{{','.join(map(datetime.isoformat, times))}}}",
+                f"{{{','.join(map(repr, values))}}}",
+            ),
+        )
+        added += cursor.rowcount
+    return added
+
+
+def advance(cursor: Cursor, step: Advance) -> None:
+    """Move the watermark forward to what is now stored; raise WatermarkMoved if it was changed.
+
+    The watermark never moves backwards here, and it moves only if the stored one is still where
+    this cycle found it or further on: otherwise rows between the two could be skipped.
+    """
+    cursor.execute(
+        statements.ADVANCE,
+        {
+            "id": str(step.vehicle_id),
+            "known": step.known,
+            "watermark": step.watermark,
+            "newest": step.newest,
+            "asked_to": step.asked_to,
+            "skew": round(step.clock_skew / timedelta(milliseconds=1)),
+            "version": step.software_version,
+            "gap_start": step.gap and step.gap.start,
+            "gap_end": step.gap and step.gap.end,
+        },
+    )
+    if cursor.rowcount != 1:
+        raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
+
+
+def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]) -> int:
+    """Write the channels that differ from what is stored; return how many did."""
+    cursor.execute(
+        statements.CHANNELS,
+        (
+            str(vehicle_id),
+            [channel.channel_id for channel in channels],
+            [channel.name for channel in channels],
+            [channel.unit for channel in channels],
+            [channel.min_value for channel in channels],
+            [channel.max_value for channel in channels],
+        ),
+    )
+    return cursor.rowcount
+
+
+def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
+    """Store alarms and resolutions that are news; return how many were."""
+    cursor.execute(
+        statements.ALARMS,
+        (
+            str(vehicle_id),
+            [alarm.alarm_id for alarm in alarms],
+            [alarm.channel_id for alarm in alarms],
+            [alarm.severity for alarm in alarms],
+            [alarm.message for alarm in alarms],
+            [alarm.triggered_at for alarm in alarms],
+            [alarm.resolved_at for alarm in alarms],
+        ),
+    )
+    return cursor.rowcount
+
+
+def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
+    """Put bad rows into the quarantine, each once, up to a bound per vehicle."""
+    kept = bad[:QUARANTINE_PER_VEHICLE]
+    cursor.execute(
+        statements.QUARANTINE,
+        (
+            str(vehicle_id),
+            [row.call for row in kept],
+            [row.raw for row in kept],
+            [row.reason for row in kept],
+            str(vehicle_id),
+            QUARANTINE_PER_VEHICLE,
+        ),
+    )
+
+
+def record(cursor: Cursor, report: CycleReport) -> None:
+    """Write the cycle's journal row and what it means for the vehicle's state.
+
+    After a good cycle the vehicle's own row is already true: its last window wrote it.
+    """
+    vehicle_id = str(report.vehicle.id)
+    failed = report.outcome is not Outcome.OK
+    if failed and not report.stopped:
+        version = report.status and report.status.software_version
+        cursor.execute(
+            statements.FAILED, (report.outcome, report.status is not None, version, vehicle_id)
+        )
+        if cursor.rowcount != 1:
+            raise VehicleGone("the vehicle was removed, or row level security hides it")
+    cursor.execute(
+        statements.JOURNAL,
+        {
+            "id": vehicle_id,
+            "started": report.started_at,
+            "finished": report.finished_at,
+            "status": report.outcome,
+            "rows": report.rows_written,
+            "error": report.error_msg,
+            "alarm_watermark": report.alarm_watermark,
+            "failures": report.failures,
+        },
+    )

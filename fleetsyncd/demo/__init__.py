@@ -1,0 +1,1 @@
+"""A simulated fleet and an embedded PostgreSQL; production never imports it."""

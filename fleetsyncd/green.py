@@ -1,0 +1,36 @@
+"""The one place that makes the process green.
+
+`patch()` must run before anything else is imported, which `fleetsyncd.__main__` sees to. The rest
+of the program is written against the plain blocking standard library and is handed `deadline`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gevent
+from gevent import monkey
+
+
+def patch() -> None:
+    """Make the standard library and psycopg2 cooperative."""
+    monkey.patch_all()
+    # psycogreen imports psycopg2, which may happen only once the process is green.
+    from psycogreen.gevent import patch_psycopg  # noqa: PLC0415
+
+    patch_psycopg()
+
+
+@contextmanager
+def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
+    """Raise `error()` in this greenlet if the body takes longer than `seconds`.
+
+    An outer deadline that fires inside the body passes through untouched.
+    """
+    timer = gevent.Timeout(seconds)
+    try:
+        with timer:
+            yield
+    except gevent.Timeout as fired:
+        if fired is not timer:
+            raise
+        raise error() from None

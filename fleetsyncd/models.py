@@ -1,0 +1,216 @@
+"""Frozen types that every room may hold.
+
+Times are aware datetimes in UTC. Intervals are half-open: `start` belongs to them, `end` does not.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from fleetsyncd.text import clean
+
+ERROR_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An interval of a vehicle's own time: [start, end)."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How much time the window covers."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"[{iso_ms(self.start)}, {iso_ms(self.end)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """A vehicle as the fleet's tables know it at the start of a cycle."""
+
+    id: UUID
+    name: str
+    host: str
+    port: int
+    api_key: str | None = field(repr=False)
+    watermark: datetime | None
+    """`last_sync_at`: everything the vehicle stamped before it is committed."""
+    status: str
+    software_version: str | None
+    last_seen_at: datetime | None
+    paused: bool = False
+    alarm_watermark: datetime | None = None
+    oldest_open_alarm: datetime | None = None
+    asked_to: datetime | None = None
+    """End of the last question when the vehicle's clock was behind the watermark."""
+    clock_skew: timedelta = timedelta(0)
+    """Vehicle's clock minus ours, at its last good pull."""
+    failures: int = 0
+    """Cycles in a row that did not end `ok`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A vehicle's answer to `/status`."""
+
+    software_version: str
+    db_ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One channel's configuration; the range is in physical units."""
+
+    channel_id: int
+    name: str
+    unit: str | None
+    min_value: float
+    max_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm; `resolved_at` is None while it lasts."""
+
+    alarm_id: int
+    channel_id: int
+    severity: str | None
+    message: str
+    triggered_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Rows of one answer as parallel columns, ordered by time and channel, without nulls."""
+
+    times: list[datetime]
+    channels: list[int]
+    values: list[float]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that could not be stored: its JSON (capped) and the reason."""
+
+    call: str
+    raw: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to `/data`, decoded."""
+
+    measurements: Measurements
+    truncated: bool
+    bad: tuple[BadRow, ...] = ()
+
+    @classmethod
+    def joined(cls, pages: "list[Page]") -> "Page":
+        """Return complete pages of different channels as one."""
+        columns = (page.measurements for page in pages)
+        rows = sorted(
+            row
+            for part in columns
+            for row in zip(part.times, part.channels, part.values, strict=True)
+        )
+        times, channels, values = ([row[place] for row in rows] for place in range(3))
+        bad = tuple(entry for page in pages for entry in page.bad)
+        return cls(Measurements(times, channels, values), truncated=False, bad=bad)
+
+
+class Outcome(StrEnum):
+    """How a cycle of one vehicle ended, as `sync_journal.status` stores it."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a pull of more than one window has come."""
+
+    start: datetime
+    end: datetime
+    at: datetime
+
+    @property
+    def fraction(self) -> float:
+        """Share of the gap already committed, 0 to 1."""
+        return (self.at - self.start) / (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What one cycle of one vehicle came to; the journal row is made from it."""
+
+    vehicle: Vehicle
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    reason: str | None = None
+    status: Status | None = None
+    """None when `/status` was not answered."""
+    rows_written: int = 0
+    bad_rows: int = 0
+    watermark: datetime | None = None
+    """After the cycle; None if nothing was ever pulled."""
+    pulled: Window | None = None
+    alarm_watermark: datetime | None = None
+    clock_skew: timedelta | None = None
+    notes: tuple[str, ...] = ()
+    """Failures that did not end the cycle."""
+    stopped: bool = False
+    """The cycle was ended on purpose between two windows: the vehicle is not to blame."""
+
+    @property
+    def failures(self) -> int:
+        """Cycles in a row, this one included, that the vehicle failed."""
+        if self.stopped:
+            return self.vehicle.failures
+        return 0 if self.outcome is Outcome.OK else self.vehicle.failures + 1
+
+    @property
+    def error_msg(self) -> str | None:
+        """What the journal says beside the outcome; None if there is nothing to say."""
+        said = [part for part in (self.reason, *self.notes) if part]
+        if self.bad_rows:
+            said.append(f"{self.bad_rows} bad row(s) in quarantine")
+        return clean("; ".join(said), ERROR_LIMIT) if said else None
+
+
+def iso_ms(moment: datetime) -> str:
+    """Return `moment` as the vehicle API writes it: UTC, milliseconds, `Z`; finer parts are cut."""
+    return (
+        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    )
+
+
+def floor_ms(moment: datetime) -> datetime:
+    """Cut `moment` to whole milliseconds, the resolution of the vehicle API."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the first moment of the UTC month that `moment` lies in."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(month: datetime) -> datetime:
+    """Return the month after `month` (a first moment of a month)."""
+    return month_of(month + timedelta(days=32))

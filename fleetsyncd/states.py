@@ -1,0 +1,70 @@
+"""A vehicle's state as operators see it, derived from what the tables say."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from fleetsyncd.models import Outcome
+
+LATE_AFTER_INTERVALS = 3
+
+
+class State(StrEnum):
+    """A vehicle's state as operators see it."""
+
+    ONLINE = "online"
+    CATCHING_UP = "catching up"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    LATE = "late"
+    NEVER = "never"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleOverview:
+    """One vehicle with its last journal row; ages are in seconds by the database's clock."""
+
+    id: UUID
+    name: str
+    address: str
+    state: State
+    software_version: str | None
+    seen_age: float | None
+    lag: float | None
+    data_age: float | None
+    rows: int | None
+    failures: int
+    progress: float | None
+    """0 to 1 while catching up, else None."""
+    last_error: str | None
+    has_own_key: bool
+
+
+def derive_state(
+    *,
+    paused: bool,
+    status: str,
+    seen_age: float | None,
+    lag: float | None,
+    catching_up: bool,
+    interval: float,
+) -> State:
+    """Return the one state that tells an operator most about a vehicle.
+
+    A pause outranks everything, a failure outranks lateness; `interval` is the sync interval in
+    seconds. A status that this version does not know counts as an error.
+    """
+    if paused:
+        return State.PAUSED
+    if status == Outcome.TIMEOUT:
+        return State.TIMEOUT
+    if status == "unknown" and seen_age is None:
+        return State.NEVER
+    if status not in (Outcome.OK, "unknown"):
+        return State.ERROR
+    if catching_up:
+        return State.CATCHING_UP
+    if lag is None or lag > LATE_AFTER_INTERVALS * interval:
+        return State.LATE
+    return State.ONLINE

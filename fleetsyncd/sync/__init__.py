@@ -1,0 +1,1 @@
+"""Where vehicles and the database meet: windows, the cycle, the supervisor."""

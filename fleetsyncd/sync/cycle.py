@@ -1,0 +1,295 @@
+"""One cycle of one vehicle, top to bottom: the only place where HTTP and storage meet.
+
+No transaction is open, and no connection of the pool is held, while the vehicle is awaited. Rows
+and watermark are committed together, window by window, so a cycle may end at any line: the next
+one goes on from the last commit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from fleetsyncd.database import store
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import (
+    BadAnswer,
+    CycleStopped,
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseLost,
+    SchemaOutdated,
+    VehicleError,
+    VehicleGone,
+    VehicleTimeout,
+)
+from fleetsyncd.models import (
+    CycleReport,
+    Outcome,
+    Page,
+    Progress,
+    Status,
+    Vehicle,
+    Window,
+)
+from fleetsyncd.sync.window import Splitter, pull_window, storable, vehicle_now
+from fleetsyncd.vehicle import decode
+from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
+
+ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
+_NOT_THE_VEHICLES = (DatabaseLost, DatabaseBusy, SchemaOutdated, VehicleGone)
+"""Faults that no journal row of the vehicle's can or should tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every cycle of a daemon works with."""
+
+    database: Database
+    partitions: Partitions
+    first: timedelta
+    """The first window of a vehicle that has no watermark."""
+    overlap: timedelta
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one vehicle's cycles pass on to the next within a process; all of it may be lost."""
+
+    channels_seen: int | None = None
+    """Hash of the last `/channels` answer that is stored."""
+    channel_ids: tuple[int, ...] = field(default=())
+
+
+def sync_vehicle(
+    vehicle: Vehicle,
+    client: VehicleClient,
+    tools: Tools,
+    memory: Memory,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    stopped: Callable[[], str | None] = lambda: None,
+) -> CycleReport:
+    """Pull everything new from `vehicle`, commit it, write the journal row, return the report.
+
+    `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
+    DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
+    """
+    cycle = _Cycle(vehicle, client, tools, memory, on_progress, stopped)
+    outcome, reason, was_stopped = Outcome.OK, None, False
+    try:
+        pull = cycle.ask_status()
+        cycle.refresh_channels()
+        cycle.pull_measurements(pull)
+        cycle.pull_alarms(pull)
+    except VehicleTimeout as fault:
+        outcome, reason = Outcome.TIMEOUT, str(fault)
+    except VehicleError as fault:
+        outcome, reason = Outcome.ERROR, str(fault)
+    except CycleStopped as fault:
+        outcome, reason, was_stopped = Outcome.ERROR, str(fault), True
+    except _NOT_THE_VEHICLES:
+        raise
+    except DatabaseError as fault:
+        tools.partitions.forget()
+        outcome, reason = Outcome.ERROR, f"database: {fault}"
+    report = cycle.report(outcome, reason, was_stopped)
+    tools.database.run(lambda cursor: store.record(cursor, report))
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """What the answer to `/status` allows to be pulled."""
+
+    window: Window
+    status: Status
+    skew: timedelta
+
+
+class _Cycle:
+    """The steps of one cycle and what they have come to so far."""
+
+    def __init__(
+        self,
+        vehicle: Vehicle,
+        client: VehicleClient,
+        tools: Tools,
+        memory: Memory,
+        on_progress: Callable[[Progress], None],
+        stopped: Callable[[], str | None],
+    ) -> None:
+        self.vehicle = vehicle
+        self.client = client
+        self.tools = tools
+        self.memory = memory
+        self.on_progress = on_progress
+        self.stopped = stopped
+        self.started_at = tools.now()
+        self.watermark = vehicle.watermark
+        self.status: Status | None = None
+        self.skew: timedelta | None = None
+        self.pulled: Window | None = None
+        self.alarm_watermark: datetime | None = None
+        self.rows_written = 0
+        self.bad_rows = 0
+        self.notes: list[str] = []
+
+    def report(self, outcome: Outcome, reason: str | None, stopped: bool) -> CycleReport:
+        return CycleReport(
+            vehicle=self.vehicle,
+            started_at=self.started_at,
+            finished_at=self.tools.now(),
+            outcome=outcome,
+            reason=reason,
+            status=self.status,
+            rows_written=self.rows_written,
+            bad_rows=self.bad_rows,
+            watermark=self.watermark,
+            pulled=self.pulled,
+            alarm_watermark=self.alarm_watermark,
+            clock_skew=self.skew,
+            notes=tuple(self.notes),
+            stopped=stopped,
+        )
+
+    def ask_status(self) -> _Pull:
+        """Learn whether the vehicle is there, and the window that its clock allows."""
+        answer = self.client.status()
+        self.status = decode.status(answer.body)
+        now = self.tools.now()
+        self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
+        end, oldest = vehicle_now(now, answer.clock), storable(now).start
+        if end <= oldest:
+            raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
+        self.pulled = pull_window(
+            self.vehicle,
+            end,
+            self.skew,
+            first=self.tools.first,
+            overlap=self.tools.overlap,
+            oldest=oldest,
+        )
+        if self.pulled is None:
+            raise BadAnswer("/status", f"the vehicle's clock stands still at {end:%Y-%m-%d %H:%M}")
+        return _Pull(self.pulled, self.status, self.skew)
+
+    def refresh_channels(self) -> None:
+        """Store the channel configuration if it changed; a failure is only noted."""
+        try:
+            answer = self.client.channels()
+            seen = hash(answer.body)
+            if seen != self.memory.channels_seen:
+                self._save_channels(answer)
+                self.memory.channels_seen = seen
+        except _NOT_THE_VEHICLES:
+            raise
+        except (VehicleError, DatabaseError) as fault:
+            self.notes.append(f"channels not refreshed ({fault})")
+
+    def _save_channels(self, answer: Answer) -> None:
+        channels, bad = decode.channels(answer.body)
+        self.bad_rows += len(bad)
+        self.memory.channel_ids = tuple(channel.channel_id for channel in channels)
+
+        def save(cursor: Cursor) -> None:
+            store.lock_vehicle(cursor, self.vehicle.id)
+            store.save_channels(cursor, self.vehicle.id, channels)
+            store.set_aside(cursor, self.vehicle.id, bad)
+
+        self.tools.database.run(save)
+
+    def pull_measurements(self, pull: _Pull) -> None:
+        """Ask for the pull window in pieces and commit each with the watermark behind it."""
+        splitter = Splitter(pull.window)
+        while question := splitter.next():
+            if reason := self.stopped():
+                raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
+            page = self._ask(question)
+            if page.truncated:
+                if splitter.too_dense(question):
+                    continue
+                page = self._ask_each_channel(question)
+            splitter.done(question)
+            self._commit(pull, page, question.end)
+            self.on_progress(Progress(pull.window.start, pull.window.end, question.end))
+
+    def _ask(self, question: Window, channel_id: int | None = None) -> Page:
+        answer = self.client.data(question, channel_id)
+        bounds = storable(self.tools.now())
+        return decode.page(answer.body, PAGE_LIMIT, bounds.start, bounds.end)
+
+    def _ask_each_channel(self, question: Window) -> Page:
+        """Ask a millisecond that holds too many rows for one answer, channel by channel."""
+        if not self.memory.channel_ids:
+            raise BadAnswer("/data", f"too many rows in {question}, and the channels are unknown")
+        pages = []
+        for channel_id in self.memory.channel_ids:
+            pages.append(self._ask(question, channel_id))
+            if pages[-1].truncated:
+                raise BadAnswer("/data", f"too many rows of channel {channel_id} in {question}")
+        return Page.joined(pages)
+
+    def _commit(self, pull: _Pull, page: Page, end: datetime) -> None:
+        """Commit one window's rows together with the watermark, or nothing of either."""
+        rows = page.measurements
+        if rows:
+            self.tools.partitions.ensure(rows.times[0], rows.times[-1])
+        step = store.Advance(
+            vehicle_id=self.vehicle.id,
+            known=self.watermark,
+            watermark=end,
+            newest=rows.times[-1] if rows else None,
+            asked_to=end if self.watermark and end < self.watermark else None,
+            clock_skew=pull.skew,
+            software_version=pull.status.software_version,
+            gap=pull.window if end < pull.window.end else None,
+        )
+        added: list[int] = []
+        self.tools.database.run(partial(self._save_window, page, step, added))
+        # A repeated transaction adds nothing if its first commit had arrived after all.
+        self.rows_written += max(added)
+        self.bad_rows += len(page.bad)
+        self.watermark = end if self.watermark is None else max(self.watermark, end)
+
+    def _save_window(
+        self, page: Page, step: store.Advance, added: list[int], cursor: Cursor
+    ) -> None:
+        store.lock_vehicle(cursor, self.vehicle.id)
+        if page.bad:
+            store.set_aside(cursor, self.vehicle.id, page.bad)
+        added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
+        store.advance(cursor, step)
+
+    def pull_alarms(self, pull: _Pull) -> None:
+        """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
+        vehicle = self.vehicle
+        starts = [pull.window.start]
+        if vehicle.alarm_watermark is not None:
+            starts.append(vehicle.alarm_watermark - self.tools.overlap)
+        if vehicle.oldest_open_alarm is not None:
+            # Older vehicles filter by the time of triggering and would never tell the resolution.
+            starts.append(vehicle.oldest_open_alarm)
+        try:
+            answer = self.client.alarms(Window(min(starts), pull.window.end))
+            self._save_alarms(answer)
+            self.alarm_watermark = pull.window.end
+        except _NOT_THE_VEHICLES:
+            raise
+        except (VehicleError, DatabaseError) as fault:
+            self.notes.append(f"alarms will be asked for again ({fault})")
+
+    def _save_alarms(self, answer: Answer) -> None:
+        alarms, bad = decode.alarms(answer.body, ALARMS_SINCE, storable(self.tools.now()).end)
+        self.bad_rows += len(bad)
+        if not alarms and not bad:
+            return
+
+        def save(cursor: Cursor) -> None:
+            store.lock_vehicle(cursor, self.vehicle.id)
+            store.save_alarms(cursor, self.vehicle.id, alarms)
+            store.set_aside(cursor, self.vehicle.id, bad)
+
+        self.tools.database.run(save)

@@ -1,0 +1,60 @@
+"""What the log says of a cycle: pure, one line per vehicle and cycle."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from fleetsyncd.models import CycleReport, Outcome, Progress
+
+NAMED = 5
+"""How many vehicles a summary names before it counts the rest."""
+
+
+def describe(report: CycleReport) -> tuple[int, str]:
+    """Return the level and the text of a report's log line; changes of state stand out."""
+    name = f"[{report.vehicle.name}]"
+    if report.outcome is not Outcome.OK:
+        return _failure(report, f"{name} {_reason(report)}")
+    wrote = f"wrote {report.rows_written} measurements  window={_window(report)}"
+    notes = f"  {report.error_msg}" if report.error_msg else ""
+    level = logging.WARNING if notes else logging.INFO
+    if report.vehicle.status == Outcome.OK or report.status is None:
+        return level, f"{name} {wrote}{notes}"
+    again = f" again after {report.vehicle.failures} failed cycle(s)"
+    online = f"online{again if report.vehicle.failures else ''}"
+    facts = f"sw={report.status.software_version}  db_ok={report.status.db_ok}"
+    return level, f"{name} {online}  {facts}  {wrote}{notes}"
+
+
+def _failure(report: CycleReport, text: str) -> tuple[int, str]:
+    if report.stopped:
+        return logging.INFO, text
+    if report.vehicle.status == report.outcome and report.failures > 1:
+        return logging.INFO, f"{text} ({report.failures} in a row)"
+    return logging.WARNING, text
+
+
+def _reason(report: CycleReport) -> str:
+    text = report.error_msg or "no reason known"
+    if report.outcome is Outcome.TIMEOUT:
+        call, _, detail = text.partition(": ")
+        return f"timeout on {call}: {detail}"
+    return text if report.stopped else f"error on {text}"
+
+
+def _window(report: CycleReport) -> str:
+    return "0s" if report.pulled is None else _duration(report.pulled.length)
+
+
+def _duration(length: timedelta) -> str:
+    return f"{length.total_seconds():.0f}s"
+
+
+def busy(runs: Iterable[tuple[str, Progress | None]]) -> str:
+    """Name the vehicles still busy when a cycle ends, with how far their catching up has come."""
+    named = [
+        name if progress is None else f"{name} {progress.fraction:.0%} to {progress.at:%m-%d %H:%M}"
+        for name, progress in sorted(runs, key=lambda run: run[0])
+    ]
+    rest = len(named) - NAMED
+    return ", ".join(named[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

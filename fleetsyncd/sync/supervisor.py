@@ -1,0 +1,327 @@
+"""The daemon's main loop: one greenlet per vehicle, a cycle every interval, a drain at the end.
+
+Every step (`start_cycle`, `attend`, `drain`) returns; `run` only puts them in order. A vehicle that
+is still busy is not started twice and holds nobody up: vehicles that fail or lag run in a lane of
+their own, so that a broken tenth of the fleet cannot use up the slots of the rest.
+"""
+
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from os import _exit
+from uuid import UUID
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from fleetsyncd.database import replicas, store
+from fleetsyncd.database.replicas import Replica
+from fleetsyncd.errors import DatabaseError, VehicleGone
+from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
+from fleetsyncd.sync.cycle import Memory, Tools, sync_vehicle
+from fleetsyncd.sync.summary import Cycle
+from fleetsyncd.vehicle.client import VehicleClient
+
+log = logging.getLogger("sync")
+
+SLOW_AFTER_INTERVALS = 10
+"""A vehicle that lags by more counts as catching up."""
+WATCH_SEC = 1.0
+"""How often operators' requests are looked for."""
+RETRY_SEC = (1.0, 30.0)
+"""First and longest pause while PostgreSQL is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the supervisor is to work; durations in seconds."""
+
+    interval: float
+    concurrency: int
+    grace: float
+
+
+@dataclass(slots=True)
+class _Run:
+    """A vehicle's running cycle."""
+
+    vehicle: Vehicle
+    progress: Progress | None = None
+    stop_reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Link:
+    """The kept session to a vehicle, and what it was made for."""
+
+    address: tuple[str, int, str | None]
+    client: VehicleClient
+    memory: Memory
+
+
+class Supervisor:
+    """Keeps the fleet's cycles going until it is stopped."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        tools: Tools,
+        connect: Callable[[Vehicle], VehicleClient],
+        on_report: Callable[[CycleReport], None] = lambda _report: None,
+    ) -> None:
+        self._plan = plan
+        self._tools = tools
+        self._connect = connect
+        self._on_report = on_report
+        self._replica = Replica(plan.interval)
+        slow = plan.concurrency // 2
+        self._prompt_lane = Pool(plan.concurrency - slow)
+        self._slow_lane = Pool(max(1, slow))
+        self._runs: dict[UUID, _Run] = {}
+        self._links: dict[UUID, _Link] = {}
+        self._feeders = Pool()
+        self._cycle = Cycle(0)
+        self._cycle_sec: float | None = None
+        self._last_beat = float("-inf")
+        self._lost: DatabaseError | None = None
+        self._stopping = Event()
+
+    def run(self, cycles: int | None = None) -> None:
+        """Start a cycle every interval until stopped, or until `cycles` are through."""
+        pause = RETRY_SEC[0]
+        done = 0
+        tick = time.monotonic()
+        while not self._stopping.is_set() and (cycles is None or done < cycles):
+            try:
+                self.start_cycle()
+            except DatabaseError as fault:
+                self._database_failed(fault)
+                self._stopping.wait(pause * random.uniform(0.5, 1))  # noqa: S311  jitter, no secret
+                pause = min(pause * 2, RETRY_SEC[1])
+                tick = time.monotonic()
+                continue
+            pause = RETRY_SEC[0]
+            done += 1
+            tick = max(tick + self._plan.interval, time.monotonic())
+            self.attend(tick if cycles is None or done < cycles else None)
+        self.drain()
+
+    def once(self) -> Cycle:
+        """Run one cycle to its end and drain; raise DatabaseError if PostgreSQL is lost."""
+        try:
+            self.start_cycle()
+            cycle = self.attend(None)
+        finally:
+            lost = self._lost
+            self.drain()
+        if lost is not None:
+            raise lost
+        return cycle
+
+    def stop(self) -> None:
+        """Ask for a drain; returns at once."""
+        for run in self._runs.values():
+            run.stop_reason = "stopped with the daemon"
+        self._stopping.set()
+
+    def stop_on_signals(self) -> None:
+        """Let SIGTERM and SIGINT ask for a drain, and a second one end the process at once."""
+
+        def on_signal(number: signal.Signals) -> None:
+            if self._stopping.is_set():
+                _exit(128 + number)
+            log.info("%s: stopping, at most %g s", number.name, self._plan.grace)
+            self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, on_signal, number)
+
+    def start_cycle(self) -> Cycle:
+        """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
+        fleet = self._tools.database.run(store.vehicles)
+        self._tools.partitions.ensure_ahead(self._tools.now())
+        self._reconcile(fleet)
+        if self._lost is not None:
+            log.warning("database is back")
+            self._lost = None
+        due = [v for v in fleet if not v.paused and v.id not in self._runs]
+        self._cycle = Cycle(len(due))
+        log.info("Starting sync cycle for %d vehicle(s)…", len(due))
+        self._feed(due)
+        self._beat()
+        return self._cycle
+
+    def attend(self, until: float | None) -> Cycle:
+        """Serve requests and heartbeats until the cycle's vehicles are done and `until` has come.
+
+        `until` is on the monotonic clock; None means as soon as every vehicle is done.
+        """
+        summarised = False
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            if not summarised and (not self._busy() or (until is not None and now >= until)):
+                self._summarise(until)
+                summarised = True
+            if summarised and (until is None or now >= until):
+                break
+            self._watch()
+            rest = WATCH_SEC if until is None else min(WATCH_SEC, max(0.0, until - now))
+            if self._busy() or summarised:
+                self._wait(rest, until_idle=not summarised)
+        return self._cycle
+
+    def drain(self) -> None:
+        """Give running vehicles the grace to finish their window, then end them; say goodbye."""
+        self.stop()
+        self._feeders.kill()
+        ends = time.monotonic() + self._plan.grace
+        for lane in (self._prompt_lane, self._slow_lane):
+            lane.join(timeout=max(0.0, ends - time.monotonic()))
+            lane.kill()
+        for link in self._links.values():
+            link.client.close()
+        if self._lost is None:
+            try:
+                self._tools.database.run(lambda cursor: replicas.leave(cursor, self._replica))
+            except DatabaseError as fault:
+                log.warning("could not take this replica off the list: %s", fault)
+        self._tools.database.close()
+        log.info("Sync service stopped")
+
+    def _wait(self, seconds: float, *, until_idle: bool) -> None:
+        """Sleep, but wake for a stop and, if asked, when the last vehicle is done."""
+        ends = time.monotonic() + seconds
+        while (rest := ends - time.monotonic()) > 0 and not self._stopping.wait(min(rest, 0.05)):
+            if until_idle and not self._busy():
+                return
+
+    def _busy(self) -> bool:
+        return bool(self._runs) or len(self._feeders) > 0
+
+    def _reconcile(self, fleet: Iterable[Vehicle]) -> None:
+        """Close the sessions of vehicles that were removed or have moved."""
+        addresses = {vehicle.id: _address(vehicle) for vehicle in fleet}
+        for vehicle_id, link in list(self._links.items()):
+            if addresses.get(vehicle_id) != link.address and vehicle_id not in self._runs:
+                self._links.pop(vehicle_id).client.close()
+        for vehicle_id, run in self._runs.items():
+            if vehicle_id not in addresses:
+                run.stop_reason = "the vehicle was removed"
+
+    def _feed(self, due: Iterable[Vehicle]) -> None:
+        late = self._tools.now() - timedelta(seconds=self._plan.interval * SLOW_AFTER_INTERVALS)
+        prompt: list[Vehicle] = []
+        slow: list[Vehicle] = []
+        for vehicle in due:
+            lags = vehicle.watermark is not None and vehicle.watermark < late
+            (slow if vehicle.failures or lags else prompt).append(vehicle)
+        for lane, queue in ((self._prompt_lane, prompt), (self._slow_lane, slow)):
+            if queue:
+                feeder = self._feeders.spawn(self._fill, lane, queue, self._cycle)
+                feeder.link_exception(self._feeder_died)
+
+    def _feeder_died(self, _feeder: "gevent.Greenlet[..., None]") -> None:
+        log.critical("starting vehicles failed: this is a fault of fleetsyncd's own, stopping")
+        self.stop()
+
+    def _fill(self, lane: Pool, queue: list[Vehicle], cycle: Cycle) -> None:
+        """Start vehicles as slots come free, as long as this is the present cycle."""
+        for vehicle in queue:
+            lane.wait_available()
+            if self._stopping.is_set() or self._lost or cycle is not self._cycle:
+                return
+            if vehicle.id not in self._runs:
+                run = self._runs[vehicle.id] = _Run(vehicle)
+                lane.spawn(self._sync, run)
+
+    def _sync(self, run: _Run) -> None:
+        """Run one vehicle's cycle; whatever happens to it stays with it."""
+        vehicle = run.vehicle
+
+        def note(progress: Progress) -> None:
+            run.progress = progress
+
+        try:
+            link = self._link(vehicle)
+            report = sync_vehicle(
+                vehicle,
+                link.client,
+                self._tools,
+                link.memory,
+                on_progress=note,
+                stopped=lambda: run.stop_reason,
+            )
+            self._finished(report)
+        except VehicleGone:
+            log.info("[%s] was removed", vehicle.name)
+        except DatabaseError as fault:
+            self._database_failed(fault)
+        except Exception:
+            log.exception("[%s] a fault of fleetsyncd's own ended its cycle", vehicle.name)
+            self._record_own_fault(vehicle)
+        finally:
+            del self._runs[vehicle.id]
+
+    def _record_own_fault(self, vehicle: Vehicle) -> None:
+        now = self._tools.now()
+        reason = "a fault of fleetsyncd's own, see its log"
+        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason)
+        try:
+            self._tools.database.run(lambda cursor: store.record(cursor, report))
+        except DatabaseError as fault:
+            self._database_failed(fault)
+        self._finished(report)
+
+    def _link(self, vehicle: Vehicle) -> _Link:
+        link = self._links.get(vehicle.id)
+        if link is None:
+            link = _Link(_address(vehicle), self._connect(vehicle), Memory())
+            self._links[vehicle.id] = link
+        return link
+
+    def _finished(self, report: CycleReport) -> None:
+        self._cycle.add(report)
+        self._on_report(report)
+
+    def _summarise(self, until: float | None) -> None:
+        sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
+        self._cycle.summarise([(r.vehicle.name, r.progress) for r in self._runs.values()], sleep)
+        self._cycle_sec = self._cycle.seconds
+
+    def _watch(self) -> None:
+        """Serve what operators asked for since the last look, and show that we are alive."""
+        if self._lost is not None:
+            return
+        try:
+            paused = self._tools.database.run(store.paused)
+            for vehicle_id in paused & self._runs.keys():
+                self._runs[vehicle_id].stop_reason = "paused"
+            if wanted := self._tools.database.run(store.take_requests) - paused - self._runs.keys():
+                vehicles = self._tools.database.run(lambda cursor: store.vehicles(cursor, wanted))
+                log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in vehicles))
+                self._feed(vehicles)
+            if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
+                self._beat()
+        except DatabaseError as fault:
+            self._database_failed(fault)
+
+    def _beat(self) -> None:
+        self._last_beat = time.monotonic()
+        self._tools.database.run(
+            lambda cursor: replicas.beat(cursor, self._replica, self._cycle_sec, len(self._links))
+        )
+
+    def _database_failed(self, fault: DatabaseError) -> None:
+        """Say once that pulling stops; the vehicles keep their data meanwhile."""
+        if self._lost is None:
+            log.error("database: %s — pulling stops, the vehicles keep their data", fault)
+        self._lost = fault
+
+
+def _address(vehicle: Vehicle) -> tuple[str, int, str | None]:
+    return vehicle.host, vehicle.port, vehicle.api_key

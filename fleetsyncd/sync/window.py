@@ -1,0 +1,96 @@
+"""Which interval to ask a vehicle for, and how to cut it.
+
+Pure; all times are in the vehicle's own clock.
+"""
+
+from datetime import datetime, timedelta
+
+from fleetsyncd.models import Vehicle, Window, floor_ms, month_of
+
+GAP = timedelta(hours=24)
+"""A longer pull is cut into hours from the start."""
+HOUR = timedelta(hours=1)
+DENSE = timedelta(minutes=10)
+"""What a truncated window is cut to first; halves after that."""
+MILLISECOND = timedelta(milliseconds=1)
+KEPT = timedelta(days=400)
+"""Older measurements are refused; a vehicle keeps about 90 days."""
+AHEAD = timedelta(minutes=10)
+"""How far ahead of our clock a measurement may be stamped."""
+CLOCK_STEP = timedelta(seconds=2)
+"""A `Date` header is a second coarse: smaller steps back are no steps."""
+
+
+def vehicle_now(now: datetime, clock: datetime | None) -> datetime:
+    """Return where a question may end: the earlier of our clock and the vehicle's.
+
+    A vehicle behind us has nothing newer yet; one ahead of us must not push the watermark into
+    the future.
+    """
+    return floor_ms(now if clock is None else min(now, clock))
+
+
+def storable(now: datetime) -> Window:
+    """Return the interval that a measurement's time must lie in to be stored."""
+    return Window(month_of(now - KEPT), now + AHEAD)
+
+
+def pull_window(
+    vehicle: Vehicle,
+    end: datetime,
+    skew: timedelta,
+    *,
+    first: timedelta,
+    overlap: timedelta,
+    oldest: datetime,
+) -> Window | None:
+    """Return the window to ask for, or None when the vehicle's clock has not reached its start.
+
+    `end` comes from `vehicle_now`, `skew` is the vehicle's clock minus ours, `oldest` is where
+    measurements begin to be storable.
+
+    It begins `overlap` before the watermark, for rows committed late, or `first` before `end`
+    when there is no watermark yet. If the vehicle's clock was set back since the last pull, it
+    begins as much earlier: what the vehicle stamped after that lies behind the watermark.
+    """
+    if vehicle.watermark is None:
+        start = end - first
+    else:
+        step = skew - vehicle.clock_skew
+        reached = min(vehicle.watermark, vehicle.asked_to or vehicle.watermark)
+        start = reached + (step if step <= -CLOCK_STEP else timedelta(0)) - overlap
+    start = floor_ms(max(start, oldest))
+    return Window(start, end) if start < end else None
+
+
+class Splitter:
+    """Cuts a pull window into the questions to ask, one after the other.
+
+    `next()` gives the question at the front; `done()` moves behind it, `too_dense()` makes it and
+    all later ones smaller. The questions answered cover the pull window exactly, without overlap.
+    """
+
+    def __init__(self, pull: Window) -> None:
+        self.pull = pull
+        self._at = pull.start
+        self._step = HOUR if pull.length > GAP else max(pull.length, MILLISECOND)
+
+    def next(self) -> Window | None:
+        """Return the next question, or None when all is covered."""
+        if self._at >= self.pull.end:
+            return None
+        return Window(self._at, min(self._at + self._step, self.pull.end))
+
+    def done(self, question: Window) -> None:
+        """Go on behind `question`, which was answered completely."""
+        self._at = question.end
+
+    def too_dense(self, question: Window) -> bool:
+        """Make the step smaller than `question`; False when it is down to a millisecond."""
+        if question.length <= MILLISECOND:
+            return False
+        if question.length > DENSE:
+            self._step = DENSE
+        else:
+            self._step = question.length / 2 // MILLISECOND * MILLISECOND
+        return True

@@ -1,0 +1,1 @@
+"""All that speaks to a vehicle: HTTP client, decoding, probing."""

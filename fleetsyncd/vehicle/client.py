@@ -1,0 +1,253 @@
+"""One vehicle's Outbound API over one kept session.
+
+Every call is one request under one deadline, headers and body included, with a cap on the
+decompressed body; it never follows a redirect, never asks a proxy and never reads a netrc. The API
+key is in no message raised here.
+"""
+
+import http.client
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from fleetsyncd import __version__
+from fleetsyncd.errors import (
+    BadAnswer,
+    VehicleError,
+    VehicleRefused,
+    VehicleTimeout,
+    VehicleUnreachable,
+)
+from fleetsyncd.models import Window, iso_ms
+from fleetsyncd.text import clean
+
+Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
+
+PAGE_LIMIT = 50_000
+"""Rows asked for in one answer: the most that a vehicle gives."""
+CHUNK = 1 << 16
+ERROR_BODY = 2_048
+LONGEST = 15
+"""Digits of a Content-Length that are worth converting."""
+HIDDEN = "••••"
+SECRET_LENGTH = 8
+"""A shorter key is not looked for in answers: it would turn up in honest data."""
+_BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+_OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)
+_FAULTS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+_CUT = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead)
+_REFUSALS = {
+    401: "HTTP 401: the vehicle refuses the API key",
+    403: "HTTP 403: the vehicle refuses the API key",
+    422: "HTTP 422: the vehicle misses the API key",
+    503: "HTTP 503: the vehicle's own database is down",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A call's body after decompression, and the vehicle's clock if its `Date` header told it."""
+
+    body: bytes
+    clock: datetime | None
+
+
+class VehicleClient:
+    """The four calls of one vehicle; not to be shared between greenlets."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        api_key: str | None,
+        *,
+        timeout: float,
+        max_body: int,
+        deadline: Deadline,
+    ) -> None:
+        self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._timeout = timeout
+        self._max_body = max_body
+        self._deadline = deadline
+        self._session = _session()
+        self._key = api_key
+        headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
+        if api_key is not None:
+            headers["X-API-Key"] = api_key
+        self._request = requests.Request("GET", self._base + "/", headers=headers).prepare()
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._session.close()
+
+    def status(self) -> Answer:
+        """Ask `/status`."""
+        return self._get("/status")
+
+    def channels(self) -> Answer:
+        """Ask `/channels`."""
+        return self._get("/channels")
+
+    def data(self, window: Window, channel_id: int | None = None) -> Answer:
+        """Ask `/data` over `window`, of one channel or of all."""
+        only = "" if channel_id is None else f"&channel_id={channel_id}"
+        return self._get("/data", f"?{_interval(window)}{only}&limit={PAGE_LIMIT}")
+
+    def alarms(self, window: Window) -> Answer:
+        """Ask `/alarms` over `window`."""
+        return self._get("/alarms", f"?{_interval(window)}")
+
+    def _get(self, call: str, query: str = "") -> Answer:
+        """Ask once; raise a VehicleError that names the call and the reason."""
+        overdue = VehicleTimeout(call, f"no complete answer within {self._timeout:g} s")
+        try:
+            with self._deadline(self._timeout, lambda: overdue):
+                try:
+                    return self._attempt(call, query)
+                except requests.ConnectionError as fault:
+                    # A vehicle may close a kept connection just as it is used again.
+                    if not _caused_by(fault, _BROKEN):
+                        raise
+                    return self._attempt(call, query)
+        except VehicleError:
+            raise
+        except requests.ConnectTimeout:
+            raise VehicleTimeout(call, "connecting timed out") from None
+        except _FAULTS as fault:
+            if _caused_by(fault, _OVERDUE):
+                raise overdue from None
+            raise _translate(call, fault) from None
+
+    def _attempt(self, call: str, query: str) -> Answer:
+        request = self._request.copy()
+        request.url = self._base + call + query
+        response = self._session.send(
+            request, stream=True, timeout=self._timeout, allow_redirects=False
+        )
+        complete = False
+        try:
+            self._check_head(call, response)
+            body = self._read(call, response)
+            complete = True
+        finally:
+            if not complete:
+                # Reading on for the sake of the connection would be at the vehicle's mercy.
+                response.raw.close()
+            response.close()
+        if self._key and len(self._key) >= SECRET_LENGTH:
+            body = body.replace(self._key.encode(), HIDDEN.encode())
+        return Answer(body, _clock(response.headers.get("Date")))
+
+    def _check_head(self, call: str, response: requests.Response) -> None:
+        """Raise unless this is a 200 with a body that may be read."""
+        code = response.status_code
+        if code != requests.codes.ok:
+            raise VehicleRefused(call, code, self._hide(_refusal(code, response)))
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("gzip", "identity"):
+            raise BadAnswer(call, self._hide(f"Content-Encoding {clean(encoding, 60)} unasked for"))
+        length = response.headers.get("Content-Length", "")
+        if length.isdecimal() and (len(length) > LONGEST or int(length) > self._max_body):
+            raise BadAnswer(call, f"longer than {self._max_body >> 20} MB")
+
+    def _hide(self, reason: str) -> str:
+        """Take the API key out of what a vehicle made us say."""
+        return reason.replace(self._key, HIDDEN) if self._key else reason
+
+    def _read(self, call: str, response: requests.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(CHUNK):
+            size += len(chunk)
+            if size > self._max_body:
+                raise BadAnswer(call, f"longer than {self._max_body >> 20} MB")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+    return session
+
+
+def _interval(window: Window) -> str:
+    return f"from={iso_ms(window.start)}&to={iso_ms(window.end)}"
+
+
+def _refusal(code: int, response: requests.Response) -> str:
+    if code in _REFUSALS:
+        return _REFUSALS[code]
+    if response.is_redirect or response.is_permanent_redirect:
+        return f"HTTP {code}: a redirect, which is not followed"
+    if code == requests.codes.bad_request:
+        return f"HTTP 400: {_excerpt(response)}"
+    return f"HTTP {code}"
+
+
+def _excerpt(response: requests.Response) -> str:
+    """Return the start of an error's body, harmless."""
+    start: bytes = next(iter(response.iter_content(ERROR_BODY)), b"")
+    return clean(start.decode("utf-8", "replace"), 200)
+
+
+def _clock(date: str | None) -> datetime | None:
+    try:
+        clock = parsedate_to_datetime(date) if date else None
+    except (ValueError, OverflowError):
+        return None
+    if clock is None:
+        return None
+    return clock.replace(tzinfo=UTC) if clock.tzinfo is None else clock.astimezone(UTC)
+
+
+def _translate(call: str, fault: Exception) -> VehicleError:
+    if isinstance(fault, _CUT):
+        return BadAnswer(call, "the answer was cut off")
+    if isinstance(fault, requests.exceptions.ContentDecodingError):
+        return BadAnswer(call, "the gzip body is broken")
+    if isinstance(fault, requests.ConnectionError):
+        cause = _caused_by(fault, (OSError, http.client.HTTPException)) or fault
+        return VehicleUnreachable(call, f"no connection: {_name(cause)}")
+    return BadAnswer(call, f"not an HTTP answer: {_name(fault)}")
+
+
+def _chain(fault: BaseException) -> Iterator[BaseException]:
+    """Yield `fault` and whatever it wraps: libraries nest causes in arguments and in contexts."""
+    seen: set[int] = set()
+    pending: list[object] = [fault]
+    while pending:
+        link = pending.pop()
+        if isinstance(link, BaseException) and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            pending += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
+
+
+def _caused_by(
+    fault: BaseException, kinds: tuple[type[BaseException], ...]
+) -> BaseException | None:
+    """Return the first error of `kinds` in or under `fault`, requests' bare wrapper aside."""
+    for link in _chain(fault):
+        if isinstance(link, kinds) and type(link) is not requests.ConnectionError:
+            return link
+    return None
+
+
+def _name(fault: BaseException) -> str:
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    return type(fault).__name__

@@ -1,0 +1,239 @@
+"""A vehicle's bytes into models; a bad row is set aside, never its neighbours with it."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from fleetsyncd.errors import BadAnswer
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Page, Status
+from fleetsyncd.text import clean
+
+T = TypeVar("T")
+
+Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+MAX_LIST = 10_000
+"""Channels or alarms in one answer; a vehicle has tens."""
+RAW_LIMIT = 2_000
+NAME_LIMIT = 200
+_NOT_A_NUMBER = re.compile(rb"(?<=[:\[,\s])(-?Infinity|NaN)(?=\s*[,}\]])")
+_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+_BY_KEY = attrgetter("time", "channel_id")
+
+
+class _Status(Struct):
+    software_version: str | None = None
+    db_ok: bool = True
+
+
+class _Channel(Struct):
+    channel_id: Int4
+    name: str
+    phys_min: float
+    phys_max: float
+    unit: str | None = None
+
+
+class _Row(Struct, gc=False):
+    channel_id: Int4
+    time: Moment
+    value: float | None
+
+
+class _Page(Struct):
+    rows: list[_Row]
+    truncated: bool = False
+
+
+class _RawPage(Struct):
+    rows: list[Raw]
+    truncated: bool = False
+
+
+class _Alarm(Struct):
+    alarm_id: Int8
+    channel_id: Int4
+    message: str
+    triggered_at: Moment
+    severity: str | None = None
+    resolved_at: Moment | None = None
+
+
+_status = msgspec.json.Decoder(_Status)
+_page = msgspec.json.Decoder(_Page)
+_raw_page = msgspec.json.Decoder(_RawPage)
+_raw_list = msgspec.json.Decoder(list[Raw])
+_row = msgspec.json.Decoder(_Row)
+_channel = msgspec.json.Decoder(_Channel)
+_alarm = msgspec.json.Decoder(_Alarm)
+
+
+def status(body: bytes) -> Status:
+    """Decode an answer to `/status`; raise BadAnswer if it is none."""
+    answer = _whole("/status", _status, body)
+    return Status(clean(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
+
+
+def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
+    """Decode an answer to `/channels`, one entry per channel id; the last one of an id counts."""
+    good, bad = _each("/channels", _list("/channels", body), _channel, _check_channel)
+    return tuple({c.channel_id: c for c in map(_to_channel, good)}.values()), tuple(bad)
+
+
+def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm], list[BadRow]]:
+    """Decode an answer to `/alarms`, one entry per alarm id; times must lie in [oldest, newest)."""
+
+    def check(alarm: _Alarm) -> None:
+        _check_time(alarm.triggered_at, oldest, newest)
+        if alarm.resolved_at is not None:
+            _check_time(alarm.resolved_at, oldest, newest)
+
+    good, bad = _each("/alarms", _list("/alarms", body), _alarm, check)
+    unique = {a.alarm_id: a for a in map(_to_alarm, good)}
+    return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad
+
+
+def page(body: bytes, limit: int, oldest: datetime, newest: datetime) -> Page:
+    """Decode an answer to `/data`; storable rows have times in [oldest, newest).
+
+    An answer that holds as many rows as the `limit` asked for counts as truncated whatever it
+    says, and one with more rows than that is refused before any time is spent on it.
+    """
+    call = "/data"
+    if body.count(b'"channel_id"') > limit:
+        raise BadAnswer(call, f"more than the {limit} rows asked for")
+    bad: list[BadRow] = []
+    try:
+        answer = _page.decode(body)
+        rows, truncated = answer.rows, answer.truncated
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raw = _whole(call, _raw_page, _mend(body))
+        rows, bad = _each(call, raw.rows, _row, _check_nothing)
+        truncated = raw.truncated
+    truncated = truncated or len(rows) + len(bad) >= limit
+    rows = sorted((row for row in rows if row.value is not None), key=_BY_KEY)
+    if rows and not (oldest <= rows[0].time and rows[-1].time < newest):
+        bad += _out_of_range(rows, oldest, newest)
+        rows = [row for row in rows if oldest <= row.time < newest]
+    return Page(_columns(rows), truncated, tuple(bad))
+
+
+def _columns(rows: list[_Row]) -> Measurements:
+    return Measurements(
+        [row.time for row in rows],
+        [row.channel_id for row in rows],
+        [row.value for row in rows if row.value is not None],
+    )
+
+
+def _out_of_range(rows: list[_Row], oldest: datetime, newest: datetime) -> Iterator[BadRow]:
+    for row in rows:
+        try:
+            _check_time(row.time, oldest, newest)
+        except ValueError as fault:
+            yield BadRow("/data", _show(msgspec.json.encode(row)), str(fault))
+
+
+def _check_time(moment: datetime, oldest: datetime, newest: datetime) -> None:
+    if moment < oldest:
+        raise ValueError(f"time is before {oldest:%Y-%m-%d}, the oldest that is kept")
+    if moment >= newest:
+        raise ValueError("time is more than 10 minutes ahead of the central clock")
+
+
+def _check_channel(channel: _Channel) -> None:
+    if not (math.isfinite(channel.phys_min) and math.isfinite(channel.phys_max)):
+        raise ValueError("range is not finite")
+
+
+def _to_channel(raw: _Channel) -> Channel:
+    unit = None if raw.unit is None else clean(raw.unit, NAME_LIMIT)
+    return Channel(raw.channel_id, clean(raw.name, NAME_LIMIT), unit, raw.phys_min, raw.phys_max)
+
+
+def _to_alarm(raw: _Alarm) -> Alarm:
+    severity = None if raw.severity is None else clean(raw.severity, NAME_LIMIT)
+    return Alarm(
+        raw.alarm_id,
+        raw.channel_id,
+        severity,
+        clean(raw.message, RAW_LIMIT),
+        raw.triggered_at,
+        raw.resolved_at,
+    )
+
+
+def _whole(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+        raise BadAnswer(call, _reason(body, fault)) from None
+
+
+def _mend(body: bytes) -> bytes:
+    """Turn what only one row is to blame for into valid JSON, so that the others can be read.
+
+    A bare NaN or Infinity becomes a string, which no number's type accepts; half a surrogate pair
+    becomes U+FFFD.
+    """
+    return _SURROGATE.sub(_replace_half, _NOT_A_NUMBER.sub(rb'"\1"', body))
+
+
+def _replace_half(found: re.Match[bytes]) -> bytes:
+    escape = found.group()
+    return b"\\ufffd" if len(escape) == len(b"\\uXXXX") else escape
+
+
+def _check_nothing(_entry: object) -> None:
+    """Accept an entry whose type says enough."""
+
+
+def _list(call: str, body: bytes) -> list[Raw]:
+    try:
+        entries = _raw_list.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        entries = _whole(call, _raw_list, _mend(body))
+    if len(entries) > MAX_LIST:
+        raise BadAnswer(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
+    return entries
+
+
+def _each(
+    call: str, raws: Iterable[Raw], decoder: "msgspec.json.Decoder[T]", check: Callable[[T], None]
+) -> tuple[list[T], list[BadRow]]:
+    """Decode entries one by one; those that do not decode or fail `check` come back as bad rows."""
+    good: list[T] = []
+    bad: list[BadRow] = []
+    for raw in raws:
+        try:
+            entry = decoder.decode(raw)
+            check(entry)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+            bad.append(BadRow(call, _show(bytes(raw)), clean(str(fault), NAME_LIMIT)))
+        else:
+            good.append(entry)
+    return good, bad
+
+
+def _show(raw: bytes) -> str:
+    return clean(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
+
+
+def _reason(body: bytes, fault: Any) -> str:
+    """Say what is wrong with an answer, with its first bytes when it is no JSON at all."""
+    start = body[:40].lstrip()
+    if not body:
+        return "empty answer"
+    if start[:1] == b"<":
+        return f"HTML instead of JSON: {_show(body[:60])}"
+    return clean(f"not the JSON expected: {fault}", NAME_LIMIT)

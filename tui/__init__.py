@@ -1,0 +1,1 @@
+"""The terminal dashboard for the people who run the fleet."""
