@@ -15,13 +15,18 @@ FRESH_SEC = 30.0
 FORGOTTEN = "1 day"
 
 
+def this_host() -> str:
+    """Return the name that heartbeats of this host carry."""
+    return socket.gethostname()
+
+
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One running daemon."""
 
     interval: float
     id: UUID = field(default_factory=uuid4)
-    host: str = field(default_factory=socket.gethostname)
+    host: str = field(default_factory=this_host)
     pid: int = field(default_factory=os.getpid)
 
 

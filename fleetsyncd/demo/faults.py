@@ -1,7 +1,7 @@
 """How a simulated vehicle misbehaves: pure functions of the true time, in seconds since 1970."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 
@@ -42,6 +42,14 @@ class Faults:
     clock_offset_s: float = 0.0
     commit_delay_s: float = 0.0
     latency_s: float = 0.0
+
+    def beginning(self, at: float) -> "Faults":
+        """Return the same faults with their first stretches beginning at `at`."""
+        return replace(
+            self,
+            timeout_every=self.timeout_every and replace(self.timeout_every, offset_s=at),
+            down=self.down and replace(self.down, offset_s=at),
+        )
 
     def hangs_for(self, now: float) -> float:
         """Return the seconds for which requests stay unanswered, 0 when they are answered."""

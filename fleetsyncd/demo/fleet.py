@@ -47,10 +47,17 @@ class VehicleSpec:
         )
 
 
-def demo_specs(count: int, *, with_faults: bool = True) -> list[VehicleSpec]:
-    """Describe `count` vehicles; the first is healthy, the next six have one fault each."""
+def demo_specs(
+    count: int, *, with_faults: bool = True, begin: float | None = None
+) -> list[VehicleSpec]:
+    """Describe `count` vehicles; the first is healthy, the next six have one fault each.
+
+    Faults that come and go first show at `begin`, in seconds since 1970.
+    """
     specs = [_healthy(number) for number in range(1, count + 1)]
-    return [_afflicted(spec, at) for at, spec in enumerate(specs)] if with_faults else specs
+    if with_faults:
+        specs = [_afflicted(spec, at) for at, spec in enumerate(specs)]
+    return specs if begin is None else [replace(s, faults=s.faults.beginning(begin)) for s in specs]
 
 
 def demo_fleet(

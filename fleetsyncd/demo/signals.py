@@ -6,14 +6,27 @@ served. Times are integer milliseconds since 1970 UTC; intervals are half-open.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
 from itertools import islice
-from math import pi, sin
 from time import gmtime, strftime
-from typing import NamedTuple
 
-PERIOD_S = 3607  # prime: no sampling interval ever falls into step with the waveforms
+from fleetsyncd.demo.waveforms import CHANNELS, HEADS, PERIOD_S, TAIL, Channel, mix, table
+
+__all__ = [
+    "CHANNELS",
+    "JITTER_MS",
+    "MAX_ALARM_MS",
+    "Alarm",
+    "Channel",
+    "Page",
+    "alarms",
+    "iso",
+    "page",
+    "rows",
+    "seed_of",
+    "stamp_ms",
+]
+
 JITTER_MS = 300
 MAX_ALARM_MS = 240_000
 
@@ -21,24 +34,6 @@ _MIN_ALARM_MS = 60_000
 _ALARM_SLOT_MS = 300_000
 _SILENCE_EVERY_S = 997
 _SILENCE_S = 60
-_WORK_CYCLES = 13
-_SWINGS = 200
-_RAMP = 0.03
-_MASK = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One input of the collector; raw in mA, V, counts or Hz, phys in `unit`."""
-
-    channel_id: int
-    name: str
-    unit: str | None
-    raw_min: float
-    raw_max: float
-    phys_min: float
-    phys_max: float
-    signal_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,62 +57,7 @@ class Page:
     truncated: bool
 
 
-class _Wave(NamedTuple):
-    """Weights of a channel's components, in the channel's unit; `decimals` kept."""
-
-    idle: float
-    load: float = 0.0
-    travel: float = 0.0
-    slow: float = 0.0
-    drift: float = 0.0
-    swing: float = 0.0
-    noise: float = 0.0
-    decimals: int = 2
-
-
-class _Table(NamedTuple):
-    """A period of readings of all channels: as floats, and as JSON up to the time's digits."""
-
-    values: tuple[tuple[float, ...], ...]
-    fragments: tuple[tuple[str, ...], ...]
-
-
-_RAW = {
-    "analog_420": (4.0, 20.0),
-    "voltage_010": (0.0, 10.0),
-    "digital": (0.0, 1.0),
-    "encoder_counter": (0.0, 4294967295.0),
-    "encoder_frequency": (0.0, 10000.0),
-}
-_CATALOGUE: tuple[tuple[str, str | None, float, float, str, _Wave], ...] = (
-    ("Engine speed", "rpm", 0, 3000, "encoder_frequency", _Wave(820, 1080, 880, 0, 0, 90, 12, 0)),
-    ("Vehicle speed", "km/h", 0, 80, "encoder_frequency", _Wave(0, 2, 38, 0, 0, 1.5, 0.6, 1)),
-    ("Coolant temperature", "°C", -40, 140, "analog_420", _Wave(84, 3, 1, 5, 0, 0, 0.2)),
-    ("Engine oil pressure", "bar", 0, 10, "analog_420", _Wave(2.1, 2.4, 2.0, -0.2, 0, 0.2, 0.05)),
-    ("Engine oil temperature", "°C", -40, 160, "analog_420", _Wave(92, 4, 2, 7, 0, 0, 0.2)),
-    ("Hydraulic pressure", "bar", 0, 400, "analog_420", _Wave(28, 190, 25, 0, 0, 95, 4, 1)),
-    ("Hydraulic oil temperature", "°C", -40, 120, "analog_420", _Wave(52, 4, 1, 9, 0, 0, 0.2)),
-    ("Fuel level", "%", 0, 100, "voltage_010", _Wave(18, 0, 0, 0, 74, 0, 0.3, 1)),
-    ("Battery voltage", "V", 0, 36, "voltage_010", _Wave(27.4, 0.5, 0.4, 0.1, 0, 0, 0.05)),
-    ("Boost pressure", "bar", 0, 4, "analog_420", _Wave(0.08, 1.5, 1.1, 0, 0, 0.25, 0.03, 3)),
-    ("Exhaust temperature", "°C", 0, 900, "analog_420", _Wave(170, 310, 220, 20, 0, 25, 3, 1)),
-    ("Engine load", "%", 0, 100, "voltage_010", _Wave(9, 66, 48, 0, 0, 18, 1.5, 1)),
-    ("Boom angle", "°", -10, 75, "voltage_010", _Wave(4, 24, 2, 0, 0, 34, 0.3, 1)),
-    ("Payload", "t", 0, 45, "analog_420", _Wave(0.2, 9, 30, 0, 0, 5, 0.15)),
-    ("Gearbox oil temperature", "°C", -40, 150, "analog_420", _Wave(71, 1, 4, 6, 0, 0, 0.2)),
-    ("Parking brake", None, 0, 1, "digital", _Wave(1, -1, -1, decimals=0)),
-    ("Cab door", None, 0, 1, "digital", _Wave(0.35, -0.35, -0.35, 0.3, decimals=0)),
-    ("Engine hours", "h", 0, 99999, "encoder_counter", _Wave(0)),
-)
-_WAVES = tuple(entry[5] for entry in _CATALOGUE)
-CHANNELS: tuple[Channel, ...] = tuple(
-    Channel(number, name, unit, *_RAW[kind], float(low), float(high), kind)
-    for number, (name, unit, low, high, kind, _) in enumerate(_CATALOGUE, start=1)
-)
 _HOURS = len(CHANNELS) - 1
-_HEADS = tuple(f'{{"channel_id":{channel.channel_id},"value":' for channel in CHANNELS)
-_TAIL = ',"time":"'
-
 _FAULT_CODES: tuple[tuple[int, str | None, str], ...] = (
     (1, "warning", "Engine overspeed"),
     (3, "warning", "Coolant temperature high"),
@@ -145,7 +85,7 @@ def iso(time_ms: int) -> str:
 
 def stamp_ms(seed: int, second: int) -> int:
     """Return the time of this second's read cycle, which all its channels share."""
-    return second * 1000 + _mix(seed, second) % JITTER_MS
+    return second * 1000 + mix(seed, second) % JITTER_MS
 
 
 def rows(
@@ -198,9 +138,9 @@ def alarms(seed: int, start_ms: int, end_ms: int, *, channels: int = len(CHANNEL
 
 
 def _alarm(seed: int, slot: int) -> Alarm:
-    channel_id, severity, message = _FAULT_CODES[_mix(seed, slot) % len(_FAULT_CODES)]
-    triggered = slot * _ALARM_SLOT_MS + _mix(seed + 1, slot) % _ALARM_SLOT_MS
-    lasting = _MIN_ALARM_MS + _mix(seed + 2, slot) % (MAX_ALARM_MS - _MIN_ALARM_MS)
+    channel_id, severity, message = _FAULT_CODES[mix(seed, slot) % len(_FAULT_CODES)]
+    triggered = slot * _ALARM_SLOT_MS + mix(seed + 1, slot) % _ALARM_SLOT_MS
+    lasting = _MIN_ALARM_MS + mix(seed + 2, slot) % (MAX_ALARM_MS - _MIN_ALARM_MS)
     # Beyond 2**53 on purpose: an id that went through a float or an int4 comes out wrong.
     alarm_id = (seed % 2**20 + 2**20) << 40 | slot % 2**40
     return Alarm(alarm_id, channel_id, severity, message, triggered, triggered + lasting)
@@ -229,7 +169,7 @@ def _cycle_json(seed: int, second: int, stamp: int, chosen: slice) -> str:
 
 
 def _values(seed: int, second: int) -> list[float | None]:
-    values: list[float | None] = list(_table().values[(second + seed) % PERIOD_S])
+    values: list[float | None] = list(table().values[(second + seed) % PERIOD_S])
     values[_HOURS] = _engine_hours(seed, second)
     silent = _silent_channel(seed, second)
     if silent is not None:
@@ -238,11 +178,11 @@ def _values(seed: int, second: int) -> list[float | None]:
 
 
 def _fragments(seed: int, second: int) -> list[str]:
-    fragments = list(_table().fragments[(second + seed) % PERIOD_S])
-    fragments[_HOURS] = f"{_HEADS[_HOURS]}{_engine_hours(seed, second)!r}{_TAIL}"
+    fragments = list(table().fragments[(second + seed) % PERIOD_S])
+    fragments[_HOURS] = f"{HEADS[_HOURS]}{_engine_hours(seed, second)!r}{TAIL}"
     silent = _silent_channel(seed, second)
     if silent is not None:
-        fragments[silent] = f"{_HEADS[silent]}null{_TAIL}"
+        fragments[silent] = f"{HEADS[silent]}null{TAIL}"
     return fragments
 
 
@@ -255,52 +195,4 @@ def _engine_hours(seed: int, second: int) -> float:
 def _silent_channel(seed: int, second: int) -> int | None:
     """Index of the channel whose module is unreachable: one, for 60 s in every 997."""
     stretch, position = divmod(second + seed, _SILENCE_EVERY_S)
-    return _mix(seed, stretch) % len(CHANNELS) if position < _SILENCE_S else None
-
-
-@cache
-def _table() -> _Table:
-    values = tuple(_readings(position) for position in range(PERIOD_S))
-    return _Table(
-        values,
-        tuple(
-            tuple(f"{head}{value!r}{_TAIL}" for head, value in zip(_HEADS, line, strict=True))
-            for line in values
-        ),
-    )
-
-
-def _readings(position: int) -> tuple[float, ...]:
-    """Compute all channels at one position of the period, clipped to what is physical."""
-    turn = position / PERIOD_S
-    progress = turn * _WORK_CYCLES % 1.0
-    load, travel = _pulse(progress, 0.2, 0.7), _pulse(progress, 0.7, 1.0)
-    parts = (1.0, load, travel, sin(2 * pi * turn), 1.0 - turn, load * sin(2 * pi * _SWINGS * turn))
-    return tuple(
-        round(
-            min(
-                max(
-                    sum(weight * part for weight, part in zip(wave, parts, strict=False))
-                    + wave.noise * (_mix(channel.channel_id, position) / 2**31 - 1),
-                    channel.phys_min,
-                ),
-                channel.phys_max,
-            ),
-            wave.decimals,
-        )
-        + 0.0  # never -0.0
-        for channel, wave in zip(CHANNELS, _WAVES, strict=True)
-    )
-
-
-def _pulse(progress: float, start: float, end: float) -> float:
-    """0 outside start..end, 1 inside, with ramps."""
-    edge = min(progress - start, end - progress) / _RAMP
-    return min(max(edge, 0.0), 1.0)
-
-
-def _mix(seed: int, number: int) -> int:
-    """Hash two integers to 32 well-spread bits."""
-    mixed = (seed * 0x9E3779B1 ^ number * 0x85EBCA77) & _MASK
-    mixed = (mixed ^ mixed >> 15) * 0x2C1B3C6D & _MASK
-    return mixed ^ mixed >> 13
+    return mix(seed, stretch) % len(CHANNELS) if position < _SILENCE_S else None

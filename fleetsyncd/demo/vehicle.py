@@ -5,53 +5,39 @@ vehicles. Times are integer milliseconds of the vehicle's own clock unless named
 """
 
 import json
-import re
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from email.utils import formatdate
 from functools import cache
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from gevent import sleep
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gevent.socket import (
-    AF_INET,
-    AF_INET6,
-    IPPROTO_TCP,
-    SO_REUSEADDR,
-    SOL_SOCKET,
-    TCP_NODELAY,
-    socket,
-)
+from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
 
-from fleetsyncd.demo import signals
+from fleetsyncd.demo import signals, waveforms
 from fleetsyncd.demo.faults import HEALTHY, Faults
+from fleetsyncd.demo.http import (
+    Params,
+    Request,
+    await_hang_up,
+    flag,
+    interval,
+    listen,
+    read_request,
+    response,
+    whole_number,
+)
 
 DEFAULT_LIMIT = 10_000
 MAX_LIMIT = 50_000
 SOFTWARE_VERSION = "1.1.0"
 
-_GZIP_ABOVE = 500
-_GZIP_WBITS = 31
-_MAX_HEAD = 16_384
-_MAX_BODY = 65_536
 _MAX_CONNECTIONS = 64
-_BACKLOG = 64
 _IDLE_S = 600.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONFIGURED_AT = "2026-01-01T00:00:00.000Z"
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII).fullmatch
-_WHOLE = re.compile(r"\d{1,18}", re.ASCII).fullmatch
-_GZIP_REFUSED = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)").search
-
-Params = Mapping[str, str]
 
 
 class SimulatedVehicle:
@@ -105,7 +91,8 @@ class SimulatedVehicle:
 
     def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, on any free port when it is 0; OSError if the port is taken."""
-        listener = _listen(host, port)
+        waveforms.table()  # computed here once, so that no request waits for it
+        listener = listen(host, port)
         self._server = StreamServer(listener, self._serve, spawn=Pool(_MAX_CONNECTIONS))
         self._server.start()
 
@@ -150,13 +137,13 @@ class SimulatedVehicle:
         return _channels_json(self.channels)
 
     def _data(self, params: Params, now_ms: int) -> str:
-        start, end = _interval(params)
+        start, end = interval(params)
         page = signals.page(
             self.seed,
             max(start, self.history_start_ms),
             min(end, self.visible_until_ms(now_ms)),
-            min(_whole(params, "limit", least=1) or DEFAULT_LIMIT, MAX_LIMIT),
-            _whole(params, "channel_id"),
+            min(whole_number(params, "limit", least=1) or DEFAULT_LIMIT, MAX_LIMIT),
+            whole_number(params, "channel_id"),
             channels=self.channels,
         )
         return (
@@ -172,8 +159,8 @@ class SimulatedVehicle:
         return f"[{page.json}]"
 
     def _alarms(self, params: Params, now_ms: int) -> str:
-        start, end = _interval(params)
-        unresolved_only = _flag(params, "unresolved_only")
+        start, end = interval(params)
+        unresolved_only = flag(params, "unresolved_only")
         until = self.visible_until_ms(now_ms)
         end = min(end, until)
         reach = 0 if self.old_alarms else signals.MAX_ALARM_MS
@@ -210,152 +197,28 @@ class SimulatedVehicle:
 
     def _exchange(self, connection: socket, received: bytearray) -> bool:
         """Answer one request; False when the connection is to be closed."""
-        request = _read_request(connection, received)
+        request = read_request(connection, received)
         if request is None:
             return False
         self.requests += 1
         self.last_request_at = now = self._clock()
         if hanging_s := self.faults.hangs_for(now):
-            _await_hang_up(connection, hanging_s)
+            await_hang_up(connection, hanging_s)
             return False
         if self.faults.latency_s:
             sleep(self.faults.latency_s)
         status, body = self._reply(request)
         date = self._clock() + self.faults.clock_offset_s
-        connection.sendall(_response(status, body, request, date))
+        connection.sendall(response(status, body, request, date))
         return request.keep_alive
 
-    def _reply(self, request: "_Request") -> tuple[HTTPStatus, bytes]:
+    def _reply(self, request: Request) -> tuple[HTTPStatus, bytes]:
         if request.refusal is not None:
             return request.refusal, b'{"error":"unreadable_request"}'
         if request.method != "GET":
             return HTTPStatus.METHOD_NOT_ALLOWED, b'{"error":"method_not_allowed"}'
         path, _, query = request.target.partition("?")
         return self.answer(path, query, request.headers.get("x-api-key"))
-
-
-class _Request(NamedTuple):
-    """One request without its body; `refusal` is set when the rest could not be read."""
-
-    method: str = ""
-    target: str = ""
-    headers: Mapping[str, str] = {}
-    keep_alive: bool = False
-    refusal: HTTPStatus | None = None
-
-
-def _listen(host: str, port: int) -> socket:
-    # StreamServer would do as much by itself, but leaks the socket of a port that is taken.
-    listener = socket(AF_INET6 if ":" in host else AF_INET)
-    try:
-        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _read_request(connection: socket, received: bytearray) -> _Request | None:
-    """Take one request off the connection; None when the client has closed it."""
-    while (end := received.find(b"\r\n\r\n")) < 0:
-        if len(received) > _MAX_HEAD:
-            return _Request(refusal=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if not (chunk := connection.recv(_MAX_HEAD)):
-            return None
-        received += chunk
-    request_line, *fields = received[:end].decode("latin-1").split("\r\n")
-    del received[: end + 4]
-    match request_line.split(" "):
-        case [method, target, ("HTTP/1.1" | "HTTP/1.0") as version]:
-            parts = (field.partition(":") for field in fields)
-            headers = {name.lower(): value.strip() for name, _, value in parts}
-        case _:
-            return _Request(refusal=HTTPStatus.BAD_REQUEST)
-    refusal = _drain_body(connection, received, headers)
-    # Anything but GET ends the connection: the answer to a HEAD must not be read as the next.
-    keep_alive = (version, method, refusal) == ("HTTP/1.1", "GET", None)
-    keep_alive = keep_alive and headers.get("connection", "").lower() != "close"
-    return _Request(method, target, headers, keep_alive, refusal)
-
-
-def _drain_body(
-    connection: socket, received: bytearray, headers: Mapping[str, str]
-) -> HTTPStatus | None:
-    """Throw away the request's body; a status when its length is unknown or too large."""
-    text = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not _WHOLE(text):
-        return HTTPStatus.LENGTH_REQUIRED
-    length = int(text)
-    if length > _MAX_BODY:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    while len(received) < length:
-        if not (chunk := connection.recv(_MAX_BODY)):
-            raise ConnectionResetError
-        received += chunk
-    del received[:length]
-    return None
-
-
-def _await_hang_up(connection: socket, longest_s: float) -> None:
-    """Say nothing until the client gives up, or for so many seconds."""
-    connection.settimeout(longest_s)
-    connection.recv(1)
-
-
-def _response(status: HTTPStatus, body: bytes, request: _Request, date: float) -> bytes:
-    """Return the whole answer as it goes over the wire; `date` in seconds since 1970."""
-    lines = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Date: {formatdate(date, usegmt=True)}",
-        "Content-Type: application/json",
-    ]
-    accepted = request.headers.get("accept-encoding", "").lower()
-    if len(body) > _GZIP_ABOVE and "gzip" in accepted and not _GZIP_REFUSED(accepted):
-        body = zlib.compress(body, level=1, wbits=_GZIP_WBITS)
-        lines.append("Content-Encoding: gzip")
-    if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        lines.append("Allow: GET")
-    if not request.keep_alive:
-        lines.append("Connection: close")
-    lines.append(f"Content-Length: {len(body)}\r\n\r\n")
-    return "\r\n".join(lines).encode("ascii") + body
-
-
-def _interval(params: Params) -> tuple[int, int]:
-    """Read `from` and `to`, rounded up to milliseconds; ValueError says what is wrong."""
-    start, end = _microseconds(params, "from"), _microseconds(params, "to")
-    if start >= end:
-        raise ValueError("from must be before to")
-    return -(-start // 1000), -(-end // 1000)
-
-
-def _microseconds(params: Params, name: str) -> int:
-    text = params.get(name)
-    if not text:
-        raise ValueError(f"{name} is missing")
-    if not _TIME(text):
-        raise ValueError(f"{name} is not an ISO 8601 UTC time ending in Z")
-    # What the pattern lets through, such as hour 25, fromisoformat refuses by name.
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
-
-
-def _whole(params: Params, name: str, *, least: int = 0) -> int | None:
-    """Read an optional whole number; ValueError when it is none or too small."""
-    text = params.get(name)
-    if text is None:
-        return None
-    if not _WHOLE(text) or int(text) < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}")
-    return int(text)
-
-
-def _flag(params: Params, name: str) -> bool:
-    text = params.get(name, "false").lower()
-    if text not in _FLAGS:
-        raise ValueError(f"{name} must be true or false")
-    return _FLAGS[text]
 
 
 def _alarm_object(alarm: signals.Alarm, until_ms: int) -> dict[str, object]:

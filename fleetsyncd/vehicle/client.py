@@ -25,6 +25,7 @@ from fleetsyncd.errors import (
     VehicleUnreachable,
 )
 from fleetsyncd.models import Window, iso_ms
+from fleetsyncd.settings import is_api_key
 from fleetsyncd.text import clean
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
@@ -84,7 +85,8 @@ class VehicleClient:
         self._session = _session()
         self._key = api_key
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
-        if api_key is not None:
+        self._usable = api_key is None or is_api_key(api_key)
+        if api_key is not None and self._usable:
             headers["X-API-Key"] = api_key
         self._request = requests.Request("GET", self._base + "/", headers=headers).prepare()
 
@@ -111,6 +113,8 @@ class VehicleClient:
 
     def _get(self, call: str, query: str = "") -> Answer:
         """Ask once; raise a VehicleError that names the call and the reason."""
+        if not self._usable:
+            raise VehicleError(call, "the API key is not printable ASCII: set the vehicle's key")
         overdue = VehicleTimeout(call, f"no complete answer within {self._timeout:g} s")
         try:
             with self._deadline(self._timeout, lambda: overdue):

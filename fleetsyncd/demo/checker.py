@@ -1,0 +1,190 @@
+"""What the simulated vehicles generated against what the database holds.
+
+The signals are a pure function of vehicle, channel and time, so what must be stored is known to
+the last bit: everything stamped from the first watermark to the present one, except what a vehicle
+that commits late had not committed yet.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo import signals
+
+SLICE = timedelta(hours=1)
+MARGIN = timedelta(minutes=2)
+"""How far around the interval stored rows are looked at: overlap and clock skew reach there."""
+EXAMPLES = 5
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Key = tuple[int, int]
+"""Channel id and time in ms since 1970."""
+
+_ROWS = """
+SELECT channel_id, round(extract(epoch FROM time) * 1000)::bigint, value
+FROM public.measurements WHERE vehicle_id = %s::uuid AND time >= %s AND time < %s
+"""
+_ALARMS = """
+SELECT alarm_id, round(extract(epoch FROM triggered_at) * 1000)::bigint, channel_id, message
+FROM public.alarms_log WHERE vehicle_id = %s::uuid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A vehicle that was pulled from `start` on; its rows appear `delay` after their stamp."""
+
+    vehicle_id: UUID
+    name: str
+    start: datetime
+    delay: timedelta = timedelta(0)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong; all zero when nothing is."""
+
+    checked: int = 0
+    lost: int = 0
+    altered: int = 0
+    unexpected: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, altered or unexpected."""
+        return not (self.lost or self.altered or self.unexpected)
+
+    def __str__(self) -> str:
+        return f"lost {self.lost}, altered {self.altered}, unexpected {self.unexpected}"
+
+    def note(self, kind: str, count: int, example: str) -> None:
+        """Count `count` faults of a kind and keep an example."""
+        if count:
+            setattr(self, kind, getattr(self, kind) + count)
+            if len(self.examples) < EXAMPLES:
+                self.examples.append(f"{kind}: {example}")
+
+
+def check(database: Database, expectations: list[Expectation]) -> Findings:
+    """Compare every row and alarm of the vehicles; also finds a watermark that is not true."""
+    findings = Findings()
+    for expected in expectations:
+        watermark = _watermark(database, expected.vehicle_id)
+        if watermark is None:
+            _check_nothing_stored(database, expected, findings)
+            continue
+        for start, end in _slices(expected.start - MARGIN, watermark + MARGIN):
+            _check_rows(database, expected, start, end, watermark, findings)
+        _check_alarms(database, expected, watermark, findings)
+    return findings
+
+
+def _watermark(database: Database, vehicle_id: UUID) -> datetime | None:
+    def read(cursor: Cursor) -> datetime | None:
+        cursor.execute(
+            "SELECT last_sync_at FROM public.vehicles WHERE id = %s::uuid", (str(vehicle_id),)
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+    return database.run(read)
+
+
+def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while start < end:
+        yield start, min(start + SLICE, end)
+        start += SLICE
+
+
+def _check_rows(
+    database: Database,
+    expected: Expectation,
+    start: datetime,
+    end: datetime,
+    watermark: datetime,
+    findings: Findings,
+) -> None:
+    """Compare one slice; rows around the pulled interval may be stored, those inside must."""
+    first, last = _ms(expected.start), _ms(watermark - expected.delay)
+    generated = {
+        (channel, at): value
+        for channel, at, value in signals.rows(signals.seed_of(expected.name), _ms(start), _ms(end))
+        if value is not None
+    }
+    stored = _stored(database, expected.vehicle_id, start, end)
+    findings.checked += len(stored)
+    lost = [key for key in generated.keys() - stored.keys() if first <= key[1] < last]
+    unexpected = stored.keys() - generated.keys()
+    altered = [key for key in stored.keys() & generated.keys() if stored[key] != generated[key]]
+    for kind, keys in (("lost", lost), ("unexpected", unexpected), ("altered", altered)):
+        findings.note(kind, len(keys), f"{expected.name} (channel, ms) {min(keys, default='')}")
+
+
+def _stored(
+    database: Database, vehicle_id: UUID, start: datetime, end: datetime
+) -> dict[Key, float]:
+    def read(cursor: Cursor) -> dict[Key, float]:
+        cursor.execute(_ROWS, (str(vehicle_id), start, end))
+        return {(channel, at): value for channel, at, value in cursor.fetchall()}
+
+    return database.run(read)
+
+
+def _check_alarms(
+    database: Database, expected: Expectation, watermark: datetime, findings: Findings
+) -> None:
+    def read(cursor: Cursor) -> dict[int, tuple[int, int, str]]:
+        cursor.execute(_ALARMS, (str(expected.vehicle_id),))
+        return {alarm: (at, channel, text) for alarm, at, channel, text in cursor.fetchall()}
+
+    def known(start: datetime, end: datetime) -> dict[int, tuple[int, int, str]]:
+        alarms = signals.alarms(signals.seed_of(expected.name), _ms(start), _ms(end))
+        return {a.alarm_id: (a.triggered_ms, a.channel_id, a.message) for a in alarms}
+
+    stored = database.run(read)
+    findings.checked += len(stored)
+    required = known(expected.start, _asked_alarms(database, expected, watermark))
+    possible = known(expected.start - timedelta(days=8), watermark + MARGIN)
+    faults = {
+        "lost": required.keys() - stored.keys(),
+        "unexpected": stored.keys() - possible.keys(),
+        "altered": {key for key in stored.keys() & possible.keys() if stored[key] != possible[key]},
+    }
+    for kind, keys in faults.items():
+        findings.note(kind, len(keys), f"{expected.name} alarm {min(keys, default='')}")
+
+
+def _asked_alarms(database: Database, expected: Expectation, watermark: datetime) -> datetime:
+    """Return up to where alarms must be stored: a failed call to /alarms is asked again later."""
+
+    def read(cursor: Cursor) -> datetime | None:
+        cursor.execute(
+            "SELECT alarm_watermark FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid",
+            (str(expected.vehicle_id),),
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+    asked = database.run(read)
+    return expected.start if asked is None else min(asked, watermark) - expected.delay
+
+
+def _check_nothing_stored(database: Database, expected: Expectation, findings: Findings) -> None:
+    def count(cursor: Cursor) -> int:
+        cursor.execute(
+            "SELECT count(*) FROM public.measurements WHERE vehicle_id = %s::uuid",
+            (str(expected.vehicle_id),),
+        )
+        row = cursor.fetchone()
+        return 0 if row is None else int(row[0])
+
+    stored = database.run(count)
+    findings.note("unexpected", stored, f"{expected.name} has rows and no watermark")
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - EPOCH) // MILLISECOND

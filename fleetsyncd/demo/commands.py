@@ -1,0 +1,59 @@
+"""`fleetsyncd demo` and `fleetsyncd simulate`."""
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import click
+from gevent.hub import get_hub
+
+from fleetsyncd.demo.fleet import Fleet, demo_specs
+from fleetsyncd.errors import CommandError
+from fleetsyncd.tables import table
+
+FOLDER = Path(".demo")
+
+
+@click.command()
+@click.option("--vehicles", type=click.IntRange(1, 20_000), default=12, show_default=True)
+@click.option("--interval", type=click.FloatRange(1), default=5, show_default=True, help="Seconds.")
+@click.option("--cycles", type=click.IntRange(1), help="End after so many cycles and compare.")
+@click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
+def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> int:
+    """Run everything at once: PostgreSQL, a simulated fleet with faults, and the daemon.
+
+    At the end of --cycles the database is compared with what the vehicles generated: exit 1 unless
+    nothing was lost, altered or unexpected.
+    """
+    from fleetsyncd.demo.show import show  # noqa: PLC0415  needs development dependencies
+
+    del headless  # there is only the log yet
+    return show(FOLDER, vehicles=vehicles, interval=interval, cycles=cycles)
+
+
+@click.command()
+@click.option("--vehicles", type=click.IntRange(1, 20_000), default=12, show_default=True)
+@click.option("--base-port", type=click.IntRange(0, 65535), default=0, help="0: any free ports.")
+@click.option("--healthy", is_flag=True, help="No faults.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line, then serve.")
+def simulate(vehicles: int, base_port: int, healthy: bool, as_json: bool) -> None:
+    """Serve a simulated fleet on 127.0.0.1 until interrupted, to try a daemon on."""
+    specs = demo_specs(vehicles, with_faults=not healthy, begin=time.time())
+    fleet = Fleet([spec.build() for spec in specs], base_port=base_port)
+    try:
+        fleet.start()
+    except OSError as fault:
+        raise CommandError(f"the vehicles cannot listen: {fault.strerror}") from fault
+    known = [
+        {"name": spec.name, "host": host, "port": port, "key": spec.key}
+        for spec, (host, port) in zip(specs, fleet.addresses, strict=True)
+    ]
+    if as_json:
+        click.echo(json.dumps(known))
+    else:
+        rows = [[str(value) for value in vehicle.values()] for vehicle in known]
+        click.echo(table(["NAME", "HOST", "PORT", "KEY"], rows))
+    with suppress(KeyboardInterrupt):
+        get_hub().join()
+    fleet.stop()

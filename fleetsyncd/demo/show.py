@@ -1,0 +1,183 @@
+"""The whole thing at once: PostgreSQL, simulated vehicles and the daemon, each as in real life.
+
+Vehicles and daemon are processes of their own, the same that `simulate` and `run` start.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from fleetsyncd.database import migrate
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo import checker, embedded
+from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import utc_now
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.tables import table
+
+DATABASE = "fleet"
+GOODBYE_SEC = 5.0
+REGISTERED_BEFORE = timedelta(minutes=5)
+"""How far back the first pull of a vehicle reaches that was not offline."""
+DAEMON = {"PULL_TIMEOUT_SEC": "3", "SHUTDOWN_GRACE_SEC": "2", "VEHICLE_DEFAULT_API_KEY": ""}
+
+_JOURNAL = """
+SELECT v.name, count(*) FILTER (WHERE status = 'ok'), count(*) FILTER (WHERE status = 'timeout'),
+    count(*) FILTER (WHERE status = 'error'), sum(rows_written),
+    (array_agg(error_msg ORDER BY started_at DESC) FILTER (WHERE status <> 'ok'))[1]
+FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
+GROUP BY v.name ORDER BY v.name
+"""
+
+
+def show(folder: Path, *, vehicles: int, interval: float, cycles: int | None) -> int:
+    """Run the demo to its end; return 0 if nothing was lost, altered or unexpected."""
+    with ExitStack() as stack:
+        stack.enter_context(_interruptible())
+        stack.enter_context(_alone(folder))
+        click.echo("starting PostgreSQL in .demo/ …")
+        server = embedded.start(folder / "postgres")
+        stack.callback(server.stop)
+        server.create_database(DATABASE)
+        owner = DatabaseSettings(server.parameters(DATABASE, embedded.OWNER))
+        migrate.migrate(owner, embedded.APP)
+        database = Database(DatabaseSettings(server.parameters(DATABASE)))
+        simulated = stack.enter_context(simulator(vehicles))
+        expectations = database.run(lambda cursor: _register(cursor, vehicles, simulated))
+        click.echo(f"{vehicles} simulated vehicles; the daemon pulls them every {interval:g} s")
+        environment = {
+            **os.environ,
+            **DAEMON,
+            **server.environment(DATABASE),
+            "SYNC_INTERVAL_SEC": f"{interval:g}",
+        }
+        arguments = ["run"] if cycles is None else ["run", "--cycles", str(cycles)]
+        daemon = stack.enter_context(running(arguments, environment))
+        if daemon.wait() != 0:
+            raise CommandError(f"the daemon ended with exit code {daemon.returncode}")
+        return _compare(database, expectations)
+
+
+def _compare(database: Database, expectations: list[checker.Expectation]) -> int:
+    click.echo("comparing the database with what the vehicles generated …")
+    findings = checker.check(database, expectations)
+    for example in findings.examples:
+        click.echo(f"  {example}", err=True)
+    click.echo(database.run(_journal))
+    click.echo(f"{findings.checked} rows and alarms checked: {findings}")
+    return 0 if findings.clean else 1
+
+
+def _journal(cursor: Cursor) -> str:
+    """Return what the journal says of each vehicle, as a table."""
+    cursor.execute(_JOURNAL)
+    rows = [["" if cell is None else str(cell) for cell in row] for row in cursor.fetchall()]
+    return table(["VEHICLE", "OK", "TIMEOUT", "ERROR", "ROWS", "LAST ERROR"], rows)
+
+
+def _register(
+    cursor: Cursor, count: int, simulated: list[dict[str, Any]]
+) -> list[checker.Expectation]:
+    """Register the vehicles as if they had last been pulled a while ago."""
+    now = utc_now()
+    expectations = []
+    for spec, vehicle in zip(demo_specs(count), simulated, strict=True):
+        start = now - _last_pulled(spec)
+        cursor.execute(
+            "INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key, last_sync_at)"
+            " VALUES (%s, %s::inet, %s, %s, %s) RETURNING id",
+            (vehicle["name"], vehicle["host"], vehicle["port"], vehicle["key"], start),
+        )
+        row = cursor.fetchone()
+        expectations.append(_expectation(spec, row and row[0], start))
+    return expectations
+
+
+def _last_pulled(spec: VehicleSpec) -> timedelta:
+    if spec.offline_since_s is None:
+        return REGISTERED_BEFORE
+    return timedelta(seconds=spec.offline_since_s)
+
+
+def _expectation(spec: VehicleSpec, vehicle_id: Any, start: datetime) -> checker.Expectation:
+    delay = timedelta(seconds=spec.faults.commit_delay_s)
+    return checker.Expectation(vehicle_id, spec.name, start, delay)
+
+
+@contextmanager
+def simulator(vehicles: int, *, healthy: bool = False) -> Iterator[list[dict[str, Any]]]:
+    """Run `simulate` in a process of its own; yield its vehicles once they listen."""
+    arguments = ["simulate", "--vehicles", str(vehicles), "--json"]
+    arguments += ["--healthy"] if healthy else []
+    with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101  asked for above
+        line = process.stdout.readline()
+        if not line:
+            raise CommandError("the simulated vehicles did not start")
+        yield json.loads(line)
+
+
+@contextmanager
+def running(
+    arguments: list[str], environment: dict[str, str], stdout: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a command of ours in a session of its own, and end it with the block."""
+    process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
+        [sys.executable, "-m", "fleetsyncd", *arguments],
+        env=environment,
+        stdout=stdout,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(GOODBYE_SEC)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder: a second demo in it would take the first one's database away."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"another demo is running in {folder}") from None
+        yield
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

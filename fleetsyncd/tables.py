@@ -1,0 +1,50 @@
+"""Plain text tables for the terminal; widths fit the content."""
+
+from collections.abc import Sequence
+
+from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.text import clean
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows beneath a header, columns two blanks apart, made harmless for a terminal."""
+    cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def age(seconds: float | None) -> str:
+    """Return an age in its largest fitting unit: 48s, 5m, 3h, 12d; a dash for None."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"
+
+
+def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
+    """Return the fleet as a table, one line per vehicle."""
+    header = ["VEHICLE", "STATE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
+    return table(header, [_line(vehicle) for vehicle in vehicles])
+
+
+def _line(vehicle: VehicleOverview) -> list[str]:
+    state = vehicle.state.value
+    if vehicle.state is State.CATCHING_UP and vehicle.progress is not None:
+        state = f"{state} {vehicle.progress:.0%}"
+    return [
+        vehicle.name,
+        state,
+        age(vehicle.seen_age),
+        age(vehicle.lag),
+        age(vehicle.data_age),
+        "-" if vehicle.rows is None else str(vehicle.rows),
+        vehicle.software_version or "-",
+        vehicle.last_error or "",
+    ]
