@@ -3,9 +3,11 @@
 Times are aware datetimes in UTC. Intervals are half-open: `start` belongs to them, `end` does not.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from fleetsyncd.text import clean
@@ -89,9 +91,19 @@ class Alarm:
 class Measurements:
     """Rows of one answer as parallel columns, ordered by time and channel, without nulls."""
 
-    times: list[datetime]
-    channels: list[int]
-    values: list[float]
+    times: tuple[datetime, ...]
+    channels: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[datetime, int, float]]) -> "Measurements":
+        """Return rows of (time, channel, value) as ordered columns."""
+        columns: Any = list(zip(*sorted(rows), strict=True))
+        return cls(*columns) if columns else cls((), (), ())
+
+    def rows(self) -> Iterator[tuple[datetime, int, float]]:
+        """Yield (time, channel, value)."""
+        return zip(self.times, self.channels, self.values, strict=True)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -117,15 +129,9 @@ class Page:
     @classmethod
     def joined(cls, pages: "list[Page]") -> "Page":
         """Return complete pages of different channels as one."""
-        columns = (page.measurements for page in pages)
-        rows = sorted(
-            row
-            for part in columns
-            for row in zip(part.times, part.channels, part.values, strict=True)
-        )
-        times, channels, values = ([row[place] for row in rows] for place in range(3))
+        rows = [row for page in pages for row in page.measurements.rows()]
         bad = tuple(entry for page in pages for entry in page.bad)
-        return cls(Measurements(times, channels, values), truncated=False, bad=bad)
+        return cls(Measurements.of(rows), truncated=False, bad=bad)
 
 
 class Outcome(StrEnum):

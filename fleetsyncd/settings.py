@@ -1,6 +1,5 @@
 """The environment, read once into frozen settings; every fault is reported at the same time."""
 
-import math
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,8 @@ from fleetsyncd.errors import SettingsError
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 MEGABYTE = 1 << 20
+LONGEST_SEC = 400 * 86_400
+"""A longer duration is a slip of the pen, and overflows sooner or later."""
 VARIABLES = (
     "SYNC_INTERVAL_SEC",
     "SYNC_CONCURRENCY",
@@ -84,7 +85,8 @@ def load(*, dotenv: bool = True) -> Settings:
     """Read the environment, and `.env` beneath it; raise SettingsError naming every fault."""
     env = Env(eager=False)
     if dotenv:
-        env.read_env(recurse=False)
+        _drop_blanks()
+        env.read_env(".env", recurse=False)
     _drop_blanks()
     values = _read(env)
     try:
@@ -100,11 +102,11 @@ def _drop_blanks() -> None:
         del os.environ[name]
 
 
-def _positive(name: str, *, least: float = 0, most: float | None = None) -> Any:
+def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:
     def check(value: float) -> None:
-        if not math.isfinite(value) or value <= least or (most is not None and value > most):
-            upper = "" if most is None else f" and at most {most:g}"
-            raise marshmallow.ValidationError(f"{name} must be more than {least:g}{upper}.")
+        if not 0 <= value <= most or (value == 0 and not zero):
+            least = "at least" if zero else "more than"
+            raise marshmallow.ValidationError(f"{name} must be {least} 0 and at most {most}.")
 
     return check
 
@@ -118,7 +120,7 @@ def _read(env: Env) -> dict[str, Any]:
         "pull_timeout": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
         "pull_window": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
         "pull_overlap": env.float(
-            "PULL_OVERLAP_SEC", 5, validate=_positive("The overlap", least=-0.001, most=3600)
+            "PULL_OVERLAP_SEC", 5, validate=_positive("The overlap", zero=True, most=3600)
         ),
         "pull_max_body": env.int("PULL_MAX_BODY_MB", 64, validate=_positive("It", most=1024)),
         "default_api_key": env.str("VEHICLE_DEFAULT_API_KEY", None, validate=_api_key),
@@ -131,7 +133,7 @@ def _read(env: Env) -> dict[str, Any]:
         "pool_size": env.int("DB_POOL_SIZE", 8, validate=_positive("The pool", most=500)),
         "app_role": env.str("DB_APP_ROLE", None),
         "shutdown_grace": env.float(
-            "SHUTDOWN_GRACE_SEC", 8, validate=_positive("The grace", least=-0.001)
+            "SHUTDOWN_GRACE_SEC", 8, validate=_positive("The grace", zero=True)
         ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),

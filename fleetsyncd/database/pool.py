@@ -23,7 +23,6 @@ from fleetsyncd.text import clean
 
 T = TypeVar("T")
 Connection = extensions.connection
-Cursor = extensions.cursor
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 
 log = logging.getLogger("sync.database")
@@ -35,6 +34,7 @@ TRANSACTION_SEC = 90.0
 """A frozen server enforces no statement_timeout; this deadline is ours."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
+LOST = "lost connection"
 CHECK_CLIENT_SINCE = 140_000
 """Server version that knows client_connection_check_interval."""
 
@@ -57,6 +57,22 @@ _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
 _AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
+
+
+class Cursor(extensions.cursor):
+    """A transaction's cursor: its first statement brings the transaction's opening along.
+
+    BEGIN and the row level security context thus cost no round trip of their own.
+    """
+
+    opening: str
+    begun = False
+
+    def execute(self, query: Any, arguments: Any = None) -> None:
+        """Run a statement of the transaction."""
+        if not self.begun:
+            query, self.begun = f"{self.opening}; {query}", True
+        super().execute(query, arguments)
 
 
 def _no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
@@ -95,6 +111,8 @@ class Database:
                     raise _translate(fault) from fault
                 if attempt == ATTEMPTS:
                     raise _last(fault, reason) from fault
+                if reason == LOST:
+                    self.close()  # what idled beside a connection that died is likely dead too
                 log.debug("transaction again after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
         raise AssertionError("unreachable")
@@ -113,11 +131,13 @@ class Database:
             )
         try:
             with self._deadline(TRANSACTION_SEC, lambda: overdue):
-                connection, born = self._begin()
+                connection, born = self._take()
                 try:
-                    with connection.cursor() as cursor:
+                    with connection.cursor(cursor_factory=Cursor) as cursor:
+                        cursor.opening = _opening(connection)
                         yield cursor
-                        cursor.execute("COMMIT")
+                        if cursor.begun:
+                            cursor.execute("COMMIT")
                 except BaseException:
                     connection.close()
                     raise
@@ -130,35 +150,14 @@ class Database:
         while self._idle:
             self._idle.pop()[0].close()
 
-    def _begin(self) -> tuple[Connection, float]:
-        """Begin a transaction on an idle connection that still works, or on a new one."""
+    def _take(self) -> tuple[Connection, float]:
+        """Return an idle connection that is not too old, or a new one."""
         while self._idle:
             connection, born = self._idle.pop()
-            if time.monotonic() - born > MAX_AGE_SEC:
-                connection.close()
-                continue
-            try:
-                self._start(connection)
-            except psycopg2.Error:
-                # It died while it idled, and with a restarted server so did the others.
-                connection.close()
-                continue
-            except BaseException:
-                connection.close()
-                raise
-            return connection, born
-        connection = self._connect()
-        try:
-            self._start(connection)
-        except BaseException:
+            if time.monotonic() - born <= MAX_AGE_SEC:
+                return connection, born
             connection.close()
-            raise
-        return connection, time.monotonic()
-
-    def _start(self, connection: Connection) -> None:
-        known = connection.server_version >= CHECK_CLIENT_SINCE
-        with connection.cursor() as cursor:
-            cursor.execute(_BEGIN + _CHECK_CLIENT if known else _BEGIN)
+        return self._connect(), time.monotonic()
 
     def _connect(self) -> Connection:
         """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
@@ -183,17 +182,21 @@ class Database:
         return {"hostaddr": found[0][4][0]}
 
 
+def _opening(connection: Connection) -> str:
+    return _BEGIN + _CHECK_CLIENT if connection.server_version >= CHECK_CLIENT_SINCE else _BEGIN
+
+
 def _worth_another_try(fault: psycopg2.Error) -> str | None:
     """Say why a failed transaction may succeed when run again; None if it will not."""
     if fault.pgcode in _AGAIN:
         return _AGAIN[fault.pgcode]
     # A terminated connection carries no SQLSTATE, or that of the administrator's command.
     lost = fault.pgcode is None or fault.pgcode.startswith(("08", "57P"))
-    return "lost connection" if lost and isinstance(fault, psycopg2.OperationalError) else None
+    return LOST if lost and isinstance(fault, psycopg2.OperationalError) else None
 
 
 def _last(fault: psycopg2.Error, reason: str) -> DatabaseError:
-    kind = DatabaseLost if reason == "lost connection" else DatabaseError
+    kind = DatabaseLost if reason == LOST else DatabaseError
     return kind(f"{reason}: {_first_line(fault)}")
 
 
@@ -203,7 +206,7 @@ def _translate(fault: psycopg2.Error) -> DatabaseError:
             f"the database schema does not fit ({_first_line(fault)}): run `fleetsyncd migrate`"
         )
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
-        return DatabaseLost(f"lost connection: {_first_line(fault)}")
+        return DatabaseLost(f"{LOST}: {_first_line(fault)}")
     return DatabaseError(_first_line(fault))
 
 

@@ -11,9 +11,13 @@ LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
            GROUP BY vehicle_id) a ON a.vehicle_id = v.id
 WHERE %s::uuid[] IS NULL OR v.id = ANY (%s::uuid[])
 """
+# The vehicle's row is locked once per statement, which stands in for a foreign key checked per row:
+# while it is held the vehicle cannot be removed, and if it is gone nothing is added.
 ADD_MEASUREMENTS = """
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE)
 INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-SELECT %s::uuid, c, t, v FROM unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
+SELECT vehicle.id, r.c, r.t, r.v
+FROM vehicle, unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
 ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
 """
 # One statement for watermark and state: both are one row, and a round trip is the dearer part.

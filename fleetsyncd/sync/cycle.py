@@ -5,7 +5,7 @@ and watermark are committed together, window by window, so a cycle may end at an
 one goes on from the last commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from fleetsyncd.errors import (
     VehicleTimeout,
 )
 from fleetsyncd.models import (
+    BadRow,
     CycleReport,
     Outcome,
     Page,
@@ -60,6 +61,8 @@ class Memory:
 
     channels_seen: int | None = None
     """Hash of the last `/channels` answer that is stored."""
+    alarms_seen: int | None = None
+    """Hash of the last `/alarms` answer that is stored."""
     channel_ids: tuple[int, ...] = field(default=())
 
 
@@ -191,15 +194,8 @@ class _Cycle:
 
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
-        self.bad_rows += len(bad)
         self.memory.channel_ids = tuple(channel.channel_id for channel in channels)
-
-        def save(cursor: Cursor) -> None:
-            store.lock_vehicle(cursor, self.vehicle.id)
-            store.save_channels(cursor, self.vehicle.id, channels)
-            store.set_aside(cursor, self.vehicle.id, bad)
-
-        self.tools.database.run(save)
+        self._save(bad, lambda cursor: store.save_channels(cursor, self.vehicle.id, channels))
 
     def pull_measurements(self, pull: _Pull) -> None:
         """Ask for the pull window in pieces and commit each with the watermark behind it."""
@@ -257,7 +253,6 @@ class _Cycle:
     def _save_window(
         self, page: Page, step: store.Advance, added: list[int], cursor: Cursor
     ) -> None:
-        store.lock_vehicle(cursor, self.vehicle.id)
         if page.bad:
             store.set_aside(cursor, self.vehicle.id, page.bad)
         added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
@@ -274,7 +269,10 @@ class _Cycle:
             starts.append(vehicle.oldest_open_alarm)
         try:
             answer = self.client.alarms(Window(min(starts), pull.window.end))
-            self._save_alarms(answer)
+            seen = hash(answer.body)
+            if seen != self.memory.alarms_seen:
+                self._save_alarms(answer)
+                self.memory.alarms_seen = seen
             self.alarm_watermark = pull.window.end
         except _NOT_THE_VEHICLES:
             raise
@@ -283,13 +281,16 @@ class _Cycle:
 
     def _save_alarms(self, answer: Answer) -> None:
         alarms, bad = decode.alarms(answer.body, ALARMS_SINCE, storable(self.tools.now()).end)
+        self._save(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
+
+    def _save(self, bad: Sequence[BadRow], store_good: Callable[[Cursor], object]) -> None:
+        """Store what is good of an answer and set the bad rows aside, in one transaction."""
         self.bad_rows += len(bad)
-        if not alarms and not bad:
-            return
 
         def save(cursor: Cursor) -> None:
             store.lock_vehicle(cursor, self.vehicle.id)
-            store.save_alarms(cursor, self.vehicle.id, alarms)
-            store.set_aside(cursor, self.vehicle.id, bad)
+            store_good(cursor)
+            if bad:
+                store.set_aside(cursor, self.vehicle.id, bad)
 
         self.tools.database.run(save)

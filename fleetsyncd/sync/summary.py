@@ -50,6 +50,7 @@ class Cycle:
             log.error("no vehicle answers (%d of %d): check the VPN", self.started, self.started)
             self._silent.clear()
         self._tell_silent()
+        self._answered = True  # whoever reports from now on is told at once
         if named := lines.busy(busy):
             log.info("Cycle over after %.1fs — still busy: %s", self.seconds, named)
         else:

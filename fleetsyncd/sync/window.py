@@ -92,5 +92,5 @@ class Splitter:
         if question.length > DENSE:
             self._step = DENSE
         else:
-            self._step = question.length / 2 // MILLISECOND * MILLISECOND
+            self._step = max(question.length / 2 // MILLISECOND * MILLISECOND, MILLISECOND)
         return True

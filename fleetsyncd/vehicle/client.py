@@ -6,6 +6,7 @@ key is in no message raised here.
 """
 
 import http.client
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from email.utils import parsedate_to_datetime
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from fleetsyncd import __version__
 from fleetsyncd.errors import (
@@ -27,12 +27,13 @@ from fleetsyncd.errors import (
 from fleetsyncd.models import Window, iso_ms
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.text import clean
+from fleetsyncd.vehicle.wire import session
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer: the most that a vehicle gives."""
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 ERROR_BODY = 2_048
 LONGEST = 15
 """Digits of a Content-Length that are worth converting."""
@@ -40,7 +41,7 @@ HIDDEN = "••••"
 SECRET_LENGTH = 8
 """A shorter key is not looked for in answers: it would turn up in honest data."""
 _BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-_OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)
+_OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
 _FAULTS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -82,8 +83,8 @@ class VehicleClient:
         self._timeout = timeout
         self._max_body = max_body
         self._deadline = deadline
-        self._session = _session()
-        self._key = api_key
+        self._session = session()
+        self._key_forms = _key_forms(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
         self._usable = api_key is None or is_api_key(api_key)
         if api_key is not None and self._usable:
@@ -150,25 +151,28 @@ class VehicleClient:
                 # Reading on for the sake of the connection would be at the vehicle's mercy.
                 response.raw.close()
             response.close()
-        if self._key and len(self._key) >= SECRET_LENGTH:
-            body = body.replace(self._key.encode(), HIDDEN.encode())
+        for form in self._key_forms:
+            if len(form) >= SECRET_LENGTH:
+                body = body.replace(form.encode(), HIDDEN.encode())
         return Answer(body, _clock(response.headers.get("Date")))
 
     def _check_head(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
         code = response.status_code
         if code != requests.codes.ok:
-            raise VehicleRefused(call, code, self._hide(_refusal(code, response)))
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("gzip", "identity"):
-            raise BadAnswer(call, self._hide(f"Content-Encoding {clean(encoding, 60)} unasked for"))
+            raise VehicleRefused(call, code, self._harmless(_refusal(code, response), 200))
+        encoding = response.headers.get("Content-Encoding", "identity").strip()
+        if encoding.lower() not in ("gzip", "identity"):
+            raise BadAnswer(call, f"Content-Encoding {self._harmless(encoding, 60)} unasked for")
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LONGEST or int(length) > self._max_body):
             raise BadAnswer(call, f"longer than {self._max_body >> 20} MB")
 
-    def _hide(self, reason: str) -> str:
-        """Take the API key out of what a vehicle made us say."""
-        return reason.replace(self._key, HIDDEN) if self._key else reason
+    def _harmless(self, said: str, limit: int) -> str:
+        """Take the API key, then what could steer a terminal, out of what a vehicle said."""
+        for form in self._key_forms:
+            said = said.replace(form, HIDDEN)
+        return clean(said, limit)
 
     def _read(self, call: str, response: requests.Response) -> bytes:
         chunks: list[bytes] = []
@@ -181,11 +185,12 @@ class VehicleClient:
         return b"".join(chunks)
 
 
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
-    return session
+def _key_forms(api_key: str | None) -> list[str]:
+    """Return the key as it is and as JSON writers escape it, the longest first."""
+    if not api_key:
+        return []
+    forms = {api_key, json.dumps(api_key)[1:-1]}
+    return sorted(forms | {form.replace("/", r"\/") for form in forms}, key=len, reverse=True)
 
 
 def _interval(window: Window) -> str:
@@ -203,19 +208,21 @@ def _refusal(code: int, response: requests.Response) -> str:
 
 
 def _excerpt(response: requests.Response) -> str:
-    """Return the start of an error's body, harmless."""
-    start: bytes = next(iter(response.iter_content(ERROR_BODY)), b"")
-    return clean(start.decode("utf-8", "replace"), 200)
+    """Return the start of an error's body as it came."""
+    try:
+        start: bytes = next(iter(response.iter_content(ERROR_BODY)), b"")
+    except _FAULTS:
+        return "its reason cannot be read"
+    return start.decode("utf-8", "replace")
 
 
 def _clock(date: str | None) -> datetime | None:
     try:
         clock = parsedate_to_datetime(date) if date else None
+        # "-0000" makes it naive, and still means UTC.
+        return clock and clock.replace(tzinfo=clock.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    if clock is None:
-        return None
-    return clock.replace(tzinfo=UTC) if clock.tzinfo is None else clock.astimezone(UTC)
 
 
 def _translate(call: str, fault: Exception) -> VehicleError:
@@ -223,10 +230,10 @@ def _translate(call: str, fault: Exception) -> VehicleError:
         return BadAnswer(call, "the answer was cut off")
     if isinstance(fault, requests.exceptions.ContentDecodingError):
         return BadAnswer(call, "the gzip body is broken")
-    if isinstance(fault, requests.ConnectionError):
-        cause = _caused_by(fault, (OSError, http.client.HTTPException)) or fault
+    cause = _caused_by(fault, (OSError, http.client.HTTPException)) or fault
+    if isinstance(fault, requests.ConnectionError) and isinstance(cause, OSError):
         return VehicleUnreachable(call, f"no connection: {_name(cause)}")
-    return BadAnswer(call, f"not an HTTP answer: {_name(fault)}")
+    return BadAnswer(call, f"not an HTTP answer: {_name(cause)}")
 
 
 def _chain(fault: BaseException) -> Iterator[BaseException]:
@@ -252,6 +259,8 @@ def _caused_by(
 
 
 def _name(fault: BaseException) -> str:
+    if isinstance(fault, http.client.RemoteDisconnected):
+        return "the vehicle hung up without an answer"
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
     return type(fault).__name__

@@ -2,9 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from operator import attrgetter
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -24,11 +23,13 @@ MAX_LIST = 10_000
 """Channels or alarms in one answer; a vehicle has tens."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
-_NOT_A_NUMBER = re.compile(rb"(?<=[:\[,\s])(-?Infinity|NaN)(?=\s*[,}\]])")
+_TO_NOT_A_NUMBER = re.compile(
+    rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity))*+(-?Infinity|NaN)', re.DOTALL
+)
+"""From outside a string up to the next NaN or Infinity that is not in one."""
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
-_BY_KEY = attrgetter("time", "channel_id")
 
 
 class _Status(Struct):
@@ -46,7 +47,7 @@ class _Channel(Struct):
 
 class _Row(Struct, gc=False):
     channel_id: Int4
-    time: Moment
+    time: str
     value: float | None
 
 
@@ -121,27 +122,33 @@ def page(body: bytes, limit: int, oldest: datetime, newest: datetime) -> Page:
         rows, bad = _each(call, raw.rows, _row, _check_nothing)
         truncated = raw.truncated
     truncated = truncated or len(rows) + len(bad) >= limit
-    rows = sorted((row for row in rows if row.value is not None), key=_BY_KEY)
-    if rows and not (oldest <= rows[0].time and rows[-1].time < newest):
-        bad += _out_of_range(rows, oldest, newest)
-        rows = [row for row in rows if oldest <= row.time < newest]
-    return Page(_columns(rows), truncated, tuple(bad))
+    moments, faults = _moments({row.time for row in rows}, oldest, newest)
+    if faults:
+        poison = [row for row in rows if row.time in faults and row.value is not None]
+        bad += (BadRow(call, _show(msgspec.json.encode(r)), faults[r.time]) for r in poison)
+        rows = [row for row in rows if row.time not in faults]
+    kept = [(moments[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
+    return Page(Measurements.of(kept), truncated, tuple(bad))
 
 
-def _columns(rows: list[_Row]) -> Measurements:
-    return Measurements(
-        [row.time for row in rows],
-        [row.channel_id for row in rows],
-        [row.value for row in rows if row.value is not None],
-    )
+def _moments(
+    texts: Iterable[str], oldest: datetime, newest: datetime
+) -> tuple[dict[str, datetime], dict[str, str]]:
+    """Parse each distinct time once, since all channels of a read cycle share one.
 
-
-def _out_of_range(rows: list[_Row], oldest: datetime, newest: datetime) -> Iterator[BadRow]:
-    for row in rows:
+    Returns the moments of the good ones and the reasons of the bad ones.
+    """
+    moments: dict[str, datetime] = {}
+    faults: dict[str, str] = {}
+    for text in texts:
         try:
-            _check_time(row.time, oldest, newest)
-        except ValueError as fault:
-            yield BadRow("/data", _show(msgspec.json.encode(row)), str(fault))
+            moment = msgspec.convert(text, Moment)
+            _check_time(moment, oldest, newest)
+        except (msgspec.ValidationError, ValueError) as fault:
+            faults[text] = clean(str(fault), NAME_LIMIT)
+        else:
+            moments[text] = moment
+    return moments, faults
 
 
 def _check_time(moment: datetime, oldest: datetime, newest: datetime) -> None:
@@ -186,7 +193,13 @@ def _mend(body: bytes) -> bytes:
     A bare NaN or Infinity becomes a string, which no number's type accepts; half a surrogate pair
     becomes U+FFFD.
     """
-    return _SURROGATE.sub(_replace_half, _NOT_A_NUMBER.sub(rb'"\1"', body))
+    parts = []
+    end = 0
+    suspect = b"NaN" in body or b"Infinity" in body
+    while suspect and (found := _TO_NOT_A_NUMBER.match(body, end)):
+        parts += [body[end : found.start(1)], b'"', found[1], b'"']
+        end = found.end()
+    return _SURROGATE.sub(_replace_half, b"".join([*parts, body[end:]]))
 
 
 def _replace_half(found: re.Match[bytes]) -> bytes:

@@ -1,0 +1,60 @@
+"""Asks each of the ports given as `name=port`, green, and prints as JSON how each call ended.
+
+A program of its own, since a process can be made green only once, before anything is imported.
+"""
+
+from fleetsyncd import green
+
+green.patch()
+
+import json  # noqa: E402  nothing may be imported before the patch
+import sys  # noqa: E402
+import time  # noqa: E402
+
+import gevent  # noqa: E402
+
+from fleetsyncd.errors import VehicleError  # noqa: E402
+from fleetsyncd.vehicle.client import VehicleClient  # noqa: E402
+
+TICK_SEC = 0.01
+
+
+def main() -> None:
+    """Ask one port after the other while another greenlet ticks."""
+    ticks = [0]
+    ticking = gevent.spawn(_tick, ticks)
+    outcomes = {}
+    for argument in sys.argv[2:]:
+        name, _, port = argument.partition("=")
+        began, before = time.monotonic(), ticks[0]
+        ended = _ask(int(port), float(sys.argv[1]))
+        outcomes[name] = {
+            "ended": ended,
+            "seconds": time.monotonic() - began,
+            "ticks": ticks[0] - before,
+        }
+    ticking.kill()
+    sys.stdout.write(json.dumps(outcomes))
+
+
+def _ask(port: int, timeout: float) -> str:
+    client = VehicleClient(
+        "127.0.0.1", port, None, timeout=timeout, max_body=64 << 20, deadline=green.deadline
+    )
+    try:
+        client.status()
+    except VehicleError as fault:
+        return f"{type(fault).__name__}: {fault}"
+    finally:
+        client.close()
+    return "answered"
+
+
+def _tick(ticks: list[int]) -> None:
+    while True:
+        gevent.sleep(TICK_SEC)
+        ticks[0] += 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+import gzip
+import tracemalloc
+import zlib
+from datetime import UTC, datetime
+from itertools import repeat
+
+import pytest
+
+from fleetsyncd.errors import BadAnswer, VehicleTimeout
+from fleetsyncd.vehicle import decode
+from tests.hostile import CAP, Answer, HostileServer, client_of, http, reset
+
+TOO_LONG = "/channels: longer than 1 MB"
+CHANNELS = b'[{"channel_id":1,"name":"Engine speed","phys_min":0,"phys_max":3000}]'
+OPEN_ENDED = b"HTTP/1.1 200 OK\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def channels_of(answer: Answer) -> bytes:
+    with HostileServer([answer]) as server, client_of(server) as client:
+        return client.channels().body
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_body_as_long_as_the_cap_is_read(length: bool) -> None:
+    assert len(channels_of(http(b" " * CAP, length=length))) == CAP
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(b" " * (CAP + 1)),
+        http(b" " * (CAP + 1), length=False),
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"],
+        [OPEN_ENDED, *repeat(b" " * CAP, 5)],
+        [CHUNKED, *repeat(b"100000\r\n" + b" " * CAP + b"\r\n", 5)],
+    ],
+)
+def test_a_body_over_the_cap_is_refused(answer: Answer) -> None:
+    with pytest.raises(BadAnswer) as caught:
+        channels_of(answer)
+    assert str(caught.value) == TOO_LONG
+
+
+def bomb(megabytes: int) -> bytes:
+    """Compress so many megabytes of blanks to a thousandth."""
+    packer = zlib.compressobj(1, wbits=31)
+    return b"".join(packer.compress(b" " * CAP) for _ in range(megabytes)) + packer.flush()
+
+
+@pytest.mark.parametrize("packed", [bomb(200), gzip.compress(b" " * CAP, 1) * 200])
+def test_a_gzip_bomb_is_refused_in_bounded_memory(packed: bytes) -> None:
+    answer = http(packed, "Content-Encoding: gzip")
+    with HostileServer([answer]) as server, client_of(server) as client:
+        tracemalloc.start()
+        with pytest.raises(BadAnswer) as caught:
+            client.channels()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert str(caught.value) == TOO_LONG
+    assert peak < 4 * CAP
+
+
+@pytest.mark.parametrize(
+    "encoding", [["gzip, gzip"], ["gzip", "gzip"], ["deflate"], ["br"], ["zstd"], ["\x1b[2Jx"]]
+)
+def test_an_encoding_that_was_not_asked_for_is_refused_unread(encoding: list[str]) -> None:
+    headers = [f"Content-Encoding: {name}" for name in encoding]
+    packed = gzip.compress(gzip.compress(CHANNELS))
+    with pytest.raises(BadAnswer, match=r"^/channels: Content-Encoding .* unasked for$") as caught:
+        channels_of(http(packed, *headers))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["gzip", "GZIP", "identity"])
+def test_the_encodings_that_were_asked_for_are_read(name: str) -> None:
+    packed = CHANNELS if name == "identity" else gzip.compress(CHANNELS)
+    assert channels_of(http(packed, f"Content-Encoding: {name}")) == CHANNELS
+
+
+def test_gzip_within_gzip_is_unpacked_once_and_so_no_json() -> None:
+    body = channels_of(http(gzip.compress(gzip.compress(CHANNELS)), "Content-Encoding: gzip"))
+    with pytest.raises(BadAnswer):
+        decode.channels(body)
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_truncated_gzip_is_an_error_wherever_it_is_cut(length: bool) -> None:
+    packed = gzip.compress(b"[" + b",".join([CHANNELS[1:-1]] * 50) + b"]")
+    for kept in range(0, len(packed) - 8, 7):
+        with pytest.raises(BadAnswer):
+            decode.channels(
+                channels_of(http(packed[:kept], "Content-Encoding: gzip", length=length))
+            )
+
+
+@pytest.mark.parametrize("body", [b"nonsense", gzip.compress(CHANNELS)[:-8] + b"\0" * 8])
+def test_broken_gzip_is_a_bad_answer(body: bytes) -> None:
+    with pytest.raises(BadAnswer, match="the gzip body is broken"):
+        channels_of(http(body, "Content-Encoding: gzip"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[]"],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[]", 0.02, reset],
+        [CHUNKED, b"5\r\n[]"],
+        [CHUNKED, b"2\r\n[]\r\n"],
+        [CHUNKED, b"zz\r\n[]\r\n0\r\n\r\n"],
+    ],
+)
+def test_an_answer_cut_in_its_body_is_an_error_and_not_asked_again(answer: Answer) -> None:
+    with HostileServer([answer], [http(b"[]")]) as server, client_of(server) as client:
+        with pytest.raises(BadAnswer, match="the answer was cut off"):
+            client.channels()
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[]"],
+        http(b" " * (CAP + 1)),
+        http(b"x", "Content-Encoding: br"),
+        http(b"no", status="500 Broken"),
+        [b"garbage\r\n"],
+    ],
+)
+def test_a_connection_is_not_used_again_after_a_bad_answer(answer: Answer) -> None:
+    good = http(b"[]", "Date: Sun, 22 Feb 2026 12:00:00 GMT")
+    with HostileServer([answer], [good]) as server, client_of(server) as client:
+        with pytest.raises(Exception, match="/channels"):
+            client.channels()
+        answered = client.channels()
+        assert (answered.body, server.connections) == (b"[]", 2)
+        assert answered.clock == datetime(2026, 2, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n["])
+def test_a_mute_vehicle_is_a_timeout(said: bytes) -> None:
+    with (
+        HostileServer([[said, 2.0]]) as server,
+        client_of(server, timeout=0.1) as client,
+        pytest.raises(VehicleTimeout) as caught,
+    ):
+        client.channels()
+    assert str(caught.value) == "/channels: no complete answer within 0.1 s"

@@ -1,0 +1,86 @@
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, repeat
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+
+from tests.hostile import Answer, HostileServer, Step
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SEC = 0.5
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Outcome(TypedDict):
+    ended: str
+    seconds: float
+    ticks: int
+
+
+def dripping(first: bytes, drop: bytes) -> Iterator[Step]:
+    yield first
+    for _ in range(1000):
+        yield drop
+        yield 0.02
+
+
+ANSWERS: dict[str, Callable[[], Answer]] = {
+    "body drips": lambda: dripping(HEAD + b"\r\n", b" "),
+    "chunks drip": lambda: dripping(CHUNKED, b"1\r\n \r\n"),
+    "a header drips": lambda: dripping(HEAD + b"X-Slow: ", b"x"),
+    "the status line drips": lambda: dripping(b"HTTP/1.1 200 ", b"O"),
+    "an error's body drips": lambda: dripping(
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1000000\r\n\r\n", b" "
+    ),
+    "100 Continue drips": lambda: dripping(b"", CONTINUE),
+    "100 Continue pours": lambda: repeat(CONTINUE * 1000),
+    "chunks of one byte pour": lambda: chain([CHUNKED], repeat(b"1\r\n \r\n" * 1000)),
+    "empty gzip members pour": lambda: chain([ZIPPED], repeat(gzip.compress(b"") * 1000)),
+    "mute": lambda: [5.0],
+    "mute in the body": lambda: [HEAD + b"\r\n{", 5.0],
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """Ask each hostile vehicle from a green process, the servers being threads of this one."""
+    with ExitStack() as servers:
+        ports = [
+            f"{name}={servers.enter_context(HostileServer([answer()])).port}"
+            for name, answer in ANSWERS.items()
+        ]
+        command = [sys.executable, "-W", "error", "-m", "tests.unit.green_deadlines"]
+        done = subprocess.run(  # noqa: S603  our own program
+            [*command, str(TIMEOUT_SEC), *ports],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    result: dict[str, Outcome] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_call_without_a_complete_answer_ends_at_its_deadline(
+    outcomes: dict[str, Outcome], name: str
+) -> None:
+    outcome = outcomes[name]
+    assert outcome["ended"] == "VehicleTimeout: /status: no complete answer within 0.5 s"
+    assert TIMEOUT_SEC * 0.9 <= outcome["seconds"] <= TIMEOUT_SEC + 0.5
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_other_greenlets_go_on_while_a_call_waits(outcomes: dict[str, Outcome], name: str) -> None:
+    assert outcomes[name]["ticks"] >= 8
