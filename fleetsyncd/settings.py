@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import marshmallow
+from dotenv import dotenv_values
 from environs import Env, EnvValidationError
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
@@ -83,11 +84,10 @@ def is_api_key(value: str) -> bool:
 
 def load(*, dotenv: bool = True) -> Settings:
     """Read the environment, and `.env` beneath it; raise SettingsError naming every fault."""
-    env = Env(eager=False)
-    if dotenv:
-        _drop_blanks()
-        env.read_env(".env", recurse=False)
     _drop_blanks()
+    if dotenv:
+        _add_dotenv()
+    env = Env(eager=False)
     values = _read(env)
     try:
         env.seal()
@@ -100,6 +100,13 @@ def _drop_blanks() -> None:
     """Let a blank variable count as unset: compose files pass `NAME=` for what is not given."""
     for name in [name for name in VARIABLES if os.environ.get(name) == ""]:
         del os.environ[name]
+
+
+def _add_dotenv() -> None:
+    """Let `.env` in the working directory say what the environment does not."""
+    for name, value in dotenv_values(".env").items():
+        if name in VARIABLES and value:
+            os.environ.setdefault(name, value)
 
 
 def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:

@@ -24,9 +24,11 @@ ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
 ADVANCE = """
 WITH state AS (
     INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
-        clock_skew_ms, catching_up_from, catching_up_to)
-    VALUES (%(id)s::uuid, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s)
+        clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
+    VALUES (%(id)s::uuid, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s,
+        %(alarms_since)s)
     ON CONFLICT (vehicle_id) DO UPDATE SET
+        alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
         newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
         asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
         catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,

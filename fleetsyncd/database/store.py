@@ -45,6 +45,8 @@ class Advance:
     asked_to: datetime | None
     clock_skew: timedelta
     software_version: str
+    alarms_since: datetime
+    """Where alarms begin to be owed if none were ever asked for."""
     gap: Window | None
     """The whole pull while something of it is still to come, else None."""
 
@@ -128,6 +130,7 @@ def advance(cursor: Cursor, step: Advance) -> None:
             "asked_to": step.asked_to,
             "skew": round(step.clock_skew / timedelta(milliseconds=1)),
             "version": step.software_version,
+            "alarms_since": step.alarms_since,
             "gap_start": step.gap and step.gap.start,
             "gap_end": step.gap and step.gap.end,
         },

@@ -35,12 +35,13 @@ FROM public.alarms_log WHERE vehicle_id = %s::uuid
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A vehicle that was pulled from `start` on; its rows appear `delay` after their stamp."""
+    """A vehicle pulled from `start` on; its rows appear `delay` after their stamp."""
 
     vehicle_id: UUID
     name: str
     start: datetime
     delay: timedelta = timedelta(0)
+    channels: int = len(signals.CHANNELS)
 
 
 @dataclass(slots=True)
@@ -110,11 +111,9 @@ def _check_rows(
 ) -> None:
     """Compare one slice; rows around the pulled interval may be stored, those inside must."""
     first, last = _ms(expected.start), _ms(watermark - expected.delay)
-    generated = {
-        (channel, at): value
-        for channel, at, value in signals.rows(signals.seed_of(expected.name), _ms(start), _ms(end))
-        if value is not None
-    }
+    seed = signals.seed_of(expected.name)
+    rows = signals.rows(seed, _ms(start), _ms(end), channels=expected.channels)
+    generated = {(channel, at): value for channel, at, value in rows if value is not None}
     stored = _stored(database, expected.vehicle_id, start, end)
     findings.checked += len(stored)
     lost = [key for key in generated.keys() - stored.keys() if first <= key[1] < last]
@@ -142,7 +141,8 @@ def _check_alarms(
         return {alarm: (at, channel, text) for alarm, at, channel, text in cursor.fetchall()}
 
     def known(start: datetime, end: datetime) -> dict[int, tuple[int, int, str]]:
-        alarms = signals.alarms(signals.seed_of(expected.name), _ms(start), _ms(end))
+        seed = signals.seed_of(expected.name)
+        alarms = signals.alarms(seed, _ms(start), _ms(end), channels=expected.channels)
         return {a.alarm_id: (a.triggered_ms, a.channel_id, a.message) for a in alarms}
 
     stored = database.run(read)

@@ -241,6 +241,7 @@ class _Cycle:
             asked_to=end if self.watermark and end < self.watermark else None,
             clock_skew=pull.skew,
             software_version=pull.status.software_version,
+            alarms_since=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
         )
         added: list[int] = []

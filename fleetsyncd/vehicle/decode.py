@@ -30,6 +30,8 @@ _TO_NOT_A_NUMBER = re.compile(
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
+_UNFIT = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises on an answer that does not fit."""
 
 
 class _Status(Struct):
@@ -117,8 +119,8 @@ def page(body: bytes, limit: int, oldest: datetime, newest: datetime) -> Page:
     try:
         answer = _page.decode(body)
         rows, truncated = answer.rows, answer.truncated
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raw = _whole(call, _raw_page, _mend(body))
+    except _UNFIT:
+        raw = _whole(call, _raw_page, body)
         rows, bad = _each(call, raw.rows, _row, _check_nothing)
         truncated = raw.truncated
     truncated = truncated or len(rows) + len(bad) >= limit
@@ -183,8 +185,12 @@ def _to_alarm(raw: _Alarm) -> Alarm:
 def _whole(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
-        raise BadAnswer(call, _reason(body, fault)) from None
+    except _UNFIT as fault:
+        reason = _reason(body, fault)
+    try:
+        return decoder.decode(_mend(body))
+    except _UNFIT:
+        raise BadAnswer(call, reason) from None
 
 
 def _mend(body: bytes) -> bytes:
@@ -212,10 +218,7 @@ def _check_nothing(_entry: object) -> None:
 
 
 def _list(call: str, body: bytes) -> list[Raw]:
-    try:
-        entries = _raw_list.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        entries = _whole(call, _raw_list, _mend(body))
+    entries = _whole(call, _raw_list, body)
     if len(entries) > MAX_LIST:
         raise BadAnswer(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
     return entries
@@ -231,7 +234,7 @@ def _each(
         try:
             entry = decoder.decode(raw)
             check(entry)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+        except _UNFIT as fault:
             bad.append(BadRow(call, _show(bytes(raw)), clean(str(fault), NAME_LIMIT)))
         else:
             good.append(entry)

@@ -121,13 +121,13 @@ def test_a_refused_connection_is_unreachable_for_a_readable_reason() -> None:
 
 def test_a_host_that_takes_no_connection_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        address = full.getsockname()
+        host, port = full.getsockname()
         client = VehicleClient(
-            *address, None, timeout=0.1, max_body=1, deadline=lambda _seconds, _error: nullcontext()
+            host, port, None, timeout=0.1, max_body=1, deadline=lambda *_given: nullcontext()
         )
         # The first connection fills the queue of those that wait to be accepted.
         with (
-            socket.create_connection(address),
+            socket.create_connection((host, port)),
             closing(client),
             pytest.raises(VehicleTimeout, match="/status: connecting timed out"),
         ):

@@ -1,13 +1,11 @@
 import gzip
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import gevent
 import pytest
 import requests
 
@@ -15,6 +13,7 @@ from fleetsyncd.demo import signals
 from fleetsyncd.demo.faults import ALWAYS, HEALTHY, Faults, Stretches
 from fleetsyncd.demo.fleet import Fleet, demo_fleet, demo_specs
 from fleetsyncd.demo.vehicle import SimulatedVehicle
+from tests.simulated import running
 
 KEY = "secret"
 NOW = 1_771_761_600.0
@@ -23,31 +22,6 @@ MINUTE_AGO = signals.iso(NOW_MS - 60_000)
 NOW_TEXT = signals.iso(NOW_MS)
 LAST_MINUTE = {"from": MINUTE_AGO, "to": NOW_TEXT}
 CALLS = ["/status", "/channels", "/data", "/data/latest", "/alarms"]
-
-
-@contextmanager
-def running(fleet: Fleet) -> Iterator[None]:
-    """Serve the fleet from a thread of its own, since blocking requests would stop a shared hub."""
-    started, finished = threading.Event(), threading.Event()
-
-    def serve() -> None:
-        try:
-            fleet.start()
-            started.set()
-            while not finished.is_set():
-                gevent.sleep(0.005)
-            fleet.stop()
-        finally:
-            gevent.get_hub().destroy(destroy_loop=True)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        assert started.wait(5)
-        yield
-    finally:
-        finished.set()
-        thread.join(5)
 
 
 class Client:

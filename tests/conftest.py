@@ -1,0 +1,72 @@
+"""A real PostgreSQL for every test that asks for one; each test gets a database of its own."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd import settings
+from fleetsyncd.database import migrate
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo import embedded
+from fleetsyncd.settings import DatabaseSettings
+
+TEMPLATE = "fleet_template"
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own configuration out of the tests."""
+    for name in settings.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[embedded.Server]:
+    """Return a PostgreSQL server that holds a migrated template database."""
+    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        started = embedded.start(Path(folder) / "postgres", durable=False)
+        started.create_database(TEMPLATE)
+        owner = DatabaseSettings(started.parameters(TEMPLATE, embedded.OWNER))
+        migrate.migrate(owner, embedded.APP)
+        yield started
+        started.stop()
+
+
+@pytest.fixture
+def empty_database(server: embedded.Server) -> Iterator[str]:
+    """Return the name of an empty database that the tables' owner owns."""
+    name = f"empty_{os.getpid()}_{next(_numbers)}"
+    server.create_database(name)
+    yield name
+    _drop(server, name)
+
+
+@pytest.fixture
+def database_name(server: embedded.Server) -> Iterator[str]:
+    """Return the name of a migrated, empty database."""
+    name = f"fleet_{os.getpid()}_{next(_numbers)}"
+    server.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+            sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(embedded.OWNER)
+        )
+    )
+    yield name
+    _drop(server, name)
+
+
+@pytest.fixture
+def database(server: embedded.Server, database_name: str) -> Iterator[Database]:
+    """Return a migrated database as the daemon sees it: through an ordinary role."""
+    opened = Database(DatabaseSettings(server.parameters(database_name), pool_size=4))
+    yield opened
+    opened.close()
+
+
+def _drop(server: embedded.Server, name: str) -> None:
+    server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

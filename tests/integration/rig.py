@@ -1,0 +1,143 @@
+"""One vehicle, one daemon's cycle and one database, with a clock that the test sets."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.database import fleet, store
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo import checker
+from fleetsyncd.demo.checker import Findings
+from fleetsyncd.demo.fleet import Fleet
+from fleetsyncd.demo.vehicle import SimulatedVehicle
+from fleetsyncd.models import CycleReport, Progress, Vehicle
+from fleetsyncd.sync.cycle import Memory, Tools, sync_vehicle
+from fleetsyncd.vehicle.client import VehicleClient
+from tests.simulated import running
+
+KEY = "rig-key-4711"
+NAME = "Truck-01"
+Reply = tuple[HTTPStatus, bytes]
+Ask = Callable[[str], Reply]
+Hook = Callable[[str, str, Ask], Reply]
+
+
+class HookedVehicle(SimulatedVehicle):
+    """A simulated vehicle whose answers a test may change, or watch, before they are sent."""
+
+    hook: Hook | None = None
+
+    def answer(self, path: str, query: str, key: str | None) -> Reply:
+        ask = super().answer
+        if self.hook is None:
+            return ask(path, query, key)
+        return self.hook(path, query, lambda changed: ask(path, changed, key))
+
+
+@dataclass
+class Rig:
+    """Drives cycles by hand; `now` is the centre's clock, `offset` the vehicle's lead over it."""
+
+    database: Database
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    offset: timedelta = timedelta(0)
+    start: datetime | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def serve(self, **options: Any) -> None:
+        """Make the vehicle, not yet listening."""
+        self.simulated = HookedVehicle(NAME, KEY, clock=self._vehicle_clock, **options)
+        self.simulated.hook = self._log
+
+    def _vehicle_clock(self) -> float:
+        return (self.now + self.offset).timestamp()
+
+    def register(self, watermark: datetime | None) -> UUID:
+        """Register the vehicle at the address it listens on."""
+        host, port = self.simulated.address
+        self.vehicle_id = self.database.run(lambda c: fleet.add(c, NAME, host, port, KEY))
+        self.set_watermark(watermark)
+        self.start = watermark
+        self.memory = Memory()
+        self.client = VehicleClient(
+            host, port, KEY, timeout=5, max_body=1 << 26, deadline=lambda *_: nullcontext()
+        )
+        return self.vehicle_id
+
+    def _log(self, path: str, query: str, ask: Ask) -> Reply:
+        self.asked.append((path, query))
+        return ask(query)
+
+    def tools(self) -> Tools:
+        return Tools(
+            database=self.database,
+            partitions=Partitions(self.database),
+            first=timedelta(seconds=60),
+            overlap=timedelta(seconds=5),
+            now=lambda: self.now,
+        )
+
+    def cycle(
+        self,
+        *,
+        after: float = 0,
+        on_progress: Callable[[Progress], None] = lambda _progress: None,
+        stopped: Callable[[], str | None] = lambda: None,
+    ) -> CycleReport:
+        """Let `after` seconds pass and run one cycle."""
+        self.now += timedelta(seconds=after)
+        return sync_vehicle(
+            self.vehicle(),
+            self.client,
+            self.tools(),
+            self.memory,
+            on_progress=on_progress,
+            stopped=stopped,
+        )
+
+    def vehicle(self) -> Vehicle:
+        return self.database.run(lambda c: store.vehicles(c, [self.vehicle_id]))[0]
+
+    def watermark(self) -> datetime | None:
+        return self.vehicle().watermark
+
+    def set_watermark(self, watermark: datetime | None) -> None:
+        self.run("UPDATE public.vehicles SET last_sync_at = %s", watermark)
+
+    def run(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Run one statement as the daemon's role; return its rows."""
+
+        def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+            cursor.execute(statement, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+        return self.database.run(work)
+
+    def journal(self) -> list[tuple[Any, ...]]:
+        """Return (status, rows_written, error_msg) of every cycle, oldest first."""
+        return self.run("SELECT status, rows_written, error_msg FROM sync_journal ORDER BY id")
+
+    def compare(self, delay: float = 0) -> Findings:
+        """Compare everything stored with what the vehicle generated."""
+        assert self.start is not None
+        expected = checker.Expectation(
+            self.vehicle_id, NAME, self.start, timedelta(seconds=delay), self.simulated.channels
+        )
+        return checker.check(self.database, [expected])
+
+
+@contextmanager
+def rig(database: Database, watermark_ago: float | None = 300, **options: Any) -> Iterator[Rig]:
+    """Run a vehicle that was pulled `watermark_ago` seconds before the rig's first moment."""
+    made = Rig(database)
+    made.serve(**options)
+    with running(Fleet([made.simulated])):
+        ago = None if watermark_ago is None else made.now - timedelta(seconds=watermark_ago)
+        made.register(ago)
+        yield made
+        made.client.close()

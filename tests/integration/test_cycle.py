@@ -1,0 +1,214 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.faults import Faults
+from fleetsyncd.demo.signals import CHANNELS
+from fleetsyncd.errors import VehicleGone
+from fleetsyncd.models import Outcome, Progress
+from tests.integration.rig import KEY, Ask, Reply, rig
+
+
+def test_two_cycles_store_every_row_once_and_the_journal_tells(database: Database) -> None:
+    with rig(database) as it:
+        first, second = it.cycle(), it.cycle(after=30)
+        found = it.compare()
+        assert found.clean, found.examples
+        stored = it.run("SELECT count(*) FROM measurements")[0][0]
+        assert stored > 300 * 17
+        assert first.rows_written + second.rows_written == stored
+        assert it.journal() == [("ok", first.rows_written, None), ("ok", second.rows_written, None)]
+        assert it.watermark() == it.now
+
+
+def test_a_vehicle_without_a_watermark_begins_with_the_first_window(database: Database) -> None:
+    with rig(database, watermark_ago=None) as it:
+        report = it.cycle()
+        assert report.pulled is not None
+        assert report.pulled.length == timedelta(seconds=60)
+        it.start = report.pulled.start
+        assert it.compare().clean
+
+
+def test_an_answer_updates_presence_and_version(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        row = it.run("SELECT sync_status, software_version, last_seen_at IS NOT NULL FROM vehicles")
+        assert row == [("ok", "1.1.0", True)]
+
+
+def test_channels_are_stored_and_rewritten_only_when_they_change(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        assert it.run("SELECT count(*) FROM channel_config") == [(len(CHANNELS),)]
+        before = it.run("SELECT channel_id, xmin::text FROM channel_config ORDER BY 1")
+        it.memory.channels_seen = None
+        it.cycle(after=30)
+        assert it.run("SELECT channel_id, xmin::text FROM channel_config ORDER BY 1") == before
+
+
+def test_rows_committed_late_are_met_by_the_next_cycle(database: Database) -> None:
+    with rig(database, faults=Faults(commit_delay_s=3)) as it:
+        for _ in range(4):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare(delay=3).clean
+
+
+def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database, faults=Faults(commit_delay_s=3)) as it:
+        tools = it.tools()
+        monkeypatch.setattr(it, "tools", lambda: replace(tools, overlap=timedelta(0)))
+        for _ in range(4):
+            it.cycle(after=30)
+        assert it.compare(delay=3).lost > 0
+
+
+def test_a_gap_over_a_day_is_pulled_by_the_hour_and_complete(database: Database) -> None:
+    with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+        seen: list[Progress] = []
+        report = it.cycle(on_progress=seen.append)
+        questions = [query for path, query in it.asked if path == "/data"]
+        assert len(questions) == 27
+        assert len(seen) == 27
+        assert seen[-1].fraction == 1
+        assert report.outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_a_truncated_hour_is_asked_again_in_ten_minutes(database: Database) -> None:
+    with rig(database, watermark_ago=3600) as it:
+        assert it.cycle().outcome is Outcome.OK
+        lengths = [_seconds(query) for path, query in it.asked if path == "/data"]
+        assert lengths[0] == 3605
+        assert set(lengths[1:-1]) == {600}
+        assert it.compare().clean
+
+
+def _seconds(query: str) -> float:
+    asked = parse_qs(query)
+    start, end = (datetime.fromisoformat(asked[name][0]) for name in ("from", "to"))
+    return (end - start).total_seconds()
+
+
+def test_a_vehicle_with_a_small_limit_is_halved_down_and_complete(database: Database) -> None:
+    with rig(database, watermark_ago=120) as it:
+        it.simulated.hook = lambda _path, query, ask: ask(query.replace("limit=50000", "limit=200"))
+        assert it.cycle().outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_a_millisecond_too_dense_for_one_answer_is_asked_per_channel(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database, watermark_ago=1) as it:
+        tools = it.tools()
+        monkeypatch.setattr(it, "tools", lambda: replace(tools, overlap=timedelta(0)))
+        it.simulated.hook = lambda _path, query, ask: ask(query.replace("limit=50000", "limit=5"))
+        assert it.cycle().outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_an_interrupted_gap_resumes_where_it_stopped(database: Database) -> None:
+    with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+
+        def dies_after_ten(path: str, query: str, ask: Ask) -> Reply:
+            it.asked.append((path, query))
+            if path == "/data" and len(it.asked) > 12:
+                return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
+            return ask(query)
+
+        it.simulated.hook = dies_after_ten
+        report = it.cycle()
+        assert report.outcome is Outcome.ERROR
+        assert report.rows_written > 0
+        reached = it.watermark()
+        assert reached == report.watermark
+        assert it.start is not None
+        assert reached is not None
+        assert reached > it.start + timedelta(hours=9)
+        it.simulated.hook = None
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+@pytest.mark.parametrize("reason", ["paused", "stopped with the daemon"])
+def test_a_gap_stopped_on_purpose_blames_nobody_and_goes_on_later(
+    database: Database, reason: str
+) -> None:
+    with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+        answers = iter([None, None, None])
+        report = it.cycle(stopped=lambda: next(answers, reason))
+        assert report.stopped
+        assert it.journal()[-1][0] == "error"
+        assert reason in it.journal()[-1][2]
+        assert it.vehicle().failures == 0
+        assert it.vehicle().status == "ok"
+        it.cycle(after=30)
+        assert it.compare().clean
+
+
+def test_a_vehicle_removed_in_mid_cycle_leaves_nothing_behind(database: Database) -> None:
+    with rig(database) as it:
+
+        def removes(path: str, query: str, ask: Ask) -> Reply:
+            if path == "/data":
+                it.run("DELETE FROM vehicles")
+            return ask(query)
+
+        it.simulated.hook = removes
+        with pytest.raises(VehicleGone):
+            it.cycle()
+        assert it.run("SELECT count(*) FROM measurements") == [(0,)]
+
+
+def test_a_watermark_set_back_in_mid_cycle_is_respected(database: Database) -> None:
+    with rig(database) as it:
+        assert it.start is not None
+        earlier = it.start - timedelta(hours=1)
+
+        def sets_back(path: str, query: str, ask: Ask) -> Reply:
+            if path == "/data":
+                it.set_watermark(earlier)
+            return ask(query)
+
+        it.simulated.hook = sets_back
+        assert it.cycle().outcome is Outcome.ERROR
+        assert it.watermark() == earlier
+        it.simulated.hook, it.start = None, earlier
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_no_transaction_is_open_while_the_vehicle_is_awaited(database: Database) -> None:
+    with rig(database) as it:
+        open_transactions: list[int] = []
+
+        def looks(path: str, query: str, ask: Ask) -> Reply:
+            busy = it.run(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+                " AND application_name = 'fleetsyncd'"
+            )
+            open_transactions.append(busy[0][0])
+            return ask(query)
+
+        it.simulated.hook = looks
+        it.cycle()
+        assert open_transactions == [0, 0, 0, 0]
+
+
+def test_the_key_is_in_no_table_but_its_own(database: Database) -> None:
+    with rig(database) as it:
+        it.simulated.hook = lambda *_: (
+            HTTPStatus.BAD_REQUEST,
+            f'{{"error":"invalid_params","detail":"{KEY}"}}'.encode(),
+        )
+        it.cycle()
+        assert "••••" in it.journal()[0][2]
+        assert KEY not in it.journal()[0][2]

@@ -1,0 +1,166 @@
+import json
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.models import Outcome, iso_ms
+from tests.integration.rig import Ask, Hook, Reply, Rig, rig
+
+DOWN = HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"database_unavailable"}'
+
+
+def failing(it: Rig, call: str, reply: Reply = DOWN) -> Hook:
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        it.asked.append((path, query))
+        return reply if path == call else ask(query)
+
+    return hook
+
+
+def test_failing_data_leave_the_watermark_and_the_journal_names_the_call(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        before = it.watermark()
+        it.simulated.hook = failing(it, "/data")
+        report = it.cycle()
+        assert report.outcome is Outcome.ERROR
+        assert it.journal() == [("error", 0, "/data: HTTP 503: the vehicle's own database is down")]
+        assert it.watermark() == before
+        assert it.run("SELECT sync_status, last_seen_at IS NOT NULL FROM vehicles") == [
+            ("error", True)
+        ]
+        it.simulated.hook = None
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_failures_in_a_row_are_counted_until_a_good_cycle(database: Database) -> None:
+    with rig(database) as it:
+        it.simulated.hook = failing(it, "/status")
+        it.cycle()
+        it.cycle(after=30)
+        assert it.vehicle().failures == 2
+        it.simulated.hook = None
+        it.cycle(after=30)
+        assert it.vehicle().failures == 0
+
+
+def test_a_failing_status_ends_the_cycle_before_anything_else_is_asked(database: Database) -> None:
+    with rig(database) as it:
+        it.simulated.hook = failing(it, "/status", (HTTPStatus.UNAUTHORIZED, b"{}"))
+        it.cycle()
+        assert [path for path, _ in it.asked] == ["/status"]
+        assert it.journal() == [("error", 0, "/status: HTTP 401: the vehicle refuses the API key")]
+
+
+def test_failing_alarms_do_not_fail_the_cycle_and_are_asked_for_again(database: Database) -> None:
+    with rig(database, watermark_ago=1800) as it:
+        it.simulated.hook = failing(it, "/alarms")
+        assert it.cycle().outcome is Outcome.OK
+        assert "alarms will be asked for again" in it.journal()[0][2]
+        assert it.run("SELECT count(*) FROM alarms_log") == [(0,)]
+        it.simulated.hook = None
+        it.cycle(after=30)
+        assert it.run("SELECT count(*) FROM alarms_log")[0][0] > 3
+        assert it.compare().clean
+
+
+def test_resolutions_arrive_from_vehicles_that_filter_by_triggering_alone(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=3600, old_alarms=True) as it:
+        it.cycle()
+        assert it.run("SELECT count(*) FROM alarms_log WHERE resolved_at IS NULL")[0][0] <= 1
+        for _ in range(40):
+            it.cycle(after=30)
+        overdue = "SELECT count(*) FROM alarms_log WHERE resolved_at IS NULL AND triggered_at < %s"
+        assert it.run(overdue, it.now - timedelta(minutes=6)) == [(0,)]
+
+
+def test_failing_channels_are_noted_and_the_data_still_come(database: Database) -> None:
+    with rig(database) as it:
+        it.simulated.hook = failing(it, "/channels")
+        assert it.cycle().outcome is Outcome.OK
+        assert "channels not refreshed" in it.journal()[0][2]
+        assert it.compare().clean
+
+
+def test_poison_rows_are_set_aside_once_and_their_neighbours_stored(database: Database) -> None:
+    def poisons(path: str, query: str, ask: Ask) -> Reply:
+        code, body = ask(query)
+        if path != "/data":
+            return code, body
+        answer = json.loads(body)
+        return code, json.dumps({**answer, "rows": poison + answer["rows"]}).encode()
+
+    with rig(database) as it:
+        recent, far = iso_ms(it.now - timedelta(seconds=60)), iso_ms(it.now + timedelta(days=1))
+        poison = [
+            {"channel_id": 1, "value": "hot", "time": recent},
+            {"channel_id": 2**31, "value": 1.0, "time": recent},
+            {"channel_id": 1, "value": 1.0, "time": "1970-01-01T00:00:00.000Z"},
+            {"channel_id": 1, "value": 1.0, "time": far},
+        ]
+        it.simulated.hook = poisons
+        assert it.cycle().outcome is Outcome.OK
+        assert it.journal()[0][2] == "4 bad row(s) in quarantine"
+        it.cycle(after=30)
+        assert it.compare().clean
+        kept = it.run("SELECT call, reason FROM fleetsync.quarantine ORDER BY reason")
+        assert len(kept) == 4
+        assert {call for call, _ in kept} == {"/data"}
+        assert kept[0][1] == "Expected `float | null`, got `str` - at `$.value`"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html>captive portal</html>", "HTML instead of JSON"),
+        (b"", "empty answer"),
+        (b'{"rows":[{"channel_id":1', "not the JSON expected"),
+        (b"\xff\xfe\x00", "not the JSON expected"),
+        (b"[" * 200_000, "not the JSON expected"),
+        (b"[]", "not the JSON expected"),
+    ],
+    ids=["html", "empty", "cut", "no text", "deep", "wrong type"],
+)
+@pytest.mark.parametrize("call", ["/status", "/data"])
+def test_an_answer_that_is_none_ends_the_cycle_with_call_and_reason(
+    database: Database, call: str, body: bytes, reason: str
+) -> None:
+    with rig(database) as it:
+        it.simulated.hook = failing(it, call, (HTTPStatus.OK, body))
+        assert it.cycle().outcome is Outcome.ERROR
+        assert it.journal()[0][2].startswith(f"{call}: {reason}")
+        it.simulated.hook = None
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_strings_from_a_vehicle_are_stored_harmless(database: Database) -> None:
+    escape = "\x1b]52;c;aGk=\x07[/nope]\u202e\x00"
+
+    def writes(path: str, query: str, ask: Ask) -> Reply:
+        if path == "/status":
+            return HTTPStatus.OK, json.dumps({"software_version": escape, "db_ok": True}).encode()
+        if path == "/channels":
+            channel = {
+                "channel_id": 1,
+                "name": escape,
+                "unit": escape,
+                "phys_min": 0,
+                "phys_max": 1,
+            }
+            return HTTPStatus.OK, json.dumps([channel]).encode()
+        return ask(query)
+
+    with rig(database) as it:
+        it.simulated.hook = writes
+        assert it.cycle().outcome is Outcome.OK
+        stored = it.run(
+            "SELECT v.software_version, c.name, c.unit FROM vehicles v, channel_config c"
+        )
+        assert all(text.isprintable() and "[/nope]" in text for text in stored[0])

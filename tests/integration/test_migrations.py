@@ -1,0 +1,250 @@
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database import migrate
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
+from fleetsyncd.settings import DatabaseSettings
+
+COLUMNS = {
+    "vehicles": {
+        "id": "uuid",
+        "name": "text",
+        "vpn_ip": "inet",
+        "api_port": "integer",
+        "api_key": "text",
+        "last_seen_at": "timestamp with time zone",
+        "last_sync_at": "timestamp with time zone",
+        "sync_status": "text",
+        "software_version": "text",
+        "created_at": "timestamp with time zone",
+    },
+    "channel_config": {
+        "vehicle_id": "uuid",
+        "channel_id": "integer",
+        "name": "text",
+        "unit": "text",
+        "min_value": "double precision",
+        "max_value": "double precision",
+        "synced_at": "timestamp with time zone",
+    },
+    "measurements": {
+        "vehicle_id": "uuid",
+        "channel_id": "integer",
+        "time": "timestamp with time zone",
+        "value": "double precision",
+    },
+    "alarms_log": {
+        "vehicle_id": "uuid",
+        "alarm_id": "bigint",
+        "channel_id": "integer",
+        "severity": "text",
+        "message": "text",
+        "triggered_at": "timestamp with time zone",
+        "resolved_at": "timestamp with time zone",
+        "synced_at": "timestamp with time zone",
+    },
+    "sync_journal": {
+        "id": "bigint",
+        "vehicle_id": "uuid",
+        "started_at": "timestamp with time zone",
+        "finished_at": "timestamp with time zone",
+        "status": "text",
+        "rows_written": "integer",
+        "error_msg": "text",
+    },
+    "vehicle_access": {"user_id": "uuid", "vehicle_id": "uuid"},
+}
+KEYS = {
+    "vehicles": "PRIMARY KEY (id)",
+    "channel_config": "PRIMARY KEY (vehicle_id, channel_id)",
+    "measurements": 'PRIMARY KEY (vehicle_id, channel_id, "time")',
+    "alarms_log": "PRIMARY KEY (vehicle_id, alarm_id)",
+    "sync_journal": "PRIMARY KEY (vehicle_id, id)",
+    "vehicle_access": "PRIMARY KEY (user_id, vehicle_id)",
+}
+GUARDED = {"vehicles", "measurements", "alarms_log"}
+
+
+def settings(server: Server, name: str, user: str = OWNER) -> DatabaseSettings:
+    return DatabaseSettings(server.parameters(name, user))
+
+
+@contextmanager
+def opened(server: Server, name: str, user: str = OWNER) -> Iterator[Database]:
+    database = Database(settings(server, name, user))
+    yield database
+    database.close()
+
+
+def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def work(cursor: Any) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, arguments)
+        return list(cursor.fetchall())
+
+    return database.run(work)
+
+
+def tables(database: Database, schema: str) -> set[str]:
+    found = query(database, "SELECT tablename FROM pg_tables WHERE schemaname = %s", schema)
+    return {row[0] for row in found}
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_an_empty_database_gets_the_table_as_other_services_know_it(
+    database: Database, table: str
+) -> None:
+    columns = query(
+        database,
+        "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        f"public.{table}",
+    )
+    keys = query(
+        database,
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype = 'p'",
+        f"public.{table}",
+    )
+    assert dict(columns) == COLUMNS[table]
+    assert keys == [(KEYS[table],)]
+
+
+def test_an_empty_database_gets_our_own_tables_in_their_own_schema(database: Database) -> None:
+    assert tables(database, "fleetsync") >= {"vehicle_state", "replica", "quarantine", "migration"}
+    assert tables(database, "public") == set(COLUMNS)
+
+
+def test_an_empty_database_gets_measurements_partitioned_by_time(database: Database) -> None:
+    assert query(database, "SELECT pg_get_partkeydef('public.measurements'::regclass)") == [
+        ('RANGE ("time")',)
+    ]
+
+
+def test_row_level_security_is_forced_with_two_policies_on_the_three_tables(
+    database: Database,
+) -> None:
+    forced = query(
+        database,
+        "SELECT relname::text, count(policyname)::int FROM pg_class"
+        " LEFT JOIN pg_policies ON schemaname = 'public' AND tablename = relname"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        " AND relrowsecurity AND relforcerowsecurity GROUP BY relname",
+    )
+    assert dict(forced) == dict.fromkeys(GUARDED, 2)
+
+
+def test_running_again_applies_nothing(server: Server, empty_database: str) -> None:
+    owner = settings(server, empty_database)
+    assert migrate.migrate(owner, APP) == migrate.expected()
+    assert migrate.migrate(owner, APP) == []
+
+
+def test_two_at_once_apply_everything_once(server: Server, empty_database: str) -> None:
+    together = threading.Barrier(2)
+
+    def run(_number: int) -> list[str]:
+        together.wait(10)
+        return migrate.migrate(settings(server, empty_database), APP)
+
+    with ThreadPoolExecutor(2) as threads:
+        applied = sorted(threads.map(run, range(2)))
+    assert applied == [[], migrate.expected()]
+
+
+def test_a_migration_that_ended_before_it_was_recorded_is_run_again_without_harm(
+    server: Server, empty_database: str
+) -> None:
+    owner = settings(server, empty_database)
+    migrate.migrate(owner, APP)
+    server.execute(sql.SQL("DELETE FROM fleetsync.migration"), database=empty_database)
+    assert migrate.migrate(owner, APP) == migrate.expected()
+
+
+def test_a_check_of_an_empty_database_names_the_command_that_mends_it(
+    server: Server, empty_database: str
+) -> None:
+    with opened(server, empty_database, APP) as database:
+        assert migrate.missing(database) == migrate.expected()
+        with pytest.raises(SchemaOutdated, match="run `fleetsyncd migrate` as the tables' owner"):
+            migrate.check(database)
+
+
+def test_a_check_of_an_older_schema_names_what_is_missing_and_the_command(
+    server: Server, database_name: str, database: Database
+) -> None:
+    last = migrate.expected()[-1]
+    server.execute(
+        sql.SQL("DELETE FROM fleetsync.migration WHERE migration_id = {}").format(
+            sql.Literal(last)
+        ),
+        database=database_name,
+    )
+    assert migrate.missing(database) == [last]
+    with pytest.raises(SchemaOutdated, match=f"lacks 1 migration.*{last}.*fleetsyncd migrate"):
+        migrate.check(database)
+
+
+def test_a_check_of_a_migrated_database_is_silent(database: Database) -> None:
+    migrate.check(database)
+    assert migrate.missing(database) == []
+
+
+def test_a_role_that_is_missing_is_named_with_the_statement_that_creates_it(
+    server: Server, empty_database: str
+) -> None:
+    with pytest.raises(MigrationFailed, match="CREATE ROLE fleet_nobody LOGIN PASSWORD"):
+        migrate.migrate(settings(server, empty_database), "fleet_nobody")
+
+
+def test_a_role_without_rights_cannot_migrate_and_is_told_so(
+    server: Server, empty_database: str
+) -> None:
+    with pytest.raises(MigrationFailed, match="permission denied"):
+        migrate.migrate(settings(server, empty_database, APP))
+
+
+def test_a_server_that_is_not_there_is_lost(server: Server) -> None:
+    with pytest.raises(DatabaseLost, match="no connection to .*nowhere"):
+        migrate.migrate(settings(server, "nowhere"))
+
+
+def test_the_daemons_role_owns_nothing_and_has_no_power_over_rows(database: Database) -> None:
+    assert query(
+        database,
+        "SELECT rolsuper, rolbypassrls, (SELECT count(*)::int FROM pg_class WHERE relowner = r.oid)"
+        " FROM pg_roles r WHERE rolname = current_user",
+    ) == [(False, False, 0)]
+
+
+@pytest.mark.parametrize("schema", ["public", "fleetsync"])
+def test_the_daemons_role_cannot_create_tables(
+    server: Server, database_name: str, schema: str
+) -> None:
+    connection = psycopg2.connect(**server.parameters(database_name, APP))
+    with connection, connection.cursor() as cursor:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute(f"CREATE TABLE {schema}.mine (id integer)")
+    connection.close()
+
+
+def test_a_failing_migration_leaves_nothing_half_done(server: Server, empty_database: str) -> None:
+    with opened(server, empty_database) as database:
+        obstacle = sql.SQL("CREATE TABLE public.vehicle_access (somebody integer)")
+        server.execute(obstacle, database=empty_database)
+        with pytest.raises(MigrationFailed, match="does not exist"):
+            migrate.migrate(settings(server, empty_database), APP)
+        assert tables(database, "public") == {"vehicle_access"}
+        assert migrate.missing(database) == migrate.expected()
+
+        server.execute(sql.SQL("DROP TABLE public.vehicle_access"), database=empty_database)
+        assert migrate.migrate(settings(server, empty_database), APP) == migrate.expected()
+        assert tables(database, "public") == set(COLUMNS)

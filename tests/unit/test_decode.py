@@ -1,0 +1,198 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fleetsyncd.errors import BadAnswer
+from fleetsyncd.models import Measurements, Page, Status
+from fleetsyncd.vehicle import decode
+
+OLDEST = datetime(2025, 1, 1, tzinfo=UTC)
+NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
+LIMIT = 10
+NOON = "2026-02-22T12:00:00.123Z"
+NOON_AT = datetime(2026, 2, 22, 12, 0, 0, 123_000, UTC)
+GOOD = f'{{"channel_id":1,"value":1.5,"time":"{NOON}"}}'
+
+
+def page(body: str | bytes) -> Page:
+    sent = body.encode() if isinstance(body, str) else body
+    return decode.page(sent, LIMIT, OLDEST, NEWEST)
+
+
+def body_of(*rows: str, truncated: str = "false") -> str:
+    return f'{{"from":"x","to":"y","count":1,"truncated":{truncated},"rows":[{",".join(rows)}]}}'
+
+
+def row(**changed: str) -> str:
+    fields = {"channel_id": "1", "value": "1.5", "time": f'"{NOON}"'} | changed
+    return "{" + ",".join(f'"{name}":{text}' for name, text in fields.items() if text) + "}"
+
+
+def test_a_good_page_becomes_columns_ordered_by_time_and_then_channel() -> None:
+    later = '"2026-02-22T12:00:01.000Z"'
+    got = page(
+        body_of(
+            row(channel_id="3", time=later),
+            row(channel_id="2", value="-7"),
+            row(channel_id="2", value="0.1", time=later),
+            row(value="2e3"),
+        )
+    )
+    after = datetime(2026, 2, 22, 12, 0, 1, tzinfo=UTC)
+    assert got == Page(
+        Measurements((NOON_AT, NOON_AT, after, after), (1, 2, 2, 3), (2000.0, -7.0, 0.1, 1.5)),
+        truncated=False,
+    )
+
+
+def test_a_page_without_rows_is_good() -> None:
+    assert page(body_of()) == Page(Measurements((), (), ()), truncated=False)
+
+
+def test_nulls_are_not_stored_and_not_bad() -> None:
+    got = page(body_of(GOOD, row(channel_id="2", value="null")))
+    assert (got.measurements.channels, got.bad) == ((1,), ())
+
+
+def test_times_with_another_offset_are_the_same_moment() -> None:
+    (moment,) = page(body_of(row(time='"2026-02-22T14:30:00.123+02:30"'))).measurements.times
+    assert moment == NOON_AT
+
+
+BAD_ROWS = {
+    "channel as text": (row(channel_id='"1"'), "Expected `int`"),
+    "channel missing": (row(channel_id=""), "missing required field `channel_id`"),
+    "channel over int4": (row(channel_id="2147483648"), "<= 2147483647"),
+    "channel under int4": (row(channel_id="-2147483649"), ">= -2147483648"),
+    "channel over int8": (row(channel_id="9" * 30), "Expected `int`"),
+    "value as text": (row(value='"1.5"'), "Expected `float | null`"),
+    "value as flag": (row(value="true"), "Expected `float | null`"),
+    "value missing": (row(value=""), "missing required field `value`"),
+    "NaN": (row(value="NaN"), "Expected `float | null`"),
+    "Infinity": (row(value="Infinity"), "Expected `float | null`"),
+    "-Infinity": (row(value=" -Infinity "), "Expected `float | null`"),
+    "1e999": (row(value="1e999"), "out of range"),
+    "-1e999": (row(value="-1e999"), "out of range"),
+    "400 digits": (row(value="9" * 400), "out of range"),
+    "no time": (row(time=""), "missing required field `time`"),
+    "time null": (row(time="null"), "Expected `str`"),
+    "time a number": (row(time="1771761600"), "Expected `str`"),
+    "time NaN": (row(time="NaN"), "Invalid RFC3339"),
+    "naive time": (row(time='"2026-02-22T12:00:00.123"'), "timezone"),
+    "no such day": (row(time='"2026-02-30T12:00:00Z"'), "Invalid RFC3339"),
+    "1970": (row(time='"1970-01-01T00:00:07Z"'), "before 2025-01-01"),
+    "year 1": (row(time='"0001-01-01T00:00:00+23:59"'), "before 2025-01-01"),
+    "far future": (row(time='"2027-01-01T00:00:00Z"'), "ahead of the central clock"),
+    "year 9999": (row(time='"9999-12-31T23:59:59-23:59"'), "ahead of the central clock"),
+    "half a surrogate pair": (row(time='"\\ud800"'), "Invalid RFC3339"),
+    "the other half": (row(time='"2026-02-22T12:00:00\\uDFFFZ"'), "Invalid RFC3339"),
+    "invalid UTF-8": (row(time='"\xff"'), "utf-8"),
+    "a list": ("[1,2]", "Expected `object`, got `array`"),
+    "null": ("null", "Expected `object`, got `null`"),
+    "a bare NaN": ("NaN", "Expected `object`"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_is_set_aside_with_its_reason_and_its_neighbours_are_kept(name: str) -> None:
+    text, reason = BAD_ROWS[name]
+    got = page(body_of(GOOD, text, row(channel_id="2")).encode("latin-1"))
+    assert got.measurements.channels == (1, 2)
+    (bad,) = got.bad
+    assert bad.call == "/data"
+    assert reason in bad.reason
+    assert len(bad.raw) <= 2000
+    assert (bad.raw + bad.reason).isprintable()
+
+
+def test_all_bad_rows_at_once_are_set_aside_each() -> None:
+    rows = [text for text, _ in BAD_ROWS.values()]
+    body = body_of(GOOD, *rows, row(channel_id="2")).encode("latin-1")
+    got = decode.page(body, 100, OLDEST, NEWEST)
+    assert got.measurements.channels == (1, 2)
+    assert len(got.bad) == len(rows)
+
+
+@pytest.mark.parametrize("said", ['"x, NaN, y"', '"[Infinity]"', '"\\" : NaN ,"', '"\\\\ud800"'])
+def test_a_string_that_only_looks_like_a_bad_number_spoils_nothing(said: str) -> None:
+    got = page(body_of(row(note=said), row(value="NaN"), row(channel_id="2", note='"\\ud800"')))
+    assert (got.measurements.channels, len(got.bad)) == ((1, 2), 1)
+
+
+def test_the_bounds_include_the_oldest_and_exclude_the_newest() -> None:
+    times = [f'"{edge}T00:00:00Z"' for edge in ("2025-01-01", "2026-03-01")]
+    got = page(body_of(*(row(time=text) for text in times)))
+    assert got.measurements.times == (OLDEST,)
+    assert len(got.bad) == 1
+
+
+@pytest.mark.parametrize(("said", "truncated"), [("true", True), ("false", False)])
+def test_the_truncated_flag_is_passed_on(said: str, truncated: bool) -> None:
+    assert page(body_of(GOOD, truncated=said)).truncated is truncated
+    assert page(body_of(GOOD, "NaN", truncated=said)).truncated is truncated
+
+
+@pytest.mark.parametrize("last", [GOOD, row(value="null"), row(value="NaN"), "{}"])
+def test_a_full_page_counts_as_truncated_whatever_it_says(last: str) -> None:
+    assert not page(body_of(*[GOOD] * (LIMIT - 2), last)).truncated
+    assert page(body_of(*[GOOD] * (LIMIT - 1), last)).truncated
+
+
+def test_more_rows_than_asked_for_are_refused() -> None:
+    with pytest.raises(BadAnswer, match="more than the 10 rows asked for"):
+        page(body_of(*[GOOD] * (LIMIT + 1)))
+
+
+NO_PAGES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "empty answer"),
+    "HTML": (b"\n <html>\r\n<title>Bad \x1b Gateway", "HTML instead of JSON: "),
+    "cut": (body_of(GOOD).encode()[:-30], "truncated"),
+    "invalid UTF-8": (b'{"rows":[],"\xff\xfe":1', "not the JSON expected"),
+    "UTF-16": ('{"rows":[]}'.encode("utf-16"), "not the JSON expected"),
+    "two answers": (body_of().encode() * 2, "trailing"),
+    "a list": (b"[]", "Expected `object`, got `array`"),
+    "a number": (b"5", "Expected `object`, got `int`"),
+    "null": (b"null", "Expected `object`, got `null`"),
+    "no rows": (b'{"truncated":false}', "missing required field `rows`"),
+    "rows null": (b'{"rows":null}', "Expected `array`"),
+    "flag as text": (b'{"rows":[],"truncated":"no"}', "Expected `bool`"),
+    "deep": (b"[" * 100_000, "Expected `object`"),
+    "deep rows": (b'{"rows":' + b"[" * 100_000, "recursion"),
+    "deep field": (b'{"x":' * 100_000, "recursion"),
+    "deep row": (b'{"rows":[' + b'{"x":' * 100_000 + b"}" * 100_000 + b"]}", "recursion"),
+}
+
+
+@pytest.mark.parametrize("name", NO_PAGES)
+def test_what_is_no_page_is_a_bad_answer_with_a_readable_reason(name: str) -> None:
+    body, reason = NO_PAGES[name]
+    with pytest.raises(BadAnswer) as caught:
+        page(body)
+    assert reason in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b"5", b"\xff", b"[" * 100_000])
+def test_the_other_calls_refuse_what_is_no_answer_as_well(body: bytes) -> None:
+    with pytest.raises(BadAnswer, match=r"^/status: "):
+        decode.status(body)
+    with pytest.raises(BadAnswer, match=r"^/channels: "):
+        decode.channels(body)
+    with pytest.raises(BadAnswer, match=r"^/alarms: "):
+        decode.alarms(body, OLDEST, NEWEST)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"software_version": "1.1.0", "db_ok": False, "uptime_sec": 5}, Status("1.1.0", False)),
+        ({"software_version": None}, Status("?", True)),
+        ({"software_version": "1\x1b[2J\n2"}, Status("1�[2J⏎2", True)),
+        ({"software_version": "\ud800", "uptime_sec": float("nan")}, Status("�", True)),
+    ],
+)
+def test_a_status_is_read_and_made_harmless(body: dict[str, Any], status: Status) -> None:
+    assert decode.status(json.dumps(body).encode()) == status

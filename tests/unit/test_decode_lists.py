@@ -1,0 +1,161 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fleetsyncd.errors import BadAnswer
+from fleetsyncd.models import Alarm, BadRow, Channel
+from fleetsyncd.vehicle import decode
+
+OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
+NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
+NOON = "2026-02-22T12:00:00.123Z"
+NOON_AT = datetime(2026, 2, 22, 12, 0, 0, 123_000, UTC)
+HARMFUL = "a\x1b]52;c;eA==\x07\u202e\x9b\r\nb\0"
+HARMLESS = "a�]52;c;eA==���⏎b�"
+
+
+def channel(**changed: Any) -> dict[str, Any]:
+    return {
+        "channel_id": 1,
+        "name": "Engine speed",
+        "unit": "rpm",
+        "raw_min": 0.0,
+        "raw_max": 10_000.0,
+        "phys_min": 0.0,
+        "phys_max": 3000,
+        "signal_type": "encoder_frequency",
+        "enabled": True,
+        "updated_at": NOON,
+    } | changed
+
+
+def alarm(**changed: Any) -> dict[str, Any]:
+    return {
+        "alarm_id": 2**53 + 1,
+        "channel_id": 4,
+        "severity": "critical",
+        "message": "Engine oil pressure low",
+        "triggered_at": NOON,
+        "resolved_at": None,
+    } | changed
+
+
+def channels(*entries: object) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
+    return decode.channels(json.dumps(entries).encode())
+
+
+def alarms(*entries: object) -> tuple[list[Alarm], list[BadRow]]:
+    return decode.alarms(json.dumps(entries).encode(), OLDEST, NEWEST)
+
+
+def test_a_channel_keeps_its_physical_range() -> None:
+    assert channels(channel()) == ((Channel(1, "Engine speed", "rpm", 0.0, 3000.0),), ())
+
+
+def test_a_channel_needs_no_unit() -> None:
+    ((known,), _) = channels(channel(unit=None))
+    assert known.unit is None
+
+
+def test_control_characters_in_names_and_units_become_harmless() -> None:
+    ((known,), _) = channels(channel(name=HARMFUL, unit=HARMFUL))
+    assert (known.name, known.unit) == (HARMLESS, HARMLESS)
+
+
+def test_a_name_without_end_is_cut() -> None:
+    ((known,), _) = channels(channel(name="x" * 5000))
+    assert len(known.name) == 200
+
+
+def test_a_channel_listed_twice_is_one_as_last_told() -> None:
+    known, bad = channels(channel(), channel(channel_id=2), channel(name="Revolutions"))
+    assert [(c.channel_id, c.name) for c in known] == [(1, "Revolutions"), (2, "Engine speed")]
+    assert bad == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"channel_id": 2**31},
+        {"channel_id": "1"},
+        {"name": None},
+        {"name": 5},
+        {"unit": 5},
+        {"phys_min": None},
+        {"phys_max": float("nan")},
+        {"phys_max": float("inf")},
+    ],
+)
+def test_a_bad_channel_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
+    known, bad = channels(channel(), channel(**wrong), channel(channel_id=2))
+    assert [c.channel_id for c in known] == [1, 2]
+    assert [entry.call for entry in bad] == ["/channels"]
+    assert bad[0].reason
+
+
+def test_an_alarm_keeps_all_64_bits_of_its_id() -> None:
+    (known,), bad = alarms(alarm(resolved_at=NOON))
+    assert known == Alarm(
+        2**53 + 1, 4, "critical", "Engine oil pressure low", NOON_AT, resolved_at=NOON_AT
+    )
+    assert bad == []
+
+
+def test_an_alarm_may_last_and_have_no_severity() -> None:
+    (known,), _ = alarms(alarm(severity=None))
+    assert (known.severity, known.resolved_at) == (None, None)
+
+
+def test_control_characters_in_messages_and_severities_become_harmless() -> None:
+    (known,), _ = alarms(alarm(message=HARMFUL, severity=HARMFUL))
+    assert (known.message, known.severity) == (HARMLESS, HARMLESS)
+
+
+def test_alarms_with_half_a_surrogate_pair_survive() -> None:
+    found, bad = alarms(
+        alarm(alarm_id=1, message="hot \ud83d"),
+        alarm(alarm_id=2, message="\udc00", severity="\udfff"),
+        alarm(alarm_id=3, message="whole \U0001f525"),
+    )
+    assert [a.message for a in found] == ["hot �", "�", "whole \U0001f525"]
+    assert bad == []
+
+
+def test_an_alarm_whose_message_mentions_nan_does_not_spoil_the_others() -> None:
+    found, _ = alarms(alarm(alarm_id=1, message="reads NaN, check"), alarm(message="\ud800"))
+    assert [a.message for a in found] == ["reads NaN, check", "�"]
+
+
+def test_an_alarm_listed_twice_is_one_as_last_told_and_all_are_in_order() -> None:
+    found, _ = alarms(alarm(alarm_id=9), alarm(alarm_id=3), alarm(alarm_id=9, resolved_at=NOON))
+    assert [(a.alarm_id, a.resolved_at) for a in found] == [(3, None), (9, NOON_AT)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alarm_id": 2**63},
+        {"alarm_id": None},
+        {"channel_id": -(2**31) - 1},
+        {"message": None},
+        {"triggered_at": None},
+        {"triggered_at": "2026-02-22T12:00:00"},
+        {"triggered_at": "1970-01-01T00:00:00Z"},
+        {"triggered_at": "2030-01-01T00:00:00Z"},
+        {"resolved_at": "2030-01-01T00:00:00Z"},
+        {"resolved_at": "soon"},
+    ],
+)
+def test_a_bad_alarm_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
+    found, bad = alarms(alarm(alarm_id=1), alarm(**wrong), alarm(alarm_id=2))
+    assert [a.alarm_id for a in found] == [1, 2]
+    assert [entry.call for entry in bad] == ["/alarms"]
+
+
+def test_far_too_many_entries_are_refused() -> None:
+    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
+        channels(*[0] * 10_001)
+    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
+        alarms(*[0] * 10_001)

@@ -1,0 +1,33 @@
+import subprocess
+import sys
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+
+def test_imports_point_down_only() -> None:
+    assert lint_imports(config_filename="pyproject.toml") == EXIT_STATUS_SUCCESS
+
+
+@pytest.mark.parametrize(
+    "module", ["tui.app", "fleetsyncd.database.store", "fleetsyncd.sync.cycle", "fleetsyncd.models"]
+)
+def test_importing_a_module_makes_nothing_green(module: str) -> None:
+    check = f"import {module}, sys; sys.exit('gevent' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0
+
+
+def test_the_supervisor_is_imported_without_patching() -> None:
+    check = (
+        "import fleetsyncd.sync.supervisor, fleetsyncd.cli, sys, gevent.monkey;"
+        "sys.exit(gevent.monkey.is_module_patched('socket'))"
+    )
+    assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0
+
+
+def test_the_program_starts_green_without_a_warning() -> None:
+    check = (
+        "import fleetsyncd.__main__, gevent.monkey as m, psycopg2.extensions as e, sys;"
+        "sys.exit(not (m.is_module_patched('socket') and e.get_wait_callback()))"
+    )
+    assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0

@@ -1,0 +1,90 @@
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fleetsyncd import logs
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_before() -> Iterator[None]:
+    """Put every logger back as it was."""
+    loggers = [logging.getLogger(name) for name in (None, "urllib3", "yoyo")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+def test_a_text_line_is_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "text")
+    logging.getLogger("sync").info("Cycle done in %.1fs — sleeping %.1fs", 2.3, 27.7)
+    out, err = capsys.readouterr()
+    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[INFO\] sync: Cycle done in 2\.3s — sleeping 27\.7s\n"
+    assert re.fullmatch(line, out)
+    assert err == ""
+
+
+def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+    before = time.time()
+    logging.getLogger("sync").warning("[%s] °C\nnext", "Truck-01", extra={"vehicle": "Truck-01"})
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    line = json.loads(out)
+    moment = line.pop("time")
+    assert line == {
+        "level": "WARNING",
+        "logger": "sync",
+        "message": "[Truck-01] °C\nnext",
+        "vehicle": "Truck-01",
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", moment)
+    assert moment[:10] == time.strftime("%Y-%m-%d", time.gmtime(before))
+
+
+def test_a_json_line_of_a_fault_holds_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "json")
+    try:
+        int("broken")
+    except ValueError:
+        logging.getLogger("sync").exception("a fault")
+    line = json.loads(capsys.readouterr().out)
+    assert line["error"].startswith("Traceback")
+    assert line["error"].endswith("ValueError: invalid literal for int() with base 10: 'broken'")
+    assert "vehicle" not in line
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_only_the_level_asked_for_and_above_is_told(
+    capsys: pytest.CaptureFixture[str], style: str
+) -> None:
+    logs.set_up("WARNING", style)
+    logging.getLogger("sync").info("unheard")
+    logging.getLogger("sync").warning("heard")
+    out = capsys.readouterr().out
+    assert "heard" in out
+    assert "unheard" not in out
+
+
+def test_libraries_that_chatter_are_told_from_warnings_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.set_up("DEBUG", "text")
+    for name in ("urllib3.connectionpool", "yoyo"):
+        logging.getLogger(name).info("chatter")
+    logging.getLogger("sync").debug("wanted")
+    assert [line.split("] ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        "sync: wanted"
+    ]
+
+
+def test_setting_up_twice_tells_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "text")
+    logs.set_up("INFO", "text")
+    logging.getLogger("sync").info("once")
+    assert capsys.readouterr().out.count("once") == 1

@@ -1,0 +1,221 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd import settings
+from fleetsyncd.errors import SettingsError
+from fleetsyncd.settings import DatabaseSettings, Settings, is_api_key, load
+
+SECRET = "s3cret-of-the-test"
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Start in an empty directory, and leave the environment as it was: `.env` adds to it."""
+    before = dict(os.environ)
+    monkeypatch.chdir(tmp_path)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def loaded(**variables: str) -> Settings:
+    os.environ.update(variables)
+    return load()
+
+
+def faults_of(**variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        loaded(**variables)
+    first, *faults = str(caught.value).splitlines()
+    assert first == "the configuration cannot be used:"
+    return faults
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    assert loaded() == Settings(
+        database=DatabaseSettings(
+            {"host": "localhost", "port": "5432", "dbname": "fleet", "user": "fleet_app"}, 8
+        ),
+        sync_interval=30,
+        sync_concurrency=500,
+        pull_timeout=10,
+        pull_window=60,
+        pull_overlap=5,
+        pull_max_body=64 << 20,
+        default_api_key=None,
+        app_role=None,
+        shutdown_grace=8,
+        metrics_host="127.0.0.1",
+        metrics_port=None,
+        log_level="INFO",
+        log_format="text",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("SYNC_INTERVAL_SEC", "2.5", "sync_interval", 2.5),
+        ("SYNC_CONCURRENCY", "7", "sync_concurrency", 7),
+        ("PULL_TIMEOUT_SEC", "0.5", "pull_timeout", 0.5),
+        ("PULL_WINDOW_SEC", "2592000", "pull_window", 2_592_000),
+        ("PULL_OVERLAP_SEC", "0", "pull_overlap", 0),
+        ("PULL_MAX_BODY_MB", "3", "pull_max_body", 3 << 20),
+        ("VEHICLE_DEFAULT_API_KEY", "a key/with+signs=", "default_api_key", "a key/with+signs="),
+        ("DB_APP_ROLE", "fleet_app", "app_role", "fleet_app"),
+        ("SHUTDOWN_GRACE_SEC", "0", "shutdown_grace", 0),
+        ("METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),  # noqa: S104  what is set
+        ("METRICS_PORT", "9100", "metrics_port", 9100),
+        ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+        ("LOG_FORMAT", "json", "log_format", "json"),
+    ],
+)
+def test_every_variable_sets_its_setting(
+    variable: str, text: str, name: str, value: object
+) -> None:
+    assert getattr(loaded(**{variable: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter"),
+    [
+        ("DB_HOST", "host"),
+        ("DB_PORT", "port"),
+        ("DB_NAME", "dbname"),
+        ("DB_USER", "user"),
+        ("DB_PASSWORD", "password"),
+    ],
+)
+def test_every_database_variable_sets_its_parameter(variable: str, parameter: str) -> None:
+    assert loaded(**{variable: "6543"}).database.parameters[parameter] == "6543"
+
+
+def test_the_pool_has_a_size_of_its_own() -> None:
+    assert loaded(DB_POOL_SIZE="3").database.pool_size == 3
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
+    database = loaded(
+        DATABASE_URL=f"{scheme}://app:{SECRET}%21@db.example:6000/fleet2?sslmode=require",
+        DB_HOST="elsewhere",
+        DB_PASSWORD="other",
+    ).database
+    assert database.parameters == {
+        "host": "db.example",
+        "port": "6000",
+        "dbname": "fleet2",
+        "user": "app",
+        "password": f"{SECRET}!",
+        "sslmode": "require",
+    }
+    assert database.where == "db.example:6000/fleet2"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "fault"),
+    [
+        ("SYNC_INTERVAL_SEC", "often", "Not a valid number."),
+        ("SYNC_INTERVAL_SEC", "0", "The interval must be more than 0 and at most 34560000."),
+        ("SYNC_INTERVAL_SEC", "1e300", "The interval must be more than 0 and at most 34560000."),
+        ("SYNC_CONCURRENCY", "1.5", "Not a valid integer."),
+        ("SYNC_CONCURRENCY", "10001", "It must be more than 0 and at most 10000."),
+        ("PULL_TIMEOUT_SEC", "nan", "permitted"),
+        ("PULL_TIMEOUT_SEC", "-1", "The timeout must be more than 0"),
+        ("PULL_WINDOW_SEC", "inf", "permitted"),
+        ("PULL_OVERLAP_SEC", "-1", "The overlap must be at least 0 and at most 3600."),
+        ("PULL_MAX_BODY_MB", "1025", "at most 1024"),
+        ("DB_PORT", "70000", "A port must be more than 0 and at most 65535."),
+        ("DB_POOL_SIZE", "0", "more than 0"),
+        ("SHUTDOWN_GRACE_SEC", "-0.1", "The grace must be at least 0"),
+        ("METRICS_PORT", "http", "Not a valid integer."),
+        ("LOG_LEVEL", "loud", "Must be one of DEBUG, INFO, WARNING, ERROR."),
+        ("LOG_FORMAT", "xml", "Must be one of text, json."),
+        ("VEHICLE_DEFAULT_API_KEY", "ключ", "Must be printable ASCII without blanks at its ends."),
+        ("VEHICLE_DEFAULT_API_KEY", "a\r\nb", "Must be printable ASCII without blanks"),
+        ("DATABASE_URL", "mysql://h/db", "Must start with postgresql://."),
+        ("DATABASE_URL", "postgresql://[h/db", "Is not a valid PostgreSQL URL."),
+        ("DATABASE_URL", "postgresql://h/db?nope=1", "Is not a valid PostgreSQL URL."),
+    ],
+)
+def test_a_fault_names_its_variable_and_what_is_wrong(variable: str, text: str, fault: str) -> None:
+    (told,) = faults_of(**{variable: text})
+    assert told.startswith(f"  {variable}: ")
+    assert fault in told
+
+
+def test_all_faults_are_told_at_once_and_none_tells_a_secret() -> None:
+    faults = faults_of(
+        SYNC_INTERVAL_SEC="x",
+        PULL_TIMEOUT_SEC="0",
+        VEHICLE_DEFAULT_API_KEY=f"{SECRET}\n",
+        DB_PASSWORD=SECRET,
+        DATABASE_URL=f"postgresql://app:{SECRET}@h/db?nope={SECRET}",
+        LOG_LEVEL="x",
+    )
+    assert [fault.split(":")[0].strip() for fault in faults] == [
+        "DATABASE_URL",
+        "LOG_LEVEL",
+        "PULL_TIMEOUT_SEC",
+        "SYNC_INTERVAL_SEC",
+        "VEHICLE_DEFAULT_API_KEY",
+    ]
+    assert SECRET not in "".join(faults)
+
+
+def test_settings_shown_as_text_tell_no_secret() -> None:
+    found = loaded(VEHICLE_DEFAULT_API_KEY=SECRET, DB_PASSWORD=SECRET)
+    assert SECRET not in f"{found} {found!r} {found.database.where}"
+
+
+def test_a_blank_variable_counts_as_unset() -> None:
+    assert loaded(**dict.fromkeys(settings.VARIABLES, "")) == loaded()
+
+
+def test_a_dotenv_file_is_read_where_the_program_was_started(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# ours\nDB_HOST=from.file\nSYNC_INTERVAL_SEC=\nLOG_LEVEL=DEBUG")
+    found = loaded()
+    assert found.database.parameters["host"] == "from.file"
+    assert (found.log_level, found.sync_interval) == ("DEBUG", 30)
+
+
+def test_the_environment_goes_before_the_dotenv_file_unless_it_is_blank(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DB_HOST=from.file\nDB_NAME=file_db\n")
+    found = loaded(DB_HOST="from.environment", DB_NAME="").database
+    assert (found.parameters["host"], found.parameters["dbname"]) == ("from.environment", "file_db")
+
+
+def test_the_dotenv_file_can_be_left_aside(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DB_HOST=from.file\n")
+    assert load(dotenv=False).database.parameters["host"] == "localhost"
+
+
+def test_a_dotenv_file_of_a_directory_above_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("DB_HOST=from.above\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert load().database.parameters["host"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("key", "good"),
+    [
+        ("k", True),
+        ("with blank inside", True),
+        ("!~", True),
+        ("", False),
+        (" k", False),
+        ("k ", False),
+        ("k\n", False),
+        ("k\x7f", False),
+        ("ключ", False),
+        ("é", False),
+    ],
+)
+def test_an_api_key_is_printable_ascii(key: str, good: bool) -> None:
+    assert is_api_key(key) is good

@@ -1,0 +1,131 @@
+import logging
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.models import CycleReport, Outcome, Progress, Status, Vehicle
+from fleetsyncd.sync.summary import Cycle
+
+NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
+REASON = "/status: no complete answer within 10 s"
+
+
+def report(name: str, outcome: Outcome, *, answered: bool) -> CycleReport:
+    vehicle = Vehicle(UUID(int=1), name, "10.0.0.1", 8001, None, NOW, "ok", None, None)
+    status = Status("1.1.0", True) if answered else None
+    reason = None if outcome is Outcome.OK else REASON
+    return CycleReport(vehicle, NOW, NOW, outcome, reason, status)
+
+
+def good(name: str) -> CycleReport:
+    return report(name, Outcome.OK, answered=True)
+
+
+def silent(name: str) -> CycleReport:
+    return report(name, Outcome.TIMEOUT, answered=False)
+
+
+class Told:
+    """The lines that were logged since the last look, without those of the cycle as a whole."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+        caplog.set_level(logging.DEBUG, "sync")
+
+    def records(self) -> list[logging.LogRecord]:
+        records = list(self._caplog.records)
+        self._caplog.clear()
+        return records
+
+    def names(self) -> list[str]:
+        return [record.getMessage().partition("]")[0].strip("[") for record in self.records()]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    return Told(caplog)
+
+
+def test_each_vehicle_has_one_line_that_carries_its_name(told: Told) -> None:
+    cycle = Cycle(2)
+    cycle.add(good("Truck-01"))
+    cycle.add(silent("Truck-02"))
+    first, second = told.records()
+    assert (first.name, first.levelno) == ("sync", logging.INFO)
+    assert second.levelno == logging.WARNING
+    assert [vars(record)["vehicle"] for record in (first, second)] == ["Truck-01", "Truck-02"]
+
+
+def test_ends_are_counted(told: Told) -> None:
+    cycle = Cycle(3)
+    cycle.add(good("Truck-01"))
+    cycle.add(silent("Truck-02"))
+    cycle.add(report("Truck-03", Outcome.ERROR, answered=True))
+    assert (cycle.ok, cycle.failed) == (1, 2)
+    assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]
+
+
+def test_silent_vehicles_are_held_until_the_first_answer(told: Told) -> None:
+    cycle = Cycle(4)
+    cycle.add(silent("Truck-01"))
+    cycle.add(silent("Truck-02"))
+    assert told.names() == []
+    cycle.add(report("Truck-03", Outcome.ERROR, answered=True))
+    assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]
+    cycle.add(silent("Truck-04"))
+    assert told.names() == ["Truck-04"]
+
+
+def test_if_no_vehicle_answers_that_is_one_error_about_the_network(told: Told) -> None:
+    cycle = Cycle(3)
+    for number in range(3):
+        cycle.add(silent(f"Truck-{number}"))
+    cycle.summarise([], 20.0)
+    error, done = told.records()
+    assert (error.levelno, error.getMessage()) == (
+        logging.ERROR,
+        "no vehicle answers (3 of 3): check the VPN",
+    )
+    assert done.getMessage().startswith("Cycle done in 0.0s — sleeping 20.0s")
+
+
+def test_two_silent_vehicles_of_two_are_their_own_fault(told: Told) -> None:
+    cycle = Cycle(2)
+    cycle.add(silent("Truck-01"))
+    cycle.add(silent("Truck-02"))
+    assert told.names() == ["Truck-01", "Truck-02"]
+
+
+def test_while_some_are_still_at_it_the_network_is_not_blamed(told: Told) -> None:
+    cycle = Cycle(4)
+    for number in range(3):
+        cycle.add(silent(f"Truck-{number}"))
+    cycle.summarise([("Truck-3", None)], 0.0)
+    *held, over = told.records()
+    assert [record.levelno for record in held] == [logging.WARNING] * 3
+    assert over.getMessage() == "Cycle over after 0.0s — still busy: Truck-3"
+
+
+def test_a_vehicle_that_reports_after_the_summary_is_told_at_once(told: Told) -> None:
+    cycle = Cycle(4)
+    cycle.summarise([], 0.0)
+    told.records()
+    cycle.add(silent("Truck-01"))
+    assert told.names() == ["Truck-01"]
+
+
+def test_the_summary_tells_how_far_a_catching_up_vehicle_has_come(told: Told) -> None:
+    cycle = Cycle(1)
+    progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
+    cycle.summarise([("Truck-01", progress)], 0.0)
+    (over,) = told.records()
+    assert over.getMessage().endswith("still busy: Truck-01 67% to 02-22 10:00")
+
+
+def test_a_cycle_of_nobody_is_done(told: Told) -> None:
+    cycle = Cycle(0)
+    cycle.summarise([], 30.0)
+    (done,) = told.records()
+    assert done.getMessage() == "Cycle done in 0.0s — sleeping 30.0s"
+    assert cycle.seconds < 5

@@ -1,0 +1,59 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetsyncd.text import NEWLINE, REPLACEMENT, clean
+
+UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Truck-01", "Гусеничный кран 5", "85 °C ⌀ μ", "履带式起重机", "🔥 hot", "[/nope]"]
+)
+def test_readable_text_of_any_script_stays_as_it_is(value: str) -> None:
+    assert clean(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("\x1b]52;c;eA==\x07", "�]52;c;eA==�"),
+        ("\x9b2J", "�2J"),
+        ("a\0b", "a�b"),
+        ("a\tb", "a�b"),
+        ("a\rb", "a�b"),
+        ("a\nb\r\nc", "a⏎b⏎c"),
+        ("safe\u202egnp.exe", "safe�gnp.exe"),
+        ("zero\u200bwidth\ufeff", "zero�width�"),
+        ("\u2028\u2029", "��"),
+        ("\ud800 and \udfff", "� and �"),
+    ],
+)
+def test_what_could_steer_a_terminal_becomes_a_harmless_sign(value: str, shown: str) -> None:
+    assert clean(value) == shown
+
+
+@pytest.mark.parametrize(("length", "shown"), [(10, "x" * 10), (11, "x" * 9 + "…")])
+def test_text_longer_than_the_limit_is_cut_with_a_sign(length: int, shown: str) -> None:
+    assert clean("x" * length, 10) == shown
+
+
+@given(st.text(st.characters()), st.integers(1, 100))
+def test_any_text_becomes_storable_harmless_and_short(value: str, limit: int) -> None:
+    shown = clean(value, limit)
+    assert len(shown) <= limit
+    assert not {unicodedata.category(character) for character in shown} & UNSAFE
+    assert shown.encode("utf-8").decode("utf-8") == shown
+
+
+@given(st.text(st.characters()))
+def test_cleaning_twice_changes_nothing_more(value: str) -> None:
+    assert clean(clean(value)) == clean(value)
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), max_size=500))
+def test_safe_text_within_the_limit_is_never_changed(value: str) -> None:
+    assert clean(value) == value
+    assert {NEWLINE, REPLACEMENT} & set(clean(value)) <= set(value)

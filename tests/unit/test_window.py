@@ -1,0 +1,254 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.sync.window import (
+    CLOCK_STEP,
+    DENSE,
+    GAP,
+    HOUR,
+    MILLISECOND,
+    Splitter,
+    pull_window,
+    storable,
+    vehicle_now,
+)
+
+NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+OVERLAP = 5 * SECOND
+
+moments = st.integers(-(10**10), 10**10).map(lambda ms: NOW + ms * MILLISECOND)
+gaps = st.integers(1, 3 * 86_400_000).map(lambda ms: ms * MILLISECOND)
+uneven_gaps = st.integers(1, 50_000).map(lambda microsecond: timedelta(microseconds=microsecond))
+
+
+def vehicle(**changed: Any) -> Vehicle:
+    known: dict[str, Any] = {
+        "id": UUID(int=1),
+        "name": "Truck-01",
+        "host": "10.0.0.1",
+        "port": 8001,
+        "api_key": None,
+        "watermark": NOW - MINUTE,
+        "status": "ok",
+        "software_version": None,
+        "last_seen_at": None,
+    }
+    return Vehicle(**known | changed)
+
+
+def pulled(skew: timedelta = timedelta(0), end: datetime = NOW, **changed: Any) -> Window | None:
+    oldest = storable(NOW).start
+    return pull_window(vehicle(**changed), end, skew, first=MINUTE, overlap=OVERLAP, oldest=oldest)
+
+
+def answered(pull: Window, dense: Callable[[Window], bool]) -> list[Window]:
+    """Answer every question that is not `dense`, and a millisecond in any case."""
+    splitter = Splitter(pull)
+    questions = []
+    while question := splitter.next():
+        if dense(question) and splitter.too_dense(question):
+            continue
+        splitter.done(question)
+        questions.append(question)
+    return questions
+
+
+def longer_than(limit: timedelta) -> Callable[[Window], bool]:
+    return lambda question: question.length > limit
+
+
+def assert_covers(pull: Window, questions: list[Window]) -> None:
+    edges = [pull.start, *(question.end for question in questions)]
+    assert [question.start for question in questions] == edges[:-1]
+    assert edges[-1] == pull.end
+    assert all(question.start < question.end for question in questions)
+
+
+@settings(deadline=None)
+@given(moments, st.integers(1, 2000), st.lists(st.integers(0, 2000)), st.integers(0, 5))
+def test_whatever_the_density_the_questions_cover_the_window_exactly_and_end(
+    start: datetime, length: int, stamps: list[int], limit: int
+) -> None:
+    pull = Window(start, start + length * MILLISECOND)
+    rows = [start + stamp * MILLISECOND for stamp in stamps]
+
+    def dense(question: Window) -> bool:
+        return sum(question.start <= row < question.end for row in rows) > limit
+
+    questions = answered(pull, dense)
+    assert_covers(pull, questions)
+    assert all(question.length == MILLISECOND for question in questions if dense(question))
+
+
+@settings(deadline=None)
+@given(moments, gaps | uneven_gaps, st.lists(st.booleans(), max_size=8))
+def test_whatever_is_refused_the_questions_cover_the_window_exactly_and_end(
+    start: datetime, gap: timedelta, refusals: list[bool]
+) -> None:
+    pull = Window(start, start + gap)
+    assert_covers(pull, answered(pull, lambda _question: bool(refusals) and refusals.pop()))
+
+
+@settings(deadline=None)
+@given(moments, st.integers(1, 2000).map(lambda ms: ms * MILLISECOND) | uneven_gaps)
+def test_a_window_too_dense_everywhere_ends_in_single_milliseconds(
+    start: datetime, gap: timedelta
+) -> None:
+    pull = Window(start, start + gap)
+    questions = answered(pull, longer_than(timedelta(0)))
+    assert_covers(pull, questions)
+    assert all(question.length <= MILLISECOND for question in questions)
+
+
+@settings(deadline=None)
+@given(moments, gaps, gaps)
+def test_questions_never_grow_again_within_a_gap(
+    start: datetime, gap: timedelta, limit: timedelta
+) -> None:
+    limit = max(limit, gap / 1000)
+    questions = answered(Window(start, start + gap), longer_than(limit))
+    lengths = [question.length for question in questions[:-1]]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("gap", "first"),
+    [
+        (MINUTE, MINUTE),
+        (HOUR, HOUR),
+        (GAP, GAP),
+        (GAP + MILLISECOND, HOUR),
+        (timedelta(days=90), HOUR),
+    ],
+)
+def test_only_a_gap_over_24_hours_starts_with_hours(gap: timedelta, first: timedelta) -> None:
+    assert Splitter(Window(NOW, NOW + gap)).next() == Window(NOW, NOW + first)
+
+
+def test_a_gap_over_24_hours_goes_in_hours_and_a_rest() -> None:
+    questions = answered(Window(NOW, NOW + 25.5 * HOUR), longer_than(GAP))
+    assert [question.length for question in questions] == [HOUR] * 25 + [HOUR / 2]
+
+
+def test_a_truncated_hour_becomes_ten_minutes_and_then_halves() -> None:
+    splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
+    lengths = []
+    while (question := splitter.next()) and splitter.too_dense(question):
+        lengths.append(question.length)
+    assert lengths[:5] == [HOUR, DENSE, DENSE / 2, DENSE / 4, DENSE / 8]
+    assert question is not None
+    assert question.length == MILLISECOND
+    assert len(lengths) < 25
+
+
+@pytest.mark.parametrize("gap", [GAP, 2 * HOUR, timedelta(minutes=11), DENSE + MILLISECOND])
+def test_any_truncated_window_over_ten_minutes_becomes_ten_minutes(gap: timedelta) -> None:
+    splitter = Splitter(Window(NOW, NOW + gap))
+    splitter.too_dense(Window(NOW, NOW + gap))
+    assert splitter.next() == Window(NOW, NOW + DENSE)
+
+
+def test_later_questions_keep_the_smaller_step() -> None:
+    questions = answered(Window(NOW, NOW + 25 * HOUR), longer_than(DENSE / 2))
+    assert {question.length for question in questions} == {DENSE / 2}
+
+
+def test_what_was_answered_is_not_asked_again_in_smaller_questions() -> None:
+    splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
+    splitter.done(Window(NOW, NOW + HOUR))
+    splitter.too_dense(Window(NOW + HOUR, NOW + 2 * HOUR))
+    assert splitter.next() == Window(NOW + HOUR, NOW + HOUR + DENSE)
+
+
+def test_a_single_millisecond_cannot_be_made_smaller() -> None:
+    moment = Window(NOW, NOW + MILLISECOND)
+    assert not Splitter(moment).too_dense(moment)
+
+
+def test_a_pull_begins_the_overlap_before_the_watermark() -> None:
+    assert pulled() == Window(NOW - MINUTE - OVERLAP, NOW)
+
+
+def test_without_a_watermark_a_pull_is_the_first_window() -> None:
+    assert pulled(watermark=None) == Window(NOW - MINUTE, NOW)
+
+
+def test_a_clock_behind_ends_the_question_at_the_vehicles_clock() -> None:
+    clock = NOW - 40 * SECOND
+    assert vehicle_now(NOW, clock) == clock
+    assert pulled(end=clock) == Window(NOW - MINUTE - OVERLAP, clock)
+
+
+@settings(deadline=None)
+@given(st.timedeltas(timedelta(0), timedelta(days=36_500)))
+def test_a_clock_ahead_never_pushes_the_end_beyond_ours(ahead: timedelta) -> None:
+    assert vehicle_now(NOW, NOW + ahead) == NOW
+
+
+def test_without_a_clock_a_question_ends_at_ours_in_whole_milliseconds() -> None:
+    assert vehicle_now(NOW + timedelta(microseconds=123_999), None) == NOW + 123 * MILLISECOND
+
+
+@pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND, HOUR])
+@pytest.mark.parametrize("back", [2 * SECOND, MINUTE, HOUR, timedelta(days=3)])
+def test_a_clock_set_back_starts_the_question_as_much_earlier(
+    known: timedelta, back: timedelta
+) -> None:
+    window = pulled(known - back, clock_skew=known)
+    assert window == Window(NOW - MINUTE - OVERLAP - back, NOW)
+
+
+@pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_STEP + MILLISECOND])
+def test_a_clock_that_went_ahead_or_back_by_under_2_seconds_changes_nothing(
+    step: timedelta,
+) -> None:
+    assert pulled(step) == pulled()
+
+
+def test_a_clock_that_stays_behind_is_not_a_step() -> None:
+    assert pulled(-HOUR, clock_skew=-HOUR) == pulled()
+
+
+def test_a_question_goes_on_where_the_last_one_ended_before_the_watermark() -> None:
+    asked_to = NOW - HOUR
+    assert pulled(asked_to=asked_to) == Window(asked_to - OVERLAP, NOW)
+    assert pulled(asked_to=NOW) == pulled()
+
+
+def test_a_vehicle_that_has_not_reached_the_start_again_is_not_asked() -> None:
+    assert pulled(end=NOW - MINUTE - OVERLAP) is None
+    assert pulled(end=NOW - HOUR) is None
+
+
+@settings(deadline=None)
+@given(
+    st.none() | moments,
+    st.none() | moments,
+    moments,
+    st.timedeltas(-timedelta(days=9000), timedelta(days=9000)),
+    st.timedeltas(-timedelta(days=9000), timedelta(days=9000)),
+)
+def test_no_pull_begins_before_what_is_kept_or_is_empty_or_goes_past_its_end(
+    watermark: datetime | None,
+    asked_to: datetime | None,
+    end: datetime,
+    known: timedelta,
+    skew: timedelta,
+) -> None:
+    window = pulled(skew, end, watermark=watermark, asked_to=asked_to, clock_skew=known)
+    if window is not None:
+        assert storable(NOW).start <= window.start < window.end == end
+        assert window.start.microsecond % 1000 == 0
+
+
+def test_what_is_kept_begins_with_a_month_and_ends_ten_minutes_ahead() -> None:
+    assert storable(NOW) == Window(datetime(2025, 1, 1, tzinfo=UTC), NOW + 10 * MINUTE)
