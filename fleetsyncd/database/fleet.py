@@ -175,14 +175,18 @@ def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Remo
     except psycopg2.IntegrityError as fault:
         if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
             raise
-        raise CommandError(
-            "this database ties measurements to their vehicle: add --with-measurements"
-        ) from None
+        raise CommandError(_tied(str(fault.diag.table_name), with_measurements)) from None
     cursor.execute(
         "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
     )
     row = cursor.fetchone()
     return Removal(removed, row is not None and bool(row[0]))
+
+
+def _tied(table: str, with_measurements: bool) -> str:
+    if table.startswith("measurements") and not with_measurements:
+        return "this database ties measurements to their vehicle: add --with-measurements"
+    return f"the vehicle cannot be removed while rows of {table} refer to it"
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:

@@ -4,7 +4,7 @@ The daemon's role need not own the table: a function of the owner's makes the pa
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.database.pool import Cursor, Database
@@ -13,6 +13,8 @@ from fleetsyncd.models import month_of, next_month
 log = logging.getLogger("sync.partitions")
 
 MONTHS_AHEAD = 2
+FARTHEST_ZONE = timedelta(hours=14)
+"""An adopted installation may have cut its months at a local midnight that far from UTC's."""
 
 
 class Partitions:
@@ -27,14 +29,17 @@ class Partitions:
         last = month_of(now)
         for _ in range(MONTHS_AHEAD):
             last = next_month(last)
-        self.ensure(now, last)
+        self._ensure(month_of(now), last)
 
     def ensure(self, first: datetime, last: datetime) -> None:
-        """Make every month from that of `first` to that of `last`, each in its own transaction."""
-        month = month_of(first)
+        """Make every month that a row between `first` and `last` may belong to."""
+        self._ensure(month_of(first - FARTHEST_ZONE), last + FARTHEST_ZONE)
+
+    def _ensure(self, month: datetime, last: datetime) -> None:
+        """Make the months from `month` to that of `last`, each in its own transaction."""
         while month <= last:
             if month not in self._known:
-                if self._database.run(partial(_ensure, month)):
+                if self._database.run(partial(_make, month)):
                     log.info("made partition measurements_%s", month.strftime("%Y_%m"))
                 self._known.add(month)
             month = next_month(month)
@@ -44,7 +49,7 @@ class Partitions:
         self._known.clear()
 
 
-def _ensure(month: datetime, cursor: Cursor) -> bool:
+def _make(month: datetime, cursor: Cursor) -> bool:
     cursor.execute("SELECT fleetsync.ensure_month(%s)", (month.date(),))
     row = cursor.fetchone()
     return row is not None and bool(row[0])

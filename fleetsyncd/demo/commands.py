@@ -35,12 +35,13 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
 @click.command()
 @click.option("--vehicles", type=click.IntRange(1, 20_000), default=12, show_default=True)
 @click.option("--base-port", type=click.IntRange(0, 65535), default=0, help="0: any free ports.")
+@click.option("--channels", type=click.IntRange(1, 18), default=18, show_default=True)
 @click.option("--healthy", is_flag=True, help="No faults.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line, then serve.")
-def simulate(vehicles: int, base_port: int, healthy: bool, as_json: bool) -> None:
+def simulate(vehicles: int, base_port: int, channels: int, healthy: bool, as_json: bool) -> None:
     """Serve a simulated fleet on 127.0.0.1 until interrupted, to try a daemon on."""
     specs = demo_specs(vehicles, with_faults=not healthy, begin=time.time())
-    fleet = Fleet([spec.build() for spec in specs], base_port=base_port)
+    fleet = Fleet([spec.build(channels=channels) for spec in specs], base_port=base_port)
     try:
         fleet.start()
     except OSError as fault:

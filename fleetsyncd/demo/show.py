@@ -22,6 +22,7 @@ from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
+from fleetsyncd.demo.signals import CHANNELS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
@@ -117,9 +118,11 @@ def _expectation(spec: VehicleSpec, vehicle_id: Any, start: datetime) -> checker
 
 
 @contextmanager
-def simulator(vehicles: int, *, healthy: bool = False) -> Iterator[list[dict[str, Any]]]:
+def simulator(
+    vehicles: int, *, healthy: bool = False, channels: int = len(CHANNELS)
+) -> Iterator[list[dict[str, Any]]]:
     """Run `simulate` in a process of its own; yield its vehicles once they listen."""
-    arguments = ["simulate", "--vehicles", str(vehicles), "--json"]
+    arguments = ["simulate", "--vehicles", str(vehicles), "--channels", str(channels), "--json"]
     arguments += ["--healthy"] if healthy else []
     with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101  asked for above

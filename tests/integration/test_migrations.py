@@ -4,14 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
+from fleetsyncd.errors import DatabaseError, DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
 COLUMNS = {
@@ -85,6 +84,15 @@ def opened(server: Server, name: str, user: str = OWNER) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture(scope="module")
+def fresh(server: Server) -> Iterator[Database]:
+    """Return one migrated database, to be looked at only, as the daemon's role sees it."""
+    server.create_database("fresh")
+    migrate.migrate(settings(server, "fresh"), APP)
+    with opened(server, "fresh", APP) as database:
+        yield database
+
+
 def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
     def work(cursor: Any) -> list[tuple[Any, ...]]:
         cursor.execute(statement, arguments)
@@ -100,16 +108,16 @@ def tables(database: Database, schema: str) -> set[str]:
 
 @pytest.mark.parametrize("table", COLUMNS)
 def test_an_empty_database_gets_the_table_as_other_services_know_it(
-    database: Database, table: str
+    fresh: Database, table: str
 ) -> None:
     columns = query(
-        database,
+        fresh,
         "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
         f"public.{table}",
     )
     keys = query(
-        database,
+        fresh,
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE conrelid = %s::regclass AND contype = 'p'",
         f"public.{table}",
@@ -118,22 +126,22 @@ def test_an_empty_database_gets_the_table_as_other_services_know_it(
     assert keys == [(KEYS[table],)]
 
 
-def test_an_empty_database_gets_our_own_tables_in_their_own_schema(database: Database) -> None:
-    assert tables(database, "fleetsync") >= {"vehicle_state", "replica", "quarantine", "migration"}
-    assert tables(database, "public") == set(COLUMNS)
+def test_an_empty_database_gets_our_own_tables_in_their_own_schema(fresh: Database) -> None:
+    assert tables(fresh, "fleetsync") >= {"vehicle_state", "replica", "quarantine", "migration"}
+    assert tables(fresh, "public") == set(COLUMNS)
 
 
-def test_an_empty_database_gets_measurements_partitioned_by_time(database: Database) -> None:
-    assert query(database, "SELECT pg_get_partkeydef('public.measurements'::regclass)") == [
+def test_an_empty_database_gets_measurements_partitioned_by_time(fresh: Database) -> None:
+    assert query(fresh, "SELECT pg_get_partkeydef('public.measurements'::regclass)") == [
         ('RANGE ("time")',)
     ]
 
 
 def test_row_level_security_is_forced_with_two_policies_on_the_three_tables(
-    database: Database,
+    fresh: Database,
 ) -> None:
     forced = query(
-        database,
+        fresh,
         "SELECT relname::text, count(policyname)::int FROM pg_class"
         " LEFT JOIN pg_policies ON schemaname = 'public' AND tablename = relname"
         " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
@@ -193,9 +201,9 @@ def test_a_check_of_an_older_schema_names_what_is_missing_and_the_command(
         migrate.check(database)
 
 
-def test_a_check_of_a_migrated_database_is_silent(database: Database) -> None:
-    migrate.check(database)
-    assert migrate.missing(database) == []
+def test_a_check_of_a_migrated_database_is_silent(fresh: Database) -> None:
+    migrate.check(fresh)
+    assert migrate.missing(fresh) == []
 
 
 def test_a_role_that_is_missing_is_named_with_the_statement_that_creates_it(
@@ -217,23 +225,18 @@ def test_a_server_that_is_not_there_is_lost(server: Server) -> None:
         migrate.migrate(settings(server, "nowhere"))
 
 
-def test_the_daemons_role_owns_nothing_and_has_no_power_over_rows(database: Database) -> None:
+def test_the_daemons_role_owns_nothing_and_has_no_power_over_rows(fresh: Database) -> None:
     assert query(
-        database,
+        fresh,
         "SELECT rolsuper, rolbypassrls, (SELECT count(*)::int FROM pg_class WHERE relowner = r.oid)"
         " FROM pg_roles r WHERE rolname = current_user",
     ) == [(False, False, 0)]
 
 
 @pytest.mark.parametrize("schema", ["public", "fleetsync"])
-def test_the_daemons_role_cannot_create_tables(
-    server: Server, database_name: str, schema: str
-) -> None:
-    connection = psycopg2.connect(**server.parameters(database_name, APP))
-    with connection, connection.cursor() as cursor:
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            cursor.execute(f"CREATE TABLE {schema}.mine (id integer)")
-    connection.close()
+def test_the_daemons_role_cannot_create_tables(fresh: Database, schema: str) -> None:
+    with pytest.raises(DatabaseError, match=f"permission denied for schema {schema}"):
+        query(fresh, f"CREATE TABLE {schema}.mine (id integer)")
 
 
 def test_a_failing_migration_leaves_nothing_half_done(server: Server, empty_database: str) -> None:

@@ -63,8 +63,18 @@ CREATE TABLE IF NOT EXISTS public.sync_journal (
     PRIMARY KEY (vehicle_id, id)
 );
 
-CREATE INDEX IF NOT EXISTS sync_journal_vehicle_started
-    ON public.sync_journal (vehicle_id, started_at DESC);
+-- An existing installation may have this index under a name of its own.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sync_journal'
+            AND indexdef LIKE '%(vehicle_id, started_at DESC)'
+    ) THEN
+        CREATE INDEX sync_journal_vehicle_started
+            ON public.sync_journal (vehicle_id, started_at DESC);
+    END IF;
+END
+$$;
 
 CREATE TABLE IF NOT EXISTS public.vehicle_access (
     user_id uuid NOT NULL,

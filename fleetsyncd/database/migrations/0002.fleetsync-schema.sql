@@ -1,8 +1,8 @@
 -- fleetsyncd's own tables, and the one function that lets a daemon make partitions of a table
--- that it does not own.
+-- that it does not own. May run twice: an end between a migration and its record is survived.
 -- depends: 0001.fleet-tables
 
-CREATE TABLE fleetsync.vehicle_state (
+CREATE TABLE IF NOT EXISTS fleetsync.vehicle_state (
     vehicle_id uuid PRIMARY KEY REFERENCES public.vehicles ON DELETE CASCADE,
     paused boolean NOT NULL DEFAULT false,
     sync_requested_at timestamptz,
@@ -21,10 +21,10 @@ COMMENT ON COLUMN fleetsync.vehicle_state.asked_to IS
 COMMENT ON COLUMN fleetsync.vehicle_state.clock_skew_ms IS
     'The vehicle''s clock minus the central one at the last good pull';
 
-CREATE INDEX vehicle_state_requested ON fleetsync.vehicle_state (sync_requested_at)
+CREATE INDEX IF NOT EXISTS vehicle_state_requested ON fleetsync.vehicle_state (sync_requested_at)
     WHERE sync_requested_at IS NOT NULL;
 
-CREATE TABLE fleetsync.replica (
+CREATE TABLE IF NOT EXISTS fleetsync.replica (
     id uuid PRIMARY KEY,
     host text NOT NULL,
     pid integer NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE fleetsync.replica (
     vehicles integer
 ) WITH (fillfactor = 50);
 
-CREATE TABLE fleetsync.quarantine (
+CREATE TABLE IF NOT EXISTS fleetsync.quarantine (
     id bigserial,
     vehicle_id uuid NOT NULL REFERENCES public.vehicles ON DELETE CASCADE,
     digest uuid NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE fleetsync.quarantine (
 COMMENT ON COLUMN fleetsync.quarantine.digest IS
     'md5 of call and raw: a bad row met again in the next window''s overlap is kept once';
 
-CREATE FUNCTION fleetsync.ensure_month(month date) RETURNS boolean
+CREATE OR REPLACE FUNCTION fleetsync.ensure_month(month date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
@@ -96,7 +96,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION fleetsync.month_bounds() RETURNS SETOF text[]
+CREATE OR REPLACE FUNCTION fleetsync.month_bounds() RETURNS SETOF text[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$

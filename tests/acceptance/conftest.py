@@ -1,0 +1,149 @@
+"""An installation as an operator has it: a database, vehicles, and the program as processes."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo import checker, embedded
+from fleetsyncd.demo.show import running, simulator
+from fleetsyncd.models import utc_now
+
+PATIENCE_SEC = 30.0
+
+
+@dataclass
+class Installation:
+    """Runs commands and daemons against one database, and knows what must be stored."""
+
+    server: embedded.Server
+    database_name: str
+    database: Database
+    stack: ExitStack
+    expectations: list[checker.Expectation] = field(default_factory=list)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Return the daemon's environment: quick cycles, short timeouts."""
+        quick = {"SYNC_INTERVAL_SEC": "1", "PULL_TIMEOUT_SEC": "2", "SHUTDOWN_GRACE_SEC": "2"}
+        here = self.server.environment(self.database_name)
+        return {**os.environ, **here, **quick, **changes}
+
+    def command(self, *arguments: str, stdin: str = "", **changes: str) -> tuple[int, str, str]:
+        """Run a command to its end; return exit code, output and errors."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "fleetsyncd", *arguments],
+            env=self.environment(**changes),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SEC,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def daemon(self, *arguments: str, **changes: str) -> "Daemon":
+        """Start a daemon; it ends with the test at the latest."""
+        command = ["run", *arguments]
+        process = self.stack.enter_context(
+            running(command, self.environment(**changes), stdout=subprocess.PIPE)
+        )
+        return Daemon(process)
+
+    def fleet(
+        self, vehicles: int, ago: timedelta = timedelta(seconds=30), channels: int = 18
+    ) -> None:
+        """Simulate healthy vehicles and register them as pulled `ago`."""
+        simulated = self.stack.enter_context(simulator(vehicles, healthy=True, channels=channels))
+        start = utc_now() - ago
+        self.database.run(lambda cursor: self._register(cursor, simulated, start, channels))
+
+    def _register(
+        self, cursor: Cursor, vehicles: list[dict[str, Any]], start: datetime, channels: int
+    ) -> None:
+        for vehicle in vehicles:
+            cursor.execute(
+                "INSERT INTO vehicles (name, vpn_ip, api_port, api_key, last_sync_at)"
+                " VALUES (%(name)s, %(host)s::inet, %(port)s, %(key)s, %(start)s) RETURNING id",
+                {**vehicle, "start": start},
+            )
+            row = cursor.fetchone()
+            assert row is not None
+            expected = checker.Expectation(UUID(row[0]), vehicle["name"], start, channels=channels)
+            self.expectations.append(expected)
+
+    def rows(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Return what a query says, seen as the daemon sees it."""
+
+        def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+            cursor.execute(statement, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+        return self.database.run(work)
+
+    def check(self) -> checker.Findings:
+        """Compare the database with what the vehicles generated."""
+        return checker.check(self.database, self.expectations)
+
+    def until(self, statement: str, *arguments: object, within: float = PATIENCE_SEC) -> float:
+        """Wait until a query's first value is true; return how long that took."""
+        begun = time.monotonic()
+        while not self.rows(statement, *arguments)[0][0]:
+            if time.monotonic() - begun > within:
+                pytest.fail(f"not within {within:g} s: {statement}")
+            time.sleep(0.05)
+        return time.monotonic() - begun
+
+
+class Daemon:
+    """A running daemon and the log lines read from it so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    def wait_for(self, pattern: str, times: int = 1) -> str:
+        """Read the log until `pattern` was found so often; return the last line found."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            times -= bool(re.search(pattern, line))
+            if times == 0:
+                return line
+        pytest.fail(f"the daemon ended before it said {pattern}:\n" + "\n".join(self.lines[-20:]))
+
+    def end(self, within: float = PATIENCE_SEC) -> int:
+        """Read the log to its end; return the exit code."""
+        rest, _ = self.process.communicate(timeout=within)
+        self.lines += rest.splitlines()
+        return self.process.returncode
+
+
+@pytest.fixture
+def installation(
+    server: embedded.Server, database_name: str, database: Database
+) -> Iterator[Installation]:
+    """Return an installation with an empty fleet."""
+    with ExitStack() as stack:
+        yield Installation(server, database_name, database, stack)
+
+
+@pytest.fixture
+def key_file(tmp_path: Any) -> Callable[[str], str]:
+    """Return a function that writes a key to a file and returns its path."""
+
+    def write(key: str) -> str:
+        path = tmp_path / "key"
+        path.write_text(key + "\n")
+        return str(path)
+
+    return write

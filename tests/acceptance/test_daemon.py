@@ -1,0 +1,162 @@
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from psycopg2 import sql
+
+from tests.acceptance.conftest import Installation
+
+GAP = timedelta(hours=50)
+
+
+def test_two_cycles_and_sigterm_end_with_everything_stored(installation: Installation) -> None:
+    installation.fleet(5)
+    daemon = installation.daemon()
+    daemon.wait_for("Cycle done", times=2)
+    assert installation.command("health")[0] == 0
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    assert daemon.lines[-1].endswith("Sync service stopped")
+    found = installation.check()
+    assert found.clean, found.examples
+    assert installation.rows("SELECT count(*) FROM sync_journal WHERE status <> 'ok'") == [(0,)]
+    assert installation.rows("SELECT count(*) FROM fleetsync.replica") == [(0,)]
+    assert installation.command("health")[0] == 1
+
+
+def test_a_daemon_killed_in_the_middle_of_a_gap_loses_nothing(installation: Installation) -> None:
+    installation.fleet(1, GAP, channels=2)
+    for _ in range(3):
+        daemon = installation.daemon(SYNC_INTERVAL_SEC="2")
+        stored = installation.rows("SELECT count(*) FROM measurements")[0][0]
+        installation.until("SELECT count(*) > %s + 50000 FROM measurements", stored)
+        daemon.process.kill()
+        daemon.end()
+    assert installation.rows("SELECT count(*) FROM sync_journal WHERE status = 'ok'") == [(0,)]
+    assert installation.daemon("--cycles", "1").end() == 0
+    found = installation.check()
+    assert found.clean, found.examples
+
+
+def test_sigterm_in_a_gap_ends_it_within_the_grace_and_a_restart_completes_it(
+    installation: Installation,
+) -> None:
+    installation.fleet(1, GAP, channels=2)
+    daemon = installation.daemon()
+    installation.until("SELECT count(*) > 50000 FROM measurements")
+    begun = time.monotonic()
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    assert time.monotonic() - begun < 4
+    assert installation.daemon("--cycles", "1").end() == 0
+    assert installation.check().clean
+
+
+def test_a_second_signal_ends_the_daemon_at_once(installation: Installation) -> None:
+    installation.fleet(1, timedelta(days=20))
+    daemon = installation.daemon(SHUTDOWN_GRACE_SEC="60", PULL_TIMEOUT_SEC="30")
+    installation.until("SELECT count(*) > 0 FROM measurements")
+    daemon.process.send_signal(signal.SIGSTOP)
+    daemon.process.send_signal(signal.SIGINT)
+    daemon.process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    daemon.process.send_signal(signal.SIGCONT)
+    assert daemon.end() in (0, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_vehicle_that_hangs_delays_no_other(installation: Installation) -> None:
+    installation.fleet(3)
+    mute = installation.stack.enter_context(_mute_server())
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Mute-01', '127.0.0.1', %s)", mute
+    )
+    daemon = installation.daemon(PULL_TIMEOUT_SEC="5")
+    daemon.wait_for("Cycle over .* busy: Mute-01", times=3)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.end()
+    slowest = installation.rows(
+        "SELECT max(finished_at - started_at) FROM sync_journal WHERE status = 'ok'"
+    )
+    assert slowest[0][0] < timedelta(seconds=2)
+    assert installation.rows("SELECT count(*) >= 9 FROM sync_journal WHERE status = 'ok'") == [
+        (True,)
+    ]
+
+
+@contextmanager
+def _mute_server() -> Iterator[int]:
+    """Accept connections, answer nothing; yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_lost_database_is_said_once_and_found_again(installation: Installation) -> None:
+    installation.fleet(3)
+    daemon = installation.daemon()
+    daemon.wait_for("Cycle done")
+    name = installation.database_name
+    close = "ALTER DATABASE {} ALLOW_CONNECTIONS false"
+    installation.server.execute(
+        sql.SQL(close).format(sql.Identifier(name)),
+        sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}").format(
+            sql.Literal(name)
+        ),
+    )
+    daemon.wait_for("pulling stops")
+    opens = "ALTER DATABASE {} ALLOW_CONNECTIONS true"
+    installation.server.execute(sql.SQL(opens).format(sql.Identifier(name)))
+    daemon.wait_for("database is back")
+    daemon.wait_for("Cycle done")
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    assert sum("pulling stops" in line for line in daemon.lines) == 1
+    assert installation.check().clean
+
+
+def test_a_fleet_that_is_silent_altogether_is_one_fault_of_the_network(
+    installation: Installation,
+) -> None:
+    for number in range(1, 5):
+        installation.rows(
+            "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES (%s, '127.0.0.1', %s)",
+            f"Gone-{number}",
+            number,
+        )
+    daemon = installation.daemon("--cycles", "1")
+    assert daemon.end() == 0
+    told = [line for line in daemon.lines if "Gone-" in line or "no vehicle answers" in line]
+    assert len(told) == 1
+    assert "[ERROR] sync: no vehicle answers (4 of 4): check the VPN" in told[0]
+
+
+@pytest.mark.parametrize("wanted", ["sync", "pause"])
+def test_the_daemon_acts_on_an_operator_within_two_seconds(
+    installation: Installation, wanted: str
+) -> None:
+    installation.fleet(1)
+    daemon = installation.daemon(SYNC_INTERVAL_SEC="60")
+    daemon.wait_for("Cycle done")
+    if wanted == "sync":
+        assert installation.command("vehicle", "sync", "Truck-01")[0] == 0
+        assert installation.until("SELECT count(*) = 2 FROM sync_journal") < 2
+        return
+    installation.rows("UPDATE vehicles SET last_sync_at = now() - interval '80 days'")
+    installation.command("vehicle", "sync", "Truck-01")
+    installation.until("SELECT count(*) > 20000 FROM measurements")
+    assert installation.command("vehicle", "pause", "Truck-01")[0] == 0
+    stopped = "SELECT count(*) = 1 FROM sync_journal WHERE error_msg LIKE 'paused; resumes at%%'"
+    assert installation.until(stopped) < 2
+
+
+def test_an_outdated_schema_is_refused_with_the_command_that_mends_it(
+    installation: Installation, empty_database: str
+) -> None:
+    code, _, errors = installation.command("run", DB_NAME=empty_database)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "run `fleetsyncd migrate`" in errors

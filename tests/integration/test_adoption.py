@@ -1,0 +1,337 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import pytest
+
+from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import CommandError, MigrationFailed
+from fleetsyncd.models import (
+    Alarm,
+    BadRow,
+    Channel,
+    CycleReport,
+    Measurements,
+    Outcome,
+    Status,
+)
+from fleetsyncd.settings import DatabaseSettings
+
+INSTALLATION = Path(__file__).with_name("adopted.sql").read_text()
+ADOPTED = "adopted"
+TRUCK_1 = UUID("00000000-0000-4000-8000-000000000001")
+TRUCK_2 = UUID("00000000-0000-4000-8000-000000000002")
+WATERMARK = datetime(2026, 2, 10, 12, tzinfo=UTC)
+KEPT_TABLES = (
+    "vehicles",
+    "vehicle_access",
+    "channel_config",
+    "measurements_2026_01",
+    "measurements_2026_02",
+    "alarms_log",
+    "sync_journal",
+)
+CATALOG = """
+SELECT format('column %s.%s %s %s %s %s', attrelid::regclass, attname, attnum,
+              format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid))
+FROM pg_attribute JOIN pg_class c ON c.oid = attrelid AND relkind IN ('r', 'p')
+LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attnum > 0 AND relnamespace = 'public'::regnamespace
+UNION ALL SELECT format('constraint %s %s %s', conrelid::regclass, conname,
+                        pg_get_constraintdef(oid))
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT 'policy ' || p::text FROM pg_policies p WHERE schemaname = 'public'
+UNION ALL SELECT format('relation %s %s %s %s %s %s', oid::regclass, relowner::regrole,
+    relfilenode, relrowsecurity, relforcerowsecurity, pg_get_expr(relpartbound, oid))
+FROM pg_class WHERE relnamespace = 'public'::regnamespace
+"""
+
+
+def as_owner(server: Server, name: str, *statements: str, zone: str = "UTC") -> list[Any]:
+    """Run statements as the tables' owner, and return the rows of the last one."""
+    parameters = server.parameters(name, OWNER)
+    options = f"-c app.user_role=superuser -c timezone={zone}"
+    connection = psycopg2.connect(**parameters, options=options)
+    try:
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def catalog(server: Server, name: str) -> set[str]:
+    return {row[0] for row in as_owner(server, name, CATALOG)}
+
+
+def contents(server: Server, name: str) -> dict[str, list[Any]]:
+    """Return every row with its place in the file: a rewritten one would have moved."""
+    return {
+        table: as_owner(server, name, f"SELECT ctid, xmin, t.* FROM {table} t ORDER BY ctid")
+        for table in KEPT_TABLES
+    }
+
+
+def adopt(server: Server, name: str) -> None:
+    migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+
+
+@pytest.fixture
+def installation(server: Server, empty_database: str) -> str:
+    as_owner(server, empty_database, INSTALLATION)
+    return empty_database
+
+
+@pytest.fixture(scope="module")
+def adopted(server: Server) -> Iterator[Database]:
+    """Return one adopted installation for all, as the daemon's ordinary role sees it."""
+    server.create_database(ADOPTED)
+    as_owner(server, ADOPTED, INSTALLATION)
+    adopt(server, ADOPTED)
+    database = Database(DatabaseSettings(server.parameters(ADOPTED, APP)))
+    yield database
+    database.close()
+
+
+def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, arguments)
+        return cursor.fetchall()
+
+    return database.run(work)
+
+
+def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
+    return store.Advance(
+        vehicle_id=vehicle_id,
+        known=None,
+        watermark=watermark,
+        newest=watermark,
+        asked_to=None,
+        clock_skew=timedelta(0),
+        software_version="2.0",
+        alarms_since=watermark,
+        gap=None,
+    )
+
+
+def with_a_measurement(adopted: Database, host: str) -> UUID:
+    row = Measurements.of([(WATERMARK, 1, 0.5)])
+    truck = adopted.run(lambda cursor: fleet.add(cursor, "Truck-03", host, 8001, None))
+    adopted.run(lambda cursor: store.add_measurements(cursor, truck, row))
+    return truck
+
+
+def test_an_existing_installation_keeps_every_definition_and_row(
+    server: Server, installation: str
+) -> None:
+    before, rows = catalog(server, installation), contents(server, installation)
+    adopt(server, installation)
+    after = catalog(server, installation)
+    assert before - after == set()
+    assert {line.split(" ")[0] for line in after - before} == {"index", "relation"}
+    assert all("alarms_log_open" in line for line in after - before)
+    assert contents(server, installation) == rows
+
+
+def test_an_adopted_installation_is_up_to_date(adopted: Database) -> None:
+    migrate.check(adopted)
+
+
+def test_an_installation_without_the_key_gets_it(server: Server, installation: str) -> None:
+    as_owner(server, installation, "ALTER TABLE measurements DROP CONSTRAINT one_measurement")
+    adopt(server, installation)
+    (added,) = as_owner(
+        server,
+        installation,
+        "SELECT indexdef FROM pg_indexes WHERE indexname = 'measurements_vehicle_channel_time'",
+    )
+    assert "UNIQUE" in added[0]
+    assert '(vehicle_id, channel_id, "time")' in added[0]
+
+
+def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_was(
+    server: Server, installation: str
+) -> None:
+    as_owner(
+        server,
+        installation,
+        "ALTER TABLE measurements DROP CONSTRAINT one_measurement",
+        "INSERT INTO measurements (vehicle_id, channel_id, time, value)"
+        " SELECT vehicle_id, channel_id, time, value FROM measurements LIMIT 1",
+    )
+    before = catalog(server, installation)
+    with pytest.raises(MigrationFailed, match="is duplicated"):
+        adopt(server, installation)
+    assert catalog(server, installation) == before
+
+
+def test_the_daemon_reads_the_adopted_fleet(adopted: Database) -> None:
+    (truck,) = adopted.run(lambda cursor: store.vehicles(cursor, [TRUCK_1]))
+    assert (truck.host, truck.port, truck.watermark) == ("10.8.0.1", 8001, WATERMARK)
+    seen = {seen.id: seen.state for seen in adopted.run(lambda c: fleet.overview(c, 30.0))}
+    assert seen[TRUCK_1] == "late"
+
+
+def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
+    adopted: Database,
+) -> None:
+    ((highest,),) = query(adopted, "SELECT max(id) FROM measurements")
+    rows = Measurements.of((WATERMARK + timedelta(seconds=n), 1, n / 3) for n in range(1, 4))
+
+    def pull(cursor: Cursor) -> int:
+        added = store.add_measurements(cursor, TRUCK_2, rows)
+        store.advance(cursor, first_window(TRUCK_2, rows.times[-1]))
+        return added
+
+    assert adopted.run(pull) == 3
+    assert query(
+        adopted,
+        "SELECT array_agg(id ORDER BY time), array_agg(value ORDER BY time) FROM measurements"
+        " WHERE vehicle_id = %s::uuid",
+        str(TRUCK_2),
+    ) == [([highest + 1, highest + 2, highest + 3], [1 / 3, 2 / 3, 3 / 3])]
+    assert adopted.run(lambda c: store.vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
+
+
+def test_the_daemon_makes_months_that_carry_the_installations_keys(adopted: Database) -> None:
+    partitions = Partitions(adopted)
+    partitions.ensure(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 4, 5, tzinfo=UTC))
+    keys = query(
+        adopted,
+        "SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c"
+        " JOIN pg_inherits ON inhrelid = conrelid WHERE contype IN ('p', 'u', 'f')"
+        " AND conrelid = 'measurements_2026_03'::regclass ORDER BY contype",
+    )
+    assert [row[0] for row in keys] == [
+        "FOREIGN KEY (vehicle_id) REFERENCES vehicles(id)",
+        'PRIMARY KEY (id, "time")',
+        'UNIQUE (vehicle_id, channel_id, "time")',
+    ]
+    rows = Measurements.of([(datetime(2026, 3, 31, 23, 59, tzinfo=UTC), 1, 1.0)])
+    assert adopted.run(lambda c: store.add_measurements(c, TRUCK_1, rows)) == 1
+
+
+def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Database) -> None:
+    resolved = Alarm(9007199254740993, 1, None, "Oil pressure low", WATERMARK, WATERMARK)
+    channels = [Channel(1, "Oil pressure", "kPa", 0.0, 1000.0), Channel(2, "Fuel", "l", 0.0, 90.0)]
+    (truck,) = adopted.run(lambda cursor: store.vehicles(cursor, [TRUCK_1]))
+    report = CycleReport(
+        vehicle=truck,
+        started_at=WATERMARK + timedelta(seconds=30),
+        finished_at=WATERMARK + timedelta(seconds=31),
+        outcome=Outcome.ERROR,
+        reason="/data: cut short",
+        status=Status("2.0", db_ok=True),
+    )
+
+    def save(cursor: Cursor) -> tuple[int, int]:
+        store.set_aside(cursor, TRUCK_1, [BadRow("/data", "{}", "no channel")])
+        written = store.save_alarms(cursor, TRUCK_1, [resolved])
+        changed = store.save_channels(cursor, TRUCK_1, channels)
+        store.record(cursor, report)
+        return written, changed
+
+    assert adopted.run(save) == (1, 2)
+    assert query(adopted, "SELECT alarm_id, resolved_at FROM alarms_log") == [
+        (9007199254740993, WATERMARK)
+    ]
+    assert query(adopted, "SELECT name, unit FROM channel_config ORDER BY channel_id") == [
+        ("Oil pressure", "kPa"),
+        ("Fuel", "l"),
+    ]
+    assert query(adopted, "SELECT error_msg FROM sync_journal ORDER BY id")[-1] == (
+        "/data: cut short",
+    )
+
+
+def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Database) -> None:
+    with pytest.raises(CommandError, match=r"10\.8\.0\.1 .*registered already"):
+        adopted.run(lambda cursor: fleet.add(cursor, "Truck-03", "10.8.0.1", 8002, None))
+
+
+def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database) -> None:
+    truck = with_a_measurement(adopted, "10.8.0.3")
+    with pytest.raises(CommandError, match="--with-measurements"):
+        adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=False))
+    assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
+
+
+def test_a_vehicle_is_removed_together_with_its_measurements(adopted: Database) -> None:
+    truck = with_a_measurement(adopted, "10.8.0.4")
+    removal = adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=True))
+    assert removal == fleet.Removal(1, measurements_left=False)
+    assert adopted.run(lambda cursor: store.vehicles(cursor, [truck])) == []
+
+
+def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
+    server: Server, adopted: Database
+) -> None:
+    truck = with_a_measurement(adopted, "10.8.0.5")
+    as_owner(
+        server,
+        ADOPTED,
+        f"INSERT INTO vehicle_access VALUES (gen_random_uuid(), '{truck}') RETURNING 1",
+    )
+    with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
+        adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=True))
+    assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
+
+
+@pytest.mark.parametrize("zone", ["Europe/Moscow", "America/New_York"])
+def test_months_cut_at_local_midnight_are_continued_without_gap_or_overlap(
+    server: Server, empty_database: str, zone: str
+) -> None:
+    as_owner(server, empty_database, INSTALLATION, zone=zone)
+    adopt(server, empty_database)
+    database = Database(DatabaseSettings(server.parameters(empty_database, APP)))
+    Partitions(database).ensure(datetime(2025, 12, 5, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC))
+    bounds = query(
+        database,
+        "SELECT bound[1]::timestamptz, bound[2]::timestamptz FROM (SELECT regexp_matches("
+        "pg_get_expr(relpartbound, c.oid), $$FROM \\('(.*)'\\) TO \\('(.*)'\\)$$)"
+        " FROM pg_class c JOIN pg_inherits ON inhrelid = c.oid"
+        " WHERE inhparent = 'measurements'::regclass) b(bound) ORDER BY 1",
+    )
+    database.close()
+    assert len(bounds) == 4
+    assert [end for _, end in bounds[:-1]] == [start for start, _ in bounds[1:]]
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment"),
+    [
+        ("Europe/Moscow", datetime(2026, 2, 28, 22, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 1, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_row_between_two_midnights_gets_the_month_it_belongs_to(
+    server: Server, empty_database: str, zone: str, moment: datetime
+) -> None:
+    as_owner(server, empty_database, INSTALLATION, zone=zone)
+    adopt(server, empty_database)
+    database = Database(DatabaseSettings(server.parameters(empty_database, APP)))
+    Partitions(database).ensure(moment, moment)
+    row = Measurements.of([(moment, 1, 0.5)])
+    assert database.run(lambda cursor: store.add_measurements(cursor, TRUCK_2, row)) == 1
+    database.close()
+
+
+def test_two_daemons_fill_an_adopted_month_at_once(adopted: Database) -> None:
+    start = datetime(2026, 1, 10, tzinfo=UTC)
+    rows = Measurements.of((start + timedelta(seconds=n), n % 5, 0.1 * n) for n in range(500))
+
+    def write(_number: int) -> int:
+        return adopted.run(lambda cursor: store.add_measurements(cursor, TRUCK_1, rows))
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sum(threads.map(write, range(2))) == 500
