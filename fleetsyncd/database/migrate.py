@@ -14,7 +14,7 @@ from psycopg2 import sql
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.pool import Cursor, Database, first_line
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -85,7 +85,7 @@ def migrate(settings: DatabaseSettings, app_role: str | None = None) -> list[str
             if app_role is not None:
                 _grant(cursor, app_role)
     except psycopg2.Error as fault:
-        raise MigrationFailed(f"migration failed: {str(fault).strip()}") from fault
+        raise MigrationFailed(f"migration failed: {first_line(fault)}") from fault
     else:
         return applied
     finally:
@@ -108,7 +108,7 @@ def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     try:
         return PostgresqlBackend(uri, HISTORY)
     except psycopg2.OperationalError as fault:
-        raise DatabaseLost(f"no connection to {settings.where}: {str(fault).strip()}") from fault
+        raise DatabaseLost(f"no connection to {settings.where}: {first_line(fault)}") from fault
 
 
 def _apply(backend: PostgresqlBackend) -> list[str]:

@@ -165,21 +165,25 @@ class Database:
         try:
             with self._deadline(CONNECT_SEC, lambda: overdue):
                 connection = psycopg2.connect(
-                    extensions.make_dsn(**self._parameters, **self._resolved())
+                    extensions.make_dsn(**{**self._parameters, **self._resolved()})
                 )
                 connection.autocommit = True  # transactions are begun and committed by hand
                 return connection
         except (psycopg2.OperationalError, OSError) as fault:
-            raise DatabaseLost(f"no connection to {self.where}: {_first_line(fault)}") from fault
+            raise DatabaseLost(f"no connection to {self.where}: {first_line(fault)}") from fault
 
     def _resolved(self) -> dict[str, Any]:
-        """Look the host up here: libpq's own look-up would block every greenlet."""
+        """Look the host up here: libpq's own look-up would block every greenlet.
+
+        libpq tries every address, one after the other.
+        """
         host = self._parameters.get("host", "")
         if not host or host.startswith("/") or "," in host or "hostaddr" in self._parameters:
             return {}
         port = self._parameters.get("port", "5432")
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return {"hostaddr": found[0][4][0]}
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
 
 def _opening(connection: Connection) -> str:
@@ -197,19 +201,20 @@ def _worth_another_try(fault: psycopg2.Error) -> str | None:
 
 def _last(fault: psycopg2.Error, reason: str) -> DatabaseError:
     kind = DatabaseLost if reason == LOST else DatabaseError
-    return kind(f"{reason}: {_first_line(fault)}")
+    return kind(f"{reason}: {first_line(fault)}")
 
 
 def _translate(fault: psycopg2.Error) -> DatabaseError:
     if fault.pgcode in _OUTDATED:
         return SchemaOutdated(
-            f"the database schema does not fit ({_first_line(fault)}): run `fleetsyncd migrate`"
+            f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
         )
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
-        return DatabaseLost(f"{LOST}: {_first_line(fault)}")
-    return DatabaseError(_first_line(fault))
+        return DatabaseLost(f"{LOST}: {first_line(fault)}")
+    return DatabaseError(first_line(fault))
 
 
-def _first_line(fault: BaseException) -> str:
+def first_line(fault: BaseException) -> str:
+    """Return the first line of what the server or its client library said, made harmless."""
     lines = str(fault).strip().splitlines()
     return clean(lines[0], 300) if lines else type(fault).__name__

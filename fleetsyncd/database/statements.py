@@ -21,35 +21,39 @@ FROM vehicle, unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
 ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
 """
 # One statement for watermark and state: both are one row, and a round trip is the dearer part.
+# A commit that is repeated finds the watermark where it puts it.
 ADVANCE = """
-WITH state AS (
-    INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
-        clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
-    VALUES (%(id)s::uuid, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s,
-        %(alarms_since)s)
-    ON CONFLICT (vehicle_id) DO UPDATE SET
-        alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
-        newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
-        asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
-        catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
-        updated_at = now()
+WITH vehicle AS (
+    UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
+        last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
+    WHERE id = %(id)s::uuid
+      AND (last_sync_at >= %(known)s OR last_sync_at IS NOT DISTINCT FROM %(known)s
+           OR last_sync_at = %(watermark)s)
+    RETURNING id
 )
-UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
-    last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
-WHERE id = %(id)s::uuid
-  AND (last_sync_at >= %(known)s OR last_sync_at IS NOT DISTINCT FROM %(known)s)
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
+    clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
+SELECT id, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s, %(alarms_since)s
+FROM vehicle
+ON CONFLICT (vehicle_id) DO UPDATE SET
+    alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
+    newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
+    asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
+    catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
+    updated_at = now()
 """
 JOURNAL = """
-WITH state AS (
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE),
+state AS (
     INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, alarm_watermark, failures)
-    VALUES (%(id)s::uuid, %(alarm_watermark)s, %(failures)s)
+    SELECT id, %(alarm_watermark)s, %(failures)s FROM vehicle
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
         failures = excluded.failures, updated_at = now()
 )
 INSERT INTO public.sync_journal
     (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
-SELECT %(id)s::uuid, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s
+SELECT id, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s FROM vehicle
 WHERE NOT EXISTS (SELECT FROM public.sync_journal
                   WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
 """
@@ -81,9 +85,10 @@ ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
 """
 QUARANTINE = """
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE)
 INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
-SELECT %s::uuid, md5(r.call || r.raw)::uuid, r.call, r.raw, r.reason
-FROM unnest(%s::text[], %s::text[], %s::text[]) r(call, raw, reason)
+SELECT vehicle.id, md5(r.call || r.raw)::uuid, r.call, r.raw, r.reason
+FROM vehicle, unnest(%s::text[], %s::text[], %s::text[]) r(call, raw, reason)
 WHERE (SELECT count(*) FROM fleetsync.quarantine WHERE vehicle_id = %s::uuid) < %s
 ON CONFLICT (vehicle_id, digest) DO NOTHING
 """

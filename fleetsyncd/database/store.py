@@ -118,7 +118,8 @@ def advance(cursor: Cursor, step: Advance) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleGone.
 
     The watermark never moves backwards here, and it moves only if the stored one is still where
-    this cycle found it or further on: otherwise rows between the two could be skipped.
+    this cycle found it or further on (or where it goes to, when a commit is repeated): otherwise
+    rows between the two could be skipped.
     """
     cursor.execute(
         statements.ADVANCE,
@@ -174,7 +175,10 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
 
 
 def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
-    """Put bad rows into the quarantine, each once, up to a bound per vehicle."""
+    """Put bad rows into the quarantine, each once, up to a bound per vehicle.
+
+    Adds nothing if the vehicle was removed, which `advance` then reports.
+    """
     kept = bad[:QUARANTINE_PER_VEHICLE]
     cursor.execute(
         statements.QUARANTINE,
@@ -192,7 +196,8 @@ def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
 def record(cursor: Cursor, report: CycleReport) -> None:
     """Write the cycle's journal row and what it means for the vehicle's state.
 
-    After a good cycle the vehicle's own row is already true: its last window wrote it.
+    After a good cycle the vehicle's own row is already true: its last window wrote it. Raises
+    VehicleGone.
     """
     vehicle_id = str(report.vehicle.id)
     failed = report.outcome is not Outcome.OK
@@ -216,3 +221,5 @@ def record(cursor: Cursor, report: CycleReport) -> None:
             "failures": report.failures,
         },
     )
+    if cursor.rowcount != 1:
+        lock_vehicle(cursor, report.vehicle.id)

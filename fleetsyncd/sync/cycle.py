@@ -6,7 +6,7 @@ one goes on from the last commit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -34,6 +34,7 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
+from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.window import Splitter, pull_window, storable, vehicle_now
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
@@ -53,17 +54,6 @@ class Tools:
     """The first window of a vehicle that has no watermark."""
     overlap: timedelta
     now: Callable[[], datetime]
-
-
-@dataclass(slots=True)
-class Memory:
-    """What one vehicle's cycles pass on to the next within a process; all of it may be lost."""
-
-    channels_seen: int | None = None
-    """Hash of the last `/channels` answer that is stored."""
-    alarms_seen: int | None = None
-    """Hash of the last `/alarms` answer that is stored."""
-    channel_ids: tuple[int, ...] = field(default=())
 
 
 def sync_vehicle(

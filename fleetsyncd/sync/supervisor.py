@@ -23,7 +23,8 @@ from fleetsyncd.database import replicas, store
 from fleetsyncd.database.replicas import Replica
 from fleetsyncd.errors import DatabaseError, VehicleGone
 from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
-from fleetsyncd.sync.cycle import Memory, Tools, sync_vehicle
+from fleetsyncd.sync.cycle import Tools, sync_vehicle
+from fleetsyncd.sync.links import Links
 from fleetsyncd.sync.summary import Cycle
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -55,15 +56,6 @@ class _Run:
     stop_reason: str | None = None
 
 
-@dataclass(slots=True)
-class _Link:
-    """The kept session to a vehicle, and what it was made for."""
-
-    address: tuple[str, int, str | None]
-    client: VehicleClient
-    memory: Memory
-
-
 class Supervisor:
     """Keeps the fleet's cycles going until it is stopped."""
 
@@ -76,14 +68,13 @@ class Supervisor:
     ) -> None:
         self._plan = plan
         self._tools = tools
-        self._connect = connect
+        self._links = Links(connect)
         self._on_report = on_report
         self._replica = Replica(plan.interval)
         slow = plan.concurrency // 2
         self._prompt_lane = Pool(plan.concurrency - slow)
         self._slow_lane = Pool(max(1, slow))
         self._runs: dict[UUID, _Run] = {}
-        self._links: dict[UUID, _Link] = {}
         self._feeders = Pool()
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
@@ -183,8 +174,7 @@ class Supervisor:
         for lane in (self._prompt_lane, self._slow_lane):
             lane.join(timeout=max(0.0, ends - time.monotonic()))
             lane.kill()
-        for link in self._links.values():
-            link.client.close()
+        self._links.close()
         if self._lost is None:
             try:
                 self._tools.database.run(lambda cursor: replicas.leave(cursor, self._replica))
@@ -203,14 +193,12 @@ class Supervisor:
     def _busy(self) -> bool:
         return bool(self._runs) or len(self._feeders) > 0
 
-    def _reconcile(self, fleet: Iterable[Vehicle]) -> None:
-        """Close the sessions of vehicles that were removed or have moved."""
-        addresses = {vehicle.id: _address(vehicle) for vehicle in fleet}
-        for vehicle_id, link in list(self._links.items()):
-            if addresses.get(vehicle_id) != link.address and vehicle_id not in self._runs:
-                self._links.pop(vehicle_id).client.close()
+    def _reconcile(self, fleet: list[Vehicle]) -> None:
+        """Let go of vehicles that were removed."""
+        known = {vehicle.id for vehicle in fleet}
+        self._links.keep(known | self._runs.keys())
         for vehicle_id, run in self._runs.items():
-            if vehicle_id not in addresses:
+            if vehicle_id not in known:
                 run.stop_reason = "the vehicle was removed"
 
     def _feed(self, due: Iterable[Vehicle]) -> None:
@@ -247,7 +235,7 @@ class Supervisor:
             run.progress = progress
 
         try:
-            link = self._link(vehicle)
+            link = self._links.to(vehicle)
             report = sync_vehicle(
                 vehicle,
                 link.client,
@@ -276,13 +264,6 @@ class Supervisor:
         except DatabaseError as fault:
             self._database_failed(fault)
         self._finished(report)
-
-    def _link(self, vehicle: Vehicle) -> _Link:
-        link = self._links.get(vehicle.id)
-        if link is None:
-            link = _Link(_address(vehicle), self._connect(vehicle), Memory())
-            self._links[vehicle.id] = link
-        return link
 
     def _finished(self, report: CycleReport) -> None:
         self._cycle.add(report)
@@ -321,7 +302,3 @@ class Supervisor:
         if self._lost is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
         self._lost = fault
-
-
-def _address(vehicle: Vehicle) -> tuple[str, int, str | None]:
-    return vehicle.host, vehicle.port, vehicle.api_key

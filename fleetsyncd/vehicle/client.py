@@ -83,7 +83,7 @@ class VehicleClient:
         self._timeout = timeout
         self._max_body = max_body
         self._deadline = deadline
-        self._session = session()
+        self._session = session(host, port, self._base)
         self._key_forms = _key_forms(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
         self._usable = api_key is None or is_api_key(api_key)

@@ -2,7 +2,7 @@
 
 A green read that finds data waiting returns without letting anybody else run. A vehicle that pours
 answers without end (`100 Continue`, chunks of one byte, empty gzip members) would so stop the whole
-process, its own deadline included: every read from the network therefore gives up its turn.
+process, its own deadline included: reads from the network therefore give up their turn in between.
 """
 
 import http.client
@@ -16,21 +16,26 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-TURN = 2_048
-"""Bytes to work through before the others have theirs; larger reads pass the buffer by."""
+TURN_SEC = 0.005
+"""How long a connection may be read before the others have their turn."""
+PAUSE_SEC = 1e-6
+"""Not zero: gevent resumes a sleeper of zero up to a thousand times before it looks at timers."""
 
 
 class _Turns(io.RawIOBase):
-    """The raw stream of a socket; each read lets the others run."""
+    """The raw stream of a socket; reading it lets the others run now and then."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
+        self._turn_ends = time.monotonic() + TURN_SEC
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        time.sleep(0)
+        if time.monotonic() > self._turn_ends:
+            time.sleep(PAUSE_SEC)
+            self._turn_ends = time.monotonic() + TURN_SEC
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -41,22 +46,50 @@ class _Turns(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_Turns(self.fp.detach()), TURN)
+        self.fp = io.BufferedReader(_Turns(self.fp.detach()))
 
 
 class _Connection(HTTPConnection):
     response_class = _Response
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a socket; if the vehicle has closed it, the client's retry finds out.
+
+        urllib3 would poll it before each use, which costs a green process a good part of a call.
+        """
+        return self.sock is not None
 
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-def session() -> requests.Session:
-    """Return a session of one kept connection that knows no proxy, no netrc and no retry."""
+class VehicleAdapter(HTTPAdapter):
+    """Sends requests to one vehicle over one kept connection, without a retry."""
+
+    def __init__(self, host: str, port: int, base: str) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+        self._base = base
+        self._pool = _Pool(host, port, maxsize=1)
+
+    def get_connection_with_tls_context(self, *_args: Any, **_options: Any) -> HTTPConnectionPool:
+        """Return the vehicle's pool; looking it up by URL is spared each call."""
+        return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, _proxies: Any) -> str:
+        """Return what follows the vehicle's address in the URL."""
+        return (request.url or "")[len(self._base) :]
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        super().close()
+        self._pool.close()
+
+
+def session(host: str, port: int, base: str) -> requests.Session:
+    """Return a session with one vehicle that knows no proxy and no netrc."""
     kept = requests.Session()
     kept.trust_env = False
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-    adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool}
-    kept.mount("http://", adapter)
+    kept.mount(base, VehicleAdapter(host, port, base))
     return kept

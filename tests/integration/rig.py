@@ -16,7 +16,8 @@ from fleetsyncd.demo.checker import Findings
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.models import CycleReport, Progress, Vehicle
-from fleetsyncd.sync.cycle import Memory, Tools, sync_vehicle
+from fleetsyncd.sync.cycle import Tools, sync_vehicle
+from fleetsyncd.sync.links import Memory
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
@@ -57,9 +58,8 @@ FROM pg_class WHERE relnamespace = 'public'::regnamespace
 
 def as_owner(server: Server, name: str, *statements: str, zone: str = "UTC") -> list[Any]:
     """Run statements as the tables' owner, and return the rows of the last one."""
-    parameters = server.parameters(name, OWNER)
     options = f"-c app.user_role=superuser -c timezone={zone}"
-    connection = psycopg2.connect(**parameters, options=options)
+    connection = psycopg2.connect(make_dsn(**server.parameters(name, OWNER), options=options))
     try:
         with connection, connection.cursor() as cursor:
             for statement in statements:
@@ -76,7 +76,7 @@ def catalog(server: Server, name: str) -> set[str]:
 def contents(server: Server, name: str) -> dict[str, list[Any]]:
     """Return every row with its place in the file: a rewritten one would have moved."""
     return {
-        table: as_owner(server, name, f"SELECT ctid, xmin, t.* FROM {table} t ORDER BY ctid")
+        table: as_owner(server, name, f"SELECT ctid, xmin, t.* FROM {table} t ORDER BY ctid")  # noqa: S608  constants
         for table in KEPT_TABLES
     }
 
@@ -170,7 +170,7 @@ def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_w
         " SELECT vehicle_id, channel_id, time, value FROM measurements LIMIT 1",
     )
     before = catalog(server, installation)
-    with pytest.raises(MigrationFailed, match="is duplicated"):
+    with pytest.raises(MigrationFailed, match="could not create unique index"):
         adopt(server, installation)
     assert catalog(server, installation) == before
 
@@ -277,11 +277,8 @@ def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
     server: Server, adopted: Database
 ) -> None:
     truck = with_a_measurement(adopted, "10.8.0.5")
-    as_owner(
-        server,
-        ADOPTED,
-        f"INSERT INTO vehicle_access VALUES (gen_random_uuid(), '{truck}') RETURNING 1",
-    )
+    statement = f"INSERT INTO vehicle_access VALUES ('{truck}', '{truck}')"  # noqa: S608  an id
+    as_owner(server, ADOPTED, statement)
     with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
         adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=True))
     assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1

@@ -221,7 +221,7 @@ def test_a_role_without_rights_cannot_migrate_and_is_told_so(
 
 
 def test_a_server_that_is_not_there_is_lost(server: Server) -> None:
-    with pytest.raises(DatabaseLost, match="no connection to .*nowhere"):
+    with pytest.raises(DatabaseLost, match=r"no connection to .*nowhere"):
         migrate.migrate(settings(server, "nowhere"))
 
 

@@ -6,7 +6,7 @@ from itertools import repeat
 
 import pytest
 
-from fleetsyncd.errors import BadAnswer, VehicleTimeout
+from fleetsyncd.errors import BadAnswer, VehicleError, VehicleTimeout
 from fleetsyncd.vehicle import decode
 from tests.hostile import CAP, Answer, HostileServer, client_of, http, reset
 
@@ -130,8 +130,9 @@ def test_an_answer_cut_in_its_body_is_an_error_and_not_asked_again(answer: Answe
 )
 def test_a_connection_is_not_used_again_after_a_bad_answer(answer: Answer) -> None:
     good = http(b"[]", "Date: Sun, 22 Feb 2026 12:00:00 GMT")
-    with HostileServer([answer], [good]) as server, client_of(server) as client:
-        with pytest.raises(Exception, match="/channels"):
+    unwanted = http(b"of the old connection")
+    with HostileServer([answer, unwanted], [good]) as server, client_of(server) as client:
+        with pytest.raises(VehicleError, match="/channels"):
             client.channels()
         answered = client.channels()
         assert (answered.body, server.connections) == (b"[]", 2)

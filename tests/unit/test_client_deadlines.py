@@ -59,7 +59,7 @@ def outcomes() -> dict[str, Outcome]:
             for name, answer in ANSWERS.items()
         ]
         command = [sys.executable, "-W", "error", "-m", "tests.unit.green_deadlines"]
-        done = subprocess.run(  # noqa: S603  our own program
+        done = subprocess.run(
             [*command, str(TIMEOUT_SEC), *ports],
             cwd=ROOT,
             capture_output=True,

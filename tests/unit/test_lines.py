@@ -104,6 +104,11 @@ def test_a_repeated_failure_is_no_warning_and_says_how_often(outcome: Outcome, r
     assert text.endswith(f"{reason} (5 in a row)")
 
 
+def test_a_failure_that_is_the_first_one_counted_is_a_warning() -> None:
+    level, _ = lines.describe(report(Outcome.TIMEOUT, TIMEOUT, before="timeout", failures=0))
+    assert level == logging.WARNING
+
+
 def test_a_failure_of_another_kind_is_a_warning_again() -> None:
     level, text = lines.describe(report(Outcome.ERROR, REFUSED, before="timeout", failures=4))
     assert level == logging.WARNING

@@ -1,0 +1,25 @@
+# Two stages: wheels are installed in the first, the second holds neither pip's cache nor compilers.
+FROM python:3.11-slim AS build
+WORKDIR /build
+RUN python -m venv /opt/fleetsyncd
+COPY requirements.txt .
+RUN /opt/fleetsyncd/bin/pip install --no-cache-dir -r requirements.txt setuptools==84.2.1
+COPY pyproject.toml README.md requirements-dev.txt ./
+COPY fleetsyncd fleetsyncd
+COPY tui tui
+RUN /opt/fleetsyncd/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+    && /opt/fleetsyncd/bin/pip uninstall --yes setuptools
+
+FROM python:3.11-slim
+LABEL org.opencontainers.image.title="fleetsyncd" \
+      org.opencontainers.image.description="Pulls a fleet's telemetry and commits it to PostgreSQL exactly once"
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin fleetsync
+COPY --from=build /opt/fleetsyncd /opt/fleetsyncd
+ENV PATH=/opt/fleetsyncd/bin:$PATH \
+    PYTHONUNBUFFERED=1
+USER fleetsync
+WORKDIR /tmp
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=15s --start-period=30s CMD ["fleetsyncd", "health"]
+ENTRYPOINT ["fleetsyncd"]
+CMD ["run"]

@@ -1,0 +1,60 @@
+"""The kept sessions to the vehicles, one each, and what their cycles remember within a process."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from fleetsyncd.models import Vehicle
+from fleetsyncd.vehicle.client import VehicleClient
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one vehicle's cycles pass on to the next; all of it may be lost at any time."""
+
+    channels_seen: int | None = None
+    """Hash of the last `/channels` answer that is stored."""
+    alarms_seen: int | None = None
+    """Hash of the last `/alarms` answer that is stored."""
+    channel_ids: tuple[int, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A session to one vehicle; `address` is what it was made for."""
+
+    address: tuple[str, int, str | None]
+    client: VehicleClient
+    memory: Memory
+
+
+class Links:
+    """Opens a session when a vehicle first needs it, and closes those nobody needs any more."""
+
+    def __init__(self, connect: Callable[[Vehicle], VehicleClient]) -> None:
+        self._connect = connect
+        self._open: dict[UUID, Link] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def to(self, vehicle: Vehicle) -> Link:
+        """Return the session to `vehicle`, which is not busy; a new one if it has moved."""
+        address = (vehicle.host, vehicle.port, vehicle.api_key)
+        link = self._open.get(vehicle.id)
+        if link is not None and link.address == address:
+            return link
+        if link is not None:
+            link.client.close()
+        made = self._open[vehicle.id] = Link(address, self._connect(vehicle), Memory())
+        return made
+
+    def keep(self, vehicles: Collection[UUID]) -> None:
+        """Close the sessions of all other vehicles."""
+        for vehicle_id in self._open.keys() - vehicles:
+            self._open.pop(vehicle_id).client.close()
+
+    def close(self) -> None:
+        """Close every session."""
+        while self._open:
+            self._open.popitem()[1].client.close()

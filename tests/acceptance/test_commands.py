@@ -1,0 +1,171 @@
+import json
+from collections.abc import Callable
+
+import pytest
+
+from fleetsyncd.demo import embedded
+from tests.acceptance.conftest import Installation
+
+KeyFile = Callable[[str], str]
+
+
+def test_wrong_settings_are_all_reported_at_once_and_end_with_two(
+    installation: Installation,
+) -> None:
+    code, output, errors = installation.command(
+        "run", SYNC_INTERVAL_SEC="soon", LOG_LEVEL="LOUD", VEHICLE_DEFAULT_API_KEY="ключ"
+    )
+    assert code == 2
+    assert output == ""
+    assert errors.splitlines()[0] == "fleetsyncd: the configuration cannot be used:"
+    assert [line.split(":")[0].strip() for line in errors.splitlines()[1:]] == [
+        "LOG_LEVEL",
+        "SYNC_INTERVAL_SEC",
+        "VEHICLE_DEFAULT_API_KEY",
+    ]
+    assert "ключ" not in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("fly",), ("run", "--fast"), ("run", "--cycles", "0"), ("vehicle", "add", "Truck-01")],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_one_line_and_ends_with_two(
+    installation: Installation, arguments: tuple[str, ...]
+) -> None:
+    code, output, errors = installation.command(*arguments)
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert "--help" in errors
+
+
+@pytest.mark.parametrize("command", ["run", "once", "status", "health", "migrate"])
+def test_an_unreachable_database_is_one_line_and_ends_with_two(
+    installation: Installation, command: str
+) -> None:
+    code, _, errors = installation.command(
+        command, DB_HOST="127.0.0.1", DB_PORT="1", DB_PASSWORD="secret-of-mine"
+    )
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "no connection to 127.0.0.1:1" in errors
+    assert "secret-of-mine" not in errors
+
+
+def test_migrate_makes_a_schema_that_check_finds_complete(
+    installation: Installation, empty_database: str
+) -> None:
+    owner = {"DB_NAME": empty_database, "DB_USER": embedded.OWNER}
+    code, output, _ = installation.command("migrate", "--check", **owner)
+    assert (code, output.startswith("missing: 0001")) == (1, True)
+    assert installation.command("migrate", **owner)[0] == 0
+    assert installation.command("migrate", **owner)[1] == "the schema is up to date\n"
+    assert installation.command("migrate", "--check", DB_NAME=empty_database)[0] == 0
+
+
+def test_once_tells_by_its_exit_code_how_the_fleet_is(installation: Installation) -> None:
+    installation.fleet(2)
+    assert installation.command("once")[0] == 0
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
+    )
+    assert installation.command("once")[0] == 1
+
+
+def test_a_vehicle_is_registered_changed_paused_and_removed(
+    installation: Installation, key_file: KeyFile
+) -> None:
+    vehicle = ("vehicle",)
+    assert installation.command(
+        *vehicle, "add", "Truck-01", "10.8.0.17", "--key-file", key_file("key-4711")
+    )[1].startswith("added Truck-01 as ")
+    assert installation.command(*vehicle, "add", "Truck-02", "10.8.0.17")[0] == 2
+    code, output, _ = installation.command(*vehicle, "list", "--json")
+    listed = json.loads(output)
+    assert (code, listed[0]["address"], listed[0]["has_own_key"]) == (0, "10.8.0.17:8001", True)
+    assert "key-4711" not in output
+    assert installation.command(*vehicle, "set", "Truck-01", "--address", "fd00::17")[0] == 0
+    assert installation.command(*vehicle, "set", "Truck-01", "--no-key", "--port", "9001")[0] == 0
+    assert "[fd00::17]:9001" in installation.command(*vehicle, "list")[1]
+    assert installation.command(*vehicle, "pause", "Truck-01")[0] == 0
+    assert "paused" in installation.command("status")[1]
+    assert "resume it first" in installation.command(*vehicle, "sync", "Truck-01")[2]
+    assert installation.command(*vehicle, "resume", "Truck-01")[0] == 0
+    assert installation.command(*vehicle, "sync", "Truck-01")[0] == 0
+    assert installation.command(*vehicle, "remove", "Truck-01", stdin="n\n")[0] != 0
+    assert installation.command(*vehicle, "remove", "Truck-01", "--yes")[0] == 0
+    assert installation.rows("SELECT count(*) FROM vehicles") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add", "Truck-01", "truck.example"), "no IPv4 or IPv6 address"),
+        (("add", "\x1b[2J", "10.8.0.17"), "printable characters"),
+        (("pause", "Truck-99"), "no vehicle is called Truck-99"),
+        (("set", "Truck-99"), "nothing to change"),
+        (("add", "Truck-01", "10.8.0.17", "--key-file", "/nowhere"), "cannot be read"),
+    ],
+    ids=["no address", "escape", "unknown", "no change", "no key file"],
+)
+def test_a_bad_argument_is_explained_in_one_line(
+    installation: Installation, arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, errors = installation.command("vehicle", *arguments)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert said in errors
+
+
+def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(
+    installation: Installation, key_file: KeyFile
+) -> None:
+    code, _, errors = installation.command(
+        "vehicle", "add", "Truck-01", "10.8.0.17", "--key-file", key_file("мой-ключ")
+    )
+    assert code == 2
+    assert "printable ASCII" in errors
+    assert "мой" not in errors
+
+
+def test_testing_a_vehicle_tells_a_verdict_for_each_call(installation: Installation) -> None:
+    installation.fleet(1)
+    code, output, _ = installation.command("vehicle", "test", "Truck-01")
+    assert code == 0
+    assert [line.split()[:2] for line in output.splitlines()[1:]] == [
+        ["ok", "/status"],
+        ["ok", "/channels"],
+        ["ok", "/data"],
+        ["ok", "/alarms"],
+    ]
+    installation.rows("UPDATE vehicles SET api_key = 'wrong'")
+    code, output, _ = installation.command("vehicle", "test", "Truck-01")
+    assert code == 1
+    assert output.count("HTTP 401: the vehicle refuses the API key") == 4
+
+
+def test_missing_keys_are_warned_of_with_their_number(installation: Installation) -> None:
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
+    )
+    _, output, _ = installation.command("once")
+    assert "VEHICLE_DEFAULT_API_KEY is not set: 1 vehicle(s) have no key of their own" in output
+
+
+def test_status_is_a_table_for_people_and_json_for_scripts(installation: Installation) -> None:
+    installation.fleet(2)
+    installation.command("once", SYNC_INTERVAL_SEC="30")
+    code, output, _ = installation.command("status", SYNC_INTERVAL_SEC="30")
+    assert code == 0
+    assert [line.split()[:2] for line in output.splitlines()[1:]] == [
+        ["Excavator-02", "online"],
+        ["Truck-01", "online"],
+    ]
+    listed = json.loads(installation.command("status", "--json")[1])
+    assert {vehicle["name"] for vehicle in listed} == {"Excavator-02", "Truck-01"}
+
+
+def test_json_logs_are_one_object_a_line(installation: Installation) -> None:
+    installation.fleet(1)
+    _, output, _ = installation.command("once", LOG_FORMAT="json")
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert {"time", "level", "logger", "message"} <= set(lines[0])
+    assert [line["vehicle"] for line in lines if "vehicle" in line] == ["Truck-01"]
