@@ -12,7 +12,8 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview, derive_state
 
 _OVERVIEW = """
-SELECT v.id::text, v.name, host(v.vpn_ip), v.api_port, v.sync_status, v.software_version,
+SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001),
+    coalesce(v.sync_status, 'unknown'), v.software_version,
     extract(epoch FROM now() - v.last_seen_at)::float8,
     extract(epoch FROM now() - v.last_sync_at)::float8,
     extract(epoch FROM now() - s.newest_measurement_at)::float8,
@@ -30,7 +31,7 @@ _INTERVAL = """
 SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
 """
 _FIND = """
-SELECT id::text, name, host(vpn_ip), api_port, api_key FROM public.vehicles
+SELECT id::text, name, host(vpn_ip), coalesce(api_port, 8001), api_key FROM public.vehicles
 WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at
 """
 _ADD = """

@@ -1,7 +1,8 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
 VEHICLES = """
-SELECT v.id::text, v.name, host(v.vpn_ip), v.api_port, v.api_key, v.last_sync_at, v.sync_status,
+SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key, v.last_sync_at,
+       coalesce(v.sync_status, 'unknown'),
        v.software_version, v.last_seen_at, coalesce(s.paused, false), s.alarm_watermark,
        a.oldest, s.asked_to, coalesce(s.clock_skew_ms, 0), coalesce(s.failures, 0)
 FROM public.vehicles v

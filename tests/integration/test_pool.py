@@ -227,12 +227,13 @@ def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> No
         return [(*kind, (address, int(port))) for address in ("127.0.0.2", "127.0.0.1")]
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
-        asked = thread.submit(lambda: listener.accept()[0].close())
+        listener.settimeout(5)
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         parameters = {"host": "two.example", "port": str(listener.getsockname()[1])}
+        asking = thread.submit(Database(DatabaseSettings(parameters)).run, pid)
+        listener.accept()[0].close()
         with pytest.raises(DatabaseLost, match=r"no connection to two\.example"):
-            Database(DatabaseSettings(parameters)).run(pid)
-        asked.result(5)
+            asking.result(5)
 
 
 def test_a_schema_that_is_not_there_names_the_command_that_makes_it(

@@ -133,7 +133,7 @@ def test_another_process_computes_the_same_rows_and_alarms() -> None:
         f"print(list(s.rows(seed, {NOON}, {NOON + 2000})), s.alarms(seed, {NOON}, {NOON + HOUR}))"
     )
     command = [sys.executable, "-c", program]
-    other = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    other = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = list(signals.rows(SEED, NOON, NOON + 2000))
     assert other.stdout.strip() == f"{rows} {signals.alarms(SEED, NOON, NOON + HOUR)}"
 

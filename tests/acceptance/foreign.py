@@ -1,0 +1,148 @@
+"""A vehicle's API as somebody else would write it: the standard library's server over SQLite."""
+
+import gzip
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+KEY = "foreign-key-0815"
+SCHEMA = """
+CREATE TABLE rows (channel_id INTEGER, value REAL, time TEXT);
+CREATE TABLE alarms (alarm_id INTEGER, channel_id INTEGER, severity TEXT, message TEXT,
+                     triggered_at TEXT, resolved_at TEXT);
+"""
+
+
+def text(moment: datetime) -> str:
+    """Return a time as the API writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class ForeignVehicle(ThreadingHTTPServer):
+    """Keeps its history in SQLite and answers only `limit` rows at a time."""
+
+    daemon_threads = True
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.limit = limit
+        self.lock = threading.Lock()
+        self.history = sqlite3.connect(":memory:", check_same_thread=False)
+        self.history.executescript(SCHEMA)
+
+    def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Run a statement on the history."""
+        with self.lock:
+            return self.history.execute(statement, arguments).fetchall()
+
+    def record(self, start: datetime, seconds: int, channels: int) -> None:
+        """Measure every channel once a second; every seventh value is null."""
+        with self.lock:
+            self.history.executemany(
+                "INSERT INTO rows VALUES (?, ?, ?)",
+                [
+                    (channel, None if (at + channel) % 7 == 0 else at / (channel + 1), moment)
+                    for at in range(seconds)
+                    for moment in [text(start + timedelta(seconds=at, milliseconds=at % 1000))]
+                    for channel in range(channels)
+                ],
+            )
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The calls of the Outbound API."""
+
+    protocol_version = "HTTP/1.1"
+    server: ForeignVehicle
+
+    def do_GET(self) -> None:
+        """Answer one call."""
+        url = urlsplit(self.path)
+        asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if self.headers.get("X-API-Key") != KEY:
+            return self._send(401, {"error": "unauthorized"})
+        if url.path in ("/data", "/alarms") and asked["from"] >= asked["to"]:
+            return self._send(400, {"error": "invalid_params", "detail": "from >= to"})
+        answer = getattr(self, "_" + url.path.strip("/"))
+        return self._send(200, answer(asked))
+
+    def _status(self, _asked: dict[str, str]) -> object:
+        return {
+            "vehicle_id_hint": "foreign",
+            "software_version": "9.9.9",
+            "uptime_sec": 5,
+            "collector_running": True,
+            "agent_running": True,
+            "db_ok": True,
+            "last_measurement_at": None,
+        }
+
+    def _channels(self, _asked: dict[str, str]) -> object:
+        common = {"raw_min": 4.0, "raw_max": 20.0, "phys_min": 0.0, "phys_max": 1.5}
+        rest = {"signal_type": "analog_420", "enabled": True, "updated_at": "2026-01-01T00:00:00Z"}
+        return [
+            {"channel_id": number, "name": f"sensor {number}", "unit": None, **common, **rest}
+            for number in range(18)
+        ]
+
+    def _data(self, asked: dict[str, str]) -> object:
+        limit = min(int(asked.get("limit", 10_000)), self.server.limit)
+        found = self.server.query(
+            "SELECT channel_id, value, time FROM rows WHERE time >= ? AND time < ?"
+            " ORDER BY time LIMIT ?",
+            asked["from"],
+            asked["to"],
+            limit + 1,
+        )
+        rows = [dict(zip(("channel_id", "value", "time"), r, strict=True)) for r in found[:limit]]
+        return {
+            "from": asked["from"],
+            "to": asked["to"],
+            "count": len(rows),
+            "truncated": len(found) > limit,
+            "rows": rows,
+        }
+
+    def _alarms(self, asked: dict[str, str]) -> object:
+        names = ("alarm_id", "channel_id", "severity", "message", "triggered_at", "resolved_at")
+        found = self.server.query(
+            "SELECT * FROM alarms WHERE triggered_at >= ? AND triggered_at < ?",
+            asked["from"],
+            asked["to"],
+        )
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def _send(self, status: int, answer: object) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        if len(body) > 500 and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(limit: int = 10_000) -> Iterator[ForeignVehicle]:
+    """Serve a vehicle from a thread."""
+    vehicle = ForeignVehicle(limit)
+    thread = threading.Thread(target=vehicle.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield vehicle
+    finally:
+        vehicle.shutdown()
+        thread.join()
+        vehicle.server_close()
+        vehicle.history.close()

@@ -1,0 +1,299 @@
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import CommandError, VehicleGone
+from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.states import VehicleOverview
+
+NAME = "fleet"
+NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
+ROWS = Measurements.of((NOW + timedelta(seconds=n), 1, 0.5) for n in range(5))
+INTERVAL = 30.0
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def database(server: Server) -> Iterator[Database]:
+    """Return one database for all: each test has vehicles of its own."""
+    server.create_database(NAME)
+    migrate.migrate(DatabaseSettings(server.parameters(NAME, OWNER)), APP)
+    server.execute(sql.SQL("ALTER DATABASE fleet SET deadlock_timeout = '20ms'"))
+    with closing(Database(DatabaseSettings(server.parameters(NAME)))) as opened:
+        Partitions(opened).ensure(NOW, NOW)
+        yield opened
+
+
+@pytest.fixture
+def truck(database: Database) -> UUID:
+    return add(database)
+
+
+def add(database: Database, name: str | None = None, host: str | None = None) -> UUID:
+    number = next(_numbers)
+    name, host = name or f"Truck-{number:03d}", host or f"10.2.0.{number}"
+    return database.run(lambda cursor: fleet.add(cursor, name, host, 8001, "its-key"))
+
+
+def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, {"id": str(truck)})
+        return cursor.fetchall() if cursor.description else []
+
+    return database.run(work)
+
+
+def overview(database: Database, truck: UUID) -> VehicleOverview:
+    fleet_now = database.run(lambda cursor: fleet.overview(cursor, INTERVAL))
+    return next(seen for seen in fleet_now if seen.id == truck)
+
+
+def remove(database: Database, truck: UUID, *, with_measurements: bool = True) -> fleet.Removal:
+    return database.run(lambda c: fleet.remove(c, truck, with_measurements=with_measurements))
+
+
+def measurements(database: Database, truck: UUID) -> int:
+    statement = "SELECT count(*) FROM measurements WHERE vehicle_id = %(id)s::uuid"
+    return int(execute(database, statement, truck)[0][0])
+
+
+def first_window(truck: UUID) -> store.Advance:
+    return store.Advance(
+        vehicle_id=truck,
+        known=None,
+        watermark=NOW,
+        newest=NOW,
+        asked_to=None,
+        clock_skew=timedelta(0),
+        software_version="2.0",
+        alarms_since=NOW,
+        gap=None,
+    )
+
+
+def failure(database: Database, truck: UUID) -> CycleReport:
+    (seen,) = database.run(lambda cursor: store.vehicles(cursor, [truck]))
+    return CycleReport(seen, NOW, NOW, Outcome.ERROR, reason="/data: cut short", rows_written=7)
+
+
+@pytest.mark.parametrize(
+    ("columns", "state"),
+    [
+        ("last_seen_at = NULL", "never"),
+        ("sync_status = 'ok', last_sync_at = now()", "online"),
+        ("sync_status = 'ok', last_sync_at = now() - interval '10 minutes'", "late"),
+        ("sync_status = 'timeout', last_sync_at = now()", "timeout"),
+        ("sync_status = 'error', last_sync_at = now()", "error"),
+    ],
+)
+def test_the_overview_tells_a_vehicles_state(
+    database: Database, truck: UUID, columns: str, state: str
+) -> None:
+    execute(database, f"UPDATE vehicles SET {columns} WHERE id = %(id)s::uuid", truck)  # noqa: S608
+    assert overview(database, truck).state == state
+
+
+def test_the_overview_tells_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
+    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
+    assert overview(database, truck).state == "paused"
+    database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
+    assert overview(database, truck).state == "error"
+
+
+def test_the_overview_tells_how_far_catching_up_has_come(database: Database, truck: UUID) -> None:
+    database.run(lambda cursor: store.advance(cursor, first_window(truck)))
+    execute(
+        database,
+        "UPDATE fleetsync.vehicle_state s SET catching_up_from = v.last_sync_at - interval '1 hour',"
+        " catching_up_to = v.last_sync_at + interval '3 hours'"
+        " FROM vehicles v WHERE v.id = s.vehicle_id AND v.id = %(id)s::uuid",
+        truck,
+    )
+    seen = overview(database, truck)
+    assert (seen.state, seen.progress) == ("catching up", 0.25)
+
+
+def test_the_overview_tells_the_last_cycle_and_never_the_key(
+    database: Database, truck: UUID
+) -> None:
+    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    seen = overview(database, truck)
+    assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
+    assert seen.has_own_key
+    assert "its-key" not in repr(seen)
+
+
+def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
+    truck = add(database, host="fd00::17")
+    assert overview(database, truck).address == "[fd00::17]:8001"
+
+
+@pytest.mark.parametrize("how", ["name", "id"])
+def test_a_vehicle_is_found_by_its_name_or_its_id(database: Database, how: str) -> None:
+    truck = add(database, f"Found by {how}")
+    text = str(truck) if how == "id" else f"Found by {how}"
+    found = database.run(lambda cursor: fleet.find(cursor, text))
+    assert (found.id, found.port, found.key) == (truck, 8001, "its-key")
+
+
+def test_an_unknown_vehicle_is_not_found(database: Database) -> None:
+    with pytest.raises(CommandError, match="no vehicle is called Ghost: see `fleetsyncd vehicle"):
+        database.run(lambda cursor: fleet.find(cursor, "Ghost"))
+
+
+def test_an_ambiguous_name_is_refused_with_the_ids_to_choose_from(database: Database) -> None:
+    twins = [add(database, "Twin"), add(database, "Twin")]
+    with pytest.raises(CommandError, match="2 vehicles are called Twin") as caught:
+        database.run(lambda cursor: fleet.find(cursor, "Twin"))
+    assert all(str(twin) in str(caught.value) for twin in twins)
+
+
+def test_an_address_cannot_be_registered_twice_but_may_serve_two_ports(database: Database) -> None:
+    add(database, host="10.3.0.1")
+    with pytest.raises(CommandError, match=r"10\.3\.0\.1 port 8001 is registered already"):
+        add(database, host="10.3.0.1")
+    assert database.run(lambda cursor: fleet.add(cursor, "Second", "10.3.0.1", 8002, None))
+
+
+def test_a_change_leaves_alone_what_it_does_not_name(database: Database, truck: UUID) -> None:
+    def found() -> fleet.Registered:
+        return database.run(lambda cursor: fleet.find(cursor, str(truck)))
+
+    before = found()
+    database.run(lambda c: fleet.change(c, truck, fleet.Change(name="Renamed", port=9000)))
+    assert found() == fleet.Registered(truck, "Renamed", before.host, 9000, "its-key")
+    database.run(lambda c: fleet.change(c, truck, fleet.Change(host="10.3.0.9", drop_key=True)))
+    assert found() == fleet.Registered(truck, "Renamed", "10.3.0.9", 9000, None)
+
+
+def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, truck: UUID) -> None:
+    add(database, host="10.3.0.2")
+    with pytest.raises(CommandError, match="another vehicle is registered at that address"):
+        database.run(lambda c: fleet.change(c, truck, fleet.Change(host="10.3.0.2")))
+
+
+def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck: UUID) -> None:
+    for _ in range(2):
+        database.run(lambda cursor: fleet.request_sync(cursor, truck))
+    assert truck in database.run(store.take_requests)
+    assert truck not in database.run(store.take_requests)
+
+
+def test_a_paused_vehicle_is_known_and_cannot_be_asked_for(database: Database, truck: UUID) -> None:
+    database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
+    assert truck in database.run(store.paused)
+    with pytest.raises(CommandError, match="the vehicle is paused: resume it first"):
+        database.run(lambda cursor: fleet.request_sync(cursor, truck))
+    database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
+    assert truck not in database.run(store.paused)
+
+
+@pytest.mark.parametrize("with_measurements", [True, False])
+def test_a_vehicle_is_removed_with_all_that_is_its_own(
+    database: Database, truck: UUID, with_measurements: bool
+) -> None:
+    def fill(cursor: Cursor) -> None:
+        store.add_measurements(cursor, truck, ROWS)
+        store.advance(cursor, first_window(truck))
+        store.save_channels(cursor, truck, [Channel(1, "Oil", "bar", 0.0, 1.0)])
+        store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
+        store.set_aside(cursor, truck, [BadRow("/data", "{}", "poison")])
+
+    database.run(fill)
+    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    removal = remove(database, truck, with_measurements=with_measurements)
+    assert removal == fleet.Removal(5 * with_measurements, not with_measurements)
+    assert measurements(database, truck) == 5 * (not with_measurements)
+    left = (
+        f"SELECT count(*) FROM {table} WHERE vehicle_id = %(id)s::uuid"  # noqa: S608  constants
+        for table in ("channel_config", "alarms_log", "sync_journal", "fleetsync.vehicle_state")
+    )
+    assert [execute(database, statement, truck) for statement in left] == [[(0,)]] * 4
+
+
+def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
+    database: Database, truck: UUID
+) -> None:
+    report = failure(database, truck)
+    remove(database, truck)
+    assert database.run(lambda cursor: store.add_measurements(cursor, truck, ROWS)) == 0
+    database.run(lambda c: store.set_aside(c, truck, [BadRow("/data", "{}", "poison")]))
+    calls: list[Callable[[Cursor], None]] = [
+        lambda cursor: store.lock_vehicle(cursor, truck),
+        lambda cursor: store.advance(cursor, first_window(truck)),
+        lambda cursor: store.record(cursor, report),
+        lambda cursor: store.record(cursor, replace(report, stopped=True)),
+        lambda cursor: store.record(cursor, replace(report, outcome=Outcome.OK)),
+    ]
+    for call in calls:
+        with pytest.raises(VehicleGone):
+            database.run(call)
+    assert measurements(database, truck) == 0
+
+
+def waiting(database: Database, future: Future[Any]) -> bool:
+    """Tell whether the other transaction waits for a lock, once it does or has ended."""
+    statement = "SELECT count(*) FROM pg_locks WHERE NOT granted AND %(id)s IS NOT NULL"
+    while not future.done():
+        if execute(database, statement, uuid4())[0][0]:
+            return True
+    return False
+
+
+def test_a_removal_waits_for_rows_that_are_being_written_and_takes_them_along(
+    database: Database, truck: UUID
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as cursor:
+            store.add_measurements(cursor, truck, ROWS)
+            removal = thread.submit(remove, database, truck)
+            assert waiting(database, removal)
+        assert removal.result(10) == fleet.Removal(5, measurements_left=False)
+    assert measurements(database, truck) == 0
+
+
+def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
+    database: Database, truck: UUID
+) -> None:
+    def pull(cursor: Cursor) -> None:
+        store.add_measurements(cursor, truck, ROWS)
+        store.advance(cursor, first_window(truck))
+
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as cursor:
+            fleet.remove(cursor, truck, with_measurements=True)
+            written = thread.submit(database.run, pull)
+            assert waiting(database, written)
+        with pytest.raises(VehicleGone):
+            written.result(10)
+    assert measurements(database, truck) == 0
+
+
+def test_two_writers_of_the_same_rows_in_opposite_order_both_succeed(
+    database: Database, truck: UUID
+) -> None:
+    rows = Measurements.of((NOW + timedelta(seconds=n), 1, 0.5) for n in range(3_000))
+    turned = Measurements(rows.times[::-1], rows.channels[::-1], rows.values[::-1])
+    together = threading.Barrier(2)
+
+    def write(part: Measurements) -> int:
+        together.wait(10)
+        return database.run(lambda cursor: store.add_measurements(cursor, truck, part))
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sum(threads.map(write, (rows, turned))) == 3_000

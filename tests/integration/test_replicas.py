@@ -1,0 +1,98 @@
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.replicas import FRESH_SEC, Replica
+
+MINE = Replica(interval=30.0, host="here")
+OTHER = Replica(interval=30.0, host="there")
+
+
+def beat(database: Database, replica: Replica, *, cycle_sec: float | None = None) -> None:
+    database.run(lambda cursor: replicas.beat(cursor, replica, cycle_sec, 3))
+
+
+def age(database: Database, host: str | None) -> float | None:
+    return database.run(lambda cursor: replicas.newest_beat(cursor, host))
+
+
+def silence(database: Database, replica: Replica, how_long: str) -> None:
+    """Move a replica's last heartbeat into the past."""
+    rows(
+        database,
+        "UPDATE fleetsync.replica SET beat_at = beat_at - %s::interval WHERE id = %s::uuid"
+        " RETURNING 1",
+        how_long,
+        str(replica.id),
+    )
+
+
+def rows(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, arguments)
+        return cursor.fetchall()
+
+    return database.run(work)
+
+
+def alive(database: Database) -> set[UUID]:
+    return {UUID(row[0]) for row in rows(database, "SELECT id::text FROM fleetsync.replica")}
+
+
+def test_heartbeats_tell_their_age_by_the_databases_clock_and_host(database: Database) -> None:
+    assert age(database, None) is None
+    beat(database, MINE)
+    beat(database, OTHER)
+    silence(database, MINE, "10 minutes")
+    stale, fresh, any_host = age(database, "here"), age(database, "there"), age(database, None)
+    assert stale is not None
+    assert fresh is not None
+    assert any_host is not None
+    assert 600 <= stale < 660
+    assert 0 <= fresh < FRESH_SEC
+    assert 0 <= any_host < FRESH_SEC
+    assert age(database, "elsewhere") is None
+
+    beat(database, MINE)
+    again = age(database, "here")
+    assert again is not None
+    assert again < FRESH_SEC
+
+
+def test_a_replica_beats_in_one_row_and_leaves_at_its_end(database: Database) -> None:
+    beat(database, MINE)
+    beat(database, MINE, cycle_sec=2.5)
+    assert rows(database, "SELECT host, cycle_sec, vehicles FROM fleetsync.replica") == [
+        ("here", 2.5, 3)
+    ]
+    database.run(lambda cursor: replicas.leave(cursor, MINE))
+    assert alive(database) == set()
+
+
+def test_a_replica_that_was_silent_for_a_day_is_dropped_by_the_others(database: Database) -> None:
+    newest = replace(MINE, id=uuid4())
+    for replica in (MINE, OTHER):
+        beat(database, replica)
+    silence(database, MINE, "25 hours")
+    silence(database, OTHER, "23 hours")
+    beat(database, newest)
+    assert alive(database) == {OTHER.id, newest.id}
+
+
+def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: Database) -> None:
+    truck = database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.0.0.1", 8001, None))
+    rows(
+        database,
+        "UPDATE vehicles SET sync_status = 'ok', last_sync_at = now() - interval '5 minutes'"
+        " WHERE id = %s::uuid RETURNING 1",
+        str(truck),
+    )
+
+    def state() -> str:
+        return database.run(lambda cursor: fleet.overview(cursor, 30.0))[0].state
+
+    assert state() == "late"
+    beat(database, replace(MINE, interval=600.0))
+    assert state() == "online"
