@@ -64,7 +64,7 @@ def show(folder: Path, *, vehicles: int, interval: float, cycles: int | None) ->
             **server.environment(DATABASE),
             "SYNC_INTERVAL_SEC": f"{interval:g}",
         }
-        arguments = ["run"] if cycles is None else ["run", "--cycles", str(cycles)]
+        arguments = ["fleetsyncd", "run", *([] if cycles is None else ["--cycles", str(cycles)])]
         daemon = stack.enter_context(running(arguments, environment))
         if daemon.wait() != 0:
             raise CommandError(f"the daemon ended with exit code {daemon.returncode}")
@@ -122,7 +122,8 @@ def simulator(
     vehicles: int, *, healthy: bool = False, channels: int = len(CHANNELS)
 ) -> Iterator[list[dict[str, Any]]]:
     """Run `simulate` in a process of its own; yield its vehicles once they listen."""
-    arguments = ["simulate", "--vehicles", str(vehicles), "--channels", str(channels), "--json"]
+    arguments = ["fleetsyncd", "simulate", "--vehicles", str(vehicles), "--json"]
+    arguments += ["--channels", str(channels)]
     arguments += ["--healthy"] if healthy else []
     with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101  asked for above
@@ -136,9 +137,9 @@ def simulator(
 def running(
     arguments: list[str], environment: dict[str, str], stdout: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a command of ours in a session of its own, and end it with the block."""
+    """Run a module of ours in a session of its own, and end it with the block."""
     process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
-        [sys.executable, "-m", "fleetsyncd", *arguments],
+        [sys.executable, "-m", *arguments],
         env=environment,
         stdout=stdout,
         text=True,

@@ -53,7 +53,7 @@ class Installation:
 
     def daemon(self, *arguments: str, **changes: str) -> "Daemon":
         """Start a daemon; it ends with the test at the latest."""
-        command = ["run", *arguments]
+        command = ["fleetsyncd", "run", *arguments]
         process = self.stack.enter_context(
             running(command, self.environment(**changes), stdout=subprocess.PIPE)
         )

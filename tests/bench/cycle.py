@@ -2,7 +2,9 @@
 
 `python -m tests.bench.cycle --vehicles 1000 --cycles 4` starts PostgreSQL, the simulated fleet and
 the daemon, each in a process of its own on this machine, and prints a line per cycle. The first
-cycle also opens every connection and stores every channel's configuration.
+cycle also opens every connection and stores every channel's configuration. `--against-usual`
+measures the puller of `tests.bench.usual` on the same fleet afterwards: machines differ, so compare
+ratios.
 """
 
 import argparse
@@ -15,12 +17,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fleetsyncd.database import migrate
+from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.show import running, simulator
+from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
 
-DONE = re.compile(r"Cycle (done in|over after) ([\d.]+)s")
+DONE = re.compile(r"Cycle (?:done in|over after) ([\d.]+)s")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,40 +58,60 @@ def written(cursor: Cursor) -> int:
     return int(row[0]) if row else 0
 
 
-def measure(arguments: argparse.Namespace, stack: ExitStack) -> None:
-    """Run the daemon for the cycles asked for and print what each cost."""
+def measure(
+    command: list[str], environment: dict[str, str], database: Database, vehicles: int
+) -> None:
+    """Run a puller to its end and print what each of its cycles cost."""
+    spent, rows = 0.0, 0
+    print("cycle   wall s   CPU s   ms/vehicle   rows/vehicle   peak MB", flush=True)
+    with running(command, environment, stdout=subprocess.PIPE) as puller:
+        assert puller.stdout is not None
+        found = (match for line in puller.stdout if (match := DONE.search(line)))
+        for number, match in enumerate(found, start=1):
+            cpu, total = cpu_seconds(puller.pid) - spent, database.run(written) - rows
+            print(
+                f"{number:5}   {float(match[1]):6.1f}   {cpu:5.2f}   {1000 * cpu / vehicles:10.2f}"
+                f"   {total / vehicles:12.1f}   {peak_megabytes(puller.pid):7.0f}",
+                flush=True,
+            )
+            spent, rows = spent + cpu, rows + total
+
+
+def prepare(
+    server: embedded.Server, name: str, vehicles: list[dict[str, str]], interval: float
+) -> Database:
+    """Return a fresh database in which the vehicles are registered."""
+    server.create_database(name)
+    migrate.migrate(
+        DatabaseSettings(server.parameters(name, embedded.OWNER)), app_role=embedded.APP
+    )
+    database = Database(DatabaseSettings(server.parameters(name)))
+    database.run(lambda cursor: register(cursor, vehicles, interval))
+    Partitions(database).ensure_ahead(utc_now())
+    return database
+
+
+def compare(arguments: argparse.Namespace, stack: ExitStack) -> None:
+    """Measure the daemon and, if asked, the usual puller on the same fleet."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     server = embedded.start(folder / "postgres")
     stack.callback(server.stop)
-    server.create_database("bench")
-    migrate.migrate(
-        DatabaseSettings(server.parameters("bench", embedded.OWNER)), app_role=embedded.APP
-    )
-    database = Database(DatabaseSettings(server.parameters("bench")))
     vehicles = stack.enter_context(simulator(arguments.vehicles, healthy=True))
-    database.run(lambda cursor: register(cursor, vehicles, arguments.interval))
-    environment = {
-        **os.environ,
-        **server.environment("bench"),
-        "SYNC_INTERVAL_SEC": str(arguments.interval),
-        "LOG_LEVEL": "INFO",
-    }
-    command = ["run", "--cycles", str(arguments.cycles)]
-    daemon = stack.enter_context(running(command, environment, stdout=subprocess.PIPE))
-    assert daemon.stdout is not None
-    spent, rows = cpu_seconds(daemon.pid), 0
-    print("cycle   wall s   CPU s   ms/vehicle   rows/vehicle   peak MB", flush=True)
-    for number, line in enumerate((li for li in daemon.stdout if DONE.search(li)), start=1):
-        cpu, total = cpu_seconds(daemon.pid), database.run(written)
-        wall = float(DONE.search(line)[2])  # type: ignore[index]  # the generator matched it
-        each = 1000 * (cpu - spent) / arguments.vehicles
-        share = (total - rows) / arguments.vehicles
-        print(
-            f"{number:5}   {wall:6.1f}   {cpu - spent:5.2f}   {each:10.2f}   {share:12.1f}"
-            f"   {peak_megabytes(daemon.pid):7.0f}",
-            flush=True,
-        )
-        spent, rows = cpu, total
+    cycles, interval = str(arguments.cycles), str(arguments.interval)
+    pullers = {"fleetsyncd": ["fleetsyncd", "run", "--cycles", cycles]}
+    if arguments.against_usual:
+        pullers["usual"] = ["tests.bench.usual", cycles, interval]
+    for name, command in pullers.items():
+        database = prepare(server, name, vehicles, arguments.interval)
+        environment = {
+            **os.environ,
+            **server.environment(name),
+            "SYNC_INTERVAL_SEC": interval,
+            "LOG_LEVEL": "INFO",
+        }
+        print(f"{name}, {arguments.vehicles} vehicles:", flush=True)
+        measure(command, environment, database, arguments.vehicles)
+        database.close()
 
 
 def main() -> int:
@@ -96,8 +120,9 @@ def main() -> int:
     parser.add_argument("--vehicles", type=int, default=1000)
     parser.add_argument("--cycles", type=int, default=4)
     parser.add_argument("--interval", type=float, default=30)
+    parser.add_argument("--against-usual", action="store_true")
     with ExitStack() as stack:
-        measure(parser.parse_args(), stack)
+        compare(parser.parse_args(), stack)
     return 0
 
 
