@@ -119,7 +119,8 @@ def test_the_overview_tells_how_far_catching_up_has_come(database: Database, tru
     database.run(lambda cursor: store.advance(cursor, first_window(truck)))
     execute(
         database,
-        "UPDATE fleetsync.vehicle_state s SET catching_up_from = v.last_sync_at - interval '1 hour',"
+        "UPDATE fleetsync.vehicle_state s"
+        " SET catching_up_from = v.last_sync_at - interval '1 hour',"
         " catching_up_to = v.last_sync_at + interval '3 hours'"
         " FROM vehicles v WHERE v.id = s.vehicle_id AND v.id = %(id)s::uuid",
         truck,

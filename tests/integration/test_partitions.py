@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -161,10 +160,13 @@ def test_a_role_that_was_granted_nothing_cannot_call_the_functions(
         sql.SQL("CREATE ROLE {} LOGIN").format(role),
     )
     prepared.execute(sql.SQL("GRANT USAGE ON SCHEMA fleetsync TO {}").format(role), database=NAME)
-    connection = psycopg2.connect(**prepared.parameters(NAME, STRANGER))
-    with closing(connection), connection.cursor() as cursor:
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="function"):
-            cursor.execute(f"SELECT fleetsync.{call}")
+    connection = psycopg2.connect(host=prepared.host, user=STRANGER, dbname=NAME)
+    with (
+        closing(connection),
+        connection.cursor() as cursor,
+        pytest.raises(psycopg2.errors.InsufficientPrivilege, match="function"),
+    ):
+        cursor.execute(f"SELECT fleetsync.{call}")
     prepared.execute(
         sql.SQL("DROP OWNED BY {}").format(role),
         sql.SQL("DROP ROLE {}").format(role),

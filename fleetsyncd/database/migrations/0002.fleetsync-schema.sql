@@ -71,7 +71,11 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('fleetsync.ensure_month', 0));
-    IF to_regclass('public.' || partition_name) IS NOT NULL THEN
+    -- Somebody else may just have made it; to_regclass would still answer from its cache.
+    IF EXISTS (
+        SELECT FROM pg_class
+        WHERE relname = partition_name AND relnamespace = 'public'::regnamespace
+    ) THEN
         RETURN false;
     END IF;
     -- Months that another service cut at its local midnight are continued without a gap.
