@@ -4,7 +4,7 @@ WORKDIR /build
 RUN python -m venv /opt/fleetsyncd
 COPY requirements.txt .
 RUN /opt/fleetsyncd/bin/pip install --no-cache-dir -r requirements.txt setuptools==84.2.1
-COPY pyproject.toml README.md requirements-dev.txt ./
+COPY pyproject.toml README.md ./
 COPY fleetsyncd fleetsyncd
 COPY tui tui
 RUN /opt/fleetsyncd/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \

@@ -166,7 +166,9 @@ class CycleReport:
     outcome: Outcome
     reason: str | None = None
     status: Status | None = None
-    """None when `/status` was not answered."""
+    """None when `/status` was not answered as it should be."""
+    reached: bool = False
+    """The vehicle answered something, be it a refusal: the network is not to blame."""
     rows_written: int = 0
     bad_rows: int = 0
     watermark: datetime | None = None

@@ -16,6 +16,8 @@ from fleetsyncd.errors import SettingsError
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 MEGABYTE = 1 << 20
+MOST_VEHICLES = 10_000
+"""Pulled at the same time by one process."""
 LONGEST_SEC = 400 * 86_400
 """A longer duration is a slip of the pen, and overflows sooner or later."""
 VARIABLES = (
@@ -118,12 +120,18 @@ def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:
     return check
 
 
+def _lanes(value: int) -> None:
+    """Half of the slots are for vehicles that fail or lag, so there are two at least."""
+    if not 2 <= value <= MOST_VEHICLES:
+        raise marshmallow.ValidationError(f"It must be at least 2 and at most {MOST_VEHICLES}.")
+
+
 def _read(env: Env) -> dict[str, Any]:
     """Read every variable; faults are collected by `env` until it is sealed."""
     port = _positive("A port", most=65535)
     return {
         "sync_interval": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
-        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_positive("It", most=10_000)),
+        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_lanes),
         "pull_timeout": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
         "pull_window": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
         "pull_overlap": env.float(

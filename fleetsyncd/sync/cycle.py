@@ -23,6 +23,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleGone,
     VehicleTimeout,
+    VehicleUnreachable,
 )
 from fleetsyncd.models import (
     BadRow,
@@ -80,6 +81,7 @@ def sync_vehicle(
     except VehicleTimeout as fault:
         outcome, reason = Outcome.TIMEOUT, str(fault)
     except VehicleError as fault:
+        cycle.reached |= not isinstance(fault, VehicleUnreachable)
         outcome, reason = Outcome.ERROR, str(fault)
     except CycleStopped as fault:
         outcome, reason, was_stopped = Outcome.ERROR, str(fault), True
@@ -123,6 +125,7 @@ class _Cycle:
         self.started_at = tools.now()
         self.watermark = vehicle.watermark
         self.status: Status | None = None
+        self.reached = False
         self.skew: timedelta | None = None
         self.pulled: Window | None = None
         self.alarm_watermark: datetime | None = None
@@ -138,6 +141,7 @@ class _Cycle:
             outcome=outcome,
             reason=reason,
             status=self.status,
+            reached=self.reached,
             rows_written=self.rows_written,
             bad_rows=self.bad_rows,
             watermark=self.watermark,
@@ -151,6 +155,7 @@ class _Cycle:
     def ask_status(self) -> _Pull:
         """Learn whether the vehicle is there, and the window that its clock allows."""
         answer = self.client.status()
+        self.reached = True
         self.status = decode.status(answer.body)
         now = self.tools.now()
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew

@@ -35,7 +35,7 @@ class Cycle:
             self.ok += 1
         else:
             self.failed += 1
-        if report.status is not None:
+        if report.reached:
             self._answered = True
             self._tell_silent()
         if self._answered or self.started < OUTAGE_FROM:

@@ -34,13 +34,15 @@ SLOW_AFTER_INTERVALS = 10
 """A vehicle that lags by more counts as catching up."""
 WATCH_SEC = 1.0
 """How often operators' requests are looked for."""
+GOODBYE_SEC = 1.0
+"""What an ended vehicle gets to let go of its connection."""
 RETRY_SEC = (1.0, 30.0)
 """First and longest pause while PostgreSQL is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the supervisor is to work; durations in seconds."""
+    """How the supervisor is to work; durations in seconds, at least two vehicles at a time."""
 
     interval: float
     concurrency: int
@@ -73,7 +75,7 @@ class Supervisor:
         self._replica = Replica(plan.interval)
         slow = plan.concurrency // 2
         self._prompt_lane = Pool(plan.concurrency - slow)
-        self._slow_lane = Pool(max(1, slow))
+        self._slow_lane = Pool(slow)
         self._runs: dict[UUID, _Run] = {}
         self._feeders = Pool()
         self._cycle = Cycle(0)
@@ -173,7 +175,7 @@ class Supervisor:
         ends = time.monotonic() + self._plan.grace
         for lane in (self._prompt_lane, self._slow_lane):
             lane.join(timeout=max(0.0, ends - time.monotonic()))
-            lane.kill()
+            lane.kill(timeout=GOODBYE_SEC)
         self._links.close()
         if self._lost is None:
             try:

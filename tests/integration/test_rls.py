@@ -1,13 +1,14 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg2
 import pytest
 from psycopg2 import sql
-from psycopg2.extensions import cursor as owners_cursor
+from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
@@ -19,123 +20,144 @@ from fleetsyncd.settings import DatabaseSettings
 NAME = "rls"
 WEB = "fleet_web"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
-OLGA, PETER = uuid4(), uuid4()
+OLGA, PETER, NOBODY = UUID(int=1), UUID(int=2), UUID(int=3)
 KEYS = {"vehicles": "id", "measurements": "vehicle_id", "alarms_log": "vehicle_id"}
-CHANGES = {
-    "vehicles": "name = 'stolen'",
-    "measurements": "value = 0",
-    "alarms_log": "message = 'nothing'",
+CHANGES = [
+    "UPDATE vehicles SET name = 'stolen'",
+    "UPDATE measurements SET value = 0",
+    "UPDATE alarms_log SET message = 'nothing'",
+    "DELETE FROM vehicles",
+    "DELETE FROM measurements",
+    "DELETE FROM alarms_log",
+]
+INSERTS = {
+    "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
+    "measurements": "(vehicle_id, channel_id, time, value) VALUES (%(truck)s, 9, %(now)s, 1)",
+    "alarms_log": "(vehicle_id, alarm_id, channel_id, message, triggered_at)"
+    " VALUES (%(truck)s, 9, 9, 'mine', %(now)s)",
 }
 
 
-def register(database: Database, number: int) -> UUID:
-    host = f"10.5.0.{number}"
-    return database.run(lambda cursor: fleet.add(cursor, f"Truck-{number}", host, 1, None))
-
-
-def fill(database: Database, truck: UUID) -> None:
-    """Store a measurement and an alarm of a vehicle."""
-
-    def work(cursor: Cursor) -> None:
-        store.add_measurements(cursor, truck, Measurements.of([(NOW, 1, 0.5)]))
-        store.save_alarms(cursor, truck, [Alarm(1, 1, None, "hot", NOW, None)])
-
-    database.run(work)
-
-
 @pytest.fixture(scope="module")
-def trucks(server: Server) -> dict[UUID, UUID]:
-    """Make a fleet of two vehicles with rows, and return which owner was granted which."""
+def granted(server: Server) -> dict[UUID, UUID]:
+    """Make a fleet of two vehicles with rows; return each owner's vehicle."""
     server.create_database(NAME)
     migrate.migrate(DatabaseSettings(server.parameters(NAME, OWNER)), APP)
-    web, app = sql.Identifier(WEB), sql.Identifier(APP)
     with closing(Database(DatabaseSettings(server.parameters(NAME)))) as database:
         Partitions(database).ensure(NOW, NOW)
-        granted = {OLGA: register(database, 1), PETER: register(database, 2)}
-        for truck in granted.values():
-            fill(database, truck)
-    # The widest rights there are: what an owner may not do, the policies alone prevent.
+        trucks = {
+            owner: database.run(partial(add_vehicle, host))
+            for owner, host in ((OLGA, "10.5.0.1"), (PETER, "10.5.0.2"))
+        }
+    web = sql.Identifier(WEB)
+    access = "INSERT INTO vehicle_access VALUES ({}, {})"
     server.execute(
-        sql.SQL("DROP ROLE IF EXISTS {}").format(web),
         sql.SQL("CREATE ROLE {} LOGIN").format(web),
+        # The widest rights there are: what an owner may not do, the policies alone prevent.
         sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(web),
-        sql.SQL("GRANT UPDATE ON measurements TO {}").format(app),
         *(
-            sql.SQL("INSERT INTO vehicle_access VALUES ({}, {})").format(
-                sql.Literal(str(owner)), sql.Literal(str(truck))
-            )
-            for owner, truck in granted.items()
+            sql.SQL(access).format(sql.Literal(str(owner)), sql.Literal(str(truck)))
+            for owner, truck in trucks.items()
         ),
         database=NAME,
     )
-    return granted
+    return trucks
+
+
+def add_vehicle(host: str, cursor: Cursor) -> UUID:
+    truck = fleet.add(cursor, f"Truck {host}", host, 8001, None)
+    store.add_measurements(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
+    store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
+    return truck
 
 
 @contextmanager
-def session(server: Server, user: str, role: str = "owner") -> Iterator[owners_cursor]:
-    """Open a transaction as the web service does for one of its users."""
-    with (
-        closing(psycopg2.connect(host=server.host, user=WEB, dbname=NAME)) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(
-            "SELECT set_config('app.user_role', %s, true), set_config('app.user_id', %s, true)",
-            (role, user),
-        )
+def connected(server: Server, role: str, **variables: str) -> Iterator[Any]:
+    """Give a cursor of one transaction, with these `app.` variables, that leaves nothing behind."""
+    connection = psycopg2.connect(make_dsn(**server.parameters(NAME, role)))
+    with closing(connection), connection.cursor() as cursor:
+        for name, value in variables.items():
+            cursor.execute("SELECT set_config(%s, %s, true)", (f"app.{name}", value))
         yield cursor
 
 
-def select(cursor: owners_cursor, table: str) -> list[tuple[Any, ...]]:
-    query = sql.SQL("SELECT {}::text FROM {}")
-    cursor.execute(query.format(sql.Identifier(KEYS[table]), sql.Identifier(table)))
-    return cursor.fetchall()
+def seen(cursor: Any, table: str) -> set[UUID]:
+    cursor.execute(f"SELECT {KEYS[table]}::text FROM {table}")  # noqa: S608  constants
+    return {UUID(row[0]) for row in cursor.fetchall()}
 
 
 @pytest.mark.parametrize("table", KEYS)
-def test_an_owner_sees_what_was_granted_and_nothing_else(
-    server: Server, trucks: dict[UUID, UUID], table: str
+def test_an_owner_sees_the_rows_of_the_vehicles_granted_and_no_others(
+    server: Server, granted: dict[UUID, UUID], table: str
 ) -> None:
-    with session(server, str(OLGA)) as cursor:
-        assert select(cursor, table) == [(str(trucks[OLGA]),)]
+    for owner, truck in granted.items():
+        with connected(server, WEB, user_role="owner", user_id=str(owner)) as cursor:
+            assert seen(cursor, table) == {truck}
 
 
 @pytest.mark.parametrize("table", KEYS)
-@pytest.mark.parametrize("user", ["", str(uuid4())], ids=["no user", "a stranger"])
-def test_a_session_without_grants_sees_nothing_and_no_error(
-    server: Server, trucks: dict[UUID, UUID], table: str, user: str
+@pytest.mark.parametrize("user_id", ["", str(NOBODY)])
+@pytest.mark.usefixtures("granted")
+def test_an_owner_without_an_id_or_a_grant_sees_nothing_and_meets_no_error(
+    server: Server, table: str, user_id: str
 ) -> None:
-    assert trucks
-    with session(server, user) as cursor:
-        assert select(cursor, table) == []
+    with connected(server, WEB, user_role="owner", user_id=user_id) as cursor:
+        assert seen(cursor, table) == set()
 
 
 @pytest.mark.parametrize("table", KEYS)
-def test_a_session_without_a_role_sees_nothing(
-    server: Server, trucks: dict[UUID, UUID], table: str
+@pytest.mark.usefixtures("granted")
+def test_an_owner_whose_id_was_never_set_sees_nothing_and_meets_no_error(
+    server: Server, table: str
 ) -> None:
-    with session(server, str(OLGA), role="") as cursor:
-        assert trucks
-        assert select(cursor, table) == []
+    with connected(server, WEB, user_role="owner") as cursor:
+        assert seen(cursor, table) == set()
 
 
-@pytest.mark.parametrize("table", KEYS)
-def test_an_owner_changes_and_deletes_nothing_though_the_tables_allow_it(
-    server: Server, trucks: dict[UUID, UUID], table: str
+@pytest.mark.parametrize("statement", CHANGES)
+@pytest.mark.usefixtures("granted")
+def test_an_owner_can_change_nothing_whatever_was_granted_to_the_role(
+    server: Server, statement: str
 ) -> None:
-    assert trucks
-    with session(server, str(OLGA)) as cursor:
-        name = sql.Identifier(table)
-        cursor.execute(sql.SQL("UPDATE {} SET {}").format(name, sql.SQL(CHANGES[table])))
-        assert cursor.rowcount == 0
-        cursor.execute(sql.SQL("DELETE FROM {}").format(name))
+    with connected(server, WEB, user_role="owner", user_id=str(OLGA)) as cursor:
+        cursor.execute(statement)
         assert cursor.rowcount == 0
 
 
-def test_an_owner_adds_no_vehicle(server: Server, trucks: dict[UUID, UUID]) -> None:
-    assert trucks
-    insert = "INSERT INTO vehicles (name, vpn_ip) VALUES ('mine', '10.9.9.9')"
+@pytest.mark.parametrize("table", KEYS)
+def test_an_owner_can_add_nothing_even_to_a_vehicle_of_their_own(
+    server: Server, granted: dict[UUID, UUID], table: str
+) -> None:
+    values = {"truck": str(granted[OLGA]), "now": NOW}
     with (
-        session(server, str(OLGA)) as cursor,
+        connected(server, WEB, user_role="owner", user_id=str(OLGA)) as cursor,
         pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"),
     ):
-        cursor.execute(insert)
+        cursor.execute(f"INSERT INTO {table} {INSERTS[table]}", values)
+
+
+@pytest.mark.parametrize("role", [APP, OWNER, WEB])
+@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.usefixtures("granted")
+def test_without_the_role_variable_even_the_tables_owner_sees_nothing_without_an_error(
+    server: Server, role: str, table: str
+) -> None:
+    with connected(server, role) as cursor:
+        assert seen(cursor, table) == set()
+
+
+def test_without_the_role_variable_the_watermarks_update_hits_no_row_without_an_error(
+    server: Server, granted: dict[UUID, UUID]
+) -> None:
+    with connected(server, APP) as cursor:
+        cursor.execute(
+            "UPDATE vehicles SET last_sync_at = now() WHERE id = %s", (str(granted[OLGA]),)
+        )
+        assert cursor.rowcount == 0
+
+
+def test_the_daemons_transaction_sees_the_whole_fleet(
+    server: Server, granted: dict[UUID, UUID]
+) -> None:
+    with closing(Database(DatabaseSettings(server.parameters(NAME)))) as database:
+        assert {truck.id for truck in database.run(store.vehicles)} == set(granted.values())
