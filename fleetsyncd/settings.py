@@ -16,8 +16,8 @@ from fleetsyncd.errors import SettingsError
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 MEGABYTE = 1 << 20
-MOST_VEHICLES = 10_000
-"""Pulled at the same time by one process."""
+FEWEST_SLOTS, MOST_SLOTS = 2, 10_000
+"""Vehicles pulled at the same time by one process."""
 LONGEST_SEC = 400 * 86_400
 """A longer duration is a slip of the pen, and overflows sooner or later."""
 VARIABLES = (
@@ -122,8 +122,9 @@ def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:
 
 def _lanes(value: int) -> None:
     """Half of the slots are for vehicles that fail or lag, so there are two at least."""
-    if not 2 <= value <= MOST_VEHICLES:
-        raise marshmallow.ValidationError(f"It must be at least 2 and at most {MOST_VEHICLES}.")
+    if not FEWEST_SLOTS <= value <= MOST_SLOTS:
+        limits = f"at least {FEWEST_SLOTS} and at most {MOST_SLOTS}"
+        raise marshmallow.ValidationError(f"It must be {limits}.")
 
 
 def _read(env: Env) -> dict[str, Any]:
