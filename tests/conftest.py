@@ -70,3 +70,8 @@ def database(server: embedded.Server, database_name: str) -> Iterator[Database]:
 
 def _drop(server: embedded.Server, name: str) -> None:
     server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: as text they are unreadable, and gzip puts the time in them."""
+    return argname if isinstance(val, bytes) else None
