@@ -10,6 +10,7 @@ from psycopg2 import errorcodes
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview, derive_state
+from fleetsyncd.text import clean
 
 _OVERVIEW = """
 SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001),
@@ -125,12 +126,17 @@ def _seen(row: tuple[Any, ...], interval: float) -> VehicleOverview:
 def find(cursor: Cursor, text: str) -> Registered:
     """Return the one vehicle of that name or id; raise CommandError if there is none or several."""
     cursor.execute(_FIND, {"text": text})
-    found = [Registered(UUID(row[0]), *row[1:]) for row in cursor.fetchall()]
+    found = [
+        Registered(UUID(key), clean(name), host, port, secret)
+        for key, name, host, port, secret in cursor.fetchall()
+    ]
     if not found:
-        raise CommandError(f"no vehicle is called {text}: see `fleetsyncd vehicle list`")
+        raise CommandError(f"no vehicle is called {clean(text)}: see `fleetsyncd vehicle list`")
     if len(found) > 1:
         ids = ", ".join(str(vehicle.id) for vehicle in found)
-        raise CommandError(f"{len(found)} vehicles are called {text}, name one by its id: {ids}")
+        raise CommandError(
+            f"{len(found)} vehicles are called {clean(text)}, name one by its id: {ids}"
+        )
     return found[0]
 
 

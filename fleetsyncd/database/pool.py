@@ -55,6 +55,7 @@ _BEGIN = (
 )
 _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
 _AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
+FORBIDDEN = "42501"
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
 
@@ -209,6 +210,8 @@ def _translate(fault: psycopg2.Error) -> DatabaseError:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
         )
+    if fault.pgcode == FORBIDDEN:
+        return DatabaseError(f"{first_line(fault)}: run `fleetsyncd migrate` with its DB_APP_ROLE")
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
         return DatabaseLost(f"{LOST}: {first_line(fault)}")
     return DatabaseError(first_line(fault))

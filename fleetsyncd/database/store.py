@@ -26,10 +26,12 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
+from fleetsyncd.text import clean
 
 BATCH = 10_000
 """Rows in one INSERT: small enough that building its text keeps no other greenlet waiting."""
 OPEN_ALARM_REACH = timedelta(days=7)
+NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
 
 
@@ -58,9 +60,10 @@ def vehicles(cursor: Cursor, only: Collection[UUID] | None = None) -> list[Vehic
     return [_vehicle(*row) for row in cursor.fetchall()]
 
 
-def _vehicle(key: str, *columns: Any) -> Vehicle:
+def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
     *known, skew_ms, failures = columns
-    values = (UUID(key), *known, timedelta(milliseconds=skew_ms), failures)
+    skew = timedelta(milliseconds=skew_ms)
+    values = (UUID(key), clean(name, NAME_LIMIT), *known, skew, failures)
     return Vehicle(*values)
 
 

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.demo import embedded
 from tests.acceptance.conftest import Installation
@@ -169,3 +170,15 @@ def test_json_logs_are_one_object_a_line(installation: Installation) -> None:
     lines = [json.loads(line) for line in output.splitlines()]
     assert {"time", "level", "logger", "message"} <= set(lines[0])
     assert [line["vehicle"] for line in lines if "vehicle" in line] == ["Truck-01"]
+
+
+def test_a_role_without_rights_is_told_which_command_grants_them(
+    installation: Installation,
+) -> None:
+    installation.server.execute(
+        sql.SQL("DROP ROLE IF EXISTS fleet_nobody"), sql.SQL("CREATE ROLE fleet_nobody LOGIN")
+    )
+    code, _, errors = installation.command("once", DB_USER="fleet_nobody")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "permission denied" in errors
+    assert "run `fleetsyncd migrate` with its DB_APP_ROLE" in errors

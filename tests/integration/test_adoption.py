@@ -203,9 +203,14 @@ def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
     assert adopted.run(lambda c: store.vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
 
 
-def test_the_daemon_makes_months_that_carry_the_installations_keys(adopted: Database) -> None:
-    partitions = Partitions(adopted)
-    partitions.ensure(datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 4, 5, tzinfo=UTC))
+def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: Database) -> None:
+    with adopted.transaction() as reader:
+        reader.execute(
+            "SELECT count(*) FROM measurements JOIN vehicles ON vehicles.id = vehicle_id"
+        )
+        Partitions(adopted).ensure(
+            datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 4, 5, tzinfo=UTC)
+        )
     keys = query(
         adopted,
         "SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c"
