@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -19,8 +19,10 @@ Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-MAX_LIST = 10_000
+MAX_LIST = 50_000
 """Channels or alarms in one answer; a vehicle has tens."""
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than this not every reader of the database can tell the time."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
 _TO_NOT_A_NUMBER = re.compile(
@@ -94,12 +96,15 @@ def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
 
 
 def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm], list[BadRow]]:
-    """Decode an answer to `/alarms`, one entry per alarm id; times must lie in [oldest, newest)."""
+    """Decode an answer to `/alarms`, one entry per alarm id, triggered in [oldest, newest).
+
+    A resolution may lie ahead: the vehicle's clock may, and a refused alarm might not come again.
+    """
 
     def check(alarm: _Alarm) -> None:
         _check_time(alarm.triggered_at, oldest, newest)
         if alarm.resolved_at is not None:
-            _check_time(alarm.resolved_at, oldest, newest)
+            _check_time(alarm.resolved_at, oldest, END_OF_TIME)
 
     good, bad = _each("/alarms", _list("/alarms", body), _alarm, check)
     unique = {a.alarm_id: a for a in map(_to_alarm, good)}

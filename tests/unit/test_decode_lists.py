@@ -144,7 +144,8 @@ def test_an_alarm_listed_twice_is_one_as_last_told_and_all_are_in_order() -> Non
         {"triggered_at": "2026-02-22T12:00:00"},
         {"triggered_at": "1970-01-01T00:00:00Z"},
         {"triggered_at": "2030-01-01T00:00:00Z"},
-        {"resolved_at": "2030-01-01T00:00:00Z"},
+        {"resolved_at": "1970-01-01T00:00:00Z"},
+        {"resolved_at": "9999-12-31T23:59:59Z"},
         {"resolved_at": "soon"},
     ],
 )
@@ -155,7 +156,13 @@ def test_a_bad_alarm_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any])
 
 
 def test_far_too_many_entries_are_refused() -> None:
-    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
-        channels(*[0] * 10_001)
-    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
-        alarms(*[0] * 10_001)
+    with pytest.raises(BadAnswer, match="50001 entries, more than the 50000 allowed"):
+        channels(*[0] * 50_001)
+    with pytest.raises(BadAnswer, match="50001 entries, more than the 50000 allowed"):
+        alarms(*[0] * 50_001)
+
+
+def test_a_resolution_ahead_of_our_clock_does_not_cost_the_alarm() -> None:
+    (known,), bad = alarms(alarm(resolved_at="2030-01-01T00:00:00Z"))
+    assert known.resolved_at == datetime(2030, 1, 1, tzinfo=UTC)
+    assert bad == []
