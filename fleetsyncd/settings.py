@@ -86,9 +86,9 @@ def is_api_key(value: str) -> bool:
 
 def load(*, dotenv: bool = True) -> Settings:
     """Read the environment, and `.env` beneath it; raise SettingsError naming every fault."""
-    _drop_blanks()
     if dotenv:
         _add_dotenv()
+    _drop_blanks()
     env = Env(eager=False)
     values = _read(env)
     try:
@@ -105,7 +105,7 @@ def _drop_blanks() -> None:
 
 
 def _add_dotenv() -> None:
-    """Let `.env` in the working directory say what the environment does not."""
+    """Let `.env` in the working directory say what the environment does not, blank or not."""
     for name, value in dotenv_values(".env").items():
         if name in VARIABLES and value:
             os.environ.setdefault(name, value)

@@ -159,7 +159,8 @@ class _Cycle:
         self.status = decode.status(answer.body)
         now = self.tools.now()
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
-        end, oldest = vehicle_now(now, answer.clock), storable(now).start
+        # Without a `Date` the vehicle is taken to be as far off as it was at its last good pull.
+        end, oldest = vehicle_now(now, now + self.skew), storable(now).start
         if end <= oldest:
             raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
         self.pulled = pull_window(
@@ -210,7 +211,7 @@ class _Cycle:
     def _ask(self, question: Window, channel_id: int | None = None) -> Page:
         answer = self.client.data(question, channel_id)
         bounds = storable(self.tools.now())
-        return decode.page(answer.body, PAGE_LIMIT, bounds.start, bounds.end)
+        return decode.page(answer.body, PAGE_LIMIT, bounds.start, bounds.end, question)
 
     def _ask_each_channel(self, question: Window) -> Page:
         """Ask a millisecond that holds too many rows for one answer, channel by channel."""

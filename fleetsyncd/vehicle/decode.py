@@ -10,7 +10,17 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Page, Status
+from fleetsyncd.models import (
+    Alarm,
+    BadRow,
+    Channel,
+    Measurements,
+    Page,
+    Status,
+    Window,
+    floor_ms,
+    iso_ms,
+)
 from fleetsyncd.text import clean
 
 T = TypeVar("T")
@@ -21,6 +31,8 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 MAX_LIST = 50_000
 """Channels or alarms in one answer; a vehicle has tens."""
+VALUES_AN_ENTRY = 16
+"""Commas that an honest entry stays under, with those between entries."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 """Later than this not every reader of the database can tell the time."""
 RAW_LIMIT = 2_000
@@ -57,12 +69,16 @@ class _Row(Struct, gc=False):
 
 class _Page(Struct):
     rows: list[_Row]
-    truncated: bool = False
+    truncated: bool
+    start: str | None = msgspec.field(default=None, name="from")
+    end: str | None = msgspec.field(default=None, name="to")
 
 
 class _RawPage(Struct):
     rows: list[Raw]
-    truncated: bool = False
+    truncated: bool
+    start: str | None = msgspec.field(default=None, name="from")
+    end: str | None = msgspec.field(default=None, name="to")
 
 
 class _Alarm(Struct):
@@ -111,24 +127,35 @@ def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm]
     return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad
 
 
-def page(body: bytes, limit: int, oldest: datetime, newest: datetime) -> Page:
+def page(
+    body: bytes, limit: int, oldest: datetime, newest: datetime, question: Window | None = None
+) -> Page:
     """Decode an answer to `/data`; storable rows have times in [oldest, newest).
 
     An answer that holds as many rows as the `limit` asked for counts as truncated whatever it
-    says, and one with more rows than that is refused before any time is spent on it.
+    says, and one with more rows than that is refused before much time is spent on it. If it says
+    which interval it is for, that must be the `question`: an answer taken for another one's would
+    move the watermark over rows that never came.
     """
     call = "/data"
     if body.count(b'"channel_id"') > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
+    _check_size(call, body, limit)
     bad: list[BadRow] = []
+    answer: _Page | _RawPage
     try:
         answer = _page.decode(body)
-        rows, truncated = answer.rows, answer.truncated
+        rows = answer.rows
     except _UNFIT:
-        raw = _whole(call, _raw_page, body)
-        rows, bad = _each(call, raw.rows, _row, _check_nothing)
-        truncated = raw.truncated
-    truncated = truncated or len(rows) + len(bad) >= limit
+        answer = _whole(call, _raw_page, body)
+        if len(answer.rows) > limit:
+            raise BadAnswer(call, f"more than the {limit} rows asked for") from None
+        rows, bad = _each(call, answer.rows, _row, _check_nothing)
+    if len(rows) > limit:
+        raise BadAnswer(call, f"more than the {limit} rows asked for")
+    if question is not None:
+        _check_interval(call, answer.start, answer.end, question)
+    truncated = answer.truncated or len(rows) + len(bad) >= limit
     moments, faults = _moments({row.time for row in rows}, oldest, newest)
     if faults:
         poison = [row for row in rows if row.time in faults and row.value is not None]
@@ -136,6 +163,28 @@ def page(body: bytes, limit: int, oldest: datetime, newest: datetime) -> Page:
         rows = [row for row in rows if row.time not in faults]
     kept = [(moments[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
     return Page(Measurements.of(kept), truncated, tuple(bad))
+
+
+def _check_size(call: str, body: bytes, most: int) -> None:
+    """Refuse a body with far more values than `most` entries have, before decoding it.
+
+    Decoding keeps every other vehicle waiting, and no deadline can end it.
+    """
+    if body.count(b",") > most * VALUES_AN_ENTRY:
+        raise BadAnswer(call, f"far more values than {most} entries have")
+
+
+def _check_interval(call: str, start: str | None, end: str | None, question: Window) -> None:
+    """Refuse an answer for an interval that is not the question's; a vehicle may name none."""
+    for said, asked in ((start, question.start), (end, question.end)):
+        if said is None:
+            continue
+        try:
+            answered = floor_ms(msgspec.convert(said, Moment))
+        except msgspec.ValidationError:
+            raise BadAnswer(call, f"answers for {clean(said, 40)}, which is no time") from None
+        if answered != asked:
+            raise BadAnswer(call, f"answers for {clean(said, 40)} when asked for {iso_ms(asked)}")
 
 
 def _moments(
@@ -223,6 +272,7 @@ def _check_nothing(_entry: object) -> None:
 
 
 def _list(call: str, body: bytes) -> list[Raw]:
+    _check_size(call, body, MAX_LIST)
     entries = _whole(call, _raw_list, body)
     if len(entries) > MAX_LIST:
         raise BadAnswer(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")

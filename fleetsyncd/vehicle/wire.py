@@ -8,7 +8,7 @@ process, its own deadline included: reads from the network therefore give up the
 import http.client
 import io
 import time
-from socket import socket
+from socket import MSG_PEEK, socket
 from typing import Any
 
 import requests
@@ -54,11 +54,27 @@ class _Connection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a socket; if the vehicle has closed it, the client's retry finds out.
+        """Whether the next answer on this connection will be to the next question.
 
-        urllib3 would poll it before each use, which costs a green process a good part of a call.
+        It will not if the vehicle has closed it, or has sent something nobody asked for. urllib3
+        would poll the socket, which costs a green process a good part of a call; this looks.
         """
-        return self.sock is not None
+        return self.sock is not None and _is_silent(self.sock)
+
+
+def _is_silent(sock: socket) -> bool:
+    """Tell whether an open socket has nothing to read."""
+    patience = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1, MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        sock.settimeout(patience)
+    return False
 
 
 class _Pool(HTTPConnectionPool):

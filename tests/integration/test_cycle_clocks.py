@@ -1,4 +1,7 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Outcome
@@ -79,4 +82,19 @@ def test_a_clock_at_1970_is_an_error_that_says_so_and_moves_nothing(database: Da
         assert it.run("SELECT count(*) FROM measurements") == [(0,)]
         it.offset = timedelta(0)
         it.cycle(after=30)
+        assert it.compare().clean
+
+
+def test_an_answer_without_a_date_does_not_move_the_watermark_past_a_slow_clock(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database) as it:
+        it.offset = timedelta(seconds=-40)
+        it.cycle(after=30)
+        status = it.client.status
+        with monkeypatch.context() as mute:
+            mute.setattr(it.client, "status", lambda: replace(status(), clock=None))
+            assert it.cycle(after=30).outcome is Outcome.OK
+            assert it.watermark() == it.now - timedelta(seconds=40)
+        assert it.cycle(after=30).outcome is Outcome.OK
         assert it.compare().clean

@@ -1,4 +1,5 @@
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -238,3 +239,15 @@ def test_garbage_instead_of_http_is_a_bad_answer(garbage: bytes) -> None:
         pytest.raises(BadAnswer, match="/status: not an HTTP answer: "),
     ):
         client.status()
+
+
+@pytest.mark.parametrize("extra", [http(b'{"of":"the first"}'), [b"HTTP/1.1 408 Late\r\n\r\n"]])
+def test_what_nobody_asked_for_is_not_taken_for_the_next_answer(extra: Answer) -> None:
+    first, second = http(b'{"of":"the first"}'), http(b'{"of":"the second"}')
+    sent = threading.Event()
+    doubled = [*first, 0.1, *extra, lambda _connection: sent.set()]
+    with HostileServer([doubled], [second]) as server, client_of(server) as client:
+        assert client.status().body == b'{"of":"the first"}'
+        assert sent.wait(5)
+        assert client.channels().body == b'{"of":"the second"}'
+        assert server.connections == 2

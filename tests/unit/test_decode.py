@@ -1,11 +1,12 @@
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Measurements, Page, Status
+from fleetsyncd.models import Measurements, Page, Status, Window
 from fleetsyncd.vehicle import decode
 
 OLDEST = datetime(2025, 1, 1, tzinfo=UTC)
@@ -196,3 +197,36 @@ def test_the_other_calls_refuse_what_is_no_answer_as_well(body: bytes) -> None:
 )
 def test_a_status_is_read_and_made_harmless(body: dict[str, Any], status: Status) -> None:
     assert decode.status(json.dumps(body).encode()) == status
+
+
+@pytest.mark.parametrize("entry", ["1", '{"channel\\u005fid":1,"value":1,"time":"x"}'])
+def test_a_page_of_far_too_many_entries_is_refused_before_it_costs_anything(entry: str) -> None:
+    body = f'{{"truncated":false,"rows":[{",".join([entry] * 2_000_000)}]}}'.encode()
+    began = time.process_time()
+    with pytest.raises(BadAnswer, match="far more values"):
+        decode.page(body, 50_000, OLDEST, NEWEST)
+    assert time.process_time() - began < 1
+
+
+def test_more_entries_than_asked_for_are_refused_however_their_keys_are_written() -> None:
+    entry = '{"channel\\u005fid":1,"value":1,"time":"2026-02-22T12:00:00Z"}'
+    for bad in ("", ",1"):
+        body = f'{{"truncated":false,"rows":[{",".join([entry] * 11)}{bad}]}}'.encode()
+        with pytest.raises(BadAnswer, match="more than the 10 rows asked for"):
+            decode.page(body, 10, OLDEST, NEWEST)
+
+
+def test_an_answer_for_another_interval_is_refused() -> None:
+    noon = datetime(2026, 2, 22, 12, tzinfo=UTC)
+    asked = Window(noon, noon + timedelta(minutes=1))
+    body = '{{"from":"{}","to":"{}","truncated":false,"rows":[]}}'
+    right = body.format("2026-02-22T12:00:00.000Z", "2026-02-22T14:01:00+02:00").encode()
+    stale = body.format("2026-02-22T11:59:00.000Z", "2026-02-22T12:00:00.000Z").encode()
+    assert not decode.page(right, LIMIT, OLDEST, NEWEST, asked).truncated
+    with pytest.raises(BadAnswer, match=r"answers for 2026-02-22T11:59:00\.000Z when asked for"):
+        decode.page(stale, LIMIT, OLDEST, NEWEST, asked)
+
+
+def test_an_answer_that_does_not_say_whether_it_is_complete_is_refused() -> None:
+    with pytest.raises(BadAnswer, match="truncated"):
+        page('{"rows":[]}')
