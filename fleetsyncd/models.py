@@ -126,6 +126,9 @@ class Page:
     truncated: bool
     bad: tuple[BadRow, ...] = ()
 
+    def __len__(self) -> int:
+        return len(self.measurements) + len(self.bad)
+
     @classmethod
     def joined(cls, pages: "list[Page]") -> "Page":
         """Return complete pages of different channels as one."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.models import month_of, next_month
 
 log = logging.getLogger("sync.partitions")
@@ -32,8 +33,18 @@ class Partitions:
         self._ensure(month_of(now), last)
 
     def ensure(self, first: datetime, last: datetime) -> None:
-        """Make every month that a row between `first` and `last` may belong to."""
-        self._ensure(month_of(first - FARTHEST_ZONE), last + FARTHEST_ZONE)
+        """Make every month from that of `first` to that of `last`, and try for their neighbours.
+
+        Near a month's end a row may belong to the neighbour, if months were cut at local midnight.
+        """
+        self._ensure(month_of(first), last)
+        for near in (first - FARTHEST_ZONE, last + FARTHEST_ZONE):
+            try:
+                self._ensure(month_of(near), near)
+            except (DatabaseLost, DatabaseBusy, SchemaOutdated):
+                raise
+            except DatabaseError as fault:
+                log.debug("a neighbouring month could not be made: %s", fault)
 
     def _ensure(self, month: datetime, last: datetime) -> None:
         """Make the months from `month` to that of `last`, each in its own transaction."""

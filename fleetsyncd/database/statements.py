@@ -30,11 +30,12 @@ WITH vehicle AS (
     WHERE id = %(id)s::uuid
       AND (last_sync_at >= %(known)s OR last_sync_at IS NOT DISTINCT FROM %(known)s
            OR last_sync_at = %(watermark)s)
-    RETURNING id
+    RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
-SELECT id, %(newest)s, %(asked_to)s, %(skew)s, %(gap_start)s, %(gap_end)s, %(alarms_since)s
+SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
+    %(gap_start)s, %(gap_end)s, %(alarms_since)s
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),

@@ -22,7 +22,6 @@ from fleetsyncd.models import (
     Channel,
     CycleReport,
     Measurements,
-    Outcome,
     Vehicle,
     Window,
 )
@@ -44,7 +43,6 @@ class Advance:
     """The watermark this cycle has seen or set last."""
     watermark: datetime
     newest: datetime | None
-    asked_to: datetime | None
     clock_skew: timedelta
     software_version: str
     alarms_since: datetime
@@ -131,7 +129,6 @@ def advance(cursor: Cursor, step: Advance) -> None:
             "known": step.known,
             "watermark": step.watermark,
             "newest": step.newest,
-            "asked_to": step.asked_to,
             "skew": round(step.clock_skew / timedelta(milliseconds=1)),
             "version": step.software_version,
             "alarms_since": step.alarms_since,
@@ -196,25 +193,12 @@ def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
     )
 
 
-def record(cursor: Cursor, report: CycleReport) -> None:
-    """Write the cycle's journal row and what it means for the vehicle's state.
-
-    After a good cycle the vehicle's own row is already true: its last window wrote it. Raises
-    VehicleGone.
-    """
-    vehicle_id = str(report.vehicle.id)
-    failed = report.outcome is not Outcome.OK
-    if failed and not report.stopped:
-        version = report.status and report.status.software_version
-        cursor.execute(
-            statements.FAILED, (report.outcome, report.status is not None, version, vehicle_id)
-        )
-        if cursor.rowcount != 1:
-            raise VehicleGone("the vehicle was removed, or row level security hides it")
+def journal(cursor: Cursor, report: CycleReport) -> None:
+    """Write the cycle's journal row and the vehicle's count of failures; raise VehicleGone."""
     cursor.execute(
         statements.JOURNAL,
         {
-            "id": vehicle_id,
+            "id": str(report.vehicle.id),
             "started": report.started_at,
             "finished": report.finished_at,
             "status": report.outcome,
@@ -226,3 +210,17 @@ def record(cursor: Cursor, report: CycleReport) -> None:
     )
     if cursor.rowcount != 1:
         lock_vehicle(cursor, report.vehicle.id)
+
+
+def mark_failed(cursor: Cursor, report: CycleReport) -> None:
+    """Write a failed cycle's outcome into the vehicle's own row; raise VehicleGone.
+
+    After a good cycle that row is already true: its last window wrote it.
+    """
+    version = report.status and report.status.software_version
+    cursor.execute(
+        statements.FAILED,
+        (report.outcome, report.status is not None, version, str(report.vehicle.id)),
+    )
+    if cursor.rowcount != 1:
+        raise VehicleGone("the vehicle was removed, or row level security hides it")

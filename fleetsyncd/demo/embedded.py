@@ -7,12 +7,13 @@ one role and the daemon connects as another, ordinary one.
 import os
 import tempfile
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 
 OWNER = "fleet_owner"
 APP = "fleet_app"
@@ -51,14 +52,15 @@ class Server:
 
     def execute(self, *statements: sql.Composable, database: str = "postgres") -> None:
         """Run administrative statements as the superuser, outside any transaction."""
-        connection = psycopg2.connect(host=self.host, user="postgres", dbname=database)
-        try:
+        with closing(self.connect(database)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement)
-        finally:
-            connection.close()
+
+    def connect(self, database: str) -> extensions.connection:
+        """Connect as the superuser."""
+        return psycopg2.connect(host=self.host, user="postgres", dbname=database)
 
     def stop(self) -> None:
         """Stop the server; its data stay."""

@@ -91,8 +91,18 @@ def sync_vehicle(
         tools.partitions.forget()
         outcome, reason = Outcome.ERROR, f"database: {fault}"
     report = cycle.report(outcome, reason, was_stopped)
-    tools.database.run(lambda cursor: store.record(cursor, report))
+    record(report, tools.database)
     return report
+
+
+def record(report: CycleReport, database: Database) -> None:
+    """Write the journal row, and then what a failure means for the vehicle's own row.
+
+    Apart, because somebody else may hold the vehicle's row: no reason to lose the journal's.
+    """
+    database.run(lambda cursor: store.journal(cursor, report))
+    if report.outcome is not Outcome.OK and not report.stopped:
+        database.run(lambda cursor: store.mark_failed(cursor, report))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +211,10 @@ class _Cycle:
                 raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
             page = self._ask(question)
             if page.truncated:
-                if splitter.too_dense(question):
+                if splitter.too_dense(question, len(page)):
                     continue
                 page = self._ask_each_channel(question)
-            splitter.done(question)
+            splitter.done(question, len(page))
             self._commit(pull, page, question.end)
             self.on_progress(Progress(pull.window.start, pull.window.end, question.end))
 
@@ -234,7 +244,6 @@ class _Cycle:
             known=self.watermark,
             watermark=end,
             newest=rows.times[-1] if rows else None,
-            asked_to=end if self.watermark and end < self.watermark else None,
             clock_skew=pull.skew,
             software_version=pull.status.software_version,
             alarms_since=pull.window.start,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from os import _exit
 from uuid import UUID
 
@@ -21,15 +22,24 @@ from gevent.pool import Pool
 
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.replicas import Replica
-from fleetsyncd.errors import DatabaseError, VehicleGone
+from fleetsyncd.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseLost,
+    FleetsyncError,
+    SchemaOutdated,
+    VehicleGone,
+)
 from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
-from fleetsyncd.sync.cycle import Tools, sync_vehicle
+from fleetsyncd.sync.cycle import Tools, record, sync_vehicle
 from fleetsyncd.sync.links import Links
 from fleetsyncd.sync.summary import Cycle
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
+FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
+"""Faults of the database that are no single vehicle's."""
 SLOW_AFTER_INTERVALS = 10
 """A vehicle that lags by more counts as catching up."""
 WATCH_SEC = 1.0
@@ -78,6 +88,9 @@ class Supervisor:
         self._slow_lane = Pool(slow)
         self._runs: dict[UUID, _Run] = {}
         self._feeders = Pool()
+        self._waiting: dict[UUID, str] = {}
+        self._attempted: dict[UUID, float] = {}
+        self._died = False
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
         self._last_beat = float("-inf")
@@ -85,7 +98,44 @@ class Supervisor:
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
-        """Start a cycle every interval until stopped, or until `cycles` are through."""
+        """Start a cycle every interval until stopped, or until `cycles` are through; then drain."""
+        self._until_stopped(partial(self._repeat, cycles))
+        if self._died:
+            raise FleetsyncError(
+                "starting vehicles failed, see the log: a fault of fleetsyncd's own"
+            )
+
+    def once(self) -> Cycle:
+        """Run one cycle to its end and drain; raise DatabaseError if PostgreSQL is lost."""
+        self._until_stopped(self._single)
+        if self._lost is not None:
+            raise self._lost
+        return self._cycle
+
+    def _until_stopped(self, work: Callable[[], None]) -> None:
+        """Run `work` to its end or until we are stopped, whatever it waits for; then drain."""
+        faults: list[Exception] = []
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as fault:
+                faults.append(fault)
+
+        working = gevent.spawn(guarded)
+        working.rawlink(lambda _done: self._stopping.set())
+        self._stopping.wait()
+        working.join(timeout=GOODBYE_SEC)
+        working.kill(timeout=GOODBYE_SEC)
+        self.drain()
+        if faults:
+            raise faults[0]
+
+    def _single(self) -> None:
+        self.start_cycle()
+        self.attend(None)
+
+    def _repeat(self, cycles: int | None) -> None:
         pause = RETRY_SEC[0]
         done = 0
         tick = time.monotonic()
@@ -102,19 +152,6 @@ class Supervisor:
             done += 1
             tick = max(tick + self._plan.interval, time.monotonic())
             self.attend(tick if cycles is None or done < cycles else None)
-        self.drain()
-
-    def once(self) -> Cycle:
-        """Run one cycle to its end and drain; raise DatabaseError if PostgreSQL is lost."""
-        try:
-            self.start_cycle()
-            cycle = self.attend(None)
-        finally:
-            lost = self._lost
-            self.drain()
-        if lost is not None:
-            raise lost
-        return cycle
 
     def stop(self) -> None:
         """Ask for a drain; returns at once."""
@@ -137,17 +174,27 @@ class Supervisor:
     def start_cycle(self) -> Cycle:
         """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
         fleet = self._tools.database.run(store.vehicles)
-        self._tools.partitions.ensure_ahead(self._tools.now())
         self._reconcile(fleet)
         if self._lost is not None:
             log.warning("database is back")
             self._lost = None
         due = [v for v in fleet if not v.paused and v.id not in self._runs]
+        self._waiting.clear()
         self._cycle = Cycle(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._feed(due)
         self._beat()
+        self._make_months()
         return self._cycle
+
+    def _make_months(self) -> None:
+        """Make months ahead; one that cannot be made is no reason to stop before it begins."""
+        try:
+            self._tools.partitions.ensure_ahead(self._tools.now())
+        except FLEETWIDE:
+            raise
+        except DatabaseError as fault:
+            log.warning("a month's partition could not be made ahead: %s", fault)
 
     def attend(self, until: float | None) -> Cycle:
         """Serve requests and heartbeats until the cycle's vehicles are done and `until` has come.
@@ -175,15 +222,21 @@ class Supervisor:
         ends = time.monotonic() + self._plan.grace
         for lane in (self._prompt_lane, self._slow_lane):
             lane.join(timeout=max(0.0, ends - time.monotonic()))
-            lane.kill(timeout=GOODBYE_SEC)
+        for lane in (self._prompt_lane, self._slow_lane):
+            lane.kill(block=False)
+        for lane in (self._prompt_lane, self._slow_lane):
+            lane.join(timeout=GOODBYE_SEC)
         self._links.close()
         if self._lost is None:
-            try:
-                self._tools.database.run(lambda cursor: replicas.leave(cursor, self._replica))
-            except DatabaseError as fault:
-                log.warning("could not take this replica off the list: %s", fault)
+            gevent.with_timeout(GOODBYE_SEC, self._leave, timeout_value=None)
         self._tools.database.close()
         log.info("Sync service stopped")
+
+    def _leave(self) -> None:
+        try:
+            self._tools.database.run(lambda cursor: replicas.leave(cursor, self._replica))
+        except DatabaseError as fault:
+            log.warning("could not take this replica off the list: %s", fault)
 
     def _wait(self, seconds: float, *, until_idle: bool) -> None:
         """Sleep, but wake for a stop and, if asked, when the last vehicle is done."""
@@ -202,6 +255,7 @@ class Supervisor:
         for vehicle_id, run in self._runs.items():
             if vehicle_id not in known:
                 run.stop_reason = "the vehicle was removed"
+        self._attempted = {key: at for key, at in self._attempted.items() if key in known}
 
     def _feed(self, due: Iterable[Vehicle]) -> None:
         late = self._tools.now() - timedelta(seconds=self._plan.interval * SLOW_AFTER_INTERVALS)
@@ -211,12 +265,16 @@ class Supervisor:
             lags = vehicle.watermark is not None and vehicle.watermark < late
             (slow if vehicle.failures or lags else prompt).append(vehicle)
         for lane, queue in ((self._prompt_lane, prompt), (self._slow_lane, slow)):
+            # The one that has waited longest first, or those behind a full lane wait for ever.
+            queue.sort(key=lambda vehicle: self._attempted.get(vehicle.id, 0.0))
+            self._waiting |= {vehicle.id: vehicle.name for vehicle in queue}
             if queue:
                 feeder = self._feeders.spawn(self._fill, lane, queue, self._cycle)
                 feeder.link_exception(self._feeder_died)
 
     def _feeder_died(self, _feeder: "gevent.Greenlet[..., None]") -> None:
         log.critical("starting vehicles failed: this is a fault of fleetsyncd's own, stopping")
+        self._died = True
         self.stop()
 
     def _fill(self, lane: Pool, queue: list[Vehicle], cycle: Cycle) -> None:
@@ -225,7 +283,9 @@ class Supervisor:
             lane.wait_available()
             if self._stopping.is_set() or self._lost or cycle is not self._cycle:
                 return
+            self._waiting.pop(vehicle.id, None)
             if vehicle.id not in self._runs:
+                self._attempted[vehicle.id] = time.monotonic()
                 run = self._runs[vehicle.id] = _Run(vehicle)
                 lane.spawn(self._sync, run)
 
@@ -249,8 +309,10 @@ class Supervisor:
             self._finished(report)
         except VehicleGone:
             log.info("[%s] was removed", vehicle.name)
-        except DatabaseError as fault:
+        except FLEETWIDE as fault:
             self._database_failed(fault)
+        except DatabaseError as fault:
+            _tell_unstored(vehicle, fault)
         except Exception:
             log.exception("[%s] a fault of fleetsyncd's own ended its cycle", vehicle.name)
             self._record_own_fault(vehicle)
@@ -262,9 +324,11 @@ class Supervisor:
         reason = "a fault of fleetsyncd's own, see its log"
         report = CycleReport(vehicle, now, now, Outcome.ERROR, reason)
         try:
-            self._tools.database.run(lambda cursor: store.record(cursor, report))
-        except DatabaseError as fault:
+            record(report, self._tools.database)
+        except FLEETWIDE as fault:
             self._database_failed(fault)
+        except DatabaseError as fault:
+            _tell_unstored(vehicle, fault)
         self._finished(report)
 
     def _finished(self, report: CycleReport) -> None:
@@ -273,7 +337,11 @@ class Supervisor:
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
-        self._cycle.summarise([(r.vehicle.name, r.progress) for r in self._runs.values()], sleep)
+        busy = [(run.vehicle.name, run.progress) for run in self._runs.values()]
+        waiting: list[tuple[str, Progress | None]] = [
+            (f"{name} (not started)", None) for name in self._waiting.values()
+        ]
+        self._cycle.summarise(busy + waiting, sleep)
         self._cycle_sec = self._cycle.seconds
 
     def _watch(self) -> None:
@@ -304,3 +372,7 @@ class Supervisor:
         if self._lost is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
         self._lost = fault
+
+
+def _tell_unstored(vehicle: Vehicle, fault: DatabaseError) -> None:
+    log.error("[%s] its cycle's end could not be stored: %s", vehicle.name, fault)

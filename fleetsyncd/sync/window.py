@@ -13,6 +13,11 @@ HOUR = timedelta(hours=1)
 DENSE = timedelta(minutes=10)
 """What a truncated window is cut to first; halves after that."""
 MILLISECOND = timedelta(milliseconds=1)
+SPARSE = 4
+"""The step grows again, to ten minutes at most, once an answer holds under a quarter of a full one.
+
+An even flow never gets there by halving, so it keeps the step that fits it.
+"""
 KEPT = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
 AHEAD = timedelta(minutes=10)
@@ -74,6 +79,8 @@ class Splitter:
         self.pull = pull
         self._at = pull.start
         self._step = HOUR if pull.length > GAP else max(pull.length, MILLISECOND)
+        self._widest = min(self._step, DENSE)
+        self._capacity = 0
 
     def next(self) -> Window | None:
         """Return the next question, or None when all is covered."""
@@ -81,16 +88,19 @@ class Splitter:
             return None
         return Window(self._at, min(self._at + self._step, self.pull.end))
 
-    def done(self, question: Window) -> None:
-        """Go on behind `question`, which was answered completely."""
+    def done(self, question: Window, rows: int) -> None:
+        """Go on behind `question`, which was answered completely with so many `rows`."""
         self._at = question.end
+        if rows * SPARSE < self._capacity:
+            self._step = min(self._step * 2, self._widest)
 
-    def too_dense(self, question: Window) -> bool:
-        """Make the step smaller than `question`; False when it is down to a millisecond."""
+    def too_dense(self, question: Window, rows: int) -> bool:
+        """Make the step smaller than `question`, of which only `rows` came; False at 1 ms."""
         if question.length <= MILLISECOND:
             return False
+        self._capacity = rows
         if question.length > DENSE:
-            self._step = DENSE
+            self._step = self._widest = DENSE
         else:
             self._step = max(question.length / 2 // MILLISECOND * MILLISECOND, MILLISECOND)
         return True

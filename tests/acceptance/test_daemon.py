@@ -1,8 +1,9 @@
+import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -162,3 +163,69 @@ def test_an_outdated_schema_is_refused_with_the_command_that_mends_it(
     assert code == 2
     assert errors.count("\n") == 1
     assert "run `fleetsyncd migrate`" in errors
+
+
+def test_sigterm_is_obeyed_while_postgresql_hangs(installation: Installation) -> None:
+    installation.fleet(2)
+    daemon = installation.daemon(SHUTDOWN_GRACE_SEC="1")
+    daemon.wait_for("Cycle done")
+    backends = [
+        row[0]
+        for row in installation.rows(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'fleetsyncd' AND pid <> pg_backend_pid()"
+        )
+    ]
+    for backend in backends:
+        os.kill(backend, signal.SIGSTOP)
+    try:
+        time.sleep(2)
+        begun = time.monotonic()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.end() == 0
+        assert time.monotonic() - begun < 6
+    finally:
+        for backend in backends:
+            os.kill(backend, signal.SIGCONT)
+
+
+def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_asked(
+    installation: Installation,
+) -> None:
+    mute = installation.stack.enter_context(_mute_server())
+    for number in range(12):
+        installation.rows(
+            "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES (%s, %s, %s)",
+            f"Mute-{number}",
+            f"127.0.0.{number + 2}",
+            mute,
+        )
+    installation.fleet(1)
+    installation.rows(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) SELECT id, 1 FROM vehicles"
+    )
+    daemon = installation.daemon(SYNC_CONCURRENCY="4", PULL_TIMEOUT_SEC="1")
+    daemon.wait_for(r"busy: .*not started")
+    installation.until("SELECT count(DISTINCT vehicle_id) = 13 FROM sync_journal")
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+
+
+def test_a_month_that_cannot_be_made_ahead_stops_nobody(
+    installation: Installation,
+) -> None:
+    installation.fleet(2)
+    assert installation.daemon("--cycles", "1").end() == 0
+    name = installation.database_name
+    ahead = "SELECT max(inhrelid::regclass::text) FROM pg_inherits"
+    last = installation.rows(ahead)[0][0]
+    with closing(installation.server.connect(name)) as other, other.cursor() as cursor:
+        cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(last)))
+        other.commit()
+        cursor.execute("LOCK TABLE measurements IN SHARE UPDATE EXCLUSIVE MODE")
+        daemon = installation.daemon()
+        daemon.wait_for("wrote [1-9]")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.end() == 0
+        other.rollback()
+    assert installation.check().clean

@@ -24,6 +24,7 @@ from fleetsyncd.models import (
     Status,
 )
 from fleetsyncd.settings import DatabaseSettings
+from tests.integration.recording import record
 
 INSTALLATION = Path(__file__).with_name("adopted.sql").read_text()
 ADOPTED = "adopted"
@@ -116,7 +117,6 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
         known=None,
         watermark=watermark,
         newest=watermark,
-        asked_to=None,
         clock_skew=timedelta(0),
         software_version="2.0",
         alarms_since=watermark,
@@ -243,7 +243,7 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
         store.set_aside(cursor, TRUCK_1, [BadRow("/data", "{}", "no channel")])
         written = store.save_alarms(cursor, TRUCK_1, [resolved])
         changed = store.save_channels(cursor, TRUCK_1, channels)
-        store.record(cursor, report)
+        record(cursor, report)
         return written, changed
 
     assert adopted.run(save) == (1, 2)

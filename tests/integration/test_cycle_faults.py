@@ -3,8 +3,11 @@ from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Outcome, iso_ms
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
@@ -164,3 +167,21 @@ def test_strings_from_a_vehicle_are_stored_harmless(database: Database) -> None:
             "SELECT v.software_version, c.name, c.unit FROM vehicles v, channel_config c"
         )
         assert all(text.isprintable() and "[/nope]" in text for text in stored[0])
+
+
+def test_a_vehicles_row_that_cannot_be_written_does_not_cost_the_journal_its_row(
+    database: Database, server: Server, database_name: str
+) -> None:
+    with rig(database) as it:
+        server.execute(
+            sql.SQL(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN RAISE EXCEPTION ''not today''; END'"
+            ),
+            sql.SQL("CREATE TRIGGER t BEFORE UPDATE ON vehicles EXECUTE FUNCTION refuse()"),
+            database=database_name,
+        )
+        it.simulated.hook = failing(it, "/status")
+        with pytest.raises(DatabaseError, match="not today"):
+            it.cycle()
+        assert [row[0] for row in it.journal()] == ["error"]

@@ -19,6 +19,7 @@ from fleetsyncd.errors import CommandError, VehicleGone
 from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import VehicleOverview
+from tests.integration.recording import record
 
 NAME = "fleet"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -77,7 +78,6 @@ def first_window(truck: UUID) -> store.Advance:
         known=None,
         watermark=NOW,
         newest=NOW,
-        asked_to=None,
         clock_skew=timedelta(0),
         software_version="2.0",
         alarms_since=NOW,
@@ -108,7 +108,7 @@ def test_the_overview_tells_a_vehicles_state(
 
 
 def test_the_overview_tells_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck)))
     database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
     assert overview(database, truck).state == "paused"
     database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
@@ -132,7 +132,7 @@ def test_the_overview_tells_how_far_catching_up_has_come(database: Database, tru
 def test_the_overview_tells_the_last_cycle_and_never_the_key(
     database: Database, truck: UUID
 ) -> None:
-    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck)))
     seen = overview(database, truck)
     assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
     assert seen.has_own_key
@@ -216,7 +216,7 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
         store.set_aside(cursor, truck, [BadRow("/data", "{}", "poison")])
 
     database.run(fill)
-    database.run(lambda cursor: store.record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck)))
     removal = remove(database, truck, with_measurements=with_measurements)
     assert removal == fleet.Removal(5 * with_measurements, not with_measurements)
     assert measurements(database, truck) == 5 * (not with_measurements)
@@ -237,9 +237,9 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     calls: list[Callable[[Cursor], None]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
         lambda cursor: store.advance(cursor, first_window(truck)),
-        lambda cursor: store.record(cursor, report),
-        lambda cursor: store.record(cursor, replace(report, stopped=True)),
-        lambda cursor: store.record(cursor, replace(report, outcome=Outcome.OK)),
+        lambda cursor: record(cursor, report),
+        lambda cursor: record(cursor, replace(report, stopped=True)),
+        lambda cursor: record(cursor, replace(report, outcome=Outcome.OK)),
     ]
     for call in calls:
         with pytest.raises(VehicleGone):

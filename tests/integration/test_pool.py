@@ -20,6 +20,7 @@ from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.models import CycleReport, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from tests.integration.recording import record
 
 T = TypeVar("T")
 
@@ -265,7 +266,6 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         known=None,
         watermark=NOW,
         newest=NOW,
-        asked_to=None,
         clock_skew=timedelta(0),
         software_version="2.0",
         alarms_since=NOW,
@@ -276,7 +276,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
     def work(cursor: Cursor) -> None:
         added.append(store.add_measurements(cursor, vehicle_id, rows))
         store.advance(cursor, step)
-        store.record(cursor, report)
+        record(cursor, report)
         if len(added) == 1:
             cursor.execute("COMMIT")
             with pytest.raises(psycopg2.OperationalError):

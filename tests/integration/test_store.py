@@ -30,6 +30,7 @@ from fleetsyncd.models import (
     Window,
 )
 from fleetsyncd.settings import DatabaseSettings
+from tests.integration import recording
 
 NAME = "store"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -107,7 +108,6 @@ def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.Adva
         known=known,
         watermark=watermark,
         newest=watermark - SECOND,
-        asked_to=None,
         clock_skew=timedelta(milliseconds=-1500),
         software_version="2.0",
         alarms_since=watermark,
@@ -128,7 +128,7 @@ def report(seen: Vehicle, **changes: Any) -> CycleReport:
 
 
 def record(database: Database, written: CycleReport) -> None:
-    database.run(lambda cursor: store.record(cursor, written))
+    database.run(lambda cursor: recording.record(cursor, written))
 
 
 def test_added_measurements_are_counted_and_a_replay_adds_none(
@@ -182,12 +182,12 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
     database: Database, truck: UUID
 ) -> None:
     gap = Window(NOW, NOW + 60 * SECOND)
-    first = replace(step(truck, None, NOW + SECOND), gap=gap, asked_to=NOW)
+    first = replace(step(truck, None, NOW + SECOND), gap=gap)
     database.run(lambda cursor: store.advance(cursor, first))
     seen = vehicle(database, truck)
     assert (seen.watermark, seen.status, seen.software_version) == (NOW + SECOND, "ok", "2.0")
     assert seen.last_seen_at is not None
-    assert (seen.asked_to, seen.clock_skew) == (NOW, timedelta(milliseconds=-1500))
+    assert (seen.asked_to, seen.clock_skew) == (None, timedelta(milliseconds=-1500))
     assert seen.alarm_watermark == NOW + SECOND
     assert query(
         database,
@@ -197,10 +197,19 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
     ) == [(NOW, gap.start, gap.end)]
 
 
+def test_a_question_that_ended_behind_the_stored_watermark_is_remembered_whoever_moved_it(
+    database: Database, truck: UUID
+) -> None:
+    advance(database, truck, None, NOW + 60 * SECOND)
+    advance(database, truck, NOW - SECOND, NOW)
+    seen = vehicle(database, truck)
+    assert (seen.watermark, seen.asked_to) == (NOW + 60 * SECOND, NOW)
+
+
 def test_the_last_advance_of_a_gap_clears_what_was_catching_up(
     database: Database, truck: UUID
 ) -> None:
-    part = replace(step(truck, None, NOW), gap=Window(NOW, NOW + SECOND), asked_to=NOW)
+    part = replace(step(truck, None, NOW), gap=Window(NOW, NOW + SECOND))
     database.run(lambda cursor: store.advance(cursor, part))
     advance(database, truck, NOW, NOW + SECOND)
     assert vehicle(database, truck).asked_to is None

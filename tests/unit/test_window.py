@@ -55,9 +55,9 @@ def answered(pull: Window, dense: Callable[[Window], bool]) -> list[Window]:
     splitter = Splitter(pull)
     questions = []
     while question := splitter.next():
-        if dense(question) and splitter.too_dense(question):
+        if dense(question) and splitter.too_dense(question, 1):
             continue
-        splitter.done(question)
+        splitter.done(question, 1)
         questions.append(question)
     return questions
 
@@ -142,7 +142,7 @@ def test_a_gap_over_24_hours_goes_in_hours_and_a_rest() -> None:
 def test_a_truncated_hour_becomes_ten_minutes_and_then_halves() -> None:
     splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
     lengths = []
-    while (question := splitter.next()) and splitter.too_dense(question):
+    while (question := splitter.next()) and splitter.too_dense(question, 1):
         lengths.append(question.length)
     assert lengths[:5] == [HOUR, DENSE, DENSE / 2, DENSE / 4, DENSE / 8]
     assert question is not None
@@ -153,7 +153,7 @@ def test_a_truncated_hour_becomes_ten_minutes_and_then_halves() -> None:
 @pytest.mark.parametrize("gap", [GAP, 2 * HOUR, timedelta(minutes=11), DENSE + MILLISECOND])
 def test_any_truncated_window_over_ten_minutes_becomes_ten_minutes(gap: timedelta) -> None:
     splitter = Splitter(Window(NOW, NOW + gap))
-    splitter.too_dense(Window(NOW, NOW + gap))
+    splitter.too_dense(Window(NOW, NOW + gap), 1)
     assert splitter.next() == Window(NOW, NOW + DENSE)
 
 
@@ -164,14 +164,14 @@ def test_later_questions_keep_the_smaller_step() -> None:
 
 def test_what_was_answered_is_not_asked_again_in_smaller_questions() -> None:
     splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
-    splitter.done(Window(NOW, NOW + HOUR))
-    splitter.too_dense(Window(NOW + HOUR, NOW + 2 * HOUR))
+    splitter.done(Window(NOW, NOW + HOUR), 1)
+    splitter.too_dense(Window(NOW + HOUR, NOW + 2 * HOUR), 1)
     assert splitter.next() == Window(NOW + HOUR, NOW + HOUR + DENSE)
 
 
 def test_a_single_millisecond_cannot_be_made_smaller() -> None:
     moment = Window(NOW, NOW + MILLISECOND)
-    assert not Splitter(moment).too_dense(moment)
+    assert not Splitter(moment).too_dense(moment, 1)
 
 
 def test_a_pull_begins_the_overlap_before_the_watermark() -> None:
@@ -252,3 +252,28 @@ def test_no_pull_begins_before_what_is_kept_or_is_empty_or_goes_past_its_end(
 
 def test_what_is_kept_begins_with_a_month_and_ends_ten_minutes_ahead() -> None:
     assert storable(NOW) == Window(datetime(2025, 1, 1, tzinfo=UTC), NOW + 10 * MINUTE)
+
+
+def test_after_a_dense_spot_the_step_grows_back_to_ten_minutes() -> None:
+    splitter = Splitter(Window(NOW, NOW + 2 * HOUR))
+    while (question := splitter.next()) and splitter.too_dense(question, 50_000):
+        pass
+    lengths = []
+    while question := splitter.next():
+        splitter.done(question, 10)
+        lengths.append(question.length)
+    assert len(lengths) < 35
+    assert max(lengths) == DENSE
+
+
+def test_an_even_flow_keeps_the_step_that_fits_it() -> None:
+    splitter = Splitter(Window(NOW, NOW + 2 * HOUR))
+    refused = 0
+    while question := splitter.next():
+        rows = int(question.length.total_seconds() * 18)
+        if rows > 10_000:
+            refused += 1
+            splitter.too_dense(question, 10_000)
+        else:
+            splitter.done(question, rows)
+    assert refused == 2

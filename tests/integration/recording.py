@@ -1,0 +1,12 @@
+"""A cycle's end, stored in one transaction of the test's."""
+
+from fleetsyncd.database import store
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.models import CycleReport, Outcome
+
+
+def record(cursor: Cursor, report: CycleReport) -> None:
+    """Write the journal row and what a failure means for the vehicle."""
+    store.journal(cursor, report)
+    if report.outcome is not Outcome.OK and not report.stopped:
+        store.mark_failed(cursor, report)
