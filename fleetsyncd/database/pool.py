@@ -148,13 +148,19 @@ class Database:
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their transaction fails or ends."""
-        while self._idle:
-            self._idle.pop()[0].close()
+        while idle := self._pop_idle():
+            idle[0].close()
+
+    def _pop_idle(self) -> tuple[Connection, float] | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _take(self) -> tuple[Connection, float]:
         """Return an idle connection that is not too old, or a new one."""
-        while self._idle:
-            connection, born = self._idle.pop()
+        while idle := self._pop_idle():
+            connection, born = idle
             if time.monotonic() - born <= MAX_AGE_SEC:
                 return connection, born
             connection.close()

@@ -114,12 +114,15 @@ class Daemon:
     def wait_for(self, pattern: str, times: int = 1) -> str:
         """Read the log until `pattern` was found so often; return the last line found."""
         assert self.process.stdout is not None
+        begun = time.monotonic()
         for line in self.process.stdout:
+            if time.monotonic() - begun > PATIENCE_SEC:
+                break
             self.lines.append(line.rstrip("\n"))
             times -= bool(re.search(pattern, line))
             if times == 0:
                 return line
-        pytest.fail(f"the daemon ended before it said {pattern}:\n" + "\n".join(self.lines[-20:]))
+        pytest.fail(f"the daemon did not say {pattern}:\n" + "\n".join(self.lines[-20:]))
 
     def end(self, within: float = PATIENCE_SEC) -> int:
         """Read the log to its end; return the exit code."""
