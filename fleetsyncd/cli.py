@@ -112,7 +112,7 @@ def migrate_command(parts: Parts, check: bool) -> int:
         missing = migrate.missing(Database(found.database, deadline=green.deadline))
         click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
         return EXIT_FAILED if missing else 0
-    applied = migrate.migrate(found.database, found.app_role)
+    applied = migrate.migrate(found.database, found.app_role, green.deadline)
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
     return 0
 

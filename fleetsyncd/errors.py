@@ -8,6 +8,7 @@ FleetsyncError
 │   ├── VehicleUnreachable   refused, reset, no route
 │   ├── VehicleRefused       an HTTP status other than 200
 │   └── BadAnswer            an answer that cannot be what was asked for
+│       └── AnswerTooLarge   more of it than is read: ask for less
 ├── CycleStopped             the cycle was ended between two windows, on purpose
 └── DatabaseError            PostgreSQL could not do it
     ├── DatabaseLost         no connection to be had; worth another try later
@@ -58,6 +59,10 @@ class VehicleRefused(VehicleError):
 
 class BadAnswer(VehicleError):
     """The vehicle's answer cannot be what was asked for."""
+
+
+class AnswerTooLarge(BadAnswer):
+    """The vehicle's answer is longer than what is read of one: a smaller question may do."""
 
 
 class CycleStopped(FleetsyncError):

@@ -44,7 +44,6 @@ class Vehicle:
     """`last_sync_at`: everything the vehicle stamped before it is committed."""
     status: str
     software_version: str | None
-    last_seen_at: datetime | None
     paused: bool = False
     alarm_watermark: datetime | None = None
     oldest_open_alarm: datetime | None = None
@@ -174,6 +173,8 @@ class CycleReport:
     """The vehicle answered something, be it a refusal: the network is not to blame."""
     rows_written: int = 0
     bad_rows: int = 0
+    quarantine_full: bool = False
+    """Not every bad row could be kept."""
     watermark: datetime | None = None
     """After the cycle; None if nothing was ever pulled."""
     pulled: Window | None = None
@@ -196,7 +197,8 @@ class CycleReport:
         """What the journal says beside the outcome; None if there is nothing to say."""
         said = [part for part in (self.reason, *self.notes) if part]
         if self.bad_rows:
-            said.append(f"{self.bad_rows} bad row(s) in quarantine")
+            kept = "refused, the quarantine is full" if self.quarantine_full else "in quarantine"
+            said.append(f"{self.bad_rows} bad row(s) {kept}")
         return clean("; ".join(said), ERROR_LIMIT) if said else None
 
 

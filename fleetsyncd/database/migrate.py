@@ -14,7 +14,15 @@ from psycopg2 import sql
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database.pool import Cursor, Database, first_line
+from fleetsyncd.database.pool import (
+    CONNECT_SEC,
+    Cursor,
+    Database,
+    Deadline,
+    first_line,
+    no_deadline,
+    overdue,
+)
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -74,9 +82,12 @@ def check(database: Database) -> None:
         )
 
 
-def migrate(settings: DatabaseSettings, app_role: str | None = None) -> list[str]:
+def migrate(
+    settings: DatabaseSettings, app_role: str | None = None, deadline: Deadline = no_deadline
+) -> list[str]:
     """Apply what is missing and grant `app_role` what a daemon needs; return the applied ids."""
-    backend = _connect(settings)
+    with deadline(CONNECT_SEC, lambda: overdue(settings.where)):
+        backend = _connect(settings)
     try:
         with backend.connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
@@ -98,6 +109,7 @@ def _folder() -> Traversable:
 
 def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     arguments = {
+        "connect_timeout": f"{CONNECT_SEC:.0f}",
         **settings.parameters,
         "options": f"{settings.parameters.get('options', '')} -c app.user_role=superuser",
         "application_name": "fleetsyncd migrate",

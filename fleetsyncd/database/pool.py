@@ -76,8 +76,14 @@ class Cursor(extensions.cursor):
         super().execute(query, arguments)
 
 
-def _no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
+def no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
+    """Stand in for a deadline where threads block and a server's own timeouts must do."""
     return nullcontext()
+
+
+def overdue(where: str) -> DatabaseLost:
+    """Return the error of a connection that could not be made in time."""
+    return DatabaseLost(f"{where} did not answer within {CONNECT_SEC:g} s")
 
 
 class Database:
@@ -87,7 +93,7 @@ class Database:
         self,
         settings: DatabaseSettings,
         *,
-        deadline: Deadline = _no_deadline,
+        deadline: Deadline = no_deadline,
         application: str = "fleetsyncd",
     ) -> None:
         self.where = settings.where
@@ -125,13 +131,13 @@ class Database:
         On any error, an ended greenlet included, the connection is closed and the transaction with
         it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
-        overdue = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
+        late = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
         if not self._slots.acquire(timeout=WAIT_SEC):
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
             )
         try:
-            with self._deadline(TRANSACTION_SEC, lambda: overdue):
+            with self._deadline(TRANSACTION_SEC, lambda: late):
                 connection, born = self._take()
                 try:
                     with connection.cursor(cursor_factory=Cursor) as cursor:
@@ -168,9 +174,8 @@ class Database:
 
     def _connect(self) -> Connection:
         """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
-        overdue = DatabaseLost(f"{self.where} did not answer within {CONNECT_SEC:g} s")
         try:
-            with self._deadline(CONNECT_SEC, lambda: overdue):
+            with self._deadline(CONNECT_SEC, lambda: overdue(self.where)):
                 connection = psycopg2.connect(
                     extensions.make_dsn(**{**self._parameters, **self._resolved()})
                 )

@@ -1,14 +1,19 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
+# Other services write last_sync_at too: infinity, and years that Python does not know, are legal
+# there, and one such row must not keep the fleet from being read.
 VEHICLES = """
-SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key, v.last_sync_at,
-       coalesce(v.sync_status, 'unknown'),
-       v.software_version, v.last_seen_at, coalesce(s.paused, false), s.alarm_watermark,
-       a.oldest, s.asked_to, coalesce(s.clock_skew_ms, 0), coalesce(s.failures, 0)
+SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key,
+       CASE WHEN v.last_sync_at IS NOT NULL
+            THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
+       coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
+       s.alarm_watermark, a.oldest, s.asked_to, coalesce(s.clock_skew_ms, 0),
+       coalesce(s.failures, 0)
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
            WHERE resolved_at IS NULL AND triggered_at > now() - %s::interval
+             AND triggered_at < now() + interval '1 day'
            GROUP BY vehicle_id) a ON a.vehicle_id = v.id
 WHERE %s::uuid[] IS NULL OR v.id = ANY (%s::uuid[])
 """
@@ -22,20 +27,18 @@ FROM vehicle, unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
 ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
 """
 # One statement for watermark and state: both are one row, and a round trip is the dearer part.
-# A commit that is repeated finds the watermark where it puts it.
 ADVANCE = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
         last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
     WHERE id = %(id)s::uuid
-      AND (last_sync_at >= %(known)s OR last_sync_at IS NOT DISTINCT FROM %(known)s
-           OR last_sync_at = %(watermark)s)
+      AND (last_sync_at >= %(pulled_from)s OR last_sync_at IS NOT DISTINCT FROM %(known)s)
     RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
-    %(gap_start)s, %(gap_end)s, %(alarms_since)s
+    %(gap_start)s, %(gap_end)s, %(pulled_from)s
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
@@ -87,12 +90,24 @@ ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
 """
 QUARANTINE = """
-WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE)
-INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
-SELECT vehicle.id, md5(r.call || r.raw)::uuid, r.call, r.raw, r.reason
-FROM vehicle, unnest(%s::text[], %s::text[], %s::text[]) r(call, raw, reason)
-WHERE (SELECT count(*) FROM fleetsync.quarantine WHERE vehicle_id = %s::uuid) < %s
-ON CONFLICT (vehicle_id, digest) DO NOTHING
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE),
+fresh AS (
+    SELECT DISTINCT ON (r.digest) vehicle.id AS vehicle_id, r.*
+    FROM vehicle, (SELECT md5(call || raw)::uuid AS digest, call, raw, reason
+                   FROM unnest(%s::text[], %s::text[], %s::text[]) u(call, raw, reason)) r
+    WHERE NOT EXISTS (SELECT FROM fleetsync.quarantine q
+                      WHERE q.vehicle_id = vehicle.id AND q.digest = r.digest)
+),
+room AS (
+    SELECT greatest(0, %s - count(*)) AS left FROM fleetsync.quarantine
+    WHERE vehicle_id = (SELECT id FROM vehicle)
+),
+kept AS (
+    INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
+    SELECT vehicle_id, digest, call, raw, reason FROM fresh LIMIT (SELECT room.left FROM room)
+    ON CONFLICT (vehicle_id, digest) DO NOTHING
+)
+SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT room.left FROM room))
 """
 BEAT = """
 INSERT INTO fleetsync.replica AS r (id, host, pid, version, interval_sec, cycle_sec, vehicles)

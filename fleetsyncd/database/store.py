@@ -45,8 +45,8 @@ class Advance:
     newest: datetime | None
     clock_skew: timedelta
     software_version: str
-    alarms_since: datetime
-    """Where alarms begin to be owed if none were ever asked for."""
+    pulled_from: datetime
+    """Where this cycle's pull began: what lies between there and `watermark` is stored."""
     gap: Window | None
     """The whole pull while something of it is still to come, else None."""
 
@@ -65,11 +65,16 @@ def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
     return Vehicle(*values)
 
 
-def take_requests(cursor: Cursor) -> set[UUID]:
-    """Return the vehicles that an operator wants synced now, and count them as taken."""
+def take_requests(cursor: Cursor, busy: Collection[UUID]) -> set[UUID]:
+    """Return the vehicles that an operator wants synced now, and count them as taken.
+
+    The wish for a `busy` one stays: what it is pulling may have begun before the wish.
+    """
     cursor.execute(
         "UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL"
-        " WHERE sync_requested_at IS NOT NULL RETURNING vehicle_id::text"
+        " WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[])"
+        " RETURNING vehicle_id::text",
+        ([str(vehicle_id) for vehicle_id in busy],),
     )
     return {UUID(row[0]) for row in cursor.fetchall()}
 
@@ -119,8 +124,8 @@ def advance(cursor: Cursor, step: Advance) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleGone.
 
     The watermark never moves backwards here, and it moves only if the stored one is still where
-    this cycle found it or further on (or where it goes to, when a commit is repeated): otherwise
-    rows between the two could be skipped.
+    this cycle found it, or inside or behind what it has pulled since: otherwise rows between the
+    two could be skipped.
     """
     cursor.execute(
         statements.ADVANCE,
@@ -131,7 +136,7 @@ def advance(cursor: Cursor, step: Advance) -> None:
             "newest": step.newest,
             "skew": round(step.clock_skew / timedelta(milliseconds=1)),
             "version": step.software_version,
-            "alarms_since": step.alarms_since,
+            "pulled_from": step.pulled_from,
             "gap_start": step.gap and step.gap.start,
             "gap_end": step.gap and step.gap.end,
         },
@@ -174,8 +179,8 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
     return cursor.rowcount
 
 
-def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
-    """Put bad rows into the quarantine, each once, up to a bound per vehicle.
+def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
+    """Put bad rows into the quarantine, each once; False if its bound per vehicle keeps some out.
 
     Adds nothing if the vehicle was removed, which `advance` then reports.
     """
@@ -187,10 +192,11 @@ def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> None:
             [row.call for row in kept],
             [row.raw for row in kept],
             [row.reason for row in kept],
-            str(vehicle_id),
             QUARANTINE_PER_VEHICLE,
         ),
     )
+    row = cursor.fetchone()
+    return row is None or int(row[0]) + len(bad) - len(kept) == 0
 
 
 def journal(cursor: Cursor, report: CycleReport) -> None:

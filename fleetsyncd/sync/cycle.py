@@ -5,7 +5,7 @@ and watermark are committed together, window by window, so a cycle may end at an
 one goes on from the last commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from fleetsyncd.database import store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import (
+    AnswerTooLarge,
     BadAnswer,
     CycleStopped,
     DatabaseBusy,
@@ -34,9 +35,17 @@ from fleetsyncd.models import (
     Status,
     Vehicle,
     Window,
+    floor_ms,
 )
 from fleetsyncd.sync.links import Memory
-from fleetsyncd.sync.window import Splitter, pull_window, storable, vehicle_now
+from fleetsyncd.sync.window import (
+    CLOCK_STEP,
+    MILLISECOND,
+    Splitter,
+    pull_window,
+    storable,
+    vehicle_now,
+)
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
 
@@ -141,6 +150,7 @@ class _Cycle:
         self.alarm_watermark: datetime | None = None
         self.rows_written = 0
         self.bad_rows = 0
+        self.quarantine_full = False
         self.notes: list[str] = []
 
     def report(self, outcome: Outcome, reason: str | None, stopped: bool) -> CycleReport:
@@ -154,6 +164,7 @@ class _Cycle:
             reached=self.reached,
             rows_written=self.rows_written,
             bad_rows=self.bad_rows,
+            quarantine_full=self.quarantine_full,
             watermark=self.watermark,
             pulled=self.pulled,
             alarm_watermark=self.alarm_watermark,
@@ -173,6 +184,9 @@ class _Cycle:
         end, oldest = vehicle_now(now, now + self.skew), storable(now).start
         if end <= oldest:
             raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
+        if self.watermark is not None and self.watermark > now + CLOCK_STEP:
+            ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
+            self.notes.append(f"{ahead}: check both")
         self.pulled = pull_window(
             self.vehicle,
             end,
@@ -181,8 +195,6 @@ class _Cycle:
             overlap=self.tools.overlap,
             oldest=oldest,
         )
-        if self.pulled is None:
-            raise BadAnswer("/status", f"the vehicle's clock stands still at {end:%Y-%m-%d %H:%M}")
         return _Pull(self.pulled, self.status, self.skew)
 
     def refresh_channels(self) -> None:
@@ -213,7 +225,7 @@ class _Cycle:
             if page.truncated:
                 if splitter.too_dense(question, len(page)):
                     continue
-                page = self._ask_each_channel(question)
+                page = self._ask_each_channel(question, set(page.measurements.channels))
             splitter.done(question, len(page))
             self._commit(pull, page, question.end)
             self.on_progress(Progress(pull.window.start, pull.window.end, question.end))
@@ -223,12 +235,12 @@ class _Cycle:
         bounds = storable(self.tools.now())
         return decode.page(answer.body, PAGE_LIMIT, bounds.start, bounds.end, question)
 
-    def _ask_each_channel(self, question: Window) -> Page:
+    def _ask_each_channel(self, question: Window, seen: set[int]) -> Page:
         """Ask a millisecond that holds too many rows for one answer, channel by channel."""
         if not self.memory.channel_ids:
             raise BadAnswer("/data", f"too many rows in {question}, and the channels are unknown")
         pages = []
-        for channel_id in self.memory.channel_ids:
+        for channel_id in sorted(seen.union(self.memory.channel_ids)):
             pages.append(self._ask(question, channel_id))
             if pages[-1].truncated:
                 raise BadAnswer("/data", f"too many rows of channel {channel_id} in {question}")
@@ -246,7 +258,7 @@ class _Cycle:
             newest=rows.times[-1] if rows else None,
             clock_skew=pull.skew,
             software_version=pull.status.software_version,
-            alarms_since=pull.window.start,
+            pulled_from=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
         )
         added: list[int] = []
@@ -259,8 +271,7 @@ class _Cycle:
     def _save_window(
         self, page: Page, step: store.Advance, added: list[int], cursor: Cursor
     ) -> None:
-        if page.bad:
-            store.set_aside(cursor, self.vehicle.id, page.bad)
+        self._set_aside(cursor, page.bad)
         added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
         store.advance(cursor, step)
 
@@ -273,17 +284,40 @@ class _Cycle:
         if vehicle.oldest_open_alarm is not None:
             # Older vehicles filter by the time of triggering and would never tell the resolution.
             starts.append(vehicle.oldest_open_alarm)
+        owed = min(vehicle.alarm_watermark or pull.window.start, pull.window.start)
         try:
-            answer = self.client.alarms(Window(min(starts), pull.window.end))
-            seen = hash(answer.body)
-            if seen != self.memory.alarms_seen:
-                self._save_alarms(answer)
-                self.memory.alarms_seen = seen
-            self.alarm_watermark = pull.window.end
+            for piece in self._alarm_pieces(Window(min(starts), pull.window.end)):
+                owed = max(owed, piece.end)
         except _NOT_THE_VEHICLES:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"alarms will be asked for again ({fault})")
+        self.alarm_watermark = owed
+
+    def _alarm_pieces(self, interval: Window) -> Iterator[Window]:
+        """Ask for the alarms of `interval`; yield each piece of it once its alarms are stored.
+
+        An answer that is too large, to which vehicles know no limit, is asked for by halves.
+        """
+        pieces = [interval]
+        while pieces:
+            piece = pieces.pop()
+            try:
+                self._refresh_alarms(piece)
+            except AnswerTooLarge:
+                half = floor_ms(piece.start + piece.length / 2)
+                if piece.length <= MILLISECOND:
+                    raise
+                pieces += [Window(half, piece.end), Window(piece.start, half)]
+            else:
+                yield piece
+
+    def _refresh_alarms(self, interval: Window) -> None:
+        answer = self.client.alarms(interval)
+        seen = hash(answer.body)
+        if seen != self.memory.alarms_seen:
+            self._save_alarms(answer)
+            self.memory.alarms_seen = seen
 
     def _save_alarms(self, answer: Answer) -> None:
         alarms, bad = decode.alarms(answer.body, ALARMS_SINCE, storable(self.tools.now()).end)
@@ -296,7 +330,10 @@ class _Cycle:
         def save(cursor: Cursor) -> None:
             store.lock_vehicle(cursor, self.vehicle.id)
             store_good(cursor)
-            if bad:
-                store.set_aside(cursor, self.vehicle.id, bad)
+            self._set_aside(cursor, bad)
 
         self.tools.database.run(save)
+
+    def _set_aside(self, cursor: Cursor, bad: Sequence[BadRow]) -> None:
+        if bad and not store.set_aside(cursor, self.vehicle.id, bad):
+            self.quarantine_full = True

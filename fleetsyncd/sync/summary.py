@@ -46,12 +46,15 @@ class Cycle:
     def summarise(self, busy: Iterable[tuple[str, Progress | None]], sleep: float) -> None:
         """Log how the cycle went; `busy` are the vehicles that are still at it."""
         self.seconds = time.monotonic() - self._began
-        if self._silent and len(self._silent) >= self.started:
-            log.error("no vehicle answers (%d of %d): check the VPN", self.started, self.started)
+        still = list(busy)
+        pulling = any(progress is not None for _name, progress in still)
+        asked = max(self.started, len(self._silent))
+        if len(self._silent) >= max(OUTAGE_FROM, asked / 2) and not pulling:
+            log.error("no vehicle answers (%d of %d): check the VPN", len(self._silent), asked)
             self._silent.clear()
         self._tell_silent()
         self._answered = True  # whoever reports from now on is told at once
-        if named := lines.busy(busy):
+        if named := lines.busy(still):
             log.info("Cycle over after %.1fs — still busy: %s", self.seconds, named)
         else:
             log.info("Cycle done in %.1fs — sleeping %.1fs", self.seconds, sleep)

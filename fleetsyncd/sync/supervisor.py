@@ -1,8 +1,7 @@
 """The daemon's main loop: one greenlet per vehicle, a cycle every interval, a drain at the end.
 
 Every step (`start_cycle`, `attend`, `drain`) returns; `run` only puts them in order. A vehicle that
-is still busy is not started twice and holds nobody up: vehicles that fail or lag run in a lane of
-their own, so that a broken tenth of the fleet cannot use up the slots of the rest.
+is still busy is not started twice and holds nobody up.
 """
 
 import logging
@@ -18,9 +17,9 @@ from uuid import UUID
 
 import gevent
 from gevent.event import Event
-from gevent.pool import Pool
 
 from fleetsyncd.database import replicas, store
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
 from fleetsyncd.errors import (
     DatabaseBusy,
@@ -32,6 +31,7 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
 from fleetsyncd.sync.cycle import Tools, record, sync_vehicle
+from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.links import Links
 from fleetsyncd.sync.summary import Cycle
 from fleetsyncd.vehicle.client import VehicleClient
@@ -83,14 +83,8 @@ class Supervisor:
         self._links = Links(connect)
         self._on_report = on_report
         self._replica = Replica(plan.interval)
-        slow = plan.concurrency // 2
-        self._prompt_lane = Pool(plan.concurrency - slow)
-        self._slow_lane = Pool(slow)
+        self._lanes = Lanes(plan.concurrency, self._sync)
         self._runs: dict[UUID, _Run] = {}
-        self._feeders = Pool()
-        self._waiting: dict[UUID, str] = {}
-        self._attempted: dict[UUID, float] = {}
-        self._died = False
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
         self._last_beat = float("-inf")
@@ -100,7 +94,7 @@ class Supervisor:
     def run(self, cycles: int | None = None) -> None:
         """Start a cycle every interval until stopped, or until `cycles` are through; then drain."""
         self._until_stopped(partial(self._repeat, cycles))
-        if self._died:
+        if self._lanes.died.is_set():
             raise FleetsyncError(
                 "starting vehicles failed, see the log: a fault of fleetsyncd's own"
             )
@@ -124,6 +118,7 @@ class Supervisor:
 
         working = gevent.spawn(guarded)
         working.rawlink(lambda _done: self._stopping.set())
+        self._lanes.died.rawlink(lambda _died: self.stop())
         self._stopping.wait()
         working.join(timeout=GOODBYE_SEC)
         working.kill(timeout=GOODBYE_SEC)
@@ -178,8 +173,7 @@ class Supervisor:
         if self._lost is not None:
             log.warning("database is back")
             self._lost = None
-        due = [v for v in fleet if not v.paused and v.id not in self._runs]
-        self._waiting.clear()
+        due = [v for v in fleet if not v.paused and v.id not in self._lanes.running]
         self._cycle = Cycle(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._feed(due)
@@ -204,28 +198,21 @@ class Supervisor:
         summarised = False
         while not self._stopping.is_set():
             now = time.monotonic()
-            if not summarised and (not self._busy() or (until is not None and now >= until)):
+            if not summarised and (not self._lanes.busy or (until is not None and now >= until)):
                 self._summarise(until)
                 summarised = True
             if summarised and (until is None or now >= until):
                 break
             self._watch()
             rest = WATCH_SEC if until is None else min(WATCH_SEC, max(0.0, until - now))
-            if self._busy() or summarised:
+            if self._lanes.busy or summarised:
                 self._wait(rest, until_idle=not summarised)
         return self._cycle
 
     def drain(self) -> None:
         """Give running vehicles the grace to finish their window, then end them; say goodbye."""
         self.stop()
-        self._feeders.kill()
-        ends = time.monotonic() + self._plan.grace
-        for lane in (self._prompt_lane, self._slow_lane):
-            lane.join(timeout=max(0.0, ends - time.monotonic()))
-        for lane in (self._prompt_lane, self._slow_lane):
-            lane.kill(block=False)
-        for lane in (self._prompt_lane, self._slow_lane):
-            lane.join(timeout=GOODBYE_SEC)
+        self._lanes.end(self._plan.grace, GOODBYE_SEC)
         self._links.close()
         if self._lost is None:
             gevent.with_timeout(GOODBYE_SEC, self._leave, timeout_value=None)
@@ -242,11 +229,8 @@ class Supervisor:
         """Sleep, but wake for a stop and, if asked, when the last vehicle is done."""
         ends = time.monotonic() + seconds
         while (rest := ends - time.monotonic()) > 0 and not self._stopping.wait(min(rest, 0.05)):
-            if until_idle and not self._busy():
+            if until_idle and not self._lanes.busy:
                 return
-
-    def _busy(self) -> bool:
-        return bool(self._runs) or len(self._feeders) > 0
 
     def _reconcile(self, fleet: list[Vehicle]) -> None:
         """Let go of vehicles that were removed."""
@@ -255,7 +239,7 @@ class Supervisor:
         for vehicle_id, run in self._runs.items():
             if vehicle_id not in known:
                 run.stop_reason = "the vehicle was removed"
-        self._attempted = {key: at for key, at in self._attempted.items() if key in known}
+        self._lanes.new_round(known)
 
     def _feed(self, due: Iterable[Vehicle]) -> None:
         late = self._tools.now() - timedelta(seconds=self._plan.interval * SLOW_AFTER_INTERVALS)
@@ -264,34 +248,11 @@ class Supervisor:
         for vehicle in due:
             lags = vehicle.watermark is not None and vehicle.watermark < late
             (slow if vehicle.failures or lags else prompt).append(vehicle)
-        for lane, queue in ((self._prompt_lane, prompt), (self._slow_lane, slow)):
-            # The one that has waited longest first, or those behind a full lane wait for ever.
-            queue.sort(key=lambda vehicle: self._attempted.get(vehicle.id, 0.0))
-            self._waiting |= {vehicle.id: vehicle.name for vehicle in queue}
-            if queue:
-                feeder = self._feeders.spawn(self._fill, lane, queue, self._cycle)
-                feeder.link_exception(self._feeder_died)
+        self._lanes.start(prompt, slow)
 
-    def _feeder_died(self, _feeder: "gevent.Greenlet[..., None]") -> None:
-        log.critical("starting vehicles failed: this is a fault of fleetsyncd's own, stopping")
-        self._died = True
-        self.stop()
-
-    def _fill(self, lane: Pool, queue: list[Vehicle], cycle: Cycle) -> None:
-        """Start vehicles as slots come free, as long as this is the present cycle."""
-        for vehicle in queue:
-            lane.wait_available()
-            if self._stopping.is_set() or self._lost or cycle is not self._cycle:
-                return
-            self._waiting.pop(vehicle.id, None)
-            if vehicle.id not in self._runs:
-                self._attempted[vehicle.id] = time.monotonic()
-                run = self._runs[vehicle.id] = _Run(vehicle)
-                lane.spawn(self._sync, run)
-
-    def _sync(self, run: _Run) -> None:
+    def _sync(self, vehicle: Vehicle) -> None:
         """Run one vehicle's cycle; whatever happens to it stays with it."""
-        vehicle = run.vehicle
+        run = self._runs[vehicle.id] = _Run(vehicle)
 
         def note(progress: Progress) -> None:
             run.progress = progress
@@ -339,7 +300,7 @@ class Supervisor:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
         busy = [(run.vehicle.name, run.progress) for run in self._runs.values()]
         waiting: list[tuple[str, Progress | None]] = [
-            (f"{name} (not started)", None) for name in self._waiting.values()
+            (f"{name} (not started)", None) for name in self._lanes.waiting.values()
         ]
         self._cycle.summarise(busy + waiting, sleep)
         self._cycle_sec = self._cycle.seconds
@@ -349,17 +310,21 @@ class Supervisor:
         if self._lost is not None:
             return
         try:
-            paused = self._tools.database.run(store.paused)
+            paused, wanted = self._tools.database.run(self._requests)
             for vehicle_id in paused & self._runs.keys():
                 self._runs[vehicle_id].stop_reason = "paused"
-            if wanted := self._tools.database.run(store.take_requests) - paused - self._runs.keys():
-                vehicles = self._tools.database.run(lambda cursor: store.vehicles(cursor, wanted))
-                log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in vehicles))
-                self._feed(vehicles)
+            if wanted:
+                log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
+                self._feed(wanted)
             if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
                 self._beat()
         except DatabaseError as fault:
             self._database_failed(fault)
+
+    def _requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
+        """Return the paused vehicles and those that are to be synced now."""
+        wanted = store.take_requests(cursor, self._lanes.running)
+        return store.paused(cursor), store.vehicles(cursor, wanted) if wanted else []
 
     def _beat(self) -> None:
         self._last_beat = time.monotonic()
@@ -372,6 +337,7 @@ class Supervisor:
         if self._lost is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
         self._lost = fault
+        self._lanes.stop_feeding()
 
 
 def _tell_unstored(vehicle: Vehicle, fault: DatabaseError) -> None:

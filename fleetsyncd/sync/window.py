@@ -48,15 +48,17 @@ def pull_window(
     first: timedelta,
     overlap: timedelta,
     oldest: datetime,
-) -> Window | None:
-    """Return the window to ask for, or None when the vehicle's clock has not reached its start.
+) -> Window:
+    """Return the window to ask for.
 
-    `end` comes from `vehicle_now`, `skew` is the vehicle's clock minus ours, `oldest` is where
-    measurements begin to be storable.
+    `end` comes from `vehicle_now`, `skew` is the vehicle's clock minus ours, `oldest` (earlier
+    than `end`) is where measurements begin to be storable.
 
     It begins `overlap` before the watermark, for rows committed late, or `first` before `end`
     when there is no watermark yet. If the vehicle's clock was set back since the last pull, it
-    begins as much earlier: what the vehicle stamped after that lies behind the watermark.
+    begins as much earlier: what the vehicle stamped after that lies behind the watermark. Nor is
+    there anything to wait for when the watermark is ahead of `end`, our own clock having been set
+    back perhaps: the pull then goes on from the present.
     """
     if vehicle.watermark is None:
         start = end - first
@@ -64,8 +66,8 @@ def pull_window(
         step = skew - vehicle.clock_skew
         reached = min(vehicle.watermark, vehicle.asked_to or vehicle.watermark)
         start = reached + (step if step <= -CLOCK_STEP else timedelta(0)) - overlap
-    start = floor_ms(max(start, oldest))
-    return Window(start, end) if start < end else None
+    start = floor_ms(max(min(start, end - max(overlap, MILLISECOND)), oldest))
+    return Window(start, end)
 
 
 class Splitter:

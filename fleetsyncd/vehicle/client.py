@@ -7,6 +7,7 @@ key is in no message raised here.
 
 import http.client
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import urllib3
 
 from fleetsyncd import __version__
 from fleetsyncd.errors import (
+    AnswerTooLarge,
     BadAnswer,
     VehicleError,
     VehicleRefused,
@@ -40,6 +42,9 @@ LONGEST = 15
 HIDDEN = "••••"
 SECRET_LENGTH = 8
 """A shorter key is not looked for in answers: it would turn up in honest data."""
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_FOR_HTML = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'+="})
+"""What JSON writers escape that mind being put into a page."""
 _BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 _OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
 _FAULTS = (
@@ -151,10 +156,7 @@ class VehicleClient:
                 # Reading on for the sake of the connection would be at the vehicle's mercy.
                 response.raw.close()
             response.close()
-        for form in self._key_forms:
-            if len(form) >= SECRET_LENGTH:
-                body = body.replace(form.encode(), HIDDEN.encode())
-        return Answer(body, _clock(response.headers.get("Date")))
+        return Answer(self._without_key(body), _clock(response.headers.get("Date")))
 
     def _check_head(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
@@ -166,7 +168,23 @@ class VehicleClient:
             raise BadAnswer(call, f"Content-Encoding {self._harmless(encoding, 60)} unasked for")
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LONGEST or int(length) > self._max_body):
-            raise BadAnswer(call, f"longer than {self._max_body >> 20} MB")
+            raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Take the API key out of an answer: what it says is stored and shown."""
+        forms = [form.encode() for form in self._key_forms if len(form) >= SECRET_LENGTH]
+        if not any(form in body for form in forms):
+            return body
+
+        def hide(text: bytes) -> bytes:
+            for form in forms:
+                text = text.replace(form, HIDDEN.encode())
+            return text
+
+        if not body.lstrip().startswith((b"{", b"[")):
+            return hide(body)
+        # A key of digits may turn up in an honest number, which must stay what it is.
+        return _STRING.sub(lambda found: hide(found.group()), body)
 
     def _harmless(self, said: str, limit: int) -> str:
         """Take the API key, then what could steer a terminal, out of what a vehicle said."""
@@ -180,7 +198,7 @@ class VehicleClient:
         for chunk in response.iter_content(CHUNK):
             size += len(chunk)
             if size > self._max_body:
-                raise BadAnswer(call, f"longer than {self._max_body >> 20} MB")
+                raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -190,7 +208,9 @@ def _key_forms(api_key: str | None) -> list[str]:
     if not api_key:
         return []
     forms = {api_key, json.dumps(api_key)[1:-1]}
-    return sorted(forms | {form.replace("/", r"\/") for form in forms}, key=len, reverse=True)
+    forms |= {form.replace("/", r"\/") for form in forms}
+    forms |= {form.translate(_FOR_HTML) for form in forms}
+    return sorted(forms, key=len, reverse=True)
 
 
 def _interval(window: Window) -> str:

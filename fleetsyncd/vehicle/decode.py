@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fleetsyncd.errors import BadAnswer
+from fleetsyncd.errors import AnswerTooLarge, BadAnswer
 from fleetsyncd.models import (
     Alarm,
     BadRow,
@@ -29,8 +29,8 @@ Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-MAX_LIST = 50_000
-"""Channels or alarms in one answer; a vehicle has tens."""
+MAX_LIST = 10_000
+"""Channels or alarms in one answer: a vehicle has tens, and decoding keeps the others waiting."""
 VALUES_AN_ENTRY = 16
 """Commas that an honest entry stays under, with those between entries."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
@@ -171,7 +171,7 @@ def _check_size(call: str, body: bytes, most: int) -> None:
     Decoding keeps every other vehicle waiting, and no deadline can end it.
     """
     if body.count(b",") > most * VALUES_AN_ENTRY:
-        raise BadAnswer(call, f"far more values than {most} entries have")
+        raise AnswerTooLarge(call, f"far more values than {most} entries have")
 
 
 def _check_interval(call: str, start: str | None, end: str | None, question: Window) -> None:
@@ -275,7 +275,7 @@ def _list(call: str, body: bytes) -> list[Raw]:
     _check_size(call, body, MAX_LIST)
     entries = _whole(call, _raw_list, body)
     if len(entries) > MAX_LIST:
-        raise BadAnswer(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
+        raise AnswerTooLarge(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
     return entries
 
 

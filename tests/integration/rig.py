@@ -48,6 +48,7 @@ class Rig:
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     offset: timedelta = timedelta(0)
     start: datetime | None = None
+    overlap: timedelta = timedelta(seconds=5)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def serve(self, **options: Any) -> None:
@@ -79,7 +80,7 @@ class Rig:
             database=self.database,
             partitions=Partitions(self.database),
             first=timedelta(seconds=60),
-            overlap=timedelta(seconds=5),
+            overlap=self.overlap,
             now=lambda: self.now,
         )
 

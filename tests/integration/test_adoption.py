@@ -119,7 +119,7 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
         newest=watermark,
         clock_skew=timedelta(0),
         software_version="2.0",
-        alarms_since=watermark,
+        pulled_from=watermark,
         gap=None,
     )
 
@@ -157,6 +157,23 @@ def test_an_installation_without_the_key_gets_it(server: Server, installation: s
     )
     assert "UNIQUE" in added[0]
     assert '(vehicle_id, channel_id, "time")' in added[0]
+
+
+def test_an_installation_that_only_lets_customers_read_lets_the_daemon_in_too(
+    server: Server, installation: str
+) -> None:
+    as_owner(
+        server,
+        installation,
+        "SET row_security = off",
+        *(f"DROP POLICY staff ON {table}" for table in ("vehicles", "measurements", "alarms_log")),
+    )
+    adopt(server, installation)
+    database = Database(DatabaseSettings(server.parameters(installation, APP)))
+    assert {vehicle.id for vehicle in database.run(store.vehicles)} == {TRUCK_1, TRUCK_2}
+    rows = Measurements.of([(WATERMARK + timedelta(seconds=1), 1, 1.0)])
+    assert database.run(lambda cursor: store.add_measurements(cursor, TRUCK_1, rows)) == 1
+    database.close()
 
 
 def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_was(

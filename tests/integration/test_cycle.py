@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -111,6 +112,25 @@ def test_a_millisecond_too_dense_for_one_answer_is_asked_per_channel(
         monkeypatch.setattr(it, "tools", lambda: replace(tools, overlap=timedelta(0)))
         it.simulated.hook = lambda _path, query, ask: ask(query.replace("limit=50000", "limit=5"))
         assert it.cycle().outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_asked_too(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=1) as it:
+        it.overlap = timedelta(0)
+
+        def unlisted(path: str, query: str, ask: Ask) -> Reply:
+            status, body = ask(query.replace("limit=50000", "limit=5"))
+            if path == "/channels":
+                listed = [one for one in json.loads(body) if one["channel_id"] != 1]
+                body = json.dumps(listed).encode()
+            return status, body
+
+        it.simulated.hook = unlisted
+        assert it.cycle().outcome is Outcome.OK
+        assert it.run("SELECT 1 FROM measurements WHERE channel_id = 1")
         assert it.compare().clean
 
 

@@ -98,3 +98,26 @@ def test_an_answer_without_a_date_does_not_move_the_watermark_past_a_slow_clock(
             assert it.watermark() == it.now - timedelta(seconds=40)
         assert it.cycle(after=30).outcome is Outcome.OK
         assert it.compare().clean
+
+
+def test_our_own_clock_set_back_is_told_and_nothing_is_lost_once_it_is_right(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.now -= HOUR
+        for _ in range(2):
+            assert it.cycle(after=30).outcome is Outcome.OK
+            assert "is ahead of this host's clock" in it.journal()[-1][2]
+        it.now += HOUR
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.journal()[-1][2] is None
+        assert it.compare().clean
+
+
+def test_two_pulls_in_one_moment_are_both_well(database: Database) -> None:
+    with rig(database) as it:
+        it.overlap = timedelta(0)
+        for _ in range(2):
+            assert it.cycle().outcome is Outcome.OK
+        assert it.watermark() == it.now

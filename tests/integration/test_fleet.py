@@ -80,7 +80,7 @@ def first_window(truck: UUID) -> store.Advance:
         newest=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
-        alarms_since=NOW,
+        pulled_from=NOW,
         gap=None,
     )
 
@@ -191,8 +191,16 @@ def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, tru
 def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck: UUID) -> None:
     for _ in range(2):
         database.run(lambda cursor: fleet.request_sync(cursor, truck))
-    assert truck in database.run(store.take_requests)
-    assert truck not in database.run(store.take_requests)
+    assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
+    assert truck not in database.run(lambda cursor: store.take_requests(cursor, []))
+
+
+def test_a_sync_asked_for_while_the_vehicle_is_busy_is_handed_out_afterwards(
+    database: Database, truck: UUID
+) -> None:
+    database.run(lambda cursor: fleet.request_sync(cursor, truck))
+    assert truck not in database.run(lambda cursor: store.take_requests(cursor, [truck]))
+    assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
 
 
 def test_a_paused_vehicle_is_known_and_cannot_be_asked_for(database: Database, truck: UUID) -> None:

@@ -268,7 +268,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         newest=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
-        alarms_since=NOW,
+        pulled_from=NOW,
         gap=None,
     )
     added: list[int] = []

@@ -65,9 +65,9 @@ def add_vehicle(database: Database) -> UUID:
     return database.run(lambda cursor: fleet.add(cursor, "Truck-01", address, 8001, None))
 
 
-def query(database: Database, statement: str, truck: UUID) -> list[tuple[Any, ...]]:
+def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
     def work(cursor: Cursor) -> list[tuple[Any, ...]]:
-        cursor.execute(statement, (str(truck),))
+        cursor.execute(statement, tuple(map(str, arguments)))
         return cursor.fetchall()
 
     return database.run(work)
@@ -75,6 +75,13 @@ def query(database: Database, statement: str, truck: UUID) -> list[tuple[Any, ..
 
 def vehicle(database: Database, truck: UUID) -> Vehicle:
     return database.run(lambda cursor: store.vehicles(cursor, [truck]))[0]
+
+
+def was_seen(database: Database, truck: UUID) -> bool:
+    ((seen,),) = query(
+        database, "SELECT last_seen_at IS NOT NULL FROM vehicles WHERE id = %s::uuid", truck
+    )
+    return bool(seen)
 
 
 def add(database: Database, truck: UUID, rows: Measurements) -> int:
@@ -110,7 +117,7 @@ def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.Adva
         newest=watermark - SECOND,
         clock_skew=timedelta(milliseconds=-1500),
         software_version="2.0",
-        alarms_since=watermark,
+        pulled_from=watermark,
         gap=None,
     )
 
@@ -186,7 +193,7 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
     database.run(lambda cursor: store.advance(cursor, first))
     seen = vehicle(database, truck)
     assert (seen.watermark, seen.status, seen.software_version) == (NOW + SECOND, "ok", "2.0")
-    assert seen.last_seen_at is not None
+    assert was_seen(database, truck)
     assert (seen.asked_to, seen.clock_skew) == (None, timedelta(milliseconds=-1500))
     assert seen.alarm_watermark == NOW + SECOND
     assert query(
@@ -249,6 +256,15 @@ def test_an_advance_may_be_repeated(
     for _ in range(2):
         advance(database, truck, first, NOW + SECOND)
     assert vehicle(database, truck).watermark == NOW + SECOND
+
+
+def test_two_daemons_that_pull_a_new_vehicle_at_once_both_advance(
+    database: Database, truck: UUID
+) -> None:
+    for end in (NOW + 60 * SECOND, NOW + 59 * SECOND):
+        pulled = replace(step(truck, None, end), pulled_from=NOW)
+        database.run(partial(store.advance, step=pulled))
+    assert vehicle(database, truck).watermark == NOW + 60 * SECOND
 
 
 @pytest.mark.parametrize("back", ["last_sync_at - interval '1 hour'", "NULL"])
@@ -328,10 +344,31 @@ def test_the_quarantine_of_a_vehicle_is_bounded(
     database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "QUARANTINE_PER_VEHICLE", 10)
-    for call in range(4):
-        bad = [BadRow("/data", f"{call} {n}", "poison") for n in range(25)]
-        database.run(partial(store.set_aside, vehicle_id=truck, bad=bad))
+    kept = []
+    for call in range(3):
+        bad = [BadRow("/data", f"{call} {n}", "poison") for n in range(6)]
+        kept.append(database.run(partial(store.set_aside, vehicle_id=truck, bad=bad)))
+    assert kept == [True, False, False]
     assert quarantined(database, truck) == 10
+    assert database.run(partial(store.set_aside, vehicle_id=truck, bad=bad[:0]))
+    again = [BadRow("/data", f"0 {n}", "poison") for n in range(6)]
+    assert database.run(partial(store.set_aside, vehicle_id=truck, bad=again))
+
+
+@pytest.mark.parametrize("never", ["-infinity", "infinity", "0044-03-15 12:00 BC"])
+def test_a_watermark_that_is_no_date_of_pythons_does_not_hide_the_fleet(
+    database: Database, truck: UUID, never: str
+) -> None:
+    other = add_vehicle(database)
+    query(
+        database,
+        "UPDATE vehicles SET last_sync_at = %s::timestamptz WHERE id = %s::uuid RETURNING 1",
+        never,
+        truck,
+    )
+    seen = {vehicle.id: vehicle for vehicle in database.run(store.vehicles)}
+    assert seen[other].watermark is None
+    assert seen[truck].watermark is not None
 
 
 def test_a_failed_cycle_is_written_once_though_recorded_twice(
@@ -349,7 +386,7 @@ def test_a_failed_cycle_is_written_once_though_recorded_twice(
     after = vehicle(database, truck)
     assert (after.status, after.software_version, after.failures) == ("error", "2.1", 1)
     assert after.alarm_watermark == NOW
-    assert after.last_seen_at is not None
+    assert was_seen(database, truck)
 
 
 def test_a_vehicle_that_did_not_answer_keeps_what_it_said_last(

@@ -1,13 +1,16 @@
 import traceback
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fleetsyncd.errors import BadAnswer, VehicleError, VehicleRefused
+from fleetsyncd.models import Window
 from tests.hostile import KEY, Answer, HostileServer, client_of, http, zipped
 
 OK = http(b"{}")
 HIDDEN = "••••"
+NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -97,6 +100,7 @@ def test_a_key_in_an_answer_is_replaced_before_anybody_reads_it() -> None:
         ('quote"and\\backslash', r'"quote\"and\\backslash"'),
         ("base64/with/slashes==", r'"base64\/with\/slashes=="'),
         ("base64/with/slashes==", '"base64/with/slashes=="'),
+        ("less<than>and&more", r'"less\u003cthan\u003eand\u0026more"'),
     ],
 )
 def test_a_key_is_recognised_as_json_writes_it(key: str, written: str) -> None:
@@ -115,6 +119,13 @@ def test_a_key_too_short_to_be_a_secret_does_not_spoil_honest_data() -> None:
     body = b'{"software_version":"1.1.0"}'
     with HostileServer([http(body)]) as server, client_of(server, key="1") as client:
         assert client.status().body == body
+
+
+def test_a_key_of_digits_is_hidden_in_strings_and_alters_no_number() -> None:
+    body = b'[{"value":20260222120000,"note":"id 20260222120000"}]'
+    with HostileServer([http(body)]) as server, client_of(server, key="20260222") as client:
+        told = client.data(Window(NOW, NOW + timedelta(seconds=1))).body.decode()
+    assert told == f'[{{"value":20260222120000,"note":"id {HIDDEN}120000"}}]'
 
 
 def test_an_error_of_the_wire_names_its_kind_and_not_what_was_sent() -> None:

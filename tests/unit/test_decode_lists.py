@@ -156,10 +156,10 @@ def test_a_bad_alarm_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any])
 
 
 def test_far_too_many_entries_are_refused() -> None:
-    with pytest.raises(BadAnswer, match="50001 entries, more than the 50000 allowed"):
-        channels(*[0] * 50_001)
-    with pytest.raises(BadAnswer, match="50001 entries, more than the 50000 allowed"):
-        alarms(*[0] * 50_001)
+    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
+        channels(*[0] * 10_001)
+    with pytest.raises(BadAnswer, match="10001 entries, more than the 10000 allowed"):
+        alarms(*[0] * 10_001)
 
 
 def test_a_resolution_ahead_of_our_clock_does_not_cost_the_alarm() -> None:

@@ -22,7 +22,7 @@ def report(
 ) -> CycleReport:
     """Return a cycle's report of a vehicle whose cycles ended `before` up to now."""
     vehicle = Vehicle(
-        UUID(int=1), "Truck-01", "10.0.0.1", 8001, None, NOW, before, None, None, failures=failures
+        UUID(int=1), "Truck-01", "10.0.0.1", 8001, None, NOW, before, None, failures=failures
     )
     facts: dict[str, Any] = {
         "vehicle": vehicle,

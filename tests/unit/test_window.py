@@ -40,12 +40,11 @@ def vehicle(**changed: Any) -> Vehicle:
         "watermark": NOW - MINUTE,
         "status": "ok",
         "software_version": None,
-        "last_seen_at": None,
     }
     return Vehicle(**known | changed)
 
 
-def pulled(skew: timedelta = timedelta(0), end: datetime = NOW, **changed: Any) -> Window | None:
+def pulled(skew: timedelta = timedelta(0), end: datetime = NOW, **changed: Any) -> Window:
     oldest = storable(NOW).start
     return pull_window(vehicle(**changed), end, skew, first=MINUTE, overlap=OVERLAP, oldest=oldest)
 
@@ -224,9 +223,14 @@ def test_a_question_goes_on_where_the_last_one_ended_before_the_watermark() -> N
     assert pulled(asked_to=NOW) == pulled()
 
 
-def test_a_vehicle_that_has_not_reached_the_start_again_is_not_asked() -> None:
-    assert pulled(end=NOW - MINUTE - OVERLAP) is None
-    assert pulled(end=NOW - HOUR) is None
+@pytest.mark.parametrize("back", [MINUTE + OVERLAP, HOUR, timedelta(days=30)])
+def test_from_a_watermark_ahead_of_the_present_the_pull_goes_on_now(back: timedelta) -> None:
+    end = NOW - back
+    assert pulled(end=end) == Window(end - OVERLAP, end)
+    oldest = storable(NOW).start
+    assert pull_window(
+        vehicle(), end, timedelta(0), first=MINUTE, overlap=timedelta(0), oldest=oldest
+    ) == Window(end - MILLISECOND, end)
 
 
 @settings(deadline=None)

@@ -1,0 +1,93 @@
+import json
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.models import Outcome, iso_ms
+from fleetsyncd.vehicle import decode
+from tests.integration.rig import Ask, Hook, Reply, Rig, rig
+
+MOST = 40
+
+
+@pytest.fixture(autouse=True)
+def few_alarms_in_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MAX_LIST", MOST)
+
+
+def storm(it: Rig, moments: list[datetime]) -> Hook:
+    """Let an alarm trigger at each of `moments`, and filter by that alone."""
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        it.asked.append((path, query))
+        if path != "/alarms":
+            return ask(query)
+        asked = parse_qs(query)
+        start, end = asked["from"][0], asked["to"][0]
+        found = [
+            {
+                "alarm_id": number,
+                "channel_id": 1,
+                "message": "Oil pressure low",
+                "triggered_at": iso_ms(at),
+                "resolved_at": iso_ms(at),
+            }
+            for number, at in enumerate(moments)
+            if start <= iso_ms(at) < end
+        ]
+        return HTTPStatus.OK, json.dumps(found).encode()
+
+    return hook
+
+
+def stored(it: Rig) -> list[int]:
+    return [row[0] for row in it.run("SELECT alarm_id FROM alarms_log ORDER BY alarm_id")]
+
+
+def alarm_watermark(it: Rig) -> datetime | None:
+    return it.vehicle().alarm_watermark
+
+
+def test_more_alarms_than_one_answer_may_hold_are_asked_for_by_halves(database: Database) -> None:
+    with rig(database, watermark_ago=1800) as it:
+        moments = [it.now - timedelta(seconds=1700 - n) for n in range(10 * MOST)]
+        it.simulated.hook = storm(it, moments)
+        assert it.cycle().outcome is Outcome.OK
+        assert it.journal()[0][2] is None
+        assert stored(it) == list(range(10 * MOST))
+        assert alarm_watermark(it) == it.now
+
+
+def test_what_came_before_a_piece_that_cannot_be_had_is_stored_and_not_asked_again(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=1800) as it:
+        burst = it.now - timedelta(seconds=600)
+        early = [it.now - timedelta(seconds=1700 - n) for n in range(MOST)]
+        it.simulated.hook = storm(it, early + [burst] * (MOST + 1))
+        assert it.cycle().outcome is Outcome.OK
+        assert "more than the 40 allowed" in it.journal()[0][2]
+        assert stored(it) == list(range(MOST))
+        assert alarm_watermark(it) == burst
+        it.asked.clear()
+        it.simulated.hook = storm(it, early)
+        it.cycle(after=30)
+        (alarms,) = (query for path, query in it.asked if path == "/alarms")
+        assert f"from={iso_ms(burst - it.overlap)}" in alarms
+        assert alarm_watermark(it) == it.now
+
+
+def test_alarms_owed_since_the_clock_was_set_back_are_asked_for_again(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.offset = -timedelta(hours=1)
+        at = it.now + it.offset + timedelta(seconds=10)
+        down: Reply = (HTTPStatus.SERVICE_UNAVAILABLE, b"{}")
+        it.simulated.hook = lambda path, query, ask: down if path == "/alarms" else ask(query)
+        it.cycle(after=30)
+        it.simulated.hook = storm(it, [at])
+        it.cycle(after=30)
+        assert stored(it)[:1] == [0]
