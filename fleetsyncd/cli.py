@@ -10,7 +10,8 @@ from importlib import import_module
 import click
 
 from fleetsyncd import __version__, green, vehicle_commands
-from fleetsyncd.database import fleet, migrate, replicas
+from fleetsyncd.database import migrate, replicas
+from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.parts import Parts
@@ -140,7 +141,7 @@ def status(parts: Parts, as_json: bool) -> None:
     """Show the fleet: state, when last seen, lag, rows of the last cycle, last error."""
     found = parts.settings()
     database = parts.database(found)
-    vehicles = database.run(lambda cursor: fleet.overview(cursor, found.sync_interval))
+    vehicles = database.run(lambda cursor: overview(cursor, found.sync_interval))
     if as_json:
         click.echo(json.dumps([asdict(vehicle) for vehicle in vehicles], default=str, indent=2))
     else:

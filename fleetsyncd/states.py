@@ -22,6 +22,16 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GapProgress:
+    """How far the pull of a gap or of a backfill has come."""
+
+    fraction: float
+    """0 to 1."""
+    rows_per_second: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleOverview:
     """One vehicle with its last journal row; ages are in seconds by the database's clock."""
 
@@ -35,10 +45,10 @@ class VehicleOverview:
     data_age: float | None
     rows: int | None
     failures: int
-    progress: float | None
-    """0 to 1 while catching up, else None."""
+    catching_up: GapProgress | None
+    backfill: GapProgress | None
+    """A past interval that is being pulled again, beside the present."""
     last_error: str | None
-    has_own_key: bool
 
 
 def derive_state(

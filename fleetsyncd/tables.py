@@ -36,8 +36,8 @@ def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
 
 def _line(vehicle: VehicleOverview) -> list[str]:
     state = vehicle.state.value
-    if vehicle.state is State.CATCHING_UP and vehicle.progress is not None:
-        state = f"{state} {vehicle.progress:.0%}"
+    if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
+        state = f"{state} {vehicle.catching_up.fraction:.0%}"
     return [
         vehicle.name,
         state,

@@ -11,6 +11,7 @@ import click
 
 from fleetsyncd import settings
 from fleetsyncd.database import fleet
+from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import utc_now
@@ -42,12 +43,17 @@ def vehicle() -> None:
 def list_vehicles(parts: Parts, as_json: bool) -> None:
     """List every vehicle with its address, id and whether it has a key of its own."""
     found = parts.settings()
-    vehicles = parts.database(found).run(lambda c: fleet.overview(c, found.sync_interval))
+    database = parts.database(found)
+    vehicles = database.run(lambda c: overview(c, found.sync_interval))
+    own_key = database.run(with_own_key)
     if as_json:
-        click.echo(json.dumps([asdict(known) for known in vehicles], default=str, indent=2))
+        known_vehicles = [
+            {**asdict(known), "has_own_key": known.id in own_key} for known in vehicles
+        ]
+        click.echo(json.dumps(known_vehicles, default=str, indent=2))
         return
     rows = [
-        [known.name, known.address, "own" if known.has_own_key else "default", str(known.id)]
+        [known.name, known.address, "own" if known.id in own_key else "default", str(known.id)]
         for known in vehicles
     ]
     click.echo(table(["VEHICLE", "ADDRESS", "KEY", "ID"], rows))

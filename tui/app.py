@@ -98,8 +98,8 @@ def cells(vehicle: VehicleOverview) -> list[Text]:
     """Return a vehicle's row; everything from outside is plain text, never markup."""
     glyph, colour = LOOKS[vehicle.state]
     word = vehicle.state.value
-    if vehicle.state is State.CATCHING_UP and vehicle.progress is not None:
-        word = f"{word} {vehicle.progress:.0%}"
+    if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
+        word = f"{word} {vehicle.catching_up.fraction:.0%}"
     return [
         Text(clean(vehicle.name, 60)),
         Text(f"{glyph} {word}", colour),

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database import replicas
+from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.states import VehicleOverview
 
@@ -31,7 +32,7 @@ class Gateway:
         """Return the fleet as it is now; raise DatabaseError."""
 
         def read(cursor: Cursor) -> Snapshot:
-            vehicles = fleet.overview(cursor, self._interval)
+            vehicles = overview(cursor, self._interval)
             return Snapshot(tuple(vehicles), replicas.newest_beat(cursor, None))
 
         return self._database.run(read)

@@ -1,7 +1,6 @@
-"""The fleet as operators see and change it: overview, registration, pause, sync now."""
+"""The fleet as operators change it: registration, pause, sync now, backfill."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -9,28 +8,8 @@ from psycopg2 import errorcodes
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.states import VehicleOverview, derive_state
 from fleetsyncd.text import clean
 
-_OVERVIEW = """
-SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001),
-    coalesce(v.sync_status, 'unknown'), v.software_version,
-    extract(epoch FROM now() - v.last_seen_at)::float8,
-    extract(epoch FROM now() - v.last_sync_at)::float8,
-    extract(epoch FROM now() - s.newest_measurement_at)::float8,
-    coalesce(s.paused, false), coalesce(s.failures, 0),
-    extract(epoch FROM v.last_sync_at - s.catching_up_from)::float8
-        / nullif(extract(epoch FROM s.catching_up_to - s.catching_up_from)::float8, 0),
-    j.rows_written, j.error_msg, v.api_key IS NOT NULL
-FROM public.vehicles v
-LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
-LEFT JOIN LATERAL (SELECT rows_written, error_msg FROM public.sync_journal
-                   WHERE vehicle_id = v.id ORDER BY started_at DESC LIMIT 1) j ON true
-ORDER BY v.name, v.id
-"""
-_INTERVAL = """
-SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
-"""
 _FIND = """
 SELECT id::text, name, host(vpn_ip), coalesce(api_port, 8001), api_key FROM public.vehicles
 WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at
@@ -83,44 +62,6 @@ class Registered:
     host: str
     port: int
     key: str | None
-
-
-def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
-    """Return every vehicle with its state; the daemon's own interval decides what is late."""
-    cursor.execute(_INTERVAL)
-    row = cursor.fetchone()
-    interval = default_interval if row is None else float(row[0])
-    cursor.execute(_OVERVIEW)
-    return [_seen(row, interval) for row in cursor.fetchall()]
-
-
-def _seen(row: tuple[Any, ...], interval: float) -> VehicleOverview:
-    (key, name, host, port, status, version, seen, lag, data, paused, failures, done, rows, error,
-     own_key) = row  # fmt: skip
-    progress = None if done is None else min(1.0, max(0.0, done))
-    state = derive_state(
-        paused=paused,
-        status=status,
-        seen_age=seen,
-        lag=lag,
-        catching_up=done is not None,
-        interval=interval,
-    )
-    return VehicleOverview(
-        id=UUID(key),
-        name=name,
-        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        state=state,
-        software_version=version,
-        seen_age=seen,
-        lag=lag,
-        data_age=data,
-        rows=rows,
-        failures=failures,
-        progress=progress,
-        last_error=error,
-        has_own_key=own_key,
-    )
 
 
 def find(cursor: Cursor, text: str) -> Registered:

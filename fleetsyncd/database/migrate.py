@@ -38,7 +38,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON public.vehicles, public.channel_config,
 GRANT SELECT, INSERT, DELETE ON public.measurements, public.sync_journal TO {role};
 GRANT SELECT ON public.vehicle_access TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON fleetsync.vehicle_state, fleetsync.replica,
-    fleetsync.quarantine TO {role};
+    fleetsync.quarantine, fleetsync.backfill TO {role};
 GRANT SELECT ON fleetsync.migration TO {role};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync TO {role};
 GRANT EXECUTE ON FUNCTION fleetsync.ensure_month(date) TO {role};

@@ -36,25 +36,29 @@ WITH vehicle AS (
     RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
-    clock_skew_ms, catching_up_from, catching_up_to, alarm_watermark)
+    clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
+    alarm_watermark)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
-    %(gap_start)s, %(gap_end)s, %(pulled_from)s
+    %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
     asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
+    catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
     updated_at = now()
 """
 JOURNAL = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE),
 state AS (
-    INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, alarm_watermark, failures)
-    SELECT id, %(alarm_watermark)s, %(failures)s FROM vehicle
+    INSERT INTO fleetsync.vehicle_state AS s
+        (vehicle_id, alarm_watermark, failures, last_rows, last_error)
+    SELECT id, %(alarm_watermark)s, %(failures)s, %(rows)s, %(error)s FROM vehicle
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
-        failures = excluded.failures, updated_at = now()
+        failures = excluded.failures, last_rows = excluded.last_rows,
+        last_error = excluded.last_error, updated_at = now()
 )
 INSERT INTO public.sync_journal
     (vehicle_id, started_at, finished_at, status, rows_written, error_msg)

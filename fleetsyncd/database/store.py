@@ -49,6 +49,10 @@ class Advance:
     """Where this cycle's pull began: what lies between there and `watermark` is stored."""
     gap: Window | None
     """The whole pull while something of it is still to come, else None."""
+    gap_took: timedelta = timedelta(0)
+    """How long the pull has taken so far."""
+    gap_rows: int = 0
+    """Rows that the pull has added so far."""
 
 
 def vehicles(cursor: Cursor, only: Collection[UUID] | None = None) -> list[Vehicle]:
@@ -139,6 +143,8 @@ def advance(cursor: Cursor, step: Advance) -> None:
             "pulled_from": step.pulled_from,
             "gap_start": step.gap and step.gap.start,
             "gap_end": step.gap and step.gap.end,
+            "gap_sec": step.gap and step.gap_took.total_seconds(),
+            "gap_rows": step.gap and step.gap_rows,
         },
     )
     if cursor.rowcount != 1:

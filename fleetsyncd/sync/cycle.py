@@ -6,7 +6,7 @@ one goes on from the last commit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -260,6 +260,7 @@ class _Cycle:
             software_version=pull.status.software_version,
             pulled_from=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
+            gap_took=self.tools.now() - self.started_at,
         )
         added: list[int] = []
         self.tools.database.run(partial(self._save_window, page, step, added))
@@ -273,7 +274,7 @@ class _Cycle:
     ) -> None:
         self._set_aside(cursor, page.bad)
         added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
-        store.advance(cursor, step)
+        store.advance(cursor, replace(step, gap_rows=self.rows_written + max(added)))
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""

@@ -10,6 +10,7 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database.overview import overview
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -139,7 +140,8 @@ def test_an_existing_installation_keeps_every_definition_and_row(
     after = catalog(server, installation)
     assert before - after == set()
     assert {line.split(" ")[0] for line in after - before} == {"index", "relation"}
-    assert all("alarms_log_open" in line for line in after - before)
+    added = ("alarms_log_open", "sync_journal_started", "sync_journal_failures")
+    assert all(any(name in line for name in added) for line in after - before)
     assert contents(server, installation) == rows
 
 
@@ -195,7 +197,7 @@ def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_w
 def test_the_daemon_reads_the_adopted_fleet(adopted: Database) -> None:
     (truck,) = adopted.run(lambda cursor: store.vehicles(cursor, [TRUCK_1]))
     assert (truck.host, truck.port, truck.watermark) == ("10.8.0.1", 8001, WATERMARK)
-    seen = {seen.id: seen.state for seen in adopted.run(lambda c: fleet.overview(c, 30.0))}
+    seen = {seen.id: seen.state for seen in adopted.run(lambda c: overview(c, 30.0))}
     assert seen[TRUCK_1] == "late"
 
 

@@ -12,13 +12,14 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleGone
 from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import GapProgress, VehicleOverview
 from tests.integration.recording import record
 
 NAME = "fleet"
@@ -58,8 +59,8 @@ def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, 
     return database.run(work)
 
 
-def overview(database: Database, truck: UUID) -> VehicleOverview:
-    fleet_now = database.run(lambda cursor: fleet.overview(cursor, INTERVAL))
+def shown(database: Database, truck: UUID) -> VehicleOverview:
+    fleet_now = database.run(lambda cursor: overview(cursor, INTERVAL))
     return next(seen for seen in fleet_now if seen.id == truck)
 
 
@@ -104,15 +105,15 @@ def test_the_overview_tells_a_vehicles_state(
     database: Database, truck: UUID, columns: str, state: str
 ) -> None:
     execute(database, f"UPDATE vehicles SET {columns} WHERE id = %(id)s::uuid", truck)  # noqa: S608
-    assert overview(database, truck).state == state
+    assert shown(database, truck).state == state
 
 
 def test_the_overview_tells_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
-    assert overview(database, truck).state == "paused"
+    assert shown(database, truck).state == "paused"
     database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
-    assert overview(database, truck).state == "error"
+    assert shown(database, truck).state == "error"
 
 
 def test_the_overview_tells_how_far_catching_up_has_come(database: Database, truck: UUID) -> None:
@@ -125,23 +126,40 @@ def test_the_overview_tells_how_far_catching_up_has_come(database: Database, tru
         " FROM vehicles v WHERE v.id = s.vehicle_id AND v.id = %(id)s::uuid",
         truck,
     )
-    seen = overview(database, truck)
-    assert (seen.state, seen.progress) == ("catching up", 0.25)
+    execute(
+        database,
+        "UPDATE fleetsync.vehicle_state SET catching_up_sec = 20, catching_up_rows = 1000"
+        " WHERE vehicle_id = %(id)s::uuid",
+        truck,
+    )
+    seen = shown(database, truck)
+    assert (seen.state, seen.catching_up) == ("catching up", GapProgress(0.25, 50.0, 60.0))
+
+
+@pytest.mark.parametrize("never", ["infinity", "-infinity", "0044-03-15 12:00 BC"])
+def test_a_moment_that_is_none_hides_nobody(database: Database, truck: UUID, never: str) -> None:
+    execute(
+        database,
+        f"UPDATE vehicles SET last_sync_at = '{never}', last_seen_at = '{never}',"  # noqa: S608
+        " sync_status = 'ok' WHERE id = %(id)s::uuid",
+        truck,
+    )
+    assert shown(database, truck).state == "late"
 
 
 def test_the_overview_tells_the_last_cycle_and_never_the_key(
     database: Database, truck: UUID
 ) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
-    seen = overview(database, truck)
+    seen = shown(database, truck)
     assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
-    assert seen.has_own_key
+    assert truck in database.run(with_own_key)
     assert "its-key" not in repr(seen)
 
 
 def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
     truck = add(database, host="fd00::17")
-    assert overview(database, truck).address == "[fd00::17]:8001"
+    assert shown(database, truck).address == "[fd00::17]:8001"
 
 
 @pytest.mark.parametrize("how", ["name", "id"])

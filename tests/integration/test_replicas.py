@@ -3,6 +3,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import FRESH_SEC, Replica
 
@@ -91,7 +92,7 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
     )
 
     def state() -> str:
-        return database.run(lambda cursor: fleet.overview(cursor, 30.0))[0].state
+        return database.run(lambda cursor: overview(cursor, 30.0))[0].state
 
     assert state() == "late"
     beat(database, replace(MINE, interval=600.0))

@@ -42,8 +42,8 @@ def register(cursor: Cursor) -> None:
     fleet.add(cursor, "Truck-02", "10.8.0.18", 8001, None)
     cursor.execute("UPDATE vehicles SET sync_status = 'timeout' WHERE name = 'Truck-02'")
     cursor.execute(
-        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, error_msg)"
-        " SELECT id, now(), now(), 'timeout', %s FROM vehicles WHERE name = 'Truck-02'",
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, last_error)"
+        " SELECT id, %s FROM vehicles WHERE name = 'Truck-02'",
         (ESCAPE,),
     )
 
