@@ -1,25 +1,40 @@
 """`python -m tui` and `fleetsync-tui`: the dashboard, configured like the daemon."""
 
 import sys
+from pathlib import Path
 
-from fleetsyncd import settings
+import click
+
+from fleetsyncd import __version__, settings
 from fleetsyncd.errors import FleetsyncError
+from tui import keymap
 from tui.app import build
 
+KEYMAP = "fleetsync-tui/keymap.toml"
 
-def main() -> None:
-    """Run the dashboard until it is quit; exit 2 if the configuration cannot be used."""
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--read-only", is_flag=True, help="Only look: no key changes anything.")
+@click.option(
+    "--keymap",
+    "keymap_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"TOML file with keys of your own, instead of ~/.config/{KEYMAP}.",
+)
+@click.version_option(__version__, prog_name="fleetsync-tui")
+def main(read_only: bool, keymap_path: Path | None) -> None:
+    """Show the fleet live in the terminal, and act on it. Configured like the daemon."""
     try:
-        app = build(settings.load())
+        app = build(settings.load(), read_only=read_only)
+        proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
+        if keymap_path is not None or proposed.exists():
+            app.set_keymap(keymap.load(keymap_path or proposed))
     except FleetsyncError as fault:
-        sys.exit(_complain(fault))
+        click.echo(f"fleetsync-tui: {fault}", err=True)
+        sys.exit(2)
     app.run()
-
-
-def _complain(fault: FleetsyncError) -> int:
-    print(f"fleetsync-tui: {fault}", file=sys.stderr)  # noqa: T201  there is no terminal to draw on
-    return 2
+    sys.exit(app.return_code or 0)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="fleetsync-tui")

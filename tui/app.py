@@ -1,137 +1,280 @@
-"""The fleet at a glance: every vehicle's state, ages and last error, read-only, always fresh."""
+"""The dashboard's app: reads the fleet over and over, and does what its keys say."""
 
-from collections import Counter
-from typing import ClassVar
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar
+from uuid import UUID
 
-from rich.text import Text
-from textual import work
-from textual.app import App, ComposeResult
-from textual.binding import BindingType
-from textual.message import Message
-from textual.widgets import DataTable, Footer, Static
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.settings import Settings
-from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.tables import age
-from fleetsyncd.text import clean
-from tui.gateway import Gateway, Snapshot
+from fleetsyncd.settings import DatabaseSettings, Settings
+from fleetsyncd.states import VehicleOverview
+from tui import export
+from tui.background import in_thread
+from tui.columns import WIDE
+from tui.desk import Desk
+from tui.gateway import Gateway
+from tui.operations import Operations
+from tui.screens.fleet import FleetPage
+from tui.screens.help import Help
+from tui.screens.journal import JournalPage
+from tui.screens.page import Page
+from tui.screens.too_small import LEAST, TooSmall
+from tui.screens.vehicle import VehiclePage
+from tui.state import FleetState
+from tui.widgets.fleet_table import FleetTable
 
-REFRESH_SEC = 2.0
-COLUMNS = ("VEHICLE", "STATE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR")
-LOOKS = {
-    State.ONLINE: ("●", "green"),
-    State.CATCHING_UP: ("◐", "cyan"),
-    State.TIMEOUT: ("◌", "yellow"),
-    State.ERROR: ("✖", "red"),
-    State.LATE: ("◔", "yellow"),
-    State.NEVER: ("?", "magenta"),
-    State.PAUSED: ("‖", "blue"),
-}
-
-
-class Refreshed(Message):
-    """A snapshot was read, or could not be."""
-
-    def __init__(self, snapshot: Snapshot | None, fault: str | None) -> None:
-        super().__init__()
-        self.snapshot = snapshot
-        self.fault = fault
+TICK_SEC = 1.0
+INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
+DEFAULT_INTERVAL = 2.0
+LONGEST_RETRY_SEC = 10.0
+CONNECT_SEC = "3"
+WRITING = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
+ON_VEHICLES = WRITING - {"add"}
 
 
 class FleetApp(App[None]):
-    """One screen: a line of totals above the table of vehicles."""
+    """The dashboard."""
 
     CSS_PATH = "app.tcss"
     TITLE = "fleetsyncd"
-    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("ctrl+r", "refresh", "Refresh"),
-        ("q", "quit", "Quit"),
-    ]
+        Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
+        Binding("p", "pause", "Pause", id="pause", tooltip="Pause the vehicle, or resume it"),
+        Binding("b", "backfill", "Backfill", id="backfill",
+                tooltip="Pull a past interval of the vehicle again"),
+        Binding("a", "add", "Add", id="add", tooltip="Register a vehicle"),
+        Binding("e", "edit", "Edit", id="edit", tooltip="Change name, address, port or key"),
+        Binding("ctrl+d", "delete", "Del", id="delete", tooltip="Remove the vehicle"),
+        Binding("t", "test", "Test", show=False, id="test", tooltip="Try the vehicle's four calls"),
+        Binding("l", "journal", "Journal", show=False, id="journal",
+                tooltip="The journal of the whole fleet"),
+        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
+        Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
+        Binding("Z", "freeze", "Freeze", show=False, id="freeze",
+                tooltip="Keep everything as it is on the screen, or go on"),
+        Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh", tooltip="Read now"),
+        Binding("plus", "interval(1)", "Slower", show=False, key_display="+", id="slower",
+                tooltip="Read less often"),
+        Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
+                tooltip="Read more often"),
+        Binding("question_mark", "help", "Help", key_display="?", id="help"),
+        Binding("q", "back", "Quit", id="back", tooltip="Back, and from the fleet: quit"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+    ]  # fmt: skip
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self._gateway = gateway
-
-    def compose(self) -> ComposeResult:
-        """Lay out totals, table and keys."""
-        yield Static("reading …", id="totals")
-        yield DataTable(cursor_type="row", zebra_stripes=False)
-        yield Footer(compact=True)
+        self.desk = desk
+        self.interval = DEFAULT_INTERVAL
+        self._wake = asyncio.Event()
+        self._operations = Operations(self, desk)
+        if "TEXTUAL_ANIMATIONS" not in os.environ:
+            self.animation_level = "none"
 
     def on_mount(self) -> None:
-        """Start reading."""
-        self.query_one(DataTable).add_columns(*COLUMNS)
-        self.action_refresh()
+        """Begin reading."""
+        self.push_screen(FleetPage(self.desk))
+        self.set_interval(TICK_SEC, self._tick)
+        self.run_worker(self._read_over_and_over(), group="reading", exit_on_error=False)
 
-    @work(thread=True, exclusive=True, exit_on_error=False)
-    def action_refresh(self) -> None:
-        """Read a snapshot in a thread; the next one is armed when this one is shown."""
+    @property
+    def page(self) -> Page | None:
+        """The topmost full screen, beneath any dialog."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
+
+    async def _read_over_and_over(self) -> None:
+        """Read, show, pause; the next reading begins when the last one has ended."""
+        while True:
+            self._wake.clear()
+            pause = await self._read() if self.desk.state.frozen_at is None else self.interval
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _read(self) -> float:
+        """Read the fleet once; return how long to pause."""
+        state, gateway = self.desk.state, self.desk.gateway
+        was_lost = state.lost
+        on_screen, tail = self._wanted()
         try:
-            self.post_message(Refreshed(self._gateway.snapshot(), None))
-        except DatabaseError as fault:
-            self.post_message(Refreshed(None, str(fault)))
-
-    def on_refreshed(self, news: Refreshed) -> None:
-        """Show what was read; rows on the screen stay when the database is lost."""
-        if news.snapshot is None:
-            lost = Text(f" database lost: {clean(news.fault or '', 200)}", "bold red")
-            self.query_one("#totals", Static).update(lost)
+            snapshot = await in_thread(lambda: gateway.snapshot(on_screen, tail=tail))
+        except Exception as fault:
+            # Whatever it is, the next reading may do better, and old rows are better than none.
+            pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
+            known = isinstance(fault, DatabaseError)
+            told = str(fault) if known else f"a fault of the dashboard's own: {fault!r}"
+            state.lose(told, self.desk.now(), pause)
         else:
-            self.query_one("#totals", Static).update(totals(news.snapshot))
-            self._show(news.snapshot)
-        self.set_timer(REFRESH_SEC, self.action_refresh)
+            state.take(snapshot, self.desk.now())
+            pause = self.interval
+        page = self.page
+        if page is not None and page.is_mounted:
+            page.news()
+        if state.lost != was_lost:
+            self.refresh_bindings()
+        return pause
 
-    def _show(self, snapshot: Snapshot) -> None:
-        table: DataTable[Text] = self.query_one(DataTable)
-        row, left = table.cursor_row, table.scroll_x
-        table.clear()
-        for vehicle in snapshot.vehicles:
-            table.add_row(*cells(vehicle), key=str(vehicle.id))
-        table.move_cursor(row=row)
-        table.scroll_to(x=left, animate=False)
+    def _wanted(self) -> tuple[list[UUID], bool]:
+        """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
+        page = self.screen
+        if isinstance(page, FleetPage) and page.wide:
+            return page.fleet_table.on_screen, True
+        return [], False
+
+    def _tick(self) -> None:
+        page = self.page
+        if page is not None and page.is_mounted:
+            page.tick()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide writing keys from who may only look; disable them while the database is lost."""
+        if action in WRITING:
+            if self.desk.state.read_only:
+                return False
+            places = (FleetPage, VehiclePage) if action in ON_VEHICLES else FleetPage
+            if not isinstance(self.screen, places):
+                return False
+            return None if self.desk.state.lost else True
+        return super().check_action(action, parameters)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer every key's action in the palette, beside themes and the like."""
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if active.enabled and binding.description and binding.id:
+                words = f"{binding.tooltip or binding.description}  [{binding.key}]"
+                action = binding.action
+                yield SystemCommand(
+                    binding.description,
+                    words.replace("[", "(").replace("]", ")"),
+                    lambda action=action, node=active.node: self.run_later(action, node),
+                )
+        for command in super().get_system_commands(screen):
+            if command.title not in ("Quit", "Keys"):
+                yield command
+
+    def run_later(self, action: str, node: Any) -> None:
+        """Run an action once the palette is closed."""
+        self.call_later(self.run_action, action, node)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell of a fault of the dashboard's own; the program goes on."""
+        if event.state is WorkerState.ERROR:
+            fault = type(event.worker.error).__name__
+            self.say(f"a fault of the dashboard's own: {fault}", bad=True)
+            self.log.error(event.worker.error)
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a line for some seconds; it is text, never markup."""
+        self.notify(text, severity="error" if bad else "information", markup=False)
+
+    def on_resize(self, event: Resize) -> None:
+        """Say so when the terminal is too small, until it is not."""
+        small = event.size.width < LEAST.width or event.size.height < LEAST.height
+        if small and not isinstance(self.screen, TooSmall):
+            self.push_screen(TooSmall())
+        elif not small and isinstance(self.screen, TooSmall):
+            self.pop_screen()
+
+    def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
+        """Show one vehicle."""
+        self.push_screen(VehiclePage(self.desk, event.vehicle_id))
+
+    def _targets(self) -> list[VehicleOverview]:
+        return self.screen.targets() if isinstance(self.screen, Page) else []
+
+    def _operate(self, operation: Any) -> None:
+        self.run_worker(operation, group="operation", exit_on_error=False)
+
+    def action_sync(self) -> None:
+        """Let the daemon sync the targets now."""
+        self._operate(self._operations.sync(self._targets()))
+
+    def action_pause(self) -> None:
+        """Pause the targets, or resume them if all are paused."""
+        self._operate(self._operations.pause(self._targets()))
+
+    def action_backfill(self) -> None:
+        """Ask which past interval of the targets is to be pulled again."""
+        self._operate(self._operations.backfill(self._targets()))
+
+    def action_add(self) -> None:
+        """Register a vehicle."""
+        self._operate(self._operations.add())
+
+    def action_edit(self) -> None:
+        """Change what is known of the targets."""
+        self._operate(self._operations.edit(self._targets()))
+
+    def action_delete(self) -> None:
+        """Remove the targets."""
+        self._operate(self._operations.delete(self._targets()))
+
+    def action_test(self) -> None:
+        """Try the targets' four calls."""
+        self._operate(self._operations.test(self._targets()))
+
+    def action_journal(self) -> None:
+        """Show the journal of the whole fleet."""
+        if not isinstance(self.screen, JournalPage):
+            self.push_screen(JournalPage(self.desk))
+
+    def action_copy(self) -> None:
+        """Copy what the page offers to the operator's own clipboard, through the terminal."""
+        text = self.screen.copied() if isinstance(self.screen, Page) else ""
+        if text:
+            self.copy_to_clipboard(text)
+            self.say(f"copied {text.count(chr(10)) + 1} line(s)")
+
+    def action_export(self) -> None:
+        """Write what the page shows to a CSV file."""
+        table = self.screen.table() if isinstance(self.screen, Page) else None
+        if table is not None:
+            self._operate(export.export(self, self.desk, table))
+
+    def action_freeze(self) -> None:
+        """Keep everything as it is on the screen, or go on."""
+        state = self.desk.state
+        state.frozen_at = self.desk.wall() if state.frozen_at is None else None
+        self._tick()
+        self._wake.set()
+
+    def action_refresh(self) -> None:
+        """Read now."""
+        self._wake.set()
+
+    def action_interval(self, step: int) -> None:
+        """Read more often, or less."""
+        place = INTERVALS.index(self.interval) + step
+        self.interval = INTERVALS[max(0, min(place, len(INTERVALS) - 1))]
+        self.say(f"reading every {self.interval:g} s")
+        self._wake.set()
+
+    def action_help(self) -> None:
+        """Show what every key does here."""
+        self.push_screen(Help(list(self.screen.active_bindings.values())))
+
+    async def action_back(self) -> None:
+        """Go back; from the fleet, quit."""
+        if isinstance(self.screen, FleetPage):
+            self.exit()
+        else:
+            self.pop_screen()
 
 
-def cells(vehicle: VehicleOverview) -> list[Text]:
-    """Return a vehicle's row; everything from outside is plain text, never markup."""
-    glyph, colour = LOOKS[vehicle.state]
-    word = vehicle.state.value
-    if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
-        word = f"{word} {vehicle.catching_up.fraction:.0%}"
-    return [
-        Text(clean(vehicle.name, 60)),
-        Text(f"{glyph} {word}", colour),
-        Text(age(vehicle.seen_age), justify="right"),
-        Text(age(vehicle.lag), justify="right"),
-        Text(age(vehicle.data_age), justify="right"),
-        Text("-" if vehicle.rows is None else str(vehicle.rows), justify="right"),
-        Text(clean(vehicle.software_version or "-", 30)),
-        Text(clean(vehicle.last_error or "", 200)),
-    ]
-
-
-def totals(snapshot: Snapshot) -> Text:
-    """Return the headline: is a daemon alive, and how many vehicles are in which state."""
-    alive = f"● live, heartbeat {age(snapshot.heartbeat)} ago" if snapshot.daemon_alive else None
-    line = Text(f" fleetsyncd  {alive}" if alive else " fleetsyncd  ")
-    if alive is None:
-        last = (
-            "never seen"
-            if snapshot.heartbeat is None
-            else f"last seen {age(snapshot.heartbeat)} ago"
-        )
-        line.append(f"✖ daemon not running, {last}: every state below is old", "bold red")
-    counts = Counter(vehicle.state for vehicle in snapshot.vehicles)
-    line.append(f"   {len(snapshot.vehicles)} vehicles")
-    for state, (glyph, colour) in LOOKS.items():
-        if counts[state]:
-            line.append(f"  {glyph} {counts[state]} {state.value}", colour)
-    return line
-
-
-def build(settings: Settings) -> FleetApp:
+def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     """Return the dashboard over the database that the daemon is configured for."""
-    database = Database(settings.database, application="fleetsync-tui")
-    return FleetApp(Gateway(database, settings.sync_interval))
+    parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
+    database = Database(DatabaseSettings(parameters), application="fleetsync-tui")
+    gateway = Gateway(database, settings.sync_interval)
+    return FleetApp(Desk(gateway, FleetState(gateway.where, read_only=read_only)))

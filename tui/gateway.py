@@ -1,38 +1,144 @@
-"""The dashboard's view of the database: frozen snapshots, no Textual."""
+"""The dashboard's view of the database: frozen snapshots and an operator's writes, no Textual.
 
-from dataclasses import dataclass
+Everything blocks and is meant to be called from a thread. Reads raise DatabaseError; writes raise
+CommandError too, for what can be mended by the one who asked. A write on several vehicles is one
+transaction: it happens to all of them or to none.
+"""
 
-from fleetsyncd.database import replicas
-from fleetsyncd.database.overview import overview
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID
+
+from fleetsyncd.database import extent, fleet, history, replicas, telemetry
+from fleetsyncd.database.extent import Extent, Pace
+from fleetsyncd.database.history import Attempt, Bucket, LastHour
+from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.telemetry import ChannelNow, Point, Registration, StoredAlarm
+from fleetsyncd.models import Window
 from fleetsyncd.states import VehicleOverview
+
+T = TypeVar("T")
+TAIL = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The fleet at one moment; `heartbeat` is the age in seconds of the newest daemon's."""
+    """The fleet at one moment."""
 
     vehicles: tuple[VehicleOverview, ...]
-    heartbeat: float | None
+    heartbeats: tuple[Heartbeat, ...] = ()
+    hours: Mapping[UUID, LastHour] = field(default_factory=dict)
+    """The last hour of the vehicles on the screen, if it is wide enough to show them."""
+    tail: tuple[Attempt, ...] = ()
 
     @property
-    def daemon_alive(self) -> bool:
-        """Whether some daemon's heartbeat is fresh."""
-        return self.heartbeat is not None and self.heartbeat < replicas.FRESH_SEC
+    def alive(self) -> tuple[Heartbeat, ...]:
+        """The daemons whose heartbeat is fresh."""
+        return tuple(beat for beat in self.heartbeats if beat.age < replicas.FRESH_SEC)
 
 
 class Gateway:
-    """Reads snapshots; usable from any thread."""
+    """Reads and writes for the screens; usable from any thread."""
 
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
         self._interval = interval
+        self.where = database.where
 
-    def snapshot(self) -> Snapshot:
-        """Return the fleet as it is now; raise DatabaseError."""
+    def snapshot(self, on_screen: Collection[UUID] = (), *, tail: bool = False) -> Snapshot:
+        """Return the fleet, with the last hour of what is `on_screen` and the journal's `tail`."""
 
         def read(cursor: Cursor) -> Snapshot:
-            vehicles = overview(cursor, self._interval)
-            return Snapshot(tuple(vehicles), replicas.newest_beat(cursor, None))
+            return Snapshot(
+                vehicles=tuple(overview(cursor, self._interval)),
+                heartbeats=tuple(replicas.heartbeats(cursor)),
+                hours=history.last_hour(cursor, on_screen) if on_screen else {},
+                tail=tuple(history.journal(cursor, limit=TAIL)) if tail else (),
+            )
 
         return self._database.run(read)
+
+    def journal(
+        self,
+        vehicles: Collection[UUID] | None,
+        statuses: Collection[str],
+        before: Attempt | None,
+    ) -> list[Attempt]:
+        """Return one page of the journal, newest first."""
+        return self._database.run(
+            lambda cursor: history.journal(
+                cursor, vehicles=vehicles, statuses=statuses, before=before
+            )
+        )
+
+    def span(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[Bucket]:
+        """Return a vehicle's last `seconds` in slices, oldest first."""
+        return self._database.run(lambda c: history.span(c, vehicle_id, seconds, buckets))
+
+    def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
+        """Return a vehicle's alarms, open ones first."""
+        return self._database.run(lambda cursor: telemetry.alarms(cursor, vehicle_id))
+
+    def channels(self, vehicle_id: UUID) -> list[ChannelNow]:
+        """Return a vehicle's channels with what they last measured."""
+        return self._database.run(lambda cursor: telemetry.channels(cursor, vehicle_id))
+
+    def curve(self, vehicle_id: UUID, channel_id: int, seconds: float, points: int) -> list[Point]:
+        """Return what a channel measured in the last `seconds`."""
+        return self._database.run(
+            lambda c: telemetry.curve(c, vehicle_id, channel_id, seconds, points)
+        )
+
+    def registration(self, vehicle_id: UUID) -> Registration | None:
+        """Return what is known of a vehicle beside its state; None if it was removed."""
+        return self._database.run(lambda cursor: telemetry.registration(cursor, vehicle_id))
+
+    def own_keys(self) -> set[UUID]:
+        """Return the vehicles with a key of their own; needs more rights than looking on does."""
+        return self._database.run(with_own_key)
+
+    def add(self, name: str, host: str, port: int, key: str | None) -> UUID:
+        """Register a vehicle."""
+        return self._database.run(lambda cursor: fleet.add(cursor, name, host, port, key))
+
+    def change(self, ids: Sequence[UUID], new: fleet.Change) -> None:
+        """Change what is known of vehicles."""
+        self._each(ids, lambda cursor, key: fleet.change(cursor, key, new))
+
+    def extent(self, ids: Sequence[UUID]) -> Extent:
+        """Return how much would go with these vehicles."""
+        return self._database.run(lambda cursor: extent.extent(cursor, ids))
+
+    def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
+        """Remove vehicles; return how many measurements went with them."""
+        removals = self._each(
+            ids,
+            lambda cursor, key: fleet.remove(cursor, key, with_measurements=with_measurements),
+        )
+        return sum(removal.measurements_removed for removal in removals)
+
+    def pause(self, ids: Sequence[UUID], paused: bool) -> None:
+        """Pause vehicles, or resume them."""
+        self._each(ids, lambda cursor, key: fleet.set_paused(cursor, key, paused))
+
+    def sync(self, ids: Sequence[UUID]) -> None:
+        """Ask the daemon to sync vehicles now."""
+        self._each(ids, fleet.request_sync)
+
+    def backfill(self, ids: Sequence[UUID], window: Window) -> None:
+        """Ask the daemon to pull a past interval of vehicles again."""
+        self._each(ids, lambda cursor, key: fleet.request_backfill(cursor, key, window))
+
+    def cancel_backfill(self, ids: Sequence[UUID]) -> int:
+        """Call off what is left of vehicles' backfills; return how many there were."""
+        return sum(self._each(ids, fleet.cancel_backfill))
+
+    def pace(self, ids: Sequence[UUID]) -> Pace:
+        """Return how much vehicles measure, and how fast they were pulled."""
+        return self._database.run(lambda cursor: extent.pace(cursor, ids))
+
+    def _each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
+        return self._database.run(lambda cursor: [act(cursor, key) for key in ids])

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fleetsyncd import __version__
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.text import clean
 
 BEAT_SEC = 5.0
 FRESH_SEC = 30.0
@@ -52,6 +53,30 @@ def beat(cursor: Cursor, replica: Replica, cycle_sec: float | None, vehicles: in
 def leave(cursor: Cursor, replica: Replica) -> None:
     """Take `replica` off the list: it ends as it should."""
     cursor.execute("DELETE FROM fleetsync.replica WHERE id = %s::uuid", (str(replica.id),))
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A daemon as its last heartbeat showed it; `age` in seconds by the database's clock."""
+
+    host: str
+    version: str
+    interval: float
+    cycle_sec: float | None
+    vehicles: int | None
+    age: float
+
+
+def heartbeats(cursor: Cursor) -> list[Heartbeat]:
+    """Return every daemon on the list, the freshest first."""
+    cursor.execute(
+        "SELECT host, version, interval_sec, cycle_sec, vehicles,"
+        " extract(epoch FROM now() - beat_at)::float8 FROM fleetsync.replica ORDER BY beat_at DESC"
+    )
+    return [
+        Heartbeat(clean(host, 100), clean(version, 30), *numbers)
+        for host, version, *numbers in cursor.fetchall()
+    ]
 
 
 def newest_beat(cursor: Cursor, host: str | None) -> float | None:

@@ -1,0 +1,195 @@
+"""What has been: the journal and what follows from it, for the people who look.
+
+Every function takes a cursor and returns frozen rows whose text is harmless for a terminal. A time
+that another service wrote and Python cannot hold is None.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.models import Outcome
+from fleetsyncd.text import clean
+
+PAGE = 200
+HOUR_SEC = 3600
+HOUR_BUCKETS = 12
+_ERROR_LIMIT = 1_000
+
+
+def epoch(column: str) -> str:
+    """Return SQL for a time as seconds since 1970; null if it is infinite."""
+    return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM {column})::float8 END"
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return the time so many seconds after 1970; None if there is none that Python can hold."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One row of the journal."""
+
+    id: int
+    vehicle_id: UUID
+    vehicle: str
+    started_at: datetime | None
+    seconds: float | None
+    status: str
+    rows: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """A vehicle's last hour: the longest lag in each twelfth of it (oldest first), failures."""
+
+    lags: tuple[float, ...]
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A slice of a span: how its attempts went; `lag` is the longest seen in it, in seconds."""
+
+    attempts: int
+    ok: int
+    rows: int
+    lag: float
+
+
+# The constants below are made of this file's own text only.
+_JOURNAL = f"""
+SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j.started_at")},
+    CASE WHEN isfinite(j.started_at) AND isfinite(j.finished_at)
+         THEN extract(epoch FROM j.finished_at - j.started_at)::float8 END,
+    j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
+FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
+WHERE true {{conditions}}
+ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s
+"""  # noqa: S608
+_SINCE = "%(until)s::timestamptz - %(length)s * interval '1 second'"
+# How far behind a vehicle was when an attempt ended: what the good attempt before it had left.
+_ATTEMPTS = f"""
+SELECT vehicle_id, status, rows_written,
+    width_bucket(extract(epoch FROM started_at - ({_SINCE}))::float8, 0, %(length)s::float8,
+                 %(buckets)s) - 1 AS bucket,
+    extract(epoch FROM finished_at - max(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER (
+        PARTITION BY vehicle_id ORDER BY started_at
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))::float8 AS lag
+FROM public.sync_journal
+WHERE vehicle_id = ANY (%(ids)s::uuid[])
+  AND started_at >= {_SINCE} AND started_at < %(until)s AND isfinite(finished_at)
+"""  # noqa: S608
+_BUCKETS = f"""
+SELECT vehicle_id::text, bucket, count(*), count(*) FILTER (WHERE status = '{Outcome.OK}'),
+    coalesce(sum(rows_written), 0)::bigint, max(lag)
+FROM ({_ATTEMPTS}) attempts GROUP BY 1, 2
+"""  # noqa: S608
+_NOW_AND_LAGS = """
+SELECT now(), coalesce(json_object_agg(id::text, extract(epoch FROM now() - last_sync_at)), '{}')
+FROM public.vehicles WHERE id = ANY (%s::uuid[]) AND isfinite(last_sync_at)
+"""
+
+
+def journal(
+    cursor: Cursor,
+    *,
+    vehicles: Collection[UUID] | None = None,
+    statuses: Collection[str] = (),
+    before: Attempt | None = None,
+    limit: int = PAGE,
+) -> list[Attempt]:
+    """Return a page of the journal, newest first: of some vehicles, with some statuses, or all.
+
+    `before` is the last row of the page above.
+    """
+    conditions = ""
+    values: dict[str, Any] = {"limit": limit}
+    if vehicles is not None:
+        conditions += " AND j.vehicle_id = ANY (%(vehicles)s::uuid[])"
+        values["vehicles"] = [str(vehicle_id) for vehicle_id in vehicles]
+    if statuses:
+        conditions += " AND j.status = ANY (%(statuses)s)"
+        values["statuses"] = list(statuses)
+        if Outcome.OK not in statuses:
+            # Says what the failures' own index is defined by.
+            conditions += f" AND j.status <> '{Outcome.OK}'"
+    if before is not None:
+        conditions += " AND (j.started_at, j.id) < (%(started)s, %(id)s)"
+        values |= {"started": before.started_at or "-infinity", "id": before.id}
+    cursor.execute(_JOURNAL.format(conditions=conditions), values)
+    return [_attempt(row) for row in cursor.fetchall()]
+
+
+def _attempt(row: Sequence[Any]) -> Attempt:
+    number, key, name, started, seconds, status, rows, error = row
+    return Attempt(
+        id=number,
+        vehicle_id=UUID(key),
+        vehicle=clean(name, 200),
+        started_at=moment(started),
+        seconds=seconds,
+        status=clean(status, 20),
+        rows=rows or 0,
+        error=None if error is None else clean(error, _ERROR_LIMIT),
+    )
+
+
+def last_hour(cursor: Cursor, vehicles: Collection[UUID]) -> dict[UUID, LastHour]:
+    """Return the last hour of each of a few vehicles: those on the screen."""
+    spans = _spans(cursor, vehicles, HOUR_SEC, HOUR_BUCKETS)
+    return {
+        key: LastHour(
+            tuple(bucket.lag for bucket in span),
+            sum(bucket.attempts - bucket.ok for bucket in span),
+        )
+        for key, span in spans.items()
+    }
+
+
+def span(cursor: Cursor, vehicle_id: UUID, seconds: float, buckets: int) -> list[Bucket]:
+    """Return a vehicle's last `seconds` in so many slices, oldest first."""
+    return _spans(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
+
+
+def _spans(
+    cursor: Cursor, vehicles: Collection[UUID], seconds: float, buckets: int
+) -> dict[UUID, list[Bucket]]:
+    keys = [str(vehicle_id) for vehicle_id in vehicles]
+    cursor.execute(_NOW_AND_LAGS, (keys,))
+    now, lags = cursor.fetchall()[0]
+    values: dict[str, Any] = {"ids": keys, "until": now, "length": seconds, "buckets": buckets}
+    cursor.execute(_BUCKETS, values)
+    found: dict[str, dict[int, tuple[int, int, int, float]]] = defaultdict(dict)
+    for key, bucket, attempts, ok, rows, lag in cursor.fetchall():
+        found[key][bucket] = (attempts, ok, rows, lag or 0.0)
+    return {
+        UUID(key): [
+            _bucket(
+                found[key].get(number), (buckets - 1 - number) * seconds / buckets, lags.get(key)
+            )
+            for number in range(buckets)
+        ]
+        for key in keys
+    }
+
+
+def _bucket(
+    counted: tuple[int, int, int, float] | None, age: float, lag_now: float | None
+) -> Bucket:
+    """Return a slice that ended `age` seconds ago.
+
+    Where nothing was attempted the lag grew with the time: today's lag tells what it was then.
+    """
+    attempts, ok, rows, lag = counted or (0, 0, 0, 0.0)
+    grown = 0.0 if lag_now is None else max(0.0, lag_now - age)
+    return Bucket(attempts, ok, rows, max(lag, grown))

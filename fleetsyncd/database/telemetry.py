@@ -1,0 +1,182 @@
+"""One vehicle's own data as operators look at them: channels, curves, alarms, registration."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.database.history import epoch, moment
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.text import clean
+
+SPARK_SEC = 600
+SPARK_POINTS = 20
+MOST_ALARMS = 200
+
+_CHANNELS = f"""
+SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {epoch("m.time")},
+    extract(epoch FROM now() - m.time)::float8
+FROM public.channel_config c
+LEFT JOIN LATERAL (
+    SELECT time, value FROM public.measurements
+    WHERE vehicle_id = c.vehicle_id AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
+) m ON true
+WHERE c.vehicle_id = %s::uuid ORDER BY c.channel_id
+"""  # noqa: S608  made of this file's own text
+# Asked by channel, which is how the only index goes.
+_CURVES = """
+SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS slice,
+    min(value), avg(value), max(value)
+FROM public.measurements
+WHERE vehicle_id = %(id)s::uuid AND channel_id = ANY (%(channels)s::int[])
+  AND time >= to_timestamp(%(start)s) AND time < to_timestamp(%(end)s)
+GROUP BY channel_id, slice ORDER BY channel_id, slice
+"""
+_ALARMS = f"""
+SELECT alarm_id, channel_id, severity, message, {epoch("triggered_at")}, {epoch("resolved_at")}
+FROM public.alarms_log WHERE vehicle_id = %s::uuid
+ORDER BY resolved_at IS NOT NULL, triggered_at DESC LIMIT %s
+"""  # noqa: S608  made of this file's own text
+_REGISTRATION = f"""
+SELECT coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
+    {epoch("v.created_at")}, {epoch("v.last_seen_at")}, {epoch("v.last_sync_at")},
+    {epoch("s.alarm_watermark")}, {epoch("s.newest_measurement_at")}, s.clock_skew_ms,
+    (SELECT count(*) FROM fleetsync.quarantine q WHERE q.vehicle_id = v.id)
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+WHERE v.id = %s::uuid
+"""  # noqa: S608  made of this file's own text
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNow:
+    """A channel with its newest value, and its averages over the minutes before that."""
+
+    channel_id: int
+    name: str
+    unit: str
+    min_value: float | None
+    max_value: float | None
+    value: float | None
+    age: float | None
+    curve: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A slice of a channel's curve; `at` is its beginning."""
+
+    at: datetime
+    low: float
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlarm:
+    """An alarm as it is stored; open while `resolved_at` is None."""
+
+    alarm_id: int
+    channel_id: int | None
+    severity: str
+    message: str
+    triggered_at: datetime | None
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What is known of a vehicle beside its state; never its key."""
+
+    name: str
+    host: str
+    port: int
+    created_at: datetime | None
+    last_seen_at: datetime | None
+    last_sync_at: datetime | None
+    alarm_watermark: datetime | None
+    newest_measurement_at: datetime | None
+    clock_skew_ms: int | None
+    quarantined: int
+
+
+def channels(cursor: Cursor, vehicle_id: UUID) -> list[ChannelNow]:
+    """Return the vehicle's channels with what they last measured."""
+    cursor.execute(_CHANNELS, (str(vehicle_id),))
+    rows = cursor.fetchall()
+    newest = max((row[6] for row in rows if row[6] is not None), default=None)
+    curves: dict[int, list[float]] = {}
+    if newest is not None:
+        ids = [row[0] for row in rows]
+        step = SPARK_SEC / SPARK_POINTS
+        for row in _curves(cursor, vehicle_id, ids, newest - SPARK_SEC, newest + 1, step):
+            curves.setdefault(row[0], []).append(row[3])
+    return [
+        ChannelNow(
+            channel_id=key,
+            name=clean(name or "", 100),
+            unit=clean(unit or "", 20),
+            min_value=low,
+            max_value=high,
+            value=value,
+            age=age,
+            curve=tuple(curves.get(key, ())),
+        )
+        for key, name, unit, low, high, value, _at, age in rows
+    ]
+
+
+def curve(
+    cursor: Cursor, vehicle_id: UUID, channel_id: int, seconds: float, points: int
+) -> list[Point]:
+    """Return what a channel measured in the `seconds` up to now, in at most so many slices."""
+    cursor.execute("SELECT extract(epoch FROM now())::float8")
+    end = float(cursor.fetchall()[0][0])
+    step = max(1.0, seconds / points)
+    found = _curves(cursor, vehicle_id, [channel_id], end - seconds, end, step)
+    curve_points = ((moment(part * step), low, mean, high) for _, part, low, mean, high in found)
+    return [Point(at, low, mean, high) for at, low, mean, high in curve_points if at is not None]
+
+
+def _curves(
+    cursor: Cursor, vehicle_id: UUID, ids: list[int], start: float, end: float, step: float
+) -> list[tuple[Any, ...]]:
+    values = {"id": str(vehicle_id), "channels": ids, "start": start, "end": end, "step": step}
+    cursor.execute(_CURVES, values)
+    return cursor.fetchall()
+
+
+def alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
+    """Return the vehicle's alarms, open ones first, then the newest."""
+    cursor.execute(_ALARMS, (str(vehicle_id), MOST_ALARMS))
+    return [
+        StoredAlarm(
+            alarm_id=number,
+            channel_id=channel,
+            severity=clean(severity or "", 30),
+            message=clean(message or "", 300),
+            triggered_at=moment(triggered),
+            resolved_at=moment(resolved),
+        )
+        for number, channel, severity, message, triggered, resolved in cursor.fetchall()
+    ]
+
+
+def registration(cursor: Cursor, vehicle_id: UUID) -> Registration | None:
+    """Return what is known of the vehicle; None if it was removed."""
+    cursor.execute(_REGISTRATION, (str(vehicle_id),))
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    name, host, port, created, seen, synced, alarms_to, newest, skew, quarantined = row
+    return Registration(
+        name=clean(name, 200),
+        host=host,
+        port=port,
+        created_at=moment(created),
+        last_seen_at=moment(seen),
+        last_sync_at=moment(synced),
+        alarm_watermark=moment(alarms_to),
+        newest_measurement_at=moment(newest),
+        clock_skew_ms=skew,
+        quarantined=quarantined,
+    )

@@ -1,0 +1,20 @@
+"""What every screen works with: the gateway, the state of the fleet, and two clocks."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleetsyncd.models import utc_now
+from tui.gateway import Gateway
+from tui.state import FleetState
+
+
+@dataclass
+class Desk:
+    """Handed to the app and to each of its screens; clocks can be replaced in tests."""
+
+    gateway: Gateway
+    state: FleetState
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], datetime] = utc_now

@@ -1,0 +1,70 @@
+"""Tables as CSV files."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.widgets import Input, Label
+
+from tui.background import in_thread
+from tui.desk import Desk
+from tui.screens.dialog import Dialog
+from tui.screens.page import Table
+
+if TYPE_CHECKING:
+    from tui.app import FleetApp
+
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+class PathForm(Dialog[Path]):
+    """Asks where a file is to be written."""
+
+    def __init__(self, title: str, proposed: Path) -> None:
+        super().__init__(title, "Write")
+        self.proposed = proposed
+
+    def body(self) -> ComposeResult:
+        """Lay out the field."""
+        yield Label("File (an existing one is not overwritten)")
+        yield Input(str(self.proposed), id="path", compact=True)
+
+    def accepted(self) -> None:
+        """Hand the path over, if a file can be there."""
+        path = Path(self.query_one("#path", Input).value).expanduser()
+        if path.exists():
+            self.complain("that exists already")
+        elif not path.parent.is_dir():
+            self.complain(f"there is no folder {path.parent}")
+        else:
+            self.dismiss(path)
+
+
+async def export(app: "FleetApp", desk: Desk, table: Table) -> None:
+    """Ask for a path, write the table there, and say so."""
+    name, heading, rows = table
+    proposed = Path.home() / f"fleetsync-{name}-{desk.wall().astimezone():%Y%m%d-%H%M%S}.csv"
+    path = await app.push_screen_wait(PathForm(f"Export {len(rows)} rows", proposed))
+    if path is None:
+        return
+    try:
+        await in_thread(lambda: write(path, heading, rows))
+    except OSError as fault:
+        app.say(f"{path} cannot be written: {fault.strerror}", bad=True)
+    else:
+        app.say(f"wrote {len(rows)} rows to {path}")
+
+
+def write(path: Path, heading: list[str], rows: list[list[str]]) -> None:
+    """Write a CSV file; raise OSError, FileExistsError if there is one."""
+    with path.open("x", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(heading)
+        writer.writerows([list(map(_harmless, row)) for row in rows])
+
+
+def _harmless(cell: str) -> str:
+    """Keep a spreadsheet from taking what a vehicle said for a formula."""
+    number = cell.lstrip("-").replace(".", "", 1).isdigit()
+    return f"'{cell}" if cell.startswith(_FORMULA) and not number else cell

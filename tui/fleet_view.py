@@ -1,0 +1,100 @@
+"""Which vehicles are shown, in which order, and which are marked: plain data, no screen."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.states import VehicleOverview
+from tui.filters import NOTHING, PROBLEMS, Filter
+from tui.looks import LOOKS
+
+_RANK = {state: rank for rank, state in enumerate(LOOKS)}
+_NEVER = float("inf")
+
+
+class Sort(StrEnum):
+    """What the vehicles are ordered by."""
+
+    NAME = "vehicle"
+    STATE = "status"
+    LAG = "lag"
+    SEEN = "seen"
+
+
+_KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
+    Sort.NAME: lambda vehicle: vehicle.name.casefold(),
+    Sort.STATE: lambda vehicle: _RANK[vehicle.state],
+    Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
+    Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
+}
+_FALLING_AT_FIRST = {Sort.LAG, Sort.SEEN}
+
+
+@dataclass
+class FleetView:
+    """The fleet as one operator looks at it."""
+
+    filter: Filter = NOTHING
+    problems_only: bool = False
+    sort: Sort = Sort.NAME
+    falling: bool = False
+    marked: set[UUID] = field(default_factory=set)
+    shown: list[VehicleOverview] = field(default_factory=list)
+    total: int = 0
+    _all: Sequence[VehicleOverview] = ()
+    _place: dict[UUID, int] = field(default_factory=dict)
+
+    def update(self, vehicles: Sequence[VehicleOverview]) -> None:
+        """Take in a new state of the fleet; marks of vehicles that are gone go too."""
+        self._all = vehicles
+        self.total = len(vehicles)
+        if self.marked:
+            self.marked &= {vehicle.id for vehicle in vehicles}
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Filter and sort again."""
+        fits = self.filter.fits
+        self.shown = [
+            vehicle
+            for vehicle in self._all
+            if fits(vehicle) and (not self.problems_only or vehicle.state in PROBLEMS)
+        ]
+        if self.sort is not Sort.NAME:
+            self.shown.sort(key=_KEYS[Sort.NAME])  # ties stay in one order, whatever the sort
+        self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)
+        self._place = {vehicle.id: place for place, vehicle in enumerate(self.shown)}
+
+    def sort_by(self, sort: Sort) -> None:
+        """Order by something else; the same again turns the order round."""
+        self.falling = not self.falling if sort is self.sort else sort in _FALLING_AT_FIRST
+        self.sort = sort
+        self.arrange()
+
+    def place_of(self, vehicle_id: UUID | None) -> int | None:
+        """Return where a vehicle is shown; None if it is not."""
+        return None if vehicle_id is None else self._place.get(vehicle_id)
+
+    def get(self, vehicle_id: UUID) -> VehicleOverview | None:
+        """Return a vehicle by its id, shown or not."""
+        place = self._place.get(vehicle_id)
+        if place is not None:
+            return self.shown[place]
+        return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
+
+    def toggle_mark(self, vehicle_id: UUID) -> None:
+        """Mark a vehicle, or take its mark away."""
+        self.marked ^= {vehicle_id}
+
+    def mark_all(self, ids: Iterable[UUID]) -> None:
+        """Mark all of `ids`; if all of them are marked, take their marks away."""
+        wanted = set(ids)
+        self.marked = self.marked - wanted if wanted <= self.marked else self.marked | wanted
+
+    def targets(self, under_cursor: UUID | None) -> list[VehicleOverview]:
+        """Return what an action is for: the marked vehicles, else the one under the cursor."""
+        ids = self.marked or ({under_cursor} if under_cursor else set())
+        found = [vehicle for vehicle in self._all if vehicle.id in ids]
+        return sorted(found, key=_KEYS[Sort.NAME])

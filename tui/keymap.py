@@ -1,0 +1,46 @@
+"""An operator's own keys, from a TOML file: `[keys]`, then `sync = "f5"` and so on."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from textual.binding import Binding
+from textual.widget import Widget
+
+from fleetsyncd.errors import SettingsError
+
+
+def load(path: Path) -> Mapping[str, str]:
+    """Return keys by the ids of bindings; raise SettingsError saying what is wrong."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise SettingsError(f"the keymap {path} cannot be read: {fault}") from fault
+    known = ids()
+    for name, key in found.items():
+        if name not in known:
+            raise SettingsError(
+                f"the keymap {path} names {name}, which is no action: {', '.join(sorted(known))}"
+            )
+        if not isinstance(key, str) or not key:
+            raise SettingsError(f'the keymap {path}: {name} needs a key, as in {name} = "f5"')
+    return dict(found)
+
+
+def ids() -> set[str]:
+    """Return the ids of all bindings that can be changed."""
+    from tui.app import FleetApp  # noqa: PLC0415  the app itself reads keymaps
+
+    found = {_id(binding) for binding in FleetApp.BINDINGS}
+    classes: list[type] = [Widget]
+    while classes:
+        children: list[type] = classes.pop().__subclasses__()
+        classes.extend(children)
+        for child in children:
+            if child.__module__.startswith("tui."):
+                found.update(_id(binding) for binding in vars(child).get("BINDINGS", ()))
+    return found - {""}
+
+
+def _id(binding: object) -> str:
+    return (binding.id or "") if isinstance(binding, Binding) else ""

@@ -1,0 +1,69 @@
+"""How things look: a glyph and a word beside every colour, so that colour alone tells nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fleetsyncd.states import State
+
+LOOKS = {
+    State.ONLINE: ("●", "online", "green"),
+    State.CATCHING_UP: ("◐", "catching", "cyan"),
+    State.TIMEOUT: ("◌", "timeout", "yellow"),
+    State.ERROR: ("✖", "error", "red"),
+    State.LATE: ("◔", "late", "magenta"),
+    State.NEVER: ("?", "never", "blue"),
+    State.PAUSED: ("‖", "paused", "bright_black"),
+}
+OUTCOMES = {"ok": ("●", "green"), "timeout": ("◌", "yellow"), "error": ("✖", "red")}
+UNKNOWN = ("?", "magenta")
+KEY_HIDDEN = "••••"
+_LAG_CEILING_SEC = 90.0
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_THOUSAND = 1000
+
+
+def spark(values: Sequence[float], *, lowest: float = 0.0, highest: float = 0.0) -> str:
+    """Return values as a line of blocks, over a range that holds `lowest` and `highest` too."""
+    if not values:
+        return ""
+    low, high = min(lowest, *values), max(highest, *values)
+    if high <= low:
+        return _BLOCKS[0] * len(values)
+    step = (len(_BLOCKS) - 1) / (high - low)
+    return "".join(_BLOCKS[round((value - low) * step)] for value in values)
+
+
+def lag_spark(lags: Sequence[float]) -> str:
+    """Return lags in seconds as blocks; a few seconds stay low though there is nothing greater."""
+    return spark(lags, highest=_LAG_CEILING_SEC)
+
+
+def spark_within(values: Sequence[float]) -> str:
+    """Return values as blocks between their own least and greatest: the shape of a curve."""
+    least = min(values, default=0.0)
+    return spark(values, lowest=least, highest=least)
+
+
+def number(value: float | None) -> str:
+    """Return a measured value in at most seven characters or so; a dash for None."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def count(value: float | None) -> str:
+    """Return how many: 950, 12.9k, 1.6M; a dash for None."""
+    if value is None:
+        return "-"
+    for unit in ("", "k", "M"):
+        if abs(value) < _THOUSAND * 10 and not unit:
+            return f"{value:.0f}"
+        if abs(value) < _THOUSAND:
+            return f"{value:.3g}{unit}"
+        value /= _THOUSAND
+    return f"{value:.3g}G"
+
+
+def moment(at: datetime | None, *, day: bool = True) -> str:
+    """Return a time as the operator's own clock shows it; a dash for None."""
+    if at is None:
+        return "-"
+    return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")

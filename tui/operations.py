@@ -1,0 +1,204 @@
+"""What an operator can do to vehicles: ask, do it off the screen's thread, show the result.
+
+An operation is for the vehicles that were marked, or under the cursor, when its key was pressed,
+whatever the table shows by the time it is confirmed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from fleetsyncd.database.fleet import Change
+from fleetsyncd.errors import FleetsyncError
+from fleetsyncd.models import Window
+from fleetsyncd.states import State, VehicleOverview
+from tui.background import in_thread
+from tui.desk import Desk
+from tui.looks import moment
+from tui.screens.backfill_dialog import BackfillForm
+from tui.screens.dialog import Confirm
+from tui.screens.test_dialog import CallsTest
+from tui.screens.vehicle_dialogs import DeleteForm, Known, VehicleForm
+
+if TYPE_CHECKING:
+    from tui.app import FleetApp
+
+T = TypeVar("T")
+_FEW = 3
+Targets = Sequence[VehicleOverview]
+
+
+def named(targets: Targets) -> str:
+    """Return the targets as a message names them."""
+    if len(targets) > _FEW:
+        return f"{len(targets)} vehicles"
+    return ", ".join(vehicle.name for vehicle in targets)
+
+
+def ids(targets: Targets) -> list[UUID]:
+    """Return the targets' ids."""
+    return [vehicle.id for vehicle in targets]
+
+
+class Operations:
+    """Every method is a coroutine that ends when the operation has, or was called off."""
+
+    def __init__(self, app: "FleetApp", desk: Desk) -> None:
+        self._app = app
+        self._gateway = desk.gateway
+        self._desk = desk
+
+    async def _try(self, work: Callable[[], T]) -> tuple[T] | None:
+        """Return what `work` returned, or None after its error was shown."""
+        try:
+            return (await in_thread(work),)
+        except FleetsyncError as fault:
+            self._app.say(str(fault), bad=True)
+            return None
+
+    async def _do(self, work: Callable[[], object], done: str) -> None:
+        if await self._try(work) is not None:
+            self._app.say(done)
+        self._app.action_refresh()
+
+    async def _sure(self, title: str, targets: Targets, accept: str) -> bool:
+        """Ask, if it is about several vehicles."""
+        if len(targets) == 1:
+            return True
+        text = ", ".join(vehicle.name for vehicle in targets[:20])
+        more = f" and {len(targets) - 20} more" if len(targets) > 20 else ""  # noqa: PLR2004
+        answer = await self._app.push_screen_wait(Confirm(title, text + more, accept))
+        return answer is True
+
+    async def sync(self, targets: Targets) -> None:
+        """Let the daemon sync the targets now; paused ones are left out and named."""
+        paused = [vehicle for vehicle in targets if vehicle.state is State.PAUSED]
+        if paused:
+            self._app.say(f"{named(paused)}: paused, press p to resume", bad=True)
+        wanted = [vehicle for vehicle in targets if vehicle.state is not State.PAUSED]
+        if not wanted or not await self._sure(f"Sync {len(wanted)} vehicles now?", wanted, "Sync"):
+            return
+        await self._do(lambda: self._gateway.sync(ids(wanted)), f"{named(wanted)}: sync asked for")
+
+    async def pause(self, targets: Targets) -> None:
+        """Pause the targets, or resume them if all of them are paused."""
+        if not targets:
+            return
+        pausing = any(vehicle.state is not State.PAUSED for vehicle in targets)
+        word = "Pause" if pausing else "Resume"
+        if await self._sure(f"{word} {len(targets)} vehicles?", targets, word):
+            done = "paused" if pausing else "resumed"
+            await self._do(
+                lambda: self._gateway.pause(ids(targets), pausing), f"{named(targets)}: {done}"
+            )
+
+    async def backfill(self, targets: Targets) -> None:
+        """Ask for an interval and let the daemon pull it again; or call off what runs."""
+        if not targets:
+            return
+        pace = await self._try(lambda: self._gateway.pace(ids(targets)))
+        if pace is None:
+            return
+        running = any(vehicle.backfill is not None for vehicle in targets)
+        form = BackfillForm(
+            self._desk, f"Backfill {named(targets)}", len(targets), pace[0], running
+        )
+        window: Window | None = await self._app.push_screen_wait(form)
+        if window is None:
+            return
+        if window.start == window.end:
+            await self._do(
+                lambda: self._gateway.cancel_backfill(ids(targets)),
+                f"{named(targets)}: backfill called off",
+            )
+            return
+        told = f"{moment(window.start)} to {moment(window.end)}"
+        await self._do(
+            lambda: self._gateway.backfill(ids(targets), window),
+            f"{named(targets)}: backfill of {told} asked for",
+        )
+
+    async def add(self) -> None:
+        """Ask for a new vehicle and register it; a refusal keeps what was typed."""
+        form = SavingForm(self._app, "Add a vehicle", "Add", None, self._add)
+        change = await self._app.push_screen_wait(form)
+        if change is not None:
+            self._app.say(f"{change.name}: added, the daemon takes it in at its next cycle")
+            self._app.action_refresh()
+
+    def _add(self, new: Change) -> None:
+        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key)
+
+    async def edit(self, targets: Targets) -> None:
+        """Ask for new values; for several vehicles only for those they can share."""
+        if not targets:
+            return
+        known = Known(None, None, None)
+        if len(targets) == 1:
+            found = await self._try(lambda: self._gateway.registration(targets[0].id))
+            if found is None:
+                return
+            if found[0] is None:
+                self._app.say(f"{named(targets)}: was removed meanwhile", bad=True)
+                return
+            known = Known(found[0].name, found[0].host, found[0].port)
+        form = SavingForm(
+            self._app,
+            f"Edit {named(targets)}",
+            "Save",
+            known,
+            lambda change: self._gateway.change(ids(targets), change),
+        )
+        if await self._app.push_screen_wait(form) is not None:
+            self._app.say(f"{named(targets)}: changed")
+            self._app.action_refresh()
+
+    async def delete(self, targets: Targets) -> None:
+        """Say what goes, have it confirmed, and remove the targets."""
+        if not targets:
+            return
+        extent = await self._try(lambda: self._gateway.extent(ids(targets)))
+        if extent is None:
+            return
+        answer = await self._app.push_screen_wait(DeleteForm(list(targets), extent[0]))
+        if answer is None:
+            return
+        self._app.say(f"{named(targets)}: being removed …")
+        removed = await self._try(
+            lambda: self._gateway.remove(ids(targets), with_measurements=answer)
+        )
+        if removed is not None:
+            self._app.say(f"{named(targets)}: removed, and {removed[0]:,} measurements")
+        self._app.action_refresh()
+
+    async def test(self, targets: Targets) -> None:
+        """Show how the targets answer their four calls."""
+        if targets:
+            await self._app.push_screen_wait(CallsTest(list(targets)))
+
+
+class SavingForm(VehicleForm):
+    """A vehicle's form that is left only when what it asks for was done."""
+
+    def __init__(
+        self,
+        app: "FleetApp",
+        title: str,
+        accept: str,
+        known: Known | None,
+        save: Callable[[Change], None],
+    ) -> None:
+        super().__init__(title, accept, known)
+        self._save = save
+
+    def submit(self, change: Change) -> None:
+        """Do it; on an error say so and keep what was typed."""
+        self.run_worker(self._saving(change), exclusive=True, exit_on_error=False)
+
+    async def _saving(self, change: Change) -> None:
+        try:
+            await in_thread(lambda: self._save(change))
+        except FleetsyncError as fault:
+            self.complain(str(fault))
+        else:
+            self.dismiss(change)

@@ -1,0 +1,128 @@
+"""The dialog that asks for a past interval."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, Input, Label, Static
+
+from fleetsyncd.database.extent import Pace
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window
+from fleetsyncd.tables import age
+from tui.desk import Desk
+from tui.looks import count
+from tui.screens.dialog import Dialog
+
+PRESETS = ("1h", "6h", "24h", "7d", "30d")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_AGO = re.compile(r"(\d{1,6})([mhd])")
+_FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Return `now`, an age like 24h, or a time of the operator's own clock, in UTC.
+
+    Raises CommandError saying what is expected.
+    """
+    text = text.strip()
+    if text == "now":
+        return now
+    if found := _AGO.fullmatch(text):
+        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+    for form in _FORMS:
+        try:
+            return datetime.strptime(text, form).astimezone(UTC)
+        except ValueError:
+            continue
+    raise CommandError("a time is 24h, 7d, now, or 2026-11-23 14:30")
+
+
+class BackfillForm(Dialog[Window]):
+    """Asks for an interval, by preset or by hand, and estimates what it will take."""
+
+    def __init__(self, desk: Desk, title: str, vehicles: int, pace: Pace, running: bool) -> None:
+        super().__init__(title, "Backfill")
+        self.desk = desk
+        self.vehicles = vehicles
+        self.pace = pace
+        self.running = running
+
+    def body(self) -> ComposeResult:
+        """Lay out presets, fields and estimate."""
+        with Horizontal(id="presets"):
+            for preset in PRESETS:
+                yield Button(preset, id=f"last-{preset}", classes="preset", compact=True)
+        yield Label("From (24h, 7d, or 2026-11-23 14:30, your clock)")
+        yield Input("24h", id="from", compact=True)
+        yield Label("To (now, or likewise)")
+        yield Input("now", id="to", compact=True)
+        yield Static("", id="estimate")
+        if self.running:
+            yield Button(
+                "Call off the one that runs", id="call-off", variant="warning", compact=True
+            )
+
+    def on_mount(self) -> None:
+        """Estimate what is proposed."""
+        self._estimate()
+        self.query_one("#from").focus()
+
+    def window(self) -> Window:
+        """Return the interval; raise CommandError if it is none."""
+        now = self.desk.wall()
+        start = parse_moment(self.query_one("#from", Input).value, now)
+        end = min(now, parse_moment(self.query_one("#to", Input).value, now))
+        if start >= end:
+            raise CommandError("the interval must begin before it ends, and before now")
+        return Window(start, end)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Fill a preset in, call off, accept or cancel."""
+        pressed = str(event.button.id)
+        if pressed.startswith("last-"):
+            self.query_one("#from", Input).value = pressed.removeprefix("last-")
+            self.query_one("#to", Input).value = "now"
+            event.stop()
+        elif pressed == "call-off":
+            moment = self.desk.wall()
+            self.dismiss(Window(moment, moment))
+        else:
+            super().on_button_pressed(event)
+
+    def on_input_changed(self) -> None:
+        """Estimate anew."""
+        self._estimate()
+
+    def _estimate(self) -> None:
+        try:
+            window = self.window()
+        except CommandError as fault:
+            self.complain(str(fault))
+            return
+        self.complain("")
+        told = estimate(self.pace, window.length, self.vehicles)
+        self.query_one("#estimate", Static).update(Text(told))
+
+    def accepted(self) -> None:
+        """Hand the interval over, or say what is wrong."""
+        try:
+            self.dismiss(self.window())
+        except CommandError as fault:
+            self.complain(str(fault))
+
+
+def estimate(pace: Pace, length: timedelta, vehicles: int) -> str:
+    """Say how many measurements an interval holds, and how long pulling it may take."""
+    many = "" if vehicles == 1 else f" of {vehicles} vehicles"
+    span = f"{age(length.total_seconds())}{many}"
+    if not pace.rows_per_second:
+        return f"{span}; how many measurements is not known yet"
+    rows = pace.rows_per_second * length.total_seconds()
+    told = f"{span}: about {count(rows)} measurements; what is stored already is not doubled"
+    if not pace.speed:
+        return told
+    # The daemon gives a backfill half of its time.
+    return f"{told}. About {age(2 * length.total_seconds() / pace.speed)} a vehicle"

@@ -1,0 +1,78 @@
+"""What all full screens share: totals above, keys below, and news that arrive between."""
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from fleetsyncd.states import VehicleOverview
+from tui.desk import Desk
+from tui.widgets.pulse import Pulse, Warnings
+
+Table = tuple[str, list[str], list[list[str]]]
+"""What a screen can export: a name for the file, a heading, rows."""
+
+
+class Page(Screen[None]):
+    """A full screen; the app tells the page on top when there is news."""
+
+    TITLE = "fleetsyncd"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def compose(self) -> ComposeResult:
+        """Put the page's own part between totals and keys."""
+        yield Pulse("", id="pulse")
+        yield Warnings("", id="warnings")
+        yield from self.body()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """Lay out the page's own part."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.news()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened beneath another screen."""
+        self.news()
+
+    def tick(self) -> None:
+        """Show how old everything is."""
+        now = self.desk.now()
+        self.query_one(Pulse).show(self.desk.state, now, self.size.width)
+        self.query_one(Warnings).show(self.desk.state, now)
+
+    def news(self) -> None:
+        """Show what was read since; the page's own part follows in `refreshed`."""
+        self.tick()
+        self.refreshed()
+
+    def refreshed(self) -> None:
+        """Show the page's own part anew."""
+
+    def targets(self) -> list[VehicleOverview]:
+        """Return the vehicles that an action is for."""
+        return []
+
+    def copied(self) -> str:
+        """Return what `y` puts into the clipboard; nothing if empty."""
+        return ""
+
+    def table(self) -> Table | None:
+        """Return what can be exported."""
+        return None
+
+    @property
+    def wide(self) -> bool:
+        """Whether there is room for more."""
+        return self.has_class("-wide")
+
+    def in_background(self, work: Any, group: str) -> None:
+        """Run a coroutine that belongs to this page; an older one of the group ends."""
+        self.run_worker(work, group=group, exclusive=True, exit_on_error=False)

@@ -1,0 +1,121 @@
+"""One channel over time, with axes."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+import plotext
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from fleetsyncd.database.telemetry import ChannelNow, Point
+from fleetsyncd.errors import DatabaseError
+from tui.background import in_thread
+from tui.desk import Desk
+from tui.looks import number
+from tui.screens.page import Page, Table
+
+SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
+_TICK_CELLS = 20
+_HOUR, _DAY = 3600, 86_400
+
+
+class PlotPage(Page):
+    """A channel's lowest, mean and highest values in each cell of a span."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("minus", "zoom(1)", "Zoom out", key_display="-", id="plot.zoom-out"),
+        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", id="plot.zoom-in"),
+        Binding("escape", "leave", "Back", id="plot.back"),
+    ]
+
+    def __init__(self, desk: Desk, vehicle_id: UUID, channel: ChannelNow) -> None:
+        super().__init__(desk)
+        self.vehicle_id = vehicle_id
+        self.channel = channel
+        self.zoom = 0
+        self.points: list[Point] = []
+
+    def body(self) -> ComposeResult:
+        """Lay out headline and plot."""
+        yield Static("", id="headline")
+        yield Static("", id="plot")
+
+    def on_mount(self) -> None:
+        """Read once sizes are known."""
+        self.tick()
+        self.call_after_refresh(self.refreshed)
+
+    def refreshed(self) -> None:
+        """Read the span anew."""
+        self.in_background(self._load(), "plot")
+
+    async def _load(self) -> None:
+        plot = self.query_one("#plot", Static)
+        size = plot.content_size
+        if not size:
+            return
+        name, seconds = SPANS[self.zoom]
+        gateway, channel = self.desk.gateway, self.channel
+        try:
+            self.points = await in_thread(
+                lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
+            )
+        except DatabaseError:
+            return  # the line of warnings says so
+        self.query_one("#headline", Static).update(self._headline(name))
+        plot.update(draw(self.points, size.width, size.height, seconds))
+
+    def _headline(self, span: str) -> Text:
+        channel = self.channel
+        vehicle = self.desk.state.view.get(self.vehicle_id)
+        name = "" if vehicle is None else f"{vehicle.name} · "
+        line = Text(f" {name}{channel.name}", "bold", no_wrap=True, overflow="ellipsis")
+        unit = f" {channel.unit}" if channel.unit else ""
+        if self.points:
+            low, high = min(p.low for p in self.points), max(p.high for p in self.points)
+            line.append(f" · {span}: {number(low)} … {number(high)}{unit}", "not bold")
+        else:
+            line.append(f" · {span}: nothing stored", "not bold")
+        return line
+
+    def action_zoom(self, step: int) -> None:
+        """Show a longer span (1) or a shorter one (-1)."""
+        self.zoom = max(0, min(self.zoom + step, len(SPANS) - 1))
+        self.refreshed()
+
+    def action_leave(self) -> None:
+        """Go back to the vehicle."""
+        self.app.pop_screen()
+
+    def table(self) -> Table:
+        """Return the points."""
+        rows = [[p.at.isoformat(), str(p.low), str(p.mean), str(p.high)] for p in self.points]
+        return f"channel-{self.channel.channel_id}", ["time", "low", "mean", "high"], rows
+
+
+def draw(points: list[Point], width: int, height: int, seconds: float) -> Text:
+    """Return a plot in so many cells; empty without points."""
+    if not points:
+        return Text("")
+    at = [point.at.timestamp() for point in points]
+    figure = plotext
+    figure.clear_figure()
+    figure.theme("clear")
+    figure.plot_size(width, height)
+    if any(point.low != point.high for point in points):
+        figure.plot(at, [point.low for point in points], color="gray", marker="braille")
+        figure.plot(at, [point.high for point in points], color="gray", marker="braille")
+    figure.plot(at, [point.mean for point in points], color="cyan", marker="braille")
+    count = max(2, width // _TICK_CELLS)
+    ticks = [at[0] + (at[-1] - at[0]) * place / (count - 1) for place in range(count)]
+    figure.xticks(ticks, [_tick(tick, seconds) for tick in ticks])
+    return Text.from_ansi(figure.build(), no_wrap=True)
+
+
+def _tick(seconds_since_1970: float, span: float) -> str:
+    """Return a moment as the operator's own clock shows it, as finely as the span needs."""
+    form = "%m-%d %H:%M" if span > _DAY else "%H:%M" if span > _HOUR else "%H:%M:%S"
+    return f"{datetime.fromtimestamp(seconds_since_1970):{form}}"

@@ -1,0 +1,98 @@
+"""What the dashboard knows and how fresh it is: plain data that every screen reads."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleetsyncd.states import LATE_AFTER_INTERVALS, State
+from fleetsyncd.tables import age
+from fleetsyncd.text import clean
+from tui.fleet_view import FleetView
+from tui.gateway import Snapshot
+
+FEWEST_FOR_OUTAGE = 3
+_SILENT = (State.TIMEOUT, State.ERROR, State.NEVER)
+
+
+@dataclass
+class FleetState:
+    """The last snapshot, what became of the database since, and how the operator looks at it.
+
+    Moments without a date are on the monotonic clock.
+    """
+
+    where: str
+    view: FleetView = field(default_factory=FleetView)
+    snapshot: Snapshot | None = None
+    read_at: float = 0.0
+    fault: str | None = None
+    lost_at: float = 0.0
+    retry_at: float = 0.0
+    attempts: int = 0
+    """Failed attempts to reach the database in a row."""
+    frozen_at: datetime | None = None
+    read_only: bool = False
+
+    def take(self, snapshot: Snapshot, now: float) -> None:
+        """Take in what was read."""
+        self.snapshot, self.read_at = snapshot, now
+        self.fault, self.attempts = None, 0
+        self.view.update(snapshot.vehicles)
+
+    def lose(self, fault: str, now: float, pause: float) -> None:
+        """Note that the database could not be read; what was read before stays."""
+        if self.fault is None:
+            self.lost_at = now
+        self.fault, self.retry_at = clean(fault, 200), now + pause
+        self.attempts += 1
+
+    @property
+    def lost(self) -> bool:
+        """Whether the database is out of reach."""
+        return self.fault is not None
+
+    @property
+    def stale(self) -> bool:
+        """Whether what is shown may no longer be true."""
+        return self.lost or self.snapshot is None or not self.snapshot.alive
+
+    def heartbeat(self, now: float) -> float | None:
+        """Return the age of the freshest heartbeat in seconds; None if there never was one."""
+        if self.snapshot is None or not self.snapshot.heartbeats:
+            return None
+        return self.snapshot.heartbeats[0].age + (now - self.read_at)
+
+    def counts(self) -> Counter[State]:
+        """Return how many vehicles are in each state."""
+        vehicles = () if self.snapshot is None else self.snapshot.vehicles
+        return Counter(vehicle.state for vehicle in vehicles)
+
+    @property
+    def outage(self) -> bool:
+        """Whether a live daemon gets no answer from anybody: then it is not the vehicles' fault."""
+        if self.snapshot is None or not self.snapshot.alive:
+            return False
+        long = LATE_AFTER_INTERVALS * self.snapshot.alive[0].interval
+        asked = [vehicle for vehicle in self.snapshot.vehicles if vehicle.state != State.PAUSED]
+        return len(asked) >= FEWEST_FOR_OUTAGE and all(
+            vehicle.state in _SILENT and (vehicle.seen_age is None or vehicle.seen_age > long)
+            for vehicle in asked
+        )
+
+    def warnings(self, now: float) -> list[tuple[str, str]]:
+        """Return what the operator must know before believing the rest: (kind, text)."""
+        found = []
+        if self.fault is not None:
+            ago, wait = age(now - self.lost_at), age(self.retry_at - now)
+            lost = f"✖ database lost {ago} ago, retry in {wait}: {self.fault}"
+            found.append(("lost", lost))
+        elif self.snapshot is not None and not self.snapshot.alive:
+            beat = self.heartbeat(now)
+            last = "never seen" if beat is None else f"last seen {age(beat)} ago"
+            found.append(("dead", f"✖ daemon not running, {last}: every state below is old"))
+        if self.outage and not self.lost:
+            found.append(("outage", "✖ no vehicle answers: check the VPN"))
+        if self.frozen_at is not None:
+            at = f"{self.frozen_at.astimezone():%H:%M:%S}"
+            found.append(("frozen", f"❄ frozen at {at}: Z goes on"))
+        return found

@@ -1,0 +1,261 @@
+"""The vehicle screen's panes: each reads its own part, and shows it."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import DataTable, Static
+
+from fleetsyncd.database.history import Bucket
+from fleetsyncd.database.telemetry import ChannelNow, Registration, StoredAlarm
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.states import GapProgress, VehicleOverview
+from fleetsyncd.tables import age
+from tui.background import in_thread
+from tui.desk import Desk
+from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
+from tui.widgets.journal_table import JournalTable
+from tui.widgets.rows import fill
+
+SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
+_LABEL = 9
+_TAIL = 26
+_GOOD, _FAIR = 1.0, 0.5
+
+
+class Pane(Vertical):
+    """A part of the vehicle screen; `load` reads and shows it."""
+
+    def __init__(self, desk: Desk, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id)
+        self.desk = desk
+        self.vehicle_id = vehicle_id
+
+    async def load(self) -> None:
+        """Read the pane's part and show it."""
+        raise NotImplementedError
+
+    def refresh_data(self) -> None:
+        """Read and show anew in the background."""
+        self.run_worker(self._load(), group="pane", exclusive=True, exit_on_error=False)
+
+    async def _load(self) -> None:
+        try:
+            await self.load()
+        except DatabaseError:
+            return  # the line of warnings says so
+
+    def take_focus(self) -> None:
+        """Give the keys to what the pane is about."""
+        table = next(iter(self.query(DataTable)), None)
+        if table is not None:
+            table.focus()
+
+
+class HistoryPane(Pane):
+    """Lag, rows and the share of good attempts over a span; the newest attempts beneath."""
+
+    zoom = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the curves, the newest attempts, and on wide screens the alarms."""
+        yield Static("", id="curves")
+        with Horizontal():
+            yield JournalTable(self.desk, [self.vehicle_id], named=False)
+            yield AlarmList(self.desk, self.vehicle_id, id="beside")
+
+    async def load(self) -> None:
+        """Read the span and show it."""
+        self.query_one(JournalTable).reload()
+        name, seconds = SPANS[self.zoom]
+        width = max(20, self.size.width - _LABEL - _TAIL)
+        span = await in_thread(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
+        self.query_one("#curves", Static).update(curves(span, name, seconds))
+        beside = self.query_one("#beside", AlarmList)
+        if beside.display:
+            await beside.load()
+
+    def change_zoom(self, step: int) -> None:
+        """Show a longer span (1) or a shorter one (-1)."""
+        self.zoom = max(0, min(self.zoom + step, len(SPANS) - 1))
+        self.refresh_data()
+
+
+def curves(span: list[Bucket], name: str, seconds: float) -> Text:
+    """Return the three lines that tell a span."""
+    lags, rows = [bucket.lag for bucket in span], [bucket.rows for bucket in span]
+    attempts, ok = sum(b.attempts for b in span), sum(b.ok for b in span)
+    per_minute = sum(rows) / (seconds / 60)
+    lines = Text(no_wrap=True)
+    lines.append(f" {f'lag {name}':<{_LABEL - 1}}").append(lag_spark(lags), "cyan")
+    lines.append(f"  longest {age(max(lags, default=0.0))}\n")
+    lines.append(f" {f'rows {name}':<{_LABEL - 1}}").append(spark(rows), "green")
+    lines.append(f"  {count(per_minute)}/min\n")
+    lines.append(f" {f'ok {name}':<{_LABEL - 1}}")
+    for bucket in span:
+        lines.append(*_share(bucket))
+    share = f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
+    return lines.append(f"  {share}")
+
+
+def _share(bucket: Bucket) -> tuple[str, str]:
+    if not bucket.attempts:
+        return "·", "bright_black"
+    share = bucket.ok / bucket.attempts
+    if share >= _GOOD:
+        return "●", "green"
+    return ("◐", "yellow") if share >= _FAIR else ("◌", "red")
+
+
+class AlarmList(Pane):
+    """The vehicle's alarms, open ones first."""
+
+    alarms: tuple[StoredAlarm, ...] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        yield DataTable(cursor_type="row")
+
+    def on_mount(self) -> None:
+        """Make the columns."""
+        self.query_one(DataTable).add_columns("", "SINCE", "LASTED", "SEVERITY", "CH", "MESSAGE")
+
+    async def load(self) -> None:
+        """Read the alarms and show them."""
+        alarms = tuple(await in_thread(lambda: self.desk.gateway.alarms(self.vehicle_id)))
+        if alarms != self.alarms:
+            self.alarms = alarms
+            fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
+
+
+def _alarm(alarm: StoredAlarm) -> list[Text]:
+    sign = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
+    lasted = None
+    if alarm.triggered_at is not None and alarm.resolved_at is not None:
+        lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
+    return [
+        sign,
+        Text(moment(alarm.triggered_at)),
+        Text(age(lasted), justify="right"),
+        Text(alarm.severity),
+        Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
+        Text(alarm.message),
+    ]
+
+
+class JournalPane(Pane):
+    """The vehicle's attempts, page by page."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        yield JournalTable(self.desk, [self.vehicle_id], named=False)
+
+    async def load(self) -> None:
+        """Read the page and show it."""
+        await self.query_one(JournalTable).load()
+
+
+class ChannelsPane(Pane):
+    """The vehicle's channels with their newest values; Enter plots one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "plot", "Plot", priority=True, id="channels.plot"),
+    ]
+    channels: tuple[ChannelNow, ...] = ()
+
+    class Plotted(Message):
+        """A channel is to be plotted."""
+
+        def __init__(self, channel: ChannelNow) -> None:
+            super().__init__()
+            self.channel = channel
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        yield DataTable(cursor_type="row")
+
+    def on_mount(self) -> None:
+        """Make the columns."""
+        table = self.query_one(DataTable)
+        table.add_columns("CH", "NAME", "VALUE", "UNIT", "RANGE", "AGE", "10 MINUTES")
+
+    async def load(self) -> None:
+        """Read the channels and show them."""
+        self.channels = tuple(await in_thread(lambda: self.desk.gateway.channels(self.vehicle_id)))
+        fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
+
+    def action_plot(self) -> None:
+        """Plot the channel under the cursor."""
+        row = self.query_one(DataTable).cursor_row
+        if 0 <= row < len(self.channels):
+            self.post_message(self.Plotted(self.channels[row]))
+
+
+def _channel(channel: ChannelNow) -> list[Text]:
+    return [
+        Text(str(channel.channel_id), justify="right"),
+        Text(channel.name),
+        Text(number(channel.value), "bold", justify="right"),
+        Text(channel.unit),
+        Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
+        Text(age(channel.age), justify="right"),
+        Text(spark_within(channel.curve), "cyan"),
+    ]
+
+
+class ConfigPane(Pane):
+    """What is known of the vehicle beside its state."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text."""
+        yield Static("", id="config")
+
+    async def load(self) -> None:
+        """Read and show it."""
+        gateway, read_only = self.desk.gateway, self.desk.state.read_only
+        found = await in_thread(lambda: gateway.registration(self.vehicle_id))
+        own_keys = set() if read_only else await in_thread(gateway.own_keys)
+        vehicle = self.desk.state.view.get(self.vehicle_id)
+        if found is None or vehicle is None:
+            return
+        key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
+        key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
+        lines = [(name, text) for name, text in _config(found, vehicle, key) if text]
+        told = Text()
+        for name, text in lines:
+            told.append(f" {name:<22}", "bold").append(f"{text}\n")
+        self.query_one("#config", Static).update(told)
+
+
+def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tuple[str, str]]:
+    skew = found.clock_skew_ms
+    return [
+        ("name", found.name),
+        ("id", str(vehicle.id)),
+        ("address", vehicle.address),
+        ("key", key),
+        ("software", vehicle.software_version or "-"),
+        ("registered", moment(found.created_at)),
+        ("last seen", moment(found.last_seen_at)),
+        ("committed up to", moment(found.last_sync_at)),
+        ("alarms asked for up to", moment(found.alarm_watermark)),
+        ("newest measurement", moment(found.newest_measurement_at)),
+        ("clock", "-" if skew is None else f"{skew / 1000:+.1f} s from ours"),
+        ("failures in a row", str(vehicle.failures)),
+        ("in quarantine", f"{found.quarantined} bad row(s)"),
+        ("catching up", gap_line(vehicle.catching_up)),
+        ("backfill", gap_line(vehicle.backfill)),
+    ]
+
+
+def gap_line(gap: GapProgress | None) -> str:
+    """Return how far a gap has been pulled, how fast, and how long it will take."""
+    if gap is None:
+        return ""
+    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)} rows/s"
+    left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
+    return f"{gap.fraction:.0%}{pace}{left}"

@@ -1,0 +1,81 @@
+"""The two things above every screen: the line of totals, and what must be known first."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from fleetsyncd.states import State
+from fleetsyncd.tables import age
+from tui.looks import LOOKS
+from tui.state import FleetState
+
+_SHORT = {
+    State.ONLINE: "ok", State.CATCHING_UP: "gap", State.TIMEOUT: "timeout", State.ERROR: "err",
+    State.LATE: "late", State.NEVER: "", State.PAUSED: "",
+}  # fmt: skip
+
+
+class Pulse(Static):
+    """One line: is a daemon alive, and how many vehicles are in which state."""
+
+    shown: Text | None = None
+
+    def show(self, state: FleetState, now: float, width: int) -> None:
+        """Show the line anew if it changed."""
+        line = pulse_line(state, now, width)
+        if line != self.shown:
+            self.shown = line
+            self.update(line)
+
+
+class Warnings(Static):
+    """A line for each thing that must be known first; takes no room without one."""
+
+    shown: tuple[tuple[str, str], ...] = ()
+
+    def show(self, state: FleetState, now: float) -> None:
+        """Show the lines anew if they changed."""
+        lines = tuple(state.warnings(now))
+        if lines == self.shown:
+            return
+        self.shown = lines
+        self.display = bool(lines)
+        urgent = any(kind != "frozen" for kind, _ in lines)
+        self.set_class(urgent, "-urgent")
+        self.update(Text("\n").join(Text(f" {text}", no_wrap=True) for _, text in lines))
+
+
+def pulse_line(state: FleetState, now: float, width: int) -> Text:
+    """Return the line of totals, in the longest form that fits."""
+    if state.snapshot is None:
+        return Text(f" fleetsyncd  connecting to {state.where} …")
+    lines = [_line(state, now, spacious) for spacious in (True, False)]
+    return next((line for line in lines if line.cell_len <= width), lines[-1])
+
+
+def _line(state: FleetState, now: float, spacious: bool) -> Text:
+    assert state.snapshot is not None  # noqa: S101  told by pulse_line
+    alive = state.snapshot.alive
+    line = Text(" fleetsyncd ", no_wrap=True)
+    if state.lost:
+        line.append("✖ no database", "bold red")
+    elif alive:
+        line.append("● ", "green")
+        line.append(f"live {age(state.heartbeat(now))}")
+        if len(alive) > 1:
+            line.append(f" ×{len(alive)}")
+        if spacious and alive[0].cycle_sec is not None:
+            line.append(f" cycle {alive[0].cycle_sec:.1f}s")
+    else:
+        line.append("✖ no daemon", "bold red")
+    gap = "   " if spacious else "  "
+    line.append(f"{gap}{len(state.snapshot.vehicles)} veh")
+    counts = state.counts()
+    for kind, (glyph, word, colour) in LOOKS.items():
+        if not counts[kind]:
+            continue
+        line.append(f"{gap}{glyph} ", colour)
+        label = word if spacious else _SHORT[kind]
+        line.append(f"{counts[kind]} {label}".rstrip())
+    if state.read_only:
+        line.append(f"{gap}read-only")
+    return line

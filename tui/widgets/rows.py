@@ -1,0 +1,43 @@
+"""Rows of plain text in a DataTable."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.widgets import Checkbox, DataTable
+
+Rows = Sequence[Sequence[Text]]
+
+
+def fill(table: "DataTable[Text]", rows: Rows) -> None:
+    """Show rows anew, writing only what changed; the cursor stays on its line."""
+    widen(table, rows)
+    if table.row_count == len(rows):
+        for place, (key, row) in enumerate(zip(list(table.rows), rows, strict=True)):
+            if table.get_row_at(place) != list(row):
+                for column, cell in zip(table.columns, row, strict=True):
+                    table.update_cell(key, column, cell)
+        return
+    under = table.cursor_row
+    table.clear()
+    table.add_rows(rows)
+    table.move_cursor(row=min(under, len(rows) - 1), animate=False)
+
+
+def widen(table: "DataTable[Text]", rows: Rows) -> None:
+    """Make room for rows before they are added: the table itself measures after its first paint."""
+    for place, column in enumerate(table.ordered_columns):
+        widths = [row[place].cell_len for row in rows]
+        column.content_width = max(column.content_width, *widths, 0)
+
+
+class Tick(Checkbox):
+    """A check box that does not tell by colour alone."""
+
+    BUTTON_LEFT = "["
+    BUTTON_RIGHT = "]"
+
+    def watch_value(self) -> None:
+        """Show the sign that belongs to the value."""
+        self.BUTTON_INNER = "x" if self.value else " "
+        super().watch_value()
+        self.refresh()
