@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -83,6 +85,10 @@ class FleetApp(App[None]):
     def on_mount(self) -> None:
         """Begin reading."""
         self.push_screen(FleetPage(self.desk))
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                # Else a stopped container would leave the operator's terminal as it is.
+                asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self._read_over_and_over(), group="reading", exit_on_error=False)
 

@@ -1,6 +1,7 @@
 """`fleetsyncd demo` and `fleetsyncd simulate`."""
 
 import json
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,15 +22,16 @@ FOLDER = Path(".demo")
 @click.option("--cycles", type=click.IntRange(1), help="End after so many cycles and compare.")
 @click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
 def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> int:
-    """Run everything at once: PostgreSQL, a simulated fleet with faults, and the daemon.
+    """Run everything at once: PostgreSQL, a simulated fleet with faults, daemon and dashboard.
 
-    At the end of --cycles the database is compared with what the vehicles generated: exit 1 unless
-    nothing was lost, altered or unexpected.
+    Without a terminal, or with --headless, the daemon's log is printed instead of the dashboard.
+    Quitting the dashboard ends it all. At the end the database is compared with what the vehicles
+    generated: exit 1 unless nothing was lost, altered or unexpected.
     """
     from fleetsyncd.demo.show import show  # noqa: PLC0415  needs development dependencies
 
-    del headless  # there is only the log yet
-    return show(FOLDER, vehicles=vehicles, interval=interval, cycles=cycles)
+    dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
+    return show(FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard)
 
 
 @click.command()

@@ -1,6 +1,7 @@
-"""The whole thing at once: PostgreSQL, simulated vehicles and the daemon, each as in real life.
+"""The whole thing at once: PostgreSQL, simulated vehicles, daemon, dashboard, as in real life.
 
-Vehicles and daemon are processes of their own, the same that `simulate` and `run` start.
+Vehicles, daemon and dashboard are processes of their own, the same that
+`simulate`, `run` and `fleetsync-tui` start.
 """
 
 import fcntl
@@ -9,14 +10,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import click
+import gevent
+from gevent.event import Event
 
 from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
@@ -29,7 +32,9 @@ from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.tables import table
 
 DATABASE = "fleet"
+LOG = "daemon.log"
 GOODBYE_SEC = 5.0
+LOOK_SEC = 0.1
 REGISTERED_BEFORE = timedelta(minutes=5)
 """How far back the first pull of a vehicle reaches that was not offline."""
 DAEMON = {"PULL_TIMEOUT_SEC": "3", "SHUTDOWN_GRACE_SEC": "2", "VEHICLE_DEFAULT_API_KEY": ""}
@@ -43,8 +48,13 @@ GROUP BY v.name ORDER BY v.name
 """
 
 
-def show(folder: Path, *, vehicles: int, interval: float, cycles: int | None) -> int:
-    """Run the demo to its end; return 0 if nothing was lost, altered or unexpected."""
+def show(
+    folder: Path, *, vehicles: int, interval: float, cycles: int | None, dashboard: bool
+) -> int:
+    """Run the demo to its end; return 0 if nothing was lost, altered or unexpected.
+
+    It ends after so many cycles, or when the dashboard is quit, or is interrupted.
+    """
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
         stack.enter_context(_alone(folder))
@@ -65,10 +75,26 @@ def show(folder: Path, *, vehicles: int, interval: float, cycles: int | None) ->
             "SYNC_INTERVAL_SEC": f"{interval:g}",
         }
         arguments = ["fleetsyncd", "run", *([] if cycles is None else ["--cycles", str(cycles)])]
-        daemon = stack.enter_context(running(arguments, environment))
-        if daemon.wait() != 0:
-            raise CommandError(f"the daemon ended with exit code {daemon.returncode}")
+        if dashboard:
+            with (folder / LOG).open("w") as log, running(arguments, environment, log) as daemon:
+                _look(daemon, environment)
+            click.echo(f"the daemon's log is {folder / LOG}")
+        else:
+            with running(arguments, environment) as daemon:
+                if daemon.wait() != 0:
+                    raise CommandError(f"the daemon ended with exit code {daemon.returncode}")
         return _compare(database, expectations)
+
+
+def _look(daemon: "subprocess.Popen[str]", environment: dict[str, str]) -> None:
+    """Show the dashboard until it is quit, or the daemon has done its cycles."""
+    dashboard = subprocess.Popen([sys.executable, "-m", "tui"], env=environment)
+    try:
+        while dashboard.poll() is None and daemon.poll() != 0:
+            time.sleep(LOOK_SEC)
+    finally:
+        dashboard.terminate()
+        dashboard.wait(GOODBYE_SEC)
 
 
 def _compare(database: Database, expectations: list[checker.Expectation]) -> int:
@@ -135,7 +161,9 @@ def simulator(
 
 @contextmanager
 def running(
-    arguments: list[str], environment: dict[str, str], stdout: int | None = None
+    arguments: list[str],
+    environment: dict[str, str],
+    stdout: int | IO[str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a module of ours in a session of its own, and end it with the block."""
     process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
@@ -172,16 +200,26 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does; once, so that it does end.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    An exception raised by a plain handler would meet gevent's hub, which may not get it further
+    when there is no terminal left to complain to.
+    """
+    watchers: list[Any] = []
+    main = gevent.getcurrent()
 
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGHUP)}
+    def interrupt() -> None:
+        if not told.is_set():
+            told.set()
+            gevent.kill(main, KeyboardInterrupt)
+
+    told = Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        watchers.append(gevent.signal_handler(number, interrupt))
     try:
         yield
     except KeyboardInterrupt:
         raise click.Abort from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for watcher in watchers:
+            watcher.cancel()

@@ -1,7 +1,11 @@
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -23,6 +27,14 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def await_first_cycle(demo: subprocess.Popen[str]) -> None:
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "Starting sync cycle" in line:
+            return
+    raise AssertionError("the demo ended before its first cycle")
+
+
 def test_the_demo_shows_the_faults_and_ends_with_three_zeros(tmp_path: Path) -> None:
     demo = start(tmp_path, "--vehicles", "4", "--cycles", "2")
     output, _ = demo.communicate(timeout=60)
@@ -39,10 +51,7 @@ def test_an_interrupted_demo_stops_everything_it_started(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     demo = start(tmp_path, "--vehicles", "8")
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "Starting sync cycle" in line:
-            break
+    await_first_cycle(demo)
     started = psutil.Process(demo.pid).children(recursive=True)
     begun = time.monotonic()
     demo.send_signal(number)
@@ -52,6 +61,54 @@ def test_an_interrupted_demo_stops_everything_it_started(
     assert len(started) >= 2
     assert not [process for process in started if process.is_running()]
     assert not _postgres_in(tmp_path)
+
+
+def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
+    demo = start(tmp_path, "--vehicles", "2")
+    await_first_cycle(demo)
+    started = psutil.Process(demo.pid).children(recursive=True)
+    assert demo.stdout is not None
+    demo.stdout.close()
+    demo.send_signal(signal.SIGHUP)
+    assert demo.wait(timeout=20) == 130
+    assert not [process for process in started if process.is_running()]
+    assert not _postgres_in(tmp_path)
+
+
+def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_demo(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    demo = subprocess.Popen(
+        [*COMMAND[:4], "--vehicles", "4", "--interval", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = read_until(ours, b"online")
+    os.write(ours, b"q")
+    shown += read_until(ours, None)
+    assert demo.wait(timeout=20) == 0, shown[-2000:].decode(errors="replace")
+    os.close(ours)
+    assert b"lost 0, altered 0, unexpected 0" in shown
+    assert "Starting sync cycle" in (tmp_path / ".demo" / "daemon.log").read_text()
+    assert not _postgres_in(tmp_path)
+
+
+def read_until(terminal: int, wanted: bytes | None) -> bytes:
+    """Return what is written to the terminal until it holds `wanted`, or is left (None)."""
+    shown = b""
+    while wanted is None or wanted not in shown:
+        try:
+            shown += os.read(terminal, 65_536)
+        except OSError:  # every writer has closed it
+            break
+    assert wanted is None or wanted in shown, shown[-2000:].decode(errors="replace")
+    return shown
 
 
 def _postgres_in(folder: Path) -> list[psutil.Process]:
