@@ -136,6 +136,23 @@ class Page:
         return cls(Measurements.of(rows), truncated=False, bad=bad)
 
 
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A past interval that an operator wants pulled again; everything before `reached` is stored.
+
+    `asked_at` is its version: another wish for the same vehicle carries another one.
+    """
+
+    window: Window
+    reached: datetime
+    asked_at: datetime
+
+    @property
+    def rest(self) -> Window:
+        """What is still to be pulled."""
+        return Window(self.reached, self.window.end)
+
+
 class Outcome(StrEnum):
     """How a cycle of one vehicle ended, as `sync_journal.status` stores it."""
 

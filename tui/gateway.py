@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import extent, fleet, history, replicas, telemetry
+from fleetsyncd.database import backfill, extent, fleet, history, replicas, telemetry
 from fleetsyncd.database.extent import Extent, Pace
 from fleetsyncd.database.history import Attempt, Bucket, LastHour
 from fleetsyncd.database.overview import overview, with_own_key
@@ -130,11 +130,11 @@ class Gateway:
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:
         """Ask the daemon to pull a past interval of vehicles again."""
-        self._each(ids, lambda cursor, key: fleet.request_backfill(cursor, key, window))
+        self._each(ids, lambda cursor, key: backfill.request_backfill(cursor, key, window))
 
     def cancel_backfill(self, ids: Sequence[UUID]) -> int:
         """Call off what is left of vehicles' backfills; return how many there were."""
-        return sum(self._each(ids, fleet.cancel_backfill))
+        return sum(self._each(ids, backfill.cancel_backfill))
 
     def pace(self, ids: Sequence[UUID]) -> Pace:
         """Return how much vehicles measure, and how fast they were pulled."""

@@ -11,7 +11,8 @@ from tui.fleet_view import FleetView
 from tui.gateway import Snapshot
 
 FEWEST_FOR_OUTAGE = 3
-_SILENT = (State.TIMEOUT, State.ERROR, State.NEVER)
+_FAILING = (State.TIMEOUT, State.ERROR)
+_NOT_ASKED = (State.PAUSED, State.NEVER)
 
 
 @dataclass
@@ -73,9 +74,9 @@ class FleetState:
         if self.snapshot is None or not self.snapshot.alive:
             return False
         long = LATE_AFTER_INTERVALS * self.snapshot.alive[0].interval
-        asked = [vehicle for vehicle in self.snapshot.vehicles if vehicle.state != State.PAUSED]
+        asked = [vehicle for vehicle in self.snapshot.vehicles if vehicle.state not in _NOT_ASKED]
         return len(asked) >= FEWEST_FOR_OUTAGE and all(
-            vehicle.state in _SILENT and (vehicle.seen_age is None or vehicle.seen_age > long)
+            vehicle.state in _FAILING and (vehicle.seen_age is None or vehicle.seen_age > long)
             for vehicle in asked
         )
 

@@ -1,4 +1,4 @@
-"""The fleet as operators change it: registration, pause, sync now, backfill."""
+"""The fleet as operators change it: registration, pause, sync now."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -35,6 +35,7 @@ class Tick(Checkbox):
 
     BUTTON_LEFT = "["
     BUTTON_RIGHT = "]"
+    BUTTON_INNER = " "
 
     def watch_value(self) -> None:
         """Show the sign that belongs to the value."""

@@ -1,0 +1,116 @@
+"""Past intervals that operators want pulled again: asked for, worked off, called off.
+
+A vehicle has one at a time. `asked_at` is its version: whoever works on a backfill writes only to
+the one that it read.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Backfill, Window
+
+# An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
+_REQUEST = """
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
+INSERT INTO fleetsync.backfill AS b (vehicle_id, from_at, to_at, reached_at)
+SELECT id, %(start)s, %(end)s, %(start)s FROM vehicle
+ON CONFLICT (vehicle_id) DO UPDATE SET
+    from_at = CASE WHEN b.finished_at IS NULL THEN least(b.from_at, excluded.from_at)
+                   ELSE excluded.from_at END,
+    to_at = CASE WHEN b.finished_at IS NULL THEN greatest(b.to_at, excluded.to_at)
+                 ELSE excluded.to_at END,
+    reached_at = CASE WHEN b.finished_at IS NULL THEN least(b.from_at, excluded.from_at)
+                      ELSE excluded.from_at END,
+    rows_added = 0, busy_sec = 0, asked_at = clock_timestamp(), finished_at = NULL,
+    last_error = NULL
+"""
+_SYNC_SOON = """
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
+VALUES (%s::uuid, now())
+ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now() WHERE NOT s.paused
+"""
+_ADVANCE = """
+UPDATE fleetsync.backfill SET reached_at = %(reached)s, rows_added = rows_added + %(rows)s,
+    busy_sec = busy_sec + %(seconds)s, last_error = NULL,
+    finished_at = CASE WHEN %(reached)s >= to_at THEN now() END
+WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
+"""
+_FAIL = """
+UPDATE fleetsync.backfill SET last_error = %(error)s
+WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
+"""
+_STATUS = """
+SELECT extract(epoch FROM reached_at - from_at)::float8
+           / extract(epoch FROM to_at - from_at)::float8,
+    rows_added, finished_at IS NOT NULL, last_error
+FROM fleetsync.backfill WHERE vehicle_id = %s::uuid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStatus:
+    """How far a backfill has come; `fraction` is 0 to 1."""
+
+    fraction: float
+    rows_added: int
+    finished: bool
+    last_error: str | None
+
+
+def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
+    """Ask the daemon to pull `window` again; raise CommandError if that makes no sense.
+
+    A paused vehicle's waits until the vehicle is resumed.
+    """
+    if window.start >= window.end:
+        raise CommandError("the interval must begin before it ends")
+    cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": window.start, "end": window.end})
+    if cursor.rowcount != 1:
+        raise CommandError("the vehicle was removed meanwhile")
+    cursor.execute(_SYNC_SOON, (str(vehicle_id),))
+
+
+def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
+    """Call off what is left of a backfill; tell whether there was one. What was stored stays."""
+    cursor.execute(
+        "DELETE FROM fleetsync.backfill WHERE vehicle_id = %s::uuid AND finished_at IS NULL",
+        (str(vehicle_id),),
+    )
+    return cursor.rowcount == 1
+
+
+def backfill_status(cursor: Cursor, vehicle_id: UUID) -> BackfillStatus | None:
+    """Return how far the vehicle's backfill has come; None if there is none."""
+    cursor.execute(_STATUS, (str(vehicle_id),))
+    row = cursor.fetchone()
+    return None if row is None else BackfillStatus(*row)
+
+
+def advance_backfill(
+    cursor: Cursor,
+    vehicle_id: UUID,
+    backfill: Backfill,
+    *,
+    reached: datetime,
+    rows: int,
+    seconds: float,
+) -> bool:
+    """Note that everything up to `reached` is stored; False if it was called off or replaced."""
+    values = {
+        "id": str(vehicle_id),
+        "asked_at": backfill.asked_at,
+        "reached": min(reached, backfill.window.end),
+        "rows": rows,
+        "seconds": seconds,
+    }
+    cursor.execute(_ADVANCE, values)
+    return cursor.rowcount == 1
+
+
+def fail_backfill(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, error: str) -> None:
+    """Note why a backfill does not get on."""
+    values = {"id": str(vehicle_id), "asked_at": backfill.asked_at, "error": error}
+    cursor.execute(_FAIL, values)

@@ -1,0 +1,150 @@
+"""Drives the real dashboard over a real database, without a terminal."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database.pool import Cursor, Database
+from tui.app import FleetApp
+from tui.desk import Desk
+from tui.gateway import Gateway
+from tui.state import FleetState
+
+WAIT_SEC = 10.0
+NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
+
+
+@dataclass
+class Driver:
+    """An app with its keys and what is on its screen."""
+
+    app: FleetApp
+    pilot: Pilot[None]
+
+    @property
+    def state(self) -> FleetState:
+        return self.app.desk.state
+
+    def screen(self) -> str:
+        """Return the characters on the screen, line by line."""
+        strips = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+    def lines(self) -> list[str]:
+        return self.screen().splitlines()
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, field: str, text: str) -> None:
+        """Put text into a field of the topmost screen."""
+        self.app.screen.query_one(field, Input).value = text
+        await self.pilot.pause()
+
+    async def click(self, selector: str) -> None:
+        self.app.screen.query_one(selector, Button).press()
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds."""
+        ends = time.monotonic() + WAIT_SEC
+        while not condition():
+            assert time.monotonic() < ends, f"still not so; the screen shows:\n{self.screen()}"
+            await self.pilot.pause(0.01)
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until all of the texts are on the screen."""
+        await self.until(lambda: all(text in self.screen() for text in texts))
+
+    async def sees_no(self, text: str) -> None:
+        await self.until(lambda: text not in self.screen())
+
+    async def told(self, text: str) -> None:
+        """Wait until a notification holds the text."""
+        await self.until(lambda: any(text in note.message for note in self.app._notifications))
+
+    async def refresh(self) -> None:
+        """Have the fleet read again, and wait until it was."""
+        before = self.state.read_at
+        self.app.action_refresh()
+        await self.until(lambda: self.state.read_at > before)
+
+
+Script = Callable[[Driver], Awaitable[None]]
+
+
+def drive(
+    database: Database | Gateway,
+    script: Script,
+    *,
+    size: tuple[int, int] = (80, 24),
+    read_only: bool = False,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run the dashboard in a terminal of that size, and a script on it once it has read."""
+    gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
+    desk = Desk(gateway, FleetState(gateway.where, read_only=read_only), now=now, wall=lambda: NOW)
+
+    async def session() -> None:
+        app = FleetApp(desk)
+        async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
+            driver = Driver(app, pilot)
+            await driver.until(lambda: desk.state.snapshot is not None or desk.state.lost)
+            await pilot.pause()
+            await script(driver)
+            with suppress(AttributeError):
+                app.exit()
+
+    asyncio.run(session())
+
+
+def add(database: Database, name: str, host: str = "10.8.0.17", port: int = 8001) -> UUID:
+    return database.run(lambda cursor: fleet.add(cursor, name, host, port, "its-secret-key"))
+
+
+def execute(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, arguments)
+        return cursor.fetchall() if cursor.description else []
+
+    return database.run(work)
+
+
+def beat(database: Database, age: str = "0 s") -> None:
+    """Let a daemon's heartbeat be so old."""
+    database.run(lambda c: replicas.beat(c, replicas.Replica(30, host="centre"), 2.3, 3))
+    execute(database, "UPDATE fleetsync.replica SET beat_at = now() - %s::interval", age)
+
+
+def set_state(database: Database, name: str, status: str, seen: str, lag: str) -> None:
+    """Let a vehicle have answered, and be committed up to, so long ago."""
+    execute(
+        database,
+        "UPDATE vehicles SET sync_status = %s, last_seen_at = now() - %s::interval,"
+        " last_sync_at = now() - %s::interval, software_version = '1.1.0' WHERE name = %s",
+        status,
+        seen,
+        lag,
+        name,
+    )
+
+
+def small_fleet(database: Database) -> dict[str, UUID]:
+    """Register four vehicles: online, timeout, error, never seen; a daemon is alive."""
+    names = ("Crane-02", "Dozer-03", "Loader-04", "Truck-01")
+    ids = {name: add(database, name, f"10.8.0.{n}") for n, name in enumerate(names, 1)}
+    set_state(database, "Truck-01", "ok", "4 s", "5 s")
+    set_state(database, "Dozer-03", "timeout", "3 h", "3 h")
+    set_state(database, "Loader-04", "error", "2 d", "2 d")
+    beat(database)
+    return ids

@@ -1,0 +1,390 @@
+from uuid import UUID
+
+import pytest
+from textual.widgets import Button, Input, Static
+
+from fleetsyncd.database import fleet
+from fleetsyncd.database.pool import Database
+from fleetsyncd.states import State
+from tests.tui.driving import Driver, add, drive, execute, set_state, small_fleet
+
+KEY = "its-secret-key"
+
+
+def stored(database: Database, columns: str) -> list[tuple[object, ...]]:
+    return execute(database, f"SELECT {columns} FROM vehicles ORDER BY name")  # noqa: S608  a test's
+
+
+def paused(database: Database) -> set[str]:
+    rows = execute(
+        database,
+        "SELECT name FROM vehicles JOIN fleetsync.vehicle_state ON id = vehicle_id WHERE paused",
+    )
+    return {row[0] for row in rows}
+
+
+def asked_for(database: Database) -> set[str]:
+    rows = execute(
+        database,
+        "SELECT name FROM vehicles JOIN fleetsync.vehicle_state ON id = vehicle_id"
+        " WHERE sync_requested_at IS NOT NULL",
+    )
+    return {row[0] for row in rows}
+
+
+def dialog(it: Driver) -> str:
+    return type(it.app.screen).__name__
+
+
+def fault(it: Driver) -> str:
+    return str(it.app.screen.query_one("#fault", Static).render())
+
+
+def test_sync_now_is_asked_for_and_told(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "s")
+        await it.told("Truck-01: sync asked for")
+
+    drive(database, look)
+    assert asked_for(database) == {"Truck-01"}
+
+
+def test_sync_of_several_asks_first_and_leaves_the_paused_out(database: Database) -> None:
+    ids = small_fleet(database)
+    database.run(lambda cursor: fleet.set_paused(cursor, ids["Crane-02"], True))
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "s")
+        await it.told("Crane-02: paused, press p to resume")
+        await it.sees("Sync 3 vehicles now?", "Dozer-03, Loader-04, Truck-01")
+        await it.press("escape")
+        assert asked_for(database) == set()
+        await it.press("s")
+        await it.sees("Sync 3 vehicles now?")
+        await it.press("y")
+        await it.told("Dozer-03, Loader-04, Truck-01: sync asked for")
+
+    drive(database, look)
+    assert asked_for(database) == {"Dozer-03", "Loader-04", "Truck-01"}
+
+
+def test_pause_and_resume_follow_what_the_targets_are(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("p")
+        await it.told("Crane-02: paused")
+        await it.sees("‖ Crane-02")
+        await it.press("asterisk", "p")
+        await it.sees("Pause 4 vehicles?")
+        await it.click("#accept")
+        await it.told("4 vehicles: paused")
+        await it.until(lambda: it.state.counts()[State.PAUSED] == 4)
+        await it.press("p")
+        await it.sees("Resume 4 vehicles?")
+        await it.press("y")
+        await it.told("4 vehicles: resumed")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_an_action_is_for_whom_it_was_opened_for(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space", "p")
+        await it.sees("Pause 2 vehicles?")
+        it.state.view.marked.clear()
+        await it.press("y")
+        await it.told("paused")
+
+    drive(database, look)
+    assert paused(database) == {"Crane-02", "Dozer-03"}
+
+
+async def fill_in(it: Driver, **fields: str) -> None:
+    for name, text in fields.items():
+        await it.type(f"#{name}", text)
+
+
+def test_a_vehicle_is_added(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, name=" Truck-09 ", host="fd00::9", port="8002", key=KEY)
+        assert KEY not in it.screen()
+        await it.press("enter")
+        await it.told("Truck-09: added")
+        await it.sees("? Truck-09")
+
+    drive(database, look)
+    assert stored(database, "name, host(vpn_ip), api_port, api_key") == [
+        ("Truck-09", "fd00::9", 8002, KEY)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "complaint"),
+    [
+        ("name", " ", "a name has 1 to 200 printable characters"),
+        ("host", "10.8.0.300", "10.8.0.300 is no IPv4 or IPv6 address"),
+        ("port", "0", "a port is a number from 1 to 65535"),
+        ("port", "", "a port is a number from 1 to 65535"),
+        ("key", "ключ", "an API key is one line of printable ASCII"),
+    ],
+)
+def test_a_wrong_field_is_told_in_place_and_what_was_typed_stays(
+    database: Database, field: str, text: str, complaint: str
+) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(
+            it, **{"name": "Truck-09", "host": "10.8.0.9", "port": "8001"} | {field: text}
+        )
+        await it.press("enter")
+        assert complaint in fault(it)
+        typed = it.app.screen.query_one(f"#{field}", Input)
+        assert typed.has_class("-invalid")
+        assert typed.value == text
+        assert dialog(it) == "SavingForm"
+
+    drive(database, look)
+    assert stored(database, "name") == []
+
+
+def test_an_address_that_is_taken_is_told_and_what_was_typed_stays(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, name="Truck-02", host="10.8.0.1", port="8001")
+        await it.press("enter")
+        await it.until(lambda: "registered already" in fault(it))
+        await fill_in(it, host="10.8.0.2")
+        await it.press("enter")
+        await it.told("Truck-02: added")
+
+    drive(database, look)
+    assert stored(database, "name") == [("Truck-01",), ("Truck-02",)]
+
+
+def test_an_edit_begins_with_what_is_and_an_empty_key_stays(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01", "10.8.0.1", "8001", "•••• as it is")
+        assert KEY not in it.screen()
+        await fill_in(it, name="Truck-1", port="9001")
+        await it.press("enter")
+        await it.told("Truck-01: changed")
+        await it.sees("? Truck-1 ")
+
+    drive(database, look)
+    assert stored(database, "name, api_port, api_key") == [("Truck-1", 9001, KEY)]
+
+
+def test_several_vehicles_are_given_one_key_and_keep_their_own_addresses(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space", "e")
+        await it.sees("Edit Crane-02, Dozer-03")
+        assert not it.app.screen.query("#name, #host")
+        await fill_in(it, key="another-key")
+        await it.press("enter")
+        await it.told("Crane-02, Dozer-03: changed")
+
+    drive(database, look)
+    assert stored(database, "host(vpn_ip), api_port, api_key") == [
+        ("10.8.0.1", 8001, "another-key"),
+        ("10.8.0.2", 8001, "another-key"),
+        ("10.8.0.3", 8001, KEY),
+        ("10.8.0.4", 8001, KEY),
+    ]
+
+
+def test_a_key_is_dropped_by_a_tick_and_not_together_with_a_new_one(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("[ ] use VEHICLE_DEFAULT_API_KEY")
+        it.app.screen.query_one("#drop-key").focus()
+        await it.press("space")
+        await it.sees("[x] use VEHICLE_DEFAULT_API_KEY")
+        await fill_in(it, key="new")
+        await it.click("#accept")
+        assert "exclude each other" in fault(it)
+        await fill_in(it, key="")
+        await it.click("#accept")
+        await it.told("Truck-01: changed")
+
+    drive(database, look)
+    assert stored(database, "api_key") == [(None,)]
+
+
+def with_rows(database: Database, truck: UUID) -> None:
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status)"
+        " SELECT %s::uuid, now() - n * interval '1 s', now(), 'ok' FROM generate_series(1, 3) n",
+        str(truck),
+    )
+    execute(database, "SELECT fleetsync.ensure_month(date '2026-02-01')")
+    execute(
+        database,
+        "INSERT INTO measurements SELECT %s::uuid, 1, '2026-02-02'::timestamptz"
+        " + n * interval '1 s', n FROM generate_series(1, 1500) n",
+        str(truck),
+    )
+
+
+@pytest.mark.parametrize("with_measurements", [False, True])
+def test_a_vehicle_is_deleted_after_its_name_was_typed_again(
+    database: Database, with_measurements: bool
+) -> None:
+    with_rows(database, add(database, "Truck-01"))
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Goes: 3 journal rows, 0 alarms", "Stays: 1,500 measurements")
+        if with_measurements:
+            it.app.screen.query_one("#with").focus()
+            await it.press("space")
+            await it.sees("Goes: 1,500 measurements")
+        await it.type("#phrase", "Truck-02")
+        await it.click("#accept")
+        assert "that is not Truck-01: nothing was deleted" in fault(it)
+        await it.type("#phrase", "Truck-01")
+        await it.click("#accept")
+        await it.told(f"Truck-01: removed, and {1500 if with_measurements else 0:,} measurements")
+        await it.sees("No vehicles yet")
+
+    drive(database, look)
+    assert stored(database, "name") == []
+    left = execute(database, "SELECT count(*) FROM measurements")
+    assert left == [(0 if with_measurements else 1500,)]
+
+
+def test_several_vehicles_are_deleted_together_or_not_at_all(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space", "ctrl+d")
+        await it.sees("Delete 2 vehicles", "Crane-02, Dozer-03")
+        await it.type("#phrase", "delete 2 vehicles")
+        await it.click("#accept")
+        await it.told("Crane-02, Dozer-03: removed")
+
+    drive(database, look)
+    assert stored(database, "name") == [("Loader-04",), ("Truck-01",)]
+
+
+def test_a_database_error_is_shown_and_nothing_is_half_done(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "p")
+        await it.sees("Pause 4 vehicles?")
+        execute(database, "DELETE FROM vehicles WHERE name = 'Truck-01'")
+        await it.press("y")
+        await it.told("removed meanwhile")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_a_backfill_is_asked_for_by_preset_with_an_estimate(database: Database) -> None:
+    truck = add(database, "Truck-01")
+    set_state(database, "Truck-01", "ok", "1 s", "1 s")
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written)"
+        " SELECT %s::uuid, now() - n * interval '30 s', now(), 'ok', 540"
+        " FROM generate_series(1, 119) n",
+        str(truck),
+    )
+
+    async def look(it: Driver) -> None:
+        await it.press("b")
+        await it.sees("Backfill Truck-01", "24h: about 1.54M measurements")
+        await it.click("#last-7d")
+        await it.sees("7d: about 10.8M measurements")
+        await it.type("#from", "yesterday")
+        assert "a time is 24h, 7d, now, or" in fault(it)
+        await it.type("#from", "6h")
+        await it.type("#to", "2h")
+        await it.sees("4h: about 257k measurements")
+        await it.press("enter")
+        await it.told("Truck-01: backfill of")
+
+    drive(database, look)
+    found = execute(
+        database,
+        "SELECT extract(epoch FROM to_at - from_at)::int, finished_at FROM fleetsync.backfill",
+    )
+    assert found == [(4 * 3600, None)]
+
+
+def test_a_backfill_that_runs_is_shown_and_called_off(database: Database) -> None:
+    add(database, "Truck-01")
+    set_state(database, "Truck-01", "ok", "1 s", "1 s")
+    execute(
+        database,
+        "INSERT INTO fleetsync.backfill (vehicle_id, from_at, to_at, reached_at, busy_sec)"
+        " SELECT id, now() - interval '4 h', now(), now() - interval '1 h', 30 FROM vehicles",
+    )
+
+    async def look(it: Driver) -> None:
+        await it.sees("online +75%")
+        await it.press("b")
+        await it.sees("Call off the one that runs")
+        await it.click("#call-off")
+        await it.told("Truck-01: backfill called off")
+
+    drive(database, look)
+    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
+
+
+def test_whoever_may_only_look_has_no_writing_key(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        assert "read-only" in it.lines()[0]
+        assert "Sync" not in it.lines()[-1]
+        await it.press("s", "p", "b", "a", "e", "ctrl+d", "t")
+        assert dialog(it) == "FleetPage"
+        await it.press("enter")
+        await it.sees("1 History")
+        await it.press("p", "5")
+        await it.sees("key", "••••")
+        assert "VEHICLE_DEFAULT_API_KEY" not in it.screen()
+
+    drive(database, look, read_only=True)
+    assert (paused(database), asked_for(database)) == (set(), set())
+
+
+def test_a_dialog_is_left_by_its_button_and_by_escape(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        for key in ("a", "b", "e", "ctrl+d"):
+            await it.press(key)
+            await it.until(lambda: dialog(it) != "FleetPage")
+            await it.press("escape")
+            assert dialog(it) == "FleetPage"
+            await it.press(key)
+            await it.until(lambda: dialog(it) != "FleetPage")
+            it.app.screen.query_one("#cancel", Button).press()
+            await it.until(lambda: dialog(it) == "FleetPage")
+
+    drive(database, look)
+    assert len(stored(database, "name")) == 4
