@@ -60,7 +60,6 @@ class FleetPage(Page):
         """Hide what is not needed yet, and let the table have the keys."""
         self.query_one("#filter").display = False
         self.query_one(FleetTable).focus()
-        self.news()
 
     @property
     def fleet_table(self) -> FleetTable:

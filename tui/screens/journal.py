@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
+from tui.background import PartRead
 from tui.desk import Desk
 from tui.screens.page import Page, Table
 from tui.widgets.journal_table import HEADING, JournalTable
@@ -40,12 +41,10 @@ class JournalPage(Page):
         """Let the table have the keys."""
         self.query_one("#filter").display = False
         self.query_one(JournalTable).focus()
-        self.news()
 
     def refreshed(self) -> None:
         """Read the page anew."""
         self.query_one(JournalTable).reload()
-        self._tell()
 
     def _tell(self) -> None:
         table = self.query_one(JournalTable)
@@ -66,8 +65,10 @@ class JournalPage(Page):
         self.query_one(JournalTable).ask_for(vehicles, RESULTS[self.results])
         self._tell()
 
-    def on_worker_state_changed(self) -> None:
+    def on_part_read(self, event: PartRead) -> None:
         """Say anew what is shown once it is."""
+        super().on_part_read(event)
+        event.prevent_default()
         self._tell()
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -11,8 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from fleetsyncd.database.telemetry import ChannelNow, Point
-from fleetsyncd.errors import DatabaseError
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import number
 from tui.screens.page import Page, Table
@@ -43,14 +42,9 @@ class PlotPage(Page):
         yield Static("", id="headline")
         yield Static("", id="plot")
 
-    def on_mount(self) -> None:
-        """Read once sizes are known."""
-        self.tick()
-        self.call_after_refresh(self.refreshed)
-
     def refreshed(self) -> None:
         """Read the span anew."""
-        self.in_background(self._load(), "plot")
+        read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
         plot = self.query_one("#plot", Static)
@@ -59,12 +53,9 @@ class PlotPage(Page):
             return
         name, seconds = SPANS[self.zoom]
         gateway, channel = self.desk.gateway, self.channel
-        try:
-            self.points = await in_thread(
-                lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
-            )
-        except DatabaseError:
-            return  # the line of warnings says so
+        self.points = await answered(
+            lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
+        )
         self.query_one("#headline", Static).update(self._headline(name))
         plot.update(draw(self.points, size.width, size.height, seconds))
 

@@ -84,9 +84,8 @@ class VehiclePage(Page):
             yield ConfigPane(self.desk, self.vehicle_id, id="config-pane")
 
     def on_mount(self) -> None:
-        """Open the first pane once sizes are known."""
-        self.news()
-        self.call_after_refresh(self.action_tab, 0)
+        """Open the first pane."""
+        self.action_tab(0)
 
     @property
     def vehicle(self) -> VehicleOverview | None:
@@ -126,6 +125,7 @@ class VehiclePage(Page):
         self.current = place
         self.query_one(ContentSwitcher).current = _pane_id(place)
         self.query_one(TabLine).show(place)
+        self.unread.clear()
         self.pane.take_focus()
         self.call_after_refresh(self.pane.refresh_data)
 

@@ -9,9 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from fleetsyncd.database.history import PAGE, Attempt
-from fleetsyncd.errors import DatabaseError
 from fleetsyncd.tables import age
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import OUTCOMES, UNKNOWN, moment
 from tui.widgets.rows import widen
@@ -65,17 +64,14 @@ class JournalTable(DataTable[Text]):
         self._asked += 1
         asked, before = self._asked, self.above[-1] if self.above else None
         vehicles, statuses = self.vehicles, self.statuses
-        try:
-            found = await in_thread(lambda: self.desk.gateway.journal(vehicles, statuses, before))
-        except DatabaseError:
-            return  # the line of warnings says so
+        found = await answered(lambda: self.desk.gateway.journal(vehicles, statuses, before))
         if asked == self._asked and self.is_mounted:
             self.attempts = found
             self._show()
 
     def reload(self) -> None:
         """Read this page anew in the background."""
-        self.run_worker(self.load(), group="journal", exclusive=True, exit_on_error=False)
+        read_part(self, self.load, "journal")
 
     def ask_for(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
         """Show other rows, from the newest on."""

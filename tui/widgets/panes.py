@@ -12,10 +12,9 @@ from textual.widgets import DataTable, Static
 
 from fleetsyncd.database.history import Bucket
 from fleetsyncd.database.telemetry import ChannelNow, Registration, StoredAlarm
-from fleetsyncd.errors import DatabaseError
 from fleetsyncd.states import GapProgress, VehicleOverview
 from fleetsyncd.tables import age
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
 from tui.widgets.journal_table import JournalTable
@@ -41,13 +40,7 @@ class Pane(Vertical):
 
     def refresh_data(self) -> None:
         """Read and show anew in the background."""
-        self.run_worker(self._load(), group="pane", exclusive=True, exit_on_error=False)
-
-    async def _load(self) -> None:
-        try:
-            await self.load()
-        except DatabaseError:
-            return  # the line of warnings says so
+        read_part(self, self.load, "pane")
 
     def take_focus(self) -> None:
         """Give the keys to what the pane is about."""
@@ -73,7 +66,7 @@ class HistoryPane(Pane):
         self.query_one(JournalTable).reload()
         name, seconds = SPANS[self.zoom]
         width = max(20, self.size.width - _LABEL - _TAIL)
-        span = await in_thread(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
+        span = await answered(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
         self.query_one("#curves", Static).update(curves(span, name, seconds))
         beside = self.query_one("#beside", AlarmList)
         if beside.display:
@@ -126,7 +119,7 @@ class AlarmList(Pane):
 
     async def load(self) -> None:
         """Read the alarms and show them."""
-        alarms = tuple(await in_thread(lambda: self.desk.gateway.alarms(self.vehicle_id)))
+        alarms = tuple(await answered(lambda: self.desk.gateway.alarms(self.vehicle_id)))
         if alarms != self.alarms:
             self.alarms = alarms
             fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
@@ -185,7 +178,7 @@ class ChannelsPane(Pane):
 
     async def load(self) -> None:
         """Read the channels and show them."""
-        self.channels = tuple(await in_thread(lambda: self.desk.gateway.channels(self.vehicle_id)))
+        self.channels = tuple(await answered(lambda: self.desk.gateway.channels(self.vehicle_id)))
         fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
 
     def action_plot(self) -> None:
@@ -217,8 +210,8 @@ class ConfigPane(Pane):
     async def load(self) -> None:
         """Read and show it."""
         gateway, read_only = self.desk.gateway, self.desk.state.read_only
-        found = await in_thread(lambda: gateway.registration(self.vehicle_id))
-        own_keys = set() if read_only else await in_thread(gateway.own_keys)
+        found = await answered(lambda: gateway.registration(self.vehicle_id))
+        own_keys = set() if read_only else await answered(gateway.own_keys)
         vehicle = self.desk.state.view.get(self.vehicle_id)
         if found is None or vehicle is None:
             return
