@@ -13,6 +13,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
+from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseError
@@ -194,7 +195,7 @@ class FleetApp(App[None]):
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         work: Work = partial(self._carry_out, operation, *arguments)
-        self.run_worker(work, group="operation", exit_on_error=False)
+        _: Worker[None] = self.run_worker(work, group="operation", exit_on_error=False)
 
     async def _carry_out(self, operation: Operation, *arguments: Any) -> None:
         """Carry out an operation; an error that it did not expect is told, and life goes on."""

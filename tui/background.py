@@ -10,6 +10,7 @@ from typing import TypeVar
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widget import Widget
+from textual.worker import Worker
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.text import clean
@@ -78,7 +79,7 @@ def own_fault(fault: Exception) -> str:
 def read_part(part: Widget, reading: Work, group: str) -> None:
     """Read a part of a screen in the background, then post PartRead; an older reading ends."""
     work: Work = partial(_read_part, part, reading)
-    part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+    _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
 
 
 async def _read_part(part: Widget, reading: Work) -> None:

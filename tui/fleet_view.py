@@ -24,7 +24,6 @@ class Sort(StrEnum):
 
 
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
-    Sort.NAME: lambda vehicle: vehicle.name.casefold(),
     Sort.STATE: lambda vehicle: _RANK[vehicle.state],
     Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
@@ -47,7 +46,7 @@ class FleetView:
     _place: dict[UUID, int] = field(default_factory=dict)
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
-        """Take in a new state of the fleet; marks of vehicles that are gone go too."""
+        """Take in a new state of the fleet, ordered by name; marks of vehicles gone go too."""
         self._all = vehicles
         self.total = len(vehicles)
         if self.marked:
@@ -56,15 +55,15 @@ class FleetView:
 
     def arrange(self) -> None:
         """Filter and sort again."""
-        fits = self.filter.fits
-        self.shown = [
-            vehicle
-            for vehicle in self._all
-            if fits(vehicle) and (not self.problems_only or vehicle.state in PROBLEMS)
-        ]
+        self.shown = list(self._all)
+        if self.problems_only:
+            self.shown = [vehicle for vehicle in self.shown if vehicle.state in PROBLEMS]
+        for test in self.filter.tests:
+            self.shown = [vehicle for vehicle in self.shown if test(vehicle)]
         if self.sort is not Sort.NAME:
-            self.shown.sort(key=_KEYS[Sort.NAME])  # ties stay in one order, whatever the sort
-        self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)
+            self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)  # ties stay by name
+        elif self.falling:
+            self.shown.reverse()
         self._place = {vehicle.id: place for place, vehicle in enumerate(self.shown)}
 
     def sort_by(self, sort: Sort) -> None:
@@ -96,5 +95,4 @@ class FleetView:
     def targets(self, under_cursor: UUID | None) -> list[VehicleOverview]:
         """Return what an action is for: the marked vehicles, else the one under the cursor."""
         ids = self.marked or ({under_cursor} if under_cursor else set())
-        found = [vehicle for vehicle in self._all if vehicle.id in ids]
-        return sorted(found, key=_KEYS[Sort.NAME])
+        return [vehicle for vehicle in self._all if vehicle.id in ids]

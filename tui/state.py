@@ -43,7 +43,7 @@ class FleetState:
         self.snapshot, self.read_at = snapshot, now
         self.fault, self.attempts = None, 0
         self.view.update(snapshot.vehicles)
-        self.counts = Counter(vehicle.state for vehicle in snapshot.vehicles)
+        self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
         self.outage = _outage(snapshot)
 
     def lose(self, fault: str, now: float, pause: float) -> None:
@@ -93,8 +93,12 @@ def _outage(snapshot: Snapshot) -> bool:
     if not snapshot.alive:
         return False
     long = LATE_AFTER_INTERVALS * snapshot.alive[0].interval
-    asked = [vehicle for vehicle in snapshot.vehicles if vehicle.state not in _NOT_ASKED]
-    return len(asked) >= FEWEST_FOR_OUTAGE and all(
-        vehicle.state in _FAILING and (vehicle.seen_age is None or vehicle.seen_age > long)
-        for vehicle in asked
-    )
+    silent = 0
+    for vehicle in snapshot.vehicles:
+        if vehicle.state in _NOT_ASKED:
+            continue
+        answered = vehicle.seen_age is not None and vehicle.seen_age <= long
+        if answered or vehicle.state not in _FAILING:
+            return False
+        silent += 1
+    return silent >= FEWEST_FOR_OUTAGE

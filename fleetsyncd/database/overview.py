@@ -1,5 +1,6 @@
 """The fleet as operators look at it: one row per vehicle, every age by the database's clock."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
+ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id
 """  # noqa: S608
 _INTERVAL = """
 SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
@@ -42,14 +44,12 @@ SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
 
 
 def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
-    """Return every vehicle by name; the daemon's own interval decides what is late."""
+    """Return every vehicle, ordered by name; the daemon's own interval decides what is late."""
     cursor.execute(_INTERVAL)
     row = cursor.fetchone()
     interval = default_interval if row is None else float(row[0])
     cursor.execute(_OVERVIEW)
-    vehicles = [_vehicle(row, interval) for row in cursor.fetchall()]
-    vehicles.sort(key=lambda vehicle: (vehicle.name, vehicle.id))
-    return vehicles
+    return [_vehicle(row, interval) for row in cursor.fetchall()]
 
 
 def with_own_key(cursor: Cursor) -> set[UUID]:
@@ -58,10 +58,17 @@ def with_own_key(cursor: Cursor) -> set[UUID]:
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
+@lru_cache(maxsize=1 << 16)
+def _id(key: str) -> UUID:
+    """Return the id; the same vehicles come with every look at the fleet."""
+    return UUID(key)
+
+
 def _vehicle(row: tuple[Any, ...], interval: float) -> VehicleOverview:
     (key, name, host, port, status, version, seen, lag, data, paused, failures, rows, error,
      *gaps) = row  # fmt: skip
-    catching_up, backfill = _progress(*gaps[:4]), _progress(*gaps[4:])
+    catching_up = None if gaps[0] is None else _progress(*gaps[:4])
+    backfill = None if gaps[4] is None else _progress(*gaps[4:])
     state = derive_state(
         paused=paused,
         status=status,
@@ -71,7 +78,7 @@ def _vehicle(row: tuple[Any, ...], interval: float) -> VehicleOverview:
         interval=interval,
     )
     return VehicleOverview(
-        id=UUID(key),
+        id=_id(key),
         name=clean(name, NAME_LIMIT),
         address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         state=state,

@@ -5,11 +5,12 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.background import PartRead
 from tui.desk import Desk
 from tui.screens.page import Page, Table
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 
 RESULTS: tuple[tuple[str, ...], ...] = ((), ("timeout", "error"), ("timeout",), ("error",), ("ok",))
@@ -35,7 +36,7 @@ class JournalPage(Page):
         """Lay out table, filter and the line of what is shown."""
         yield JournalTable(self.desk, None, named=True)
         yield Input(placeholder="part of a vehicle's name", id="filter", compact=True)
-        yield Static("", id="shown")
+        yield Fixed(id="shown")
 
     def on_mount(self) -> None:
         """Let the table have the keys."""
@@ -54,7 +55,7 @@ class JournalPage(Page):
         parts.append(table.place)
         if not table.attempts:
             parts.append("nothing to show")
-        self.query_one("#shown", Static).update(Text(" " + " · ".join(parts), no_wrap=True))
+        self.query_one("#shown", Fixed).show(Text(" " + " · ".join(parts), no_wrap=True))
 
     def _ask(self) -> None:
         snapshot = self.desk.state.snapshot

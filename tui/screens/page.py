@@ -7,7 +7,9 @@ from textual.widgets import Footer
 from fleetsyncd.states import VehicleOverview
 from tui.background import PartRead
 from tui.desk import Desk
-from tui.widgets.pulse import Pulse, Warnings
+from tui.trimming import TrimmedCompositor
+from tui.widgets.fixed import Fixed
+from tui.widgets.pulse import Warnings, pulse_line
 
 Table = tuple[str, list[str], list[list[str]]]
 """What a screen can export: a name for the file, a heading, rows."""
@@ -20,13 +22,14 @@ class Page(Screen[None]):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
+        self._compositor = TrimmedCompositor()
         self.desk = desk
         self.unread: dict[object, str] = {}
         """Parts that could not be read last, and why."""
 
     def compose(self) -> ComposeResult:
         """Put the page's own part between totals and keys."""
-        yield Pulse("", id="pulse")
+        yield Fixed(id="pulse")
         yield Warnings("", id="warnings")
         yield from self.body()
         yield Footer(compact=True, show_command_palette=False)
@@ -50,7 +53,7 @@ class Page(Screen[None]):
     def tick(self) -> None:
         """Show how old everything is."""
         now = self.desk.now()
-        self.query_one(Pulse).show(self.desk.state, now, self.size.width)
+        self.query_one("#pulse", Fixed).show(pulse_line(self.desk.state, now, self.size.width))
         self.query_one(Warnings).show(self.desk.state, now, self.unread.values())
 
     def news(self) -> None:

@@ -8,13 +8,13 @@ import plotext
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from fleetsyncd.database.telemetry import ChannelNow, Point
 from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import number
 from tui.screens.page import Page, Table
+from tui.widgets.fixed import Fixed
 
 SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
 _TICK_CELLS = 20
@@ -39,15 +39,15 @@ class PlotPage(Page):
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
-        yield Static("", id="headline")
-        yield Static("", id="plot")
+        yield Fixed(id="headline")
+        yield Fixed(id="plot")
 
     def refreshed(self) -> None:
         """Read the span anew."""
         read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
-        plot = self.query_one("#plot", Static)
+        plot = self.query_one("#plot", Fixed)
         size = plot.content_size
         if not size:
             return
@@ -56,8 +56,8 @@ class PlotPage(Page):
         self.points = await answered(
             lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
         )
-        self.query_one("#headline", Static).update(self._headline(name))
-        plot.update(draw(self.points, size.width, size.height, seconds))
+        self.query_one("#headline", Fixed).show(self._headline(name))
+        plot.show(draw(self.points, size.width, size.height, seconds))
 
     def _headline(self, span: str) -> Text:
         channel = self.channel

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click
-from textual.widgets import ContentSwitcher, DataTable, Static
+from textual.widgets import ContentSwitcher, DataTable
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
@@ -15,6 +15,7 @@ from tui.desk import Desk
 from tui.looks import KEY_HIDDEN, LOOKS, number
 from tui.screens.page import Page, Table
 from tui.screens.plot import PlotPage
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 from tui.widgets.panes import (
     AlarmList,
@@ -29,16 +30,16 @@ from tui.widgets.panes import (
 TABS = ("History", "Alarms", "Journal", "Channels", "Config")
 
 
-class TabLine(Static):
+class TabLine(Fixed):
     """The panes' names in one line; a click shows one."""
 
-    def show(self, current: int) -> None:
+    def show_tab(self, current: int) -> None:
         """Show which pane is open."""
         line = Text(" ", no_wrap=True)
         for place, name in enumerate(TABS):
             line.append(f" {place + 1} {name} ", "reverse bold" if place == current else "")
             line.append(" ")
-        self.update(line)
+        self.show(line)
 
     def on_click(self, event: Click) -> None:
         """Show the pane whose name was clicked."""
@@ -74,8 +75,8 @@ class VehiclePage(Page):
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
-        yield Static("", id="headline")
-        yield TabLine("", id="tabs")
+        yield Fixed(id="headline")
+        yield TabLine(id="tabs")
         with ContentSwitcher(initial="history"):
             yield HistoryPane(self.desk, self.vehicle_id, id="history")
             yield AlarmList(self.desk, self.vehicle_id, id="alarms")
@@ -99,7 +100,7 @@ class VehiclePage(Page):
 
     def refreshed(self) -> None:
         """Show the headline, and the open pane anew."""
-        self.query_one("#headline", Static).update(self._headline())
+        self.query_one("#headline", Fixed).show(self._headline())
         if self.pane.size:
             self.pane.refresh_data()
 
@@ -124,7 +125,7 @@ class VehiclePage(Page):
         """Open a pane."""
         self.current = place
         self.query_one(ContentSwitcher).current = _pane_id(place)
-        self.query_one(TabLine).show(place)
+        self.query_one(TabLine).show_tab(place)
         self.unread.clear()
         self.pane.take_focus()
         self.call_after_refresh(self.pane.refresh_data)

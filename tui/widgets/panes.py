@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from fleetsyncd.database.history import Bucket
 from fleetsyncd.database.telemetry import ChannelNow, Registration, StoredAlarm
@@ -17,6 +17,7 @@ from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.rows import fill
 
@@ -56,7 +57,7 @@ class HistoryPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the curves, the newest attempts, and on wide screens the alarms."""
-        yield Static("", id="curves")
+        yield Fixed(id="curves")
         with Horizontal():
             yield JournalTable(self.desk, [self.vehicle_id], named=False)
             yield AlarmList(self.desk, self.vehicle_id, id="beside")
@@ -67,7 +68,7 @@ class HistoryPane(Pane):
         name, seconds = SPANS[self.zoom]
         width = max(20, self.size.width - _LABEL - _TAIL)
         span = await answered(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
-        self.query_one("#curves", Static).update(curves(span, name, seconds))
+        self.query_one("#curves", Fixed).show(curves(span, name, seconds))
         beside = self.query_one("#beside", AlarmList)
         if beside.display:
             await beside.load()
@@ -205,7 +206,7 @@ class ConfigPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
-        yield Static("", id="config")
+        yield Fixed(id="config")
 
     async def load(self) -> None:
         """Read and show it."""
@@ -221,7 +222,7 @@ class ConfigPane(Pane):
         told = Text()
         for name, text in lines:
             told.append(f" {name:<22}", "bold").append(f"{text}\n")
-        self.query_one("#config", Static).update(told)
+        self.query_one("#config", Fixed).show(told)
 
 
 def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tuple[str, str]]:

@@ -25,19 +25,6 @@ class Room(Enum):
     TIGHT = 3
 
 
-class Pulse(Static):
-    """One line: is a daemon alive, and how many vehicles are in which state."""
-
-    shown: Text | None = None
-
-    def show(self, state: FleetState, now: float, width: int) -> None:
-        """Show the line anew if it changed."""
-        line = pulse_line(state, now, width)
-        if line != self.shown:
-            self.shown = line
-            self.update(line)
-
-
 class Warnings(Static):
     """A line for each thing that must be known first; takes no room without one."""
 
