@@ -43,7 +43,6 @@ class FleetView:
     shown: list[VehicleOverview] = field(default_factory=list)
     total: int = 0
     _all: Sequence[VehicleOverview] = ()
-    _place: dict[UUID, int] = field(default_factory=dict)
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
         """Take in a new state of the fleet, ordered by name; marks of vehicles gone go too."""
@@ -64,7 +63,6 @@ class FleetView:
             self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)  # ties stay by name
         elif self.falling:
             self.shown.reverse()
-        self._place = {vehicle.id: place for place, vehicle in enumerate(self.shown)}
 
     def sort_by(self, sort: Sort) -> None:
         """Order by something else; the same again turns the order round."""
@@ -72,15 +70,15 @@ class FleetView:
         self.sort = sort
         self.arrange()
 
-    def place_of(self, vehicle_id: UUID | None) -> int | None:
-        """Return where a vehicle is shown; None if it is not."""
-        return None if vehicle_id is None else self._place.get(vehicle_id)
+    def place_of(self, vehicle_id: UUID | None, near: int) -> int | None:
+        """Return where a vehicle is shown, None if it is not; `near` is looked at first."""
+        if near < len(self.shown) and self.shown[near].id == vehicle_id:
+            return near
+        places = (place for place, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
+        return next(places, None)
 
     def get(self, vehicle_id: UUID) -> VehicleOverview | None:
         """Return a vehicle by its id, shown or not."""
-        place = self._place.get(vehicle_id)
-        if place is not None:
-            return self.shown[place]
         return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
 
     def toggle_mark(self, vehicle_id: UUID) -> None:

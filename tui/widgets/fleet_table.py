@@ -103,7 +103,7 @@ class FleetTable(ScrollView, can_focus=True):
     def arranged(self) -> None:
         """Show the view after it was changed."""
         shown = self.view.shown
-        place = self.view.place_of(self.cursor)
+        place = self.view.place_of(self.cursor, self._place)
         if place is None and shown:
             place = min(self._place, len(shown) - 1)
             self.cursor = shown[place].id

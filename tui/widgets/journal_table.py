@@ -13,6 +13,7 @@ from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import OUTCOMES, UNKNOWN, moment
+from tui.screens.details import Details
 from tui.widgets.rows import widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
@@ -40,6 +41,7 @@ class JournalTable(DataTable[Text]):
             id="journal.newer",
             tooltip="Back towards the newest page, which follows live",
         ),
+        Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
     ]
 
     def __init__(self, desk: Desk, vehicles: Collection[UUID] | None, *, named: bool) -> None:
@@ -119,6 +121,12 @@ class JournalTable(DataTable[Text]):
         if self.above:
             self.above.pop()
             self.reload()
+
+    def action_details(self) -> None:
+        """Show the row under the cursor in full."""
+        if 0 <= self.cursor_row < len(self.attempts):
+            row = self.rows_for_export()[self.cursor_row]
+            self.app.push_screen(Details(list(zip(HEADING, row, strict=True))))
 
     def action_cursor_down(self) -> None:
         """Move down, over the end of a page to the next."""

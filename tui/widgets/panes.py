@@ -17,6 +17,7 @@ from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
+from tui.screens.details import Details
 from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.rows import fill
@@ -56,17 +57,18 @@ class HistoryPane(Pane):
     zoom = 0
 
     def compose(self) -> ComposeResult:
-        """Lay out the curves, the newest attempts, and on wide screens the alarms."""
-        yield Fixed(id="curves")
+        """Lay out the curves over the newest attempts, and on wide screens alarms beside both."""
         with Horizontal():
-            yield JournalTable(self.desk, [self.vehicle_id], named=False)
+            with Vertical():
+                yield Fixed(id="curves")
+                yield JournalTable(self.desk, [self.vehicle_id], named=False)
             yield AlarmList(self.desk, self.vehicle_id, id="beside")
 
     async def load(self) -> None:
         """Read the span and show it."""
         self.query_one(JournalTable).reload()
         name, seconds = SPANS[self.zoom]
-        width = max(20, self.size.width - _LABEL - _TAIL)
+        width = max(20, self.query_one("#curves").size.width - _LABEL - _TAIL)
         span = await answered(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
         self.query_one("#curves", Fixed).show(curves(span, name, seconds))
         beside = self.query_one("#beside", AlarmList)
@@ -108,6 +110,9 @@ def _share(bucket: Bucket) -> tuple[str, str]:
 class AlarmList(Pane):
     """The vehicle's alarms, open ones first."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "details", "Details", priority=True, id="alarms.details"),
+    ]
     alarms: tuple[StoredAlarm, ...] | None = None
 
     def compose(self) -> ComposeResult:
@@ -125,6 +130,12 @@ class AlarmList(Pane):
             self.alarms = alarms
             fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
 
+    def action_details(self) -> None:
+        """Show the alarm under the cursor in full."""
+        row = self.query_one(DataTable).cursor_row
+        if self.alarms and 0 <= row < len(self.alarms):
+            self.app.push_screen(Details(_facts(self.alarms[row])))
+
 
 def _alarm(alarm: StoredAlarm) -> list[Text]:
     sign = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
@@ -138,6 +149,18 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
         Text(alarm.severity),
         Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
         Text(alarm.message),
+    ]
+
+
+def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
+    over = "still open" if alarm.resolved_at is None else moment(alarm.resolved_at)
+    return [
+        ("alarm", str(alarm.alarm_id)),
+        ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
+        ("severity", alarm.severity or "-"),
+        ("triggered", moment(alarm.triggered_at)),
+        ("resolved", over),
+        ("message", alarm.message),
     ]
 
 
