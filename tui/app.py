@@ -24,6 +24,7 @@ from tui.background import ANSWER_SEC, Work, answered, own_fault
 from tui.columns import WIDE
 from tui.desk import Desk
 from tui.gateway import Gateway
+from tui.looks import DARK_COLOURS, LIGHT_COLOURS
 from tui.operations import Operations
 from tui.screens.fleet import FleetPage
 from tui.screens.help import Help
@@ -81,6 +82,7 @@ class FleetApp(App[None]):
         self.interval = DEFAULT_INTERVAL
         self._wake = asyncio.Event()
         self._operations = Operations(self, desk)
+        self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -149,7 +151,8 @@ class FleetApp(App[None]):
             if self.desk.state.read_only:
                 return False
             places = (FleetPage, VehiclePage) if action in ON_VEHICLES else FleetPage
-            if not isinstance(self.screen, places):
+            # The page's own: a palette that lies above it offers the page's actions.
+            if not isinstance(self.page, places):
                 return False
             return None if self.desk.state.lost else True
         return super().check_action(action, parameters)

@@ -50,7 +50,7 @@ class Dialog(ModalScreen[T | None]):
 
     def leave(self, result: T | None) -> None:
         """Close with a result; while something lies above, as soon as nothing does."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(result)
         else:
             self._leaving = (result,)

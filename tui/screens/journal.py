@@ -24,7 +24,8 @@ class JournalPage(Page):
                 tooltip="Show attempts of some vehicles only, by a part of their names"),
         Binding("exclamation_mark", "results", "Results", key_display="!", id="journal.results",
                 tooltip="Go through: all, failures, timeouts, errors, good ones"),
-        Binding("escape", "leave", "Back", id="journal.back"),
+        Binding("escape", "leave", "Back", id="journal.back", tooltip="Clear the filter, or back"),
+        Binding("q", "app.back", "Back", show=False, id="journal.leave"),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
@@ -46,6 +47,7 @@ class JournalPage(Page):
     def refreshed(self) -> None:
         """Read the page anew."""
         self.query_one(JournalTable).reload()
+        self._tell()
 
     def _tell(self) -> None:
         table = self.query_one(JournalTable)
@@ -53,7 +55,7 @@ class JournalPage(Page):
         if self.wanted:
             parts.append(f"vehicles with {self.wanted}")
         parts.append(table.place)
-        if not table.attempts:
+        if table.is_read and not table.attempts:
             parts.append("nothing to show")
         self.query_one("#shown", Fixed).show(Text(" " + " · ".join(parts), no_wrap=True))
 

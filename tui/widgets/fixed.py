@@ -14,7 +14,7 @@ class Fixed(Widget):
     A `Static` would lay the whole screen out anew with every update, and repaint all of it.
     """
 
-    DEFAULT_CSS = "Fixed { height: 1; }"
+    DEFAULT_CSS = "Fixed { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)

@@ -6,20 +6,19 @@ from uuid import UUID
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from fleetsyncd.database.history import PAGE, Attempt
 from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
-from tui.looks import OUTCOMES, UNKNOWN, moment
+from tui.looks import OUTCOMES, UNKNOWN, cut, moment
 from tui.screens.details import Details
-from tui.widgets.rows import widen
+from tui.widgets.rows import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 
 
-class JournalTable(DataTable[Text]):
+class JournalTable(RowTable):
     """Rows of the journal of some vehicles, or of all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,12 +44,13 @@ class JournalTable(DataTable[Text]):
     ]
 
     def __init__(self, desk: Desk, vehicles: Collection[UUID] | None, *, named: bool) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False)
+        super().__init__()
         self.desk = desk
         self.vehicles = vehicles
         self.statuses: Collection[str] = ()
         self.named = named
         self.attempts: list[Attempt] = []
+        self.is_read = False
         self.above: list[Attempt] = []
         """The last row of each page above this one."""
         self._asked = 0
@@ -68,7 +68,7 @@ class JournalTable(DataTable[Text]):
         vehicles, statuses = self.vehicles, self.statuses
         found = await answered(lambda: self.desk.gateway.journal(vehicles, statuses, before))
         if asked == self._asked and self.is_mounted:
-            self.attempts = found
+            self.attempts, self.is_read = found, True
             self._show()
 
     def reload(self) -> None:
@@ -79,6 +79,7 @@ class JournalTable(DataTable[Text]):
         """Show other rows, from the newest on."""
         self.vehicles, self.statuses = vehicles, statuses
         self.above.clear()
+        self.is_read = False
         self.reload()
 
     def _show(self) -> None:
@@ -102,9 +103,9 @@ class JournalTable(DataTable[Text]):
         glyph, colour = OUTCOMES.get(attempt.status, UNKNOWN)
         cells = [
             Text(moment(attempt.started_at)),
-            Text(attempt.vehicle[:24]),
+            Text(cut(attempt.vehicle, 24)),
             Text("-" if attempt.seconds is None else f"{attempt.seconds:.1f}s", justify="right"),
-            Text(f"{glyph} {attempt.status}", colour),
+            Text(f"{glyph} {cut(attempt.status, 10)}", colour),
             Text(str(attempt.rows), justify="right"),
             Text(attempt.error or ""),
         ]
@@ -112,8 +113,10 @@ class JournalTable(DataTable[Text]):
 
     def action_older(self) -> None:
         """Go one page back in time."""
-        if len(self.attempts) == PAGE:
-            self.above.append(self.attempts[-1])
+        last = self.attempts[-1:]
+        # As long as that page is being read, the key would ask for it again.
+        if len(self.attempts) == PAGE and last != self.above[-1:]:
+            self.above += last
             self.reload()
 
     def action_newer(self) -> None:
@@ -138,6 +141,8 @@ class JournalTable(DataTable[Text]):
     @property
     def place(self) -> str:
         """Which page this is."""
+        if not self.is_read:
+            return "reading …"
         if not self.above:
             return "newest page, live"
         more = "" if len(self.attempts) == PAGE else ", the oldest"

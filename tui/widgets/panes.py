@@ -16,11 +16,11 @@ from fleetsyncd.states import GapProgress, VehicleOverview
 from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
+from tui.looks import KEY_HIDDEN, count, cut, lag_spark, moment, number, spark, spark_within
 from tui.screens.details import Details
 from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import JournalTable
-from tui.widgets.rows import fill
+from tui.widgets.rows import RowTable, fill
 
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 _LABEL = 9
@@ -117,7 +117,7 @@ class AlarmList(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield DataTable(cursor_type="row")
+        yield RowTable()
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -146,7 +146,7 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
         sign,
         Text(moment(alarm.triggered_at)),
         Text(age(lasted), justify="right"),
-        Text(alarm.severity),
+        Text(cut(alarm.severity, 10)),
         Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
         Text(alarm.message),
     ]
@@ -193,7 +193,7 @@ class ChannelsPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield DataTable(cursor_type="row")
+        yield RowTable()
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -215,9 +215,9 @@ class ChannelsPane(Pane):
 def _channel(channel: ChannelNow) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
-        Text(channel.name),
+        Text(cut(channel.name, 24)),
         Text(number(channel.value), "bold", justify="right"),
-        Text(channel.unit),
+        Text(cut(channel.unit, 8)),
         Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
         Text(age(channel.age), justify="right"),
         Text(spark_within(channel.curve), "cyan"),
