@@ -244,7 +244,7 @@ class ConfigPane(Pane):
         lines = [(name, text) for name, text in _config(found, vehicle, key) if text]
         told = Text()
         for name, text in lines:
-            told.append(f" {name:<22}", "bold").append(f"{text}\n")
+            told.append(f" {name:<24}", "bold").append(f"{text}\n")
         self.query_one("#config", Fixed).show(told)
 
 
