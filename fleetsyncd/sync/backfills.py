@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
+from functools import partial
 from uuid import UUID
 
 from gevent.pool import Pool
@@ -50,16 +51,22 @@ class Backfills:
         """Let those that failed be tried again."""
         self._tried.clear()
 
-    def look(self) -> None:
-        """Start what is wanted, as far as slots are free; raise DatabaseError."""
+    def look(self, shards: Collection[int] | None = None) -> None:
+        """Start what is wanted of the shards' vehicles, as far as slots are free.
+
+        Raises DatabaseError.
+        """
         if self.accepting and (free := self._pool.free_count()):
-            for vehicle, wish in self._tools.database.run(lambda c: self._wanted(c, free)):
+            for vehicle, wish in self._tools.database.run(partial(self._wanted, free, shards)):
                 self._tried.add(vehicle.id)
                 self._stop_reasons[vehicle.id] = None
                 self._pool.spawn(self._work, vehicle, wish)
 
-    def _wanted(self, cursor: Cursor, most: int) -> list[tuple[Vehicle, Backfill]]:
-        wanted = backfill.open_backfills(cursor, self._tried.union(self.running), most)
+    def _wanted(
+        self, most: int, shards: Collection[int] | None, cursor: Cursor
+    ) -> list[tuple[Vehicle, Backfill]]:
+        at_work = self._tried.union(self.running)
+        wanted = backfill.open_backfills(cursor, at_work, most, shards)
         vehicles = store.vehicles(cursor, wanted.keys()) if wanted else []
         return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
 
