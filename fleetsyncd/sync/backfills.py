@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import closing
 from functools import partial
 from uuid import UUID
 
@@ -84,14 +85,8 @@ class Backfills:
 
     def _work(self, vehicle: Vehicle, wish: Backfill) -> None:
         """Run one backfill; whatever happens to it stays with it."""
-        client = self._connect(vehicle)
         try:
-            log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
-            row = run_backfill(
-                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
-            )
-            level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
-            log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)
+            self._pull(vehicle, wish)
         except VehicleGone:
             log.info("[%s] was removed", vehicle.name)
         except FLEETWIDE as fault:
@@ -102,5 +97,13 @@ class Backfills:
         except Exception:
             log.exception("[%s] a fault of fleetsyncd's own ended its backfill", vehicle.name)
         finally:
-            client.close()
             del self._stop_reasons[vehicle.id]
+
+    def _pull(self, vehicle: Vehicle, wish: Backfill) -> None:
+        log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
+        with closing(self._connect(vehicle)) as client:
+            row = run_backfill(
+                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
+            )
+        level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
+        log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)
