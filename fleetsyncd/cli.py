@@ -16,6 +16,7 @@ from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.parts import Parts
+from fleetsyncd.quarantine_commands import quarantine_group
 from fleetsyncd.tables import fleet_table
 
 log = logging.getLogger("sync")
@@ -157,3 +158,4 @@ def _raise_file_limit() -> None:
 
 cli.add_command(vehicle_commands.vehicle)
 cli.add_command(backfill)
+cli.add_command(quarantine_group)
