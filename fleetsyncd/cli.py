@@ -4,10 +4,10 @@ import json
 import logging
 import resource
 import sys
-from dataclasses import asdict
 from importlib import import_module
 
 import click
+import msgspec
 
 from fleetsyncd import __version__, green, vehicle_commands
 from fleetsyncd.backfill_command import backfill
@@ -145,7 +145,7 @@ def status(parts: Parts, as_json: bool) -> None:
     database = parts.database(found)
     vehicles = database.run(lambda cursor: overview(cursor, found.sync_interval))
     if as_json:
-        click.echo(json.dumps([asdict(vehicle) for vehicle in vehicles], default=str, indent=2))
+        click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:
         click.echo(fleet_table(vehicles))
 
