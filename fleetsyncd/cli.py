@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from fleetsyncd import __version__, green, vehicle_commands
+from fleetsyncd.backfill_command import backfill
 from fleetsyncd.database import migrate, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
@@ -155,3 +156,4 @@ def _raise_file_limit() -> None:
 
 
 cli.add_command(vehicle_commands.vehicle)
+cli.add_command(backfill)

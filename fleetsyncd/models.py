@@ -219,6 +219,18 @@ class CycleReport:
         return clean("; ".join(said), ERROR_LIMIT) if said else None
 
 
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """A row of `sync_journal` that tells of something other than a cycle."""
+
+    vehicle_id: UUID
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    rows_written: int
+    error_msg: str | None
+
+
 def iso_ms(moment: datetime) -> str:
     """Return `moment` as the vehicle API writes it: UTC, milliseconds, `Z`; finer parts are cut."""
     return (

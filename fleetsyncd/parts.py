@@ -61,7 +61,12 @@ class Parts:
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
         )
-        plan = Plan(found.sync_interval, found.sync_concurrency, found.shutdown_grace)
+        plan = Plan(
+            interval=found.sync_interval,
+            concurrency=found.sync_concurrency,
+            backfills=found.backfill_concurrency,
+            grace=found.shutdown_grace,
+        )
         return Supervisor(
             plan, tools, connect, metrics.add if found.metrics_port is not None else _ignore
         )

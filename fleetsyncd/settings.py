@@ -23,6 +23,7 @@ LONGEST_SEC = 400 * 86_400
 VARIABLES = (
     "SYNC_INTERVAL_SEC",
     "SYNC_CONCURRENCY",
+    "BACKFILL_CONCURRENCY",
     "PULL_TIMEOUT_SEC",
     "PULL_WINDOW_SEC",
     "PULL_OVERLAP_SEC",
@@ -65,6 +66,7 @@ class Settings:
     database: DatabaseSettings
     sync_interval: float
     sync_concurrency: int
+    backfill_concurrency: int
     pull_timeout: float
     pull_window: float
     pull_overlap: float
@@ -133,6 +135,9 @@ def _read(env: Env) -> dict[str, Any]:
     return {
         "sync_interval": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_lanes),
+        "backfill_concurrency": env.int(
+            "BACKFILL_CONCURRENCY", 4, validate=_positive("It", most=1000)
+        ),
         "pull_timeout": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
         "pull_window": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
         "pull_overlap": env.float(

@@ -4,13 +4,15 @@ A vehicle has one at a time. `asked_at` is its version: whoever works on a backf
 the one that it read.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Backfill, Window
+from fleetsyncd.limits import storable
+from fleetsyncd.models import Backfill, Window, floor_ms, utc_now
 
 # An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
 _REQUEST = """
@@ -27,11 +29,6 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     rows_added = 0, busy_sec = 0, asked_at = clock_timestamp(), finished_at = NULL,
     last_error = NULL
 """
-_SYNC_SOON = """
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
-VALUES (%s::uuid, now())
-ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now() WHERE NOT s.paused
-"""
 _ADVANCE = """
 UPDATE fleetsync.backfill SET reached_at = %(reached)s, rows_added = rows_added + %(rows)s,
     busy_sec = busy_sec + %(seconds)s, last_error = NULL,
@@ -42,11 +39,17 @@ _FAIL = """
 UPDATE fleetsync.backfill SET last_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
 """
+_OPEN = """
+SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at
+FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
+WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
+ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
+"""
 _STATUS = """
-SELECT extract(epoch FROM reached_at - from_at)::float8
+SELECT vehicle_id::text, extract(epoch FROM reached_at - from_at)::float8
            / extract(epoch FROM to_at - from_at)::float8,
     rows_added, finished_at IS NOT NULL, last_error
-FROM fleetsync.backfill WHERE vehicle_id = %s::uuid
+FROM fleetsync.backfill WHERE vehicle_id = ANY (%s::uuid[])
 """
 
 
@@ -63,14 +66,18 @@ class BackfillStatus:
 def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
     """Ask the daemon to pull `window` again; raise CommandError if that makes no sense.
 
-    A paused vehicle's waits until the vehicle is resumed.
+    It is cut to what may be stored and to whole milliseconds, which is as fine as vehicles are
+    asked. A paused vehicle's waits until it is resumed.
     """
-    if window.start >= window.end:
-        raise CommandError("the interval must begin before it ends")
-    cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": window.start, "end": window.end})
+    now = utc_now()
+    start = floor_ms(max(window.start, storable(now).start))
+    end = floor_ms(min(window.end, now))
+    if start >= end:
+        oldest = f"{storable(now).start:%Y-%m-%d}"
+        raise CommandError(f"the interval must begin before it ends, after {oldest} and before now")
+    cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": start, "end": end})
     if cursor.rowcount != 1:
         raise CommandError("the vehicle was removed meanwhile")
-    cursor.execute(_SYNC_SOON, (str(vehicle_id),))
 
 
 def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
@@ -82,11 +89,19 @@ def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-def backfill_status(cursor: Cursor, vehicle_id: UUID) -> BackfillStatus | None:
-    """Return how far the vehicle's backfill has come; None if there is none."""
-    cursor.execute(_STATUS, (str(vehicle_id),))
-    row = cursor.fetchone()
-    return None if row is None else BackfillStatus(*row)
+def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
+    """Return how far the backfills of some vehicles have come; those without one are left out."""
+    cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
+    return {UUID(key): BackfillStatus(*columns) for key, *columns in cursor.fetchall()}
+
+
+def open_backfills(cursor: Cursor, leave_out: Collection[UUID], most: int) -> dict[UUID, Backfill]:
+    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last."""
+    cursor.execute(_OPEN, ([str(vehicle_id) for vehicle_id in leave_out], most))
+    return {
+        UUID(key): Backfill(Window(start, end), reached, asked_at)
+        for key, start, end, reached, asked_at in cursor.fetchall()
+    }
 
 
 def advance_backfill(

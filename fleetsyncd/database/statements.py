@@ -49,8 +49,18 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
     updated_at = now()
 """
-JOURNAL = """
-WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE),
+_LOCKED = """
+WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
+"""
+_JOURNAL_ROW = """
+INSERT INTO public.sync_journal
+    (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
+SELECT id, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s FROM vehicle
+WHERE NOT EXISTS (SELECT FROM public.sync_journal
+                  WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
+"""
+JOURNAL_ROW = _LOCKED + _JOURNAL_ROW
+JOURNAL = f"""{_LOCKED},
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
         (vehicle_id, alarm_watermark, failures, last_rows, last_error)
@@ -59,13 +69,7 @@ state AS (
         alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now()
-)
-INSERT INTO public.sync_journal
-    (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
-SELECT id, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s FROM vehicle
-WHERE NOT EXISTS (SELECT FROM public.sync_journal
-                  WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
-"""
+) {_JOURNAL_ROW}"""  # noqa: S608  made of this file's own text
 FAILED = """
 UPDATE public.vehicles SET sync_status = %s,
     last_seen_at = CASE WHEN %s THEN now() ELSE last_seen_at END,

@@ -21,6 +21,7 @@ from fleetsyncd.models import (
     BadRow,
     Channel,
     CycleReport,
+    JournalRow,
     Measurements,
     Vehicle,
     Window,
@@ -222,6 +223,23 @@ def journal(cursor: Cursor, report: CycleReport) -> None:
     )
     if cursor.rowcount != 1:
         lock_vehicle(cursor, report.vehicle.id)
+
+
+def journal_row(cursor: Cursor, row: JournalRow) -> None:
+    """Write a row that tells of no cycle, and so not of the vehicle's state; raise VehicleGone."""
+    cursor.execute(
+        statements.JOURNAL_ROW,
+        {
+            "id": str(row.vehicle_id),
+            "started": row.started_at,
+            "finished": row.finished_at,
+            "status": row.outcome,
+            "rows": row.rows_written,
+            "error": row.error_msg,
+        },
+    )
+    if cursor.rowcount != 1:
+        lock_vehicle(cursor, row.vehicle_id)
 
 
 def mark_failed(cursor: Cursor, report: CycleReport) -> None:

@@ -5,28 +5,18 @@ and watermark are committed together, window by window, so a cycle may end at an
 one goes on from the last commit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.database import store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import (
-    AnswerTooLarge,
-    BadAnswer,
-    CycleStopped,
-    DatabaseBusy,
-    DatabaseError,
-    DatabaseLost,
-    SchemaOutdated,
-    VehicleError,
-    VehicleGone,
-    VehicleTimeout,
-    VehicleUnreachable,
-)
+from fleetsyncd.errors import BadAnswer, DatabaseError, VehicleError
+from fleetsyncd.limits import storable
 from fleetsyncd.models import (
+    Alarm,
     BadRow,
     CycleReport,
     Outcome,
@@ -35,23 +25,13 @@ from fleetsyncd.models import (
     Status,
     Vehicle,
     Window,
-    floor_ms,
 )
+from fleetsyncd.sync.ending import NOT_THE_VEHICLES, Ending, ending_of
 from fleetsyncd.sync.links import Memory
-from fleetsyncd.sync.window import (
-    CLOCK_STEP,
-    MILLISECOND,
-    Splitter,
-    pull_window,
-    storable,
-    vehicle_now,
-)
+from fleetsyncd.sync.pull import Source, gone
+from fleetsyncd.sync.window import CLOCK_STEP, GAP, pull_window, vehicle_now
 from fleetsyncd.vehicle import decode
-from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
-
-ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
-_NOT_THE_VEHICLES = (DatabaseLost, DatabaseBusy, SchemaOutdated, VehicleGone)
-"""Faults that no journal row of the vehicle's can or should tell."""
+from fleetsyncd.vehicle.client import Answer, VehicleClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +61,10 @@ def sync_vehicle(
     DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
     """
     cycle = _Cycle(vehicle, client, tools, memory, on_progress, stopped)
-    outcome, reason, was_stopped = Outcome.OK, None, False
-    try:
-        pull = cycle.ask_status()
-        cycle.refresh_channels()
-        cycle.pull_measurements(pull)
-        cycle.pull_alarms(pull)
-    except VehicleTimeout as fault:
-        outcome, reason = Outcome.TIMEOUT, str(fault)
-    except VehicleError as fault:
-        cycle.reached |= not isinstance(fault, VehicleUnreachable)
-        outcome, reason = Outcome.ERROR, str(fault)
-    except CycleStopped as fault:
-        outcome, reason, was_stopped = Outcome.ERROR, str(fault), True
-    except _NOT_THE_VEHICLES:
-        raise
-    except DatabaseError as fault:
+    ending = ending_of(cycle.run)
+    if ending.database:
         tools.partitions.forget()
-        outcome, reason = Outcome.ERROR, f"database: {fault}"
-    report = cycle.report(outcome, reason, was_stopped)
+    report = cycle.report(ending)
     record(report, tools.database)
     return report
 
@@ -140,7 +105,7 @@ class _Cycle:
         self.tools = tools
         self.memory = memory
         self.on_progress = on_progress
-        self.stopped = stopped
+        self.source = Source(client, memory, tools.now, stopped)
         self.started_at = tools.now()
         self.watermark = vehicle.watermark
         self.status: Status | None = None
@@ -153,15 +118,23 @@ class _Cycle:
         self.quarantine_full = False
         self.notes: list[str] = []
 
-    def report(self, outcome: Outcome, reason: str | None, stopped: bool) -> CycleReport:
+    def run(self) -> None:
+        """Take the steps in order."""
+        pull = self.ask_status()
+        self.refresh_channels()
+        self.pull_measurements(pull)
+        self.pull_alarms(pull)
+
+    def report(self, ending: Ending) -> CycleReport:
+        """Return what the cycle came to."""
         return CycleReport(
             vehicle=self.vehicle,
             started_at=self.started_at,
             finished_at=self.tools.now(),
-            outcome=outcome,
-            reason=reason,
+            outcome=ending.outcome,
+            reason=ending.reason,
             status=self.status,
-            reached=self.reached,
+            reached=self.reached or ending.answered,
             rows_written=self.rows_written,
             bad_rows=self.bad_rows,
             quarantine_full=self.quarantine_full,
@@ -170,7 +143,7 @@ class _Cycle:
             alarm_watermark=self.alarm_watermark,
             clock_skew=self.skew,
             notes=tuple(self.notes),
-            stopped=stopped,
+            stopped=ending.stopped,
         )
 
     def ask_status(self) -> _Pull:
@@ -205,7 +178,7 @@ class _Cycle:
             if seen != self.memory.channels_seen:
                 self._save_channels(answer)
                 self.memory.channels_seen = seen
-        except _NOT_THE_VEHICLES:
+        except NOT_THE_VEHICLES:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"channels not refreshed ({fault})")
@@ -217,34 +190,16 @@ class _Cycle:
 
     def pull_measurements(self, pull: _Pull) -> None:
         """Ask for the pull window in pieces and commit each with the watermark behind it."""
-        splitter = Splitter(pull.window)
-        while question := splitter.next():
-            if reason := self.stopped():
-                raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
-            page = self._ask(question)
-            if page.truncated:
-                if splitter.too_dense(question, len(page)):
-                    continue
-                page = self._ask_each_channel(question, set(page.measurements.channels))
-            splitter.done(question, len(page))
-            self._commit(pull, page, question.end)
-            self.on_progress(Progress(pull.window.start, pull.window.end, question.end))
+        if pull.window.length > GAP:
+            self._tell_what_is_gone(pull.window)
+        for piece, page in self.source.measurements(pull.window):
+            self._commit(pull, page, piece.end)
+            self.on_progress(Progress(pull.window.start, pull.window.end, piece.end))
 
-    def _ask(self, question: Window, channel_id: int | None = None) -> Page:
-        answer = self.client.data(question, channel_id)
-        bounds = storable(self.tools.now())
-        return decode.page(answer.body, PAGE_LIMIT, bounds.start, bounds.end, question)
-
-    def _ask_each_channel(self, question: Window, seen: set[int]) -> Page:
-        """Ask a millisecond that holds too many rows for one answer, channel by channel."""
-        if not self.memory.channel_ids:
-            raise BadAnswer("/data", f"too many rows in {question}, and the channels are unknown")
-        pages = []
-        for channel_id in sorted(seen.union(self.memory.channel_ids)):
-            pages.append(self._ask(question, channel_id))
-            if pages[-1].truncated:
-                raise BadAnswer("/data", f"too many rows of channel {channel_id} in {question}")
-        return Page.joined(pages)
+    def _tell_what_is_gone(self, gap: Window) -> None:
+        """Note which part of a gap the vehicle's own retention has dropped already."""
+        if lost := gone(self.source, gap, self.tools.now()):
+            self.notes.append(lost)
 
     def _commit(self, pull: _Pull, page: Page, end: datetime) -> None:
         """Commit one window's rows together with the watermark, or nothing of either."""
@@ -287,41 +242,17 @@ class _Cycle:
             starts.append(vehicle.oldest_open_alarm)
         owed = min(vehicle.alarm_watermark or pull.window.start, pull.window.start)
         try:
-            for piece in self._alarm_pieces(Window(min(starts), pull.window.end)):
+            for piece, found in self.source.alarms(Window(min(starts), pull.window.end)):
+                if found is not None:
+                    self._save_alarms(*found)
                 owed = max(owed, piece.end)
-        except _NOT_THE_VEHICLES:
+        except NOT_THE_VEHICLES:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"alarms will be asked for again ({fault})")
         self.alarm_watermark = owed
 
-    def _alarm_pieces(self, interval: Window) -> Iterator[Window]:
-        """Ask for the alarms of `interval`; yield each piece of it once its alarms are stored.
-
-        An answer that is too large, to which vehicles know no limit, is asked for by halves.
-        """
-        pieces = [interval]
-        while pieces:
-            piece = pieces.pop()
-            try:
-                self._refresh_alarms(piece)
-            except AnswerTooLarge:
-                half = floor_ms(piece.start + piece.length / 2)
-                if piece.length <= MILLISECOND:
-                    raise
-                pieces += [Window(half, piece.end), Window(piece.start, half)]
-            else:
-                yield piece
-
-    def _refresh_alarms(self, interval: Window) -> None:
-        answer = self.client.alarms(interval)
-        seen = hash(answer.body)
-        if seen != self.memory.alarms_seen:
-            self._save_alarms(answer)
-            self.memory.alarms_seen = seen
-
-    def _save_alarms(self, answer: Answer) -> None:
-        alarms, bad = decode.alarms(answer.body, ALARMS_SINCE, storable(self.tools.now()).end)
+    def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow]) -> None:
         self._save(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
 
     def _save(self, bad: Sequence[BadRow], store_good: Callable[[Cursor], object]) -> None:

@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,25 +21,18 @@ from gevent.event import Event
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
-from fleetsyncd.errors import (
-    DatabaseBusy,
-    DatabaseError,
-    DatabaseLost,
-    FleetsyncError,
-    SchemaOutdated,
-    VehicleGone,
-)
-from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
-from fleetsyncd.sync.cycle import Tools, record, sync_vehicle
+from fleetsyncd.errors import DatabaseError, FleetsyncError
+from fleetsyncd.models import CycleReport, Progress, Vehicle
+from fleetsyncd.sync.backfills import Backfills
+from fleetsyncd.sync.cycle import Tools
+from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.lanes import Lanes
-from fleetsyncd.sync.links import Links
 from fleetsyncd.sync.summary import Cycle
+from fleetsyncd.sync.workers import Workers
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
-FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
-"""Faults of the database that are no single vehicle's."""
 SLOW_AFTER_INTERVALS = 10
 """A vehicle that lags by more counts as catching up."""
 WATCH_SEC = 1.0
@@ -56,16 +49,8 @@ class Plan:
 
     interval: float
     concurrency: int
+    backfills: int
     grace: float
-
-
-@dataclass(slots=True)
-class _Run:
-    """A vehicle's running cycle."""
-
-    vehicle: Vehicle
-    progress: Progress | None = None
-    stop_reason: str | None = None
 
 
 class Supervisor:
@@ -80,11 +65,11 @@ class Supervisor:
     ) -> None:
         self._plan = plan
         self._tools = tools
-        self._links = Links(connect)
         self._on_report = on_report
         self._replica = Replica(plan.interval)
-        self._lanes = Lanes(plan.concurrency, self._sync)
-        self._runs: dict[UUID, _Run] = {}
+        self._workers = Workers(tools, connect, self._finished, self._database_failed)
+        self._lanes = Lanes(plan.concurrency, self._workers.sync)
+        self._backfills = Backfills(plan.backfills, tools, connect, self._database_failed)
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
         self._last_beat = float("-inf")
@@ -101,6 +86,7 @@ class Supervisor:
 
     def once(self) -> Cycle:
         """Run one cycle to its end and drain; raise DatabaseError if PostgreSQL is lost."""
+        self._backfills.accepting = False
         self._until_stopped(self._single)
         if self._lost is not None:
             raise self._lost
@@ -150,9 +136,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask for a drain; returns at once."""
-        for run in self._runs.values():
-            run.stop_reason = "stopped with the daemon"
+        self._stop_work("stopped with the daemon")
         self._stopping.set()
+
+    def _stop_work(self, reason: str, only: Collection[UUID] | None = None) -> None:
+        self._workers.stop(reason, only)
+        self._backfills.stop(reason, only)
 
     def stop_on_signals(self) -> None:
         """Let SIGTERM and SIGINT ask for a drain, and a second one end the process at once."""
@@ -212,8 +201,11 @@ class Supervisor:
     def drain(self) -> None:
         """Give running vehicles the grace to finish their window, then end them; say goodbye."""
         self.stop()
+        ends = time.monotonic() + self._plan.grace
+        self._backfills.accepting = False
         self._lanes.end(self._plan.grace, GOODBYE_SEC)
-        self._links.close()
+        self._backfills.end(max(0.0, ends - time.monotonic()), GOODBYE_SEC)
+        self._workers.close()
         if self._lost is None:
             gevent.with_timeout(GOODBYE_SEC, self._leave, timeout_value=None)
         self._tools.database.close()
@@ -235,11 +227,9 @@ class Supervisor:
     def _reconcile(self, fleet: list[Vehicle]) -> None:
         """Let go of vehicles that were removed."""
         known = {vehicle.id for vehicle in fleet}
-        self._links.keep(known | self._runs.keys())
-        for vehicle_id, run in self._runs.items():
-            if vehicle_id not in known:
-                run.stop_reason = "the vehicle was removed"
+        self._workers.keep(known, "the vehicle was removed")
         self._lanes.new_round(known)
+        self._backfills.new_round()
 
     def _feed(self, due: Iterable[Vehicle]) -> None:
         late = self._tools.now() - timedelta(seconds=self._plan.interval * SLOW_AFTER_INTERVALS)
@@ -250,59 +240,16 @@ class Supervisor:
             (slow if vehicle.failures or lags else prompt).append(vehicle)
         self._lanes.start(prompt, slow)
 
-    def _sync(self, vehicle: Vehicle) -> None:
-        """Run one vehicle's cycle; whatever happens to it stays with it."""
-        run = self._runs[vehicle.id] = _Run(vehicle)
-
-        def note(progress: Progress) -> None:
-            run.progress = progress
-
-        try:
-            link = self._links.to(vehicle)
-            report = sync_vehicle(
-                vehicle,
-                link.client,
-                self._tools,
-                link.memory,
-                on_progress=note,
-                stopped=lambda: run.stop_reason,
-            )
-            self._finished(report)
-        except VehicleGone:
-            log.info("[%s] was removed", vehicle.name)
-        except FLEETWIDE as fault:
-            self._database_failed(fault)
-        except DatabaseError as fault:
-            _tell_unstored(vehicle, fault)
-        except Exception:
-            log.exception("[%s] a fault of fleetsyncd's own ended its cycle", vehicle.name)
-            self._record_own_fault(vehicle)
-        finally:
-            del self._runs[vehicle.id]
-
-    def _record_own_fault(self, vehicle: Vehicle) -> None:
-        now = self._tools.now()
-        reason = "a fault of fleetsyncd's own, see its log"
-        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason)
-        try:
-            record(report, self._tools.database)
-        except FLEETWIDE as fault:
-            self._database_failed(fault)
-        except DatabaseError as fault:
-            _tell_unstored(vehicle, fault)
-        self._finished(report)
-
     def _finished(self, report: CycleReport) -> None:
         self._cycle.add(report)
         self._on_report(report)
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
-        busy = [(run.vehicle.name, run.progress) for run in self._runs.values()]
         waiting: list[tuple[str, Progress | None]] = [
             (f"{name} (not started)", None) for name in self._lanes.waiting.values()
         ]
-        self._cycle.summarise(busy + waiting, sleep)
+        self._cycle.summarise(self._workers.progress() + waiting, sleep)
         self._cycle_sec = self._cycle.seconds
 
     def _watch(self) -> None:
@@ -311,11 +258,11 @@ class Supervisor:
             return
         try:
             paused, wanted = self._tools.database.run(self._requests)
-            for vehicle_id in paused & self._runs.keys():
-                self._runs[vehicle_id].stop_reason = "paused"
+            self._stop_work("paused", paused)
             if wanted:
                 log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._feed(wanted)
+            self._backfills.look()
             if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
                 self._beat()
         except DatabaseError as fault:
@@ -329,7 +276,9 @@ class Supervisor:
     def _beat(self) -> None:
         self._last_beat = time.monotonic()
         self._tools.database.run(
-            lambda cursor: replicas.beat(cursor, self._replica, self._cycle_sec, len(self._links))
+            lambda cursor: replicas.beat(
+                cursor, self._replica, self._cycle_sec, self._workers.vehicles
+            )
         )
 
     def _database_failed(self, fault: DatabaseError) -> None:
@@ -338,7 +287,3 @@ class Supervisor:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
         self._lost = fault
         self._lanes.stop_feeding()
-
-
-def _tell_unstored(vehicle: Vehicle, fault: DatabaseError) -> None:
-    log.error("[%s] its cycle's end could not be stored: %s", vehicle.name, fault)

@@ -5,7 +5,7 @@ Pure; all times are in the vehicle's own clock.
 
 from datetime import datetime, timedelta
 
-from fleetsyncd.models import Vehicle, Window, floor_ms, month_of
+from fleetsyncd.models import Vehicle, Window, floor_ms
 
 GAP = timedelta(hours=24)
 """A longer pull is cut into hours from the start."""
@@ -18,10 +18,6 @@ SPARSE = 4
 
 An even flow never gets there by halving, so it keeps the step that fits it.
 """
-KEPT = timedelta(days=400)
-"""Older measurements are refused; a vehicle keeps about 90 days."""
-AHEAD = timedelta(minutes=10)
-"""How far ahead of our clock a measurement may be stamped."""
 CLOCK_STEP = timedelta(seconds=2)
 """A `Date` header is a second coarse: smaller steps back are no steps."""
 
@@ -33,11 +29,6 @@ def vehicle_now(now: datetime, clock: datetime | None) -> datetime:
     the future.
     """
     return floor_ms(now if clock is None else min(now, clock))
-
-
-def storable(now: datetime) -> Window:
-    """Return the interval that a measurement's time must lie in to be stored."""
-    return Window(month_of(now - KEPT), now + AHEAD)
 
 
 def pull_window(

@@ -108,10 +108,12 @@ class VehicleClient:
         """Ask `/channels`."""
         return self._get("/channels")
 
-    def data(self, window: Window, channel_id: int | None = None) -> Answer:
-        """Ask `/data` over `window`, of one channel or of all."""
+    def data(
+        self, window: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
+    ) -> Answer:
+        """Ask `/data` over `window`, of one channel or of all, for its first `limit` rows."""
         only = "" if channel_id is None else f"&channel_id={channel_id}"
-        return self._get("/data", f"?{_interval(window)}{only}&limit={PAGE_LIMIT}")
+        return self._get("/data", f"?{_interval(window)}{only}&limit={limit}")
 
     def alarms(self, window: Window) -> Answer:
         """Ask `/alarms` over `window`."""

@@ -41,6 +41,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         ),
         sync_interval=30,
         sync_concurrency=500,
+        backfill_concurrency=4,
         pull_timeout=10,
         pull_window=60,
         pull_overlap=5,
@@ -60,6 +61,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
     [
         ("SYNC_INTERVAL_SEC", "2.5", "sync_interval", 2.5),
         ("SYNC_CONCURRENCY", "7", "sync_concurrency", 7),
+        ("BACKFILL_CONCURRENCY", "2", "backfill_concurrency", 2),
         ("PULL_TIMEOUT_SEC", "0.5", "pull_timeout", 0.5),
         ("PULL_WINDOW_SEC", "2592000", "pull_window", 2_592_000),
         ("PULL_OVERLAP_SEC", "0", "pull_overlap", 0),
@@ -123,6 +125,7 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("SYNC_INTERVAL_SEC", "1e300", "The interval must be more than 0 and at most 34560000."),
         ("SYNC_CONCURRENCY", "1.5", "Not a valid integer."),
         ("SYNC_CONCURRENCY", "1", "It must be at least 2 and at most 10000."),
+        ("BACKFILL_CONCURRENCY", "0", "It must be more than 0 and at most 1000."),
         ("SYNC_CONCURRENCY", "10001", "It must be at least 2 and at most 10000."),
         ("PULL_TIMEOUT_SEC", "nan", "permitted"),
         ("PULL_TIMEOUT_SEC", "-1", "The timeout must be more than 0"),

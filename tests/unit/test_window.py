@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetsyncd.limits import storable
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
     CLOCK_STEP,
@@ -16,7 +17,6 @@ from fleetsyncd.sync.window import (
     MILLISECOND,
     Splitter,
     pull_window,
-    storable,
     vehicle_now,
 )
 

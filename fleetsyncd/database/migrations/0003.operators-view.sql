@@ -44,3 +44,6 @@ CREATE TABLE IF NOT EXISTS fleetsync.backfill (
 
 COMMENT ON TABLE fleetsync.backfill IS
     'A past interval to be pulled again, one per vehicle; reached_at: stored up to here';
+
+CREATE INDEX IF NOT EXISTS backfill_open ON fleetsync.backfill (asked_at)
+    WHERE finished_at IS NULL;

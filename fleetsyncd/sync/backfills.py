@@ -1,0 +1,99 @@
+"""The backfills at work: a few vehicles at a time, beside the cycles and out of their way."""
+
+import logging
+from collections.abc import Callable, Collection
+from uuid import UUID
+
+from gevent.pool import Pool
+
+from fleetsyncd.database import backfill, store
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import DatabaseError, VehicleGone
+from fleetsyncd.models import Backfill, Outcome, Vehicle
+from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.sync.cycle import Tools
+from fleetsyncd.sync.ending import FLEETWIDE
+from fleetsyncd.vehicle.client import VehicleClient
+
+log = logging.getLogger("sync")
+
+
+class Backfills:
+    """Works off what operators want pulled again, at most `slots` vehicles at once.
+
+    Each has a session of its own, so its vehicle's cycles go on meanwhile. One that failed is
+    tried again in the next round.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        tools: Tools,
+        connect: Callable[[Vehicle], VehicleClient],
+        on_database_fault: Callable[[DatabaseError], None],
+    ) -> None:
+        self._pool = Pool(slots)
+        self._tools = tools
+        self._connect = connect
+        self._on_database_fault = on_database_fault
+        self._stop_reasons: dict[UUID, str | None] = {}
+        self._tried: set[UUID] = set()
+        self.accepting = True
+        """Whether `look` starts anything."""
+
+    @property
+    def running(self) -> Collection[UUID]:
+        """The vehicles whose backfill is at work."""
+        return self._stop_reasons.keys()
+
+    def new_round(self) -> None:
+        """Let those that failed be tried again."""
+        self._tried.clear()
+
+    def look(self) -> None:
+        """Start what is wanted, as far as slots are free; raise DatabaseError."""
+        if self.accepting and (free := self._pool.free_count()):
+            for vehicle, wish in self._tools.database.run(lambda c: self._wanted(c, free)):
+                self._tried.add(vehicle.id)
+                self._stop_reasons[vehicle.id] = None
+                self._pool.spawn(self._work, vehicle, wish)
+
+    def _wanted(self, cursor: Cursor, most: int) -> list[tuple[Vehicle, Backfill]]:
+        wanted = backfill.open_backfills(cursor, self._tried.union(self.running), most)
+        vehicles = store.vehicles(cursor, wanted.keys()) if wanted else []
+        return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
+
+    def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
+        """Let running backfills, or some of them, end between two windows."""
+        for vehicle_id in self._stop_reasons:
+            if only is None or vehicle_id in only:
+                self._stop_reasons[vehicle_id] = reason
+
+    def end(self, grace: float, goodbye: float) -> None:
+        """Let what runs finish its window for `grace` seconds, then end it in `goodbye` more."""
+        self._pool.join(timeout=grace)
+        self._pool.kill(block=False)
+        self._pool.join(timeout=goodbye)
+
+    def _work(self, vehicle: Vehicle, wish: Backfill) -> None:
+        """Run one backfill; whatever happens to it stays with it."""
+        client = self._connect(vehicle)
+        try:
+            log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
+            row = run_backfill(
+                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
+            )
+            level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
+            log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)
+        except VehicleGone:
+            log.info("[%s] was removed", vehicle.name)
+        except FLEETWIDE as fault:
+            self._on_database_fault(fault)
+        except DatabaseError as fault:
+            text = "[%s] its backfill's end could not be stored: %s"
+            log.error(text, vehicle.name, fault)  # noqa: TRY400  the fault says all there is
+        except Exception:
+            log.exception("[%s] a fault of fleetsyncd's own ended its backfill", vehicle.name)
+        finally:
+            client.close()
+            del self._stop_reasons[vehicle.id]

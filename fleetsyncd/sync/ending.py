@@ -1,0 +1,54 @@
+"""How a piece of work on one vehicle ended: its fault as a value, for the journal and the log."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fleetsyncd.errors import (
+    CycleStopped,
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseLost,
+    SchemaOutdated,
+    VehicleError,
+    VehicleGone,
+    VehicleTimeout,
+    VehicleUnreachable,
+)
+from fleetsyncd.models import Outcome
+
+FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
+"""Faults of the database that are no single vehicle's."""
+NOT_THE_VEHICLES = (*FLEETWIDE, VehicleGone)
+"""Faults that no journal row of the vehicle's can or should tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of the work; `reason` says why it is not `ok`."""
+
+    outcome: Outcome = Outcome.OK
+    reason: str | None = None
+    stopped: bool = False
+    """It was ended on purpose."""
+    answered: bool = False
+    """The fault itself shows that the vehicle can be reached."""
+    database: bool = False
+    """The database refused something."""
+
+
+def ending_of(work: Callable[[], None]) -> Ending:
+    """Do `work` and tell how it ended; faults that are not the vehicle's are raised."""
+    try:
+        work()
+    except VehicleTimeout as fault:
+        return Ending(Outcome.TIMEOUT, str(fault))
+    except VehicleError as fault:
+        answered = not isinstance(fault, VehicleUnreachable)
+        return Ending(Outcome.ERROR, str(fault), answered=answered)
+    except CycleStopped as fault:
+        return Ending(Outcome.ERROR, str(fault), stopped=True)
+    except NOT_THE_VEHICLES:
+        raise
+    except DatabaseError as fault:
+        return Ending(Outcome.ERROR, f"database: {fault}", database=True)
+    return Ending()

@@ -1,0 +1,107 @@
+"""Asking one vehicle for an interval, in pieces, until all of it was answered completely."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
+from fleetsyncd.limits import storable
+from fleetsyncd.models import Alarm, BadRow, Page, Window, floor_ms
+from fleetsyncd.sync.links import Memory
+from fleetsyncd.sync.window import MILLISECOND, Splitter
+from fleetsyncd.vehicle import decode
+from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
+
+ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
+PageOf = tuple[Window, Page]
+AlarmsOf = tuple[Window, tuple[list[Alarm], list[BadRow]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A vehicle to ask; `stopped` names the reason to end early, and is asked between questions."""
+
+    client: VehicleClient
+    memory: Memory
+    now: Callable[[], datetime]
+    stopped: Callable[[], str | None]
+
+    def measurements(self, interval: Window) -> Iterator[PageOf]:
+        """Yield each piece of `interval`, in order and without a gap, with all of its rows."""
+        splitter = Splitter(interval)
+        while question := splitter.next():
+            if reason := self.stopped():
+                raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
+            page = self._page(question)
+            if page.truncated:
+                if splitter.too_dense(question, len(page)):
+                    continue
+                page = self._each_channel(question, set(page.measurements.channels))
+            splitter.done(question, len(page))
+            yield question, page
+
+    def oldest(self, interval: Window) -> datetime | None:
+        """Return the time of the oldest measurement that the vehicle holds; None without any."""
+        times = self._page(interval, limit=1).measurements.times
+        return times[0] if times else None
+
+    def alarms(self, interval: Window) -> Iterator[AlarmsOf]:
+        """Yield each piece of `interval`, in order, with its alarms and bad rows to be stored.
+
+        None stands for those of the last answer, which are stored. An answer that is too large,
+        to which vehicles know no limit, is asked for by halves.
+        """
+        pieces = [interval]
+        while pieces:
+            piece = pieces.pop()
+            try:
+                body = self.client.alarms(piece).body
+                seen = hash(body)
+                known = seen == self.memory.alarms_seen
+                newest = storable(self.now()).end
+                found = None if known else decode.alarms(body, ALARMS_SINCE, newest)
+            except AnswerTooLarge:
+                if piece.length <= MILLISECOND:
+                    raise
+                half = floor_ms(piece.start + piece.length / 2)
+                pieces += [Window(half, piece.end), Window(piece.start, half)]
+            else:
+                yield piece, found
+                self.memory.alarms_seen = seen
+
+    def _page(
+        self, question: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
+    ) -> Page:
+        answer = self.client.data(question, channel_id, limit)
+        bounds = storable(self.now())
+        return decode.page(answer.body, limit, bounds.start, bounds.end, question)
+
+    def _each_channel(self, question: Window, seen: set[int]) -> Page:
+        """Ask a millisecond that holds too many rows for one answer, channel by channel."""
+        pages = []
+        for channel_id in sorted(seen.union(self._channel_ids())):
+            pages.append(self._page(question, channel_id))
+            if pages[-1].truncated:
+                raise BadAnswer("/data", f"too many rows of channel {channel_id} in {question}")
+        return Page.joined(pages)
+
+    def _channel_ids(self) -> tuple[int, ...]:
+        if not self.memory.channel_ids:
+            known, _bad = decode.channels(self.client.channels().body)
+            self.memory.channel_ids = tuple(channel.channel_id for channel in known)
+        return self.memory.channel_ids
+
+
+def gone(source: Source, gap: Window, now: datetime) -> str | None:
+    """Say which part of `gap` the vehicle cannot give any more; None if it still has all of it.
+
+    A vehicle that does not tell where its history begins is given the benefit of the doubt.
+    """
+    try:
+        begins = source.oldest(Window(storable(now).start, gap.end))
+    except VehicleError:
+        return None
+    if begins is None or begins <= gap.start:
+        return None
+    lost = f"{gap.start:%Y-%m-%d %H:%M:%S} to {begins:%Y-%m-%d %H:%M:%S}"
+    return f"gone for good: {lost}, the vehicle's history begins there"
