@@ -32,6 +32,11 @@ from fleetsyncd.models import Measurements, month_of, utc_now  # noqa: E402
 WINDOW = timedelta(minutes=10)
 """What a dense gap is pulled in: 10,800 rows."""
 WINDOWS = 20
+NOTHING_SINCE = """
+INSERT INTO fleetsync.vehicle_state (vehicle_id, newest_measurement_at)
+VALUES (%s::uuid, %s - interval '1 s')
+ON CONFLICT (vehicle_id) DO UPDATE SET newest_measurement_at = excluded.newest_measurement_at
+"""
 COPY = "COPY public.measurements (vehicle_id, channel_id, time, value) FROM STDIN"
 
 
@@ -72,10 +77,11 @@ class Windows:
                 cursor.copy_expert(COPY, io.StringIO(text))
 
     def clear(self, connection: extensions.connection) -> None:
-        """Empty the table."""
+        """Empty the table, as before a gap."""
         with connection, connection.cursor() as cursor:
             cursor.execute("TRUNCATE public.measurements")
             cursor.execute("UPDATE public.vehicles SET last_sync_at = %s", (self.start,))
+            cursor.execute(NOTHING_SINCE, (str(self.vehicle_id), self.start))
 
 
 def _page(start: datetime) -> Measurements:

@@ -49,6 +49,9 @@ class Installation:
         with self.cursor(name) as cursor:
             cursor.execute("TRUNCATE public.measurements")
             cursor.execute("UPDATE public.vehicles SET last_sync_at = now() - %s", (reach,))
+            cursor.execute(
+                "UPDATE fleetsync.vehicle_state SET newest_measurement_at = now() - %s", (reach,)
+            )
 
     def rows(self, name: str, statement: str, arguments: tuple[object, ...] = ()) -> list[Any]:
         """Return what a statement finds."""
