@@ -11,7 +11,6 @@ green.patch()
 # Nothing may be imported before the patch.
 import json  # noqa: E402
 import os  # noqa: E402
-import resource  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from array import array  # noqa: E402
@@ -23,6 +22,7 @@ import gevent  # noqa: E402
 import greenlet  # noqa: E402
 from gevent.fileobject import FileObject  # noqa: E402
 
+from fleetsyncd import process  # noqa: E402
 from fleetsyncd.cli import main  # noqa: E402
 from fleetsyncd.parts import Parts  # noqa: E402
 
@@ -97,8 +97,7 @@ def step(watch: Watch) -> None:
     """Run a cycle for every line that comes; watch it if the line says so."""
     parts = Parts()
     found = parts.settings()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    process.prepare()
     supervisor = parts.supervisor(found, parts.database(found))
     print("ready", flush=True)
     for line in FileObject(sys.stdin.fileno(), "rb", close=False):

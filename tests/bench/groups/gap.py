@@ -22,8 +22,14 @@ MOST_WASTE = 0.02
 MOST_LAG = 1.1
 MOST_GROWTH_MB = 5.0
 
-_GO_AWAY = """
-UPDATE public.vehicles SET last_sync_at = now() - %s WHERE name = %s RETURNING id::text, now()
+_AWAY = """
+INSERT INTO fleetsync.vehicle_state (vehicle_id, paused)
+SELECT id, true FROM public.vehicles WHERE name = %s
+"""
+_COME_BACK = """
+WITH back AS (UPDATE fleetsync.vehicle_state SET paused = false WHERE paused RETURNING vehicle_id)
+UPDATE public.vehicles SET last_sync_at = now() - %s WHERE id = (SELECT vehicle_id FROM back)
+RETURNING id::text, now()
 """
 _PULL = """
 SELECT rows_written, extract(epoch FROM finished_at - started_at)::float8, finished_at
@@ -39,20 +45,22 @@ def measure(bench: Bench) -> list[Figure]:
     bench.tell(f"gap: {hours:g} hours of one vehicle, {OTHERS} others beside it")
     with processes.simulated(OTHERS + 1) as fleet:
         bench.installation.prepare(GROUP, fleet.vehicles)
+        with bench.installation.cursor(GROUP) as cursor:
+            cursor.execute(_AWAY, (fleet.vehicles[0]["name"],))
         environment = bench.environment(GROUP, SYNC_INTERVAL_SEC=str(INTERVAL_SEC))
         with bench.daemon(GROUP, environment) as daemon:
             for _ in range(QUIET_CYCLES):
                 daemon.cycle()
             sent = fleet.served(0)
             with bench.installation.cursor(GROUP) as cursor:
-                cursor.execute(_GO_AWAY, (away, fleet.vehicles[0]["name"]))
-                vehicle, left = cursor.fetchall()[0]
+                cursor.execute(_COME_BACK, (away,))
+                vehicle, back = cursor.fetchall()[0]
             memory, pull = _watch(bench, daemon, vehicle, round(hours * ROWS_AN_HOUR * 0.9))
             sent = fleet.served(0) - sent
     rows, seconds, caught_up = pull
     before, during = (
         lags.of(bench.installation, GROUP, since=since, until=until, but=[vehicle])
-        for since, until in ((left - timedelta(days=1), left), (left, caught_up))
+        for since, until in ((back - timedelta(days=1), back), (back, caught_up))
     )
     half = len(memory) // 2
     growth = max(memory[half:]) - max(memory[:half])
