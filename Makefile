@@ -27,7 +27,7 @@ run: .venv/ready
 	$(BIN)/python -m fleetsyncd run $(ARGS)
 
 bench: .venv/ready
-	$(BIN)/python -m tests.bench.cycle $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -10,9 +10,10 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import CommandError
 from fleetsyncd.limits import storable
-from fleetsyncd.models import Backfill, Window, utc_now
+from fleetsyncd.models import Backfill, Window, floor_ms, utc_now
 
 # An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
 _REQUEST = """
@@ -43,13 +44,14 @@ _OPEN = """
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
+    {shards}
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
 """
 _STATUS = """
-SELECT extract(epoch FROM reached_at - from_at)::float8
+SELECT vehicle_id::text, extract(epoch FROM reached_at - from_at)::float8
            / extract(epoch FROM to_at - from_at)::float8,
     rows_added, finished_at IS NOT NULL, last_error
-FROM fleetsync.backfill WHERE vehicle_id = %s::uuid
+FROM fleetsync.backfill WHERE vehicle_id = ANY (%s::uuid[])
 """
 
 
@@ -66,10 +68,12 @@ class BackfillStatus:
 def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
     """Ask the daemon to pull `window` again; raise CommandError if that makes no sense.
 
-    It is cut to what may be stored and has been. A paused vehicle's waits until it is resumed.
+    It is cut to what may be stored and to whole milliseconds, which is as fine as vehicles are
+    asked. A paused vehicle's waits until it is resumed.
     """
     now = utc_now()
-    start, end = max(window.start, storable(now).start), min(window.end, now)
+    start = floor_ms(max(window.start, storable(now).start))
+    end = floor_ms(min(window.end, now))
     if start >= end:
         oldest = f"{storable(now).start:%Y-%m-%d}"
         raise CommandError(f"the interval must begin before it ends, after {oldest} and before now")
@@ -87,16 +91,25 @@ def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
     return cursor.rowcount == 1
 
 
-def backfill_status(cursor: Cursor, vehicle_id: UUID) -> BackfillStatus | None:
-    """Return how far the vehicle's backfill has come; None if there is none."""
-    cursor.execute(_STATUS, (str(vehicle_id),))
-    row = cursor.fetchone()
-    return None if row is None else BackfillStatus(*row)
+def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
+    """Return how far the backfills of some vehicles have come; those without one are left out."""
+    cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
+    return {UUID(key): BackfillStatus(*columns) for key, *columns in cursor.fetchall()}
 
 
-def open_backfills(cursor: Cursor, leave_out: Collection[UUID], most: int) -> dict[UUID, Backfill]:
-    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last."""
-    cursor.execute(_OPEN, ([str(vehicle_id) for vehicle_id in leave_out], most))
+def open_backfills(
+    cursor: Cursor,
+    leave_out: Collection[UUID],
+    most: int,
+    shards: Collection[int] | None = None,
+) -> dict[UUID, Backfill]:
+    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last.
+
+    Of the vehicles in some shards; None are all.
+    """
+    condition, arguments = in_shards("b.vehicle_id", shards)
+    values = ([str(vehicle_id) for vehicle_id in leave_out], *arguments, most)
+    cursor.execute(_OPEN.format(shards=condition), values)
     return {
         UUID(key): Backfill(Window(start, end), reached, asked_at)
         for key, start, end, reached, asked_at in cursor.fetchall()

@@ -1,6 +1,6 @@
 """The fleet as operators change it: registration, pause, sync now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg2
@@ -10,10 +10,11 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import clean
 
-_FIND = """
+_REGISTERED = """
 SELECT id::text, name, host(vpn_ip), coalesce(api_port, 8001), api_key FROM public.vehicles
-WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at
 """
+_FIND = f"{_REGISTERED} WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at"
+_EVERYONE = f"{_REGISTERED} ORDER BY name, id"
 _ADD = """
 INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key)
 VALUES (%s, %s::inet, %s, %s) RETURNING id::text
@@ -63,16 +64,13 @@ class Registered:
     name: str
     host: str
     port: int
-    key: str | None
+    key: str | None = field(repr=False)
 
 
 def find(cursor: Cursor, text: str) -> Registered:
     """Return the one vehicle of that name or id; raise CommandError if there is none or several."""
     cursor.execute(_FIND, {"text": text})
-    found = [
-        Registered(UUID(key), clean(name), host, port, secret)
-        for key, name, host, port, secret in cursor.fetchall()
-    ]
+    found = _registered(cursor)
     if not found:
         raise CommandError(f"no vehicle is called {clean(text)}: see `fleetsyncd vehicle list`")
     if len(found) > 1:
@@ -81,6 +79,19 @@ def find(cursor: Cursor, text: str) -> Registered:
             f"{len(found)} vehicles are called {clean(text)}, name one by its id: {ids}"
         )
     return found[0]
+
+
+def everyone(cursor: Cursor) -> list[Registered]:
+    """Return every vehicle, by name."""
+    cursor.execute(_EVERYONE)
+    return _registered(cursor)
+
+
+def _registered(cursor: Cursor) -> list[Registered]:
+    return [
+        Registered(UUID(key), clean(name), host, port, secret)
+        for key, name, host, port, secret in cursor.fetchall()
+    ]
 
 
 def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:

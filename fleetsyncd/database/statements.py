@@ -15,16 +15,38 @@ LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
            WHERE resolved_at IS NULL AND triggered_at > now() - %s::interval
              AND triggered_at < now() + interval '1 day'
            GROUP BY vehicle_id) a ON a.vehicle_id = v.id
-WHERE %s::uuid[] IS NULL OR v.id = ANY (%s::uuid[])
+WHERE true {conditions}
+"""
+TAKE_REQUESTS = """
+UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
+WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[]) {conditions}
+RETURNING vehicle_id::text
 """
 # The vehicle's row is locked once per statement, which stands in for a foreign key checked per row:
 # while it is held the vehicle cannot be removed, and if it is gone nothing is added.
+# ON CONFLICT costs the server as much again as the insert itself, so only rows that may be there
+# already pay for it: those up to the newest one stored, all of them if `careful`.
 ADD_MEASUREMENTS = """
-WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE)
-INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-SELECT vehicle.id, r.c, r.t, r.v
-FROM vehicle, unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
-ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
+WITH vehicle AS (
+    SELECT v.id, CASE WHEN %(careful)s THEN 'infinity'
+        ELSE coalesce(s.newest_measurement_at, 'infinity') END AS newest
+    FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+    WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
+),
+asked AS (
+    SELECT vehicle.*, r.* FROM vehicle,
+        unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
+),
+met AS (
+    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
+    SELECT id, c, t, v FROM asked WHERE t <= newest
+    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
+),
+fresh AS (
+    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
+    SELECT id, c, t, v FROM asked WHERE t > newest RETURNING 1
+)
+SELECT (SELECT count(*) FROM met) + (SELECT count(*) FROM fresh)
 """
 # One statement for watermark and state: both are one row, and a round trip is the dearer part.
 ADVANCE = """
@@ -118,8 +140,10 @@ kept AS (
 SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT room.left FROM room))
 """
 BEAT = """
-INSERT INTO fleetsync.replica AS r (id, host, pid, version, interval_sec, cycle_sec, vehicles)
-VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s)
+INSERT INTO fleetsync.replica AS r
+    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
+VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
+    %(shards)s::int[])
 ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
-    vehicles = excluded.vehicles
+    vehicles = excluded.vehicles, shards = excluded.shards
 """

@@ -12,9 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg2
 
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import VehicleGone, WatermarkMoved
 from fleetsyncd.models import (
     Alarm,
@@ -28,8 +30,10 @@ from fleetsyncd.models import (
 )
 from fleetsyncd.text import clean
 
-BATCH = 10_000
-"""Rows in one INSERT: small enough that building its text keeps no other greenlet waiting."""
+BATCH = 12_000
+"""Rows in one INSERT: small enough that building its text keeps no other greenlet waiting, and
+large enough for ten minutes of 18 channels, which a dense gap is pulled in.
+"""
 OPEN_ALARM_REACH = timedelta(days=7)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
@@ -56,10 +60,16 @@ class Advance:
     """Rows that the pull has added so far."""
 
 
-def vehicles(cursor: Cursor, only: Collection[UUID] | None = None) -> list[Vehicle]:
+def vehicles(
+    cursor: Cursor, only: Collection[UUID] | None = None, shards: Collection[int] | None = None
+) -> list[Vehicle]:
     """Return the fleet, or some of it, with what the next cycle needs to know of each vehicle."""
-    ids = None if only is None else [str(vehicle_id) for vehicle_id in only]
-    cursor.execute(statements.VEHICLES, (OPEN_ALARM_REACH, ids, ids))
+    conditions, arguments = in_shards("v.id", shards)
+    if only is not None:
+        conditions += " AND v.id = ANY (%s::uuid[])"
+        arguments.append([str(vehicle_id) for vehicle_id in only])
+    statement = statements.VEHICLES.format(conditions=conditions)
+    cursor.execute(statement, (OPEN_ALARM_REACH, *arguments))
     return [_vehicle(*row) for row in cursor.fetchall()]
 
 
@@ -70,16 +80,17 @@ def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
     return Vehicle(*values)
 
 
-def take_requests(cursor: Cursor, busy: Collection[UUID]) -> set[UUID]:
+def take_requests(
+    cursor: Cursor, busy: Collection[UUID], shards: Collection[int] | None = None
+) -> set[UUID]:
     """Return the vehicles that an operator wants synced now, and count them as taken.
 
     The wish for a `busy` one stays: what it is pulling may have begun before the wish.
     """
+    conditions, arguments = in_shards("vehicle_id", shards)
     cursor.execute(
-        "UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL"
-        " WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[])"
-        " RETURNING vehicle_id::text",
-        ([str(vehicle_id) for vehicle_id in busy],),
+        statements.TAKE_REQUESTS.format(conditions=conditions),
+        ([str(vehicle_id) for vehicle_id in busy], *arguments),
     )
     return {UUID(row[0]) for row in cursor.fetchall()}
 
@@ -104,20 +115,29 @@ def add_measurements(cursor: Cursor, vehicle_id: UUID, rows: Measurements) -> in
 
     Locks the vehicle's row; adds nothing if it was removed, which `advance` then reports.
     """
-    added = 0
-    for start in range(0, len(rows), BATCH):
-        batch = slice(start, start + BATCH)
-        cursor.execute(
-            statements.ADD_MEASUREMENTS,
-            (
-                str(vehicle_id),
-                _array(rows.channels[batch]),
-                _array(rows.times[batch]),
-                _array(rows.values[batch]),
-            ),
-        )
-        added += cursor.rowcount
-    return added
+    return sum(
+        _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH))
+        for start in range(0, len(rows), BATCH)
+    )
+
+
+def _add_batch(cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slice) -> int:
+    """Store one batch; rows behind the newest known one are taken to be new until proved wrong."""
+    values = {
+        "id": str(vehicle_id),
+        "careful": False,
+        "channels": _array(rows.channels[batch]),
+        "times": _array(rows.times[batch]),
+        "values": _array(rows.values[batch]),
+    }
+    try:
+        cursor.execute(f"SAVEPOINT batch; {statements.ADD_MEASUREMENTS}", values)
+    except psycopg2.errors.UniqueViolation:
+        # Somebody else stored some of them meanwhile: another daemon, or a backfill.
+        again = f"ROLLBACK TO SAVEPOINT batch; {statements.ADD_MEASUREMENTS}"
+        cursor.execute(again, {**values, "careful": True})
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def _array(column: tuple[object, ...]) -> str:

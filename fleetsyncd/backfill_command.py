@@ -1,0 +1,123 @@
+"""`fleetsyncd backfill`: ask the daemon to pull a past interval again, and watch it do so."""
+
+import time
+from collections.abc import Sequence
+
+import click
+
+from fleetsyncd.database import backfill as wishes
+from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database.backfill import BackfillStatus
+from fleetsyncd.database.fleet import Registered
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window, utc_now
+from fleetsyncd.moments import parse_moment
+from fleetsyncd.parts import Parts
+from fleetsyncd.tables import table
+
+LOOK_SEC = 1.0
+STEPS = 1000
+Statuses = list[BackfillStatus | None]
+
+
+@click.command()
+@click.argument("vehicles", nargs=-1, metavar="[VEHICLE]...")
+@click.option("--all", "every", is_flag=True, help="Every vehicle of the fleet.")
+@click.option("--from", "start", metavar="TIME", help="24h, 7d, or 2026-11-23 14:30.")
+@click.option("--to", "end", metavar="TIME", default="now", show_default=True)
+@click.option("--cancel", is_flag=True, help="Call off what is left of a backfill.")
+@click.option("--no-wait", is_flag=True, help="Only ask; do not watch.")
+@click.pass_obj
+def backfill(
+    parts: Parts,
+    vehicles: tuple[str, ...],
+    every: bool,
+    start: str | None,
+    end: str,
+    cancel: bool,
+    no_wait: bool,
+) -> int:
+    """Let the daemon pull a past interval again and watch it; without --from only watch.
+
+    The daemon works on BACKFILL_CONCURRENCY vehicles at a time, beside their cycles. It goes on
+    when this command is interrupted, and after a restart of its own. Rows that are stored already
+    are not doubled, and no watermark moves. Exit code 1 if a backfill was called off.
+    """
+    database = parts.database(parts.settings())
+    chosen = database.run(lambda cursor: _chosen(cursor, vehicles, every))
+    if cancel:
+        count = database.run(lambda cursor: _cancel(cursor, chosen))
+        click.echo(f"called off: {count} backfill(s); what was stored stays")
+        return 0
+    if start is not None:
+        now = utc_now()
+        window = Window(parse_moment(start, now), parse_moment(end, now))
+        database.run(lambda cursor: _request(cursor, chosen, window))
+        click.echo(f"asked for: {window} of {len(chosen)} vehicle(s)")
+    _warn_without_daemon(database)
+    return 0 if no_wait else _watch(database, chosen)
+
+
+def _chosen(cursor: Cursor, names: Sequence[str], every: bool) -> list[Registered]:
+    if every == bool(names):
+        raise CommandError("name the vehicles, or say --all")
+    return fleet.everyone(cursor) if every else [fleet.find(cursor, name) for name in names]
+
+
+def _request(cursor: Cursor, chosen: Sequence[Registered], window: Window) -> None:
+    for vehicle in chosen:
+        wishes.request_backfill(cursor, vehicle.id, window)
+
+
+def _cancel(cursor: Cursor, chosen: Sequence[Registered]) -> int:
+    return sum(wishes.cancel_backfill(cursor, vehicle.id) for vehicle in chosen)
+
+
+def _warn_without_daemon(database: Database) -> None:
+    age = database.run(lambda cursor: replicas.newest_beat(cursor, None))
+    if age is None or age > replicas.FRESH_SEC:
+        click.echo("no daemon is running: start one, it will begin with this", err=True)
+
+
+def _watch(database: Database, chosen: Sequence[Registered]) -> int:
+    """Show a progress bar until every backfill is finished or called off; return the exit code."""
+    found = _look(database, chosen)
+    if not any(found):
+        raise CommandError("no backfill was asked for: say --from")
+    with click.progressbar(
+        range(STEPS), label="backfill", item_show_func=lambda _item: _fault(chosen, found)
+    ) as bar:
+        while not all(status is None or status.finished for status in found):
+            bar.update(round(STEPS * _fraction(found)) - bar.pos)
+            time.sleep(LOOK_SEC)
+            found = _look(database, chosen)
+        bar.update(STEPS - bar.pos)
+    lines = [
+        [
+            vehicle.name,
+            "called off" if status is None else "complete",
+            "" if status is None else str(status.rows_added),
+        ]
+        for vehicle, status in zip(chosen, found, strict=True)
+    ]
+    click.echo(table(["VEHICLE", "BACKFILL", "ROWS ADDED"], lines))
+    return 0 if all(found) else 1
+
+
+def _look(database: Database, chosen: Sequence[Registered]) -> Statuses:
+    ids = [vehicle.id for vehicle in chosen]
+    found = database.run(lambda cursor: wishes.backfill_statuses(cursor, ids))
+    return [found.get(vehicle_id) for vehicle_id in ids]
+
+
+def _fraction(found: Statuses) -> float:
+    return sum(1.0 if status is None else status.fraction for status in found) / len(found)
+
+
+def _fault(chosen: Sequence[Registered], found: Statuses) -> str | None:
+    """Return the first error that holds a backfill up at present."""
+    for vehicle, status in zip(chosen, found, strict=True):
+        if status is not None and status.last_error and not status.finished:
+            return f"{vehicle.name}: {status.last_error}"
+    return None

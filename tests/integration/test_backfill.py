@@ -1,0 +1,221 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+
+from fleetsyncd.database import backfill as wishes
+from fleetsyncd.database import fleet
+from fleetsyncd.database.backfill import BackfillStatus
+from fleetsyncd.database.pool import Database
+from fleetsyncd.errors import CommandError, VehicleGone
+from fleetsyncd.limits import storable
+from fleetsyncd.models import Backfill, JournalRow, Outcome, Window, iso_ms
+from fleetsyncd.sync.backfill import run_backfill
+from tests.integration.rig import Ask, Reply, Rig, rig
+
+HOUR = timedelta(hours=1)
+
+
+def ask_for(it: Rig, start: timedelta, end: timedelta = timedelta(0)) -> Window:
+    """Ask for an interval that begins and ends so long ago."""
+    window = Window(it.now - start, it.now - end)
+    it.database.run(lambda cursor: wishes.request_backfill(cursor, it.vehicle_id, window))
+    return window
+
+
+def wish(it: Rig) -> Backfill:
+    return it.database.run(lambda cursor: wishes.open_backfills(cursor, (), 5))[it.vehicle_id]
+
+
+def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalRow:
+    return run_backfill(it.vehicle(), wish(it), it.client, it.tools(), stopped)
+
+
+def status(it: Rig) -> BackfillStatus | None:
+    found = it.database.run(lambda c: wishes.backfill_statuses(c, [it.vehicle_id]))
+    return found.get(it.vehicle_id)
+
+
+def stored(it: Rig) -> int:
+    return int(it.run("SELECT count(*) FROM measurements")[0][0])
+
+
+def stop_after(questions: int) -> Callable[[], str | None]:
+    left = iter([None] * questions)
+    return lambda: next(left, "stopped with the daemon")
+
+
+def test_a_backfill_stores_every_row_and_leaves_watermark_and_state_alone(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60) as it:
+        before = it.vehicle()
+        window = ask_for(it, 3 * HOUR)
+        row = work(it)
+        assert row.outcome is Outcome.OK
+        assert row.rows_written == stored(it) > 190_000
+        assert replace(it.vehicle(), oldest_open_alarm=None) == before
+        it.start = window.start
+        assert it.compare().clean
+        assert status(it) == BackfillStatus(1.0, row.rows_written, True, None)
+        ((outcome, rows, text),) = it.journal()
+        assert (outcome, rows) == ("ok", row.rows_written)
+        assert text.startswith("backfill of ")
+        assert text.endswith("; complete")
+
+
+def test_pulling_the_same_again_adds_nothing(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=2) as it:
+        ask_for(it, HOUR)
+        assert work(it).rows_written > 0
+        ask_for(it, HOUR)
+        assert work(it).rows_written == 0
+
+
+def test_alarms_of_the_interval_are_pulled_too(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1, old_alarms=True) as it:
+        ask_for(it, 30 * HOUR)
+        work(it)
+        count, first = it.run("SELECT count(*), min(triggered_at) FROM alarms_log")[0]
+        assert count > 0
+        assert first < it.now - 20 * HOUR
+
+
+def test_an_interrupted_backfill_goes_on_where_it_stopped(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        window = ask_for(it, 30 * HOUR)
+        first = work(it, stop_after(10))
+        assert (first.outcome, "stopped with the daemon" in str(first.error_msg)) == (
+            Outcome.ERROR,
+            True,
+        )
+        assert wish(it).reached == window.start + 10 * HOUR
+        it.asked.clear()
+        second = work(it)
+        assert second.outcome is Outcome.OK
+        _horizon, question, *_rest = [query for path, query in it.asked if path == "/data"]
+        assert f"from={iso_ms(window.start + 10 * HOUR)}" in question
+        done = status(it)
+        assert done is not None
+        assert done.rows_added == first.rows_written + second.rows_written
+        it.start = window.start
+        assert it.compare().clean
+
+
+def test_a_failure_is_told_and_the_rest_is_tried_again(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+
+        def down(path: str, query: str, ask: Ask) -> Reply:
+            return (HTTPStatus.SERVICE_UNAVAILABLE, b"{}") if path == "/data" else ask(query)
+
+        it.simulated.hook = down
+        assert work(it).outcome is Outcome.ERROR
+        failed = status(it)
+        assert failed is not None
+        assert (failed.fraction, failed.finished) == (0.0, False)
+        assert "HTTP 503" in str(failed.last_error)
+        assert it.vehicle().failures == 0
+        it.simulated.hook = None
+        assert work(it).outcome is Outcome.OK
+
+
+def test_what_the_vehicle_no_longer_keeps_is_told_in_the_journal(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
+        window = ask_for(it, 10 * HOUR)
+        assert work(it).outcome is Outcome.OK
+        text = it.journal()[0][2]
+        begins = f"{it.now - 2 * HOUR:%Y-%m-%d %H}"
+        assert f"gone for good: {window.start:%Y-%m-%d %H:%M:%S} to {begins}" in text
+
+
+def test_a_gap_that_the_vehicles_retention_has_cut_is_told_and_the_rest_stored(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=40 * 3600, channels=1, history_s=26 * 3600) as it:
+        assert it.cycle().outcome is Outcome.OK
+        status_, rows, text = it.journal()[0]
+        assert status_ == "ok"
+        assert rows > 0
+        assert f"gone for good: {it.now - 40 * HOUR - timedelta(seconds=5):%Y-%m-%d %H:%M}" in text
+        it.cycle(after=30)
+        assert it.journal()[1][2] is None
+
+
+def test_a_gap_of_a_vehicle_that_was_only_switched_off_is_no_loss(database: Database) -> None:
+    with rig(database, watermark_ago=40 * 3600, channels=1) as it:
+        it.cycle()
+        assert it.journal()[0][2] is None
+
+
+def test_calling_a_backfill_off_ends_it_at_the_next_window(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 30 * HOUR)
+
+        def call_off(path: str, query: str, ask: Ask) -> Reply:
+            if path == "/data" and "limit=1&" not in f"{query}&":
+                it.database.run(lambda c: wishes.cancel_backfill(c, it.vehicle_id))
+            return ask(query)
+
+        it.simulated.hook = call_off
+        row = work(it)
+        assert "called off" in str(row.error_msg)
+        assert (row.rows_written, stored(it), status(it)) == (0, 0, None)
+
+
+def test_a_wish_that_replaced_the_one_at_work_is_not_marked_done_by_it(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        old = wish(it)
+        window = ask_for(it, 3 * HOUR)
+        row = run_backfill(it.vehicle(), old, it.client, it.tools())
+        assert "called off" in str(row.error_msg)
+        assert wish(it).reached == window.start
+        assert work(it).outcome is Outcome.OK
+        it.start = window.start
+        assert it.compare().clean
+
+
+def test_a_second_wish_is_joined_to_the_unfinished_first(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 9 * HOUR, 8 * HOUR)
+        ask_for(it, 3 * HOUR, 2 * HOUR)
+        assert wish(it).window == Window(it.now - 9 * HOUR, it.now - 2 * HOUR)
+
+
+def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        known, vehicle = wish(it), it.vehicle()
+        it.database.run(lambda c: fleet.remove(c, it.vehicle_id, with_measurements=True))
+        with pytest.raises(VehicleGone):
+            run_backfill(vehicle, known, it.client, it.tools())
+        assert stored(it) == 0
+
+
+def test_an_impossible_interval_is_refused_and_a_wide_one_cut(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        for start, end in ((HOUR, HOUR), (-HOUR, -2 * HOUR), (timedelta(900), timedelta(800))):
+            with pytest.raises(CommandError, match="before it ends"):
+                ask_for(it, start, end)
+        ask_for(it, timedelta(days=900), -9 * HOUR)
+        window = wish(it).window
+        assert window.start == storable(it.now).start
+        assert window.end <= it.now + HOUR
+
+
+def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        other = it.database.run(lambda c: fleet.add(c, "Truck-02", "10.8.0.9", 1, None))
+        window = Window(it.now - HOUR, it.now)
+        it.database.run(lambda c: wishes.request_backfill(c, other, window))
+        it.run("INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) VALUES (%s, 3)",
+               str(it.vehicle_id))  # fmt: skip
+        found = it.database.run(lambda c: wishes.open_backfills(c, (), 1))
+        assert set(found) == {other}
+        it.database.run(lambda c: fleet.set_paused(c, other, True))
+        found = it.database.run(lambda c: wishes.open_backfills(c, (), 5))
+        assert set(found) == {it.vehicle_id}
