@@ -215,7 +215,7 @@ class ChannelsPane(Pane):
 def _channel(channel: ChannelNow) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
-        Text(cut(channel.name, 24)),
+        Text(cut(channel.name, 28)),
         Text(number(channel.value), "bold", justify="right"),
         Text(cut(channel.unit, 8)),
         Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
