@@ -18,15 +18,18 @@ from uuid import UUID
 import gevent
 from gevent.event import Event
 
+from fleetsyncd import events
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
+from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError, FleetsyncError
 from fleetsyncd.models import CycleReport, Progress, Vehicle
 from fleetsyncd.sync.backfills import Backfills
 from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.ending import FLEETWIDE
+from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import Share
 from fleetsyncd.sync.summary import Cycle
@@ -63,16 +66,18 @@ class Supervisor:
         plan: Plan,
         tools: Tools,
         connect: Callable[[Vehicle], VehicleClient],
-        on_report: Callable[[CycleReport], None] = lambda _report: None,
+        retention: Retention,
+        tell: events.Listener = events.ignore,
     ) -> None:
         self._plan = plan
         self._tools = tools
-        self._on_report = on_report
+        self._tell = tell
         self._replica = Replica(plan.interval)
         self._workers = Workers(tools, connect, self._finished, self._database_failed)
         self._lanes = Lanes(plan.concurrency, self._workers.sync)
         self._share = Share(ShardLocks(tools.database))
         self._backfills = Backfills(plan.backfills, tools, connect, self._database_failed)
+        self._housekeeping = Housekeeping(retention, tools.now, gevent.spawn, self._database_failed)
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
         self._last_beat = float("-inf")
@@ -89,7 +94,7 @@ class Supervisor:
 
     def once(self) -> Cycle:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
-        self._backfills.accepting = False
+        self._backfills.accepting = self._housekeeping.accepting = False
         self._share = Share(None)
         self._until_stopped(self._single)
         if self._lost is not None:
@@ -106,6 +111,7 @@ class Supervisor:
             except Exception as fault:
                 faults.append(fault)
 
+        self._tell(events.Started())
         working = gevent.spawn(guarded)
         working.rawlink(lambda _done: self._stopping.set())
         self._lanes.died.rawlink(lambda _died: self.stop())
@@ -125,6 +131,7 @@ class Supervisor:
         done = 0
         tick = time.monotonic()
         while not self._stopping.is_set() and (cycles is None or done < cycles):
+            self._tell(events.Alive())
             try:
                 self.start_cycle()
             except DatabaseError as fault:
@@ -164,10 +171,12 @@ class Supervisor:
         self._rebalance()
         shards = self._share.shards
         fleet = self._tools.database.run(lambda cursor: store.vehicles(cursor, shards=shards))
+        self._tell(events.FleetRead(fleet))
         self._reconcile(fleet)
         if self._lost is not None:
             log.warning("database is back")
             self._lost = None
+            self._tell(events.DatabaseBack())
         due = [v for v in fleet if not v.paused and v.id not in self._lanes.running]
         self._cycle = Cycle(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
@@ -200,6 +209,7 @@ class Supervisor:
         """
         summarised = False
         while not self._stopping.is_set():
+            self._tell(events.Alive())
             now = time.monotonic()
             if not summarised and (not self._lanes.busy or (until is not None and now >= until)):
                 self._summarise(until)
@@ -215,8 +225,9 @@ class Supervisor:
     def drain(self) -> None:
         """Give running vehicles the grace to finish their window, then end them; say goodbye."""
         self.stop()
+        self._tell(events.Stopping())
         ends = time.monotonic() + self._plan.grace
-        self._backfills.accepting = False
+        self._backfills.accepting = self._housekeeping.accepting = False
         self._lanes.end(self._plan.grace, GOODBYE_SEC)
         self._backfills.end(max(0.0, ends - time.monotonic()), GOODBYE_SEC)
         self._workers.close()
@@ -258,15 +269,19 @@ class Supervisor:
 
     def _finished(self, report: CycleReport) -> None:
         self._cycle.add(report)
-        self._on_report(report)
+        self._tell(events.Reported(report))
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
         waiting: list[tuple[str, Progress | None]] = [
             (f"{name} (not started)", None) for name in self._lanes.waiting.values()
         ]
-        self._cycle.summarise(self._workers.progress() + waiting, sleep)
+        busy = self._workers.progress() + waiting
+        self._cycle.summarise(busy, sleep)
         self._cycle_sec = self._cycle.seconds
+        self._tell(
+            events.CycleEnded(self._cycle.ok, self._cycle.failed, len(busy), self._cycle_sec)
+        )
 
     def _watch(self) -> None:
         """Serve what operators asked for since the last look, and show that we are alive."""
@@ -279,6 +294,7 @@ class Supervisor:
                 log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._feed(wanted)
             self._backfills.look(self._share.shards)
+            self._housekeeping.look(time.monotonic())
             if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
                 self._rebalance()
                 self._beat()
@@ -301,5 +317,6 @@ class Supervisor:
         """Say once that pulling stops; the vehicles keep their data meanwhile."""
         if self._lost is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
+            self._tell(events.DatabaseGone())
         self._lost = fault
         self._lanes.stop_feeding()
