@@ -51,7 +51,7 @@ _TRANSPORT = {
 _BEGIN = (
     "BEGIN; SELECT set_config('app.user_role', 'superuser', true),"
     " set_config('timezone', 'UTC', true),"
-    f" set_config('statement_timeout', '{STATEMENT_SEC}s', true),"
+    " set_config('statement_timeout', '{:g}s', true),"
     # A daemon that froze must not keep others from its vehicles' rows.
     f" set_config('idle_in_transaction_session_timeout', '{STATEMENT_SEC // 2}s', true)"
 )
@@ -97,10 +97,12 @@ class Database:
         *,
         deadline: Deadline = no_deadline,
         application: str = "fleetsyncd",
+        statement_sec: float = STATEMENT_SEC,
     ) -> None:
         self.where = settings.where
         self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
         self._deadline = deadline
+        self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
 
@@ -154,7 +156,7 @@ class Database:
                 self._deadline(TRANSACTION_SEC, lambda: late),
                 connection.cursor(cursor_factory=Cursor) as cursor,
             ):
-                cursor.opening = _opening(connection)
+                cursor.opening = self._opening(connection)
                 yield cursor
                 if cursor.begun:
                     cursor.execute("COMMIT")
@@ -207,9 +209,9 @@ class Database:
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
-
-def _opening(connection: Connection) -> str:
-    return _BEGIN + _CHECK_CLIENT if connection.server_version >= CHECK_CLIENT_SINCE else _BEGIN
+    def _opening(self, connection: Connection) -> str:
+        checks = connection.server_version >= CHECK_CLIENT_SINCE
+        return self._begin + _CHECK_CLIENT if checks else self._begin
 
 
 def _worth_another_try(fault: psycopg2.Error) -> str | None:
