@@ -11,7 +11,7 @@ import msgspec
 from fleetsyncd import __version__, green, process
 from fleetsyncd.backfill_command import backfill
 from fleetsyncd.command_line import EXIT_CODES, PROGRAM, Commands, completion
-from fleetsyncd.database import migrate, replicas
+from fleetsyncd.database import distribute, migrate, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
 from fleetsyncd.doctor import doctor
@@ -116,8 +116,9 @@ def once(parts: Parts) -> int:
 
 @cli.command("migrate")
 @click.option("--check", is_flag=True, help="Only tell; exit 1 if something is missing.")
+@click.option("--distribute", "spread", is_flag=True, help="Then spread it over a Citus cluster.")
 @click.pass_obj
-def migrate_command(parts: Parts, check: bool) -> int:
+def migrate_command(parts: Parts, check: bool, spread: bool) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
@@ -127,12 +128,20 @@ def migrate_command(parts: Parts, check: bool) -> int:
     Exit code: 0 up to date, 1 something is missing (--check only).
     """
     found = parts.settings()
+    if check and spread:
+        raise click.UsageError("--check and --distribute exclude each other")
+    if spread:
+        distribute.require_citus(Database(found.database))
     if check:
         missing = migrate.missing(Database(found.database, deadline=green.deadline))
         click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
         return EXIT_FAILED if missing else 0
     applied = migrate.migrate(found.database, found.app_role, green.deadline)
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
+    if spread:
+        # Without a deadline of ours: rows that are there already take their time.
+        tables = distribute.distribute(Database(found.database))
+        click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
     return 0
 
 

@@ -15,6 +15,7 @@ import json
 import resource
 import sys
 import tempfile
+import traceback
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,8 @@ GROUPS = (
     "dashboard",
 )
 """In the order they are measured: stalls looks at what the ones before it left."""
+LONG = {"dashboard"}
+"""Measured only in the long form, or when named."""
 BESIDE = {"usual", "floor"}
 """Groups that compare the daemon with another puller on the same fleet."""
 
@@ -53,31 +56,39 @@ def main() -> int:
         "--only", action="append", default=[], metavar="NAME", help=", ".join(GROUPS)
     )
     arguments = parser.parse_args()
-    wanted = {name for names in arguments.only for name in names.split(",")} or set(GROUPS)
+    wanted = {name for names in arguments.only for name in names.split(",")}
+    wanted = wanted or set(GROUPS) - (set() if arguments.full else LONG)
     if unknown := wanted - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))} (there are {', '.join(GROUPS)})")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     groups = [import_module(f"tests.bench.groups.{name}") for name in GROUPS if name in wanted]
-    with tempfile.TemporaryDirectory(prefix="fleetsync-bench-") as folder:
-        machine, found = measure(groups, frozenset(BESIDE & wanted), Path(folder), arguments.full)
+    with (
+        tempfile.TemporaryDirectory(prefix="fleetsync-bench-") as folder,
+        installed(Path(folder) / "postgres") as installation,
+    ):
+        machine = description(installation.version)
+        bench = Bench(installation, Path(folder), arguments.full, frozenset(BESIDE & wanted))
+        found, failed = measure(bench, groups)
     if arguments.json:
         print(json.dumps({"machine": machine, "figures": figures.as_object(found)}, indent=2))
     else:
         print("  ".join(f"{name}: {value}" for name, value in machine.items()))
         print(figures.show(found))
-    return 0
+    return 1 if failed else 0
 
 
-def measure(
-    groups: list[ModuleType], beside: frozenset[str], folder: Path, full: bool
-) -> tuple[dict[str, str], list[Figure]]:
-    """Return what machine this is, and the figures of the groups."""
-    with installed(folder / "postgres") as installation:
-        machine = description(installation.version)
-        bench = Bench(installation, folder, full, beside)
-        found = [figure for group in groups for figure in group.measure(bench)]
-    return machine, found
+def measure(bench: Bench, groups: list[ModuleType]) -> tuple[list[Figure], int]:
+    """Return the figures of the groups, and how many groups failed: hours may lie before that."""
+    found: list[Figure] = []
+    failed = 0
+    for group in groups:
+        try:
+            found += group.measure(bench)
+        except Exception:
+            bench.tell(f"{group.GROUP} failed\n{traceback.format_exc()}")
+            failed += 1
+    return found, failed
 
 
 if __name__ == "__main__":

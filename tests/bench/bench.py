@@ -99,7 +99,7 @@ class Bench:
         names = ["daemon", *sorted(self.beside)]
         if not self.full and vehicles > min(self.sizes):
             names = [name for name in names if name != "usual"]  # it would take minutes
-        rounds = 3 if vehicles >= max(self.sizes) else 5
+        rounds = 3 if vehicles >= max(self.sizes) else 4
         self.tell(f"{vehicles} vehicles: {', '.join(names)}")
         run = FleetRun(vehicles, {name: [] for name in names})
         with ExitStack() as stack:

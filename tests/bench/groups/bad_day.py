@@ -11,7 +11,7 @@ GROUP = "bad day"
 DATABASE = "bad_day"
 VEHICLES = 1000
 SILENT_SHARE = 0.3
-CYCLES = 6
+CYCLES = 4
 MOST = 1.1
 
 _SILENT = "SELECT DISTINCT vehicle_id::text FROM public.sync_journal WHERE status = 'timeout'"

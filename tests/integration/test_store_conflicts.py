@@ -1,0 +1,88 @@
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.database import fleet, store
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.models import Measurements
+
+NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def truck(database: Database) -> UUID:
+    Partitions(database).ensure(NOON, NOON)
+    return database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.8.0.1", 8001, None))
+
+
+def rows(first: int, last: int) -> Measurements:
+    return Measurements.of((NOON + at * SECOND, 1, float(at)) for at in range(first, last))
+
+
+def commit(cursor: Cursor, truck: UUID, part: Measurements) -> int:
+    added = store.add_measurements(cursor, truck, part)
+    store.advance(
+        cursor,
+        store.Advance(
+            vehicle_id=truck,
+            known=None,
+            watermark=part.times[-1],
+            newest=part.times[-1],
+            clock_skew=timedelta(0),
+            software_version="1.1.0",
+            pulled_from=NOON - SECOND,
+            gap=None,
+        ),
+    )
+    return added
+
+
+def total(cursor: Cursor) -> int:
+    cursor.execute("SELECT count(*) FROM public.measurements")
+    return int(cursor.fetchall()[0][0])
+
+
+def test_rows_of_the_overlap_are_stored_once_beside_new_ones(
+    database: Database, truck: UUID
+) -> None:
+    assert database.run(lambda cursor: commit(cursor, truck, rows(0, 30))) == 30
+    assert database.run(lambda cursor: commit(cursor, truck, rows(25, 60))) == 30
+    assert database.run(total) == 60
+
+
+def test_a_late_row_before_the_newest_one_is_still_added(database: Database, truck: UUID) -> None:
+    database.run(lambda cursor: commit(cursor, truck, rows(10, 30)))
+    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 35))) == 10
+
+
+def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_same_transaction(
+    database: Database, truck: UUID
+) -> None:
+    database.run(lambda cursor: commit(cursor, truck, rows(0, 10)))
+    database.run(lambda cursor: store.add_measurements(cursor, truck, rows(20, 30)))
+    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 40))) == 20
+    assert database.run(total) == 40
+
+
+def test_two_writers_of_the_same_new_rows_add_each_row_once(
+    database: Database, truck: UUID
+) -> None:
+    database.run(lambda cursor: commit(cursor, truck, rows(0, 1)))
+    added: list[int] = []
+
+    def write() -> None:
+        added.append(
+            database.run(lambda cursor: store.add_measurements(cursor, truck, rows(1, 5000)))
+        )
+
+    writers = [Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sum(added) == 4999
+    assert database.run(total) == 5000
