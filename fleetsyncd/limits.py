@@ -1,11 +1,13 @@
 """What may be stored at all."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from fleetsyncd.models import Window, month_of
 
 KEPT = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
+ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
+"""An alarm may have lasted for longer than measurements are kept."""
 AHEAD = timedelta(minutes=10)
 """How far ahead of our clock a measurement may be stamped."""
 

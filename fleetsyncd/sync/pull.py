@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
-from fleetsyncd.limits import storable
+from fleetsyncd.limits import ALARMS_SINCE, storable
 from fleetsyncd.models import Alarm, BadRow, Page, Window, floor_ms
 from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 
-ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 PageOf = tuple[Window, Page]
 AlarmsOf = tuple[Window, tuple[list[Alarm], list[BadRow]] | None]
 
