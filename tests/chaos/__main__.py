@@ -71,7 +71,7 @@ def report(outcome: Outcome) -> str:
             table(["GROUP", "FAULT", "HAPPENED"], happened),
             "",
             f"seed {outcome.weather.seed}; cycles: {counted}; quarantined: {outcome.quarantined}",
-            f"{findings.checked} rows and alarms checked; all good after {outcome.settled_sec:.0f} s",
+            f"{findings.checked} rows and alarms checked; good after {outcome.settled_sec:.0f} s",
             *(f"  {example}" for example in examples),
             "",
             table(["WHAT", "COUNT"], [[what, str(count)] for what, count in [*sums, *zeros]]),
