@@ -4,10 +4,10 @@ import json
 import logging
 import resource
 import sys
-from dataclasses import asdict
 from importlib import import_module
 
 import click
+import msgspec
 
 from fleetsyncd import __version__, green, vehicle_commands
 from fleetsyncd.backfill_command import backfill
@@ -16,6 +16,7 @@ from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.parts import Parts
+from fleetsyncd.quarantine_commands import quarantine_group
 from fleetsyncd.tables import fleet_table
 
 log = logging.getLogger("sync")
@@ -144,7 +145,7 @@ def status(parts: Parts, as_json: bool) -> None:
     database = parts.database(found)
     vehicles = database.run(lambda cursor: overview(cursor, found.sync_interval))
     if as_json:
-        click.echo(json.dumps([asdict(vehicle) for vehicle in vehicles], default=str, indent=2))
+        click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:
         click.echo(fleet_table(vehicles))
 
@@ -157,3 +158,4 @@ def _raise_file_limit() -> None:
 
 cli.add_command(vehicle_commands.vehicle)
 cli.add_command(backfill)
+cli.add_command(quarantine_group)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from fleetsyncd.models import Window, month_of
 
+ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
+"""Alarms that were triggered earlier are refused."""
 KEPT = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
 ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)

@@ -156,16 +156,20 @@ def sync(parts: Parts, which: str) -> None:
 
 @vehicle.command()
 @click.argument("which")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 @click.pass_obj
-def test(parts: Parts, which: str) -> int:
+def test(parts: Parts, which: str, as_json: bool) -> int:
     """Try the four calls of the vehicle WHICH; exit 1 if one fails."""
     found = parts.settings()
     known = parts.database(found).run(lambda cursor: fleet.find(cursor, which))
     client = parts.client(found, known.host, known.port, known.key)
     verdicts = probe(client, utc_now)
     client.close()
-    rows = [["ok" if tried.good else "FAILED", tried.call, tried.text] for tried in verdicts]
-    click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))
+    if as_json:
+        click.echo(json.dumps([asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        rows = [["ok" if tried.good else "FAILED", tried.call, tried.text] for tried in verdicts]
+        click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 

@@ -24,6 +24,9 @@ KEYMAP = "fleetsync-tui/keymap.toml"
 @click.version_option(__version__, prog_name="fleetsync-tui")
 def main(read_only: bool, keymap_path: Path | None) -> None:
     """Show the fleet live in the terminal, and act on it. Configured like the daemon."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        click.echo("fleetsync-tui: this is no terminal; over ssh and docker give -t", err=True)
+        sys.exit(2)
     try:
         app = build(settings.load(), read_only=read_only)
         proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"

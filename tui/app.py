@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -12,17 +13,18 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export
-from tui.background import in_thread
+from tui.background import ANSWER_SEC, Work, answered, own_fault
 from tui.columns import WIDE
 from tui.desk import Desk
 from tui.gateway import Gateway
+from tui.looks import DARK_COLOURS, LIGHT_COLOURS
 from tui.operations import Operations
 from tui.screens.fleet import FleetPage
 from tui.screens.help import Help
@@ -33,6 +35,7 @@ from tui.screens.vehicle import VehiclePage
 from tui.state import FleetState
 from tui.widgets.fleet_table import FleetTable
 
+Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
@@ -79,6 +82,7 @@ class FleetApp(App[None]):
         self.interval = DEFAULT_INTERVAL
         self._wake = asyncio.Event()
         self._operations = Operations(self, desk)
+        self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -113,12 +117,11 @@ class FleetApp(App[None]):
         was_lost = state.lost
         on_screen, tail = self._wanted()
         try:
-            snapshot = await in_thread(lambda: gateway.snapshot(on_screen, tail=tail))
+            snapshot = await answered(lambda: gateway.snapshot(on_screen, tail=tail))
         except Exception as fault:
             # Whatever it is, the next reading may do better, and old rows are better than none.
             pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
-            known = isinstance(fault, DatabaseError)
-            told = str(fault) if known else f"a fault of the dashboard's own: {fault!r}"
+            told = str(fault) if isinstance(fault, DatabaseError) else own_fault(fault)
             state.lose(told, self.desk.now(), pause)
         else:
             state.take(snapshot, self.desk.now())
@@ -132,7 +135,7 @@ class FleetApp(App[None]):
 
     def _wanted(self) -> tuple[list[UUID], bool]:
         """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
-        page = self.screen
+        page = self.page
         if isinstance(page, FleetPage) and page.wide:
             return page.fleet_table.on_screen, True
         return [], False
@@ -148,7 +151,8 @@ class FleetApp(App[None]):
             if self.desk.state.read_only:
                 return False
             places = (FleetPage, VehiclePage) if action in ON_VEHICLES else FleetPage
-            if not isinstance(self.screen, places):
+            # The page's own: a palette that lies above it offers the page's actions.
+            if not isinstance(self.page, places):
                 return False
             return None if self.desk.state.lost else True
         return super().check_action(action, parameters)
@@ -173,13 +177,6 @@ class FleetApp(App[None]):
         """Run an action once the palette is closed."""
         self.call_later(self.run_action, action, node)
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Tell of a fault of the dashboard's own; the program goes on."""
-        if event.state is WorkerState.ERROR:
-            fault = type(event.worker.error).__name__
-            self.say(f"a fault of the dashboard's own: {fault}", bad=True)
-            self.log.error(event.worker.error)
-
     def say(self, text: str, *, bad: bool = False) -> None:
         """Show a line for some seconds; it is text, never markup."""
         self.notify(text, severity="error" if bad else "information", markup=False)
@@ -199,36 +196,45 @@ class FleetApp(App[None]):
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
 
-    def _operate(self, operation: Any) -> None:
-        self.run_worker(operation, group="operation", exit_on_error=False)
+    def _operate(self, operation: Operation, *arguments: Any) -> None:
+        work: Work = partial(self._carry_out, operation, *arguments)
+        _: Worker[None] = self.run_worker(work, group="operation", exit_on_error=False)
+
+    async def _carry_out(self, operation: Operation, *arguments: Any) -> None:
+        """Carry out an operation; an error that it did not expect is told, and life goes on."""
+        try:
+            await operation(*arguments)
+        except Exception as fault:
+            self.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
+            self.say(own_fault(fault), bad=True)
 
     def action_sync(self) -> None:
         """Let the daemon sync the targets now."""
-        self._operate(self._operations.sync(self._targets()))
+        self._operate(self._operations.sync, self._targets())
 
     def action_pause(self) -> None:
         """Pause the targets, or resume them if all are paused."""
-        self._operate(self._operations.pause(self._targets()))
+        self._operate(self._operations.pause, self._targets())
 
     def action_backfill(self) -> None:
         """Ask which past interval of the targets is to be pulled again."""
-        self._operate(self._operations.backfill(self._targets()))
+        self._operate(self._operations.backfill, self._targets())
 
     def action_add(self) -> None:
         """Register a vehicle."""
-        self._operate(self._operations.add())
+        self._operate(self._operations.add)
 
     def action_edit(self) -> None:
         """Change what is known of the targets."""
-        self._operate(self._operations.edit(self._targets()))
+        self._operate(self._operations.edit, self._targets())
 
     def action_delete(self) -> None:
         """Remove the targets."""
-        self._operate(self._operations.delete(self._targets()))
+        self._operate(self._operations.delete, self._targets())
 
     def action_test(self) -> None:
         """Try the targets' four calls."""
-        self._operate(self._operations.test(self._targets()))
+        self._operate(self._operations.test, self._targets())
 
     def action_journal(self) -> None:
         """Show the journal of the whole fleet."""
@@ -246,7 +252,7 @@ class FleetApp(App[None]):
         """Write what the page shows to a CSV file."""
         table = self.screen.table() if isinstance(self.screen, Page) else None
         if table is not None:
-            self._operate(export.export(self, self.desk, table))
+            self._operate(export.export, self, self.desk, table)
 
     def action_freeze(self) -> None:
         """Keep everything as it is on the screen, or go on."""
@@ -281,6 +287,8 @@ class FleetApp(App[None]):
 def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     """Return the dashboard over the database that the daemon is configured for."""
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
-    database = Database(DatabaseSettings(parameters), application="fleetsync-tui")
+    database = Database(
+        DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=ANSWER_SEC
+    )
     gateway = Gateway(database, settings.sync_interval)
     return FleetApp(Desk(gateway, FleetState(gateway.where, read_only=read_only)))

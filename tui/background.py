@@ -2,11 +2,31 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.widget import Widget
+from textual.worker import Worker
+
+from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.text import clean
+
 T = TypeVar("T")
+Work = Callable[[], Coroutine[None, None, None]]
+ANSWER_SEC = 10.0
+
+
+class PartRead(Message):
+    """A part of a screen was read anew; or not, then `fault` says why."""
+
+    def __init__(self, part: MessagePump, fault: str | None) -> None:
+        super().__init__()
+        self.part = part
+        self.fault = fault
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -37,3 +57,38 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="fleetsync-tui query", daemon=True).start()
     return await future
+
+
+async def answered(read: Callable[[], T]) -> T:
+    """Return what a reading in a thread of its own returns; raise DatabaseLost after ANSWER_SEC.
+
+    A server that is frozen enforces no timeout of its own. The thread that still waits for it
+    holds a slot of the pool, which bounds their number.
+    """
+    try:
+        return await asyncio.wait_for(in_thread(read), ANSWER_SEC)
+    except TimeoutError:
+        raise DatabaseLost(f"no answer within {ANSWER_SEC:g} s") from None
+
+
+def own_fault(fault: Exception) -> str:
+    """Return how an error is told that nobody expected."""
+    return clean(f"a fault of the dashboard's own: {fault!r}", 300)
+
+
+def read_part(part: Widget, reading: Work, group: str) -> None:
+    """Read a part of a screen in the background, then post PartRead; an older reading ends."""
+    work: Work = partial(_read_part, part, reading)
+    _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+
+
+async def _read_part(part: Widget, reading: Work) -> None:
+    told = None
+    try:
+        await reading()
+    except DatabaseError as fault:
+        told = str(fault)
+    except Exception as fault:
+        part.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
+        told = own_fault(fault)
+    part.post_message(PartRead(part, told))

@@ -38,7 +38,7 @@ class PathForm(Dialog[Path]):
         elif not path.parent.is_dir():
             self.complain(f"there is no folder {path.parent}")
         else:
-            self.dismiss(path)
+            self.leave(path)
 
 
 async def export(app: "FleetApp", desk: Desk, table: Table) -> None:

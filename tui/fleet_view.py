@@ -24,7 +24,6 @@ class Sort(StrEnum):
 
 
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
-    Sort.NAME: lambda vehicle: vehicle.name.casefold(),
     Sort.STATE: lambda vehicle: _RANK[vehicle.state],
     Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
@@ -44,10 +43,9 @@ class FleetView:
     shown: list[VehicleOverview] = field(default_factory=list)
     total: int = 0
     _all: Sequence[VehicleOverview] = ()
-    _place: dict[UUID, int] = field(default_factory=dict)
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
-        """Take in a new state of the fleet; marks of vehicles that are gone go too."""
+        """Take in a new state of the fleet, ordered by name; marks of vehicles gone go too."""
         self._all = vehicles
         self.total = len(vehicles)
         if self.marked:
@@ -56,16 +54,15 @@ class FleetView:
 
     def arrange(self) -> None:
         """Filter and sort again."""
-        fits = self.filter.fits
-        self.shown = [
-            vehicle
-            for vehicle in self._all
-            if fits(vehicle) and (not self.problems_only or vehicle.state in PROBLEMS)
-        ]
+        self.shown = list(self._all)
+        if self.problems_only:
+            self.shown = [vehicle for vehicle in self.shown if vehicle.state in PROBLEMS]
+        for test in self.filter.tests:
+            self.shown = [vehicle for vehicle in self.shown if test(vehicle)]
         if self.sort is not Sort.NAME:
-            self.shown.sort(key=_KEYS[Sort.NAME])  # ties stay in one order, whatever the sort
-        self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)
-        self._place = {vehicle.id: place for place, vehicle in enumerate(self.shown)}
+            self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)  # ties stay by name
+        elif self.falling:
+            self.shown.reverse()
 
     def sort_by(self, sort: Sort) -> None:
         """Order by something else; the same again turns the order round."""
@@ -73,15 +70,15 @@ class FleetView:
         self.sort = sort
         self.arrange()
 
-    def place_of(self, vehicle_id: UUID | None) -> int | None:
-        """Return where a vehicle is shown; None if it is not."""
-        return None if vehicle_id is None else self._place.get(vehicle_id)
+    def place_of(self, vehicle_id: UUID | None, near: int) -> int | None:
+        """Return where a vehicle is shown, None if it is not; `near` is looked at first."""
+        if near < len(self.shown) and self.shown[near].id == vehicle_id:
+            return near
+        places = (place for place, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
+        return next(places, None)
 
     def get(self, vehicle_id: UUID) -> VehicleOverview | None:
         """Return a vehicle by its id, shown or not."""
-        place = self._place.get(vehicle_id)
-        if place is not None:
-            return self.shown[place]
         return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
 
     def toggle_mark(self, vehicle_id: UUID) -> None:
@@ -96,5 +93,4 @@ class FleetView:
     def targets(self, under_cursor: UUID | None) -> list[VehicleOverview]:
         """Return what an action is for: the marked vehicles, else the one under the cursor."""
         ids = self.marked or ({under_cursor} if under_cursor else set())
-        found = [vehicle for vehicle in self._all if vehicle.id in ids]
-        return sorted(found, key=_KEYS[Sort.NAME])
+        return [vehicle for vehicle in self._all if vehicle.id in ids]

@@ -16,6 +16,8 @@ def load(path: Path) -> Mapping[str, str]:
         found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise SettingsError(f"the keymap {path} cannot be read: {fault}") from fault
+    if not isinstance(found, dict):
+        raise SettingsError(f"the keymap {path} needs a table [keys]")
     known = ids()
     for name, key in found.items():
         if name not in known:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from rich.cells import cell_len, set_cell_size
+from rich.terminal_theme import TerminalTheme
+
 from fleetsyncd.states import State
 
 LOOKS = {
@@ -14,6 +17,24 @@ LOOKS = {
     State.NEVER: ("?", "never", "blue"),
     State.PAUSED: ("‖", "paused", "bright_black"),
 }
+# What the colours' names mean where the terminal's own sixteen are not used: every one of them is
+# legible on every ground of the themes, dark or light.
+DARK_COLOURS = TerminalTheme(
+    (18, 18, 18),
+    (224, 224, 224),
+    [(0, 0, 0), (255, 140, 140), (110, 215, 120), (235, 200, 90), (130, 180, 255),
+     (225, 150, 255), (90, 210, 220), (224, 224, 224)],
+    [(170, 170, 170), (255, 150, 150), (140, 230, 150), (245, 220, 120), (160, 200, 255),
+     (235, 175, 255), (130, 225, 235), (255, 255, 255)],
+)  # fmt: skip
+LIGHT_COLOURS = TerminalTheme(
+    (224, 224, 224),
+    (30, 30, 30),
+    [(0, 0, 0), (170, 15, 30), (15, 95, 35), (120, 75, 0), (20, 70, 180),
+     (130, 25, 140), (0, 90, 105), (60, 60, 60)],
+    [(85, 85, 85), (150, 10, 25), (10, 80, 30), (105, 65, 0), (15, 60, 160),
+     (115, 20, 125), (0, 80, 95), (30, 30, 30)],
+)  # fmt: skip
 OUTCOMES = {"ok": ("●", "green"), "timeout": ("◌", "yellow"), "error": ("✖", "red")}
 UNKNOWN = ("?", "magenta")
 KEY_HIDDEN = "••••"
@@ -60,6 +81,11 @@ def count(value: float | None) -> str:
             return f"{value:.3g}{unit}"
         value /= _THOUSAND
     return f"{value:.3g}G"
+
+
+def cut(text: str, cells: int) -> str:
+    """Return text in at most so many cells, with a sign where the rest was."""
+    return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1)}…"
 
 
 def moment(at: datetime | None, *, day: bool = True) -> str:

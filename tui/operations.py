@@ -201,4 +201,4 @@ class SavingForm(VehicleForm):
         except FleetsyncError as fault:
             self.complain(str(fault))
         else:
-            self.dismiss(change)
+            self.leave(change)

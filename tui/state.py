@@ -33,12 +33,18 @@ class FleetState:
     """Failed attempts to reach the database in a row."""
     frozen_at: datetime | None = None
     read_only: bool = False
+    counts: Counter[State] = field(default_factory=Counter)
+    """How many vehicles are in each state."""
+    outage: bool = False
+    """Whether a live daemon gets no answer from anybody: then it is not the vehicles' fault."""
 
     def take(self, snapshot: Snapshot, now: float) -> None:
         """Take in what was read."""
         self.snapshot, self.read_at = snapshot, now
         self.fault, self.attempts = None, 0
         self.view.update(snapshot.vehicles)
+        self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
+        self.outage = _outage(snapshot)
 
     def lose(self, fault: str, now: float, pause: float) -> None:
         """Note that the database could not be read; what was read before stays."""
@@ -61,24 +67,8 @@ class FleetState:
         """Return the age of the freshest heartbeat in seconds; None if there never was one."""
         if self.snapshot is None or not self.snapshot.heartbeats:
             return None
-        return self.snapshot.heartbeats[0].age + (now - self.read_at)
-
-    def counts(self) -> Counter[State]:
-        """Return how many vehicles are in each state."""
-        vehicles = () if self.snapshot is None else self.snapshot.vehicles
-        return Counter(vehicle.state for vehicle in vehicles)
-
-    @property
-    def outage(self) -> bool:
-        """Whether a live daemon gets no answer from anybody: then it is not the vehicles' fault."""
-        if self.snapshot is None or not self.snapshot.alive:
-            return False
-        long = LATE_AFTER_INTERVALS * self.snapshot.alive[0].interval
-        asked = [vehicle for vehicle in self.snapshot.vehicles if vehicle.state not in _NOT_ASKED]
-        return len(asked) >= FEWEST_FOR_OUTAGE and all(
-            vehicle.state in _FAILING and (vehicle.seen_age is None or vehicle.seen_age > long)
-            for vehicle in asked
-        )
+        since = 0.0 if self.frozen_at is not None else now - self.read_at
+        return self.snapshot.heartbeats[0].age + since
 
     def warnings(self, now: float) -> list[tuple[str, str]]:
         """Return what the operator must know before believing the rest: (kind, text)."""
@@ -89,11 +79,26 @@ class FleetState:
             found.append(("lost", lost))
         elif self.snapshot is not None and not self.snapshot.alive:
             beat = self.heartbeat(now)
-            last = "never seen" if beat is None else f"last seen {age(beat)} ago"
-            found.append(("dead", f"✖ daemon not running, {last}: every state below is old"))
+            last = "" if beat is None else f", last seen {age(beat)} ago"
+            found.append(("dead", f"✖ daemon not running{last}: every state below is old"))
         if self.outage and not self.lost:
             found.append(("outage", "✖ no vehicle answers: check the VPN"))
         if self.frozen_at is not None:
             at = f"{self.frozen_at.astimezone():%H:%M:%S}"
             found.append(("frozen", f"❄ frozen at {at}: Z goes on"))
         return found
+
+
+def _outage(snapshot: Snapshot) -> bool:
+    if not snapshot.alive:
+        return False
+    long = LATE_AFTER_INTERVALS * snapshot.alive[0].interval
+    silent = 0
+    for vehicle in snapshot.vehicles:
+        if vehicle.state in _NOT_ASKED:
+            continue
+        answered = vehicle.seen_age is not None and vehicle.seen_age <= long
+        if answered or vehicle.state not in _FAILING:
+            return False
+        silent += 1
+    return silent >= FEWEST_FOR_OUTAGE

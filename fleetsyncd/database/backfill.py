@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import CommandError
 from fleetsyncd.limits import storable
 from fleetsyncd.models import Backfill, Window, floor_ms, utc_now
@@ -43,6 +44,7 @@ _OPEN = """
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
+    {shards}
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
 """
 _STATUS = """
@@ -95,9 +97,19 @@ def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Backf
     return {UUID(key): BackfillStatus(*columns) for key, *columns in cursor.fetchall()}
 
 
-def open_backfills(cursor: Cursor, leave_out: Collection[UUID], most: int) -> dict[UUID, Backfill]:
-    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last."""
-    cursor.execute(_OPEN, ([str(vehicle_id) for vehicle_id in leave_out], most))
+def open_backfills(
+    cursor: Cursor,
+    leave_out: Collection[UUID],
+    most: int,
+    shards: Collection[int] | None = None,
+) -> dict[UUID, Backfill]:
+    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last.
+
+    Of the vehicles in some shards; None are all.
+    """
+    condition, arguments = in_shards("b.vehicle_id", shards)
+    values = ([str(vehicle_id) for vehicle_id in leave_out], *arguments, most)
+    cursor.execute(_OPEN.format(shards=condition), values)
     return {
         UUID(key): Backfill(Window(start, end), reached, asked_at)
         for key, start, end, reached, asked_at in cursor.fetchall()

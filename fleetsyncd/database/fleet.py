@@ -26,11 +26,13 @@ UPDATE public.vehicles SET name = coalesce(%(name)s, name),
 WHERE id = %(id)s::uuid
 """
 _PAUSE = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, paused) VALUES (%s::uuid, %s)
+INSERT INTO fleetsync.vehicle_state (vehicle_id, paused)
+SELECT id, %(paused)s FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now()
 """
 _REQUEST = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at) VALUES (%s::uuid, now())
+INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at)
+SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
 """
 
@@ -103,7 +105,10 @@ def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUI
 
 
 def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:
-    """Change what is known of a vehicle; raise CommandError if its new address is taken."""
+    """Change what is known of a vehicle; raise CommandError if its new address is taken.
+
+    It is raised too if the vehicle was removed meanwhile, as by every change of this file.
+    """
     values = {
         "id": str(vehicle_id),
         "name": new.name,
@@ -116,6 +121,7 @@ def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:
         cursor.execute(_CHANGE, values)
     except psycopg2.errors.UniqueViolation:
         raise CommandError("another vehicle is registered at that address already") from None
+    _require_vehicle(cursor)
 
 
 def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
@@ -150,7 +156,8 @@ def _tied(table: str, with_measurements: bool) -> str:
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:
     """Pause or resume a vehicle; a daemon acts on it within two seconds."""
-    cursor.execute(_PAUSE, (str(vehicle_id), paused))
+    cursor.execute(_PAUSE, {"id": str(vehicle_id), "paused": paused})
+    _require_vehicle(cursor)
 
 
 def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
@@ -162,6 +169,12 @@ def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
     if cursor.fetchone() is not None:
         raise CommandError("the vehicle is paused: resume it first")
     cursor.execute(_REQUEST, (str(vehicle_id),))
+    _require_vehicle(cursor)
+
+
+def _require_vehicle(cursor: Cursor) -> None:
+    if cursor.rowcount != 1:
+        raise CommandError("the vehicle was removed meanwhile")
 
 
 def without_key(cursor: Cursor) -> int:

@@ -1,7 +1,10 @@
 """The fleet as operators look at it: one row per vehicle, every age by the database's clock."""
 
-from typing import Any
+from functools import lru_cache
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
@@ -21,17 +24,32 @@ def _seconds(start: str, end: str) -> str:
     return f"CASE WHEN {finite} THEN extract(epoch FROM {end} - {start})::float8 END"
 
 
+def _gap(start: str, end: str, reached: str, seconds: str, rows: str) -> str:
+    """Return SQL for a _Gap, or null where there is none."""
+    parts = f"{_seconds(start, end)}, {_seconds(start, reached)}, {seconds}, {rows}"
+    return f"CASE WHEN {start} IS NOT NULL THEN json_build_array({parts}) END"
+
+
+# One JSON text for the whole fleet: decoding it costs a third of what ten thousand rows cost.
 # Everything here is a constant of this file.
 _OVERVIEW = f"""
-SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
+SELECT coalesce(json_agg(json_build_array(
+    v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
     {_age("v.last_seen_at")}, {_age("v.last_sync_at")}, {_age("s.newest_measurement_at")},
     coalesce(s.paused, false), coalesce(s.failures, 0), s.last_rows,
     left(s.last_error, {ERROR_LIMIT}),
-    {_seconds("s.catching_up_from", "s.catching_up_to")},
-    {_seconds("s.catching_up_from", "v.last_sync_at")}, s.catching_up_sec, s.catching_up_rows,
-    {_seconds("b.from_at", "b.to_at")}, {_seconds("b.from_at", "b.reached_at")},
-    b.busy_sec, b.rows_added
+    {
+    _gap(
+        "s.catching_up_from",
+        "s.catching_up_to",
+        "v.last_sync_at",
+        "s.catching_up_sec",
+        "s.catching_up_rows",
+    )
+},
+    {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")}
+) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
@@ -41,15 +59,46 @@ SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
 """
 
 
+class _Gap(Struct, array_like=True, gc=False):
+    """A gap or backfill: its length, what of it is done, the time that took (seconds), rows."""
+
+    whole: float | None
+    done: float | None
+    took: float | None
+    rows: int | None
+
+
+class _Row(Struct, array_like=True, gc=False):
+    """A vehicle as _OVERVIEW tells it."""
+
+    id: str
+    name: str
+    host: str
+    port: int
+    status: str
+    version: str | None
+    seen: float | None
+    lag: float | None
+    data: float | None
+    paused: bool
+    failures: int
+    rows: int | None
+    error: str | None
+    catching_up: _Gap | None
+    backfill: _Gap | None
+
+
+_ROWS = Decoder(list[_Row])
+
+
 def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
-    """Return every vehicle by name; the daemon's own interval decides what is late."""
+    """Return every vehicle, ordered by name; the daemon's own interval decides what is late."""
     cursor.execute(_INTERVAL)
     row = cursor.fetchone()
     interval = default_interval if row is None else float(row[0])
     cursor.execute(_OVERVIEW)
-    vehicles = [_vehicle(row, interval) for row in cursor.fetchall()]
-    vehicles.sort(key=lambda vehicle: (vehicle.name, vehicle.id))
-    return vehicles
+    rows = _ROWS.decode(cursor.fetchall()[0][0])
+    return [_vehicle(row, interval) for row in rows]
 
 
 def with_own_key(cursor: Cursor) -> set[UUID]:
@@ -58,41 +107,43 @@ def with_own_key(cursor: Cursor) -> set[UUID]:
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
-def _vehicle(row: tuple[Any, ...], interval: float) -> VehicleOverview:
-    (key, name, host, port, status, version, seen, lag, data, paused, failures, rows, error,
-     *gaps) = row  # fmt: skip
-    catching_up, backfill = _progress(*gaps[:4]), _progress(*gaps[4:])
+@lru_cache(maxsize=1 << 16)
+def _id(key: str) -> UUID:
+    """Return the id; the same vehicles come with every look at the fleet."""
+    return UUID(key)
+
+
+def _vehicle(row: _Row, interval: float) -> VehicleOverview:
+    catching_up = None if row.catching_up is None else _progress(row.catching_up)
     state = derive_state(
-        paused=paused,
-        status=status,
-        seen_age=seen,
-        lag=lag,
+        paused=row.paused,
+        status=row.status,
+        seen_age=row.seen,
+        lag=row.lag,
         catching_up=catching_up is not None,
         interval=interval,
     )
     return VehicleOverview(
-        id=UUID(key),
-        name=clean(name, NAME_LIMIT),
-        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        id=_id(row.id),
+        name=clean(row.name, NAME_LIMIT),
+        address=f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}",
         state=state,
-        software_version=None if version is None else clean(version, NAME_LIMIT),
-        seen_age=seen,
-        lag=lag,
-        data_age=data,
-        rows=rows,
-        failures=failures,
+        software_version=None if row.version is None else clean(row.version, NAME_LIMIT),
+        seen_age=row.seen,
+        lag=row.lag,
+        data_age=row.data,
+        rows=row.rows,
+        failures=row.failures,
         catching_up=catching_up,
-        backfill=backfill,
-        last_error=None if error is None else clean(error, ERROR_LIMIT),
+        backfill=None if row.backfill is None else _progress(row.backfill),
+        last_error=None if row.error is None else clean(row.error, ERROR_LIMIT),
     )
 
 
-def _progress(
-    whole: float | None, done: float | None, took: float | None, rows: int | None
-) -> GapProgress | None:
-    if not whole or done is None:
+def _progress(gap: _Gap) -> GapProgress | None:
+    if not gap.whole or gap.done is None:
         return None
-    fraction = min(1.0, max(0.0, done / whole))
-    if not took or fraction == 0:
+    fraction = min(1.0, max(0.0, gap.done / gap.whole))
+    if not gap.took or fraction == 0:
         return GapProgress(fraction, None, None)
-    return GapProgress(fraction, (rows or 0) / took, took * (1 - fraction) / fraction)
+    return GapProgress(fraction, (gap.rows or 0) / gap.took, gap.took * (1 - fraction) / fraction)

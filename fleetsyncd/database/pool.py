@@ -51,7 +51,9 @@ _TRANSPORT = {
 _BEGIN = (
     "BEGIN; SELECT set_config('app.user_role', 'superuser', true),"
     " set_config('timezone', 'UTC', true),"
-    f" set_config('statement_timeout', '{STATEMENT_SEC}s', true)"
+    " set_config('statement_timeout', '{:g}s', true),"
+    # A daemon that froze must not keep others from its vehicles' rows.
+    f" set_config('idle_in_transaction_session_timeout', '{STATEMENT_SEC // 2}s', true)"
 )
 _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
 _AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
@@ -95,10 +97,12 @@ class Database:
         *,
         deadline: Deadline = no_deadline,
         application: str = "fleetsyncd",
+        statement_sec: float = STATEMENT_SEC,
     ) -> None:
         self.where = settings.where
         self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
         self._deadline = deadline
+        self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
 
@@ -115,7 +119,7 @@ class Database:
             except psycopg2.Error as fault:
                 reason = _worth_another_try(fault)
                 if reason is None:
-                    raise _translate(fault) from fault
+                    raise translated(fault) from fault
                 if attempt == ATTEMPTS:
                     raise _last(fault, reason) from fault
                 if reason == LOST:
@@ -131,26 +135,34 @@ class Database:
         On any error, an ended greenlet included, the connection is closed and the transaction with
         it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
-        late = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
         if not self._slots.acquire(timeout=WAIT_SEC):
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
             )
         try:
-            with self._deadline(TRANSACTION_SEC, lambda: late):
-                connection, born = self._take()
-                try:
-                    with connection.cursor(cursor_factory=Cursor) as cursor:
-                        cursor.opening = _opening(connection)
-                        yield cursor
-                        if cursor.begun:
-                            cursor.execute("COMMIT")
-                except BaseException:
-                    connection.close()
-                    raise
+            connection, born = self._take()
+            with self.transaction_on(connection) as cursor:
+                yield cursor
             self._idle.append((connection, born))
         finally:
             self._slots.release()
+
+    @contextmanager
+    def transaction_on(self, connection: Connection) -> Iterator[Cursor]:
+        """Run the body in one transaction of a connection, which any error closes."""
+        late = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
+        try:
+            with (
+                self._deadline(TRANSACTION_SEC, lambda: late),
+                connection.cursor(cursor_factory=Cursor) as cursor,
+            ):
+                cursor.opening = self._opening(connection)
+                yield cursor
+                if cursor.begun:
+                    cursor.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Close the idle connections; those in use close when their transaction fails or ends."""
@@ -170,9 +182,9 @@ class Database:
             if time.monotonic() - born <= MAX_AGE_SEC:
                 return connection, born
             connection.close()
-        return self._connect(), time.monotonic()
+        return self.connect(), time.monotonic()
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
         """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
         try:
             with self._deadline(CONNECT_SEC, lambda: overdue(self.where)):
@@ -197,9 +209,9 @@ class Database:
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
-
-def _opening(connection: Connection) -> str:
-    return _BEGIN + _CHECK_CLIENT if connection.server_version >= CHECK_CLIENT_SINCE else _BEGIN
+    def _opening(self, connection: Connection) -> str:
+        checks = connection.server_version >= CHECK_CLIENT_SINCE
+        return self._begin + _CHECK_CLIENT if checks else self._begin
 
 
 def _worth_another_try(fault: psycopg2.Error) -> str | None:
@@ -216,7 +228,10 @@ def _last(fault: psycopg2.Error, reason: str) -> DatabaseError:
     return kind(f"{reason}: {first_line(fault)}")
 
 
-def _translate(fault: psycopg2.Error) -> DatabaseError:
+def translated(fault: psycopg2.Error) -> DatabaseError:
+    """Return what an error of the driver's means to us."""
+    if _worth_another_try(fault) == LOST:
+        return DatabaseLost(f"{LOST}: {first_line(fault)}")
     if fault.pgcode in _OUTDATED:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -31,7 +32,13 @@ class Replica:
     pid: int = field(default_factory=os.getpid)
 
 
-def beat(cursor: Cursor, replica: Replica, cycle_sec: float | None, vehicles: int) -> None:
+def beat(
+    cursor: Cursor,
+    replica: Replica,
+    cycle_sec: float | None,
+    vehicles: int,
+    shards: Sequence[int] = (),
+) -> None:
     """Say that `replica` is alive; drop those that have been silent for a day."""
     cursor.execute(
         statements.BEAT,
@@ -43,6 +50,7 @@ def beat(cursor: Cursor, replica: Replica, cycle_sec: float | None, vehicles: in
             "interval": replica.interval,
             "cycle": cycle_sec,
             "vehicles": vehicles,
+            "shards": list(shards),
         },
     )
     cursor.execute(
@@ -65,17 +73,23 @@ class Heartbeat:
     cycle_sec: float | None
     vehicles: int | None
     age: float
+    pid: int
+    shards: tuple[int, ...]
+    """The shards of the fleet that it pulls."""
 
 
 def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     """Return every daemon on the list, the freshest first."""
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
-        " extract(epoch FROM now() - beat_at)::float8 FROM fleetsync.replica ORDER BY beat_at DESC"
+        " extract(epoch FROM now() - beat_at)::float8, pid, shards"
+        " FROM fleetsync.replica ORDER BY beat_at DESC"
     )
     return [
-        Heartbeat(clean(host, 100), clean(version, 30), *numbers)
-        for host, version, *numbers in cursor.fetchall()
+        Heartbeat(
+            clean(host, 100), clean(version, 30), interval, cycle, vehicles, age, pid, tuple(shards)
+        )
+        for host, version, interval, cycle, vehicles, age, pid, shards in cursor.fetchall()
     ]
 
 

@@ -15,7 +15,12 @@ LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
            WHERE resolved_at IS NULL AND triggered_at > now() - %s::interval
              AND triggered_at < now() + interval '1 day'
            GROUP BY vehicle_id) a ON a.vehicle_id = v.id
-WHERE %s::uuid[] IS NULL OR v.id = ANY (%s::uuid[])
+WHERE true {conditions}
+"""
+TAKE_REQUESTS = """
+UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
+WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[]) {conditions}
+RETURNING vehicle_id::text
 """
 # The vehicle's row is locked once per statement, which stands in for a foreign key checked per row:
 # while it is held the vehicle cannot be removed, and if it is gone nothing is added.
@@ -118,8 +123,10 @@ kept AS (
 SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT room.left FROM room))
 """
 BEAT = """
-INSERT INTO fleetsync.replica AS r (id, host, pid, version, interval_sec, cycle_sec, vehicles)
-VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s)
+INSERT INTO fleetsync.replica AS r
+    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
+VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
+    %(shards)s::int[])
 ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
-    vehicles = excluded.vehicles
+    vehicles = excluded.vehicles, shards = excluded.shards
 """

@@ -15,6 +15,7 @@ import msgspec
 
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import VehicleGone, WatermarkMoved
 from fleetsyncd.models import (
     Alarm,
@@ -56,10 +57,16 @@ class Advance:
     """Rows that the pull has added so far."""
 
 
-def vehicles(cursor: Cursor, only: Collection[UUID] | None = None) -> list[Vehicle]:
+def vehicles(
+    cursor: Cursor, only: Collection[UUID] | None = None, shards: Collection[int] | None = None
+) -> list[Vehicle]:
     """Return the fleet, or some of it, with what the next cycle needs to know of each vehicle."""
-    ids = None if only is None else [str(vehicle_id) for vehicle_id in only]
-    cursor.execute(statements.VEHICLES, (OPEN_ALARM_REACH, ids, ids))
+    conditions, arguments = in_shards("v.id", shards)
+    if only is not None:
+        conditions += " AND v.id = ANY (%s::uuid[])"
+        arguments.append([str(vehicle_id) for vehicle_id in only])
+    statement = statements.VEHICLES.format(conditions=conditions)
+    cursor.execute(statement, (OPEN_ALARM_REACH, *arguments))
     return [_vehicle(*row) for row in cursor.fetchall()]
 
 
@@ -70,16 +77,17 @@ def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
     return Vehicle(*values)
 
 
-def take_requests(cursor: Cursor, busy: Collection[UUID]) -> set[UUID]:
+def take_requests(
+    cursor: Cursor, busy: Collection[UUID], shards: Collection[int] | None = None
+) -> set[UUID]:
     """Return the vehicles that an operator wants synced now, and count them as taken.
 
     The wish for a `busy` one stays: what it is pulling may have begun before the wish.
     """
+    conditions, arguments = in_shards("vehicle_id", shards)
     cursor.execute(
-        "UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL"
-        " WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[])"
-        " RETURNING vehicle_id::text",
-        ([str(vehicle_id) for vehicle_id in busy],),
+        statements.TAKE_REQUESTS.format(conditions=conditions),
+        ([str(vehicle_id) for vehicle_id in busy], *arguments),
     )
     return {UUID(row[0]) for row in cursor.fetchall()}
 

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Collection
+from contextlib import closing
+from functools import partial
 from uuid import UUID
 
 from gevent.pool import Pool
@@ -50,16 +52,22 @@ class Backfills:
         """Let those that failed be tried again."""
         self._tried.clear()
 
-    def look(self) -> None:
-        """Start what is wanted, as far as slots are free; raise DatabaseError."""
+    def look(self, shards: Collection[int] | None = None) -> None:
+        """Start what is wanted of the shards' vehicles, as far as slots are free.
+
+        Raises DatabaseError.
+        """
         if self.accepting and (free := self._pool.free_count()):
-            for vehicle, wish in self._tools.database.run(lambda c: self._wanted(c, free)):
+            for vehicle, wish in self._tools.database.run(partial(self._wanted, free, shards)):
                 self._tried.add(vehicle.id)
                 self._stop_reasons[vehicle.id] = None
                 self._pool.spawn(self._work, vehicle, wish)
 
-    def _wanted(self, cursor: Cursor, most: int) -> list[tuple[Vehicle, Backfill]]:
-        wanted = backfill.open_backfills(cursor, self._tried.union(self.running), most)
+    def _wanted(
+        self, most: int, shards: Collection[int] | None, cursor: Cursor
+    ) -> list[tuple[Vehicle, Backfill]]:
+        at_work = self._tried.union(self.running)
+        wanted = backfill.open_backfills(cursor, at_work, most, shards)
         vehicles = store.vehicles(cursor, wanted.keys()) if wanted else []
         return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
 
@@ -77,14 +85,8 @@ class Backfills:
 
     def _work(self, vehicle: Vehicle, wish: Backfill) -> None:
         """Run one backfill; whatever happens to it stays with it."""
-        client = self._connect(vehicle)
         try:
-            log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
-            row = run_backfill(
-                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
-            )
-            level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
-            log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)
+            self._pull(vehicle, wish)
         except VehicleGone:
             log.info("[%s] was removed", vehicle.name)
         except FLEETWIDE as fault:
@@ -95,5 +97,13 @@ class Backfills:
         except Exception:
             log.exception("[%s] a fault of fleetsyncd's own ended its backfill", vehicle.name)
         finally:
-            client.close()
             del self._stop_reasons[vehicle.id]
+
+    def _pull(self, vehicle: Vehicle, wish: Backfill) -> None:
+        log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
+        with closing(self._connect(vehicle)) as client:
+            row = run_backfill(
+                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
+            )
+        level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
+        log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)

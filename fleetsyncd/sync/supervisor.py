@@ -21,12 +21,14 @@ from gevent.event import Event
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
+from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError, FleetsyncError
 from fleetsyncd.models import CycleReport, Progress, Vehicle
 from fleetsyncd.sync.backfills import Backfills
 from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.lanes import Lanes
+from fleetsyncd.sync.shards import Share
 from fleetsyncd.sync.summary import Cycle
 from fleetsyncd.sync.workers import Workers
 from fleetsyncd.vehicle.client import VehicleClient
@@ -69,6 +71,7 @@ class Supervisor:
         self._replica = Replica(plan.interval)
         self._workers = Workers(tools, connect, self._finished, self._database_failed)
         self._lanes = Lanes(plan.concurrency, self._workers.sync)
+        self._share = Share(ShardLocks(tools.database))
         self._backfills = Backfills(plan.backfills, tools, connect, self._database_failed)
         self._cycle = Cycle(0)
         self._cycle_sec: float | None = None
@@ -85,8 +88,9 @@ class Supervisor:
             )
 
     def once(self) -> Cycle:
-        """Run one cycle to its end and drain; raise DatabaseError if PostgreSQL is lost."""
+        """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
         self._backfills.accepting = False
+        self._share = Share(None)
         self._until_stopped(self._single)
         if self._lost is not None:
             raise self._lost
@@ -157,7 +161,9 @@ class Supervisor:
 
     def start_cycle(self) -> Cycle:
         """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
-        fleet = self._tools.database.run(store.vehicles)
+        self._rebalance()
+        shards = self._share.shards
+        fleet = self._tools.database.run(lambda cursor: store.vehicles(cursor, shards=shards))
         self._reconcile(fleet)
         if self._lost is not None:
             log.warning("database is back")
@@ -169,6 +175,14 @@ class Supervisor:
         self._beat()
         self._make_months()
         return self._cycle
+
+    def _rebalance(self) -> None:
+        """Take our share of the fleet; let go of gaps that are somebody else's now."""
+        at_work = {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
+        self._share.rebalance(at_work)
+        long = self._workers.catching_up.union(self._backfills.running)
+        gone = {vehicle_id for vehicle_id in long if not self._share.has(vehicle_id)}
+        self._stop_work("another replica takes over", gone)
 
     def _make_months(self) -> None:
         """Make months ahead; one that cannot be made is no reason to stop before it begins."""
@@ -206,6 +220,7 @@ class Supervisor:
         self._lanes.end(self._plan.grace, GOODBYE_SEC)
         self._backfills.end(max(0.0, ends - time.monotonic()), GOODBYE_SEC)
         self._workers.close()
+        self._share.close()
         if self._lost is None:
             gevent.with_timeout(GOODBYE_SEC, self._leave, timeout_value=None)
         self._tools.database.close()
@@ -225,8 +240,9 @@ class Supervisor:
                 return
 
     def _reconcile(self, fleet: list[Vehicle]) -> None:
-        """Let go of vehicles that were removed."""
+        """Let go of vehicles that were removed, or are another replica's and not at work here."""
         known = {vehicle.id for vehicle in fleet}
+        known |= {key for key in self._lanes.running if not self._share.has(key)}
         self._workers.keep(known, "the vehicle was removed")
         self._lanes.new_round(known)
         self._backfills.new_round()
@@ -262,23 +278,23 @@ class Supervisor:
             if wanted:
                 log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._feed(wanted)
-            self._backfills.look()
+            self._backfills.look(self._share.shards)
             if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
+                self._rebalance()
                 self._beat()
         except DatabaseError as fault:
             self._database_failed(fault)
 
     def _requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
         """Return the paused vehicles and those that are to be synced now."""
-        wanted = store.take_requests(cursor, self._lanes.running)
+        wanted = store.take_requests(cursor, self._lanes.running, self._share.shards)
         return store.paused(cursor), store.vehicles(cursor, wanted) if wanted else []
 
     def _beat(self) -> None:
         self._last_beat = time.monotonic()
+        vehicles, shards = self._workers.vehicles, self._share.held
         self._tools.database.run(
-            lambda cursor: replicas.beat(
-                cursor, self._replica, self._cycle_sec, self._workers.vehicles
-            )
+            lambda cursor: replicas.beat(cursor, self._replica, self._cycle_sec, vehicles, shards)
         )
 
     def _database_failed(self, fault: DatabaseError) -> None:

@@ -45,6 +45,11 @@ class Workers:
         """How many vehicles a session is kept to."""
         return len(self._links)
 
+    @property
+    def catching_up(self) -> set[UUID]:
+        """The vehicles at work on a gap, of which something is committed already."""
+        return {vehicle_id for vehicle_id, run in self._runs.items() if run.progress is not None}
+
     def progress(self) -> list[tuple[str, Progress | None]]:
         """Return the names of the vehicles at work, with how far their gaps are pulled."""
         return [(run.vehicle.name, run.progress) for run in self._runs.values()]

@@ -14,14 +14,20 @@ from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, Measurements
+from fleetsyncd.models import Alarm, BadRow, JournalRow, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
 NAME = "rls"
 WEB = "fleet_web"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
 OLGA, PETER, NOBODY = UUID(int=1), UUID(int=2), UUID(int=3)
-KEYS = {"vehicles": "id", "measurements": "vehicle_id", "alarms_log": "vehicle_id"}
+KEYS = {
+    "vehicles": "id",
+    "measurements": "vehicle_id",
+    "alarms_log": "vehicle_id",
+    "sync_journal": "vehicle_id",
+    "fleetsync.quarantine": "vehicle_id",
+}
 CHANGES = [
     "UPDATE vehicles SET name = 'stolen'",
     "UPDATE measurements SET value = 0",
@@ -29,12 +35,19 @@ CHANGES = [
     "DELETE FROM vehicles",
     "DELETE FROM measurements",
     "DELETE FROM alarms_log",
+    "UPDATE sync_journal SET status = 'ok'",
+    "DELETE FROM sync_journal",
+    "DELETE FROM fleetsync.quarantine",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
     "measurements": "(vehicle_id, channel_id, time, value) VALUES (%(truck)s, 9, %(now)s, 1)",
     "alarms_log": "(vehicle_id, alarm_id, channel_id, message, triggered_at)"
     " VALUES (%(truck)s, 9, 9, 'mine', %(now)s)",
+    "sync_journal": "(vehicle_id, started_at, finished_at, status)"
+    " VALUES (%(truck)s, %(now)s, %(now)s, 'ok')",
+    "fleetsync.quarantine": "(vehicle_id, digest, call, raw, reason)"
+    " VALUES (%(truck)s, gen_random_uuid(), '/data', '{}', 'mine')",
 }
 
 
@@ -54,7 +67,9 @@ def granted(server: Server) -> dict[UUID, UUID]:
     server.execute(
         sql.SQL("CREATE ROLE {} LOGIN").format(web),
         # The widest rights there are: what an owner may not do, the policies alone prevent.
-        sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(web),
+        sql.SQL("GRANT ALL ON ALL TABLES IN SCHEMA public, fleetsync TO {}").format(web),
+        sql.SQL("GRANT USAGE ON SCHEMA fleetsync TO {}").format(web),
+        sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public, fleetsync TO {}").format(web),
         *(
             sql.SQL(access).format(sql.Literal(str(owner)), sql.Literal(str(truck)))
             for owner, truck in trucks.items()
@@ -68,6 +83,8 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     truck = fleet.add(cursor, f"Truck {host}", host, 8001, None)
     store.add_measurements(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
+    store.journal_row(cursor, JournalRow(truck, NOW, NOW, Outcome.OK, 2, None))
+    store.set_aside(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck
 
 
@@ -161,3 +178,28 @@ def test_the_daemons_transaction_sees_the_whole_fleet(
 ) -> None:
     with closing(Database(DatabaseSettings(server.parameters(NAME)))) as database:
         assert {truck.id for truck in database.run(store.vehicles)} == set(granted.values())
+
+
+def test_an_adopted_journal_is_left_as_open_as_it_was(server: Server) -> None:
+    name = "rls_adopted"
+    server.create_database(name)
+    server.execute(
+        sql.SQL(
+            "SET ROLE fleet_owner; CREATE TABLE public.vehicles (id uuid PRIMARY KEY, name text,"
+            " vpn_ip inet UNIQUE, api_port int DEFAULT 8001, api_key text,"
+            " last_seen_at timestamptz, last_sync_at timestamptz, sync_status text,"
+            " software_version text, created_at timestamptz DEFAULT now());"
+            " CREATE TABLE public.sync_journal (id bigserial PRIMARY KEY, vehicle_id uuid,"
+            " started_at timestamptz, finished_at timestamptz, status text, rows_written int,"
+            " error_msg text)"
+        ),
+        database=name,
+    )
+    migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+    connection = psycopg2.connect(make_dsn(**server.parameters(name, APP)))
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, relforcerowsecurity FROM pg_class"
+            " WHERE relname IN ('sync_journal', 'quarantine') AND relkind = 'r' ORDER BY 1"
+        )
+        assert cursor.fetchall() == [("quarantine", True), ("sync_journal", False)]

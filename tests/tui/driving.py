@@ -42,6 +42,10 @@ class Driver:
     def lines(self) -> list[str]:
         return self.screen().splitlines()
 
+    def dialog(self) -> str:
+        """Return what kind of screen lies on top."""
+        return type(self.app.screen).__name__
+
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
         await self.pilot.pause()
@@ -83,6 +87,17 @@ class Driver:
 Script = Callable[[Driver], Awaitable[None]]
 
 
+def dashboard(
+    database: Database | Gateway,
+    *,
+    read_only: bool = False,
+    now: Callable[[], float] = time.monotonic,
+) -> FleetApp:
+    gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
+    state = FleetState(gateway.where, read_only=read_only)
+    return FleetApp(Desk(gateway, state, now=now, wall=lambda: NOW))
+
+
 def drive(
     database: Database | Gateway,
     script: Script,
@@ -92,14 +107,12 @@ def drive(
     now: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run the dashboard in a terminal of that size, and a script on it once it has read."""
-    gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
-    desk = Desk(gateway, FleetState(gateway.where, read_only=read_only), now=now, wall=lambda: NOW)
+    app = dashboard(database, read_only=read_only, now=now)
 
     async def session() -> None:
-        app = FleetApp(desk)
         async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
             driver = Driver(app, pilot)
-            await driver.until(lambda: desk.state.snapshot is not None or desk.state.lost)
+            await driver.until(lambda: driver.state.snapshot is not None or driver.state.lost)
             await pilot.pause()
             await script(driver)
             with suppress(AttributeError):
@@ -148,3 +161,59 @@ def small_fleet(database: Database) -> dict[str, UUID]:
     set_state(database, "Loader-04", "error", "2 d", "2 d")
     beat(database)
     return ids
+
+
+def attempts(
+    database: Database,
+    vehicle: UUID,
+    count: int,
+    *,
+    every: str = "30 s",
+    status: str = "ok",
+    error: str | None = None,
+    rows: int = 540,
+) -> None:
+    """Write `count` attempts into the journal, the newest one `every` ago."""
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written,"
+        " error_msg) SELECT %s::uuid, now() - n * %s::interval,"
+        " now() - n * %s::interval + interval '2 s', %s, %s, %s FROM generate_series(1, %s) n",
+        str(vehicle), every, every, status, rows, error, count,
+    )  # fmt: skip
+
+
+def channel(database: Database, vehicle: UUID, number: int, name: str, unit: str = "") -> None:
+    """Configure a channel, and let it have measured a sine each second of the last hour."""
+    key = str(vehicle)
+    execute(
+        database,
+        "INSERT INTO channel_config (vehicle_id, channel_id, name, unit, min_value, max_value)"
+        " VALUES (%s::uuid, %s, %s, %s, 0, 10)",
+        key, number, name, unit,
+    )  # fmt: skip
+    for hours in (0, 1):
+        execute(
+            database,
+            "SELECT fleetsync.ensure_month(date_trunc('month', now() - %s * interval '1 h')::date)",
+            hours,
+        )
+    execute(
+        database,
+        "INSERT INTO measurements (vehicle_id, channel_id, time, value)"
+        " SELECT %s::uuid, %s, now() - n * interval '1 s', 5 + 4 * sin(n / 100.0)"
+        " FROM generate_series(0, 3599) n",
+        key, number,
+    )  # fmt: skip
+
+
+def alarm(
+    database: Database, vehicle: UUID, number: int, message: str, ago: str, lasted: str | None
+) -> None:
+    execute(
+        database,
+        "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, severity, message,"
+        " triggered_at, resolved_at) VALUES (%s::uuid, %s, 3, 'high', %s, now() - %s::interval,"
+        " now() - %s::interval + %s::interval)",
+        str(vehicle), number, message, ago, ago, lasted,
+    )  # fmt: skip

@@ -81,7 +81,7 @@ def test_pause_and_resume_follow_what_the_targets_are(database: Database) -> Non
         await it.sees("Pause 4 vehicles?")
         await it.click("#accept")
         await it.told("4 vehicles: paused")
-        await it.until(lambda: it.state.counts()[State.PAUSED] == 4)
+        await it.until(lambda: it.state.counts[State.PAUSED] == 4)
         await it.press("p")
         await it.sees("Resume 4 vehicles?")
         await it.press("y")

@@ -80,17 +80,14 @@ class BackfillForm(Dialog[Window]):
         return Window(start, end)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Fill a preset in, call off, accept or cancel."""
+        """Fill a preset in, or call off; what all dialogs have, their own handler does."""
         pressed = str(event.button.id)
         if pressed.startswith("last-"):
             self.query_one("#from", Input).value = pressed.removeprefix("last-")
             self.query_one("#to", Input).value = "now"
-            event.stop()
         elif pressed == "call-off":
             moment = self.desk.wall()
-            self.dismiss(Window(moment, moment))
-        else:
-            super().on_button_pressed(event)
+            self.leave(Window(moment, moment))
 
     def on_input_changed(self) -> None:
         """Estimate anew."""
@@ -109,7 +106,7 @@ class BackfillForm(Dialog[Window]):
     def accepted(self) -> None:
         """Hand the interval over, or say what is wrong."""
         try:
-            self.dismiss(self.window())
+            self.leave(self.window())
         except CommandError as fault:
             self.complain(str(fault))
 

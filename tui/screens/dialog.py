@@ -24,6 +24,7 @@ class Dialog(ModalScreen[T | None]):
         super().__init__()
         self.heading = title
         self.accept = accept
+        self._leaving: tuple[T | None] | None = None
 
     def compose(self) -> ComposeResult:
         """Put the dialog's own part between title and buttons."""
@@ -47,12 +48,24 @@ class Dialog(ModalScreen[T | None]):
         """Do what the dialog is for."""
         raise NotImplementedError
 
+    def leave(self, result: T | None) -> None:
+        """Close with a result; while something lies above, as soon as nothing does."""
+        if self.is_active:
+            self.dismiss(result)
+        else:
+            self._leaving = (result,)
+
+    def on_screen_resume(self) -> None:
+        """Close if that was to be done meanwhile."""
+        if self._leaving is not None:
+            self.dismiss(self._leaving[0])
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Accept or cancel."""
         if event.button.id == "accept":
             self.accepted()
         elif event.button.id == "cancel":
-            self.dismiss(None)
+            self.leave(None)
 
     def on_input_submitted(self) -> None:
         """Accept with Enter."""
@@ -60,7 +73,7 @@ class Dialog(ModalScreen[T | None]):
 
     def action_cancel(self) -> None:
         """Leave without doing anything."""
-        self.dismiss(None)
+        self.leave(None)
 
 
 class Confirm(Dialog[bool]):
@@ -78,7 +91,7 @@ class Confirm(Dialog[bool]):
 
     def accepted(self) -> None:
         """Go ahead."""
-        self.dismiss(True)
+        self.leave(True)
 
     def action_accept(self) -> None:
         """Go ahead."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
@@ -16,6 +16,7 @@ from tui.desk import Desk
 from tui.fleet_view import Sort
 from tui.looks import OUTCOMES, UNKNOWN, moment
 from tui.screens.page import Page, Table
+from tui.widgets.fixed import Fixed
 from tui.widgets.fleet_table import FleetTable
 
 if TYPE_CHECKING:
@@ -51,16 +52,15 @@ class FleetPage(Page):
     def body(self) -> ComposeResult:
         """Lay out table, hint, filter, line of what is shown, and tail."""
         yield FleetTable(self.view)
-        yield Static("", id="hint")
+        yield Fixed(id="hint")
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
-        yield Static("", id="shown")
-        yield Static("", id="tail")
+        yield Fixed(id="shown")
+        yield Fixed(id="tail")
 
     def on_mount(self) -> None:
         """Hide what is not needed yet, and let the table have the keys."""
         self.query_one("#filter").display = False
         self.query_one(FleetTable).focus()
-        self.news()
 
     @property
     def fleet_table(self) -> FleetTable:
@@ -75,7 +75,7 @@ class FleetPage(Page):
         self._tell()
         tail = () if state.snapshot is None else state.snapshot.tail
         lines = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
-        self.query_one("#tail", Static).update(lines)
+        self.query_one("#tail", Fixed).show(lines)
 
     def _rearranged(self) -> None:
         self.fleet_table.arranged()
@@ -83,9 +83,9 @@ class FleetPage(Page):
 
     def _tell(self) -> None:
         """Say what the table shows, and what to do if that is nothing."""
-        self.query_one("#shown", Static).update(self._shown_line())
+        self.query_one("#shown", Fixed).show(self._shown_line())
         hint = self._hint()
-        self.query_one("#hint", Static).update(hint)
+        self.query_one("#hint", Fixed).show(Text(hint))
         self.query_one("#hint").display = bool(hint)
 
     def _hint(self) -> str:
@@ -125,7 +125,7 @@ class FleetPage(Page):
             self.view.filter = filters.parse(event.value)
         except CommandError as fault:
             event.input.add_class("-invalid")
-            self.query_one("#shown", Static).update(Text(f" {fault}", "bold red", no_wrap=True))
+            self.query_one("#shown", Fixed).show(Text(f" {fault}", "bold red", no_wrap=True))
             return
         event.input.remove_class("-invalid")
         self.view.arrange()

@@ -5,10 +5,12 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
+from tui.background import PartRead
 from tui.desk import Desk
 from tui.screens.page import Page, Table
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 
 RESULTS: tuple[tuple[str, ...], ...] = ((), ("timeout", "error"), ("timeout",), ("error",), ("ok",))
@@ -22,7 +24,8 @@ class JournalPage(Page):
                 tooltip="Show attempts of some vehicles only, by a part of their names"),
         Binding("exclamation_mark", "results", "Results", key_display="!", id="journal.results",
                 tooltip="Go through: all, failures, timeouts, errors, good ones"),
-        Binding("escape", "leave", "Back", id="journal.back"),
+        Binding("escape", "leave", "Back", id="journal.back", tooltip="Clear the filter, or back"),
+        Binding("q", "app.back", "Back", show=False, id="journal.leave"),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk) -> None:
@@ -34,13 +37,12 @@ class JournalPage(Page):
         """Lay out table, filter and the line of what is shown."""
         yield JournalTable(self.desk, None, named=True)
         yield Input(placeholder="part of a vehicle's name", id="filter", compact=True)
-        yield Static("", id="shown")
+        yield Fixed(id="shown")
 
     def on_mount(self) -> None:
         """Let the table have the keys."""
         self.query_one("#filter").display = False
         self.query_one(JournalTable).focus()
-        self.news()
 
     def refreshed(self) -> None:
         """Read the page anew."""
@@ -53,9 +55,9 @@ class JournalPage(Page):
         if self.wanted:
             parts.append(f"vehicles with {self.wanted}")
         parts.append(table.place)
-        if not table.attempts:
+        if table.is_read and not table.attempts:
             parts.append("nothing to show")
-        self.query_one("#shown", Static).update(Text(" " + " · ".join(parts), no_wrap=True))
+        self.query_one("#shown", Fixed).show(Text(" " + " · ".join(parts), no_wrap=True))
 
     def _ask(self) -> None:
         snapshot = self.desk.state.snapshot
@@ -66,8 +68,10 @@ class JournalPage(Page):
         self.query_one(JournalTable).ask_for(vehicles, RESULTS[self.results])
         self._tell()
 
-    def on_worker_state_changed(self) -> None:
+    def on_part_read(self, event: PartRead) -> None:
         """Say anew what is shown once it is."""
+        super().on_part_read(event)
+        event.prevent_default()
         self._tell()
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -1,14 +1,15 @@
 """What all full screens share: totals above, keys below, and news that arrive between."""
 
-from typing import Any
-
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
 from fleetsyncd.states import VehicleOverview
+from tui.background import PartRead
 from tui.desk import Desk
-from tui.widgets.pulse import Pulse, Warnings
+from tui.trimming import TrimmedCompositor
+from tui.widgets.fixed import Fixed
+from tui.widgets.pulse import Warnings, pulse_line
 
 Table = tuple[str, list[str], list[list[str]]]
 """What a screen can export: a name for the file, a heading, rows."""
@@ -21,11 +22,14 @@ class Page(Screen[None]):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
+        self._compositor = TrimmedCompositor()
         self.desk = desk
+        self.unread: dict[object, str] = {}
+        """Parts that could not be read last, and why."""
 
     def compose(self) -> ComposeResult:
         """Put the page's own part between totals and keys."""
-        yield Pulse("", id="pulse")
+        yield Fixed(id="pulse")
         yield Warnings("", id="warnings")
         yield from self.body()
         yield Footer(compact=True, show_command_palette=False)
@@ -34,19 +38,23 @@ class Page(Screen[None]):
         """Lay out the page's own part."""
         raise NotImplementedError
 
-    def on_mount(self) -> None:
-        """Show what is known already."""
-        self.news()
-
     def on_screen_resume(self) -> None:
-        """Catch up with what happened beneath another screen."""
-        self.news()
+        """Show what is known already, at first and after another screen lay above."""
+        self.call_after_refresh(self.news)
+
+    def on_part_read(self, event: PartRead) -> None:
+        """Say which part could not be read, until it is."""
+        if event.fault is None:
+            self.unread.pop(event.part, None)
+        else:
+            self.unread[event.part] = event.fault
+        self.tick()
 
     def tick(self) -> None:
         """Show how old everything is."""
         now = self.desk.now()
-        self.query_one(Pulse).show(self.desk.state, now, self.size.width)
-        self.query_one(Warnings).show(self.desk.state, now)
+        self.query_one("#pulse", Fixed).show(pulse_line(self.desk.state, now, self.size.width))
+        self.query_one(Warnings).show(self.desk.state, now, self.unread.values())
 
     def news(self) -> None:
         """Show what was read since; the page's own part follows in `refreshed`."""
@@ -72,7 +80,3 @@ class Page(Screen[None]):
     def wide(self) -> bool:
         """Whether there is room for more."""
         return self.has_class("-wide")
-
-    def in_background(self, work: Any, group: str) -> None:
-        """Run a coroutine that belongs to this page; an older one of the group ends."""
-        self.run_worker(work, group=group, exclusive=True, exit_on_error=False)

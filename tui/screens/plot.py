@@ -8,16 +8,17 @@ import plotext
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from fleetsyncd.database.telemetry import ChannelNow, Point
-from fleetsyncd.errors import DatabaseError
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
-from tui.looks import number
+from tui.looks import cut, number
 from tui.screens.page import Page, Table
+from tui.widgets.fixed import Fixed
 
 SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
+NAME_CELLS = 24
+ZOOM = Binding.Group("Zoom", compact=True)
 _TICK_CELLS = 20
 _HOUR, _DAY = 3600, 86_400
 
@@ -26,10 +27,12 @@ class PlotPage(Page):
     """A channel's lowest, mean and highest values in each cell of a span."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("minus", "zoom(1)", "Zoom out", key_display="-", id="plot.zoom-out"),
-        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", id="plot.zoom-in"),
-        Binding("escape", "leave", "Back", id="plot.back"),
-    ]
+        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM, id="plot.zoom-out",
+                tooltip="A longer span"),
+        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM,
+                id="plot.zoom-in", tooltip="A shorter span"),
+        Binding("escape,q", "leave", "Back", id="plot.back"),
+    ]  # fmt: skip
 
     def __init__(self, desk: Desk, vehicle_id: UUID, channel: ChannelNow) -> None:
         super().__init__(desk)
@@ -40,40 +43,34 @@ class PlotPage(Page):
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
-        yield Static("", id="headline")
-        yield Static("", id="plot")
-
-    def on_mount(self) -> None:
-        """Read once sizes are known."""
-        self.tick()
-        self.call_after_refresh(self.refreshed)
+        yield Fixed(id="headline")
+        yield Fixed(id="plot")
 
     def refreshed(self) -> None:
         """Read the span anew."""
-        self.in_background(self._load(), "plot")
+        read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
-        plot = self.query_one("#plot", Static)
+        plot = self.query_one("#plot", Fixed)
         size = plot.content_size
         if not size:
             return
         name, seconds = SPANS[self.zoom]
         gateway, channel = self.desk.gateway, self.channel
-        try:
-            self.points = await in_thread(
-                lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
-            )
-        except DatabaseError:
-            return  # the line of warnings says so
-        self.query_one("#headline", Static).update(self._headline(name))
-        plot.update(draw(self.points, size.width, size.height, seconds))
+        self.points = await answered(
+            lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
+        )
+        self.query_one("#headline", Fixed).show(self._headline(name))
+        plot.show(draw(self.points, size.width, size.height, seconds))
 
     def _headline(self, span: str) -> Text:
         channel = self.channel
         vehicle = self.desk.state.view.get(self.vehicle_id)
-        name = "" if vehicle is None else f"{vehicle.name} · "
-        line = Text(f" {name}{channel.name}", "bold", no_wrap=True, overflow="ellipsis")
-        unit = f" {channel.unit}" if channel.unit else ""
+        name = "" if vehicle is None else f"{cut(vehicle.name, NAME_CELLS)} · "
+        line = Text(
+            f" {name}{cut(channel.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis"
+        )
+        unit = f" {cut(channel.unit, 8)}" if channel.unit else ""
         if self.points:
             low, high = min(p.low for p in self.points), max(p.high for p in self.points)
             line.append(f" · {span}: {number(low)} … {number(high)}{unit}", "not bold")

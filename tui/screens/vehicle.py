@@ -7,14 +7,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click
-from textual.widgets import ContentSwitcher, DataTable, Static
+from textual.widgets import ContentSwitcher, DataTable
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
 from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, LOOKS, number
+from tui.looks import KEY_HIDDEN, LOOKS, cut, number
 from tui.screens.page import Page, Table
-from tui.screens.plot import PlotPage
+from tui.screens.plot import ZOOM, PlotPage
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 from tui.widgets.panes import (
     AlarmList,
@@ -26,19 +27,21 @@ from tui.widgets.panes import (
     gap_line,
 )
 
+NAME_CELLS = 28
+TAB = Binding.Group("Tab", compact=True)
 TABS = ("History", "Alarms", "Journal", "Channels", "Config")
 
 
-class TabLine(Static):
+class TabLine(Fixed):
     """The panes' names in one line; a click shows one."""
 
-    def show(self, current: int) -> None:
+    def show_tab(self, current: int) -> None:
         """Show which pane is open."""
         line = Text(" ", no_wrap=True)
         for place, name in enumerate(TABS):
             line.append(f" {place + 1} {name} ", "reverse bold" if place == current else "")
             line.append(" ")
-        self.update(line)
+        self.show(line)
 
     def on_click(self, event: Click) -> None:
         """Show the pane whose name was clicked."""
@@ -54,17 +57,19 @@ class VehiclePage(Page):
     """Everything about one vehicle."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "step(-1)", "Tab", key_display="[", id="vehicle.previous"),
-        Binding("right_square_bracket", "step(1)", "Tab", key_display="]", id="vehicle.next"),
+        Binding("left_square_bracket", "step(-1)", "Tab", key_display="[", group=TAB,
+                id="vehicle.previous", tooltip="The part before this one"),
+        Binding("right_square_bracket", "step(1)", "Tab", key_display="]", group=TAB,
+                id="vehicle.next", tooltip="The part after this one"),
         *(
             Binding(str(place + 1), f"tab({place})", name, show=False, id=f"vehicle.{name.lower()}")
             for place, name in enumerate(TABS)
         ),
-        Binding("minus", "zoom(1)", "Zoom out", show=False, key_display="-", id="vehicle.zoom-out",
-                tooltip="A longer span of the history"),
-        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", show=False, key_display="=",
+        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM,
+                id="vehicle.zoom-out", tooltip="A longer span of the history"),
+        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM,
                 id="vehicle.zoom-in", tooltip="A shorter span of the history"),
-        Binding("escape", "leave", "Back", id="vehicle.back"),
+        Binding("escape,q", "leave", "Back", id="vehicle.back"),
     ]  # fmt: skip
 
     def __init__(self, desk: Desk, vehicle_id: UUID) -> None:
@@ -74,8 +79,8 @@ class VehiclePage(Page):
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
-        yield Static("", id="headline")
-        yield TabLine("", id="tabs")
+        yield Fixed(id="headline")
+        yield TabLine(id="tabs")
         with ContentSwitcher(initial="history"):
             yield HistoryPane(self.desk, self.vehicle_id, id="history")
             yield AlarmList(self.desk, self.vehicle_id, id="alarms")
@@ -84,9 +89,8 @@ class VehiclePage(Page):
             yield ConfigPane(self.desk, self.vehicle_id, id="config-pane")
 
     def on_mount(self) -> None:
-        """Open the first pane once sizes are known."""
-        self.news()
-        self.call_after_refresh(self.action_tab, 0)
+        """Open the first pane."""
+        self.action_tab(0)
 
     @property
     def vehicle(self) -> VehicleOverview | None:
@@ -100,7 +104,7 @@ class VehiclePage(Page):
 
     def refreshed(self) -> None:
         """Show the headline, and the open pane anew."""
-        self.query_one("#headline", Static).update(self._headline())
+        self.query_one("#headline", Fixed).show(self._headline())
         if self.pane.size:
             self.pane.refresh_data()
 
@@ -109,7 +113,7 @@ class VehiclePage(Page):
         if vehicle is None:
             return Text(" this vehicle was removed: Esc goes back", "bold red")
         glyph, word, colour = LOOKS[vehicle.state]
-        line = Text(f" {vehicle.name}", "bold", no_wrap=True, overflow="ellipsis")
+        line = Text(f" {cut(vehicle.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis")
         line.append(f" · {vehicle.address} · {vehicle.software_version or '-'} · ", "not bold")
         line.append(f"{glyph} {word.upper()}", colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
@@ -125,7 +129,9 @@ class VehiclePage(Page):
         """Open a pane."""
         self.current = place
         self.query_one(ContentSwitcher).current = _pane_id(place)
-        self.query_one(TabLine).show(place)
+        self.query_one(TabLine).show_tab(place)
+        self.unread.clear()
+        self.refresh_bindings()
         self.pane.take_focus()
         self.call_after_refresh(self.pane.refresh_data)
 
@@ -133,10 +139,15 @@ class VehiclePage(Page):
         """Open the next pane, or the one before."""
         self.action_tab((self.current + step) % len(TABS))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer zooming where there is something to zoom."""
+        if action == "zoom" and self.current != 0:
+            return False
+        return super().check_action(action, parameters)
+
     def action_zoom(self, step: int) -> None:
         """Change the span of the history."""
-        if isinstance(self.pane, HistoryPane):
-            self.pane.change_zoom(step)
+        self.query_one(HistoryPane).change_zoom(step)
 
     def action_leave(self) -> None:
         """Go back to the fleet."""

@@ -100,7 +100,7 @@ class VehicleForm(Dialog[Change]):
 
     def submit(self, change: Change) -> None:
         """Hand over what is to be done."""
-        self.dismiss(change)
+        self.leave(change)
 
 
 class DeleteForm(Dialog[bool]):
@@ -154,4 +154,4 @@ class DeleteForm(Dialog[bool]):
         if self.query_one("#phrase", Input).value.strip() != self.phrase:
             self.complain(f"that is not {self.phrase}: nothing was deleted")
             return
-        self.dismiss(self._with_measurements)
+        self.leave(self._with_measurements)

@@ -90,6 +90,7 @@ class FleetTable(ScrollView, can_focus=True):
         """Choose the columns that fit."""
         self._columns = columns(self.scrollable_content_region.width)
         self.arranged()
+        self._keep_in_sight()
 
     def show(self, hours: Mapping[UUID, LastHour], *, stale: bool) -> None:
         """Show the view after it took in news; `stale` dims what may no longer be true."""
@@ -102,15 +103,16 @@ class FleetTable(ScrollView, can_focus=True):
     def arranged(self) -> None:
         """Show the view after it was changed."""
         shown = self.view.shown
-        place = self.view.place_of(self.cursor)
+        place = self.view.place_of(self.cursor, self._place)
         if place is None and shown:
             place = min(self._place, len(shown) - 1)
             self.cursor = shown[place].id
         self.virtual_size = Size(self.size.width, len(shown) + HEADING)
         before, self._place = self._place, place or 0
-        if self._place != before and 0 <= before - self.scroll_y < max(1, self.lines):
+        # Who scrolled away from the cursor is looking at something else: that stays.
+        if 0 <= before - round(self.scroll_y) < max(1, self.lines):
             self._scroll(self.scroll_y + self._place - before)
-        self._keep_in_sight()
+            self._keep_in_sight()
         self._repaint()
 
     def _keep_in_sight(self) -> None:

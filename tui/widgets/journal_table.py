@@ -6,20 +6,19 @@ from uuid import UUID
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from fleetsyncd.database.history import PAGE, Attempt
-from fleetsyncd.errors import DatabaseError
 from fleetsyncd.tables import age
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
-from tui.looks import OUTCOMES, UNKNOWN, moment
-from tui.widgets.rows import widen
+from tui.looks import OUTCOMES, UNKNOWN, cut, moment
+from tui.screens.details import Details
+from tui.widgets.rows import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 
 
-class JournalTable(DataTable[Text]):
+class JournalTable(RowTable):
     """Rows of the journal of some vehicles, or of all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,15 +40,17 @@ class JournalTable(DataTable[Text]):
             id="journal.newer",
             tooltip="Back towards the newest page, which follows live",
         ),
+        Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
     ]
 
     def __init__(self, desk: Desk, vehicles: Collection[UUID] | None, *, named: bool) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False)
+        super().__init__()
         self.desk = desk
         self.vehicles = vehicles
         self.statuses: Collection[str] = ()
         self.named = named
         self.attempts: list[Attempt] = []
+        self.is_read = False
         self.above: list[Attempt] = []
         """The last row of each page above this one."""
         self._asked = 0
@@ -65,22 +66,20 @@ class JournalTable(DataTable[Text]):
         self._asked += 1
         asked, before = self._asked, self.above[-1] if self.above else None
         vehicles, statuses = self.vehicles, self.statuses
-        try:
-            found = await in_thread(lambda: self.desk.gateway.journal(vehicles, statuses, before))
-        except DatabaseError:
-            return  # the line of warnings says so
+        found = await answered(lambda: self.desk.gateway.journal(vehicles, statuses, before))
         if asked == self._asked and self.is_mounted:
-            self.attempts = found
+            self.attempts, self.is_read = found, True
             self._show()
 
     def reload(self) -> None:
         """Read this page anew in the background."""
-        self.run_worker(self.load(), group="journal", exclusive=True, exit_on_error=False)
+        read_part(self, self.load, "journal")
 
     def ask_for(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
         """Show other rows, from the newest on."""
         self.vehicles, self.statuses = vehicles, statuses
         self.above.clear()
+        self.is_read = False
         self.reload()
 
     def _show(self) -> None:
@@ -104,9 +103,9 @@ class JournalTable(DataTable[Text]):
         glyph, colour = OUTCOMES.get(attempt.status, UNKNOWN)
         cells = [
             Text(moment(attempt.started_at)),
-            Text(attempt.vehicle[:24]),
+            Text(cut(attempt.vehicle, 24)),
             Text("-" if attempt.seconds is None else f"{attempt.seconds:.1f}s", justify="right"),
-            Text(f"{glyph} {attempt.status}", colour),
+            Text(f"{glyph} {cut(attempt.status, 10)}", colour),
             Text(str(attempt.rows), justify="right"),
             Text(attempt.error or ""),
         ]
@@ -114,8 +113,10 @@ class JournalTable(DataTable[Text]):
 
     def action_older(self) -> None:
         """Go one page back in time."""
-        if len(self.attempts) == PAGE:
-            self.above.append(self.attempts[-1])
+        last = self.attempts[-1:]
+        # As long as that page is being read, the key would ask for it again.
+        if len(self.attempts) == PAGE and last != self.above[-1:]:
+            self.above += last
             self.reload()
 
     def action_newer(self) -> None:
@@ -123,6 +124,12 @@ class JournalTable(DataTable[Text]):
         if self.above:
             self.above.pop()
             self.reload()
+
+    def action_details(self) -> None:
+        """Show the row under the cursor in full."""
+        if 0 <= self.cursor_row < len(self.attempts):
+            row = self.rows_for_export()[self.cursor_row]
+            self.app.push_screen(Details(list(zip(HEADING, row, strict=True))))
 
     def action_cursor_down(self) -> None:
         """Move down, over the end of a page to the next."""
@@ -134,6 +141,8 @@ class JournalTable(DataTable[Text]):
     @property
     def place(self) -> str:
         """Which page this is."""
+        if not self.is_read:
+            return "reading …"
         if not self.above:
             return "newest page, live"
         more = "" if len(self.attempts) == PAGE else ", the oldest"

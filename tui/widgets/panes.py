@@ -8,18 +8,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from fleetsyncd.database.history import Bucket
 from fleetsyncd.database.telemetry import ChannelNow, Registration, StoredAlarm
-from fleetsyncd.errors import DatabaseError
 from fleetsyncd.states import GapProgress, VehicleOverview
 from fleetsyncd.tables import age
-from tui.background import in_thread
+from tui.background import answered, read_part
 from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, count, lag_spark, moment, number, spark, spark_within
+from tui.looks import KEY_HIDDEN, count, cut, lag_spark, moment, number, spark, spark_within
+from tui.screens.details import Details
+from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import JournalTable
-from tui.widgets.rows import fill
+from tui.widgets.rows import RowTable, fill
 
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 _LABEL = 9
@@ -41,13 +42,7 @@ class Pane(Vertical):
 
     def refresh_data(self) -> None:
         """Read and show anew in the background."""
-        self.run_worker(self._load(), group="pane", exclusive=True, exit_on_error=False)
-
-    async def _load(self) -> None:
-        try:
-            await self.load()
-        except DatabaseError:
-            return  # the line of warnings says so
+        read_part(self, self.load, "pane")
 
     def take_focus(self) -> None:
         """Give the keys to what the pane is about."""
@@ -62,19 +57,20 @@ class HistoryPane(Pane):
     zoom = 0
 
     def compose(self) -> ComposeResult:
-        """Lay out the curves, the newest attempts, and on wide screens the alarms."""
-        yield Static("", id="curves")
+        """Lay out the curves over the newest attempts, and on wide screens alarms beside both."""
         with Horizontal():
-            yield JournalTable(self.desk, [self.vehicle_id], named=False)
+            with Vertical():
+                yield Fixed(id="curves")
+                yield JournalTable(self.desk, [self.vehicle_id], named=False)
             yield AlarmList(self.desk, self.vehicle_id, id="beside")
 
     async def load(self) -> None:
         """Read the span and show it."""
         self.query_one(JournalTable).reload()
         name, seconds = SPANS[self.zoom]
-        width = max(20, self.size.width - _LABEL - _TAIL)
-        span = await in_thread(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
-        self.query_one("#curves", Static).update(curves(span, name, seconds))
+        width = max(20, self.query_one("#curves").size.width - _LABEL - _TAIL)
+        span = await answered(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
+        self.query_one("#curves", Fixed).show(curves(span, name, seconds))
         beside = self.query_one("#beside", AlarmList)
         if beside.display:
             await beside.load()
@@ -114,11 +110,14 @@ def _share(bucket: Bucket) -> tuple[str, str]:
 class AlarmList(Pane):
     """The vehicle's alarms, open ones first."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "details", "Details", priority=True, id="alarms.details"),
+    ]
     alarms: tuple[StoredAlarm, ...] | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield DataTable(cursor_type="row")
+        yield RowTable()
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -126,10 +125,16 @@ class AlarmList(Pane):
 
     async def load(self) -> None:
         """Read the alarms and show them."""
-        alarms = tuple(await in_thread(lambda: self.desk.gateway.alarms(self.vehicle_id)))
+        alarms = tuple(await answered(lambda: self.desk.gateway.alarms(self.vehicle_id)))
         if alarms != self.alarms:
             self.alarms = alarms
             fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
+
+    def action_details(self) -> None:
+        """Show the alarm under the cursor in full."""
+        row = self.query_one(DataTable).cursor_row
+        if self.alarms and 0 <= row < len(self.alarms):
+            self.app.push_screen(Details(_facts(self.alarms[row])))
 
 
 def _alarm(alarm: StoredAlarm) -> list[Text]:
@@ -141,9 +146,21 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
         sign,
         Text(moment(alarm.triggered_at)),
         Text(age(lasted), justify="right"),
-        Text(alarm.severity),
+        Text(cut(alarm.severity, 10)),
         Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
         Text(alarm.message),
+    ]
+
+
+def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
+    over = "still open" if alarm.resolved_at is None else moment(alarm.resolved_at)
+    return [
+        ("alarm", str(alarm.alarm_id)),
+        ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
+        ("severity", alarm.severity or "-"),
+        ("triggered", moment(alarm.triggered_at)),
+        ("resolved", over),
+        ("message", alarm.message),
     ]
 
 
@@ -176,7 +193,7 @@ class ChannelsPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield DataTable(cursor_type="row")
+        yield RowTable()
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -185,7 +202,7 @@ class ChannelsPane(Pane):
 
     async def load(self) -> None:
         """Read the channels and show them."""
-        self.channels = tuple(await in_thread(lambda: self.desk.gateway.channels(self.vehicle_id)))
+        self.channels = tuple(await answered(lambda: self.desk.gateway.channels(self.vehicle_id)))
         fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
 
     def action_plot(self) -> None:
@@ -198,9 +215,9 @@ class ChannelsPane(Pane):
 def _channel(channel: ChannelNow) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
-        Text(channel.name),
+        Text(cut(channel.name, 24)),
         Text(number(channel.value), "bold", justify="right"),
-        Text(channel.unit),
+        Text(cut(channel.unit, 8)),
         Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
         Text(age(channel.age), justify="right"),
         Text(spark_within(channel.curve), "cyan"),
@@ -212,13 +229,13 @@ class ConfigPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
-        yield Static("", id="config")
+        yield Fixed(id="config")
 
     async def load(self) -> None:
         """Read and show it."""
         gateway, read_only = self.desk.gateway, self.desk.state.read_only
-        found = await in_thread(lambda: gateway.registration(self.vehicle_id))
-        own_keys = set() if read_only else await in_thread(gateway.own_keys)
+        found = await answered(lambda: gateway.registration(self.vehicle_id))
+        own_keys = set() if read_only else await answered(gateway.own_keys)
         vehicle = self.desk.state.view.get(self.vehicle_id)
         if found is None or vehicle is None:
             return
@@ -228,7 +245,7 @@ class ConfigPane(Pane):
         told = Text()
         for name, text in lines:
             told.append(f" {name:<22}", "bold").append(f"{text}\n")
-        self.query_one("#config", Static).update(told)
+        self.query_one("#config", Fixed).show(told)
 
 
 def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tuple[str, str]]:

@@ -1,5 +1,8 @@
 """The two things above every screen: the line of totals, and what must be known first."""
 
+from collections.abc import Iterable
+from enum import Enum
+
 from rich.text import Text
 from textual.widgets import Static
 
@@ -14,17 +17,12 @@ _SHORT = {
 }  # fmt: skip
 
 
-class Pulse(Static):
-    """One line: is a daemon alive, and how many vehicles are in which state."""
+class Room(Enum):
+    """How much of the line there is room for."""
 
-    shown: Text | None = None
-
-    def show(self, state: FleetState, now: float, width: int) -> None:
-        """Show the line anew if it changed."""
-        line = pulse_line(state, now, width)
-        if line != self.shown:
-            self.shown = line
-            self.update(line)
+    AMPLE = 1
+    LITTLE = 2
+    TIGHT = 3
 
 
 class Warnings(Static):
@@ -32,9 +30,11 @@ class Warnings(Static):
 
     shown: tuple[tuple[str, str], ...] = ()
 
-    def show(self, state: FleetState, now: float) -> None:
-        """Show the lines anew if they changed."""
+    def show(self, state: FleetState, now: float, unread: Iterable[str]) -> None:
+        """Show the lines anew if they changed; `unread` tells of parts that could not be read."""
         lines = tuple(state.warnings(now))
+        if not state.lost:
+            lines += tuple(("part", f"✖ not all could be read: {why}") for why in set(unread))
         if lines == self.shown:
             return
         self.shown = lines
@@ -48,14 +48,14 @@ def pulse_line(state: FleetState, now: float, width: int) -> Text:
     """Return the line of totals, in the longest form that fits."""
     if state.snapshot is None:
         return Text(f" fleetsyncd  connecting to {state.where} …")
-    lines = [_line(state, now, spacious) for spacious in (True, False)]
-    return next((line for line in lines if line.cell_len <= width), lines[-1])
+    lines = (_line(state, now, room) for room in Room)
+    return next((line for line in lines if line.cell_len <= width), _line(state, now, Room.TIGHT))
 
 
-def _line(state: FleetState, now: float, spacious: bool) -> Text:
+def _line(state: FleetState, now: float, room: Room) -> Text:
     assert state.snapshot is not None  # noqa: S101  told by pulse_line
     alive = state.snapshot.alive
-    line = Text(" fleetsyncd ", no_wrap=True)
+    line = Text(" " if room is Room.TIGHT else " fleetsyncd ", no_wrap=True)
     if state.lost:
         line.append("✖ no database", "bold red")
     elif alive:
@@ -63,18 +63,18 @@ def _line(state: FleetState, now: float, spacious: bool) -> Text:
         line.append(f"live {age(state.heartbeat(now))}")
         if len(alive) > 1:
             line.append(f" ×{len(alive)}")
-        if spacious and alive[0].cycle_sec is not None:
+        if room is Room.AMPLE and alive[0].cycle_sec is not None:
             line.append(f" cycle {alive[0].cycle_sec:.1f}s")
     else:
         line.append("✖ no daemon", "bold red")
-    gap = "   " if spacious else "  "
+    gap = "   " if room is Room.AMPLE else "  "
     line.append(f"{gap}{len(state.snapshot.vehicles)} veh")
-    counts = state.counts()
+    counts = state.counts
     for kind, (glyph, word, colour) in LOOKS.items():
         if not counts[kind]:
             continue
         line.append(f"{gap}{glyph} ", colour)
-        label = word if spacious else _SHORT[kind]
+        label = {Room.AMPLE: word, Room.LITTLE: _SHORT[kind], Room.TIGHT: ""}[room]
         line.append(f"{counts[kind]} {label}".rstrip())
     if state.read_only:
         line.append(f"{gap}read-only")

@@ -1,8 +1,10 @@
 """Rows of plain text in a DataTable."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import Checkbox, DataTable
 
 Rows = Sequence[Sequence[Text]]
@@ -28,6 +30,20 @@ def widen(table: "DataTable[Text]", rows: Rows) -> None:
     for place, column in enumerate(table.ordered_columns):
         widths = [row[place].cell_len for row in rows]
         column.content_width = max(column.content_width, *widths, 0)
+
+
+class RowTable(DataTable[Text]):
+    """A table of rows with the moving keys of the fleet's table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("k", "cursor_up", "Up", show=False, id="rows.up"),
+        Binding("j", "cursor_down", "Down", show=False, id="rows.down"),
+        Binding("home,g", "scroll_top", "First", show=False, id="rows.first"),
+        Binding("end,G", "scroll_bottom", "Last", show=False, id="rows.last"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(cursor_type="row")
 
 
 class Tick(Checkbox):

@@ -1,0 +1,128 @@
+"""Bad rows that were set aside: looked at, tried again, forgotten."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.text import clean
+
+_TEXT_LIMIT = 2_000
+_ENTRIES = """
+SELECT q.id, q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, q.raw, q.reason, q.at
+FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
+WHERE {conditions} ORDER BY q.id {order} LIMIT %(limit)s
+"""
+_COUNTS = """
+SELECT coalesce(v.name, q.vehicle_id::text), q.call, q.reason, count(*), max(q.at)
+FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
+WHERE %(vehicle)s::uuid IS NULL OR q.vehicle_id = %(vehicle)s::uuid
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+"""
+_PURGE = """
+DELETE FROM fleetsync.quarantine
+WHERE (%(vehicle)s::uuid IS NULL OR vehicle_id = %(vehicle)s::uuid) AND at <= now() - %(age)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One bad row: its JSON as far as it was kept, and why it was refused."""
+
+    id: int
+    vehicle_id: UUID
+    vehicle: str
+    call: str
+    raw: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often a vehicle's rows were refused for one reason."""
+
+    vehicle: str
+    call: str
+    reason: str
+    rows: int
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Ids of the channels and alarms of a vehicle that are stored."""
+
+    channels: frozenset[int]
+    alarms: frozenset[int]
+
+
+def entries(
+    cursor: Cursor, vehicle_id: UUID | None, limit: int, *, after: int | None = None
+) -> list[Entry]:
+    """Return bad rows of a vehicle or of all, the newest first; those behind `after` oldest first.
+
+    `after` is the last id of the page before.
+    """
+    conditions = ["true"]
+    if vehicle_id is not None:
+        conditions.append("q.vehicle_id = %(vehicle)s::uuid")
+    if after is not None:
+        conditions.append("q.id > %(after)s")
+    values = {"vehicle": vehicle_id and str(vehicle_id), "after": after, "limit": limit}
+    order = "DESC" if after is None else "ASC"
+    cursor.execute(_ENTRIES.format(conditions=" AND ".join(conditions), order=order), values)
+    return [_entry(row) for row in cursor.fetchall()]
+
+
+def entry(cursor: Cursor, number: int) -> Entry | None:
+    """Return the bad row with that id; None if there is none."""
+    statement = _ENTRIES.format(conditions="q.id = %(id)s", order="")
+    cursor.execute(statement, {"id": number, "limit": 1})
+    rows = cursor.fetchall()
+    return _entry(rows[0]) if rows else None
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    number, key, name, call, raw, reason, at = row
+    return Entry(
+        id=number,
+        vehicle_id=UUID(key),
+        vehicle=clean(name, 200),
+        call=clean(call, 100),
+        raw=clean(raw, _TEXT_LIMIT),
+        reason=clean(reason, _TEXT_LIMIT),
+        at=at,
+    )
+
+
+def counts(cursor: Cursor, vehicle_id: UUID | None) -> list[Count]:
+    """Return what is in quarantine by vehicle, call and reason, the most frequent first."""
+    cursor.execute(_COUNTS, {"vehicle": vehicle_id and str(vehicle_id)})
+    return [
+        Count(clean(vehicle, 200), clean(call, 100), clean(reason, _TEXT_LIMIT), rows, newest)
+        for vehicle, call, reason, rows, newest in cursor.fetchall()
+    ]
+
+
+def forget(cursor: Cursor, ids: Collection[int]) -> int:
+    """Take bad rows out of the quarantine; return how many were there."""
+    cursor.execute("DELETE FROM fleetsync.quarantine WHERE id = ANY (%s::bigint[])", (list(ids),))
+    return cursor.rowcount
+
+
+def known(cursor: Cursor, vehicle_id: UUID) -> Known:
+    """Return which channels and alarms of a vehicle are stored."""
+    key = (str(vehicle_id),)
+    cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
+    channels = frozenset(row[0] for row in cursor.fetchall())
+    cursor.execute("SELECT alarm_id FROM public.alarms_log WHERE vehicle_id = %s::uuid", key)
+    return Known(channels, frozenset(row[0] for row in cursor.fetchall()))
+
+
+def purge(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> int:
+    """Delete the bad rows of a vehicle or of all that are at least so old; return how many."""
+    cursor.execute(_PURGE, {"vehicle": vehicle_id and str(vehicle_id), "age": age})
+    return cursor.rowcount

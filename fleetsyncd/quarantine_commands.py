@@ -1,0 +1,101 @@
+"""`fleetsyncd quarantine ...`: look at bad rows, try them again, forget them."""
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from uuid import UUID
+
+import click
+
+from fleetsyncd.database import fleet, quarantine
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import iso_ms, utc_now
+from fleetsyncd.moments import parse_moment
+from fleetsyncd.parts import Parts
+from fleetsyncd.sync.replay import replay
+from fleetsyncd.tables import table
+
+EXCERPT = 60
+
+_vehicle = click.argument("vehicle", required=False)
+
+
+@click.group("quarantine")
+def quarantine_group() -> None:
+    """Look at the rows that were refused, try them again, forget them."""
+
+
+def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
+    return None if vehicle is None else fleet.find(cursor, vehicle).id
+
+
+@quarantine_group.command("list")
+@_vehicle
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--count", is_flag=True, help="Count by vehicle, call and reason instead.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.pass_obj
+def list_rows(parts: Parts, vehicle: str | None, limit: int, count: bool, as_json: bool) -> None:
+    """List refused rows, the newest first, of a vehicle or of all."""
+    database = parts.database(parts.settings())
+    if count:
+        counts = database.run(lambda c: quarantine.counts(c, _id_of(c, vehicle)))
+        found = [asdict(one) for one in counts]
+        rows = [[o.vehicle, o.call, str(o.rows), iso_ms(o.newest), o.reason] for o in counts]
+        header = ["VEHICLE", "CALL", "ROWS", "NEWEST", "REASON"]
+    else:
+        entries = database.run(lambda c: quarantine.entries(c, _id_of(c, vehicle), limit))
+        found = [asdict(one) for one in entries]
+        rows = [
+            [str(o.id), o.vehicle, o.call, iso_ms(o.at), o.reason, o.raw[:EXCERPT]] for o in entries
+        ]
+        header = ["ID", "VEHICLE", "CALL", "AT", "REASON", "ROW"]
+    click.echo(json.dumps(found, default=str, indent=2) if as_json else table(header, rows))
+
+
+@quarantine_group.command()
+@click.argument("number", metavar="ID", type=int)
+@click.pass_obj
+def show(parts: Parts, number: int) -> None:
+    """Show one refused row as far as it was kept, and why it was refused."""
+    database = parts.database(parts.settings())
+    found = database.run(lambda cursor: quarantine.entry(cursor, number))
+    if found is None:
+        raise CommandError(f"no refused row has the id {number}: see `fleetsyncd quarantine list`")
+    click.echo(f"{found.vehicle}  {found.call}  {iso_ms(found.at)}\n{found.reason}\n{found.raw}")
+
+
+@quarantine_group.command("replay")
+@_vehicle
+@click.pass_obj
+def replay_rows(parts: Parts, vehicle: str | None) -> None:
+    """Try refused rows again, of a vehicle or of all, and store what has become valid.
+
+    After an upgrade, or a correction of this host's clock, rows may be good that were not.
+    """
+    database = parts.database(parts.settings())
+    vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
+    done = replay(database, Partitions(database), utc_now, vehicle_id)
+    rest = done.tried - done.valid
+    click.echo(f"tried {done.tried}: {done.added} stored, {done.valid - done.added} were stored "
+               f"already, {rest} are still refused")  # fmt: skip
+
+
+@quarantine_group.command("purge")
+@_vehicle
+@click.option("--all", "every", is_flag=True, help="The rows of every vehicle.")
+@click.option("--older", metavar="AGE", default="0s", show_default=True, help="7d, 12h …")
+@click.pass_obj
+def purge_rows(parts: Parts, vehicle: str | None, every: bool, older: str) -> None:
+    """Delete refused rows for good, of a vehicle or of --all."""
+    if every == (vehicle is not None):
+        raise CommandError("name the vehicle, or say --all")
+    now = utc_now()
+    age = now - parse_moment(older, now)
+    if age < timedelta(0):
+        raise CommandError("--older is an age, such as 7d")
+    database = parts.database(parts.settings())
+    count = database.run(lambda c: quarantine.purge(c, _id_of(c, vehicle), age))
+    click.echo(f"deleted {count} refused row(s)")

@@ -1,0 +1,82 @@
+import signal
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from tests.acceptance.conftest import Daemon, Installation
+
+VEHICLES = 24
+BALANCED = """
+SELECT count(*) = %(n)s AND min(cardinality(shards)) >= floor(64 / %(n)s) - %(n)s
+    AND max(cardinality(shards)) <= ceil(64.0 / %(n)s) AND sum(cardinality(shards)) = 64
+FROM fleetsync.replica WHERE beat_at > now() - interval '15 s'
+"""
+# Two replicas at work on one vehicle at a time would show as journal rows that overlap.
+OVERLAPS = """
+SELECT count(*) FROM sync_journal a JOIN sync_journal b
+    ON a.vehicle_id = b.vehicle_id AND a.id < b.id
+    AND a.started_at < b.finished_at AND b.started_at < a.finished_at
+"""
+FRESH = "SELECT bool_and(last_sync_at > now() - interval '5 s') FROM vehicles"
+
+
+def balanced(installation: Installation, replicas: int, within: float = 60) -> None:
+    installation.until(BALANCED.replace("%(n)s", str(replicas)), within=within)
+
+
+def finish(installation: Installation, daemons: list[Daemon]) -> None:
+    """Stop the daemons and check that nothing was lost or doubled."""
+    installation.until(FRESH, within=120)
+    for daemon in daemons:
+        daemon.process.send_signal(signal.SIGTERM)
+    for daemon in daemons:
+        assert daemon.end() == 0
+    findings = installation.check()
+    assert findings.clean, findings.examples
+    assert findings.checked > 0
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_share_the_fleet_and_take_over_from_a_killed_one(
+    installation: Installation, replicas: int
+) -> None:
+    installation.fleet(VEHICLES, channels=2)
+    daemons = [installation.daemon(LOG_LEVEL="WARNING") for _ in range(replicas)]
+    balanced(installation, replicas)
+    installation.until(FRESH, within=60)
+    assert installation.rows(OVERLAPS) == [(0,)]
+    daemons.pop().process.kill()
+    killed_at = time.monotonic()
+    balanced(installation, replicas - 1)
+    installation.until(FRESH, within=60)
+    assert time.monotonic() - killed_at < 60
+    finish(installation, daemons)
+
+
+def test_a_second_replica_gets_its_half_while_a_gap_is_pulled(installation: Installation) -> None:
+    installation.fleet(4, ago=timedelta(hours=40), channels=2)
+    first = installation.daemon(LOG_LEVEL="WARNING")
+    installation.until("SELECT bool_or(catching_up_to IS NOT NULL) FROM fleetsync.vehicle_state")
+    second = installation.daemon(LOG_LEVEL="WARNING")
+    balanced(installation, 2)
+    finish(installation, [first, second])
+
+
+def test_a_frozen_replica_loses_its_shards_and_does_no_harm_when_it_thaws(
+    installation: Installation,
+) -> None:
+    installation.fleet(VEHICLES, channels=2)
+    daemons = [installation.daemon(LOG_LEVEL="WARNING") for _ in range(2)]
+    balanced(installation, 2)
+    frozen = daemons[0].process
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        balanced(installation, 1, within=60)
+        installation.until(FRESH, within=60)
+    finally:
+        with suppress(ProcessLookupError):
+            frozen.send_signal(signal.SIGCONT)
+    balanced(installation, 2)
+    finish(installation, daemons)

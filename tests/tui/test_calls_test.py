@@ -1,0 +1,59 @@
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.demo.fleet import Fleet, demo_specs
+from tests.simulated import running
+from tests.tui.driving import Driver, beat, drive, execute
+
+
+@pytest.fixture
+def configured(server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let programs that are started find the database that the dashboard reads."""
+    for name, value in server.environment(database_name).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_four_calls_are_tried_with_a_readable_verdict_each(database: Database) -> None:
+    specs = demo_specs(2, with_faults=False)
+    beat(database)
+    fleet = Fleet([spec.build(channels=3) for spec in specs])
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "t")
+        await it.sees("Test 2 vehicles", "3 channels", "HTTP 401")
+        for call in ("/status", "/channels", "/data", "/alarms"):
+            assert f"✔ {call}" in it.screen()
+            assert f"✖ {call}" in it.screen()
+        assert "0 alarms in the last minute" in it.screen()
+        execute(database, "UPDATE vehicles SET api_key = %s WHERE api_key = 'wrong'", specs[1].key)
+        await it.click("#accept")
+        await it.sees_no("✖")
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+
+    with running(fleet):
+        for spec, (host, port), key in zip(
+            specs, fleet.addresses, (specs[0].key, "wrong"), strict=True
+        ):
+            execute(
+                database,
+                "INSERT INTO vehicles (name, vpn_ip, api_port, api_key)"
+                " VALUES (%s, %s::inet, %s, %s)",
+                spec.name, host, port, key,
+            )  # fmt: skip
+        drive(database, look, size=(100, 40))
+
+
+def test_a_test_that_cannot_run_says_why(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(database, "INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
+    monkeypatch.setenv("SYNC_INTERVAL_SEC", "soon")
+
+    async def look(it: Driver) -> None:
+        await it.press("t")
+        await it.sees("✖", "SYNC_INTERVAL_SEC")
+
+    drive(database, look)

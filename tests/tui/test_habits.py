@@ -1,0 +1,256 @@
+"""What users of terminal programs expect: palette, help, keymap, themes, clipboard, export."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from rich.style import Style
+from textual.color import Color
+from textual.command import CommandPalette
+from textual.filter import ANSIToTruecolor
+from textual.widgets import Input, OptionList
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.errors import SettingsError
+from tests.tui.driving import (
+    Driver,
+    attempts,
+    dashboard,
+    drive,
+    execute,
+    small_fleet,
+)
+from tui import keymap
+from tui.looks import LOOKS
+
+
+async def palette(it: Driver, words: str) -> list[str]:
+    """Open the palette, type, and return what is offered."""
+    await it.press("ctrl+p")
+    await it.until(lambda: isinstance(it.app.screen, CommandPalette))
+    it.app.screen.query_one(Input).value = words
+    await it.until(lambda: it.app.screen.query_one(OptionList).option_count > 0)
+    await it.pilot.pause(0.3)
+    options = it.app.screen.query_one(OptionList)
+    return [str(options.get_option_at_index(n).prompt) for n in range(options.option_count)]
+
+
+def test_the_palette_offers_every_action_of_the_page(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        described = {
+            active.binding.description
+            for active in it.app.screen.active_bindings.values()
+            if active.binding.id and active.binding.description
+        }
+        offered = {command.title for command in it.app.get_system_commands(it.app.screen)}
+        assert described <= offered
+        assert {"Theme", "Sync", "Problems", "Export", "Freeze", "Mark all"} <= offered
+
+    drive(database, look)
+
+
+def test_an_action_is_found_in_the_palette_and_done(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        assert "Problems" in (await palette(it, "problems"))[0]
+        await it.press("enter")
+        await it.sees("problems only")
+        await palette(it, "pause")
+        await it.press("enter")
+        await it.told("Crane-02: paused")
+
+    drive(database, look)
+
+
+def test_the_palette_of_who_may_only_look_offers_nothing_that_writes(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        offered = {command.title for command in it.app.get_system_commands(it.app.screen)}
+        assert not offered & {"Sync", "Pause", "Backfill", "Add", "Edit", "Del", "Test"}
+
+    drive(database, look, read_only=True)
+
+
+def test_help_tells_the_keys_that_work_where_it_is_asked_for(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("question_mark")
+        await it.sees("Let the daemon sync the vehicle now", "Show vehicles in trouble only")
+        assert "Zoom" not in it.screen()
+        await it.press("end")
+        await it.sees("SEEN", "how long ago the vehicle answered", "an operator wants it left")
+        await it.press("escape", "enter")
+        await it.sees("1 History")
+        await it.press("question_mark")
+        await it.sees("Zoom out")
+        assert "Show vehicles in trouble only" not in it.screen()
+        await it.press("q")
+        assert it.dialog() == "VehiclePage"
+
+    drive(database, look, size=(100, 50))
+
+
+def test_every_action_has_an_id_and_an_explanation() -> None:
+    assert {"sync", "pause", "fleet.filter", "table.mark", "vehicle.next", "quit"} <= keymap.ids()
+    assert len(keymap.ids()) > 45
+
+
+def test_a_keymap_changes_keys_and_what_is_told_of_them(database: Database, tmp_path: Path) -> None:
+    small_fleet(database)
+    (tmp_path / "keymap.toml").write_text('[keys]\nsync = "f5"\n"table.mark" = "insert,m"\n')
+
+    async def look(it: Driver) -> None:
+        it.app.set_keymap(keymap.load(tmp_path / "keymap.toml"))
+        await it.press("s")
+        assert not it.app._notifications
+        await it.press("m", "insert")
+        await it.sees("2 marked", "f5 Sync")
+        await it.press("question_mark")
+        await it.sees("f5 ", "insert m ")
+        await it.press("escape", "f5")
+        await it.sees("Sync 2 vehicles now?")
+
+    drive(database, look, size=(80, 60))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[keys]\nfly = "f5"\n', "fly, which is no action: "),
+        ("[keys]\nsync = 5\n", 'sync needs a key, as in sync = "f5"'),
+        ("[keys\n", "cannot be read"),
+        ('keys = "f5"\n', "needs a table [keys]"),
+    ],
+)
+def test_a_keymap_that_makes_no_sense_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "keymap.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        keymap.load(path)
+    assert complaint in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_what_is_shown_is_exported_as_csv(database: Database, tmp_path: Path) -> None:
+    small_fleet(database)
+    execute(database, "UPDATE vehicles SET name = '=cmd|evil' WHERE name = 'Crane-02'")
+    path = tmp_path / "fleet.csv"
+
+    async def look(it: Driver) -> None:
+        await it.press("exclamation_mark", "E")
+        await it.sees("Export 3 rows", "fleetsync-fleet-")
+        await it.type("#path", str(tmp_path / "nowhere" / "fleet.csv"))
+        await it.press("enter")
+        await it.sees("there is no folder")
+        await it.type("#path", str(path))
+        await it.press("enter")
+        await it.told("wrote 3 rows to")
+        await it.press("E")
+        await it.sees("Export 3 rows")
+        await it.type("#path", str(path))
+        await it.press("enter")
+        await it.sees("that exists already")
+
+    drive(database, look)
+    with path.open(newline="") as file:
+        heading, *rows = csv.reader(file)
+    assert heading[:5] == ["vehicle", "id", "address", "state", "seen_s"]
+    assert [row[0] for row in rows] == ["'=cmd|evil", "Dozer-03", "Loader-04"]
+
+
+def test_a_file_that_cannot_be_written_is_told(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("E")
+        await it.sees("Export 4 rows")
+        await it.type("#path", "/proc/fleet.csv")
+        await it.press("enter")
+        await it.told("/proc/fleet.csv cannot be written")
+
+    drive(database, look)
+
+
+def test_every_table_can_be_exported(database: Database, tmp_path: Path) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Crane-02"], 3)
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        for tab, rows in (("1", 3), ("2", 0), ("3", 3), ("4", 0)):
+            await it.press(tab)
+            await it.until(lambda rows=rows: len((it.app.page.table() or ("", [], []))[2]) == rows)  # type: ignore[misc,union-attr]  # bound early; there is a page
+            await it.press("E")
+            await it.sees(f"Export {rows} rows")
+            await it.press("escape")
+
+    drive(database, look)
+
+
+def test_the_vehicle_is_copied_to_the_operators_own_clipboard(database: Database) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space", "y")
+        await it.told("copied 2 line(s)")
+        first, second = it.app.clipboard.splitlines()
+        assert first.split("\t")[:3] == ["Crane-02", str(ids["Crane-02"]), "10.8.0.1:8001"]
+        assert second.startswith("Dozer-03\t")
+
+    drive(database, look)
+
+
+def test_the_pace_of_reading_is_changed_by_keys(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("plus")
+        await it.told("reading every 5 s")
+        await it.press("minus", "minus", "minus")
+        await it.told("reading every 1 s")
+
+    drive(database, look)
+
+
+def test_states_are_legible_in_every_theme(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        for theme in it.app.available_themes:
+            if "ansi" not in theme:  # the terminal's own colours
+                it.app.theme = theme
+                await it.pilot.pause()
+                for selector in ("FleetTable", "#pulse", "#shown"):
+                    check(it, it.app.screen.query_one(selector).background_colors[1])
+
+    def check(it: Driver, ground: Color) -> None:
+        for _glyph, _word, colour in LOOKS.values():
+            style = ANSIToTruecolor(it.app.ansi_theme).truecolor_style(
+                Style(color=colour), ground.rich_color
+            )
+            assert style.color is not None
+            shown = Color.from_rich_color(style.color)
+            assert contrast(shown, ground) > 3, (it.app.theme, colour, shown, ground)
+
+    drive(database, look)
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the WCAG contrast ratio of two colours."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    parts = (part / 255 for part in colour.rgb)
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_textuals_own_variables_are_respected(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dashboard(database).animation_level == "none"
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "full")
+    assert dashboard(database).animation_level == "full"

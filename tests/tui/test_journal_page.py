@@ -1,0 +1,126 @@
+from textual.widgets import DataTable
+
+from fleetsyncd.database.history import PAGE
+from fleetsyncd.database.pool import Database
+from tests.tui.driving import Driver, attempts, drive, execute, small_fleet
+
+
+def rows(it: Driver) -> list[list[str]]:
+    table = it.app.screen.query_one(DataTable)
+    return [[str(cell) for cell in table.get_row_at(n)] for n in range(table.row_count)]
+
+
+def vehicles(it: Driver) -> set[str]:
+    return {row[1] for row in rows(it)}
+
+
+def journal_of_three(database: Database) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 5)
+    attempts(database, ids["Dozer-03"], 3, every="40 s", status="timeout", error="no answer")
+    attempts(database, ids["Loader-04"], 2, every="50 s", status="error", error="HTTP 401")
+
+
+async def opened(it: Driver) -> None:
+    await it.press("l")
+    await it.sees("journal · all results · newest page, live")
+
+
+def test_the_fleets_journal_comes_newest_first(database: Database) -> None:
+    journal_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 10)
+        started = [row[0] for row in rows(it)]
+        assert started == sorted(started, reverse=True)
+        assert vehicles(it) == {"Truck-01", "Dozer-03", "Loader-04"}
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+def test_the_fleets_journal_is_filtered_by_result_and_vehicle(database: Database) -> None:
+    journal_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        for shown, expected in (
+            ("timeout/error", {"Dozer-03", "Loader-04"}),
+            ("timeout", {"Dozer-03"}),
+            ("error", {"Loader-04"}),
+            ("ok", {"Truck-01"}),
+            ("all results", {"Truck-01", "Dozer-03", "Loader-04"}),
+        ):
+            await it.press("exclamation_mark")
+            await it.sees(f"journal · {shown}")
+            await it.until(lambda expected=expected: vehicles(it) == expected)  # type: ignore[misc]  # bound early
+        await it.press("slash", *"DOZ", "enter")
+        await it.sees("vehicles with DOZ")
+        await it.until(lambda: vehicles(it) == {"Dozer-03"})
+        await it.press("exclamation_mark", "exclamation_mark", "exclamation_mark")
+        await it.sees("journal · error · vehicles with DOZ · newest page, live · nothing to show")
+        await it.press("escape")
+        await it.until(lambda: vehicles(it) == {"Loader-04"})
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+def test_the_fleets_journal_follows_live_with_the_cursor_on_its_row(database: Database) -> None:
+    journal_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 10)
+        table = it.app.screen.query_one(DataTable)
+        await it.press("down", "down")
+        under = rows(it)[table.cursor_row]
+        execute(
+            database,
+            "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status)"
+            " SELECT id, now(), now(), 'ok' FROM vehicles WHERE name = 'Crane-02'",
+        )
+        await it.refresh()
+        await it.until(lambda: rows(it)[0][1] == "Crane-02")
+        assert rows(it)[table.cursor_row] == under
+
+    drive(database, look)
+
+
+def test_the_fleets_journal_is_walked_down_over_the_end_of_a_page(database: Database) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], PAGE + 3)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == PAGE)
+        it.app.screen.query_one(DataTable).move_cursor(row=PAGE - 1)
+        await it.press("down")
+        await it.sees("page 2, the oldest")
+        assert len(rows(it)) == 3
+        await it.press("less_than_sign")
+        await it.sees("newest page, live")
+
+    drive(database, look)
+
+
+def test_a_row_of_the_journal_is_shown_in_full_and_copied(database: Database) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 1, status="error", error="/data: " + "again " * 60)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 1)
+        await it.press("y")
+        assert it.app.clipboard.count("again") == 60
+        await it.press("enter")
+        await it.until(lambda: it.dialog() == "Details")
+        await it.until(lambda: "".join(it.screen().split()).count("again") >= 60)
+        await it.press("y", "escape")
+        assert it.app.clipboard.startswith("started: ")
+        assert it.dialog() == "JournalPage"
+
+    drive(database, look)

@@ -1,0 +1,192 @@
+"""The program in a real terminal: what it writes there, and how it ends."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.embedded import Server
+from tests.tui.driving import add, attempts, beat, set_state, small_fleet
+from tests.tui.test_hostile import storm
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tui"]
+PATIENCE_SEC = 30.0
+SETTLE_SEC = 3.0
+IDLE_SEC = 6.0
+
+
+class Terminal:
+    def __init__(self, server: Server, database: str, folder: Path, *options: str) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.shown = b""
+        self.program = subprocess.Popen(
+            [*COMMAND, *options],
+            cwd=folder,
+            env={
+                **os.environ,
+                **server.environment(database),
+                "PYTHONPATH": str(ROOT),
+                "TERM": "xterm-256color",
+            },
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+
+    def read(self, seconds: float) -> bytes:
+        readable, _, _ = select.select([self.ours], [], [], seconds)
+        try:
+            found = os.read(self.ours, 1 << 16) if readable else b""
+        except OSError:  # the other end is closed
+            found = b""
+        self.shown += found
+        return found
+
+    def read_for(self, seconds: float) -> int:
+        before, ends = len(self.shown), time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.read(left)
+        return len(self.shown) - before
+
+    def type(self, keys: str) -> None:
+        os.write(self.ours, keys.encode())
+
+    def sees(self, text: str) -> None:
+        ends = time.monotonic() + PATIENCE_SEC
+        while text.encode() not in self.shown:
+            assert time.monotonic() < ends, f"no {text!r} in {self.shown[-1500:]!r}"
+            self.read(0.1)
+
+    def ended(self) -> int:
+        ends = time.monotonic() + PATIENCE_SEC
+        while self.program.poll() is None:
+            assert time.monotonic() < ends, "the program does not end"
+            self.read(0.05)
+        while self.read(0.05):
+            pass
+        return int(self.program.returncode)
+
+
+@contextmanager
+def terminal(server: Server, database: str, folder: Path, *options: str) -> Iterator[Terminal]:
+    opened = Terminal(server, database, folder, *options)
+    try:
+        yield opened
+    finally:
+        opened.program.kill()
+        opened.program.wait()
+        os.close(opened.ours)
+
+
+def test_hostile_text_reaches_no_terminal_and_idling_sends_little(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    storm(database)
+    for number in range(30):
+        name = f"Truck-{number:02}"
+        add(database, name, f"10.9.0.{number + 1}")
+        set_state(database, name, "ok", f"{number} s", f"{number} s")
+    beat(database)
+
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-05")
+        it.read_for(SETTLE_SEC)
+        assert it.read_for(IDLE_SEC) < 1000 * IDLE_SEC
+        it.type("\x1b[H\r")
+        it.sees("1 History")
+        for tab, text in (("2", "SEVERITY"), ("3", "RESULT"), ("4", "RANGE"), ("5", "committed")):
+            it.type(tab)
+            it.sees(text)
+        it.type("qq")
+        assert it.ended() == 0
+        assert b"52;c;Zm9v\x07" not in it.shown
+        assert b"\x1b[2J\xc2\x9b" not in it.shown
+        assert "\x9b".encode() not in it.shown
+        for unsafe in "\u202e\u2066\u200b":
+            assert unsafe.encode() not in it.shown
+        assert b"its-secret-key" not in it.shown
+
+
+def test_quitting_waits_for_no_query(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 3)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Truck-01")
+        cursor.execute("LOCK TABLE public.vehicles, public.sync_journal IN ACCESS EXCLUSIVE MODE")
+        it.type("l")
+        it.sees("reading")
+        it.type("qq")
+        assert it.ended() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_gives_the_terminal_back(
+    server: Server, database: Database, database_name: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.program.send_signal(number)
+        assert it.ended() == 0
+        assert b"\x1b[?1049l" in it.shown
+
+
+def test_a_keymap_and_read_only_come_from_the_command_line(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    (tmp_path / "keys.toml").write_text('[keys]\nback = "f10"\n')
+    with terminal(
+        server, database_name, tmp_path, "--read-only", "--keymap", str(tmp_path / "keys.toml")
+    ) as it:
+        it.sees("read-only")
+        it.sees("f10")
+        it.type("\x11")
+        assert it.ended() == 0
+
+
+def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *options],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_terminal_it_says_what_is_missing() -> None:
+    ended = run()
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == ("fleetsync-tui: this is no terminal; over ssh and docker give -t\n")
+
+
+def test_a_configuration_that_cannot_be_used_is_told_in_one_line(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    with terminal(server, database_name, tmp_path, "--keymap", "nowhere.toml") as it:
+        it.sees("fleetsync-tui: the keymap nowhere.toml cannot be read")
+        assert it.ended() == 2
+        assert b"Traceback" not in it.shown

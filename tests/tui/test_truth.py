@@ -1,0 +1,259 @@
+"""What the dashboard says of itself, so that nobody believes old news."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd.database import migrate, replicas
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo import embedded
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.settings import DatabaseSettings
+from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
+from tui import background
+from tui.app import build
+from tui.screens.too_small import TooSmall
+
+
+def test_a_daemon_that_is_not_running_makes_every_state_old(database: Database) -> None:
+    small_fleet(database)
+    beat(database, "4 min")
+
+    async def look(it: Driver) -> None:
+        assert "✖ no daemon" in it.lines()[0]
+        await it.sees("✖ daemon not running, last seen 4m ago: every state below is old")
+        assert it.app.screen.query_one("FleetTable").stale  # type: ignore[attr-defined]  # the fleet's
+        beat(database)
+        await it.refresh()
+        assert "● live" in it.lines()[0]
+        await it.sees_no("daemon not running")
+
+    drive(database, look)
+
+
+def test_a_daemon_that_left_is_missed(database: Database) -> None:
+    small_fleet(database)
+    execute(database, "DELETE FROM fleetsync.replica")
+
+    async def look(it: Driver) -> None:
+        await it.sees("✖ daemon not running: every state below is old")
+
+    drive(database, look)
+
+
+def test_a_heartbeat_that_ages_is_told_without_a_reading(database: Database) -> None:
+    small_fleet(database)
+    clock = [0.0]
+
+    async def look(it: Driver) -> None:
+        clock[0] += 7
+        it.app._tick()
+        await it.sees("● live 7s")
+
+    drive(database, look, now=lambda: clock[0])
+
+
+def test_every_live_daemon_is_counted(database: Database) -> None:
+    small_fleet(database)
+    database.run(lambda c: replicas.beat(c, replicas.Replica(30, host="other"), 1.0, 2))
+
+    async def look(it: Driver) -> None:
+        await it.sees("×2 cycle 2.3s" if "cycle 2.3s" in it.lines()[0] else "×2 cycle 1.0s")
+
+    drive(database, look, size=(120, 30))
+
+
+def test_a_fleet_wide_silence_is_told_as_one_fault(database: Database) -> None:
+    for number in range(3):
+        add(database, f"Truck-{number}", f"10.8.0.{number + 1}")
+        set_state(database, f"Truck-{number}", "timeout", "10 min", "10 min")
+    beat(database)
+
+    async def look(it: Driver) -> None:
+        await it.sees("✖ no vehicle answers: check the VPN")
+        set_state(database, "Truck-1", "ok", "1 s", "1 s")
+        await it.refresh()
+        await it.sees_no("check the VPN")
+
+    drive(database, look)
+
+
+def test_a_frozen_screen_stands_still_and_says_since_when(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("Z")
+        await it.sees("❄ frozen at", "Z goes on")
+        set_state(database, "Truck-01", "error", "1 s", "1 s")
+        read_at = it.state.read_at
+        await it.press("ctrl+r", "down", "N")
+        assert it.state.read_at == read_at
+        assert "● Truck-01" in it.screen()
+        await it.press("Z")
+        await it.sees("✖ Truck-01")
+        assert "frozen" not in it.screen()
+
+    drive(database, look)
+
+
+@pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5)])
+def test_a_terminal_that_is_too_small_says_so_until_it_is_not(
+    database: Database, size: tuple[int, int]
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        assert isinstance(it.app.screen, TooSmall)
+        assert "80x24" in "".join(it.screen().split())
+        await it.press("s", "ctrl+d", "escape")
+        assert isinstance(it.app.screen, TooSmall)
+        await it.pilot.resize_terminal(80, 24)
+        await it.sees("Truck-01")
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await it.type("#name", "Truck-77")
+        await it.pilot.resize_terminal(*size)
+        await it.until(lambda: isinstance(it.app.screen, TooSmall))
+        await it.pilot.resize_terminal(100, 30)
+        await it.sees("Add a vehicle", "Truck-77")
+
+    drive(database, look, size=size)
+
+
+def test_a_dialog_that_is_done_beneath_a_small_terminal_closes_when_it_can(
+    database: Database,
+) -> None:
+    add(database, "Truck-01")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        await it.type("#name", "Truck-02")
+        form = it.app.screen
+        await it.pilot.resize_terminal(40, 10)
+        await it.until(lambda: isinstance(it.app.screen, TooSmall))
+        form.accepted()  # type: ignore[attr-defined]  # a dialog
+        await it.until(lambda: execute(database, "SELECT name FROM vehicles") == [("Truck-02",)])
+        await it.pilot.resize_terminal(80, 24)
+        await it.told("Truck-01: changed")
+        await it.until(lambda: it.dialog() == "FleetPage")
+        await it.sees("Truck-02")
+
+    drive(database, look)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[tuple[Path, Server]]:
+    """Return a server that a test may stop, with a migrated database `fleet`, and its folder."""
+    server = embedded.start(tmp_path / "postgres", durable=False)
+    server.create_database("fleet")
+    owner = DatabaseSettings(server.parameters("fleet", embedded.OWNER))
+    migrate.migrate(owner, embedded.APP)
+    yield tmp_path / "postgres", server
+    server.stop()
+
+
+def test_a_lost_database_is_told_and_found_again_by_itself(
+    own_server: tuple[Path, Server],
+) -> None:
+    folder, server = own_server
+    with closing(Database(DatabaseSettings(server.parameters("fleet")))) as database:
+        small_fleet(database)
+
+        async def look(it: Driver) -> None:
+            server.stop()
+            it.app.action_refresh()
+            await it.sees("✖ database lost 0s ago, retry in", "✖ no database", "Truck-01")
+            await it.press("s", "a")
+            assert it.dialog() == "FleetPage"
+            assert not it.app._notifications
+            await it.press("enter", "2", "l", "escape", "escape")
+            assert it.dialog() == "FleetPage"
+            embedded.start(folder, durable=False)
+            await it.sees_no("database lost")
+            await it.press("end", "s")
+            await it.told("Truck-01: sync asked for")
+
+        drive(database, look)
+
+
+def test_an_unreachable_database_is_told_from_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = {"host": str(tmp_path), "dbname": "fleet", "user": "fleet_app"}
+    database = Database(DatabaseSettings(nowhere))
+
+    async def look(it: Driver) -> None:
+        assert "connecting to" in it.lines()[0]
+        await it.sees("✖ database lost", "no connection to")
+
+    drive(database, look)
+
+
+def test_a_query_that_hangs_neither_blocks_keys_nor_quitting(
+    database: Database, server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_fleet(database)
+    monkeypatch.setattr(background, "ANSWER_SEC", 0.2)
+    before = threading.active_count()
+
+    async def look(it: Driver) -> None:
+        with closing(server.connect(database_name)) as other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
+            it.app.action_refresh()
+            await it.sees("✖ database lost", "no answer within 0.2 s", "Truck-01")
+            await it.press("down", "N")
+            await it.sees("sort vehicle▼")
+            assert threading.active_count() > before
+            await it.press("q")
+            await it.until(lambda: not it.app.is_running)
+
+    drive(database, look)
+
+
+def test_what_cannot_be_read_is_named_while_the_rest_goes_on(
+    database: Database, server: Server, database_name: str
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        with closing(server.connect(database_name)) as owner, owner.cursor() as cursor:
+            cursor.execute("REVOKE SELECT ON public.alarms_log FROM fleet_app")
+            owner.commit()
+        await it.press("enter", "2")
+        await it.sees("✖ not all could be read: permission denied for table alarms_log")
+        assert "● live" in it.lines()[0]
+        await it.press("3")
+        await it.sees_no("not all could be read")
+
+    drive(database, look)
+
+
+def test_a_fault_of_its_own_is_told_and_does_not_end_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        monkeypatch.setattr(it.app.desk.gateway, "sync", lambda _ids: 1 / 0)
+        await it.press("s")
+        await it.told("a fault of the dashboard's own: ZeroDivisionError")
+        await it.press("down")
+        await it.refresh()
+
+    drive(database, look)
+
+
+def test_the_dashboard_is_built_from_the_daemons_configuration(
+    server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fleetsyncd import settings  # noqa: PLC0415  after the environment is set
+
+    for name, value in server.environment(database_name).items():
+        monkeypatch.setenv(name, value)
+    app = build(settings.load(), read_only=True)
+    assert app.desk.state.read_only
+    assert app.desk.gateway.snapshot().vehicles == ()

@@ -1,0 +1,242 @@
+from uuid import UUID
+
+from textual.widgets import DataTable
+
+from fleetsyncd.database.history import PAGE
+from fleetsyncd.database.pool import Database
+from tests.tui.driving import (
+    Driver,
+    add,
+    alarm,
+    attempts,
+    channel,
+    drive,
+    execute,
+    set_state,
+    small_fleet,
+)
+
+
+def rows(it: Driver, selector: str) -> list[list[str]]:
+    table = it.app.screen.query_one(selector, DataTable)
+    return [[str(cell) for cell in table.get_row_at(n)] for n in range(table.row_count)]
+
+
+def truck(database: Database) -> UUID:
+    vehicle = add(database, "Truck-01", "10.8.0.17")
+    set_state(database, "Truck-01", "ok", "4 s", "5 s")
+    return vehicle
+
+
+async def opened(it: Driver) -> None:
+    await it.press("enter")
+    await it.sees("1 History", "Truck-01 · 10.8.0.17:8001 · 1.1.0 · ● ONLINE", "key ••••")
+
+
+def test_the_history_tells_lag_rows_and_share_of_good_attempts(database: Database) -> None:
+    vehicle = truck(database)
+    attempts(database, vehicle, 60)
+    attempts(database, vehicle, 20, every="90 s", status="timeout", error="/data: late", rows=0)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.sees("lag 1h", "540/min", "75% of 80", "◌ timeout")
+        assert rows(it, "#history JournalTable")[0][1:] == ["2.0s", "● ok", "540", ""]
+
+    drive(database, look)
+
+
+def test_the_history_is_zoomed_out_and_in_again(database: Database) -> None:
+    vehicle = truck(database)
+    attempts(database, vehicle, 10)
+    attempts(database, vehicle, 10, every="2 h")
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.sees("ok 1h", "100% of 10")
+        for span, share in (("6h", 12), ("24h", 20), ("7d", 20), ("30d", 20), ("30d", 20)):
+            await it.press("minus")
+            await it.sees(f"lag {span}", f"100% of {share}")
+        await it.press("equals_sign", "plus")
+        await it.sees("ok 24h")
+
+    drive(database, look)
+
+
+def test_a_wide_history_has_the_alarms_at_its_side(database: Database) -> None:
+    vehicle = truck(database)
+    alarm(database, vehicle, 7, "oil pressure low", "10 min", None)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.sees("lag 1h", "▲ open")
+        assert any("rows 1h" in line and "▲ open" in line for line in it.lines())
+        await it.pilot.resize_terminal(100, 30)
+        await it.sees_no("▲ open")
+
+    drive(database, look, size=(160, 45))
+
+
+def test_alarms_come_open_first_and_in_full_with_enter(database: Database) -> None:
+    vehicle = truck(database)
+    alarm(database, vehicle, 7, "oil pressure low", "3 h", None)
+    alarm(database, vehicle, 8, "coolant hot " + "and hotter " * 20, "1 h", "5 min")
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("2")
+        await it.sees("oil pressure low", "coolant hot")
+        found = rows(it, "#alarms DataTable")
+        assert [row[0] for row in found] == ["▲ open", "✔ over"]
+        assert found[1][2:5] == ["5m", "high", "3"]
+        await it.press("down", "enter")
+        await it.sees("triggered", "resolved", "and hotter")
+        assert "".join(it.screen().split()).count("andhotter") == 20
+        await it.press("escape")
+        await it.sees("2 Alarms")
+
+    drive(database, look)
+
+
+def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
+    vehicle = truck(database)
+    attempts(database, vehicle, 2 * PAGE + 16)
+    attempts(database, vehicle, 1, every="9 h", error="the very first")
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("3")
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE)
+        await it.press("end", "down")
+        await it.until(lambda: it.app.screen.query_one("#journal JournalTable").place == "page 2")  # type: ignore[attr-defined]  # a JournalTable
+        await it.press("greater_than_sign")
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == 17)
+        assert rows(it, "#journal JournalTable")[-1][-1] == "the very first"
+        await it.press("greater_than_sign")
+        await it.refresh()
+        assert len(rows(it, "#journal JournalTable")) == 17
+        await it.press("less_than_sign", "less_than_sign", "less_than_sign")
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE)
+
+    drive(database, look)
+
+
+def test_the_journals_first_page_follows_live(database: Database) -> None:
+    vehicle = truck(database)
+    attempts(database, vehicle, 3, every="5 min")
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("3")
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == 3)
+        attempts(database, vehicle, 1, status="error", error="HTTP 503")
+        await it.refresh()
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == 4)
+        assert rows(it, "#journal JournalTable")[0][-1] == "HTTP 503"
+
+    drive(database, look)
+
+
+def test_channels_show_newest_values_and_enter_plots_one(database: Database) -> None:
+    vehicle = truck(database)
+    channel(database, vehicle, 1, "boom angle", "°")
+    channel(database, vehicle, 2, "fuel", "%")
+    execute(
+        database,
+        "INSERT INTO channel_config (vehicle_id, channel_id, name) VALUES (%s::uuid, 3, 'silent')",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("4")
+        await it.sees("boom angle", "silent", "0 … 10")
+        found = rows(it, "#channels DataTable")
+        assert [row[:2] for row in found] == [["1", "boom angle"], ["2", "fuel"], ["3", "silent"]]
+        assert found[0][2:4] == ["5", "°"]
+        assert len(set(found[0][6])) > 3
+        assert found[2][2:] == ["-", "", "- … -", "-", ""]
+        await it.press("down", "enter")
+        await it.sees("Truck-01 · fuel · 10m: ")
+        assert sum("⠁" <= character <= "⣿" for character in it.screen()) > 20
+        await it.press("minus")
+        await it.sees("fuel · 1h: 1 … 9 %")
+        await it.press("equals_sign")
+        await it.sees("fuel · 10m")
+        await it.press("escape")
+        await it.sees("4 Channels")
+
+    drive(database, look)
+
+
+def test_the_config_tells_everything_but_the_key(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, clock_skew_ms, failures)"
+        " VALUES (%s::uuid, -40250, 2)",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("5")
+        await it.sees(str(vehicle), "-40.2 s from ours", "•••• its own", "0 bad row(s)")
+        assert "its-secret-key" not in it.screen()
+
+    drive(database, look)
+
+
+def test_tabs_are_stepped_through_chosen_and_clicked(database: Database) -> None:
+    truck(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("left_square_bracket")
+        await it.sees("committed up to")
+        await it.press("right_square_bracket", "right_square_bracket")
+        await it.sees("SEVERITY")
+        await it.pilot.click("#tabs", offset=(27, 0))
+        await it.sees("RESULT")
+        assert it.app.screen.query_one("ContentSwitcher").current == "journal"  # type: ignore[attr-defined]  # the only one
+
+    drive(database, look)
+
+
+def test_actions_of_the_page_are_for_its_vehicle(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "end", "enter")
+        await it.sees("Truck-01 ·")
+        await it.press("s")
+        await it.told("Truck-01: sync asked for")
+        await it.press("p")
+        await it.told("Truck-01: paused")
+        await it.sees("‖ PAUSED")
+        await it.press("ctrl+d")
+        await it.sees("Delete Truck-01")
+        await it.type("#phrase", "Truck-01")
+        await it.click("#accept")
+        await it.sees("this vehicle was removed: Esc goes back")
+        await it.press("s", "p", "escape")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+def test_a_vehicle_that_catches_up_tells_percent_pace_and_time_left(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, catching_up_from, catching_up_to,"
+        " catching_up_sec, catching_up_rows) SELECT id, last_sync_at - interval '3 h',"
+        " last_sync_at + interval '1 h', 60, 36000 FROM vehicles WHERE id = %s::uuid",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        await it.sees("gap 75%, 600 rows/s, 20s left")
+
+    drive(database, look, size=(120, 30))
