@@ -8,8 +8,6 @@ ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 """Alarms that were triggered earlier are refused."""
 KEPT = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
-ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
-"""An alarm may have lasted for longer than measurements are kept."""
 AHEAD = timedelta(minutes=10)
 """How far ahead of our clock a measurement may be stamped."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,9 @@ def main() -> int:
     parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
     given = parser.parse_args()
     weather = Weather(given.seed, given.minutes, given.vehicles, given.kinds)
+    # An end from outside must still stop everything that was started.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda code, _frame: sys.exit(128 + code))
     print(f"storm: seed {weather.seed}, {weather.minutes:g} minutes, {weather.vehicles} vehicles")
     folder = Path(tempfile.mkdtemp(prefix="fleetsync-chaos-"))
     outcome = storm(weather, folder)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from psycopg2 import sql
 
+from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.limits import storable
-from fleetsyncd.models import BadRow, utc_now
-from fleetsyncd.vehicle.again import reread
+from fleetsyncd.models import utc_now
+from fleetsyncd.sync.replay import valid
 
 EXAMPLES = 5
+MOST_ENTRIES = 100_000
 _INSTALL = """
 CREATE SCHEMA chaos;
 CREATE TABLE chaos.watermark (vehicle_id uuid, at timestamptz, old timestamptz, new timestamptz);
@@ -131,10 +132,9 @@ def audit(database: Database, log_lines: Iterable[str]) -> Truth:
 
 def _good(cursor: Cursor) -> list[str]:
     """Return what is in the quarantine and has no reason to be."""
-    cursor.execute("SELECT call, raw, reason FROM fleetsync.quarantine")
-    rows = [BadRow(*columns) for columns in cursor.fetchall()]
-    bounds = storable(utc_now())
-    return [row.raw for row in rows if reread(row, bounds).reason is None]
+    now = utc_now()
+    entries = quarantine.entries(cursor, None, MOST_ENTRIES)
+    return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, now) is not None]
 
 
 def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:
