@@ -144,6 +144,8 @@ def _rage(weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults) -> No
     thread.start()
     for event in kinds.events(weather.seed, "daemon", seconds, weather.daemon_sec, weather.kinds):
         daemons.tend_for(max(0.0, began + event.at - time.monotonic()))
+        if time.monotonic() > began + seconds:
+            break  # some faults take longer than their schedule allows
         daemons.strike(event.kind, event.dice)
     daemons.tend_for(max(0.0, began + seconds - time.monotonic()))
     while thread.is_alive():
