@@ -27,7 +27,7 @@ run: .venv/ready
 	$(BIN)/python -m fleetsyncd run $(ARGS)
 
 bench: .venv/ready
-	$(BIN)/python -m tests.bench.cycle $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: .venv/ready
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -2,14 +2,13 @@
 
 import json
 import logging
-import resource
 import sys
 from importlib import import_module
 
 import click
 import msgspec
 
-from fleetsyncd import __version__, green, vehicle_commands
+from fleetsyncd import __version__, green, process, vehicle_commands
 from fleetsyncd.backfill_command import backfill
 from fleetsyncd.database import migrate, replicas
 from fleetsyncd.database.overview import overview
@@ -85,7 +84,7 @@ def run(parts: Parts, cycles: int | None) -> None:
         found.pull_timeout,
         found.pull_window,
     )
-    _raise_file_limit()
+    process.prepare()
     database = parts.database(found)
     supervisor = parts.supervisor(found, database)
     supervisor.stop_on_signals()
@@ -97,7 +96,7 @@ def run(parts: Parts, cycles: int | None) -> None:
 def once(parts: Parts) -> int:
     """Run one cycle: exit 0 if every vehicle went well, 1 if some failed, 2 if it could not run."""
     found = parts.settings()
-    _raise_file_limit()
+    process.prepare()
     database = parts.database(found)
     supervisor = parts.supervisor(found, database)
     supervisor.stop_on_signals()
@@ -148,12 +147,6 @@ def status(parts: Parts, as_json: bool) -> None:
         click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:
         click.echo(fleet_table(vehicles))
-
-
-def _raise_file_limit() -> None:
-    """Allow as many open files as the system lets us: every vehicle keeps a connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 cli.add_command(vehicle_commands.vehicle)

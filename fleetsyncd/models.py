@@ -13,6 +13,8 @@ from uuid import UUID
 from fleetsyncd.text import clean
 
 ERROR_LIMIT = 1_000
+OF_BACKFILL = "backfill of "
+"""How the journal rows of backfills begin; they tell nothing of a vehicle's lag."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     backfill: GapProgress | None
     """A past interval that is being pulled again, beside the present."""
     last_error: str | None
+    replica: str | None = None
+    """The daemon that pulls it, by host and process; None while none does."""
 
 
 def derive_state(

@@ -29,9 +29,14 @@ def age(seconds: float | None) -> str:
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
-    """Return the fleet as a table, one line per vehicle."""
+    """Return the fleet as a table, a line per vehicle; of several replicas, with who pulls it."""
     header = ["VEHICLE", "STATE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
-    return table(header, [_line(vehicle) for vehicle in vehicles])
+    lines = [_line(vehicle) for vehicle in vehicles]
+    if len({vehicle.replica for vehicle in vehicles}) > 1:
+        header.insert(-1, "PULLED BY")
+        for line, vehicle in zip(lines, vehicles, strict=True):
+            line.insert(-1, vehicle.replica or "-")
+    return table(header, lines)
 
 
 def _line(vehicle: VehicleOverview) -> list[str]:

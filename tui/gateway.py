@@ -39,7 +39,7 @@ class Snapshot:
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
         """The daemons whose heartbeat is fresh."""
-        return tuple(beat for beat in self.heartbeats if beat.age < replicas.FRESH_SEC)
+        return tuple(beat for beat in self.heartbeats if beat.alive)
 
 
 class Gateway:

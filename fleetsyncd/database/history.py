@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Outcome
+from fleetsyncd.models import OF_BACKFILL, Outcome
 from fleetsyncd.text import clean
 
 PAGE = 200
@@ -82,7 +82,8 @@ _ATTEMPTS = f"""
 SELECT vehicle_id, status, rows_written,
     width_bucket(extract(epoch FROM started_at - ({_SINCE}))::float8, 0, %(length)s::float8,
                  %(buckets)s) - 1 AS bucket,
-    extract(epoch FROM finished_at - max(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER (
+    extract(epoch FROM finished_at - max(started_at) FILTER (
+        WHERE status = '{Outcome.OK}' AND coalesce(error_msg, '') NOT LIKE '{OF_BACKFILL}%%') OVER (
         PARTITION BY vehicle_id ORDER BY started_at
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))::float8 AS lag
 FROM public.sync_journal

@@ -7,6 +7,8 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.replicas import heartbeats
+from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
 from fleetsyncd.text import clean
 
@@ -54,9 +56,6 @@ FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
 """  # noqa: S608
-_INTERVAL = """
-SELECT interval_sec FROM fleetsync.replica ORDER BY beat_at DESC LIMIT 1
-"""
 
 
 class _Gap(Struct, array_like=True, gc=False):
@@ -93,12 +92,12 @@ _ROWS = Decoder(list[_Row])
 
 def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
     """Return every vehicle, ordered by name; the daemon's own interval decides what is late."""
-    cursor.execute(_INTERVAL)
-    row = cursor.fetchone()
-    interval = default_interval if row is None else float(row[0])
+    beats = heartbeats(cursor)
+    interval = beats[0].interval if beats else default_interval
+    pullers = {shard: beat.name for beat in beats if beat.alive for shard in beat.shards}
     cursor.execute(_OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
-    return [_vehicle(row, interval) for row in rows]
+    return [_vehicle(row, interval, pullers) for row in rows]
 
 
 def with_own_key(cursor: Cursor) -> set[UUID]:
@@ -113,7 +112,8 @@ def _id(key: str) -> UUID:
     return UUID(key)
 
 
-def _vehicle(row: _Row, interval: float) -> VehicleOverview:
+def _vehicle(row: _Row, interval: float, pullers: dict[int, str]) -> VehicleOverview:
+    key = _id(row.id)
     catching_up = None if row.catching_up is None else _progress(row.catching_up)
     state = derive_state(
         paused=row.paused,
@@ -124,7 +124,7 @@ def _vehicle(row: _Row, interval: float) -> VehicleOverview:
         interval=interval,
     )
     return VehicleOverview(
-        id=_id(row.id),
+        id=key,
         name=clean(row.name, NAME_LIMIT),
         address=f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}",
         state=state,
@@ -137,6 +137,7 @@ def _vehicle(row: _Row, interval: float) -> VehicleOverview:
         catching_up=catching_up,
         backfill=None if row.backfill is None else _progress(row.backfill),
         last_error=None if row.error is None else clean(row.error, ERROR_LIMIT),
+        replica=pullers.get(shard_of(key)),
     )
 
 

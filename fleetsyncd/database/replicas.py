@@ -77,6 +77,16 @@ class Heartbeat:
     shards: tuple[int, ...]
     """The shards of the fleet that it pulls."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it beat lately enough to be believed."""
+        return self.age < FRESH_SEC
+
+    @property
+    def name(self) -> str:
+        """What operators call it by."""
+        return f"{self.host}:{self.pid}"
+
 
 def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     """Return every daemon on the list, the freshest first."""

@@ -24,12 +24,29 @@ RETURNING vehicle_id::text
 """
 # The vehicle's row is locked once per statement, which stands in for a foreign key checked per row:
 # while it is held the vehicle cannot be removed, and if it is gone nothing is added.
+# ON CONFLICT costs the server as much again as the insert itself, so only rows that may be there
+# already pay for it: those up to the newest one stored, all of them if `careful`.
 ADD_MEASUREMENTS = """
-WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE)
-INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-SELECT vehicle.id, r.c, r.t, r.v
-FROM vehicle, unnest(%s::int[], %s::timestamptz[], %s::float8[]) r(c, t, v)
-ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING
+WITH vehicle AS (
+    SELECT v.id, CASE WHEN %(careful)s THEN 'infinity'
+        ELSE coalesce(s.newest_measurement_at, 'infinity') END AS newest
+    FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+    WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
+),
+asked AS (
+    SELECT vehicle.*, r.* FROM vehicle,
+        unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
+),
+met AS (
+    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
+    SELECT id, c, t, v FROM asked WHERE t <= newest
+    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
+),
+fresh AS (
+    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
+    SELECT id, c, t, v FROM asked WHERE t > newest RETURNING 1
+)
+SELECT (SELECT count(*) FROM met) + (SELECT count(*) FROM fresh)
 """
 # One statement for watermark and state: both are one row, and a round trip is the dearer part.
 ADVANCE = """

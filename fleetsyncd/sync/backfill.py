@@ -15,6 +15,7 @@ from fleetsyncd.errors import CycleStopped, DatabaseError, VehicleError
 from fleetsyncd.limits import storable
 from fleetsyncd.models import (
     ERROR_LIMIT,
+    OF_BACKFILL,
     Alarm,
     Backfill,
     BadRow,
@@ -131,7 +132,7 @@ class _Work:
     def journal_row(self, ending: Ending) -> JournalRow:
         """Return what the journal is to say of this attempt."""
         window = self.wish.window
-        said = [f"backfill of {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"]
+        said = [f"{OF_BACKFILL}{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"]
         said += [ending.reason or "complete", *self.notes]
         if self.bad_rows:
             said.append(f"{self.bad_rows} bad row(s) in quarantine")

@@ -47,6 +47,8 @@ def test_replicas_share_the_fleet_and_take_over_from_a_killed_one(
     balanced(installation, replicas)
     installation.until(FRESH, within=60)
     assert installation.rows(OVERLAPS) == [(0,)]
+    shown = installation.command("status")[1]
+    assert all(f":{daemon.process.pid}" in shown for daemon in daemons)
     daemons.pop().process.kill()
     killed_at = time.monotonic()
     balanced(installation, replicas - 1)

@@ -27,13 +27,15 @@ from uuid import UUID
 
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.demo import embedded
-from tests.bench.cycle import cpu_seconds, prepare
+from fleetsyncd.settings import DatabaseSettings
+from tests.bench.installation import installed
+from tests.bench.machine import cpu_seconds
 from tui.app import FleetApp
 from tui.desk import Desk
 from tui.gateway import Gateway, Snapshot
 from tui.state import FleetState
 
+NAME = "dashboard"
 VEHICLES = 10_000
 INTERVAL = 30
 REPEATS = 15
@@ -251,18 +253,15 @@ def of_the_terminal(environment: dict[str, str]) -> dict[str, float]:
 
 def measure(vehicles: int = VEHICLES) -> dict[str, float]:
     """Return every figure; takes about two minutes."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = embedded.start(Path(folder) / "postgres")
-        try:
-            database = prepare(server, "dashboard", [], INTERVAL)
-            database.run(lambda cursor: fill(cursor, vehicles))
-            database.run(lambda cursor: cursor.execute("ANALYZE"))
-            with pulled(database, vehicles):
-                figures = of_the_loop(database)
-                figures |= of_the_terminal(server.environment("dashboard"))
-            database.close()
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory() as folder, installed(Path(folder) / "postgres") as bench:
+        bench.prepare(NAME, [])
+        database = Database(DatabaseSettings(bench.server.parameters(NAME)))
+        database.run(lambda cursor: fill(cursor, vehicles))
+        database.run(lambda cursor: cursor.execute("ANALYZE"))
+        with pulled(database, vehicles):
+            figures = of_the_loop(database)
+            figures |= of_the_terminal(bench.server.environment(NAME))
+        database.close()
     return figures
 
 

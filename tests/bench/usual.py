@@ -1,14 +1,15 @@
 """The puller that most would write, to compare with: asyncio, httpx, execute_values.
 
 One httpx client per vehicle and cycle, psycopg2 in threads, a transaction per step. It knows no
-overlap, no splitting, no quarantine. Started by `tests.bench.cycle --against-usual`.
+overlap, no splitting, no quarantine. It pulls the fleet for every line on its standard input, and
+answers `done SECONDS`.
 """
 
 import asyncio
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -110,18 +111,23 @@ async def pull(vehicle: tuple[Any, ...]) -> None:
     )
 
 
-async def cycles(count: int, interval: timedelta) -> None:
-    """Pull the whole fleet so often, a cycle every `interval` at best."""
-    for _ in range(count):
-        begun = time.monotonic()
-        vehicles = await run(
-            "SELECT id, host(vpn_ip), api_port, api_key, last_sync_at FROM vehicles", ()
-        )
-        await asyncio.gather(*(pull(vehicle) for vehicle in vehicles))
-        took = time.monotonic() - begun
-        print(f"Cycle done in {took:.1f}s", flush=True)
-        await asyncio.sleep(max(0.0, interval.total_seconds() - took))
+async def cycle() -> None:
+    """Pull the whole fleet once."""
+    vehicles = await run(
+        "SELECT id, host(vpn_ip), api_port, api_key, last_sync_at FROM vehicles", ()
+    )
+    await asyncio.gather(*(pull(vehicle) for vehicle in vehicles))
+
+
+def serve() -> None:
+    """Pull once for every line that comes."""
+    print("ready", flush=True)
+    with asyncio.Runner() as runner:
+        for _ in sys.stdin:
+            begun = time.monotonic()
+            runner.run(cycle())
+            print(f"done {time.monotonic() - begun:.4f}", flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(cycles(int(sys.argv[1]), timedelta(seconds=float(sys.argv[2]))))
+    serve()

@@ -6,6 +6,7 @@ from fleetsyncd.database import fleet, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import FRESH_SEC, Replica
+from fleetsyncd.database.shard_locks import SHARDS, shard_of
 
 MINE = Replica(interval=30.0, host="here")
 OTHER = Replica(interval=30.0, host="there")
@@ -97,3 +98,21 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
     assert state() == "late"
     beat(database, replace(MINE, interval=600.0))
     assert state() == "online"
+
+
+def test_the_overview_names_the_living_replica_that_pulls_a_vehicle(database: Database) -> None:
+    truck = database.run(lambda c: fleet.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    mine = [shard_of(truck)]
+    others = [shard for shard in range(SHARDS) if shard not in mine]
+
+    def puller() -> str | None:
+        return database.run(lambda c: overview(c, 30))[0].replica
+
+    assert puller() is None
+    database.run(lambda c: replicas.beat(c, MINE, None, 1, mine))
+    database.run(lambda c: replicas.beat(c, OTHER, None, 0, others))
+    assert puller() == f"here:{MINE.pid}"
+    silence(database, MINE, "1 minute")
+    assert puller() is None
+    database.run(lambda c: replicas.beat(c, OTHER, None, 1, range(SHARDS)))
+    assert puller() == f"there:{OTHER.pid}"

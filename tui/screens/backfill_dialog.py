@@ -121,5 +121,4 @@ def estimate(pace: Pace, length: timedelta, vehicles: int) -> str:
     told = f"{span}: about {count(rows)} measurements; what is stored already is not doubled"
     if not pace.speed:
         return told
-    # The daemon gives a backfill half of its time.
-    return f"{told}. About {age(2 * length.total_seconds() / pace.speed)} a vehicle"
+    return f"{told}. About {age(length.total_seconds() / pace.speed)} a vehicle"

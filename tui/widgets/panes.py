@@ -256,6 +256,7 @@ def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tup
         ("address", vehicle.address),
         ("key", key),
         ("software", vehicle.software_version or "-"),
+        ("pulled by", vehicle.replica or "-"),
         ("registered", moment(found.created_at)),
         ("last seen", moment(found.last_seen_at)),
         ("committed up to", moment(found.last_sync_at)),

@@ -1,0 +1,84 @@
+"""`make bench`: every figure in one run on one machine, with what it is to reach.
+
+    make bench                        the short form, under three minutes
+    make bench ARGS="--full"          up to 5,000 vehicles and a gap of seven days
+    make bench ARGS="--only gap,wall" some groups
+    make bench ARGS="--json"          one JSON object
+
+What goes on is told on standard error. Vehicles, PostgreSQL and daemon are processes of their own
+on this machine; only the daemon's CPU and memory are counted. Machines differ and are noisy: ratios
+of values measured in turns tell more than seconds.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from tests.bench import figures
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
+from tests.bench.installation import installed
+from tests.bench.machine import description
+
+GROUPS = (
+    "cycle",
+    "usual",
+    "floor",
+    "wall",
+    "memory",
+    "ingest",
+    "gap",
+    "bad_day",
+    "stalls",
+    "dashboard",
+)
+"""In the order they are measured: stalls looks at what the ones before it left."""
+BESIDE = {"usual", "floor"}
+"""Groups that compare the daemon with another puller on the same fleet."""
+
+
+def main() -> int:
+    """Measure what the arguments ask for, and show it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--full", action="store_true", help="measure the long form")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help=", ".join(GROUPS)
+    )
+    arguments = parser.parse_args()
+    wanted = {name for names in arguments.only for name in names.split(",")} or set(GROUPS)
+    if unknown := wanted - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))} (there are {', '.join(GROUPS)})")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    groups = [import_module(f"tests.bench.groups.{name}") for name in GROUPS if name in wanted]
+    with tempfile.TemporaryDirectory(prefix="fleetsync-bench-") as folder:
+        machine, found = measure(groups, frozenset(BESIDE & wanted), Path(folder), arguments.full)
+    if arguments.json:
+        print(json.dumps({"machine": machine, "figures": figures.as_object(found)}, indent=2))
+    else:
+        print("  ".join(f"{name}: {value}" for name, value in machine.items()))
+        print(figures.show(found))
+    return 0
+
+
+def measure(
+    groups: list[ModuleType], beside: frozenset[str], folder: Path, full: bool
+) -> tuple[dict[str, str], list[Figure]]:
+    """Return what machine this is, and the figures of the groups."""
+    with installed(folder / "postgres") as installation:
+        machine = description(installation.version)
+        bench = Bench(installation, folder, full, beside)
+        found = [figure for group in groups for figure in group.measure(bench)]
+    return machine, found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The groups of figures, each a module with `measure(bench)`."""
