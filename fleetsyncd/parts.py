@@ -1,6 +1,7 @@
 """The composition root: what commands need, put together from the settings."""
 
 import logging
+import resource
 from datetime import timedelta
 
 from fleetsyncd import green, logs, settings
@@ -10,12 +11,15 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import CommandError
 from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import Vehicle, utc_now
-from fleetsyncd.settings import Settings
+from fleetsyncd.settings import FEWEST_SLOTS, Settings
 from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
+
+OTHER_FILES = 32
+"""Open files beside the vehicles' and the database's, with some to spare."""
 
 
 class Parts:
@@ -61,15 +65,36 @@ class Parts:
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
         )
+        concurrency, sessions = _files_for(found, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         plan = Plan(
             interval=found.sync_interval,
-            concurrency=found.sync_concurrency,
+            concurrency=concurrency,
+            sessions=sessions,
             backfills=found.backfill_concurrency,
             grace=found.shutdown_grace,
         )
         return Supervisor(
             plan, tools, connect, metrics.add if found.metrics_port is not None else _ignore
         )
+
+
+def _files_for(found: Settings, limit: int) -> tuple[int, int]:
+    """Return how many vehicles may be pulled at once, and how many sessions be kept beside them.
+
+    Each takes an open file. Without this bound they would leave none to PostgreSQL.
+    """
+    spare = limit - OTHER_FILES - found.database.pool_size - found.backfill_concurrency
+    room = max(2 * FEWEST_SLOTS, spare)
+    concurrency = min(found.sync_concurrency, room * 3 // 4)
+    if concurrency < found.sync_concurrency:
+        log.warning(
+            "the limit of %d open files allows %d vehicles at a time, not SYNC_CONCURRENCY=%d: "
+            "raise it (ulimit -n, LimitNOFILE=)",
+            limit,
+            concurrency,
+            found.sync_concurrency,
+        )
+    return concurrency, room - concurrency
 
 
 def _ignore(_report: object) -> None:

@@ -51,6 +51,8 @@ class Plan:
 
     interval: float
     concurrency: int
+    sessions: int
+    """The most that are kept between cycles."""
     backfills: int
     grace: float
 
@@ -69,7 +71,9 @@ class Supervisor:
         self._tools = tools
         self._on_report = on_report
         self._replica = Replica(plan.interval)
-        self._workers = Workers(tools, connect, self._finished, self._database_failed)
+        self._workers = Workers(
+            tools, connect, self._finished, self._database_failed, sessions=plan.sessions
+        )
         self._lanes = Lanes(plan.concurrency, self._workers.sync)
         self._share = Share(ShardLocks(tools.database))
         self._backfills = Backfills(plan.backfills, tools, connect, self._database_failed)
