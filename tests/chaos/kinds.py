@@ -48,6 +48,23 @@ KINDS = tuple(kind for group in GROUPS.values() for kind in group)
 KILLS = frozenset({"kill", "kill-at-point", "pair"})
 RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster"})
 
+WORST = (
+    "drip",
+    "drip-head",
+    "endless-100",
+    "hang",
+    "reset",
+    "redirect",
+    "bomb",
+    "double-gzip",
+    "huge-length",
+    "hand-made",
+    "bad-entries",
+    "control-characters",
+    "echoed-key",
+)
+"""What a vehicle may do on purpose to harm others."""
+
 LINK_SHARE = 0.04
 POISON_SHARE = 0.22
 CLOCK_SHARE = 0.15
@@ -90,6 +107,13 @@ def strike(
     if chance >= LINK_SHARE + POISON_SHARE or not fitting:
         return None, dice
     return dice.choice(fitting), dice
+
+
+def malice(vehicle: int, number: int, call: str) -> tuple[str | None, Random]:
+    """Return what a hostile vehicle answers: always the worst that it can at this call."""
+    dice = Random(f"{vehicle}/{number}")
+    worst = WORST[vehicle % len(WORST)]
+    return (worst if call in ONLY_FOR.get(worst, {call}) else None), dice
 
 
 def clock(seed: int, vehicle: int, elapsed: float, kinds: Collection[str]) -> str | None:

@@ -6,11 +6,13 @@ standard input ends.
 """
 
 import json
+import resource
 import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
+from random import Random
 from typing import Any
 
 from gevent.os import tp_read
@@ -41,16 +43,19 @@ class Plan:
 
 
 def plans(count: int, scale: float) -> list[Plan]:
-    """Describe the vehicles; the gaps of the first ones grow with `scale`, 1 for a long storm."""
-    made = [
+    """Describe the vehicles; the gaps of the first ones grow with `scale`, 1 for a long storm.
+
+    With a scale of 0 all are alike.
+    """
+    special = [
         Plan("Dense-01", _key(1), channels=18, gap_sec=max(2.0, 8 * scale) * HOUR),
         Plan("Offline-02", _key(2), channels=4, gap_sec=max(0.1, 40 * scale) * HOUR),
         Plan("Forgetful-03", _key(3), channels=4, gap_sec=26 * HOUR, history_sec=HOUR),
         Plan("Late-04", _key(4), commit_delay_sec=3.0),
         Plan("Old-05", _key(5), old_alarms=True, gap_sec=HOUR),
     ]
-    made += [Plan(f"Truck-{number:02d}", _key(number)) for number in range(6, count + 1)]
-    return made[:count]
+    alike = [Plan(f"Truck-{number:03d}", _key(number)) for number in range(1, count + 1)]
+    return special[:count] + alike[len(special) :] if scale else alike
 
 
 def _key(number: int) -> str:
@@ -58,12 +63,16 @@ def _key(number: int) -> str:
 
 
 class Road:
-    """All vehicles with their proxies, and a canary that nobody has a reason to talk to."""
+    """All vehicles with their proxies, and a canary that nobody has a reason to talk to.
 
-    def __init__(self, seed: int, chosen: list[str], plans_: list[Plan]) -> None:
+    The first `hostile` ones never give an honest answer where they need not.
+    """
+
+    def __init__(self, seed: int, chosen: list[str], plans_: list[Plan], hostile: int) -> None:
         self._began = time.monotonic()
         self._seed = seed
         self._kinds = chosen
+        self._hostile = hostile
         self._canary_met = 0
         canary = StreamServer(("127.0.0.1", 0), self._meet)
         canary.start()
@@ -95,12 +104,17 @@ class Road:
             addresses,
             plan.key,
             self._canary,
-            lambda count, call: kinds.strike(self._seed, number, count, call, self._kinds),
+            partial(self._strike, number),
             partial(self._clock, number),
         )
         self._proxies.append(proxy)
         host, port = proxy.start()
         return asdict(plan) | {"host": host, "port": port, "history_ms": history_ms}
+
+    def _strike(self, number: int, count: int, call: str) -> tuple[str | None, Random]:
+        if number < self._hostile:
+            return kinds.malice(number, count, call)
+        return kinds.strike(self._seed, number, count, call, self._kinds)
 
     def _clock(self, number: int) -> str | None:
         return kinds.clock(self._seed, number, time.monotonic() - self._began, self._kinds)
@@ -122,8 +136,10 @@ class Road:
 def main() -> None:
     """Serve until standard input ends."""
     wanted = json.loads(sys.argv[1])
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     made = plans(wanted["vehicles"], wanted["scale"])
-    road = Road(wanted["seed"], wanted["kinds"], made)
+    road = Road(wanted["seed"], wanted["kinds"], made, wanted.get("hostile", 0))
     _say(road.vehicles)
     while tp_read(0, 1):
         _say({"happened": road.calm(), "canary": road.canary_met})

@@ -1,19 +1,15 @@
 """One storm: an installation, faults of every kind at once, a quiet cycle, and what is left."""
 
-import json
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from uuid import UUID
 
 from fleetsyncd.database import backfill, migrate
 from fleetsyncd.database.pool import Cursor, Database
@@ -25,6 +21,7 @@ from fleetsyncd.settings import DatabaseSettings
 from tests.chaos import audit, kinds
 from tests.chaos.audit import Truth
 from tests.chaos.daemons import DaemonFaults
+from tests.chaos.fleet import register, running_road
 from tests.chaos.server import DatabaseFaults
 
 DATABASE = "storm"
@@ -93,9 +90,9 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         audit.install(server, DATABASE)
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
         stack.callback(database.close)
-        road = stack.enter_context(_road(weather))
+        road = stack.enter_context(running_road(_wanted(weather)))
         now = utc_now()
-        expectations = database.run(lambda c: [_register(c, known, now) for known in road.vehicles])
+        expectations = database.run(lambda c: [register(c, known, now) for known in road.vehicles])
         database.run(partial(_ask_for_backfills, expectations[-2:]))
         daemons = DaemonFaults(folder, server.environment(DATABASE))
         stack.callback(daemons.kill)
@@ -173,24 +170,6 @@ def _settle(database: Database, daemons: DaemonFaults) -> float:
     return time.monotonic() - began
 
 
-def _register(cursor: Cursor, known: dict[str, Any], now: datetime) -> Expectation:
-    start = now - timedelta(seconds=known["gap_sec"])
-    cursor.execute(
-        "INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key, last_sync_at)"
-        " VALUES (%s, %s::inet, %s, %s, %s) RETURNING id::text",
-        (known["name"], known["host"], known["port"], known["key"], start),
-    )
-    vehicle_id = UUID(cursor.fetchall()[0][0])
-    history = datetime.fromtimestamp(known["history_ms"] / 1000, UTC)
-    return Expectation(
-        vehicle_id,
-        known["name"],
-        max(start, history),
-        timedelta(seconds=known["commit_delay_sec"]),
-        known["channels"],
-    )
-
-
 def _ask_for_backfills(expectations: Collection[Expectation], cursor: Cursor) -> None:
     for expected in expectations:
         window = Window(expected.start - BACKFILL, expected.start)
@@ -220,41 +199,10 @@ def _quarantined(cursor: Cursor) -> int:
     return int(cursor.fetchall()[0][0])
 
 
-class _Road:
-    """The vehicles' process, seen from here."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-        self.vehicles: list[dict[str, Any]] = self._read()
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
-
-    def calm(self) -> tuple[Counter[str], int]:
-        """End the storm; return the faults that happened, and what the canary has met."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        return Counter(answer["happened"]), answer["canary"]
-
-
-@contextmanager
-def _road(weather: Weather) -> Iterator[_Road]:
-    wanted = {
+def _wanted(weather: Weather) -> dict[str, Any]:
+    return {
         "seed": weather.seed,
         "kinds": weather.kinds,
         "vehicles": weather.vehicles,
         "scale": min(1.0, weather.minutes / 8),
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.chaos.road", json.dumps(wanted)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield _Road(process)
-        finally:
-            process.kill()
