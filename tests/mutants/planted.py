@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A bug: in `file` the only `old` becomes `new`; `tests` are those to be tried first."""
+    """A bug: in `file` the only `old` becomes `new`; some of `tests` must fail."""
 
     name: str
     file: str
@@ -36,7 +36,7 @@ MUTANTS = (
         "self.tools.database.run(partial(self._save_window, page, step, added))",
         "self.tools.database.run(lambda cursor: store.advance(cursor, step))\n"
         "        self.tools.database.run(partial(self._save_window, page, step, added))",
-        "tests/integration/test_cycle_faults.py tests/integration/test_cycle.py tests/chaos",
+        "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
         "no overlap",
@@ -64,7 +64,7 @@ MUTANTS = (
         "tui/app.py",
         "markup=False",
         "markup=True",
-        "tests/tui/test_hostile.py tests/tui",
+        "tests/tui/test_notices.py",
     ),
     Mutant(
         "control characters kept",
@@ -72,13 +72,6 @@ MUTANTS = (
         "    if value.isprintable():",
         "    if value:",
         "tests/unit/test_text.py",
-    ),
-    Mutant(
-        "proxies and netrc asked",
-        "fleetsyncd/vehicle/wire.py",
-        "kept.trust_env = False",
-        "kept.trust_env = True",
-        "tests/unit/test_client_secrets.py",
     ),
     Mutant(
         "a key that a vehicle echoes is kept",
@@ -121,13 +114,6 @@ MUTANTS = (
         "    if moment >= newest:",
         "    if moment is None:",
         "tests/unit/test_decode.py",
-    ),
-    Mutant(
-        "infinite ranges stored",
-        DECODE,
-        "    if not (math.isfinite(channel.phys_min) and math.isfinite(channel.phys_max)):",
-        "    if channel is None:",
-        "tests/unit/test_decode_lists.py",
     ),
     Mutant(
         "one bad row spoils the answer",

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import ROOT, copy_program, fails, plant
+from tests.mutants.__main__ import ROOT, copy_program, first_failure, plant
 from tests.mutants.planted import MUTANTS, Mutant
 
 TESTS = "tests/unit/test_text.py"
@@ -19,9 +19,9 @@ def test_every_mutant_still_has_its_one_place_in_the_program(mutant: Mutant) -> 
 def test_a_mutant_is_told_from_a_change_that_does_no_harm(tmp_path: Path) -> None:
     copy_program(tmp_path)
     plant(NONE, tmp_path)
-    assert not fails(tmp_path, TESTS)
+    assert first_failure(tmp_path, TESTS) is None
     plant(next(mutant for mutant in MUTANTS if mutant.tests == TESTS), tmp_path)
-    assert fails(tmp_path, TESTS)
+    assert str(first_failure(tmp_path, TESTS)).startswith(TESTS)
 
 
 def test_a_mutant_whose_place_has_moved_is_told(tmp_path: Path) -> None:
