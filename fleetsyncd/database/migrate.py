@@ -19,10 +19,10 @@ from fleetsyncd.database.pool import (
     Cursor,
     Database,
     Deadline,
-    first_line,
     no_deadline,
     overdue,
 )
+from fleetsyncd.database.remedies import told
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -77,7 +77,7 @@ def migrate(
             if app_role is not None:
                 _grant(cursor, app_role)
     except psycopg2.Error as fault:
-        raise MigrationFailed(f"migration failed: {first_line(fault)}") from fault
+        raise MigrationFailed(f"migration failed: {told(fault)}") from fault
     else:
         return applied
     finally:
@@ -101,7 +101,7 @@ def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     try:
         return PostgresqlBackend(uri, HISTORY)
     except psycopg2.OperationalError as fault:
-        raise DatabaseLost(f"no connection to {settings.where}: {first_line(fault)}") from fault
+        raise DatabaseLost(f"no connection to {settings.where}: {told(fault)}") from fault
 
 
 def _apply(backend: PostgresqlBackend) -> list[str]:

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
+from fleetsyncd.database.remedies import first_line, told
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.text import clean
 
 T = TypeVar("T")
 Connection = extensions.connection
@@ -57,7 +57,6 @@ _BEGIN = (
 )
 _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
 _AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
-FORBIDDEN = "42501"
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
 
@@ -199,7 +198,7 @@ class Database:
                 connection.autocommit = True  # transactions are begun and committed by hand
                 return connection
         except (psycopg2.OperationalError, OSError) as fault:
-            raise DatabaseLost(f"no connection to {self.where}: {first_line(fault)}") from fault
+            raise DatabaseLost(f"no connection to {self.where}: {told(fault)}") from fault
 
     def _resolved(self) -> dict[str, Any]:
         """Look the host up here: libpq's own look-up would block every greenlet.
@@ -241,14 +240,6 @@ def translated(fault: psycopg2.Error) -> DatabaseError:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
         )
-    if fault.pgcode == FORBIDDEN:
-        return DatabaseError(f"{first_line(fault)}: run `fleetsyncd migrate` with its DB_APP_ROLE")
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
         return DatabaseLost(f"{LOST}: {first_line(fault)}")
-    return DatabaseError(first_line(fault))
-
-
-def first_line(fault: BaseException) -> str:
-    """Return the first line of what the server or its client library said, made harmless."""
-    lines = str(fault).strip().splitlines()
-    return clean(lines[0], 300) if lines else type(fault).__name__
+    return DatabaseError(told(fault))

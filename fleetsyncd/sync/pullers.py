@@ -30,6 +30,7 @@ class Pullers:
         connect: Callable[[Vehicle], VehicleClient],
         *,
         slots: int,
+        sessions: int,
         backfills: int,
         slow_after: timedelta,
         on_report: Callable[[CycleReport], None],
@@ -37,7 +38,7 @@ class Pullers:
     ) -> None:
         self._now = tools.now
         self._slow_after = slow_after
-        self._workers = Workers(tools, connect, on_report, on_database_fault)
+        self._workers = Workers(tools, connect, on_report, on_database_fault, sessions=sessions)
         self._lanes = Lanes(slots, self._workers.sync)
         self._backfills = Backfills(backfills, tools, connect, on_database_fault)
         self._share = Share(ShardLocks(tools.database))

@@ -48,6 +48,8 @@ class Plan:
 
     interval: float
     concurrency: int
+    sessions: int
+    """The most that are kept between cycles."""
     backfills: int
     grace: float
 
@@ -71,6 +73,7 @@ class Supervisor:
             tools,
             connect,
             slots=plan.concurrency,
+            sessions=plan.sessions,
             backfills=plan.backfills,
             slow_after=timedelta(seconds=plan.interval * SLOW_AFTER_INTERVALS),
             on_report=self._finished,

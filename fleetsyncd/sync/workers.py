@@ -33,9 +33,11 @@ class Workers:
         connect: Callable[[Vehicle], VehicleClient],
         on_report: Callable[[CycleReport], None],
         on_database_fault: Callable[[DatabaseError], None],
+        *,
+        sessions: int,
     ) -> None:
         self._tools = tools
-        self._links = Links(connect)
+        self._links = Links(connect, sessions)
         self._on_report = on_report
         self._on_database_fault = on_database_fault
         self._runs: dict[UUID, _Run] = {}
@@ -85,6 +87,7 @@ class Workers:
             self._record_own_fault(vehicle)
         finally:
             del self._runs[vehicle.id]
+            self._links.rest(vehicle.id)
 
     def _sync(self, run: _Run) -> None:
         def note(progress: Progress) -> None:

@@ -5,6 +5,7 @@ decompressed body; it never follows a redirect, never asks a proxy and never rea
 key is in no message raised here.
 """
 
+import errno
 import http.client
 import json
 import re
@@ -20,6 +21,7 @@ import urllib3
 
 from fleetsyncd import __version__
 from fleetsyncd.errors import (
+    OUT_OF_FILES,
     AnswerTooLarge,
     BadAnswer,
     VehicleError,
@@ -302,6 +304,8 @@ def _caused_by(
 def _name(fault: BaseException) -> str:
     if isinstance(fault, http.client.RemoteDisconnected):
         return "the vehicle hung up without an answer"
+    if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
+        return OUT_OF_FILES
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
     return type(fault).__name__
