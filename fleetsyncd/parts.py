@@ -73,6 +73,7 @@ class Parts:
             first=timedelta(seconds=found.pull_window),
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
+            keep_months=found.measurements_keep,
         )
         concurrency, sessions = _files_for(found, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         plan = Plan(
