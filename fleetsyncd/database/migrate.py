@@ -22,7 +22,7 @@ from fleetsyncd.database.pool import (
     no_deadline,
     overdue,
 )
-from fleetsyncd.database.remedies import told
+from fleetsyncd.database.remedies import first_line, told
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
