@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint run bench clean
+.PHONY: demo test lint run bench chaos mutants clean
 
 .venv/ready: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,12 @@ run: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: .venv/ready
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+mutants: .venv/ready
+	@nice $(BIN)/python -m tests.mutants $(ARGS)
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -19,6 +19,8 @@ FleetsyncError
     └── VehicleGone          the vehicle's row is not there, or not visible to us
 """
 
+OUT_OF_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
+
 
 class FleetsyncError(Exception):
     """Root of all errors raised on purpose; its text is meant for the operator."""

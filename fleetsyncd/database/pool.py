@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
+from fleetsyncd.database.remedies import first_line, told
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.text import clean
 
 T = TypeVar("T")
 Connection = extensions.connection
@@ -57,7 +57,6 @@ _BEGIN = (
 )
 _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
 _AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
-FORBIDDEN = "42501"
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
 
@@ -102,6 +101,8 @@ class Database:
         self.where = settings.where
         self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
         self._deadline = deadline
+        self.on_wait: Callable[[float], None] = lambda _seconds: None
+        """Is told the seconds that each transaction waited for a connection."""
         self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -135,7 +136,10 @@ class Database:
         On any error, an ended greenlet included, the connection is closed and the transaction with
         it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
-        if not self._slots.acquire(timeout=WAIT_SEC):
+        asked = time.monotonic()
+        free = self._slots.acquire(timeout=WAIT_SEC)
+        self.on_wait(time.monotonic() - asked)
+        if not free:
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
             )
@@ -194,7 +198,7 @@ class Database:
                 connection.autocommit = True  # transactions are begun and committed by hand
                 return connection
         except (psycopg2.OperationalError, OSError) as fault:
-            raise DatabaseLost(f"no connection to {self.where}: {first_line(fault)}") from fault
+            raise DatabaseLost(f"no connection to {self.where}: {told(fault)}") from fault
 
     def _resolved(self) -> dict[str, Any]:
         """Look the host up here: libpq's own look-up would block every greenlet.
@@ -236,14 +240,6 @@ def translated(fault: psycopg2.Error) -> DatabaseError:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
         )
-    if fault.pgcode == FORBIDDEN:
-        return DatabaseError(f"{first_line(fault)}: run `fleetsyncd migrate` with its DB_APP_ROLE")
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
         return DatabaseLost(f"{LOST}: {first_line(fault)}")
-    return DatabaseError(first_line(fault))
-
-
-def first_line(fault: BaseException) -> str:
-    """Return the first line of what the server or its client library said, made harmless."""
-    lines = str(fault).strip().splitlines()
-    return clean(lines[0], 300) if lines else type(fault).__name__
+    return DatabaseError(told(fault))

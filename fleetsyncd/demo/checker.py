@@ -36,13 +36,17 @@ FROM public.alarms_log WHERE vehicle_id = %s::uuid
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A vehicle pulled from `start` on; its rows appear `delay` after their stamp."""
+    """A vehicle pulled from `start` on; its rows appear `delay` after their stamp.
+
+    Alarms must be stored from `alarms_from` on, where that is later than `start`.
+    """
 
     vehicle_id: UUID
     name: str
     start: datetime
     delay: timedelta = timedelta(0)
     channels: int = len(signals.CHANNELS)
+    alarms_from: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -150,7 +154,9 @@ def _check_alarms(
 
     stored = database.run(read)
     findings.checked += len(stored)
-    required = known(expected.start, _asked_alarms(database, expected, watermark))
+    required = known(
+        expected.alarms_from or expected.start, _asked_alarms(database, expected, watermark)
+    )
     possible = known(expected.start - timedelta(days=8), watermark + MARGIN)
     faults = {
         "lost": required.keys() - stored.keys(),

@@ -31,8 +31,9 @@ class Link:
 class Links:
     """Opens a session when a vehicle first needs it, and closes those nobody needs any more."""
 
-    def __init__(self, connect: Callable[[Vehicle], VehicleClient]) -> None:
+    def __init__(self, connect: Callable[[Vehicle], VehicleClient], most: int) -> None:
         self._connect = connect
+        self._most = most
         self._open: dict[UUID, Link] = {}
 
     def __len__(self) -> int:
@@ -48,6 +49,11 @@ class Links:
             link.client.close()
         made = self._open[vehicle.id] = Link(address, self._connect(vehicle), Memory())
         return made
+
+    def rest(self, vehicle_id: UUID) -> None:
+        """Close the session to a vehicle whose cycle is over, if more are open than may be kept."""
+        if len(self._open) > self._most and (link := self._open.pop(vehicle_id, None)):
+            link.client.close()
 
     def keep(self, vehicles: Collection[UUID]) -> None:
         """Close the sessions of all other vehicles."""

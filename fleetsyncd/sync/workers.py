@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.errors import DatabaseError, VehicleGone
-from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
+from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
 from fleetsyncd.sync.cycle import Tools, record, sync_vehicle
 from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.links import Links
@@ -33,9 +33,11 @@ class Workers:
         connect: Callable[[Vehicle], VehicleClient],
         on_report: Callable[[CycleReport], None],
         on_database_fault: Callable[[DatabaseError], None],
+        *,
+        sessions: int,
     ) -> None:
         self._tools = tools
-        self._links = Links(connect)
+        self._links = Links(connect, sessions)
         self._on_report = on_report
         self._on_database_fault = on_database_fault
         self._runs: dict[UUID, _Run] = {}
@@ -85,6 +87,7 @@ class Workers:
             self._record_own_fault(vehicle)
         finally:
             del self._runs[vehicle.id]
+            self._links.rest(vehicle.id)
 
     def _sync(self, run: _Run) -> None:
         def note(progress: Progress) -> None:
@@ -104,7 +107,7 @@ class Workers:
     def _record_own_fault(self, vehicle: Vehicle) -> None:
         now = self._tools.now()
         reason = "a fault of fleetsyncd's own, see its log"
-        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason)
+        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason, failure=Failure.INTERNAL)
         try:
             record(report, self._tools.database)
         except FLEETWIDE as fault:

@@ -115,6 +115,20 @@ def test_our_own_clock_set_back_is_told_and_nothing_is_lost_once_it_is_right(
         assert it.compare().clean
 
 
+def test_our_own_clock_a_day_ahead_moves_no_watermark_and_loses_nothing(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.now, it.offset = it.now + 24 * HOUR, -24 * HOUR
+        for _ in range(2):
+            assert it.cycle(after=30).outcome is Outcome.OK
+            mark = it.watermark()
+            assert mark is not None
+            assert mark <= it.now - 24 * HOUR
+        it.now, it.offset = it.now - 24 * HOUR, timedelta(0)
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
 def test_two_pulls_in_one_moment_are_both_well(database: Database) -> None:
     with rig(database) as it:
         it.overlap = timedelta(0)

@@ -1,0 +1,146 @@
+"""What the database itself saw, against what journal and log say: no row may tell a lie.
+
+Triggers note every move of a watermark and every batch of rows in the transaction that makes it,
+so a move that was not committed leaves no note.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from psycopg2 import sql
+
+from fleetsyncd.database import quarantine
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.models import utc_now
+from fleetsyncd.sync.replay import valid
+
+EXAMPLES = 5
+MOST_ENTRIES = 100_000
+_INSTALL = """
+CREATE SCHEMA chaos;
+CREATE TABLE chaos.watermark (vehicle_id uuid, at timestamptz, old timestamptz, new timestamptz);
+CREATE TABLE chaos.added (vehicle_id uuid, at timestamptz, rows bigint);
+CREATE FUNCTION chaos.note_watermark() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO chaos.watermark VALUES (new.id, clock_timestamp(), old.last_sync_at,
+                                        new.last_sync_at);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION chaos.note_added() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO chaos.added
+    SELECT vehicle_id, clock_timestamp(), count(*) FROM fresh GROUP BY vehicle_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_watermark AFTER UPDATE OF last_sync_at ON public.vehicles
+    FOR EACH ROW EXECUTE FUNCTION chaos.note_watermark();
+CREATE TRIGGER note_added AFTER INSERT ON public.measurements
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION chaos.note_added();
+CREATE INDEX ON chaos.watermark (vehicle_id, at);
+CREATE INDEX ON chaos.added (vehicle_id, at);
+GRANT USAGE ON SCHEMA chaos TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA chaos TO PUBLIC;
+"""
+_LIES = {
+    "ok without a commit": """
+        SELECT j.started_at::text, v.name FROM public.sync_journal j
+        JOIN public.vehicles v ON v.id = j.vehicle_id
+        WHERE status = 'ok' AND coalesce(error_msg, '') NOT LIKE 'backfill of %%'
+          AND NOT EXISTS (SELECT FROM chaos.watermark w WHERE w.vehicle_id = j.vehicle_id
+                          AND w.at BETWEEN j.started_at AND j.finished_at)
+    """,
+    "more rows than were added": """
+        SELECT j.started_at::text, v.name FROM public.sync_journal j
+        JOIN public.vehicles v ON v.id = j.vehicle_id
+        WHERE rows_written > (SELECT coalesce(sum(rows), 0) FROM chaos.added a
+                              WHERE a.vehicle_id = j.vehicle_id
+                                AND a.at BETWEEN j.started_at AND j.finished_at)
+    """,
+    "failed without a reason": """
+        SELECT j.started_at::text, v.name FROM public.sync_journal j
+        JOIN public.vehicles v ON v.id = j.vehicle_id
+        WHERE status <> 'ok' AND coalesce(error_msg, '') = ''
+    """,
+}
+_UNTRUE_MARKS = """
+SELECT w.at::text, v.name FROM chaos.watermark w JOIN public.vehicles v ON v.id = w.vehicle_id
+WHERE w.new < w.old OR w.new > w.at
+"""
+_ENDED = re.compile(r"\[(?:INFO|WARNING)\] sync: \[([^\]]+)\] (timeout on|error on|.*wrote \d)")
+_KEPT = """
+SELECT v.name, (j.status = 'ok')::text, count(*) FROM public.sync_journal j
+JOIN public.vehicles v ON v.id = j.vehicle_id
+WHERE coalesce(error_msg, '') NOT LIKE 'backfill of %%' GROUP BY 1, 2
+"""
+
+
+@dataclass(slots=True)
+class Truth:
+    """How often journal and watermarks were found to be untrue; all zero when they never were."""
+
+    untrue_watermarks: int = 0
+    untrue_journal: int = 0
+    missing_journal: int = 0
+    good_in_quarantine: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was true."""
+        lies = self.untrue_watermarks or self.untrue_journal or self.missing_journal
+        return not lies and not self.good_in_quarantine
+
+    def note(self, what: str, found: Sequence[object]) -> int:
+        """Keep an example and return how many were found."""
+        if found and len(self.examples) < EXAMPLES:
+            self.examples.append(f"{what}: {found[0]}")
+        return len(found)
+
+
+def install(server: Server, database: str) -> None:
+    """Let the database note from now on what is committed."""
+    server.execute(sql.SQL(_INSTALL), database=database)
+
+
+def audit(database: Database, log_lines: Iterable[str]) -> Truth:
+    """Compare the notes with journal and watermarks, and the daemons' log with the journal."""
+    truth = Truth()
+
+    def look(cursor: Cursor) -> None:
+        for what, query in _LIES.items():
+            cursor.execute(query)
+            truth.untrue_journal += truth.note(what, cursor.fetchall())
+        cursor.execute(_UNTRUE_MARKS)
+        truth.untrue_watermarks = truth.note("watermark set back or ahead", cursor.fetchall())
+        cursor.execute(_KEPT)
+        kept = {(name, ok == "true"): count for name, ok, count in cursor.fetchall()}
+        missing = [
+            ending for ending, count in _told(log_lines).items() if count > kept.get(ending, 0)
+        ]
+        truth.missing_journal = truth.note("told by the log, not by the journal", missing)
+
+        truth.good_in_quarantine = truth.note("good row in quarantine", _good(cursor))
+
+    database.run(look)
+    return truth
+
+
+def _good(cursor: Cursor) -> list[str]:
+    """Return what is in the quarantine and has no reason to be."""
+    now = utc_now()
+    entries = quarantine.entries(cursor, None, MOST_ENTRIES)
+    return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, now) is not None]
+
+
+def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:
+    """Count the cycles whose end the log tells, by vehicle and whether it was good.
+
+    A backfill's line also ends in `wrote`, after the interval it is about.
+    """
+    found = (_ENDED.search(line) for line in log_lines if "] backfill of" not in line)
+    return Counter((hit[1], "wrote" in hit[2]) for hit in found if hit)

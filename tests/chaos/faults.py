@@ -1,0 +1,179 @@
+"""What a vehicle's client gets to see of each kind of fault: bytes, pauses, ends of connections."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from tests.chaos import poison
+from tests.hostile import Answer, Step, http, reset
+
+HANG_SEC = 20.0
+DRIP_SEC = 0.04
+BOMB = gzip.compress(b"0" * (48 << 20), 1)
+"""More than the daemon is let to read of an answer, in few bytes."""
+ESCAPES = "\x1b]52;c;aGk=\x07\x1b[2J[/nope]\u202e\u2028\x00\x9b"
+
+
+@dataclass(frozen=True, slots=True)
+class Honest:
+    """A vehicle's own answer, as it came over the wire and taken apart."""
+
+    call: str
+    key: str
+    canary: str
+    """`host:port` of a listener that nobody has a reason to talk to."""
+    wire: bytes
+    date: str
+    body: bytes
+    """After decompression."""
+
+
+Fault = Callable[[Honest, Random], Answer]
+
+
+def _hang(_honest: Honest, _dice: Random) -> Answer:
+    return [HANG_SEC]
+
+
+def _drip(honest: Honest, _dice: Random) -> Iterator[Step]:
+    head, end, body = honest.wire.partition(b"\r\n\r\n")
+    yield head + end
+    for at in range(len(body) - 1):
+        yield body[at : at + 1]
+        yield DRIP_SEC
+    yield HANG_SEC
+
+
+def _drip_head(honest: Honest, _dice: Random) -> Iterator[Step]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    while True:
+        yield b"X-Filler: 1\r\n"
+        yield DRIP_SEC
+
+
+def _endless_100(_honest: Honest, _dice: Random) -> Iterator[Step]:
+    while True:
+        yield b"HTTP/1.1 100 Continue\r\n\r\n"
+        yield DRIP_SEC
+
+
+def _reset(honest: Honest, dice: Random) -> Answer:
+    return [honest.wire[: dice.randrange(1, len(honest.wire))], reset]
+
+
+def _cut(honest: Honest, dice: Random) -> Answer:
+    return [honest.wire[: dice.randrange(1, len(honest.wire))]]
+
+
+def _hang_up(_honest: Honest, _dice: Random) -> Answer:
+    return []
+
+
+def _refusal(status: str) -> Fault:
+    return lambda honest, _dice: http(b'{"error":"no"}', honest.date, status=status)
+
+
+def _html(honest: Honest, _dice: Random) -> Answer:
+    return http(poison.WHOLE["HTML"], honest.date, "Content-Type: text/html")
+
+
+def _redirect(honest: Honest, dice: Random) -> Answer:
+    status = dice.choice(("301 Moved Permanently", "302 Found", "307 Temporary Redirect"))
+    return http(b"", f"Location: http://{honest.canary}{honest.call}", status=status)
+
+
+def _cut_gzip(honest: Honest, dice: Random) -> Answer:
+    packed = gzip.compress(honest.body)
+    part = packed[: dice.randrange(1, len(packed) - 8)]
+    return http(part, honest.date, "Content-Encoding: gzip")
+
+
+def _double_gzip(honest: Honest, dice: Random) -> Answer:
+    encoding = dice.choice(("gzip", "gzip, gzip"))
+    twice = gzip.compress(gzip.compress(honest.body))
+    return http(twice, honest.date, f"Content-Encoding: {encoding}")
+
+
+def _bomb(honest: Honest, _dice: Random) -> Answer:
+    return http(BOMB, honest.date, "Content-Encoding: gzip")
+
+
+def _huge_length(honest: Honest, _dice: Random) -> Answer:
+    parts = http(b"[", honest.date, "Content-Length: 10000000000", length=False)
+    return [*parts, HANG_SEC]
+
+
+def _hand_made(honest: Honest, dice: Random) -> Answer:
+    return http(poison.WHOLE[dice.choice(list(poison.WHOLE))], honest.date)
+
+
+def _bad_entries(honest: Honest, dice: Random) -> Answer:
+    entries = poison.bad_entries(honest.call, dice)
+    return _json(honest, poison.mixed(honest.call, honest.body, entries))
+
+
+def _control_characters(honest: Honest, dice: Random) -> Answer:
+    if honest.call == "/status":
+        return _changed(honest, software_version=ESCAPES)
+    extra = {"channel_id": 900, "name": ESCAPES, "unit": ESCAPES, "phys_min": 0, "phys_max": 1}
+    entry = json.dumps(extra, ensure_ascii=dice.random() < 1 / 2)
+    return _json(honest, poison.mixed("/channels", honest.body, [entry]))
+
+
+def _echoed_key(honest: Honest, dice: Random) -> Answer:
+    detail = json.dumps({"error": "invalid_params", "detail": f"your key {honest.key} is odd"})
+    if honest.call == "/status" and dice.random() < 1 / 2:
+        return _changed(honest, software_version=f"1.0 {honest.key}")
+    return http(detail.encode(), honest.date, status="400 Bad Request")
+
+
+def _other_interval(honest: Honest, _dice: Random) -> Answer:
+    answer = json.loads(honest.body)
+    return _changed(honest, **{"from": answer["to"], "to": "2031-01-01T00:00:00.000Z"})
+
+
+def _channels_change(honest: Honest, dice: Random) -> Answer:
+    channels = json.loads(honest.body)
+    changed = channels.pop(dice.randrange(len(channels)))
+    if dice.random() < 1 / 2:
+        channels.append(changed | {"name": "Renamed", "phys_max": 4711})
+    return _json(honest, json.dumps(channels).encode())
+
+
+def _changed(honest: Honest, **fields: object) -> Answer:
+    return _json(honest, json.dumps(json.loads(honest.body) | fields).encode())
+
+
+def _json(honest: Honest, body: bytes) -> Answer:
+    packed = zlib.compress(body, level=1, wbits=31)
+    return http(packed, honest.date, "Content-Encoding: gzip")
+
+
+FAULTS: Mapping[str, Fault] = {
+    "hang": _hang,
+    "drip": _drip,
+    "drip-head": _drip_head,
+    "endless-100": _endless_100,
+    "reset": _reset,
+    "cut": _cut,
+    "hang-up": _hang_up,
+    "401": _refusal("401 Unauthorized"),
+    "422": _refusal("422 Unprocessable Content"),
+    "500": _refusal("500 Internal Server Error"),
+    "503": _refusal("503 Service Unavailable"),
+    "html": _html,
+    "redirect": _redirect,
+    "cut-gzip": _cut_gzip,
+    "double-gzip": _double_gzip,
+    "bomb": _bomb,
+    "huge-length": _huge_length,
+    "hand-made": _hand_made,
+    "bad-entries": _bad_entries,
+    "control-characters": _control_characters,
+    "echoed-key": _echoed_key,
+    "other-interval": _other_interval,
+    "channels-change": _channels_change,
+}

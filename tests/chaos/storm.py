@@ -1,0 +1,208 @@
+"""One storm: an installation, faults of every kind at once, a quiet cycle, and what is left."""
+
+import time
+from collections import Counter
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from fleetsyncd.database import backfill, migrate
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo import checker, embedded
+from fleetsyncd.demo.checker import Expectation, Findings
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.models import Window, floor_ms, utc_now
+from fleetsyncd.settings import DatabaseSettings
+from tests.chaos import audit, kinds
+from tests.chaos.audit import Truth
+from tests.chaos.daemons import DaemonFaults
+from tests.chaos.fleet import register, running_road
+from tests.chaos.server import DatabaseFaults
+
+DATABASE = "storm"
+QUIET_SEC = 300.0
+"""The longest that a storm's damage may take to be made good."""
+BACKFILL = timedelta(hours=2)
+_SETTLED = """
+SELECT count(*) FROM public.vehicles v WHERE
+    EXISTS (SELECT FROM fleetsync.backfill b WHERE b.vehicle_id = v.id AND b.finished_at IS NULL)
+    OR coalesce(v.last_sync_at < %(calm)s, true)
+    OR NOT EXISTS (SELECT FROM public.sync_journal j WHERE j.vehicle_id = v.id
+                   AND j.started_at > %(calm)s AND j.status = 'ok' AND j.error_msg IS NULL)
+"""
+_TEXTS = """
+SELECT (SELECT count(*) FROM public.sync_journal WHERE error_msg LIKE %(key)s)
+     + (SELECT count(*) FROM fleetsync.quarantine WHERE raw LIKE %(key)s OR reason LIKE %(key)s)
+     + (SELECT count(*) FROM public.channel_config WHERE name LIKE %(key)s OR unit LIKE %(key)s)
+     + (SELECT count(*) FROM public.alarms_log WHERE message LIKE %(key)s)
+     + (SELECT count(*) FROM fleetsync.vehicle_state WHERE last_error LIKE %(key)s)
+     + (SELECT count(*) FROM public.vehicles WHERE software_version LIKE %(key)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How a storm is to be: everything that repeats it, but for the operating system's timing."""
+
+    seed: int = 7
+    minutes: float = 3.0
+    vehicles: int = 10
+    kinds: tuple[str, ...] = kinds.KINDS
+    daemon_sec: float = 3.0
+    """Mean time between faults of the daemon, and of the database."""
+    database_sec: float = 10.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened, and what was wrong in the end."""
+
+    weather: Weather
+    happened: Counter[str]
+    canary_met: int
+    findings: Findings
+    truth: Truth
+    crashes: list[str]
+    keys_leaked: int
+    journal: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    settled_sec: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything that must be zero is."""
+        wrong = self.crashes or self.keys_leaked or self.canary_met
+        return self.findings.clean and self.truth.clean and not wrong
+
+
+def storm(weather: Weather, folder: Path) -> Outcome:
+    """Run one storm with its files in `folder`, to the end of its quiet cycle."""
+    with ExitStack() as stack:
+        server = embedded.start(folder / "postgres")
+        stack.callback(server.stop)
+        server.create_database(DATABASE)
+        migrate.migrate(DatabaseSettings(server.parameters(DATABASE, embedded.OWNER)), embedded.APP)
+        audit.install(server, DATABASE)
+        database = Database(DatabaseSettings(server.parameters(DATABASE)))
+        stack.callback(database.close)
+        road = stack.enter_context(running_road(_wanted(weather)))
+        now = utc_now()
+        expectations = database.run(lambda c: [register(c, known, now) for known in road.vehicles])
+        database.run(partial(_ask_for_backfills, expectations[-2:]))
+        daemons = DaemonFaults(folder, server.environment(DATABASE))
+        stack.callback(daemons.kill)
+        struck = DatabaseFaults(server)
+        _rage(weather, daemons, struck)
+        happened, canary_met = road.calm()
+        settled_sec = _settle(database, daemons)
+        daemons.stop()
+        lines = daemons.log_lines()
+        keys = [known["key"] for known in road.vehicles]
+        leaked = sum(key in line for line in lines for key in keys)
+        leaked += sum(database.run(partial(_stored_times, key)) for key in keys)
+        return Outcome(
+            weather=weather,
+            happened=happened + daemons.counts + struck.counts,
+            canary_met=canary_met,
+            findings=checker.check(
+                database, [_with_backfill(e, expectations) for e in expectations]
+            ),
+            truth=audit.audit(database, lines),
+            crashes=daemons.crashes + [line for line in lines if "fleetsyncd's own" in line],
+            keys_leaked=leaked,
+            journal=database.run(_journal),
+            quarantined=database.run(_quarantined),
+            settled_sec=settled_sec,
+        )
+
+
+def _rage(weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults) -> None:
+    """Let daemon and database be struck for so long, each by its own schedule."""
+    began = time.monotonic()
+    seconds = weather.minutes * 60
+    faults: list[Exception] = []
+
+    def strike_database() -> None:
+        try:
+            for event in kinds.events(
+                weather.seed, "database", seconds, weather.database_sec, weather.kinds
+            ):
+                time.sleep(max(0.0, began + event.at - time.monotonic()))
+                struck.strike(event.kind, event.dice)
+        except Exception as fault:
+            faults.append(fault)
+
+    thread = Thread(target=strike_database, daemon=True)
+    thread.start()
+    for event in kinds.events(weather.seed, "daemon", seconds, weather.daemon_sec, weather.kinds):
+        daemons.tend_for(max(0.0, began + event.at - time.monotonic()))
+        if time.monotonic() > began + seconds:
+            break  # some faults take longer than their schedule allows
+        daemons.strike(event.kind, event.dice)
+    daemons.tend_for(max(0.0, began + seconds - time.monotonic()))
+    while thread.is_alive():
+        daemons.tend_for(1.0)
+    if faults:
+        raise faults[0]
+
+
+def _settle(database: Database, daemons: DaemonFaults) -> float:
+    """Wait for a good cycle of every vehicle and the end of every backfill; return how long."""
+    began = time.monotonic()
+    calm = utc_now()
+
+    def unsettled(cursor: Cursor) -> int:
+        cursor.execute(_SETTLED, {"calm": calm})
+        return int(cursor.fetchall()[0][0])
+
+    while time.monotonic() - began < QUIET_SEC:
+        daemons.tend_for(1.0)
+        try:
+            if database.run(unsettled) == 0:
+                break
+        except DatabaseError:
+            continue  # it may still be getting up
+    return time.monotonic() - began
+
+
+def _ask_for_backfills(expectations: Collection[Expectation], cursor: Cursor) -> None:
+    for expected in expectations:
+        window = Window(expected.start - BACKFILL, expected.start)
+        backfill.request_backfill(cursor, expected.vehicle_id, window)
+
+
+def _with_backfill(expected: Expectation, all_: list[Expectation]) -> Expectation:
+    """Let what a backfill brought be expected as well; its alarms are not promised."""
+    if expected not in all_[-2:]:
+        return expected
+    start = floor_ms(expected.start) - BACKFILL
+    return replace(expected, start=start, alarms_from=expected.start)
+
+
+def _stored_times(key: str, cursor: Cursor) -> int:
+    cursor.execute(_TEXTS, {"key": f"%{key}%"})
+    return int(cursor.fetchall()[0][0])
+
+
+def _journal(cursor: Cursor) -> dict[str, int]:
+    cursor.execute("SELECT status, count(*) FROM public.sync_journal GROUP BY 1 ORDER BY 1")
+    return {str(status): int(count) for status, count in cursor.fetchall()}
+
+
+def _quarantined(cursor: Cursor) -> int:
+    cursor.execute("SELECT count(*) FROM fleetsync.quarantine")
+    return int(cursor.fetchall()[0][0])
+
+
+def _wanted(weather: Weather) -> dict[str, Any]:
+    return {
+        "seed": weather.seed,
+        "kinds": weather.kinds,
+        "vehicles": weather.vehicles,
+        "scale": min(1.0, weather.minutes / 8),
+    }

@@ -1,0 +1,57 @@
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.chaos import kinds, poison
+from tests.chaos.__main__ import report
+from tests.chaos.faults import FAULTS
+from tests.chaos.kinds import GROUPS, KINDS
+from tests.chaos.storm import Weather, storm
+
+CALLS = ("/status", "/channels", "/data", "/alarms")
+
+
+def test_a_short_storm_of_every_kind_leaves_nothing_wrong() -> None:
+    weather = Weather(seed=292, minutes=0.3, vehicles=6, daemon_sec=2.0, database_sec=4.0)
+    with TemporaryDirectory(prefix="fleetsync-storm-") as folder:
+        outcome = storm(weather, Path(folder))
+    assert outcome.clean, report(outcome)
+    assert outcome.findings.checked > 10_000
+    for group in GROUPS.values():
+        assert any(outcome.happened[kind] for kind in group), report(outcome)
+
+
+def strikes(seed: int, *chosen: str) -> list[str | None]:
+    return [
+        kinds.strike(seed, 3, number, call, chosen or KINDS)[0]
+        for number in range(2000)
+        for call in CALLS
+    ]
+
+
+def test_a_seed_repeats_its_schedule_and_another_one_differs() -> None:
+    def schedule(seed: int) -> list[tuple[float, str, float]]:
+        found = kinds.events(seed, "daemon", 1000, 3, KINDS)
+        return [(event.at, event.kind, event.dice.random()) for event in islice(found, 50)]
+
+    assert strikes(7) == strikes(7) != strikes(8)
+    assert schedule(7) == schedule(7) != schedule(8)
+    assert kinds.clock(7, 1, 20, KINDS) == kinds.clock(7, 1, 23.9, KINDS)
+
+
+def test_every_kind_of_answer_strikes_sooner_or_later() -> None:
+    assert set(strikes(7)) == {None, *kinds.LINK, *kinds.POISON} == {None, *FAULTS}
+
+
+def test_only_the_kinds_and_groups_that_were_named_strike() -> None:
+    assert kinds.chosen("daemon,hang,kill") == (*kinds.DAEMON, "hang")
+    assert set(strikes(7, "hang", "kill")) == {None, "hang"}
+    assert set(kinds.events(7, "database", 100, 1, ["kill"])) == set()
+    with pytest.raises(ValueError, match="rain is no kind of fault: link,"):
+        kinds.chosen("daemon,rain")
+
+
+def test_there_are_sixty_answers_made_by_hand() -> None:
+    assert len(poison.WHOLE) == len(set(poison.WHOLE.values())) == 60

@@ -1,0 +1,96 @@
+"""`make mutants`: plant one bug after the other in a copy of the program, and see tests fail.
+
+A mutant is caught when one of the tests fails that are named beside it, which pass without it and
+are part of `make test`. Exit code 1 unless every mutant is caught.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fleetsyncd.tables import table
+from tests.mutants.planted import MUTANTS, Mutant
+
+ROOT = Path(__file__).parents[2]
+LONGEST_SEC = 600.0
+FOLDERS = ("fleetsyncd", "tui", "tests")
+QUIET = ("-q", "-x", "--no-header", "-n", "2")
+FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
+
+
+def plant(mutant: Mutant, copy: Path) -> None:
+    """Put the bug into a copy of the program; ValueError if its place is not there just once."""
+    file = copy / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: {text.count(mutant.old)} places in {mutant.file}")
+    file.write_text(text.replace(mutant.old, mutant.new))
+
+
+def copy_program(copy: Path) -> None:
+    """Copy the program and its tests, those apart that would only see that a bug is planted."""
+    ignored = shutil.ignore_patterns("__pycache__", "mutants")
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
+    for entry in ROOT.iterdir():
+        if entry.is_file() and entry.name != ".git":
+            shutil.copy(entry, copy)
+
+
+def first_failure(copy: Path, *tests: str) -> str | None:
+    """Return the first test of these that fails in the copy, None if all of them pass."""
+    command = [sys.executable, "-m", "pytest", *QUIET, *tests]
+    try:
+        ended = subprocess.run(
+            command, cwd=copy, capture_output=True, text=True, timeout=LONGEST_SEC, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {LONGEST_SEC:g} s"
+    if ended.returncode == 0:
+        return None
+    found = FAILURE.search(ended.stdout)
+    if found is None:
+        raise RuntimeError(f"no test failed, and yet: {ended.stdout[-2000:]}")
+    return found[1]
+
+
+def caught_by(mutant: Mutant | None, tests: str) -> str | None:
+    """Return which test fails once the bug is planted, or without any bug."""
+    with tempfile.TemporaryDirectory(prefix="fleetsync-mutant-") as folder:
+        copy = Path(folder) / "program"
+        copy.mkdir()
+        copy_program(copy)
+        if mutant is not None:
+            plant(mutant, copy)
+        return first_failure(copy, *tests.split())
+
+
+def main() -> int:
+    """Plant the mutants whose names hold a given text; return 0 if every one is caught."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--only", default="", help="part of the mutants' names")
+    only = parser.parse_args().only
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    every = " ".join(sorted({path for mutant in chosen for path in mutant.tests.split()}))
+    if found := caught_by(None, every):
+        print(
+            f"without any bug {found} fails: what failing tests say of mutants would be worthless"
+        )
+        return 1
+    rows = []
+    for number, mutant in enumerate(chosen, start=1):
+        found = caught_by(mutant, mutant.tests)
+        print(f"{number}/{len(chosen)} {mutant.name}", flush=True)
+        rows.append([mutant.name, found or "NOT CAUGHT"])
+    caught = sum(found != "NOT CAUGHT" for _, found in rows)
+    print(table(["MUTANT", "CAUGHT BY"], rows))
+    print(f"{caught} of {len(chosen)} mutants caught")
+    return 0 if caught == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The bugs to be planted: each one a slip that somebody might make."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug: in `file` the only `old` becomes `new`; some of `tests` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+POOL = "fleetsyncd/database/pool.py"
+STATEMENTS = "fleetsyncd/database/statements.py"
+STORE = "fleetsyncd/database/store.py"
+CLIENT = "fleetsyncd/vehicle/client.py"
+DECODE = "fleetsyncd/vehicle/decode.py"
+CYCLE = "fleetsyncd/sync/cycle.py"
+WINDOW = "fleetsyncd/sync/window.py"
+
+MUTANTS = (
+    Mutant(
+        "no set_config",
+        POOL,
+        "SELECT set_config('app.user_role', 'superuser', true),\"",
+        'SELECT"',
+        "tests/integration/test_pool.py",
+    ),
+    Mutant(
+        "watermark before rows",
+        CYCLE,
+        "self.tools.database.run(partial(self._save_window, page, step, added))",
+        "self.tools.database.run(lambda cursor: store.advance(cursor, step))\n"
+        "        self.tools.database.run(partial(self._save_window, page, step, added))",
+        "tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "no overlap",
+        WINDOW,
+        "timedelta(0)) - overlap",
+        "timedelta(0))",
+        "tests/unit/test_window.py",
+    ),
+    Mutant(
+        "no sort",
+        "fleetsyncd/models.py",
+        "zip(*sorted(rows), strict=True)",
+        "zip(*rows, strict=True)",
+        "tests/unit/test_decode.py",
+    ),
+    Mutant(
+        "redirect allowed",
+        CLIENT,
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "tests/unit/test_client_secrets.py",
+    ),
+    Mutant(
+        "markup not escaped",
+        "tui/app.py",
+        "markup=False",
+        "markup=True",
+        "tests/tui/test_notices.py",
+    ),
+    Mutant(
+        "control characters kept",
+        "fleetsyncd/text.py",
+        "    if value.isprintable():",
+        "    if value:",
+        "tests/unit/test_text.py",
+    ),
+    Mutant(
+        "a key that a vehicle echoes is kept",
+        CLIENT,
+        "self._without_key(body), _clock",
+        "body, _clock",
+        "tests/unit/test_client_secrets.py",
+    ),
+    Mutant(
+        "no deadline over the body",
+        CLIENT,
+        "with self._deadline(self._timeout, lambda: overdue):",
+        "with self._deadline(3600, lambda: overdue):",
+        "tests/unit/test_client_deadlines.py",
+    ),
+    Mutant(
+        "no cap on the body",
+        CLIENT,
+        "            if size > self._max_body:",
+        "            if size < 0:",
+        "tests/unit/test_client_bodies.py",
+    ),
+    Mutant(
+        "truncated answers taken for whole",
+        "fleetsyncd/sync/pull.py",
+        "            if page.truncated:\n                if splitter",
+        "            if False:\n                if splitter",
+        "tests/integration/test_cycle.py",
+    ),
+    Mutant(
+        "an answer to another question accepted",
+        DECODE,
+        "    if question is not None:",
+        "    if question is None:",
+        "tests/unit/test_decode.py",
+    ),
+    Mutant(
+        "rows stamped in the future stored",
+        DECODE,
+        "    if moment >= newest:",
+        "    if moment is None:",
+        "tests/unit/test_decode.py",
+    ),
+    Mutant(
+        "one bad row spoils the answer",
+        DECODE,
+        "            bad.append(BadRow(call, _show(bytes(raw)), clean(str(fault), NAME_LIMIT)))",
+        "            raise BadAnswer(call, str(fault)) from None",
+        "tests/unit/test_decode.py",
+    ),
+    Mutant(
+        "bad rows forgotten",
+        CYCLE,
+        "        self._set_aside(cursor, page.bad)\n        added",
+        "        added",
+        "tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "the quarantine has no bound",
+        STORE,
+        "QUARANTINE_PER_VEHICLE = 10_000",
+        "QUARANTINE_PER_VEHICLE = 10_000_000",
+        "tests/integration/test_poison.py tests/integration/test_store.py",
+    ),
+    Mutant(
+        "the vehicle's clock not looked at",
+        WINDOW,
+        "return floor_ms(now if clock is None else min(now, clock))",
+        "return floor_ms(now)",
+        "tests/unit/test_window.py",
+    ),
+    Mutant(
+        "a clock set back not noticed",
+        WINDOW,
+        "(step if step <= -CLOCK_STEP else timedelta(0))",
+        "timedelta(0)",
+        "tests/unit/test_window.py",
+    ),
+    Mutant(
+        "the watermark moves backwards",
+        STATEMENTS,
+        "SET last_sync_at = greatest(last_sync_at, %(watermark)s)",
+        "SET last_sync_at = %(watermark)s",
+        "tests/integration/test_store.py tests/integration/test_cycle_clocks.py",
+    ),
+    Mutant(
+        "alarms not asked for again",
+        CYCLE,
+        "        self.alarm_watermark = owed",
+        "        self.alarm_watermark = pull.window.end",
+        "tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "resolutions not stored",
+        STATEMENTS,
+        "ON CONFLICT (vehicle_id, alarm_id) DO UPDATE\n"
+        "    SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at\n"
+        "WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at",
+        "ON CONFLICT (vehicle_id, alarm_id) DO NOTHING",
+        "tests/integration/test_store.py tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "the journal calls a failure ok",
+        "fleetsyncd/sync/ending.py",
+        "        return Ending(Outcome.ERROR, str(fault), answered=answered)",
+        "        return Ending(Outcome.OK, str(fault), answered=answered)",
+        "tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "repeated rows counted twice",
+        CYCLE,
+        "self.rows_written += max(added)",
+        "self.rows_written += len(page)",
+        "tests/integration/test_cycle.py",
+    ),
+    Mutant(
+        "a broken connection used again",
+        POOL,
+        "        except BaseException:\n            connection.close()\n            raise",
+        "        except BaseException:\n            raise",
+        "tests/integration/test_pool.py tests/integration/test_pool_green.py",
+    ),
+    Mutant(
+        "deadlocks not tried again",
+        POOL,
+        '"40P01": "deadlock", ',
+        "",
+        "tests/integration/test_pool.py",
+    ),
+    Mutant(
+        "patched too late",
+        "fleetsyncd/__main__.py",
+        "green.patch()",
+        "import fleetsyncd.cli\n\ngreen.patch()",
+        "tests/unit/test_floors.py tests/acceptance/test_commands.py",
+    ),
+    Mutant(
+        "an owner sees every vehicle",
+        "fleetsyncd/database/migrations/0001.fleet-tables.sql",
+        "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
+        "            ' AND %I IN",
+        "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
+        "            ' OR %I IN",
+        "tests/integration/test_rls.py",
+    ),
+)
+"""The hazards' own list comes first."""

@@ -1,0 +1,13 @@
+from fleetsyncd.database.pool import Database
+from tests.tui.driving import Driver, add, drive
+
+
+def test_a_notice_shows_what_looks_like_markup_as_it_is(database: Database) -> None:
+    add(database, "[bold]Truck[/bold]")
+
+    async def look(it: Driver) -> None:
+        await it.sees("[bold]Truck[/bold]")
+        await it.press("p")
+        await it.sees("[bold]Truck[/bold]: paused")
+
+    drive(database, look, size=(120, 30))
