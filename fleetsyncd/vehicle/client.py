@@ -32,7 +32,7 @@ from fleetsyncd.errors import (
 from fleetsyncd.models import Window, iso_ms
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.text import clean
-from fleetsyncd.vehicle.wire import session
+from fleetsyncd.vehicle.wire import VehicleAdapter
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 OnCall = Callable[[str, float, int], None]
@@ -100,7 +100,7 @@ class VehicleClient:
         self._deadline = deadline
         self._on_call = on_call
         self._received = 0
-        self._session = session(host, port, self._base)
+        self._adapter = VehicleAdapter(host, port, self._base)
         self._key_forms = _key_forms(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
         self._usable = api_key is None or is_api_key(api_key)
@@ -110,7 +110,7 @@ class VehicleClient:
 
     def close(self) -> None:
         """Close the kept connection."""
-        self._session.close()
+        self._adapter.close()
 
     def status(self) -> Answer:
         """Ask `/status`."""
@@ -163,11 +163,8 @@ class VehicleClient:
             raise _translate(call, fault) from None
 
     def _attempt(self, call: str, query: str) -> Answer:
-        request = self._request.copy()
-        request.url = self._base + call + query
-        response = self._session.send(
-            request, stream=True, timeout=self._timeout, allow_redirects=False
-        )
+        self._request.url = self._base + call + query
+        response = self._adapter.send(self._request, stream=True, timeout=self._timeout)
         complete = False
         try:
             self._check_head(call, response)

@@ -82,12 +82,20 @@ class _Pool(HTTPConnectionPool):
 
 
 class VehicleAdapter(HTTPAdapter):
-    """Sends requests to one vehicle over one kept connection, without a retry."""
+    """Sends requests to one vehicle over one kept connection, without a retry.
+
+    Used without a session, whose cookies, redirects, proxies and netrc a vehicle has no use for:
+    what requests does beyond sending costs a good part of a call, and a session most of a vehicle's
+    memory.
+    """
 
     def __init__(self, host: str, port: int, base: str) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+        super().__init__(max_retries=0)
         self._base = base
         self._pool = _Pool(host, port, maxsize=1)
+
+    def init_poolmanager(self, *_args: Any, **_options: Any) -> None:
+        """Make no pools for other hosts: there are none."""
 
     def get_connection_with_tls_context(self, *_args: Any, **_options: Any) -> HTTPConnectionPool:
         """Return the vehicle's pool; looking it up by URL is spared each call."""
@@ -99,13 +107,4 @@ class VehicleAdapter(HTTPAdapter):
 
     def close(self) -> None:
         """Close the kept connection."""
-        super().close()
         self._pool.close()
-
-
-def session(host: str, port: int, base: str) -> requests.Session:
-    """Return a session with one vehicle that knows no proxy and no netrc."""
-    kept = requests.Session()
-    kept.trust_env = False
-    kept.mount(base, VehicleAdapter(host, port, base))
-    return kept
