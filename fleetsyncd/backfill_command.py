@@ -38,11 +38,13 @@ def backfill(
     cancel: bool,
     no_wait: bool,
 ) -> int:
-    """Let the daemon pull a past interval again and watch it; without --from only watch.
+    """Have a past interval pulled again.
 
-    The daemon works on BACKFILL_CONCURRENCY vehicles at a time, beside their cycles. It goes on
-    when this command is interrupted, and after a restart of its own. Rows that are stored already
-    are not doubled, and no watermark moves. Exit code 1 if a backfill was called off.
+    Without --from it only watches. The daemon works on BACKFILL_CONCURRENCY vehicles at a time,
+    beside their cycles. It goes on when this command is interrupted, and after a restart of its
+    own. Rows that are stored already are not doubled, and no watermark moves.
+
+    Exit code: 0 done, 1 a backfill was called off.
     """
     database = parts.database(parts.settings())
     chosen = database.run(lambda cursor: _chosen(cursor, vehicles, every))

@@ -2,21 +2,24 @@
 
 import json
 import logging
+import os
 import sys
-from importlib import import_module
 
 import click
 import msgspec
 
-from fleetsyncd import __version__, green, process, vehicle_commands
+from fleetsyncd import __version__, green, process
 from fleetsyncd.backfill_command import backfill
+from fleetsyncd.command_line import EXIT_CODES, PROGRAM, Commands, completion
 from fleetsyncd.database import migrate, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
-from fleetsyncd.errors import FleetsyncError
+from fleetsyncd.doctor import doctor
+from fleetsyncd.errors import DatabaseLost, FleetsyncError
 from fleetsyncd.parts import Parts
 from fleetsyncd.quarantine_commands import quarantine_group
 from fleetsyncd.tables import fleet_table
+from fleetsyncd.vehicle_commands import vehicle
 
 log = logging.getLogger("sync")
 
@@ -24,51 +27,51 @@ EXIT_FAILED = 1
 """Something that was asked about is not well."""
 EXIT_IMPOSSIBLE = 2
 """The command could not run."""
+EXIT_INTERRUPTED = 130
+"""Interrupted, or a question answered with no."""
 
 
 def main() -> None:
     """Run the command line; every error is one line on standard error."""
     try:
-        code = cli.main(prog_name="fleetsyncd", standalone_mode=False)
+        code = cli.main(prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.Abort:
-        code = 130
+        code = EXIT_INTERRUPTED
     except click.ClickException as fault:
         context = getattr(fault, "ctx", None)
-        name = context.command_path if context else "fleetsyncd"
+        name = context.command_path if context else PROGRAM
         click.echo(f"{name}: {fault.format_message()} (try `{name} --help`)", err=True)
         code = EXIT_IMPOSSIBLE
     except FleetsyncError as fault:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger("sync").debug("traceback", exc_info=True)
-        click.echo(f"fleetsyncd: {fault}", err=True)
+        hint = (
+            " (`fleetsyncd doctor` looks for the cause)" if isinstance(fault, DatabaseLost) else ""
+        )
+        click.echo(f"{PROGRAM}: {fault}{hint}", err=True)
         code = EXIT_IMPOSSIBLE
+    except BrokenPipeError:
+        # Whoever read our output has seen enough: `fleetsyncd status | head` is no fault.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     sys.exit(code)
 
 
-class _Commands(click.Group):
-    """Also offers the demo's commands, imported only when one is named: production has no demo."""
-
-    lazy = ("demo", "simulate")
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return sorted([*super().list_commands(context), *self.lazy])
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command by its name."""
-        if name not in self.lazy:
-            return super().get_command(context, name)
-        command = getattr(import_module("fleetsyncd.demo.commands"), name)
-        return command if isinstance(command, click.Command) else None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="fleetsyncd")
+@click.group(
+    cls=Commands,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Pull a fleet's telemetry, commit it exactly once, and say how far behind each vehicle is."""
+    """Pull a fleet's telemetry into PostgreSQL, exactly once.
+
+    Configured by the environment or a .env file; COMMAND --help tells the rest.
+    """
     context.obj = Parts()
 
 
@@ -76,7 +79,11 @@ def cli(context: click.Context) -> None:
 @click.option("--cycles", type=click.IntRange(1), help="End after so many cycles.")
 @click.pass_obj
 def run(parts: Parts, cycles: int | None) -> None:
-    """Run the daemon: a sync cycle every SYNC_INTERVAL_SEC, until SIGTERM or SIGINT."""
+    """Run the daemon.
+
+    It pulls every vehicle each SYNC_INTERVAL_SEC until SIGTERM or SIGINT; running vehicles then get
+    SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once.
+    """
     found = parts.settings()
     log.info(
         "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs",
@@ -94,7 +101,10 @@ def run(parts: Parts, cycles: int | None) -> None:
 @cli.command()
 @click.pass_obj
 def once(parts: Parts) -> int:
-    """Run one cycle: exit 0 if every vehicle went well, 1 if some failed, 2 if it could not run."""
+    """Run one cycle and end.
+
+    Exit code: 0 every vehicle went well, 1 some failed, 2 it could not run.
+    """
     found = parts.settings()
     process.prepare()
     database = parts.database(found)
@@ -108,7 +118,14 @@ def once(parts: Parts) -> int:
 @click.option("--check", is_flag=True, help="Only tell; exit 1 if something is missing.")
 @click.pass_obj
 def migrate_command(parts: Parts, check: bool) -> int:
-    """Create or upgrade the schema, as the tables' owner, and grant DB_APP_ROLE its rights."""
+    """Create or upgrade the database's schema.
+
+    To be run as the tables' owner. An existing installation is adopted: what is missing is added,
+    nothing is rewritten, and a daemon may go on meanwhile. The role DB_APP_ROLE is granted what a
+    daemon needs.
+
+    Exit code: 0 up to date, 1 something is missing (--check only).
+    """
     found = parts.settings()
     if check:
         missing = migrate.missing(Database(found.database, deadline=green.deadline))
@@ -123,7 +140,10 @@ def migrate_command(parts: Parts, check: bool) -> int:
 @click.option("--any-host", is_flag=True, help="Accept a daemon on any host, not only this one.")
 @click.pass_obj
 def health(parts: Parts, any_host: bool) -> int:
-    """Exit 0 while a daemon on this host shows a fresh heartbeat, else 1."""
+    """Tell whether a daemon is alive.
+
+    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, else 1.
+    """
     database = parts.database(parts.settings())
     host = None if any_host else replicas.this_host()
     age = database.run(lambda cursor: replicas.newest_beat(cursor, host))
@@ -139,7 +159,11 @@ def health(parts: Parts, any_host: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 @click.pass_obj
 def status(parts: Parts, as_json: bool) -> None:
-    """Show the fleet: state, when last seen, lag, rows of the last cycle, last error."""
+    """Show every vehicle's state, ages, rows and last error.
+
+    SEEN is the time since the vehicle answered, LAG how far the committed data are behind, DATA
+    the age of the newest measurement; ROWS are those of the last cycle.
+    """
     found = parts.settings()
     database = parts.database(found)
     vehicles = database.run(lambda cursor: overview(cursor, found.sync_interval))
@@ -149,6 +173,5 @@ def status(parts: Parts, as_json: bool) -> None:
         click.echo(fleet_table(vehicles))
 
 
-cli.add_command(vehicle_commands.vehicle)
-cli.add_command(backfill)
-cli.add_command(quarantine_group)
+for _command in (vehicle, backfill, quarantine_group, doctor, completion):
+    cli.add_command(_command)

@@ -4,11 +4,14 @@
 of the program is written against the plain blocking standard library and is handed `deadline`.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import gevent
 from gevent import monkey
+
+STALL_TICK_SEC = 0.1
 
 
 def patch() -> None:
@@ -34,3 +37,15 @@ def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
         if fired is not timer:
             raise
         raise error() from None
+
+
+def watch_stalls(observe: Callable[[float], None]) -> None:
+    """Tell from now on, every `STALL_TICK_SEC`, for how long no greenlet could be woken."""
+
+    def tick() -> None:
+        while True:
+            due = time.monotonic() + STALL_TICK_SEC
+            gevent.sleep(STALL_TICK_SEC)
+            observe(max(0.0, time.monotonic() - due))
+
+    gevent.spawn(tick)

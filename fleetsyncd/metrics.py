@@ -1,54 +1,120 @@
-"""Prometheus metrics of the daemon, served only when METRICS_PORT is set."""
+"""What the daemon counts, for Prometheus.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+What concerns one vehicle carries its name and id, and is forgotten when the vehicle is removed; all
+other labels come from short, fixed lists. So the number of series is bounded by the fleet.
+"""
 
-from fleetsyncd.models import CycleReport, Outcome
+import time
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from fleetsyncd import __version__, events
+from fleetsyncd.models import CycleReport, Outcome, Vehicle
+from fleetsyncd.vehicle_numbers import VehicleNumbers
+
+WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30)
+STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
+CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Counts what cycles came to; one label, the vehicle's name, on everything per vehicle."""
+    """Listens to the daemon's events, and counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_quarantine: Callable[[], int | None] = lambda: None) -> None:
         self.registry = CollectorRegistry()
-        label = ["vehicle"]
-        self._up = Gauge(
-            "fleetsync_vehicle_up",
-            "1 if the vehicle's last cycle ended ok",
-            label,
-            registry=self.registry,
+        self._count_quarantine = count_quarantine
+        self._vehicles: dict[UUID, VehicleNumbers] = {}
+        ProcessCollector(registry=self.registry)
+        self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
+        self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
+        self._database_up.set(1)
+        self._cycles = Counter("fleetsync_cycles", "Cycles of the fleet", registry=self.registry)
+        self._cycle_seconds = self._gauge("fleetsync_cycle_seconds", "How long the last cycle took")
+        self._cycle_ended = self._gauge(
+            "fleetsync_cycle_ended_timestamp_seconds", "When the last cycle ended"
         )
-        self._lag = Gauge(
-            "fleetsync_vehicle_watermark_timestamp_seconds",
-            "Everything stamped before this moment is committed",
-            label,
-            registry=self.registry,
+        self._cycle_vehicles = self._gauge(
+            "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )
-        self._rows = Counter(
-            "fleetsync_rows_written",
-            "Measurements added to the database",
-            label,
-            registry=self.registry,
+        self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows set aside and kept")
+        self._call_seconds = self._histogram(
+            "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
         )
-        self._cycles = Counter(
-            "fleetsync_vehicle_cycles",
-            "Cycles of a vehicle by outcome",
-            [*label, "outcome"],
-            registry=self.registry,
-        )
-        self._bad_rows = Counter(
-            "fleetsync_bad_rows", "Rows set aside as bad", label, registry=self.registry
-        )
+        self.pool_wait = self._histogram(
+            "fleetsync_pool_wait_seconds", "Waits for a database connection", WAIT_BUCKETS
+        ).observe
+        self.stall = self._histogram(
+            "fleetsync_hub_stall_seconds", "Times in which no greenlet could run", STALL_BUCKETS
+        ).observe
 
-    def add(self, report: CycleReport) -> None:
-        """Count one vehicle's cycle."""
-        name = report.vehicle.name
-        self._up.labels(name).set(report.outcome is Outcome.OK)
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def vehicles(self) -> list[tuple[UUID, VehicleNumbers]]:
+        """Return what is counted of every vehicle of the fleet."""
+        return list(self._vehicles.items())
+
+    def call(self, vehicle_id: UUID, call: str, seconds: float, received: int) -> None:
+        """Count one call to a vehicle."""
+        self._call_seconds.labels(call).observe(seconds)
+        numbers = self._vehicles.get(vehicle_id)
+        if numbers is not None:
+            count, total = numbers.calls.get(call, (0, 0.0))
+            numbers.calls[call] = count + 1, total + seconds
+            numbers.received += received
+
+    def listen(self, event: events.Event) -> None:
+        """Count what an event tells."""
+        match event:
+            case events.FleetRead(vehicles):
+                self._take_fleet(vehicles)
+            case events.Reported(report):
+                self._take_report(report)
+            case events.CycleEnded():
+                self._take_cycle(event)
+            case events.DatabaseGone():
+                self._database_up.set(0)
+            case events.DatabaseBack():
+                self._database_up.set(1)
+
+    def _take_fleet(self, vehicles: Sequence[Vehicle]) -> None:
+        fleet = {}
+        for vehicle in vehicles:
+            watermark = None if vehicle.watermark is None else vehicle.watermark.timestamp()
+            numbers = self._vehicles.get(vehicle.id)
+            if numbers is None:
+                numbers = VehicleNumbers(vehicle.name, vehicle.paused, watermark)
+            numbers.name, numbers.paused = vehicle.name, vehicle.paused
+            numbers.watermark = watermark
+            fleet[vehicle.id] = numbers
+        self._vehicles = fleet
+
+    def _take_report(self, report: CycleReport) -> None:
+        numbers = self._vehicles.get(report.vehicle.id)
+        if numbers is None:
+            return
+        numbers.cycles += 1
+        numbers.rows_written += report.rows_written
+        numbers.bad_rows += report.bad_rows
         if report.watermark is not None:
-            self._lag.labels(name).set(report.watermark.timestamp())
-        self._rows.labels(name).inc(report.rows_written)
-        self._bad_rows.labels(name).inc(report.bad_rows)
-        self._cycles.labels(name, report.outcome.value).inc()
+            numbers.watermark = report.watermark.timestamp()
+        if report.failure is not None:
+            numbers.failures[report.failure] = numbers.failures.get(report.failure, 0) + 1
+        if not report.stopped:
+            numbers.up = report.outcome is Outcome.OK
 
-    def serve(self, host: str, port: int) -> None:
-        """Answer scrapes at http://host:port/metrics from now on; raise OSError if it is taken."""
-        start_http_server(port, addr=host, registry=self.registry)
+    def _take_cycle(self, cycle: events.CycleEnded) -> None:
+        self._cycles.inc()
+        self._cycle_seconds.set(cycle.seconds)
+        self._cycle_ended.set(time.time())
+        for result in ("ok", "failed", "unfinished"):
+            self._cycle_vehicles.labels(result).set(getattr(cycle, result))
+        if (count := self._count_quarantine()) is not None:
+            self._quarantine.set(count)

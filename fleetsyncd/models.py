@@ -163,6 +163,17 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+class Failure(StrEnum):
+    """What kind of fault ended a cycle, for those who count."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    BAD_ANSWER = "bad_answer"
+    DATABASE = "database"
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a pull of more than one window has come."""
@@ -203,6 +214,7 @@ class CycleReport:
     """Failures that did not end the cycle."""
     stopped: bool = False
     """The cycle was ended on purpose between two windows: the vehicle is not to blame."""
+    failure: Failure | None = None
 
     @property
     def failures(self) -> int:

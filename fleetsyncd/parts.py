@@ -1,25 +1,24 @@
 """The composition root: what commands need, put together from the settings."""
 
 import logging
-import resource
 from datetime import timedelta
+from functools import partial
 
-from fleetsyncd import green, logs, settings
-from fleetsyncd.database import fleet, migrate
+from fleetsyncd import events, green, logs, process, scrape, settings
+from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
-from fleetsyncd.errors import CommandError
+from fleetsyncd.database.retention import Keep, Retention
+from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import Vehicle, utc_now
-from fleetsyncd.settings import FEWEST_SLOTS, Settings
+from fleetsyncd.notify import Notifier
+from fleetsyncd.settings import Settings
 from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
-from fleetsyncd.vehicle.client import VehicleClient
+from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 
 log = logging.getLogger("sync")
-
-OTHER_FILES = 32
-"""Open files beside the vehicles' and the database's, with some to spare."""
 
 
 class Parts:
@@ -33,11 +32,17 @@ class Parts:
 
     def database(self, found: Settings) -> Database:
         """Return a database of this version's schema; raise SchemaOutdated if it is another."""
-        database = Database(found.database, deadline=green.deadline)
+        database = self.any_database(found)
         migrate.check(database)
         return database
 
-    def client(self, found: Settings, host: str, port: int, key: str | None) -> VehicleClient:
+    def any_database(self, found: Settings) -> Database:
+        """Return a database of whatever schema."""
+        return Database(found.database, deadline=green.deadline)
+
+    def client(
+        self, found: Settings, host: str, port: int, key: str | None, on_call: OnCall = unheard
+    ) -> VehicleClient:
         """Return a client for one vehicle."""
         return VehicleClient(
             host,
@@ -46,18 +51,18 @@ class Parts:
             timeout=found.pull_timeout,
             max_body=found.pull_max_body,
             deadline=green.deadline,
+            on_call=on_call,
         )
 
     def supervisor(self, found: Settings, database: Database) -> Supervisor:
         """Return the daemon's main loop, ready to run."""
+        metrics = _metrics(found, database)
 
         def connect(vehicle: Vehicle) -> VehicleClient:
-            return self.client(found, vehicle.host, vehicle.port, vehicle.api_key)
+            on_call = unheard if metrics is None else partial(metrics.call, vehicle.id)
+            return self.client(found, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
-        _warn_of_missing_keys(found, database)
-        metrics = Metrics()
-        if found.metrics_port is not None:
-            _serve(metrics, found.metrics_host, found.metrics_port)
+        _tell_of_missing_keys(found, database)
         tools = Tools(
             database=database,
             partitions=Partitions(database),
@@ -65,7 +70,9 @@ class Parts:
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
         )
-        concurrency, sessions = _files_for(found, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        concurrency, sessions = process.share_files(
+            found.sync_concurrency, found.database.pool_size + found.backfill_concurrency
+        )
         plan = Plan(
             interval=found.sync_interval,
             concurrency=concurrency,
@@ -73,45 +80,46 @@ class Parts:
             backfills=found.backfill_concurrency,
             grace=found.shutdown_grace,
         )
-        return Supervisor(
-            plan, tools, connect, metrics.add if found.metrics_port is not None else _ignore
-        )
+        retention = Retention(database, _keep(found), on_drop=tools.partitions.forget)
+        listeners = [Notifier.from_environment().listen]
+        if metrics is not None:
+            listeners.append(metrics.listen)
+        return Supervisor(plan, tools, connect, retention, events.to_all(*listeners))
 
 
-def _files_for(found: Settings, limit: int) -> tuple[int, int]:
-    """Return how many vehicles may be pulled at once, and how many sessions be kept beside them.
+def _keep(found: Settings) -> Keep:
+    def days(number: int | None) -> timedelta | None:
+        return None if number is None else timedelta(days=number)
 
-    Each takes an open file. Without this bound they would leave none to PostgreSQL.
-    """
-    spare = limit - OTHER_FILES - found.database.pool_size - found.backfill_concurrency
-    room = max(2 * FEWEST_SLOTS, spare)
-    concurrency = min(found.sync_concurrency, room * 3 // 4)
-    if concurrency < found.sync_concurrency:
-        log.warning(
-            "the limit of %d open files allows %d vehicles at a time, not SYNC_CONCURRENCY=%d: "
-            "raise it (ulimit -n, LimitNOFILE=)",
-            limit,
-            concurrency,
-            found.sync_concurrency,
-        )
-    return concurrency, room - concurrency
+    return Keep(days(found.journal_keep), days(found.quarantine_keep), found.measurements_keep)
 
 
-def _ignore(_report: object) -> None:
-    """Stand in for metrics nobody asked for."""
+def _metrics(found: Settings, database: Database) -> Metrics | None:
+    """Count and serve metrics from now on, if they are wanted."""
+    if found.metrics_port is None:
+        return None
 
+    def quarantined() -> int | None:
+        try:
+            return database.run(store.quarantined)
+        except DatabaseError:
+            return None  # it is lost, which another metric tells
 
-def _serve(metrics: Metrics, host: str, port: int) -> None:
+    metrics = Metrics(quarantined)
+    database.on_wait = metrics.pool_wait
+    green.watch_stalls(metrics.stall)
     try:
-        metrics.serve(host, port)
+        scrape.serve(metrics, found.metrics_host, found.metrics_port)
     except OSError as fault:
-        raise CommandError(f"METRICS_PORT {port} cannot be opened: {fault.strerror}") from fault
+        where = f"METRICS_HOST {found.metrics_host}, METRICS_PORT {found.metrics_port}"
+        raise CommandError(f"{where} cannot be opened: {fault.strerror}") from fault
+    return metrics
 
 
-def _warn_of_missing_keys(found: Settings, database: Database) -> None:
+def _tell_of_missing_keys(found: Settings, database: Database) -> None:
     count = 0 if found.default_api_key else database.run(fleet.without_key)
     if count:
-        log.warning(
+        log.error(
             "VEHICLE_DEFAULT_API_KEY is not set: %d vehicle(s) have no key of their own "
             "and will answer 401",
             count,

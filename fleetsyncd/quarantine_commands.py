@@ -59,7 +59,10 @@ def list_rows(parts: Parts, vehicle: str | None, limit: int, count: bool, as_jso
 @click.argument("number", metavar="ID", type=int)
 @click.pass_obj
 def show(parts: Parts, number: int) -> None:
-    """Show one refused row as far as it was kept, and why it was refused."""
+    """Show one refused row and why it was refused.
+
+    ID is its number in the list; long rows are kept in part.
+    """
     database = parts.database(parts.settings())
     found = database.run(lambda cursor: quarantine.entry(cursor, number))
     if found is None:
@@ -71,9 +74,10 @@ def show(parts: Parts, number: int) -> None:
 @_vehicle
 @click.pass_obj
 def replay_rows(parts: Parts, vehicle: str | None) -> None:
-    """Try refused rows again, of a vehicle or of all, and store what has become valid.
+    """Try refused rows again, of a vehicle or of all.
 
-    After an upgrade, or a correction of this host's clock, rows may be good that were not.
+    What has become valid is stored: after an upgrade, or a correction of this host's clock, rows
+    may be good that were not.
     """
     database = parts.database(parts.settings())
     vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))

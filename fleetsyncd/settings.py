@@ -20,6 +20,9 @@ FEWEST_SLOTS, MOST_SLOTS = 2, 10_000
 """Vehicles pulled at the same time by one process."""
 LONGEST_SEC = 400 * 86_400
 """A longer duration is a slip of the pen, and overflows sooner or later."""
+MOST_DAYS, MOST_MONTHS = 36_500, 1_200
+DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
+"""What DATABASE_URL stands for."""
 VARIABLES = (
     "SYNC_INTERVAL_SEC",
     "SYNC_CONCURRENCY",
@@ -29,15 +32,14 @@ VARIABLES = (
     "PULL_OVERLAP_SEC",
     "PULL_MAX_BODY_MB",
     "VEHICLE_DEFAULT_API_KEY",
-    "DB_HOST",
-    "DB_PORT",
-    "DB_NAME",
-    "DB_USER",
-    "DB_PASSWORD",
+    *DATABASE_PARTS,
     "DATABASE_URL",
     "DB_POOL_SIZE",
     "DB_APP_ROLE",
     "SHUTDOWN_GRACE_SEC",
+    "JOURNAL_KEEP_DAYS",
+    "QUARANTINE_KEEP_DAYS",
+    "MEASUREMENTS_KEEP_MONTHS",
     "METRICS_HOST",
     "METRICS_PORT",
     "LOG_LEVEL",
@@ -75,6 +77,12 @@ class Settings:
     default_api_key: str | None = field(repr=False)
     app_role: str | None
     shutdown_grace: float
+    journal_keep: int | None
+    """Days; None: for ever."""
+    quarantine_keep: int | None
+    """Days; None: for ever."""
+    measurements_keep: int | None
+    """Whole months beside the present one; None: for ever."""
     metrics_host: str
     metrics_port: int | None
     log_level: str
@@ -132,6 +140,7 @@ def _lanes(value: int) -> None:
 def _read(env: Env) -> dict[str, Any]:
     """Read every variable; faults are collected by `env` until it is sealed."""
     port = _positive("A port", most=65535)
+    days = _positive("It", zero=True, most=MOST_DAYS)
     return {
         "sync_interval": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_lanes),
@@ -156,6 +165,11 @@ def _read(env: Env) -> dict[str, Any]:
         "shutdown_grace": env.float(
             "SHUTDOWN_GRACE_SEC", 8, validate=_positive("The grace", zero=True)
         ),
+        "journal_keep": env.int("JOURNAL_KEEP_DAYS", 30, validate=days),
+        "quarantine_keep": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
+        "measurements_keep": env.int(
+            "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MOST_MONTHS)
+        ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
@@ -169,6 +183,8 @@ def _settings(values: dict[str, Any]) -> Settings:
     parameters = parse_dsn(url) if url else {key: str(part) for key, part in parts.items() if part}
     values["pull_max_body"] *= MEGABYTE
     values["default_api_key"] = values["default_api_key"] or None
+    for kept in ("journal_keep", "quarantine_keep", "measurements_keep"):
+        values[kept] = values[kept] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)
 
 

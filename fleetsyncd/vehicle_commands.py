@@ -1,6 +1,5 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
-import ipaddress
 import json
 import sys
 from collections.abc import Callable
@@ -8,22 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import msgspec
 
-from fleetsyncd import settings
+from fleetsyncd import fleet_file, registration
 from fleetsyncd.database import fleet
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import utc_now
 from fleetsyncd.parts import Parts
 from fleetsyncd.tables import table
 from fleetsyncd.text import clean
 from fleetsyncd.vehicle.probe import probe
 
-NAME_LIMIT = 200
-DEFAULT_PORT = 8001
-
-_port = click.IntRange(1, 65535)
+_port = click.IntRange(1, registration.MOST_PORT)
 _key_file = click.option(
     "--key-file",
     type=click.Path(allow_dash=True, dir_okay=False),
@@ -32,25 +29,41 @@ _key_file = click.option(
 )
 
 
+def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
+    """Return the vehicles whose names begin so, for the shell; none if there is no answer."""
+    try:
+        parts = Parts()
+        known = parts.database(parts.settings()).run(lambda cursor: overview(cursor, 0))
+    except FleetsyncError:
+        return []
+    return [vehicle.name for vehicle in known if vehicle.name.startswith(begun)]
+
+
+_which = click.argument("which", shell_complete=_names)
+
+
 @click.group()
 def vehicle() -> None:
     """Register, change, pause, sync and test vehicles."""
 
 
 @vehicle.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
 @click.pass_obj
 def list_vehicles(parts: Parts, as_json: bool) -> None:
-    """List every vehicle with its address, id and whether it has a key of its own."""
+    """List all vehicles with address, key and id.
+
+    KEY tells whether a vehicle has a key of its own; keys themselves are never shown.
+    """
     found = parts.settings()
     database = parts.database(found)
     vehicles = database.run(lambda c: overview(c, found.sync_interval))
     own_key = database.run(with_own_key)
     if as_json:
         known_vehicles = [
-            {**asdict(known), "has_own_key": known.id in own_key} for known in vehicles
+            {**msgspec.to_builtins(known), "has_own_key": known.id in own_key} for known in vehicles
         ]
-        click.echo(json.dumps(known_vehicles, default=str, indent=2))
+        click.echo(json.dumps(known_vehicles, indent=2))
         return
     rows = [
         [known.name, known.address, "own" if known.id in own_key else "default", str(known.id)]
@@ -60,21 +73,66 @@ def list_vehicles(parts: Parts, as_json: bool) -> None:
 
 
 @vehicle.command()
-@click.argument("name")
-@click.argument("address")
-@click.option("--port", type=_port, default=DEFAULT_PORT, show_default=True)
+@click.argument("name", required=False)
+@click.argument("address", required=False)
+@click.option("--port", type=_port, help=f"[default: {registration.DEFAULT_PORT}]")
 @_key_file
-@click.pass_obj
-def add(parts: Parts, name: str, address: str, port: int, key_file: str | None) -> None:
-    """Register NAME at the VPN ADDRESS (IPv4 or IPv6)."""
-    name, host, key = _name(name), _host(address), _key(key_file)
+@click.option(
+    "--from-file",
+    "path",
+    type=click.Path(allow_dash=True, dir_okay=False),
+    help="Register all vehicles of a CSV file, or none: its first line names the columns"
+    " name,address[,port][,api_key]. - for standard input.",
+)
+@click.pass_context
+def add(
+    context: click.Context,
+    name: str | None,
+    address: str | None,
+    port: int | None,
+    key_file: str | None,
+    path: str | None,
+) -> None:
+    """Register a vehicle, or all of a file.
+
+    NAME is its name, ADDRESS its IPv4 or IPv6 address in the VPN.
+    """
+    parts: Parts = context.obj
+    if path is not None:
+        if name or port or key_file:
+            raise click.UsageError("--from-file goes with nothing else", context)
+        _add_all(parts, path)
+        return
+    if name is None or address is None:
+        raise click.UsageError("NAME and ADDRESS are missing, or --from-file", context)
+    new = registration.name(name), registration.host(address), port or registration.DEFAULT_PORT
+    key = _key(key_file)
     database = parts.database(parts.settings())
-    vehicle_id = database.run(lambda cursor: fleet.add(cursor, name, host, port, key))
-    click.echo(f"added {name} as {vehicle_id}: the daemon takes it in at its next cycle")
+    vehicle_id = database.run(lambda cursor: fleet.add(cursor, *new, key))
+    click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
+
+
+def _add_all(parts: Parts, path: str) -> None:
+    vehicles = fleet_file.parse(_read(path, "the vehicles"))
+
+    def work(cursor: Cursor) -> None:
+        there = fleet.taken(cursor, [(new.host, new.port) for new in vehicles])
+        fleet_file.refuse(
+            [
+                f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
+                for new in vehicles
+                if (new.host, new.port) in there
+            ]
+        )
+        for new in vehicles:
+            fleet.add(cursor, new.name, new.host, new.port, new.key)
+
+    parts.database(parts.settings()).run(work)
+    click.echo(f"added {len(vehicles)} vehicle(s): the daemon takes them in at its next cycle")
 
 
 @vehicle.command("set")
-@click.argument("which")
+@_which
 @click.option("--name", help="New name.")
 @click.option("--address", help="New VPN address.")
 @click.option("--port", type=_port, help="New port.")
@@ -90,12 +148,15 @@ def set_vehicle(
     key_file: str | None,
     no_key: bool,
 ) -> None:
-    """Change the vehicle WHICH (a name or an id)."""
+    """Change a vehicle's name, address or key.
+
+    WHICH is its name or id.
+    """
     if no_key and key_file:
         raise CommandError("--key-file and --no-key exclude each other")
     new = fleet.Change(
-        name=None if name is None else _name(name),
-        host=None if address is None else _host(address),
+        name=None if name is None else registration.name(name),
+        host=None if address is None else registration.host(address),
         port=port,
         key=_key(key_file),
         drop_key=no_key,
@@ -107,12 +168,15 @@ def set_vehicle(
 
 
 @vehicle.command()
-@click.argument("which")
+@_which
 @click.option("--with-measurements", is_flag=True, help="Delete its measurements as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None:
-    """Remove the vehicle WHICH with its journal, alarms and channels."""
+    """Remove a vehicle from the fleet.
+
+    WHICH is its name or id. Its journal, alarms and channels go with it.
+    """
     if not yes:
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
         click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
@@ -128,38 +192,50 @@ def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None
 
 
 @vehicle.command()
-@click.argument("which")
+@_which
 @click.pass_obj
 def pause(parts: Parts, which: str) -> None:
-    """Leave the vehicle WHICH alone until it is resumed; nothing is lost meanwhile."""
+    """Leave a vehicle alone until it is resumed.
+
+    WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
+    """
     known = _act_on(parts, which, lambda cursor, known: fleet.set_paused(cursor, known.id, True))
     click.echo(f"paused {known.name}")
 
 
 @vehicle.command()
-@click.argument("which")
+@_which
 @click.pass_obj
 def resume(parts: Parts, which: str) -> None:
-    """Take a paused vehicle up again; the gap is pulled."""
+    """Take a paused vehicle up again.
+
+    WHICH is its name or id. What it measured meanwhile is pulled.
+    """
     known = _act_on(parts, which, lambda cursor, known: fleet.set_paused(cursor, known.id, False))
     click.echo(f"resumed {known.name}")
 
 
 @vehicle.command()
-@click.argument("which")
+@_which
 @click.pass_obj
 def sync(parts: Parts, which: str) -> None:
-    """Ask the running daemon to sync the vehicle WHICH now."""
+    """Have a vehicle synced now.
+
+    WHICH is its name or id. A running daemon begins within 2 s.
+    """
     known = _act_on(parts, which, lambda cursor, known: fleet.request_sync(cursor, known.id))
     click.echo(f"asked for {known.name} to be synced now")
 
 
 @vehicle.command()
-@click.argument("which")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@_which
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
 @click.pass_obj
 def test(parts: Parts, which: str, as_json: bool) -> int:
-    """Try the four calls of the vehicle WHICH; exit 1 if one fails."""
+    """Try a vehicle's four calls.
+
+    WHICH is its name or id. Exit code: 0 all went well, 1 one failed.
+    """
     found = parts.settings()
     known = parts.database(found).run(lambda cursor: fleet.find(cursor, which))
     client = parts.client(found, known.host, known.port, known.key)
@@ -186,29 +262,15 @@ def _act_on(
     return parts.database(parts.settings()).run(work)
 
 
-def _name(text: str) -> str:
-    name = text.strip()
-    if not name or len(name) > NAME_LIMIT or not name.isprintable():
-        raise CommandError(f"a name has 1 to {NAME_LIMIT} printable characters")
-    return name
-
-
-def _host(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise CommandError(f"{clean(text, 60)} is no IPv4 or IPv6 address") from None
-
-
 def _key(path: str | None) -> str | None:
     """Read a key from a file; its text is in no message."""
-    if path is None:
-        return None
+    return None if path is None else registration.api_key(_read(path, "the key").rstrip("\r\n"))
+
+
+def _read(path: str, what: str) -> str:
+    """Return the text of a file, or of standard input for a dash."""
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise CommandError(f"the key cannot be read from {path}: {fault}") from None
-    key = text.rstrip("\r\n")
-    if not settings.is_api_key(key):
-        raise CommandError("an API key is one line of printable ASCII without blanks at its ends")
-    return key
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+        raise CommandError(f"{what} cannot be read from {path}: {reason}") from None

@@ -10,6 +10,7 @@ from fleetsyncd.errors import FleetsyncError
 from tui import keymap
 from tui.app import build
 
+NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
 KEYMAP = "fleetsync-tui/keymap.toml"
 
 
@@ -25,7 +26,7 @@ KEYMAP = "fleetsync-tui/keymap.toml"
 def main(read_only: bool, keymap_path: Path | None) -> None:
     """Show the fleet live in the terminal, and act on it. Configured like the daemon."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        click.echo("fleetsync-tui: this is no terminal; over ssh and docker give -t", err=True)
+        click.echo(f"fleetsync-tui: {NO_TERMINAL}", err=True)
         sys.exit(2)
     try:
         app = build(settings.load(), read_only=read_only)

@@ -39,6 +39,8 @@ Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
+SOON_SEC = 0.1
+"""For the last hour of vehicles that have only just come onto the screen."""
 LONGEST_RETRY_SEC = 10.0
 CONNECT_SEC = "3"
 WRITING = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
@@ -129,6 +131,8 @@ class FleetApp(App[None]):
         page = self.page
         if page is not None and page.is_mounted:
             page.news()
+        if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
+            pause = SOON_SEC
         if state.lost != was_lost:
             self.refresh_bindings()
         return pause
@@ -188,6 +192,7 @@ class FleetApp(App[None]):
             self.push_screen(TooSmall())
         elif not small and isinstance(self.screen, TooSmall):
             self.pop_screen()
+        self._wake.set()
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Show one vehicle."""

@@ -6,11 +6,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import State, VehicleOverview
 from tui.filters import NOTHING, PROBLEMS, Filter
-from tui.looks import LOOKS
 
-_RANK = {state: rank for rank, state in enumerate(LOOKS)}
+_WORST_FIRST = (
+    State.ERROR, State.TIMEOUT, State.LATE, State.CATCHING_UP, State.NEVER, State.PAUSED,
+    State.ONLINE,
+)  # fmt: skip
+_RANK = {state: rank for rank, state in enumerate(_WORST_FIRST)}
 _NEVER = float("inf")
 
 

@@ -1,5 +1,6 @@
 """The fleet as operators change it: registration, pause, sync now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -18,6 +19,11 @@ _EVERYONE = f"{_REGISTERED} ORDER BY name, id"
 _ADD = """
 INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key)
 VALUES (%s, %s::inet, %s, %s) RETURNING id::text
+"""
+_TAKEN = """
+SELECT a.host, a.port FROM unnest(%s::text[], %s::int[]) a(host, port)
+WHERE EXISTS (SELECT FROM public.vehicles v
+              WHERE host(v.vpn_ip)::inet = a.host::inet AND coalesce(v.api_port, 8001) = a.port)
 """
 _CHANGE = """
 UPDATE public.vehicles SET name = coalesce(%(name)s, name),
@@ -102,6 +108,12 @@ def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUI
         raise CommandError(f"a vehicle at {host} port {port} is registered already") from None
     row = cursor.fetchone()
     return UUID(str(row and row[0]))
+
+
+def taken(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Return which of these addresses (host, port) a vehicle is registered at already."""
+    cursor.execute(_TAKEN, ([host for host, _ in addresses], [port for _, port in addresses]))
+    return {(host, port) for host, port in cursor.fetchall()}
 
 
 def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:

@@ -5,7 +5,7 @@ that another service wrote and Python cannot hold is None.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -173,24 +173,25 @@ def _spans(
     found: dict[str, dict[int, tuple[int, int, int, float]]] = defaultdict(dict)
     for key, bucket, attempts, ok, rows, lag in cursor.fetchall():
         found[key][bucket] = (attempts, ok, rows, lag or 0.0)
-    return {
-        UUID(key): [
-            _bucket(
-                found[key].get(number), (buckets - 1 - number) * seconds / buckets, lags.get(key)
-            )
-            for number in range(buckets)
-        ]
-        for key in keys
-    }
+    return {UUID(key): _span(found[key], lags.get(key), seconds, buckets) for key in keys}
 
 
-def _bucket(
-    counted: tuple[int, int, int, float] | None, age: float, lag_now: float | None
-) -> Bucket:
-    """Return a slice that ended `age` seconds ago.
+def _span(
+    found: Mapping[int, tuple[int, int, int, float]],
+    lag_now: float | None,
+    seconds: float,
+    buckets: int,
+) -> list[Bucket]:
+    """Return the slices of one vehicle.
 
-    Where nothing was attempted the lag grew with the time: today's lag tells what it was then.
+    Where nothing was attempted the lag was at least what it had been before; and it grew with the
+    time, so that today's lag tells what it was then.
     """
-    attempts, ok, rows, lag = counted or (0, 0, 0, 0.0)
-    grown = 0.0 if lag_now is None else max(0.0, lag_now - age)
-    return Bucket(attempts, ok, rows, max(lag, grown))
+    span: list[Bucket] = []
+    lag = 0.0
+    for number in range(buckets):
+        attempts, ok, rows, lag = found.get(number, (0, 0, 0, lag))
+        age = (buckets - 1 - number) * seconds / buckets
+        grown = 0.0 if lag_now is None else max(0.0, lag_now - age)
+        span.append(Bucket(attempts, ok, rows, max(lag, grown)))
+    return span

@@ -10,10 +10,10 @@ from importlib.resources.abc import Traversable
 
 import psycopg2
 import yoyo
-from psycopg2 import sql
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
+from fleetsyncd.database import rights
 from fleetsyncd.database.pool import (
     CONNECT_SEC,
     Cursor,
@@ -31,25 +31,6 @@ log = logging.getLogger("sync.migrate")
 SCHEMA = "fleetsync"
 HISTORY = "migration"
 LOCK = 0x666C6565  # "flee"
-_GRANTS = """
-GRANT USAGE ON SCHEMA public, fleetsync TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON public.vehicles, public.channel_config,
-    public.alarms_log TO {role};
-GRANT SELECT, INSERT, DELETE ON public.measurements, public.sync_journal TO {role};
-GRANT SELECT ON public.vehicle_access TO {role};
-GRANT SELECT, INSERT, UPDATE, DELETE ON fleetsync.vehicle_state, fleetsync.replica,
-    fleetsync.quarantine, fleetsync.backfill TO {role};
-GRANT SELECT ON fleetsync.migration TO {role};
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync TO {role};
-GRANT EXECUTE ON FUNCTION fleetsync.ensure_month(date) TO {role};
-"""
-# An adopted installation numbers measurements and journal rows by sequences of its own names.
-_SEQUENCES = """
-SELECT pg_get_serial_sequence(t, 'id')
-FROM unnest(ARRAY['public.sync_journal', 'public.measurements']) t
-WHERE EXISTS (SELECT FROM pg_attribute
-              WHERE attrelid = t::regclass AND attname = 'id' AND NOT attisdropped)
-"""
 
 
 def expected() -> list[str]:
@@ -144,10 +125,4 @@ def _grant(cursor: Cursor, role: str) -> None:
         raise MigrationFailed(
             f"there is no role {role} to grant to: CREATE ROLE {role} LOGIN PASSWORD '...'"
         )
-    identifier = sql.Identifier(role)
-    cursor.execute(sql.SQL(_GRANTS).format(role=identifier))
-    cursor.execute(_SEQUENCES)
-    for (sequence,) in cursor.fetchall():
-        if sequence is not None:
-            statement = sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}")
-            cursor.execute(statement.format(sql.SQL(sequence), identifier))
+    rights.grant(cursor, role)

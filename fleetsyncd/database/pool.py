@@ -101,6 +101,8 @@ class Database:
         self.where = settings.where
         self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
         self._deadline = deadline
+        self.on_wait: Callable[[float], None] = lambda _seconds: None
+        """Is told the seconds that each transaction waited for a connection."""
         self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -134,7 +136,10 @@ class Database:
         On any error, an ended greenlet included, the connection is closed and the transaction with
         it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
-        if not self._slots.acquire(timeout=WAIT_SEC):
+        asked = time.monotonic()
+        free = self._slots.acquire(timeout=WAIT_SEC)
+        self.on_wait(time.monotonic() - asked)
+        if not free:
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
             )

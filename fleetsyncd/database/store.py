@@ -226,6 +226,12 @@ def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
     return row is None or int(row[0]) + len(bad) - len(kept) == 0
 
 
+def quarantined(cursor: Cursor) -> int:
+    """Return how many rows are in the quarantine."""
+    cursor.execute("SELECT count(*) FROM fleetsync.quarantine")
+    return int(cursor.fetchall()[0][0])
+
+
 def journal(cursor: Cursor, report: CycleReport) -> None:
     """Write the cycle's journal row and the vehicle's count of failures; raise VehicleGone."""
     cursor.execute(

@@ -5,12 +5,16 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 from gevent.hub import get_hub
 
+from fleetsyncd.database import fleet
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from fleetsyncd.errors import CommandError
+from fleetsyncd.parts import Parts
 from fleetsyncd.tables import table
 
 FOLDER = Path(".demo")
@@ -22,8 +26,9 @@ FOLDER = Path(".demo")
 @click.option("--cycles", type=click.IntRange(1), help="End after so many cycles and compare.")
 @click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
 def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> int:
-    """Run everything at once: PostgreSQL, a simulated fleet with faults, daemon and dashboard.
+    """Show everything at once, on this machine alone.
 
+    PostgreSQL, a simulated fleet with faults, the daemon and the dashboard need no set-up.
     Without a terminal, or with --headless, the daemon's log is printed instead of the dashboard.
     Quitting the dashboard ends it all. At the end the database is compared with what the vehicles
     generated: exit 1 unless nothing was lost, altered or unexpected.
@@ -40,18 +45,33 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
 @click.option("--channels", type=click.IntRange(1, 18), default=18, show_default=True)
 @click.option("--healthy", is_flag=True, help="No faults.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line, then serve.")
-def simulate(vehicles: int, base_port: int, channels: int, healthy: bool, as_json: bool) -> None:
-    """Serve a simulated fleet on 127.0.0.1 until interrupted, to try a daemon on."""
+@click.option("--register", is_flag=True, help="Register the vehicles that are not there yet.")
+@click.pass_obj
+def simulate(
+    parts: Parts,
+    vehicles: int,
+    base_port: int,
+    channels: int,
+    healthy: bool,
+    as_json: bool,
+    register: bool,
+) -> None:
+    """Serve a simulated fleet, to try a daemon on.
+
+    On 127.0.0.1, until interrupted.
+    """
     specs = demo_specs(vehicles, with_faults=not healthy, begin=time.time())
-    fleet = Fleet([spec.build(channels=channels) for spec in specs], base_port=base_port)
+    served = Fleet([spec.build(channels=channels) for spec in specs], base_port=base_port)
     try:
-        fleet.start()
+        served.start()
     except OSError as fault:
         raise CommandError(f"the vehicles cannot listen: {fault.strerror}") from fault
     known = [
         {"name": spec.name, "host": host, "port": port, "key": spec.key}
-        for spec, (host, port) in zip(specs, fleet.addresses, strict=True)
+        for spec, (host, port) in zip(specs, served.addresses, strict=True)
     ]
+    if register:
+        _register(parts, known)
     if as_json:
         click.echo(json.dumps(known))
     else:
@@ -59,4 +79,16 @@ def simulate(vehicles: int, base_port: int, channels: int, healthy: bool, as_jso
         click.echo(table(["NAME", "HOST", "PORT", "KEY"], rows))
     with suppress(KeyboardInterrupt):
         get_hub().join()
-    fleet.stop()
+    served.stop()
+
+
+def _register(parts: Parts, known: list[dict[str, Any]]) -> None:
+    """Put the vehicles into the database, those left out whose address is registered already."""
+
+    def work(cursor: Cursor) -> None:
+        there = fleet.taken(cursor, [(new["host"], new["port"]) for new in known])
+        for new in known:
+            if (new["host"], new["port"]) not in there:
+                fleet.add(cursor, new["name"], new["host"], new["port"], new["key"])
+
+    parts.database(parts.settings()).run(work)

@@ -133,6 +133,7 @@ class _Cycle:
             finished_at=self.tools.now(),
             outcome=ending.outcome,
             reason=ending.reason,
+            failure=ending.failure,
             status=self.status,
             reached=self.reached or ending.answered,
             rows_written=self.rows_written,

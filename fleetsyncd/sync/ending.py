@@ -11,10 +11,11 @@ from fleetsyncd.errors import (
     SchemaOutdated,
     VehicleError,
     VehicleGone,
+    VehicleRefused,
     VehicleTimeout,
     VehicleUnreachable,
 )
-from fleetsyncd.models import Outcome
+from fleetsyncd.models import Failure, Outcome
 
 FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
 """Faults of the database that are no single vehicle's."""
@@ -28,6 +29,7 @@ class Ending:
 
     outcome: Outcome = Outcome.OK
     reason: str | None = None
+    failure: Failure | None = None
     stopped: bool = False
     """It was ended on purpose."""
     answered: bool = False
@@ -41,14 +43,20 @@ def ending_of(work: Callable[[], None]) -> Ending:
     try:
         work()
     except VehicleTimeout as fault:
-        return Ending(Outcome.TIMEOUT, str(fault))
+        return Ending(Outcome.TIMEOUT, str(fault), Failure.TIMEOUT)
     except VehicleError as fault:
         answered = not isinstance(fault, VehicleUnreachable)
-        return Ending(Outcome.ERROR, str(fault), answered=answered)
+        return Ending(Outcome.ERROR, str(fault), _failure(fault), answered=answered)
     except CycleStopped as fault:
         return Ending(Outcome.ERROR, str(fault), stopped=True)
     except NOT_THE_VEHICLES:
         raise
     except DatabaseError as fault:
-        return Ending(Outcome.ERROR, f"database: {fault}", database=True)
+        return Ending(Outcome.ERROR, f"database: {fault}", Failure.DATABASE, database=True)
     return Ending()
+
+
+def _failure(fault: VehicleError) -> Failure:
+    if isinstance(fault, VehicleUnreachable):
+        return Failure.UNREACHABLE
+    return Failure.REFUSED if isinstance(fault, VehicleRefused) else Failure.BAD_ANSWER

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.errors import DatabaseError, VehicleGone
-from fleetsyncd.models import CycleReport, Outcome, Progress, Vehicle
+from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
 from fleetsyncd.sync.cycle import Tools, record, sync_vehicle
 from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.links import Links
@@ -107,7 +107,7 @@ class Workers:
     def _record_own_fault(self, vehicle: Vehicle) -> None:
         now = self._tools.now()
         reason = "a fault of fleetsyncd's own, see its log"
-        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason)
+        report = CycleReport(vehicle, now, now, Outcome.ERROR, reason, failure=Failure.INTERNAL)
         try:
             record(report, self._tools.database)
         except FLEETWIDE as fault:

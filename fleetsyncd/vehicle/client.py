@@ -9,6 +9,7 @@ import errno
 import http.client
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from fleetsyncd.text import clean
 from fleetsyncd.vehicle.wire import session
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
+OnCall = Callable[[str, float, int], None]
+"""Is told of every call: its path, its seconds, and the bytes of bodies that came over the wire."""
 
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer: the most that a vehicle gives."""
@@ -65,6 +68,10 @@ _REFUSALS = {
 }
 
 
+def unheard(_call: str, _seconds: float, _received: int) -> None:
+    """Stand in for somebody who wants to know of calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A call's body after decompression, and the vehicle's clock if its `Date` header told it."""
@@ -85,11 +92,14 @@ class VehicleClient:
         timeout: float,
         max_body: int,
         deadline: Deadline,
+        on_call: OnCall = unheard,
     ) -> None:
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._timeout = timeout
         self._max_body = max_body
         self._deadline = deadline
+        self._on_call = on_call
+        self._received = 0
         self._session = session(host, port, self._base)
         self._key_forms = _key_forms(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
@@ -122,6 +132,14 @@ class VehicleClient:
         return self._get("/alarms", f"?{_interval(window)}")
 
     def _get(self, call: str, query: str = "") -> Answer:
+        """Ask once and tell how long it took; raise a VehicleError."""
+        began, self._received = time.monotonic(), 0
+        try:
+            return self._ask(call, query)
+        finally:
+            self._on_call(call, time.monotonic() - began, self._received)
+
+    def _ask(self, call: str, query: str) -> Answer:
         """Ask once; raise a VehicleError that names the call and the reason."""
         if not self._usable:
             raise VehicleError(call, "the API key is not printable ASCII: set the vehicle's key")
@@ -156,6 +174,7 @@ class VehicleClient:
             body = self._read(call, response)
             complete = True
         finally:
+            self._received += response.raw.tell()
             if not complete:
                 # Reading on for the sake of the connection would be at the vehicle's mercy.
                 response.raw.close()

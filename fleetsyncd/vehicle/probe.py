@@ -20,6 +20,8 @@ class Verdict:
     call: str
     good: bool
     text: str
+    skewed: bool = False
+    """The vehicle's clock is off by more than what is worth telling."""
 
 
 def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
@@ -28,36 +30,37 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
     window = Window(end - SPAN, end)
     far = Window(end - timedelta(days=4000), end + timedelta(days=1))
 
-    def status() -> str:
+    def status() -> Verdict:
         answer = client.status()
         known = decode.status(answer.body)
         skew = answer.clock - now() if answer.clock else timedelta(0)
-        clock = (
-            f", clock {skew.total_seconds():+.0f} s off" if abs(skew) > SKEW_WORTH_TELLING else ""
-        )
-        return f"sw={known.software_version} db_ok={known.db_ok}{clock}"
+        skewed = abs(skew) > SKEW_WORTH_TELLING
+        clock = f", clock {skew.total_seconds():+.0f} s off" if skewed else ""
+        text = f"sw={known.software_version} db_ok={known.db_ok}{clock}"
+        return Verdict("/status", True, text, skewed)
 
-    def channels() -> str:
+    def channels() -> Verdict:
         good, bad = decode.channels(client.channels().body)
-        return f"{len(good)} channels{_set_aside(len(bad))}"
+        return Verdict("/channels", True, f"{len(good)} channels{_set_aside(len(bad))}")
 
-    def data() -> str:
+    def data() -> Verdict:
         page = decode.page(client.data(window).body, PAGE_LIMIT, far.start, far.end)
-        return f"{len(page.measurements)} rows in the last minute{_set_aside(len(page.bad))}"
+        text = f"{len(page.measurements)} rows in the last minute{_set_aside(len(page.bad))}"
+        return Verdict("/data", True, text)
 
-    def alarms() -> str:
+    def alarms() -> Verdict:
         good, bad = decode.alarms(client.alarms(window).body, far.start, far.end)
-        return f"{len(good)} alarms in the last minute{_set_aside(len(bad))}"
+        text = f"{len(good)} alarms in the last minute{_set_aside(len(bad))}"
+        return Verdict("/alarms", True, text)
 
-    calls = {"/status": status, "/channels": channels, "/data": data, "/alarms": alarms}
-    return [_verdict(call, ask) for call, ask in calls.items()]
+    return [_verdict(ask) for ask in (status, channels, data, alarms)]
 
 
-def _verdict(call: str, ask: Callable[[], str]) -> Verdict:
+def _verdict(ask: Callable[[], Verdict]) -> Verdict:
     try:
-        return Verdict(call, True, ask())
+        return ask()
     except VehicleError as fault:
-        return Verdict(call, False, fault.reason)
+        return Verdict(fault.call, False, fault.reason)
 
 
 def _set_aside(count: int) -> str:

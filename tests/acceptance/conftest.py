@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker, embedded
@@ -31,6 +34,10 @@ class Installation:
     database: Database
     stack: ExitStack
     expectations: list[checker.Expectation] = field(default_factory=list)
+    folder: Path | None = None
+    """Where commands are run."""
+    wrapper: tuple[str, ...] = ()
+    """A command line that runs ours."""
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Return the daemon's environment: quick cycles, short timeouts."""
@@ -41,8 +48,9 @@ class Installation:
     def command(self, *arguments: str, stdin: str = "", **changes: str) -> tuple[int, str, str]:
         """Run a command to its end; return exit code, output and errors."""
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "fleetsyncd", *arguments],
+            [*self.wrapper, sys.executable, "-W", "error", "-m", "fleetsyncd", *arguments],
             env=self.environment(**changes),
+            cwd=self.folder,
             input=stdin,
             capture_output=True,
             text=True,
@@ -89,6 +97,20 @@ class Installation:
             return cursor.fetchall() if cursor.description else []
 
         return self.database.run(work)
+
+    def close_database(self) -> None:
+        """End every connection, and let nobody in."""
+        name = self.database_name
+        close = "ALTER DATABASE {} ALLOW_CONNECTIONS false"
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}"
+        self.server.execute(
+            sql.SQL(close).format(sql.Identifier(name)), sql.SQL(end).format(sql.Literal(name))
+        )
+
+    def open_database(self) -> None:
+        """Let everybody in again."""
+        opens = "ALTER DATABASE {} ALLOW_CONNECTIONS true"
+        self.server.execute(sql.SQL(opens).format(sql.Identifier(self.database_name)))
 
     def check(self) -> checker.Findings:
         """Compare the database with what the vehicles generated."""
@@ -138,6 +160,17 @@ def installation(
     """Return an installation with an empty fleet."""
     with ExitStack() as stack:
         yield Installation(server, database_name, database, stack)
+
+
+@pytest.fixture
+def bare_server() -> Iterator[embedded.Server]:
+    """Return a server of its own in which none of our roles exists."""
+    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        started = embedded.start(Path(folder) / "postgres", durable=False)
+        for role in (embedded.OWNER, embedded.APP):
+            started.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        yield started
+        started.stop()
 
 
 @pytest.fixture

@@ -102,17 +102,9 @@ def test_a_lost_database_is_said_once_and_found_again(installation: Installation
     installation.fleet(3)
     daemon = installation.daemon()
     daemon.wait_for("Cycle done")
-    name = installation.database_name
-    close = "ALTER DATABASE {} ALLOW_CONNECTIONS false"
-    installation.server.execute(
-        sql.SQL(close).format(sql.Identifier(name)),
-        sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}").format(
-            sql.Literal(name)
-        ),
-    )
+    installation.close_database()
     daemon.wait_for("pulling stops")
-    opens = "ALTER DATABASE {} ALLOW_CONNECTIONS true"
-    installation.server.execute(sql.SQL(opens).format(sql.Identifier(name)))
+    installation.open_database()
     daemon.wait_for("database is back")
     daemon.wait_for("Cycle done")
     daemon.process.send_signal(signal.SIGTERM)

@@ -77,6 +77,12 @@ class Driver:
         """Wait until a notification holds the text."""
         await self.until(lambda: any(text in note.message for note in self.app._notifications))
 
+    async def settled(self) -> None:
+        """Wait until nothing that the screen shows is being read any more."""
+        parts = ("pane", "journal", "plot")
+        await self.until(lambda: not any(w.group in parts for w in self.app.workers))
+        await self.pilot.pause()
+
     async def refresh(self) -> None:
         """Have the fleet read again, and wait until it was."""
         before = self.state.read_at

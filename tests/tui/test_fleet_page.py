@@ -76,7 +76,7 @@ def test_keys_sort_and_the_same_key_turns_the_order_round(database: Database) ->
         await it.press("A", "A")
         assert names(it) == ["Truck-01", "Dozer-03", "Loader-04", "Crane-02"]
         await it.press("S")
-        assert names(it) == ["Truck-01", "Dozer-03", "Loader-04", "Crane-02"]
+        assert names(it) == ["Loader-04", "Dozer-03", "Crane-02", "Truck-01"]
 
     drive(database, look)
 

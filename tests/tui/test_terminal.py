@@ -180,7 +180,9 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_terminal_it_says_what_is_missing() -> None:
     ended = run()
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == ("fleetsync-tui: this is no terminal; over ssh and docker give -t\n")
+    assert ended.stderr == (
+        "fleetsync-tui: standard input and error must be a terminal; over ssh and docker give -t\n"
+    )
 
 
 def test_a_configuration_that_cannot_be_used_is_told_in_one_line(

@@ -6,6 +6,7 @@ from textual.widgets import Footer
 
 from fleetsyncd.states import VehicleOverview
 from tui.background import PartRead
+from tui.columns import WIDE
 from tui.desk import Desk
 from tui.trimming import TrimmedCompositor
 from tui.widgets.fixed import Fixed
@@ -79,4 +80,4 @@ class Page(Screen[None]):
     @property
     def wide(self) -> bool:
         """Whether there is room for more."""
-        return self.has_class("-wide")
+        return self.app.size.width >= WIDE

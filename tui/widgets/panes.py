@@ -215,7 +215,7 @@ class ChannelsPane(Pane):
 def _channel(channel: ChannelNow) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
-        Text(cut(channel.name, 24)),
+        Text(cut(channel.name, 28)),
         Text(number(channel.value), "bold", justify="right"),
         Text(cut(channel.unit, 8)),
         Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
@@ -244,7 +244,7 @@ class ConfigPane(Pane):
         lines = [(name, text) for name, text in _config(found, vehicle, key) if text]
         told = Text()
         for name, text in lines:
-            told.append(f" {name:<22}", "bold").append(f"{text}\n")
+            told.append(f" {name:<24}", "bold").append(f"{text}\n")
         self.query_one("#config", Fixed).show(told)
 
 

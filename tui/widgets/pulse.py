@@ -22,7 +22,8 @@ class Room(Enum):
 
     AMPLE = 1
     LITTLE = 2
-    TIGHT = 3
+    LESS = 3
+    TIGHT = 4
 
 
 class Warnings(Static):
@@ -55,7 +56,8 @@ def pulse_line(state: FleetState, now: float, width: int) -> Text:
 def _line(state: FleetState, now: float, room: Room) -> Text:
     assert state.snapshot is not None  # noqa: S101  told by pulse_line
     alive = state.snapshot.alive
-    line = Text(" " if room is Room.TIGHT else " fleetsyncd ", no_wrap=True)
+    titled = room in (Room.AMPLE, Room.LITTLE)
+    line = Text(" fleetsyncd " if titled else " ", no_wrap=True)
     if state.lost:
         line.append("✖ no database", "bold red")
     elif alive:
@@ -74,7 +76,7 @@ def _line(state: FleetState, now: float, room: Room) -> Text:
         if not counts[kind]:
             continue
         line.append(f"{gap}{glyph} ", colour)
-        label = {Room.AMPLE: word, Room.LITTLE: _SHORT[kind], Room.TIGHT: ""}[room]
+        label = {Room.AMPLE: word, Room.TIGHT: ""}.get(room, _SHORT[kind])
         line.append(f"{counts[kind]} {label}".rstrip())
     if state.read_only:
         line.append(f"{gap}read-only")

@@ -1,5 +1,5 @@
 -- Owners see the journal and the quarantine of the vehicles granted to them, and no others'.
--- depends: 0006.replica-shards
+-- depends: 0005.replica-shards
 
 -- The journal of an adopted installation stays as it is: others may read it without the context
 -- that the policies ask for. This schema's own is told by its key.

@@ -1,0 +1,82 @@
+"""How the command line is laid out: groups of commands in help texts, and completion for shells."""
+
+from importlib import import_module
+
+import click
+from click.shell_completion import get_completion_class
+
+from fleetsyncd.errors import CommandError
+
+PROGRAM = "fleetsyncd"
+SHORT = 80
+"""Characters of a command's line in its group's help."""
+_COMPLETE = "_FLEETSYNCD_COMPLETE"
+_SECTIONS = {
+    "Daemon": ("run", "once", "health"),
+    "Fleet": ("status", "vehicle", "backfill", "quarantine"),
+    "Installation": ("migrate", "doctor", "completion"),
+    "Demo": ("demo", "simulate"),
+}
+EXIT_CODES = """\b
+Exit codes:
+  0    done, all well
+  1    something that was asked about is not well
+  2    could not run: one message on standard error says why
+  130  interrupted, or a question answered with no
+"""
+
+
+class Commands(click.Group):
+    """The program's commands by purpose.
+
+    The demo's are imported only when one is named: production has no demo.
+    """
+
+    lazy = ("demo", "simulate")
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(context), *self.lazy])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command by its name."""
+        if name not in self.lazy:
+            return super().get_command(context, name)
+        command = getattr(import_module("fleetsyncd.demo.commands"), name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help text, section by section."""
+        present = {name: self.get_command(context, name) for name in self.list_commands(context)}
+        width = max(map(len, present))
+        placed = {name for names in _SECTIONS.values() for name in names}
+        rest = tuple(name for name in present if name not in placed)
+        for title, names in {**_SECTIONS, "Other": rest}.items():
+            rows = [
+                (name.ljust(width), command.get_short_help_str(SHORT))
+                for name in names
+                if (command := present.get(name)) is not None
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    r"""Print the completion script for a shell.
+
+    It completes commands, options and the names of vehicles.
+
+    \b
+    bash: fleetsyncd completion bash > ~/.local/share/bash-completion/completions/fleetsyncd
+    zsh:  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
+    fish: fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
+    """
+    kind = get_completion_class(shell)
+    root = context.find_root().command
+    if kind is None:
+        raise CommandError(f"there is no completion for {shell}")
+    click.echo(kind(root, {}, PROGRAM, _COMPLETE).source())

@@ -1,0 +1,127 @@
+"""What is kept no longer than asked for: journal rows, the quarantine, months of measurements.
+
+Every step is one short transaction under an advisory lock, so that of several daemons one at a time
+is at it; it can be stopped between any two, and be repeated at will.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+
+log = logging.getLogger("sync.retention")
+
+BATCH = 5_000
+"""Rows deleted in one transaction: done before anybody waits for it."""
+LOCK = 0x666C7265  # "flre"
+_TAKE = "SELECT pg_try_advisory_xact_lock(%s)"
+_MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_DELETE = """
+DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
+    SELECT vehicle_id, {key} FROM {table} WHERE {column} < now() - %s::interval LIMIT %s)
+"""
+_JOURNAL = _DELETE.format(table="public.sync_journal", key="id", column="started_at")
+_QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column="at")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept; None keeps them for ever.
+
+    `months` whole months of measurements are kept beside the present one.
+    """
+
+    journal: timedelta | None
+    quarantine: timedelta | None
+    months: int | None
+
+
+class Retention:
+    """Removes what has expired."""
+
+    def __init__(
+        self,
+        database: Database,
+        keep: Keep,
+        *,
+        batch: int = BATCH,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._keep = keep
+        self._batch = batch
+        self._on_drop = on_drop
+
+    def steps(self, today: Callable[[], datetime]) -> Generator[None, None, None]:
+        """Remove all that has expired, a transaction at a time; the caller may stop after each.
+
+        `today` tells the present. What has gone is logged. Raises DatabaseLost, DatabaseBusy and
+        SchemaOutdated; any other fault of the database is logged and leaves the rest for later.
+        """
+        for what, work in (
+            ("journal row(s)", self._expired(_JOURNAL, self._keep.journal)),
+            ("quarantined row(s)", self._expired(_QUARANTINE, self._keep.quarantine)),
+            ("month(s) of measurements", self._months(today)),
+        ):
+            gone = 0
+            try:
+                for removed in work:
+                    gone += removed
+                    yield
+            except (DatabaseLost, DatabaseBusy, SchemaOutdated):
+                raise
+            except DatabaseError as fault:
+                log.warning("retention: %s could not be removed: %s", what, fault)
+            finally:
+                if gone:
+                    log.info("retention: removed %d expired %s", gone, what)
+
+    def _expired(self, statement: str, age: timedelta | None) -> Iterator[int]:
+        """Delete rows older than `age`, batch by batch; yield how many each was."""
+        if age is None:
+            return
+        while (deleted := self._database.run(partial(self._delete, statement, age))) > 0:
+            yield deleted
+            if deleted < self._batch:
+                return
+
+    def _delete(self, statement: str, age: timedelta, cursor: Cursor) -> int:
+        if not _alone(cursor):
+            return 0
+        cursor.execute(statement, (age, self._batch))
+        return cursor.rowcount
+
+    def _months(self, today: Callable[[], datetime]) -> Iterator[int]:
+        """Drop expired months, the oldest first; yield 1 for each."""
+        if self._keep.months is None:
+            return
+        if not self._database.run(_is_monthly):
+            log.warning("retention: measurements has no monthly partitions, nothing is dropped")
+            return
+        while name := self._database.run(partial(_drop, self._keep.months, today())):
+            log.info("retention: dropped partition %s", name)
+            self._on_drop()
+            yield 1
+
+
+def _alone(cursor: Cursor) -> bool:
+    """Take the lock for this transaction; False while another daemon has it."""
+    cursor.execute(_TAKE, (LOCK,))
+    return bool(cursor.fetchall()[0][0])
+
+
+def _is_monthly(cursor: Cursor) -> bool:
+    cursor.execute(_MONTHLY)
+    return bool(cursor.fetchall()[0][0])
+
+
+def _drop(months: int, today: datetime, cursor: Cursor) -> str | None:
+    if not _alone(cursor):
+        return None
+    cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s)", (months, today.date()))
+    name = cursor.fetchall()[0][0]
+    return None if name is None else str(name)

@@ -1,0 +1,79 @@
+"""What the daemon's role may do, and nothing beyond: granted by `migrate`, checked by `doctor`."""
+
+from collections.abc import Iterator
+
+from psycopg2 import sql
+
+from fleetsyncd.database.pool import Cursor
+
+SCHEMAS = ("public", "fleetsync")
+_EVERYTHING = ("SELECT", "INSERT", "UPDATE", "DELETE")
+TABLES = {
+    "public.vehicles": _EVERYTHING,
+    "public.channel_config": _EVERYTHING,
+    "public.alarms_log": _EVERYTHING,
+    "public.measurements": ("SELECT", "INSERT", "DELETE"),
+    "public.sync_journal": ("SELECT", "INSERT", "DELETE"),
+    "public.vehicle_access": ("SELECT",),
+    "fleetsync.vehicle_state": _EVERYTHING,
+    "fleetsync.replica": _EVERYTHING,
+    "fleetsync.quarantine": _EVERYTHING,
+    "fleetsync.backfill": _EVERYTHING,
+    "fleetsync.migration": ("SELECT",),
+}
+FUNCTIONS = (
+    "fleetsync.ensure_month(date)",
+    "fleetsync.drop_expired_month(integer, date)",
+)
+# An adopted installation numbers measurements and journal rows by sequences of its own names.
+_SEQUENCES = """
+SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute
+                         WHERE attrelid = t::regclass AND attname = 'id' AND NOT attisdropped)
+            THEN pg_get_serial_sequence(t, 'id') END
+FROM unnest(ARRAY['public.sync_journal', 'public.measurements']) t
+"""
+_LACKING = f"""
+SELECT 'USAGE on schema ' || s FROM unnest(%(schemas)s) s
+WHERE NOT has_schema_privilege(s, 'USAGE')
+UNION ALL
+SELECT p || ' on ' || t FROM unnest(%(tables)s, %(privileges)s) u(t, p)
+WHERE NOT has_table_privilege(t, p)
+UNION ALL
+SELECT 'EXECUTE on ' || f FROM unnest(%(functions)s) f
+WHERE NOT has_function_privilege(f, 'EXECUTE')
+UNION ALL
+SELECT 'USAGE on ' || n.sequence FROM ({_SEQUENCES}) n(sequence)
+WHERE n.sequence IS NOT NULL AND NOT has_sequence_privilege(n.sequence, 'USAGE')
+"""  # noqa: S608  made of this file's own text
+
+
+def grant(cursor: Cursor, role: str) -> None:
+    """Give `role` what a daemon needs; the schema is up to date and the caller owns it."""
+    for statement in _statements():
+        cursor.execute(sql.SQL(statement + " TO {}").format(sql.Identifier(role)))
+    cursor.execute(_SEQUENCES)
+    for (sequence,) in cursor.fetchall():
+        if sequence is not None:
+            statement = f"GRANT USAGE ON SEQUENCE {sequence} TO {{}}"
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))
+
+
+def _statements() -> Iterator[str]:
+    yield f"GRANT USAGE ON SCHEMA {', '.join(SCHEMAS)}"
+    for table, privileges in TABLES.items():
+        yield f"GRANT {', '.join(privileges)} ON {table}"
+    yield "GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync"
+    yield f"GRANT EXECUTE ON FUNCTION {', '.join(FUNCTIONS)}"
+
+
+def lacking(cursor: Cursor) -> list[str]:
+    """Return which of these rights the connected role lacks, as an operator may read it."""
+    pairs = [(table, right) for table, rights in TABLES.items() for right in rights]
+    values = {
+        "schemas": list(SCHEMAS),
+        "tables": [table for table, _ in pairs],
+        "privileges": [right for _, right in pairs],
+        "functions": list(FUNCTIONS),
+    }
+    cursor.execute(_LACKING, values)
+    return [str(row[0]) for row in cursor.fetchall()]

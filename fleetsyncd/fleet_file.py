@@ -1,0 +1,110 @@
+"""A CSV file of vehicles to register: read whole, every fault told by its line."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fleetsyncd import registration
+from fleetsyncd.errors import CommandError
+
+COLUMNS = ("name", "address", "port", "api_key")
+REQUIRED = ("name", "address")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NewVehicle:
+    """A vehicle to be registered; `line` is where the file says so."""
+
+    line: int
+    name: str
+    host: str
+    port: int
+    key: str | None = field(repr=False)
+
+
+def parse(text: str) -> list[NewVehicle]:
+    """Return the vehicles of a CSV text; raise CommandError that tells all faults by line.
+
+    The first line names the columns: `name`, `address`, and if wanted `port` and `api_key`, in any
+    order, separated by commas or semicolons. Keys are in no message.
+    """
+    lines = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines()
+    delimiter = ";" if lines and ";" in lines[0] else ","
+    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    faults: list[str] = []
+    vehicles: list[NewVehicle] = []
+    try:
+        _check_columns([name.strip() for name in reader.fieldnames or ()])
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        for row in reader:
+            vehicle = _vehicle(reader.line_num, row, faults)
+            if vehicle is not None:
+                vehicles.append(vehicle)
+    except csv.Error:
+        faults.append(f"line {reader.reader.line_num}: this is not CSV: look at its quotes")
+    faults += _twice(vehicles)
+    if not faults and not vehicles:
+        faults.append("line 1: no vehicle follows")
+    refuse(faults)
+    return vehicles
+
+
+def refuse(faults: list[str]) -> None:
+    """Raise CommandError if there are faults of lines."""
+    if faults:
+        told = "\n".join(f"  {line}" for line in faults)
+        raise CommandError(f"no vehicle was registered:\n{told}")
+
+
+def _check_columns(names: list[str]) -> None:
+    unknown = [name for name in names if name not in COLUMNS]
+    lacking = [name for name in REQUIRED if name not in names]
+    if unknown or lacking or len(set(names)) < len(names):
+        raise CommandError(
+            "the file's first line must name its columns: name, address and, if wanted, port and"
+            " api_key"
+        )
+
+
+def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVehicle | None:
+    before = len(faults)
+
+    def checked(check: Callable[[str], T], column: str, default: T) -> T:
+        value = row.get(column) or ""
+        if not value.strip() and column not in REQUIRED:
+            return default
+        try:
+            return check(value)
+        except CommandError as fault:
+            faults.append(f"line {line}: {fault}")
+            return default
+
+    if None in row.values() or None in row:
+        faults.append(f"line {line}: it has more or fewer cells than the first line names")
+        return None
+    name = checked(registration.name, "name", "")
+    host = checked(registration.host, "address", "")
+    port = checked(registration.port, "port", registration.DEFAULT_PORT)
+    key = checked(_key, "api_key", None)
+    return NewVehicle(line, name, host, port, key) if len(faults) == before else None
+
+
+def _key(text: str) -> str | None:
+    return registration.api_key(text)
+
+
+def _twice(vehicles: list[NewVehicle]) -> list[str]:
+    faults = []
+    names: dict[str, int] = {}
+    addresses: dict[tuple[str, int], int] = {}
+    for vehicle in vehicles:
+        first = names.setdefault(vehicle.name, vehicle.line)
+        if first != vehicle.line:
+            faults.append(f"line {vehicle.line}: {vehicle.name} is in line {first} already")
+        first = addresses.setdefault((vehicle.host, vehicle.port), vehicle.line)
+        if first != vehicle.line:
+            where = f"{vehicle.host} port {vehicle.port}"
+            faults.append(f"line {vehicle.line}: {where} is in line {first} already")
+    return faults

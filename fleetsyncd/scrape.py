@@ -1,0 +1,94 @@
+"""Answer Prometheus' scrapes over HTTP, without holding the daemon up.
+
+The client library writes an answer in one go, which for thousands of vehicles would keep every
+greenlet waiting. So what concerns vehicles is written here, some hundred lines at a time, and the
+library writes only what does not grow with the fleet.
+"""
+
+import logging
+import math
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from uuid import UUID
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from fleetsyncd.metrics import Metrics
+from fleetsyncd.vehicle_numbers import FAMILIES, Family, VehicleNumbers
+
+log = logging.getLogger("sync.metrics")
+
+PATH = "/metrics"
+CHUNK = 200
+"""Vehicles written in one go: about a millisecond's work."""
+PATIENCE_SEC = 10.0
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
+    """Answer scrapes at http://host:port/metrics from now on; raise OSError if that cannot be."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"metrics are at {PATH}\n".encode()]
+        start_response("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
+        return pages(metrics, time.time())
+
+    kind = _ServerOf6 if ":" in host else _Server
+    server: WSGIServer = make_server(host, port, application, kind, _Handler)
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each scrape beside the others."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say little of a scraper that hung up or fell silent: it will come again."""
+        log.debug("a scrape by %s failed", client_address, exc_info=True)
+
+
+class _ServerOf6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE_SEC
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
+        """Keep scrapes out of the log."""
+
+
+def pages(metrics: Metrics, now: float) -> Iterator[bytes]:
+    """Yield an answer in pieces, and give way to others between them; `now` since 1970."""
+    yield generate_latest(metrics.registry)
+    vehicles = metrics.vehicles()
+    for family in FAMILIES:
+        yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n".encode()
+        rest = iter(vehicles)
+        while part := list(islice(rest, CHUNK)):
+            yield "".join(_lines(family, part, now)).encode()
+            time.sleep(0)
+
+
+def _lines(
+    family: Family, vehicles: Iterable[tuple[UUID, VehicleNumbers]], now: float
+) -> Iterator[str]:
+    for vehicle_id, numbers in vehicles:
+        own = f'vehicle="{numbers.name.translate(_ESCAPES)}",vehicle_id="{vehicle_id}"'
+        for suffix, labels, value in family.samples(numbers, now):
+            more = "".join(f',{name}="{text}"' for name, text in labels)
+            yield f"{family.name}{suffix}{{{own}{more}}} {_number(value)}\n"
+
+
+def _number(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else "NaN"

@@ -1,0 +1,90 @@
+"""What is counted of one vehicle, and the metrics that tell it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from fleetsyncd.models import Failure
+
+Labels = tuple[tuple[str, str], ...]
+Sample = tuple[str, Labels, float]
+"""Suffix of the family's name, labels beside the vehicle's, value."""
+
+
+@dataclass(slots=True)
+class VehicleNumbers:
+    """What is counted of one vehicle."""
+
+    name: str
+    paused: bool
+    watermark: float | None
+    """Seconds since 1970."""
+    up: bool | None = None
+    """None until a cycle has ended."""
+    cycles: int = 0
+    rows_written: int = 0
+    bad_rows: int = 0
+    received: int = 0
+    failures: dict[Failure, int] = field(default_factory=dict)
+    calls: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+
+Samples = Callable[[VehicleNumbers, float], Iterator[Sample]]
+"""Samples of a vehicle at a moment in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric of every vehicle; `kind` as Prometheus names it."""
+
+    name: str
+    kind: str
+    help: str
+    samples: Samples
+
+
+def _one(value: Callable[[VehicleNumbers], float | None]) -> Samples:
+    def samples(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+        if (found := value(numbers)) is not None:
+            yield "", (), found
+
+    return samples
+
+
+def _lag(numbers: VehicleNumbers, now: float) -> Iterator[Sample]:
+    if numbers.watermark is not None:
+        yield "", (), max(0.0, now - numbers.watermark)
+
+
+def _failures(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+    for kind, count in numbers.failures.items():
+        yield "", (("kind", kind.value),), count
+
+
+def _calls(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+    for call, (count, seconds) in numbers.calls.items():
+        yield "_count", (("call", call),), count
+        yield "_sum", (("call", call),), seconds
+
+
+PREFIX = "fleetsync_vehicle"
+FAMILIES = (
+    Family(f"{PREFIX}_up", "gauge", "1 if its last cycle ended ok", _one(lambda v: v.up)),
+    Family(f"{PREFIX}_paused", "gauge", "1 if it is to be left alone", _one(lambda v: v.paused)),
+    Family(f"{PREFIX}_lag_seconds", "gauge", "How far its committed data are behind", _lag),
+    Family(f"{PREFIX}_cycles_total", "counter", "Cycles ended", _one(lambda v: v.cycles)),
+    Family(f"{PREFIX}_failures_total", "counter", "Cycles failed, by kind of fault", _failures),
+    Family(
+        f"{PREFIX}_rows_written_total",
+        "counter",
+        "Measurements added to the database",
+        _one(lambda v: v.rows_written),
+    ),
+    Family(f"{PREFIX}_bad_rows_total", "counter", "Rows set aside", _one(lambda v: v.bad_rows)),
+    Family(
+        f"{PREFIX}_received_bytes_total",
+        "counter",
+        "Bytes of answers' bodies as they came over the wire",
+        _one(lambda v: v.received),
+    ),
+    Family(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),
+)

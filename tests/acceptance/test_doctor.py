@@ -1,0 +1,250 @@
+import json
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd import doctor
+from fleetsyncd.demo import embedded
+from fleetsyncd.findings import Level
+from fleetsyncd.parts import Parts
+from tests.acceptance.conftest import Installation
+
+Plant = Callable[[Installation], dict[str, str]]
+MIGHTY = "fleet_mighty"
+PLANTED: dict[str, tuple[Plant, str, str, str]] = {}
+
+
+def planted(level: str, check: str, remedy: str) -> Callable[[Plant], Plant]:
+    """Note what doctor must say of the misconfiguration that the function plants."""
+
+    def note(plant: Plant) -> Plant:
+        PLANTED[plant.__name__] = (plant, level, check, remedy)
+        return plant
+
+    return note
+
+
+def as_superuser(installation: Installation, statement: str) -> None:
+    installation.server.execute(sql.SQL(statement), database=installation.database_name)
+
+
+def findings(installation: Installation, **changes: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run the command; return its exit code and what it found."""
+    code, output, errors = installation.command("doctor", "--json", **changes)
+    assert errors == ""
+    return code, json.loads(output)
+
+
+def wrong(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(each["level"], each["check"]) for each in found if each["level"] != "ok"]
+
+
+@planted("FAULT", "configuration", "set it right in the environment or in .env")
+def a_setting_that_is_no_number(_installation: Installation) -> dict[str, str]:
+    return {"SYNC_INTERVAL_SEC": "soon"}
+
+
+@planted("WARNING", "configuration", "set PULL_TIMEOUT_SEC to 10 or less")
+def a_timeout_longer_than_the_interval(_installation: Installation) -> dict[str, str]:
+    return {"PULL_TIMEOUT_SEC": "30"}
+
+
+@planted("FAULT", "database", "that PostgreSQL runs")
+def a_port_where_nobody_listens(_installation: Installation) -> dict[str, str]:
+    return {"DB_HOST": "127.0.0.1", "DB_PORT": "1"}
+
+
+@planted("FAULT", "database", "CREATE DATABASE")
+def a_database_that_does_not_exist(_installation: Installation) -> dict[str, str]:
+    return {"DB_NAME": "nowhere"}
+
+
+@planted("FAULT", "database", "CREATE ROLE")
+def a_role_that_does_not_exist(_installation: Installation) -> dict[str, str]:
+    return {"DB_USER": "nobody_at_all"}
+
+
+@planted("WARNING", "role", f"ALTER ROLE {MIGHTY} NOSUPERUSER NOBYPASSRLS")
+def a_role_that_row_level_security_does_not_bind(installation: Installation) -> dict[str, str]:
+    as_superuser(
+        installation,
+        f"DROP ROLE IF EXISTS {MIGHTY}; CREATE ROLE {MIGHTY} LOGIN BYPASSRLS;"
+        f" GRANT {embedded.APP} TO {MIGHTY}",
+    )
+    return {"DB_USER": MIGHTY}
+
+
+@planted("FAULT", "schema", "fleetsyncd migrate")
+def a_schema_of_an_older_version(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "DELETE FROM fleetsync.migration WHERE migration_id LIKE '0004%'")
+    return {}
+
+
+@planted("FAULT", "rights", "DB_APP_ROLE")
+def a_right_that_is_missing(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, f"REVOKE INSERT ON public.sync_journal FROM {embedded.APP}")
+    return {}
+
+
+@planted("FAULT", "row level security", "CREATE POLICY measurements_superuser")
+def a_policy_that_is_missing(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "DROP POLICY measurements_superuser ON public.measurements")
+    return {}
+
+
+@planted("WARNING", "row level security", "FORCE ROW LEVEL SECURITY")
+def a_table_that_row_level_security_does_not_guard(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "ALTER TABLE public.vehicles DISABLE ROW LEVEL SECURITY")
+    return {}
+
+
+@planted("FAULT", "partitions", "fleetsyncd once")
+def a_present_month_that_was_dropped(installation: Installation) -> dict[str, str]:
+    installation.rows("SELECT fleetsync.ensure_month('2020-01-01')")
+    return {}
+
+
+@planted("FAULT", "API keys", "VEHICLE_DEFAULT_API_KEY")
+def a_vehicle_without_any_key(installation: Installation) -> dict[str, str]:
+    installation.rows("UPDATE vehicles SET api_key = NULL WHERE name = 'Truck-01'")
+    return {}
+
+
+@planted("FAULT", "vehicles", "vehicle set 'Truck-01' --key-file FILE")
+def a_vehicle_with_a_wrong_key(installation: Installation) -> dict[str, str]:
+    installation.rows("UPDATE vehicles SET api_key = 'wrong-key' WHERE name = 'Truck-01'")
+    return {}
+
+
+@planted("FAULT", "vehicles", "ping 127.0.0.1")
+def a_vehicle_that_is_not_there(installation: Installation) -> dict[str, str]:
+    installation.rows("UPDATE vehicles SET api_port = 1 WHERE name = 'Truck-01'")
+    return {}
+
+
+@planted("WARNING", "daemon", "start it again")
+def a_daemon_that_died(installation: Installation) -> dict[str, str]:
+    installation.rows(
+        "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at)"
+        " VALUES (gen_random_uuid(), 'central-1', 1, '0.0.1', 30, now() - interval '1 hour')"
+    )
+    return {}
+
+
+@planted("WARNING", "daemon", "restart the daemon on central-1")
+def a_daemon_of_another_version(installation: Installation) -> dict[str, str]:
+    installation.rows(
+        "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec)"
+        " VALUES (gen_random_uuid(), 'central-1', 1, '0.0.1', 30)"
+    )
+    return {}
+
+
+@planted("FAULT", "metrics", "choose another METRICS_PORT")
+def a_metrics_port_that_is_taken(installation: Installation) -> dict[str, str]:
+    listener = installation.stack.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+    return {"METRICS_PORT": str(listener.getsockname()[1])}
+
+
+@pytest.fixture
+def well(installation: Installation) -> Installation:
+    """Return an installation in which nothing is wrong."""
+    installation.fleet(2)
+    return installation
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Put the root logger back as it was: commands set it up."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_nothing_is_wrong_with_a_good_installation(well: Installation) -> None:
+    assert well.command("once")[0] == 0
+    code, found = findings(well, PULL_TIMEOUT_SEC="0.9")
+    assert (code, wrong(found)) == (0, [])
+    assert {finding["check"] for finding in found} >= {"clock", "open files", "partitions", "role"}
+    assert "2 of 2 answer all four calls" in [finding["text"] for finding in found]
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize("name", [name for name in PLANTED if PLANTED[name][2] != "vehicles"])
+def test_doctor_finds(
+    name: str, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant, level, check, remedy = PLANTED[name]
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_key) VALUES ('Truck-01', '10.8.0.1', 'k')"
+    )
+    healthy = {"SYNC_INTERVAL_SEC": "30", "PULL_TIMEOUT_SEC": "10"}
+    here = installation.server.environment(installation.database_name)
+    for variable, value in {**here, **healthy, **plant(installation)}.items():
+        monkeypatch.setenv(variable, value)
+    found = list(doctor.examine(Parts(), with_vehicles=False))
+    (told,) = [finding for finding in found if finding.level is not Level.OK]
+    assert (told.level, told.check) == (level, check)
+    assert told.remedy is not None
+    assert remedy in told.remedy
+
+
+@pytest.mark.parametrize("name", [name for name in PLANTED if PLANTED[name][2] == "vehicles"])
+def test_doctor_finds_by_trying_every_vehicle(name: str, well: Installation) -> None:
+    plant, level, check, remedy = PLANTED[name]
+    code, found = findings(well, PULL_TIMEOUT_SEC="0.9", **plant(well))
+    (told,) = [finding for finding in found if finding["level"] != "ok"]
+    assert (code, told["level"], told["check"]) == (1, level, check)
+    assert "[Truck-01]" in told["text"]
+    assert remedy in told["remedy"]
+
+
+def test_doctor_finds_a_limit_of_open_files_that_is_too_low(installation: Installation) -> None:
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port, api_key)"
+        " SELECT 'Gone-' || n, '127.0.0.1', n, 'k' FROM generate_series(1, 100) n"
+    )
+    installation.wrapper = ("prlimit", "--nofile=120:120", "--")
+    code, output, _ = installation.command("doctor", "--no-vehicles")
+    assert code == 1
+    assert "ulimit -n 172" in output
+
+
+def test_a_fleet_that_is_silent_altogether_is_one_fault_of_the_network(
+    installation: Installation,
+) -> None:
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port, api_key) VALUES"
+        " ('A', '127.0.0.1', 1, 'k'), ('B', '127.0.0.1', 2, 'k'), ('C', '::1', 3, 'k')"
+    )
+    code, found = findings(installation, PULL_TIMEOUT_SEC="0.9")
+    assert (code, wrong(found)) == (1, [("FAULT", "vehicles")])
+    assert found[-1]["text"] == "none of 3 answers"
+
+
+def test_a_report_for_people_names_what_mends_it(installation: Installation) -> None:
+    code, output, _ = installation.command("doctor", SYNC_INTERVAL_SEC="soon", LOG_LEVEL="loud")
+    assert code == 1
+    lines = output.splitlines()
+    assert lines[-1] == "2 fault(s), 0 warning(s)"
+    assert "FAULT  configuration  LOG_LEVEL: Must be one of" in lines[1]
+    assert lines[2].strip() == "-> set it right in the environment or in .env"
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o600, False)])
+def test_a_dotenv_file_is_told_if_others_can_read_it(
+    installation: Installation, tmp_path: Path, mode: int, told: bool
+) -> None:
+    (tmp_path / ".env").write_text("SYNC_INTERVAL_SEC=30\n")
+    (tmp_path / ".env").chmod(mode)
+    installation.folder = tmp_path
+    _, output, _ = installation.command("doctor", "--no-vehicles")
+    assert ("-> chmod 600 .env" in output) is told

@@ -1,0 +1,192 @@
+"""Metrics of a running daemon, and the rules and dashboards that are made of them."""
+
+import json
+import re
+import socket
+import urllib.request
+from contextlib import closing
+from typing import Any
+
+import promql_parser as promql
+import psycopg2
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from psycopg2 import sql
+
+from tests.acceptance.command_lines import ROOT, fault_of
+from tests.acceptance.conftest import Installation
+
+OPS = ROOT / "fleetsyncd" / "ops"
+VIEWER = "fleet_viewer"
+Labels = dict[str, set[str]]
+# What Prometheus itself adds to every sample.
+_ADDED = {"instance", "job"}
+_MACROS = (
+    (r"\$__timeGroupAlias\((\w+), \$__interval\)", r"date_trunc('minute', \1) AS time"),
+    (r"\$__timeFilter\(([\w.]+)\)", r"\1 > now() - interval '6 hours'"),
+)
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def scrape(port: int) -> tuple[Labels, dict[str, list[float]]]:
+    """Return the labels that each sample's name carries, and its values."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    labels: Labels = {}
+    values: dict[str, list[float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels.setdefault(sample.name, set()).update(sample.labels)
+            values.setdefault(sample.name, []).append(sample.value)
+    return labels, values
+
+
+@pytest.fixture
+def known(installation: Installation) -> Labels:
+    """Return what a daemon with a good and a bad vehicle exposes."""
+    installation.fleet(1)
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
+    )
+    port = free_port()
+    daemon = installation.daemon(METRICS_PORT=str(port))
+    daemon.wait_for("Cycle done", times=2)
+    labels, values = scrape(port)
+    assert sorted(values["fleetsync_vehicle_up"]) == [0, 1]
+    assert sum(values["fleetsync_vehicle_rows_written_total"]) >= 18
+    assert sum(values["fleetsync_vehicle_received_bytes_total"]) > 1_000
+    assert values["fleetsync_pool_wait_seconds_count"][0] > 5
+    assert values["fleetsync_hub_stall_seconds_count"][0] > 5
+    return labels
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((OPS / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def board(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((OPS / f"grafana-{name}.json").read_text())
+    return found
+
+
+def queries(name: str, key: str) -> list[str]:
+    return [target[key] for panel in board(name)["panels"] for target in panel["targets"]]
+
+
+def plain(query: str) -> str:
+    """Put in what Grafana puts in for its macros."""
+    for pattern, replacement in _MACROS:
+        query = re.sub(pattern, replacement, query)
+    return query
+
+
+def fault(expression: str, known: Labels) -> str | None:
+    """Return what a query asks for that no daemon exposes; None if all is there."""
+    faults: list[str] = []
+
+    def look(node: promql.Expr) -> bool:
+        if isinstance(node, promql.VectorSelector):
+            name = str(node.name)
+            asked = {matcher.name for matcher in node.matchers.matchers}
+            if name not in known:
+                faults.append(f"no metric {name}")
+            elif asked - known[name] - _ADDED:
+                faults.append(f"{name} has no labels {asked - known[name]}")
+        return True
+
+    promql.walk(promql.parse(expression), look)
+    grouped = re.findall(r"(?:by|on) \(([^)]*)\)", expression)
+    labels = {label.strip() for group in grouped for label in group.split(",")}
+    strange = labels - set().union(*known.values()) - _ADDED
+    faults += [f"nothing has a label {label}" for label in sorted(strange)]
+    return "; ".join(faults) or None
+
+
+def test_rules_dashboards_and_readme_fit_what_a_daemon_exposes(known: Labels) -> None:
+    for rule in rules():
+        assert fault(rule["expr"], known) is None, rule["alert"]
+    expressions = queries("prometheus", "expr")
+    for expression in expressions:
+        assert fault(expression.replace("$vehicle", ".*"), known) is None
+    assert fault("fleetsync_vehicle_upp == 0", known) == "no metric fleetsync_vehicle_upp"
+    assert fault('fleetsync_vehicle_up{kind="x"}', known) is not None
+    documented = set(re.findall(r"`(fleetsync_\w+)`", (ROOT / "README.md").read_text()))
+    exposed = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
+    ours = {name for name in exposed if re.match(r"fleetsync_(?!.*_created$)", name)}
+    assert documented == ours
+
+
+def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(set(names)) == len(names) >= 10
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "action"}
+        action = rule["annotations"]["action"]
+        if action.startswith("fleetsyncd "):
+            words = action.replace("'{{ $labels.vehicle }}'", "Truck-01").split()
+            assert fault_of(words[1:]) is None
+
+
+@pytest.mark.parametrize("name", ["prometheus", "postgresql"])
+def test_a_dashboards_panels_lie_side_by_side_and_name_their_source(name: str) -> None:
+    panels = board(name)["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert place["x"] + place["w"] <= 24
+        assert panel["datasource"]["uid"] == "${datasource}"
+        taken |= cells
+
+
+def test_the_dashboard_without_prometheus_queries_postgresql_as_a_role_that_only_reads(
+    installation: Installation,
+) -> None:
+    installation.fleet(1)
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
+    )
+    assert installation.command("once")[0] == 1
+    readme = (ROOT / "README.md").read_text()
+    (grants,) = re.findall(rf"```sql\n(CREATE ROLE {VIEWER}.*?)```", readme, re.DOTALL)
+    installation.server.execute(
+        sql.SQL(f"DROP ROLE IF EXISTS {VIEWER}"),
+        *(sql.SQL(part) for part in grants.split(";") if part.strip()),
+        database=installation.database_name,
+    )
+    connection = psycopg2.connect(
+        host=installation.server.host, user=VIEWER, dbname=installation.database_name
+    )
+    with closing(connection), connection.cursor() as cursor:
+        answers = {}
+        for title, query in zip(
+            [panel["title"] for panel in board("postgresql")["panels"]],
+            queries("postgresql", "rawSql"),
+            strict=True,
+        ):
+            cursor.execute(plain(query))
+            answers[title] = cursor.fetchall()
+        assert answers["Vehicles ok"] == answers["Vehicles failing"] == [(1,)]
+        assert [row[0] for row in answers["Fleet"]] == ["Gone-01", "Truck-01"]
+        assert sum(row[2] for row in answers["Cycles by status"]) == 2
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("SELECT api_key FROM vehicles")
+    installation.server.execute(
+        sql.SQL(f"DROP OWNED BY {VIEWER}"),
+        sql.SQL(f"DROP ROLE {VIEWER}"),
+        database=installation.database_name,
+    )

@@ -1,0 +1,286 @@
+"""Every command in the README: run, or held against what would run it; none is left out."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import yaml
+from psycopg2 import sql
+
+import fleetsyncd
+from fleetsyncd import settings
+from fleetsyncd.demo import embedded
+from fleetsyncd.demo.show import simulator
+from tests.acceptance.command_lines import ROOT, fault_of
+from tests.acceptance.conftest import Installation
+
+README = (ROOT / "README.md").read_text()
+Words = list[str]
+_COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
+_UNIT = "fleetsyncd"
+VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD")
+# Options of compose and its commands that take a value.
+_VALUED = {"--profile", "--scale", "-f", "--tail"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def fenced() -> list[str]:
+    """Return every command line of the shell blocks."""
+    lines = [
+        line.partition(" #")[0].strip() for block in blocks("sh") for line in block.splitlines()
+    ]
+    return [line for line in lines if line]
+
+
+def named() -> list[str]:
+    """Return every command that the running text names, some without their arguments."""
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
+    return [span for span in spans if re.sub(r"^([A-Z_]+=\S* )+", "", span).startswith(_STARTS)]
+
+
+def ours(words: Words) -> str | None:
+    return fault_of(words)
+
+
+def module(words: Words) -> str | None:
+    if words[:2] == ["-m", "tui"]:
+        return dashboard(words[2:])
+    return fault_of(words[2:]) if words[:2] == ["-m", "fleetsyncd"] else "not a module of ours"
+
+
+def dashboard(words: Words) -> str | None:
+    from tui.__main__ import main  # noqa: PLC0415  the dashboard's libraries, for one check
+
+    known = {option for parameter in main.params for option in parameter.opts}
+    unknown = {word for word in words if word.startswith("-")} - known
+    return f"no option {unknown}" if unknown else None
+
+
+def make(words: Words) -> str | None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    target, *rest = words
+    if target not in targets:
+        return f"no target {target}"
+    arguments = next((word[5:] for word in rest if word.startswith("ARGS=")), "")
+    return fault_of(["demo", *shlex.split(arguments)]) if target == "demo" else None
+
+
+def docker(words: Words) -> str | None:
+    if words.pop(0) != "compose":
+        return "not compose"
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    profiles = {name for each in services.values() for name in each.get("profiles", ())}
+    if words[:1] == ["--profile"]:
+        if words[1] not in profiles:
+            return f"no profile {words[1]}"
+        words = words[2:]
+    verb, *rest = words
+    rest = rest[: rest.index("<")] if "<" in rest else rest
+    if verb not in _COMPOSE:
+        return f"no command {verb}"
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in _VALUED and rest:
+            scaled = rest.pop(0)
+            if option == "--scale" and scaled.partition("=")[0] not in services:
+                return f"no service {scaled}"
+    if rest and rest[0] not in services:
+        return f"no service {rest[0]}"
+    return fault_of_program(rest[1:]) if verb in ("exec", "run") and rest[1:] else None
+
+
+def pip(words: Words) -> str | None:
+    files = [word for before, word in pairwise(words) if before == "-r"]
+    return next((f"no file {name}" for name in files if not (ROOT / name).exists()), None)
+
+
+def install(words: Words) -> str | None:
+    *sources, _target = [w for w in words if not w.startswith("-") and w not in ("600", "644")]
+    return next((f"no file {name}" for name in sources if not (ROOT / name).exists()), None)
+
+
+def copy(words: Words) -> str | None:
+    return None if (ROOT / words[0]).exists() else f"no file {words[0]}"
+
+
+def of_unit(words: Words) -> str | None:
+    return None if "daemon-reload" in words or _UNIT in words else f"not about {_UNIT}"
+
+
+def anything(_words: Words) -> str | None:
+    """Accept what belongs to the operating system, and means the same everywhere."""
+    return None
+
+
+def sudo(words: Words) -> str | None:
+    return fault_of_program(words)
+
+
+def ssh(words: Words) -> str | None:
+    rest = [word for word in words if word != "-t"]
+    return fault_of_program(rest[1:]) if rest[1:] else None
+
+
+PROGRAMS: dict[str, Callable[[Words], str | None]] = {
+    "fleetsyncd": ours,
+    "fleetsync-tui": dashboard,
+    "python": module,
+    "python3": lambda words: None if words[:2] == ["-m", "venv"] else module(words),
+    "make": make,
+    "docker": docker,
+    "/opt/fleetsyncd/bin/pip": pip,
+    "pip": pip,
+    "install": install,
+    "cp": copy,
+    "chmod": lambda words: None if words[1].startswith(".env") else "not .env",
+    "systemctl": of_unit,
+    "journalctl": of_unit,
+    "sudo": sudo,
+    "ssh": ssh,
+    "wg": anything,
+    "ping": anything,
+    "git": anything,
+}
+
+
+_STARTS = tuple(f"{name} " for name in PROGRAMS)
+
+
+def fault_of_program(words: Words) -> str | None:
+    """Return what is wrong with a command line; None if it can be run as it stands."""
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        name = words.pop(0).partition("=")[0]
+        if name not in (*settings.VARIABLES, "DB_OWNER_PASSWORD") and not name.startswith(
+            "TEXTUAL"
+        ):
+            return f"no variable {name}"
+    if not words or words[0] not in PROGRAMS:
+        return f"cannot tell what {words[:1]} is: say so in this test"
+    return PROGRAMS[words[0]](words[1:])
+
+
+@pytest.mark.parametrize("line", fenced())
+def test_a_command_of_the_readme_can_be_run(line: str) -> None:
+    assert fault_of_program(shlex.split(line)) is None
+
+
+@pytest.mark.parametrize("line", named())
+def test_a_command_that_the_readme_names_exists(line: str) -> None:
+    fault = fault_of_program(shlex.split(line))
+    assert fault is None or fault.startswith("Missing argument")
+
+
+def test_there_are_commands_and_wrong_ones_are_found() -> None:
+    assert len(fenced()) > 25
+    assert len(named()) > 15
+    for wrong in (
+        "fleetsyncd fly",
+        "fleetsyncd run --fast",
+        "make tea",
+        "docker compose run --rm teapot",
+        "docker compose --profile tea up",
+        "docker compose exec sync fleetsyncd vehicle fly",
+        "python -m fleetsyncd vehicle set",
+        "NO_SUCH=1 fleetsyncd run",
+        "fleetsync-tui --fast",
+        "rm -rf .",
+    ):
+        assert fault_of_program(shlex.split(wrong)) is not None
+
+
+def test_every_block_says_what_it_is() -> None:
+    languages = re.findall(r"^```(\S*)$", README, re.MULTILINE)[::2]
+    assert set(languages) <= {"sh", "sql", "yaml", "text", "json", "toml"}
+    for block in blocks("yaml"):
+        assert yaml.safe_load(block)
+
+
+def test_every_link_and_picture_leads_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
+    for target in [first or second for first, second in targets]:
+        assert target.startswith("https://") or (ROOT / target).exists()
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    documented = set(re.findall(r"`([A-Z][A-Z_]+)`", README))
+    assert set(settings.VARIABLES) <= documented
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
+    assert set(settings.VARIABLES) <= named
+    shown = re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE)
+    for name, default in shown:
+        if name not in ("DATABASE_URL", "METRICS_PORT"):
+            assert f"| `{name}` | {default} |" in README or f"| `{name}` | `{default}` |" in README
+
+
+def test_the_changelog_tells_this_version() -> None:
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == fleetsyncd.__version__
+
+
+def test_the_way_to_a_real_fleet_can_be_walked_step_by_step(
+    bare_server: embedded.Server, installation: Installation, tmp_path: Path
+) -> None:
+    (roles,) = [block for block in blocks("sql") if "CREATE DATABASE" in block]
+    bare_server.execute(*(sql.SQL(step) for step in roles.split(";") if step.strip()))
+    schema, vehicles = [
+        block for block in blocks("sh") if "fleetsyncd migrate" in block or "vehicle test" in block
+    ]
+    here = {**bare_server.environment("fleet"), "DB_APP_ROLE": ""}
+    with simulator(2, healthy=True, channels=2) as (truck, other):
+        (tmp_path / "truck-01.key").write_text(truck["key"])
+        (tmp_path / "fleet.csv").write_text(
+            f"name,address,port,api_key\n{other['name']},{other['host']},{other['port']},"
+            f"{other['key']}\n"
+        )
+        installation.folder = tmp_path
+        for line in [*schema.splitlines(), *vehicles.splitlines()]:
+            _walk(
+                installation, line.replace("10.8.0.17", f"127.0.0.1 --port {truck['port']}"), here
+            )
+    assert _counted(bare_server) == (2, 2)
+
+
+def _walk(installation: Installation, line: str, here: dict[str, Any]) -> None:
+    words = shlex.split(line)
+    given = dict(here)
+    while "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        given[name] = value
+    if words[1] == "run":
+        words += ["--cycles", "1"]
+    code, output, errors = installation.command(*words[1:], **given)
+    assert code == 0, f"{line}\n{output}{errors}"
+
+
+def _counted(server: embedded.Server) -> tuple[Any, ...] | None:
+    opened = psycopg2.connect(host=server.host, user="postgres", dbname="fleet")
+    with closing(opened), opened.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(m.vehicle_id) FROM vehicles v LEFT JOIN"
+            " (SELECT DISTINCT vehicle_id FROM measurements) m ON m.vehicle_id = v.id"
+        )
+        return cursor.fetchone()
+
+
+def test_the_makefile_offers_what_the_readme_names() -> None:
+    done = subprocess.run(
+        ["/usr/bin/env", "make", "--dry-run", "demo", "test", "lint", "bench"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from fleetsyncd.cli import cli
+from tests.acceptance.conftest import Installation
+
+FLEET = "name,address,port,api_key\nTruck-01,10.8.0.1,,key-4711\nTruck-02,fd00::2,9001,\n"
+
+
+def commands(group: click.Command, *path: str) -> list[tuple[str, ...]]:
+    """Return the path of every command at or beneath a group."""
+    if not isinstance(group, click.Group):
+        return [path]
+    context = click.Context(group)
+    found = [path]
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found += commands(command, *path, name)
+    return found
+
+
+def test_vehicles_of_a_file_are_registered_all_or_none(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = tmp_path / "fleet.csv"
+    path.write_text(FLEET.replace("fd00::2", "nowhere"))
+    code, _, errors = installation.command("vehicle", "add", "--from-file", str(path))
+    assert (code, "line 3: nowhere is no IPv4 or IPv6 address" in errors) == (2, True)
+    assert installation.rows("SELECT count(*) FROM vehicles") == [(0,)]
+    path.write_text(FLEET)
+    code, output, _ = installation.command("vehicle", "add", "--from-file", str(path))
+    assert (code, output.startswith("added 2 vehicle(s)")) == (0, True)
+    assert installation.rows(
+        "SELECT name, host(vpn_ip), api_port, api_key FROM vehicles ORDER BY name"
+    ) == [("Truck-01", "10.8.0.1", 8001, "key-4711"), ("Truck-02", "fd00::2", 9001, None)]
+
+
+def test_a_vehicle_that_is_registered_already_keeps_its_whole_file_out(
+    installation: Installation,
+) -> None:
+    assert installation.command("vehicle", "add", "Truck-09", "10.8.0.1")[0] == 0
+    code, _, errors = installation.command("vehicle", "add", "--from-file", "-", stdin=FLEET)
+    assert code == 2
+    assert "line 2: a vehicle at 10.8.0.1 port 8001 is registered already" in errors
+    assert "key-4711" not in errors
+    assert installation.rows("SELECT count(*) FROM vehicles") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("Truck-01",), ("Truck-01", "10.8.0.1", "--from-file", "fleet.csv")]
+)
+def test_a_name_with_an_address_or_a_file_is_needed_and_not_both(
+    installation: Installation, arguments: tuple[str, ...]
+) -> None:
+    code, _, errors = installation.command("vehicle", "add", *arguments)
+    assert (code, errors.count("\n"), "--from-file" in errors) == (2, 1, True)
+
+
+@pytest.mark.parametrize("path", commands(cli), ids=lambda path: " ".join(path) or "fleetsyncd")
+def test_every_help_text_begins_with_a_sentence_that_fits_its_line(path: tuple[str, ...]) -> None:
+    command: click.Command = cli
+    context = click.Context(cli, info_name="fleetsyncd")
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, name)
+        assert found is not None
+        command, context = found, click.Context(found, parent=context, info_name=name)
+    sentence = command.get_short_help_str(80)
+    assert sentence.endswith(".")
+    assert "..." not in sentence
+    undocumented = [
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not (option.help or option.show_default)
+    ]
+    assert undocumented == []
+    assert max(map(len, command.get_help(context).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(installation: Installation, shell: str) -> None:
+    code, output, errors = installation.command("completion", shell)
+    assert (code, errors) == (0, "")
+    assert "_FLEETSYNCD_COMPLETE" in output
+
+
+def test_the_shell_completes_commands_and_the_names_of_vehicles(
+    installation: Installation,
+) -> None:
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
+
+    def completed(words: str, position: int) -> list[str]:
+        asked = {
+            "_FLEETSYNCD_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(position),
+        }
+        return [line.split(",")[1] for line in installation.command(**asked)[1].splitlines()]
+
+    assert completed("fleetsyncd do", 1) == ["doctor"]
+    assert completed("fleetsyncd vehicle pause Tr", 3) == ["Truck-01"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(installation: Installation) -> None:
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port)"
+        " SELECT repeat('x', 100) || n, '10.8.0.1', n FROM generate_series(1, 3000) n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-m", "fleetsyncd", "status"],
+        env=installation.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None
+    assert command.stderr is not None
+    command.stdout.readline()
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    assert command.wait() == 0
+    command.stderr.close()

@@ -1,0 +1,131 @@
+"""A fleet that stands still: the database's clock is stopped, so that screens are repeatable."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+from psycopg2 import sql
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.demo.embedded import Server
+from tests.tui.driving import NOW
+
+SPACE = UUID("6f1bbf2c-6a0e-4c39-9b53-5a0f2a8a5a11")
+
+
+def stop_the_clock(server: Server, database: str) -> None:
+    """Let `now()` of this database be NOW in every new connection."""
+    server.execute(
+        sql.SQL("CREATE SCHEMA clock"),
+        sql.SQL("GRANT USAGE ON SCHEMA clock TO PUBLIC"),
+        sql.SQL(
+            "CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE"
+            " AS $$ SELECT timestamptz '2026-02-22 12:00:00+00' $$"
+        ),
+        sql.SQL("ALTER DATABASE {} SET search_path = clock, pg_catalog, public").format(
+            sql.Identifier(database)
+        ),
+        database=database,
+    )
+
+
+def vehicle_id(name: str) -> UUID:
+    return uuid5(SPACE, name)
+
+
+KINDS = ("Truck", "Excavator", "Loader", "Dozer", "Grader", "Crane", "Roller")
+TROUBLE = {
+    5: ("timeout", 7300, "/status: no complete answer within 10 s"),
+    9: ("error", 11_000, "/status: HTTP 401: the vehicle refuses the API key"),
+    14: ("error", 190, "/data: HTTP 503: the vehicle's own database is down"),
+    17: ("timeout", 260_000, "/status: no route to host"),
+    21: ("ok", 130, "/alarms: reset by peer"),
+}
+
+
+def still_fleet(cursor: Cursor) -> None:
+    """Register forty vehicles in every state, with journal, channels and alarms of one of them."""
+    for number in range(1, 41):
+        name = f"{KINDS[number % len(KINDS)]}-{number:02}"
+        _vehicle(cursor, name, number)
+    cursor.execute(
+        "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
+        " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
+        (str(SPACE), NOW - timedelta(seconds=2)),
+    )  # fmt: skip
+
+
+def _vehicle(cursor: Cursor, name: str, number: int) -> None:
+    status, lag, error = TROUBLE.get(number, ("ok", 4 + number % 30, None))
+    key, synced = str(vehicle_id(name)), NOW - timedelta(seconds=lag)
+    seen = synced if status == "timeout" else NOW - timedelta(seconds=number % 30)
+    gap = (synced - timedelta(hours=9), NOW, 420.0, 310_000) if number == 12 else (None,) * 4
+    if number == 25:
+        status, seen, synced = "unknown", None, None  # type: ignore[assignment]  # never seen
+    cursor.execute(
+        "INSERT INTO vehicles (id, name, vpn_ip, sync_status, last_seen_at, last_sync_at,"
+        " software_version, created_at) VALUES (%s::uuid, %s, %s::inet, %s, %s, %s, %s, %s)",
+        (key, name, f"10.8.0.{number}", status, seen, synced,
+         None if number == 25 else f"2.{number % 5}.1", NOW - timedelta(days=90)),
+    )  # fmt: skip
+    cursor.execute(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, paused, newest_measurement_at, failures,"
+        " last_rows, last_error, clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec,"
+        " catching_up_rows) VALUES (%s::uuid, %s, %s, %s, %s, %s, 120, %s, %s, %s, %s)",
+        (key, number == 30, synced, 3 if status in ("timeout", "error") else 0,
+         0 if error else 520 + number, error, *gap),
+    )  # fmt: skip
+    _journal(cursor, key, number, status, error)
+    if number == 1:
+        _telemetry(cursor, key)
+
+
+def _journal(cursor: Cursor, key: str, number: int, status: str, error: str | None) -> None:
+    """Write two hours of attempts; those in trouble had been well before."""
+    bad = 40 if status in ("timeout", "error") else 0
+    for at, rows in _attempts(number):
+        failed = at < bad
+        cursor.execute(
+            "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written,"
+            " error_msg) VALUES (%s::uuid, %s, %s, %s, %s, %s)",
+            (key, NOW - timedelta(seconds=30 * at + 5, milliseconds=37 * number),
+             NOW - timedelta(seconds=30 * at + 3), status if failed else "ok",
+             0 if failed else rows, error if failed else None),
+        )  # fmt: skip
+
+
+def _attempts(number: int) -> Iterator[tuple[int, int]]:
+    for at in range(0, 120, 3):
+        yield at, 540 - (at * number) % 7
+
+
+def _telemetry(cursor: Cursor, key: str) -> None:
+    cursor.execute("SELECT fleetsync.ensure_month('2026-02-01')")
+    for number, (name, unit, low, high) in enumerate(
+        (("engine speed", "rpm", 0, 2400), ("coolant", "°C", -40, 120), ("fuel", "%", 0, 100)), 1
+    ):
+        cursor.execute(
+            "INSERT INTO channel_config VALUES (%s::uuid, %s, %s, %s, %s, %s, %s)",
+            (key, number, name, unit, low, high, NOW),
+        )  # fmt: skip
+        cursor.execute(
+            "INSERT INTO measurements (vehicle_id, channel_id, time, value) SELECT %s::uuid, %s,"
+            " %s::timestamptz - n * interval '2 s', %s + %s * sin(n / (40.0 * %s))"
+            " FROM generate_series(3, 1800) n",
+            (key, number, NOW, (low + high) / 2, (high - low) / 3, number),
+        )  # fmt: skip
+    for number, (message, severity, ago, lasted) in enumerate(
+        (
+            ("oil pressure below 1.2 bar", "critical", 4000, None),
+            ("coolant above 105 °C", "high", 90_000, 340),
+            ("door open while moving", "low", 200_000, 12),
+        ),
+        1,
+    ):
+        at = datetime(2026, 2, 22, 12, tzinfo=UTC) - timedelta(seconds=ago)
+        cursor.execute(
+            "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, severity, message,"
+            " triggered_at, resolved_at, synced_at) VALUES (%s::uuid, %s, %s, %s, %s, %s, %s, %s)",
+            (key, number, number, severity, message, at,
+             None if lasted is None else at + timedelta(seconds=lasted), NOW),
+        )  # fmt: skip

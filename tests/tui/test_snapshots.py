@@ -1,0 +1,178 @@
+"""Every screen as it looks, at the smallest size and at a large one; `GOLDEN=renew` draws anew."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo import embedded
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.settings import DatabaseSettings
+from tests.conftest import TEMPLATE
+from tests.tui.driving import Driver, drive
+from tests.tui.still import still_fleet, stop_the_clock
+from tui.fleet_view import Sort
+from tui.widgets.fleet_table import FleetTable
+
+SIZES = [(80, 24), (160, 45)]
+GOLDEN = Path(__file__).parent / "golden"
+RENEW = os.environ.get("GOLDEN") == "renew"
+Script = Callable[[Driver], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def utc() -> Iterator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.fixture(scope="module")
+def fleet(server: Server) -> Iterator[Database]:
+    name = f"still_{os.getpid()}"
+    server.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+            *map(sql.Identifier, (name, TEMPLATE, embedded.OWNER))
+        )
+    )
+    stop_the_clock(server, name)
+    with closing(Database(DatabaseSettings(server.parameters(name)))) as database:
+        database.run(still_fleet)
+        yield database
+
+
+async def fleet_page(it: Driver) -> None:
+    await it.press("down", "space", "space", "S")
+
+
+async def filtered(it: Driver) -> None:
+    await it.press("L", "slash")
+    await it.type("#filter", "st:timeout,error lag>5m")
+
+
+async def nothing_fits(it: Driver) -> None:
+    await it.press("slash")
+    await it.type("#filter", "zeppelin")
+    await it.press("enter")
+
+
+async def truck(it: Driver) -> None:
+    await it.press("slash")
+    await it.type("#filter", "Excavator-01")
+    await it.press("enter", "enter")
+    await it.sees("100% of")
+
+
+async def alarms(it: Driver) -> None:
+    await truck(it)
+    await it.press("2")
+    await it.sees("oil pressure")
+
+
+async def channels(it: Driver) -> None:
+    await truck(it)
+    await it.press("4")
+    await it.sees("coolant")
+
+
+async def plot(it: Driver) -> None:
+    await channels(it)
+    await it.press("enter", "minus")
+    await it.sees("engine speed · 1h:")
+
+
+async def config(it: Driver) -> None:
+    await truck(it)
+    await it.press("5")
+    await it.sees("committed up to")
+
+
+async def journal(it: Driver) -> None:
+    await it.press("l", "exclamation_mark")
+    await it.sees("timeout/error · newest page")
+
+
+async def add(it: Driver) -> None:
+    await it.press("a")
+    await it.sees("Add a vehicle")
+    await it.type("#name", "Truck-99")
+    await it.type("#host", "10.8.0.300")
+
+
+async def edit(it: Driver) -> None:
+    await it.press("e")
+    await it.sees("Edit")
+
+
+async def delete(it: Driver) -> None:
+    await it.press("space", "space", "ctrl+d")
+    await it.sees("Goes:")
+
+
+async def backfill(it: Driver) -> None:
+    await it.press("b")
+    await it.sees("24h: about")
+
+
+async def helped(it: Driver) -> None:
+    await it.press("question_mark")
+    await it.sees("Keys")
+
+
+async def frozen(it: Driver) -> None:
+    await it.press("Z")
+
+
+SCREENS: list[Script] = [
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, add, edit,
+    delete, backfill, helped, frozen,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_every_screen_looks_as_it_should(
+    fleet: Database, size: tuple[int, int], tmp_path: Path
+) -> None:
+    changed = []
+
+    async def look(it: Driver) -> None:
+        for script in SCREENS:
+            await script(it)
+            await it.settled()
+            name = f"{script.__name__}-{size[0]}x{size[1]}.txt"
+            shown = "".join(f"{line.rstrip()}\n" for line in it.lines())
+            if RENEW:
+                (GOLDEN / name).write_text(shown, encoding="utf-8")
+            elif shown != (GOLDEN / name).read_text(encoding="utf-8"):
+                (tmp_path / name).write_text(shown, encoding="utf-8")
+                changed.append(name)
+            await home(it)
+
+    drive(fleet, look, size=size, now=lambda: 0.0)
+    assert not changed, f"compare {tmp_path} with {GOLDEN}; GOLDEN=renew writes them anew"
+
+
+async def home(it: Driver) -> None:
+    """Leave everything, until the fleet is as it was at first."""
+    while it.dialog() != "FleetPage":
+        await it.press("escape")
+    it.state.frozen_at = None
+    view = it.state.view
+    view.marked, view.sort, view.falling = set(), Sort.NAME, False
+    await it.type("#filter", "")
+    it.app.screen.query_one("#filter").display = False
+    it.app.screen.query_one(FleetTable).focus()
+    view.arrange()
+    it.app.screen.query_one(FleetTable).arranged()
+    await it.press("home")

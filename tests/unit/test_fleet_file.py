@@ -1,0 +1,72 @@
+import pytest
+
+from fleetsyncd.errors import CommandError
+from fleetsyncd.fleet_file import NewVehicle, parse
+
+HEADER = "name,address,port,api_key\n"
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(CommandError) as caught:
+        parse(text)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "no vehicle was registered:"
+    return [line.strip() for line in lines]
+
+
+def test_every_line_is_a_vehicle() -> None:
+    assert parse(HEADER + "Truck-01,10.8.0.17,8002,key-1\n\nTruck-02,fd00::1,,\n") == [
+        NewVehicle(2, "Truck-01", "10.8.0.17", 8002, "key-1"),
+        NewVehicle(4, "Truck-02", "fd00::1", 8001, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,address\nTruck-01,10.8.0.17\n",
+        "address;name\r\n10.8.0.17;Truck-01\r\n",
+        "\ufeffname, address\nTruck-01, 10.8.0.17",
+        'name,address\n"Truck-01","10.8.0.17"\n',
+    ],
+    ids=["plain", "semicolons", "byte order mark and blanks", "quotes"],
+)
+def test_spreadsheets_ways_of_writing_are_understood(text: str) -> None:
+    assert parse(text) == [NewVehicle(2, "Truck-01", "10.8.0.17", 8001, None)]
+
+
+def test_all_faults_are_told_by_line_and_no_key_is_repeated() -> None:
+    text = HEADER + (
+        ",10.8.0.1,8001,k\n"
+        "Truck-02,truck.example,8001,k\n"
+        "Truck-03,10.8.0.3,99999,k\n"
+        "Truck-04,10.8.0.4,8001,ключ\n"
+        "Truck-05,10.8.0.5\n"
+        "Truck-06,10.8.0.6,8001,k,more\n"
+        "Truck-07,10.8.0.7,,\n"
+        "Truck-07,10.8.0.8,,\n"
+        "Truck-09,10.8.0.7,8001,\n"
+    )
+    told = faults(text)
+    assert [line.split(":")[0] for line in told] == [f"line {n}" for n in (2, 3, 4, 5, 6, 7, 9, 10)]
+    assert told[1] == "line 3: truck.example is no IPv4 or IPv6 address"
+    assert told[6] == "line 9: Truck-07 is in line 8 already"
+    assert told[7] == "line 10: 10.8.0.7 port 8001 is in line 8 already"
+    assert "ключ" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "Truck-01,10.8.0.17\n", "name\nTruck-01\n", "name,address,colour\n", "name,name\n"],
+)
+def test_a_file_that_does_not_name_its_columns_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="first line must name its columns"):
+        parse(text)
+
+
+def test_a_file_without_vehicles_is_refused() -> None:
+    assert faults(HEADER) == ["line 1: no vehicle follows"]
+
+
+def test_broken_quotes_are_told_by_line() -> None:
+    assert faults(HEADER + 'Truck-01,10.8.0.1,,\n"Truck"-02,10.8.0.2,,\n')[0].startswith("line 3: ")

@@ -1,0 +1,190 @@
+import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fleetsyncd import events, scrape
+from fleetsyncd.metrics import Metrics
+from fleetsyncd.models import CycleReport, Failure, Outcome, Vehicle
+
+NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
+ID = UUID(int=1)
+
+
+def vehicle(key: UUID = ID, name: str = "Truck-01", **changes: Any) -> Vehicle:
+    known = {"watermark": NOW - timedelta(seconds=40), "status": "ok", "software_version": None}
+    return Vehicle(key, name, "10.8.0.1", 8001, None, **{**known, **changes})
+
+
+def report(outcome: Outcome = Outcome.OK, **changes: Any) -> events.Reported:
+    return events.Reported(CycleReport(vehicle(), NOW, NOW, outcome, **changes))
+
+
+def scraped(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    """Return every sample of a scrape, by name and labels without those of the vehicle."""
+    text = b"".join(scrape.pages(metrics, NOW.timestamp())).decode()
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            assert sample.name.startswith(("fleetsync_", "process_"))
+            labels = tuple(sorted((k, v) for k, v in sample.labels.items() if k != "vehicle_id"))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
+TRUCK = (("vehicle", "Truck-01"),)
+
+
+def of_truck(metrics: Metrics, name: str) -> float:
+    return scraped(metrics)[f"fleetsync_vehicle_{name}"][TRUCK]
+
+
+def test_a_vehicle_is_told_before_its_first_cycle_has_ended() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    assert of_truck(metrics, "lag_seconds") == 40
+    assert of_truck(metrics, "cycles_total") == 0
+    assert "fleetsync_vehicle_up" not in scraped(metrics)
+
+
+def test_cycles_add_up() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(report(rows_written=540, bad_rows=2, watermark=NOW))
+    metrics.listen(report(rows_written=18, watermark=NOW - timedelta(seconds=5)))
+    assert of_truck(metrics, "up") == 1
+    assert of_truck(metrics, "cycles_total") == 2
+    assert of_truck(metrics, "rows_written_total") == 558
+    assert of_truck(metrics, "bad_rows_total") == 2
+    assert of_truck(metrics, "lag_seconds") == 5
+
+
+def test_failures_are_counted_by_kind() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    for kind in (Failure.TIMEOUT, Failure.REFUSED, Failure.TIMEOUT):
+        metrics.listen(report(Outcome.ERROR, failure=kind))
+    assert scraped(metrics)["fleetsync_vehicle_failures_total"] == {
+        (("kind", "timeout"), *TRUCK): 2,
+        (("kind", "refused"), *TRUCK): 1,
+    }
+    assert of_truck(metrics, "up") == 0
+
+
+def test_a_cycle_ended_on_purpose_says_nothing_of_the_vehicle() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(report())
+    metrics.listen(report(Outcome.ERROR, stopped=True))
+    assert of_truck(metrics, "up") == 1
+
+
+def test_calls_are_timed_by_vehicle_and_by_path() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.call(ID, "/data", 0.3, 5_000)
+    metrics.call(ID, "/data", 0.1, 3_000)
+    metrics.call(ID, "/status", 0.2, 400)
+    found = scraped(metrics)
+    assert found["fleetsync_vehicle_call_seconds_sum"][(("call", "/data"), *TRUCK)] == 0.4
+    assert found["fleetsync_vehicle_call_seconds_count"][(("call", "/data"), *TRUCK)] == 2
+    assert found["fleetsync_call_seconds_count"][(("call", "/data"),)] == 2
+    assert of_truck(metrics, "received_bytes_total") == 8_400
+
+
+def test_a_vehicle_that_was_removed_is_forgotten_and_one_renamed_keeps_its_counts() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle(), vehicle(uuid4(), "Truck-02")]))
+    metrics.listen(report(rows_written=7))
+    metrics.listen(events.FleetRead([vehicle(name="Truck-1a", paused=True)]))
+    metrics.call(uuid4(), "/data", 1, 1)
+    found = scraped(metrics)["fleetsync_vehicle_rows_written_total"]
+    assert found == {(("vehicle", "Truck-1a"),): 7}
+    assert scraped(metrics)["fleetsync_vehicle_paused"] == {(("vehicle", "Truck-1a"),): 1}
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "°C ⏎", "{x}"])
+def test_a_name_is_told_as_it_is(name: str) -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle(name=name)]))
+    assert list(scraped(metrics)["fleetsync_vehicle_cycles_total"]) == [(("vehicle", name),)]
+
+
+def test_the_daemon_itself_is_told() -> None:
+    metrics = Metrics(lambda: 3)
+    metrics.listen(events.CycleEnded(ok=5, failed=2, unfinished=1, seconds=2.5))
+    metrics.pool_wait(0.002)
+    metrics.stall(0.03)
+    found = scraped(metrics)
+    assert found["fleetsync_cycles_total"][()] == 1
+    assert found["fleetsync_cycle_seconds"][()] == 2.5
+    assert found["fleetsync_cycle_vehicles"] == {
+        (("result", "ok"),): 5,
+        (("result", "failed"),): 2,
+        (("result", "unfinished"),): 1,
+    }
+    assert found["fleetsync_quarantine_rows"][()] == 3
+    assert found["fleetsync_pool_wait_seconds_count"][()] == 1
+    assert found["fleetsync_hub_stall_seconds_bucket"][(("le", "0.05"),)] == 1
+    assert found["process_open_fds"][()] > 0
+
+
+def test_a_lost_database_is_told_until_it_is_back() -> None:
+    metrics = Metrics()
+    assert scraped(metrics)["fleetsync_database_up"][()] == 1
+    metrics.listen(events.DatabaseGone())
+    assert scraped(metrics)["fleetsync_database_up"][()] == 0
+    metrics.listen(events.DatabaseBack())
+    assert scraped(metrics)["fleetsync_database_up"][()] == 1
+
+
+def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
+    metrics = Metrics()
+    fleet = [vehicle(UUID(int=n), f"Truck-{n}") for n in range(1, 2 * scrape.CHUNK + 2)]
+    metrics.listen(events.FleetRead(fleet))
+    pages = list(scrape.pages(metrics, NOW.timestamp()))
+    assert max(page.count(b"\n") for page in pages[1:]) <= scrape.CHUNK
+    names = [
+        line.split(b"{")[0]
+        for line in b"".join(pages).splitlines()
+        if line.startswith(b"fleetsync_vehicle")
+    ]
+    changes = sum(before != after for before, after in pairwise(names))
+    assert changes == len(set(names)) - 1
+    assert len(scraped(metrics)["fleetsync_vehicle_lag_seconds"]) == len(fleet)
+
+
+@contextmanager
+def asked(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPResponse]:
+    server = scrape.serve(Metrics(), host, 0)
+    connection = http.client.HTTPConnection(host, server.server_port, timeout=10)
+    try:
+        connection.request("GET", path)
+        yield connection.getresponse()
+    finally:
+        connection.close()
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_scrape_is_answered_in_the_format_that_prometheus_reads() -> None:
+    with asked("/metrics") as answer:
+        assert answer.status == 200
+        assert answer.getheader("Content-Type", "").startswith("text/plain; version=0.0.4")
+        assert b"fleetsync_build_info" in answer.read()
+
+
+def test_a_scrape_over_ipv6_is_answered() -> None:
+    with asked("/metrics", "::1") as answer:
+        assert answer.status == 200
+
+
+def test_any_other_path_names_the_right_one() -> None:
+    with asked("/") as answer:
+        assert (answer.status, answer.read()) == (404, b"metrics are at /metrics\n")
