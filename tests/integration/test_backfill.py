@@ -231,3 +231,15 @@ def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> No
         done = status(it)
         assert done is not None
         assert done.finished
+
+
+def test_alarms_that_only_a_backfill_brings_are_expected_by_the_checker(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        it.cycle()
+        ask_for(it, timedelta(days=20), timedelta(days=19))
+        work(it)
+        assert it.run("SELECT count(*) > 0 FROM alarms_log WHERE triggered_at < now() - '10 d'::"
+                      "interval") == [(True,)]  # fmt: skip
+        assert it.compare().clean
