@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import msgspec
 
 from fleetsyncd import settings
 from fleetsyncd.database import fleet
@@ -48,7 +49,7 @@ def list_vehicles(parts: Parts, as_json: bool) -> None:
     own_key = database.run(with_own_key)
     if as_json:
         known_vehicles = [
-            {**asdict(known), "has_own_key": known.id in own_key} for known in vehicles
+            {**msgspec.to_builtins(known), "has_own_key": known.id in own_key} for known in vehicles
         ]
         click.echo(json.dumps(known_vehicles, default=str, indent=2))
         return
