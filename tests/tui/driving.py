@@ -17,9 +17,10 @@ from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
 from tui.desk import Desk
 from tui.gateway import Gateway
+from tui.screens.fleet import FleetPage
 from tui.state import FleetState
 
-WAIT_SEC = 10.0
+WAIT_SEC = 60.0
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
 
@@ -81,6 +82,10 @@ class Driver:
         """Wait until nothing that the screen shows is being read any more."""
         parts = ("pane", "journal", "plot")
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
+        page = self.app.page
+        if isinstance(page, FleetPage) and page.wide and self.state.frozen_at is None:
+            wanted = set(page.fleet_table.on_screen)
+            await self.until(lambda: wanted <= set(getattr(self.state.snapshot, "hours", ())))
         await self.pilot.pause()
 
     async def refresh(self) -> None:

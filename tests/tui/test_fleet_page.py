@@ -29,12 +29,14 @@ def test_the_fleet_is_told_by_glyph_word_and_age(database: Database) -> None:
         assert "● live" in text
         assert "4 veh" in it.lines()[0]
         rows = [line[1:48].split() for line in it.lines()[2:6]]
-        assert rows == [
+        assert rows[:3] == [
             ["?", "Crane-02", "never", "-", "-"],
             ["◌", "Dozer-03", "timeout", "3h", "3h"],
             ["✖", "Loader-04", "error", "2d", "2d"],
-            ["●", "Truck-01", "online", "4s", "5s"],
         ]
+        assert rows[3][:3] == ["●", "Truck-01", "online"]
+        seen, lag = (int(age.removesuffix("s")) for age in rows[3][3:])
+        assert 4 <= seen <= lag <= seen + 2
 
     drive(database, look)
 
@@ -152,7 +154,7 @@ def test_a_long_fleet_is_walked_with_every_moving_key(database: Database) -> Non
     async def look(it: Driver) -> None:
         await it.press("end")
         assert under_cursor(it) == "Truck-59"
-        assert "Truck-59" in it.lines()[-4]
+        assert "Truck-59" in it.lines()[-3]
         await it.press("k", "up")
         assert under_cursor(it) == "Truck-57"
         await it.press("home", "pagedown", "j")

@@ -86,12 +86,6 @@ async def channels(it: Driver) -> None:
     await it.sees("coolant")
 
 
-async def plot(it: Driver) -> None:
-    await channels(it)
-    await it.press("enter", "minus")
-    await it.sees("engine speed · 1h:")
-
-
 async def config(it: Driver) -> None:
     await truck(it)
     await it.press("5")
@@ -131,11 +125,12 @@ async def helped(it: Driver) -> None:
 
 
 async def frozen(it: Driver) -> None:
+    await it.settled()
     await it.press("Z")
 
 
 SCREENS: list[Script] = [
-    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, add, edit,
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, config, journal, add, edit,
     delete, backfill, helped, frozen,
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ from tests.tui.test_hostile import storm
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tui"]
-PATIENCE_SEC = 30.0
+PATIENCE_SEC = 60.0
 SETTLE_SEC = 3.0
 IDLE_SEC = 6.0
 
