@@ -12,6 +12,16 @@ AHEAD = timedelta(minutes=10)
 """How far ahead of our clock a measurement may be stamped."""
 
 
-def storable(now: datetime) -> Window:
-    """Return the interval that a measurement's time must lie in to be stored."""
-    return Window(month_of(now - KEPT), now + AHEAD)
+def storable(now: datetime, months: int | None = None) -> Window:
+    """Return the interval that a measurement's time must lie in to be stored.
+
+    If retention keeps only so many `months` beside the present one, it begins with the oldest of
+    them: what is dropped must not come back.
+    """
+    oldest = month_of(now - KEPT)
+    if months is not None:
+        first = month_of(now)
+        for _ in range(months):
+            first = month_of(first - timedelta(days=1))
+        oldest = max(oldest, first)
+    return Window(oldest, now + AHEAD)

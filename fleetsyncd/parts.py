@@ -1,11 +1,10 @@
 """The composition root: what commands need, put together from the settings."""
 
 import logging
-import resource
 from datetime import timedelta
 from functools import partial
 
-from fleetsyncd import events, green, logs, scrape, settings
+from fleetsyncd import events, green, logs, process, scrape, settings
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
@@ -14,15 +13,12 @@ from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import Vehicle, utc_now
 from fleetsyncd.notify import Notifier
-from fleetsyncd.settings import FEWEST_SLOTS, Settings
+from fleetsyncd.settings import Settings
 from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 
 log = logging.getLogger("sync")
-
-OTHER_FILES = 32
-"""Open files beside the vehicles' and the database's, with some to spare."""
 
 
 class Parts:
@@ -73,8 +69,11 @@ class Parts:
             first=timedelta(seconds=found.pull_window),
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
+            keep_months=found.measurements_keep,
         )
-        concurrency, sessions = _files_for(found, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        concurrency, sessions = process.share_files(
+            found.sync_concurrency, found.database.pool_size + found.backfill_concurrency
+        )
         plan = Plan(
             interval=found.sync_interval,
             concurrency=concurrency,
@@ -94,25 +93,6 @@ def _keep(found: Settings) -> Keep:
         return None if number is None else timedelta(days=number)
 
     return Keep(days(found.journal_keep), days(found.quarantine_keep), found.measurements_keep)
-
-
-def _files_for(found: Settings, limit: int) -> tuple[int, int]:
-    """Return how many vehicles may be pulled at once, and how many sessions be kept beside them.
-
-    Each takes an open file. Without this bound they would leave none to PostgreSQL.
-    """
-    spare = limit - OTHER_FILES - found.database.pool_size - found.backfill_concurrency
-    room = max(2 * FEWEST_SLOTS, spare)
-    concurrency = min(found.sync_concurrency, room * 3 // 4)
-    if concurrency < found.sync_concurrency:
-        log.warning(
-            "the limit of %d open files allows %d vehicles at a time, not SYNC_CONCURRENCY=%d: "
-            "raise it (ulimit -n, LimitNOFILE=)",
-            limit,
-            concurrency,
-            found.sync_concurrency,
-        )
-    return concurrency, room - concurrency
 
 
 def _metrics(found: Settings, database: Database) -> Metrics | None:

@@ -11,7 +11,8 @@ from fleetsyncd.database import fleet, quarantine
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import iso_ms, utc_now
+from fleetsyncd.limits import storable
+from fleetsyncd.models import Window, iso_ms, utc_now
 from fleetsyncd.moments import parse_moment
 from fleetsyncd.parts import Parts
 from fleetsyncd.sync.replay import replay
@@ -79,9 +80,14 @@ def replay_rows(parts: Parts, vehicle: str | None) -> None:
     What has become valid is stored: after an upgrade, or a correction of this host's clock, rows
     may be good that were not.
     """
-    database = parts.database(parts.settings())
+    found = parts.settings()
+    database = parts.database(found)
     vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
-    done = replay(database, Partitions(database), utc_now, vehicle_id)
+
+    def bounds() -> Window:
+        return storable(utc_now(), found.measurements_keep)
+
+    done = replay(database, Partitions(database), bounds, vehicle_id)
     rest = done.tried - done.valid
     click.echo(f"tried {done.tried}: {done.added} stored, {done.valid - done.added} were stored "
                f"already, {rest} are still refused")  # fmt: skip

@@ -22,7 +22,7 @@ from fleetsyncd.database.pool import (
     no_deadline,
     overdue,
 )
-from fleetsyncd.database.remedies import told
+from fleetsyncd.database.remedies import first_line, told
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -31,6 +31,8 @@ log = logging.getLogger("sync.migrate")
 SCHEMA = "fleetsync"
 HISTORY = "migration"
 LOCK = 0x666C6565  # "flee"
+ATTEMPTS = 5
+IN_THE_WAY = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
 
 
 def expected() -> list[str]:
@@ -112,11 +114,23 @@ def _apply(backend: PostgresqlBackend) -> list[str]:
     backend.break_lock()
     with resources.as_file(_folder()) as folder:
         pending = backend.to_apply(yoyo.read_migrations(str(folder)))
-        backend.apply_migrations(pending)
-    names = [str(migration.id) for migration in pending]
-    for name in names:
-        log.info("applied migration %s", name)
-    return names
+        for migration in pending:
+            _apply_one(backend, migration)
+            log.info("applied migration %s", migration.id)
+    return [str(migration.id) for migration in pending]
+
+
+def _apply_one(backend: PostgresqlBackend, migration: yoyo.migrations.Migration) -> None:
+    """Apply a migration, again if a daemon at work was in its way: it is one transaction."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            backend.apply_one(migration)
+        except IN_THE_WAY as fault:
+            if attempt == ATTEMPTS:
+                raise
+            log.info("a daemon is in the way of %s: again (%s)", migration.id, first_line(fault))
+        else:
+            return
 
 
 def _grant(cursor: Cursor, role: str) -> None:

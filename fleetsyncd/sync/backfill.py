@@ -12,7 +12,6 @@ from fleetsyncd.database import backfill as wishes
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CycleStopped, DatabaseError, VehicleError
-from fleetsyncd.limits import storable
 from fleetsyncd.models import (
     ERROR_LIMIT,
     OF_BACKFILL,
@@ -45,7 +44,7 @@ def run_backfill(
     `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
     DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
     """
-    work = _Work(vehicle, wish, Source(client, Memory(), tools.now, stopped), tools)
+    work = _Work(vehicle, wish, Source(client, Memory(), tools.storable, stopped), tools)
     ending = ending_of(work.run)
     if ending.database:
         tools.partitions.forget()
@@ -75,12 +74,14 @@ class _Work:
 
     def run(self) -> None:
         """Pull what is left: first its alarms, then its measurements."""
-        now = self.tools.now()
-        rest = Window(max(self.wish.rest.start, storable(now).start), self.wish.window.end)
+        oldest = self.tools.storable().start
+        rest = Window(max(self.wish.rest.start, oldest), self.wish.window.end)
+        if self.wish.window.start < oldest:
+            self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
         if rest.start >= rest.end:
             self._commit(Page.joined([]), rest.end)
             return
-        if lost := gone(self.source, rest, now):
+        if lost := gone(self.source, rest):
             self.notes.append(lost)
         self._pull_alarms(rest)
         for piece, page in self.source.measurements(rest):

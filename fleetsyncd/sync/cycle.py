@@ -44,6 +44,12 @@ class Tools:
     """The first window of a vehicle that has no watermark."""
     overlap: timedelta
     now: Callable[[], datetime]
+    keep_months: int | None = None
+    """Whole months of measurements that retention keeps beside the present one; None for all."""
+
+    def storable(self) -> Window:
+        """Return the interval that a measurement's time must lie in to be stored."""
+        return storable(self.now(), self.keep_months)
 
 
 def sync_vehicle(
@@ -105,7 +111,7 @@ class _Cycle:
         self.tools = tools
         self.memory = memory
         self.on_progress = on_progress
-        self.source = Source(client, memory, tools.now, stopped)
+        self.source = Source(client, memory, tools.storable, stopped)
         self.started_at = tools.now()
         self.watermark = vehicle.watermark
         self.status: Status | None = None
@@ -155,7 +161,7 @@ class _Cycle:
         now = self.tools.now()
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         # Without a `Date` the vehicle is taken to be as far off as it was at its last good pull.
-        end, oldest = vehicle_now(now, now + self.skew), storable(now).start
+        end, oldest = vehicle_now(now, now + self.skew), self.tools.storable().start
         if end <= oldest:
             raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
         if self.watermark is not None and self.watermark > now + CLOCK_STEP:
@@ -199,7 +205,7 @@ class _Cycle:
 
     def _tell_what_is_gone(self, gap: Window) -> None:
         """Note which part of a gap the vehicle's own retention has dropped already."""
-        if lost := gone(self.source, gap, self.tools.now()):
+        if lost := gone(self.source, gap):
             self.notes.append(lost)
 
     def _commit(self, pull: _Pull, page: Page, end: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
-from fleetsyncd.limits import ALARMS_SINCE, storable
+from fleetsyncd.limits import ALARMS_SINCE
 from fleetsyncd.models import Alarm, BadRow, Page, Window, floor_ms
 from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.window import MILLISECOND, Splitter
@@ -22,7 +22,8 @@ class Source:
 
     client: VehicleClient
     memory: Memory
-    now: Callable[[], datetime]
+    storable: Callable[[], Window]
+    """The interval that a measurement's time must lie in at present."""
     stopped: Callable[[], str | None]
 
     def measurements(self, interval: Window) -> Iterator[PageOf]:
@@ -57,7 +58,7 @@ class Source:
                 body = self.client.alarms(piece).body
                 seen = hash(body)
                 known = seen == self.memory.alarms_seen
-                newest = storable(self.now()).end
+                newest = self.storable().end
                 found = None if known else decode.alarms(body, ALARMS_SINCE, newest)
             except AnswerTooLarge:
                 if piece.length <= MILLISECOND:
@@ -72,7 +73,7 @@ class Source:
         self, question: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
     ) -> Page:
         answer = self.client.data(question, channel_id, limit)
-        bounds = storable(self.now())
+        bounds = self.storable()
         return decode.page(answer.body, limit, bounds.start, bounds.end, question)
 
     def _each_channel(self, question: Window, seen: set[int]) -> Page:
@@ -91,13 +92,13 @@ class Source:
         return self.memory.channel_ids
 
 
-def gone(source: Source, gap: Window, now: datetime) -> str | None:
+def gone(source: Source, gap: Window) -> str | None:
     """Say which part of `gap` the vehicle cannot give any more; None if it still has all of it.
 
     A vehicle that does not tell where its history begins is given the benefit of the doubt.
     """
     try:
-        begins = source.oldest(Window(storable(now).start, gap.end))
+        begins = source.oldest(Window(source.storable().start, gap.end))
     except VehicleError:
         return None
     if begins is None or begins <= gap.start:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -13,8 +12,8 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import Entry
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.limits import ALARMS_SINCE, storable
-from fleetsyncd.models import Alarm, Channel, Measurements
+from fleetsyncd.limits import ALARMS_SINCE
+from fleetsyncd.models import Alarm, Channel, Measurements, Window
 from fleetsyncd.vehicle import decode
 
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Replayed:
 def replay(
     database: Database,
     partitions: Partitions,
-    now: Callable[[], datetime],
+    storable: Callable[[], Window],
     vehicle_id: UUID | None = None,
 ) -> Replayed:
     """Try the bad rows of a vehicle or of all again; those that are still bad stay where they are.
@@ -52,7 +51,7 @@ def replay(
     total, last = Replayed(), 0
     while batch := database.run(partial(_page, vehicle_id, last)):
         last = batch[-1].id
-        total += _replay(batch, database, partitions, now())
+        total += _replay(batch, database, partitions, storable())
     return total
 
 
@@ -61,9 +60,9 @@ def _page(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[Entry]:
 
 
 def _replay(
-    batch: Sequence[Entry], database: Database, partitions: Partitions, now: datetime
+    batch: Sequence[Entry], database: Database, partitions: Partitions, bounds: Window
 ) -> Replayed:
-    good = {entry.id: found for entry in batch if (found := valid(entry, now)) is not None}
+    good = {entry.id: found for entry in batch if (found := valid(entry, bounds)) is not None}
     if not good:
         return Replayed(len(batch))
     times = [at for found in good.values() if isinstance(found, Measurements) for at in found.times]
@@ -78,9 +77,9 @@ def _vehicle(entry: Entry) -> UUID:
     return entry.vehicle_id
 
 
-def valid(entry: Entry, now: datetime) -> Measurements | Channel | Alarm | None:
-    """Return what a bad row holds, if it is valid by now; else None."""
-    raw, bounds = entry.raw.encode(), storable(now)
+def valid(entry: Entry, bounds: Window) -> Measurements | Channel | Alarm | None:
+    """Return what a bad row holds, if its time lies in `bounds` and all is well; else None."""
+    raw = entry.raw.encode()
     try:
         match entry.call:
             case "/data":

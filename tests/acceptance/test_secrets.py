@@ -1,3 +1,4 @@
+import re
 import signal
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_tells_it(
         daemon = installation.daemon(LOG_LEVEL="DEBUG", LOG_FORMAT="json")
         daemon.wait_for("418")
         command_line = Path(f"/proc/{daemon.process.pid}/cmdline").read_bytes()
+        limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.end() == 0
         assert vehicle.header("x-api-key") == KEY
@@ -43,4 +45,5 @@ def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_tells_it(
     assert KEY not in "\n".join(daemon.lines)
     assert KEY not in stored_texts(installation)
     assert KEY.encode() not in command_line
+    assert re.search(r"Max core file size\s+0 ", limits)
     assert KEY not in str(shown)

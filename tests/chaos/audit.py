@@ -14,6 +14,7 @@ from psycopg2 import sql
 from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.limits import storable
 from fleetsyncd.models import utc_now
 from fleetsyncd.sync.replay import valid
 
@@ -132,9 +133,9 @@ def audit(database: Database, log_lines: Iterable[str]) -> Truth:
 
 def _good(cursor: Cursor) -> list[str]:
     """Return what is in the quarantine and has no reason to be."""
-    now = utc_now()
+    bounds = storable(utc_now())
     entries = quarantine.entries(cursor, None, MOST_ENTRIES)
-    return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, now) is not None]
+    return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, bounds) is not None]
 
 
 def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:

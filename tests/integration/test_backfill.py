@@ -219,3 +219,15 @@ def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> 
         it.database.run(lambda c: fleet.set_paused(c, other, True))
         found = it.database.run(lambda c: wishes.open_backfills(c, (), 5))
         assert set(found) == {it.vehicle_id}
+
+
+def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, timedelta(days=70), timedelta(days=69))
+        tools = replace(it.tools(), keep_months=1)
+        row = run_backfill(it.vehicle(), wish(it), it.client, tools)
+        assert "nothing is kept" in str(row.error_msg)
+        assert (row.outcome, stored(it)) == (Outcome.OK, 0)
+        done = status(it)
+        assert done is not None
+        assert done.finished

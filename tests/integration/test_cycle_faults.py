@@ -22,6 +22,18 @@ def failing(it: Rig, call: str, reply: Reply = DOWN) -> Hook:
     return hook
 
 
+def refuse_writes(server: Server, database_name: str, kind: str, table: str) -> None:
+    trigger = "CREATE TRIGGER t BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION refuse()"
+    server.execute(
+        sql.SQL(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN RAISE EXCEPTION ''not today''; END'"
+        ),
+        sql.SQL(trigger).format(sql.SQL(kind), sql.Identifier(table)),
+        database=database_name,
+    )
+
+
 def test_failing_data_leave_the_watermark_and_the_journal_names_the_call(
     database: Database,
 ) -> None:
@@ -169,18 +181,28 @@ def test_strings_from_a_vehicle_are_stored_harmless(database: Database) -> None:
         assert all(text.isprintable() and "[/nope]" in text for text in stored[0])
 
 
+def test_rows_that_the_database_refuses_leave_the_watermark_where_it_was(
+    database: Database, server: Server, database_name: str
+) -> None:
+    with rig(database) as it:
+        it.cycle()
+        before = it.watermark()
+        refuse_writes(server, database_name, "INSERT", "measurements")
+        report = it.cycle(after=30)
+        assert report.outcome is Outcome.ERROR
+        assert "not today" in str(report.reason)
+        assert it.watermark() == before
+        drop = sql.SQL("DROP TRIGGER t ON measurements")
+        server.execute(drop, database=database_name)
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
 def test_a_vehicles_row_that_cannot_be_written_does_not_cost_the_journal_its_row(
     database: Database, server: Server, database_name: str
 ) -> None:
     with rig(database) as it:
-        server.execute(
-            sql.SQL(
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-                " 'BEGIN RAISE EXCEPTION ''not today''; END'"
-            ),
-            sql.SQL("CREATE TRIGGER t BEFORE UPDATE ON vehicles EXECUTE FUNCTION refuse()"),
-            database=database_name,
-        )
+        refuse_writes(server, database_name, "UPDATE", "vehicles")
         it.simulated.hook = failing(it, "/status")
         with pytest.raises(DatabaseError, match="not today"):
             it.cycle()

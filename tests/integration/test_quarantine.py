@@ -17,7 +17,7 @@ def set_aside(it: Rig, *rows: tuple[str, str]) -> None:
 
 
 def tried(it: Rig) -> Replayed:
-    return replay(it.database, it.tools().partitions, lambda: it.now)
+    return replay(it.database, it.tools().partitions, it.tools().storable)
 
 
 def left(it: Rig) -> list[str]:

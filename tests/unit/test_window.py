@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetsyncd.limits import storable
-from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.models import Vehicle, Window, month_of
 from fleetsyncd.sync.window import (
     CLOCK_STEP,
     DENSE,
@@ -256,6 +256,12 @@ def test_no_pull_begins_before_what_is_kept_or_is_empty_or_goes_past_its_end(
 
 def test_what_is_kept_begins_with_a_month_and_ends_ten_minutes_ahead() -> None:
     assert storable(NOW) == Window(datetime(2025, 1, 1, tzinfo=UTC), NOW + 10 * MINUTE)
+
+
+def test_what_retention_drops_is_not_stored_again() -> None:
+    assert storable(NOW, 0).start == month_of(NOW)
+    assert storable(NOW, 2).start == datetime(2025, 12, 1, tzinfo=UTC)
+    assert storable(NOW, 600) == storable(NOW)
 
 
 def test_after_a_dense_spot_the_step_grows_back_to_ten_minutes() -> None:

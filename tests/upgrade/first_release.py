@@ -4,19 +4,21 @@ Kept so that a daemon of that release can be replayed while the schema is migrat
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg2
-from psycopg2.extensions import connection, cursor
+from psycopg2.extensions import connection, cursor, make_dsn
 
 SET_UP = (
     "BEGIN; SELECT set_config('app.user_role', 'superuser', true),"
     " set_config('timezone', 'UTC', true), set_config('statement_timeout', '60s', true)"
 )
+ATTEMPTS = 4
+AGAIN = ("40001", "40P01", "55P03")
 LOCK_VEHICLE = "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE"
 TAKE_REQUESTS = (
     "UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL"
@@ -134,17 +136,14 @@ class Daemon(threading.Thread):
     def run(self) -> None:
         """Run cycle after cycle until told to stop; `fault` is what ended it before that."""
         try:
-            with closing(
-                psycopg2.connect(psycopg2.extensions.make_dsn(**self._parameters))
-            ) as opened:
+            with closing(psycopg2.connect(make_dsn(**self._parameters))) as opened:
                 opened.autocommit = True
                 while not self._stopping.is_set():
                     self._cycle(opened, BEGIN + self.cycles * STEP)
                     with self._cycled:
                         self.cycles += 1
                         self._cycled.notify_all()
-                with transaction(opened) as told:
-                    told.execute(LEAVE, (self._replica,))
+                run(opened, lambda told: told.execute(LEAVE, (self._replica,)))
         except Exception as fault:
             self.fault = fault
 
@@ -165,32 +164,43 @@ class Daemon(threading.Thread):
             raise self.fault
 
     def _cycle(self, opened: connection, now: datetime) -> None:
-        with transaction(opened) as told:
+        known: list[datetime | None] = []
+
+        def fleet(told: cursor) -> None:
             told.execute(VEHICLES, (timedelta(days=7), None, None))
-            (known,) = [row[5] for row in told.fetchall() if row[0] == self._id]
-        with transaction(opened) as told:
+            known[:] = [row[5] for row in told.fetchall() if row[0] == self._id]
+
+        def beat(told: cursor) -> None:
             told.execute(BEAT, self._heartbeat())
             told.execute(ENSURE_MONTH, (BEGIN.date().replace(day=1),))
-        with transaction(opened) as told:
+
+        def requests(told: cursor) -> None:
             told.execute(TAKE_REQUESTS)
             told.execute(PAUSED)
-        with transaction(opened) as told:
+
+        def channels(told: cursor) -> None:
             told.execute(LOCK_VEHICLE, (self._id,))
             told.execute(CHANNELS, (self._id, [1], [f"of {now}"], [None], [0.0], [1.0]))
-        with transaction(opened) as told:
+
+        def window(told: cursor) -> None:
             told.execute(LOCK_VEHICLE, (self._id,))
             times = f"{{{now.isoformat()},{now.isoformat()}}}"
             told.execute(ADD_MEASUREMENTS, (self._id, "{1,2}", times, "{0.5,1.5}"))
             told.execute(QUARANTINE, (self._id, ["/data"], [str(now)], ["bad"], self._id, 10_000))
-            told.execute(ADVANCE, self._advance(known, now))
+            told.execute(ADVANCE, self._advance(known[0], now))
             assert told.rowcount == 1
-        with transaction(opened) as told:
+
+        def alarms(told: cursor) -> None:
             told.execute(LOCK_VEHICLE, (self._id,))
             alarm = [[self.cycles + 100], [1], [None], ["hot"], [now], [None]]
             told.execute(ALARMS, (self._id, *alarm))
-        with transaction(opened) as told:
+
+        def record(told: cursor) -> None:
             told.execute(FAILED, ("error", True, None, self._id))
             told.execute(JOURNAL, self._journal(now))
+
+        for work in (fleet, beat, requests, channels, window, alarms, record):
+            run(opened, work)
 
     def _heartbeat(self) -> dict[str, Any]:
         who = {"id": self._replica, "host": "old", "pid": 1, "version": "0.1.0"}
@@ -206,10 +216,16 @@ class Daemon(threading.Thread):
         return {"id": self._id, "started": now, "finished": now, **told}
 
 
-@contextmanager
-def transaction(opened: connection) -> Iterator[cursor]:
-    """Run the body as that release did: one transaction with its row level security context."""
-    with opened.cursor() as told:
-        told.execute(SET_UP)
-        yield told
-        told.execute("COMMIT")
+def run(opened: connection, work: Callable[[cursor], None]) -> None:
+    """Run `work` as that release did: in a transaction of its own, again after a deadlock."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with opened.cursor() as told:
+                told.execute(SET_UP)
+                work(told)
+                told.execute("COMMIT")
+                return
+        except psycopg2.Error as fault:
+            if fault.pgcode not in AGAIN or attempt == ATTEMPTS:
+                raise
+            opened.cursor().execute("ROLLBACK")

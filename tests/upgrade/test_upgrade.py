@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,28 @@ def test_the_present_release_reads_what_the_first_one_wrote(
     shown = {vehicle.name: vehicle for vehicle in first.run(lambda cursor: overview(cursor, 30))}
     assert "HTTP 401" in (shown["Loader-03"].last_error or "")
     assert shown["Truck-01"].rows == 6
+
+
+def test_a_migration_that_a_daemon_at_work_deadlocks_with_is_tried_again(
+    server: Server, empty_database: str, first: Database
+) -> None:
+    # Whoever waits longer than its deadlock_timeout gives way: the migration, after 4 s.
+    owner = sql.Identifier(OWNER)
+    server.execute(sql.SQL("ALTER ROLE {} SET deadlock_timeout = '4s'").format(owner))
+    waiting = "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+    try:
+        with (
+            ThreadPoolExecutor(1) as threads,
+            closing(server.connect(empty_database)) as daemon,
+            daemon.cursor() as cursor,
+        ):
+            cursor.execute("SET deadlock_timeout = '60s'; LOCK public.vehicles IN SHARE MODE")
+            migration = threads.submit(migrated, server, empty_database)
+            while rows(first, waiting) == [(False,)]:
+                assert not migration.done()
+            cursor.execute("SELECT count(*) FROM fleetsync.vehicle_state")
+            daemon.commit()
+            assert migration.result(60)[0].startswith("0003")
+    finally:
+        server.execute(sql.SQL("ALTER ROLE {} RESET deadlock_timeout").format(owner))
+    assert migrate.missing(first) == []
