@@ -51,12 +51,12 @@ def measure(bench: Bench) -> list[Figure]:
         with bench.daemon(GROUP, environment) as daemon:
             for _ in range(QUIET_CYCLES):
                 daemon.cycle()
-            sent = fleet.served(0)
+            sent, spent = fleet.served(0), bench.installation.cpu
             with bench.installation.cursor(GROUP) as cursor:
                 cursor.execute(_COME_BACK, (away,))
                 vehicle, back = cursor.fetchall()[0]
             memory, pull = _watch(bench, daemon, vehicle, round(hours * ROWS_AN_HOUR * 0.9))
-            sent = fleet.served(0) - sent
+            sent, spent = fleet.served(0) - sent, bench.installation.cpu - spent
     rows, seconds, caught_up = pull
     before, during = (
         lags.of(bench.installation, GROUP, since=since, until=until, but=[vehicle])
@@ -67,6 +67,7 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure(GROUP, f"rows per second, {hours:g} h", rows / seconds, "rows/s"),
         Figure(GROUP, "to COPY", rows / seconds / copied, least=LEAST),
+        Figure(GROUP, "database's CPU per row", 1e6 * spent / rows, "µs"),
         # One full answer in vain, however long the gap: the bound is for seven days.
         Figure(
             GROUP,
