@@ -88,7 +88,6 @@ def test_resolutions_arrive_from_vehicles_that_filter_by_triggering_alone(
 ) -> None:
     with rig(database, watermark_ago=3600, old_alarms=True) as it:
         it.cycle()
-        assert it.run("SELECT count(*) FROM alarms_log WHERE resolved_at IS NULL")[0][0] <= 1
         for _ in range(40):
             it.cycle(after=30)
         overdue = "SELECT count(*) FROM alarms_log WHERE resolved_at IS NULL AND triggered_at < %s"

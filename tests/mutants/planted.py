@@ -55,8 +55,8 @@ MUTANTS = (
     Mutant(
         "redirect allowed",
         CLIENT,
-        "allow_redirects=False",
-        "allow_redirects=True",
+        "self._adapter.send(self._request",
+        "requests.Session().send(self._request",
         "tests/unit/test_client_secrets.py",
     ),
     Mutant(

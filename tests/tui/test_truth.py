@@ -172,10 +172,13 @@ def test_a_lost_database_is_told_and_found_again_by_itself(
             assert not it.app._notifications
             await it.press("enter", "2", "l", "escape", "escape")
             assert it.dialog() == "FleetPage"
-            embedded.start(folder, durable=False)
-            await it.sees_no("database lost")
-            await it.press("end", "s")
-            await it.told("Truck-01: sync asked for")
+            again = embedded.start(folder, durable=False)
+            try:
+                await it.sees_no("database lost")
+                await it.press("end", "s")
+                await it.told("Truck-01: sync asked for")
+            finally:
+                again.stop()
 
         drive(database, look)
 
