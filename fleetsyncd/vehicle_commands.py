@@ -1,10 +1,8 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 import msgspec
@@ -14,6 +12,7 @@ from fleetsyncd.database import fleet
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError, FleetsyncError
+from fleetsyncd.input_files import key_file_option, read_key, read_text
 from fleetsyncd.models import utc_now
 from fleetsyncd.parts import Parts
 from fleetsyncd.tables import table
@@ -21,12 +20,6 @@ from fleetsyncd.text import clean
 from fleetsyncd.vehicle.probe import probe
 
 _port = click.IntRange(1, registration.MOST_PORT)
-_key_file = click.option(
-    "--key-file",
-    type=click.Path(allow_dash=True, dir_okay=False),
-    help="File that holds the vehicle's API key, - for standard input. "
-    "There is no option for the key itself: process lists would show it.",
-)
 
 
 def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
@@ -76,7 +69,7 @@ def list_vehicles(parts: Parts, as_json: bool) -> None:
 @click.argument("name", required=False)
 @click.argument("address", required=False)
 @click.option("--port", type=_port, help=f"[default: {registration.DEFAULT_PORT}]")
-@_key_file
+@key_file_option
 @click.option(
     "--from-file",
     "path",
@@ -106,14 +99,14 @@ def add(
     if name is None or address is None:
         raise click.UsageError("NAME and ADDRESS are missing, or --from-file", context)
     new = registration.name(name), registration.host(address), port or registration.DEFAULT_PORT
-    key = _key(key_file)
+    key = read_key(key_file)
     database = parts.database(parts.settings())
     vehicle_id = database.run(lambda cursor: fleet.add(cursor, *new, key))
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(parts: Parts, path: str) -> None:
-    vehicles = fleet_file.parse(_read(path, "the vehicles"))
+    vehicles = fleet_file.parse(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
         there = fleet.taken(cursor, [(new.host, new.port) for new in vehicles])
@@ -136,7 +129,7 @@ def _add_all(parts: Parts, path: str) -> None:
 @click.option("--name", help="New name.")
 @click.option("--address", help="New VPN address.")
 @click.option("--port", type=_port, help="New port.")
-@_key_file
+@key_file_option
 @click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
 @click.pass_obj
 def set_vehicle(
@@ -158,7 +151,7 @@ def set_vehicle(
         name=None if name is None else registration.name(name),
         host=None if address is None else registration.host(address),
         port=port,
-        key=_key(key_file),
+        key=read_key(key_file),
         drop_key=no_key,
     )
     if new == fleet.Change():
@@ -180,15 +173,14 @@ def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None
     if not yes:
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
         click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
-    outcome: list[fleet.Removal] = []
 
-    def take_out(cursor: Cursor, known: fleet.Registered) -> None:
-        outcome[:] = [fleet.remove(cursor, known.id, with_measurements=with_measurements)]
+    def take_out(cursor: Cursor) -> tuple[str, fleet.Removal]:
+        known = fleet.find(cursor, which)
+        return known.name, fleet.remove(cursor, known.id, with_measurements=with_measurements)
 
-    known = _act_on(parts, which, take_out)
-    done = outcome[0]
+    name, done = parts.database(parts.settings(), patient=True).run(take_out)
     left = "; its measurements stay" if done.measurements_left else ""
-    click.echo(f"removed {known.name} and {done.measurements_removed} measurements{left}")
+    click.echo(f"removed {name} and {done.measurements_removed} measurements{left}")
 
 
 @vehicle.command()
@@ -260,17 +252,3 @@ def _act_on(
         return known
 
     return parts.database(parts.settings()).run(work)
-
-
-def _key(path: str | None) -> str | None:
-    """Read a key from a file; its text is in no message."""
-    return None if path is None else registration.api_key(_read(path, "the key").rstrip("\r\n"))
-
-
-def _read(path: str, what: str) -> str:
-    """Return the text of a file, or of standard input for a dash."""
-    try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
-        raise CommandError(f"{what} cannot be read from {path}: {reason}") from None

@@ -9,7 +9,7 @@ from fleetsyncd.database.history import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.tables import age
 from tui.fleet_view import Sort
-from tui.looks import LOOKS, lag_spark
+from tui.looks import LOOKS, gap_line, lag_spark
 
 WIDE = 120
 ROOMY = 140
@@ -58,6 +58,11 @@ def status(vehicle: VehicleOverview) -> str:
     return word
 
 
+def remark(vehicle: VehicleOverview) -> str:
+    """Return the last error; without one, how much of a gap or a backfill is left."""
+    return vehicle.last_error or gap_line(vehicle.catching_up or vehicle.backfill)
+
+
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
 
@@ -86,4 +91,4 @@ def columns(width: int) -> list[Column]:
     )
     used = SIGNS + sum(column.width + 1 for column in chosen)
     rest = max(_LEAST_ERROR, width - used)
-    return [*chosen, Column("LAST ERROR", rest, lambda v, _: v.last_error or "")]
+    return [*chosen, Column("LAST ERROR", rest, lambda v, _: remark(v))]

@@ -22,8 +22,6 @@ from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")
 TAIL = 8
-REMOVAL_SEC = 3600
-"""A vehicle's measurements may be a hundred million rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +114,10 @@ class Gateway:
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
         """Remove vehicles; return how many measurements went with them."""
-
-        def remove(cursor: Cursor) -> int:
-            cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
-            return sum(
-                fleet.remove(cursor, key, with_measurements=with_measurements).measurements_removed
-                for key in ids
-            )
-
-        return self._database.run(remove)
+        removed = self._each(
+            ids, lambda c, key: fleet.remove(c, key, with_measurements=with_measurements)
+        )
+        return sum(removal.measurements_removed for removal in removed)
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
         """Pause vehicles, or resume them."""

@@ -6,7 +6,8 @@ from datetime import datetime
 from rich.cells import cell_len, set_cell_size
 from rich.terminal_theme import TerminalTheme
 
-from fleetsyncd.states import State
+from fleetsyncd.states import GapProgress, State
+from fleetsyncd.tables import age
 
 LOOKS = {
     State.ONLINE: ("●", "online", "green"),
@@ -93,3 +94,12 @@ def moment(at: datetime | None, *, day: bool = True) -> str:
     if at is None:
         return "-"
     return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
+
+
+def gap_line(gap: GapProgress | None) -> str:
+    """Return how far a gap has been pulled, how fast, and how long it will take."""
+    if gap is None:
+        return ""
+    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)} rows/s"
+    left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
+    return f"{gap.fraction:.0%}{pace}{left}"

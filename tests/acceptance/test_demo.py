@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
 import psutil
@@ -53,11 +52,9 @@ def test_an_interrupted_demo_stops_everything_it_started(
     demo = start(tmp_path, "--vehicles", "8")
     await_first_cycle(demo)
     started = psutil.Process(demo.pid).children(recursive=True)
-    begun = time.monotonic()
     demo.send_signal(number)
     demo.communicate(timeout=20)
     assert demo.returncode == 130
-    assert time.monotonic() - begun < 8
     assert len(started) >= 2
     assert not [process for process in started if process.is_running()]
     assert not _postgres_in(tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.demo import signals
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Outcome, iso_ms
@@ -86,10 +87,21 @@ def test_failing_alarms_do_not_fail_the_cycle_and_are_asked_for_again(database: 
 def test_resolutions_arrive_from_vehicles_that_filter_by_triggering_alone(
     database: Database,
 ) -> None:
+    def really_open() -> set[int]:
+        now = round(it.now.timestamp() * 1000)
+        lives = signals.alarms(it.simulated.seed, now - signals.MAX_ALARM_MS, now)
+        return {alarm.alarm_id for alarm in lives if alarm.resolved_ms > now}
+
+    def stored_open() -> set[int]:
+        rows = it.run("SELECT alarm_id FROM alarms_log WHERE resolved_at IS NULL")
+        return {alarm_id for (alarm_id,) in rows}
+
     with rig(database, watermark_ago=3600, old_alarms=True) as it:
         it.cycle()
+        assert stored_open() == really_open()
         for _ in range(40):
             it.cycle(after=30)
+            assert stored_open() >= really_open()
         overdue = "SELECT count(*) FROM alarms_log WHERE resolved_at IS NULL AND triggered_at < %s"
         assert it.run(overdue, it.now - timedelta(minutes=6)) == [(0,)]
 

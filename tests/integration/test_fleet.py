@@ -17,7 +17,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleGone
-from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
+from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome, utc_now
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
 from tests.integration.recording import record
@@ -251,6 +251,21 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
         for table in ("channel_config", "alarms_log", "sync_journal", "fleetsync.vehicle_state")
     )
     assert [execute(database, statement, truck) for statement in left] == [[(0,)]] * 4
+
+
+def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
+    database: Database, truck: UUID
+) -> None:
+    now = utc_now()
+    ages = [timedelta(0), timedelta(hours=23), timedelta(hours=25), timedelta(days=40)]
+    Partitions(database).ensure(now - ages[-1], now)
+    rows = Measurements.of((now - age, 1, 0.5) for age in ages)
+    database.run(lambda cursor: store.add_measurements(cursor, truck, rows))
+    with database.transaction() as cursor:
+        removal = fleet.remove(cursor, truck, with_measurements=True)
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("1h",)
+    assert removal == fleet.Removal(4, measurements_left=False)
 
 
 def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Button, Input
 
 from fleetsyncd.database import fleet, replicas
@@ -35,10 +36,13 @@ class Driver:
     def state(self) -> FleetState:
         return self.app.desk.state
 
+    def strips(self) -> list[Strip]:
+        """Return what is painted, line by line."""
+        return self.app.screen._compositor.render_strips()
+
     def screen(self) -> str:
         """Return the characters on the screen, line by line."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+        return "\n".join("".join(segment.text for segment in strip) for strip in self.strips())
 
     def lines(self) -> list[str]:
         return self.screen().splitlines()

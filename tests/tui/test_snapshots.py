@@ -1,4 +1,7 @@
-"""Every screen as it looks, at the smallest size and at a large one; `GOLDEN=renew` draws anew."""
+"""Every screen as it looks, characters and colours, at the smallest size and at a large one.
+
+`GOLDEN=renew` draws them anew.
+"""
 
 import os
 import time
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from psycopg2 import sql
+from textual.widgets import Input
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import embedded
@@ -15,6 +19,7 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.conftest import TEMPLATE
 from tests.tui.driving import Driver, drive
+from tests.tui.picture import picture
 from tests.tui.still import still_fleet, stop_the_clock
 from tui.fleet_view import Sort
 from tui.widgets.fleet_table import FleetTable
@@ -86,6 +91,12 @@ async def channels(it: Driver) -> None:
     await it.sees("coolant")
 
 
+async def plot(it: Driver) -> None:
+    await channels(it)
+    await it.press("enter")
+    await it.sees("engine speed · 10m")
+
+
 async def config(it: Driver) -> None:
     await truck(it)
     await it.press("5")
@@ -130,7 +141,7 @@ async def frozen(it: Driver) -> None:
 
 
 SCREENS: list[Script] = [
-    fleet_page, filtered, nothing_fits, truck, alarms, channels, config, journal, add, edit,
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, add, edit,
     delete, backfill, helped, frozen,
 ]  # fmt: skip
 
@@ -146,7 +157,10 @@ def test_every_screen_looks_as_it_should(
             await script(it)
             await it.settled()
             name = f"{script.__name__}-{size[0]}x{size[1]}.txt"
-            shown = "".join(f"{line.rstrip()}\n" for line in it.lines())
+            for field in it.app.screen.query(Input):
+                field.cursor_blink = False
+            await it.pilot.pause()
+            shown = picture(it.strips())
             if RENEW:
                 (GOLDEN / name).write_text(shown, encoding="utf-8")
             elif shown != (GOLDEN / name).read_text(encoding="utf-8"):

@@ -1,7 +1,6 @@
 """The dialog that asks for a past interval."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,33 +10,13 @@ from textual.widgets import Button, Input, Label, Static
 from fleetsyncd.database.extent import Pace
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
+from fleetsyncd.moments import parse_moment
 from fleetsyncd.tables import age
 from tui.desk import Desk
 from tui.looks import count
 from tui.screens.dialog import Dialog
 
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_AGO = re.compile(r"(\d{1,6})([mhd])")
-_FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-
-
-def parse_moment(text: str, now: datetime) -> datetime:
-    """Return `now`, an age like 24h, or a time of the operator's own clock, in UTC.
-
-    Raises CommandError saying what is expected.
-    """
-    text = text.strip()
-    if text == "now":
-        return now
-    if found := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
-    for form in _FORMS:
-        try:
-            return datetime.strptime(text, form).astimezone(UTC)
-        except ValueError:
-            continue
-    raise CommandError("a time is 24h, 7d, now, or 2026-11-23 14:30")
 
 
 class BackfillForm(Dialog[Window]):

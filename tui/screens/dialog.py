@@ -37,16 +37,16 @@ class Dialog(ModalScreen[T | None]):
                 yield Button("Cancel (Esc)", id="cancel", compact=True)
 
     def body(self) -> ComposeResult:
-        """Lay out the dialog's own part."""
-        raise NotImplementedError
+        """Lay out the dialog's own part; a plain one has none."""
+        yield from ()
 
     def complain(self, text: str) -> None:
         """Say what is wrong; what was typed stays."""
         self.query_one("#fault", Static).update(Text(text, "bold red"))
 
     def accepted(self) -> Any:
-        """Do what the dialog is for."""
-        raise NotImplementedError
+        """Do what the dialog is for; a plain one is only closed."""
+        self.leave(None)
 
     def leave(self, result: T | None) -> None:
         """Close with a result; while something lies above, as soon as nothing does."""

@@ -36,8 +36,8 @@ class Page(Screen[None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def body(self) -> ComposeResult:
-        """Lay out the page's own part."""
-        raise NotImplementedError
+        """Lay out the page's own part; a plain one has none."""
+        yield from ()
 
     def on_screen_resume(self) -> None:
         """Show what is known already, at first and after another screen lay above."""

@@ -101,6 +101,7 @@ def draw(points: list[Point], width: int, height: int, seconds: float) -> Text:
     figure = plotext
     figure.clear_figure()
     figure.theme("clear")
+    figure.limit_size(False, False)  # the screen is the widget, not what plotext takes it to be
     figure.plot_size(width, height)
     if any(point.low != point.high for point in points):
         figure.plot(at, [point.low for point in points], color="gray", marker="braille")

@@ -12,20 +12,14 @@ from textual.widgets import ContentSwitcher, DataTable
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
 from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, LOOKS, cut, number
+from tui.looks import KEY_HIDDEN, LOOKS, cut, gap_line, number
 from tui.screens.page import Page, Table
 from tui.screens.plot import ZOOM, PlotPage
+from tui.widgets.alarm_list import AlarmList
 from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
-from tui.widgets.panes import (
-    AlarmList,
-    ChannelsPane,
-    ConfigPane,
-    HistoryPane,
-    JournalPane,
-    Pane,
-    gap_line,
-)
+from tui.widgets.pane import Pane
+from tui.widgets.panes import ChannelsPane, ConfigPane, HistoryPane, JournalPane
 
 NAME_CELLS = 28
 TAB = Binding.Group("Tab", compact=True)

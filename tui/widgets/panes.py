@@ -1,7 +1,6 @@
 """The vehicle screen's panes: each reads its own part, and shows it."""
 
 from typing import ClassVar
-from uuid import UUID
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,44 +10,31 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from fleetsyncd.database.history import Bucket
-from fleetsyncd.database.telemetry import ChannelNow, Registration, StoredAlarm
-from fleetsyncd.states import GapProgress, VehicleOverview
+from fleetsyncd.database.telemetry import ChannelNow, Registration
+from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
-from tui.background import answered, read_part
-from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, count, cut, lag_spark, moment, number, spark, spark_within
-from tui.screens.details import Details
+from tui.background import answered
+from tui.looks import (
+    KEY_HIDDEN,
+    count,
+    cut,
+    gap_line,
+    lag_spark,
+    moment,
+    number,
+    spark,
+    spark_within,
+)
+from tui.widgets.alarm_list import AlarmList
 from tui.widgets.fixed import Fixed
 from tui.widgets.journal_table import JournalTable
+from tui.widgets.pane import Pane
 from tui.widgets.rows import RowTable, fill
 
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 _LABEL = 9
 _TAIL = 26
 _GOOD, _FAIR = 1.0, 0.5
-
-
-class Pane(Vertical):
-    """A part of the vehicle screen; `load` reads and shows it."""
-
-    def __init__(self, desk: Desk, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
-        super().__init__(id=id)
-        self.desk = desk
-        self.vehicle_id = vehicle_id
-
-    async def load(self) -> None:
-        """Read the pane's part and show it."""
-        raise NotImplementedError
-
-    def refresh_data(self) -> None:
-        """Read and show anew in the background."""
-        read_part(self, self.load, "pane")
-
-    def take_focus(self) -> None:
-        """Give the keys to what the pane is about."""
-        table = next(iter(self.query(DataTable)), None)
-        if table is not None:
-            table.focus()
 
 
 class HistoryPane(Pane):
@@ -105,63 +91,6 @@ def _share(bucket: Bucket) -> tuple[str, str]:
     if share >= _GOOD:
         return "●", "green"
     return ("◐", "yellow") if share >= _FAIR else ("◌", "red")
-
-
-class AlarmList(Pane):
-    """The vehicle's alarms, open ones first."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "details", "Details", priority=True, id="alarms.details"),
-    ]
-    alarms: tuple[StoredAlarm, ...] | None = None
-
-    def compose(self) -> ComposeResult:
-        """Lay out the table."""
-        yield RowTable()
-
-    def on_mount(self) -> None:
-        """Make the columns."""
-        self.query_one(DataTable).add_columns("", "SINCE", "LASTED", "SEVERITY", "CH", "MESSAGE")
-
-    async def load(self) -> None:
-        """Read the alarms and show them."""
-        alarms = tuple(await answered(lambda: self.desk.gateway.alarms(self.vehicle_id)))
-        if alarms != self.alarms:
-            self.alarms = alarms
-            fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
-
-    def action_details(self) -> None:
-        """Show the alarm under the cursor in full."""
-        row = self.query_one(DataTable).cursor_row
-        if self.alarms and 0 <= row < len(self.alarms):
-            self.app.push_screen(Details(_facts(self.alarms[row])))
-
-
-def _alarm(alarm: StoredAlarm) -> list[Text]:
-    sign = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
-    lasted = None
-    if alarm.triggered_at is not None and alarm.resolved_at is not None:
-        lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
-    return [
-        sign,
-        Text(moment(alarm.triggered_at)),
-        Text(age(lasted), justify="right"),
-        Text(cut(alarm.severity, 10)),
-        Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
-        Text(alarm.message),
-    ]
-
-
-def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
-    over = "still open" if alarm.resolved_at is None else moment(alarm.resolved_at)
-    return [
-        ("alarm", str(alarm.alarm_id)),
-        ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
-        ("severity", alarm.severity or "-"),
-        ("triggered", moment(alarm.triggered_at)),
-        ("resolved", over),
-        ("message", alarm.message),
-    ]
 
 
 class JournalPane(Pane):
@@ -268,12 +197,3 @@ def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tup
         ("catching up", gap_line(vehicle.catching_up)),
         ("backfill", gap_line(vehicle.backfill)),
     ]
-
-
-def gap_line(gap: GapProgress | None) -> str:
-    """Return how far a gap has been pulled, how fast, and how long it will take."""
-    if gap is None:
-        return ""
-    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)} rows/s"
-    left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
-    return f"{gap.fraction:.0%}{pace}{left}"

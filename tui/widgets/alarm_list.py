@@ -1,0 +1,73 @@
+"""A vehicle's alarms."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import DataTable
+
+from fleetsyncd.database.telemetry import StoredAlarm
+from fleetsyncd.tables import age
+from tui.background import answered
+from tui.looks import cut, moment
+from tui.screens.details import Details
+from tui.widgets.pane import Pane
+from tui.widgets.rows import RowTable, fill
+
+
+class AlarmList(Pane):
+    """The vehicle's alarms, open ones first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "details", "Details", priority=True, id="alarms.details"),
+    ]
+    alarms: tuple[StoredAlarm, ...] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        yield RowTable()
+
+    def on_mount(self) -> None:
+        """Make the columns."""
+        self.query_one(DataTable).add_columns("", "SINCE", "LASTED", "SEVERITY", "CH", "MESSAGE")
+
+    async def load(self) -> None:
+        """Read the alarms and show them."""
+        alarms = tuple(await answered(lambda: self.desk.gateway.alarms(self.vehicle_id)))
+        if alarms != self.alarms:
+            self.alarms = alarms
+            fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
+
+    def action_details(self) -> None:
+        """Show the alarm under the cursor in full."""
+        row = self.query_one(DataTable).cursor_row
+        if self.alarms and 0 <= row < len(self.alarms):
+            self.app.push_screen(Details(_facts(self.alarms[row])))
+
+
+def _alarm(alarm: StoredAlarm) -> list[Text]:
+    sign = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
+    lasted = None
+    if alarm.triggered_at is not None and alarm.resolved_at is not None:
+        lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
+    return [
+        sign,
+        Text(moment(alarm.triggered_at)),
+        Text(age(lasted), justify="right"),
+        Text(cut(alarm.severity, 10)),
+        Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
+        Text(alarm.message),
+    ]
+
+
+def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
+    over = "still open" if alarm.resolved_at is None else moment(alarm.resolved_at)
+    return [
+        ("alarm", str(alarm.alarm_id)),
+        ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
+        ("severity", alarm.severity or "-"),
+        ("triggered", moment(alarm.triggered_at)),
+        ("resolved", over),
+        ("message", alarm.message),
+    ]
