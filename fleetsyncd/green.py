@@ -7,9 +7,12 @@ of the program is written against the plain blocking standard library and is han
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 import gevent
 from gevent import monkey
+
+T = TypeVar("T")
 
 STALL_TICK_SEC = 0.1
 
@@ -37,6 +40,31 @@ def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
         if fired is not timer:
             raise
         raise error() from None
+
+
+class Beside(Generic[T]):
+    """Does `work` in a greenlet of its own while this one goes on."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._greenlet = gevent.spawn(self._run, work)
+
+    def _run(self, work: Callable[[], T]) -> tuple[T] | Exception:
+        """Return the outcome: an error that left a greenlet would be printed."""
+        try:
+            return (work(),)
+        except Exception as fault:
+            return fault
+
+    def result(self) -> T:
+        """Return what `work` returned, once it has, or raise what it raised."""
+        outcome: tuple[T] | Exception = self._greenlet.get()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome[0]
+
+    def drop(self) -> None:
+        """End the work, if it still goes on."""
+        self._greenlet.kill()
 
 
 def watch_stalls(observe: Callable[[float], None]) -> None:

@@ -55,6 +55,8 @@ class Vehicle:
     """Vehicle's clock minus ours, at its last good pull."""
     failures: int = 0
     """Cycles in a row that did not end `ok`."""
+    newest: datetime | None = None
+    """Time of the newest measurement stored, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Parts:
             overlap=timedelta(seconds=found.pull_overlap),
             now=utc_now,
             keep_months=found.measurements_keep,
+            begin=green.Beside,
         )
         concurrency, sessions = process.share_files(
             found.sync_concurrency, found.database.pool_size + found.backfill_concurrency

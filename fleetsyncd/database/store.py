@@ -74,9 +74,9 @@ def vehicles(
 
 
 def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
-    *known, skew_ms, failures = columns
+    *known, skew_ms, failures, newest = columns
     skew = timedelta(milliseconds=skew_ms)
-    values = (UUID(key), clean(name, NAME_LIMIT), *known, skew, failures)
+    values = (UUID(key), clean(name, NAME_LIMIT), *known, skew, failures, newest)
     return Vehicle(*values)
 
 
@@ -110,19 +110,27 @@ def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
         raise VehicleGone("the vehicle was removed, or row level security hides it")
 
 
-def add_measurements(cursor: Cursor, vehicle_id: UUID, rows: Measurements) -> int:
+def add_measurements(
+    cursor: Cursor, vehicle_id: UUID, rows: Measurements, newest: datetime | None = None
+) -> int:
     """Store rows (ordered, so that two writers never deadlock); return how many were new.
 
-    Locks the vehicle's row; adds nothing if it was removed, which `advance` then reports.
+    `newest` is the last time of which the caller knows that something is stored; if more is, that
+    costs time only. Locks the vehicle's row; adds nothing if it was removed, which `advance` then
+    reports.
     """
     return sum(
-        _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH))
+        _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH), newest)
         for start in range(0, len(rows), BATCH)
     )
 
 
-def _add_batch(cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slice) -> int:
+def _add_batch(
+    cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slice, newest: datetime | None
+) -> int:
     """Store one batch; rows behind the newest known one are taken to be new until proved wrong."""
+    all_new = newest is not None and rows.times[batch.start] > newest
+    statement = statements.ADD_NEW_MEASUREMENTS if all_new else statements.ADD_MEASUREMENTS
     values = {
         "id": str(vehicle_id),
         "careful": False,
@@ -131,7 +139,9 @@ def _add_batch(cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slic
         "values": _array(rows.values[batch]),
     }
     try:
-        cursor.execute(f"SAVEPOINT batch; {statements.ADD_MEASUREMENTS}", values)
+        cursor.execute(f"SAVEPOINT batch; {statement}", values)
+        if all_new:
+            return cursor.rowcount
     except psycopg2.errors.UniqueViolation:
         # Somebody else stored some of them meanwhile: another daemon, or a backfill.
         again = f"ROLLBACK TO SAVEPOINT batch; {statements.ADD_MEASUREMENTS}"

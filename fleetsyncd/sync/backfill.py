@@ -5,6 +5,7 @@ it was interrupted. The vehicle's watermark and state are left alone: they tell 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 
@@ -44,7 +45,7 @@ def run_backfill(
     `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
     DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
     """
-    work = _Work(vehicle, wish, Source(client, Memory(), tools.storable, stopped), tools)
+    work = _Work(vehicle, wish, tools.source(client, Memory(), stopped), tools)
     ending = ending_of(work.run)
     if ending.database:
         tools.partitions.forget()
@@ -84,8 +85,9 @@ class _Work:
         if lost := gone(self.source, rest):
             self.notes.append(lost)
         self._pull_alarms(rest)
-        for piece, page in self.source.measurements(rest):
-            self._commit(page, piece.end)
+        with closing(self.source.measurements(rest)) as pieces:
+            for piece, page in pieces:
+                self._commit(page, piece.end)
 
     def _pull_alarms(self, rest: Window) -> None:
         """Store the interval's alarms; without them the measurements are still worth having."""

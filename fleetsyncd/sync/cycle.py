@@ -6,6 +6,7 @@ one goes on from the last commit.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,7 +29,7 @@ from fleetsyncd.models import (
 )
 from fleetsyncd.sync.ending import NOT_THE_VEHICLES, Ending, ending_of
 from fleetsyncd.sync.links import Memory
-from fleetsyncd.sync.pull import Source, gone
+from fleetsyncd.sync.pull import Begin, Later, Source, gone
 from fleetsyncd.sync.window import CLOCK_STEP, GAP, pull_window, vehicle_now
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
@@ -46,10 +47,18 @@ class Tools:
     now: Callable[[], datetime]
     keep_months: int | None = None
     """Whole months of measurements that retention keeps beside the present one; None for all."""
+    begin: Begin = Later
+    """How a vehicle is asked for the next window while this one is being stored."""
 
     def storable(self) -> Window:
         """Return the interval that a measurement's time must lie in to be stored."""
         return storable(self.now(), self.keep_months)
+
+    def source(
+        self, client: VehicleClient, memory: Memory, stopped: Callable[[], str | None]
+    ) -> Source:
+        """Return a vehicle to pull from."""
+        return Source(client, memory, self.storable, stopped, self.begin)
 
 
 def sync_vehicle(
@@ -111,9 +120,10 @@ class _Cycle:
         self.tools = tools
         self.memory = memory
         self.on_progress = on_progress
-        self.source = Source(client, memory, tools.storable, stopped)
+        self.source = tools.source(client, memory, stopped)
         self.started_at = tools.now()
         self.watermark = vehicle.watermark
+        self.newest = vehicle.newest
         self.status: Status | None = None
         self.reached = False
         self.skew: timedelta | None = None
@@ -199,9 +209,10 @@ class _Cycle:
         """Ask for the pull window in pieces and commit each with the watermark behind it."""
         if pull.window.length > GAP:
             self._tell_what_is_gone(pull.window)
-        for piece, page in self.source.measurements(pull.window):
-            self._commit(pull, page, piece.end)
-            self.on_progress(Progress(pull.window.start, pull.window.end, piece.end))
+        with closing(self.source.measurements(pull.window)) as pieces:
+            for piece, page in pieces:
+                self._commit(pull, page, piece.end)
+                self.on_progress(Progress(pull.window.start, pull.window.end, piece.end))
 
     def _tell_what_is_gone(self, gap: Window) -> None:
         """Note which part of a gap the vehicle's own retention has dropped already."""
@@ -230,12 +241,15 @@ class _Cycle:
         self.rows_written += max(added)
         self.bad_rows += len(page.bad)
         self.watermark = end if self.watermark is None else max(self.watermark, end)
+        if rows:
+            self.newest = max(rows.times[-1], self.newest or rows.times[-1])
 
     def _save_window(
         self, page: Page, step: store.Advance, added: list[int], cursor: Cursor
     ) -> None:
         self._set_aside(cursor, page.bad)
-        added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
+        rows = page.measurements
+        added.append(store.add_measurements(cursor, self.vehicle.id, rows, self.newest))
         store.advance(cursor, replace(step, gap_rows=self.rows_written + max(added)))
 
     def pull_alarms(self, pull: _Pull) -> None:

@@ -7,22 +7,33 @@ from uuid import UUID
 
 from gevent import Greenlet
 from gevent.event import Event
-from gevent.pool import Pool
+from gevent.lock import Semaphore
+from gevent.pool import Group, Pool
 
 from fleetsyncd.models import Vehicle
 
 log = logging.getLogger("sync")
 
+PATIENCE_SEC = 1.0
+"""How long a vehicle may keep others waiting for its slot: honest cycles are seldom longer."""
+LOOK_SEC = 0.1
+
 
 class Lanes:
-    """Runs `work(vehicle)` in at most `slots` greenlets at once, half of them for slow vehicles."""
+    """Runs `work(vehicle)` in at most `slots` greenlets at once, half of them for slow vehicles.
+
+    Nobody knows beforehand who falls silent today. So whoever takes long is moved to the slow half,
+    while that has slots, as soon as others wait.
+    """
 
     def __init__(self, slots: int, work: Callable[[Vehicle], None]) -> None:
         slow = slots // 2
-        self._lanes = Pool(slots - slow), Pool(slow)
+        self._prompt, self._slow = Semaphore(slots - slow), Semaphore(slow)
+        self._greenlets = Group()
         self._feeders = Pool()
         self._work = work
-        self._running: set[UUID] = set()
+        self._held: dict[UUID, Semaphore] = {}
+        """The lane in which each running vehicle has its slot, in the order in which they began."""
         self._attempted: dict[UUID, float] = {}
         self._round = 0
         self.waiting: dict[UUID, str] = {}
@@ -33,12 +44,12 @@ class Lanes:
     @property
     def running(self) -> Collection[UUID]:
         """The vehicles that have a greenlet now."""
-        return self._running
+        return self._held.keys()
 
     @property
     def busy(self) -> bool:
         """Whether something runs or waits to be started."""
-        return bool(self._running) or len(self._feeders) > 0
+        return bool(self._held) or len(self._feeders) > 0
 
     def new_round(self, fleet: Collection[UUID]) -> None:
         """Forget who waits for a slot, and vehicles that are no longer in the fleet."""
@@ -48,7 +59,7 @@ class Lanes:
 
     def start(self, prompt: list[Vehicle], slow: list[Vehicle]) -> None:
         """Start vehicles as slots come free, until a new round begins; returns at once."""
-        for lane, queue in zip(self._lanes, (prompt, slow), strict=True):
+        for lane, queue in ((self._prompt, prompt), (self._slow, slow)):
             # The one that has waited longest first, or those behind a full lane wait for ever.
             queue.sort(key=lambda vehicle: self._attempted.get(vehicle.id, 0.0))
             self.waiting |= {vehicle.id: vehicle.name for vehicle in queue}
@@ -60,22 +71,47 @@ class Lanes:
         log.critical("starting vehicles failed: this is a fault of fleetsyncd's own, stopping")
         self.died.set()
 
-    def _feed(self, lane: Pool, queue: list[Vehicle], asked_in: int) -> None:
+    def _feed(self, lane: Semaphore, queue: list[Vehicle], asked_in: int) -> None:
         for vehicle in queue:
-            lane.wait_available()
-            if asked_in != self._round:
+            if not self._slot(lane, asked_in):
                 return
             self.waiting.pop(vehicle.id, None)
-            if vehicle.id not in self._running:
-                self._attempted[vehicle.id] = time.monotonic()
-                self._running.add(vehicle.id)
-                lane.spawn(self._run, vehicle)
+            if vehicle.id in self._held:
+                lane.release()
+                continue
+            self._attempted[vehicle.id] = time.monotonic()
+            self._held[vehicle.id] = lane
+            self._greenlets.spawn(self._run, vehicle)
+
+    def _slot(self, lane: Semaphore, asked_in: int) -> bool:
+        """Wait for a slot of the lane; False, without one, if another round began meanwhile."""
+        while not lane.acquire(timeout=LOOK_SEC):
+            if lane is self._prompt:
+                self._make_room()
+            if asked_in != self._round:
+                return False
+        if asked_in != self._round:
+            lane.release()
+            return False
+        return True
+
+    def _make_room(self) -> None:
+        """Move those that take long out of the prompt lane, as far as the slow one has slots."""
+        since = time.monotonic() - PATIENCE_SEC
+        for key, lane in self._held.items():
+            if self._attempted.get(key, 0.0) > since:
+                return
+            if lane is self._prompt:
+                if not self._slow.acquire(blocking=False):
+                    return
+                self._held[key] = self._slow
+                self._prompt.release()
 
     def _run(self, vehicle: Vehicle) -> None:
         try:
             self._work(vehicle)
         finally:
-            self._running.discard(vehicle.id)
+            self._held.pop(vehicle.id).release()
 
     def stop_feeding(self) -> None:
         """Start nothing more of what was asked for."""
@@ -85,10 +121,6 @@ class Lanes:
     def end(self, grace: float, goodbye: float) -> None:
         """Let running vehicles go on for `grace` seconds, then end them; at most `goodbye` more."""
         self.stop_feeding()
-        ends = time.monotonic() + grace
-        for lane in self._lanes:
-            lane.join(timeout=max(0.0, ends - time.monotonic()))
-        for lane in self._lanes:
-            lane.kill(block=False)
-        for lane in self._lanes:
-            lane.join(timeout=goodbye)
+        self._greenlets.join(timeout=grace)
+        self._greenlets.kill(block=False)
+        self._greenlets.join(timeout=goodbye)

@@ -1,8 +1,10 @@
 """Asking one vehicle for an interval, in pieces, until all of it was answered completely."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Protocol
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
 from fleetsyncd.limits import ALARMS_SINCE
@@ -16,6 +18,33 @@ PageOf = tuple[Window, Page]
 AlarmsOf = tuple[Window, tuple[list[Alarm], list[BadRow]] | None]
 
 
+class Ahead(Protocol):
+    """A question that was begun before its answer is needed."""
+
+    def result(self) -> Page:
+        """Return the answer, once it is there; raise what asking raised."""
+
+    def drop(self) -> None:
+        """Let go of a question whose answer nobody needs any more."""
+
+
+class Later:
+    """Stands in for a question that is asked meanwhile: this one is asked when it is needed."""
+
+    def __init__(self, ask: Callable[[], Page]) -> None:
+        self._ask = ask
+
+    def result(self) -> Page:
+        """Ask."""
+        return self._ask()
+
+    def drop(self) -> None:
+        """Ask nothing."""
+
+
+Begin = Callable[[Callable[[], Page]], Ahead]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A vehicle to ask; `stopped` names the reason to end early, and is asked between questions."""
@@ -25,20 +54,34 @@ class Source:
     storable: Callable[[], Window]
     """The interval that a measurement's time must lie in at present."""
     stopped: Callable[[], str | None]
+    begin: Begin = Later
+    """How the next question is begun while a page is being stored."""
 
-    def measurements(self, interval: Window) -> Iterator[PageOf]:
-        """Yield each piece of `interval`, in order and without a gap, with all of its rows."""
+    def measurements(self, interval: Window) -> Generator[PageOf, None, None]:
+        """Yield each piece of `interval`, in order and without a gap, with all of its rows.
+
+        The vehicle may be at work on the next piece meanwhile, so nobody else may ask it anything
+        before the last piece was taken or the generator was closed.
+        """
         splitter = Splitter(interval)
-        while question := splitter.next():
-            if reason := self.stopped():
-                raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
-            page = self._page(question)
-            if page.truncated:
-                if splitter.too_dense(question, len(page)):
-                    continue
-                page = self._each_channel(question, set(page.measurements.channels))
-            splitter.done(question, len(page))
-            yield question, page
+        ahead: Ahead | None = None
+        try:
+            while question := splitter.next():
+                if reason := self.stopped():
+                    raise CycleStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
+                page = ahead.result() if ahead else self._page(question)
+                ahead = None
+                if page.truncated:
+                    if splitter.too_dense(question, len(page)):
+                        continue
+                    page = self._each_channel(question, set(page.measurements.channels))
+                splitter.done(question, len(page))
+                if following := splitter.next():
+                    ahead = self.begin(partial(self._page, following))
+                yield question, page
+        finally:
+            if ahead:
+                ahead.drop()
 
     def oldest(self, interval: Window) -> datetime | None:
         """Return the time of the oldest measurement that the vehicle holds; None without any."""

@@ -15,9 +15,11 @@ from fleetsyncd.demo import checker
 from fleetsyncd.demo.checker import Findings
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
-from fleetsyncd.models import CycleReport, Progress, Vehicle
+from fleetsyncd.errors import VehicleError
+from fleetsyncd.models import CycleReport, Page, Progress, Vehicle
 from fleetsyncd.sync.cycle import Tools, sync_vehicle
 from fleetsyncd.sync.links import Memory
+from fleetsyncd.sync.pull import Begin, Later
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 
@@ -40,6 +42,28 @@ class HookedVehicle(SimulatedVehicle):
         return self.hook(path, query, lambda changed: ask(path, changed, key))
 
 
+class Eager:
+    """A question that is asked at once, its answer or error kept until it is wanted."""
+
+    def __init__(self, ask: Callable[[], Page]) -> None:
+        self.dropped = False
+        self._page: Page | None = None
+        self._fault: Exception | None = None
+        try:
+            self._page = ask()
+        except VehicleError as fault:
+            self._fault = fault
+
+    def result(self) -> Page:
+        if self._page is None:
+            assert self._fault is not None
+            raise self._fault
+        return self._page
+
+    def drop(self) -> None:
+        self.dropped = True
+
+
 @dataclass
 class Rig:
     """Drives cycles by hand; `now` is the centre's clock, `offset` the vehicle's lead over it."""
@@ -49,6 +73,7 @@ class Rig:
     offset: timedelta = timedelta(0)
     start: datetime | None = None
     overlap: timedelta = timedelta(seconds=5)
+    begin: Begin = Later
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def serve(self, **options: Any) -> None:
@@ -82,6 +107,7 @@ class Rig:
             first=timedelta(seconds=60),
             overlap=self.overlap,
             now=lambda: self.now,
+            begin=self.begin,
         )
 
     def cycle(

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -10,8 +11,9 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.signals import CHANNELS
 from fleetsyncd.errors import VehicleGone
-from fleetsyncd.models import Outcome, Progress
-from tests.integration.rig import KEY, Ask, Reply, rig
+from fleetsyncd.models import Outcome, Page, Progress
+from fleetsyncd.sync.pull import Begin, Later
+from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
 def test_two_cycles_store_every_row_once_and_the_journal_tells(database: Database) -> None:
@@ -135,8 +137,42 @@ def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_asked_too(
         assert it.compare().clean
 
 
-def test_an_interrupted_gap_resumes_where_it_stopped(database: Database) -> None:
+def test_the_next_window_is_asked_for_before_this_one_is_stored(database: Database) -> None:
+    stored: list[int] = []
+
+    def begin(ask: Callable[[], Page]) -> Eager:
+        stored.append(it.run("SELECT count(*) FROM measurements")[0][0])
+        return Eager(ask)
+
     with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+        it.begin = begin
+        assert it.cycle().outcome is Outcome.OK
+        assert stored[0] == 0
+        assert 0 < stored[1] < 2 * 3600
+        assert len(stored) == 26
+        assert it.compare().clean
+
+
+def test_a_window_that_nobody_waits_for_any_more_is_let_go(database: Database) -> None:
+    begun: list[Eager] = []
+
+    def begin(ask: Callable[[], Page]) -> Eager:
+        begun.append(Eager(ask))
+        return begun[-1]
+
+    with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+        it.begin = begin
+        answers = iter([None, None, None])
+        assert it.cycle(stopped=lambda: next(answers, "paused")).stopped
+        assert [each.dropped for each in begun] == [False, False, True]
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+@pytest.mark.parametrize("begin", [Later, Eager])
+def test_an_interrupted_gap_resumes_where_it_stopped(database: Database, begin: Begin) -> None:
+    with rig(database, watermark_ago=26 * 3600, channels=1) as it:
+        it.begin = begin
 
         def dies_after_ten(path: str, query: str, ask: Ask) -> Reply:
             it.asked.append((path, query))

@@ -273,7 +273,9 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
 ) -> None:
     report = failure(database, truck)
     remove(database, truck)
+    before = NOW - timedelta(days=1)
     assert database.run(lambda cursor: store.add_measurements(cursor, truck, ROWS)) == 0
+    assert database.run(lambda cursor: store.add_measurements(cursor, truck, ROWS, before)) == 0
     database.run(lambda c: store.set_aside(c, truck, [BadRow("/data", "{}", "poison")]))
     calls: list[Callable[[Cursor], None]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),

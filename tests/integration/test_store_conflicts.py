@@ -13,6 +13,13 @@ NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture(params=[None, NOON - SECOND], ids=["unknown", "taken to be none"])
+def newest(request: pytest.FixtureRequest) -> datetime | None:
+    """What the writer takes for the newest row stored: it may be mistaken."""
+    known: datetime | None = request.param
+    return known
+
+
 @pytest.fixture
 def truck(database: Database) -> UUID:
     Partitions(database).ensure(NOON, NOON)
@@ -23,8 +30,8 @@ def rows(first: int, last: int) -> Measurements:
     return Measurements.of((NOON + at * SECOND, 1, float(at)) for at in range(first, last))
 
 
-def commit(cursor: Cursor, truck: UUID, part: Measurements) -> int:
-    added = store.add_measurements(cursor, truck, part)
+def commit(cursor: Cursor, truck: UUID, part: Measurements, newest: datetime | None = None) -> int:
+    added = store.add_measurements(cursor, truck, part, newest)
     store.advance(
         cursor,
         store.Advance(
@@ -47,36 +54,45 @@ def total(cursor: Cursor) -> int:
 
 
 def test_rows_of_the_overlap_are_stored_once_beside_new_ones(
-    database: Database, truck: UUID
+    database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     assert database.run(lambda cursor: commit(cursor, truck, rows(0, 30))) == 30
-    assert database.run(lambda cursor: commit(cursor, truck, rows(25, 60))) == 30
+    assert database.run(lambda cursor: commit(cursor, truck, rows(25, 60), newest)) == 30
     assert database.run(total) == 60
 
 
-def test_a_late_row_before_the_newest_one_is_still_added(database: Database, truck: UUID) -> None:
+def test_a_late_row_before_the_newest_one_is_still_added(
+    database: Database, truck: UUID, newest: datetime | None
+) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(10, 30)))
-    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 35))) == 10
+    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 35), newest)) == 10
 
 
 def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_same_transaction(
-    database: Database, truck: UUID
+    database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(0, 10)))
     database.run(lambda cursor: store.add_measurements(cursor, truck, rows(20, 30)))
-    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 40))) == 20
+    assert database.run(lambda cursor: commit(cursor, truck, rows(5, 40), newest)) == 20
     assert database.run(total) == 40
 
 
+def test_a_row_that_comes_twice_in_one_answer_is_stored_once(
+    database: Database, truck: UUID, newest: datetime | None
+) -> None:
+    twice = Measurements.of([*rows(0, 5).rows(), *rows(3, 8).rows()])
+    assert database.run(lambda cursor: commit(cursor, truck, twice, newest)) == 8
+
+
 def test_two_writers_of_the_same_new_rows_add_each_row_once(
-    database: Database, truck: UUID
+    database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(0, 1)))
     added: list[int] = []
 
     def write() -> None:
         added.append(
-            database.run(lambda cursor: store.add_measurements(cursor, truck, rows(1, 5000)))
+            database.run(lambda c: store.add_measurements(c, truck, rows(1, 5000), newest))
         )
 
     writers = [Thread(target=write) for _ in range(3)]
