@@ -97,9 +97,23 @@ MUTANTS = (
     Mutant(
         "truncated answers taken for whole",
         "fleetsyncd/sync/pull.py",
-        "            if page.truncated:\n                if splitter",
-        "            if False:\n                if splitter",
+        "                if page.truncated:\n",
+        "                if False:\n",
         "tests/integration/test_cycle.py",
+    ),
+    Mutant(
+        "a question begun ahead is never let go",
+        "fleetsyncd/sync/pull.py",
+        "                ahead.drop()",
+        "                pass",
+        "tests/integration/test_cycle.py",
+    ),
+    Mutant(
+        "silent vehicles keep their slots",
+        "fleetsyncd/sync/lanes.py",
+        "                self._make_room()",
+        "                pass",
+        "tests/unit/test_lanes.py",
     ),
     Mutant(
         "an answer to another question accepted",
@@ -125,8 +139,8 @@ MUTANTS = (
     Mutant(
         "bad rows forgotten",
         CYCLE,
-        "        self._set_aside(cursor, page.bad)\n        added",
-        "        added",
+        "        self._set_aside(cursor, page.bad)\n        rows",
+        "        rows",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
