@@ -16,7 +16,8 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="fleetsyncd" \
       org.opencontainers.image.description="Pulls a fleet's telemetry and commits it to PostgreSQL exactly once" \
       org.opencontainers.image.version="${VERSION}"
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin fleetsync
+RUN groupadd --gid 10001 fleetsync \
+    && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin fleetsync
 COPY --from=build /opt/fleetsyncd /opt/fleetsyncd
 ENV PATH=/opt/fleetsyncd/bin:$PATH \
     PYTHONUNBUFFERED=1 \

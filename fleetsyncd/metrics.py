@@ -33,8 +33,9 @@ class Metrics:
         self._cycles = Counter("fleetsync_cycles", "Cycles of the fleet", registry=self.registry)
         self._cycle_seconds = self._gauge("fleetsync_cycle_seconds", "How long the last cycle took")
         self._cycle_ended = self._gauge(
-            "fleetsync_cycle_ended_timestamp_seconds", "When the last cycle ended"
+            "fleetsync_cycle_ended_timestamp_seconds", "When the last cycle ended, or the start"
         )
+        self._cycle_ended.set(time.time())
         self._cycle_vehicles = self._gauge(
             "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 from functools import partial
 
-from fleetsyncd import events, green, logs, process, scrape, settings
+from fleetsyncd import events, green, logs, process, scrape, settings, watchdog
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database, no_deadline
@@ -14,8 +14,8 @@ from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import Vehicle, utc_now
 from fleetsyncd.notify import Notifier
 from fleetsyncd.settings import Settings
-from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.tools import Tools
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 
 log = logging.getLogger("sync")
@@ -86,7 +86,7 @@ class Parts:
             grace=found.shutdown_grace,
         )
         retention = Retention(database, _keep(found), on_drop=tools.partitions.forget)
-        listeners = [Notifier.from_environment().listen]
+        listeners = [Notifier.from_environment().listen, watchdog.listen]
         if metrics is not None:
             listeners.append(metrics.listen)
         return Supervisor(plan, tools, connect, retention, events.to_all(*listeners))

@@ -1,8 +1,7 @@
 """The statements of the sync cycle, each a function taking a cursor of `Database.run`.
 
 None commits, and each may run twice in a row with the result of once: a commit whose answer was
-lost is repeated. Measurements travel as text literals of arrays: psycopg2 takes about twice as long
-to adapt lists.
+lost is repeated. Measurements have a module of their own.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,9 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-
-import msgspec
-import psycopg2
 
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
@@ -24,16 +20,11 @@ from fleetsyncd.models import (
     Channel,
     CycleReport,
     JournalRow,
-    Measurements,
     Vehicle,
     Window,
 )
 from fleetsyncd.text import clean
 
-BATCH = 12_000
-"""Rows in one INSERT: small enough that building its text keeps no other greenlet waiting, and
-large enough for ten minutes of 18 channels, which a dense gap is pulled in.
-"""
 OPEN_ALARM_REACH = timedelta(days=7)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
@@ -108,51 +99,6 @@ def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
     )
     if cursor.fetchone() is None:
         raise VehicleGone("the vehicle was removed, or row level security hides it")
-
-
-def add_measurements(
-    cursor: Cursor, vehicle_id: UUID, rows: Measurements, newest: datetime | None = None
-) -> int:
-    """Store rows (ordered, so that two writers never deadlock); return how many were new.
-
-    `newest` is the last time of which the caller knows that something is stored; if more is, that
-    costs time only. Locks the vehicle's row; adds nothing if it was removed, which `advance` then
-    reports.
-    """
-    return sum(
-        _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH), newest)
-        for start in range(0, len(rows), BATCH)
-    )
-
-
-def _add_batch(
-    cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slice, newest: datetime | None
-) -> int:
-    """Store one batch; rows behind the newest known one are taken to be new until proved wrong."""
-    all_new = newest is not None and rows.times[batch.start] > newest
-    statement = statements.ADD_NEW_MEASUREMENTS if all_new else statements.ADD_MEASUREMENTS
-    values = {
-        "id": str(vehicle_id),
-        "careful": False,
-        "channels": _array(rows.channels[batch]),
-        "times": _array(rows.times[batch]),
-        "values": _array(rows.values[batch]),
-    }
-    try:
-        cursor.execute(f"SAVEPOINT batch; {statement}", values)
-        if all_new:
-            return cursor.rowcount
-    except psycopg2.errors.UniqueViolation:
-        # Somebody else stored some of them meanwhile: another daemon, or a backfill.
-        again = f"ROLLBACK TO SAVEPOINT batch; {statements.ADD_MEASUREMENTS}"
-        cursor.execute(again, {**values, "careful": True})
-    row = cursor.fetchone()
-    return int(row[0]) if row else 0
-
-
-def _array(column: tuple[object, ...]) -> str:
-    """Return a column as PostgreSQL's array literal, which but for its brackets is JSON."""
-    return f"{{{msgspec.json.encode(column)[1:-1].decode()}}}"
 
 
 def advance(cursor: Cursor, step: Advance) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from fleetsyncd.database import backfill as wishes
-from fleetsyncd.database import store
+from fleetsyncd.database import measurements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CycleStopped, DatabaseError, VehicleError
 from fleetsyncd.models import (
@@ -25,10 +25,10 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
-from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.ending import NOT_THE_VEHICLES, Ending, ending_of
 from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.pull import Source, gone
+from fleetsyncd.sync.tools import Tools
 from fleetsyncd.text import clean
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -121,7 +121,7 @@ class _Work:
         self, page: Page, reached: datetime, seconds: float, added: list[int], cursor: Cursor
     ) -> None:
         self._set_aside(cursor, page.bad)
-        added.append(store.add_measurements(cursor, self.vehicle.id, page.measurements))
+        added.append(measurements.add(cursor, self.vehicle.id, page.measurements))
         if not wishes.advance_backfill(
             cursor, self.vehicle.id, self.wish, reached=reached, rows=max(added), seconds=seconds
         ):

@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from fleetsyncd.database import store
-from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database import measurements, store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import BadAnswer, DatabaseError, VehicleError
-from fleetsyncd.limits import storable
 from fleetsyncd.models import (
     Alarm,
     BadRow,
@@ -29,36 +27,11 @@ from fleetsyncd.models import (
 )
 from fleetsyncd.sync.ending import NOT_THE_VEHICLES, Ending, ending_of
 from fleetsyncd.sync.links import Memory
-from fleetsyncd.sync.pull import Begin, Later, Source, gone
+from fleetsyncd.sync.pull import gone
+from fleetsyncd.sync.tools import Tools
 from fleetsyncd.sync.window import CLOCK_STEP, GAP, pull_window, vehicle_now
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every cycle of a daemon works with."""
-
-    database: Database
-    partitions: Partitions
-    first: timedelta
-    """The first window of a vehicle that has no watermark."""
-    overlap: timedelta
-    now: Callable[[], datetime]
-    keep_months: int | None = None
-    """Whole months of measurements that retention keeps beside the present one; None for all."""
-    begin: Begin = Later
-    """How a vehicle is asked for the next window while this one is being stored."""
-
-    def storable(self) -> Window:
-        """Return the interval that a measurement's time must lie in to be stored."""
-        return storable(self.now(), self.keep_months)
-
-    def source(
-        self, client: VehicleClient, memory: Memory, stopped: Callable[[], str | None]
-    ) -> Source:
-        """Return a vehicle to pull from."""
-        return Source(client, memory, self.storable, stopped, self.begin)
 
 
 def sync_vehicle(
@@ -249,7 +222,7 @@ class _Cycle:
     ) -> None:
         self._set_aside(cursor, page.bad)
         rows = page.measurements
-        added.append(store.add_measurements(cursor, self.vehicle.id, rows, self.newest))
+        added.append(measurements.add(cursor, self.vehicle.id, rows, self.newest))
         store.advance(cursor, replace(step, gap_rows=self.rows_written + max(added)))
 
     def pull_alarms(self, pull: _Pull) -> None:

@@ -11,9 +11,9 @@ from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import CycleReport, Progress, Vehicle
 from fleetsyncd.sync.backfills import Backfills
-from fleetsyncd.sync.cycle import Tools
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import Share
+from fleetsyncd.sync.tools import Tools
 from fleetsyncd.sync.workers import Workers
 from fleetsyncd.vehicle.client import VehicleClient
 

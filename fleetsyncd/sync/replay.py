@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import quarantine, store
+from fleetsyncd.database import measurements, quarantine, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import Entry
@@ -107,7 +107,7 @@ def _release(entries: Iterable[Entry], good: dict[int, Any], cursor: Cursor) -> 
         found = [good[entry.id] for entry in mine]
         store.lock_vehicle(cursor, vehicle_id)
         rows = [row for one in found if isinstance(one, Measurements) for row in one.rows()]
-        added += store.add_measurements(cursor, vehicle_id, Measurements.of(rows))
+        added += measurements.add(cursor, vehicle_id, Measurements.of(rows))
         known = quarantine.known(cursor, vehicle_id)
         alarms = {a.alarm_id: a for a in found if isinstance(a, Alarm)}
         fresh = [alarms[key] for key in sorted(alarms.keys() - known.alarms)]

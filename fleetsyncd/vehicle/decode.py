@@ -1,15 +1,14 @@
 """A vehicle's bytes into models; a bad row is set aside, never its neighbours with it."""
 
 import math
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fleetsyncd.errors import AnswerTooLarge, BadAnswer
+from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import (
     Alarm,
     BadRow,
@@ -22,30 +21,23 @@ from fleetsyncd.models import (
     iso_ms,
 )
 from fleetsyncd.text import clean
-
-T = TypeVar("T")
+from fleetsyncd.vehicle.answers import (
+    NAME_LIMIT,
+    RAW_LIMIT,
+    UNFIT,
+    check_size,
+    each,
+    entries,
+    show,
+    whole,
+)
 
 Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-MAX_LIST = 10_000
-"""Channels or alarms in one answer: a vehicle has tens, and decoding keeps the others waiting."""
-VALUES_AN_ENTRY = 16
-"""Commas that an honest entry stays under, with those between entries."""
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 """Later than this not every reader of the database can tell the time."""
-RAW_LIMIT = 2_000
-NAME_LIMIT = 200
-_TO_NOT_A_NUMBER = re.compile(
-    rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity))*+(-?Infinity|NaN)', re.DOTALL
-)
-"""From outside a string up to the next NaN or Infinity that is not in one."""
-_SURROGATE = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-_UNFIT = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding raises on an answer that does not fit."""
 
 
 class _Status(Struct):
@@ -93,7 +85,6 @@ class _Alarm(Struct):
 _status = msgspec.json.Decoder(_Status)
 _page = msgspec.json.Decoder(_Page)
 _raw_page = msgspec.json.Decoder(_RawPage)
-_raw_list = msgspec.json.Decoder(list[Raw])
 _row = msgspec.json.Decoder(_Row)
 _channel = msgspec.json.Decoder(_Channel)
 _alarm = msgspec.json.Decoder(_Alarm)
@@ -101,13 +92,13 @@ _alarm = msgspec.json.Decoder(_Alarm)
 
 def status(body: bytes) -> Status:
     """Decode an answer to `/status`; raise BadAnswer if it is none."""
-    answer = _whole("/status", _status, body)
+    answer = whole("/status", _status, body)
     return Status(clean(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
     """Decode an answer to `/channels`, one entry per channel id; the last one of an id counts."""
-    good, bad = _each("/channels", _list("/channels", body), _channel, _check_channel)
+    good, bad = each("/channels", entries("/channels", body), _channel, _check_channel)
     return tuple({c.channel_id: c for c in map(_to_channel, good)}.values()), tuple(bad)
 
 
@@ -122,7 +113,7 @@ def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm]
         if alarm.resolved_at is not None:
             _check_time(alarm.resolved_at, oldest, END_OF_TIME)
 
-    good, bad = _each("/alarms", _list("/alarms", body), _alarm, check)
+    good, bad = each("/alarms", entries("/alarms", body), _alarm, check)
     unique = {a.alarm_id: a for a in map(_to_alarm, good)}
     return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad
 
@@ -140,17 +131,17 @@ def page(
     call = "/data"
     if body.count(b'"channel_id"') > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
-    _check_size(call, body, limit)
+    check_size(call, body, limit)
     bad: list[BadRow] = []
     answer: _Page | _RawPage
     try:
         answer = _page.decode(body)
         rows = answer.rows
-    except _UNFIT:
-        answer = _whole(call, _raw_page, body)
+    except UNFIT:
+        answer = whole(call, _raw_page, body)
         if len(answer.rows) > limit:
             raise BadAnswer(call, f"more than the {limit} rows asked for") from None
-        rows, bad = _each(call, answer.rows, _row, _check_nothing)
+        rows, bad = each(call, answer.rows, _row, _check_nothing)
     if len(rows) > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
     if question is not None:
@@ -159,19 +150,10 @@ def page(
     moments, faults = _moments({row.time for row in rows}, oldest, newest)
     if faults:
         poison = [row for row in rows if row.time in faults and row.value is not None]
-        bad += (BadRow(call, _show(msgspec.json.encode(r)), faults[r.time]) for r in poison)
+        bad += (BadRow(call, show(msgspec.json.encode(r)), faults[r.time]) for r in poison)
         rows = [row for row in rows if row.time not in faults]
     kept = [(moments[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
     return Page(Measurements.of(kept), truncated, tuple(bad))
-
-
-def _check_size(call: str, body: bytes, most: int) -> None:
-    """Refuse a body with far more values than `most` entries have, before decoding it.
-
-    Decoding keeps every other vehicle waiting, and no deadline can end it.
-    """
-    if body.count(b",") > most * VALUES_AN_ENTRY:
-        raise AnswerTooLarge(call, f"far more values than {most} entries have")
 
 
 def _check_interval(call: str, start: str | None, end: str | None, question: Window) -> None:
@@ -236,75 +218,5 @@ def _to_alarm(raw: _Alarm) -> Alarm:
     )
 
 
-def _whole(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except _UNFIT as fault:
-        reason = _reason(body, fault)
-    try:
-        return decoder.decode(_mend(body))
-    except _UNFIT:
-        raise BadAnswer(call, reason) from None
-
-
-def _mend(body: bytes) -> bytes:
-    """Turn what only one row is to blame for into valid JSON, so that the others can be read.
-
-    A bare NaN or Infinity becomes a string, which no number's type accepts; half a surrogate pair
-    becomes U+FFFD.
-    """
-    parts = []
-    end = 0
-    suspect = b"NaN" in body or b"Infinity" in body
-    while suspect and (found := _TO_NOT_A_NUMBER.match(body, end)):
-        parts += [body[end : found.start(1)], b'"', found[1], b'"']
-        end = found.end()
-    return _SURROGATE.sub(_replace_half, b"".join([*parts, body[end:]]))
-
-
-def _replace_half(found: re.Match[bytes]) -> bytes:
-    escape = found.group()
-    return b"\\ufffd" if len(escape) == len(b"\\uXXXX") else escape
-
-
 def _check_nothing(_entry: object) -> None:
     """Accept an entry whose type says enough."""
-
-
-def _list(call: str, body: bytes) -> list[Raw]:
-    _check_size(call, body, MAX_LIST)
-    entries = _whole(call, _raw_list, body)
-    if len(entries) > MAX_LIST:
-        raise AnswerTooLarge(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
-    return entries
-
-
-def _each(
-    call: str, raws: Iterable[Raw], decoder: "msgspec.json.Decoder[T]", check: Callable[[T], None]
-) -> tuple[list[T], list[BadRow]]:
-    """Decode entries one by one; those that do not decode or fail `check` come back as bad rows."""
-    good: list[T] = []
-    bad: list[BadRow] = []
-    for raw in raws:
-        try:
-            entry = decoder.decode(raw)
-            check(entry)
-        except _UNFIT as fault:
-            bad.append(BadRow(call, _show(bytes(raw)), clean(str(fault), NAME_LIMIT)))
-        else:
-            good.append(entry)
-    return good, bad
-
-
-def _show(raw: bytes) -> str:
-    return clean(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
-
-
-def _reason(body: bytes, fault: Any) -> str:
-    """Say what is wrong with an answer, with its first bytes when it is no JSON at all."""
-    start = body[:40].lstrip()
-    if not body:
-        return "empty answer"
-    if start[:1] == b"<":
-        return f"HTML instead of JSON: {_show(body[:60])}"
-    return clean(f"not the JSON expected: {fault}", NAME_LIMIT)

@@ -4,12 +4,12 @@ import json
 import os
 import pty
 import re
-import shlex
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from fnmatch import fnmatch
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 import psycopg2
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as canonical
 
 import fleetsyncd
 from fleetsyncd import settings
@@ -295,4 +297,17 @@ def test_the_scripts_of_the_compose_file_are_sound_shell() -> None:
         subprocess.run(["/bin/sh", "-n", str(script)], check=True)
         assert os.access(script, os.X_OK)
     probe = compose()["services"]["postgres"]["healthcheck"]["test"]
-    assert shlex.join(probe[1:]).startswith("pg_isready --quiet --host=127.0.0.1 --dbname=fleet")
+    assert probe[0] == "CMD-SHELL"
+    subprocess.run(["/bin/sh", "-n", "-c", probe[1].replace("$$", "$")], check=True)
+
+
+def test_everything_that_production_installs_is_pinned() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = {canonical(line.split("==")[0]) for line in lines if "==" in line}
+    wanted = set(pinned)
+    for name in pinned:
+        for text in metadata.requires(name) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                wanted.add(canonical(requirement.name))
+    assert wanted == pinned

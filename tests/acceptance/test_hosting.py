@@ -118,6 +118,44 @@ def test_the_unit_is_hardened(setting: str, value: str) -> None:
     assert unit()["Service"][setting] == value
 
 
+def test_the_unit_lets_the_metrics_of_the_process_be_read() -> None:
+    assert "ProcSubset" not in unit()["Service"]
+
+
+HANGING = """
+from fleetsyncd import green
+green.patch()
+import sys, gevent
+from fleetsyncd import watchdog
+from fleetsyncd.cli import main
+watchdog.HUNG_SEC = 2.0
+def hang():
+    while True:
+        pass
+gevent.spawn_later(3.0, hang)
+sys.argv = ["fleetsyncd", "run"]
+main()
+"""
+
+
+def test_a_daemon_whose_greenlets_are_all_kept_waiting_ends_itself(
+    installation: Installation,
+) -> None:
+    installation.fleet(1)
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING],
+        env=installation.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SEC,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Cycle done" in done.stdout + done.stderr
+    assert "Timeout (0:00:02)!" in done.stderr
+    assert "in hang" in done.stderr
+
+
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
 def test_the_service_manager_is_told_ready_alive_and_stopping(
     installation: Installation, tmp_path: Path, abstract: bool

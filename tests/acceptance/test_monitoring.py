@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import socket
+import subprocess
 import urllib.request
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
@@ -69,6 +72,26 @@ def known(installation: Installation) -> Labels:
 def rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load((OPS / "alerts.yaml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+PROMTOOL = shutil.which("promtool")
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
+def test_each_alert_fires_when_it_should_and_not_else() -> None:
+    cases = Path(__file__).with_name("alerts_test.yaml")
+    subprocess.run([str(PROMTOOL), "test", "rules", str(cases)], check=True)
+
+
+def test_each_alert_has_a_case_of_its_own() -> None:
+    cases = yaml.safe_load(Path(__file__).with_name("alerts_test.yaml").read_text())["tests"]
+    fired = {
+        expected["alertname"]
+        for case in cases
+        for expected in case["alert_rule_test"]
+        if expected["exp_alerts"]
+    }
+    assert fired == {rule["alert"] for rule in rules()}
 
 
 def board(name: str) -> dict[str, Any]:

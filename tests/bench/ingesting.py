@@ -24,7 +24,7 @@ import psycopg2  # noqa: E402
 from psycopg2 import extensions  # noqa: E402
 
 from fleetsyncd import settings  # noqa: E402
-from fleetsyncd.database import store  # noqa: E402
+from fleetsyncd.database import measurements, store  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.demo.signals import CHANNELS  # noqa: E402
 from fleetsyncd.models import Measurements, month_of, utc_now  # noqa: E402
@@ -78,7 +78,7 @@ class Windows:
     def _save(
         self, page: Measurements, newest: datetime, step: store.Advance, cursor: Cursor
     ) -> None:
-        store.add_measurements(cursor, self.vehicle_id, page, newest)
+        measurements.add(cursor, self.vehicle_id, page, newest)
         store.advance(cursor, step)
 
     def copy(self, connection: extensions.connection) -> None:

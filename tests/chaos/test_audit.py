@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import fleet, measurements, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
@@ -36,7 +36,7 @@ class Watched:
 
     def _pull(self, cursor: Cursor) -> None:
         rows = [(self.now - timedelta(seconds=10), channel, 0.5) for channel in (1, 2)]
-        store.add_measurements(cursor, self.vehicle_id, Measurements.of(rows))
+        measurements.add(cursor, self.vehicle_id, Measurements.of(rows))
         cursor.execute("UPDATE vehicles SET last_sync_at = %s", (self.now,))
 
     def run(self, statement: str) -> None:

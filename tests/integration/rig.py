@@ -17,9 +17,10 @@ from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import CycleReport, Page, Progress, Vehicle
-from fleetsyncd.sync.cycle import Tools, sync_vehicle
+from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.pull import Begin, Later
+from fleetsyncd.sync.tools import Tools
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import fleet, measurements, migrate, store
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -128,7 +128,7 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
 def with_a_measurement(adopted: Database, host: str) -> UUID:
     row = Measurements.of([(WATERMARK, 1, 0.5)])
     truck = adopted.run(lambda cursor: fleet.add(cursor, "Truck-03", host, 8001, None))
-    adopted.run(lambda cursor: store.add_measurements(cursor, truck, row))
+    adopted.run(lambda cursor: measurements.add(cursor, truck, row))
     return truck
 
 
@@ -174,7 +174,7 @@ def test_an_installation_that_only_lets_customers_read_lets_the_daemon_in_too(
     database = Database(DatabaseSettings(server.parameters(installation, APP)))
     assert {vehicle.id for vehicle in database.run(store.vehicles)} == {TRUCK_1, TRUCK_2}
     rows = Measurements.of([(WATERMARK + timedelta(seconds=1), 1, 1.0)])
-    assert database.run(lambda cursor: store.add_measurements(cursor, TRUCK_1, rows)) == 1
+    assert database.run(lambda cursor: measurements.add(cursor, TRUCK_1, rows)) == 1
     database.close()
 
 
@@ -208,7 +208,7 @@ def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
     rows = Measurements.of((WATERMARK + timedelta(seconds=n), 1, n / 3) for n in range(1, 4))
 
     def pull(cursor: Cursor) -> int:
-        added = store.add_measurements(cursor, TRUCK_2, rows)
+        added = measurements.add(cursor, TRUCK_2, rows)
         store.advance(cursor, first_window(TRUCK_2, rows.times[-1]))
         return added
 
@@ -242,7 +242,7 @@ def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: 
         'UNIQUE (vehicle_id, channel_id, "time")',
     ]
     rows = Measurements.of([(datetime(2026, 3, 31, 23, 59, tzinfo=UTC), 1, 1.0)])
-    assert adopted.run(lambda c: store.add_measurements(c, TRUCK_1, rows)) == 1
+    assert adopted.run(lambda c: measurements.add(c, TRUCK_1, rows)) == 1
 
 
 def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Database) -> None:
@@ -343,7 +343,7 @@ def test_a_row_between_two_midnights_gets_the_month_it_belongs_to(
     database = Database(DatabaseSettings(server.parameters(empty_database, APP)))
     Partitions(database).ensure(moment, moment)
     row = Measurements.of([(moment, 1, 0.5)])
-    assert database.run(lambda cursor: store.add_measurements(cursor, TRUCK_2, row)) == 1
+    assert database.run(lambda cursor: measurements.add(cursor, TRUCK_2, row)) == 1
     database.close()
 
 
@@ -352,7 +352,7 @@ def test_two_daemons_fill_an_adopted_month_at_once(adopted: Database) -> None:
     rows = Measurements.of((start + timedelta(seconds=n), n % 5, 0.1 * n) for n in range(500))
 
     def write(_number: int) -> int:
-        return adopted.run(lambda cursor: store.add_measurements(cursor, TRUCK_1, rows))
+        return adopted.run(lambda cursor: measurements.add(cursor, TRUCK_1, rows))
 
     with ThreadPoolExecutor(2) as threads:
         assert sum(threads.map(write, range(2))) == 500

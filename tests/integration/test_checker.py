@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import fleet, measurements
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded, signals
@@ -35,7 +35,7 @@ def vehicle_id(database: Database) -> UUID:
     def fill(cursor: Cursor) -> UUID:
         added = fleet.add(cursor, NAME, "10.8.0.17", 8001, None)
         cursor.execute("UPDATE vehicles SET last_sync_at = %s", (END,))
-        store.add_measurements(cursor, added, Measurements.of(generated(START, END)))
+        measurements.add(cursor, added, Measurements.of(generated(START, END)))
         return added
 
     Partitions(database).ensure(START, END)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import fleet, measurements, migrate, store
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -68,7 +68,7 @@ def remove(database: Database, truck: UUID, *, with_measurements: bool = True) -
     return database.run(lambda c: fleet.remove(c, truck, with_measurements=with_measurements))
 
 
-def measurements(database: Database, truck: UUID) -> int:
+def measured(database: Database, truck: UUID) -> int:
     statement = "SELECT count(*) FROM measurements WHERE vehicle_id = %(id)s::uuid"
     return int(execute(database, statement, truck)[0][0])
 
@@ -235,7 +235,7 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
     database: Database, truck: UUID, with_measurements: bool
 ) -> None:
     def fill(cursor: Cursor) -> None:
-        store.add_measurements(cursor, truck, ROWS)
+        measurements.add(cursor, truck, ROWS)
         store.advance(cursor, first_window(truck))
         store.save_channels(cursor, truck, [Channel(1, "Oil", "bar", 0.0, 1.0)])
         store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
@@ -245,7 +245,7 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     removal = remove(database, truck, with_measurements=with_measurements)
     assert removal == fleet.Removal(5 * with_measurements, not with_measurements)
-    assert measurements(database, truck) == 5 * (not with_measurements)
+    assert measured(database, truck) == 5 * (not with_measurements)
     left = (
         f"SELECT count(*) FROM {table} WHERE vehicle_id = %(id)s::uuid"  # noqa: S608  constants
         for table in ("channel_config", "alarms_log", "sync_journal", "fleetsync.vehicle_state")
@@ -260,7 +260,7 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
     ages = [timedelta(0), timedelta(hours=23), timedelta(hours=25), timedelta(days=40)]
     Partitions(database).ensure(now - ages[-1], now)
     rows = Measurements.of((now - age, 1, 0.5) for age in ages)
-    database.run(lambda cursor: store.add_measurements(cursor, truck, rows))
+    database.run(lambda cursor: measurements.add(cursor, truck, rows))
     with database.transaction() as cursor:
         removal = fleet.remove(cursor, truck, with_measurements=True)
         cursor.execute("SHOW statement_timeout")
@@ -274,8 +274,8 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     report = failure(database, truck)
     remove(database, truck)
     before = NOW - timedelta(days=1)
-    assert database.run(lambda cursor: store.add_measurements(cursor, truck, ROWS)) == 0
-    assert database.run(lambda cursor: store.add_measurements(cursor, truck, ROWS, before)) == 0
+    assert database.run(lambda cursor: measurements.add(cursor, truck, ROWS)) == 0
+    assert database.run(lambda cursor: measurements.add(cursor, truck, ROWS, before)) == 0
     database.run(lambda c: store.set_aside(c, truck, [BadRow("/data", "{}", "poison")]))
     calls: list[Callable[[Cursor], None]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
@@ -287,7 +287,7 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     for call in calls:
         with pytest.raises(VehicleGone):
             database.run(call)
-    assert measurements(database, truck) == 0
+    assert measured(database, truck) == 0
 
 
 def waiting(database: Database, future: Future[Any]) -> bool:
@@ -304,18 +304,18 @@ def test_a_removal_waits_for_rows_that_are_being_written_and_takes_them_along(
 ) -> None:
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
-            store.add_measurements(cursor, truck, ROWS)
+            measurements.add(cursor, truck, ROWS)
             removal = thread.submit(remove, database, truck)
             assert waiting(database, removal)
         assert removal.result(10) == fleet.Removal(5, measurements_left=False)
-    assert measurements(database, truck) == 0
+    assert measured(database, truck) == 0
 
 
 def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
     database: Database, truck: UUID
 ) -> None:
     def pull(cursor: Cursor) -> None:
-        store.add_measurements(cursor, truck, ROWS)
+        measurements.add(cursor, truck, ROWS)
         store.advance(cursor, first_window(truck))
 
     with ThreadPoolExecutor(1) as thread:
@@ -325,7 +325,7 @@ def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
             assert waiting(database, written)
         with pytest.raises(VehicleGone):
             written.result(10)
-    assert measurements(database, truck) == 0
+    assert measured(database, truck) == 0
 
 
 def test_two_writers_of_the_same_rows_in_opposite_order_both_succeed(
@@ -337,7 +337,7 @@ def test_two_writers_of_the_same_rows_in_opposite_order_both_succeed(
 
     def write(part: Measurements) -> int:
         together.wait(10)
-        return database.run(lambda cursor: store.add_measurements(cursor, truck, part))
+        return database.run(lambda cursor: measurements.add(cursor, truck, part))
 
     with ThreadPoolExecutor(2) as threads:
         assert sum(threads.map(write, (rows, turned))) == 3_000

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import fleet, measurements, migrate
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -126,7 +126,7 @@ def test_a_month_is_made_while_others_read_and_write_measurements(database: Data
     ensure(database, date(2021, 1, 1))
     row = Measurements.of([(datetime(2021, 1, 10, tzinfo=UTC), 1, 0.5)])
     with database.transaction() as writer, database.transaction() as reader:
-        store.add_measurements(writer, truck, row)
+        measurements.add(writer, truck, row)
         reader.execute("SELECT count(*) FROM measurements")
         assert ensure(database, date(2021, 2, 1))
 
@@ -137,7 +137,7 @@ def test_rows_that_no_month_exists_for_are_refused_whole(database: Database) -> 
     moments = (datetime(2020, 1, 31, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))
     rows = Measurements.of((moment, 1, 0.5) for moment in moments)
     with pytest.raises(DatabaseError, match="no partition of relation"):
-        database.run(lambda cursor: store.add_measurements(cursor, truck, rows))
+        database.run(lambda cursor: measurements.add(cursor, truck, rows))
     assert query(database, "SELECT 1 FROM measurements WHERE vehicle_id = %s", str(truck)) == []
 
 

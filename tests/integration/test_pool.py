@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet, migrate, pool, store
+from fleetsyncd.database import fleet, measurements, migrate, pool, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -274,7 +274,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
     added: list[int] = []
 
     def work(cursor: Cursor) -> None:
-        added.append(store.add_measurements(cursor, vehicle_id, rows))
+        added.append(measurements.add(cursor, vehicle_id, rows))
         store.advance(cursor, step)
         record(cursor, report)
         if len(added) == 1:

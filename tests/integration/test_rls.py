@@ -10,7 +10,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import fleet, measurements, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -81,7 +81,7 @@ def granted(server: Server) -> dict[UUID, UUID]:
 
 def add_vehicle(host: str, cursor: Cursor) -> UUID:
     truck = fleet.add(cursor, f"Truck {host}", host, 8001, None)
-    store.add_measurements(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
+    measurements.add(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
     store.journal_row(cursor, JournalRow(truck, NOW, NOW, Outcome.OK, 2, None))
     store.set_aside(cursor, truck, [BadRow("/data", "{}", "no time")])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import fleet, measurements, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -85,7 +85,7 @@ def was_seen(database: Database, truck: UUID) -> bool:
 
 
 def add(database: Database, truck: UUID, rows: Measurements) -> int:
-    return database.run(lambda cursor: store.add_measurements(cursor, truck, rows))
+    return database.run(lambda cursor: measurements.add(cursor, truck, rows))
 
 
 def stored(database: Database, truck: UUID) -> set[tuple[datetime, int, bytes]]:
@@ -153,7 +153,7 @@ def test_a_replay_does_not_change_a_stored_value(database: Database, truck: UUID
 
 
 def test_more_rows_than_a_batch_are_all_stored(database: Database, truck: UUID) -> None:
-    rows = seconds(range(2 * store.BATCH + 1))
+    rows = seconds(range(2 * measurements.BATCH + 1))
     assert add(database, truck, rows) == len(rows)
     assert stored(database, truck) == {bits(*row) for row in rows.rows()}
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import fleet, measurements, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Measurements
@@ -31,7 +31,7 @@ def rows(first: int, last: int) -> Measurements:
 
 
 def commit(cursor: Cursor, truck: UUID, part: Measurements, newest: datetime | None = None) -> int:
-    added = store.add_measurements(cursor, truck, part, newest)
+    added = measurements.add(cursor, truck, part, newest)
     store.advance(
         cursor,
         store.Advance(
@@ -72,7 +72,7 @@ def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_sam
     database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(0, 10)))
-    database.run(lambda cursor: store.add_measurements(cursor, truck, rows(20, 30)))
+    database.run(lambda cursor: measurements.add(cursor, truck, rows(20, 30)))
     assert database.run(lambda cursor: commit(cursor, truck, rows(5, 40), newest)) == 20
     assert database.run(total) == 40
 
@@ -91,9 +91,7 @@ def test_two_writers_of_the_same_new_rows_add_each_row_once(
     added: list[int] = []
 
     def write() -> None:
-        added.append(
-            database.run(lambda c: store.add_measurements(c, truck, rows(1, 5000), newest))
-        )
+        added.append(database.run(lambda c: measurements.add(c, truck, rows(1, 5000), newest)))
 
     writers = [Thread(target=write) for _ in range(3)]
     for writer in writers:

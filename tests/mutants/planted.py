@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "a key that a vehicle echoes is kept",
         CLIENT,
-        "self._without_key(body), _clock",
+        "self._secret.hidden_in(body), _clock",
         "body, _clock",
         "tests/unit/test_client_secrets.py",
     ),
@@ -131,8 +131,8 @@ MUTANTS = (
     ),
     Mutant(
         "one bad row spoils the answer",
-        DECODE,
-        "            bad.append(BadRow(call, _show(bytes(raw)), clean(str(fault), NAME_LIMIT)))",
+        "fleetsyncd/vehicle/answers.py",
+        "            bad.append(BadRow(call, show(bytes(raw)), clean(str(fault), NAME_LIMIT)))",
         "            raise BadAnswer(call, str(fault)) from None",
         "tests/unit/test_decode.py",
     ),

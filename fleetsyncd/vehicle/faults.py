@@ -1,0 +1,63 @@
+"""What went wrong with a request, from the errors of three libraries that wrap one another."""
+
+import errno
+import http.client
+from collections.abc import Iterator
+
+import requests
+import urllib3
+
+from fleetsyncd.errors import OUT_OF_FILES, BadAnswer, VehicleError, VehicleUnreachable
+
+BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
+FAULTS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+_CUT = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead)
+
+
+def translated(call: str, fault: Exception) -> VehicleError:
+    """Return what an error of the libraries' means to us."""
+    if isinstance(fault, _CUT):
+        return BadAnswer(call, "the answer was cut off")
+    if isinstance(fault, requests.exceptions.ContentDecodingError):
+        return BadAnswer(call, "the gzip body is broken")
+    cause = caused_by(fault, (OSError, http.client.HTTPException)) or fault
+    if isinstance(fault, requests.ConnectionError) and isinstance(cause, OSError):
+        return VehicleUnreachable(call, f"no connection: {_name(cause)}")
+    return BadAnswer(call, f"not an HTTP answer: {_name(cause)}")
+
+
+def _chain(fault: BaseException) -> Iterator[BaseException]:
+    """Yield `fault` and whatever it wraps: libraries nest causes in arguments and in contexts."""
+    seen: set[int] = set()
+    pending: list[object] = [fault]
+    while pending:
+        link = pending.pop()
+        if isinstance(link, BaseException) and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            pending += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
+
+
+def caused_by(fault: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+    """Return the first error of `kinds` in or under `fault`, requests' bare wrapper aside."""
+    for link in _chain(fault):
+        if isinstance(link, kinds) and type(link) is not requests.ConnectionError:
+            return link
+    return None
+
+
+def _name(fault: BaseException) -> str:
+    if isinstance(fault, http.client.RemoteDisconnected):
+        return "the vehicle hung up without an answer"
+    if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
+        return OUT_OF_FILES
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    return type(fault).__name__
