@@ -12,7 +12,7 @@ LEAST_VEHICLES = 8.0
 
 def measure(bench: Bench) -> list[Figure]:
     figures = []
-    for run in (bench.fleet(size) for size in (bench.sizes if bench.full else bench.sizes[:1])):
+    for run in map(bench.fleet, bench.usual_sizes):
         size = f"{run.vehicles} vehicles"
         figures += [
             Figure(GROUP, f"its CPU per vehicle, {size}", median(run.cpu_ms("usual")), "ms"),
