@@ -37,7 +37,9 @@ def blocks(language: str) -> list[str]:
 def fenced() -> list[str]:
     """Return every command line of the shell blocks."""
     lines = [
-        line.partition(" #")[0].strip() for block in blocks("sh") for line in block.splitlines()
+        line.partition(" #")[0].strip()
+        for block in blocks("sh")
+        for line in block.replace("\\\n", " ").splitlines()
     ]
     return [line for line in lines if line]
 
@@ -127,6 +129,12 @@ def sudo(words: Words) -> str | None:
     return fault_of_program(words)
 
 
+def systemd_run(words: Words) -> str | None:
+    """Look at what the manager is to run: the first absolute path that is no option's."""
+    at = next((n for n, word in enumerate(words) if word.startswith("/")), None)
+    return "nothing to run" if at is None else fault_of_program(words[at:])
+
+
 def ssh(words: Words) -> str | None:
     rest = [word for word in words if word != "-t"]
     return fault_of_program(rest[1:]) if rest[1:] else None
@@ -139,6 +147,7 @@ PROGRAMS: dict[str, Callable[[Words], str | None]] = {
     "python3": lambda words: None if words[:2] == ["-m", "venv"] else module(words),
     "make": make,
     "docker": docker,
+    "/opt/fleetsyncd/bin/fleetsyncd": ours,
     "/opt/fleetsyncd/bin/pip": pip,
     "pip": pip,
     "install": install,
@@ -147,6 +156,8 @@ PROGRAMS: dict[str, Callable[[Words], str | None]] = {
     "systemctl": of_unit,
     "journalctl": of_unit,
     "sudo": sudo,
+    "sudoedit": anything,
+    "systemd-run": systemd_run,
     "ssh": ssh,
     "wg": anything,
     "ping": anything,

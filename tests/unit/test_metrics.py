@@ -73,6 +73,7 @@ def test_failures_are_counted_by_kind() -> None:
     assert scraped(metrics)["fleetsync_vehicle_failures_total"] == {
         (("kind", "timeout"), *TRUCK): 2,
         (("kind", "refused"), *TRUCK): 1,
+        (("kind", "internal"), *TRUCK): 0,
     }
     assert of_truck(metrics, "up") == 0
 
