@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fleetsyncd.models import CycleReport, Vehicle
+from fleetsyncd.models import CycleReport, JournalRow, Vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfilled:
+    """An attempt at a vehicle's backfill has ended."""
+
+    row: JournalRow
+
+
+@dataclass(frozen=True, slots=True)
 class CycleEnded:
     """The fleet's cycle is over after so many seconds; `unfinished` vehicles are still at it."""
 
@@ -55,7 +62,17 @@ class Stopping:
     """The daemon is about to end."""
 
 
-Event = Started | Alive | FleetRead | Reported | CycleEnded | DatabaseGone | DatabaseBack | Stopping
+Event = (
+    Started
+    | Alive
+    | FleetRead
+    | Reported
+    | Backfilled
+    | CycleEnded
+    | DatabaseGone
+    | DatabaseBack
+    | Stopping
+)
 Listener = Callable[[Event], None]
 
 

@@ -78,6 +78,8 @@ class Metrics:
                 self._take_fleet(vehicles)
             case events.Reported(report):
                 self._take_report(report)
+            case events.Backfilled(row):
+                self._count_rows(row.vehicle_id, row.rows_written, row.bad_rows)
             case events.CycleEnded():
                 self._take_cycle(event)
             case events.DatabaseGone():
@@ -102,14 +104,18 @@ class Metrics:
         if numbers is None:
             return
         numbers.cycles += 1
-        numbers.rows_written += report.rows_written
-        numbers.bad_rows += report.bad_rows
+        self._count_rows(report.vehicle.id, report.rows_written, report.bad_rows)
         if report.watermark is not None:
             numbers.watermark = report.watermark.timestamp()
         if report.failure is not None:
             numbers.failures[report.failure] = numbers.failures.get(report.failure, 0) + 1
         if not report.stopped:
             numbers.up = report.outcome is Outcome.OK
+
+    def _count_rows(self, vehicle_id: UUID, written: int, bad: int) -> None:
+        if (numbers := self._vehicles.get(vehicle_id)) is not None:
+            numbers.rows_written += written
+            numbers.bad_rows += bad
 
     def _take_cycle(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()

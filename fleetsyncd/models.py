@@ -245,6 +245,8 @@ class JournalRow:
     outcome: Outcome
     rows_written: int
     error_msg: str | None
+    bad_rows: int = 0
+    """Rows set aside, which the message tells already."""
 
 
 def iso_ms(moment: datetime) -> str:

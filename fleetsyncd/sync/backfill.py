@@ -146,4 +146,5 @@ class _Work:
             outcome=ending.outcome,
             rows_written=self.rows,
             error_msg=clean("; ".join(said), ERROR_LIMIT),
+            bad_rows=self.bad_rows,
         )

@@ -11,7 +11,7 @@ from gevent.pool import Pool
 from fleetsyncd.database import backfill, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import DatabaseError, VehicleGone
-from fleetsyncd.models import Backfill, Outcome, Vehicle
+from fleetsyncd.models import Backfill, JournalRow, Outcome, Vehicle
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.tools import Tools
@@ -32,11 +32,13 @@ class Backfills:
         slots: int,
         tools: Tools,
         connect: Callable[[Vehicle], VehicleClient],
+        on_row: Callable[[JournalRow], None],
         on_database_fault: Callable[[DatabaseError], None],
     ) -> None:
         self._pool = Pool(slots)
         self._tools = tools
         self._connect = connect
+        self._on_row = on_row
         self._on_database_fault = on_database_fault
         self._stop_reasons: dict[UUID, str | None] = {}
         self._tried: set[UUID] = set()
@@ -105,5 +107,6 @@ class Backfills:
             row = run_backfill(
                 vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
             )
+        self._on_row(row)
         level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
         log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)

@@ -9,7 +9,7 @@ from gevent.event import Event
 
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import CycleReport, Progress, Vehicle
+from fleetsyncd.models import CycleReport, JournalRow, Progress, Vehicle
 from fleetsyncd.sync.backfills import Backfills
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import Share
@@ -34,13 +34,14 @@ class Pullers:
         backfills: int,
         slow_after: timedelta,
         on_report: Callable[[CycleReport], None],
+        on_backfill: Callable[[JournalRow], None],
         on_database_fault: Callable[[DatabaseError], None],
     ) -> None:
         self._now = tools.now
         self._slow_after = slow_after
         self._workers = Workers(tools, connect, on_report, on_database_fault, sessions=sessions)
         self._lanes = Lanes(slots, self._workers.sync)
-        self._backfills = Backfills(backfills, tools, connect, on_database_fault)
+        self._backfills = Backfills(backfills, tools, connect, on_backfill, on_database_fault)
         self._share = Share(ShardLocks(tools.database))
 
     @property

@@ -77,6 +77,7 @@ class Supervisor:
             backfills=plan.backfills,
             slow_after=timedelta(seconds=plan.interval * SLOW_AFTER_INTERVALS),
             on_report=self._finished,
+            on_backfill=lambda row: tell(events.Backfilled(row)),
             on_database_fault=self._database_failed,
         )
         self._housekeeping = Housekeeping(retention, tools.now, gevent.spawn, self._database_failed)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fleetsyncd import events, scrape
 from fleetsyncd.metrics import Metrics
-from fleetsyncd.models import CycleReport, Failure, Outcome, Vehicle
+from fleetsyncd.models import CycleReport, Failure, JournalRow, Outcome, Vehicle
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 ID = UUID(int=1)
@@ -76,6 +76,18 @@ def test_failures_are_counted_by_kind() -> None:
         (("kind", "internal"), *TRUCK): 0,
     }
     assert of_truck(metrics, "up") == 0
+
+
+def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> None:
+    metrics = Metrics()
+    metrics.listen(events.FleetRead([vehicle()]))
+    for key in (ID, uuid4()):
+        row = JournalRow(key, NOW, NOW, Outcome.ERROR, 700, "backfill of ...", bad_rows=3)
+        metrics.listen(events.Backfilled(row))
+    assert of_truck(metrics, "rows_written_total") == 700
+    assert of_truck(metrics, "bad_rows_total") == 3
+    assert of_truck(metrics, "cycles_total") == 0
+    assert "fleetsync_vehicle_up" not in scraped(metrics)
 
 
 def test_a_cycle_ended_on_purpose_says_nothing_of_the_vehicle() -> None:
