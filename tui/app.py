@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.errors import DatabaseError
+from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export
@@ -26,6 +26,7 @@ from tui.desk import Desk
 from tui.gateway import Gateway
 from tui.looks import DARK_COLOURS, LIGHT_COLOURS
 from tui.operations import Operations
+from tui.screens.daemons import Daemons
 from tui.screens.fleet import FleetPage
 from tui.screens.help import Help
 from tui.screens.journal import JournalPage
@@ -64,6 +65,8 @@ class FleetApp(App[None]):
         Binding("t", "test", "Test", show=False, id="test", tooltip="Try the vehicle's four calls"),
         Binding("l", "journal", "Journal", show=False, id="journal",
                 tooltip="The journal of the whole fleet"),
+        Binding("D", "daemons", "Daemons", show=False, id="daemons",
+                tooltip="The daemons that pull the fleet"),
         Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
         Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
         Binding("Z", "freeze", "Freeze", show=False, id="freeze",
@@ -124,7 +127,8 @@ class FleetApp(App[None]):
             # Whatever it is, the next reading may do better, and old rows are better than none.
             pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
             told = str(fault) if isinstance(fault, DatabaseError) else own_fault(fault)
-            state.lose(told, self.desk.now(), pause)
+            there = not isinstance(fault, DatabaseLost)
+            state.lose(told, self.desk.now(), pause, refused=there)
         else:
             state.take(snapshot, self.desk.now())
             pause = self.interval
@@ -245,6 +249,10 @@ class FleetApp(App[None]):
         """Show the journal of the whole fleet."""
         if not isinstance(self.screen, JournalPage):
             self.push_screen(JournalPage(self.desk))
+
+    def action_daemons(self) -> None:
+        """Show the daemons that pull the fleet."""
+        self.push_screen(Daemons(self.desk))
 
     def action_copy(self) -> None:
         """Copy what the page offers to the operator's own clipboard, through the terminal."""

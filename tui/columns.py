@@ -9,7 +9,7 @@ from fleetsyncd.database.history import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.tables import age
 from tui.fleet_view import Sort
-from tui.looks import LOOKS, gap_line, lag_spark
+from tui.looks import LOOKS, lag_spark, percent, rest_line
 
 WIDE = 120
 ROOMY = 140
@@ -52,15 +52,15 @@ def status(vehicle: VehicleOverview) -> str:
     if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
         left = vehicle.catching_up.seconds_left
         rest = "" if left is None else f" {age(left)} left"
-        return f"{word} {vehicle.catching_up.fraction:.0%}{rest}"
+        return f"{word} {percent(vehicle.catching_up.fraction)}{rest}"
     if vehicle.backfill is not None:
-        return f"{word} +{vehicle.backfill.fraction:.0%}"
+        return f"{word} +{percent(vehicle.backfill.fraction)}"
     return word
 
 
 def remark(vehicle: VehicleOverview) -> str:
     """Return the last error; without one, how much of a gap or a backfill is left."""
-    return vehicle.last_error or gap_line(vehicle.catching_up or vehicle.backfill)
+    return vehicle.last_error or rest_line(vehicle.catching_up or vehicle.backfill)
 
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:

@@ -1,6 +1,8 @@
 """Tables as CSV files."""
 
 import csv
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,7 @@ class PathForm(Dialog[Path]):
 async def export(app: "FleetApp", desk: Desk, table: Table) -> None:
     """Ask for a path, write the table there, and say so."""
     name, heading, rows = table
-    proposed = Path.home() / f"fleetsync-{name}-{desk.wall().astimezone():%Y%m%d-%H%M%S}.csv"
+    proposed = folder() / f"fleetsync-{name}-{desk.wall().astimezone():%Y%m%d-%H%M%S}.csv"
     path = await app.push_screen_wait(PathForm(f"Export {len(rows)} rows", proposed))
     if path is None:
         return
@@ -54,6 +56,13 @@ async def export(app: "FleetApp", desk: Desk, table: Table) -> None:
         app.say(f"{path} cannot be written: {fault.strerror}", bad=True)
     else:
         app.say(f"wrote {len(rows)} rows to {path}")
+
+
+def folder() -> Path:
+    """Return where a file can be written: at home, here, or, as in a container, for a while."""
+    places = [Path.home(), Path.cwd()]
+    writable = (place for place in places if place.is_dir() and os.access(place, os.W_OK))
+    return next(writable, Path(tempfile.gettempdir()))
 
 
 def write(path: Path, heading: list[str], rows: list[list[str]]) -> None:

@@ -7,6 +7,7 @@ transaction: it happens to all of them or to none.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -17,11 +18,13 @@ from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.telemetry import ChannelNow, Point, Registration, StoredAlarm
-from fleetsyncd.models import Window
+from fleetsyncd.models import OF_BACKFILL, Window
 from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")
 TAIL = 8
+ATTEMPTS_EACH = 3
+"""Rows of the journal that are looked through for each vehicle whose outcome is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +126,28 @@ class Gateway:
         """Pause vehicles, or resume them."""
         self._each(ids, lambda cursor, key: fleet.set_paused(cursor, key, paused))
 
-    def sync(self, ids: Sequence[UUID]) -> None:
-        """Ask the daemon to sync vehicles now."""
-        self._each(ids, fleet.request_sync)
+    def sync(self, ids: Sequence[UUID]) -> datetime:
+        """Ask the daemon to sync vehicles now; return when that was, by the database's clock."""
+
+        def ask(cursor: Cursor) -> datetime:
+            for key in ids:
+                fleet.request_sync(cursor, key)
+            return history.now(cursor)
+
+        return self._database.run(ask)
+
+    def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Attempt]:
+        """Return the newest attempt at each of the vehicles that began after `since`."""
+        newest = self._database.run(
+            lambda cursor: history.journal(cursor, vehicles=ids, limit=ATTEMPTS_EACH * len(ids))
+        )
+        return {
+            attempt.vehicle_id: attempt
+            for attempt in reversed(newest)
+            if attempt.started_at is not None
+            and attempt.started_at >= since
+            and not (attempt.error or "").startswith(OF_BACKFILL)
+        }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:
         """Ask the daemon to pull a past interval of vehicles again."""

@@ -96,10 +96,23 @@ def moment(at: datetime | None, *, day: bool = True) -> str:
     return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
 
 
+def percent(fraction: float) -> str:
+    """Return how much of a whole is done; 100 % only when all of it is."""
+    return f"{int(100 * fraction)}%"
+
+
 def gap_line(gap: GapProgress | None) -> str:
     """Return how far a gap has been pulled, how fast, and how long it will take."""
     if gap is None:
         return ""
     pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)} rows/s"
     left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
-    return f"{gap.fraction:.0%}{pace}{left}"
+    return f"{percent(gap.fraction)}{pace}{left}"
+
+
+def rest_line(gap: GapProgress | None) -> str:
+    """Return in few cells how long what is left of a gap will take, and how fast it is pulled."""
+    if gap is None or gap.seconds_left is None:
+        return ""
+    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)}/s"
+    return f"{age(gap.seconds_left)} left{pace}"

@@ -4,13 +4,16 @@ An operation is for the vehicles that were marked, or under the cursor, when its
 whatever the table shows by the time it is confirmed.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.fleet import Change
+from fleetsyncd.database.history import Attempt
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.models import Window
+from fleetsyncd.models import Outcome, Window
 from fleetsyncd.states import State, VehicleOverview
 from tui.background import in_thread
 from tui.desk import Desk
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from tui.app import FleetApp
 
 T = TypeVar("T")
+OUTCOME_SEC = 60.0
+"""How long the outcome of a sync is waited for."""
+LOOK_SEC = 0.5
 _FEW = 3
 Targets = Sequence[VehicleOverview]
 
@@ -38,6 +44,19 @@ def named(targets: Targets) -> str:
 def ids(targets: Targets) -> list[UUID]:
     """Return the targets' ids."""
     return [vehicle.id for vehicle in targets]
+
+
+def outcome(targets: Targets, came: Mapping[UUID, Attempt], good: int) -> str:
+    """Return what came of an attempt at each of the targets, `good` of which went well."""
+    waiting = len(targets) - len(came)
+    if not came:
+        return f"not pulled within {OUTCOME_SEC:g} s"
+    if len(targets) > 1:
+        still = f", {waiting} not pulled within {OUTCOME_SEC:g} s" if waiting else ""
+        return f"{good} ok, {len(came) - good} failed{still}"
+    (attempt,) = came.values()
+    reason = attempt.error or "for no reason given"
+    return f"ok, {attempt.rows:,} rows" if good else f"{attempt.status}, {reason}"
 
 
 class Operations:
@@ -78,7 +97,24 @@ class Operations:
         wanted = [vehicle for vehicle in targets if vehicle.state is not State.PAUSED]
         if not wanted or not await self._sure(f"Sync {len(wanted)} vehicles now?", wanted, "Sync"):
             return
-        await self._do(lambda: self._gateway.sync(ids(wanted)), f"{named(wanted)}: sync asked for")
+        asked = await self._try(lambda: self._gateway.sync(ids(wanted)))
+        if asked is not None:
+            self._app.say(f"{named(wanted)}: sync asked for")
+            await self._tell_outcome(wanted, asked[0])
+        self._app.action_refresh()
+
+    async def _tell_outcome(self, targets: Targets, asked_at: datetime) -> None:
+        """Say what came of a sync, once all of the targets were pulled or it took too long."""
+        ends = self._desk.now() + OUTCOME_SEC
+        came: dict[UUID, Attempt] = {}
+        while len(came) < len(targets) and self._desk.now() < ends:
+            await asyncio.sleep(LOOK_SEC)
+            try:
+                came = await in_thread(lambda: self._gateway.outcomes(ids(targets), asked_at))
+            except FleetsyncError:
+                return  # what is told of the database says enough
+        good = sum(attempt.status == Outcome.OK for attempt in came.values())
+        self._app.say(f"{named(targets)}: {outcome(targets, came, good)}", bad=good < len(targets))
 
     async def pause(self, targets: Targets) -> None:
         """Pause the targets, or resume them if all of them are paused."""

@@ -29,6 +29,8 @@ class FleetState:
     fault: str | None = None
     lost_at: float = 0.0
     retry_at: float = 0.0
+    refused: bool = False
+    """Whether the database was there, and would not have the fleet read."""
     attempts: int = 0
     """Failed attempts to reach the database in a row."""
     frozen_at: datetime | None = None
@@ -46,10 +48,11 @@ class FleetState:
         self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
         self.outage = _outage(snapshot)
 
-    def lose(self, fault: str, now: float, pause: float) -> None:
+    def lose(self, fault: str, now: float, pause: float, *, refused: bool = False) -> None:
         """Note that the database could not be read; what was read before stays."""
         if self.fault is None:
             self.lost_at = now
+        self.refused = refused
         self.fault, self.retry_at = clean(fault, 200), now + pause
         self.attempts += 1
 
@@ -67,16 +70,19 @@ class FleetState:
         """Return the age of the freshest heartbeat in seconds; None if there never was one."""
         if self.snapshot is None or not self.snapshot.heartbeats:
             return None
-        since = 0.0 if self.frozen_at is not None else now - self.read_at
-        return self.snapshot.heartbeats[0].age + since
+        return self.snapshot.heartbeats[0].age + self.since_read(now)
+
+    def since_read(self, now: float) -> float:
+        """Return the seconds by which ages have grown since they were read."""
+        return 0.0 if self.frozen_at is not None else now - self.read_at
 
     def warnings(self, now: float) -> list[tuple[str, str]]:
         """Return what the operator must know before believing the rest: (kind, text)."""
         found = []
         if self.fault is not None:
             ago, wait = age(now - self.lost_at), age(self.retry_at - now)
-            lost = f"✖ database lost {ago} ago, retry in {wait}: {self.fault}"
-            found.append(("lost", lost))
+            lost = "the fleet cannot be read since" if self.refused else "database lost"
+            found.append(("lost", f"✖ {lost} {ago} ago, retry in {wait}: {self.fault}"))
         elif self.snapshot is not None and not self.snapshot.alive:
             beat = self.heartbeat(now)
             last = "" if beat is None else f", last seen {age(beat)} ago"

@@ -34,6 +34,13 @@ def moment(seconds: float | None) -> datetime | None:
         return None
 
 
+def now(cursor: Cursor) -> datetime:
+    """Return the database's time."""
+    cursor.execute("SELECT now()")
+    at: datetime = cursor.fetchall()[0][0]
+    return at
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One row of the journal."""

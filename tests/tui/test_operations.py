@@ -6,7 +6,8 @@ from textual.widgets import Button, Input, Static
 from fleetsyncd.database import fleet
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import State
-from tests.tui.driving import Driver, add, drive, execute, set_state, small_fleet
+from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
+from tui import operations
 
 KEY = "its-secret-key"
 
@@ -49,6 +50,60 @@ def test_sync_now_is_asked_for_and_told(database: Database) -> None:
 
     drive(database, look)
     assert asked_for(database) == {"Truck-01"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        ("ok", None, "Truck-01: ok, 540 rows"),
+        ("timeout", "/status: mute", "Truck-01: timeout, /status: mute"),
+    ],
+)
+def test_what_came_of_a_sync_is_told(
+    database: Database, status: str, error: str | None, told: str
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 2, status="error", error="/status: an older one")
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "s")
+        await it.told("Truck-01: sync asked for")
+        attempts(database, ids["Truck-01"], 1, every="-2 s", status="ok", error="backfill of ...")
+        attempts(database, ids["Truck-01"], 1, every="-1 s", status=status, error=error)
+        await it.told(told)
+
+    drive(database, look)
+
+
+def test_what_came_of_a_sync_of_several_is_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "OUTCOME_SEC", 3.0)
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "s")
+        await it.sees("Sync 4 vehicles now?")
+        await it.press("y")
+        await it.told("4 vehicles: sync asked for")
+        for name, status in (("Truck-01", "ok"), ("Dozer-03", "ok"), ("Crane-02", "error")):
+            attempts(database, ids[name], 1, every="-1 s", status=status)
+        await it.told("4 vehicles: 2 ok, 1 failed, 1 not pulled within 3 s")
+
+    drive(database, look)
+
+
+def test_a_sync_that_no_daemon_carries_out_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "OUTCOME_SEC", 0.5)
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "s")
+        await it.told("Truck-01: not pulled within 0.5 s")
+
+    drive(database, look)
 
 
 def test_sync_of_several_asks_first_and_leaves_the_paused_out(database: Database) -> None:

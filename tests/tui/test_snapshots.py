@@ -108,6 +108,23 @@ async def journal(it: Driver) -> None:
     await it.sees("timeout/error · newest page")
 
 
+async def details(it: Driver) -> None:
+    await it.press("l", "exclamation_mark")
+    await it.sees("timeout/error · newest page")
+    await it.press("enter")
+    await it.sees("Esc goes back")
+
+
+async def daemons(it: Driver) -> None:
+    await it.press("D")
+    await it.sees("DAEMON")
+
+
+async def confirm(it: Driver) -> None:
+    await it.press("space", "space", "s")
+    await it.sees("Sync 2 vehicles now?")
+
+
 async def add(it: Driver) -> None:
     await it.press("a")
     await it.sees("Add a vehicle")
@@ -141,8 +158,8 @@ async def frozen(it: Driver) -> None:
 
 
 SCREENS: list[Script] = [
-    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, add, edit,
-    delete, backfill, helped, frozen,
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
+    daemons, confirm, add, edit, delete, backfill, helped, frozen,
 ]  # fmt: skip
 
 

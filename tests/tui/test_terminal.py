@@ -20,6 +20,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import add, attempts, beat, set_state, small_fleet
 from tests.tui.test_hostile import storm
+from tui.background import ANSWER_SEC
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tui"]
@@ -136,8 +137,10 @@ def test_quitting_waits_for_no_query(
         cursor.execute("LOCK TABLE public.vehicles, public.sync_journal IN ACCESS EXCLUSIVE MODE")
         it.type("l")
         it.sees("reading")
+        began = time.monotonic()
         it.type("qq")
         assert it.ended() == 0
+        assert time.monotonic() - began < ANSWER_SEC / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

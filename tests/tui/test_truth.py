@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.database import migrate, replicas
 from fleetsyncd.database.pool import Database
@@ -194,6 +195,23 @@ def test_an_unreachable_database_is_told_from_the_start(
         await it.sees("✖ database lost", "no connection to")
 
     drive(database, look)
+
+
+def test_a_database_that_refuses_is_not_called_lost(
+    database: Database, server: Server, database_name: str
+) -> None:
+    small_fleet(database)
+    refuse = sql.SQL("REVOKE SELECT ON public.vehicles FROM {}").format(
+        sql.Identifier(embedded.APP)
+    )
+
+    async def look(it: Driver) -> None:
+        server.execute(refuse, database=database_name)
+        it.app.action_refresh()
+        await it.sees("✖ the fleet cannot be read since", "permission denied", "✖ not read")
+        await it.sees("Truck-01")
+
+    drive(database, look, size=(120, 30))
 
 
 def test_a_query_that_hangs_neither_blocks_keys_nor_quitting(

@@ -236,7 +236,9 @@ def test_a_vehicle_that_catches_up_tells_percent_pace_and_time_left(database: Da
     )
 
     async def look(it: Driver) -> None:
+        await it.sees("catching 75%", "20s left, 600/s")
         await it.press("enter")
+        await it.pilot.resize_terminal(120, 30)
         await it.sees("gap 75%, 600 rows/s, 20s left")
 
-    drive(database, look, size=(120, 30))
+    drive(database, look)

@@ -59,7 +59,7 @@ def _line(state: FleetState, now: float, room: Room) -> Text:
     titled = room in (Room.AMPLE, Room.LITTLE)
     line = Text(" fleetsyncd " if titled else " ", no_wrap=True)
     if state.lost:
-        line.append("✖ no database", "bold red")
+        line.append("✖ not read" if state.refused else "✖ no database", "bold red")
     elif alive:
         line.append("● ", "green")
         line.append(f"live {age(state.heartbeat(now))}")
