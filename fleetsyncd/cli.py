@@ -72,6 +72,7 @@ def cli(context: click.Context) -> None:
 
     Configured by the environment or a .env file; COMMAND --help tells the rest.
     """
+    process.keep_secrets()
     context.obj = Parts()
 
 

@@ -18,13 +18,16 @@ OTHER_FILES = 32
 FEWEST = 4
 
 
+def keep_secrets() -> None:
+    """Allow no core dump: it would hold every vehicle's key."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 def prepare() -> None:
-    """Allow many open files and no core dump, and let the garbage collector run rarely."""
+    """Allow many open files, and let the garbage collector run rarely."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Every vehicle keeps a connection.
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # It would hold every vehicle's key.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     gc.freeze()  # what is loaded by now stays for good: not worth looking at
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])
 

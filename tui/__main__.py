@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fleetsyncd import __version__, settings
+from fleetsyncd import __version__, process, settings
 from fleetsyncd.errors import FleetsyncError
 from tui import keymap
 from tui.app import build
@@ -28,6 +28,7 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         click.echo(f"fleetsync-tui: {NO_TERMINAL}", err=True)
         sys.exit(2)
+    process.keep_secrets()
     try:
         app = build(settings.load(), read_only=read_only)
         proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"

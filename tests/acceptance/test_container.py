@@ -27,6 +27,8 @@ from fleetsyncd.demo.show import running
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import PATIENCE_SEC
 
+TERMINAL = {"TERM", "COLORTERM"}
+"""Told by the operator's terminal."""
 OURS = ("migrate", "simulator", "sync", "tui")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 # Of the database, which compose brings along, only the passwords are set from outside.
@@ -170,7 +172,7 @@ def test_every_service_runs_a_command_that_exists(name: str) -> None:
 
 def test_every_variable_of_the_compose_file_is_documented() -> None:
     text = (ROOT / "compose.yaml").read_text()
-    used = {found[0] for found in _VARIABLE.findall(text)} - {"TERM"}
+    used = {found[0] for found in _VARIABLE.findall(text)} - TERMINAL
     example = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.M))
     assert used <= example
     readme = (ROOT / "README.md").read_text()

@@ -27,7 +27,7 @@ _COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
 _UNIT = "fleetsyncd"
 VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD")
 # Options of compose and its commands that take a value.
-_VALUED = {"--profile", "--scale", "-f", "--tail"}
+_VALUED = {"--profile", "--scale", "-f", "--tail", "-v"}
 
 
 def blocks(language: str) -> list[str]:

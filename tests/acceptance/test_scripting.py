@@ -1,9 +1,11 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.cli import cli
 from tests.acceptance.conftest import Installation
@@ -125,3 +127,80 @@ def test_a_reader_that_has_seen_enough_is_no_fault(installation: Installation) -
     assert command.stderr.read() == ""
     assert command.wait() == 0
     command.stderr.close()
+
+
+# What each command that speaks to the database needs to be run at all.
+ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("run",): (),
+    ("once",): (),
+    ("health",): (),
+    ("status",): (),
+    ("vehicle", "list"): (),
+    ("vehicle", "add"): ("Truck-09", "10.8.0.9"),
+    ("vehicle", "set"): ("Truck-01", "--name", "Truck-02"),
+    ("vehicle", "remove"): ("Truck-01", "--yes"),
+    ("vehicle", "pause"): ("Truck-01",),
+    ("vehicle", "resume"): ("Truck-01",),
+    ("vehicle", "sync"): ("Truck-01",),
+    ("vehicle", "test"): ("Truck-01",),
+    ("backfill",): ("--all", "--from", "1d"),
+    ("quarantine", "list"): (),
+    ("quarantine", "show"): ("1",),
+    ("quarantine", "replay"): (),
+    ("quarantine", "purge"): ("--all",),
+}
+WITHOUT = {("doctor",), ("migrate",), ("completion",), ("demo",), ("simulate",)}
+"""Tell more than a line, are the remedy, or ask no database."""
+
+
+def complaints(installation: Installation, **changes: str) -> dict[tuple[str, ...], str]:
+    """Run every command; return what each complains of, having checked that it is one line."""
+
+    def run(path: tuple[str, ...]) -> str:
+        code, _, errors = installation.command(*path, *ASKING[path], **changes)
+        lines = [line for line in errors.splitlines() if "Sync service" not in line]
+        assert (code, len(lines)) == (2, 1), (path, errors)
+        return lines[0]
+
+    with ThreadPoolExecutor(3) as several:
+        return dict(zip(ASKING, several.map(run, ASKING), strict=True))
+
+
+def test_every_command_is_among_those_whose_complaints_are_looked_at() -> None:
+    leaves = {path for path in commands(cli) if path and not _is_group(path)}
+    assert leaves == {*ASKING, *WITHOUT}
+
+
+def _is_group(path: tuple[str, ...]) -> bool:
+    command: click.Command | None = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    return isinstance(command, click.Group)
+
+
+def test_every_command_names_a_database_out_of_reach_in_one_line(
+    installation: Installation, tmp_path: Path
+) -> None:
+    for path, told in complaints(installation, DB_HOST=str(tmp_path)).items():
+        assert "no connection to" in told, path
+
+
+def test_every_command_names_the_remedy_for_an_older_schema_in_one_line(
+    installation: Installation,
+) -> None:
+    installation.server.execute(
+        sql.SQL("DROP SCHEMA fleetsync CASCADE"), database=installation.database_name
+    )
+    for path, told in complaints(installation).items():
+        assert "run `fleetsyncd migrate`" in told, path
+
+
+def test_every_command_names_the_remedy_for_missing_rights_in_one_line(
+    installation: Installation,
+) -> None:
+    installation.server.execute(
+        sql.SQL("DROP ROLE IF EXISTS fleet_nothing"), sql.SQL("CREATE ROLE fleet_nothing LOGIN")
+    )
+    for path, told in complaints(installation, DB_USER="fleet_nothing").items():
+        assert "run `fleetsyncd migrate` with its DB_APP_ROLE" in told, path

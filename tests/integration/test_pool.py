@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 
 from fleetsyncd.database import fleet, measurements, migrate, pool, store
 from fleetsyncd.database.partitions import Partitions
@@ -294,3 +294,29 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
 
     assert database.run(journal) == 1
     assert database.run(lambda c: store.vehicles(c, [vehicle_id]))[0].watermark == NOW
+
+
+def test_connections_notice_a_peer_that_vanished_and_leave_no_look_up_to_libpq(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    def connect(dsn: str) -> None:
+        asked.append(extensions.parse_dsn(dsn))
+        raise psycopg2.OperationalError("not this time")
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    settings = DatabaseSettings({"host": "localhost", "dbname": "fleet", "user": "fleet_app"})
+    with closing(Database(settings)) as database, pytest.raises(DatabaseLost):
+        database.connect()
+    assert {"keepalives": "1", "tcp_user_timeout": "8000"}.items() <= asked[0].items()
+    assert asked[0]["host"].startswith("localhost")
+    assert asked[0]["hostaddr"].split(",")[-1] in ("127.0.0.1", "::1")
+
+
+def test_the_server_gives_a_statement_up_whose_client_has_gone(database: Database) -> None:
+    def interval(cursor: Cursor) -> str:
+        cursor.execute("SHOW client_connection_check_interval")
+        return str(cursor.fetchall()[0][0])
+
+    assert database.run(interval) == "5s"

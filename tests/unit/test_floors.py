@@ -1,7 +1,11 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_imports_point_down_only() -> None:
@@ -16,6 +20,13 @@ def test_imports_point_down_only() -> None:
 def test_importing_a_module_makes_nothing_green(module: str) -> None:
     check = f"import {module}, sys; sys.exit('gevent' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0
+
+
+def test_nothing_is_asked_of_psycopg2_that_it_cannot_do_when_green() -> None:
+    impossible = re.compile(r"\.(copy_expert|copy_from|copy_to|cancel|lobject)\(")
+    sources = list((ROOT / "fleetsyncd" / "database").rglob("*.py"))
+    assert sources
+    assert [path for path in sources if impossible.search(path.read_text())] == []
 
 
 def test_the_supervisor_is_imported_without_patching() -> None:
