@@ -43,28 +43,45 @@ def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
 
 
 class Beside(Generic[T]):
-    """Does `work` in a greenlet of its own while this one goes on."""
+    """Does `work` in a greenlet of its own while this one goes on.
+
+    An error is handed over without leaving anything behind that refers to it: its traceback holds
+    all that the work had in its hands, which may be a vehicle's whole answer.
+    """
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._greenlet = gevent.spawn(self._run, work)
-
-    def _run(self, work: Callable[[], T]) -> tuple[T] | Exception:
-        """Return the outcome: an error that left a greenlet would be printed."""
-        try:
-            return (work(),)
-        except Exception as fault:
-            return fault
+        self._greenlet: gevent.Greenlet[..., tuple[T] | Exception] | None
+        self._greenlet = gevent.spawn(_outcome, work)
 
     def result(self) -> T:
         """Return what `work` returned, once it has, or raise what it raised."""
-        outcome: tuple[T] | Exception = self._greenlet.get()
-        if isinstance(outcome, Exception):
+        greenlet, self._greenlet = self._greenlet, None
+        assert greenlet is not None, "asked for twice"  # noqa: S101  a fault of our own
+        try:
+            outcome = greenlet.get()
+        except BaseException:
+            self._greenlet = greenlet  # whoever waited was ended, and may still drop it
+            raise
+        del greenlet
+        if not isinstance(outcome, Exception):
+            return outcome[0]
+        try:
             raise outcome
-        return outcome[0]
+        finally:
+            del outcome
 
     def drop(self) -> None:
         """End the work, if it still goes on."""
-        self._greenlet.kill()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+
+def _outcome(work: Callable[[], T]) -> tuple[T] | Exception:
+    """Return what came of the work: an error that left a greenlet would be printed."""
+    try:
+        return (work(),)
+    except Exception as fault:
+        return fault
 
 
 def watch_stalls(observe: Callable[[float], None]) -> None:

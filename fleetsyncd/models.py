@@ -246,7 +246,7 @@ class JournalRow:
     rows_written: int
     error_msg: str | None
     bad_rows: int = 0
-    """Rows set aside, which the message tells already."""
+    """Rows set aside: for the metrics, the journal has no column for them."""
 
 
 def iso_ms(moment: datetime) -> str:

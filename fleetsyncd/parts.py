@@ -7,7 +7,7 @@ from functools import partial
 from fleetsyncd import events, green, logs, process, scrape, settings, watchdog
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
-from fleetsyncd.database.pool import Database, no_deadline
+from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Keep, Retention
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.metrics import Metrics
@@ -30,18 +30,17 @@ class Parts:
         logs.set_up(found.log_level, found.log_format)
         return found
 
-    def database(self, found: Settings, *, patient: bool = False) -> Database:
-        """Return a database of this version's schema; raise SchemaOutdated if it is another.
-
-        A patient one leaves it to the statements how long they may take.
-        """
-        database = self.any_database(found, patient=patient)
+    def database(self, found: Settings) -> Database:
+        """Return a database of this version's schema; raise SchemaOutdated if it is another."""
+        database = self.any_database(found)
         migrate.check(database)
         return database
 
-    def any_database(self, found: Settings, *, patient: bool = False) -> Database:
+    def any_database(
+        self, found: Settings, *, transaction_sec: float = TRANSACTION_SEC
+    ) -> Database:
         """Return a database of whatever schema."""
-        return Database(found.database, deadline=no_deadline if patient else green.deadline)
+        return Database(found.database, deadline=green.deadline, transaction_sec=transaction_sec)
 
     def client(
         self, found: Settings, host: str, port: int, key: str | None, on_call: OnCall = unheard

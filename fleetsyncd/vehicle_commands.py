@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from fleetsyncd import fleet_file, registration
-from fleetsyncd.database import fleet
+from fleetsyncd.database import fleet, removal
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError, FleetsyncError
@@ -174,13 +174,12 @@ def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
         click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
 
-    def take_out(cursor: Cursor) -> tuple[str, fleet.Removal]:
-        known = fleet.find(cursor, which)
-        return known.name, fleet.remove(cursor, known.id, with_measurements=with_measurements)
-
-    name, done = parts.database(parts.settings(), patient=True).run(take_out)
+    found = parts.settings()
+    known = parts.database(found).run(lambda cursor: fleet.find(cursor, which))
+    patient = parts.any_database(found, transaction_sec=removal.REMOVAL_SEC)
+    (done,) = removal.remove_all(patient, [known.id], with_measurements=with_measurements)
     left = "; its measurements stay" if done.measurements_left else ""
-    click.echo(f"removed {name} and {done.measurements_removed} measurements{left}")
+    click.echo(f"removed {known.name} and {done.measurements_removed} measurements{left}")
 
 
 @vehicle.command()

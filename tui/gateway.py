@@ -11,7 +11,15 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import backfill, extent, fleet, history, replicas, telemetry
+from fleetsyncd.database import (
+    backfill,
+    extent,
+    fleet,
+    history,
+    removal,
+    replicas,
+    telemetry,
+)
 from fleetsyncd.database.extent import Extent, Pace
 from fleetsyncd.database.history import Attempt, Bucket, LastHour
 from fleetsyncd.database.overview import overview, with_own_key
@@ -117,10 +125,8 @@ class Gateway:
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
         """Remove vehicles; return how many measurements went with them."""
-        removed = self._each(
-            ids, lambda c, key: fleet.remove(c, key, with_measurements=with_measurements)
-        )
-        return sum(removal.measurements_removed for removal in removed)
+        gone = removal.remove_all(self._database, ids, with_measurements=with_measurements)
+        return sum(each.measurements_removed for each in gone)
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
         """Pause vehicles, or resume them."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg2
-from psycopg2 import errorcodes
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
@@ -41,18 +40,6 @@ INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at)
 SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
 """
-REMOVAL_SEC = 3600
-"""A vehicle's measurements may be a hundred million rows."""
-_FORGET = "DELETE FROM public.measurements WHERE vehicle_id = %s::uuid"
-_SETTLED = " AND time < now() - interval '1 day'"
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What removing a vehicle took with it, and what it left."""
-
-    measurements_removed: int
-    measurements_left: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,46 +125,6 @@ def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:
     except psycopg2.errors.UniqueViolation:
         raise CommandError("another vehicle is registered at that address already") from None
     _require_vehicle(cursor)
-
-
-def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-    """Remove a vehicle with its journal, alarms and channels, and its measurements if asked.
-
-    May take up to `REMOVAL_SEC`.
-    """
-    key = (str(vehicle_id),)
-    cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
-    removed = _forget(cursor, key) if with_measurements else 0
-    for table in ("alarms_log", "channel_config", "sync_journal"):
-        cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", key)  # noqa: S608  constants
-    try:
-        cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", key)
-    except psycopg2.IntegrityError as fault:
-        if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
-            raise
-        raise CommandError(_tied(str(fault.diag.table_name), with_measurements)) from None
-    cursor.execute(
-        "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
-    )
-    row = cursor.fetchone()
-    return Removal(removed, row is not None and bool(row[0]))
-
-
-def _forget(cursor: Cursor, key: tuple[str]) -> int:
-    """Delete a vehicle's measurements and keep its row locked; return how many there were."""
-    # Old ones first: a daemon is kept waiting by the lock, which it takes a connection to do.
-    cursor.execute(_FORGET + _SETTLED, key)
-    removed: int = cursor.rowcount
-    # The lock keeps it from adding rows behind the deletion.
-    cursor.execute("SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR UPDATE", key)
-    cursor.execute(_FORGET, key)
-    return removed + cursor.rowcount
-
-
-def _tied(table: str, with_measurements: bool) -> str:
-    if table.startswith("measurements") and not with_measurements:
-        return "this database ties measurements to their vehicle: add --with-measurements"
-    return f"the vehicle cannot be removed while rows of {table} refer to it"
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:

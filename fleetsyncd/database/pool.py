@@ -97,10 +97,12 @@ class Database:
         deadline: Deadline = no_deadline,
         application: str = "fleetsyncd",
         statement_sec: float = STATEMENT_SEC,
+        transaction_sec: float = TRANSACTION_SEC,
     ) -> None:
         self.where = settings.where
         self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
         self._deadline = deadline
+        self._transaction_sec = transaction_sec
         self.on_wait: Callable[[float], None] = lambda _seconds: None
         """Is told the seconds that each transaction waited for a connection."""
         self._begin = _BEGIN.format(statement_sec)
@@ -154,10 +156,10 @@ class Database:
     @contextmanager
     def transaction_on(self, connection: Connection) -> Iterator[Cursor]:
         """Run the body in one transaction of a connection, which any error closes."""
-        late = DatabaseLost(f"{self.where} did not finish within {TRANSACTION_SEC:g} s")
+        late = DatabaseLost(f"{self.where} did not finish within {self._transaction_sec:g} s")
         try:
             with (
-                self._deadline(TRANSACTION_SEC, lambda: late),
+                self._deadline(self._transaction_sec, lambda: late),
                 connection.cursor(cursor_factory=Cursor) as cursor,
             ):
                 cursor.opening = self._opening(connection)

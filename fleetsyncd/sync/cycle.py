@@ -1,8 +1,8 @@
 """One cycle of one vehicle, top to bottom: the only place where HTTP and storage meet.
 
-No transaction is open, and no connection of the pool is held, while the vehicle is awaited. Rows
-and watermark are committed together, window by window, so a cycle may end at any line: the next
-one goes on from the last commit.
+No transaction waits for the vehicle, nor does a connection of the pool. Rows and watermark are
+committed together, window by window, so a cycle may end at any line: the next one goes on from the
+last commit.
 """
 
 from collections.abc import Callable, Sequence

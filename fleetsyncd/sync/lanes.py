@@ -15,7 +15,8 @@ from fleetsyncd.models import Vehicle
 log = logging.getLogger("sync")
 
 PATIENCE_SEC = 1.0
-"""How long a vehicle may keep others waiting for its slot: honest cycles are seldom longer."""
+"""How long a vehicle may keep others waiting for its slot. On a slow link more is honest: being
+moved costs a vehicle nothing as long as the slow lane has slots."""
 LOOK_SEC = 0.1
 
 

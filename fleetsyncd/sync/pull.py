@@ -47,7 +47,7 @@ Begin = Callable[[Callable[[], Page]], Ahead]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A vehicle to ask; `stopped` names the reason to end early, and is asked between questions."""
+    """A vehicle to ask; `stopped` names the reason to end early, and is asked between pieces."""
 
     client: VehicleClient
     memory: Memory

@@ -168,6 +168,7 @@ class Supervisor:
     def start_cycle(self) -> Cycle:
         """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
         self._pullers.rebalance()
+        self._tell(events.Alive())
         shards = self._pullers.shards
         fleet = self._tools.database.run(lambda cursor: store.vehicles(cursor, shards=shards))
         self._tell(events.FleetRead(fleet))
@@ -178,7 +179,9 @@ class Supervisor:
         due = self._pullers.new_round(fleet)
         self._cycle = Cycle(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
+        self._tell(events.Alive())
         self._beat()
+        self._tell(events.Alive())
         self._make_months()
         return self._cycle
 
@@ -258,10 +261,12 @@ class Supervisor:
             if wanted:
                 log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._pullers.start(wanted)
+            self._tell(events.Alive())
             self._pullers.start_backfills()
             self._housekeeping.look(time.monotonic())
             if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
                 self._pullers.rebalance()
+                self._tell(events.Alive())
                 self._beat()
         except DatabaseError as fault:
             self._database_failed(fault)

@@ -59,7 +59,7 @@ class Answer:
 
 
 class VehicleClient:
-    """The four calls of one vehicle; not to be shared between greenlets."""
+    """The four calls of one vehicle; to be used by one greenlet at a time."""
 
     def __init__(
         self,

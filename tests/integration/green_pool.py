@@ -37,10 +37,13 @@ class Stage:
         self._parameters = parameters
         self.ticks = 0
 
-    def opened(self, size: int, **parameters: str) -> closing[Database]:
+    def opened(
+        self, size: int, transaction_sec: float = pool.TRANSACTION_SEC, **parameters: str
+    ) -> closing[Database]:
         """Return a database of at most `size` connections, closed at the end of a `with`."""
         settings = DatabaseSettings({**self._parameters, **parameters}, size)
-        return closing(Database(settings, deadline=green.deadline))
+        database = Database(settings, deadline=green.deadline, transaction_sec=transaction_sec)
+        return closing(database)
 
     def tick(self) -> None:
         """Count for ever."""
@@ -125,9 +128,8 @@ def sleeping_statement(stage: Stage) -> Scene:
 
 def hanging_statement(stage: Stage) -> Scene:
     """Let a statement hang beyond the deadline of its transaction."""
-    with stage.opened(1) as database:
-        with shortened("TRANSACTION_SEC"):
-            fault = fault_of(database, LONG_SEC)
+    with stage.opened(1, transaction_sec=SHORT_SEC) as database:
+        fault = fault_of(database, LONG_SEC)
         return {"fault": fault, "works": slow(database, 0) > 0}
 
 

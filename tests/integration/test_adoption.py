@@ -13,6 +13,8 @@ from fleetsyncd.database import fleet, measurements, migrate, store
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.removal import Removal
+from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.models import (
@@ -286,14 +288,14 @@ def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Data
 def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.3")
     with pytest.raises(CommandError, match="--with-measurements"):
-        adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=False))
+        adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=False))
     assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
 
 
 def test_a_vehicle_is_removed_together_with_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.4")
-    removal = adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=True))
-    assert removal == fleet.Removal(1, measurements_left=False)
+    removal = adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
+    assert removal == Removal(1, measurements_left=False)
     assert adopted.run(lambda cursor: store.vehicles(cursor, [truck])) == []
 
 
@@ -304,7 +306,7 @@ def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
     statement = f"INSERT INTO vehicle_access VALUES ('{truck}', '{truck}')"  # noqa: S608  an id
     as_owner(server, ADOPTED, statement)
     with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
-        adopted.run(lambda cursor: fleet.remove(cursor, truck, with_measurements=True))
+        adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
     assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
 
 

@@ -9,6 +9,7 @@ from fleetsyncd.database import backfill as wishes
 from fleetsyncd.database import fleet
 from fleetsyncd.database.backfill import BackfillStatus
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.errors import CommandError, VehicleGone
 from fleetsyncd.limits import storable
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Window, iso_ms
@@ -189,7 +190,7 @@ def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> No
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
         known, vehicle = wish(it), it.vehicle()
-        it.database.run(lambda c: fleet.remove(c, it.vehicle_id, with_measurements=True))
+        it.database.run(lambda c: take_out(c, it.vehicle_id, with_measurements=True))
         with pytest.raises(VehicleGone):
             run_backfill(vehicle, known, it.client, it.tools())
         assert stored(it) == 0

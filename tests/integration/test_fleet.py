@@ -12,9 +12,12 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import fleet, measurements, migrate, store
+from fleetsyncd.database import removal as removals
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.removal import Removal
+from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleGone
 from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome, utc_now
@@ -64,8 +67,8 @@ def shown(database: Database, truck: UUID) -> VehicleOverview:
     return next(seen for seen in fleet_now if seen.id == truck)
 
 
-def remove(database: Database, truck: UUID, *, with_measurements: bool = True) -> fleet.Removal:
-    return database.run(lambda c: fleet.remove(c, truck, with_measurements=with_measurements))
+def remove(database: Database, truck: UUID, *, with_measurements: bool = True) -> Removal:
+    return database.run(lambda c: take_out(c, truck, with_measurements=with_measurements))
 
 
 def measured(database: Database, truck: UUID) -> int:
@@ -244,7 +247,7 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
     database.run(fill)
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     removal = remove(database, truck, with_measurements=with_measurements)
-    assert removal == fleet.Removal(5 * with_measurements, not with_measurements)
+    assert removal == Removal(5 * with_measurements, not with_measurements)
     assert measured(database, truck) == 5 * (not with_measurements)
     left = (
         f"SELECT count(*) FROM {table} WHERE vehicle_id = %(id)s::uuid"  # noqa: S608  constants
@@ -262,10 +265,36 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
     rows = Measurements.of((now - age, 1, 0.5) for age in ages)
     database.run(lambda cursor: measurements.add(cursor, truck, rows))
     with database.transaction() as cursor:
-        removal = fleet.remove(cursor, truck, with_measurements=True)
+        removal = take_out(cursor, truck, with_measurements=True)
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("1h",)
-    assert removal == fleet.Removal(4, measurements_left=False)
+    assert removal == Removal(4, measurements_left=False)
+
+
+def test_vehicles_are_removed_all_or_none_and_left_alone_meanwhile(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = database.run(lambda cursor: fleet.add(cursor, "Truck-02", "10.8.0.2", 8001, None))
+    resting = database.run(lambda cursor: fleet.add(cursor, "Truck-03", "10.8.0.3", 8001, None))
+    database.run(lambda cursor: fleet.set_paused(cursor, resting, True))
+    everyone = [other, resting, truck]
+    seen: list[set[UUID]] = []
+
+    def fails(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
+        seen.append(database.run(store.paused).intersection(everyone))
+        if len(seen) == len(everyone):
+            raise CommandError("not the last one")
+        return take_out(cursor, vehicle_id, with_measurements=with_measurements)
+
+    monkeypatch.setattr(removals, "remove", fails)
+    with pytest.raises(CommandError, match="not the last one"):
+        removals.remove_all(database, everyone, with_measurements=True)
+    assert seen == [set(everyone)] * 3
+    assert database.run(store.paused).intersection(everyone) == {resting}
+    assert len(database.run(lambda cursor: store.vehicles(cursor, everyone))) == 3
+    monkeypatch.undo()
+    assert len(removals.remove_all(database, everyone, with_measurements=True)) == 3
+    assert database.run(lambda cursor: store.vehicles(cursor, everyone)) == []
 
 
 def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
@@ -307,7 +336,7 @@ def test_a_removal_waits_for_rows_that_are_being_written_and_takes_them_along(
             measurements.add(cursor, truck, ROWS)
             removal = thread.submit(remove, database, truck)
             assert waiting(database, removal)
-        assert removal.result(10) == fleet.Removal(5, measurements_left=False)
+        assert removal.result(10) == Removal(5, measurements_left=False)
     assert measured(database, truck) == 0
 
 
@@ -320,7 +349,7 @@ def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
 
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
-            fleet.remove(cursor, truck, with_measurements=True)
+            take_out(cursor, truck, with_measurements=True)
             written = thread.submit(database.run, pull)
             assert waiting(database, written)
         with pytest.raises(VehicleGone):

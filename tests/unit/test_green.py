@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import gevent
 import pytest
 
@@ -43,3 +46,59 @@ def test_work_that_is_dropped_ends_before_anything_else_goes_on() -> None:
     gevent.sleep(0)
     beside.drop()
     assert order == ["ended"]
+
+
+class Answer:
+    """Stands for a vehicle's answer, whose memory is to come free at once."""
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_failed_work_had_in_its_hands_is_free_as_soon_as_the_error_was_seen(
+    dropped: bool,
+) -> None:
+    answers: list[weakref.ref[Answer]] = []
+
+    def work() -> None:
+        answer = Answer()
+        answers.append(weakref.ref(answer))
+        raise ValueError("no page")
+
+    def wait() -> None:
+        beside = Beside(work)
+        gevent.sleep(0)
+        if dropped:
+            beside.drop()
+            return
+        try:
+            beside.result()
+        finally:
+            beside.drop()
+
+    gc.disable()
+    try:
+        if dropped:
+            wait()
+        else:
+            with pytest.raises(ValueError, match="no page") as caught:
+                wait()
+            del caught
+        assert answers[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_who_was_ended_while_waiting_can_still_end_the_work() -> None:
+    ended = []
+
+    def work() -> None:
+        try:
+            gevent.sleep(60)
+        finally:
+            ended.append("work")
+
+    beside = Beside(work)
+    waiter = gevent.spawn(beside.result)
+    gevent.sleep(0.01)
+    waiter.kill()
+    beside.drop()
+    assert ended == ["work"]

@@ -1,0 +1,88 @@
+"""Taking vehicles out of the fleet, with what is theirs."""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from fleetsyncd.database import fleet, store
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import CommandError, FleetsyncError
+
+REMOVAL_SEC = 3600
+"""For each statement: a vehicle's measurements may be a hundred million rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What removing a vehicle took with it, and what it left."""
+
+    measurements_removed: int
+    measurements_left: bool
+
+
+def remove_all(
+    database: Database, ids: Sequence[UUID], *, with_measurements: bool
+) -> list[Removal]:
+    """Remove vehicles, all of them or none; a running daemon leaves them alone meanwhile.
+
+    Else every cycle of theirs would wait for the rows that are locked, and hold a connection.
+    """
+
+    def pause(cursor: Cursor) -> set[UUID]:
+        running = set(ids) - store.paused(cursor)
+        _pause(running, True, cursor)
+        return running
+
+    def take_out(cursor: Cursor) -> list[Removal]:
+        # In one order, so that two removals at once wait for each other instead of locking up.
+        return [remove(cursor, key, with_measurements=with_measurements) for key in sorted(ids)]
+
+    running = database.run(pause)
+    try:
+        return database.run(take_out)
+    except BaseException:
+        # Also when the operator interrupts it.
+        with suppress(FleetsyncError):
+            database.run(partial(_pause, running, False))
+        raise
+
+
+def _pause(ids: Collection[UUID], paused: bool, cursor: Cursor) -> None:
+    for key in ids:
+        fleet.set_paused(cursor, key, paused)
+
+
+def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
+    """Remove a vehicle with its journal, alarms and channels, and its measurements if asked."""
+    key = (str(vehicle_id),)
+    cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
+    removed = 0
+    if with_measurements:
+        # The lock keeps a daemon from adding rows behind the deletion.
+        cursor.execute("SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR UPDATE", key)
+        cursor.execute("DELETE FROM public.measurements WHERE vehicle_id = %s::uuid", key)
+        removed = cursor.rowcount
+    for table in ("alarms_log", "channel_config", "sync_journal"):
+        cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", key)  # noqa: S608  constants
+    try:
+        cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", key)
+    except psycopg2.IntegrityError as fault:
+        if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
+            raise
+        raise CommandError(_tied(str(fault.diag.table_name), with_measurements)) from None
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
+    )
+    row = cursor.fetchone()
+    return Removal(removed, row is not None and bool(row[0]))
+
+
+def _tied(table: str, with_measurements: bool) -> str:
+    if table.startswith("measurements") and not with_measurements:
+        return "this database ties measurements to their vehicle: add --with-measurements"
+    return f"the vehicle cannot be removed while rows of {table} refer to it"
