@@ -65,6 +65,20 @@ def test_the_command_watches_a_backfill_to_its_end_while_cycles_go_on(
     assert installation.rows(COMPLETE) == [(True,)]
 
 
+def test_no_more_backfills_run_at_a_time_than_are_allowed(installation: Installation) -> None:
+    installation.fleet(5, channels=1)
+    installation.command("backfill", "--all", "--from", "26h", "--no-wait")
+    daemon = installation.daemon(BACKFILL_CONCURRENCY="2")
+    installation.until(COMPLETE, within=PATIENT_SEC)
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    running, most, ended = 0, 0, 0
+    for line in daemon.lines:
+        running += ("backfill of" in line and "begins" in line) - ("; complete" in line)
+        most, ended = max(most, running), ended + ("; complete" in line)
+    assert (most, ended, running) == (2, 5, 0)
+
+
 def test_a_backfill_survives_the_daemons_restart(installation: Installation) -> None:
     installation.fleet(1, channels=1)
     code, out, err = installation.command("backfill", "--all", "--from", "4d", "--no-wait")

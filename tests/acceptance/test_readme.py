@@ -15,6 +15,9 @@ import yaml
 from psycopg2 import sql
 
 import fleetsyncd
+import tests.bench.__main__
+import tests.chaos.__main__
+import tests.mutants.__main__
 from fleetsyncd import settings
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.show import simulator
@@ -69,13 +72,27 @@ def dashboard(words: Words) -> str | None:
     return f"no option {unknown}" if unknown else None
 
 
+PARSERS = {
+    "bench": tests.bench.__main__.parser,
+    "chaos": tests.chaos.__main__.parser,
+    "mutants": tests.mutants.__main__.parser,
+}
+
+
 def make(words: Words) -> str | None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     target, *rest = words
     if target not in targets:
         return f"no target {target}"
     arguments = next((word[5:] for word in rest if word.startswith("ARGS=")), "")
-    return fault_of(["demo", *shlex.split(arguments)]) if target == "demo" else None
+    if target == "demo":
+        return fault_of(["demo", *shlex.split(arguments)])
+    reads = PARSERS.get(target)
+    try:
+        known = reads is None or reads().parse_args(shlex.split(arguments))
+    except SystemExit:
+        return f"make {target} takes no {arguments}"
+    return None if known else "nothing to run"
 
 
 def docker(words: Words) -> str | None:

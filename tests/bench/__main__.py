@@ -45,21 +45,38 @@ BESIDE = {"usual", "floor"}
 """Groups that compare the daemon with another puller on the same fleet."""
 
 
-def main() -> int:
-    """Measure what the arguments ask for, and show it."""
+def _groups(text: str) -> set[str]:
+    wanted = set(text.split(","))
+    if unknown := wanted - set(GROUPS):
+        known = ", ".join(GROUPS)
+        raise argparse.ArgumentTypeError(
+            f"no such group: {', '.join(sorted(unknown))} (there are {known})"
+        )
+    return wanted
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--full", action="store_true", help="measure the long form")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help=", ".join(GROUPS)
+        "--only",
+        action="append",
+        default=[],
+        type=_groups,
+        metavar="NAME",
+        help=", ".join(GROUPS),
     )
-    arguments = parser.parse_args()
-    wanted = {name for names in arguments.only for name in names.split(",")}
-    wanted = wanted or set(GROUPS) - (set() if arguments.full else LONG)
-    if unknown := wanted - set(GROUPS):
-        parser.error(f"no such group: {', '.join(sorted(unknown))} (there are {', '.join(GROUPS)})")
+    return parser
+
+
+def main() -> int:
+    """Measure what the arguments ask for, and show it."""
+    arguments = parser().parse_args()
+    wanted = set().union(*arguments.only) or set(GROUPS) - (set() if arguments.full else LONG)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     groups = [import_module(f"tests.bench.groups.{name}") for name in GROUPS if name in wanted]

@@ -19,14 +19,19 @@ def _kinds(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(fault)) from None
 
 
-def main() -> int:
-    """Run a storm; return 0 if everything that must be zero is."""
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--vehicles", type=int, default=10)
     parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
-    given = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run a storm; return 0 if everything that must be zero is."""
+    given = parser().parse_args()
     weather = Weather(given.seed, given.minutes, given.vehicles, given.kinds)
     # An end from outside must still stop everything that was started.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

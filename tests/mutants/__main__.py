@@ -69,11 +69,16 @@ def caught_by(mutant: Mutant | None, tests: str) -> str | None:
         return first_failure(copy, *tests.split())
 
 
-def main() -> int:
-    """Plant the mutants whose names hold a given text; return 0 if every one is caught."""
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--only", default="", help="part of the mutants' names")
-    only = parser.parse_args().only
+    return parser
+
+
+def main() -> int:
+    """Plant the mutants whose names hold a given text; return 0 if every one is caught."""
+    only = parser().parse_args().only
     chosen = [mutant for mutant in MUTANTS if only in mutant.name]
     every = " ".join(sorted({path for mutant in chosen for path in mutant.tests.split()}))
     if found := caught_by(None, every):
