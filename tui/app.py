@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar
-from uuid import UUID
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -16,16 +15,16 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export
-from tui.background import ANSWER_SEC, Work, answered, own_fault
+from tui.background import ANSWER_SEC, Work, own_fault
 from tui.columns import WIDE
 from tui.desk import Desk
 from tui.gateway import Gateway
 from tui.looks import DARK_COLOURS, LIGHT_COLOURS
 from tui.operations import Operations
+from tui.reading import Reading
 from tui.screens.daemons import Daemons
 from tui.screens.fleet import FleetPage
 from tui.screens.help import Help
@@ -38,11 +37,6 @@ from tui.widgets.fleet_table import FleetTable
 
 Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
-INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
-DEFAULT_INTERVAL = 2.0
-SOON_SEC = 0.1
-"""For the last hour of vehicles that have only just come onto the screen."""
-LONGEST_RETRY_SEC = 10.0
 CONNECT_SEC = "3"
 WRITING = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
 ON_VEHICLES = WRITING - {"add"}
@@ -84,8 +78,7 @@ class FleetApp(App[None]):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
-        self.interval = DEFAULT_INTERVAL
-        self._wake = asyncio.Event()
+        self.reading = Reading(self, desk)
         self._operations = Operations(self, desk)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -99,54 +92,12 @@ class FleetApp(App[None]):
                 # Else a stopped container would leave the operator's terminal as it is.
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.set_interval(TICK_SEC, self._tick)
-        self.run_worker(self._read_over_and_over(), group="reading", exit_on_error=False)
+        self.run_worker(self.reading.run(), group="reading", exit_on_error=False)
 
     @property
     def page(self) -> Page | None:
         """The topmost full screen, beneath any dialog."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
-
-    async def _read_over_and_over(self) -> None:
-        """Read, show, pause; the next reading begins when the last one has ended."""
-        while True:
-            self._wake.clear()
-            pause = await self._read() if self.desk.state.frozen_at is None else self.interval
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
-
-    async def _read(self) -> float:
-        """Read the fleet once; return how long to pause."""
-        state, gateway = self.desk.state, self.desk.gateway
-        was_lost = state.lost
-        on_screen, tail = self._wanted()
-        try:
-            snapshot = await answered(lambda: gateway.snapshot(on_screen, tail=tail))
-        except Exception as fault:
-            # Whatever it is, the next reading may do better, and old rows are better than none.
-            pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
-            told = str(fault) if isinstance(fault, DatabaseError) else own_fault(fault)
-            there = not isinstance(fault, DatabaseLost)
-            state.lose(told, self.desk.now(), pause, refused=there)
-        else:
-            state.take(snapshot, self.desk.now())
-            pause = self.interval
-        page = self.page
-        if page is not None and page.is_mounted:
-            page.news()
-        if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
-            pause = SOON_SEC
-        if state.lost != was_lost:
-            self.refresh_bindings()
-        return pause
-
-    def _wanted(self) -> tuple[list[UUID], bool]:
-        """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
-        page = self.page
-        if isinstance(page, FleetPage) and page.wide:
-            return page.fleet_table.on_screen, True
-        return [], False
 
     def _tick(self) -> None:
         page = self.page
@@ -196,7 +147,7 @@ class FleetApp(App[None]):
             self.push_screen(TooSmall())
         elif not small and isinstance(self.screen, TooSmall):
             self.pop_screen()
-        self._wake.set()
+        self.reading.soon()
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Show one vehicle."""
@@ -272,18 +223,15 @@ class FleetApp(App[None]):
         state = self.desk.state
         state.frozen_at = self.desk.wall() if state.frozen_at is None else None
         self._tick()
-        self._wake.set()
+        self.reading.soon()
 
     def action_refresh(self) -> None:
         """Read now."""
-        self._wake.set()
+        self.reading.soon()
 
     def action_interval(self, step: int) -> None:
         """Read more often, or less."""
-        place = INTERVALS.index(self.interval) + step
-        self.interval = INTERVALS[max(0, min(place, len(INTERVALS) - 1))]
-        self.say(f"reading every {self.interval:g} s")
-        self._wake.set()
+        self.say(f"reading every {self.reading.change_interval(step):g} s")
 
     def action_help(self) -> None:
         """Show what every key does here."""

@@ -141,7 +141,7 @@ async def _watch(gateway: Watched) -> dict[str, float]:
         while gateway.answered_at is None or "truck-" not in _screen(app):
             await asyncio.sleep(PROBE_SEC)
         first_paint = time.perf_counter() - gateway.answered_at
-        stalls = [await _longest_stall(app.interval) for _ in range(REPEATS)]
+        stalls = [await _longest_stall(app.reading.interval) for _ in range(REPEATS)]
         held = []
         for _ in range(REPEATS):
             snapshot = await asyncio.to_thread(gateway.snapshot)

@@ -1,0 +1,83 @@
+"""Reads the fleet over and over, and has the page on top show it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from fleetsyncd.errors import DatabaseError, DatabaseLost
+from tui.background import answered, own_fault
+from tui.desk import Desk
+from tui.screens.fleet import FleetPage
+
+if TYPE_CHECKING:
+    from tui.app import FleetApp
+
+INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
+DEFAULT_INTERVAL = 2.0
+SOON_SEC = 0.1
+"""For the last hour of vehicles that have only just come onto the screen."""
+LONGEST_RETRY_SEC = 10.0
+
+
+class Reading:
+    """The next reading begins `interval` seconds after the last one has ended."""
+
+    def __init__(self, app: "FleetApp", desk: Desk) -> None:
+        self.interval = DEFAULT_INTERVAL
+        self._app = app
+        self._desk = desk
+        self._wake = asyncio.Event()
+
+    def soon(self) -> None:
+        """Read without waiting for the next time."""
+        self._wake.set()
+
+    def change_interval(self, step: int) -> float:
+        """Read less often (1) or more often (-1), from now on; return the interval."""
+        place = INTERVALS.index(self.interval) + step
+        self.interval = INTERVALS[max(0, min(place, len(INTERVALS) - 1))]
+        self.soon()
+        return self.interval
+
+    async def run(self) -> None:
+        """Read, show, pause, for ever."""
+        while True:
+            self._wake.clear()
+            frozen = self._desk.state.frozen_at is not None
+            pause = self.interval if frozen else await self._read()
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _read(self) -> float:
+        """Read the fleet once and show it; return how long to pause."""
+        state, gateway = self._desk.state, self._desk.gateway
+        was_lost = state.lost
+        on_screen, tail = self._wanted()
+        try:
+            snapshot = await answered(lambda: gateway.snapshot(on_screen, tail=tail))
+        except Exception as fault:
+            # Whatever it is, the next reading may do better, and old rows are better than none.
+            pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
+            told = str(fault) if isinstance(fault, DatabaseError) else own_fault(fault)
+            there = not isinstance(fault, DatabaseLost)
+            state.lose(told, self._desk.now(), pause, refused=there)
+        else:
+            state.take(snapshot, self._desk.now())
+            pause = self.interval
+        page = self._app.page
+        if page is not None and page.is_mounted:
+            page.news()
+        if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
+            pause = SOON_SEC
+        if state.lost != was_lost:
+            self._app.refresh_bindings()
+        return pause
+
+    def _wanted(self) -> tuple[list[UUID], bool]:
+        """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
+        page = self._app.page
+        if isinstance(page, FleetPage) and page.wide:
+            return page.fleet_table.on_screen, True
+        return [], False
