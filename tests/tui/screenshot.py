@@ -26,7 +26,7 @@ from tui.state import FleetState
 FOLDER = Path(__file__).parents[2] / "tui" / "screenshots"
 VEHICLES = 24
 INTERVAL = 5
-GAP = "12 days"
+GAP = "40 days"
 
 
 def register(cursor: Cursor, vehicles: list[dict[str, str]]) -> None:
