@@ -72,8 +72,11 @@ class Installation:
     ) -> None:
         """Simulate healthy vehicles and register them as pulled `ago`."""
         simulated = self.stack.enter_context(simulator(vehicles, healthy=True, channels=channels))
-        start = utc_now() - ago
-        self.database.run(lambda cursor: self._register(cursor, simulated, start, channels))
+        self.register(simulated, utc_now() - ago, channels)
+
+    def register(self, vehicles: list[dict[str, Any]], start: datetime, channels: int) -> None:
+        """Register simulated vehicles as pulled up to `start`."""
+        self.database.run(lambda cursor: self._register(cursor, vehicles, start, channels))
 
     def _register(
         self, cursor: Cursor, vehicles: list[dict[str, Any]], start: datetime, channels: int

@@ -1,0 +1,85 @@
+"""The dashboard as a program of its own in a pseudo-terminal of 80x24."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleetsyncd.demo.embedded import Server
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tui"]
+PATIENCE_SEC = 60.0
+
+
+class Terminal:
+    def __init__(self, server: Server, database: str, folder: Path, *options: str) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.shown = b""
+        self.program = subprocess.Popen(
+            [*COMMAND, *options],
+            cwd=folder,
+            env={
+                **os.environ,
+                **server.environment(database),
+                "PYTHONPATH": str(ROOT),
+                "TERM": "xterm-256color",
+            },
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+
+    def read(self, seconds: float) -> bytes:
+        readable, _, _ = select.select([self.ours], [], [], seconds)
+        try:
+            found = os.read(self.ours, 1 << 16) if readable else b""
+        except OSError:  # the other end is closed
+            found = b""
+        self.shown += found
+        return found
+
+    def read_for(self, seconds: float) -> int:
+        before, ends = len(self.shown), time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.read(left)
+        return len(self.shown) - before
+
+    def type(self, keys: str) -> None:
+        os.write(self.ours, keys.encode())
+
+    def sees(self, text: str) -> None:
+        ends = time.monotonic() + PATIENCE_SEC
+        while text.encode() not in self.shown:
+            assert time.monotonic() < ends, f"no {text!r} in {self.shown[-1500:]!r}"
+            self.read(0.1)
+
+    def ended(self) -> int:
+        ends = time.monotonic() + PATIENCE_SEC
+        while self.program.poll() is None:
+            assert time.monotonic() < ends, "the program does not end"
+            self.read(0.05)
+        while self.read(0.05):
+            pass
+        return int(self.program.returncode)
+
+
+@contextmanager
+def terminal(server: Server, database: str, folder: Path, *options: str) -> Iterator[Terminal]:
+    opened = Terminal(server, database, folder, *options)
+    try:
+        yield opened
+    finally:
+        opened.program.kill()
+        opened.program.wait()
+        os.close(opened.ours)
