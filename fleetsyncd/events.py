@@ -21,6 +21,8 @@ class FleetRead:
     """A cycle begins with these vehicles, paused ones included."""
 
     vehicles: Sequence[Vehicle]
+    shards: int = 0
+    """How many shards of the fleet are this daemon's."""
 
 
 @dataclass(frozen=True, slots=True)

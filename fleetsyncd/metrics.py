@@ -39,6 +39,7 @@ class Metrics:
         self._cycle_vehicles = self._gauge(
             "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )
+        self._shards = self._gauge("fleetsync_shards", "Shards of the fleet that this daemon pulls")
         self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows set aside and kept")
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
@@ -74,8 +75,9 @@ class Metrics:
     def listen(self, event: events.Event) -> None:
         """Count what an event tells."""
         match event:
-            case events.FleetRead(vehicles):
+            case events.FleetRead(vehicles, shards):
                 self._take_fleet(vehicles)
+                self._shards.set(shards)
             case events.Reported(report):
                 self._take_report(report)
             case events.Backfilled(row):

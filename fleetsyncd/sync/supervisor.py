@@ -171,7 +171,7 @@ class Supervisor:
         self._tell(events.Alive())
         shards = self._pullers.shards
         fleet = self._tools.database.run(lambda cursor: store.vehicles(cursor, shards=shards))
-        self._tell(events.FleetRead(fleet))
+        self._tell(events.FleetRead(fleet, len(self._pullers.held)))
         if self._lost is not None:
             log.warning("database is back")
             self._lost = None

@@ -62,6 +62,7 @@ def known(installation: Installation) -> Labels:
     daemon.wait_for("Cycle done", times=2)
     labels, values = scrape(port)
     assert sorted(values["fleetsync_vehicle_up"]) == [0, 1]
+    assert values["fleetsync_shards"] == [64]
     assert sum(values["fleetsync_vehicle_rows_written_total"]) >= 18
     assert sum(values["fleetsync_vehicle_received_bytes_total"]) > 1_000
     assert values["fleetsync_pool_wait_seconds_count"][0] > 5
