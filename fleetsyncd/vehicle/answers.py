@@ -26,6 +26,8 @@ _TO_NOT_A_NUMBER = re.compile(
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
+_UNKNOWN = b"\\ufffd"
+"""U+FFFD as JSON escapes it: as long as the half of a pair that it stands for."""
 UNFIT = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises on an answer that does not fit."""
 
@@ -61,7 +63,7 @@ def _mend(body: bytes) -> bytes:
 
 def _replace_half(found: re.Match[bytes]) -> bytes:
     escape = found.group()
-    return b"\\ufffd" if len(escape) == len(b"\\uXXXX") else escape
+    return _UNKNOWN if len(escape) == len(_UNKNOWN) else escape
 
 
 def check_size(call: str, body: bytes, most: int) -> None:

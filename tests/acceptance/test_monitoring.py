@@ -75,6 +75,8 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
+# Prometheus is no Python package, and its 100 MB are not worth installing for one file of rules:
+# the expressions are parsed above whatever is installed, and every alert must have its cases.
 PROMTOOL = shutil.which("promtool")
 
 

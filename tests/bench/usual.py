@@ -77,38 +77,47 @@ async def pull(vehicle: tuple[Any, ...]) -> None:
             ],
             many=True,
         )
-        answer = (await client.get("/data", params=window)).json()
-        rows = [
-            (key, row["channel_id"], row["time"], row["value"])
-            for row in answer["rows"]
-            if row["value"] is not None
-        ]
-        if rows:
-            await run(
-                "INSERT INTO measurements (vehicle_id, channel_id, time, value) VALUES %s"
-                " ON CONFLICT DO NOTHING",
-                rows,
-                many=True,
-            )
+        written = await store_rows(key, (await client.get("/data", params=window)).json())
         await run("UPDATE vehicles SET last_sync_at = %s WHERE id = %s", (started, key))
-        alarms = (await client.get("/alarms", params=window)).json()
-        for alarm in alarms:
-            await run(
-                "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, message, triggered_at)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (
-                    key,
-                    alarm["alarm_id"],
-                    alarm["channel_id"],
-                    alarm["message"],
-                    alarm["triggered_at"],
-                ),
-            )
+        await store_alarms(key, (await client.get("/alarms", params=window)).json())
     await run(
         "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written)"
         " VALUES (%s, %s, now(), 'ok', %s)",
-        (key, started, len(rows)),
+        (key, started, written),
     )
+
+
+async def store_rows(key: str, answer: Any) -> int:
+    """Store an answer's measurements; return how many it holds."""
+    rows = [
+        (key, row["channel_id"], row["time"], row["value"])
+        for row in answer["rows"]
+        if row["value"] is not None
+    ]
+    if rows:
+        await run(
+            "INSERT INTO measurements (vehicle_id, channel_id, time, value) VALUES %s"
+            " ON CONFLICT DO NOTHING",
+            rows,
+            many=True,
+        )
+    return len(rows)
+
+
+async def store_alarms(key: str, alarms: Any) -> None:
+    """Store alarms one by one."""
+    for alarm in alarms:
+        await run(
+            "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, message, triggered_at)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                key,
+                alarm["alarm_id"],
+                alarm["channel_id"],
+                alarm["message"],
+                alarm["triggered_at"],
+            ),
+        )
 
 
 async def cycle() -> None:

@@ -278,3 +278,18 @@ def test_the_dashboard_is_built_from_the_daemons_configuration(
     app = build(settings.load(), read_only=True)
     assert app.desk.state.read_only
     assert app.desk.gateway.snapshot().vehicles == ()
+
+
+def test_the_daemons_are_listed_and_a_dead_one_is_told_by_its_sign(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("D")
+        await it.sees("DAEMON", "●  centre:")
+        beat(database, "5 min")
+        it.app.action_refresh()
+        await it.sees("✖  centre:", "5m")
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look)

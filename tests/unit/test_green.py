@@ -1,10 +1,18 @@
 import gc
 import weakref
+from functools import partial
 
 import gevent
 import pytest
 
 from fleetsyncd.green import Beside
+
+
+def sleep_long(ended: list[str]) -> None:
+    try:
+        gevent.sleep(60)
+    finally:
+        ended.append("work")
 
 
 def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
@@ -34,18 +42,11 @@ def test_an_error_is_raised_where_the_result_is_wanted_and_told_nowhere_else(
 
 
 def test_work_that_is_dropped_ends_before_anything_else_goes_on() -> None:
-    order = []
-
-    def work() -> None:
-        try:
-            gevent.sleep(60)
-        finally:
-            order.append("ended")
-
-    beside = Beside(work)
+    ended: list[str] = []
+    beside = Beside(partial(sleep_long, ended))
     gevent.sleep(0)
     beside.drop()
-    assert order == ["ended"]
+    assert ended == ["work"]
 
 
 class Answer:
@@ -88,15 +89,8 @@ def test_what_failed_work_had_in_its_hands_is_free_as_soon_as_the_error_was_seen
 
 
 def test_who_was_ended_while_waiting_can_still_end_the_work() -> None:
-    ended = []
-
-    def work() -> None:
-        try:
-            gevent.sleep(60)
-        finally:
-            ended.append("work")
-
-    beside = Beside(work)
+    ended: list[str] = []
+    beside = Beside(partial(sleep_long, ended))
     waiter = gevent.spawn(beside.result)
     gevent.sleep(0.01)
     waiter.kill()

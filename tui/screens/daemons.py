@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
 from fleetsyncd.database.shard_locks import SHARDS
 from fleetsyncd.tables import age
 from tui.desk import Desk
@@ -57,12 +57,13 @@ def _table(daemons: list[tuple[Heartbeat, float]]) -> Table | Text:
     for place, title in enumerate(HEADING):
         grid.add_column(title, justify="left" if place < HEADING.index("BEAT") else "right")
     for beat, since in daemons:
+        alive = since < FRESH_SEC
         cycle = "-" if beat.cycle_sec is None else f"{beat.cycle_sec:.1f}s"
         grid.add_row(
-            Text("●", "green") if beat.alive else Text("✖", "bold red"),
+            Text("●", "green") if alive else Text("✖", "bold red"),
             Text(beat.name),
             Text(beat.version),
-            Text(age(since), "" if beat.alive else "bold red"),
+            Text(age(since), "" if alive else "bold red"),
             Text(cycle),
             Text(age(beat.interval)),
             Text("-" if beat.vehicles is None else str(beat.vehicles)),
