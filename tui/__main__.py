@@ -8,7 +8,7 @@ import click
 from fleetsyncd import __version__, process, settings
 from fleetsyncd.errors import FleetsyncError
 from tui import keymap
-from tui.app import build
+from tui.app import FleetApp, build
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
 KEYMAP = "fleetsync-tui/keymap.toml"
@@ -33,7 +33,7 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
         app = build(settings.load(), read_only=read_only)
         proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or proposed.exists():
-            app.set_keymap(keymap.load(keymap_path or proposed))
+            app.set_keymap(keymap.load(keymap_path or proposed, keymap.ids(FleetApp)))
     except FleetsyncError as fault:
         click.echo(f"fleetsync-tui: {fault}", err=True)
         sys.exit(2)

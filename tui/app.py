@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -26,6 +26,7 @@ from tui.looks import DARK_COLOURS, LIGHT_COLOURS
 from tui.operations import Operations
 from tui.reading import Reading
 from tui.screens.daemons import Daemons
+from tui.screens.details import Details
 from tui.screens.fleet import FleetPage
 from tui.screens.help import Help
 from tui.screens.journal import JournalPage
@@ -34,7 +35,9 @@ from tui.screens.too_small import LEAST, TooSmall
 from tui.screens.vehicle import VehiclePage
 from tui.state import FleetState
 from tui.widgets.fleet_table import FleetTable
+from tui.widgets.rows import RowTable
 
+T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 CONNECT_SEC = "3"
@@ -78,7 +81,7 @@ class FleetApp(App[None]):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
-        self.reading = Reading(self, desk)
+        self.reading = Reading(desk, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, desk)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -136,6 +139,10 @@ class FleetApp(App[None]):
         """Run an action once the palette is closed."""
         self.call_later(self.run_action, action, node)
 
+    async def ask(self, dialog: Screen[T]) -> T | None:
+        """Open a dialog and return its answer; None if it was cancelled."""
+        return await self.push_screen_wait(dialog)
+
     def say(self, text: str, *, bad: bool = False) -> None:
         """Show a line for some seconds; it is text, never markup."""
         self.notify(text, severity="error" if bad else "information", markup=False)
@@ -152,6 +159,10 @@ class FleetApp(App[None]):
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Show one vehicle."""
         self.push_screen(VehiclePage(self.desk, event.vehicle_id))
+
+    def on_row_table_opened(self, event: RowTable.Opened) -> None:
+        """Show one row in full."""
+        self.push_screen(Details(event.facts))
 
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
@@ -225,9 +236,13 @@ class FleetApp(App[None]):
         self._tick()
         self.reading.soon()
 
-    def action_refresh(self) -> None:
+    def reload(self) -> None:
         """Read now."""
         self.reading.soon()
+
+    def action_refresh(self) -> None:
+        """Read now."""
+        self.reload()
 
     def action_interval(self, step: int) -> None:
         """Read more often, or less."""

@@ -4,7 +4,6 @@ import csv
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.widgets import Input, Label
@@ -13,9 +12,7 @@ from tui.background import in_thread
 from tui.desk import Desk
 from tui.screens.dialog import Dialog
 from tui.screens.page import Table
-
-if TYPE_CHECKING:
-    from tui.app import FleetApp
+from tui.ui import UI
 
 _FORMULA = ("=", "+", "-", "@", "\t")
 
@@ -43,19 +40,19 @@ class PathForm(Dialog[Path]):
             self.leave(path)
 
 
-async def export(app: "FleetApp", desk: Desk, table: Table) -> None:
+async def export(ui: UI, desk: Desk, table: Table) -> None:
     """Ask for a path, write the table there, and say so."""
     name, heading, rows = table
     proposed = folder() / f"fleetsync-{name}-{desk.wall().astimezone():%Y%m%d-%H%M%S}.csv"
-    path = await app.push_screen_wait(PathForm(f"Export {len(rows)} rows", proposed))
+    path = await ui.ask(PathForm(f"Export {len(rows)} rows", proposed))
     if path is None:
         return
     try:
         await in_thread(lambda: write(path, heading, rows))
     except OSError as fault:
-        app.say(f"{path} cannot be written: {fault.strerror}", bad=True)
+        ui.say(f"{path} cannot be written: {fault.strerror}", bad=True)
     else:
-        app.say(f"wrote {len(rows)} rows to {path}")
+        ui.say(f"wrote {len(rows)} rows to {path}")
 
 
 def folder() -> Path:

@@ -1,24 +1,24 @@
 """An operator's own keys, from a TOML file: `[keys]`, then `sync = "f5"` and so on."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from textual.app import App
 from textual.binding import Binding
 from textual.widget import Widget
 
 from fleetsyncd.errors import SettingsError
 
 
-def load(path: Path) -> Mapping[str, str]:
-    """Return keys by the ids of bindings; raise SettingsError saying what is wrong."""
+def load(path: Path, known: Collection[str]) -> Mapping[str, str]:
+    """Return keys by the `known` ids of bindings; raise SettingsError saying what is wrong."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise SettingsError(f"the keymap {path} cannot be read: {fault}") from fault
     if not isinstance(found, dict):
         raise SettingsError(f"the keymap {path} needs a table [keys]")
-    known = ids()
     for name, key in found.items():
         if name not in known:
             raise SettingsError(
@@ -29,11 +29,9 @@ def load(path: Path) -> Mapping[str, str]:
     return dict(found)
 
 
-def ids() -> set[str]:
-    """Return the ids of all bindings that can be changed."""
-    from tui.app import FleetApp  # noqa: PLC0415  the app itself reads keymaps
-
-    found = {_id(binding) for binding in FleetApp.BINDINGS}
+def ids(app: type[App[None]]) -> set[str]:
+    """Return the ids of all bindings that can be changed: the app's, and those of its widgets."""
+    found = {_id(binding) for binding in app.BINDINGS}
     classes: list[type] = [Widget]
     while classes:
         children: list[type] = classes.pop().__subclasses__()

@@ -7,7 +7,7 @@ whatever the table shows by the time it is confirmed.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.fleet import Change
@@ -22,9 +22,7 @@ from tui.screens.backfill_dialog import BackfillForm
 from tui.screens.dialog import Confirm
 from tui.screens.test_dialog import CallsTest
 from tui.screens.vehicle_dialogs import DeleteForm, Known, VehicleForm
-
-if TYPE_CHECKING:
-    from tui.app import FleetApp
+from tui.ui import UI
 
 T = TypeVar("T")
 OUTCOME_SEC = 60.0
@@ -62,8 +60,8 @@ def outcome(targets: Targets, came: Mapping[UUID, Attempt], good: int) -> str:
 class Operations:
     """Every method is a coroutine that ends when the operation has, or was called off."""
 
-    def __init__(self, app: "FleetApp", desk: Desk) -> None:
-        self._app = app
+    def __init__(self, ui: UI, desk: Desk) -> None:
+        self._ui = ui
         self._gateway = desk.gateway
         self._desk = desk
 
@@ -72,13 +70,13 @@ class Operations:
         try:
             return (await in_thread(work),)
         except FleetsyncError as fault:
-            self._app.say(str(fault), bad=True)
+            self._ui.say(str(fault), bad=True)
             return None
 
     async def _do(self, work: Callable[[], object], done: str) -> None:
         if await self._try(work) is not None:
-            self._app.say(done)
-        self._app.action_refresh()
+            self._ui.say(done)
+        self._ui.reload()
 
     async def _sure(self, title: str, targets: Targets, accept: str) -> bool:
         """Ask, if it is about several vehicles."""
@@ -86,22 +84,22 @@ class Operations:
             return True
         text = ", ".join(vehicle.name for vehicle in targets[:20])
         more = f" and {len(targets) - 20} more" if len(targets) > 20 else ""  # noqa: PLR2004
-        answer = await self._app.push_screen_wait(Confirm(title, text + more, accept))
+        answer = await self._ui.ask(Confirm(title, text + more, accept))
         return answer is True
 
     async def sync(self, targets: Targets) -> None:
         """Let the daemon sync the targets now; paused ones are left out and named."""
         paused = [vehicle for vehicle in targets if vehicle.state is State.PAUSED]
         if paused:
-            self._app.say(f"{named(paused)}: paused, press p to resume", bad=True)
+            self._ui.say(f"{named(paused)}: paused, press p to resume", bad=True)
         wanted = [vehicle for vehicle in targets if vehicle.state is not State.PAUSED]
         if not wanted or not await self._sure(f"Sync {len(wanted)} vehicles now?", wanted, "Sync"):
             return
         asked = await self._try(lambda: self._gateway.sync(ids(wanted)))
         if asked is not None:
-            self._app.say(f"{named(wanted)}: sync asked for")
+            self._ui.say(f"{named(wanted)}: sync asked for")
             await self._tell_outcome(wanted, asked[0])
-        self._app.action_refresh()
+        self._ui.reload()
 
     async def _tell_outcome(self, targets: Targets, asked_at: datetime) -> None:
         """Say what came of a sync, once all of the targets were pulled or it took too long."""
@@ -114,7 +112,7 @@ class Operations:
             except FleetsyncError:
                 return  # what is told of the database says enough
         good = sum(attempt.status == Outcome.OK for attempt in came.values())
-        self._app.say(f"{named(targets)}: {outcome(targets, came, good)}", bad=good < len(targets))
+        self._ui.say(f"{named(targets)}: {outcome(targets, came, good)}", bad=good < len(targets))
 
     async def pause(self, targets: Targets) -> None:
         """Pause the targets, or resume them if all of them are paused."""
@@ -139,7 +137,7 @@ class Operations:
         form = BackfillForm(
             self._desk, f"Backfill {named(targets)}", len(targets), pace[0], running
         )
-        window: Window | None = await self._app.push_screen_wait(form)
+        window: Window | None = await self._ui.ask(form)
         if window is None:
             return
         if window.start == window.end:
@@ -156,11 +154,11 @@ class Operations:
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it; a refusal keeps what was typed."""
-        form = SavingForm(self._app, "Add a vehicle", "Add", None, self._add)
-        change = await self._app.push_screen_wait(form)
+        form = SavingForm("Add a vehicle", "Add", None, self._add)
+        change = await self._ui.ask(form)
         if change is not None:
-            self._app.say(f"{change.name}: added, the daemon takes it in at its next cycle")
-            self._app.action_refresh()
+            self._ui.say(f"{change.name}: added, the daemon takes it in at its next cycle")
+            self._ui.reload()
 
     def _add(self, new: Change) -> None:
         self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key)
@@ -175,19 +173,18 @@ class Operations:
             if found is None:
                 return
             if found[0] is None:
-                self._app.say(f"{named(targets)}: was removed meanwhile", bad=True)
+                self._ui.say(f"{named(targets)}: was removed meanwhile", bad=True)
                 return
             known = Known(found[0].name, found[0].host, found[0].port)
         form = SavingForm(
-            self._app,
             f"Edit {named(targets)}",
             "Save",
             known,
             lambda change: self._gateway.change(ids(targets), change),
         )
-        if await self._app.push_screen_wait(form) is not None:
-            self._app.say(f"{named(targets)}: changed")
-            self._app.action_refresh()
+        if await self._ui.ask(form) is not None:
+            self._ui.say(f"{named(targets)}: changed")
+            self._ui.reload()
 
     async def delete(self, targets: Targets) -> None:
         """Say what goes, have it confirmed, and remove the targets."""
@@ -196,21 +193,21 @@ class Operations:
         extent = await self._try(lambda: self._gateway.extent(ids(targets)))
         if extent is None:
             return
-        answer = await self._app.push_screen_wait(DeleteForm(list(targets), extent[0]))
+        answer = await self._ui.ask(DeleteForm(list(targets), extent[0]))
         if answer is None:
             return
-        self._app.say(f"{named(targets)}: being removed …")
+        self._ui.say(f"{named(targets)}: being removed …")
         removed = await self._try(
             lambda: self._gateway.remove(ids(targets), with_measurements=answer)
         )
         if removed is not None:
-            self._app.say(f"{named(targets)}: removed, and {removed[0]:,} measurements")
-        self._app.action_refresh()
+            self._ui.say(f"{named(targets)}: removed, and {removed[0]:,} measurements")
+        self._ui.reload()
 
     async def test(self, targets: Targets) -> None:
         """Show how the targets answer their four calls."""
         if targets:
-            await self._app.push_screen_wait(CallsTest(list(targets)))
+            await self._ui.ask(CallsTest(list(targets)))
 
 
 class SavingForm(VehicleForm):
@@ -218,7 +215,6 @@ class SavingForm(VehicleForm):
 
     def __init__(
         self,
-        app: "FleetApp",
         title: str,
         accept: str,
         known: Known | None,

@@ -1,16 +1,12 @@
 """Reads the fleet over and over, and has the page on top show it."""
 
 import asyncio
-from typing import TYPE_CHECKING
-from uuid import UUID
+from collections.abc import Callable
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from tui.background import answered, own_fault
 from tui.desk import Desk
-from tui.screens.fleet import FleetPage
-
-if TYPE_CHECKING:
-    from tui.app import FleetApp
+from tui.screens.page import Page, Wanted
 
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
@@ -20,12 +16,19 @@ LONGEST_RETRY_SEC = 10.0
 
 
 class Reading:
-    """The next reading begins `interval` seconds after the last one has ended."""
+    """The next reading begins `interval` seconds after the last one has ended.
 
-    def __init__(self, app: "FleetApp", desk: Desk) -> None:
+    `page` returns the page on top, if there is one; `on_change` is called when the database was
+    lost or is back.
+    """
+
+    def __init__(
+        self, desk: Desk, page: Callable[[], Page | None], on_change: Callable[[], object]
+    ) -> None:
         self.interval = DEFAULT_INTERVAL
-        self._app = app
         self._desk = desk
+        self._page = page
+        self._on_change = on_change
         self._wake = asyncio.Event()
 
     def soon(self) -> None:
@@ -66,18 +69,15 @@ class Reading:
         else:
             state.take(snapshot, self._desk.now())
             pause = self.interval
-        page = self._app.page
+        page = self._page()
         if page is not None and page.is_mounted:
             page.news()
         if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
             pause = SOON_SEC
         if state.lost != was_lost:
-            self._app.refresh_bindings()
+            self._on_change()
         return pause
 
-    def _wanted(self) -> tuple[list[UUID], bool]:
-        """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
-        page = self._app.page
-        if isinstance(page, FleetPage) and page.wide:
-            return page.fleet_table.on_screen, True
-        return [], False
+    def _wanted(self) -> Wanted:
+        page = self._page()
+        return ([], False) if page is None else page.wanted()

@@ -21,6 +21,7 @@ from tests.tui.driving import (
     small_fleet,
 )
 from tui import keymap
+from tui.app import FleetApp
 from tui.looks import LOOKS
 
 
@@ -96,8 +97,10 @@ def test_help_tells_the_keys_that_work_where_it_is_asked_for(database: Database)
 
 
 def test_every_action_has_an_id_and_an_explanation() -> None:
-    assert {"sync", "pause", "fleet.filter", "table.mark", "vehicle.next", "quit"} <= keymap.ids()
-    assert len(keymap.ids()) > 45
+    assert {"sync", "pause", "fleet.filter", "table.mark", "vehicle.next", "quit"} <= keymap.ids(
+        FleetApp
+    )
+    assert len(keymap.ids(FleetApp)) > 45
 
 
 def test_a_keymap_changes_keys_and_what_is_told_of_them(database: Database, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_a_keymap_changes_keys_and_what_is_told_of_them(database: Database, tmp_
     (tmp_path / "keymap.toml").write_text('[keys]\nsync = "f5"\n"table.mark" = "insert,m"\n')
 
     async def look(it: Driver) -> None:
-        it.app.set_keymap(keymap.load(tmp_path / "keymap.toml"))
+        it.app.set_keymap(keymap.load(tmp_path / "keymap.toml", keymap.ids(FleetApp)))
         await it.press("s")
         assert not it.app._notifications
         await it.press("m", "insert")
@@ -131,7 +134,7 @@ def test_a_keymap_that_makes_no_sense_is_refused(tmp_path: Path, text: str, comp
     path = tmp_path / "keymap.toml"
     path.write_text(text)
     with pytest.raises(SettingsError) as refused:
-        keymap.load(path)
+        keymap.load(path, keymap.ids(FleetApp))
     assert complaint in str(refused.value)
     assert str(path) in str(refused.value)
 

@@ -15,7 +15,7 @@ from tui.columns import status
 from tui.desk import Desk
 from tui.fleet_view import Sort
 from tui.looks import OUTCOMES, UNKNOWN, moment
-from tui.screens.page import Page, Table
+from tui.screens.page import Page, Table, Wanted
 from tui.widgets.fixed import Fixed
 from tui.widgets.fleet_table import FleetTable
 
@@ -174,6 +174,10 @@ class FleetPage(Page):
         """Order by something else, or turn the order round."""
         self.view.sort_by(Sort(sort))
         self._rearranged()
+
+    def wanted(self) -> Wanted:
+        """Return the vehicles on a wide screen, and that their journal is shown beneath."""
+        return (self.fleet_table.on_screen, True) if self.wide else ([], False)
 
     def targets(self) -> list[VehicleOverview]:
         """Return the marked vehicles, else the one under the cursor."""

@@ -31,7 +31,7 @@ class JournalPage(Page):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.results = 0
-        self.wanted = ""
+        self.name_part = ""
 
     def body(self) -> ComposeResult:
         """Lay out table, filter and the line of what is shown."""
@@ -52,8 +52,8 @@ class JournalPage(Page):
     def _tell(self) -> None:
         table = self.query_one(JournalTable)
         parts = ["journal", "/".join(RESULTS[self.results]) or "all results"]
-        if self.wanted:
-            parts.append(f"vehicles with {self.wanted}")
+        if self.name_part:
+            parts.append(f"vehicles with {self.name_part}")
         parts.append(table.place)
         if table.is_read and not table.attempts:
             parts.append("nothing to show")
@@ -61,7 +61,7 @@ class JournalPage(Page):
 
     def _ask(self) -> None:
         snapshot = self.desk.state.snapshot
-        wanted = self.wanted.lower()
+        wanted = self.name_part.lower()
         vehicles = None
         if wanted and snapshot is not None:
             vehicles = [v.id for v in snapshot.vehicles if wanted in v.name.lower()]
@@ -76,7 +76,7 @@ class JournalPage(Page):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""
-        self.wanted = event.value.strip()
+        self.name_part = event.value.strip()
         self._ask()
 
     def on_input_submitted(self) -> None:
@@ -99,7 +99,7 @@ class JournalPage(Page):
         field = self.query_one("#filter", Input)
         if field.has_focus:
             self.on_input_submitted()
-        elif self.wanted:
+        elif self.name_part:
             field.value = ""
         else:
             self.app.pop_screen()

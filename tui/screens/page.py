@@ -1,5 +1,7 @@
 """What all full screens share: totals above, keys below, and news that arrive between."""
 
+from uuid import UUID
+
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -14,6 +16,8 @@ from tui.widgets.pulse import Warnings, pulse_line
 
 Table = tuple[str, list[str], list[list[str]]]
 """What a screen can export: a name for the file, a heading, rows."""
+Wanted = tuple[list[UUID], bool]
+"""The vehicles whose last hour a page shows, and whether it shows the journal's newest rows."""
 
 
 class Page(Screen[None]):
@@ -76,6 +80,10 @@ class Page(Screen[None]):
     def table(self) -> Table | None:
         """Return what can be exported."""
         return None
+
+    def wanted(self) -> Wanted:
+        """Return what the page shows beside the fleet's present state."""
+        return [], False
 
     @property
     def wide(self) -> bool:

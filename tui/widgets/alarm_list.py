@@ -11,7 +11,6 @@ from fleetsyncd.database.telemetry import StoredAlarm
 from fleetsyncd.tables import age
 from tui.background import answered
 from tui.looks import cut, moment
-from tui.screens.details import Details
 from tui.widgets.pane import Pane
 from tui.widgets.rows import RowTable, fill
 
@@ -43,7 +42,7 @@ class AlarmList(Pane):
         """Show the alarm under the cursor in full."""
         row = self.query_one(DataTable).cursor_row
         if self.alarms and 0 <= row < len(self.alarms):
-            self.app.push_screen(Details(_facts(self.alarms[row])))
+            self.post_message(RowTable.Opened(_facts(self.alarms[row])))
 
 
 def _alarm(alarm: StoredAlarm) -> list[Text]:

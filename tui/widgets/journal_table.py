@@ -12,7 +12,6 @@ from fleetsyncd.tables import age
 from tui.background import answered, read_part
 from tui.desk import Desk
 from tui.looks import OUTCOMES, UNKNOWN, cut, moment
-from tui.screens.details import Details
 from tui.widgets.rows import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
@@ -129,7 +128,7 @@ class JournalTable(RowTable):
         """Show the row under the cursor in full."""
         if 0 <= self.cursor_row < len(self.attempts):
             row = self.rows_for_export()[self.cursor_row]
-            self.app.push_screen(Details(list(zip(HEADING, row, strict=True))))
+            self.post_message(self.Opened(list(zip(HEADING, row, strict=True))))
 
     def action_cursor_down(self) -> None:
         """Move down, over the end of a page to the next."""

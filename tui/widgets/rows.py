@@ -5,9 +5,11 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.widgets import Checkbox, DataTable
 
 Rows = Sequence[Sequence[Text]]
+Facts = Sequence[tuple[str, str]]
 
 
 def fill(table: "DataTable[Text]", rows: Rows) -> None:
@@ -34,6 +36,13 @@ def widen(table: "DataTable[Text]", rows: Rows) -> None:
 
 class RowTable(DataTable[Text]):
     """A table of rows with the moving keys of the fleet's table."""
+
+    class Opened(Message):
+        """A row is to be shown in full, as (name, fact) pairs."""
+
+        def __init__(self, facts: Facts) -> None:
+            super().__init__()
+            self.facts = facts
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "cursor_up", "Up", show=False, id="rows.up"),
