@@ -19,23 +19,23 @@ from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export
 from tui.background import ANSWER_SEC, Work, own_fault
-from tui.columns import WIDE
-from tui.desk import Desk
+from tui.context import Desk
+from tui.dialogs.daemons import Daemons
+from tui.dialogs.details import Details
+from tui.dialogs.help import Help
+from tui.dialogs.too_small import LEAST, TooSmall
+from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
-from tui.looks import DARK_COLOURS, LIGHT_COLOURS
+from tui.model.columns import WIDE
+from tui.model.state import FleetState
 from tui.operations import Operations
-from tui.reading import Reading
-from tui.screens.daemons import Daemons
-from tui.screens.details import Details
+from tui.poller import Reading
 from tui.screens.fleet import FleetPage
-from tui.screens.help import Help
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
-from tui.screens.too_small import LEAST, TooSmall
 from tui.screens.vehicle import VehiclePage
-from tui.state import FleetState
 from tui.widgets.fleet_table import FleetTable
-from tui.widgets.rows import RowTable
+from tui.widgets.row_table import RowTable
 
 T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Label
 
 from tui.background import in_thread
-from tui.desk import Desk
-from tui.screens.dialog import Dialog
+from tui.context import Desk
+from tui.dialogs.dialog import Dialog
 from tui.screens.page import Table
 from tui.ui import UI
 

@@ -16,12 +16,12 @@ from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Outcome, Window
 from fleetsyncd.states import State, VehicleOverview
 from tui.background import in_thread
-from tui.desk import Desk
-from tui.looks import moment
-from tui.screens.backfill_dialog import BackfillForm
-from tui.screens.dialog import Confirm
-from tui.screens.test_dialog import CallsTest
-from tui.screens.vehicle_dialogs import DeleteForm, Known, VehicleForm
+from tui.context import Desk
+from tui.dialogs.backfill import BackfillForm
+from tui.dialogs.dialog import Confirm
+from tui.dialogs.probe import CallsTest
+from tui.dialogs.vehicle import DeleteForm, Known, VehicleForm
+from tui.formatting import moment
 from tui.ui import UI
 
 T = TypeVar("T")

@@ -31,9 +31,9 @@ from fleetsyncd.settings import DatabaseSettings
 from tests.bench.installation import installed
 from tests.bench.machine import cpu_seconds
 from tui.app import FleetApp
-from tui.desk import Desk
+from tui.context import Desk
 from tui.gateway import Gateway, Snapshot
-from tui.state import FleetState
+from tui.model.state import FleetState
 
 NAME = "dashboard"
 VEHICLES = 10_000

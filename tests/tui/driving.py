@@ -16,10 +16,10 @@ from textual.widgets import Button, Input
 from fleetsyncd.database import fleet, replicas
 from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
-from tui.desk import Desk
+from tui.context import Desk
 from tui.gateway import Gateway
+from tui.model.state import FleetState
 from tui.screens.fleet import FleetPage
-from tui.state import FleetState
 
 WAIT_SEC = 60.0
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)

@@ -19,9 +19,9 @@ from fleetsyncd.demo.show import DAEMON, running, simulator
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver
 from tui.app import FleetApp
-from tui.desk import Desk
+from tui.context import Desk
 from tui.gateway import Gateway
-from tui.state import FleetState
+from tui.model.state import FleetState
 
 FOLDER = Path(__file__).parents[2] / "tui" / "screenshots"
 VEHICLES = 24

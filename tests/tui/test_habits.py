@@ -22,7 +22,7 @@ from tests.tui.driving import (
 )
 from tui import keymap
 from tui.app import FleetApp
-from tui.looks import LOOKS
+from tui.formatting import LOOKS
 
 
 async def palette(it: Driver, words: str) -> list[str]:

@@ -21,7 +21,7 @@ from tests.conftest import TEMPLATE
 from tests.tui.driving import Driver, drive
 from tests.tui.picture import picture
 from tests.tui.still import still_fleet, stop_the_clock
-from tui.fleet_view import Sort
+from tui.model.fleet_view import Sort
 from tui.widgets.fleet_table import FleetTable
 
 SIZES = [(80, 24), (160, 45)]

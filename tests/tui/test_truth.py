@@ -16,7 +16,7 @@ from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
 from tui import background
 from tui.app import build
-from tui.screens.too_small import TooSmall
+from tui.dialogs.too_small import TooSmall
 
 
 def test_a_daemon_that_is_not_running_makes_every_state_old(database: Database) -> None:

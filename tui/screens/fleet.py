@@ -10,13 +10,13 @@ from textual.widgets import Input
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
-from tui import filters
-from tui.columns import status
-from tui.desk import Desk
-from tui.fleet_view import Sort
-from tui.looks import OUTCOMES, UNKNOWN, moment
+from tui.context import Desk
+from tui.formatting import OUTCOMES, UNKNOWN, moment
+from tui.model import filters
+from tui.model.columns import status
+from tui.model.fleet_view import Sort
 from tui.screens.page import Page, Table, Wanted
-from tui.widgets.fixed import Fixed
+from tui.widgets.fixed_text import Fixed
 from tui.widgets.fleet_table import FleetTable
 
 if TYPE_CHECKING:

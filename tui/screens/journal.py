@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from tui.background import PartRead
-from tui.desk import Desk
+from tui.context import Desk
 from tui.screens.page import Page, Table
-from tui.widgets.fixed import Fixed
+from tui.widgets.fixed_text import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 
 RESULTS: tuple[tuple[str, ...], ...] = ((), ("timeout", "error"), ("timeout",), ("error",), ("ok",))

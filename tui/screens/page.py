@@ -8,11 +8,11 @@ from textual.widgets import Footer
 
 from fleetsyncd.states import VehicleOverview
 from tui.background import PartRead
-from tui.columns import WIDE
-from tui.desk import Desk
-from tui.trimming import TrimmedCompositor
-from tui.widgets.fixed import Fixed
-from tui.widgets.pulse import Warnings, pulse_line
+from tui.compositor import TrimmedCompositor
+from tui.context import Desk
+from tui.model.columns import WIDE
+from tui.widgets.fixed_text import Fixed
+from tui.widgets.status_bar import Warnings, pulse_line
 
 Table = tuple[str, list[str], list[list[str]]]
 """What a screen can export: a name for the file, a heading, rows."""

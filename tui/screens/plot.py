@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 
 from fleetsyncd.database.telemetry import ChannelNow, Point
 from tui.background import answered, read_part
-from tui.desk import Desk
-from tui.looks import cut, number
+from tui.context import Desk
+from tui.formatting import cut, number
 from tui.screens.page import Page, Table
-from tui.widgets.fixed import Fixed
+from tui.widgets.fixed_text import Fixed
 
 SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
 NAME_CELLS = 24

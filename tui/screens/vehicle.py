@@ -11,15 +11,15 @@ from textual.widgets import ContentSwitcher, DataTable
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
-from tui.desk import Desk
-from tui.looks import KEY_HIDDEN, LOOKS, cut, gap_line, number
+from tui.context import Desk
+from tui.formatting import KEY_HIDDEN, LOOKS, cut, gap_line, number
 from tui.screens.page import Page, Table
 from tui.screens.plot import ZOOM, PlotPage
-from tui.widgets.alarm_list import AlarmList
-from tui.widgets.fixed import Fixed
+from tui.widgets.fixed_text import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
-from tui.widgets.pane import Pane
-from tui.widgets.panes import ChannelsPane, ConfigPane, HistoryPane, JournalPane
+from tui.widgets.panes.alarms import AlarmList
+from tui.widgets.panes.history import ChannelsPane, ConfigPane, HistoryPane, JournalPane
+from tui.widgets.panes.pane import Pane
 
 NAME_CELLS = 28
 TAB = Binding.Group("Tab", compact=True)

@@ -15,9 +15,9 @@ from textual.strip import Strip
 
 from fleetsyncd.database.history import LastHour
 from fleetsyncd.states import VehicleOverview
-from tui.columns import SIGNS, Column, columns
-from tui.fleet_view import FleetView
-from tui.looks import LOOKS
+from tui.formatting import LOOKS
+from tui.model.columns import SIGNS, Column, columns
+from tui.model.fleet_view import FleetView
 
 MARK = "▪"
 HEADING = 1

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from fleetsyncd.database.history import PAGE, Attempt
 from fleetsyncd.tables import age
 from tui.background import answered, read_part
-from tui.desk import Desk
-from tui.looks import OUTCOMES, UNKNOWN, cut, moment
-from tui.widgets.rows import RowTable, widen
+from tui.context import Desk
+from tui.formatting import OUTCOMES, UNKNOWN, cut, moment
+from tui.widgets.row_table import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 

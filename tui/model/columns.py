@@ -8,8 +8,8 @@ from rich.cells import set_cell_size
 from fleetsyncd.database.history import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.tables import age
-from tui.fleet_view import Sort
-from tui.looks import LOOKS, lag_spark, percent, rest_line
+from tui.formatting import LOOKS, lag_spark, percent, rest_line
+from tui.model.fleet_view import Sort
 
 WIDE = 120
 ROOMY = 140

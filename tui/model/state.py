@@ -7,8 +7,8 @@ from datetime import datetime
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State
 from fleetsyncd.tables import age
 from fleetsyncd.text import clean
-from tui.fleet_view import FleetView
 from tui.gateway import Snapshot
+from tui.model.fleet_view import FleetView
 
 FEWEST_FOR_OUTAGE = 3
 _FAILING = (State.TIMEOUT, State.ERROR)

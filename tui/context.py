@@ -7,7 +7,7 @@ from datetime import datetime
 
 from fleetsyncd.models import utc_now
 from tui.gateway import Gateway
-from tui.state import FleetState
+from tui.model.state import FleetState
 
 
 @dataclass

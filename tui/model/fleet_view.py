@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.states import State, VehicleOverview
-from tui.filters import NOTHING, PROBLEMS, Filter
+from tui.model.filters import NOTHING, PROBLEMS, Filter
 
 _WORST_FIRST = (
     State.ERROR, State.TIMEOUT, State.LATE, State.CATCHING_UP, State.NEVER, State.PAUSED,

@@ -12,9 +12,9 @@ from fleetsyncd.database.extent import Extent
 from fleetsyncd.database.fleet import Change
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
-from tui.looks import KEY_HIDDEN
-from tui.screens.dialog import Dialog
-from tui.widgets.rows import Tick
+from tui.dialogs.dialog import Dialog
+from tui.formatting import KEY_HIDDEN
+from tui.widgets.row_table import Tick
 
 MANY = "delete"
 

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.looks import LOOKS
+from tui.formatting import LOOKS
 
 _MEANINGS = {
     "online": "the last cycle went well and the lag is small",

@@ -10,9 +10,9 @@ from textual.widgets import DataTable
 from fleetsyncd.database.telemetry import StoredAlarm
 from fleetsyncd.tables import age
 from tui.background import answered
-from tui.looks import cut, moment
-from tui.widgets.pane import Pane
-from tui.widgets.rows import RowTable, fill
+from tui.formatting import cut, moment
+from tui.widgets.panes.pane import Pane
+from tui.widgets.row_table import RowTable, fill
 
 
 class AlarmList(Pane):

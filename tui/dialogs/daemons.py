@@ -13,7 +13,7 @@ from textual.widgets import Static
 from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
 from fleetsyncd.database.shard_locks import SHARDS
 from fleetsyncd.tables import age
-from tui.desk import Desk
+from tui.context import Desk
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "BEAT", "CYCLE", "EVERY", "VEHICLES", "SHARDS")

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import clean
-from tui.screens.dialog import Dialog
+from tui.dialogs.dialog import Dialog
 
 AT_ONCE = 4
 

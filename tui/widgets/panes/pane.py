@@ -6,7 +6,7 @@ from textual.containers import Vertical
 from textual.widgets import DataTable
 
 from tui.background import read_part
-from tui.desk import Desk
+from tui.context import Desk
 
 
 class Pane(Vertical):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from tui.background import answered, own_fault
-from tui.desk import Desk
+from tui.context import Desk
 from tui.screens.page import Page, Wanted
 
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)

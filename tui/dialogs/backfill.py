@@ -12,9 +12,9 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.moments import parse_moment
 from fleetsyncd.tables import age
-from tui.desk import Desk
-from tui.looks import count
-from tui.screens.dialog import Dialog
+from tui.context import Desk
+from tui.dialogs.dialog import Dialog
+from tui.formatting import count
 
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
 

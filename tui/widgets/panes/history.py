@@ -14,7 +14,7 @@ from fleetsyncd.database.telemetry import ChannelNow, Registration
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.tables import age
 from tui.background import answered
-from tui.looks import (
+from tui.formatting import (
     KEY_HIDDEN,
     count,
     cut,
@@ -25,11 +25,11 @@ from tui.looks import (
     spark,
     spark_within,
 )
-from tui.widgets.alarm_list import AlarmList
-from tui.widgets.fixed import Fixed
+from tui.widgets.fixed_text import Fixed
 from tui.widgets.journal_table import JournalTable
-from tui.widgets.pane import Pane
-from tui.widgets.rows import RowTable, fill
+from tui.widgets.panes.alarms import AlarmList
+from tui.widgets.panes.pane import Pane
+from tui.widgets.row_table import RowTable, fill
 
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
 _LABEL = 9

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import clean
-from tui.looks import LOOKS
+from tui.formatting import LOOKS
 
 Test = Callable[[VehicleOverview], bool]
 

@@ -8,8 +8,8 @@ from textual.widgets import Static
 
 from fleetsyncd.states import State
 from fleetsyncd.tables import age
-from tui.looks import LOOKS
-from tui.state import FleetState
+from tui.formatting import LOOKS
+from tui.model.state import FleetState
 
 _SHORT = {
     State.ONLINE: "ok", State.CATCHING_UP: "gap", State.TIMEOUT: "timeout", State.ERROR: "err",

@@ -1,0 +1,1 @@
+"""What the dashboard knows, as plain data: no Textual here."""
