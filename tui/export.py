@@ -5,39 +5,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from textual.app import ComposeResult
-from textual.widgets import Input, Label
-
 from tui.background import in_thread
 from tui.context import Desk
-from tui.dialogs.dialog import Dialog
+from tui.dialogs.export import PathForm
 from tui.screens.page import Table
 from tui.ui import UI
 
 _FORMULA = ("=", "+", "-", "@", "\t")
-
-
-class PathForm(Dialog[Path]):
-    """Asks where a file is to be written."""
-
-    def __init__(self, title: str, proposed: Path) -> None:
-        super().__init__(title, "Write")
-        self.proposed = proposed
-
-    def body(self) -> ComposeResult:
-        """Lay out the field."""
-        yield Label("File (an existing one is not overwritten)")
-        yield Input(str(self.proposed), id="path", compact=True)
-
-    def accepted(self) -> None:
-        """Hand the path over, if a file can be there."""
-        path = Path(self.query_one("#path", Input).value).expanduser()
-        if path.exists():
-            self.complain("that exists already")
-        elif not path.parent.is_dir():
-            self.complain(f"there is no folder {path.parent}")
-        else:
-            self.leave(path)
 
 
 async def export(ui: UI, desk: Desk, table: Table) -> None:

@@ -14,7 +14,7 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
-from tui.widgets.row_table import Tick
+from tui.widgets.checkbox import Tick
 
 MANY = "delete"
 

@@ -18,7 +18,10 @@ from tui.screens.plot import ZOOM, PlotPage
 from tui.widgets.fixed_text import Fixed
 from tui.widgets.journal_table import HEADING, JournalTable
 from tui.widgets.panes.alarms import AlarmList
-from tui.widgets.panes.history import ChannelsPane, ConfigPane, HistoryPane, JournalPane
+from tui.widgets.panes.channels import ChannelsPane
+from tui.widgets.panes.config import ConfigPane
+from tui.widgets.panes.history import HistoryPane
+from tui.widgets.panes.journal import JournalPane
 from tui.widgets.panes.pane import Pane
 
 NAME_CELLS = 28

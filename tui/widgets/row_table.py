@@ -6,7 +6,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Checkbox, DataTable
+from textual.widgets import DataTable
 
 Rows = Sequence[Sequence[Text]]
 Facts = Sequence[tuple[str, str]]
@@ -53,17 +53,3 @@ class RowTable(DataTable[Text]):
 
     def __init__(self) -> None:
         super().__init__(cursor_type="row")
-
-
-class Tick(Checkbox):
-    """A check box that does not tell by colour alone."""
-
-    BUTTON_LEFT = "["
-    BUTTON_RIGHT = "]"
-    BUTTON_INNER = " "
-
-    def watch_value(self) -> None:
-        """Show the sign that belongs to the value."""
-        self.BUTTON_INNER = "x" if self.value else " "
-        super().watch_value()
-        self.refresh()

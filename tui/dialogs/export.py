@@ -1,0 +1,31 @@
+"""The dialog that asks where a file is to be written."""
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.widgets import Input, Label
+
+from tui.dialogs.dialog import Dialog
+
+
+class PathForm(Dialog[Path]):
+    """Asks where a file is to be written."""
+
+    def __init__(self, title: str, proposed: Path) -> None:
+        super().__init__(title, "Write")
+        self.proposed = proposed
+
+    def body(self) -> ComposeResult:
+        """Lay out the field."""
+        yield Label("File (an existing one is not overwritten)")
+        yield Input(str(self.proposed), id="path", compact=True)
+
+    def accepted(self) -> None:
+        """Hand the path over, if a file can be there."""
+        path = Path(self.query_one("#path", Input).value).expanduser()
+        if path.exists():
+            self.complain("that exists already")
+        elif not path.parent.is_dir():
+            self.complain(f"there is no folder {path.parent}")
+        else:
+            self.leave(path)

@@ -1,0 +1,64 @@
+"""The pane of a vehicle's channels."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable
+
+from fleetsyncd.database.telemetry import ChannelNow
+from fleetsyncd.tables import age
+from tui.background import answered
+from tui.formatting import cut, number, spark_within
+from tui.widgets.panes.pane import Pane
+from tui.widgets.row_table import RowTable, fill
+
+
+class ChannelsPane(Pane):
+    """The vehicle's channels with their newest values; Enter plots one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "plot", "Plot", priority=True, id="channels.plot"),
+    ]
+    channels: tuple[ChannelNow, ...] = ()
+
+    class Plotted(Message):
+        """A channel is to be plotted."""
+
+        def __init__(self, channel: ChannelNow) -> None:
+            super().__init__()
+            self.channel = channel
+
+    def compose(self) -> ComposeResult:
+        """Lay out the table."""
+        yield RowTable()
+
+    def on_mount(self) -> None:
+        """Make the columns."""
+        table = self.query_one(DataTable)
+        table.add_columns("CH", "NAME", "VALUE", "UNIT", "RANGE", "AGE", "10 MINUTES")
+
+    async def load(self) -> None:
+        """Read the channels and show them."""
+        self.channels = tuple(await answered(lambda: self.desk.gateway.channels(self.vehicle_id)))
+        fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
+
+    def action_plot(self) -> None:
+        """Plot the channel under the cursor."""
+        row = self.query_one(DataTable).cursor_row
+        if 0 <= row < len(self.channels):
+            self.post_message(self.Plotted(self.channels[row]))
+
+
+def _channel(channel: ChannelNow) -> list[Text]:
+    return [
+        Text(str(channel.channel_id), justify="right"),
+        Text(cut(channel.name, 28)),
+        Text(number(channel.value), "bold", justify="right"),
+        Text(cut(channel.unit, 8)),
+        Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
+        Text(age(channel.age), justify="right"),
+        Text(spark_within(channel.curve), "cyan"),
+    ]

@@ -1,0 +1,57 @@
+"""The pane of what is known of a vehicle beside its state."""
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from fleetsyncd.database.telemetry import Registration
+from fleetsyncd.states import VehicleOverview
+from tui.background import answered
+from tui.formatting import KEY_HIDDEN, gap_line, moment
+from tui.widgets.fixed_text import Fixed
+from tui.widgets.panes.pane import Pane
+
+
+class ConfigPane(Pane):
+    """What is known of the vehicle beside its state."""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text."""
+        yield Fixed(id="config")
+
+    async def load(self) -> None:
+        """Read and show it."""
+        gateway, read_only = self.desk.gateway, self.desk.state.read_only
+        found = await answered(lambda: gateway.registration(self.vehicle_id))
+        own_keys = set() if read_only else await answered(gateway.own_keys)
+        vehicle = self.desk.state.view.get(self.vehicle_id)
+        if found is None or vehicle is None:
+            return
+        key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
+        key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
+        lines = [(name, text) for name, text in _config(found, vehicle, key) if text]
+        told = Text()
+        for name, text in lines:
+            told.append(f" {name:<24}", "bold").append(f"{text}\n")
+        self.query_one("#config", Fixed).show(told)
+
+
+def _config(found: Registration, vehicle: VehicleOverview, key: str) -> list[tuple[str, str]]:
+    skew = found.clock_skew_ms
+    return [
+        ("name", found.name),
+        ("id", str(vehicle.id)),
+        ("address", vehicle.address),
+        ("key", key),
+        ("software", vehicle.software_version or "-"),
+        ("pulled by", vehicle.replica or "-"),
+        ("registered", moment(found.created_at)),
+        ("last seen", moment(found.last_seen_at)),
+        ("committed up to", moment(found.last_sync_at)),
+        ("alarms asked for up to", moment(found.alarm_watermark)),
+        ("newest measurement", moment(found.newest_measurement_at)),
+        ("clock", "-" if skew is None else f"{skew / 1000:+.1f} s from ours"),
+        ("failures in a row", str(vehicle.failures)),
+        ("in quarantine", f"{found.quarantined} bad row(s)"),
+        ("catching up", gap_line(vehicle.catching_up)),
+        ("backfill", gap_line(vehicle.backfill)),
+    ]
