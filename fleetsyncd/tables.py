@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import clean
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+from fleetsyncd.text import age, clean
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -16,16 +14,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
-
-
-def age(seconds: float | None) -> str:
-    """Return an age in its largest fitting unit: 48s, 5m, 3h, 12d; a dash for None."""
-    if seconds is None:
-        return "-"
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{max(0.0, seconds):.0f}s"
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:

@@ -4,6 +4,7 @@ import unicodedata
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -24,3 +25,13 @@ def _harmless(character: str) -> str:
     if character == "\n":
         return NEWLINE
     return REPLACEMENT if unicodedata.category(character) in _UNSAFE else character
+
+
+def age(seconds: float | None) -> str:
+    """Return an age in its largest fitting unit: 48s, 5m, 3h, 12d; a dash for None."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"

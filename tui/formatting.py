@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.terminal_theme import TerminalTheme
 
 from fleetsyncd.states import GapProgress, State
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 
 LOOKS = {
     State.ONLINE: ("●", "online", "green"),

@@ -11,7 +11,7 @@ from fleetsyncd.database.extent import Pace
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.moments import parse_moment
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.context import Desk
 from tui.dialogs.dialog import Dialog
 from tui.formatting import count

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
 from fleetsyncd.database.shard_locks import SHARDS
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.context import Desk
 
 TICK_SEC = 1.0

@@ -7,7 +7,7 @@ from rich.cells import set_cell_size
 
 from fleetsyncd.database.history import LastHour
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.formatting import LOOKS, lag_spark, percent, rest_line
 from tui.model.fleet_view import Sort
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State
-from fleetsyncd.tables import age
-from fleetsyncd.text import clean
+from fleetsyncd.text import age, clean
 from tui.gateway import Snapshot
 from tui.model.fleet_view import FleetView
 

@@ -9,7 +9,7 @@ from textual.widgets import Input
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.context import Desk
 from tui.formatting import OUTCOMES, UNKNOWN, moment
 from tui.model import filters

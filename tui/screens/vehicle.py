@@ -10,7 +10,7 @@ from textual.events import Click
 from textual.widgets import ContentSwitcher, DataTable
 
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.context import Desk
 from tui.formatting import KEY_HIDDEN, LOOKS, cut, gap_line, number
 from tui.screens.page import Page, Table

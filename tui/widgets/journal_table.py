@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from fleetsyncd.database.history import PAGE, Attempt
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.background import answered, read_part
 from tui.context import Desk
 from tui.formatting import OUTCOMES, UNKNOWN, cut, moment

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from fleetsyncd.states import State
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.formatting import LOOKS
 from tui.model.state import FleetState
 

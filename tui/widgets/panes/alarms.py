@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from fleetsyncd.database.telemetry import StoredAlarm
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import cut, moment
 from tui.widgets.panes.pane import Pane

@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from fleetsyncd.database.telemetry import ChannelNow
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import cut, number, spark_within
 from tui.widgets.panes.pane import Pane

@@ -5,7 +5,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from fleetsyncd.database.history import Bucket
-from fleetsyncd.tables import age
+from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import count, lag_spark, spark
 from tui.widgets.fixed_text import Fixed
