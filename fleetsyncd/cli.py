@@ -9,17 +9,17 @@ import click
 import msgspec
 
 from fleetsyncd import __version__, green, process
-from fleetsyncd.backfill_command import backfill
-from fleetsyncd.command_line import EXIT_CODES, PROGRAM, Commands, completion
+from fleetsyncd.commands.backfill import backfill
+from fleetsyncd.commands.doctor import doctor
+from fleetsyncd.commands.group import EXIT_CODES, PROGRAM, Commands, completion
+from fleetsyncd.commands.quarantine import quarantine_group
+from fleetsyncd.commands.tables import fleet_table
+from fleetsyncd.commands.vehicle import vehicle
 from fleetsyncd.database import distribute, migrate, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
-from fleetsyncd.doctor import doctor
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
 from fleetsyncd.parts import Parts
-from fleetsyncd.quarantine_commands import quarantine_group
-from fleetsyncd.tables import fleet_table
-from fleetsyncd.vehicle_commands import vehicle
 
 log = logging.getLogger("sync")
 

@@ -4,15 +4,16 @@ import logging
 from datetime import timedelta
 from functools import partial
 
-from fleetsyncd import events, green, logs, process, scrape, settings, watchdog
+from fleetsyncd import green, logs, process, settings
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Keep, Retention
 from fleetsyncd.errors import CommandError, DatabaseError
-from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import Vehicle, utc_now
-from fleetsyncd.notify import Notifier
+from fleetsyncd.monitoring import events, exporter, watchdog
+from fleetsyncd.monitoring.metrics import Metrics
+from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.tools import Tools
@@ -113,7 +114,7 @@ def _metrics(found: Settings, database: Database) -> Metrics | None:
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:
-        scrape.serve(metrics, found.metrics_host, found.metrics_port)
+        exporter.serve(metrics, found.metrics_host, found.metrics_port)
     except OSError as fault:
         where = f"METRICS_HOST {found.metrics_host}, METRICS_PORT {found.metrics_port}"
         raise CommandError(f"{where} cannot be opened: {fault.strerror}") from fault

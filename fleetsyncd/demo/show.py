@@ -21,6 +21,7 @@ import click
 import gevent
 from gevent.event import Event
 
+from fleetsyncd.commands.tables import table
 from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker, embedded
@@ -29,7 +30,6 @@ from fleetsyncd.demo.signals import CHANNELS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.tables import table
 
 DATABASE = "fleet"
 LOG = "daemon.log"

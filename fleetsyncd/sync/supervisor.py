@@ -18,13 +18,13 @@ from uuid import UUID
 import gevent
 from gevent.event import Event
 
-from fleetsyncd import events
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import DatabaseError, FleetsyncError
 from fleetsyncd.models import CycleReport, Vehicle
+from fleetsyncd.monitoring import events
 from fleetsyncd.sync.ending import FLEETWIDE
 from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.pullers import GOODBYE_SEC, Pullers

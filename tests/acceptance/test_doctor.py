@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd import doctor
+from fleetsyncd.commands import doctor
 from fleetsyncd.demo import embedded
 from fleetsyncd.findings import Level
 from fleetsyncd.parts import Parts

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from fleetsyncd.tables import table
+from fleetsyncd.commands.tables import table
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fleetsyncd.tables import table
+from fleetsyncd.commands.tables import table
 from tests.chaos import kinds
 from tests.chaos.storm import Outcome, Weather, storm
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import psutil
 
+from fleetsyncd.commands.tables import table
 from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded
 from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.tables import table
 from tests.chaos.fleet import register, running_road
 
 WARM_UP_CYCLES = 3

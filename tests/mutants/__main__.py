@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fleetsyncd.tables import table
+from fleetsyncd.commands.tables import table
 from tests.mutants.planted import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]

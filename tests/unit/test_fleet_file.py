@@ -1,7 +1,7 @@
 import pytest
 
+from fleetsyncd.commands.vehicle_csv import NewVehicle, parse
 from fleetsyncd.errors import CommandError
-from fleetsyncd.fleet_file import NewVehicle, parse
 
 HEADER = "name,address,port,api_key\n"
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleetsyncd import events, scrape
-from fleetsyncd.metrics import Metrics
 from fleetsyncd.models import CycleReport, Failure, JournalRow, Outcome, Vehicle
+from fleetsyncd.monitoring import events, exporter
+from fleetsyncd.monitoring.metrics import Metrics
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 ID = UUID(int=1)
@@ -28,7 +28,7 @@ def report(outcome: Outcome = Outcome.OK, **changes: Any) -> events.Reported:
 
 def scraped(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Return every sample of a scrape, by name and labels without those of the vehicle."""
-    text = b"".join(scrape.pages(metrics, NOW.timestamp())).decode()
+    text = b"".join(exporter.pages(metrics, NOW.timestamp())).decode()
     found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -159,10 +159,10 @@ def test_a_lost_database_is_told_until_it_is_back() -> None:
 
 def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
     metrics = Metrics()
-    fleet = [vehicle(UUID(int=n), f"Truck-{n}") for n in range(1, 2 * scrape.CHUNK + 2)]
+    fleet = [vehicle(UUID(int=n), f"Truck-{n}") for n in range(1, 2 * exporter.CHUNK + 2)]
     metrics.listen(events.FleetRead(fleet))
-    pages = list(scrape.pages(metrics, NOW.timestamp()))
-    assert max(page.count(b"\n") for page in pages[1:]) <= scrape.CHUNK
+    pages = list(exporter.pages(metrics, NOW.timestamp()))
+    assert max(page.count(b"\n") for page in pages[1:]) <= exporter.CHUNK
     names = [
         line.split(b"{")[0]
         for line in b"".join(pages).splitlines()
@@ -175,7 +175,7 @@ def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
 
 @contextmanager
 def asked(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPResponse]:
-    server = scrape.serve(Metrics(), host, 0)
+    server = exporter.serve(Metrics(), host, 0)
     connection = http.client.HTTPConnection(host, server.server_port, timeout=10)
     try:
         connection.request("GET", path)

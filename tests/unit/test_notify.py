@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetsyncd import events
-from fleetsyncd.notify import VARIABLE, Notifier
+from fleetsyncd.monitoring import events
+from fleetsyncd.monitoring.systemd import VARIABLE, Notifier
 
 EVERYTHING: list[events.Event] = [
     events.Started(),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import click
 
+from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet, quarantine
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
@@ -16,7 +17,6 @@ from fleetsyncd.models import Window, iso_ms, utc_now
 from fleetsyncd.moments import parse_moment
 from fleetsyncd.parts import Parts
 from fleetsyncd.sync.replay import replay
-from fleetsyncd.tables import table
 
 EXCERPT = 60
 

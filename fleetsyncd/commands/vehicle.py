@@ -7,15 +7,16 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from fleetsyncd import fleet_file, registration
+from fleetsyncd import registration
+from fleetsyncd.commands import vehicle_csv
+from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
+from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet, removal
 from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.input_files import key_file_option, read_key, read_text
 from fleetsyncd.models import utc_now
 from fleetsyncd.parts import Parts
-from fleetsyncd.tables import table
 from fleetsyncd.text import clean
 from fleetsyncd.vehicle.probe import probe
 
@@ -106,11 +107,11 @@ def add(
 
 
 def _add_all(parts: Parts, path: str) -> None:
-    vehicles = fleet_file.parse(read_text(path, "the vehicles"))
+    vehicles = vehicle_csv.parse(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
         there = fleet.taken(cursor, [(new.host, new.port) for new in vehicles])
-        fleet_file.refuse(
+        vehicle_csv.refuse(
             [
                 f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
                 for new in vehicles

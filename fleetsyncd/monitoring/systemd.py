@@ -9,7 +9,7 @@ import os
 import socket
 from contextlib import suppress
 
-from fleetsyncd import events
+from fleetsyncd.monitoring import events
 
 VARIABLE = "NOTIFY_SOCKET"
 

@@ -8,7 +8,7 @@ while the process is stopped, so one that thaws after that long is started anew 
 import faulthandler
 import sys
 
-from fleetsyncd import events
+from fleetsyncd.monitoring import events
 
 HUNG_SEC = 180.0
 """Longer than any wait for PostgreSQL that the daemon puts up with between two signs of life."""

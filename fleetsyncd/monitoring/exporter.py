@@ -19,8 +19,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from fleetsyncd.metrics import Metrics
-from fleetsyncd.vehicle_numbers import FAMILIES, Family, VehicleNumbers
+from fleetsyncd.monitoring.metrics import Metrics
+from fleetsyncd.monitoring.vehicle_metrics import FAMILIES, Family, VehicleNumbers
 
 log = logging.getLogger("sync.metrics")
 

@@ -1,0 +1,1 @@
+"""Who listens to the main loop: metrics, the service manager, the watchdog."""
