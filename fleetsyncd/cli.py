@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from fleetsyncd import __version__, green, process
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands.backfill import backfill
 from fleetsyncd.commands.doctor import doctor
 from fleetsyncd.commands.group import EXIT_CODES, PROGRAM, Commands, completion
@@ -19,7 +20,6 @@ from fleetsyncd.database import distribute, migrate, replicas
 from fleetsyncd.database.overview import overview
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
-from fleetsyncd.parts import Parts
 
 log = logging.getLogger("sync")
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import backfill as wishes
 from fleetsyncd.database import fleet, replicas
@@ -14,7 +15,6 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window, utc_now
 from fleetsyncd.moments import parse_moment
-from fleetsyncd.parts import Parts
 
 LOOK_SEC = 1.0
 STEPS = 1000

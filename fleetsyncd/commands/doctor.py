@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from fleetsyncd import __version__, settings
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import diagnosis, replicas, store
 from fleetsyncd.database.pool import Database
@@ -25,7 +26,6 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle, utc_now
-from fleetsyncd.parts import Parts
 from fleetsyncd.settings import Settings
 from fleetsyncd.vehicle.probe import Verdict, probe
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import click
 
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet, quarantine
 from fleetsyncd.database.partitions import Partitions
@@ -15,7 +16,6 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.limits import storable
 from fleetsyncd.models import Window, iso_ms, utc_now
 from fleetsyncd.moments import parse_moment
-from fleetsyncd.parts import Parts
 from fleetsyncd.sync.replay import replay
 
 EXCERPT = 60

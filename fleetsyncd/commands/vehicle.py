@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from fleetsyncd import registration
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands import vehicle_csv
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
@@ -16,7 +17,6 @@ from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import utc_now
-from fleetsyncd.parts import Parts
 from fleetsyncd.text import clean
 from fleetsyncd.vehicle.probe import probe
 

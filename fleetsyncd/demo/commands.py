@@ -10,12 +10,12 @@ from typing import Any
 import click
 from gevent.hub import get_hub
 
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from fleetsyncd.errors import CommandError
-from fleetsyncd.parts import Parts
 
 FOLDER = Path(".demo")
 

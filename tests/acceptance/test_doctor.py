@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands import doctor
 from fleetsyncd.demo import embedded
 from fleetsyncd.findings import Level
-from fleetsyncd.parts import Parts
 from tests.acceptance.conftest import Installation
 
 Plant = Callable[[Installation], dict[str, str]]

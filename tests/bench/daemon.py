@@ -23,8 +23,8 @@ import greenlet  # noqa: E402
 from gevent.fileobject import FileObject  # noqa: E402
 
 from fleetsyncd import process  # noqa: E402
+from fleetsyncd.bootstrap import Parts  # noqa: E402
 from fleetsyncd.cli import main  # noqa: E402
-from fleetsyncd.parts import Parts  # noqa: E402
 
 BEAT_SEC = 0.002
 TOLD_SEC = 0.001
