@@ -1,10 +1,11 @@
-"""The composition root: what commands need, put together from the settings."""
+"""What commands need, put together from the settings: configuration, database, client, daemon."""
 
 import logging
 from datetime import timedelta
 from functools import partial
 
-from fleetsyncd import green, logs, process, settings
+from fleetsyncd import green, logs, process
+from fleetsyncd import settings as configuration
 from fleetsyncd.database import fleet, migrate, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
@@ -22,107 +23,113 @@ from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 log = logging.getLogger("sync")
 
 
-class Parts:
-    """Builds what commands need, when they need it."""
-
-    def settings(self) -> Settings:
-        """Read the configuration and set the log up by it."""
-        found = settings.load()
-        logs.set_up(found.log_level, found.log_format)
-        return found
-
-    def database(self, found: Settings) -> Database:
-        """Return a database of this version's schema; raise SchemaOutdated if it is another."""
-        database = self.any_database(found)
-        migrate.check(database)
-        return database
-
-    def any_database(
-        self, found: Settings, *, transaction_sec: float = TRANSACTION_SEC
-    ) -> Database:
-        """Return a database of whatever schema."""
-        return Database(found.database, deadline=green.deadline, transaction_sec=transaction_sec)
-
-    def client(
-        self, found: Settings, host: str, port: int, key: str | None, on_call: OnCall = unheard
-    ) -> VehicleClient:
-        """Return a client for one vehicle."""
-        return VehicleClient(
-            host,
-            port,
-            key or found.default_api_key,
-            timeout=found.pull_timeout,
-            max_body=found.pull_max_body,
-            deadline=green.deadline,
-            on_call=on_call,
-        )
-
-    def supervisor(self, found: Settings, database: Database) -> Supervisor:
-        """Return the daemon's main loop, ready to run."""
-        metrics = _metrics(found, database)
-
-        def connect(vehicle: Vehicle) -> VehicleClient:
-            on_call = unheard if metrics is None else partial(metrics.call, vehicle.id)
-            return self.client(found, vehicle.host, vehicle.port, vehicle.api_key, on_call)
-
-        _tell_of_missing_keys(found, database)
-        tools = Tools(
-            database=database,
-            partitions=Partitions(database),
-            first=timedelta(seconds=found.pull_window),
-            overlap=timedelta(seconds=found.pull_overlap),
-            now=utc_now,
-            keep_months=found.measurements_keep,
-            begin=green.Beside,
-        )
-        concurrency, sessions = process.share_files(
-            found.sync_concurrency, found.database.pool_size + found.backfill_concurrency
-        )
-        plan = Plan(
-            interval=found.sync_interval,
-            concurrency=concurrency,
-            sessions=sessions,
-            backfills=found.backfill_concurrency,
-            grace=found.shutdown_grace,
-        )
-        retention = Retention(database, _keep(found), on_drop=tools.partitions.forget)
-        listeners = [Notifier.from_environment().listen, watchdog.listen]
-        if metrics is not None:
-            listeners.append(metrics.listen)
-        return Supervisor(plan, tools, connect, retention, events.to_all(*listeners))
+def load_settings() -> Settings:
+    """Read the configuration and set the log up by it; raise SettingsError."""
+    settings = configuration.load()
+    logs.set_up(settings.log_level, settings.log_format)
+    return settings
 
 
-def _keep(found: Settings) -> Keep:
+def configured_database() -> Database:
+    """Return the database of the configuration, for commands that need no other setting."""
+    return open_database(load_settings())
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database; raise SchemaOutdated unless it has this version's schema."""
+    database = open_any_database(settings)
+    migrate.check(database)
+    return database
+
+
+def open_any_database(settings: Settings, *, transaction_sec: float = TRANSACTION_SEC) -> Database:
+    """Return the database, whatever its schema."""
+    return Database(settings.database, deadline=green.deadline, transaction_sec=transaction_sec)
+
+
+def vehicle_client(
+    settings: Settings, host: str, port: int, key: str | None, on_call: OnCall = unheard
+) -> VehicleClient:
+    """Return a client for one vehicle; without a key of its own it uses the default key."""
+    return VehicleClient(
+        host,
+        port,
+        key or settings.default_api_key,
+        timeout=settings.pull_timeout,
+        max_body=settings.pull_max_body,
+        deadline=green.deadline,
+        on_call=on_call,
+    )
+
+
+def build_supervisor(settings: Settings, database: Database) -> Supervisor:
+    """Return the daemon's main loop, ready to run."""
+    metrics = _metrics(settings, database)
+
+    def connect(vehicle: Vehicle) -> VehicleClient:
+        on_call = unheard if metrics is None else partial(metrics.call, vehicle.id)
+        return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
+
+    _tell_of_missing_keys(settings, database)
+    tools = Tools(
+        database=database,
+        partitions=Partitions(database),
+        first=timedelta(seconds=settings.pull_window),
+        overlap=timedelta(seconds=settings.pull_overlap),
+        now=utc_now,
+        keep_months=settings.measurements_keep,
+        begin=green.Beside,
+    )
+    concurrency, sessions = process.share_files(
+        settings.sync_concurrency, settings.database.pool_size + settings.backfill_concurrency
+    )
+    plan = Plan(
+        interval=settings.sync_interval,
+        concurrency=concurrency,
+        sessions=sessions,
+        backfills=settings.backfill_concurrency,
+        grace=settings.shutdown_grace,
+    )
+    retention = Retention(database, _keep(settings), on_drop=tools.partitions.forget)
+    listeners = [Notifier.from_environment().listen, watchdog.listen]
+    if metrics is not None:
+        listeners.append(metrics.listen)
+    return Supervisor(plan, tools, connect, retention, events.to_all(*listeners))
+
+
+def _keep(settings: Settings) -> Keep:
     def days(number: int | None) -> timedelta | None:
         return None if number is None else timedelta(days=number)
 
-    return Keep(days(found.journal_keep), days(found.quarantine_keep), found.measurements_keep)
+    return Keep(
+        days(settings.journal_keep), days(settings.quarantine_keep), settings.measurements_keep
+    )
 
 
-def _metrics(found: Settings, database: Database) -> Metrics | None:
-    """Count and serve metrics from now on, if they are wanted."""
-    if found.metrics_port is None:
+def _metrics(settings: Settings, database: Database) -> Metrics | None:
+    """Count and serve metrics from now on, if METRICS_PORT is set."""
+    if settings.metrics_port is None:
         return None
 
     def quarantined() -> int | None:
         try:
             return database.run(store.quarantined)
         except DatabaseError:
-            return None  # it is lost, which another metric tells
+            return None  # another metric tells that the database is lost
 
     metrics = Metrics(quarantined)
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:
-        exporter.serve(metrics, found.metrics_host, found.metrics_port)
+        exporter.serve(metrics, settings.metrics_host, settings.metrics_port)
     except OSError as fault:
-        where = f"METRICS_HOST {found.metrics_host}, METRICS_PORT {found.metrics_port}"
+        where = f"METRICS_HOST {settings.metrics_host}, METRICS_PORT {settings.metrics_port}"
         raise CommandError(f"{where} cannot be opened: {fault.strerror}") from fault
     return metrics
 
 
-def _tell_of_missing_keys(found: Settings, database: Database) -> None:
-    count = 0 if found.default_api_key else database.run(fleet.without_key)
+def _tell_of_missing_keys(settings: Settings, database: Database) -> None:
+    count = 0 if settings.default_api_key else database.run(fleet.without_key)
     if count:
         log.error(
             "VEHICLE_DEFAULT_API_KEY is not set: %d vehicle(s) have no key of their own "

@@ -1,34 +1,30 @@
-"""The commands; `parts` puts together what they need."""
+"""The command line: `main`, the group of all commands, and the two that run the daemon."""
 
-import json
 import logging
 import os
 import sys
 
 import click
-import msgspec
 
-from fleetsyncd import __version__, green, process
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import __version__, bootstrap, process
 from fleetsyncd.commands.backfill import backfill
+from fleetsyncd.commands.completion import completion
 from fleetsyncd.commands.doctor import doctor
-from fleetsyncd.commands.group import EXIT_CODES, PROGRAM, Commands, completion
+from fleetsyncd.commands.group import (
+    EXIT_CODES,
+    EXIT_FAILED,
+    EXIT_IMPOSSIBLE,
+    EXIT_INTERRUPTED,
+    PROGRAM,
+    Commands,
+)
+from fleetsyncd.commands.migrate import migrate_command
 from fleetsyncd.commands.quarantine import quarantine_group
-from fleetsyncd.commands.tables import fleet_table
+from fleetsyncd.commands.status import health, status
 from fleetsyncd.commands.vehicle import vehicle
-from fleetsyncd.database import distribute, migrate, replicas
-from fleetsyncd.database.overview import overview
-from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
 
 log = logging.getLogger("sync")
-
-EXIT_FAILED = 1
-"""Something that was asked about is not well."""
-EXIT_IMPOSSIBLE = 2
-"""The command could not run."""
-EXIT_INTERRUPTED = 130
-"""Interrupted, or a question answered with no."""
 
 
 def main() -> None:
@@ -66,122 +62,52 @@ def main() -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name=PROGRAM)
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Pull a fleet's telemetry into PostgreSQL, exactly once.
 
     Configured by the environment or a .env file; COMMAND --help tells the rest.
     """
     process.keep_secrets()
-    context.obj = Parts()
 
 
 @cli.command()
 @click.option("--cycles", type=click.IntRange(1), help="End after so many cycles.")
-@click.pass_obj
-def run(parts: Parts, cycles: int | None) -> None:
+def run(cycles: int | None) -> None:
     """Run the daemon.
 
     It pulls every vehicle each SYNC_INTERVAL_SEC until SIGTERM or SIGINT; running vehicles then get
     SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once.
     """
-    found = parts.settings()
+    settings = bootstrap.load_settings()
     log.info(
         "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs",
-        found.sync_interval,
-        found.pull_timeout,
-        found.pull_window,
+        settings.sync_interval,
+        settings.pull_timeout,
+        settings.pull_window,
     )
     process.prepare()
-    database = parts.database(found)
-    supervisor = parts.supervisor(found, database)
+    database = bootstrap.open_database(settings)
+    supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
     supervisor.run(cycles)
 
 
 @cli.command()
-@click.pass_obj
-def once(parts: Parts) -> int:
+def once() -> int:
     """Run one cycle and end.
 
     Exit code: 0 every vehicle went well, 1 some failed, 2 it could not run.
     """
-    found = parts.settings()
+    settings = bootstrap.load_settings()
     process.prepare()
-    database = parts.database(found)
-    supervisor = parts.supervisor(found, database)
+    database = bootstrap.open_database(settings)
+    supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
     cycle = supervisor.once()
     return EXIT_FAILED if cycle.failed or cycle.ok < cycle.started else 0
 
 
-@cli.command("migrate")
-@click.option("--check", is_flag=True, help="Only tell; exit 1 if something is missing.")
-@click.option("--distribute", "spread", is_flag=True, help="Then spread it over a Citus cluster.")
-@click.pass_obj
-def migrate_command(parts: Parts, check: bool, spread: bool) -> int:
-    """Create or upgrade the database's schema.
-
-    To be run as the tables' owner. An existing installation is adopted: what is missing is added,
-    nothing is rewritten, and a daemon may go on meanwhile. The role DB_APP_ROLE is granted what a
-    daemon needs.
-
-    Exit code: 0 up to date, 1 something is missing (--check only).
-    """
-    found = parts.settings()
-    if check and spread:
-        raise click.UsageError("--check and --distribute exclude each other")
-    if spread:
-        distribute.require_citus(Database(found.database))
-    if check:
-        missing = migrate.missing(Database(found.database, deadline=green.deadline))
-        click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
-        return EXIT_FAILED if missing else 0
-    applied = migrate.migrate(found.database, found.app_role, green.deadline)
-    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
-    if spread:
-        # Without a deadline of ours: rows that are there already take their time.
-        tables = distribute.distribute(Database(found.database))
-        click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
-    return 0
-
-
-@cli.command()
-@click.option("--any-host", is_flag=True, help="Accept a daemon on any host, not only this one.")
-@click.pass_obj
-def health(parts: Parts, any_host: bool) -> int:
-    """Tell whether a daemon is alive.
-
-    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, else 1.
-    """
-    database = parts.database(parts.settings())
-    host = None if any_host else replicas.this_host()
-    age = database.run(lambda cursor: replicas.newest_beat(cursor, host))
-    if age is None:
-        click.echo("no daemon has shown a heartbeat")
-        return EXIT_FAILED
-    fresh = age < replicas.FRESH_SEC
-    click.echo(f"{'healthy' if fresh else 'stale'}: last heartbeat {age:.0f} s ago")
-    return 0 if fresh else EXIT_FAILED
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
-@click.pass_obj
-def status(parts: Parts, as_json: bool) -> None:
-    """Show every vehicle's state, ages, rows and last error.
-
-    SEEN is the time since the vehicle answered, LAG how far the committed data are behind, DATA
-    the age of the newest measurement; ROWS are those of the last cycle.
-    """
-    found = parts.settings()
-    database = parts.database(found)
-    vehicles = database.run(lambda cursor: overview(cursor, found.sync_interval))
-    if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
-    else:
-        click.echo(fleet_table(vehicles))
-
-
-for _command in (vehicle, backfill, quarantine_group, doctor, completion):
+for _command in (
+    backfill, completion, doctor, health, migrate_command, quarantine_group, status, vehicle,
+):  # fmt: skip
     cli.add_command(_command)

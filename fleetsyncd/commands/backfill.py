@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import backfill as wishes
 from fleetsyncd.database import fleet, replicas
@@ -28,9 +28,7 @@ Statuses = list[BackfillStatus | None]
 @click.option("--to", "end", metavar="TIME", default="now", show_default=True)
 @click.option("--cancel", is_flag=True, help="Call off what is left of a backfill.")
 @click.option("--no-wait", is_flag=True, help="Only ask; do not watch.")
-@click.pass_obj
 def backfill(
-    parts: Parts,
     vehicles: tuple[str, ...],
     every: bool,
     start: str | None,
@@ -46,7 +44,7 @@ def backfill(
 
     Exit code: 0 done, 1 a backfill was called off.
     """
-    database = parts.database(parts.settings())
+    database = bootstrap.configured_database()
     chosen = database.run(lambda cursor: _chosen(cursor, vehicles, every))
     if cancel:
         count = database.run(lambda cursor: _cancel(cursor, chosen))

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import click
 
-from fleetsyncd import __version__, settings
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import __version__, bootstrap
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import diagnosis, replicas, store
 from fleetsyncd.database.pool import Database
@@ -26,7 +25,7 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle, utc_now
-from fleetsyncd.settings import Settings
+from fleetsyncd.settings import DATABASE_PARTS, Settings
 from fleetsyncd.vehicle.probe import Verdict, probe
 
 DOTENV = Path(".env")
@@ -49,8 +48,7 @@ _REMEDIES = (
 @click.command()
 @click.option("--vehicles/--no-vehicles", default=True, help="Also try every vehicle's four calls.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
-@click.pass_obj
-def doctor(parts: Parts, vehicles: bool, as_json: bool) -> int:
+def doctor(vehicles: bool, as_json: bool) -> int:
     """Find what is wrong here, and say what mends it.
 
     Checks the configuration, this host, the database with its roles, rights, row level security,
@@ -58,7 +56,7 @@ def doctor(parts: Parts, vehicles: bool, as_json: bool) -> int:
 
     Exit code: 0 no fault (warnings are none), 1 some fault.
     """
-    findings = list(examine(parts, with_vehicles=vehicles))
+    findings = list(examine(with_vehicles=vehicles))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -77,26 +75,26 @@ def _report(findings: Sequence[Finding]) -> str:
     return f"{table(['', 'CHECK', 'WHAT'], rows)}\n{counts}"
 
 
-def examine(parts: Parts, *, with_vehicles: bool) -> Iterator[Finding]:
+def examine(*, with_vehicles: bool) -> Iterator[Finding]:
     """Yield what every check says; checks that need what is broken are left out."""
     try:
-        found = parts.settings()
+        settings = bootstrap.load_settings()
     except SettingsError as error:
         for line in str(error).splitlines()[1:]:
             yield fault("configuration", line.strip(), "set it right in the environment or in .env")
         return
-    yield from _configuration(found)
-    database = parts.any_database(found)
-    told = list(diagnosis.examine(database, found.database.pool_size, utc_now))
+    yield from _configuration(settings)
+    database = bootstrap.open_any_database(settings)
+    told = list(diagnosis.examine(database, settings.database.pool_size, utc_now))
     yield from told
     if not any(finding.level is Level.FAULT for finding in told):
-        yield from _installation(parts, found, database, with_vehicles)
+        yield from _installation(settings, database, with_vehicles)
     database.close()
 
 
-def _configuration(found: Settings) -> Iterator[Finding]:
-    told = [*_secrets_file(), *_contradictions(found)]
-    yield from told or [ok("configuration", f"a cycle every {found.sync_interval:g} s")]
+def _configuration(settings: Settings) -> Iterator[Finding]:
+    told = [*_secrets_file(), *_contradictions(settings)]
+    yield from told or [ok("configuration", f"a cycle every {settings.sync_interval:g} s")]
 
 
 def _secrets_file() -> Iterator[Finding]:
@@ -104,28 +102,26 @@ def _secrets_file() -> Iterator[Finding]:
         yield warning("configuration", ".env can be read by other users", "chmod 600 .env")
 
 
-def _contradictions(found: Settings) -> Iterator[Finding]:
-    parts = [name for name in settings.DATABASE_PARTS if os.environ.get(name)]
+def _contradictions(settings: Settings) -> Iterator[Finding]:
+    parts = [name for name in DATABASE_PARTS if os.environ.get(name)]
     if parts and os.environ.get("DATABASE_URL"):
         text = f"DATABASE_URL is set, so {', '.join(parts)} mean nothing"
         yield warning("configuration", text, "unset one or the other")
-    if found.pull_timeout >= found.sync_interval:
-        text = f"PULL_TIMEOUT_SEC {found.pull_timeout:g} is not under SYNC_INTERVAL_SEC"
-        remedy = f"set PULL_TIMEOUT_SEC to {found.sync_interval / 3:g} or less"
+    if settings.pull_timeout >= settings.sync_interval:
+        text = f"PULL_TIMEOUT_SEC {settings.pull_timeout:g} is not under SYNC_INTERVAL_SEC"
+        remedy = f"set PULL_TIMEOUT_SEC to {settings.sync_interval / 3:g} or less"
         yield warning("configuration", text, remedy)
 
 
-def _installation(
-    parts: Parts, found: Settings, database: Database, with_vehicles: bool
-) -> Iterator[Finding]:
+def _installation(settings: Settings, database: Database, with_vehicles: bool) -> Iterator[Finding]:
     beats = database.run(replicas.heartbeats)
     yield from _daemons(beats)
-    yield from _metrics_port(found, beats)
+    yield from _metrics_port(settings, beats)
     fleet = sorted(database.run(store.vehicles), key=lambda vehicle: vehicle.name)
-    yield _files(len(fleet), found.database.pool_size)
-    yield from _keys(found, fleet)
+    yield _files(len(fleet), settings.database.pool_size)
+    yield from _keys(settings, fleet)
     if with_vehicles:
-        yield from _vehicles(parts, found, fleet)
+        yield from _vehicles(settings, fleet)
 
 
 def _daemons(beats: Sequence[Heartbeat]) -> Iterator[Finding]:
@@ -143,17 +139,17 @@ def _daemons(beats: Sequence[Heartbeat]) -> Iterator[Finding]:
             yield warning("daemon", text, f"restart the daemon on {beat.host}")
 
 
-def _metrics_port(found: Settings, beats: Sequence[Heartbeat]) -> Iterator[Finding]:
+def _metrics_port(settings: Settings, beats: Sequence[Heartbeat]) -> Iterator[Finding]:
     """Try the port, unless a daemon of this host may be what holds it."""
     here = any(beat.host == replicas.this_host() for beat in beats)
-    if found.metrics_port is None or here:
+    if settings.metrics_port is None or here:
         return
-    address = (found.metrics_host, found.metrics_port)
+    address = (settings.metrics_host, settings.metrics_port)
     try:
-        family = socket.AF_INET6 if ":" in found.metrics_host else socket.AF_INET
+        family = socket.AF_INET6 if ":" in settings.metrics_host else socket.AF_INET
         socket.create_server(address, family=family).close()
     except OSError as error:
-        text = f"METRICS_PORT {found.metrics_port} cannot be opened: {error.strerror}"
+        text = f"METRICS_PORT {settings.metrics_port} cannot be opened: {error.strerror}"
         yield fault("metrics", text, "choose another METRICS_PORT, or end what listens there")
 
 
@@ -167,17 +163,17 @@ def _files(vehicles: int, pool_size: int) -> Finding:
     return ok("open files", f"{needed} needed, the system allows them")
 
 
-def _keys(found: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
+def _keys(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
     without = [vehicle.name for vehicle in fleet if not vehicle.api_key]
-    if without and not found.default_api_key:
+    if without and not settings.default_api_key:
         text = f"{len(without)} vehicle(s) have none of their own, first {without[0]}"
         yield fault("API keys", text, "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")
 
 
-def _vehicles(parts: Parts, found: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
+def _vehicles(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
     active = [vehicle for vehicle in fleet if not vehicle.paused]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        verdicts = list(threads.map(partial(_try, parts, found), active))
+        verdicts = list(threads.map(partial(_try, settings), active))
     failed = [
         (vehicle, next(tried for tried in tries if not tried.good))
         for vehicle, tries in zip(active, verdicts, strict=True)
@@ -202,8 +198,8 @@ def _vehicles(parts: Parts, found: Settings, fleet: Sequence[Vehicle]) -> Iterat
                 yield warning("vehicles", text, "set its clock: it has no GPS fix, or no NTP")
 
 
-def _try(parts: Parts, found: Settings, vehicle: Vehicle) -> list[Verdict]:
-    client = parts.client(found, vehicle.host, vehicle.port, vehicle.api_key)
+def _try(settings: Settings, vehicle: Vehicle) -> list[Verdict]:
+    client = bootstrap.vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key)
     try:
         return probe(client, utc_now)
     finally:

@@ -3,20 +3,22 @@
 from importlib import import_module
 
 import click
-from click.shell_completion import get_completion_class
-
-from fleetsyncd.errors import CommandError
 
 PROGRAM = "fleetsyncd"
 SHORT = 80
 """Characters of a command's line in its group's help."""
-_COMPLETE = "_FLEETSYNCD_COMPLETE"
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "backfill", "quarantine"),
     "Installation": ("migrate", "doctor", "completion"),
     "Demo": ("demo", "simulate"),
 }
+EXIT_FAILED = 1
+"""Something that was asked about is not well."""
+EXIT_IMPOSSIBLE = 2
+"""The command could not run."""
+EXIT_INTERRUPTED = 130
+"""Interrupted, or a question answered with no."""
 EXIT_CODES = """\b
 Exit codes:
   0    done, all well
@@ -60,23 +62,3 @@ class Commands(click.Group):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    r"""Print the completion script for a shell.
-
-    It completes commands, options and the names of vehicles.
-
-    \b
-    bash: fleetsyncd completion bash > ~/.local/share/bash-completion/completions/fleetsyncd
-    zsh:  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
-    fish: fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
-    """
-    kind = get_completion_class(shell)
-    root = context.find_root().command
-    if kind is None:
-        raise CommandError(f"there is no completion for {shell}")
-    click.echo(kind(root, {}, PROGRAM, _COMPLETE).source())

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet, quarantine
 from fleetsyncd.database.partitions import Partitions
@@ -37,10 +37,9 @@ def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--count", is_flag=True, help="Count by vehicle, call and reason instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
-@click.pass_obj
-def list_rows(parts: Parts, vehicle: str | None, limit: int, count: bool, as_json: bool) -> None:
+def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> None:
     """List refused rows, the newest first, of a vehicle or of all."""
-    database = parts.database(parts.settings())
+    database = bootstrap.configured_database()
     if count:
         counts = database.run(lambda c: quarantine.counts(c, _id_of(c, vehicle)))
         found = [asdict(one) for one in counts]
@@ -58,13 +57,12 @@ def list_rows(parts: Parts, vehicle: str | None, limit: int, count: bool, as_jso
 
 @quarantine_group.command()
 @click.argument("number", metavar="ID", type=int)
-@click.pass_obj
-def show(parts: Parts, number: int) -> None:
+def show(number: int) -> None:
     """Show one refused row and why it was refused.
 
     ID is its number in the list; long rows are kept in part.
     """
-    database = parts.database(parts.settings())
+    database = bootstrap.configured_database()
     found = database.run(lambda cursor: quarantine.entry(cursor, number))
     if found is None:
         raise CommandError(f"no refused row has the id {number}: see `fleetsyncd quarantine list`")
@@ -73,19 +71,18 @@ def show(parts: Parts, number: int) -> None:
 
 @quarantine_group.command("replay")
 @_vehicle
-@click.pass_obj
-def replay_rows(parts: Parts, vehicle: str | None) -> None:
+def replay_rows(vehicle: str | None) -> None:
     """Try refused rows again, of a vehicle or of all.
 
     What has become valid is stored: after an upgrade, or a correction of this host's clock, rows
     may be good that were not.
     """
-    found = parts.settings()
-    database = parts.database(found)
+    settings = bootstrap.load_settings()
+    database = bootstrap.open_database(settings)
     vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
 
     def bounds() -> Window:
-        return storable(utc_now(), found.measurements_keep)
+        return storable(utc_now(), settings.measurements_keep)
 
     done = replay(database, Partitions(database), bounds, vehicle_id)
     rest = done.tried - done.valid
@@ -97,8 +94,7 @@ def replay_rows(parts: Parts, vehicle: str | None) -> None:
 @_vehicle
 @click.option("--all", "every", is_flag=True, help="The rows of every vehicle.")
 @click.option("--older", metavar="AGE", default="0s", show_default=True, help="7d, 12h …")
-@click.pass_obj
-def purge_rows(parts: Parts, vehicle: str | None, every: bool, older: str) -> None:
+def purge_rows(vehicle: str | None, every: bool, older: str) -> None:
     """Delete refused rows for good, of a vehicle or of --all."""
     if every == (vehicle is not None):
         raise CommandError("name the vehicle, or say --all")
@@ -106,6 +102,6 @@ def purge_rows(parts: Parts, vehicle: str | None, every: bool, older: str) -> No
     age = now - parse_moment(older, now)
     if age < timedelta(0):
         raise CommandError("--older is an age, such as 7d")
-    database = parts.database(parts.settings())
+    database = bootstrap.configured_database()
     count = database.run(lambda c: quarantine.purge(c, _id_of(c, vehicle), age))
     click.echo(f"deleted {count} refused row(s)")

@@ -7,8 +7,7 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from fleetsyncd import registration
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import bootstrap, registration
 from fleetsyncd.commands import vehicle_csv
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
@@ -26,8 +25,7 @@ _port = click.IntRange(1, registration.MOST_PORT)
 def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
     """Return the vehicles whose names begin so, for the shell; none if there is no answer."""
     try:
-        parts = Parts()
-        known = parts.database(parts.settings()).run(lambda cursor: overview(cursor, 0))
+        known = bootstrap.configured_database().run(lambda cursor: overview(cursor, 0))
     except FleetsyncError:
         return []
     return [vehicle.name for vehicle in known if vehicle.name.startswith(begun)]
@@ -43,15 +41,14 @@ def vehicle() -> None:
 
 @vehicle.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
-@click.pass_obj
-def list_vehicles(parts: Parts, as_json: bool) -> None:
+def list_vehicles(as_json: bool) -> None:
     """List all vehicles with address, key and id.
 
     KEY tells whether a vehicle has a key of its own; keys themselves are never shown.
     """
-    found = parts.settings()
-    database = parts.database(found)
-    vehicles = database.run(lambda c: overview(c, found.sync_interval))
+    settings = bootstrap.load_settings()
+    database = bootstrap.open_database(settings)
+    vehicles = database.run(lambda c: overview(c, settings.sync_interval))
     own_key = database.run(with_own_key)
     if as_json:
         known_vehicles = [
@@ -91,22 +88,21 @@ def add(
 
     NAME is its name, ADDRESS its IPv4 or IPv6 address in the VPN.
     """
-    parts: Parts = context.obj
     if path is not None:
         if name or port or key_file:
             raise click.UsageError("--from-file goes with nothing else", context)
-        _add_all(parts, path)
+        _add_all(path)
         return
     if name is None or address is None:
         raise click.UsageError("NAME and ADDRESS are missing, or --from-file", context)
     new = registration.name(name), registration.host(address), port or registration.DEFAULT_PORT
     key = read_key(key_file)
-    database = parts.database(parts.settings())
+    database = bootstrap.configured_database()
     vehicle_id = database.run(lambda cursor: fleet.add(cursor, *new, key))
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
-def _add_all(parts: Parts, path: str) -> None:
+def _add_all(path: str) -> None:
     vehicles = vehicle_csv.parse(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
@@ -121,7 +117,7 @@ def _add_all(parts: Parts, path: str) -> None:
         for new in vehicles:
             fleet.add(cursor, new.name, new.host, new.port, new.key)
 
-    parts.database(parts.settings()).run(work)
+    bootstrap.configured_database().run(work)
     click.echo(f"added {len(vehicles)} vehicle(s): the daemon takes them in at its next cycle")
 
 
@@ -132,9 +128,7 @@ def _add_all(parts: Parts, path: str) -> None:
 @click.option("--port", type=_port, help="New port.")
 @key_file_option
 @click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
-@click.pass_obj
 def set_vehicle(
-    parts: Parts,
     which: str,
     name: str | None,
     address: str | None,
@@ -157,7 +151,7 @@ def set_vehicle(
     )
     if new == fleet.Change():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    known = _act_on(parts, which, lambda cursor, known: fleet.change(cursor, known.id, new))
+    known = _act_on(which, lambda cursor, known: fleet.change(cursor, known.id, new))
     click.echo(f"changed {known.name}")
 
 
@@ -165,8 +159,7 @@ def set_vehicle(
 @_which
 @click.option("--with-measurements", is_flag=True, help="Delete its measurements as well.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None:
+def remove(which: str, with_measurements: bool, yes: bool) -> None:
     """Remove a vehicle from the fleet.
 
     WHICH is its name or id. Its journal, alarms and channels go with it.
@@ -175,9 +168,9 @@ def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
         click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
 
-    found = parts.settings()
-    known = parts.database(found).run(lambda cursor: fleet.find(cursor, which))
-    patient = parts.any_database(found, transaction_sec=removal.REMOVAL_SEC)
+    settings = bootstrap.load_settings()
+    known = bootstrap.open_database(settings).run(lambda cursor: fleet.find(cursor, which))
+    patient = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
     (done,) = removal.remove_all(patient, [known.id], with_measurements=with_measurements)
     left = "; its measurements stay" if done.measurements_left else ""
     click.echo(f"removed {known.name} and {done.measurements_removed} measurements{left}")
@@ -185,52 +178,48 @@ def remove(parts: Parts, which: str, with_measurements: bool, yes: bool) -> None
 
 @vehicle.command()
 @_which
-@click.pass_obj
-def pause(parts: Parts, which: str) -> None:
+def pause(which: str) -> None:
     """Leave a vehicle alone until it is resumed.
 
     WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
     """
-    known = _act_on(parts, which, lambda cursor, known: fleet.set_paused(cursor, known.id, True))
+    known = _act_on(which, lambda cursor, known: fleet.set_paused(cursor, known.id, True))
     click.echo(f"paused {known.name}")
 
 
 @vehicle.command()
 @_which
-@click.pass_obj
-def resume(parts: Parts, which: str) -> None:
+def resume(which: str) -> None:
     """Take a paused vehicle up again.
 
     WHICH is its name or id. What it measured meanwhile is pulled.
     """
-    known = _act_on(parts, which, lambda cursor, known: fleet.set_paused(cursor, known.id, False))
+    known = _act_on(which, lambda cursor, known: fleet.set_paused(cursor, known.id, False))
     click.echo(f"resumed {known.name}")
 
 
 @vehicle.command()
 @_which
-@click.pass_obj
-def sync(parts: Parts, which: str) -> None:
+def sync(which: str) -> None:
     """Have a vehicle synced now.
 
     WHICH is its name or id. A running daemon begins within 2 s.
     """
-    known = _act_on(parts, which, lambda cursor, known: fleet.request_sync(cursor, known.id))
+    known = _act_on(which, lambda cursor, known: fleet.request_sync(cursor, known.id))
     click.echo(f"asked for {known.name} to be synced now")
 
 
 @vehicle.command()
 @_which
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
-@click.pass_obj
-def test(parts: Parts, which: str, as_json: bool) -> int:
+def test(which: str, as_json: bool) -> int:
     """Try a vehicle's four calls.
 
     WHICH is its name or id. Exit code: 0 all went well, 1 one failed.
     """
-    found = parts.settings()
-    known = parts.database(found).run(lambda cursor: fleet.find(cursor, which))
-    client = parts.client(found, known.host, known.port, known.key)
+    settings = bootstrap.load_settings()
+    known = bootstrap.open_database(settings).run(lambda cursor: fleet.find(cursor, which))
+    client = bootstrap.vehicle_client(settings, known.host, known.port, known.key)
     verdicts = probe(client, utc_now)
     client.close()
     if as_json:
@@ -241,9 +230,7 @@ def test(parts: Parts, which: str, as_json: bool) -> int:
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
-def _act_on(
-    parts: Parts, which: str, action: Callable[[Cursor, fleet.Registered], None]
-) -> fleet.Registered:
+def _act_on(which: str, action: Callable[[Cursor, fleet.Registered], None]) -> fleet.Registered:
     """Find the vehicle and act on it in one transaction; return what it was registered as."""
 
     def work(cursor: Cursor) -> fleet.Registered:
@@ -251,4 +238,4 @@ def _act_on(
         action(cursor, known)
         return known
 
-    return parts.database(parts.settings()).run(work)
+    return bootstrap.configured_database().run(work)

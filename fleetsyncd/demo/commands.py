@@ -10,7 +10,7 @@ from typing import Any
 import click
 from gevent.hub import get_hub
 
-from fleetsyncd.bootstrap import Parts
+from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import fleet
 from fleetsyncd.database.pool import Cursor
@@ -46,9 +46,7 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
 @click.option("--healthy", is_flag=True, help="No faults.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line, then serve.")
 @click.option("--register", is_flag=True, help="Register the vehicles that are not there yet.")
-@click.pass_obj
 def simulate(
-    parts: Parts,
     vehicles: int,
     base_port: int,
     channels: int,
@@ -71,7 +69,7 @@ def simulate(
         for spec, (host, port) in zip(specs, served.addresses, strict=True)
     ]
     if register:
-        _register(parts, known)
+        _register(known)
     if as_json:
         click.echo(json.dumps(known))
     else:
@@ -82,7 +80,7 @@ def simulate(
     served.stop()
 
 
-def _register(parts: Parts, known: list[dict[str, Any]]) -> None:
+def _register(known: list[dict[str, Any]]) -> None:
     """Put the vehicles into the database, those left out whose address is registered already."""
 
     def work(cursor: Cursor) -> None:
@@ -91,4 +89,4 @@ def _register(parts: Parts, known: list[dict[str, Any]]) -> None:
             if (new["host"], new["port"]) not in there:
                 fleet.add(cursor, new["name"], new["host"], new["port"], new["key"])
 
-    parts.database(parts.settings()).run(work)
+    bootstrap.configured_database().run(work)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.bootstrap import Parts
 from fleetsyncd.commands import doctor
 from fleetsyncd.demo import embedded
 from fleetsyncd.findings import Level
@@ -190,7 +189,7 @@ def test_doctor_finds(
     here = installation.server.environment(installation.database_name)
     for variable, value in {**here, **healthy, **plant(installation)}.items():
         monkeypatch.setenv(variable, value)
-    found = list(doctor.examine(Parts(), with_vehicles=False))
+    found = list(doctor.examine(with_vehicles=False))
     (told,) = [finding for finding in found if finding.level is not Level.OK]
     assert (told.level, told.check) == (level, check)
     assert told.remedy is not None

@@ -22,8 +22,7 @@ import gevent  # noqa: E402
 import greenlet  # noqa: E402
 from gevent.fileobject import FileObject  # noqa: E402
 
-from fleetsyncd import process  # noqa: E402
-from fleetsyncd.bootstrap import Parts  # noqa: E402
+from fleetsyncd import bootstrap, process  # noqa: E402
 from fleetsyncd.cli import main  # noqa: E402
 
 BEAT_SEC = 0.002
@@ -95,10 +94,9 @@ class Watch:
 
 def step(watch: Watch) -> None:
     """Run a cycle for every line that comes; watch it if the line says so."""
-    parts = Parts()
-    found = parts.settings()
+    settings = bootstrap.load_settings()
     process.prepare()
-    supervisor = parts.supervisor(found, parts.database(found))
+    supervisor = bootstrap.build_supervisor(settings, bootstrap.open_database(settings))
     print("ready", flush=True)
     for line in FileObject(sys.stdin.fileno(), "rb", close=False):
         began = time.monotonic()

@@ -1,0 +1,29 @@
+"""`fleetsyncd completion`: teach shells the commands, their options and the vehicles' names."""
+
+import click
+from click.shell_completion import get_completion_class
+
+from fleetsyncd.commands.group import PROGRAM
+from fleetsyncd.errors import CommandError
+
+_COMPLETE = "_FLEETSYNCD_COMPLETE"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    r"""Print the completion script for a shell.
+
+    It completes commands, options and the names of vehicles.
+
+    \b
+    bash: fleetsyncd completion bash > ~/.local/share/bash-completion/completions/fleetsyncd
+    zsh:  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
+    fish: fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
+    """
+    kind = get_completion_class(shell)
+    root = context.find_root().command
+    if kind is None:
+        raise CommandError(f"there is no completion for {shell}")
+    click.echo(kind(root, {}, PROGRAM, _COMPLETE).source())

@@ -1,0 +1,38 @@
+"""`fleetsyncd migrate`: create or upgrade the schema."""
+
+import click
+
+from fleetsyncd import bootstrap, green
+from fleetsyncd.commands.group import EXIT_FAILED
+from fleetsyncd.database import distribute, migrate
+from fleetsyncd.database.pool import Database
+
+
+@click.command("migrate")
+@click.option("--check", is_flag=True, help="Only tell; exit 1 if something is missing.")
+@click.option("--distribute", "spread", is_flag=True, help="Then spread it over a Citus cluster.")
+def migrate_command(check: bool, spread: bool) -> int:
+    """Create or upgrade the database's schema.
+
+    To be run as the tables' owner. An existing installation is adopted: what is missing is added,
+    nothing is rewritten, and a daemon may go on meanwhile. The role DB_APP_ROLE is granted what a
+    daemon needs.
+
+    Exit code: 0 up to date, 1 something is missing (--check only).
+    """
+    settings = bootstrap.load_settings()
+    if check and spread:
+        raise click.UsageError("--check and --distribute exclude each other")
+    if spread:
+        distribute.require_citus(Database(settings.database))
+    if check:
+        missing = migrate.missing(Database(settings.database, deadline=green.deadline))
+        click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
+        return EXIT_FAILED if missing else 0
+    applied = migrate.migrate(settings.database, settings.app_role, green.deadline)
+    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
+    if spread:
+        # Without a deadline of ours: rows that are there already take their time.
+        tables = distribute.distribute(Database(settings.database))
+        click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
+    return 0
