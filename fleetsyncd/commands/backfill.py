@@ -14,7 +14,7 @@ from fleetsyncd.database.fleet import Registered
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window, utc_now
-from fleetsyncd.moments import parse_moment
+from fleetsyncd.times import parse_moment
 
 LOOK_SEC = 1.0
 STEPS = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fleetsyncd import registration
+from fleetsyncd import validation
 from fleetsyncd.errors import CommandError
 
 key_file_option = click.option(
@@ -18,7 +18,7 @@ key_file_option = click.option(
 
 def read_key(path: str | None) -> str | None:
     """Return the key in a file, None without one; its text is in no message."""
-    return None if path is None else registration.api_key(read_text(path, "the key").rstrip("\r\n"))
+    return None if path is None else validation.api_key(read_text(path, "the key").rstrip("\r\n"))
 
 
 def read_text(path: str, what: str) -> str:

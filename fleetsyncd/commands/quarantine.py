@@ -13,10 +13,10 @@ from fleetsyncd.database import fleet, quarantine
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.limits import storable
 from fleetsyncd.models import Window, iso_ms, utc_now
-from fleetsyncd.moments import parse_moment
 from fleetsyncd.sync.replay import replay
+from fleetsyncd.time_limits import storable
+from fleetsyncd.times import parse_moment
 
 EXCERPT = 60
 

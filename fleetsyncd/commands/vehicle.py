@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from fleetsyncd import bootstrap, registration
+from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import vehicle_csv
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
@@ -19,7 +19,7 @@ from fleetsyncd.models import utc_now
 from fleetsyncd.text import clean
 from fleetsyncd.vehicle.probe import probe
 
-_port = click.IntRange(1, registration.MOST_PORT)
+_port = click.IntRange(1, validation.MOST_PORT)
 
 
 def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
@@ -66,7 +66,7 @@ def list_vehicles(as_json: bool) -> None:
 @vehicle.command()
 @click.argument("name", required=False)
 @click.argument("address", required=False)
-@click.option("--port", type=_port, help=f"[default: {registration.DEFAULT_PORT}]")
+@click.option("--port", type=_port, help=f"[default: {validation.DEFAULT_PORT}]")
 @key_file_option
 @click.option(
     "--from-file",
@@ -95,7 +95,7 @@ def add(
         return
     if name is None or address is None:
         raise click.UsageError("NAME and ADDRESS are missing, or --from-file", context)
-    new = registration.name(name), registration.host(address), port or registration.DEFAULT_PORT
+    new = validation.name(name), validation.host(address), port or validation.DEFAULT_PORT
     key = read_key(key_file)
     database = bootstrap.configured_database()
     vehicle_id = database.run(lambda cursor: fleet.add(cursor, *new, key))
@@ -143,8 +143,8 @@ def set_vehicle(
     if no_key and key_file:
         raise CommandError("--key-file and --no-key exclude each other")
     new = fleet.Change(
-        name=None if name is None else registration.name(name),
-        host=None if address is None else registration.host(address),
+        name=None if name is None else validation.name(name),
+        host=None if address is None else validation.host(address),
         port=port,
         key=read_key(key_file),
         drop_key=no_key,

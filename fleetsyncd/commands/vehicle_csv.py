@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fleetsyncd import registration
+from fleetsyncd import validation
 from fleetsyncd.errors import CommandError
 
 COLUMNS = ("name", "address", "port", "api_key")
@@ -84,15 +84,15 @@ def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVeh
     if None in row.values() or None in row:
         faults.append(f"line {line}: it has more or fewer cells than the first line names")
         return None
-    name = checked(registration.name, "name", "")
-    host = checked(registration.host, "address", "")
-    port = checked(registration.port, "port", registration.DEFAULT_PORT)
+    name = checked(validation.name, "name", "")
+    host = checked(validation.host, "address", "")
+    port = checked(validation.port, "port", validation.DEFAULT_PORT)
     key = checked(_key, "api_key", None)
     return NewVehicle(line, name, host, port, key) if len(faults) == before else None
 
 
 def _key(text: str) -> str | None:
-    return registration.api_key(text)
+    return validation.api_key(text)
 
 
 def _twice(vehicles: list[NewVehicle]) -> list[str]:

@@ -12,8 +12,8 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import Entry
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.limits import ALARMS_SINCE
 from fleetsyncd.models import Alarm, Channel, Measurements, Window
+from fleetsyncd.time_limits import ALARMS_SINCE
 from fleetsyncd.vehicle import decode
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from fleetsyncd.database.backfill import BackfillStatus
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.errors import CommandError, VehicleGone
-from fleetsyncd.limits import storable
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Window, iso_ms
 from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.time_limits import storable
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 HOUR = timedelta(hours=1)

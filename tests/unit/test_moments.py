@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.moments import parse_moment
+from fleetsyncd.times import parse_moment
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetsyncd.limits import storable
 from fleetsyncd.models import Vehicle, Window, month_of
 from fleetsyncd.sync.window import (
     CLOCK_STEP,
@@ -19,6 +18,7 @@ from fleetsyncd.sync.window import (
     pull_window,
     vehicle_now,
 )
+from fleetsyncd.time_limits import storable
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -10,8 +10,8 @@ from textual.widgets import Button, Input, Label, Static
 from fleetsyncd.database.extent import Pace
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.moments import parse_moment
 from fleetsyncd.text import age
+from fleetsyncd.times import parse_moment
 from tui.context import Desk
 from tui.dialogs.dialog import Dialog
 from tui.formatting import count

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Input, Label, Static
 
-from fleetsyncd import registration
+from fleetsyncd import validation
 from fleetsyncd.database.extent import Extent
 from fleetsyncd.database.fleet import Change
 from fleetsyncd.errors import CommandError
@@ -42,7 +42,7 @@ class VehicleForm(Dialog[Change]):
 
     def body(self) -> ComposeResult:
         """Lay out the fields."""
-        known = self.known or Known("", "", registration.DEFAULT_PORT)
+        known = self.known or Known("", "", validation.DEFAULT_PORT)
         if self.one:
             yield Label("Name")
             yield Input(known.name or "", id="name", compact=True)
@@ -72,10 +72,10 @@ class VehicleForm(Dialog[Change]):
         """Return a field's value; None if it stays as it is."""
         text = self.query_one(f"#{field}", Input).value
         read: dict[str, Callable[[str], str | int]] = {
-            "name": registration.name,
-            "host": registration.host,
-            "port": registration.port,
-            "key": registration.api_key,
+            "name": validation.name,
+            "host": validation.host,
+            "port": validation.port,
+            "key": validation.api_key,
         }
         if text == "" and (field == "key" or (field == "port" and not self.one)):
             return None
