@@ -16,8 +16,8 @@ from fleetsyncd.monitoring import events, exporter, watchdog
 from fleetsyncd.monitoring.metrics import Metrics
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
+from fleetsyncd.sync.context import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
-from fleetsyncd.sync.tools import Tools
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 
 log = logging.getLogger("sync")

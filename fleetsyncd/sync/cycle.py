@@ -25,10 +25,10 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
-from fleetsyncd.sync.ending import NOT_THE_VEHICLES, Ending, ending_of
-from fleetsyncd.sync.links import Memory
+from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.outcome import NOT_THE_VEHICLES, Ending, ending_of
 from fleetsyncd.sync.pull import gone
-from fleetsyncd.sync.tools import Tools
+from fleetsyncd.sync.sessions import Memory
 from fleetsyncd.sync.window import CLOCK_STEP, GAP, pull_window, vehicle_now
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.sync.ending import FLEETWIDE
+from fleetsyncd.sync.outcome import FLEETWIDE
 
 log = logging.getLogger("sync")
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
 from fleetsyncd.models import Alarm, BadRow, Page, Window, floor_ms
-from fleetsyncd.sync.links import Memory
+from fleetsyncd.sync.sessions import Memory
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import ALARMS_SINCE
 from fleetsyncd.vehicle import decode

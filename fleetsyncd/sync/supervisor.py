@@ -25,11 +25,11 @@ from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import DatabaseError, FleetsyncError
 from fleetsyncd.models import CycleReport, Vehicle
 from fleetsyncd.monitoring import events
-from fleetsyncd.sync.ending import FLEETWIDE
+from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.cycle_summary import Cycle
+from fleetsyncd.sync.dispatcher import GOODBYE_SEC, Pullers
 from fleetsyncd.sync.housekeeping import Housekeeping
-from fleetsyncd.sync.pullers import GOODBYE_SEC, Pullers
-from fleetsyncd.sync.summary import Cycle
-from fleetsyncd.sync.tools import Tools
+from fleetsyncd.sync.outcome import FLEETWIDE
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")

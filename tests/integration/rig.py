@@ -17,10 +17,10 @@ from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import CycleReport, Page, Progress, Vehicle
+from fleetsyncd.sync.context import Tools
 from fleetsyncd.sync.cycle import sync_vehicle
-from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.pull import Begin, Later
-from fleetsyncd.sync.tools import Tools
+from fleetsyncd.sync.sessions import Memory
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 

@@ -189,7 +189,7 @@ MUTANTS = (
     ),
     Mutant(
         "the journal calls a failure ok",
-        "fleetsyncd/sync/ending.py",
+        "fleetsyncd/sync/outcome.py",
         "        return Ending(Outcome.ERROR, str(fault), _failure(fault), answered=answered)",
         "        return Ending(Outcome.OK, str(fault), answered=answered)",
         "tests/integration/test_cycle_faults.py",

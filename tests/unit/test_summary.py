@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.models import CycleReport, Outcome, Progress, Status, Vehicle
-from fleetsyncd.sync.summary import Cycle
+from fleetsyncd.sync.cycle_summary import Cycle
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 REASON = "/status: no complete answer within 10 s"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from fleetsyncd.models import CycleReport, Outcome, Progress
-from fleetsyncd.sync import lines
+from fleetsyncd.sync import log_lines
 
 log = logging.getLogger("sync")
 
@@ -54,7 +54,7 @@ class Cycle:
             self._silent.clear()
         self._tell_silent()
         self._answered = True  # whoever reports from now on is told at once
-        if named := lines.busy(still):
+        if named := log_lines.busy(still):
             log.info("Cycle over after %.1fs — still busy: %s", self.seconds, named)
         else:
             log.info("Cycle done in %.1fs — sleeping %.1fs", self.seconds, sleep)
@@ -66,4 +66,4 @@ class Cycle:
 
 
 def _tell(report: CycleReport) -> None:
-    log.log(*lines.describe(report), extra={"vehicle": report.vehicle.name})
+    log.log(*log_lines.describe(report), extra={"vehicle": report.vehicle.name})

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fleetsyncd.errors import DatabaseError, VehicleGone
 from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
+from fleetsyncd.sync.context import Tools
 from fleetsyncd.sync.cycle import record, sync_vehicle
-from fleetsyncd.sync.ending import FLEETWIDE
-from fleetsyncd.sync.links import Links
-from fleetsyncd.sync.tools import Tools
+from fleetsyncd.sync.outcome import FLEETWIDE
+from fleetsyncd.sync.sessions import Links
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Window
-from fleetsyncd.sync.links import Memory
 from fleetsyncd.sync.pull import Begin, Later, Source
+from fleetsyncd.sync.sessions import Memory
 from fleetsyncd.time_limits import storable
 from fleetsyncd.vehicle.client import VehicleClient
 

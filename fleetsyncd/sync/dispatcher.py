@@ -10,11 +10,11 @@ from gevent.event import Event
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import CycleReport, JournalRow, Progress, Vehicle
-from fleetsyncd.sync.backfills import Backfills
+from fleetsyncd.sync.backfill_runner import Backfills
+from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.cycle_runner import Workers
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import Share
-from fleetsyncd.sync.tools import Tools
-from fleetsyncd.sync.workers import Workers
 from fleetsyncd.vehicle.client import VehicleClient
 
 GOODBYE_SEC = 1.0

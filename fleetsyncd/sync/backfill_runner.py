@@ -13,8 +13,8 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import DatabaseError, VehicleGone
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Vehicle
 from fleetsyncd.sync.backfill import run_backfill
-from fleetsyncd.sync.ending import FLEETWIDE
-from fleetsyncd.sync.tools import Tools
+from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.outcome import FLEETWIDE
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
