@@ -6,10 +6,11 @@ from functools import partial
 
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
-from fleetsyncd.database import fleet, migrate, store
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Keep, Retention
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle, utc_now
 from fleetsyncd.monitoring import events, exporter, watchdog
@@ -129,7 +130,7 @@ def _metrics(settings: Settings, database: Database) -> Metrics | None:
 
 
 def _tell_of_missing_keys(settings: Settings, database: Database) -> None:
-    count = 0 if settings.default_api_key else database.run(fleet.without_key)
+    count = 0 if settings.default_api_key else database.run(vehicles.without_key)
     if count:
         log.error(
             "VEHICLE_DEFAULT_API_KEY is not set: %d vehicle(s) have no key of their own "

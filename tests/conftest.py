@@ -10,8 +10,8 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd import settings
-from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.settings import DatabaseSettings
 

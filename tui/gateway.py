@@ -11,21 +11,14 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import (
-    backfill,
-    extent,
-    fleet,
-    history,
-    removal,
-    replicas,
-    telemetry,
-)
-from fleetsyncd.database.extent import Extent, Pace
-from fleetsyncd.database.history import Attempt, Bucket, LastHour
-from fleetsyncd.database.overview import overview, with_own_key
+from fleetsyncd.database import backfills, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
-from fleetsyncd.database.telemetry import ChannelNow, Point, Registration, StoredAlarm
+from fleetsyncd.database.views import estimates, journal, vehicle
+from fleetsyncd.database.views.estimates import Extent, Pace
+from fleetsyncd.database.views.fleet import overview, with_own_key
+from fleetsyncd.database.views.journal import Attempt, Bucket, LastHour
+from fleetsyncd.database.views.vehicle import ChannelNow, Point, Registration, StoredAlarm
 from fleetsyncd.models import OF_BACKFILL, Window
 from fleetsyncd.states import VehicleOverview
 
@@ -66,8 +59,8 @@ class Gateway:
             return Snapshot(
                 vehicles=tuple(overview(cursor, self._interval)),
                 heartbeats=tuple(replicas.heartbeats(cursor)),
-                hours=history.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(history.journal(cursor, limit=TAIL)) if tail else (),
+                hours=journal.last_hour(cursor, on_screen) if on_screen else {},
+                tail=tuple(journal.journal(cursor, limit=TAIL)) if tail else (),
             )
 
         return self._database.run(read)
@@ -80,32 +73,32 @@ class Gateway:
     ) -> list[Attempt]:
         """Return one page of the journal, newest first."""
         return self._database.run(
-            lambda cursor: history.journal(
+            lambda cursor: journal.journal(
                 cursor, vehicles=vehicles, statuses=statuses, before=before
             )
         )
 
     def span(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[Bucket]:
         """Return a vehicle's last `seconds` in slices, oldest first."""
-        return self._database.run(lambda c: history.span(c, vehicle_id, seconds, buckets))
+        return self._database.run(lambda c: journal.span(c, vehicle_id, seconds, buckets))
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""
-        return self._database.run(lambda cursor: telemetry.alarms(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.alarms(cursor, vehicle_id))
 
     def channels(self, vehicle_id: UUID) -> list[ChannelNow]:
         """Return a vehicle's channels with what they last measured."""
-        return self._database.run(lambda cursor: telemetry.channels(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.channels(cursor, vehicle_id))
 
     def curve(self, vehicle_id: UUID, channel_id: int, seconds: float, points: int) -> list[Point]:
         """Return what a channel measured in the last `seconds`."""
         return self._database.run(
-            lambda c: telemetry.curve(c, vehicle_id, channel_id, seconds, points)
+            lambda c: vehicle.curve(c, vehicle_id, channel_id, seconds, points)
         )
 
     def registration(self, vehicle_id: UUID) -> Registration | None:
         """Return what is known of a vehicle beside its state; None if it was removed."""
-        return self._database.run(lambda cursor: telemetry.registration(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.registration(cursor, vehicle_id))
 
     def own_keys(self) -> set[UUID]:
         """Return the vehicles with a key of their own; needs more rights than looking on does."""
@@ -113,15 +106,15 @@ class Gateway:
 
     def add(self, name: str, host: str, port: int, key: str | None) -> UUID:
         """Register a vehicle."""
-        return self._database.run(lambda cursor: fleet.add(cursor, name, host, port, key))
+        return self._database.run(lambda cursor: vehicles.add(cursor, name, host, port, key))
 
-    def change(self, ids: Sequence[UUID], new: fleet.Change) -> None:
+    def change(self, ids: Sequence[UUID], new: vehicles.Change) -> None:
         """Change what is known of vehicles."""
-        self._each(ids, lambda cursor, key: fleet.change(cursor, key, new))
+        self._each(ids, lambda cursor, key: vehicles.change(cursor, key, new))
 
     def extent(self, ids: Sequence[UUID]) -> Extent:
         """Return how much would go with these vehicles."""
-        return self._database.run(lambda cursor: extent.extent(cursor, ids))
+        return self._database.run(lambda cursor: estimates.extent(cursor, ids))
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
         """Remove vehicles; return how many measurements went with them."""
@@ -130,22 +123,22 @@ class Gateway:
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
         """Pause vehicles, or resume them."""
-        self._each(ids, lambda cursor, key: fleet.set_paused(cursor, key, paused))
+        self._each(ids, lambda cursor, key: vehicles.set_paused(cursor, key, paused))
 
     def sync(self, ids: Sequence[UUID]) -> datetime:
         """Ask the daemon to sync vehicles now; return when that was, by the database's clock."""
 
         def ask(cursor: Cursor) -> datetime:
             for key in ids:
-                fleet.request_sync(cursor, key)
-            return history.now(cursor)
+                vehicles.request_sync(cursor, key)
+            return journal.now(cursor)
 
         return self._database.run(ask)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Attempt]:
         """Return the newest attempt at each of the vehicles that began after `since`."""
         newest = self._database.run(
-            lambda cursor: history.journal(cursor, vehicles=ids, limit=ATTEMPTS_EACH * len(ids))
+            lambda cursor: journal.journal(cursor, vehicles=ids, limit=ATTEMPTS_EACH * len(ids))
         )
         return {
             attempt.vehicle_id: attempt
@@ -157,15 +150,15 @@ class Gateway:
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:
         """Ask the daemon to pull a past interval of vehicles again."""
-        self._each(ids, lambda cursor, key: backfill.request_backfill(cursor, key, window))
+        self._each(ids, lambda cursor, key: backfills.request_backfill(cursor, key, window))
 
     def cancel_backfill(self, ids: Sequence[UUID]) -> int:
         """Call off what is left of vehicles' backfills; return how many there were."""
-        return sum(self._each(ids, backfill.cancel_backfill))
+        return sum(self._each(ids, backfills.cancel_backfill))
 
     def pace(self, ids: Sequence[UUID]) -> Pace:
         """Return how much vehicles measure, and how fast they were pulled."""
-        return self._database.run(lambda cursor: extent.pace(cursor, ids))
+        return self._database.run(lambda cursor: estimates.pace(cursor, ids))
 
     def _each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
         return self._database.run(lambda cursor: [act(cursor, key) for key in ids])

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database.fleet import Change
-from fleetsyncd.database.history import Attempt
+from fleetsyncd.database.vehicles import Change
+from fleetsyncd.database.views.journal import Attempt
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Outcome, Window
 from fleetsyncd.states import State, VehicleOverview

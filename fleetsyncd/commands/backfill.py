@@ -7,11 +7,11 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import backfill as wishes
-from fleetsyncd.database import fleet, replicas
-from fleetsyncd.database.backfill import BackfillStatus
-from fleetsyncd.database.fleet import Registered
+from fleetsyncd.database import backfills as wishes
+from fleetsyncd.database import replicas, vehicles
+from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicles import Registered
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window, utc_now
 from fleetsyncd.times import parse_moment
@@ -62,7 +62,7 @@ def backfill(
 def _chosen(cursor: Cursor, names: Sequence[str], every: bool) -> list[Registered]:
     if every == bool(names):
         raise CommandError("name the vehicles, or say --all")
-    return fleet.everyone(cursor) if every else [fleet.find(cursor, name) for name in names]
+    return vehicles.everyone(cursor) if every else [vehicles.find(cursor, name) for name in names]
 
 
 def _request(cursor: Cursor, chosen: Sequence[Registered], window: Window) -> None:

@@ -19,9 +19,10 @@ import click
 
 from fleetsyncd import __version__, bootstrap
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import diagnosis, replicas, store
+from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.schema import checks
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle, utc_now
@@ -85,7 +86,7 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
         return
     yield from _configuration(settings)
     database = bootstrap.open_any_database(settings)
-    told = list(diagnosis.examine(database, settings.database.pool_size, utc_now))
+    told = list(checks.examine(database, settings.database.pool_size, utc_now))
     yield from told
     if not any(finding.level is Level.FAULT for finding in told):
         yield from _installation(settings, database, with_vehicles)

@@ -4,8 +4,8 @@ import click
 
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands.group import EXIT_FAILED
-from fleetsyncd.database import distribute, migrate
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import citus, migrate
 
 
 @click.command("migrate")
@@ -24,7 +24,7 @@ def migrate_command(check: bool, spread: bool) -> int:
     if check and spread:
         raise click.UsageError("--check and --distribute exclude each other")
     if spread:
-        distribute.require_citus(Database(settings.database))
+        citus.require_citus(Database(settings.database))
     if check:
         missing = migrate.missing(Database(settings.database, deadline=green.deadline))
         click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
@@ -33,6 +33,6 @@ def migrate_command(check: bool, spread: bool) -> int:
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
     if spread:
         # Without a deadline of ours: rows that are there already take their time.
-        tables = distribute.distribute(Database(settings.database))
+        tables = citus.distribute(Database(settings.database))
         click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
     return 0

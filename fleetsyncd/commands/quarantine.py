@@ -9,7 +9,7 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import fleet, quarantine
+from fleetsyncd.database import quarantine, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
@@ -29,7 +29,7 @@ def quarantine_group() -> None:
 
 
 def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
-    return None if vehicle is None else fleet.find(cursor, vehicle).id
+    return None if vehicle is None else vehicles.find(cursor, vehicle).id
 
 
 @quarantine_group.command("list")

@@ -9,7 +9,7 @@ from fleetsyncd import bootstrap
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database import replicas
-from fleetsyncd.database.overview import overview
+from fleetsyncd.database.views.fleet import overview
 
 
 @click.command()

@@ -11,9 +11,9 @@ from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import vehicle_csv
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import fleet, removal
-from fleetsyncd.database.overview import overview, with_own_key
+from fleetsyncd.database import removal, vehicles
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.fleet import overview, with_own_key
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import utc_now
 from fleetsyncd.text import clean
@@ -98,27 +98,27 @@ def add(
     new = validation.name(name), validation.host(address), port or validation.DEFAULT_PORT
     key = read_key(key_file)
     database = bootstrap.configured_database()
-    vehicle_id = database.run(lambda cursor: fleet.add(cursor, *new, key))
+    vehicle_id = database.run(lambda cursor: vehicles.add(cursor, *new, key))
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(path: str) -> None:
-    vehicles = vehicle_csv.parse(read_text(path, "the vehicles"))
+    new_vehicles = vehicle_csv.parse(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
-        there = fleet.taken(cursor, [(new.host, new.port) for new in vehicles])
+        there = vehicles.taken(cursor, [(new.host, new.port) for new in new_vehicles])
         vehicle_csv.refuse(
             [
                 f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
-                for new in vehicles
+                for new in new_vehicles
                 if (new.host, new.port) in there
             ]
         )
-        for new in vehicles:
-            fleet.add(cursor, new.name, new.host, new.port, new.key)
+        for new in new_vehicles:
+            vehicles.add(cursor, new.name, new.host, new.port, new.key)
 
     bootstrap.configured_database().run(work)
-    click.echo(f"added {len(vehicles)} vehicle(s): the daemon takes them in at its next cycle")
+    click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
 
 
 @vehicle.command("set")
@@ -142,16 +142,16 @@ def set_vehicle(
     """
     if no_key and key_file:
         raise CommandError("--key-file and --no-key exclude each other")
-    new = fleet.Change(
+    new = vehicles.Change(
         name=None if name is None else validation.name(name),
         host=None if address is None else validation.host(address),
         port=port,
         key=read_key(key_file),
         drop_key=no_key,
     )
-    if new == fleet.Change():
+    if new == vehicles.Change():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    known = _act_on(which, lambda cursor, known: fleet.change(cursor, known.id, new))
+    known = _act_on(which, lambda cursor, known: vehicles.change(cursor, known.id, new))
     click.echo(f"changed {known.name}")
 
 
@@ -169,7 +169,7 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
         click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
 
     settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(lambda cursor: fleet.find(cursor, which))
+    known = bootstrap.open_database(settings).run(lambda cursor: vehicles.find(cursor, which))
     patient = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
     (done,) = removal.remove_all(patient, [known.id], with_measurements=with_measurements)
     left = "; its measurements stay" if done.measurements_left else ""
@@ -183,7 +183,7 @@ def pause(which: str) -> None:
 
     WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
     """
-    known = _act_on(which, lambda cursor, known: fleet.set_paused(cursor, known.id, True))
+    known = _act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, True))
     click.echo(f"paused {known.name}")
 
 
@@ -194,7 +194,7 @@ def resume(which: str) -> None:
 
     WHICH is its name or id. What it measured meanwhile is pulled.
     """
-    known = _act_on(which, lambda cursor, known: fleet.set_paused(cursor, known.id, False))
+    known = _act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
     click.echo(f"resumed {known.name}")
 
 
@@ -205,7 +205,7 @@ def sync(which: str) -> None:
 
     WHICH is its name or id. A running daemon begins within 2 s.
     """
-    known = _act_on(which, lambda cursor, known: fleet.request_sync(cursor, known.id))
+    known = _act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
     click.echo(f"asked for {known.name} to be synced now")
 
 
@@ -218,7 +218,7 @@ def test(which: str, as_json: bool) -> int:
     WHICH is its name or id. Exit code: 0 all went well, 1 one failed.
     """
     settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(lambda cursor: fleet.find(cursor, which))
+    known = bootstrap.open_database(settings).run(lambda cursor: vehicles.find(cursor, which))
     client = bootstrap.vehicle_client(settings, known.host, known.port, known.key)
     verdicts = probe(client, utc_now)
     client.close()
@@ -230,11 +230,13 @@ def test(which: str, as_json: bool) -> int:
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
-def _act_on(which: str, action: Callable[[Cursor, fleet.Registered], None]) -> fleet.Registered:
+def _act_on(
+    which: str, action: Callable[[Cursor, vehicles.Registered], None]
+) -> vehicles.Registered:
     """Find the vehicle and act on it in one transaction; return what it was registered as."""
 
-    def work(cursor: Cursor) -> fleet.Registered:
-        known = fleet.find(cursor, which)
+    def work(cursor: Cursor) -> vehicles.Registered:
+        known = vehicles.find(cursor, which)
         action(cursor, known)
         return known
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database.remedies import first_line, told
+from fleetsyncd.database.hints import first_line, told
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 

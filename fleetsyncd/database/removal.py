@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg2
 from psycopg2 import errorcodes
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import CommandError, FleetsyncError
 
@@ -54,7 +54,7 @@ def remove_all(
 
 def _pause(ids: Collection[UUID], paused: bool, cursor: Cursor) -> None:
     for key in ids:
-        fleet.set_paused(cursor, key, paused)
+        vehicles.set_paused(cursor, key, paused)
 
 
 def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:

@@ -12,7 +12,7 @@ from gevent.hub import get_hub
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import fleet
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from fleetsyncd.errors import CommandError
@@ -84,9 +84,9 @@ def _register(known: list[dict[str, Any]]) -> None:
     """Put the vehicles into the database, those left out whose address is registered already."""
 
     def work(cursor: Cursor) -> None:
-        there = fleet.taken(cursor, [(new["host"], new["port"]) for new in known])
+        there = vehicles.taken(cursor, [(new["host"], new["port"]) for new in known])
         for new in known:
             if (new["host"], new["port"]) not in there:
-                fleet.add(cursor, new["name"], new["host"], new["port"], new["key"])
+                vehicles.add(cursor, new["name"], new["host"], new["port"], new["key"])
 
     bootstrap.configured_database().run(work)

@@ -22,8 +22,8 @@ import gevent
 from gevent.event import Event
 
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
 from fleetsyncd.demo.signals import CHANNELS

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import backfill as wishes
+from fleetsyncd.database import backfills as wishes
 from fleetsyncd.database import measurements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CycleStopped, DatabaseError, VehicleError

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gevent.pool import Pool
 
-from fleetsyncd.database import backfill, store
+from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import DatabaseError, VehicleGone
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Vehicle
@@ -69,7 +69,7 @@ class Backfills:
         self, most: int, shards: Collection[int] | None, cursor: Cursor
     ) -> list[tuple[Vehicle, Backfill]]:
         at_work = self._tried.union(self.running)
-        wanted = backfill.open_backfills(cursor, at_work, most, shards)
+        wanted = backfills.open_backfills(cursor, at_work, most, shards)
         vehicles = store.vehicles(cursor, wanted.keys()) if wanted else []
         return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
 

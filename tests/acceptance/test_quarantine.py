@@ -1,6 +1,6 @@
 import json
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.models import BadRow
 from tests.acceptance.conftest import Installation
 
@@ -8,7 +8,7 @@ REPLAYED = "tried 2: 1 stored, 0 were stored already, 1 are still refused"
 
 
 def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Installation) -> None:
-    key = installation.database.run(lambda c: fleet.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    key = installation.database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 8001, None))
     good = '{"channel_id":1,"value":2.5,"time":"2026-11-01T00:00:00.000Z"}'
     bad = [BadRow("/data", good, "was refused"), BadRow("/data", '{"x":"\x1b[2J"}', "no time")]
     installation.database.run(lambda cursor: store.set_aside(cursor, key, bad))

@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import migrate
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.models import next_month, utc_now
 from fleetsyncd.settings import DatabaseSettings

@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings

@@ -11,8 +11,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from fleetsyncd.database import backfill, migrate
+from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.checker import Expectation, Findings
 from fleetsyncd.errors import DatabaseError
@@ -173,7 +174,7 @@ def _settle(database: Database, daemons: DaemonFaults) -> float:
 def _ask_for_backfills(expectations: Collection[Expectation], cursor: Cursor) -> None:
     for expected in expectations:
         window = Window(expected.start - BACKFILL, expected.start)
-        backfill.request_backfill(cursor, expected.vehicle_id, window)
+        backfills.request_backfill(cursor, expected.vehicle_id, window)
 
 
 def _with_backfill(expected: Expectation, all_: list[Expectation]) -> Expectation:

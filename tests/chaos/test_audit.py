@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, measurements, store
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
@@ -26,7 +26,7 @@ class Watched:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.vehicle_id = database.run(lambda c: fleet.add(c, NAME, "10.8.0.17", 8001, None))
+        self.vehicle_id = database.run(lambda c: vehicles.add(c, NAME, "10.8.0.17", 8001, None))
         self.run("UPDATE vehicles SET last_sync_at = now() - interval '1 minute'")
         self.now = datetime.now(UTC)
         Partitions(database).ensure(self.now, self.now)

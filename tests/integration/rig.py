@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker
@@ -88,7 +88,7 @@ class Rig:
     def register(self, watermark: datetime | None) -> UUID:
         """Register the vehicle at the address it listens on."""
         host, port = self.simulated.address
-        self.vehicle_id = self.database.run(lambda c: fleet.add(c, NAME, host, port, KEY))
+        self.vehicle_id = self.database.run(lambda c: vehicles.add(c, NAME, host, port, KEY))
         self.set_watermark(watermark)
         self.start = watermark
         self.memory = Memory()

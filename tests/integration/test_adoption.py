@@ -9,12 +9,13 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import fleet, measurements, migrate, store
-from fleetsyncd.database.overview import overview
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
 from fleetsyncd.database.removal import remove as take_out
+from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.views.fleet import overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.models import (
@@ -129,7 +130,7 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
 
 def with_a_measurement(adopted: Database, host: str) -> UUID:
     row = Measurements.of([(WATERMARK, 1, 0.5)])
-    truck = adopted.run(lambda cursor: fleet.add(cursor, "Truck-03", host, 8001, None))
+    truck = adopted.run(lambda cursor: vehicles.add(cursor, "Truck-03", host, 8001, None))
     adopted.run(lambda cursor: measurements.add(cursor, truck, row))
     return truck
 
@@ -282,7 +283,7 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
 
 def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Database) -> None:
     with pytest.raises(CommandError, match=r"10\.8\.0\.1 .*registered already"):
-        adopted.run(lambda cursor: fleet.add(cursor, "Truck-03", "10.8.0.1", 8002, None))
+        adopted.run(lambda cursor: vehicles.add(cursor, "Truck-03", "10.8.0.1", 8002, None))
 
 
 def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database) -> None:

@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 import pytest
 
-from fleetsyncd.database import backfill as wishes
-from fleetsyncd.database import fleet
-from fleetsyncd.database.backfill import BackfillStatus
+from fleetsyncd.database import backfills as wishes
+from fleetsyncd.database import vehicles
+from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.errors import CommandError, VehicleGone
@@ -210,14 +210,14 @@ def test_an_impossible_interval_is_refused_and_a_wide_one_cut(database: Database
 def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
-        other = it.database.run(lambda c: fleet.add(c, "Truck-02", "10.8.0.9", 1, None))
+        other = it.database.run(lambda c: vehicles.add(c, "Truck-02", "10.8.0.9", 1, None))
         window = Window(it.now - HOUR, it.now)
         it.database.run(lambda c: wishes.request_backfill(c, other, window))
         it.run("INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) VALUES (%s, 3)",
                str(it.vehicle_id))  # fmt: skip
         found = it.database.run(lambda c: wishes.open_backfills(c, (), 1))
         assert set(found) == {other}
-        it.database.run(lambda c: fleet.set_paused(c, other, True))
+        it.database.run(lambda c: vehicles.set_paused(c, other, True))
         found = it.database.run(lambda c: wishes.open_backfills(c, (), 5))
         assert set(found) == {it.vehicle_id}
 

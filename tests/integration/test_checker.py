@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, measurements
+from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded, signals
@@ -33,7 +33,7 @@ def vehicle_id(database: Database) -> UUID:
     """Register a vehicle whose every row from START to END is stored."""
 
     def fill(cursor: Cursor) -> UUID:
-        added = fleet.add(cursor, NAME, "10.8.0.17", 8001, None)
+        added = vehicles.add(cursor, NAME, "10.8.0.17", 8001, None)
         cursor.execute("UPDATE vehicles SET last_sync_at = %s", (END,))
         measurements.add(cursor, added, Measurements.of(generated(START, END)))
         return added

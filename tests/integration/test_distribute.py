@@ -2,8 +2,9 @@ import re
 
 import pytest
 
-from fleetsyncd.database import distribute, statements
+from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import citus
 from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.settings import DatabaseSettings
@@ -27,7 +28,7 @@ HOT = {
     for name, text in vars(statements).items()
     if name.isupper() and isinstance(text, str)
 }
-TABLES = "|".join(re.escape(name) for name in distribute.DISTRIBUTED)
+TABLES = "|".join(re.escape(name) for name in citus.DISTRIBUTED)
 
 
 @pytest.fixture
@@ -53,24 +54,24 @@ def calls(cursor: Cursor) -> list[str]:
 
 def test_without_citus_nothing_is_distributed_and_the_remedy_is_named(owned: Database) -> None:
     with pytest.raises(CommandError, match=r"lacks the citus extension.*CREATE EXTENSION citus"):
-        distribute.distribute(owned)
+        citus.distribute(owned)
 
 
 def test_small_tables_are_copied_first_and_the_others_spread_by_vehicle(cluster: Database) -> None:
-    assert distribute.distribute(cluster) == [*distribute.REFERENCE, *distribute.DISTRIBUTED]
+    assert citus.distribute(cluster) == [*citus.REFERENCE, *citus.DISTRIBUTED]
     made = cluster.run(calls)
     assert made[:3] == [
         "reference vehicles",
         "reference vehicle_access",
         "measurements by vehicle_id with default",
     ]
-    assert len(made) == len(distribute.REFERENCE) + len(distribute.DISTRIBUTED)
+    assert len(made) == len(citus.REFERENCE) + len(citus.DISTRIBUTED)
     assert all(call.endswith("by vehicle_id with public.measurements") for call in made[3:])
 
 
 def test_what_was_distributed_before_is_left_alone(cluster: Database) -> None:
-    distribute.distribute(cluster)
-    assert distribute.distribute(cluster) == []
+    citus.distribute(cluster)
+    assert citus.distribute(cluster) == []
 
 
 def test_a_unique_key_without_the_vehicle_is_named_and_nothing_is_distributed(
@@ -78,12 +79,12 @@ def test_a_unique_key_without_the_vehicle_is_named_and_nothing_is_distributed(
 ) -> None:
     cluster.run(lambda c: c.execute("CREATE UNIQUE INDEX by_id ON public.sync_journal (id)"))
     with pytest.raises(MigrationFailed, match=r"vehicle_id.*by_id of sync_journal"):
-        distribute.distribute(cluster)
+        citus.distribute(cluster)
     assert cluster.run(calls) == []
 
 
 def test_every_unique_key_of_a_distributed_table_contains_the_vehicle(owned: Database) -> None:
-    assert owned.run(distribute.unfit_keys) == []
+    assert owned.run(citus.unfit_keys) == []
 
 
 def test_every_table_that_knows_vehicles_is_spread_or_copied(owned: Database) -> None:
@@ -95,7 +96,7 @@ def test_every_table_that_knows_vehicles_is_spread_or_copied(owned: Database) ->
         )
         return {row[0] for row in cursor.fetchall()}
 
-    spread = {*distribute.DISTRIBUTED, *distribute.REFERENCE} - {"public.vehicles"}
+    spread = {*citus.DISTRIBUTED, *citus.REFERENCE} - {"public.vehicles"}
     assert owned.run(tables) == spread
 
 

@@ -11,13 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet, measurements, migrate, store
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database import removal as removals
-from fleetsyncd.database.overview import overview, with_own_key
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
 from fleetsyncd.database.removal import remove as take_out
+from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.views.fleet import overview, with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleGone
 from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome, utc_now
@@ -51,7 +52,7 @@ def truck(database: Database) -> UUID:
 def add(database: Database, name: str | None = None, host: str | None = None) -> UUID:
     number = next(_numbers)
     name, host = name or f"Truck-{number:03d}", host or f"10.2.0.{number}"
-    return database.run(lambda cursor: fleet.add(cursor, name, host, 8001, "its-key"))
+    return database.run(lambda cursor: vehicles.add(cursor, name, host, 8001, "its-key"))
 
 
 def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, ...]]:
@@ -113,9 +114,9 @@ def test_the_overview_tells_a_vehicles_state(
 
 def test_the_overview_tells_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
-    database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
+    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
     assert shown(database, truck).state == "paused"
-    database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
+    database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
     assert shown(database, truck).state == "error"
 
 
@@ -169,19 +170,19 @@ def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
 def test_a_vehicle_is_found_by_its_name_or_its_id(database: Database, how: str) -> None:
     truck = add(database, f"Found by {how}")
     text = str(truck) if how == "id" else f"Found by {how}"
-    found = database.run(lambda cursor: fleet.find(cursor, text))
+    found = database.run(lambda cursor: vehicles.find(cursor, text))
     assert (found.id, found.port, found.key) == (truck, 8001, "its-key")
 
 
 def test_an_unknown_vehicle_is_not_found(database: Database) -> None:
     with pytest.raises(CommandError, match="no vehicle is called Ghost: see `fleetsyncd vehicle"):
-        database.run(lambda cursor: fleet.find(cursor, "Ghost"))
+        database.run(lambda cursor: vehicles.find(cursor, "Ghost"))
 
 
 def test_an_ambiguous_name_is_refused_with_the_ids_to_choose_from(database: Database) -> None:
     twins = [add(database, "Twin"), add(database, "Twin")]
     with pytest.raises(CommandError, match="2 vehicles are called Twin") as caught:
-        database.run(lambda cursor: fleet.find(cursor, "Twin"))
+        database.run(lambda cursor: vehicles.find(cursor, "Twin"))
     assert all(str(twin) in str(caught.value) for twin in twins)
 
 
@@ -189,29 +190,31 @@ def test_an_address_cannot_be_registered_twice_but_may_serve_two_ports(database:
     add(database, host="10.3.0.1")
     with pytest.raises(CommandError, match=r"10\.3\.0\.1 port 8001 is registered already"):
         add(database, host="10.3.0.1")
-    assert database.run(lambda cursor: fleet.add(cursor, "Second", "10.3.0.1", 8002, None))
+    assert database.run(lambda cursor: vehicles.add(cursor, "Second", "10.3.0.1", 8002, None))
 
 
 def test_a_change_leaves_alone_what_it_does_not_name(database: Database, truck: UUID) -> None:
-    def found() -> fleet.Registered:
-        return database.run(lambda cursor: fleet.find(cursor, str(truck)))
+    def found() -> vehicles.Registered:
+        return database.run(lambda cursor: vehicles.find(cursor, str(truck)))
 
     before = found()
-    database.run(lambda c: fleet.change(c, truck, fleet.Change(name="Renamed", port=9000)))
-    assert found() == fleet.Registered(truck, "Renamed", before.host, 9000, "its-key")
-    database.run(lambda c: fleet.change(c, truck, fleet.Change(host="10.3.0.9", drop_key=True)))
-    assert found() == fleet.Registered(truck, "Renamed", "10.3.0.9", 9000, None)
+    database.run(lambda c: vehicles.change(c, truck, vehicles.Change(name="Renamed", port=9000)))
+    assert found() == vehicles.Registered(truck, "Renamed", before.host, 9000, "its-key")
+    database.run(
+        lambda c: vehicles.change(c, truck, vehicles.Change(host="10.3.0.9", drop_key=True))
+    )
+    assert found() == vehicles.Registered(truck, "Renamed", "10.3.0.9", 9000, None)
 
 
 def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, truck: UUID) -> None:
     add(database, host="10.3.0.2")
     with pytest.raises(CommandError, match="another vehicle is registered at that address"):
-        database.run(lambda c: fleet.change(c, truck, fleet.Change(host="10.3.0.2")))
+        database.run(lambda c: vehicles.change(c, truck, vehicles.Change(host="10.3.0.2")))
 
 
 def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck: UUID) -> None:
     for _ in range(2):
-        database.run(lambda cursor: fleet.request_sync(cursor, truck))
+        database.run(lambda cursor: vehicles.request_sync(cursor, truck))
     assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
     assert truck not in database.run(lambda cursor: store.take_requests(cursor, []))
 
@@ -219,17 +222,17 @@ def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck:
 def test_a_sync_asked_for_while_the_vehicle_is_busy_is_handed_out_afterwards(
     database: Database, truck: UUID
 ) -> None:
-    database.run(lambda cursor: fleet.request_sync(cursor, truck))
+    database.run(lambda cursor: vehicles.request_sync(cursor, truck))
     assert truck not in database.run(lambda cursor: store.take_requests(cursor, [truck]))
     assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
 
 
 def test_a_paused_vehicle_is_known_and_cannot_be_asked_for(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: fleet.set_paused(cursor, truck, True))
+    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
     assert truck in database.run(store.paused)
     with pytest.raises(CommandError, match="the vehicle is paused: resume it first"):
-        database.run(lambda cursor: fleet.request_sync(cursor, truck))
-    database.run(lambda cursor: fleet.set_paused(cursor, truck, False))
+        database.run(lambda cursor: vehicles.request_sync(cursor, truck))
+    database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
     assert truck not in database.run(store.paused)
 
 
@@ -274,9 +277,9 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
 def test_vehicles_are_removed_all_or_none_and_left_alone_meanwhile(
     database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = database.run(lambda cursor: fleet.add(cursor, "Truck-02", "10.8.0.2", 8001, None))
-    resting = database.run(lambda cursor: fleet.add(cursor, "Truck-03", "10.8.0.3", 8001, None))
-    database.run(lambda cursor: fleet.set_paused(cursor, resting, True))
+    other = database.run(lambda cursor: vehicles.add(cursor, "Truck-02", "10.8.0.2", 8001, None))
+    resting = database.run(lambda cursor: vehicles.add(cursor, "Truck-03", "10.8.0.3", 8001, None))
+    database.run(lambda cursor: vehicles.set_paused(cursor, resting, True))
     everyone = [other, resting, truck]
     seen: list[set[UUID]] = []
 

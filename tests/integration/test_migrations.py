@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings

@@ -9,9 +9,10 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet, measurements, migrate
+from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Measurements
@@ -122,7 +123,7 @@ def test_of_two_that_make_the_same_month_at_once_one_makes_it(database: Database
 
 
 def test_a_month_is_made_while_others_read_and_write_measurements(database: Database) -> None:
-    truck = database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.4.0.1", 8001, None))
+    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.4.0.1", 8001, None))
     ensure(database, date(2021, 1, 1))
     row = Measurements.of([(datetime(2021, 1, 10, tzinfo=UTC), 1, 0.5)])
     with database.transaction() as writer, database.transaction() as reader:
@@ -132,7 +133,7 @@ def test_a_month_is_made_while_others_read_and_write_measurements(database: Data
 
 
 def test_rows_that_no_month_exists_for_are_refused_whole(database: Database) -> None:
-    truck = database.run(lambda cursor: fleet.add(cursor, "Truck-02", "10.4.0.2", 8001, None))
+    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-02", "10.4.0.2", 8001, None))
     ensure(database, date(2020, 1, 1))
     moments = (datetime(2020, 1, 31, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))
     rows = Measurements.of((moment, 1, 0.5) for moment in moments)

@@ -13,9 +13,10 @@ import psycopg2
 import pytest
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import fleet, measurements, migrate, pool, store
+from fleetsyncd.database import measurements, pool, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.models import CycleReport, Measurements, Outcome
@@ -67,7 +68,7 @@ def terminate(server: Server, *pids: int) -> None:
 
 def add_vehicle(database: Database, name: str = "Truck-01") -> UUID:
     address = next(_addresses)
-    return database.run(lambda cursor: fleet.add(cursor, name, address, 8001, None))
+    return database.run(lambda cursor: vehicles.add(cursor, name, address, 8001, None))
 
 
 def name_of(database: Database, vehicle_id: UUID) -> str:
@@ -75,7 +76,7 @@ def name_of(database: Database, vehicle_id: UUID) -> str:
 
 
 def rename(cursor: Cursor, vehicle_id: UUID, name: str) -> None:
-    fleet.change(cursor, vehicle_id, fleet.Change(name=name))
+    vehicles.change(cursor, vehicle_id, vehicles.Change(name=name))
 
 
 def together(*works: Callable[[], T]) -> list[T]:

@@ -2,11 +2,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
-from fleetsyncd.database import fleet, replicas
-from fleetsyncd.database.overview import overview
+from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import FRESH_SEC, Replica
 from fleetsyncd.database.shard_locks import SHARDS, shard_of
+from fleetsyncd.database.views.fleet import overview
 
 MINE = Replica(interval=30.0, host="here")
 OTHER = Replica(interval=30.0, host="there")
@@ -84,7 +84,7 @@ def test_a_replica_that_was_silent_for_a_day_is_dropped_by_the_others(database: 
 
 
 def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: Database) -> None:
-    truck = database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.0.0.1", 8001, None))
+    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.0.0.1", 8001, None))
     rows(
         database,
         "UPDATE vehicles SET sync_status = 'ok', last_sync_at = now() - interval '5 minutes'"
@@ -101,7 +101,7 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
 
 
 def test_the_overview_names_the_living_replica_that_pulls_a_vehicle(database: Database) -> None:
-    truck = database.run(lambda c: fleet.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    truck = database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 8001, None))
     mine = [shard_of(truck)]
     others = [shard for shard in range(SHARDS) if shard not in mine]
 

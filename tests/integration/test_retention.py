@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import fleet
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import LOCK, Keep, Retention
 from fleetsyncd.demo.embedded import Server
@@ -26,7 +26,7 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
 
 @pytest.fixture
 def truck(database: Database) -> str:
-    return str(database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.4.0.1", 8001, None)))
+    return str(database.run(lambda c: vehicles.add(c, "Truck-01", "10.4.0.1", 8001, None)))
 
 
 def fill_journal(database: Database, truck: str, days: int) -> None:

@@ -10,9 +10,10 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import fleet, measurements, migrate, store
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.models import Alarm, BadRow, JournalRow, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
@@ -80,7 +81,7 @@ def granted(server: Server) -> dict[UUID, UUID]:
 
 
 def add_vehicle(host: str, cursor: Cursor) -> UUID:
-    truck = fleet.add(cursor, f"Truck {host}", host, 8001, None)
+    truck = vehicles.add(cursor, f"Truck {host}", host, 8001, None)
     measurements.add(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
     store.journal_row(cursor, JournalRow(truck, NOW, NOW, Outcome.OK, 2, None))

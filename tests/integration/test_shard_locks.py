@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from fleetsyncd.database import fleet, store
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.errors import DatabaseLost
@@ -29,7 +29,7 @@ def until_alone(share: Share) -> None:
 
 def test_a_vehicles_shard_is_the_same_in_the_database(database: Database) -> None:
     def look(cursor: Cursor) -> None:
-        ids = [fleet.add(cursor, f"v{port}", "10.8.0.1", port, None) for port in range(1, 200)]
+        ids = [vehicles.add(cursor, f"v{port}", "10.8.0.1", port, None) for port in range(1, 200)]
         for shard in range(SHARDS):
             found = {vehicle.id for vehicle in store.vehicles(cursor, shards=[shard])}
             assert found == {key for key in ids if shard_of(key) == shard}
@@ -95,8 +95,8 @@ def test_a_lost_session_is_told_once_and_then_opened_anew(database: Database) ->
 
 
 def test_requests_for_other_replicas_vehicles_are_left_to_them(database: Database) -> None:
-    key = database.run(lambda c: fleet.add(c, "Truck-01", "10.8.0.1", 1, None))
-    database.run(lambda c: fleet.request_sync(c, key))
+    key = database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 1, None))
+    database.run(lambda c: vehicles.request_sync(c, key))
     mine, others = {shard_of(key)}, EVERY_SHARD - {shard_of(key)}
     assert database.run(lambda c: store.take_requests(c, (), others)) == set()
     assert database.run(lambda c: store.take_requests(c, (), mine)) == {key}

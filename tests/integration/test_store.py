@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fleetsyncd.database import fleet, measurements, migrate, store
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import WatermarkMoved
 from fleetsyncd.models import (
@@ -62,7 +63,7 @@ def truck(database: Database) -> UUID:
 
 def add_vehicle(database: Database) -> UUID:
     address = next(_addresses)
-    return database.run(lambda cursor: fleet.add(cursor, "Truck-01", address, 8001, None))
+    return database.run(lambda cursor: vehicles.add(cursor, "Truck-01", address, 8001, None))
 
 
 def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import fleet, measurements, store
+from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Measurements
@@ -23,7 +23,7 @@ def newest(request: pytest.FixtureRequest) -> datetime | None:
 @pytest.fixture
 def truck(database: Database) -> UUID:
     Partitions(database).ensure(NOON, NOON)
-    return database.run(lambda cursor: fleet.add(cursor, "Truck-01", "10.8.0.1", 8001, None))
+    return database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.8.0.1", 8001, None))
 
 
 def rows(first: int, last: int) -> Measurements:

@@ -224,7 +224,7 @@ MUTANTS = (
     ),
     Mutant(
         "an owner sees every vehicle",
-        "fleetsyncd/database/migrations/0001.fleet-tables.sql",
+        "fleetsyncd/database/schema/migrations/0001.fleet-tables.sql",
         "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
         "            ' AND %I IN",
         "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"

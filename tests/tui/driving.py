@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Button, Input
 
-from fleetsyncd.database import fleet, replicas
+from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
 from tui.context import Desk
@@ -137,7 +137,7 @@ def drive(
 
 
 def add(database: Database, name: str, host: str = "10.8.0.17", port: int = 8001) -> UUID:
-    return database.run(lambda cursor: fleet.add(cursor, name, host, port, "its-secret-key"))
+    return database.run(lambda cursor: vehicles.add(cursor, name, host, port, "its-secret-key"))
 
 
 def execute(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:

@@ -12,8 +12,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from fleetsyncd.database import migrate
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.show import DAEMON, running, simulator
 from fleetsyncd.settings import DatabaseSettings

@@ -1,6 +1,6 @@
 import pytest
 
-from fleetsyncd.database import fleet
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
 from tui.screens.fleet import FleetPage
@@ -208,7 +208,7 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
 
 def test_a_pause_a_gap_and_a_backfill_are_told_in_the_status(database: Database) -> None:
     ids = small_fleet(database)
-    database.run(lambda cursor: fleet.set_paused(cursor, ids["Crane-02"], True))
+    database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
     execute(
         database,
         "INSERT INTO fleetsync.vehicle_state (vehicle_id, catching_up_from, catching_up_to,"

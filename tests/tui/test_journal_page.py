@@ -1,7 +1,7 @@
 from textual.widgets import DataTable
 
-from fleetsyncd.database.history import PAGE
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.views.journal import PAGE
 from tests.tui.driving import Driver, attempts, drive, execute, small_fleet
 
 

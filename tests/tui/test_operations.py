@@ -3,7 +3,7 @@ from uuid import UUID
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import fleet
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
@@ -108,7 +108,7 @@ def test_a_sync_that_no_daemon_carries_out_is_told(
 
 def test_sync_of_several_asks_first_and_leaves_the_paused_out(database: Database) -> None:
     ids = small_fleet(database)
-    database.run(lambda cursor: fleet.set_paused(cursor, ids["Crane-02"], True))
+    database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
 
     async def look(it: Driver) -> None:
         await it.press("asterisk", "s")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import migrate, replicas
+from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings

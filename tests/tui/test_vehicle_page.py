@@ -2,8 +2,8 @@ from uuid import UUID
 
 from textual.widgets import DataTable
 
-from fleetsyncd.database.history import PAGE
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.views.journal import PAGE
 from tests.tui.driving import (
     Driver,
     add,

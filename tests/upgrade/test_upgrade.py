@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import migrate, store
-from fleetsyncd.database.overview import overview
+from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.views.fleet import overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.upgrade import first_release

@@ -8,8 +8,8 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Label, Static
 
 from fleetsyncd import validation
-from fleetsyncd.database.extent import Extent
-from fleetsyncd.database.fleet import Change
+from fleetsyncd.database.vehicles import Change
+from fleetsyncd.database.views.estimates import Extent
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
 from tui.dialogs.dialog import Dialog

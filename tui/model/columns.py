@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.cells import set_cell_size
 
-from fleetsyncd.database.history import LastHour
+from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from tui.formatting import LOOKS, lag_spark, percent, rest_line

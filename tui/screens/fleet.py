@@ -20,7 +20,7 @@ from tui.widgets.fixed_text import Fixed
 from tui.widgets.fleet_table import FleetTable
 
 if TYPE_CHECKING:
-    from fleetsyncd.database.history import Attempt
+    from fleetsyncd.database.views.journal import Attempt
 
 HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",

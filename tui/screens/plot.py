@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from fleetsyncd.database.telemetry import ChannelNow, Point
+from fleetsyncd.database.views.vehicle import ChannelNow, Point
 from tui.background import answered, read_part
 from tui.context import Desk
 from tui.formatting import cut, number

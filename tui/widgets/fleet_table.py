@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fleetsyncd.database.history import LastHour
+from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import VehicleOverview
 from tui.formatting import LOOKS
 from tui.model.columns import SIGNS, Column, columns

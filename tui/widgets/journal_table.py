@@ -7,7 +7,7 @@ from uuid import UUID
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from fleetsyncd.database.history import PAGE, Attempt
+from fleetsyncd.database.views.journal import PAGE, Attempt
 from fleetsyncd.text import age
 from tui.background import answered, read_part
 from tui.context import Desk

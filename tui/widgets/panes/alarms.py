@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from fleetsyncd.database.telemetry import StoredAlarm
+from fleetsyncd.database.views.vehicle import StoredAlarm
 from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import cut, moment

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from fleetsyncd.database.telemetry import ChannelNow
+from fleetsyncd.database.views.vehicle import ChannelNow
 from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import cut, number, spark_within

@@ -3,7 +3,7 @@
 from rich.text import Text
 from textual.app import ComposeResult
 
-from fleetsyncd.database.telemetry import Registration
+from fleetsyncd.database.views.vehicle import Registration
 from fleetsyncd.states import VehicleOverview
 from tui.background import answered
 from tui.formatting import KEY_HIDDEN, gap_line, moment

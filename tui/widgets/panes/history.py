@@ -4,7 +4,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from fleetsyncd.database.history import Bucket
+from fleetsyncd.database.views.journal import Bucket
 from fleetsyncd.text import age
 from tui.background import answered
 from tui.formatting import count, lag_spark, spark

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import migrate, rights
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import grants, migrate
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, fault, ok, warning
 from fleetsyncd.models import month_of, next_month
@@ -130,7 +130,7 @@ def _clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
 
 
 def _rights(cursor: Cursor) -> Finding:
-    lacking = rights.lacking(cursor)
+    lacking = grants.lacking(cursor)
     if lacking:
         named = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if lacking[3:] else "")
         return fault("rights", f"the daemon's role lacks {named}", MIGRATE)

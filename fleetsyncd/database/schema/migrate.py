@@ -13,7 +13,7 @@ import yoyo
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database import rights
+from fleetsyncd.database.hints import first_line, told
 from fleetsyncd.database.pool import (
     CONNECT_SEC,
     Cursor,
@@ -22,7 +22,7 @@ from fleetsyncd.database.pool import (
     no_deadline,
     overdue,
 )
-from fleetsyncd.database.remedies import first_line, told
+from fleetsyncd.database.schema import grants
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -87,7 +87,7 @@ def migrate(
 
 
 def _folder() -> Traversable:
-    return resources.files("fleetsyncd.database") / "migrations"
+    return resources.files("fleetsyncd.database.schema") / "migrations"
 
 
 def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
@@ -139,4 +139,4 @@ def _grant(cursor: Cursor, role: str) -> None:
         raise MigrationFailed(
             f"there is no role {role} to grant to: CREATE ROLE {role} LOGIN PASSWORD '...'"
         )
-    rights.grant(cursor, role)
+    grants.grant(cursor, role)

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.database.history import epoch, moment
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.journal import epoch, moment
 from fleetsyncd.text import clean
 
 SPARK_SEC = 600

@@ -1,0 +1,1 @@
+"""The schema: made by `migrate`, checked by `doctor`."""

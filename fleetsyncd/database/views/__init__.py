@@ -1,0 +1,1 @@
+"""Read-only queries: what operators look at."""
