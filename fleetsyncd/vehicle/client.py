@@ -24,9 +24,9 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.models import Window, iso_ms
 from fleetsyncd.settings import is_api_key
-from fleetsyncd.vehicle.faults import BROKEN, FAULTS, OVERDUE, caused_by, translated
-from fleetsyncd.vehicle.secret import Secret
-from fleetsyncd.vehicle.wire import VehicleAdapter
+from fleetsyncd.vehicle.adapter import VehicleAdapter
+from fleetsyncd.vehicle.http_errors import BROKEN, FAULTS, OVERDUE, caused_by, translated
+from fleetsyncd.vehicle.redaction import Secret
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 OnCall = Callable[[str, float, int], None]

@@ -21,7 +21,7 @@ from fleetsyncd.models import (
     iso_ms,
 )
 from fleetsyncd.text import clean
-from fleetsyncd.vehicle.answers import (
+from fleetsyncd.vehicle.parsing import (
     NAME_LIMIT,
     RAW_LIMIT,
     UNFIT,

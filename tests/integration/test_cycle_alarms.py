@@ -7,7 +7,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Outcome, iso_ms
-from fleetsyncd.vehicle import answers
+from fleetsyncd.vehicle import parsing
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 MOST = 40
@@ -15,7 +15,7 @@ MOST = 40
 
 @pytest.fixture(autouse=True)
 def few_alarms_in_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MAX_LIST", MOST)
+    monkeypatch.setattr(parsing, "MAX_LIST", MOST)
 
 
 def storm(it: Rig, moments: list[datetime]) -> Hook:

@@ -131,7 +131,7 @@ MUTANTS = (
     ),
     Mutant(
         "one bad row spoils the answer",
-        "fleetsyncd/vehicle/answers.py",
+        "fleetsyncd/vehicle/parsing.py",
         "            bad.append(BadRow(call, show(bytes(raw)), clean(str(fault), NAME_LIMIT)))",
         "            raise BadAnswer(call, str(fault)) from None",
         "tests/unit/test_decode.py",
