@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.demo import signals
+from fleetsyncd.demo import readings
 from fleetsyncd.models import floor_ms
 from fleetsyncd.time_limits import KEPT
 
@@ -46,7 +46,7 @@ class Expectation:
     name: str
     start: datetime
     delay: timedelta = timedelta(0)
-    channels: int = len(signals.CHANNELS)
+    channels: int = len(readings.CHANNELS)
     alarms_from: datetime | None = None
 
 
@@ -119,8 +119,8 @@ def _check_rows(
 ) -> None:
     """Compare one slice; rows around the pulled interval may be stored, those inside must."""
     first, last = _ms(expected.start), _ms(watermark - expected.delay)
-    seed = signals.seed_of(expected.name)
-    rows = signals.rows(seed, _ms(start), _ms(end), channels=expected.channels)
+    seed = readings.seed_of(expected.name)
+    rows = readings.rows(seed, _ms(start), _ms(end), channels=expected.channels)
     generated = {(channel, at): value for channel, at, value in rows if value is not None}
     stored = _stored(database, expected.vehicle_id, start, end)
     findings.checked += len(stored)
@@ -149,8 +149,8 @@ def _check_alarms(
         return {alarm: (at, channel, text) for alarm, at, channel, text in cursor.fetchall()}
 
     def known(start: datetime, end: datetime) -> dict[int, tuple[int, int, str]]:
-        seed = signals.seed_of(expected.name)
-        alarms = signals.alarms(seed, _ms(start), _ms(end), channels=expected.channels)
+        seed = readings.seed_of(expected.name)
+        alarms = readings.alarms(seed, _ms(start), _ms(end), channels=expected.channels)
         return {a.alarm_id: (a.triggered_ms, a.channel_id, a.message) for a in alarms}
 
     stored = database.run(read)

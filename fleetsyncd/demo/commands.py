@@ -33,7 +33,7 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
     Quitting the dashboard ends it all. At the end the database is compared with what the vehicles
     generated: exit 1 unless nothing was lost, altered or unexpected.
     """
-    from fleetsyncd.demo.show import show  # noqa: PLC0415  needs development dependencies
+    from fleetsyncd.demo.launch import show  # noqa: PLC0415  needs development dependencies
 
     dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
     return show(FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from fleetsyncd.demo.faults import HEALTHY, PRESETS, Faults
-from fleetsyncd.demo.signals import CHANNELS
+from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 
 HISTORY_S = 90 * 86_400.0

@@ -17,9 +17,9 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
 
-from fleetsyncd.demo import signals, waveforms
+from fleetsyncd.demo import readings, waveforms
 from fleetsyncd.demo.faults import HEALTHY, Faults
-from fleetsyncd.demo.http import (
+from fleetsyncd.demo.http_wire import (
     Params,
     Request,
     await_hang_up,
@@ -53,7 +53,7 @@ class SimulatedVehicle:
         key: str,
         *,
         faults: Faults = HEALTHY,
-        channels: int = len(signals.CHANNELS),
+        channels: int = len(readings.CHANNELS),
         history_s: float = 90 * 86_400.0,
         old_alarms: bool = False,
         clock: Callable[[], float] = time.time,
@@ -63,7 +63,7 @@ class SimulatedVehicle:
         self.faults = faults
         self.channels = channels
         self.old_alarms = old_alarms
-        self.seed = signals.seed_of(name)
+        self.seed = readings.seed_of(name)
         self.requests = 0
         self.last_request_at: float | None = None
         self._clock = clock
@@ -129,7 +129,7 @@ class SimulatedVehicle:
                 "collector_running": True,
                 "agent_running": True,
                 "db_ok": is_up,
-                "last_measurement_at": None if newest is None else signals.iso(newest),
+                "last_measurement_at": None if newest is None else readings.iso(newest),
             }
         )
 
@@ -138,7 +138,7 @@ class SimulatedVehicle:
 
     def _data(self, params: Params, now_ms: int) -> str:
         start, end = interval(params)
-        page = signals.page(
+        page = readings.page(
             self.seed,
             max(start, self.history_start_ms),
             min(end, self.visible_until_ms(now_ms)),
@@ -147,7 +147,7 @@ class SimulatedVehicle:
             channels=self.channels,
         )
         return (
-            f'{{"from":"{signals.iso(start)}","to":"{signals.iso(end)}","count":{page.count},'
+            f'{{"from":"{readings.iso(start)}","to":"{readings.iso(end)}","count":{page.count},'
             f'"truncated":{"true" if page.truncated else "false"},"rows":[{page.json}]}}'
         )
 
@@ -155,7 +155,7 @@ class SimulatedVehicle:
         newest = self._newest_ms(now_ms)
         if newest is None:
             return "[]"
-        page = signals.page(self.seed, newest, newest + 1, MAX_LIMIT, channels=self.channels)
+        page = readings.page(self.seed, newest, newest + 1, MAX_LIMIT, channels=self.channels)
         return f"[{page.json}]"
 
     def _alarms(self, params: Params, now_ms: int) -> str:
@@ -163,11 +163,11 @@ class SimulatedVehicle:
         unresolved_only = flag(params, "unresolved_only")
         until = self.visible_until_ms(now_ms)
         end = min(end, until)
-        reach = 0 if self.old_alarms else signals.MAX_ALARM_MS
+        reach = 0 if self.old_alarms else readings.MAX_ALARM_MS
         since = max(start - reach, self.history_start_ms)
         found = (
             alarm
-            for alarm in signals.alarms(self.seed, since, end, channels=self.channels)
+            for alarm in readings.alarms(self.seed, since, end, channels=self.channels)
             if alarm.triggered_ms >= start or start <= alarm.resolved_ms < end
         )
         return _dumps(
@@ -181,7 +181,7 @@ class SimulatedVehicle:
     def _newest_ms(self, now_ms: int) -> int | None:
         until = self.visible_until_ms(now_ms)
         second = (until - 1) // 1000
-        stamps = (signals.stamp_ms(self.seed, at) for at in (second, second - 1))
+        stamps = (readings.stamp_ms(self.seed, at) for at in (second, second - 1))
         return next((at for at in stamps if self.history_start_ms <= at < until), None)
 
     def _serve(self, connection: socket, _address: object) -> None:
@@ -221,22 +221,22 @@ class SimulatedVehicle:
         return self.answer(path, query, request.headers.get("x-api-key"))
 
 
-def _alarm_object(alarm: signals.Alarm, until_ms: int) -> dict[str, object]:
+def _alarm_object(alarm: readings.Alarm, until_ms: int) -> dict[str, object]:
     """Return the alarm as the vehicle knows it: an end still to come is null."""
     return {
         "alarm_id": alarm.alarm_id,
         "channel_id": alarm.channel_id,
         "severity": alarm.severity,
         "message": alarm.message,
-        "triggered_at": signals.iso(alarm.triggered_ms),
-        "resolved_at": signals.iso(alarm.resolved_ms) if alarm.resolved_ms < until_ms else None,
+        "triggered_at": readings.iso(alarm.triggered_ms),
+        "resolved_at": readings.iso(alarm.resolved_ms) if alarm.resolved_ms < until_ms else None,
     }
 
 
 @cache
 def _channels_json(count: int) -> str:
     extra = {"enabled": True, "updated_at": _CONFIGURED_AT}
-    return _dumps([asdict(channel) | extra for channel in signals.CHANNELS[:count]])
+    return _dumps([asdict(channel) | extra for channel in readings.CHANNELS[:count]])
 
 
 def _dumps(value: object) -> str:

@@ -19,7 +19,7 @@ from psycopg2 import sql
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker, embedded
-from fleetsyncd.demo.show import running, simulator
+from fleetsyncd.demo.launch import running, simulator
 from fleetsyncd.models import utc_now
 
 PATIENCE_SEC = 30.0

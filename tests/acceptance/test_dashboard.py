@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from fleetsyncd.demo.show import simulator
+from fleetsyncd.demo.launch import simulator
 from fleetsyncd.models import utc_now
 from tests.acceptance.conftest import Installation
 from tests.tui.terminal import terminal

@@ -26,7 +26,7 @@ from psycopg2 import extensions  # noqa: E402
 from fleetsyncd import settings  # noqa: E402
 from fleetsyncd.database import measurements, store  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
-from fleetsyncd.demo.signals import CHANNELS  # noqa: E402
+from fleetsyncd.demo.readings import CHANNELS  # noqa: E402
 from fleetsyncd.models import Measurements, month_of, utc_now  # noqa: E402
 
 WINDOW = timedelta(minutes=10)

@@ -6,7 +6,7 @@ import pytest
 from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.demo import embedded, signals
+from fleetsyncd.demo import embedded, readings
 from fleetsyncd.demo.checker import MARGIN, Expectation, Findings, check
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
@@ -22,8 +22,8 @@ def milliseconds(moment: datetime) -> int:
 
 
 def generated(start: datetime, end: datetime) -> list[tuple[datetime, int, float]]:
-    seed = signals.seed_of(NAME)
-    rows = signals.rows(seed, milliseconds(start), milliseconds(end), channels=CHANNELS)
+    seed = readings.seed_of(NAME)
+    rows = readings.rows(seed, milliseconds(start), milliseconds(end), channels=CHANNELS)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return [(epoch + timedelta(milliseconds=at), c, v) for c, at, v in rows if v is not None]
 

@@ -9,7 +9,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
-from fleetsyncd.demo.signals import CHANNELS
+from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleGone
 from fleetsyncd.models import Outcome, Page, Progress
 from fleetsyncd.sync.pull import Begin, Later

@@ -6,7 +6,7 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.demo import signals
+from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Outcome, iso_ms
@@ -89,7 +89,7 @@ def test_resolutions_arrive_from_vehicles_that_filter_by_triggering_alone(
 ) -> None:
     def really_open() -> set[int]:
         now = round(it.now.timestamp() * 1000)
-        lives = signals.alarms(it.simulated.seed, now - signals.MAX_ALARM_MS, now)
+        lives = readings.alarms(it.simulated.seed, now - readings.MAX_ALARM_MS, now)
         return {alarm.alarm_id for alarm in lives if alarm.resolved_ms > now}
 
     def stored_open() -> set[int]:

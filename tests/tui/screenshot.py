@@ -15,7 +15,7 @@ from pathlib import Path
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
-from fleetsyncd.demo.show import DAEMON, running, simulator
+from fleetsyncd.demo.launch import DAEMON, running, simulator
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver
 from tui.app import FleetApp

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from fleetsyncd.demo import signals
+from fleetsyncd.demo import readings
 from fleetsyncd.demo.faults import ALWAYS, HEALTHY, Faults, Stretches
 from fleetsyncd.demo.fleet import Fleet, demo_fleet, demo_specs
 from fleetsyncd.demo.vehicle import SimulatedVehicle
@@ -18,8 +18,8 @@ from tests.simulated import running
 KEY = "secret"
 NOW = 1_771_761_600.0
 NOW_MS = 1_771_761_600_000
-MINUTE_AGO = signals.iso(NOW_MS - 60_000)
-NOW_TEXT = signals.iso(NOW_MS)
+MINUTE_AGO = readings.iso(NOW_MS - 60_000)
+NOW_TEXT = readings.iso(NOW_MS)
 LAST_MINUTE = {"from": MINUTE_AGO, "to": NOW_TEXT}
 CALLS = ["/status", "/channels", "/data", "/data/latest", "/alarms"]
 
@@ -60,8 +60,8 @@ def healthy() -> Iterator[Client]:
 
 def expected_rows(client: Client, start_ms: int, end_ms: int) -> list[dict[str, object]]:
     return [
-        {"channel_id": channel_id, "value": value, "time": signals.iso(time_ms)}
-        for channel_id, time_ms, value in signals.rows(client.vehicle.seed, start_ms, end_ms)
+        {"channel_id": channel_id, "value": value, "time": readings.iso(time_ms)}
+        for channel_id, time_ms, value in readings.rows(client.vehicle.seed, start_ms, end_ms)
     ]
 
 
@@ -127,19 +127,19 @@ def test_data_of_one_channel_serves_that_channel_alone(healthy: Client) -> None:
 
 
 def test_ten_minutes_exceed_the_default_limit(healthy: Client) -> None:
-    page = healthy.json("/data", **{"from": signals.iso(NOW_MS - 600_000), "to": NOW_TEXT})
+    page = healthy.json("/data", **{"from": readings.iso(NOW_MS - 600_000), "to": NOW_TEXT})
     assert (page["count"], page["truncated"], len(page["rows"])) == (10_000, True, 10_000)
 
 
 @pytest.mark.parametrize(("asked", "count"), [(1, 1), (50_000, 50_000), (60_000, 50_000)])
 def test_a_limit_is_kept_and_capped_at_50000(healthy: Client, asked: int, count: int) -> None:
-    interval = {"from": signals.iso(NOW_MS - 3_600_000), "to": NOW_TEXT}
+    interval = {"from": readings.iso(NOW_MS - 3_600_000), "to": NOW_TEXT}
     page = healthy.json("/data", **interval, limit=asked)
     assert (len(page["rows"]), page["truncated"]) == (count, True)
 
 
 def test_rows_later_than_the_clock_do_not_exist_yet(healthy: Client) -> None:
-    interval = {"from": signals.iso(NOW_MS - 5000), "to": signals.iso(NOW_MS + 60_000)}
+    interval = {"from": readings.iso(NOW_MS - 5000), "to": readings.iso(NOW_MS + 60_000)}
     rows = healthy.json("/data", **interval)["rows"]
     assert rows == expected_rows(healthy, NOW_MS - 5000, NOW_MS + 1)
 
@@ -267,7 +267,7 @@ def test_an_unreadable_request_is_refused_and_the_connection_closed(
 def test_a_client_that_breaks_off_leaves_no_trace(
     healthy: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    interval = f"from={signals.iso(NOW_MS - 3_600_000)}&to={NOW_TEXT}&limit=50000"
+    interval = f"from={readings.iso(NOW_MS - 3_600_000)}&to={NOW_TEXT}&limit=50000"
     request = f"GET /data?{interval} HTTP/1.1\r\nX-API-Key: {KEY}\r\n\r\n".encode()
     for sent in (request, request[:40]):
         connection = socket.create_connection(healthy.vehicle.address, timeout=5)
@@ -331,16 +331,16 @@ def test_a_clock_behind_shows_in_the_date_and_in_what_exists() -> None:
 
 
 def alarm_ids(client: Client, start_ms: int, end_ms: int, **params: str) -> list[int]:
-    interval = {"from": signals.iso(start_ms), "to": signals.iso(end_ms)}
+    interval = {"from": readings.iso(start_ms), "to": readings.iso(end_ms)}
     return [alarm["alarm_id"] for alarm in client.json("/alarms", **interval, **params)]
 
 
 def test_an_alarm_is_unresolved_until_its_time_has_come() -> None:
-    alarm = signals.alarms(signals.seed_of("Truck-01"), NOW_MS, NOW_MS + 3_600_000)[0]
+    alarm = readings.alarms(readings.seed_of("Truck-01"), NOW_MS, NOW_MS + 3_600_000)[0]
     now = [alarm.triggered_ms / 1000 + 1]
     interval = {
-        "from": signals.iso(alarm.triggered_ms),
-        "to": signals.iso(alarm.triggered_ms + 1),
+        "from": readings.iso(alarm.triggered_ms),
+        "to": readings.iso(alarm.triggered_ms + 1),
     }
     with serving(clock=lambda: now[0]) as client:
         (open_alarm,) = client.json("/alarms", **interval)
@@ -353,16 +353,16 @@ def test_an_alarm_is_unresolved_until_its_time_has_come() -> None:
         "channel_id": alarm.channel_id,
         "severity": alarm.severity,
         "message": alarm.message,
-        "triggered_at": signals.iso(alarm.triggered_ms),
+        "triggered_at": readings.iso(alarm.triggered_ms),
         "resolved_at": None,
     }
     assert still_open == [open_alarm]
-    assert closed == open_alarm | {"resolved_at": signals.iso(alarm.resolved_ms)}
+    assert closed == open_alarm | {"resolved_at": readings.iso(alarm.resolved_ms)}
 
 
 @pytest.mark.parametrize("old_alarms", [False, True])
 def test_only_newer_vehicles_return_alarms_resolved_in_the_interval(old_alarms: bool) -> None:
-    alarm = signals.alarms(signals.seed_of("Truck-01"), NOW_MS - 3_600_000, NOW_MS)[0]
+    alarm = readings.alarms(readings.seed_of("Truck-01"), NOW_MS - 3_600_000, NOW_MS)[0]
     with serving(old_alarms=old_alarms) as client:
         found = alarm_ids(client, alarm.resolved_ms, alarm.resolved_ms + 1)
     assert (alarm.alarm_id in found) is not old_alarms

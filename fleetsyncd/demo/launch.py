@@ -26,7 +26,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
-from fleetsyncd.demo.signals import CHANNELS
+from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
