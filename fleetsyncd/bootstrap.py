@@ -12,13 +12,14 @@ from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Keep, Retention
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
-from fleetsyncd.models import Vehicle, utc_now
+from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
 from fleetsyncd.monitoring.metrics import Metrics
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.sync.context import Tools
 from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
 
 log = logging.getLogger("sync")

@@ -5,12 +5,13 @@ Times are aware datetimes in UTC. Intervals are half-open: `start` belongs to th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.text import clean
+from fleetsyncd.times import iso_ms
 
 ERROR_LIMIT = 1_000
 OF_BACKFILL = "backfill of "
@@ -247,30 +248,3 @@ class JournalRow:
     error_msg: str | None
     bad_rows: int = 0
     """Rows set aside: for the metrics, the journal has no column for them."""
-
-
-def iso_ms(moment: datetime) -> str:
-    """Return `moment` as the vehicle API writes it: UTC, milliseconds, `Z`; finer parts are cut."""
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
-
-
-def floor_ms(moment: datetime) -> datetime:
-    """Cut `moment` to whole milliseconds, the resolution of the vehicle API."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def utc_now() -> datetime:
-    """Return the present moment, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-def month_of(moment: datetime) -> datetime:
-    """Return the first moment of the UTC month that `moment` lies in."""
-    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def next_month(month: datetime) -> datetime:
-    """Return the month after `month` (a first moment of a month)."""
-    return month_of(month + timedelta(days=32))

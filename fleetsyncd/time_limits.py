@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fleetsyncd.models import Window, month_of
+from fleetsyncd.models import Window
+from fleetsyncd.times import month_of
 
 ALARMS_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 """Alarms that were triggered earlier are refused."""

@@ -1,4 +1,4 @@
-"""Moments as operators write them."""
+"""Times as the vehicle API writes them, as operators write them, and the months they lie in."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,33 @@ from fleetsyncd.text import clean
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGO = re.compile(r"(\d{1,6})([smhd])")
+
+
+def iso_ms(moment: datetime) -> str:
+    """Return `moment` as the vehicle API writes it: UTC, milliseconds, `Z`; finer parts are cut."""
+    return (
+        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    )
+
+
+def floor_ms(moment: datetime) -> datetime:
+    """Cut `moment` to whole milliseconds, the resolution of the vehicle API."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the first moment of the UTC month that `moment` lies in."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def next_month(month: datetime) -> datetime:
+    """Return the month after `month` (a first moment of a month)."""
+    return month_of(month + timedelta(days=32))
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

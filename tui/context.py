@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleetsyncd.models import utc_now
+from fleetsyncd.times import utc_now
 from tui.gateway import Gateway
 from tui.model.state import FleetState
 

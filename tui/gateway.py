@@ -14,7 +14,7 @@ from uuid import UUID
 from fleetsyncd.database import backfills, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
-from fleetsyncd.database.views import estimates, journal, vehicle
+from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.estimates import Extent, Pace
 from fleetsyncd.database.views.fleet import overview, with_own_key
 from fleetsyncd.database.views.journal import Attempt, Bucket, LastHour
@@ -131,7 +131,7 @@ class Gateway:
         def ask(cursor: Cursor) -> datetime:
             for key in ids:
                 vehicles.request_sync(cursor, key)
-            return journal.now(cursor)
+            return sql_times.now(cursor)
 
         return self._database.run(ask)
 

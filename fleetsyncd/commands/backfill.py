@@ -13,8 +13,8 @@ from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import Registered
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Window, utc_now
-from fleetsyncd.times import parse_moment
+from fleetsyncd.models import Window
+from fleetsyncd.times import parse_moment, utc_now
 
 LOOK_SEC = 1.0
 STEPS = 1000

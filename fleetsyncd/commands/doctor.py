@@ -25,8 +25,9 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
-from fleetsyncd.models import Vehicle, utc_now
+from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import DATABASE_PARTS, Settings
+from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
 
 DOTENV = Path(".env")

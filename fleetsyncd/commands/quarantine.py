@@ -13,10 +13,10 @@ from fleetsyncd.database import quarantine, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Window, iso_ms, utc_now
+from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import replay
 from fleetsyncd.time_limits import storable
-from fleetsyncd.times import parse_moment
+from fleetsyncd.times import iso_ms, parse_moment, utc_now
 
 EXCERPT = 60
 

@@ -15,8 +15,8 @@ from fleetsyncd.database import removal, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import overview, with_own_key
 from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.models import utc_now
 from fleetsyncd.text import clean
+from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
 
 _port = click.IntRange(1, validation.MOST_PORT)

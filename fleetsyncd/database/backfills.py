@@ -12,8 +12,9 @@ from uuid import UUID
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Backfill, Window, floor_ms, utc_now
+from fleetsyncd.models import Backfill, Window
 from fleetsyncd.time_limits import storable
+from fleetsyncd.times import floor_ms, utc_now
 
 # An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
 _REQUEST = """

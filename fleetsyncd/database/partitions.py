@@ -9,7 +9,7 @@ from functools import partial
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
-from fleetsyncd.models import month_of, next_month
+from fleetsyncd.times import month_of, next_month
 
 log = logging.getLogger("sync.partitions")
 

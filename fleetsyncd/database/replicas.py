@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from fleetsyncd import __version__
-from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.text import clean
 
@@ -15,6 +14,14 @@ BEAT_SEC = 5.0
 FRESH_SEC = 30.0
 """A heartbeat older than this means that the daemon hangs or is gone."""
 FORGOTTEN = "1 day"
+_BEAT = """
+INSERT INTO fleetsync.replica AS r
+    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
+VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
+    %(shards)s::int[])
+ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
+    vehicles = excluded.vehicles, shards = excluded.shards
+"""
 
 
 def this_host() -> str:
@@ -41,7 +48,7 @@ def beat(
 ) -> None:
     """Say that `replica` is alive; drop those that have been silent for a day."""
     cursor.execute(
-        statements.BEAT,
+        _BEAT,
         {
             "id": str(replica.id),
             "host": replica.host,

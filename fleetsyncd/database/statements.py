@@ -147,11 +147,3 @@ kept AS (
 )
 SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT room.left FROM room))
 """
-BEAT = """
-INSERT INTO fleetsync.replica AS r
-    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
-VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
-    %(shards)s::int[])
-ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
-    vehicles = excluded.vehicles, shards = excluded.shards
-"""

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
-from fleetsyncd.models import floor_ms
 from fleetsyncd.time_limits import KEPT
+from fleetsyncd.times import floor_ms
 
 SLICE = timedelta(hours=1)
 MARGIN = timedelta(minutes=2)

@@ -5,7 +5,6 @@ Vehicles, daemon and dashboard are processes of their own, the same that
 """
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 import gevent
@@ -26,14 +25,13 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
-from fleetsyncd.demo.readings import CHANNELS
+from fleetsyncd.demo.processes import GOODBYE_SEC, running, simulator
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import utc_now
 
 DATABASE = "fleet"
 LOG = "daemon.log"
-GOODBYE_SEC = 5.0
 LOOK_SEC = 0.1
 REGISTERED_BEFORE = timedelta(minutes=5)
 """How far back the first pull of a vehicle reaches that was not offline."""
@@ -141,49 +139,6 @@ def _last_pulled(spec: VehicleSpec) -> timedelta:
 def _expectation(spec: VehicleSpec, vehicle_id: Any, start: datetime) -> checker.Expectation:
     delay = timedelta(seconds=spec.faults.commit_delay_s)
     return checker.Expectation(vehicle_id, spec.name, start, delay)
-
-
-@contextmanager
-def simulator(
-    vehicles: int, *, healthy: bool = False, channels: int = len(CHANNELS)
-) -> Iterator[list[dict[str, Any]]]:
-    """Run `simulate` in a process of its own; yield its vehicles once they listen."""
-    arguments = ["fleetsyncd", "simulate", "--vehicles", str(vehicles), "--json"]
-    arguments += ["--channels", str(channels)]
-    arguments += ["--healthy"] if healthy else []
-    with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None  # noqa: S101  asked for above
-        line = process.stdout.readline()
-        if not line:
-            raise CommandError("the simulated vehicles did not start")
-        yield json.loads(line)
-
-
-@contextmanager
-def running(
-    arguments: list[str],
-    environment: dict[str, str],
-    stdout: int | IO[str] | None = None,
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a module of ours in a session of its own, and end it with the block."""
-    process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
-        [sys.executable, "-m", *arguments],
-        env=environment,
-        stdout=stdout,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(GOODBYE_SEC)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Protocol
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, CycleStopped, VehicleError
-from fleetsyncd.models import Alarm, BadRow, Page, Window, floor_ms
+from fleetsyncd.models import Alarm, BadRow, Page, Window
 from fleetsyncd.sync.sessions import Memory
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import ALARMS_SINCE
+from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 

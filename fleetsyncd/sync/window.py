@@ -5,7 +5,8 @@ Pure; all times are in the vehicle's own clock.
 
 from datetime import datetime, timedelta
 
-from fleetsyncd.models import Vehicle, Window, floor_ms
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.times import floor_ms
 
 GAP = timedelta(hours=24)
 """A longer pull is cut into hours from the start."""

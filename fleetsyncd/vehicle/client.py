@@ -22,8 +22,9 @@ from fleetsyncd.errors import (
     VehicleRefused,
     VehicleTimeout,
 )
-from fleetsyncd.models import Window, iso_ms
+from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
+from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle.adapter import VehicleAdapter
 from fleetsyncd.vehicle.http_errors import BROKEN, FAULTS, OVERDUE, caused_by, translated
 from fleetsyncd.vehicle.redaction import Secret

@@ -9,18 +9,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import (
-    Alarm,
-    BadRow,
-    Channel,
-    Measurements,
-    Page,
-    Status,
-    Window,
-    floor_ms,
-    iso_ms,
-)
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Page, Status, Window
 from fleetsyncd.text import clean
+from fleetsyncd.times import floor_ms, iso_ms
 from fleetsyncd.vehicle.parsing import (
     NAME_LIMIT,
     RAW_LIMIT,

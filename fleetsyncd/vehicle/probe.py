@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import Window, floor_ms
+from fleetsyncd.models import Window
+from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 

@@ -19,8 +19,8 @@ from psycopg2 import sql
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker, embedded
-from fleetsyncd.demo.launch import running, simulator
-from fleetsyncd.models import utc_now
+from fleetsyncd.demo.processes import running, simulator
+from fleetsyncd.times import utc_now
 
 PATIENCE_SEC = 30.0
 

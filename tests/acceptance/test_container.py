@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name as canonical
 import fleetsyncd
 from fleetsyncd import settings
 from fleetsyncd.demo import embedded
-from fleetsyncd.demo.launch import running
+from fleetsyncd.demo.processes import running
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import PATIENCE_SEC
 

@@ -4,8 +4,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from fleetsyncd.demo.launch import simulator
-from fleetsyncd.models import utc_now
+from fleetsyncd.demo.processes import simulator
+from fleetsyncd.times import utc_now
 from tests.acceptance.conftest import Installation
 from tests.tui.terminal import terminal
 

@@ -20,7 +20,7 @@ import tests.chaos.__main__
 import tests.mutants.__main__
 from fleetsyncd import settings
 from fleetsyncd.demo import embedded
-from fleetsyncd.demo.launch import simulator
+from fleetsyncd.demo.processes import simulator
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import Installation
 

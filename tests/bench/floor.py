@@ -19,7 +19,7 @@ import requests  # noqa: E402
 from gevent.fileobject import FileObject  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
-from fleetsyncd.models import iso_ms, utc_now  # noqa: E402
+from fleetsyncd.times import iso_ms, utc_now  # noqa: E402
 
 GREENLETS = 250
 TIMEOUT_SEC = 60

@@ -27,7 +27,8 @@ from fleetsyncd import settings  # noqa: E402
 from fleetsyncd.database import measurements, store  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.demo.readings import CHANNELS  # noqa: E402
-from fleetsyncd.models import Measurements, month_of, utc_now  # noqa: E402
+from fleetsyncd.models import Measurements  # noqa: E402
+from fleetsyncd.times import month_of, utc_now  # noqa: E402
 
 WINDOW = timedelta(minutes=10)
 """What a dense gap is pulled in: 10,800 rows."""

@@ -12,8 +12,8 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
-from fleetsyncd.models import next_month, utc_now
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import next_month, utc_now
 from tests.bench.machine import family_cpu_seconds
 
 REGISTER = """

@@ -14,9 +14,9 @@ from psycopg2 import sql
 from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import utc_now
 from fleetsyncd.sync.replay import valid
 from fleetsyncd.time_limits import storable
+from fleetsyncd.times import utc_now
 
 EXAMPLES = 5
 MOST_ENTRIES = 100_000

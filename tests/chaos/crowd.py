@@ -20,8 +20,8 @@ from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
-from fleetsyncd.models import utc_now
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import utc_now
 from tests.chaos.fleet import register, running_road
 
 WARM_UP_CYCLES = 3

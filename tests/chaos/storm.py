@@ -17,8 +17,9 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.checker import Expectation, Findings
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import Window, floor_ms, utc_now
+from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import floor_ms, utc_now
 from tests.chaos import audit, kinds
 from tests.chaos.audit import Truth
 from tests.chaos.daemons import DaemonFaults

@@ -11,9 +11,10 @@ from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove as take_out
 from fleetsyncd.errors import CommandError, VehicleGone
-from fleetsyncd.models import Backfill, JournalRow, Outcome, Window, iso_ms
+from fleetsyncd.models import Backfill, JournalRow, Outcome, Window
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import storable
+from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 HOUR = timedelta(hours=1)

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Outcome, iso_ms
+from fleetsyncd.models import Outcome
+from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import parsing
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 

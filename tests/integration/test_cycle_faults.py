@@ -9,7 +9,8 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import Outcome, iso_ms
+from fleetsyncd.models import Outcome
+from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 DOWN = HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"database_unavailable"}'

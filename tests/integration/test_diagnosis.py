@@ -5,7 +5,7 @@ import pytest
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import checks
 from fleetsyncd.findings import Level
-from fleetsyncd.models import utc_now
+from fleetsyncd.times import utc_now
 
 
 @pytest.mark.parametrize("lead", [timedelta(minutes=5), timedelta(minutes=-5)])

@@ -21,9 +21,10 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import overview, with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleGone
-from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome, utc_now
+from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
+from fleetsyncd.times import utc_now
 from tests.integration.recording import record
 
 NAME = "fleet"

@@ -4,7 +4,8 @@ from uuid import UUID
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views import journal
-from fleetsyncd.models import OF_BACKFILL, JournalRow, Outcome, utc_now
+from fleetsyncd.models import OF_BACKFILL, JournalRow, Outcome
+from fleetsyncd.times import utc_now
 
 MINUTE = timedelta(minutes=1)
 

@@ -2,8 +2,9 @@ from datetime import timedelta
 
 from fleetsyncd.database import quarantine, store
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import BadRow, iso_ms
+from fleetsyncd.models import BadRow
 from fleetsyncd.sync.replay import Replayed, replay
+from fleetsyncd.times import iso_ms
 from tests.integration.rig import Rig, rig
 
 

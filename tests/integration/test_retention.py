@@ -10,7 +10,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import LOCK, Keep, Retention
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import month_of, utc_now
+from fleetsyncd.times import month_of, utc_now
 
 MONTH = timedelta(days=30)
 NOTHING = Keep(journal=None, quarantine=None, months=None)

@@ -15,7 +15,8 @@ from pathlib import Path
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
-from fleetsyncd.demo.launch import DAEMON, running, simulator
+from fleetsyncd.demo.launch import DAEMON
+from fleetsyncd.demo.processes import running, simulator
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver
 from tui.app import FleetApp

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import iso_ms
+from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import decode
 
 OLDEST = datetime(2025, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetsyncd.models import Vehicle, Window, month_of
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
     CLOCK_STEP,
     DENSE,
@@ -19,6 +19,7 @@ from fleetsyncd.sync.window import (
     vehicle_now,
 )
 from fleetsyncd.time_limits import storable
+from fleetsyncd.times import month_of
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

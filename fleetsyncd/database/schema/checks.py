@@ -9,7 +9,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import grants, migrate
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, fault, ok, warning
-from fleetsyncd.models import month_of, next_month
+from fleetsyncd.times import month_of, next_month
 
 OLDEST_SERVER = 140_000
 CLOCK_SEC = 2.0

@@ -9,6 +9,7 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
+from fleetsyncd.database.views.sql_times import age, seconds_between
 from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
 from fleetsyncd.text import clean
 
@@ -16,19 +17,9 @@ ERROR_LIMIT = 300
 NAME_LIMIT = 200
 
 
-def _age(column: str) -> str:
-    """Return SQL for a column's age in seconds; other services may have written infinity there."""
-    return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM now() - {column})::float8 END"
-
-
-def _seconds(start: str, end: str) -> str:
-    finite = f"isfinite({start}) AND isfinite({end})"
-    return f"CASE WHEN {finite} THEN extract(epoch FROM {end} - {start})::float8 END"
-
-
 def _gap(start: str, end: str, reached: str, seconds: str, rows: str) -> str:
     """Return SQL for a _Gap, or null where there is none."""
-    parts = f"{_seconds(start, end)}, {_seconds(start, reached)}, {seconds}, {rows}"
+    parts = f"{seconds_between(start, end)}, {seconds_between(start, reached)}, {seconds}, {rows}"
     return f"CASE WHEN {start} IS NOT NULL THEN json_build_array({parts}) END"
 
 
@@ -38,7 +29,7 @@ _OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
     v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
-    {_age("v.last_seen_at")}, {_age("v.last_sync_at")}, {_age("s.newest_measurement_at")},
+    {age("v.last_seen_at")}, {age("v.last_sync_at")}, {age("s.newest_measurement_at")},
     coalesce(s.paused, false), coalesce(s.failures, 0), s.last_rows,
     left(s.last_error, {ERROR_LIMIT}),
     {

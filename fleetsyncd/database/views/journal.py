@@ -7,11 +7,12 @@ that another service wrote and Python cannot hold is None.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.sql_times import epoch, moment, seconds_between
 from fleetsyncd.models import OF_BACKFILL, Outcome
 from fleetsyncd.text import clean
 
@@ -19,26 +20,6 @@ PAGE = 200
 HOUR_SEC = 3600
 HOUR_BUCKETS = 12
 _ERROR_LIMIT = 1_000
-
-
-def epoch(column: str) -> str:
-    """Return SQL for a time as seconds since 1970; null if it is infinite."""
-    return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM {column})::float8 END"
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """Return the time so many seconds after 1970; None if there is none that Python can hold."""
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def now(cursor: Cursor) -> datetime:
-    """Return the database's time."""
-    cursor.execute("SELECT now()")
-    at: datetime = cursor.fetchall()[0][0]
-    return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +57,7 @@ class Bucket:
 # The constants below are made of this file's own text only.
 _JOURNAL = f"""
 SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j.started_at")},
-    CASE WHEN isfinite(j.started_at) AND isfinite(j.finished_at)
-         THEN extract(epoch FROM j.finished_at - j.started_at)::float8 END,
+    {seconds_between("j.started_at", "j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
 FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
 WHERE true {{conditions}}

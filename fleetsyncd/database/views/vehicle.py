@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.journal import epoch, moment
+from fleetsyncd.database.views.sql_times import age, epoch, moment
 from fleetsyncd.text import clean
 
 SPARK_SEC = 600
@@ -15,7 +15,7 @@ MOST_ALARMS = 200
 
 _CHANNELS = f"""
 SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {epoch("m.time")},
-    extract(epoch FROM now() - m.time)::float8
+    {age("m.time")}
 FROM public.channel_config c
 LEFT JOIN LATERAL (
     SELECT time, value FROM public.measurements

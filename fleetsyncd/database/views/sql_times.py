@@ -1,0 +1,36 @@
+"""Times in SQL: other services may have written infinity, or years that Python cannot hold."""
+
+from datetime import UTC, datetime
+
+from fleetsyncd.database.pool import Cursor
+
+
+def epoch(column: str) -> str:
+    """Return SQL for a time as seconds since 1970; null if it is infinite."""
+    return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM {column})::float8 END"
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return the time so many seconds after 1970; None if there is none that Python can hold."""
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def now(cursor: Cursor) -> datetime:
+    """Return the database's time."""
+    cursor.execute("SELECT now()")
+    at: datetime = cursor.fetchall()[0][0]
+    return at
+
+
+def age(column: str) -> str:
+    """Return SQL for the age of a time in seconds; null if it is infinite."""
+    return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM now() - {column})::float8 END"
+
+
+def seconds_between(start: str, end: str) -> str:
+    """Return SQL for the seconds from one time to another; null if either is infinite."""
+    finite = f"isfinite({start}) AND isfinite({end})"
+    return f"CASE WHEN {finite} THEN extract(epoch FROM {end} - {start})::float8 END"

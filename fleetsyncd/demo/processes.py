@@ -1,0 +1,57 @@
+"""The demo's processes, each in a session of its own and ended with its block."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from fleetsyncd.demo.readings import CHANNELS
+from fleetsyncd.errors import CommandError
+
+GOODBYE_SEC = 5.0
+
+
+@contextmanager
+def simulator(
+    vehicles: int, *, healthy: bool = False, channels: int = len(CHANNELS)
+) -> Iterator[list[dict[str, Any]]]:
+    """Run `simulate` in a process of its own; yield its vehicles once they listen."""
+    arguments = ["fleetsyncd", "simulate", "--vehicles", str(vehicles), "--json"]
+    arguments += ["--channels", str(channels)]
+    arguments += ["--healthy"] if healthy else []
+    with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101  asked for above
+        line = process.stdout.readline()
+        if not line:
+            raise CommandError("the simulated vehicles did not start")
+        yield json.loads(line)
+
+
+@contextmanager
+def running(
+    arguments: list[str],
+    environment: dict[str, str],
+    stdout: int | IO[str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a module of ours in a session of its own, and end it with the block."""
+    process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
+        [sys.executable, "-m", *arguments],
+        env=environment,
+        stdout=stdout,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(GOODBYE_SEC)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
