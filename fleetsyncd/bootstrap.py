@@ -9,7 +9,7 @@ from fleetsyncd import settings as configuration
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
-from fleetsyncd.database.retention import Keep, Retention
+from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
@@ -17,10 +17,10 @@ from fleetsyncd.monitoring import events, exporter, watchdog
 from fleetsyncd.monitoring.metrics import Metrics
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
-from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.times import utc_now
-from fleetsyncd.vehicle.client import OnCall, VehicleClient, unheard
+from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
 
@@ -40,7 +40,7 @@ def configured_database() -> Database:
 def open_database(settings: Settings) -> Database:
     """Return the database; raise SchemaOutdated unless it has this version's schema."""
     database = open_any_database(settings)
-    migrate.check(database)
+    migrate.require_current(database)
     return database
 
 
@@ -50,7 +50,7 @@ def open_any_database(settings: Settings, *, transaction_sec: float = TRANSACTIO
 
 
 def vehicle_client(
-    settings: Settings, host: str, port: int, key: str | None, on_call: OnCall = unheard
+    settings: Settings, host: str, port: int, key: str | None, on_call: OnCall = ignore_call
 ) -> VehicleClient:
     """Return a client for one vehicle; without a key of its own it uses the default key."""
     return VehicleClient(
@@ -69,20 +69,20 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
     metrics = _metrics(settings, database)
 
     def connect(vehicle: Vehicle) -> VehicleClient:
-        on_call = unheard if metrics is None else partial(metrics.call, vehicle.id)
+        on_call = ignore_call if metrics is None else partial(metrics.count_call, vehicle.id)
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
     _tell_of_missing_keys(settings, database)
-    tools = Tools(
+    tools = SyncContext(
         database=database,
         partitions=Partitions(database),
         first=timedelta(seconds=settings.pull_window),
         overlap=timedelta(seconds=settings.pull_overlap),
         now=utc_now,
         keep_months=settings.measurements_keep,
-        begin=green.Beside,
+        begin=green.BackgroundCall,
     )
-    concurrency, sessions = process.share_files(
+    concurrency, sessions = process.share_open_files(
         settings.sync_concurrency, settings.database.pool_size + settings.backfill_concurrency
     )
     plan = Plan(
@@ -96,14 +96,14 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
-    return Supervisor(plan, tools, connect, retention, events.to_all(*listeners))
+    return Supervisor(plan, tools, connect, retention, events.broadcast(*listeners))
 
 
-def _keep(settings: Settings) -> Keep:
+def _keep(settings: Settings) -> RetentionPolicy:
     def days(number: int | None) -> timedelta | None:
         return None if number is None else timedelta(days=number)
 
-    return Keep(
+    return RetentionPolicy(
         days(settings.journal_keep), days(settings.quarantine_keep), settings.measurements_keep
     )
 
@@ -115,7 +115,7 @@ def _metrics(settings: Settings, database: Database) -> Metrics | None:
 
     def quarantined() -> int | None:
         try:
-            return database.run(store.quarantined)
+            return database.run(store.count_quarantined)
         except DatabaseError:
             return None  # another metric tells that the database is lost
 
@@ -131,7 +131,7 @@ def _metrics(settings: Settings, database: Database) -> Metrics | None:
 
 
 def _tell_of_missing_keys(settings: Settings, database: Database) -> None:
-    count = 0 if settings.default_api_key else database.run(vehicles.without_key)
+    count = 0 if settings.default_api_key else database.run(vehicles.count_without_key)
     if count:
         log.error(
             "VEHICLE_DEFAULT_API_KEY is not set: %d vehicle(s) have no key of their own "

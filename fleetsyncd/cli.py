@@ -67,7 +67,7 @@ def cli() -> None:
 
     Configured by the environment or a .env file; COMMAND --help tells the rest.
     """
-    process.keep_secrets()
+    process.forbid_core_dumps()
 
 
 @cli.command()
@@ -85,7 +85,7 @@ def run(cycles: int | None) -> None:
         settings.pull_timeout,
         settings.pull_window,
     )
-    process.prepare()
+    process.tune()
     database = bootstrap.open_database(settings)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
@@ -99,7 +99,7 @@ def once() -> int:
     Exit code: 0 every vehicle went well, 1 some failed, 2 it could not run.
     """
     settings = bootstrap.load_settings()
-    process.prepare()
+    process.tune()
     database = bootstrap.open_database(settings)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()

@@ -19,7 +19,7 @@ FleetsyncError
     └── VehicleGone          the vehicle's row is not there, or not visible to us
 """
 
-OUT_OF_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
+TOO_MANY_OPEN_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
 
 
 class FleetsyncError(Exception):
@@ -67,7 +67,7 @@ class AnswerTooLarge(BadAnswer):
     """The vehicle's answer is longer than what is read of one: a smaller question may do."""
 
 
-class CycleStopped(FleetsyncError):
+class PullStopped(FleetsyncError):
     """The cycle was ended between two windows because the daemon stops or the vehicle is paused."""
 
 
@@ -95,5 +95,5 @@ class WatermarkMoved(DatabaseError):
     """The stored watermark is no longer the one this cycle started from."""
 
 
-class VehicleGone(DatabaseError):
+class VehicleRemoved(DatabaseError):
     """The vehicle was removed, or row level security hides it."""

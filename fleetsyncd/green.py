@@ -42,7 +42,7 @@ def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
         raise error() from None
 
 
-class Beside(Generic[T]):
+class BackgroundCall(Generic[T]):
     """Does `work` in a greenlet of its own while this one goes on.
 
     An error is handed over without leaving anything behind that refers to it: its traceback holds

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 from fleetsyncd.times import iso_ms
 
 ERROR_LIMIT = 1_000
-OF_BACKFILL = "backfill of "
+BACKFILL_PREFIX = "backfill of "
 """How the journal rows of backfills begin; they tell nothing of a vehicle's lag."""
 
 
@@ -100,7 +100,7 @@ class Measurements:
     values: tuple[float, ...]
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[datetime, int, float]]) -> "Measurements":
+    def from_rows(cls, rows: Iterable[tuple[datetime, int, float]]) -> "Measurements":
         """Return rows of (time, channel, value) as ordered columns."""
         columns: Any = list(zip(*sorted(rows), strict=True))
         return cls(*columns) if columns else cls((), (), ())
@@ -123,7 +123,7 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DataPage:
     """One answer to `/data`, decoded."""
 
     measurements: Measurements
@@ -134,11 +134,11 @@ class Page:
         return len(self.measurements) + len(self.bad)
 
     @classmethod
-    def joined(cls, pages: "list[Page]") -> "Page":
+    def merged(cls, pages: "list[DataPage]") -> "DataPage":
         """Return complete pages of different channels as one."""
         rows = [row for page in pages for row in page.measurements.rows()]
         bad = tuple(entry for page in pages for entry in page.bad)
-        return cls(Measurements.of(rows), truncated=False, bad=bad)
+        return cls(Measurements.from_rows(rows), truncated=False, bad=bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ class CycleReport:
         if self.bad_rows:
             kept = "refused, the quarantine is full" if self.quarantine_full else "in quarantine"
             said.append(f"{self.bad_rows} bad row(s) {kept}")
-        return clean("; ".join(said), ERROR_LIMIT) if said else None
+        return sanitise("; ".join(said), ERROR_LIMIT) if said else None
 
 
 @dataclass(frozen=True, slots=True)

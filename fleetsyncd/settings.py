@@ -16,11 +16,11 @@ from fleetsyncd.errors import SettingsError
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 MEGABYTE = 1 << 20
-FEWEST_SLOTS, MOST_SLOTS = 2, 10_000
+MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 """Vehicles pulled at the same time by one process."""
-LONGEST_SEC = 400 * 86_400
+MAX_DURATION_SEC = 400 * 86_400
 """A longer duration is a slip of the pen, and overflows sooner or later."""
-MOST_DAYS, MOST_MONTHS = 36_500, 1_200
+MAX_DAYS, MAX_MONTHS = 36_500, 1_200
 DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 """What DATABASE_URL stands for."""
 VARIABLES = (
@@ -121,7 +121,7 @@ def _add_dotenv() -> None:
             os.environ.setdefault(name, value)
 
 
-def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:
+def _positive(name: str, *, zero: bool = False, most: int = MAX_DURATION_SEC) -> Any:
     def check(value: float) -> None:
         if not 0 <= value <= most or (value == 0 and not zero):
             least = "at least" if zero else "more than"
@@ -130,20 +130,20 @@ def _positive(name: str, *, zero: bool = False, most: int = LONGEST_SEC) -> Any:
     return check
 
 
-def _lanes(value: int) -> None:
+def _concurrency(value: int) -> None:
     """Half of the slots are for vehicles that fail or lag, so there are two at least."""
-    if not FEWEST_SLOTS <= value <= MOST_SLOTS:
-        limits = f"at least {FEWEST_SLOTS} and at most {MOST_SLOTS}"
+    if not MIN_CONCURRENCY <= value <= MAX_CONCURRENCY:
+        limits = f"at least {MIN_CONCURRENCY} and at most {MAX_CONCURRENCY}"
         raise marshmallow.ValidationError(f"It must be {limits}.")
 
 
 def _read(env: Env) -> dict[str, Any]:
     """Read every variable; faults are collected by `env` until it is sealed."""
     port = _positive("A port", most=65535)
-    days = _positive("It", zero=True, most=MOST_DAYS)
+    days = _positive("It", zero=True, most=MAX_DAYS)
     return {
         "sync_interval": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
-        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_lanes),
+        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_concurrency),
         "backfill_concurrency": env.int(
             "BACKFILL_CONCURRENCY", 4, validate=_positive("It", most=1000)
         ),
@@ -168,7 +168,7 @@ def _read(env: Env) -> dict[str, Any]:
         "journal_keep": env.int("JOURNAL_KEEP_DAYS", 30, validate=days),
         "quarantine_keep": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
         "measurements_keep": env.int(
-            "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MOST_MONTHS)
+            "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),

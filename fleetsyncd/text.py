@@ -8,7 +8,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def clean(value: str, limit: int = 500) -> str:
+def sanitise(value: str, limit: int = 500) -> str:
     """Return `value` without control, format or surrogate characters, at most `limit` long.
 
     A newline becomes a visible sign, every other unsafe character U+FFFD: a terminal that shows
@@ -18,10 +18,10 @@ def clean(value: str, limit: int = 500) -> str:
         value = value[: limit - 1] + "…"
     if value.isprintable():
         return value
-    return "".join(map(_harmless, value.replace("\r\n", "\n")))
+    return "".join(map(_replacement, value.replace("\r\n", "\n")))
 
 
-def _harmless(character: str) -> str:
+def _replacement(character: str) -> str:
     if character == "\n":
         return NEWLINE
     return REPLACEMENT if unicodedata.category(character) in _UNSAFE else character

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGO = re.compile(r"(\d{1,6})([smhd])")
@@ -37,7 +37,7 @@ def next_month(month: datetime) -> datetime:
     return month_of(month + timedelta(days=32))
 
 
-def parse_moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """Return `now`, an age like 24h, or a time of the operator's own clock, in UTC.
 
     Raises CommandError saying what is expected.
@@ -51,4 +51,4 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         forms = "24h, 7d, now, 2026-11-23 14:30 (your clock) or 2026-11-23T14:30Z"
-        raise CommandError(f"{clean(text, 40)} is no time: a time is {forms}") from None
+        raise CommandError(f"{sanitise(text, 40)} is no time: a time is {forms}") from None

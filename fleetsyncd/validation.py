@@ -4,14 +4,14 @@ import ipaddress
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.settings import is_api_key
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200
 DEFAULT_PORT = 8001
-MOST_PORT = 65535
+MAX_PORT = 65535
 
 
-def name(text: str) -> str:
+def parse_name(text: str) -> str:
     """Return a vehicle's name without blanks at its ends; raise CommandError if it is none."""
     found = text.strip()
     if not found or len(found) > NAME_LIMIT or not found.isprintable():
@@ -19,22 +19,22 @@ def name(text: str) -> str:
     return found
 
 
-def host(text: str) -> str:
+def parse_host(text: str) -> str:
     """Return an address as PostgreSQL writes it; raise CommandError if it is none."""
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise CommandError(f"{clean(text, 60)} is no IPv4 or IPv6 address") from None
+        raise CommandError(f"{sanitise(text, 60)} is no IPv4 or IPv6 address") from None
 
 
-def port(text: str) -> int:
+def parse_port(text: str) -> int:
     """Return a port; raise CommandError if it is none."""
-    if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text) <= MOST_PORT):
-        raise CommandError(f"a port is a number from 1 to {MOST_PORT}")
+    if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text) <= MAX_PORT):
+        raise CommandError(f"a port is a number from 1 to {MAX_PORT}")
     return int(text)
 
 
-def api_key(text: str) -> str:
+def parse_api_key(text: str) -> str:
     """Return a key; raise CommandError, which does not repeat it, if no header can carry it."""
     if not is_api_key(text):
         raise CommandError("an API key is one line of printable ASCII without blanks at its ends")

@@ -28,7 +28,7 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         click.echo(f"fleetsync-tui: {NO_TERMINAL}", err=True)
         sys.exit(2)
-    process.keep_secrets()
+    process.forbid_core_dumps()
     try:
         app = build(settings.load(), read_only=read_only)
         proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"

@@ -18,18 +18,18 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export
-from tui.background import ANSWER_SEC, Work, own_fault
-from tui.context import Desk
-from tui.dialogs.daemons import Daemons
-from tui.dialogs.details import Details
-from tui.dialogs.help import Help
+from tui.background import QUERY_SEC, Work, internal_error
+from tui.context import ScreenContext
+from tui.dialogs.daemons import DaemonsDialog
+from tui.dialogs.details import DetailsDialog
+from tui.dialogs.help import HelpDialog
 from tui.dialogs.too_small import LEAST, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
 from tui.operations import Operations
-from tui.poller import Reading
+from tui.poller import Poller
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -78,18 +78,18 @@ class FleetApp(App[None]):
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
     ]  # fmt: skip
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: ScreenContext) -> None:
         super().__init__()
-        self.desk = desk
-        self.reading = Reading(desk, lambda: self.page, self.refresh_bindings)
-        self._operations = Operations(self, desk)
+        self.context = context
+        self.reading = Poller(context, lambda: self.page, self.refresh_bindings)
+        self._operations = Operations(self, context)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
     def on_mount(self) -> None:
         """Begin reading."""
-        self.push_screen(FleetPage(self.desk))
+        self.push_screen(FleetPage(self.context))
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
                 # Else a stopped container would leave the operator's terminal as it is.
@@ -110,13 +110,13 @@ class FleetApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide writing keys from who may only look; disable them while the database is lost."""
         if action in WRITING:
-            if self.desk.state.read_only:
+            if self.context.state.read_only:
                 return False
             places = (FleetPage, VehiclePage) if action in ON_VEHICLES else FleetPage
             # The page's own: a palette that lies above it offers the page's actions.
             if not isinstance(self.page, places):
                 return False
-            return None if self.desk.state.lost else True
+            return None if self.context.state.lost else True
         return super().check_action(action, parameters)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -158,11 +158,11 @@ class FleetApp(App[None]):
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Show one vehicle."""
-        self.push_screen(VehiclePage(self.desk, event.vehicle_id))
+        self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""
-        self.push_screen(Details(event.facts))
+        self.push_screen(DetailsDialog(event.facts))
 
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
@@ -177,7 +177,7 @@ class FleetApp(App[None]):
             await operation(*arguments)
         except Exception as fault:
             self.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
-            self.say(own_fault(fault), bad=True)
+            self.say(internal_error(fault), bad=True)
 
     def action_sync(self) -> None:
         """Let the daemon sync the targets now."""
@@ -210,11 +210,11 @@ class FleetApp(App[None]):
     def action_journal(self) -> None:
         """Show the journal of the whole fleet."""
         if not isinstance(self.screen, JournalPage):
-            self.push_screen(JournalPage(self.desk))
+            self.push_screen(JournalPage(self.context))
 
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""
-        self.push_screen(Daemons(self.desk))
+        self.push_screen(DaemonsDialog(self.context))
 
     def action_copy(self) -> None:
         """Copy what the page offers to the operator's own clipboard, through the terminal."""
@@ -227,12 +227,12 @@ class FleetApp(App[None]):
         """Write what the page shows to a CSV file."""
         table = self.screen.table() if isinstance(self.screen, Page) else None
         if table is not None:
-            self._operate(export.export, self, self.desk, table)
+            self._operate(export.export, self, self.context, table)
 
     def action_freeze(self) -> None:
         """Keep everything as it is on the screen, or go on."""
-        state = self.desk.state
-        state.frozen_at = self.desk.wall() if state.frozen_at is None else None
+        state = self.context.state
+        state.frozen_at = self.context.wall() if state.frozen_at is None else None
         self._tick()
         self.reading.soon()
 
@@ -250,7 +250,7 @@ class FleetApp(App[None]):
 
     def action_help(self) -> None:
         """Show what every key does here."""
-        self.push_screen(Help(list(self.screen.active_bindings.values())))
+        self.push_screen(HelpDialog(list(self.screen.active_bindings.values())))
 
     async def action_back(self) -> None:
         """Go back; from the fleet, quit."""
@@ -264,7 +264,7 @@ def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     """Return the dashboard over the database that the daemon is configured for."""
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
     database = Database(
-        DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=ANSWER_SEC
+        DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
     gateway = Gateway(database, settings.sync_interval)
-    return FleetApp(Desk(gateway, FleetState(gateway.where, read_only=read_only)))
+    return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))

@@ -13,11 +13,11 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]
-ANSWER_SEC = 10.0
+QUERY_SEC = 10.0
 
 
 class PartRead(Message):
@@ -59,21 +59,21 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await future
 
 
-async def answered(read: Callable[[], T]) -> T:
+async def query(read: Callable[[], T]) -> T:
     """Return what a reading in a thread of its own returns; raise DatabaseLost after ANSWER_SEC.
 
     A server that is frozen enforces no timeout of its own. The thread that still waits for it
     holds a slot of the pool, which bounds their number.
     """
     try:
-        return await asyncio.wait_for(in_thread(read), ANSWER_SEC)
+        return await asyncio.wait_for(in_thread(read), QUERY_SEC)
     except TimeoutError:
-        raise DatabaseLost(f"no answer within {ANSWER_SEC:g} s") from None
+        raise DatabaseLost(f"no answer within {QUERY_SEC:g} s") from None
 
 
-def own_fault(fault: Exception) -> str:
+def internal_error(fault: Exception) -> str:
     """Return how an error is told that nobody expected."""
-    return clean(f"a fault of the dashboard's own: {fault!r}", 300)
+    return sanitise(f"a fault of the dashboard's own: {fault!r}", 300)
 
 
 def read_part(part: Widget, reading: Work, group: str) -> None:
@@ -90,5 +90,5 @@ async def _read_part(part: Widget, reading: Work) -> None:
         told = str(fault)
     except Exception as fault:
         part.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
-        told = own_fault(fault)
+        told = internal_error(fault)
     part.post_message(PartRead(part, told))

@@ -11,7 +11,7 @@ from tui.model.state import FleetState
 
 
 @dataclass
-class Desk:
+class ScreenContext:
     """Handed to the app and to each of its screens; clocks can be replaced in tests."""
 
     gateway: Gateway

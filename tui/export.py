@@ -6,19 +6,19 @@ import tempfile
 from pathlib import Path
 
 from tui.background import in_thread
-from tui.context import Desk
-from tui.dialogs.export import PathForm
+from tui.context import ScreenContext
+from tui.dialogs.export import ExportForm
 from tui.screens.page import Table
 from tui.ui import UI
 
 _FORMULA = ("=", "+", "-", "@", "\t")
 
 
-async def export(ui: UI, desk: Desk, table: Table) -> None:
+async def export(ui: UI, context: ScreenContext, table: Table) -> None:
     """Ask for a path, write the table there, and say so."""
     name, heading, rows = table
-    proposed = folder() / f"fleetsync-{name}-{desk.wall().astimezone():%Y%m%d-%H%M%S}.csv"
-    path = await ui.ask(PathForm(f"Export {len(rows)} rows", proposed))
+    proposed = folder() / f"fleetsync-{name}-{context.wall().astimezone():%Y%m%d-%H%M%S}.csv"
+    path = await ui.ask(ExportForm(f"Export {len(rows)} rows", proposed))
     if path is None:
         return
     try:

@@ -9,7 +9,7 @@ from rich.terminal_theme import TerminalTheme
 from fleetsyncd.states import GapProgress, State
 from fleetsyncd.text import age
 
-LOOKS = {
+STATE_STYLES = {
     State.ONLINE: ("●", "online", "green"),
     State.CATCHING_UP: ("◐", "catching", "cyan"),
     State.TIMEOUT: ("◌", "timeout", "yellow"),
@@ -36,8 +36,8 @@ LIGHT_COLOURS = TerminalTheme(
     [(85, 85, 85), (150, 10, 25), (10, 80, 30), (105, 65, 0), (15, 60, 160),
      (115, 20, 125), (0, 80, 95), (30, 30, 30)],
 )  # fmt: skip
-OUTCOMES = {"ok": ("●", "green"), "timeout": ("◌", "yellow"), "error": ("✖", "red")}
-UNKNOWN = ("?", "magenta")
+OUTCOME_STYLES = {"ok": ("●", "green"), "timeout": ("◌", "yellow"), "error": ("✖", "red")}
+UNKNOWN_STYLE = ("?", "magenta")
 KEY_HIDDEN = "••••"
 _LAG_CEILING_SEC = 90.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -66,12 +66,12 @@ def spark_within(values: Sequence[float]) -> str:
     return spark(values, lowest=least, highest=least)
 
 
-def number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
     """Return a measured value in at most seven characters or so; a dash for None."""
     return "-" if value is None else f"{value:.5g}"
 
 
-def count(value: float | None) -> str:
+def count_text(value: float | None) -> str:
     """Return how many: 950, 12.9k, 1.6M; a dash for None."""
     if value is None:
         return "-"
@@ -89,30 +89,30 @@ def cut(text: str, cells: int) -> str:
     return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1)}…"
 
 
-def moment(at: datetime | None, *, day: bool = True) -> str:
+def time_text(at: datetime | None, *, day: bool = True) -> str:
     """Return a time as the operator's own clock shows it; a dash for None."""
     if at is None:
         return "-"
     return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
 
 
-def percent(fraction: float) -> str:
+def percent_text(fraction: float) -> str:
     """Return how much of a whole is done; 100 % only when all of it is."""
     return f"{int(100 * fraction)}%"
 
 
-def gap_line(gap: GapProgress | None) -> str:
+def progress_text(gap: GapProgress | None) -> str:
     """Return how far a gap has been pulled, how fast, and how long it will take."""
     if gap is None:
         return ""
-    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)} rows/s"
+    pace = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)} rows/s"
     left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
-    return f"{percent(gap.fraction)}{pace}{left}"
+    return f"{percent_text(gap.fraction)}{pace}{left}"
 
 
-def rest_line(gap: GapProgress | None) -> str:
+def remaining_text(gap: GapProgress | None) -> str:
     """Return in few cells how long what is left of a gap will take, and how fast it is pulled."""
     if gap is None or gap.seconds_left is None:
         return ""
-    pace = "" if gap.rows_per_second is None else f", {count(gap.rows_per_second)}/s"
+    pace = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)}/s"
     return f"{age(gap.seconds_left)} left{pace}"

@@ -15,16 +15,16 @@ from fleetsyncd.database import backfills, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
-from fleetsyncd.database.views.estimates import Extent, Pace
-from fleetsyncd.database.views.fleet import overview, with_own_key
-from fleetsyncd.database.views.journal import Attempt, Bucket, LastHour
-from fleetsyncd.database.views.vehicle import ChannelNow, Point, Registration, StoredAlarm
-from fleetsyncd.models import OF_BACKFILL, Window
+from fleetsyncd.database.views.estimates import PullRate, RowCounts
+from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
+from fleetsyncd.database.views.journal import Attempt, HistoryBucket, LastHour
+from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
+from fleetsyncd.models import BACKFILL_PREFIX, Window
 from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")
 TAIL = 8
-ATTEMPTS_EACH = 3
+ENTRIES_EACH = 3
 """Rows of the journal that are looked through for each vehicle whose outcome is waited for."""
 
 
@@ -57,10 +57,10 @@ class Gateway:
 
         def read(cursor: Cursor) -> Snapshot:
             return Snapshot(
-                vehicles=tuple(overview(cursor, self._interval)),
+                vehicles=tuple(fleet_overview(cursor, self._interval)),
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(journal.journal(cursor, limit=TAIL)) if tail else (),
+                tail=tuple(journal.read_journal(cursor, limit=TAIL)) if tail else (),
             )
 
         return self._database.run(read)
@@ -73,52 +73,56 @@ class Gateway:
     ) -> list[Attempt]:
         """Return one page of the journal, newest first."""
         return self._database.run(
-            lambda cursor: journal.journal(
+            lambda cursor: journal.read_journal(
                 cursor, vehicles=vehicles, statuses=statuses, before=before
             )
         )
 
-    def span(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[Bucket]:
+    def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
         """Return a vehicle's last `seconds` in slices, oldest first."""
-        return self._database.run(lambda c: journal.span(c, vehicle_id, seconds, buckets))
+        return self._database.run(lambda c: journal.history(c, vehicle_id, seconds, buckets))
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""
-        return self._database.run(lambda cursor: vehicle.alarms(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.stored_alarms(cursor, vehicle_id))
 
-    def channels(self, vehicle_id: UUID) -> list[ChannelNow]:
+    def channels(self, vehicle_id: UUID) -> list[ChannelValue]:
         """Return a vehicle's channels with what they last measured."""
-        return self._database.run(lambda cursor: vehicle.channels(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.channel_values(cursor, vehicle_id))
 
-    def curve(self, vehicle_id: UUID, channel_id: int, seconds: float, points: int) -> list[Point]:
+    def channel_series(
+        self, vehicle_id: UUID, channel_id: int, seconds: float, points: int
+    ) -> list[SeriesPoint]:
         """Return what a channel measured in the last `seconds`."""
         return self._database.run(
-            lambda c: vehicle.curve(c, vehicle_id, channel_id, seconds, points)
+            lambda c: vehicle.channel_series(c, vehicle_id, channel_id, seconds, points)
         )
 
-    def registration(self, vehicle_id: UUID) -> Registration | None:
+    def vehicle_details(self, vehicle_id: UUID) -> VehicleDetails | None:
         """Return what is known of a vehicle beside its state; None if it was removed."""
-        return self._database.run(lambda cursor: vehicle.registration(cursor, vehicle_id))
+        return self._database.run(lambda cursor: vehicle.vehicle_details(cursor, vehicle_id))
 
-    def own_keys(self) -> set[UUID]:
+    def vehicles_with_own_key(self) -> set[UUID]:
         """Return the vehicles with a key of their own; needs more rights than looking on does."""
-        return self._database.run(with_own_key)
+        return self._database.run(vehicles_with_own_key)
 
     def add(self, name: str, host: str, port: int, key: str | None) -> UUID:
         """Register a vehicle."""
-        return self._database.run(lambda cursor: vehicles.add(cursor, name, host, port, key))
+        return self._database.run(
+            lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key)
+        )
 
-    def change(self, ids: Sequence[UUID], new: vehicles.Change) -> None:
+    def change(self, ids: Sequence[UUID], new: vehicles.VehicleChange) -> None:
         """Change what is known of vehicles."""
-        self._each(ids, lambda cursor, key: vehicles.change(cursor, key, new))
+        self._each(ids, lambda cursor, key: vehicles.change_vehicle(cursor, key, new))
 
-    def extent(self, ids: Sequence[UUID]) -> Extent:
+    def count_rows(self, ids: Sequence[UUID]) -> RowCounts:
         """Return how much would go with these vehicles."""
-        return self._database.run(lambda cursor: estimates.extent(cursor, ids))
+        return self._database.run(lambda cursor: estimates.count_rows(cursor, ids))
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
         """Remove vehicles; return how many measurements went with them."""
-        gone = removal.remove_all(self._database, ids, with_measurements=with_measurements)
+        gone = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
         return sum(each.measurements_removed for each in gone)
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
@@ -131,21 +135,21 @@ class Gateway:
         def ask(cursor: Cursor) -> datetime:
             for key in ids:
                 vehicles.request_sync(cursor, key)
-            return sql_times.now(cursor)
+            return sql_times.database_now(cursor)
 
         return self._database.run(ask)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Attempt]:
         """Return the newest attempt at each of the vehicles that began after `since`."""
         newest = self._database.run(
-            lambda cursor: journal.journal(cursor, vehicles=ids, limit=ATTEMPTS_EACH * len(ids))
+            lambda cursor: journal.read_journal(cursor, vehicles=ids, limit=ENTRIES_EACH * len(ids))
         )
         return {
             attempt.vehicle_id: attempt
             for attempt in reversed(newest)
             if attempt.started_at is not None
             and attempt.started_at >= since
-            and not (attempt.error or "").startswith(OF_BACKFILL)
+            and not (attempt.error or "").startswith(BACKFILL_PREFIX)
         }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:
@@ -156,9 +160,9 @@ class Gateway:
         """Call off what is left of vehicles' backfills; return how many there were."""
         return sum(self._each(ids, backfills.cancel_backfill))
 
-    def pace(self, ids: Sequence[UUID]) -> Pace:
+    def pull_rate(self, ids: Sequence[UUID]) -> PullRate:
         """Return how much vehicles measure, and how fast they were pulled."""
-        return self._database.run(lambda cursor: estimates.pace(cursor, ids))
+        return self._database.run(lambda cursor: estimates.pull_rate(cursor, ids))
 
     def _each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
         return self._database.run(lambda cursor: [act(cursor, key) for key in ids])

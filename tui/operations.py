@@ -10,18 +10,18 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database.vehicles import Change
+from fleetsyncd.database.vehicles import VehicleChange
 from fleetsyncd.database.views.journal import Attempt
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Outcome, Window
 from fleetsyncd.states import State, VehicleOverview
 from tui.background import in_thread
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.dialogs.backfill import BackfillForm
 from tui.dialogs.dialog import Confirm
-from tui.dialogs.probe import CallsTest
-from tui.dialogs.vehicle import DeleteForm, Known, VehicleForm
-from tui.formatting import moment
+from tui.dialogs.probe import ProbeDialog
+from tui.dialogs.vehicle import CurrentValues, DeleteForm, VehicleForm
+from tui.formatting import time_text
 from tui.ui import UI
 
 T = TypeVar("T")
@@ -60,10 +60,10 @@ def outcome(targets: Targets, came: Mapping[UUID, Attempt], good: int) -> str:
 class Operations:
     """Every method is a coroutine that ends when the operation has, or was called off."""
 
-    def __init__(self, ui: UI, desk: Desk) -> None:
+    def __init__(self, ui: UI, context: ScreenContext) -> None:
         self._ui = ui
-        self._gateway = desk.gateway
-        self._desk = desk
+        self._gateway = context.gateway
+        self._context = context
 
     async def _try(self, work: Callable[[], T]) -> tuple[T] | None:
         """Return what `work` returned, or None after its error was shown."""
@@ -103,9 +103,9 @@ class Operations:
 
     async def _tell_outcome(self, targets: Targets, asked_at: datetime) -> None:
         """Say what came of a sync, once all of the targets were pulled or it took too long."""
-        ends = self._desk.now() + OUTCOME_SEC
+        ends = self._context.now() + OUTCOME_SEC
         came: dict[UUID, Attempt] = {}
-        while len(came) < len(targets) and self._desk.now() < ends:
+        while len(came) < len(targets) and self._context.now() < ends:
             await asyncio.sleep(LOOK_SEC)
             try:
                 came = await in_thread(lambda: self._gateway.outcomes(ids(targets), asked_at))
@@ -130,12 +130,12 @@ class Operations:
         """Ask for an interval and let the daemon pull it again; or call off what runs."""
         if not targets:
             return
-        pace = await self._try(lambda: self._gateway.pace(ids(targets)))
+        pace = await self._try(lambda: self._gateway.pull_rate(ids(targets)))
         if pace is None:
             return
         running = any(vehicle.backfill is not None for vehicle in targets)
         form = BackfillForm(
-            self._desk, f"Backfill {named(targets)}", len(targets), pace[0], running
+            self._context, f"Backfill {named(targets)}", len(targets), pace[0], running
         )
         window: Window | None = await self._ui.ask(form)
         if window is None:
@@ -146,7 +146,7 @@ class Operations:
                 f"{named(targets)}: backfill called off",
             )
             return
-        told = f"{moment(window.start)} to {moment(window.end)}"
+        told = f"{time_text(window.start)} to {time_text(window.end)}"
         await self._do(
             lambda: self._gateway.backfill(ids(targets), window),
             f"{named(targets)}: backfill of {told} asked for",
@@ -160,22 +160,22 @@ class Operations:
             self._ui.say(f"{change.name}: added, the daemon takes it in at its next cycle")
             self._ui.reload()
 
-    def _add(self, new: Change) -> None:
+    def _add(self, new: VehicleChange) -> None:
         self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key)
 
     async def edit(self, targets: Targets) -> None:
         """Ask for new values; for several vehicles only for those they can share."""
         if not targets:
             return
-        known = Known(None, None, None)
+        known = CurrentValues(None, None, None)
         if len(targets) == 1:
-            found = await self._try(lambda: self._gateway.registration(targets[0].id))
+            found = await self._try(lambda: self._gateway.vehicle_details(targets[0].id))
             if found is None:
                 return
             if found[0] is None:
                 self._ui.say(f"{named(targets)}: was removed meanwhile", bad=True)
                 return
-            known = Known(found[0].name, found[0].host, found[0].port)
+            known = CurrentValues(found[0].name, found[0].host, found[0].port)
         form = SavingForm(
             f"Edit {named(targets)}",
             "Save",
@@ -190,7 +190,7 @@ class Operations:
         """Say what goes, have it confirmed, and remove the targets."""
         if not targets:
             return
-        extent = await self._try(lambda: self._gateway.extent(ids(targets)))
+        extent = await self._try(lambda: self._gateway.count_rows(ids(targets)))
         if extent is None:
             return
         answer = await self._ui.ask(DeleteForm(list(targets), extent[0]))
@@ -207,7 +207,7 @@ class Operations:
     async def test(self, targets: Targets) -> None:
         """Show how the targets answer their four calls."""
         if targets:
-            await self._ui.ask(CallsTest(list(targets)))
+            await self._ui.ask(ProbeDialog(list(targets)))
 
 
 class SavingForm(VehicleForm):
@@ -217,20 +217,20 @@ class SavingForm(VehicleForm):
         self,
         title: str,
         accept: str,
-        known: Known | None,
-        save: Callable[[Change], None],
+        known: CurrentValues | None,
+        save: Callable[[VehicleChange], None],
     ) -> None:
         super().__init__(title, accept, known)
         self._save = save
 
-    def submit(self, change: Change) -> None:
+    def apply(self, change: VehicleChange) -> None:
         """Do it; on an error say so and keep what was typed."""
         self.run_worker(self._saving(change), exclusive=True, exit_on_error=False)
 
-    async def _saving(self, change: Change) -> None:
+    async def _saving(self, change: VehicleChange) -> None:
         try:
             await in_thread(lambda: self._save(change))
         except FleetsyncError as fault:
-            self.complain(str(fault))
+            self.show_error(str(fault))
         else:
-            self.leave(change)
+            self.finish(change)

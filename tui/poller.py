@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
-from tui.background import answered, own_fault
-from tui.context import Desk
-from tui.screens.page import Page, Wanted
+from tui.background import internal_error, query
+from tui.context import ScreenContext
+from tui.screens.page import Needs, Page
 
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
@@ -15,7 +15,7 @@ SOON_SEC = 0.1
 LONGEST_RETRY_SEC = 10.0
 
 
-class Reading:
+class Poller:
     """The next reading begins `interval` seconds after the last one has ended.
 
     `page` returns the page on top, if there is one; `on_change` is called when the database was
@@ -23,10 +23,13 @@ class Reading:
     """
 
     def __init__(
-        self, desk: Desk, page: Callable[[], Page | None], on_change: Callable[[], object]
+        self,
+        context: ScreenContext,
+        page: Callable[[], Page | None],
+        on_change: Callable[[], object],
     ) -> None:
         self.interval = DEFAULT_INTERVAL
-        self._desk = desk
+        self._context = context
         self._page = page
         self._on_change = on_change
         self._wake = asyncio.Event()
@@ -46,7 +49,7 @@ class Reading:
         """Read, show, pause, for ever."""
         while True:
             self._wake.clear()
-            frozen = self._desk.state.frozen_at is not None
+            frozen = self._context.state.frozen_at is not None
             pause = self.interval if frozen else await self._read()
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
@@ -55,29 +58,29 @@ class Reading:
 
     async def _read(self) -> float:
         """Read the fleet once and show it; return how long to pause."""
-        state, gateway = self._desk.state, self._desk.gateway
+        state, gateway = self._context.state, self._context.gateway
         was_lost = state.lost
         on_screen, tail = self._wanted()
         try:
-            snapshot = await answered(lambda: gateway.snapshot(on_screen, tail=tail))
+            snapshot = await query(lambda: gateway.snapshot(on_screen, tail=tail))
         except Exception as fault:
             # Whatever it is, the next reading may do better, and old rows are better than none.
             pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
-            told = str(fault) if isinstance(fault, DatabaseError) else own_fault(fault)
+            told = str(fault) if isinstance(fault, DatabaseError) else internal_error(fault)
             there = not isinstance(fault, DatabaseLost)
-            state.lose(told, self._desk.now(), pause, refused=there)
+            state.lose(told, self._context.now(), pause, refused=there)
         else:
-            state.take(snapshot, self._desk.now())
+            state.take(snapshot, self._context.now())
             pause = self.interval
         page = self._page()
         if page is not None and page.is_mounted:
-            page.news()
+            page.update_page()
         if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
             pause = SOON_SEC
         if state.lost != was_lost:
             self._on_change()
         return pause
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> Needs:
         page = self._page()
-        return ([], False) if page is None else page.wanted()
+        return ([], False) if page is None else page.needs()

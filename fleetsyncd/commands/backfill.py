@@ -11,10 +11,10 @@ from fleetsyncd.database import backfills as wishes
 from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import Registered
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.times import parse_moment, utc_now
+from fleetsyncd.times import parse_time, utc_now
 
 LOOK_SEC = 1.0
 STEPS = 1000
@@ -52,35 +52,39 @@ def backfill(
         return 0
     if start is not None:
         now = utc_now()
-        window = Window(parse_moment(start, now), parse_moment(end, now))
+        window = Window(parse_time(start, now), parse_time(end, now))
         database.run(lambda cursor: _request(cursor, chosen, window))
         click.echo(f"asked for: {window} of {len(chosen)} vehicle(s)")
     _warn_without_daemon(database)
     return 0 if no_wait else _watch(database, chosen)
 
 
-def _chosen(cursor: Cursor, names: Sequence[str], every: bool) -> list[Registered]:
+def _chosen(cursor: Cursor, names: Sequence[str], every: bool) -> list[RegisteredVehicle]:
     if every == bool(names):
         raise CommandError("name the vehicles, or say --all")
-    return vehicles.everyone(cursor) if every else [vehicles.find(cursor, name) for name in names]
+    return (
+        vehicles.list_vehicles(cursor)
+        if every
+        else [vehicles.find_vehicle(cursor, name) for name in names]
+    )
 
 
-def _request(cursor: Cursor, chosen: Sequence[Registered], window: Window) -> None:
+def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> None:
     for vehicle in chosen:
         wishes.request_backfill(cursor, vehicle.id, window)
 
 
-def _cancel(cursor: Cursor, chosen: Sequence[Registered]) -> int:
+def _cancel(cursor: Cursor, chosen: Sequence[RegisteredVehicle]) -> int:
     return sum(wishes.cancel_backfill(cursor, vehicle.id) for vehicle in chosen)
 
 
 def _warn_without_daemon(database: Database) -> None:
-    age = database.run(lambda cursor: replicas.newest_beat(cursor, None))
+    age = database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, None))
     if age is None or age > replicas.FRESH_SEC:
         click.echo("no daemon is running: start one, it will begin with this", err=True)
 
 
-def _watch(database: Database, chosen: Sequence[Registered]) -> int:
+def _watch(database: Database, chosen: Sequence[RegisteredVehicle]) -> int:
     """Show a progress bar until every backfill is finished or called off; return the exit code."""
     found = _look(database, chosen)
     if not any(found):
@@ -105,7 +109,7 @@ def _watch(database: Database, chosen: Sequence[Registered]) -> int:
     return 0 if all(found) else 1
 
 
-def _look(database: Database, chosen: Sequence[Registered]) -> Statuses:
+def _look(database: Database, chosen: Sequence[RegisteredVehicle]) -> Statuses:
     ids = [vehicle.id for vehicle in chosen]
     found = database.run(lambda cursor: wishes.backfill_statuses(cursor, ids))
     return [found.get(vehicle_id) for vehicle_id in ids]
@@ -115,7 +119,7 @@ def _fraction(found: Statuses) -> float:
     return sum(1.0 if status is None else status.fraction for status in found) / len(found)
 
 
-def _fault(chosen: Sequence[Registered], found: Statuses) -> str | None:
+def _fault(chosen: Sequence[RegisteredVehicle], found: Statuses) -> str | None:
     """Return the first error that holds a backfill up at present."""
     for vehicle, status in zip(chosen, found, strict=True):
         if status is not None and status.last_error and not status.finished:

@@ -87,7 +87,7 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
         return
     yield from _configuration(settings)
     database = bootstrap.open_any_database(settings)
-    told = list(checks.examine(database, settings.database.pool_size, utc_now))
+    told = list(checks.run_checks(database, settings.database.pool_size, utc_now))
     yield from told
     if not any(finding.level is Level.FAULT for finding in told):
         yield from _installation(settings, database, with_vehicles)
@@ -119,7 +119,7 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     beats = database.run(replicas.heartbeats)
     yield from _daemons(beats)
     yield from _metrics_port(settings, beats)
-    fleet = sorted(database.run(store.vehicles), key=lambda vehicle: vehicle.name)
+    fleet = sorted(database.run(store.load_vehicles), key=lambda vehicle: vehicle.name)
     yield _files(len(fleet), settings.database.pool_size)
     yield from _keys(settings, fleet)
     if with_vehicles:

@@ -18,7 +18,11 @@ key_file_option = click.option(
 
 def read_key(path: str | None) -> str | None:
     """Return the key in a file, None without one; its text is in no message."""
-    return None if path is None else validation.api_key(read_text(path, "the key").rstrip("\r\n"))
+    return (
+        None
+        if path is None
+        else validation.parse_api_key(read_text(path, "the key").rstrip("\r\n"))
+    )
 
 
 def read_text(path: str, what: str) -> str:

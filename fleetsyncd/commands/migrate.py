@@ -26,7 +26,7 @@ def migrate_command(check: bool, spread: bool) -> int:
     if spread:
         citus.require_citus(Database(settings.database))
     if check:
-        missing = migrate.missing(Database(settings.database, deadline=green.deadline))
+        missing = migrate.missing_migrations(Database(settings.database, deadline=green.deadline))
         click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
         return EXIT_FAILED if missing else 0
     applied = migrate.migrate(settings.database, settings.app_role, green.deadline)

@@ -15,8 +15,8 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import replay
-from fleetsyncd.time_limits import storable
-from fleetsyncd.times import iso_ms, parse_moment, utc_now
+from fleetsyncd.time_limits import accepted_interval
+from fleetsyncd.times import iso_ms, parse_time, utc_now
 
 EXCERPT = 60
 
@@ -29,7 +29,7 @@ def quarantine_group() -> None:
 
 
 def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
-    return None if vehicle is None else vehicles.find(cursor, vehicle).id
+    return None if vehicle is None else vehicles.find_vehicle(cursor, vehicle).id
 
 
 @quarantine_group.command("list")
@@ -41,12 +41,12 @@ def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> No
     """List refused rows, the newest first, of a vehicle or of all."""
     database = bootstrap.configured_database()
     if count:
-        counts = database.run(lambda c: quarantine.counts(c, _id_of(c, vehicle)))
+        counts = database.run(lambda c: quarantine.count_by_reason(c, _id_of(c, vehicle)))
         found = [asdict(one) for one in counts]
         rows = [[o.vehicle, o.call, str(o.rows), iso_ms(o.newest), o.reason] for o in counts]
         header = ["VEHICLE", "CALL", "ROWS", "NEWEST", "REASON"]
     else:
-        entries = database.run(lambda c: quarantine.entries(c, _id_of(c, vehicle), limit))
+        entries = database.run(lambda c: quarantine.list_rows(c, _id_of(c, vehicle), limit))
         found = [asdict(one) for one in entries]
         rows = [
             [str(o.id), o.vehicle, o.call, iso_ms(o.at), o.reason, o.raw[:EXCERPT]] for o in entries
@@ -63,7 +63,7 @@ def show(number: int) -> None:
     ID is its number in the list; long rows are kept in part.
     """
     database = bootstrap.configured_database()
-    found = database.run(lambda cursor: quarantine.entry(cursor, number))
+    found = database.run(lambda cursor: quarantine.find_row(cursor, number))
     if found is None:
         raise CommandError(f"no refused row has the id {number}: see `fleetsyncd quarantine list`")
     click.echo(f"{found.vehicle}  {found.call}  {iso_ms(found.at)}\n{found.reason}\n{found.raw}")
@@ -82,7 +82,7 @@ def replay_rows(vehicle: str | None) -> None:
     vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
 
     def bounds() -> Window:
-        return storable(utc_now(), settings.measurements_keep)
+        return accepted_interval(utc_now(), settings.measurements_keep)
 
     done = replay(database, Partitions(database), bounds, vehicle_id)
     rest = done.tried - done.valid
@@ -99,7 +99,7 @@ def purge_rows(vehicle: str | None, every: bool, older: str) -> None:
     if every == (vehicle is not None):
         raise CommandError("name the vehicle, or say --all")
     now = utc_now()
-    age = now - parse_moment(older, now)
+    age = now - parse_time(older, now)
     if age < timedelta(0):
         raise CommandError("--older is an age, such as 7d")
     database = bootstrap.configured_database()

@@ -9,7 +9,7 @@ from fleetsyncd import bootstrap
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database import replicas
-from fleetsyncd.database.views.fleet import overview
+from fleetsyncd.database.views.fleet import fleet_overview
 
 
 @click.command()
@@ -21,7 +21,7 @@ def health(any_host: bool) -> int:
     """
     database = bootstrap.configured_database()
     host = None if any_host else replicas.this_host()
-    age = database.run(lambda cursor: replicas.newest_beat(cursor, host))
+    age = database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, host))
     if age is None:
         click.echo("no daemon has shown a heartbeat")
         return EXIT_FAILED
@@ -40,7 +40,7 @@ def status(as_json: bool) -> None:
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda cursor: overview(cursor, settings.sync_interval))
+    vehicles = database.run(lambda cursor: fleet_overview(cursor, settings.sync_interval))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:

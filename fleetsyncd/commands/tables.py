@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import age, clean
+from fleetsyncd.text import age, sanitise
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows beneath a header, columns two blanks apart, made harmless for a terminal."""
-    cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+    cells = [list(header), *([sanitise(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

@@ -13,19 +13,19 @@ from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import removal, vehicles
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.fleet import overview, with_own_key
+from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
 
-_port = click.IntRange(1, validation.MOST_PORT)
+_port = click.IntRange(1, validation.MAX_PORT)
 
 
 def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
     """Return the vehicles whose names begin so, for the shell; none if there is no answer."""
     try:
-        known = bootstrap.configured_database().run(lambda cursor: overview(cursor, 0))
+        known = bootstrap.configured_database().run(lambda cursor: fleet_overview(cursor, 0))
     except FleetsyncError:
         return []
     return [vehicle.name for vehicle in known if vehicle.name.startswith(begun)]
@@ -48,8 +48,8 @@ def list_vehicles(as_json: bool) -> None:
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda c: overview(c, settings.sync_interval))
-    own_key = database.run(with_own_key)
+    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval))
+    own_key = database.run(vehicles_with_own_key)
     if as_json:
         known_vehicles = [
             {**msgspec.to_builtins(known), "has_own_key": known.id in own_key} for known in vehicles
@@ -95,19 +95,23 @@ def add(
         return
     if name is None or address is None:
         raise click.UsageError("NAME and ADDRESS are missing, or --from-file", context)
-    new = validation.name(name), validation.host(address), port or validation.DEFAULT_PORT
+    new = (
+        validation.parse_name(name),
+        validation.parse_host(address),
+        port or validation.DEFAULT_PORT,
+    )
     key = read_key(key_file)
     database = bootstrap.configured_database()
-    vehicle_id = database.run(lambda cursor: vehicles.add(cursor, *new, key))
+    vehicle_id = database.run(lambda cursor: vehicles.add_vehicle(cursor, *new, key))
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(path: str) -> None:
-    new_vehicles = vehicle_csv.parse(read_text(path, "the vehicles"))
+    new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
-        there = vehicles.taken(cursor, [(new.host, new.port) for new in new_vehicles])
-        vehicle_csv.refuse(
+        there = vehicles.taken_addresses(cursor, [(new.host, new.port) for new in new_vehicles])
+        vehicle_csv.raise_faults(
             [
                 f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
                 for new in new_vehicles
@@ -115,7 +119,7 @@ def _add_all(path: str) -> None:
             ]
         )
         for new in new_vehicles:
-            vehicles.add(cursor, new.name, new.host, new.port, new.key)
+            vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key)
 
     bootstrap.configured_database().run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
@@ -142,16 +146,16 @@ def set_vehicle(
     """
     if no_key and key_file:
         raise CommandError("--key-file and --no-key exclude each other")
-    new = vehicles.Change(
-        name=None if name is None else validation.name(name),
-        host=None if address is None else validation.host(address),
+    new = vehicles.VehicleChange(
+        name=None if name is None else validation.parse_name(name),
+        host=None if address is None else validation.parse_host(address),
         port=port,
         key=read_key(key_file),
         drop_key=no_key,
     )
-    if new == vehicles.Change():
+    if new == vehicles.VehicleChange():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    known = _act_on(which, lambda cursor, known: vehicles.change(cursor, known.id, new))
+    known = _act_on(which, lambda cursor, known: vehicles.change_vehicle(cursor, known.id, new))
     click.echo(f"changed {known.name}")
 
 
@@ -166,12 +170,14 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
     """
     if not yes:
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
-        click.confirm(f"Remove {clean(which)} {extent}?", abort=True)
+        click.confirm(f"Remove {sanitise(which)} {extent}?", abort=True)
 
     settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(lambda cursor: vehicles.find(cursor, which))
+    known = bootstrap.open_database(settings).run(
+        lambda cursor: vehicles.find_vehicle(cursor, which)
+    )
     patient = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (done,) = removal.remove_all(patient, [known.id], with_measurements=with_measurements)
+    (done,) = removal.remove_vehicles(patient, [known.id], with_measurements=with_measurements)
     left = "; its measurements stay" if done.measurements_left else ""
     click.echo(f"removed {known.name} and {done.measurements_removed} measurements{left}")
 
@@ -218,7 +224,9 @@ def test(which: str, as_json: bool) -> int:
     WHICH is its name or id. Exit code: 0 all went well, 1 one failed.
     """
     settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(lambda cursor: vehicles.find(cursor, which))
+    known = bootstrap.open_database(settings).run(
+        lambda cursor: vehicles.find_vehicle(cursor, which)
+    )
     client = bootstrap.vehicle_client(settings, known.host, known.port, known.key)
     verdicts = probe(client, utc_now)
     client.close()
@@ -231,12 +239,12 @@ def test(which: str, as_json: bool) -> int:
 
 
 def _act_on(
-    which: str, action: Callable[[Cursor, vehicles.Registered], None]
-) -> vehicles.Registered:
+    which: str, action: Callable[[Cursor, vehicles.RegisteredVehicle], None]
+) -> vehicles.RegisteredVehicle:
     """Find the vehicle and act on it in one transaction; return what it was registered as."""
 
-    def work(cursor: Cursor) -> vehicles.Registered:
-        known = vehicles.find(cursor, which)
+    def work(cursor: Cursor) -> vehicles.RegisteredVehicle:
+        known = vehicles.find_vehicle(cursor, which)
         action(cursor, known)
         return known
 

@@ -24,7 +24,7 @@ class NewVehicle:
     key: str | None = field(repr=False)
 
 
-def parse(text: str) -> list[NewVehicle]:
+def parse_vehicles(text: str) -> list[NewVehicle]:
     """Return the vehicles of a CSV text; raise CommandError that tells all faults by line.
 
     The first line names the columns: `name`, `address`, and if wanted `port` and `api_key`, in any
@@ -47,11 +47,11 @@ def parse(text: str) -> list[NewVehicle]:
     faults += _twice(vehicles)
     if not faults and not vehicles:
         faults.append("line 1: no vehicle follows")
-    refuse(faults)
+    raise_faults(faults)
     return vehicles
 
 
-def refuse(faults: list[str]) -> None:
+def raise_faults(faults: list[str]) -> None:
     """Raise CommandError if there are faults of lines."""
     if faults:
         told = "\n".join(f"  {line}" for line in faults)
@@ -84,15 +84,15 @@ def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVeh
     if None in row.values() or None in row:
         faults.append(f"line {line}: it has more or fewer cells than the first line names")
         return None
-    name = checked(validation.name, "name", "")
-    host = checked(validation.host, "address", "")
-    port = checked(validation.port, "port", validation.DEFAULT_PORT)
+    name = checked(validation.parse_name, "name", "")
+    host = checked(validation.parse_host, "address", "")
+    port = checked(validation.parse_port, "port", validation.DEFAULT_PORT)
     key = checked(_key, "api_key", None)
     return NewVehicle(line, name, host, port, key) if len(faults) == before else None
 
 
 def _key(text: str) -> str | None:
-    return validation.api_key(text)
+    return validation.parse_api_key(text)
 
 
 def _twice(vehicles: list[NewVehicle]) -> list[str]:

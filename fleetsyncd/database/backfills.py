@@ -13,7 +13,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Backfill, Window
-from fleetsyncd.time_limits import storable
+from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
 # An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
@@ -73,10 +73,10 @@ def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
     asked. A paused vehicle's waits until it is resumed.
     """
     now = utc_now()
-    start = floor_ms(max(window.start, storable(now).start))
+    start = floor_ms(max(window.start, accepted_interval(now).start))
     end = floor_ms(min(window.end, now))
     if start >= end:
-        oldest = f"{storable(now).start:%Y-%m-%d}"
+        oldest = f"{accepted_interval(now).start:%Y-%m-%d}"
         raise CommandError(f"the interval must begin before it ends, after {oldest} and before now")
     cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": start, "end": end})
     if cursor.rowcount != 1:

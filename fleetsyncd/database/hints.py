@@ -5,17 +5,17 @@ import socket
 
 import psycopg2
 
-from fleetsyncd.errors import OUT_OF_FILES
-from fleetsyncd.text import clean
+from fleetsyncd.errors import TOO_MANY_OPEN_FILES
+from fleetsyncd.text import sanitise
 
-_BY_CODE = {
+_HINT_BY_SQLSTATE = {
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE",
     "53100": "make room on the database's disk, pulling then goes on by itself",
     "53200": "the database's host is short of memory",
     "57014": "something holds the database up: look at its load and its locks",
 }
 # What refuses a connection comes without a code.
-_BY_TEXT = {
+_HINT_BY_TEXT = {
     "too many c": "raise max_connections there, or lower DB_POOL_SIZE",  # connections or clients
     "remaining connection slots": "raise max_connections there, or lower DB_POOL_SIZE",
     "password authentication failed": "check DB_USER and DB_PASSWORD",
@@ -27,22 +27,22 @@ _BY_TEXT = {
 def first_line(fault: BaseException) -> str:
     """Return the first line of what the server or its client library said, made harmless."""
     lines = str(fault).strip().splitlines()
-    return clean(lines[0], 300) if lines else type(fault).__name__
+    return sanitise(lines[0], 300) if lines else type(fault).__name__
 
 
-def told(fault: BaseException) -> str:
+def with_hint(fault: BaseException) -> str:
     """Return the same, with what to do about it where that is known."""
     said = first_line(fault)
     if isinstance(fault, psycopg2.Error) and fault.pgcode is not None:
-        remedy = _BY_CODE.get(fault.pgcode)
-    elif _is_out_of_files(fault):
-        return OUT_OF_FILES
+        remedy = _HINT_BY_SQLSTATE.get(fault.pgcode)
+    elif _has_too_many_open_files(fault):
+        return TOO_MANY_OPEN_FILES
     else:
-        remedy = next((what for part, what in _BY_TEXT.items() if part in said), None)
+        remedy = next((what for part, what in _HINT_BY_TEXT.items() if part in said), None)
     return said if remedy is None else f"{said}: {remedy}"
 
 
-def _is_out_of_files(fault: BaseException) -> bool:
+def _has_too_many_open_files(fault: BaseException) -> bool:
     """Tell whether no more files can be opened, of which libpq says nothing at all."""
     if str(fault).strip():
         return isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE)

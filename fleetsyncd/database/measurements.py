@@ -19,7 +19,7 @@ large enough for ten minutes of 18 channels, which a dense gap is pulled in.
 """
 
 
-def add(
+def add_measurements(
     cursor: Cursor, vehicle_id: UUID, rows: Measurements, newest: datetime | None = None
 ) -> int:
     """Store rows (ordered, so that two writers never deadlock); return how many were new.

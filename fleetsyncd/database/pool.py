@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database.hints import first_line, told
+from fleetsyncd.database.hints import first_line, with_hint
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 
@@ -34,12 +34,12 @@ TRANSACTION_SEC = 90.0
 """A frozen server enforces no statement_timeout; this deadline is ours."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
-LOST = "lost connection"
+LOST_CONNECTION = "lost connection"
 CHECK_CLIENT_SINCE = 140_000
 """Server version that knows client_connection_check_interval."""
 
 # Keepalives alone do not notice a peer that vanished while data were in flight.
-_TRANSPORT = {
+_CONNECTION_DEFAULTS = {
     "keepalives": "1",
     "keepalives_idle": "15",
     "keepalives_interval": "5",
@@ -56,7 +56,7 @@ _BEGIN = (
     f" set_config('idle_in_transaction_session_timeout', '{STATEMENT_SEC // 2}s', true)"
 )
 _CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
-_AGAIN = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
+_RETRIED = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
 
@@ -82,7 +82,7 @@ def no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractCon
     return nullcontext()
 
 
-def overdue(where: str) -> DatabaseLost:
+def connect_timed_out(where: str) -> DatabaseLost:
     """Return the error of a connection that could not be made in time."""
     return DatabaseLost(f"{where} did not answer within {CONNECT_SEC:g} s")
 
@@ -100,7 +100,11 @@ class Database:
         transaction_sec: float = TRANSACTION_SEC,
     ) -> None:
         self.where = settings.where
-        self._parameters = {**_TRANSPORT, "application_name": application, **settings.parameters}
+        self._parameters = {
+            **_CONNECTION_DEFAULTS,
+            "application_name": application,
+            **settings.parameters,
+        }
         self._deadline = deadline
         self._transaction_sec = transaction_sec
         self.on_wait: Callable[[float], None] = lambda _seconds: None
@@ -120,12 +124,12 @@ class Database:
                 with self.transaction() as cursor:
                     return work(cursor)
             except psycopg2.Error as fault:
-                reason = _worth_another_try(fault)
+                reason = _retry_reason(fault)
                 if reason is None:
-                    raise translated(fault) from fault
+                    raise to_database_error(fault) from fault
                 if attempt == ATTEMPTS:
-                    raise _last(fault, reason) from fault
-                if reason == LOST:
+                    raise _final_error(fault, reason) from fault
+                if reason == LOST_CONNECTION:
                     self.close()  # what idled beside a connection that died is likely dead too
                 log.debug("transaction again after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
@@ -146,7 +150,7 @@ class Database:
                 f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
             )
         try:
-            connection, born = self._take()
+            connection, born = self._checkout()
             with self.transaction_on(connection) as cursor:
                 yield cursor
             self._idle.append((connection, born))
@@ -181,7 +185,7 @@ class Database:
         except IndexError:
             return None
 
-    def _take(self) -> tuple[Connection, float]:
+    def _checkout(self) -> tuple[Connection, float]:
         """Return an idle connection that is not too old, or a new one."""
         while idle := self._pop_idle():
             connection, born = idle
@@ -193,14 +197,14 @@ class Database:
     def connect(self) -> Connection:
         """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
         try:
-            with self._deadline(CONNECT_SEC, lambda: overdue(self.where)):
+            with self._deadline(CONNECT_SEC, lambda: connect_timed_out(self.where)):
                 connection = psycopg2.connect(
                     extensions.make_dsn(**{**self._parameters, **self._resolved()})
                 )
                 connection.autocommit = True  # transactions are begun and committed by hand
                 return connection
         except (psycopg2.OperationalError, OSError) as fault:
-            raise DatabaseLost(f"no connection to {self.where}: {told(fault)}") from fault
+            raise DatabaseLost(f"no connection to {self.where}: {with_hint(fault)}") from fault
 
     def _resolved(self) -> dict[str, Any]:
         """Look the host up here: libpq's own look-up would block every greenlet.
@@ -220,28 +224,28 @@ class Database:
         return self._begin + _CHECK_CLIENT if checks else self._begin
 
 
-def _worth_another_try(fault: psycopg2.Error) -> str | None:
+def _retry_reason(fault: psycopg2.Error) -> str | None:
     """Say why a failed transaction may succeed when run again; None if it will not."""
-    if fault.pgcode in _AGAIN:
-        return _AGAIN[fault.pgcode]
+    if fault.pgcode in _RETRIED:
+        return _RETRIED[fault.pgcode]
     # A terminated connection carries no SQLSTATE, or that of the administrator's command.
     lost = fault.pgcode is None or fault.pgcode.startswith(("08", "57P"))
-    return LOST if lost and isinstance(fault, psycopg2.OperationalError) else None
+    return LOST_CONNECTION if lost and isinstance(fault, psycopg2.OperationalError) else None
 
 
-def _last(fault: psycopg2.Error, reason: str) -> DatabaseError:
-    kind = DatabaseLost if reason == LOST else DatabaseError
+def _final_error(fault: psycopg2.Error, reason: str) -> DatabaseError:
+    kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
     return kind(f"{reason}: {first_line(fault)}")
 
 
-def translated(fault: psycopg2.Error) -> DatabaseError:
+def to_database_error(fault: psycopg2.Error) -> DatabaseError:
     """Return what an error of the driver's means to us."""
-    if _worth_another_try(fault) == LOST:
-        return DatabaseLost(f"{LOST}: {first_line(fault)}")
+    if _retry_reason(fault) == LOST_CONNECTION:
+        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(fault)}")
     if fault.pgcode in _OUTDATED:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
         )
     if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
-        return DatabaseLost(f"{LOST}: {first_line(fault)}")
-    return DatabaseError(told(fault))
+        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(fault)}")
+    return DatabaseError(with_hint(fault))

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 _TEXT_LIMIT = 2_000
-_ENTRIES = """
+_ROWS = """
 SELECT q.id, q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, q.raw, q.reason, q.at
 FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
 WHERE {conditions} ORDER BY q.id {order} LIMIT %(limit)s
@@ -28,7 +28,7 @@ WHERE (%(vehicle)s::uuid IS NULL OR vehicle_id = %(vehicle)s::uuid) AND at <= no
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QuarantinedRow:
     """One bad row: its JSON as far as it was kept, and why it was refused."""
 
     id: int
@@ -41,7 +41,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class ReasonCount:
     """How often a vehicle's rows were refused for one reason."""
 
     vehicle: str
@@ -52,16 +52,16 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredIds:
     """Ids of the channels and alarms of a vehicle that are stored."""
 
     channels: frozenset[int]
     alarms: frozenset[int]
 
 
-def entries(
+def list_rows(
     cursor: Cursor, vehicle_id: UUID | None, limit: int, *, after: int | None = None
-) -> list[Entry]:
+) -> list[QuarantinedRow]:
     """Return bad rows of a vehicle or of all, the newest first; those behind `after` oldest first.
 
     `after` is the last id of the page before.
@@ -73,53 +73,55 @@ def entries(
         conditions.append("q.id > %(after)s")
     values = {"vehicle": vehicle_id and str(vehicle_id), "after": after, "limit": limit}
     order = "DESC" if after is None else "ASC"
-    cursor.execute(_ENTRIES.format(conditions=" AND ".join(conditions), order=order), values)
-    return [_entry(row) for row in cursor.fetchall()]
+    cursor.execute(_ROWS.format(conditions=" AND ".join(conditions), order=order), values)
+    return [_row(row) for row in cursor.fetchall()]
 
 
-def entry(cursor: Cursor, number: int) -> Entry | None:
+def find_row(cursor: Cursor, number: int) -> QuarantinedRow | None:
     """Return the bad row with that id; None if there is none."""
-    statement = _ENTRIES.format(conditions="q.id = %(id)s", order="")
+    statement = _ROWS.format(conditions="q.id = %(id)s", order="")
     cursor.execute(statement, {"id": number, "limit": 1})
     rows = cursor.fetchall()
-    return _entry(rows[0]) if rows else None
+    return _row(rows[0]) if rows else None
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def _row(row: tuple[Any, ...]) -> QuarantinedRow:
     number, key, name, call, raw, reason, at = row
-    return Entry(
+    return QuarantinedRow(
         id=number,
         vehicle_id=UUID(key),
-        vehicle=clean(name, 200),
-        call=clean(call, 100),
-        raw=clean(raw, _TEXT_LIMIT),
-        reason=clean(reason, _TEXT_LIMIT),
+        vehicle=sanitise(name, 200),
+        call=sanitise(call, 100),
+        raw=sanitise(raw, _TEXT_LIMIT),
+        reason=sanitise(reason, _TEXT_LIMIT),
         at=at,
     )
 
 
-def counts(cursor: Cursor, vehicle_id: UUID | None) -> list[Count]:
+def count_by_reason(cursor: Cursor, vehicle_id: UUID | None) -> list[ReasonCount]:
     """Return what is in quarantine by vehicle, call and reason, the most frequent first."""
     cursor.execute(_COUNTS, {"vehicle": vehicle_id and str(vehicle_id)})
     return [
-        Count(clean(vehicle, 200), clean(call, 100), clean(reason, _TEXT_LIMIT), rows, newest)
+        ReasonCount(
+            sanitise(vehicle, 200), sanitise(call, 100), sanitise(reason, _TEXT_LIMIT), rows, newest
+        )
         for vehicle, call, reason, rows, newest in cursor.fetchall()
     ]
 
 
-def forget(cursor: Cursor, ids: Collection[int]) -> int:
+def delete_rows(cursor: Cursor, ids: Collection[int]) -> int:
     """Take bad rows out of the quarantine; return how many were there."""
     cursor.execute("DELETE FROM fleetsync.quarantine WHERE id = ANY (%s::bigint[])", (list(ids),))
     return cursor.rowcount
 
 
-def known(cursor: Cursor, vehicle_id: UUID) -> Known:
+def stored_ids(cursor: Cursor, vehicle_id: UUID) -> StoredIds:
     """Return which channels and alarms of a vehicle are stored."""
     key = (str(vehicle_id),)
     cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
     channels = frozenset(row[0] for row in cursor.fetchall())
     cursor.execute("SELECT alarm_id FROM public.alarms_log WHERE vehicle_id = %s::uuid", key)
-    return Known(channels, frozenset(row[0] for row in cursor.fetchall()))
+    return StoredIds(channels, frozenset(row[0] for row in cursor.fetchall()))
 
 
 def purge(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> int:

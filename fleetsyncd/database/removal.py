@@ -25,7 +25,7 @@ class Removal:
     measurements_left: bool
 
 
-def remove_all(
+def remove_vehicles(
     database: Database, ids: Sequence[UUID], *, with_measurements: bool
 ) -> list[Removal]:
     """Remove vehicles, all of them or none; a running daemon leaves them alone meanwhile.
@@ -34,13 +34,15 @@ def remove_all(
     """
 
     def pause(cursor: Cursor) -> set[UUID]:
-        running = set(ids) - store.paused(cursor)
+        running = set(ids) - store.paused_vehicles(cursor)
         _pause(running, True, cursor)
         return running
 
     def take_out(cursor: Cursor) -> list[Removal]:
         # In one order, so that two removals at once wait for each other instead of locking up.
-        return [remove(cursor, key, with_measurements=with_measurements) for key in sorted(ids)]
+        return [
+            remove_vehicle(cursor, key, with_measurements=with_measurements) for key in sorted(ids)
+        ]
 
     running = database.run(pause)
     try:
@@ -57,7 +59,7 @@ def _pause(ids: Collection[UUID], paused: bool, cursor: Cursor) -> None:
         vehicles.set_paused(cursor, key, paused)
 
 
-def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
+def remove_vehicle(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
     """Remove a vehicle with its journal, alarms and channels, and its measurements if asked."""
     key = (str(vehicle_id),)
     cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
@@ -74,7 +76,9 @@ def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Remo
     except psycopg2.IntegrityError as fault:
         if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
             raise
-        raise CommandError(_tied(str(fault.diag.table_name), with_measurements)) from None
+        raise CommandError(
+            _foreign_key_hint(str(fault.diag.table_name), with_measurements)
+        ) from None
     cursor.execute(
         "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
     )
@@ -82,7 +86,7 @@ def remove(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Remo
     return Removal(removed, row is not None and bool(row[0]))
 
 
-def _tied(table: str, with_measurements: bool) -> str:
+def _foreign_key_hint(table: str, with_measurements: bool) -> str:
     if table.startswith("measurements") and not with_measurements:
         return "this database ties measurements to their vehicle: add --with-measurements"
     return f"the vehicle cannot be removed while rows of {table} refer to it"

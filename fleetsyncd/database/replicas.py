@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 
 from fleetsyncd import __version__
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
-BEAT_SEC = 5.0
+HEARTBEAT_SEC = 5.0
 FRESH_SEC = 30.0
 """A heartbeat older than this means that the daemon hangs or is gone."""
-FORGOTTEN = "1 day"
-_BEAT = """
+LISTED_FOR = "1 day"
+_HEARTBEAT = """
 INSERT INTO fleetsync.replica AS r
     (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
 VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
@@ -39,7 +39,7 @@ class Replica:
     pid: int = field(default_factory=os.getpid)
 
 
-def beat(
+def write_heartbeat(
     cursor: Cursor,
     replica: Replica,
     cycle_sec: float | None,
@@ -48,7 +48,7 @@ def beat(
 ) -> None:
     """Say that `replica` is alive; drop those that have been silent for a day."""
     cursor.execute(
-        _BEAT,
+        _HEARTBEAT,
         {
             "id": str(replica.id),
             "host": replica.host,
@@ -61,11 +61,11 @@ def beat(
         },
     )
     cursor.execute(
-        "DELETE FROM fleetsync.replica WHERE beat_at < now() - %s::interval", (FORGOTTEN,)
+        "DELETE FROM fleetsync.replica WHERE beat_at < now() - %s::interval", (LISTED_FOR,)
     )
 
 
-def leave(cursor: Cursor, replica: Replica) -> None:
+def remove_replica(cursor: Cursor, replica: Replica) -> None:
     """Take `replica` off the list: it ends as it should."""
     cursor.execute("DELETE FROM fleetsync.replica WHERE id = %s::uuid", (str(replica.id),))
 
@@ -104,13 +104,20 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     )
     return [
         Heartbeat(
-            clean(host, 100), clean(version, 30), interval, cycle, vehicles, age, pid, tuple(shards)
+            sanitise(host, 100),
+            sanitise(version, 30),
+            interval,
+            cycle,
+            vehicles,
+            age,
+            pid,
+            tuple(shards),
         )
         for host, version, interval, cycle, vehicles, age, pid, shards in cursor.fetchall()
     ]
 
 
-def newest_beat(cursor: Cursor, host: str | None) -> float | None:
+def newest_heartbeat_age(cursor: Cursor, host: str | None) -> float | None:
     """Return the age in seconds of the newest heartbeat, of `host` or of any; None without one."""
     cursor.execute(
         "SELECT extract(epoch FROM now() - max(beat_at))::float8 FROM fleetsync.replica"

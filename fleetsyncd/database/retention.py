@@ -29,7 +29,7 @@ _QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column=
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPolicy:
     """How long things are kept; None keeps them for ever.
 
     `months` whole months of measurements are kept beside the present one.
@@ -46,7 +46,7 @@ class Retention:
     def __init__(
         self,
         database: Database,
-        keep: Keep,
+        keep: RetentionPolicy,
         *,
         batch: int = BATCH,
         on_drop: Callable[[], None] = lambda: None,
@@ -90,7 +90,7 @@ class Retention:
                 return
 
     def _delete(self, statement: str, age: timedelta, cursor: Cursor) -> int:
-        if not _alone(cursor):
+        if not _try_lock(cursor):
             return 0
         cursor.execute(statement, (age, self._batch))
         return cursor.rowcount
@@ -108,7 +108,7 @@ class Retention:
             yield 1
 
 
-def _alone(cursor: Cursor) -> bool:
+def _try_lock(cursor: Cursor) -> bool:
     """Take the lock for this transaction; False while another daemon has it."""
     cursor.execute(_TAKE, (LOCK,))
     return bool(cursor.fetchall()[0][0])
@@ -120,7 +120,7 @@ def _is_monthly(cursor: Cursor) -> bool:
 
 
 def _drop(months: int, today: datetime, cursor: Cursor) -> str | None:
-    if not _alone(cursor):
+    if not _try_lock(cursor):
         return None
     cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s)", (months, today.date()))
     name = cursor.fetchall()[0][0]

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import psycopg2
 
-from fleetsyncd.database.pool import Connection, Cursor, Database, translated
+from fleetsyncd.database.pool import Connection, Cursor, Database, to_database_error
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Session:
             with self._database.transaction_on(connection) as cursor:
                 return work(cursor)
         except psycopg2.Error as fault:
-            raise translated(fault) from fault
+            raise to_database_error(fault) from fault
 
     def close(self) -> None:
         """Close the connection; its locks are free at once."""

@@ -43,7 +43,7 @@ def in_shards(column: str, shards: Collection[int] | None) -> tuple[str, list[An
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class ShardHoldings:
     """Who holds what: our shards, those of others, and how many replicas there are."""
 
     mine: frozenset[int]
@@ -55,28 +55,28 @@ class ShardLocks:
     """This replica's presence and its shards."""
 
     def __init__(self, database: Database) -> None:
-        self._session = Session(database, _arrive)
+        self._session = Session(database, _register_replica)
 
-    def look(self) -> Holdings:
+    def read(self) -> ShardHoldings:
         """Return who holds what; raise DatabaseError, and then hold nothing."""
         return self._session.run(_holdings)
 
     def take(self, shards: Collection[int]) -> None:
         """Take those of the shards that nobody holds; raise DatabaseError."""
         if shards:
-            self._session.run(lambda cursor: _each(cursor, "pg_try_advisory_lock", shards))
+            self._session.run(lambda cursor: _for_each(cursor, "pg_try_advisory_lock", shards))
 
     def release(self, shards: Collection[int]) -> None:
         """Give shards up; raise DatabaseError."""
         if shards:
-            self._session.run(lambda cursor: _each(cursor, "pg_advisory_unlock", shards))
+            self._session.run(lambda cursor: _for_each(cursor, "pg_advisory_unlock", shards))
 
     def close(self) -> None:
         """Leave: others may take our shards at once."""
         self._session.close()
 
 
-def _arrive(cursor: Cursor) -> None:
+def _register_replica(cursor: Cursor) -> None:
     """Let PostgreSQL end the session if it falls silent, and count ourselves among the replicas."""
     # Servers before version 14 know only the second.
     names = ["idle_session_timeout", "idle_in_transaction_session_timeout"]
@@ -87,18 +87,18 @@ def _arrive(cursor: Cursor) -> None:
     cursor.execute("SELECT pg_advisory_lock_shared(%s, 0)", (PRESENCE_CLASS,))
 
 
-def _holdings(cursor: Cursor) -> Holdings:
+def _holdings(cursor: Cursor) -> ShardHoldings:
     cursor.execute(_LOCKS, (SHARD_CLASS, PRESENCE_CLASS))
     rows = cursor.fetchall()
     shards = [(shard, mine) for kind, shard, mine in rows if kind == SHARD_CLASS]
-    return Holdings(
+    return ShardHoldings(
         mine=frozenset(shard for shard, mine in shards if mine),
         others=frozenset(shard for shard, mine in shards if not mine),
         replicas=sum(kind == PRESENCE_CLASS for kind, _, _ in rows),
     )
 
 
-def _each(cursor: Cursor, function: str, shards: Collection[int]) -> None:
+def _for_each(cursor: Cursor, function: str, shards: Collection[int]) -> None:
     cursor.execute(
         f"SELECT {function}(%s, shard) FROM unnest(%s::int[]) shard",  # noqa: S608  two constants
         (SHARD_CLASS, sorted(shards)),

@@ -13,7 +13,7 @@ from uuid import UUID
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import VehicleGone, WatermarkMoved
+from fleetsyncd.errors import VehicleRemoved, WatermarkMoved
 from fleetsyncd.models import (
     Alarm,
     BadRow,
@@ -23,7 +23,7 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 OPEN_ALARM_REACH = timedelta(days=7)
 NAME_LIMIT = 200
@@ -31,7 +31,7 @@ QUARANTINE_PER_VEHICLE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class WatermarkUpdate:
     """What a committed window says about its vehicle."""
 
     vehicle_id: UUID
@@ -51,7 +51,7 @@ class Advance:
     """Rows that the pull has added so far."""
 
 
-def vehicles(
+def load_vehicles(
     cursor: Cursor, only: Collection[UUID] | None = None, shards: Collection[int] | None = None
 ) -> list[Vehicle]:
     """Return the fleet, or some of it, with what the next cycle needs to know of each vehicle."""
@@ -67,11 +67,11 @@ def vehicles(
 def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
     *known, skew_ms, failures, newest = columns
     skew = timedelta(milliseconds=skew_ms)
-    values = (UUID(key), clean(name, NAME_LIMIT), *known, skew, failures, newest)
+    values = (UUID(key), sanitise(name, NAME_LIMIT), *known, skew, failures, newest)
     return Vehicle(*values)
 
 
-def take_requests(
+def take_sync_requests(
     cursor: Cursor, busy: Collection[UUID], shards: Collection[int] | None = None
 ) -> set[UUID]:
     """Return the vehicles that an operator wants synced now, and count them as taken.
@@ -86,7 +86,7 @@ def take_requests(
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
-def paused(cursor: Cursor) -> set[UUID]:
+def paused_vehicles(cursor: Cursor) -> set[UUID]:
     """Return the vehicles that an operator has paused."""
     cursor.execute("SELECT vehicle_id::text FROM fleetsync.vehicle_state WHERE paused")
     return {UUID(row[0]) for row in cursor.fetchall()}
@@ -98,10 +98,10 @@ def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
         "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE", (str(vehicle_id),)
     )
     if cursor.fetchone() is None:
-        raise VehicleGone("the vehicle was removed, or row level security hides it")
+        raise VehicleRemoved("the vehicle was removed, or row level security hides it")
 
 
-def advance(cursor: Cursor, step: Advance) -> None:
+def advance_watermark(cursor: Cursor, step: WatermarkUpdate) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleGone.
 
     The watermark never moves backwards here, and it moves only if the stored one is still where
@@ -162,7 +162,7 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
     return cursor.rowcount
 
 
-def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
+def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
     """Put bad rows into the quarantine, each once; False if its bound per vehicle keeps some out.
 
     Adds nothing if the vehicle was removed, which `advance` then reports.
@@ -182,7 +182,7 @@ def set_aside(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
     return row is None or int(row[0]) + len(bad) - len(kept) == 0
 
 
-def quarantined(cursor: Cursor) -> int:
+def count_quarantined(cursor: Cursor) -> int:
     """Return how many rows are in the quarantine."""
     cursor.execute("SELECT count(*) FROM fleetsync.quarantine")
     return int(cursor.fetchall()[0][0])
@@ -235,4 +235,4 @@ def mark_failed(cursor: Cursor, report: CycleReport) -> None:
         (report.outcome, report.status is not None, version, str(report.vehicle.id)),
     )
     if cursor.rowcount != 1:
-        raise VehicleGone("the vehicle was removed, or row level security hides it")
+        raise VehicleRemoved("the vehicle was removed, or row level security hides it")

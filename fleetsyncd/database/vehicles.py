@@ -8,7 +8,7 @@ import psycopg2
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 _REGISTERED = """
 SELECT id::text, name, host(vpn_ip), coalesce(api_port, 8001), api_key FROM public.vehicles
@@ -43,7 +43,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = n
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VehicleChange:
     """New values for a vehicle; None leaves a value as it is."""
 
     name: str | None = None
@@ -54,7 +54,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredVehicle:
     """A vehicle as it is registered; `key` is never shown."""
 
     id: UUID
@@ -64,34 +64,34 @@ class Registered:
     key: str | None = field(repr=False)
 
 
-def find(cursor: Cursor, text: str) -> Registered:
+def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
     """Return the one vehicle of that name or id; raise CommandError if there is none or several."""
     cursor.execute(_FIND, {"text": text})
     found = _registered(cursor)
     if not found:
-        raise CommandError(f"no vehicle is called {clean(text)}: see `fleetsyncd vehicle list`")
+        raise CommandError(f"no vehicle is called {sanitise(text)}: see `fleetsyncd vehicle list`")
     if len(found) > 1:
         ids = ", ".join(str(vehicle.id) for vehicle in found)
         raise CommandError(
-            f"{len(found)} vehicles are called {clean(text)}, name one by its id: {ids}"
+            f"{len(found)} vehicles are called {sanitise(text)}, name one by its id: {ids}"
         )
     return found[0]
 
 
-def everyone(cursor: Cursor) -> list[Registered]:
+def list_vehicles(cursor: Cursor) -> list[RegisteredVehicle]:
     """Return every vehicle, by name."""
     cursor.execute(_EVERYONE)
     return _registered(cursor)
 
 
-def _registered(cursor: Cursor) -> list[Registered]:
+def _registered(cursor: Cursor) -> list[RegisteredVehicle]:
     return [
-        Registered(UUID(key), clean(name), host, port, secret)
+        RegisteredVehicle(UUID(key), sanitise(name), host, port, secret)
         for key, name, host, port, secret in cursor.fetchall()
     ]
 
 
-def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
+def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
     """Register a vehicle; raise CommandError if its address is taken."""
     try:
         cursor.execute(_ADD, (name, host, port, key))
@@ -101,13 +101,13 @@ def add(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUI
     return UUID(str(row and row[0]))
 
 
-def taken(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+def taken_addresses(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
     """Return which of these addresses (host, port) a vehicle is registered at already."""
     cursor.execute(_TAKEN, ([host for host, _ in addresses], [port for _, port in addresses]))
     return {(host, port) for host, port in cursor.fetchall()}
 
 
-def change(cursor: Cursor, vehicle_id: UUID, new: Change) -> None:
+def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None:
     """Change what is known of a vehicle; raise CommandError if its new address is taken.
 
     It is raised too if the vehicle was removed meanwhile, as by every change of this file.
@@ -150,7 +150,7 @@ def _require_vehicle(cursor: Cursor) -> None:
         raise CommandError("the vehicle was removed meanwhile")
 
 
-def without_key(cursor: Cursor) -> int:
+def count_without_key(cursor: Cursor) -> int:
     """Return how many vehicles have no API key of their own."""
     cursor.execute("SELECT count(*) FROM public.vehicles WHERE coalesce(api_key, '') = ''")
     row = cursor.fetchone()

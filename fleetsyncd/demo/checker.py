@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
-from fleetsyncd.time_limits import KEPT
+from fleetsyncd.time_limits import MAX_AGE
 from fleetsyncd.times import floor_ms
 
 SLICE = timedelta(hours=1)
@@ -51,7 +51,7 @@ class Expectation:
 
 
 @dataclass(slots=True)
-class Findings:
+class Comparison:
     """What is wrong; all zero when nothing is."""
 
     checked: int = 0
@@ -76,9 +76,9 @@ class Findings:
                 self.examples.append(f"{kind}: {example}")
 
 
-def check(database: Database, expectations: list[Expectation]) -> Findings:
+def compare(database: Database, expectations: list[Expectation]) -> Comparison:
     """Compare every row and alarm of the vehicles; also finds a watermark that is not true."""
-    findings = Findings()
+    findings = Comparison()
     for expected in expectations:
         watermark = _watermark(database, expected.vehicle_id)
         if watermark is None:
@@ -115,7 +115,7 @@ def _check_rows(
     start: datetime,
     end: datetime,
     watermark: datetime,
-    findings: Findings,
+    findings: Comparison,
 ) -> None:
     """Compare one slice; rows around the pulled interval may be stored, those inside must."""
     first, last = _ms(expected.start), _ms(watermark - expected.delay)
@@ -142,7 +142,7 @@ def _stored(
 
 
 def _check_alarms(
-    database: Database, expected: Expectation, watermark: datetime, findings: Findings
+    database: Database, expected: Expectation, watermark: datetime, findings: Comparison
 ) -> None:
     def read(cursor: Cursor) -> dict[int, tuple[int, int, str]]:
         cursor.execute(_ALARMS, (str(expected.vehicle_id),))
@@ -160,7 +160,7 @@ def _check_alarms(
     )
     # Open alarms are asked for days back, and a backfill brings what is older still.
     oldest = EPOCH + MILLISECOND * min((at for at, _, _ in stored.values()), default=0)
-    since = max(min(expected.start, oldest), expected.start - KEPT)
+    since = max(min(expected.start, oldest), expected.start - MAX_AGE)
     possible = known(since, watermark + MARGIN)
     faults = {
         "lost": required.keys() - stored.keys(),
@@ -186,7 +186,7 @@ def _asked_alarms(database: Database, expected: Expectation, watermark: datetime
     return expected.start if asked is None else min(asked, watermark) - expected.delay
 
 
-def _check_nothing_stored(database: Database, expected: Expectation, findings: Findings) -> None:
+def _check_nothing_stored(database: Database, expected: Expectation, findings: Comparison) -> None:
     def count(cursor: Cursor) -> int:
         cursor.execute(
             "SELECT count(*) FROM public.measurements WHERE vehicle_id = %s::uuid",

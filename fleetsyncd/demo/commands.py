@@ -33,10 +33,12 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
     Quitting the dashboard ends it all. At the end the database is compared with what the vehicles
     generated: exit 1 unless nothing was lost, altered or unexpected.
     """
-    from fleetsyncd.demo.launch import show  # noqa: PLC0415  needs development dependencies
+    from fleetsyncd.demo.launch import run_demo  # noqa: PLC0415  needs development dependencies
 
     dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
-    return show(FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard)
+    return run_demo(
+        FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard
+    )
 
 
 @click.command()
@@ -84,9 +86,9 @@ def _register(known: list[dict[str, Any]]) -> None:
     """Put the vehicles into the database, those left out whose address is registered already."""
 
     def work(cursor: Cursor) -> None:
-        there = vehicles.taken(cursor, [(new["host"], new["port"]) for new in known])
+        there = vehicles.taken_addresses(cursor, [(new["host"], new["port"]) for new in known])
         for new in known:
             if (new["host"], new["port"]) not in there:
-                vehicles.add(cursor, new["name"], new["host"], new["port"], new["key"])
+                vehicles.add_vehicle(cursor, new["name"], new["host"], new["port"], new["key"])
 
     bootstrap.configured_database().run(work)

@@ -25,7 +25,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
-from fleetsyncd.demo.processes import GOODBYE_SEC, running, simulator
+from fleetsyncd.demo.processes import TERMINATE_SEC, running, simulator
 from fleetsyncd.errors import CommandError
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import utc_now
@@ -46,7 +46,7 @@ GROUP BY v.name ORDER BY v.name
 """
 
 
-def show(
+def run_demo(
     folder: Path, *, vehicles: int, interval: float, cycles: int | None, dashboard: bool
 ) -> int:
     """Run the demo to its end; return 0 if nothing was lost, altered or unexpected.
@@ -92,12 +92,12 @@ def _look(daemon: "subprocess.Popen[str]", environment: dict[str, str]) -> None:
             time.sleep(LOOK_SEC)
     finally:
         dashboard.terminate()
-        dashboard.wait(GOODBYE_SEC)
+        dashboard.wait(TERMINATE_SEC)
 
 
 def _compare(database: Database, expectations: list[checker.Expectation]) -> int:
     click.echo("comparing the database with what the vehicles generated …")
-    findings = checker.check(database, expectations)
+    findings = checker.compare(database, expectations)
     for example in findings.examples:
         click.echo(f"  {example}", err=True)
     click.echo(database.run(_journal))

@@ -11,7 +11,7 @@ from typing import IO, Any
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import CommandError
 
-GOODBYE_SEC = 5.0
+TERMINATE_SEC = 5.0
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(GOODBYE_SEC)
+            process.wait(TERMINATE_SEC)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

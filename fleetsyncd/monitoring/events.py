@@ -7,7 +7,7 @@ from fleetsyncd.models import CycleReport, JournalRow, Vehicle
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class DaemonStarted:
     """The daemon begins its work."""
 
 
@@ -17,7 +17,7 @@ class Alive:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetRead:
+class CycleStarted:
     """A cycle begins with these vehicles, paused ones included."""
 
     vehicles: Sequence[Vehicle]
@@ -26,14 +26,14 @@ class FleetRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class VehicleCycleEnded:
     """A vehicle's cycle has ended."""
 
     report: CycleReport
 
 
 @dataclass(frozen=True, slots=True)
-class Backfilled:
+class BackfillEnded:
     """An attempt at a vehicle's backfill has ended."""
 
     row: JournalRow
@@ -50,39 +50,39 @@ class CycleEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseGone:
+class DatabaseDown:
     """PostgreSQL cannot be reached, and pulling stops."""
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseBack:
+class DatabaseUp:
     """PostgreSQL is back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stopping:
+class DaemonStopping:
     """The daemon is about to end."""
 
 
 Event = (
-    Started
+    DaemonStarted
     | Alive
-    | FleetRead
-    | Reported
-    | Backfilled
+    | CycleStarted
+    | VehicleCycleEnded
+    | BackfillEnded
     | CycleEnded
-    | DatabaseGone
-    | DatabaseBack
-    | Stopping
+    | DatabaseDown
+    | DatabaseUp
+    | DaemonStopping
 )
 Listener = Callable[[Event], None]
 
 
-def ignore(_event: Event) -> None:
+def ignore_event(_event: Event) -> None:
     """Listen to nothing."""
 
 
-def to_all(*listeners: Listener) -> Listener:
+def broadcast(*listeners: Listener) -> Listener:
     """Return one listener that tells all of them."""
 
     def tell(event: Event) -> None:

@@ -20,14 +20,14 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from fleetsyncd.monitoring.metrics import Metrics
-from fleetsyncd.monitoring.vehicle_metrics import FAMILIES, Family, VehicleNumbers
+from fleetsyncd.monitoring.vehicle_metrics import FAMILIES, MetricFamily, VehicleCounters
 
 log = logging.getLogger("sync.metrics")
 
 PATH = "/metrics"
-CHUNK = 200
+CHUNK_VEHICLES = 200
 """Vehicles written in one go: about a millisecond's work."""
-PATIENCE_SEC = 10.0
+CLIENT_TIMEOUT_SEC = 10.0
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -39,9 +39,9 @@ def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"metrics are at {PATH}\n".encode()]
         start_response("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
-        return pages(metrics, time.time())
+        return render(metrics, time.time())
 
-    kind = _ServerOf6 if ":" in host else _Server
+    kind = _IPv6Server if ":" in host else _Server
     server: WSGIServer = make_server(host, port, application, kind, _Handler)
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
@@ -57,31 +57,31 @@ class _Server(ThreadingMixIn, WSGIServer):
         log.debug("a scrape by %s failed", client_address, exc_info=True)
 
 
-class _ServerOf6(_Server):
+class _IPv6Server(_Server):
     address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE_SEC
+    timeout = CLIENT_TIMEOUT_SEC
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
         """Keep scrapes out of the log."""
 
 
-def pages(metrics: Metrics, now: float) -> Iterator[bytes]:
+def render(metrics: Metrics, now: float) -> Iterator[bytes]:
     """Yield an answer in pieces, and give way to others between them; `now` since 1970."""
     yield generate_latest(metrics.registry)
     vehicles = metrics.vehicles()
     for family in FAMILIES:
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.kind}\n".encode()
         rest = iter(vehicles)
-        while part := list(islice(rest, CHUNK)):
+        while part := list(islice(rest, CHUNK_VEHICLES)):
             yield "".join(_lines(family, part, now)).encode()
             time.sleep(0)
 
 
 def _lines(
-    family: Family, vehicles: Iterable[tuple[UUID, VehicleNumbers]], now: float
+    family: MetricFamily, vehicles: Iterable[tuple[UUID, VehicleCounters]], now: float
 ) -> Iterator[str]:
     for vehicle_id, numbers in vehicles:
         own = f'vehicle="{numbers.name.translate(_ESCAPES)}",vehicle_id="{vehicle_id}"'

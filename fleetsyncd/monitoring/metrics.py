@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from fleetsyncd import __version__
 from fleetsyncd.models import CycleReport, Outcome, Vehicle
 from fleetsyncd.monitoring import events
-from fleetsyncd.monitoring.vehicle_metrics import VehicleNumbers
+from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
@@ -26,7 +26,7 @@ class Metrics:
     def __init__(self, count_quarantine: Callable[[], int | None] = lambda: None) -> None:
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
-        self._vehicles: dict[UUID, VehicleNumbers] = {}
+        self._vehicles: dict[UUID, VehicleCounters] = {}
         ProcessCollector(registry=self.registry)
         self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
         self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
@@ -60,11 +60,11 @@ class Metrics:
     ) -> Histogram:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
-    def vehicles(self) -> list[tuple[UUID, VehicleNumbers]]:
+    def vehicles(self) -> list[tuple[UUID, VehicleCounters]]:
         """Return what is counted of every vehicle of the fleet."""
         return list(self._vehicles.items())
 
-    def call(self, vehicle_id: UUID, call: str, seconds: float, received: int) -> None:
+    def count_call(self, vehicle_id: UUID, call: str, seconds: float, received: int) -> None:
         """Count one call to a vehicle."""
         self._call_seconds.labels(call).observe(seconds)
         numbers = self._vehicles.get(vehicle_id)
@@ -76,33 +76,33 @@ class Metrics:
     def listen(self, event: events.Event) -> None:
         """Count what an event tells."""
         match event:
-            case events.FleetRead(vehicles, shards):
-                self._take_fleet(vehicles)
+            case events.CycleStarted(vehicles, shards):
+                self._on_cycle_started(vehicles)
                 self._shards.set(shards)
-            case events.Reported(report):
-                self._take_report(report)
-            case events.Backfilled(row):
+            case events.VehicleCycleEnded(report):
+                self._on_vehicle_cycle_ended(report)
+            case events.BackfillEnded(row):
                 self._count_rows(row.vehicle_id, row.rows_written, row.bad_rows)
             case events.CycleEnded():
-                self._take_cycle(event)
-            case events.DatabaseGone():
+                self._on_cycle_ended(event)
+            case events.DatabaseDown():
                 self._database_up.set(0)
-            case events.DatabaseBack():
+            case events.DatabaseUp():
                 self._database_up.set(1)
 
-    def _take_fleet(self, vehicles: Sequence[Vehicle]) -> None:
+    def _on_cycle_started(self, vehicles: Sequence[Vehicle]) -> None:
         fleet = {}
         for vehicle in vehicles:
             watermark = None if vehicle.watermark is None else vehicle.watermark.timestamp()
             numbers = self._vehicles.get(vehicle.id)
             if numbers is None:
-                numbers = VehicleNumbers(vehicle.name, vehicle.paused, watermark)
+                numbers = VehicleCounters(vehicle.name, vehicle.paused, watermark)
             numbers.name, numbers.paused = vehicle.name, vehicle.paused
             numbers.watermark = watermark
             fleet[vehicle.id] = numbers
         self._vehicles = fleet
 
-    def _take_report(self, report: CycleReport) -> None:
+    def _on_vehicle_cycle_ended(self, report: CycleReport) -> None:
         numbers = self._vehicles.get(report.vehicle.id)
         if numbers is None:
             return
@@ -120,7 +120,7 @@ class Metrics:
             numbers.rows_written += written
             numbers.bad_rows += bad
 
-    def _take_cycle(self, cycle: events.CycleEnded) -> None:
+    def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()
         self._cycle_seconds.set(cycle.seconds)
         self._cycle_ended.set(time.time())

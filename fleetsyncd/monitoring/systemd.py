@@ -29,16 +29,16 @@ class Notifier:
     def listen(self, event: events.Event) -> None:
         """Pass on what an event means to a service manager."""
         match event:
-            case events.Started():
+            case events.DaemonStarted():
                 self._send("READY=1")
             case events.Alive():
                 self._send("WATCHDOG=1")
             case events.CycleEnded(ok, failed):
                 total = ok + failed + event.unfinished
                 self._status(f"{total} vehicle(s), last cycle: {ok} ok, {failed} failed")
-            case events.DatabaseGone():
+            case events.DatabaseDown():
                 self._status("database lost: pulling stops")
-            case events.Stopping():
+            case events.DaemonStopping():
                 self._send("STOPPING=1")
 
     def _status(self, text: str) -> None:

@@ -11,7 +11,7 @@ Sample = tuple[str, Labels, float]
 
 
 @dataclass(slots=True)
-class VehicleNumbers:
+class VehicleCounters:
     """What is counted of one vehicle."""
 
     name: str
@@ -29,12 +29,12 @@ class VehicleNumbers:
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
-Samples = Callable[[VehicleNumbers, float], Iterator[Sample]]
+Samples = Callable[[VehicleCounters, float], Iterator[Sample]]
 """Samples of a vehicle at a moment in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """A metric of every vehicle; `kind` as Prometheus names it."""
 
     name: str
@@ -43,25 +43,25 @@ class Family:
     samples: Samples
 
 
-def _one(value: Callable[[VehicleNumbers], float | None]) -> Samples:
-    def samples(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+def _one(value: Callable[[VehicleCounters], float | None]) -> Samples:
+    def samples(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
         if (found := value(numbers)) is not None:
             yield "", (), found
 
     return samples
 
 
-def _lag(numbers: VehicleNumbers, now: float) -> Iterator[Sample]:
+def _lag(numbers: VehicleCounters, now: float) -> Iterator[Sample]:
     if numbers.watermark is not None:
         yield "", (), max(0.0, now - numbers.watermark)
 
 
-def _failures(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+def _failures(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
     for kind, count in numbers.failures.items():
         yield "", (("kind", kind.value),), count
 
 
-def _calls(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
+def _calls(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
     for call, (count, seconds) in numbers.calls.items():
         yield "_count", (("call", call),), count
         yield "_sum", (("call", call),), seconds
@@ -69,23 +69,29 @@ def _calls(numbers: VehicleNumbers, _now: float) -> Iterator[Sample]:
 
 PREFIX = "fleetsync_vehicle"
 FAMILIES = (
-    Family(f"{PREFIX}_up", "gauge", "1 if its last cycle ended ok", _one(lambda v: v.up)),
-    Family(f"{PREFIX}_paused", "gauge", "1 if it is to be left alone", _one(lambda v: v.paused)),
-    Family(f"{PREFIX}_lag_seconds", "gauge", "How far its committed data are behind", _lag),
-    Family(f"{PREFIX}_cycles_total", "counter", "Cycles ended", _one(lambda v: v.cycles)),
-    Family(f"{PREFIX}_failures_total", "counter", "Cycles failed, by kind of fault", _failures),
-    Family(
+    MetricFamily(f"{PREFIX}_up", "gauge", "1 if its last cycle ended ok", _one(lambda v: v.up)),
+    MetricFamily(
+        f"{PREFIX}_paused", "gauge", "1 if it is to be left alone", _one(lambda v: v.paused)
+    ),
+    MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "How far its committed data are behind", _lag),
+    MetricFamily(f"{PREFIX}_cycles_total", "counter", "Cycles ended", _one(lambda v: v.cycles)),
+    MetricFamily(
+        f"{PREFIX}_failures_total", "counter", "Cycles failed, by kind of fault", _failures
+    ),
+    MetricFamily(
         f"{PREFIX}_rows_written_total",
         "counter",
         "Measurements added to the database",
         _one(lambda v: v.rows_written),
     ),
-    Family(f"{PREFIX}_bad_rows_total", "counter", "Rows set aside", _one(lambda v: v.bad_rows)),
-    Family(
+    MetricFamily(
+        f"{PREFIX}_bad_rows_total", "counter", "Rows set aside", _one(lambda v: v.bad_rows)
+    ),
+    MetricFamily(
         f"{PREFIX}_received_bytes_total",
         "counter",
         "Bytes of answers' bodies as they came over the wire",
         _one(lambda v: v.received),
     ),
-    Family(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),
+    MetricFamily(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),
 )

@@ -10,7 +10,7 @@ import sys
 
 from fleetsyncd.monitoring import events
 
-HUNG_SEC = 180.0
+HANG_SEC = 180.0
 """Longer than any wait for PostgreSQL that the daemon puts up with between two signs of life."""
 
 
@@ -18,6 +18,6 @@ def listen(event: events.Event) -> None:
     """Wait for the next sign of life; without it print where the threads stand, and exit with 1."""
     match event:
         case events.Alive() if sys.stderr is not None:
-            faulthandler.dump_traceback_later(HUNG_SEC, exit=True)
-        case events.Stopping():
+            faulthandler.dump_traceback_later(HANG_SEC, exit=True)
+        case events.DaemonStopping():
             faulthandler.cancel_dump_traceback_later()

@@ -12,24 +12,24 @@ from functools import partial
 from fleetsyncd.database import backfills as wishes
 from fleetsyncd.database import measurements, store
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import CycleStopped, DatabaseError, VehicleError
+from fleetsyncd.errors import DatabaseError, PullStopped, VehicleError
 from fleetsyncd.models import (
+    BACKFILL_PREFIX,
     ERROR_LIMIT,
-    OF_BACKFILL,
     Alarm,
     Backfill,
     BadRow,
+    DataPage,
     JournalRow,
     Outcome,
-    Page,
     Vehicle,
     Window,
 )
-from fleetsyncd.sync.context import Tools
-from fleetsyncd.sync.outcome import NOT_THE_VEHICLES, Ending, ending_of
-from fleetsyncd.sync.pull import Source, gone
-from fleetsyncd.sync.sessions import Memory
-from fleetsyncd.text import clean
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
+from fleetsyncd.sync.pull import VehicleSource, lost_history
+from fleetsyncd.sync.sessions import VehicleCache
+from fleetsyncd.text import sanitise
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -37,7 +37,7 @@ def run_backfill(
     vehicle: Vehicle,
     wish: Backfill,
     client: VehicleClient,
-    tools: Tools,
+    tools: SyncContext,
     stopped: Callable[[], str | None] = lambda: None,
 ) -> JournalRow:
     """Pull what is left of the backfill, commit it, write a journal row and return it.
@@ -45,8 +45,8 @@ def run_backfill(
     `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
     DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
     """
-    work = _Work(vehicle, wish, tools.source(client, Memory(), stopped), tools)
-    ending = ending_of(work.run)
+    work = _BackfillAttempt(vehicle, wish, tools.source(client, VehicleCache(), stopped), tools)
+    ending = run_step(work.run)
     if ending.database:
         tools.partitions.forget()
     row = work.journal_row(ending)
@@ -54,16 +54,20 @@ def run_backfill(
     return row
 
 
-def _record(row: JournalRow, wish: Backfill, ending: Ending, cursor: Cursor) -> None:
+def _record(row: JournalRow, wish: Backfill, ending: StepResult, cursor: Cursor) -> None:
     store.journal_row(cursor, row)
     if ending.outcome is not Outcome.OK and not ending.stopped:
-        wishes.fail_backfill(cursor, row.vehicle_id, wish, clean(str(ending.reason), ERROR_LIMIT))
+        wishes.fail_backfill(
+            cursor, row.vehicle_id, wish, sanitise(str(ending.reason), ERROR_LIMIT)
+        )
 
 
-class _Work:
+class _BackfillAttempt:
     """The steps of one attempt and what they have come to so far."""
 
-    def __init__(self, vehicle: Vehicle, wish: Backfill, source: Source, tools: Tools) -> None:
+    def __init__(
+        self, vehicle: Vehicle, wish: Backfill, source: VehicleSource, tools: SyncContext
+    ) -> None:
         self.vehicle = vehicle
         self.wish = wish
         self.source = source
@@ -80,9 +84,9 @@ class _Work:
         if self.wish.window.start < oldest:
             self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
         if rest.start >= rest.end:
-            self._commit(Page.joined([]), rest.end)
+            self._commit(DataPage.merged([]), rest.end)
             return
-        if lost := gone(self.source, rest):
+        if lost := lost_history(self.source, rest):
             self.notes.append(lost)
         self._pull_alarms(rest)
         with closing(self.source.measurements(rest)) as pieces:
@@ -95,7 +99,7 @@ class _Work:
             for _piece, found in self.source.alarms(rest):
                 if found is not None:
                     self.tools.database.run(partial(self._save_alarms, *found))
-        except NOT_THE_VEHICLES:
+        except RERAISED:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"without alarms ({fault})")
@@ -105,7 +109,7 @@ class _Work:
         store.save_alarms(cursor, self.vehicle.id, alarms)
         self._set_aside(cursor, bad)
 
-    def _commit(self, page: Page, reached: datetime) -> None:
+    def _commit(self, page: DataPage, reached: datetime) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
         times = page.measurements.times
         if times:
@@ -118,24 +122,24 @@ class _Work:
         self.step_began = self.tools.now()
 
     def _save(
-        self, page: Page, reached: datetime, seconds: float, added: list[int], cursor: Cursor
+        self, page: DataPage, reached: datetime, seconds: float, added: list[int], cursor: Cursor
     ) -> None:
         self._set_aside(cursor, page.bad)
-        added.append(measurements.add(cursor, self.vehicle.id, page.measurements))
+        added.append(measurements.add_measurements(cursor, self.vehicle.id, page.measurements))
         if not wishes.advance_backfill(
             cursor, self.vehicle.id, self.wish, reached=reached, rows=max(added), seconds=seconds
         ):
             store.lock_vehicle(cursor, self.vehicle.id)
-            raise CycleStopped("called off")
+            raise PullStopped("called off")
 
     def _set_aside(self, cursor: Cursor, bad: Sequence[BadRow]) -> None:
         if bad:
-            store.set_aside(cursor, self.vehicle.id, bad)
+            store.quarantine_rows(cursor, self.vehicle.id, bad)
 
-    def journal_row(self, ending: Ending) -> JournalRow:
+    def journal_row(self, ending: StepResult) -> JournalRow:
         """Return what the journal is to say of this attempt."""
         window = self.wish.window
-        said = [f"{OF_BACKFILL}{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"]
+        said = [f"{BACKFILL_PREFIX}{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"]
         said += [ending.reason or "complete", *self.notes]
         if self.bad_rows:
             said.append(f"{self.bad_rows} bad row(s) in quarantine")
@@ -145,6 +149,6 @@ class _Work:
             finished_at=self.tools.now(),
             outcome=ending.outcome,
             rows_written=self.rows,
-            error_msg=clean("; ".join(said), ERROR_LIMIT),
+            error_msg=sanitise("; ".join(said), ERROR_LIMIT),
             bad_rows=self.bad_rows,
         )

@@ -10,17 +10,17 @@ from gevent.pool import Pool
 
 from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import DatabaseError, VehicleGone
+from fleetsyncd.errors import DatabaseError, VehicleRemoved
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Vehicle
 from fleetsyncd.sync.backfill import run_backfill
-from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import FLEETWIDE
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
 
-class Backfills:
+class BackfillRunner:
     """Works off what operators want pulled again, at most `slots` vehicles at once.
 
     Each has a session of its own, so its vehicle's cycles go on meanwhile. One that failed is
@@ -30,7 +30,7 @@ class Backfills:
     def __init__(
         self,
         slots: int,
-        tools: Tools,
+        tools: SyncContext,
         connect: Callable[[Vehicle], VehicleClient],
         on_row: Callable[[JournalRow], None],
         on_database_fault: Callable[[DatabaseError], None],
@@ -54,7 +54,7 @@ class Backfills:
         """Let those that failed be tried again."""
         self._tried.clear()
 
-    def look(self, shards: Collection[int] | None = None) -> None:
+    def start_due(self, shards: Collection[int] | None = None) -> None:
         """Start what is wanted of the shards' vehicles, as far as slots are free.
 
         Raises DatabaseError.
@@ -70,7 +70,7 @@ class Backfills:
     ) -> list[tuple[Vehicle, Backfill]]:
         at_work = self._tried.union(self.running)
         wanted = backfills.open_backfills(cursor, at_work, most, shards)
-        vehicles = store.vehicles(cursor, wanted.keys()) if wanted else []
+        vehicles = store.load_vehicles(cursor, wanted.keys()) if wanted else []
         return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
@@ -89,7 +89,7 @@ class Backfills:
         """Run one backfill; whatever happens to it stays with it."""
         try:
             self._pull(vehicle, wish)
-        except VehicleGone:
+        except VehicleRemoved:
             log.info("[%s] was removed", vehicle.name)
         except FLEETWIDE as fault:
             self._on_database_fault(fault)

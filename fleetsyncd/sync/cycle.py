@@ -18,18 +18,18 @@ from fleetsyncd.models import (
     Alarm,
     BadRow,
     CycleReport,
+    DataPage,
     Outcome,
-    Page,
     Progress,
     Status,
     Vehicle,
     Window,
 )
-from fleetsyncd.sync.context import Tools
-from fleetsyncd.sync.outcome import NOT_THE_VEHICLES, Ending, ending_of
-from fleetsyncd.sync.pull import gone
-from fleetsyncd.sync.sessions import Memory
-from fleetsyncd.sync.window import CLOCK_STEP, GAP, pull_window, vehicle_now
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
+from fleetsyncd.sync.pull import lost_history
+from fleetsyncd.sync.sessions import VehicleCache
+from fleetsyncd.sync.window import CLOCK_RESOLUTION, HOURLY_ABOVE, pull_end, pull_window
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 
@@ -37,8 +37,8 @@ from fleetsyncd.vehicle.client import Answer, VehicleClient
 def sync_vehicle(
     vehicle: Vehicle,
     client: VehicleClient,
-    tools: Tools,
-    memory: Memory,
+    tools: SyncContext,
+    memory: VehicleCache,
     *,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     stopped: Callable[[], str | None] = lambda: None,
@@ -48,8 +48,8 @@ def sync_vehicle(
     `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
     DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
     """
-    cycle = _Cycle(vehicle, client, tools, memory, on_progress, stopped)
-    ending = ending_of(cycle.run)
+    cycle = _VehicleCycle(vehicle, client, tools, memory, on_progress, stopped)
+    ending = run_step(cycle.run)
     if ending.database:
         tools.partitions.forget()
     report = cycle.report(ending)
@@ -76,15 +76,15 @@ class _Pull:
     skew: timedelta
 
 
-class _Cycle:
+class _VehicleCycle:
     """The steps of one cycle and what they have come to so far."""
 
     def __init__(
         self,
         vehicle: Vehicle,
         client: VehicleClient,
-        tools: Tools,
-        memory: Memory,
+        tools: SyncContext,
+        memory: VehicleCache,
         on_progress: Callable[[Progress], None],
         stopped: Callable[[], str | None],
     ) -> None:
@@ -114,7 +114,7 @@ class _Cycle:
         self.pull_measurements(pull)
         self.pull_alarms(pull)
 
-    def report(self, ending: Ending) -> CycleReport:
+    def report(self, ending: StepResult) -> CycleReport:
         """Return what the cycle came to."""
         return CycleReport(
             vehicle=self.vehicle,
@@ -144,10 +144,10 @@ class _Cycle:
         now = self.tools.now()
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         # Without a `Date` the vehicle is taken to be as far off as it was at its last good pull.
-        end, oldest = vehicle_now(now, now + self.skew), self.tools.storable().start
+        end, oldest = pull_end(now, now + self.skew), self.tools.storable().start
         if end <= oldest:
             raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
-        if self.watermark is not None and self.watermark > now + CLOCK_STEP:
+        if self.watermark is not None and self.watermark > now + CLOCK_RESOLUTION:
             ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")
         self.pulled = pull_window(
@@ -168,7 +168,7 @@ class _Cycle:
             if seen != self.memory.channels_seen:
                 self._save_channels(answer)
                 self.memory.channels_seen = seen
-        except NOT_THE_VEHICLES:
+        except RERAISED:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"channels not refreshed ({fault})")
@@ -180,7 +180,7 @@ class _Cycle:
 
     def pull_measurements(self, pull: _Pull) -> None:
         """Ask for the pull window in pieces and commit each with the watermark behind it."""
-        if pull.window.length > GAP:
+        if pull.window.length > HOURLY_ABOVE:
             self._tell_what_is_gone(pull.window)
         with closing(self.source.measurements(pull.window)) as pieces:
             for piece, page in pieces:
@@ -189,15 +189,15 @@ class _Cycle:
 
     def _tell_what_is_gone(self, gap: Window) -> None:
         """Note which part of a gap the vehicle's own retention has dropped already."""
-        if lost := gone(self.source, gap):
+        if lost := lost_history(self.source, gap):
             self.notes.append(lost)
 
-    def _commit(self, pull: _Pull, page: Page, end: datetime) -> None:
+    def _commit(self, pull: _Pull, page: DataPage, end: datetime) -> None:
         """Commit one window's rows together with the watermark, or nothing of either."""
         rows = page.measurements
         if rows:
             self.tools.partitions.ensure(rows.times[0], rows.times[-1])
-        step = store.Advance(
+        step = store.WatermarkUpdate(
             vehicle_id=self.vehicle.id,
             known=self.watermark,
             watermark=end,
@@ -218,12 +218,12 @@ class _Cycle:
             self.newest = max(rows.times[-1], self.newest or rows.times[-1])
 
     def _save_window(
-        self, page: Page, step: store.Advance, added: list[int], cursor: Cursor
+        self, page: DataPage, step: store.WatermarkUpdate, added: list[int], cursor: Cursor
     ) -> None:
         self._set_aside(cursor, page.bad)
         rows = page.measurements
-        added.append(measurements.add(cursor, self.vehicle.id, rows, self.newest))
-        store.advance(cursor, replace(step, gap_rows=self.rows_written + max(added)))
+        added.append(measurements.add_measurements(cursor, self.vehicle.id, rows, self.newest))
+        store.advance_watermark(cursor, replace(step, gap_rows=self.rows_written + max(added)))
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
@@ -240,7 +240,7 @@ class _Cycle:
                 if found is not None:
                     self._save_alarms(*found)
                 owed = max(owed, piece.end)
-        except NOT_THE_VEHICLES:
+        except RERAISED:
             raise
         except (VehicleError, DatabaseError) as fault:
             self.notes.append(f"alarms will be asked for again ({fault})")
@@ -261,5 +261,5 @@ class _Cycle:
         self.tools.database.run(save)
 
     def _set_aside(self, cursor: Cursor, bad: Sequence[BadRow]) -> None:
-        if bad and not store.set_aside(cursor, self.vehicle.id, bad):
+        if bad and not store.quarantine_rows(cursor, self.vehicle.id, bad):
             self.quarantine_full = True

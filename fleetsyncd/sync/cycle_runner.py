@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.errors import DatabaseError, VehicleGone
+from fleetsyncd.errors import DatabaseError, VehicleRemoved
 from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
-from fleetsyncd.sync.context import Tools
+from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import record, sync_vehicle
 from fleetsyncd.sync.outcome import FLEETWIDE
-from fleetsyncd.sync.sessions import Links
+from fleetsyncd.sync.sessions import VehicleSessions
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
@@ -25,12 +25,12 @@ class _Run:
     stop_reason: str | None = None
 
 
-class Workers:
+class CycleRunner:
     """Runs `sync_vehicle` for one vehicle after the other, each in the greenlet it is called in."""
 
     def __init__(
         self,
-        tools: Tools,
+        tools: SyncContext,
         connect: Callable[[Vehicle], VehicleClient],
         on_report: Callable[[CycleReport], None],
         on_database_fault: Callable[[DatabaseError], None],
@@ -38,7 +38,7 @@ class Workers:
         sessions: int,
     ) -> None:
         self._tools = tools
-        self._links = Links(connect, sessions)
+        self._links = VehicleSessions(connect, sessions)
         self._on_report = on_report
         self._on_database_fault = on_database_fault
         self._runs: dict[UUID, _Run] = {}
@@ -65,7 +65,7 @@ class Workers:
 
     def keep(self, fleet: Collection[UUID], reason: str) -> None:
         """Let go of the vehicles that are not in `fleet` any more."""
-        self._links.keep(set(fleet) | self._runs.keys())
+        self._links.retain(set(fleet) | self._runs.keys())
         self.stop(reason, self._runs.keys() - set(fleet))
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Workers:
         run = self._runs[vehicle.id] = _Run(vehicle)
         try:
             self._sync(run)
-        except VehicleGone:
+        except VehicleRemoved:
             log.info("[%s] was removed", vehicle.name)
         except FLEETWIDE as fault:
             self._on_database_fault(fault)
@@ -88,13 +88,13 @@ class Workers:
             self._record_own_fault(vehicle)
         finally:
             del self._runs[vehicle.id]
-            self._links.rest(vehicle.id)
+            self._links.release(vehicle.id)
 
     def _sync(self, run: _Run) -> None:
         def note(progress: Progress) -> None:
             run.progress = progress
 
-        link = self._links.to(run.vehicle)
+        link = self._links.get(run.vehicle)
         report = sync_vehicle(
             run.vehicle,
             link.client,

@@ -13,7 +13,7 @@ OUTAGE_FROM = 3
 """Vehicles that must all be silent before the network is blamed instead of them."""
 
 
-class Cycle:
+class CycleSummary:
     """How many vehicles a cycle started, and how they ended.
 
     Silent vehicles are not told before another one has answered: if none does, it is one fault of
@@ -54,7 +54,7 @@ class Cycle:
             self._silent.clear()
         self._tell_silent()
         self._answered = True  # whoever reports from now on is told at once
-        if named := log_lines.busy(still):
+        if named := log_lines.busy_vehicles(still):
             log.info("Cycle over after %.1fs — still busy: %s", self.seconds, named)
         else:
             log.info("Cycle done in %.1fs — sleeping %.1fs", self.seconds, sleep)
@@ -66,4 +66,4 @@ class Cycle:
 
 
 def _tell(report: CycleReport) -> None:
-    log.log(*log_lines.describe(report), extra={"vehicle": report.vehicle.name})
+    log.log(*log_lines.report_line(report), extra={"vehicle": report.vehicle.name})

@@ -10,23 +10,23 @@ from gevent.event import Event
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import CycleReport, JournalRow, Progress, Vehicle
-from fleetsyncd.sync.backfill_runner import Backfills
-from fleetsyncd.sync.context import Tools
-from fleetsyncd.sync.cycle_runner import Workers
+from fleetsyncd.sync.backfill_runner import BackfillRunner
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
-from fleetsyncd.sync.shards import Share
+from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.vehicle.client import VehicleClient
 
 GOODBYE_SEC = 1.0
 """What an ended vehicle gets to let go of its connection."""
 
 
-class Pullers:
+class Dispatcher:
     """Starts and stops what pulls; nothing here waits for a vehicle."""
 
     def __init__(
         self,
-        tools: Tools,
+        tools: SyncContext,
         connect: Callable[[Vehicle], VehicleClient],
         *,
         slots: int,
@@ -39,10 +39,10 @@ class Pullers:
     ) -> None:
         self._now = tools.now
         self._slow_after = slow_after
-        self._workers = Workers(tools, connect, on_report, on_database_fault, sessions=sessions)
+        self._workers = CycleRunner(tools, connect, on_report, on_database_fault, sessions=sessions)
         self._lanes = Lanes(slots, self._workers.sync)
-        self._backfills = Backfills(backfills, tools, connect, on_backfill, on_database_fault)
-        self._share = Share(ShardLocks(tools.database))
+        self._backfills = BackfillRunner(backfills, tools, connect, on_backfill, on_database_fault)
+        self._share = ShardAssignment(ShardLocks(tools.database))
 
     @property
     def busy(self) -> bool:
@@ -77,7 +77,7 @@ class Pullers:
     def work_alone(self) -> None:
         """Pull the whole fleet once, whoever else does, and leave backfills to the daemons."""
         self._backfills.accepting = False
-        self._share = Share(None)
+        self._share = ShardAssignment(None)
 
     def progress(self) -> list[tuple[str, Progress | None]]:
         """Name the vehicles whose cycle runs, with how far their gap is pulled, or waits."""
@@ -122,7 +122,7 @@ class Pullers:
 
     def start_backfills(self) -> None:
         """Start what operators want pulled again, as far as slots are free; raise DatabaseError."""
-        self._backfills.look(self._share.shards)
+        self._backfills.start_due(self._share.shards)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let what pulls, or some vehicles' part of it, end between two windows."""

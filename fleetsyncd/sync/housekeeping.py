@@ -35,7 +35,7 @@ class Housekeeping:
         self.accepting = True
         """Whether anything is begun or gone on with."""
 
-    def look(self, monotonic: float) -> None:
+    def run_if_due(self, monotonic: float) -> None:
         """Begin if it is time and the last round is over."""
         if self.accepting and not self._running and monotonic >= self._due:
             self._due = monotonic + EVERY_SEC

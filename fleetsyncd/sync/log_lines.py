@@ -10,7 +10,7 @@ NAMED = 5
 """How many vehicles a summary names before it counts the rest."""
 
 
-def describe(report: CycleReport) -> tuple[int, str]:
+def report_line(report: CycleReport) -> tuple[int, str]:
     """Return the level and the text of a report's log line; changes of state stand out."""
     name = f"[{report.vehicle.name}]"
     if report.outcome is not Outcome.OK:
@@ -50,7 +50,7 @@ def _duration(length: timedelta) -> str:
     return f"{length.total_seconds():.0f}s"
 
 
-def busy(runs: Iterable[tuple[str, Progress | None]]) -> str:
+def busy_vehicles(runs: Iterable[tuple[str, Progress | None]]) -> str:
     """Name the vehicles still busy when a cycle ends, with how far their catching up has come."""
     named = [
         name if progress is None else f"{name} {progress.fraction:.0%} to {progress.at:%m-%d %H:%M}"

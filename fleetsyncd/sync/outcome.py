@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleetsyncd.errors import (
-    CycleStopped,
     DatabaseBusy,
     DatabaseError,
     DatabaseLost,
+    PullStopped,
     SchemaOutdated,
     VehicleError,
-    VehicleGone,
     VehicleRefused,
+    VehicleRemoved,
     VehicleTimeout,
     VehicleUnreachable,
 )
@@ -19,12 +19,12 @@ from fleetsyncd.models import Failure, Outcome
 
 FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
 """Faults of the database that are no single vehicle's."""
-NOT_THE_VEHICLES = (*FLEETWIDE, VehicleGone)
+RERAISED = (*FLEETWIDE, VehicleRemoved)
 """Faults that no journal row of the vehicle's can or should tell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class StepResult:
     """What became of the work; `reason` says why it is not `ok`."""
 
     outcome: Outcome = Outcome.OK
@@ -38,22 +38,22 @@ class Ending:
     """The database refused something."""
 
 
-def ending_of(work: Callable[[], None]) -> Ending:
+def run_step(work: Callable[[], None]) -> StepResult:
     """Do `work` and tell how it ended; faults that are not the vehicle's are raised."""
     try:
         work()
     except VehicleTimeout as fault:
-        return Ending(Outcome.TIMEOUT, str(fault), Failure.TIMEOUT)
+        return StepResult(Outcome.TIMEOUT, str(fault), Failure.TIMEOUT)
     except VehicleError as fault:
         answered = not isinstance(fault, VehicleUnreachable)
-        return Ending(Outcome.ERROR, str(fault), _failure(fault), answered=answered)
-    except CycleStopped as fault:
-        return Ending(Outcome.ERROR, str(fault), stopped=True)
-    except NOT_THE_VEHICLES:
+        return StepResult(Outcome.ERROR, str(fault), _failure(fault), answered=answered)
+    except PullStopped as fault:
+        return StepResult(Outcome.ERROR, str(fault), stopped=True)
+    except RERAISED:
         raise
     except DatabaseError as fault:
-        return Ending(Outcome.ERROR, f"database: {fault}", Failure.DATABASE, database=True)
-    return Ending()
+        return StepResult(Outcome.ERROR, f"database: {fault}", Failure.DATABASE, database=True)
+    return StepResult()
 
 
 def _failure(fault: VehicleError) -> Failure:

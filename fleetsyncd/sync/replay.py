@@ -10,10 +10,10 @@ from uuid import UUID
 from fleetsyncd.database import measurements, quarantine, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.quarantine import Entry
+from fleetsyncd.database.quarantine import QuarantinedRow
 from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import Alarm, Channel, Measurements, Window
-from fleetsyncd.time_limits import ALARMS_SINCE
+from fleetsyncd.time_limits import OLDEST_ALARM
 from fleetsyncd.vehicle import decode
 
 T = TypeVar("T")
@@ -55,12 +55,12 @@ def replay(
     return total
 
 
-def _page(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[Entry]:
-    return quarantine.entries(cursor, vehicle_id, BATCH, after=after)
+def _page(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[QuarantinedRow]:
+    return quarantine.list_rows(cursor, vehicle_id, BATCH, after=after)
 
 
 def _replay(
-    batch: Sequence[Entry], database: Database, partitions: Partitions, bounds: Window
+    batch: Sequence[QuarantinedRow], database: Database, partitions: Partitions, bounds: Window
 ) -> Replayed:
     good = {entry.id: found for entry in batch if (found := valid(entry, bounds)) is not None}
     if not good:
@@ -73,11 +73,11 @@ def _replay(
     return Replayed(len(batch), len(good), added)
 
 
-def _vehicle(entry: Entry) -> UUID:
+def _vehicle(entry: QuarantinedRow) -> UUID:
     return entry.vehicle_id
 
 
-def valid(entry: Entry, bounds: Window) -> Measurements | Channel | Alarm | None:
+def valid(entry: QuarantinedRow, bounds: Window) -> Measurements | Channel | Alarm | None:
     """Return what a bad row holds, if its time lies in `bounds` and all is well; else None."""
     raw = entry.raw.encode()
     try:
@@ -90,7 +90,7 @@ def valid(entry: Entry, bounds: Window) -> Measurements | Channel | Alarm | None
             case "/channels":
                 return _only(*decode.channels(b"[%b]" % raw))
             case "/alarms":
-                return _only(*decode.alarms(b"[%b]" % raw, ALARMS_SINCE, bounds.end))
+                return _only(*decode.alarms(b"[%b]" % raw, OLDEST_ALARM, bounds.end))
     except BadAnswer:
         pass
     return None
@@ -100,20 +100,20 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
     return None if bad or len(good) != 1 else good[0]
 
 
-def _release(entries: Iterable[Entry], good: dict[int, Any], cursor: Cursor) -> int:
+def _release(entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor) -> int:
     """Store what the entries hold, ordered as cycles write, and take them out of quarantine."""
     added = 0
     for vehicle_id, mine in groupby(entries, key=_vehicle):
         found = [good[entry.id] for entry in mine]
         store.lock_vehicle(cursor, vehicle_id)
         rows = [row for one in found if isinstance(one, Measurements) for row in one.rows()]
-        added += measurements.add(cursor, vehicle_id, Measurements.of(rows))
-        known = quarantine.known(cursor, vehicle_id)
+        added += measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
+        known = quarantine.stored_ids(cursor, vehicle_id)
         alarms = {a.alarm_id: a for a in found if isinstance(a, Alarm)}
         fresh = [alarms[key] for key in sorted(alarms.keys() - known.alarms)]
         added += store.save_alarms(cursor, vehicle_id, fresh)
         channels = {c.channel_id: c for c in found if isinstance(c, Channel)}
         new = [channels[key] for key in sorted(channels.keys() - known.channels)]
         added += store.save_channels(cursor, vehicle_id, new)
-    quarantine.forget(cursor, good.keys())
+    quarantine.delete_rows(cursor, good.keys())
     return added

@@ -9,7 +9,7 @@ from fleetsyncd.vehicle.client import VehicleClient
 
 
 @dataclass(slots=True)
-class Memory:
+class VehicleCache:
     """What one vehicle's cycles pass on to the next; all of it may be lost at any time."""
 
     channels_seen: int | None = None
@@ -20,26 +20,26 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class VehicleSession:
     """A session to one vehicle; `address` is what it was made for."""
 
     address: tuple[str, int, str | None]
     client: VehicleClient
-    memory: Memory
+    memory: VehicleCache
 
 
-class Links:
+class VehicleSessions:
     """Opens a session when a vehicle first needs it, and closes those nobody needs any more."""
 
     def __init__(self, connect: Callable[[Vehicle], VehicleClient], most: int) -> None:
         self._connect = connect
         self._most = most
-        self._open: dict[UUID, Link] = {}
+        self._open: dict[UUID, VehicleSession] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def to(self, vehicle: Vehicle) -> Link:
+    def get(self, vehicle: Vehicle) -> VehicleSession:
         """Return the session to `vehicle`, which is not busy; a new one if it has moved."""
         address = (vehicle.host, vehicle.port, vehicle.api_key)
         link = self._open.get(vehicle.id)
@@ -47,15 +47,17 @@ class Links:
             return link
         if link is not None:
             link.client.close()
-        made = self._open[vehicle.id] = Link(address, self._connect(vehicle), Memory())
+        made = self._open[vehicle.id] = VehicleSession(
+            address, self._connect(vehicle), VehicleCache()
+        )
         return made
 
-    def rest(self, vehicle_id: UUID) -> None:
+    def release(self, vehicle_id: UUID) -> None:
         """Close the session to a vehicle whose cycle is over, if more are open than may be kept."""
         if len(self._open) > self._most and (link := self._open.pop(vehicle_id, None)):
             link.client.close()
 
-    def keep(self, vehicles: Collection[UUID]) -> None:
+    def retain(self, vehicles: Collection[UUID]) -> None:
         """Close the sessions of all other vehicles."""
         for vehicle_id in self._open.keys() - vehicles:
             self._open.pop(vehicle_id).client.close()

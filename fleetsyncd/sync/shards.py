@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
 
-from fleetsyncd.database.shard_locks import SHARDS, Holdings, ShardLocks, shard_of
+from fleetsyncd.database.shard_locks import SHARDS, ShardHoldings, ShardLocks, shard_of
 from fleetsyncd.errors import DatabaseLost
 
 log = logging.getLogger("sync")
@@ -14,7 +14,7 @@ EVERY_SHARD = frozenset(range(SHARDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Rebalance:
     """Shards to take now, to give up now, and to give up as soon as they are idle."""
 
     take: frozenset[int] = frozenset()
@@ -22,7 +22,7 @@ class Move:
     leave: frozenset[int] = frozenset()
 
 
-def next_move(held: Holdings, busy: Collection[int]) -> Move:
+def plan_rebalance(held: ShardHoldings, busy: Collection[int]) -> Rebalance:
     """Return the move towards equal shares; a shard with a `busy` vehicle is not given up yet.
 
     Nobody holds more than a full share, so what is left over is enough for everybody else.
@@ -31,13 +31,13 @@ def next_move(held: Holdings, busy: Collection[int]) -> Move:
     surplus = len(held.mine) - share
     if surplus <= 0:
         free = sorted(EVERY_SHARD - held.mine - held.others)
-        return Move(take=frozenset(free[: share - len(held.mine)]))
+        return Rebalance(take=frozenset(free[: share - len(held.mine)]))
     release = sorted(held.mine.difference(busy))[:surplus]
     leave = sorted(held.mine.intersection(busy))[: surplus - len(release)]
-    return Move(release=frozenset(release), leave=frozenset(leave))
+    return Rebalance(release=frozenset(release), leave=frozenset(leave))
 
 
-class Share:
+class ShardAssignment:
     """The shards that this replica works on; without locks it works on all of them."""
 
     def __init__(self, locks: ShardLocks | None) -> None:
@@ -63,15 +63,15 @@ class Share:
         if self._locks is None:
             return
         try:
-            held = self._locks.look()
+            held = self._locks.read()
         except DatabaseLost:
             self._mine = frozenset()
-            held = self._locks.look()
-        move = next_move(held, {shard_of(vehicle_id) for vehicle_id in busy})
+            held = self._locks.read()
+        move = plan_rebalance(held, {shard_of(vehicle_id) for vehicle_id in busy})
         self._locks.release(move.release)
         self._locks.take(move.take)
         if move.take or move.release:
-            held = self._locks.look()
+            held = self._locks.read()
         self._mine = held.mine - move.leave
         self._tell(held)
 
@@ -85,7 +85,7 @@ class Share:
         if self._locks is not None:
             self._locks.close()
 
-    def _tell(self, held: Holdings) -> None:
+    def _tell(self, held: ShardHoldings) -> None:
         now = (len(self._mine), held.replicas)
         if now != self._told and (held.replicas > 1 or self._told is not None):
             log.info("pulling %d of %d shards, %d replica(s) in all", now[0], SHARDS, now[1])

@@ -25,9 +25,9 @@ from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import DatabaseError, FleetsyncError
 from fleetsyncd.models import CycleReport, Vehicle
 from fleetsyncd.monitoring import events
-from fleetsyncd.sync.context import Tools
-from fleetsyncd.sync.cycle_summary import Cycle
-from fleetsyncd.sync.dispatcher import GOODBYE_SEC, Pullers
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.cycle_summary import CycleSummary
+from fleetsyncd.sync.dispatcher import GOODBYE_SEC, Dispatcher
 from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.outcome import FLEETWIDE
 from fleetsyncd.vehicle.client import VehicleClient
@@ -36,7 +36,7 @@ log = logging.getLogger("sync")
 
 SLOW_AFTER_INTERVALS = 10
 """A vehicle that lags by more counts as catching up."""
-WATCH_SEC = 1.0
+REQUESTS_SEC = 1.0
 """How often operators' requests are looked for."""
 RETRY_SEC = (1.0, 30.0)
 """First and longest pause while PostgreSQL is lost."""
@@ -60,16 +60,16 @@ class Supervisor:
     def __init__(
         self,
         plan: Plan,
-        tools: Tools,
+        tools: SyncContext,
         connect: Callable[[Vehicle], VehicleClient],
         retention: Retention,
-        tell: events.Listener = events.ignore,
+        tell: events.Listener = events.ignore_event,
     ) -> None:
         self._plan = plan
         self._tools = tools
         self._tell = tell
         self._replica = Replica(plan.interval)
-        self._pullers = Pullers(
+        self._pullers = Dispatcher(
             tools,
             connect,
             slots=plan.concurrency,
@@ -77,11 +77,11 @@ class Supervisor:
             backfills=plan.backfills,
             slow_after=timedelta(seconds=plan.interval * SLOW_AFTER_INTERVALS),
             on_report=self._finished,
-            on_backfill=lambda row: tell(events.Backfilled(row)),
+            on_backfill=lambda row: tell(events.BackfillEnded(row)),
             on_database_fault=self._database_failed,
         )
         self._housekeeping = Housekeeping(retention, tools.now, gevent.spawn, self._database_failed)
-        self._cycle = Cycle(0)
+        self._cycle = CycleSummary(0)
         self._cycle_sec: float | None = None
         self._last_beat = float("-inf")
         self._lost: DatabaseError | None = None
@@ -95,7 +95,7 @@ class Supervisor:
                 "starting vehicles failed, see the log: a fault of fleetsyncd's own"
             )
 
-    def once(self) -> Cycle:
+    def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
         self._housekeeping.accepting = False
         self._pullers.work_alone()
@@ -114,7 +114,7 @@ class Supervisor:
             except Exception as fault:
                 faults.append(fault)
 
-        self._tell(events.Started())
+        self._tell(events.DaemonStarted())
         working = gevent.spawn(guarded)
         working.rawlink(lambda _done: self._stopping.set())
         self._pullers.died.rawlink(lambda _died: self.stop())
@@ -127,7 +127,7 @@ class Supervisor:
 
     def _single(self) -> None:
         self.start_cycle()
-        self.attend(None)
+        self.serve_cycle(None)
 
     def _repeat(self, cycles: int | None) -> None:
         pause = RETRY_SEC[0]
@@ -146,7 +146,7 @@ class Supervisor:
             pause = RETRY_SEC[0]
             done += 1
             tick = max(tick + self._plan.interval, time.monotonic())
-            self.attend(tick if cycles is None or done < cycles else None)
+            self.serve_cycle(tick if cycles is None or done < cycles else None)
 
     def stop(self) -> None:
         """Ask for a drain; returns at once."""
@@ -165,22 +165,22 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, on_signal, number)
 
-    def start_cycle(self) -> Cycle:
+    def start_cycle(self) -> CycleSummary:
         """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
         self._pullers.rebalance()
         self._tell(events.Alive())
         shards = self._pullers.shards
-        fleet = self._tools.database.run(lambda cursor: store.vehicles(cursor, shards=shards))
-        self._tell(events.FleetRead(fleet, len(self._pullers.held)))
+        fleet = self._tools.database.run(lambda cursor: store.load_vehicles(cursor, shards=shards))
+        self._tell(events.CycleStarted(fleet, len(self._pullers.held)))
         if self._lost is not None:
             log.warning("database is back")
             self._lost = None
-            self._tell(events.DatabaseBack())
+            self._tell(events.DatabaseUp())
         due = self._pullers.new_round(fleet)
-        self._cycle = Cycle(len(due))
+        self._cycle = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._tell(events.Alive())
-        self._beat()
+        self._heartbeat()
         self._tell(events.Alive())
         self._make_months()
         return self._cycle
@@ -194,7 +194,7 @@ class Supervisor:
         except DatabaseError as fault:
             log.warning("a month's partition could not be made ahead: %s", fault)
 
-    def attend(self, until: float | None) -> Cycle:
+    def serve_cycle(self, until: float | None) -> CycleSummary:
         """Serve requests and heartbeats until the cycle's vehicles are done and `until` has come.
 
         `until` is on the monotonic clock; None means as soon as every vehicle is done.
@@ -208,8 +208,8 @@ class Supervisor:
                 summarised = True
             if summarised and (until is None or now >= until):
                 break
-            self._watch()
-            rest = WATCH_SEC if until is None else min(WATCH_SEC, max(0.0, until - now))
+            self._serve_requests()
+            rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
             if self._pullers.busy or summarised:
                 self._wait(rest, until_idle=not summarised)
         return self._cycle
@@ -217,7 +217,7 @@ class Supervisor:
     def drain(self) -> None:
         """Give running vehicles the grace to finish their window, then end them; say goodbye."""
         self.stop()
-        self._tell(events.Stopping())
+        self._tell(events.DaemonStopping())
         self._housekeeping.accepting = False
         self._pullers.end(self._plan.grace)
         if self._lost is None:
@@ -227,7 +227,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         try:
-            self._tools.database.run(lambda cursor: replicas.leave(cursor, self._replica))
+            self._tools.database.run(lambda cursor: replicas.remove_replica(cursor, self._replica))
         except DatabaseError as fault:
             log.warning("could not take this replica off the list: %s", fault)
 
@@ -240,7 +240,7 @@ class Supervisor:
 
     def _finished(self, report: CycleReport) -> None:
         self._cycle.add(report)
-        self._tell(events.Reported(report))
+        self._tell(events.VehicleCycleEnded(report))
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
@@ -251,7 +251,7 @@ class Supervisor:
             events.CycleEnded(self._cycle.ok, self._cycle.failed, len(busy), self._cycle_sec)
         )
 
-    def _watch(self) -> None:
+    def _serve_requests(self) -> None:
         """Serve what operators asked for since the last look, and show that we are alive."""
         if self._lost is not None:
             return
@@ -263,30 +263,32 @@ class Supervisor:
                 self._pullers.start(wanted)
             self._tell(events.Alive())
             self._pullers.start_backfills()
-            self._housekeeping.look(time.monotonic())
-            if time.monotonic() - self._last_beat >= replicas.BEAT_SEC:
+            self._housekeeping.run_if_due(time.monotonic())
+            if time.monotonic() - self._last_beat >= replicas.HEARTBEAT_SEC:
                 self._pullers.rebalance()
                 self._tell(events.Alive())
-                self._beat()
+                self._heartbeat()
         except DatabaseError as fault:
             self._database_failed(fault)
 
     def _requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
         """Return the paused vehicles and those that are to be synced now."""
-        wanted = store.take_requests(cursor, self._pullers.running, self._pullers.shards)
-        return store.paused(cursor), store.vehicles(cursor, wanted) if wanted else []
+        wanted = store.take_sync_requests(cursor, self._pullers.running, self._pullers.shards)
+        return store.paused_vehicles(cursor), store.load_vehicles(cursor, wanted) if wanted else []
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         self._last_beat = time.monotonic()
         vehicles, shards = self._pullers.sessions, self._pullers.held
         self._tools.database.run(
-            lambda cursor: replicas.beat(cursor, self._replica, self._cycle_sec, vehicles, shards)
+            lambda cursor: replicas.write_heartbeat(
+                cursor, self._replica, self._cycle_sec, vehicles, shards
+            )
         )
 
     def _database_failed(self, fault: DatabaseError) -> None:
         """Say once that pulling stops; the vehicles keep their data meanwhile."""
         if self._lost is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", fault)
-            self._tell(events.DatabaseGone())
+            self._tell(events.DatabaseDown())
         self._lost = fault
         self._pullers.stop_feeding()

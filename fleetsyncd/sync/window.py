@@ -8,22 +8,22 @@ from datetime import datetime, timedelta
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.times import floor_ms
 
-GAP = timedelta(hours=24)
+HOURLY_ABOVE = timedelta(hours=24)
 """A longer pull is cut into hours from the start."""
-HOUR = timedelta(hours=1)
-DENSE = timedelta(minutes=10)
+HOURLY_STEP = timedelta(hours=1)
+TRUNCATED_STEP = timedelta(minutes=10)
 """What a truncated window is cut to first; halves after that."""
 MILLISECOND = timedelta(milliseconds=1)
-SPARSE = 4
+GROW_BELOW = 4
 """The step grows again, to ten minutes at most, once an answer holds under a quarter of a full one.
 
 An even flow never gets there by halving, so it keeps the step that fits it.
 """
-CLOCK_STEP = timedelta(seconds=2)
+CLOCK_RESOLUTION = timedelta(seconds=2)
 """A `Date` header is a second coarse: smaller steps back are no steps."""
 
 
-def vehicle_now(now: datetime, clock: datetime | None) -> datetime:
+def pull_end(now: datetime, clock: datetime | None) -> datetime:
     """Return where a question may end: the earlier of our clock and the vehicle's.
 
     A vehicle behind us has nothing newer yet; one ahead of us must not push the watermark into
@@ -57,7 +57,7 @@ def pull_window(
     else:
         step = skew - vehicle.clock_skew
         reached = min(vehicle.watermark, vehicle.asked_to or vehicle.watermark)
-        start = reached + (step if step <= -CLOCK_STEP else timedelta(0)) - overlap
+        start = reached + (step if step <= -CLOCK_RESOLUTION else timedelta(0)) - overlap
     start = floor_ms(max(min(start, end - max(overlap, MILLISECOND)), oldest))
     return Window(start, end)
 
@@ -72,29 +72,29 @@ class Splitter:
     def __init__(self, pull: Window) -> None:
         self.pull = pull
         self._at = pull.start
-        self._step = HOUR if pull.length > GAP else max(pull.length, MILLISECOND)
-        self._widest = min(self._step, DENSE)
+        self._step = HOURLY_STEP if pull.length > HOURLY_ABOVE else max(pull.length, MILLISECOND)
+        self._widest = min(self._step, TRUNCATED_STEP)
         self._capacity = 0
 
-    def next(self) -> Window | None:
+    def next_window(self) -> Window | None:
         """Return the next question, or None when all is covered."""
         if self._at >= self.pull.end:
             return None
         return Window(self._at, min(self._at + self._step, self.pull.end))
 
-    def done(self, question: Window, rows: int) -> None:
+    def complete(self, question: Window, rows: int) -> None:
         """Go on behind `question`, which was answered completely with so many `rows`."""
         self._at = question.end
-        if rows * SPARSE < self._capacity:
+        if rows * GROW_BELOW < self._capacity:
             self._step = min(self._step * 2, self._widest)
 
-    def too_dense(self, question: Window, rows: int) -> bool:
+    def shrink(self, question: Window, rows: int) -> bool:
         """Make the step smaller than `question`, of which only `rows` came; False at 1 ms."""
         if question.length <= MILLISECOND:
             return False
         self._capacity = rows
-        if question.length > DENSE:
-            self._step = self._widest = DENSE
+        if question.length > TRUNCATED_STEP:
+            self._step = self._widest = TRUNCATED_STEP
         else:
             self._step = max(question.length / 2 // MILLISECOND * MILLISECOND, MILLISECOND)
         return True

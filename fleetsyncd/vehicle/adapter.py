@@ -16,26 +16,26 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-TURN_SEC = 0.005
+YIELD_EVERY_SEC = 0.005
 """How long a connection may be read before the others have their turn."""
-PAUSE_SEC = 1e-6
+YIELD_PAUSE_SEC = 1e-6
 """Not zero: gevent resumes a sleeper of zero up to a thousand times before it looks at timers."""
 
 
-class _Turns(io.RawIOBase):
+class _YieldingReader(io.RawIOBase):
     """The raw stream of a socket; reading it lets the others run now and then."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
-        self._turn_ends = time.monotonic() + TURN_SEC
+        self._turn_ends = time.monotonic() + YIELD_EVERY_SEC
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._turn_ends:
-            time.sleep(PAUSE_SEC)
-            self._turn_ends = time.monotonic() + TURN_SEC
+            time.sleep(YIELD_PAUSE_SEC)
+            self._turn_ends = time.monotonic() + YIELD_EVERY_SEC
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class _Turns(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_Turns(self.fp.detach()))
+        self.fp = io.BufferedReader(_YieldingReader(self.fp.detach()))
 
 
 class _Connection(HTTPConnection):
@@ -59,10 +59,10 @@ class _Connection(HTTPConnection):
         It will not if the vehicle has closed it, or has sent something nobody asked for. urllib3
         would poll the socket, which costs a green process a good part of a call; this looks.
         """
-        return self.sock is not None and _is_silent(self.sock)
+        return self.sock is not None and _has_nothing_to_read(self.sock)
 
 
-def _is_silent(sock: socket) -> bool:
+def _has_nothing_to_read(sock: socket) -> bool:
     """Tell whether an open socket has nothing to read."""
     patience = sock.gettimeout()
     sock.settimeout(0)

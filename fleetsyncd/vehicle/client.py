@@ -26,8 +26,14 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle.adapter import VehicleAdapter
-from fleetsyncd.vehicle.http_errors import BROKEN, FAULTS, OVERDUE, caused_by, translated
-from fleetsyncd.vehicle.redaction import Secret
+from fleetsyncd.vehicle.http_errors import (
+    CONNECTION_BROKEN,
+    REQUEST_ERRORS,
+    TIMEOUTS,
+    find_cause,
+    to_vehicle_error,
+)
+from fleetsyncd.vehicle.redaction import KeyRedactor
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 OnCall = Callable[[str, float, int], None]
@@ -35,9 +41,9 @@ OnCall = Callable[[str, float, int], None]
 
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer: the most that a vehicle gives."""
-CHUNK = 1 << 14
-ERROR_BODY = 2_048
-LONGEST = 15
+CHUNK_BYTES = 1 << 14
+ERROR_BODY_BYTES = 2_048
+LENGTH_DIGITS = 15
 """Digits of a Content-Length that are worth converting."""
 _REFUSALS = {
     401: "HTTP 401: the vehicle refuses the API key",
@@ -47,7 +53,7 @@ _REFUSALS = {
 }
 
 
-def unheard(_call: str, _seconds: float, _received: int) -> None:
+def ignore_call(_call: str, _seconds: float, _received: int) -> None:
     """Stand in for somebody who wants to know of calls."""
 
 
@@ -71,7 +77,7 @@ class VehicleClient:
         timeout: float,
         max_body: int,
         deadline: Deadline,
-        on_call: OnCall = unheard,
+        on_call: OnCall = ignore_call,
     ) -> None:
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._timeout = timeout
@@ -80,7 +86,7 @@ class VehicleClient:
         self._on_call = on_call
         self._received = 0
         self._adapter = VehicleAdapter(host, port, self._base)
-        self._secret = Secret(api_key)
+        self._secret = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
         self._usable = api_key is None or is_api_key(api_key)
         if api_key is not None and self._usable:
@@ -114,11 +120,11 @@ class VehicleClient:
         """Ask once and tell how long it took; raise a VehicleError."""
         began, self._received = time.monotonic(), 0
         try:
-            return self._ask(call, query)
+            return self._call(call, query)
         finally:
             self._on_call(call, time.monotonic() - began, self._received)
 
-    def _ask(self, call: str, query: str) -> Answer:
+    def _call(self, call: str, query: str) -> Answer:
         """Ask once; raise a VehicleError that names the call and the reason."""
         if not self._usable:
             raise VehicleError(call, "the API key is not printable ASCII: set the vehicle's key")
@@ -126,27 +132,27 @@ class VehicleClient:
         try:
             with self._deadline(self._timeout, lambda: overdue):
                 try:
-                    return self._attempt(call, query)
+                    return self._send(call, query)
                 except requests.ConnectionError as fault:
                     # A vehicle may close a kept connection just as it is used again.
-                    if not caused_by(fault, BROKEN):
+                    if not find_cause(fault, CONNECTION_BROKEN):
                         raise
-                    return self._attempt(call, query)
+                    return self._send(call, query)
         except VehicleError:
             raise
         except requests.ConnectTimeout:
             raise VehicleTimeout(call, "connecting timed out") from None
-        except FAULTS as fault:
-            if caused_by(fault, OVERDUE):
+        except REQUEST_ERRORS as fault:
+            if find_cause(fault, TIMEOUTS):
                 raise overdue from None
-            raise translated(call, fault) from None
+            raise to_vehicle_error(call, fault) from None
 
-    def _attempt(self, call: str, query: str) -> Answer:
+    def _send(self, call: str, query: str) -> Answer:
         self._request.url = self._base + call + query
         response = self._adapter.send(self._request, stream=True, timeout=self._timeout)
         complete = False
         try:
-            self._check_head(call, response)
+            self._check_headers(call, response)
             body = self._read(call, response)
             complete = True
         finally:
@@ -155,25 +161,27 @@ class VehicleClient:
                 # Reading on for the sake of the connection would be at the vehicle's mercy.
                 response.raw.close()
             response.close()
-        return Answer(self._secret.hidden_in(body), _clock(response.headers.get("Date")))
+        return Answer(self._secret.redact_body(body), _clock(response.headers.get("Date")))
 
-    def _check_head(self, call: str, response: requests.Response) -> None:
+    def _check_headers(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
         code = response.status_code
         if code != requests.codes.ok:
-            raise VehicleRefused(call, code, self._secret.harmless(_refusal(code, response), 200))
+            raise VehicleRefused(
+                call, code, self._secret.redact_text(_refusal_reason(code, response), 200)
+            )
         encoding = response.headers.get("Content-Encoding", "identity").strip()
         if encoding.lower() not in ("gzip", "identity"):
-            said = self._secret.harmless(encoding, 60)
+            said = self._secret.redact_text(encoding, 60)
             raise BadAnswer(call, f"Content-Encoding {said} unasked for")
         length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and (len(length) > LONGEST or int(length) > self._max_body):
+        if length.isdecimal() and (len(length) > LENGTH_DIGITS or int(length) > self._max_body):
             raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
 
     def _read(self, call: str, response: requests.Response) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(CHUNK):
+        for chunk in response.iter_content(CHUNK_BYTES):
             size += len(chunk)
             if size > self._max_body:
                 raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
@@ -185,21 +193,21 @@ def _interval(window: Window) -> str:
     return f"from={iso_ms(window.start)}&to={iso_ms(window.end)}"
 
 
-def _refusal(code: int, response: requests.Response) -> str:
+def _refusal_reason(code: int, response: requests.Response) -> str:
     if code in _REFUSALS:
         return _REFUSALS[code]
     if response.is_redirect or response.is_permanent_redirect:
         return f"HTTP {code}: a redirect, which is not followed"
     if code == requests.codes.bad_request:
-        return f"HTTP 400: {_excerpt(response)}"
+        return f"HTTP 400: {_error_body(response)}"
     return f"HTTP {code}"
 
 
-def _excerpt(response: requests.Response) -> str:
+def _error_body(response: requests.Response) -> str:
     """Return the start of an error's body as it came."""
     try:
-        start: bytes = next(iter(response.iter_content(ERROR_BODY)), b"")
-    except FAULTS:
+        start: bytes = next(iter(response.iter_content(ERROR_BODY_BYTES)), b"")
+    except REQUEST_ERRORS:
         return "its reason cannot be read"
     return start.decode("utf-8", "replace")
 

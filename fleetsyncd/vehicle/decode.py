@@ -9,25 +9,25 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Page, Status, Window
-from fleetsyncd.text import clean
+from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Status, Window
+from fleetsyncd.text import sanitise
 from fleetsyncd.times import floor_ms, iso_ms
 from fleetsyncd.vehicle.parsing import (
+    DECODE_ERRORS,
     NAME_LIMIT,
     RAW_LIMIT,
-    UNFIT,
     check_size,
-    each,
-    entries,
-    show,
-    whole,
+    decode_body,
+    decode_entries,
+    decode_list,
+    excerpt,
 )
 
 Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Moment = Annotated[datetime, Meta(tz=True)]
+AwareTime = Annotated[datetime, Meta(tz=True)]
 
-END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+LATEST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 """Later than this not every reader of the database can tell the time."""
 
 
@@ -68,9 +68,9 @@ class _Alarm(Struct):
     alarm_id: Int8
     channel_id: Int4
     message: str
-    triggered_at: Moment
+    triggered_at: AwareTime
     severity: str | None = None
-    resolved_at: Moment | None = None
+    resolved_at: AwareTime | None = None
 
 
 _status = msgspec.json.Decoder(_Status)
@@ -83,13 +83,15 @@ _alarm = msgspec.json.Decoder(_Alarm)
 
 def status(body: bytes) -> Status:
     """Decode an answer to `/status`; raise BadAnswer if it is none."""
-    answer = whole("/status", _status, body)
-    return Status(clean(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
+    answer = decode_body("/status", _status, body)
+    return Status(sanitise(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
     """Decode an answer to `/channels`, one entry per channel id; the last one of an id counts."""
-    good, bad = each("/channels", entries("/channels", body), _channel, _check_channel)
+    good, bad = decode_entries(
+        "/channels", decode_list("/channels", body), _channel, _check_channel
+    )
     return tuple({c.channel_id: c for c in map(_to_channel, good)}.values()), tuple(bad)
 
 
@@ -102,16 +104,16 @@ def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm]
     def check(alarm: _Alarm) -> None:
         _check_time(alarm.triggered_at, oldest, newest)
         if alarm.resolved_at is not None:
-            _check_time(alarm.resolved_at, oldest, END_OF_TIME)
+            _check_time(alarm.resolved_at, oldest, LATEST_TIME)
 
-    good, bad = each("/alarms", entries("/alarms", body), _alarm, check)
+    good, bad = decode_entries("/alarms", decode_list("/alarms", body), _alarm, check)
     unique = {a.alarm_id: a for a in map(_to_alarm, good)}
     return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad
 
 
 def page(
     body: bytes, limit: int, oldest: datetime, newest: datetime, question: Window | None = None
-) -> Page:
+) -> DataPage:
     """Decode an answer to `/data`; storable rows have times in [oldest, newest).
 
     An answer that holds as many rows as the `limit` asked for counts as truncated whatever it
@@ -128,23 +130,23 @@ def page(
     try:
         answer = _page.decode(body)
         rows = answer.rows
-    except UNFIT:
-        answer = whole(call, _raw_page, body)
+    except DECODE_ERRORS:
+        answer = decode_body(call, _raw_page, body)
         if len(answer.rows) > limit:
             raise BadAnswer(call, f"more than the {limit} rows asked for") from None
-        rows, bad = each(call, answer.rows, _row, _check_nothing)
+        rows, bad = decode_entries(call, answer.rows, _row, _accept_any)
     if len(rows) > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
     if question is not None:
         _check_interval(call, answer.start, answer.end, question)
     truncated = answer.truncated or len(rows) + len(bad) >= limit
-    moments, faults = _moments({row.time for row in rows}, oldest, newest)
+    moments, faults = _parse_times({row.time for row in rows}, oldest, newest)
     if faults:
         poison = [row for row in rows if row.time in faults and row.value is not None]
-        bad += (BadRow(call, show(msgspec.json.encode(r)), faults[r.time]) for r in poison)
+        bad += (BadRow(call, excerpt(msgspec.json.encode(r)), faults[r.time]) for r in poison)
         rows = [row for row in rows if row.time not in faults]
     kept = [(moments[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
-    return Page(Measurements.of(kept), truncated, tuple(bad))
+    return DataPage(Measurements.from_rows(kept), truncated, tuple(bad))
 
 
 def _check_interval(call: str, start: str | None, end: str | None, question: Window) -> None:
@@ -153,14 +155,16 @@ def _check_interval(call: str, start: str | None, end: str | None, question: Win
         if said is None:
             continue
         try:
-            answered = floor_ms(msgspec.convert(said, Moment))
+            answered = floor_ms(msgspec.convert(said, AwareTime))
         except msgspec.ValidationError:
-            raise BadAnswer(call, f"answers for {clean(said, 40)}, which is no time") from None
+            raise BadAnswer(call, f"answers for {sanitise(said, 40)}, which is no time") from None
         if answered != asked:
-            raise BadAnswer(call, f"answers for {clean(said, 40)} when asked for {iso_ms(asked)}")
+            raise BadAnswer(
+                call, f"answers for {sanitise(said, 40)} when asked for {iso_ms(asked)}"
+            )
 
 
-def _moments(
+def _parse_times(
     texts: Iterable[str], oldest: datetime, newest: datetime
 ) -> tuple[dict[str, datetime], dict[str, str]]:
     """Parse each distinct time once, since all channels of a read cycle share one.
@@ -171,10 +175,10 @@ def _moments(
     faults: dict[str, str] = {}
     for text in texts:
         try:
-            moment = msgspec.convert(text, Moment)
+            moment = msgspec.convert(text, AwareTime)
             _check_time(moment, oldest, newest)
         except (msgspec.ValidationError, ValueError) as fault:
-            faults[text] = clean(str(fault), NAME_LIMIT)
+            faults[text] = sanitise(str(fault), NAME_LIMIT)
         else:
             moments[text] = moment
     return moments, faults
@@ -193,21 +197,21 @@ def _check_channel(channel: _Channel) -> None:
 
 
 def _to_channel(raw: _Channel) -> Channel:
-    unit = None if raw.unit is None else clean(raw.unit, NAME_LIMIT)
-    return Channel(raw.channel_id, clean(raw.name, NAME_LIMIT), unit, raw.phys_min, raw.phys_max)
+    unit = None if raw.unit is None else sanitise(raw.unit, NAME_LIMIT)
+    return Channel(raw.channel_id, sanitise(raw.name, NAME_LIMIT), unit, raw.phys_min, raw.phys_max)
 
 
 def _to_alarm(raw: _Alarm) -> Alarm:
-    severity = None if raw.severity is None else clean(raw.severity, NAME_LIMIT)
+    severity = None if raw.severity is None else sanitise(raw.severity, NAME_LIMIT)
     return Alarm(
         raw.alarm_id,
         raw.channel_id,
         severity,
-        clean(raw.message, RAW_LIMIT),
+        sanitise(raw.message, RAW_LIMIT),
         raw.triggered_at,
         raw.resolved_at,
     )
 
 
-def _check_nothing(_entry: object) -> None:
+def _accept_any(_entry: object) -> None:
     """Accept an entry whose type says enough."""

@@ -7,30 +7,30 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
-from fleetsyncd.errors import OUT_OF_FILES, BadAnswer, VehicleError, VehicleUnreachable
+from fleetsyncd.errors import TOO_MANY_OPEN_FILES, BadAnswer, VehicleError, VehicleUnreachable
 
-BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-OVERDUE = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
-FAULTS = (
+CONNECTION_BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+TIMEOUTS = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
+REQUEST_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
     ValueError,
 )
-_CUT = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead)
+_CUT_OFF = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead)
 
 
-def translated(call: str, fault: Exception) -> VehicleError:
+def to_vehicle_error(call: str, fault: Exception) -> VehicleError:
     """Return what an error of the libraries' means to us."""
-    if isinstance(fault, _CUT):
+    if isinstance(fault, _CUT_OFF):
         return BadAnswer(call, "the answer was cut off")
     if isinstance(fault, requests.exceptions.ContentDecodingError):
         return BadAnswer(call, "the gzip body is broken")
-    cause = caused_by(fault, (OSError, http.client.HTTPException)) or fault
+    cause = find_cause(fault, (OSError, http.client.HTTPException)) or fault
     if isinstance(fault, requests.ConnectionError) and isinstance(cause, OSError):
-        return VehicleUnreachable(call, f"no connection: {_name(cause)}")
-    return BadAnswer(call, f"not an HTTP answer: {_name(cause)}")
+        return VehicleUnreachable(call, f"no connection: {_describe(cause)}")
+    return BadAnswer(call, f"not an HTTP answer: {_describe(cause)}")
 
 
 def _chain(fault: BaseException) -> Iterator[BaseException]:
@@ -45,7 +45,9 @@ def _chain(fault: BaseException) -> Iterator[BaseException]:
             pending += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
 
 
-def caused_by(fault: BaseException, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
+def find_cause(
+    fault: BaseException, kinds: tuple[type[BaseException], ...]
+) -> BaseException | None:
     """Return the first error of `kinds` in or under `fault`, requests' bare wrapper aside."""
     for link in _chain(fault):
         if isinstance(link, kinds) and type(link) is not requests.ConnectionError:
@@ -53,11 +55,11 @@ def caused_by(fault: BaseException, kinds: tuple[type[BaseException], ...]) -> B
     return None
 
 
-def _name(fault: BaseException) -> str:
+def _describe(fault: BaseException) -> str:
     if isinstance(fault, http.client.RemoteDisconnected):
         return "the vehicle hung up without an answer"
     if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
-        return OUT_OF_FILES
+        return TOO_MANY_OPEN_FILES
     if isinstance(fault, OSError) and fault.strerror:
         return fault.strerror
     return type(fault).__name__

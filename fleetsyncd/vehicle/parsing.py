@@ -9,17 +9,17 @@ from msgspec import Raw
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer
 from fleetsyncd.models import BadRow
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 T = TypeVar("T")
 
 MAX_LIST = 10_000
 """Channels or alarms in one answer: a vehicle has tens, and decoding keeps the others waiting."""
-VALUES_AN_ENTRY = 16
+VALUES_PER_ENTRY = 16
 """Commas that an honest entry stays under, with those between entries."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
-_TO_NOT_A_NUMBER = re.compile(
+_UP_TO_NAN = re.compile(
     rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity))*+(-?Infinity|NaN)', re.DOTALL
 )
 """From outside a string up to the next NaN or Infinity that is not in one."""
@@ -28,25 +28,25 @@ _SURROGATE = re.compile(
 )
 _UNKNOWN = b"\\ufffd"
 """U+FFFD as JSON escapes it: as long as the half of a pair that it stands for."""
-UNFIT = (msgspec.MsgspecError, ValueError, RecursionError)
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises on an answer that does not fit."""
 
 _raw_list = msgspec.json.Decoder(list[Raw])
 
 
-def whole(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     """Decode an answer, mended if need be; raise BadAnswer that says why it cannot be."""
     try:
         return decoder.decode(body)
-    except UNFIT as fault:
+    except DECODE_ERRORS as fault:
         reason = _reason(body, fault)
     try:
-        return decoder.decode(_mend(body))
-    except UNFIT:
+        return decoder.decode(_repair(body))
+    except DECODE_ERRORS:
         raise BadAnswer(call, reason) from None
 
 
-def _mend(body: bytes) -> bytes:
+def _repair(body: bytes) -> bytes:
     """Turn what only one row is to blame for into valid JSON, so that the others can be read.
 
     A bare NaN or Infinity becomes a string, which no number's type accepts; half a surrogate pair
@@ -55,7 +55,7 @@ def _mend(body: bytes) -> bytes:
     parts = []
     end = 0
     suspect = b"NaN" in body or b"Infinity" in body
-    while suspect and (found := _TO_NOT_A_NUMBER.match(body, end)):
+    while suspect and (found := _UP_TO_NAN.match(body, end)):
         parts += [body[end : found.start(1)], b'"', found[1], b'"']
         end = found.end()
     return _SURROGATE.sub(_replace_half, b"".join([*parts, body[end:]]))
@@ -71,20 +71,20 @@ def check_size(call: str, body: bytes, most: int) -> None:
 
     Decoding keeps every other vehicle waiting, and no deadline can end it.
     """
-    if body.count(b",") > most * VALUES_AN_ENTRY:
+    if body.count(b",") > most * VALUES_PER_ENTRY:
         raise AnswerTooLarge(call, f"far more values than {most} entries have")
 
 
-def entries(call: str, body: bytes) -> list[Raw]:
+def decode_list(call: str, body: bytes) -> list[Raw]:
     """Return the entries of a list, not yet decoded; raise BadAnswer if it is none or too long."""
     check_size(call, body, MAX_LIST)
-    entries = whole(call, _raw_list, body)
+    entries = decode_body(call, _raw_list, body)
     if len(entries) > MAX_LIST:
         raise AnswerTooLarge(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
     return entries
 
 
-def each(
+def decode_entries(
     call: str, raws: Iterable[Raw], decoder: "msgspec.json.Decoder[T]", check: Callable[[T], None]
 ) -> tuple[list[T], list[BadRow]]:
     """Decode entries one by one; those that do not decode or fail `check` come back as bad rows."""
@@ -94,16 +94,16 @@ def each(
         try:
             entry = decoder.decode(raw)
             check(entry)
-        except UNFIT as fault:
-            bad.append(BadRow(call, show(bytes(raw)), clean(str(fault), NAME_LIMIT)))
+        except DECODE_ERRORS as fault:
+            bad.append(BadRow(call, excerpt(bytes(raw)), sanitise(str(fault), NAME_LIMIT)))
         else:
             good.append(entry)
     return good, bad
 
 
-def show(raw: bytes) -> str:
+def excerpt(raw: bytes) -> str:
     """Return a bad row as it came, in one harmless line."""
-    return clean(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
+    return sanitise(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
 
 
 def _reason(body: bytes, fault: Any) -> str:
@@ -112,5 +112,5 @@ def _reason(body: bytes, fault: Any) -> str:
     if not body:
         return "empty answer"
     if start[:1] == b"<":
-        return f"HTML instead of JSON: {show(body[:60])}"
-    return clean(f"not the JSON expected: {fault}", NAME_LIMIT)
+        return f"HTML instead of JSON: {excerpt(body[:60])}"
+    return sanitise(f"not the JSON expected: {fault}", NAME_LIMIT)

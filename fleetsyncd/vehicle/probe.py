@@ -10,8 +10,8 @@ from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 
-SPAN = timedelta(seconds=60)
-SKEW_WORTH_TELLING = timedelta(seconds=5)
+PROBED = timedelta(seconds=60)
+MAX_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +28,41 @@ class Verdict:
 def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
     """Ask the vehicle everything once, over its last minute; never raises VehicleError."""
     end = floor_ms(now())
-    window = Window(end - SPAN, end)
+    window = Window(end - PROBED, end)
     far = Window(end - timedelta(days=4000), end + timedelta(days=1))
 
     def status() -> Verdict:
         answer = client.status()
         known = decode.status(answer.body)
         skew = answer.clock - now() if answer.clock else timedelta(0)
-        skewed = abs(skew) > SKEW_WORTH_TELLING
+        skewed = abs(skew) > MAX_SKEW
         clock = f", clock {skew.total_seconds():+.0f} s off" if skewed else ""
         text = f"sw={known.software_version} db_ok={known.db_ok}{clock}"
         return Verdict("/status", True, text, skewed)
 
     def channels() -> Verdict:
         good, bad = decode.channels(client.channels().body)
-        return Verdict("/channels", True, f"{len(good)} channels{_set_aside(len(bad))}")
+        return Verdict("/channels", True, f"{len(good)} channels{_bad_count(len(bad))}")
 
     def data() -> Verdict:
         page = decode.page(client.data(window).body, PAGE_LIMIT, far.start, far.end)
-        text = f"{len(page.measurements)} rows in the last minute{_set_aside(len(page.bad))}"
+        text = f"{len(page.measurements)} rows in the last minute{_bad_count(len(page.bad))}"
         return Verdict("/data", True, text)
 
     def alarms() -> Verdict:
         good, bad = decode.alarms(client.alarms(window).body, far.start, far.end)
-        text = f"{len(good)} alarms in the last minute{_set_aside(len(bad))}"
+        text = f"{len(good)} alarms in the last minute{_bad_count(len(bad))}"
         return Verdict("/alarms", True, text)
 
-    return [_verdict(ask) for ask in (status, channels, data, alarms)]
+    return [_ask(ask) for ask in (status, channels, data, alarms)]
 
 
-def _verdict(ask: Callable[[], Verdict]) -> Verdict:
+def _ask(ask: Callable[[], Verdict]) -> Verdict:
     try:
         return ask()
     except VehicleError as fault:
         return Verdict(fault.call, False, fault.reason)
 
 
-def _set_aside(count: int) -> str:
+def _bad_count(count: int) -> str:
     return f", {count} bad" if count else ""

@@ -3,24 +3,24 @@
 import json
 import re
 
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 HIDDEN = "••••"
-SECRET_LENGTH = 8
+SHORTEST_REDACTED = 8
 """A shorter key is not looked for in answers: it would turn up in honest data."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FOR_HTML = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'+="})
 """What JSON writers escape that mind being put into a page."""
 
 
-class Secret:
+class KeyRedactor:
     """Knows the forms in which a key may turn up."""
 
     def __init__(self, api_key: str | None) -> None:
         self._forms = _forms(api_key)
-        self._in_bodies = [form.encode() for form in self._forms if len(form) >= SECRET_LENGTH]
+        self._in_bodies = [form.encode() for form in self._forms if len(form) >= SHORTEST_REDACTED]
 
-    def hidden_in(self, body: bytes) -> bytes:
+    def redact_body(self, body: bytes) -> bytes:
         """Take the API key out of an answer: what it says is stored and shown."""
         if not any(form in body for form in self._in_bodies):
             return body
@@ -35,11 +35,11 @@ class Secret:
         # A key of digits may turn up in an honest number, which must stay what it is.
         return _STRING.sub(lambda found: hide(found.group()), body)
 
-    def harmless(self, said: str, limit: int) -> str:
+    def redact_text(self, said: str, limit: int) -> str:
         """Take the API key, then what could steer a terminal, out of what a vehicle said."""
         for form in self._forms:
             said = said.replace(form, HIDDEN)
-        return clean(said, limit)
+        return sanitise(said, limit)
 
 
 def _forms(api_key: str | None) -> list[str]:

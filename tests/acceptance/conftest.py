@@ -115,9 +115,9 @@ class Installation:
         opens = "ALTER DATABASE {} ALLOW_CONNECTIONS true"
         self.server.execute(sql.SQL(opens).format(sql.Identifier(self.database_name)))
 
-    def check(self) -> checker.Findings:
+    def check(self) -> checker.Comparison:
         """Compare the database with what the vehicles generated."""
-        return checker.check(self.database, self.expectations)
+        return checker.compare(self.database, self.expectations)
 
     def until(self, statement: str, *arguments: object, within: float = PATIENCE_SEC) -> float:
         """Wait until a query's first value is true; return how long that took."""

@@ -126,9 +126,9 @@ HANGING = """
 from fleetsyncd import green
 green.patch()
 import sys, gevent
-from fleetsyncd import watchdog
+from fleetsyncd.monitoring import watchdog
 from fleetsyncd.cli import main
-watchdog.HUNG_SEC = 2.0
+watchdog.HANG_SEC = 2.0
 def hang():
     while True:
         pass

@@ -8,10 +8,12 @@ REPLAYED = "tried 2: 1 stored, 0 were stored already, 1 are still refused"
 
 
 def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Installation) -> None:
-    key = installation.database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    key = installation.database.run(
+        lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None)
+    )
     good = '{"channel_id":1,"value":2.5,"time":"2026-11-01T00:00:00.000Z"}'
     bad = [BadRow("/data", good, "was refused"), BadRow("/data", '{"x":"\x1b[2J"}', "no time")]
-    installation.database.run(lambda cursor: store.set_aside(cursor, key, bad))
+    installation.database.run(lambda cursor: store.quarantine_rows(cursor, key, bad))
     code, out, err = installation.command("quarantine", "list")
     assert (code, err) == (0, "")
     assert "was refused" in out

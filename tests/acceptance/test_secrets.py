@@ -28,7 +28,7 @@ def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_tells_it(
     answer = [http(KEY.encode(), f"X-Echo: {KEY}", status=f"418 {KEY}")]
     with HostileServer(*[answer] * 100) as vehicle:
         installation.database.run(
-            lambda c: vehicles.add(c, "Truck-01", vehicle.host, vehicle.port, KEY)
+            lambda c: vehicles.add_vehicle(c, "Truck-01", vehicle.host, vehicle.port, KEY)
         )
         daemon = installation.daemon(LOG_LEVEL="DEBUG", LOG_FORMAT="json")
         daemon.wait_for("418")

@@ -95,14 +95,14 @@ class Watch:
 def step(watch: Watch) -> None:
     """Run a cycle for every line that comes; watch it if the line says so."""
     settings = bootstrap.load_settings()
-    process.prepare()
+    process.tune()
     supervisor = bootstrap.build_supervisor(settings, bootstrap.open_database(settings))
     print("ready", flush=True)
     for line in FileObject(sys.stdin.fileno(), "rb", close=False):
         began = time.monotonic()
         with watch.on() if line == b"watch\n" else nullcontext():
             supervisor.start_cycle()
-            supervisor.attend(None)
+            supervisor.serve_cycle(None)
         print(f"done {time.monotonic() - began:.4f}", flush=True)
     supervisor.drain()
 

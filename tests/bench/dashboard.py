@@ -31,7 +31,7 @@ from fleetsyncd.settings import DatabaseSettings
 from tests.bench.installation import installed
 from tests.bench.machine import cpu_seconds
 from tui.app import FleetApp
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.gateway import Gateway, Snapshot
 from tui.model.state import FleetState
 
@@ -88,7 +88,7 @@ def pulled(database: Database, vehicles: int) -> Iterator[None]:
     replica = replicas.Replica(INTERVAL)
 
     def pull(cursor: Cursor) -> None:
-        replicas.beat(cursor, replica, 12.0, vehicles)
+        replicas.write_heartbeat(cursor, replica, 12.0, vehicles)
         cursor.execute(_PULL, (100 / INTERVAL,))
 
     def work() -> None:
@@ -136,7 +136,7 @@ def of_the_loop(database: Database) -> dict[str, float]:
 
 
 async def _watch(gateway: Watched) -> dict[str, float]:
-    app = FleetApp(Desk(gateway, FleetState(gateway.where)))
+    app = FleetApp(ScreenContext(gateway, FleetState(gateway.where)))
     async with app.run_test(size=(80, 24)):
         while gateway.answered_at is None or "truck-" not in _screen(app):
             await asyncio.sleep(PROBE_SEC)
@@ -163,9 +163,9 @@ def _screen(app: FleetApp) -> str:
 def _refresh(app: FleetApp, snapshot: Snapshot) -> float:
     """Return how long the screen's thread takes to show a snapshot."""
     begun = time.perf_counter()
-    app.desk.state.take(snapshot, app.desk.now())
+    app.context.state.take(snapshot, app.context.now())
     if app.page is not None:
-        app.page.news()
+        app.page.update_page()
     return time.perf_counter() - begun
 
 

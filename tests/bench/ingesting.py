@@ -63,7 +63,7 @@ class Windows:
         """
         newest = newest or self.start
         for at, page in enumerate(self.pages):
-            step = store.Advance(
+            step = store.WatermarkUpdate(
                 vehicle_id=self.vehicle_id,
                 known=self.start,
                 watermark=self.start + (at + 1) * WINDOW,
@@ -77,10 +77,10 @@ class Windows:
             newest = max(newest, page.times[-1])
 
     def _save(
-        self, page: Measurements, newest: datetime, step: store.Advance, cursor: Cursor
+        self, page: Measurements, newest: datetime, step: store.WatermarkUpdate, cursor: Cursor
     ) -> None:
-        measurements.add(cursor, self.vehicle_id, page, newest)
-        store.advance(cursor, step)
+        measurements.add_measurements(cursor, self.vehicle_id, page, newest)
+        store.advance_watermark(cursor, step)
 
     def copy(self, connection: extensions.connection) -> None:
         """Commit every window by COPY, its text made beforehand."""
@@ -98,7 +98,7 @@ class Windows:
 
 def _page(start: datetime) -> Measurements:
     seconds = range(round(WINDOW.total_seconds()))
-    return Measurements.of(
+    return Measurements.from_rows(
         (start + timedelta(seconds=second), channel.channel_id, float(second * channel.channel_id))
         for second in seconds
         for channel in CHANNELS
@@ -120,7 +120,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
     """Return rows per second by way and round."""
     found = settings.load().database
     database = Database(found, deadline=green.deadline)
-    vehicle = database.run(store.vehicles)[0]
+    vehicle = database.run(store.load_vehicles)[0]
     # The middle of the month before, so that all windows lie in one partition.
     start = month_of(utc_now() - timedelta(days=31)).replace(day=15, tzinfo=UTC)
     windows = Windows(database, vehicle.id, start)

@@ -15,7 +15,7 @@ from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.sync.replay import valid
-from fleetsyncd.time_limits import storable
+from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import utc_now
 
 EXAMPLES = 5
@@ -133,8 +133,8 @@ def audit(database: Database, log_lines: Iterable[str]) -> Truth:
 
 def _good(cursor: Cursor) -> list[str]:
     """Return what is in the quarantine and has no reason to be."""
-    bounds = storable(utc_now())
-    entries = quarantine.entries(cursor, None, MOST_ENTRIES)
+    bounds = accepted_interval(utc_now())
+    entries = quarantine.list_rows(cursor, None, MOST_ENTRIES)
     return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, bounds) is not None]
 
 

@@ -15,7 +15,7 @@ from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
-from fleetsyncd.demo.checker import Expectation, Findings
+from fleetsyncd.demo.checker import Comparison, Expectation
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
@@ -67,7 +67,7 @@ class Outcome:
     weather: Weather
     happened: Counter[str]
     canary_met: int
-    findings: Findings
+    findings: Comparison
     truth: Truth
     crashes: list[str]
     keys_leaked: int
@@ -111,7 +111,7 @@ def storm(weather: Weather, folder: Path) -> Outcome:
             weather=weather,
             happened=happened + daemons.counts + struck.counts,
             canary_met=canary_met,
-            findings=checker.check(
+            findings=checker.compare(
                 database, [_with_backfill(e, expectations) for e in expectations]
             ),
             truth=audit.audit(database, lines),

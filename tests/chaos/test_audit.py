@@ -26,7 +26,9 @@ class Watched:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.vehicle_id = database.run(lambda c: vehicles.add(c, NAME, "10.8.0.17", 8001, None))
+        self.vehicle_id = database.run(
+            lambda c: vehicles.add_vehicle(c, NAME, "10.8.0.17", 8001, None)
+        )
         self.run("UPDATE vehicles SET last_sync_at = now() - interval '1 minute'")
         self.now = datetime.now(UTC)
         Partitions(database).ensure(self.now, self.now)
@@ -36,7 +38,7 @@ class Watched:
 
     def _pull(self, cursor: Cursor) -> None:
         rows = [(self.now - timedelta(seconds=10), channel, 0.5) for channel in (1, 2)]
-        measurements.add(cursor, self.vehicle_id, Measurements.of(rows))
+        measurements.add_measurements(cursor, self.vehicle_id, Measurements.from_rows(rows))
         cursor.execute("UPDATE vehicles SET last_sync_at = %s", (self.now,))
 
     def run(self, statement: str) -> None:
@@ -114,5 +116,5 @@ def test_a_good_row_in_the_quarantine_is_found(watched: Watched) -> None:
         for time in (watched.now.isoformat(), "1970-01-01T00:00:00Z")
     ]
     vehicle_id: UUID = watched.vehicle_id
-    watched.database.run(lambda cursor: store.set_aside(cursor, vehicle_id, rows))
+    watched.database.run(lambda cursor: store.quarantine_rows(cursor, vehicle_id, rows))
     assert watched.audit().good_in_quarantine == 1

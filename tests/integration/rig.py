@@ -12,15 +12,15 @@ from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker
-from fleetsyncd.demo.checker import Findings
+from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import CycleReport, Page, Progress, Vehicle
-from fleetsyncd.sync.context import Tools
+from fleetsyncd.models import CycleReport, DataPage, Progress, Vehicle
+from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
-from fleetsyncd.sync.pull import Begin, Later
-from fleetsyncd.sync.sessions import Memory
+from fleetsyncd.sync.pull import LazyPage, Prefetch
+from fleetsyncd.sync.sessions import VehicleCache
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 
@@ -46,16 +46,16 @@ class HookedVehicle(SimulatedVehicle):
 class Eager:
     """A question that is asked at once, its answer or error kept until it is wanted."""
 
-    def __init__(self, ask: Callable[[], Page]) -> None:
+    def __init__(self, ask: Callable[[], DataPage]) -> None:
         self.dropped = False
-        self._page: Page | None = None
+        self._page: DataPage | None = None
         self._fault: Exception | None = None
         try:
             self._page = ask()
         except VehicleError as fault:
             self._fault = fault
 
-    def result(self) -> Page:
+    def result(self) -> DataPage:
         if self._page is None:
             assert self._fault is not None
             raise self._fault
@@ -74,7 +74,7 @@ class Rig:
     offset: timedelta = timedelta(0)
     start: datetime | None = None
     overlap: timedelta = timedelta(seconds=5)
-    begin: Begin = Later
+    begin: Prefetch = LazyPage
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def serve(self, **options: Any) -> None:
@@ -88,10 +88,12 @@ class Rig:
     def register(self, watermark: datetime | None) -> UUID:
         """Register the vehicle at the address it listens on."""
         host, port = self.simulated.address
-        self.vehicle_id = self.database.run(lambda c: vehicles.add(c, NAME, host, port, KEY))
+        self.vehicle_id = self.database.run(
+            lambda c: vehicles.add_vehicle(c, NAME, host, port, KEY)
+        )
         self.set_watermark(watermark)
         self.start = watermark
-        self.memory = Memory()
+        self.memory = VehicleCache()
         self.client = VehicleClient(
             host, port, KEY, timeout=5, max_body=1 << 26, deadline=lambda *_: nullcontext()
         )
@@ -101,8 +103,8 @@ class Rig:
         self.asked.append((path, query))
         return ask(query)
 
-    def tools(self) -> Tools:
-        return Tools(
+    def tools(self) -> SyncContext:
+        return SyncContext(
             database=self.database,
             partitions=Partitions(self.database),
             first=timedelta(seconds=60),
@@ -130,7 +132,7 @@ class Rig:
         )
 
     def vehicle(self) -> Vehicle:
-        return self.database.run(lambda c: store.vehicles(c, [self.vehicle_id]))[0]
+        return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]
 
     def watermark(self) -> datetime | None:
         return self.vehicle().watermark
@@ -151,13 +153,13 @@ class Rig:
         """Return (status, rows_written, error_msg) of every cycle, oldest first."""
         return self.run("SELECT status, rows_written, error_msg FROM sync_journal ORDER BY id")
 
-    def compare(self, delay: float = 0) -> Findings:
+    def compare(self, delay: float = 0) -> Comparison:
         """Compare everything stored with what the vehicle generated."""
         assert self.start is not None
         expected = checker.Expectation(
             self.vehicle_id, NAME, self.start, timedelta(seconds=delay), self.simulated.channels
         )
-        return checker.check(self.database, [expected])
+        return checker.compare(self.database, [expected])
 
 
 @contextmanager

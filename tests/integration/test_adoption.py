@@ -13,9 +13,9 @@ from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removal import remove as take_out
+from fleetsyncd.database.removal import remove_vehicle as take_out
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.views.fleet import overview
+from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.models import (
@@ -115,8 +115,8 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
     return database.run(work)
 
 
-def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
-    return store.Advance(
+def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate:
+    return store.WatermarkUpdate(
         vehicle_id=vehicle_id,
         known=None,
         watermark=watermark,
@@ -129,9 +129,9 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.Advance:
 
 
 def with_a_measurement(adopted: Database, host: str) -> UUID:
-    row = Measurements.of([(WATERMARK, 1, 0.5)])
-    truck = adopted.run(lambda cursor: vehicles.add(cursor, "Truck-03", host, 8001, None))
-    adopted.run(lambda cursor: measurements.add(cursor, truck, row))
+    row = Measurements.from_rows([(WATERMARK, 1, 0.5)])
+    truck = adopted.run(lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", host, 8001, None))
+    adopted.run(lambda cursor: measurements.add_measurements(cursor, truck, row))
     return truck
 
 
@@ -149,7 +149,7 @@ def test_an_existing_installation_keeps_every_definition_and_row(
 
 
 def test_an_adopted_installation_is_up_to_date(adopted: Database) -> None:
-    migrate.check(adopted)
+    migrate.require_current(adopted)
 
 
 def test_an_installation_without_the_key_gets_it(server: Server, installation: str) -> None:
@@ -175,9 +175,9 @@ def test_an_installation_that_only_lets_customers_read_lets_the_daemon_in_too(
     )
     adopt(server, installation)
     database = Database(DatabaseSettings(server.parameters(installation, APP)))
-    assert {vehicle.id for vehicle in database.run(store.vehicles)} == {TRUCK_1, TRUCK_2}
-    rows = Measurements.of([(WATERMARK + timedelta(seconds=1), 1, 1.0)])
-    assert database.run(lambda cursor: measurements.add(cursor, TRUCK_1, rows)) == 1
+    assert {vehicle.id for vehicle in database.run(store.load_vehicles)} == {TRUCK_1, TRUCK_2}
+    rows = Measurements.from_rows([(WATERMARK + timedelta(seconds=1), 1, 1.0)])
+    assert database.run(lambda cursor: measurements.add_measurements(cursor, TRUCK_1, rows)) == 1
     database.close()
 
 
@@ -198,9 +198,9 @@ def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_w
 
 
 def test_the_daemon_reads_the_adopted_fleet(adopted: Database) -> None:
-    (truck,) = adopted.run(lambda cursor: store.vehicles(cursor, [TRUCK_1]))
+    (truck,) = adopted.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
     assert (truck.host, truck.port, truck.watermark) == ("10.8.0.1", 8001, WATERMARK)
-    seen = {seen.id: seen.state for seen in adopted.run(lambda c: overview(c, 30.0))}
+    seen = {seen.id: seen.state for seen in adopted.run(lambda c: fleet_overview(c, 30.0))}
     assert seen[TRUCK_1] == "late"
 
 
@@ -208,11 +208,11 @@ def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
     adopted: Database,
 ) -> None:
     ((highest,),) = query(adopted, "SELECT max(id) FROM measurements")
-    rows = Measurements.of((WATERMARK + timedelta(seconds=n), 1, n / 3) for n in range(1, 4))
+    rows = Measurements.from_rows((WATERMARK + timedelta(seconds=n), 1, n / 3) for n in range(1, 4))
 
     def pull(cursor: Cursor) -> int:
-        added = measurements.add(cursor, TRUCK_2, rows)
-        store.advance(cursor, first_window(TRUCK_2, rows.times[-1]))
+        added = measurements.add_measurements(cursor, TRUCK_2, rows)
+        store.advance_watermark(cursor, first_window(TRUCK_2, rows.times[-1]))
         return added
 
     assert adopted.run(pull) == 3
@@ -222,7 +222,7 @@ def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
         " WHERE vehicle_id = %s::uuid",
         str(TRUCK_2),
     ) == [([highest + 1, highest + 2, highest + 3], [1 / 3, 2 / 3, 3 / 3])]
-    assert adopted.run(lambda c: store.vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
+    assert adopted.run(lambda c: store.load_vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
 
 
 def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: Database) -> None:
@@ -244,14 +244,14 @@ def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: 
         'PRIMARY KEY (id, "time")',
         'UNIQUE (vehicle_id, channel_id, "time")',
     ]
-    rows = Measurements.of([(datetime(2026, 3, 31, 23, 59, tzinfo=UTC), 1, 1.0)])
-    assert adopted.run(lambda c: measurements.add(c, TRUCK_1, rows)) == 1
+    rows = Measurements.from_rows([(datetime(2026, 3, 31, 23, 59, tzinfo=UTC), 1, 1.0)])
+    assert adopted.run(lambda c: measurements.add_measurements(c, TRUCK_1, rows)) == 1
 
 
 def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Database) -> None:
     resolved = Alarm(9007199254740993, 1, None, "Oil pressure low", WATERMARK, WATERMARK)
     channels = [Channel(1, "Oil pressure", "kPa", 0.0, 1000.0), Channel(2, "Fuel", "l", 0.0, 90.0)]
-    (truck,) = adopted.run(lambda cursor: store.vehicles(cursor, [TRUCK_1]))
+    (truck,) = adopted.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
     report = CycleReport(
         vehicle=truck,
         started_at=WATERMARK + timedelta(seconds=30),
@@ -262,7 +262,7 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
     )
 
     def save(cursor: Cursor) -> tuple[int, int]:
-        store.set_aside(cursor, TRUCK_1, [BadRow("/data", "{}", "no channel")])
+        store.quarantine_rows(cursor, TRUCK_1, [BadRow("/data", "{}", "no channel")])
         written = store.save_alarms(cursor, TRUCK_1, [resolved])
         changed = store.save_channels(cursor, TRUCK_1, channels)
         record(cursor, report)
@@ -283,21 +283,21 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
 
 def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Database) -> None:
     with pytest.raises(CommandError, match=r"10\.8\.0\.1 .*registered already"):
-        adopted.run(lambda cursor: vehicles.add(cursor, "Truck-03", "10.8.0.1", 8002, None))
+        adopted.run(lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", "10.8.0.1", 8002, None))
 
 
 def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.3")
     with pytest.raises(CommandError, match="--with-measurements"):
         adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=False))
-    assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
+    assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
 
 
 def test_a_vehicle_is_removed_together_with_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.4")
     removal = adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
     assert removal == Removal(1, measurements_left=False)
-    assert adopted.run(lambda cursor: store.vehicles(cursor, [truck])) == []
+    assert adopted.run(lambda cursor: store.load_vehicles(cursor, [truck])) == []
 
 
 def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
@@ -308,7 +308,7 @@ def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
     as_owner(server, ADOPTED, statement)
     with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
         adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
-    assert len(adopted.run(lambda cursor: store.vehicles(cursor, [truck]))) == 1
+    assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
 
 
 @pytest.mark.parametrize("zone", ["Europe/Moscow", "America/New_York"])
@@ -345,17 +345,19 @@ def test_a_row_between_two_midnights_gets_the_month_it_belongs_to(
     adopt(server, empty_database)
     database = Database(DatabaseSettings(server.parameters(empty_database, APP)))
     Partitions(database).ensure(moment, moment)
-    row = Measurements.of([(moment, 1, 0.5)])
-    assert database.run(lambda cursor: measurements.add(cursor, TRUCK_2, row)) == 1
+    row = Measurements.from_rows([(moment, 1, 0.5)])
+    assert database.run(lambda cursor: measurements.add_measurements(cursor, TRUCK_2, row)) == 1
     database.close()
 
 
 def test_two_daemons_fill_an_adopted_month_at_once(adopted: Database) -> None:
     start = datetime(2026, 1, 10, tzinfo=UTC)
-    rows = Measurements.of((start + timedelta(seconds=n), n % 5, 0.1 * n) for n in range(500))
+    rows = Measurements.from_rows(
+        (start + timedelta(seconds=n), n % 5, 0.1 * n) for n in range(500)
+    )
 
     def write(_number: int) -> int:
-        return adopted.run(lambda cursor: measurements.add(cursor, TRUCK_1, rows))
+        return adopted.run(lambda cursor: measurements.add_measurements(cursor, TRUCK_1, rows))
 
     with ThreadPoolExecutor(2) as threads:
         assert sum(threads.map(write, range(2))) == 500

@@ -9,11 +9,11 @@ from fleetsyncd.database import backfills as wishes
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.removal import remove as take_out
-from fleetsyncd.errors import CommandError, VehicleGone
+from fleetsyncd.database.removal import remove_vehicle as take_out
+from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Backfill, JournalRow, Outcome, Window
 from fleetsyncd.sync.backfill import run_backfill
-from fleetsyncd.time_limits import storable
+from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Reply, Rig, rig
 
@@ -192,7 +192,7 @@ def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> No
         ask_for(it, HOUR)
         known, vehicle = wish(it), it.vehicle()
         it.database.run(lambda c: take_out(c, it.vehicle_id, with_measurements=True))
-        with pytest.raises(VehicleGone):
+        with pytest.raises(VehicleRemoved):
             run_backfill(vehicle, known, it.client, it.tools())
         assert stored(it) == 0
 
@@ -204,14 +204,14 @@ def test_an_impossible_interval_is_refused_and_a_wide_one_cut(database: Database
                 ask_for(it, start, end)
         ask_for(it, timedelta(days=900), -9 * HOUR)
         window = wish(it).window
-        assert window.start == storable(it.now).start
+        assert window.start == accepted_interval(it.now).start
         assert window.end <= it.now + HOUR
 
 
 def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
-        other = it.database.run(lambda c: vehicles.add(c, "Truck-02", "10.8.0.9", 1, None))
+        other = it.database.run(lambda c: vehicles.add_vehicle(c, "Truck-02", "10.8.0.9", 1, None))
         window = Window(it.now - HOUR, it.now)
         it.database.run(lambda c: wishes.request_backfill(c, other, window))
         it.run("INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) VALUES (%s, 3)",

@@ -7,7 +7,7 @@ from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded, readings
-from fleetsyncd.demo.checker import MARGIN, Expectation, Findings, check
+from fleetsyncd.demo.checker import MARGIN, Comparison, Expectation, compare
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 
@@ -33,17 +33,17 @@ def vehicle_id(database: Database) -> UUID:
     """Register a vehicle whose every row from START to END is stored."""
 
     def fill(cursor: Cursor) -> UUID:
-        added = vehicles.add(cursor, NAME, "10.8.0.17", 8001, None)
+        added = vehicles.add_vehicle(cursor, NAME, "10.8.0.17", 8001, None)
         cursor.execute("UPDATE vehicles SET last_sync_at = %s", (END,))
-        measurements.add(cursor, added, Measurements.of(generated(START, END)))
+        measurements.add_measurements(cursor, added, Measurements.from_rows(generated(START, END)))
         return added
 
     Partitions(database).ensure(START, END)
     return database.run(fill)
 
 
-def look(database: Database, vehicle_id: UUID, start: datetime = START) -> Findings:
-    return check(database, [Expectation(vehicle_id, NAME, start, channels=CHANNELS)])
+def look(database: Database, vehicle_id: UUID, start: datetime = START) -> Comparison:
+    return compare(database, [Expectation(vehicle_id, NAME, start, channels=CHANNELS)])
 
 
 def plant(database: Database, statement: str, *arguments: object) -> None:

@@ -10,9 +10,9 @@ import pytest
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.readings import CHANNELS
-from fleetsyncd.errors import VehicleGone
-from fleetsyncd.models import Outcome, Page, Progress
-from fleetsyncd.sync.pull import Begin, Later
+from fleetsyncd.errors import VehicleRemoved
+from fleetsyncd.models import DataPage, Outcome, Progress
+from fleetsyncd.sync.pull import LazyPage, Prefetch
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
@@ -140,7 +140,7 @@ def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_asked_too(
 def test_the_next_window_is_asked_for_before_this_one_is_stored(database: Database) -> None:
     stored: list[int] = []
 
-    def begin(ask: Callable[[], Page]) -> Eager:
+    def begin(ask: Callable[[], DataPage]) -> Eager:
         stored.append(it.run("SELECT count(*) FROM measurements")[0][0])
         return Eager(ask)
 
@@ -156,7 +156,7 @@ def test_the_next_window_is_asked_for_before_this_one_is_stored(database: Databa
 def test_a_window_that_nobody_waits_for_any_more_is_let_go(database: Database) -> None:
     begun: list[Eager] = []
 
-    def begin(ask: Callable[[], Page]) -> Eager:
+    def begin(ask: Callable[[], DataPage]) -> Eager:
         begun.append(Eager(ask))
         return begun[-1]
 
@@ -169,8 +169,8 @@ def test_a_window_that_nobody_waits_for_any_more_is_let_go(database: Database) -
         assert it.compare().clean
 
 
-@pytest.mark.parametrize("begin", [Later, Eager])
-def test_an_interrupted_gap_resumes_where_it_stopped(database: Database, begin: Begin) -> None:
+@pytest.mark.parametrize("begin", [LazyPage, Eager])
+def test_an_interrupted_gap_resumes_where_it_stopped(database: Database, begin: Prefetch) -> None:
     with rig(database, watermark_ago=26 * 3600, channels=1) as it:
         it.begin = begin
 
@@ -219,7 +219,7 @@ def test_a_vehicle_removed_in_mid_cycle_leaves_nothing_behind(database: Database
             return ask(query)
 
         it.simulated.hook = removes
-        with pytest.raises(VehicleGone):
+        with pytest.raises(VehicleRemoved):
             it.cycle()
         assert it.run("SELECT count(*) FROM measurements") == [(0,)]
 

@@ -12,7 +12,7 @@ from fleetsyncd.times import utc_now
 def test_a_database_whose_clock_differs_from_ours_is_found(
     database: Database, lead: timedelta
 ) -> None:
-    found = checks.examine(database, 8, lambda: utc_now() + lead)
+    found = checks.run_checks(database, 8, lambda: utc_now() + lead)
     (clock,) = [each for each in found if each.check == "clock"]
     assert clock.level is Level.FAULT
     assert f"the database's clock is {-lead.total_seconds():+.0f} s off this host's" in clock.text
@@ -20,5 +20,5 @@ def test_a_database_whose_clock_differs_from_ours_is_found(
 
 
 def test_more_connections_than_the_server_has_are_found(database: Database) -> None:
-    found = list(checks.examine(database, 100_000, utc_now))
+    found = list(checks.run_checks(database, 100_000, utc_now))
     assert any("max_connections" in f"{each.text} {each.remedy}" for each in found)

@@ -16,11 +16,11 @@ from fleetsyncd.database import removal as removals
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removal import remove as take_out
+from fleetsyncd.database.removal import remove_vehicle as take_out
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.views.fleet import overview, with_own_key
+from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import CommandError, VehicleGone
+from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
@@ -29,7 +29,7 @@ from tests.integration.recording import record
 
 NAME = "fleet"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
-ROWS = Measurements.of((NOW + timedelta(seconds=n), 1, 0.5) for n in range(5))
+ROWS = Measurements.from_rows((NOW + timedelta(seconds=n), 1, 0.5) for n in range(5))
 INTERVAL = 30.0
 _numbers = count(1)
 
@@ -53,7 +53,7 @@ def truck(database: Database) -> UUID:
 def add(database: Database, name: str | None = None, host: str | None = None) -> UUID:
     number = next(_numbers)
     name, host = name or f"Truck-{number:03d}", host or f"10.2.0.{number}"
-    return database.run(lambda cursor: vehicles.add(cursor, name, host, 8001, "its-key"))
+    return database.run(lambda cursor: vehicles.add_vehicle(cursor, name, host, 8001, "its-key"))
 
 
 def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, ...]]:
@@ -65,7 +65,7 @@ def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, 
 
 
 def shown(database: Database, truck: UUID) -> VehicleOverview:
-    fleet_now = database.run(lambda cursor: overview(cursor, INTERVAL))
+    fleet_now = database.run(lambda cursor: fleet_overview(cursor, INTERVAL))
     return next(seen for seen in fleet_now if seen.id == truck)
 
 
@@ -78,8 +78,8 @@ def measured(database: Database, truck: UUID) -> int:
     return int(execute(database, statement, truck)[0][0])
 
 
-def first_window(truck: UUID) -> store.Advance:
-    return store.Advance(
+def first_window(truck: UUID) -> store.WatermarkUpdate:
+    return store.WatermarkUpdate(
         vehicle_id=truck,
         known=None,
         watermark=NOW,
@@ -92,7 +92,7 @@ def first_window(truck: UUID) -> store.Advance:
 
 
 def failure(database: Database, truck: UUID) -> CycleReport:
-    (seen,) = database.run(lambda cursor: store.vehicles(cursor, [truck]))
+    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
     return CycleReport(seen, NOW, NOW, Outcome.ERROR, reason="/data: cut short", rows_written=7)
 
 
@@ -122,7 +122,7 @@ def test_the_overview_tells_a_pause_before_anything_else(database: Database, tru
 
 
 def test_the_overview_tells_how_far_catching_up_has_come(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: store.advance(cursor, first_window(truck)))
+    database.run(lambda cursor: store.advance_watermark(cursor, first_window(truck)))
     execute(
         database,
         "UPDATE fleetsync.vehicle_state s"
@@ -158,7 +158,7 @@ def test_the_overview_tells_the_last_cycle_and_never_the_key(
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     seen = shown(database, truck)
     assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
-    assert truck in database.run(with_own_key)
+    assert truck in database.run(vehicles_with_own_key)
     assert "its-key" not in repr(seen)
 
 
@@ -171,19 +171,19 @@ def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
 def test_a_vehicle_is_found_by_its_name_or_its_id(database: Database, how: str) -> None:
     truck = add(database, f"Found by {how}")
     text = str(truck) if how == "id" else f"Found by {how}"
-    found = database.run(lambda cursor: vehicles.find(cursor, text))
+    found = database.run(lambda cursor: vehicles.find_vehicle(cursor, text))
     assert (found.id, found.port, found.key) == (truck, 8001, "its-key")
 
 
 def test_an_unknown_vehicle_is_not_found(database: Database) -> None:
     with pytest.raises(CommandError, match="no vehicle is called Ghost: see `fleetsyncd vehicle"):
-        database.run(lambda cursor: vehicles.find(cursor, "Ghost"))
+        database.run(lambda cursor: vehicles.find_vehicle(cursor, "Ghost"))
 
 
 def test_an_ambiguous_name_is_refused_with_the_ids_to_choose_from(database: Database) -> None:
     twins = [add(database, "Twin"), add(database, "Twin")]
     with pytest.raises(CommandError, match="2 vehicles are called Twin") as caught:
-        database.run(lambda cursor: vehicles.find(cursor, "Twin"))
+        database.run(lambda cursor: vehicles.find_vehicle(cursor, "Twin"))
     assert all(str(twin) in str(caught.value) for twin in twins)
 
 
@@ -191,50 +191,60 @@ def test_an_address_cannot_be_registered_twice_but_may_serve_two_ports(database:
     add(database, host="10.3.0.1")
     with pytest.raises(CommandError, match=r"10\.3\.0\.1 port 8001 is registered already"):
         add(database, host="10.3.0.1")
-    assert database.run(lambda cursor: vehicles.add(cursor, "Second", "10.3.0.1", 8002, None))
+    assert database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Second", "10.3.0.1", 8002, None)
+    )
 
 
 def test_a_change_leaves_alone_what_it_does_not_name(database: Database, truck: UUID) -> None:
-    def found() -> vehicles.Registered:
-        return database.run(lambda cursor: vehicles.find(cursor, str(truck)))
+    def found() -> vehicles.RegisteredVehicle:
+        return database.run(lambda cursor: vehicles.find_vehicle(cursor, str(truck)))
 
     before = found()
-    database.run(lambda c: vehicles.change(c, truck, vehicles.Change(name="Renamed", port=9000)))
-    assert found() == vehicles.Registered(truck, "Renamed", before.host, 9000, "its-key")
     database.run(
-        lambda c: vehicles.change(c, truck, vehicles.Change(host="10.3.0.9", drop_key=True))
+        lambda c: vehicles.change_vehicle(
+            c, truck, vehicles.VehicleChange(name="Renamed", port=9000)
+        )
     )
-    assert found() == vehicles.Registered(truck, "Renamed", "10.3.0.9", 9000, None)
+    assert found() == vehicles.RegisteredVehicle(truck, "Renamed", before.host, 9000, "its-key")
+    database.run(
+        lambda c: vehicles.change_vehicle(
+            c, truck, vehicles.VehicleChange(host="10.3.0.9", drop_key=True)
+        )
+    )
+    assert found() == vehicles.RegisteredVehicle(truck, "Renamed", "10.3.0.9", 9000, None)
 
 
 def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, truck: UUID) -> None:
     add(database, host="10.3.0.2")
     with pytest.raises(CommandError, match="another vehicle is registered at that address"):
-        database.run(lambda c: vehicles.change(c, truck, vehicles.Change(host="10.3.0.2")))
+        database.run(
+            lambda c: vehicles.change_vehicle(c, truck, vehicles.VehicleChange(host="10.3.0.2"))
+        )
 
 
 def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck: UUID) -> None:
     for _ in range(2):
         database.run(lambda cursor: vehicles.request_sync(cursor, truck))
-    assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
-    assert truck not in database.run(lambda cursor: store.take_requests(cursor, []))
+    assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
+    assert truck not in database.run(lambda cursor: store.take_sync_requests(cursor, []))
 
 
 def test_a_sync_asked_for_while_the_vehicle_is_busy_is_handed_out_afterwards(
     database: Database, truck: UUID
 ) -> None:
     database.run(lambda cursor: vehicles.request_sync(cursor, truck))
-    assert truck not in database.run(lambda cursor: store.take_requests(cursor, [truck]))
-    assert truck in database.run(lambda cursor: store.take_requests(cursor, []))
+    assert truck not in database.run(lambda cursor: store.take_sync_requests(cursor, [truck]))
+    assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
 
 
 def test_a_paused_vehicle_is_known_and_cannot_be_asked_for(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
-    assert truck in database.run(store.paused)
+    assert truck in database.run(store.paused_vehicles)
     with pytest.raises(CommandError, match="the vehicle is paused: resume it first"):
         database.run(lambda cursor: vehicles.request_sync(cursor, truck))
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
-    assert truck not in database.run(store.paused)
+    assert truck not in database.run(store.paused_vehicles)
 
 
 @pytest.mark.parametrize("with_measurements", [True, False])
@@ -242,11 +252,11 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
     database: Database, truck: UUID, with_measurements: bool
 ) -> None:
     def fill(cursor: Cursor) -> None:
-        measurements.add(cursor, truck, ROWS)
-        store.advance(cursor, first_window(truck))
+        measurements.add_measurements(cursor, truck, ROWS)
+        store.advance_watermark(cursor, first_window(truck))
         store.save_channels(cursor, truck, [Channel(1, "Oil", "bar", 0.0, 1.0)])
         store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
-        store.set_aside(cursor, truck, [BadRow("/data", "{}", "poison")])
+        store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "poison")])
 
     database.run(fill)
     database.run(lambda cursor: record(cursor, failure(database, truck)))
@@ -266,8 +276,8 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
     now = utc_now()
     ages = [timedelta(0), timedelta(hours=23), timedelta(hours=25), timedelta(days=40)]
     Partitions(database).ensure(now - ages[-1], now)
-    rows = Measurements.of((now - age, 1, 0.5) for age in ages)
-    database.run(lambda cursor: measurements.add(cursor, truck, rows))
+    rows = Measurements.from_rows((now - age, 1, 0.5) for age in ages)
+    database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows))
     with database.transaction() as cursor:
         removal = take_out(cursor, truck, with_measurements=True)
         cursor.execute("SHOW statement_timeout")
@@ -278,27 +288,31 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
 def test_vehicles_are_removed_all_or_none_and_left_alone_meanwhile(
     database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = database.run(lambda cursor: vehicles.add(cursor, "Truck-02", "10.8.0.2", 8001, None))
-    resting = database.run(lambda cursor: vehicles.add(cursor, "Truck-03", "10.8.0.3", 8001, None))
+    other = database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-02", "10.8.0.2", 8001, None)
+    )
+    resting = database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", "10.8.0.3", 8001, None)
+    )
     database.run(lambda cursor: vehicles.set_paused(cursor, resting, True))
     everyone = [other, resting, truck]
     seen: list[set[UUID]] = []
 
     def fails(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-        seen.append(database.run(store.paused).intersection(everyone))
+        seen.append(database.run(store.paused_vehicles).intersection(everyone))
         if len(seen) == len(everyone):
             raise CommandError("not the last one")
         return take_out(cursor, vehicle_id, with_measurements=with_measurements)
 
-    monkeypatch.setattr(removals, "remove", fails)
+    monkeypatch.setattr(removals, "remove_vehicle", fails)
     with pytest.raises(CommandError, match="not the last one"):
-        removals.remove_all(database, everyone, with_measurements=True)
+        removals.remove_vehicles(database, everyone, with_measurements=True)
     assert seen == [set(everyone)] * 3
-    assert database.run(store.paused).intersection(everyone) == {resting}
-    assert len(database.run(lambda cursor: store.vehicles(cursor, everyone))) == 3
+    assert database.run(store.paused_vehicles).intersection(everyone) == {resting}
+    assert len(database.run(lambda cursor: store.load_vehicles(cursor, everyone))) == 3
     monkeypatch.undo()
-    assert len(removals.remove_all(database, everyone, with_measurements=True)) == 3
-    assert database.run(lambda cursor: store.vehicles(cursor, everyone)) == []
+    assert len(removals.remove_vehicles(database, everyone, with_measurements=True)) == 3
+    assert database.run(lambda cursor: store.load_vehicles(cursor, everyone)) == []
 
 
 def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
@@ -307,18 +321,20 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     report = failure(database, truck)
     remove(database, truck)
     before = NOW - timedelta(days=1)
-    assert database.run(lambda cursor: measurements.add(cursor, truck, ROWS)) == 0
-    assert database.run(lambda cursor: measurements.add(cursor, truck, ROWS, before)) == 0
-    database.run(lambda c: store.set_aside(c, truck, [BadRow("/data", "{}", "poison")]))
+    assert database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS)) == 0
+    assert (
+        database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS, before)) == 0
+    )
+    database.run(lambda c: store.quarantine_rows(c, truck, [BadRow("/data", "{}", "poison")]))
     calls: list[Callable[[Cursor], None]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
-        lambda cursor: store.advance(cursor, first_window(truck)),
+        lambda cursor: store.advance_watermark(cursor, first_window(truck)),
         lambda cursor: record(cursor, report),
         lambda cursor: record(cursor, replace(report, stopped=True)),
         lambda cursor: record(cursor, replace(report, outcome=Outcome.OK)),
     ]
     for call in calls:
-        with pytest.raises(VehicleGone):
+        with pytest.raises(VehicleRemoved):
             database.run(call)
     assert measured(database, truck) == 0
 
@@ -337,7 +353,7 @@ def test_a_removal_waits_for_rows_that_are_being_written_and_takes_them_along(
 ) -> None:
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
-            measurements.add(cursor, truck, ROWS)
+            measurements.add_measurements(cursor, truck, ROWS)
             removal = thread.submit(remove, database, truck)
             assert waiting(database, removal)
         assert removal.result(10) == Removal(5, measurements_left=False)
@@ -348,15 +364,15 @@ def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
     database: Database, truck: UUID
 ) -> None:
     def pull(cursor: Cursor) -> None:
-        measurements.add(cursor, truck, ROWS)
-        store.advance(cursor, first_window(truck))
+        measurements.add_measurements(cursor, truck, ROWS)
+        store.advance_watermark(cursor, first_window(truck))
 
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
             take_out(cursor, truck, with_measurements=True)
             written = thread.submit(database.run, pull)
             assert waiting(database, written)
-        with pytest.raises(VehicleGone):
+        with pytest.raises(VehicleRemoved):
             written.result(10)
     assert measured(database, truck) == 0
 
@@ -364,13 +380,13 @@ def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
 def test_two_writers_of_the_same_rows_in_opposite_order_both_succeed(
     database: Database, truck: UUID
 ) -> None:
-    rows = Measurements.of((NOW + timedelta(seconds=n), 1, 0.5) for n in range(3_000))
+    rows = Measurements.from_rows((NOW + timedelta(seconds=n), 1, 0.5) for n in range(3_000))
     turned = Measurements(rows.times[::-1], rows.channels[::-1], rows.values[::-1])
     together = threading.Barrier(2)
 
     def write(part: Measurements) -> int:
         together.wait(10)
-        return database.run(lambda cursor: measurements.add(cursor, truck, part))
+        return database.run(lambda cursor: measurements.add_measurements(cursor, truck, part))
 
     with ThreadPoolExecutor(2) as threads:
         assert sum(threads.map(write, (rows, turned))) == 3_000

@@ -4,7 +4,7 @@ from uuid import UUID
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views import journal
-from fleetsyncd.models import OF_BACKFILL, JournalRow, Outcome
+from fleetsyncd.models import BACKFILL_PREFIX, JournalRow, Outcome
 from fleetsyncd.times import utc_now
 
 MINUTE = timedelta(minutes=1)
@@ -19,9 +19,9 @@ def note(database: Database, truck: UUID, ago: timedelta, outcome: Outcome, said
 def test_the_lag_is_what_the_last_good_cycle_left_whatever_a_backfill_did(
     database: Database,
 ) -> None:
-    truck = database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    truck = database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
     note(database, truck, 50 * MINUTE, Outcome.OK, "")
-    note(database, truck, 20 * MINUTE, Outcome.OK, f"{OF_BACKFILL}yesterday; complete")
+    note(database, truck, 20 * MINUTE, Outcome.OK, f"{BACKFILL_PREFIX}yesterday; complete")
     note(database, truck, 10 * MINUTE, Outcome.TIMEOUT, "/status: no complete answer")
     hour = database.run(lambda c: journal.last_hour(c, [truck]))[truck]
     assert hour.failures == 1

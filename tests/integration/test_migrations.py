@@ -151,7 +151,7 @@ def test_row_level_security_is_forced_with_two_policies_on_what_owners_may_see(
 
 def test_running_again_applies_nothing(server: Server, empty_database: str) -> None:
     owner = settings(server, empty_database)
-    assert migrate.migrate(owner, APP) == migrate.expected()
+    assert migrate.migrate(owner, APP) == migrate.expected_migrations()
     assert migrate.migrate(owner, APP) == []
 
 
@@ -168,7 +168,7 @@ def test_two_at_once_wait_for_each_other_and_apply_everything_once(
                 if cursor.fetchone() == (2,):
                     break
             assert tables(database, "fleetsync") == set()
-        assert sorted(future.result(30) for future in both) == [[], migrate.expected()]
+        assert sorted(future.result(30) for future in both) == [[], migrate.expected_migrations()]
 
 
 def test_a_migration_that_ended_before_it_was_recorded_is_run_again_without_harm(
@@ -177,36 +177,36 @@ def test_a_migration_that_ended_before_it_was_recorded_is_run_again_without_harm
     owner = settings(server, empty_database)
     migrate.migrate(owner, APP)
     server.execute(sql.SQL("DELETE FROM fleetsync.migration"), database=empty_database)
-    assert migrate.migrate(owner, APP) == migrate.expected()
+    assert migrate.migrate(owner, APP) == migrate.expected_migrations()
 
 
 def test_a_check_of_an_empty_database_names_the_command_that_mends_it(
     server: Server, empty_database: str
 ) -> None:
     with opened(server, empty_database, APP) as database:
-        assert migrate.missing(database) == migrate.expected()
+        assert migrate.missing_migrations(database) == migrate.expected_migrations()
         with pytest.raises(SchemaOutdated, match="run `fleetsyncd migrate` as the tables' owner"):
-            migrate.check(database)
+            migrate.require_current(database)
 
 
 def test_a_check_of_an_older_schema_names_what_is_missing_and_the_command(
     server: Server, database_name: str, database: Database
 ) -> None:
-    last = migrate.expected()[-1]
+    last = migrate.expected_migrations()[-1]
     server.execute(
         sql.SQL("DELETE FROM fleetsync.migration WHERE migration_id = {}").format(
             sql.Literal(last)
         ),
         database=database_name,
     )
-    assert migrate.missing(database) == [last]
+    assert migrate.missing_migrations(database) == [last]
     with pytest.raises(SchemaOutdated, match=f"lacks 1 migration.*{last}.*fleetsyncd migrate"):
-        migrate.check(database)
+        migrate.require_current(database)
 
 
 def test_a_check_of_a_migrated_database_is_silent(fresh: Database) -> None:
-    migrate.check(fresh)
-    assert migrate.missing(fresh) == []
+    migrate.require_current(fresh)
+    assert migrate.missing_migrations(fresh) == []
 
 
 def test_a_role_that_is_missing_is_named_with_the_statement_that_creates_it(
@@ -249,8 +249,10 @@ def test_a_failing_migration_leaves_nothing_half_done(server: Server, empty_data
         with pytest.raises(MigrationFailed, match="does not exist"):
             migrate.migrate(settings(server, empty_database), APP)
         assert tables(database, "public") == {"vehicle_access"}
-        assert migrate.missing(database) == migrate.expected()
+        assert migrate.missing_migrations(database) == migrate.expected_migrations()
 
         server.execute(sql.SQL("DROP TABLE public.vehicle_access"), database=empty_database)
-        assert migrate.migrate(settings(server, empty_database), APP) == migrate.expected()
+        assert (
+            migrate.migrate(settings(server, empty_database), APP) == migrate.expected_migrations()
+        )
         assert tables(database, "public") == set(COLUMNS)

@@ -123,22 +123,26 @@ def test_of_two_that_make_the_same_month_at_once_one_makes_it(database: Database
 
 
 def test_a_month_is_made_while_others_read_and_write_measurements(database: Database) -> None:
-    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.4.0.1", 8001, None))
+    truck = database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-01", "10.4.0.1", 8001, None)
+    )
     ensure(database, date(2021, 1, 1))
-    row = Measurements.of([(datetime(2021, 1, 10, tzinfo=UTC), 1, 0.5)])
+    row = Measurements.from_rows([(datetime(2021, 1, 10, tzinfo=UTC), 1, 0.5)])
     with database.transaction() as writer, database.transaction() as reader:
-        measurements.add(writer, truck, row)
+        measurements.add_measurements(writer, truck, row)
         reader.execute("SELECT count(*) FROM measurements")
         assert ensure(database, date(2021, 2, 1))
 
 
 def test_rows_that_no_month_exists_for_are_refused_whole(database: Database) -> None:
-    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-02", "10.4.0.2", 8001, None))
+    truck = database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-02", "10.4.0.2", 8001, None)
+    )
     ensure(database, date(2020, 1, 1))
     moments = (datetime(2020, 1, 31, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC))
-    rows = Measurements.of((moment, 1, 0.5) for moment in moments)
+    rows = Measurements.from_rows((moment, 1, 0.5) for moment in moments)
     with pytest.raises(DatabaseError, match="no partition of relation"):
-        database.run(lambda cursor: measurements.add(cursor, truck, rows))
+        database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows))
     assert query(database, "SELECT 1 FROM measurements WHERE vehicle_id = %s", str(truck)) == []
 
 

@@ -68,15 +68,15 @@ def terminate(server: Server, *pids: int) -> None:
 
 def add_vehicle(database: Database, name: str = "Truck-01") -> UUID:
     address = next(_addresses)
-    return database.run(lambda cursor: vehicles.add(cursor, name, address, 8001, None))
+    return database.run(lambda cursor: vehicles.add_vehicle(cursor, name, address, 8001, None))
 
 
 def name_of(database: Database, vehicle_id: UUID) -> str:
-    return database.run(lambda cursor: store.vehicles(cursor, [vehicle_id]))[0].name
+    return database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))[0].name
 
 
 def rename(cursor: Cursor, vehicle_id: UUID, name: str) -> None:
-    vehicles.change(cursor, vehicle_id, vehicles.Change(name=name))
+    vehicles.change_vehicle(cursor, vehicle_id, vehicles.VehicleChange(name=name))
 
 
 def together(*works: Callable[[], T]) -> list[T]:
@@ -243,7 +243,7 @@ def test_a_schema_that_is_not_there_names_the_command_that_makes_it(
 ) -> None:
     database = Database(DatabaseSettings(server.parameters(empty_database)))
     with closing(database), pytest.raises(SchemaOutdated, match="run `fleetsyncd migrate`"):
-        database.run(store.vehicles)
+        database.run(store.load_vehicles)
 
 
 def test_a_connection_over_its_maximum_age_is_replaced(
@@ -259,10 +259,10 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
 ) -> None:
     vehicle_id = add_vehicle(database)
     Partitions(database).ensure(NOW, NOW)
-    (vehicle,) = database.run(lambda cursor: store.vehicles(cursor, [vehicle_id]))
+    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))
     report = CycleReport(vehicle, NOW, NOW + timedelta(seconds=1), Outcome.OK, rows_written=2)
-    rows = Measurements.of([(NOW, 1, 1.5), (NOW, 2, 2.5)])
-    step = store.Advance(
+    rows = Measurements.from_rows([(NOW, 1, 1.5), (NOW, 2, 2.5)])
+    step = store.WatermarkUpdate(
         vehicle_id=vehicle_id,
         known=None,
         watermark=NOW,
@@ -275,8 +275,8 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
     added: list[int] = []
 
     def work(cursor: Cursor) -> None:
-        added.append(measurements.add(cursor, vehicle_id, rows))
-        store.advance(cursor, step)
+        added.append(measurements.add_measurements(cursor, vehicle_id, rows))
+        store.advance_watermark(cursor, step)
         record(cursor, report)
         if len(added) == 1:
             cursor.execute("COMMIT")
@@ -294,7 +294,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         return int(fetched(cursor))
 
     assert database.run(journal) == 1
-    assert database.run(lambda c: store.vehicles(c, [vehicle_id]))[0].watermark == NOW
+    assert database.run(lambda c: store.load_vehicles(c, [vehicle_id]))[0].watermark == NOW
 
 
 def test_connections_notice_a_peer_that_vanished_and_leave_no_look_up_to_libpq(

@@ -14,7 +14,7 @@ def row(channel: int, at: str, value: str = "1.5") -> str:
 
 def set_aside(it: Rig, *rows: tuple[str, str]) -> None:
     bad = [BadRow(call, raw, "refused") for call, raw in rows]
-    it.database.run(lambda cursor: store.set_aside(cursor, it.vehicle_id, bad))
+    it.database.run(lambda cursor: store.quarantine_rows(cursor, it.vehicle_id, bad))
 
 
 def tried(it: Rig) -> Replayed:
@@ -22,7 +22,7 @@ def tried(it: Rig) -> Replayed:
 
 
 def left(it: Rig) -> list[str]:
-    return [e.raw for e in it.database.run(lambda c: quarantine.entries(c, None, 100))]
+    return [e.raw for e in it.database.run(lambda c: quarantine.list_rows(c, None, 100))]
 
 
 def test_what_has_become_valid_is_stored_and_the_rest_stays(database: Database) -> None:

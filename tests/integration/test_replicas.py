@@ -6,18 +6,18 @@ from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import FRESH_SEC, Replica
 from fleetsyncd.database.shard_locks import SHARDS, shard_of
-from fleetsyncd.database.views.fleet import overview
+from fleetsyncd.database.views.fleet import fleet_overview
 
 MINE = Replica(interval=30.0, host="here")
 OTHER = Replica(interval=30.0, host="there")
 
 
 def beat(database: Database, replica: Replica, *, cycle_sec: float | None = None) -> None:
-    database.run(lambda cursor: replicas.beat(cursor, replica, cycle_sec, 3))
+    database.run(lambda cursor: replicas.write_heartbeat(cursor, replica, cycle_sec, 3))
 
 
 def age(database: Database, host: str | None) -> float | None:
-    return database.run(lambda cursor: replicas.newest_beat(cursor, host))
+    return database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, host))
 
 
 def silence(database: Database, replica: Replica, how_long: str) -> None:
@@ -69,7 +69,7 @@ def test_a_replica_beats_in_one_row_and_leaves_at_its_end(database: Database) ->
     assert rows(database, "SELECT host, cycle_sec, vehicles FROM fleetsync.replica") == [
         ("here", 2.5, 3)
     ]
-    database.run(lambda cursor: replicas.leave(cursor, MINE))
+    database.run(lambda cursor: replicas.remove_replica(cursor, MINE))
     assert alive(database) == set()
 
 
@@ -84,7 +84,9 @@ def test_a_replica_that_was_silent_for_a_day_is_dropped_by_the_others(database: 
 
 
 def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: Database) -> None:
-    truck = database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.0.0.1", 8001, None))
+    truck = database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-01", "10.0.0.1", 8001, None)
+    )
     rows(
         database,
         "UPDATE vehicles SET sync_status = 'ok', last_sync_at = now() - interval '5 minutes'"
@@ -93,7 +95,7 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
     )
 
     def state() -> str:
-        return database.run(lambda cursor: overview(cursor, 30.0))[0].state
+        return database.run(lambda cursor: fleet_overview(cursor, 30.0))[0].state
 
     assert state() == "late"
     beat(database, replace(MINE, interval=600.0))
@@ -101,18 +103,18 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
 
 
 def test_the_overview_names_the_living_replica_that_pulls_a_vehicle(database: Database) -> None:
-    truck = database.run(lambda c: vehicles.add(c, "Truck-01", "10.8.0.1", 8001, None))
+    truck = database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
     mine = [shard_of(truck)]
     others = [shard for shard in range(SHARDS) if shard not in mine]
 
     def puller() -> str | None:
-        return database.run(lambda c: overview(c, 30))[0].replica
+        return database.run(lambda c: fleet_overview(c, 30))[0].replica
 
     assert puller() is None
-    database.run(lambda c: replicas.beat(c, MINE, None, 1, mine))
-    database.run(lambda c: replicas.beat(c, OTHER, None, 0, others))
+    database.run(lambda c: replicas.write_heartbeat(c, MINE, None, 1, mine))
+    database.run(lambda c: replicas.write_heartbeat(c, OTHER, None, 0, others))
     assert puller() == f"here:{MINE.pid}"
     silence(database, MINE, "1 minute")
     assert puller() is None
-    database.run(lambda c: replicas.beat(c, OTHER, None, 1, range(SHARDS)))
+    database.run(lambda c: replicas.write_heartbeat(c, OTHER, None, 1, range(SHARDS)))
     assert puller() == f"there:{OTHER.pid}"

@@ -7,13 +7,13 @@ from psycopg2 import sql
 
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.retention import LOCK, Keep, Retention
+from fleetsyncd.database.retention import LOCK, Retention, RetentionPolicy
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.times import month_of, utc_now
 
 MONTH = timedelta(days=30)
-NOTHING = Keep(journal=None, quarantine=None, months=None)
+NOTHING = RetentionPolicy(journal=None, quarantine=None, months=None)
 
 
 def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -26,7 +26,7 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
 
 @pytest.fixture
 def truck(database: Database) -> str:
-    return str(database.run(lambda c: vehicles.add(c, "Truck-01", "10.4.0.1", 8001, None)))
+    return str(database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.4.0.1", 8001, None)))
 
 
 def fill_journal(database: Database, truck: str, days: int) -> None:
@@ -40,7 +40,7 @@ def fill_journal(database: Database, truck: str, days: int) -> None:
     )
 
 
-def remove(database: Database, keep: Keep, batch: int = 5_000) -> int:
+def remove(database: Database, keep: RetentionPolicy, batch: int = 5_000) -> int:
     """Run everything; return the number of steps."""
     return sum(1 for _ in Retention(database, keep, batch=batch).steps(utc_now))
 
@@ -71,7 +71,9 @@ def test_journal_rows_go_by_age_in_batches_and_are_counted_in_the_log(
 ) -> None:
     fill_journal(database, truck, 60)
     with caplog.at_level(logging.INFO):
-        steps = remove(database, Keep(journal=MONTH, quarantine=None, months=None), batch=7)
+        steps = remove(
+            database, RetentionPolicy(journal=MONTH, quarantine=None, months=None), batch=7
+        )
     assert query(
         database, "SELECT count(*), min(started_at) > now() - interval '30 days' FROM sync_journal"
     ) == [(30, True)]
@@ -83,7 +85,7 @@ def test_what_is_stopped_between_two_batches_has_committed_the_first(
     database: Database, truck: str
 ) -> None:
     fill_journal(database, truck, 60)
-    steps = Retention(database, Keep(MONTH, None, None), batch=10).steps(utc_now)
+    steps = Retention(database, RetentionPolicy(MONTH, None, None), batch=10).steps(utc_now)
     next(steps)
     steps.close()
     assert query(database, "SELECT count(*) FROM sync_journal") == [(50,)]
@@ -97,7 +99,7 @@ def test_quarantined_rows_go_by_age(database: Database, truck: str) -> None:
         " FROM generate_series(0, 40) d",
         truck,
     )
-    remove(database, Keep(None, MONTH, None))
+    remove(database, RetentionPolicy(None, MONTH, None))
     assert query(database, "SELECT count(*) FROM fleetsync.quarantine") == [(30,)]
 
 
@@ -106,7 +108,7 @@ def test_expired_months_are_dropped_and_the_others_kept(
 ) -> None:
     names = past_months(database, 0, 1, 2, 3, 4)
     with caplog.at_level(logging.INFO):
-        remove(database, Keep(None, None, 2))
+        remove(database, RetentionPolicy(None, None, 2))
     assert months(database) == {names[0], names[1], names[2]}
     assert [f"retention: dropped partition {names[n]}" for n in (4, 3)] == caplog.messages[:2]
 
@@ -124,8 +126,8 @@ def test_a_second_daemon_leaves_it_to_the_one_that_is_at_it(database: Database, 
     past_months(database, 0, 9)
     with database.transaction() as busy:
         busy.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        assert remove(database, Keep(MONTH, MONTH, 1)) == 0
-    assert remove(database, Keep(MONTH, MONTH, 1)) == 2
+        assert remove(database, RetentionPolicy(MONTH, MONTH, 1)) == 0
+    assert remove(database, RetentionPolicy(MONTH, MONTH, 1)) == 2
 
 
 @pytest.mark.parametrize(
@@ -197,9 +199,9 @@ def test_a_month_in_use_is_left_for_later(
     names = past_months(database, 0, 3)
     with database.transaction() as reader:
         reader.execute("SELECT count(*) FROM measurements")
-        remove(database, Keep(None, None, 1))
+        remove(database, RetentionPolicy(None, None, 1))
         assert "month(s) of measurements could not be removed" in caplog.messages[0]
-    remove(database, Keep(None, None, 1))
+    remove(database, RetentionPolicy(None, None, 1))
     assert months(database) == {names[0]}
 
 

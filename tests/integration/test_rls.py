@@ -81,11 +81,13 @@ def granted(server: Server) -> dict[UUID, UUID]:
 
 
 def add_vehicle(host: str, cursor: Cursor) -> UUID:
-    truck = vehicles.add(cursor, f"Truck {host}", host, 8001, None)
-    measurements.add(cursor, truck, Measurements.of([(NOW, 1, 0.5), (NOW, 2, 1.5)]))
+    truck = vehicles.add_vehicle(cursor, f"Truck {host}", host, 8001, None)
+    measurements.add_measurements(
+        cursor, truck, Measurements.from_rows([(NOW, 1, 0.5), (NOW, 2, 1.5)])
+    )
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
     store.journal_row(cursor, JournalRow(truck, NOW, NOW, Outcome.OK, 2, None))
-    store.set_aside(cursor, truck, [BadRow("/data", "{}", "no time")])
+    store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck
 
 
@@ -178,7 +180,7 @@ def test_the_daemons_transaction_sees_the_whole_fleet(
     server: Server, granted: dict[UUID, UUID]
 ) -> None:
     with closing(Database(DatabaseSettings(server.parameters(NAME)))) as database:
-        assert {truck.id for truck in database.run(store.vehicles)} == set(granted.values())
+        assert {truck.id for truck in database.run(store.load_vehicles)} == set(granted.values())
 
 
 def test_an_adopted_journal_is_left_as_open_as_it_was(server: Server) -> None:

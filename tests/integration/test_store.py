@@ -63,7 +63,9 @@ def truck(database: Database) -> UUID:
 
 def add_vehicle(database: Database) -> UUID:
     address = next(_addresses)
-    return database.run(lambda cursor: vehicles.add(cursor, "Truck-01", address, 8001, None))
+    return database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-01", address, 8001, None)
+    )
 
 
 def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -75,7 +77,7 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
 
 
 def vehicle(database: Database, truck: UUID) -> Vehicle:
-    return database.run(lambda cursor: store.vehicles(cursor, [truck]))[0]
+    return database.run(lambda cursor: store.load_vehicles(cursor, [truck]))[0]
 
 
 def was_seen(database: Database, truck: UUID) -> bool:
@@ -86,7 +88,7 @@ def was_seen(database: Database, truck: UUID) -> bool:
 
 
 def add(database: Database, truck: UUID, rows: Measurements) -> int:
-    return database.run(lambda cursor: measurements.add(cursor, truck, rows))
+    return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows))
 
 
 def stored(database: Database, truck: UUID) -> set[tuple[datetime, int, bytes]]:
@@ -103,15 +105,15 @@ def bits(moment: datetime, channel_id: int, value: float) -> tuple[datetime, int
 
 
 def seconds(numbers: range, channel_id: int = 1) -> Measurements:
-    return Measurements.of((NOW + n * SECOND, channel_id, n / 7) for n in numbers)
+    return Measurements.from_rows((NOW + n * SECOND, channel_id, n / 7) for n in numbers)
 
 
 def advance(database: Database, truck: UUID, known: datetime | None, to: datetime) -> None:
-    database.run(lambda cursor: store.advance(cursor, step(truck, known, to)))
+    database.run(lambda cursor: store.advance_watermark(cursor, step(truck, known, to)))
 
 
-def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.Advance:
-    return store.Advance(
+def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.WatermarkUpdate:
+    return store.WatermarkUpdate(
         vehicle_id=truck,
         known=known,
         watermark=watermark,
@@ -148,8 +150,8 @@ def test_added_measurements_are_counted_and_a_replay_adds_none(
 
 
 def test_a_replay_does_not_change_a_stored_value(database: Database, truck: UUID) -> None:
-    add(database, truck, Measurements.of([(NOW, 1, 1.0)]))
-    assert add(database, truck, Measurements.of([(NOW, 1, 2.0)])) == 0
+    add(database, truck, Measurements.from_rows([(NOW, 1, 1.0)]))
+    assert add(database, truck, Measurements.from_rows([(NOW, 1, 2.0)])) == 0
     assert stored(database, truck) == {bits(NOW, 1, 1.0)}
 
 
@@ -160,7 +162,7 @@ def test_more_rows_than_a_batch_are_all_stored(database: Database, truck: UUID) 
 
 
 def test_no_rows_add_nothing(database: Database, truck: UUID) -> None:
-    assert add(database, truck, Measurements.of([])) == 0
+    assert add(database, truck, Measurements.from_rows([])) == 0
 
 
 @given(st.dictionaries(st.tuples(moments, channel_ids), values, min_size=1, max_size=30))
@@ -174,7 +176,7 @@ def test_measurements_come_back_bit_for_bit(
 ) -> None:
     truck = add_vehicle(database)
     expected = [(moment, channel_id, value) for (moment, channel_id), value in rows.items()]
-    assert add(database, truck, Measurements.of(expected)) == len(rows)
+    assert add(database, truck, Measurements.from_rows(expected)) == len(rows)
     assert stored(database, truck) == {bits(*row) for row in expected}
 
 
@@ -191,7 +193,7 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
 ) -> None:
     gap = Window(NOW, NOW + 60 * SECOND)
     first = replace(step(truck, None, NOW + SECOND), gap=gap)
-    database.run(lambda cursor: store.advance(cursor, first))
+    database.run(lambda cursor: store.advance_watermark(cursor, first))
     seen = vehicle(database, truck)
     assert (seen.watermark, seen.status, seen.software_version) == (NOW + SECOND, "ok", "2.0")
     assert was_seen(database, truck)
@@ -218,7 +220,7 @@ def test_the_last_advance_of_a_gap_clears_what_was_catching_up(
     database: Database, truck: UUID
 ) -> None:
     part = replace(step(truck, None, NOW), gap=Window(NOW, NOW + SECOND))
-    database.run(lambda cursor: store.advance(cursor, part))
+    database.run(lambda cursor: store.advance_watermark(cursor, part))
     advance(database, truck, NOW, NOW + SECOND)
     assert vehicle(database, truck).asked_to is None
     assert query(
@@ -264,7 +266,7 @@ def test_two_daemons_that_pull_a_new_vehicle_at_once_both_advance(
 ) -> None:
     for end in (NOW + 60 * SECOND, NOW + 59 * SECOND):
         pulled = replace(step(truck, None, end), pulled_from=NOW)
-        database.run(partial(store.advance, step=pulled))
+        database.run(partial(store.advance_watermark, step=pulled))
     assert vehicle(database, truck).watermark == NOW + 60 * SECOND
 
 
@@ -332,7 +334,7 @@ def test_the_oldest_open_alarm_of_the_last_week_is_told(database: Database, truc
 def test_a_bad_row_met_again_is_kept_once(database: Database, truck: UUID) -> None:
     bad = [BadRow("/data", "{}", "no time"), BadRow("/alarms", "{}", "no time")]
     for _ in range(2):
-        database.run(lambda cursor: store.set_aside(cursor, truck, [*bad, bad[0]]))
+        database.run(lambda cursor: store.quarantine_rows(cursor, truck, [*bad, bad[0]]))
     assert quarantined(database, truck) == 2
 
 
@@ -348,12 +350,12 @@ def test_the_quarantine_of_a_vehicle_is_bounded(
     kept = []
     for call in range(3):
         bad = [BadRow("/data", f"{call} {n}", "poison") for n in range(6)]
-        kept.append(database.run(partial(store.set_aside, vehicle_id=truck, bad=bad)))
+        kept.append(database.run(partial(store.quarantine_rows, vehicle_id=truck, bad=bad)))
     assert kept == [True, False, False]
     assert quarantined(database, truck) == 10
-    assert database.run(partial(store.set_aside, vehicle_id=truck, bad=bad[:0]))
+    assert database.run(partial(store.quarantine_rows, vehicle_id=truck, bad=bad[:0]))
     again = [BadRow("/data", f"0 {n}", "poison") for n in range(6)]
-    assert database.run(partial(store.set_aside, vehicle_id=truck, bad=again))
+    assert database.run(partial(store.quarantine_rows, vehicle_id=truck, bad=again))
 
 
 @pytest.mark.parametrize("never", ["-infinity", "infinity", "0044-03-15 12:00 BC"])
@@ -367,7 +369,7 @@ def test_a_watermark_that_is_no_date_of_pythons_does_not_hide_the_fleet(
         never,
         truck,
     )
-    seen = {vehicle.id: vehicle for vehicle in database.run(store.vehicles)}
+    seen = {vehicle.id: vehicle for vehicle in database.run(store.load_vehicles)}
     assert seen[other].watermark is None
     assert seen[truck].watermark is not None
 

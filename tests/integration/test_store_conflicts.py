@@ -23,18 +23,20 @@ def newest(request: pytest.FixtureRequest) -> datetime | None:
 @pytest.fixture
 def truck(database: Database) -> UUID:
     Partitions(database).ensure(NOON, NOON)
-    return database.run(lambda cursor: vehicles.add(cursor, "Truck-01", "10.8.0.1", 8001, None))
+    return database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, "Truck-01", "10.8.0.1", 8001, None)
+    )
 
 
 def rows(first: int, last: int) -> Measurements:
-    return Measurements.of((NOON + at * SECOND, 1, float(at)) for at in range(first, last))
+    return Measurements.from_rows((NOON + at * SECOND, 1, float(at)) for at in range(first, last))
 
 
 def commit(cursor: Cursor, truck: UUID, part: Measurements, newest: datetime | None = None) -> int:
-    added = measurements.add(cursor, truck, part, newest)
-    store.advance(
+    added = measurements.add_measurements(cursor, truck, part, newest)
+    store.advance_watermark(
         cursor,
-        store.Advance(
+        store.WatermarkUpdate(
             vehicle_id=truck,
             known=None,
             watermark=part.times[-1],
@@ -72,7 +74,7 @@ def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_sam
     database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(0, 10)))
-    database.run(lambda cursor: measurements.add(cursor, truck, rows(20, 30)))
+    database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows(20, 30)))
     assert database.run(lambda cursor: commit(cursor, truck, rows(5, 40), newest)) == 20
     assert database.run(total) == 40
 
@@ -80,7 +82,7 @@ def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_sam
 def test_a_row_that_comes_twice_in_one_answer_is_stored_once(
     database: Database, truck: UUID, newest: datetime | None
 ) -> None:
-    twice = Measurements.of([*rows(0, 5).rows(), *rows(3, 8).rows()])
+    twice = Measurements.from_rows([*rows(0, 5).rows(), *rows(3, 8).rows()])
     assert database.run(lambda cursor: commit(cursor, truck, twice, newest)) == 8
 
 
@@ -91,7 +93,9 @@ def test_two_writers_of_the_same_new_rows_add_each_row_once(
     added: list[int] = []
 
     def write() -> None:
-        added.append(database.run(lambda c: measurements.add(c, truck, rows(1, 5000), newest)))
+        added.append(
+            database.run(lambda c: measurements.add_measurements(c, truck, rows(1, 5000), newest))
+        )
 
     writers = [Thread(target=write) for _ in range(3)]
     for writer in writers:

@@ -16,7 +16,7 @@ from textual.widgets import Button, Input
 from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.gateway import Gateway
 from tui.model.state import FleetState
 from tui.screens.fleet import FleetPage
@@ -34,7 +34,7 @@ class Driver:
 
     @property
     def state(self) -> FleetState:
-        return self.app.desk.state
+        return self.app.context.state
 
     def strips(self) -> list[Strip]:
         """Return what is painted, line by line."""
@@ -110,7 +110,7 @@ def dashboard(
 ) -> FleetApp:
     gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
     state = FleetState(gateway.where, read_only=read_only)
-    return FleetApp(Desk(gateway, state, now=now, wall=lambda: NOW))
+    return FleetApp(ScreenContext(gateway, state, now=now, wall=lambda: NOW))
 
 
 def drive(
@@ -137,7 +137,9 @@ def drive(
 
 
 def add(database: Database, name: str, host: str = "10.8.0.17", port: int = 8001) -> UUID:
-    return database.run(lambda cursor: vehicles.add(cursor, name, host, port, "its-secret-key"))
+    return database.run(
+        lambda cursor: vehicles.add_vehicle(cursor, name, host, port, "its-secret-key")
+    )
 
 
 def execute(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -150,7 +152,7 @@ def execute(database: Database, statement: str, *arguments: object) -> list[tupl
 
 def beat(database: Database, age: str = "0 s") -> None:
     """Let a daemon's heartbeat be so old."""
-    database.run(lambda c: replicas.beat(c, replicas.Replica(30, host="centre"), 2.3, 3))
+    database.run(lambda c: replicas.write_heartbeat(c, replicas.Replica(30, host="centre"), 2.3, 3))
     execute(database, "UPDATE fleetsync.replica SET beat_at = now() - %s::interval", age)
 
 

@@ -20,7 +20,7 @@ from fleetsyncd.demo.processes import running, simulator
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver
 from tui.app import FleetApp
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.gateway import Gateway
 from tui.model.state import FleetState
 
@@ -49,7 +49,7 @@ def save(app: FleetApp, name: str) -> None:
 
 async def draw(gateway: Gateway, seconds: float) -> None:
     """Let the fleet run for a while, then draw the fleet and one vehicle."""
-    app = FleetApp(Desk(gateway, FleetState(gateway.where)))
+    app = FleetApp(ScreenContext(gateway, FleetState(gateway.where)))
     async with app.run_test(size=(120, 32)) as pilot:
         it = Driver(app, pilot)
         await asyncio.sleep(seconds)

@@ -22,7 +22,7 @@ from tests.tui.driving import (
 )
 from tui import keymap
 from tui.app import FleetApp
-from tui.formatting import LOOKS
+from tui.formatting import STATE_STYLES
 
 
 async def palette(it: Driver, words: str) -> list[str]:
@@ -228,7 +228,7 @@ def test_states_are_legible_in_every_theme(database: Database) -> None:
                     check(it, it.app.screen.query_one(selector).background_colors[1])
 
     def check(it: Driver, ground: Color) -> None:
-        for _glyph, _word, colour in LOOKS.values():
+        for _glyph, _word, colour in STATE_STYLES.values():
             style = ANSIToTruecolor(it.app.ansi_theme).truecolor_style(
                 Style(color=colour), ground.rich_color
             )

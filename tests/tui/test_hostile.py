@@ -7,7 +7,7 @@ from psycopg2 import sql
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 from tests.tui.driving import Driver, add, alarm, beat, channel, drive, execute
 
 HOSTILE = "\x1b]52;c;Zm9v\x07\x1b[2J\x9b31m[/nope][bold]\u202egnp.exe\u2066\u200b\r\n\tend"
@@ -48,7 +48,7 @@ def test_hostile_text_steers_nothing_on_any_screen(
     database: Database, size: tuple[int, int]
 ) -> None:
     storm(database)
-    shown = clean(HOSTILE)[:10]
+    shown = sanitise(HOSTILE)[:10]
 
     async def look(it: Driver) -> None:
         def harmless() -> None:

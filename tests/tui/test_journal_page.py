@@ -1,7 +1,7 @@
 from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.views.journal import PAGE
+from fleetsyncd.database.views.journal import PAGE_ROWS
 from tests.tui.driving import Driver, attempts, drive, execute, small_fleet
 
 
@@ -92,12 +92,12 @@ def test_the_fleets_journal_follows_live_with_the_cursor_on_its_row(database: Da
 
 def test_the_fleets_journal_is_walked_down_over_the_end_of_a_page(database: Database) -> None:
     ids = small_fleet(database)
-    attempts(database, ids["Truck-01"], PAGE + 3)
+    attempts(database, ids["Truck-01"], PAGE_ROWS + 3)
 
     async def look(it: Driver) -> None:
         await opened(it)
-        await it.until(lambda: len(rows(it)) == PAGE)
-        it.app.screen.query_one(DataTable).move_cursor(row=PAGE - 1)
+        await it.until(lambda: len(rows(it)) == PAGE_ROWS)
+        it.app.screen.query_one(DataTable).move_cursor(row=PAGE_ROWS - 1)
         await it.press("down")
         await it.sees("page 2, the oldest")
         assert len(rows(it)) == 3
@@ -117,7 +117,7 @@ def test_a_row_of_the_journal_is_shown_in_full_and_copied(database: Database) ->
         await it.press("y")
         assert it.app.clipboard.count("again") == 60
         await it.press("enter")
-        await it.until(lambda: it.dialog() == "Details")
+        await it.until(lambda: it.dialog() == "DetailsDialog")
         await it.until(lambda: "".join(it.screen().split()).count("again") >= 60)
         await it.press("y", "escape")
         assert it.app.clipboard.startswith("started: ")

@@ -60,7 +60,7 @@ def test_a_heartbeat_that_ages_is_told_without_a_reading(database: Database) -> 
 
 def test_every_live_daemon_is_counted(database: Database) -> None:
     small_fleet(database)
-    database.run(lambda c: replicas.beat(c, replicas.Replica(30, host="other"), 1.0, 2))
+    database.run(lambda c: replicas.write_heartbeat(c, replicas.Replica(30, host="other"), 1.0, 2))
 
     async def look(it: Driver) -> None:
         await it.sees("×2 cycle 2.3s" if "cycle 2.3s" in it.lines()[0] else "×2 cycle 1.0s")
@@ -137,7 +137,7 @@ def test_a_dialog_that_is_done_beneath_a_small_terminal_closes_when_it_can(
         form = it.app.screen
         await it.pilot.resize_terminal(40, 10)
         await it.until(lambda: isinstance(it.app.screen, TooSmall))
-        form.accepted()  # type: ignore[attr-defined]  # a dialog
+        form.submit()  # type: ignore[attr-defined]  # a dialog
         await it.until(lambda: execute(database, "SELECT name FROM vehicles") == [("Truck-02",)])
         await it.pilot.resize_terminal(80, 24)
         await it.told("Truck-01: changed")
@@ -219,7 +219,7 @@ def test_a_query_that_hangs_neither_blocks_keys_nor_quitting(
     database: Database, server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_fleet(database)
-    monkeypatch.setattr(background, "ANSWER_SEC", 0.2)
+    monkeypatch.setattr(background, "QUERY_SEC", 0.2)
     before = threading.active_count()
 
     async def look(it: Driver) -> None:
@@ -260,7 +260,7 @@ def test_a_fault_of_its_own_is_told_and_does_not_end_it(
     small_fleet(database)
 
     async def look(it: Driver) -> None:
-        monkeypatch.setattr(it.app.desk.gateway, "sync", lambda _ids: 1 / 0)
+        monkeypatch.setattr(it.app.context.gateway, "sync", lambda _ids: 1 / 0)
         await it.press("s")
         await it.told("a fault of the dashboard's own: ZeroDivisionError")
         await it.press("down")
@@ -277,8 +277,8 @@ def test_the_dashboard_is_built_from_the_daemons_configuration(
     for name, value in server.environment(database_name).items():
         monkeypatch.setenv(name, value)
     app = build(settings.load(), read_only=True)
-    assert app.desk.state.read_only
-    assert app.desk.gateway.snapshot().vehicles == ()
+    assert app.context.state.read_only
+    assert app.context.gateway.snapshot().vehicles == ()
 
 
 def test_the_daemons_are_listed_and_a_dead_one_is_told_by_its_sign(database: Database) -> None:

@@ -3,7 +3,7 @@ from uuid import UUID
 from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.views.journal import PAGE
+from fleetsyncd.database.views.journal import PAGE_ROWS
 from tests.tui.driving import (
     Driver,
     add,
@@ -100,13 +100,13 @@ def test_alarms_come_open_first_and_in_full_with_enter(database: Database) -> No
 
 def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
     vehicle = truck(database)
-    attempts(database, vehicle, 2 * PAGE + 16)
+    attempts(database, vehicle, 2 * PAGE_ROWS + 16)
     attempts(database, vehicle, 1, every="9 h", error="the very first")
 
     async def look(it: Driver) -> None:
         await opened(it)
         await it.press("3")
-        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE)
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE_ROWS)
         await it.press("end", "down")
         await it.until(lambda: it.app.screen.query_one("#journal JournalTable").place == "page 2")  # type: ignore[attr-defined]  # a JournalTable
         await it.press("greater_than_sign")
@@ -116,7 +116,7 @@ def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
         await it.refresh()
         assert len(rows(it, "#journal JournalTable")) == 17
         await it.press("less_than_sign", "less_than_sign", "less_than_sign")
-        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE)
+        await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE_ROWS)
 
     drive(database, look)
 

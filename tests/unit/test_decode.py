@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Measurements, Page, Status, Window
+from fleetsyncd.models import DataPage, Measurements, Status, Window
 from fleetsyncd.vehicle import decode
 
 OLDEST = datetime(2025, 1, 1, tzinfo=UTC)
@@ -17,7 +17,7 @@ NOON_AT = datetime(2026, 2, 22, 12, 0, 0, 123_000, UTC)
 GOOD = f'{{"channel_id":1,"value":1.5,"time":"{NOON}"}}'
 
 
-def page(body: str | bytes) -> Page:
+def page(body: str | bytes) -> DataPage:
     sent = body.encode() if isinstance(body, str) else body
     return decode.page(sent, LIMIT, OLDEST, NEWEST)
 
@@ -42,14 +42,14 @@ def test_a_good_page_becomes_columns_ordered_by_time_and_then_channel() -> None:
         )
     )
     after = datetime(2026, 2, 22, 12, 0, 1, tzinfo=UTC)
-    assert got == Page(
+    assert got == DataPage(
         Measurements((NOON_AT, NOON_AT, after, after), (1, 2, 2, 3), (2000.0, -7.0, 0.1, 1.5)),
         truncated=False,
     )
 
 
 def test_a_page_without_rows_is_good() -> None:
-    assert page(body_of()) == Page(Measurements((), (), ()), truncated=False)
+    assert page(body_of()) == DataPage(Measurements((), (), ()), truncated=False)
 
 
 def test_nulls_are_not_stored_and_not_bad() -> None:

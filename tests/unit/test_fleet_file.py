@@ -1,6 +1,6 @@
 import pytest
 
-from fleetsyncd.commands.vehicle_csv import NewVehicle, parse
+from fleetsyncd.commands.vehicle_csv import NewVehicle, parse_vehicles
 from fleetsyncd.errors import CommandError
 
 HEADER = "name,address,port,api_key\n"
@@ -8,14 +8,14 @@ HEADER = "name,address,port,api_key\n"
 
 def faults(text: str) -> list[str]:
     with pytest.raises(CommandError) as caught:
-        parse(text)
+        parse_vehicles(text)
     first, *lines = str(caught.value).splitlines()
     assert first == "no vehicle was registered:"
     return [line.strip() for line in lines]
 
 
 def test_every_line_is_a_vehicle() -> None:
-    assert parse(HEADER + "Truck-01,10.8.0.17,8002,key-1\n\nTruck-02,fd00::1,,\n") == [
+    assert parse_vehicles(HEADER + "Truck-01,10.8.0.17,8002,key-1\n\nTruck-02,fd00::1,,\n") == [
         NewVehicle(2, "Truck-01", "10.8.0.17", 8002, "key-1"),
         NewVehicle(4, "Truck-02", "fd00::1", 8001, None),
     ]
@@ -32,7 +32,7 @@ def test_every_line_is_a_vehicle() -> None:
     ids=["plain", "semicolons", "byte order mark and blanks", "quotes"],
 )
 def test_spreadsheets_ways_of_writing_are_understood(text: str) -> None:
-    assert parse(text) == [NewVehicle(2, "Truck-01", "10.8.0.17", 8001, None)]
+    assert parse_vehicles(text) == [NewVehicle(2, "Truck-01", "10.8.0.17", 8001, None)]
 
 
 def test_all_faults_are_told_by_line_and_no_key_is_repeated() -> None:
@@ -61,7 +61,7 @@ def test_all_faults_are_told_by_line_and_no_key_is_repeated() -> None:
 )
 def test_a_file_that_does_not_name_its_columns_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match="first line must name its columns"):
-        parse(text)
+        parse_vehicles(text)
 
 
 def test_a_file_without_vehicles_is_refused() -> None:

@@ -5,7 +5,7 @@ from functools import partial
 import gevent
 import pytest
 
-from fleetsyncd.green import Beside
+from fleetsyncd.green import BackgroundCall
 
 
 def sleep_long(ended: list[str]) -> None:
@@ -24,7 +24,7 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
         order.append("done")
         return 7
 
-    beside = Beside(work)
+    beside = BackgroundCall(work)
     gevent.sleep(0)
     order.append("meanwhile")
     assert beside.result() == 7
@@ -34,7 +34,7 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
 def test_an_error_is_raised_where_the_result_is_wanted_and_told_nowhere_else(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    beside = Beside(lambda: 1 // 0)
+    beside = BackgroundCall(lambda: 1 // 0)
     gevent.sleep(0)
     with pytest.raises(ZeroDivisionError):
         beside.result()
@@ -43,7 +43,7 @@ def test_an_error_is_raised_where_the_result_is_wanted_and_told_nowhere_else(
 
 def test_work_that_is_dropped_ends_before_anything_else_goes_on() -> None:
     ended: list[str] = []
-    beside = Beside(partial(sleep_long, ended))
+    beside = BackgroundCall(partial(sleep_long, ended))
     gevent.sleep(0)
     beside.drop()
     assert ended == ["work"]
@@ -65,7 +65,7 @@ def test_what_failed_work_had_in_its_hands_is_free_as_soon_as_the_error_was_seen
         raise ValueError("no page")
 
     def wait() -> None:
-        beside = Beside(work)
+        beside = BackgroundCall(work)
         gevent.sleep(0)
         if dropped:
             beside.drop()
@@ -90,7 +90,7 @@ def test_what_failed_work_had_in_its_hands_is_free_as_soon_as_the_error_was_seen
 
 def test_who_was_ended_while_waiting_can_still_end_the_work() -> None:
     ended: list[str] = []
-    beside = Beside(partial(sleep_long, ended))
+    beside = BackgroundCall(partial(sleep_long, ended))
     waiter = gevent.spawn(beside.result)
     gevent.sleep(0.01)
     waiter.kill()

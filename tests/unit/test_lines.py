@@ -41,7 +41,7 @@ REFUSED = "/status: HTTP 401: the vehicle refuses the API key"
 
 
 def test_a_vehicle_that_stays_online_says_what_it_wrote() -> None:
-    assert log_lines.describe(report()) == (
+    assert log_lines.report_line(report()) == (
         logging.INFO,
         "[Truck-01] wrote 1500 measurements  window=60s",
     )
@@ -49,23 +49,23 @@ def test_a_vehicle_that_stays_online_says_what_it_wrote() -> None:
 
 @pytest.mark.parametrize("before", ["unknown", "timeout", "error"])
 def test_a_vehicle_that_comes_online_says_its_version_and_database_too(before: str) -> None:
-    level, text = log_lines.describe(report(before=before))
+    level, text = log_lines.report_line(report(before=before))
     assert level == logging.INFO
     assert text == ("[Truck-01] online  sw=1.1.0  db_ok=True  wrote 1500 measurements  window=60s")
 
 
 def test_a_vehicle_that_comes_back_says_after_how_many_failures() -> None:
-    _, text = log_lines.describe(report(before="timeout", failures=7))
+    _, text = log_lines.report_line(report(before="timeout", failures=7))
     assert text.startswith("[Truck-01] online again after 7 failed cycle(s)  sw=1.1.0")
 
 
 def test_a_cycle_that_asked_for_nothing_has_a_window_of_nothing() -> None:
-    assert log_lines.describe(report(pulled=None, rows_written=0))[1].endswith("window=0s")
+    assert log_lines.report_line(report(pulled=None, rows_written=0))[1].endswith("window=0s")
 
 
 def test_notes_of_a_good_cycle_are_a_warning() -> None:
     noted = report(notes=("alarms will be asked for again (/alarms: HTTP 500)",), bad_rows=2)
-    assert log_lines.describe(noted) == (
+    assert log_lines.report_line(noted) == (
         logging.WARNING,
         "[Truck-01] wrote 1500 measurements  window=60s  alarms will be asked for again"
         " (/alarms: HTTP 500); 2 bad row(s) in quarantine",
@@ -92,25 +92,27 @@ def test_notes_of_a_good_cycle_are_a_warning() -> None:
 def test_a_new_failure_is_a_warning_with_its_call_and_reason(
     outcome: Outcome, reason: str | None, text: str, before: str
 ) -> None:
-    assert log_lines.describe(report(outcome, reason, before=before)) == (logging.WARNING, text)
+    assert log_lines.report_line(report(outcome, reason, before=before)) == (logging.WARNING, text)
 
 
 @pytest.mark.parametrize(
     ("outcome", "reason"), [(Outcome.TIMEOUT, TIMEOUT), (Outcome.ERROR, REFUSED)]
 )
 def test_a_repeated_failure_is_no_warning_and_says_how_often(outcome: Outcome, reason: str) -> None:
-    level, text = log_lines.describe(report(outcome, reason, before=outcome, failures=4))
+    level, text = log_lines.report_line(report(outcome, reason, before=outcome, failures=4))
     assert level == logging.INFO
     assert text.endswith(f"{reason} (5 in a row)")
 
 
 def test_a_failure_that_is_the_first_one_counted_is_a_warning() -> None:
-    level, _ = log_lines.describe(report(Outcome.TIMEOUT, TIMEOUT, before="timeout", failures=0))
+    level, _ = log_lines.report_line(report(Outcome.TIMEOUT, TIMEOUT, before="timeout", failures=0))
     assert level == logging.WARNING
 
 
 def test_a_failure_of_another_kind_is_a_warning_again() -> None:
-    level, text = log_lines.describe(report(Outcome.ERROR, REFUSED, before="timeout", failures=4))
+    level, text = log_lines.report_line(
+        report(Outcome.ERROR, REFUSED, before="timeout", failures=4)
+    )
     assert level == logging.WARNING
     assert "in a row" not in text
 
@@ -118,27 +120,29 @@ def test_a_failure_of_another_kind_is_a_warning_again() -> None:
 def test_a_cycle_ended_on_purpose_is_not_the_vehicles_failure() -> None:
     reason = "paused; resumes at 2026-02-22 09:00:00"
     stopped = report(Outcome.ERROR, reason, stopped=True, failures=3)
-    assert log_lines.describe(stopped) == (logging.INFO, f"[Truck-01] {reason}")
+    assert log_lines.report_line(stopped) == (logging.INFO, f"[Truck-01] {reason}")
     assert stopped.failures == 3
 
 
 def test_a_reason_is_one_harmless_line() -> None:
-    _, text = log_lines.describe(report(Outcome.ERROR, "/data: HTTP 400: a\nb\x1b[2J" + "x" * 5000))
+    _, text = log_lines.report_line(
+        report(Outcome.ERROR, "/data: HTTP 400: a\nb\x1b[2J" + "x" * 5000)
+    )
     assert text.isprintable()
     assert len(text) < 1100
 
 
 def test_busy_vehicles_are_named_in_order_with_how_far_they_have_come() -> None:
     halfway = Progress(NOW - timedelta(hours=2), NOW, NOW - timedelta(hours=1))
-    assert log_lines.busy([("Truck-02", halfway), ("Crane-01", None)]) == (
+    assert log_lines.busy_vehicles([("Truck-02", halfway), ("Crane-01", None)]) == (
         "Crane-01, Truck-02 50% to 02-23 09:00"
     )
 
 
 def test_many_busy_vehicles_are_named_in_part_and_counted() -> None:
     runs = [(f"Truck-{number}", None) for number in range(1, 9)]
-    assert log_lines.busy(runs) == "Truck-1, Truck-2, Truck-3, Truck-4, Truck-5 and 3 more"
+    assert log_lines.busy_vehicles(runs) == "Truck-1, Truck-2, Truck-3, Truck-4, Truck-5 and 3 more"
 
 
 def test_nobody_busy_is_nothing_to_say() -> None:
-    assert log_lines.busy([]) == ""
+    assert log_lines.busy_vehicles([]) == ""

@@ -22,13 +22,13 @@ def vehicle(key: UUID = ID, name: str = "Truck-01", **changes: Any) -> Vehicle:
     return Vehicle(key, name, "10.8.0.1", 8001, None, **{**known, **changes})
 
 
-def report(outcome: Outcome = Outcome.OK, **changes: Any) -> events.Reported:
-    return events.Reported(CycleReport(vehicle(), NOW, NOW, outcome, **changes))
+def report(outcome: Outcome = Outcome.OK, **changes: Any) -> events.VehicleCycleEnded:
+    return events.VehicleCycleEnded(CycleReport(vehicle(), NOW, NOW, outcome, **changes))
 
 
 def scraped(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Return every sample of a scrape, by name and labels without those of the vehicle."""
-    text = b"".join(exporter.pages(metrics, NOW.timestamp())).decode()
+    text = b"".join(exporter.render(metrics, NOW.timestamp())).decode()
     found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -47,7 +47,7 @@ def of_truck(metrics: Metrics, name: str) -> float:
 
 def test_a_vehicle_is_told_before_its_first_cycle_has_ended() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle()]))
     assert of_truck(metrics, "lag_seconds") == 40
     assert of_truck(metrics, "cycles_total") == 0
     assert "fleetsync_vehicle_up" not in scraped(metrics)
@@ -55,7 +55,7 @@ def test_a_vehicle_is_told_before_its_first_cycle_has_ended() -> None:
 
 def test_cycles_add_up() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle()]))
     metrics.listen(report(rows_written=540, bad_rows=2, watermark=NOW))
     metrics.listen(report(rows_written=18, watermark=NOW - timedelta(seconds=5)))
     assert of_truck(metrics, "up") == 1
@@ -67,7 +67,7 @@ def test_cycles_add_up() -> None:
 
 def test_failures_are_counted_by_kind() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle()]))
     for kind in (Failure.TIMEOUT, Failure.REFUSED, Failure.TIMEOUT):
         metrics.listen(report(Outcome.ERROR, failure=kind))
     assert scraped(metrics)["fleetsync_vehicle_failures_total"] == {
@@ -80,10 +80,10 @@ def test_failures_are_counted_by_kind() -> None:
 
 def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle()]))
     for key in (ID, uuid4()):
         row = JournalRow(key, NOW, NOW, Outcome.ERROR, 700, "backfill of ...", bad_rows=3)
-        metrics.listen(events.Backfilled(row))
+        metrics.listen(events.BackfillEnded(row))
     assert of_truck(metrics, "rows_written_total") == 700
     assert of_truck(metrics, "bad_rows_total") == 3
     assert of_truck(metrics, "cycles_total") == 0
@@ -92,7 +92,7 @@ def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> N
 
 def test_a_cycle_ended_on_purpose_says_nothing_of_the_vehicle() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle()]))
     metrics.listen(report())
     metrics.listen(report(Outcome.ERROR, stopped=True))
     assert of_truck(metrics, "up") == 1
@@ -100,10 +100,10 @@ def test_a_cycle_ended_on_purpose_says_nothing_of_the_vehicle() -> None:
 
 def test_calls_are_timed_by_vehicle_and_by_path() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle()]))
-    metrics.call(ID, "/data", 0.3, 5_000)
-    metrics.call(ID, "/data", 0.1, 3_000)
-    metrics.call(ID, "/status", 0.2, 400)
+    metrics.listen(events.CycleStarted([vehicle()]))
+    metrics.count_call(ID, "/data", 0.3, 5_000)
+    metrics.count_call(ID, "/data", 0.1, 3_000)
+    metrics.count_call(ID, "/status", 0.2, 400)
     found = scraped(metrics)
     assert found["fleetsync_vehicle_call_seconds_sum"][(("call", "/data"), *TRUCK)] == 0.4
     assert found["fleetsync_vehicle_call_seconds_count"][(("call", "/data"), *TRUCK)] == 2
@@ -113,10 +113,10 @@ def test_calls_are_timed_by_vehicle_and_by_path() -> None:
 
 def test_a_vehicle_that_was_removed_is_forgotten_and_one_renamed_keeps_its_counts() -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle(), vehicle(uuid4(), "Truck-02")]))
+    metrics.listen(events.CycleStarted([vehicle(), vehicle(uuid4(), "Truck-02")]))
     metrics.listen(report(rows_written=7))
-    metrics.listen(events.FleetRead([vehicle(name="Truck-1a", paused=True)]))
-    metrics.call(uuid4(), "/data", 1, 1)
+    metrics.listen(events.CycleStarted([vehicle(name="Truck-1a", paused=True)]))
+    metrics.count_call(uuid4(), "/data", 1, 1)
     found = scraped(metrics)["fleetsync_vehicle_rows_written_total"]
     assert found == {(("vehicle", "Truck-1a"),): 7}
     assert scraped(metrics)["fleetsync_vehicle_paused"] == {(("vehicle", "Truck-1a"),): 1}
@@ -125,7 +125,7 @@ def test_a_vehicle_that_was_removed_is_forgotten_and_one_renamed_keeps_its_count
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "°C ⏎", "{x}"])
 def test_a_name_is_told_as_it_is(name: str) -> None:
     metrics = Metrics()
-    metrics.listen(events.FleetRead([vehicle(name=name)]))
+    metrics.listen(events.CycleStarted([vehicle(name=name)]))
     assert list(scraped(metrics)["fleetsync_vehicle_cycles_total"]) == [(("vehicle", name),)]
 
 
@@ -151,18 +151,18 @@ def test_the_daemon_itself_is_told() -> None:
 def test_a_lost_database_is_told_until_it_is_back() -> None:
     metrics = Metrics()
     assert scraped(metrics)["fleetsync_database_up"][()] == 1
-    metrics.listen(events.DatabaseGone())
+    metrics.listen(events.DatabaseDown())
     assert scraped(metrics)["fleetsync_database_up"][()] == 0
-    metrics.listen(events.DatabaseBack())
+    metrics.listen(events.DatabaseUp())
     assert scraped(metrics)["fleetsync_database_up"][()] == 1
 
 
 def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
     metrics = Metrics()
-    fleet = [vehicle(UUID(int=n), f"Truck-{n}") for n in range(1, 2 * exporter.CHUNK + 2)]
-    metrics.listen(events.FleetRead(fleet))
-    pages = list(exporter.pages(metrics, NOW.timestamp()))
-    assert max(page.count(b"\n") for page in pages[1:]) <= exporter.CHUNK
+    fleet = [vehicle(UUID(int=n), f"Truck-{n}") for n in range(1, 2 * exporter.CHUNK_VEHICLES + 2)]
+    metrics.listen(events.CycleStarted(fleet))
+    pages = list(exporter.render(metrics, NOW.timestamp()))
+    assert max(page.count(b"\n") for page in pages[1:]) <= exporter.CHUNK_VEHICLES
     names = [
         line.split(b"{")[0]
         for line in b"".join(pages).splitlines()

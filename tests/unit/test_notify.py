@@ -8,14 +8,14 @@ from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.systemd import VARIABLE, Notifier
 
 EVERYTHING: list[events.Event] = [
-    events.Started(),
+    events.DaemonStarted(),
     events.Alive(),
-    events.FleetRead([]),
+    events.CycleStarted([]),
     events.CycleEnded(ok=3, failed=1, unfinished=2, seconds=1.5),
     events.CycleEnded(ok=3, failed=1, unfinished=2, seconds=1.6),
-    events.DatabaseGone(),
-    events.DatabaseBack(),
-    events.Stopping(),
+    events.DatabaseDown(),
+    events.DatabaseUp(),
+    events.DaemonStopping(),
 ]
 
 

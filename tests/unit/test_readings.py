@@ -129,7 +129,7 @@ def test_a_page_tells_exactly_when_rows_were_left_out(limit: int, truncated: boo
 
 def test_another_process_computes_the_same_rows_and_alarms() -> None:
     program = (
-        "from fleetsyncd.demo import signals as s; seed = s.seed_of('Truck-01');"
+        "from fleetsyncd.demo import readings as s; seed = s.seed_of('Truck-01');"
         f"print(list(s.rows(seed, {NOON}, {NOON + 2000})), s.alarms(seed, {NOON}, {NOON + HOUR}))"
     )
     command = [sys.executable, "-c", program]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.database.shard_locks import SHARDS, Holdings, shard_of
-from fleetsyncd.sync.shards import EVERY_SHARD, next_move
+from fleetsyncd.database.shard_locks import SHARDS, ShardHoldings, shard_of
+from fleetsyncd.sync.shards import EVERY_SHARD, plan_rebalance
 
 
 def settle(replicas: dict[str, set[int]], busy: dict[str, set[int]], rounds: int = 3) -> None:
@@ -14,7 +14,9 @@ def settle(replicas: dict[str, set[int]], busy: dict[str, set[int]], rounds: int
     for _ in range(rounds):
         for name, mine in replicas.items():
             others = frozenset().union(*(held for key, held in replicas.items() if key != name))
-            move = next_move(Holdings(frozenset(mine), others, len(replicas)), busy.get(name, ()))
+            move = plan_rebalance(
+                ShardHoldings(frozenset(mine), others, len(replicas)), busy.get(name, ())
+            )
             assert not move.take & others
             assert move.release <= mine
             assert not move.release & busy.get(name, set())
@@ -39,11 +41,11 @@ def test_every_shard_finds_exactly_one_replica_and_no_share_is_larger_than_fair(
 
 
 def test_a_shard_with_a_vehicle_at_work_is_kept_until_it_is_idle() -> None:
-    held = Holdings(EVERY_SHARD, frozenset(), 2)
-    move = next_move(held, EVERY_SHARD - {7})
+    held = ShardHoldings(EVERY_SHARD, frozenset(), 2)
+    move = plan_rebalance(held, EVERY_SHARD - {7})
     assert move.release == {7}
     assert len(move.leave) == SHARDS // 2 - 1
-    assert next_move(held, ()).leave == frozenset()
+    assert plan_rebalance(held, ()).leave == frozenset()
 
 
 def test_vehicles_spread_over_the_shards_evenly() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.models import CycleReport, Outcome, Progress, Status, Vehicle
-from fleetsyncd.sync.cycle_summary import Cycle
+from fleetsyncd.sync.cycle_summary import CycleSummary
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 REASON = "/status: no complete answer within 10 s"
@@ -49,7 +49,7 @@ def told(caplog: pytest.LogCaptureFixture) -> Told:
 
 
 def test_each_vehicle_has_one_line_that_carries_its_name(told: Told) -> None:
-    cycle = Cycle(2)
+    cycle = CycleSummary(2)
     cycle.add(good("Truck-01"))
     cycle.add(silent("Truck-02"))
     first, second = told.records()
@@ -59,7 +59,7 @@ def test_each_vehicle_has_one_line_that_carries_its_name(told: Told) -> None:
 
 
 def test_ends_are_counted(told: Told) -> None:
-    cycle = Cycle(3)
+    cycle = CycleSummary(3)
     cycle.add(good("Truck-01"))
     cycle.add(silent("Truck-02"))
     cycle.add(report("Truck-03", Outcome.ERROR, answered=True))
@@ -68,7 +68,7 @@ def test_ends_are_counted(told: Told) -> None:
 
 
 def test_silent_vehicles_are_held_until_the_first_answer(told: Told) -> None:
-    cycle = Cycle(4)
+    cycle = CycleSummary(4)
     cycle.add(silent("Truck-01"))
     cycle.add(silent("Truck-02"))
     assert told.names() == []
@@ -79,7 +79,7 @@ def test_silent_vehicles_are_held_until_the_first_answer(told: Told) -> None:
 
 
 def test_if_no_vehicle_answers_that_is_one_error_about_the_network(told: Told) -> None:
-    cycle = Cycle(3)
+    cycle = CycleSummary(3)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     cycle.summarise([], 20.0)
@@ -92,14 +92,14 @@ def test_if_no_vehicle_answers_that_is_one_error_about_the_network(told: Told) -
 
 
 def test_two_silent_vehicles_of_two_are_their_own_fault(told: Told) -> None:
-    cycle = Cycle(2)
+    cycle = CycleSummary(2)
     cycle.add(silent("Truck-01"))
     cycle.add(silent("Truck-02"))
     assert told.names() == ["Truck-01", "Truck-02"]
 
 
 def test_a_network_that_fails_slowly_is_blamed_though_some_have_not_reported(told: Told) -> None:
-    cycle = Cycle(4)
+    cycle = CycleSummary(4)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     cycle.summarise([("Truck-3", None)], 0.0)
@@ -110,7 +110,7 @@ def test_a_network_that_fails_slowly_is_blamed_though_some_have_not_reported(tol
 def test_while_another_pulls_or_most_have_not_reported_the_network_is_not_blamed(
     told: Told, started: int
 ) -> None:
-    cycle = Cycle(started)
+    cycle = CycleSummary(started)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     progress = Progress(NOW, NOW + timedelta(hours=1), NOW) if started == 4 else None
@@ -121,7 +121,7 @@ def test_while_another_pulls_or_most_have_not_reported_the_network_is_not_blamed
 
 
 def test_a_vehicle_that_reports_after_the_summary_is_told_at_once(told: Told) -> None:
-    cycle = Cycle(4)
+    cycle = CycleSummary(4)
     cycle.summarise([], 0.0)
     told.records()
     cycle.add(silent("Truck-01"))
@@ -129,7 +129,7 @@ def test_a_vehicle_that_reports_after_the_summary_is_told_at_once(told: Told) ->
 
 
 def test_the_summary_tells_how_far_a_catching_up_vehicle_has_come(told: Told) -> None:
-    cycle = Cycle(1)
+    cycle = CycleSummary(1)
     progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
     cycle.summarise([("Truck-01", progress)], 0.0)
     (over,) = told.records()
@@ -137,7 +137,7 @@ def test_the_summary_tells_how_far_a_catching_up_vehicle_has_come(told: Told) ->
 
 
 def test_a_cycle_of_nobody_is_done(told: Told) -> None:
-    cycle = Cycle(0)
+    cycle = CycleSummary(0)
     cycle.summarise([], 30.0)
     (done,) = told.records()
     assert done.getMessage() == "Cycle done in 0.0s — sleeping 30.0s"
@@ -145,7 +145,7 @@ def test_a_cycle_of_nobody_is_done(told: Told) -> None:
 
 
 def test_a_fleet_that_refuses_our_key_is_not_taken_for_a_broken_network(told: Told) -> None:
-    cycle = Cycle(3)
+    cycle = CycleSummary(3)
     for name in ("Truck-01", "Truck-02", "Truck-03"):
         cycle.add(replace(report(name, Outcome.ERROR, answered=False), reached=True))
     assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.text import NEWLINE, REPLACEMENT, clean
+from fleetsyncd.text import NEWLINE, REPLACEMENT, sanitise
 
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -13,7 +13,7 @@ UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     "value", ["", "Truck-01", "Гусеничный кран 5", "85 °C ⌀ μ", "履带式起重机", "🔥 hot", "[/nope]"]
 )
 def test_readable_text_of_any_script_stays_as_it_is(value: str) -> None:
-    assert clean(value) == value
+    assert sanitise(value) == value
 
 
 @pytest.mark.parametrize(
@@ -32,17 +32,17 @@ def test_readable_text_of_any_script_stays_as_it_is(value: str) -> None:
     ],
 )
 def test_what_could_steer_a_terminal_becomes_a_harmless_sign(value: str, shown: str) -> None:
-    assert clean(value) == shown
+    assert sanitise(value) == shown
 
 
 @pytest.mark.parametrize(("length", "shown"), [(10, "x" * 10), (11, "x" * 9 + "…")])
 def test_text_longer_than_the_limit_is_cut_with_a_sign(length: int, shown: str) -> None:
-    assert clean("x" * length, 10) == shown
+    assert sanitise("x" * length, 10) == shown
 
 
 @given(st.text(st.characters()), st.integers(1, 100))
 def test_any_text_becomes_storable_harmless_and_short(value: str, limit: int) -> None:
-    shown = clean(value, limit)
+    shown = sanitise(value, limit)
     assert len(shown) <= limit
     assert not {unicodedata.category(character) for character in shown} & UNSAFE
     assert shown.encode("utf-8").decode("utf-8") == shown
@@ -50,10 +50,10 @@ def test_any_text_becomes_storable_harmless_and_short(value: str, limit: int) ->
 
 @given(st.text(st.characters()))
 def test_cleaning_twice_changes_nothing_more(value: str) -> None:
-    assert clean(clean(value)) == clean(value)
+    assert sanitise(sanitise(value)) == sanitise(value)
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), max_size=500))
 def test_safe_text_within_the_limit_is_never_changed(value: str) -> None:
-    assert clean(value) == value
-    assert {NEWLINE, REPLACEMENT} & set(clean(value)) <= set(value)
+    assert sanitise(value) == value
+    assert {NEWLINE, REPLACEMENT} & set(sanitise(value)) <= set(value)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.times import parse_moment
+from fleetsyncd.times import parse_time
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
@@ -23,11 +23,11 @@ NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
     ],
 )
 def test_ages_and_times_are_understood(text: str, moment: datetime) -> None:
-    assert parse_moment(text, NOW) == moment
+    assert parse_time(text, NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "24", "24w", "2026-13-01", "999999d", "\x1b[2J"])
 def test_anything_else_is_refused_and_shown_harmlessly(text: str) -> None:
     with pytest.raises(CommandError, match="is no time: a time is") as refusal:
-        parse_moment(text, NOW)
+        parse_time(text, NOW)
     assert "\x1b" not in str(refusal.value)

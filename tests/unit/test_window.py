@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
-    CLOCK_STEP,
-    DENSE,
-    GAP,
-    HOUR,
+    CLOCK_RESOLUTION,
+    HOURLY_ABOVE,
+    HOURLY_STEP,
     MILLISECOND,
+    TRUNCATED_STEP,
     Splitter,
+    pull_end,
     pull_window,
-    vehicle_now,
 )
-from fleetsyncd.time_limits import storable
+from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import month_of
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
@@ -46,7 +46,7 @@ def vehicle(**changed: Any) -> Vehicle:
 
 
 def pulled(skew: timedelta = timedelta(0), end: datetime = NOW, **changed: Any) -> Window:
-    oldest = storable(NOW).start
+    oldest = accepted_interval(NOW).start
     return pull_window(vehicle(**changed), end, skew, first=MINUTE, overlap=OVERLAP, oldest=oldest)
 
 
@@ -54,10 +54,10 @@ def answered(pull: Window, dense: Callable[[Window], bool]) -> list[Window]:
     """Answer every question that is not `dense`, and a millisecond in any case."""
     splitter = Splitter(pull)
     questions = []
-    while question := splitter.next():
-        if dense(question) and splitter.too_dense(question, 1):
+    while question := splitter.next_window():
+        if dense(question) and splitter.shrink(question, 1):
             continue
-        splitter.done(question, 1)
+        splitter.complete(question, 1)
         questions.append(question)
     return questions
 
@@ -124,54 +124,62 @@ def test_questions_never_grow_again_within_a_gap(
     ("gap", "first"),
     [
         (MINUTE, MINUTE),
-        (HOUR, HOUR),
-        (GAP, GAP),
-        (GAP + MILLISECOND, HOUR),
-        (timedelta(days=90), HOUR),
+        (HOURLY_STEP, HOURLY_STEP),
+        (HOURLY_ABOVE, HOURLY_ABOVE),
+        (HOURLY_ABOVE + MILLISECOND, HOURLY_STEP),
+        (timedelta(days=90), HOURLY_STEP),
     ],
 )
 def test_only_a_gap_over_24_hours_starts_with_hours(gap: timedelta, first: timedelta) -> None:
-    assert Splitter(Window(NOW, NOW + gap)).next() == Window(NOW, NOW + first)
+    assert Splitter(Window(NOW, NOW + gap)).next_window() == Window(NOW, NOW + first)
 
 
 def test_a_gap_over_24_hours_goes_in_hours_and_a_rest() -> None:
-    questions = answered(Window(NOW, NOW + 25.5 * HOUR), longer_than(GAP))
-    assert [question.length for question in questions] == [HOUR] * 25 + [HOUR / 2]
+    questions = answered(Window(NOW, NOW + 25.5 * HOURLY_STEP), longer_than(HOURLY_ABOVE))
+    assert [question.length for question in questions] == [HOURLY_STEP] * 25 + [HOURLY_STEP / 2]
 
 
 def test_a_truncated_hour_becomes_ten_minutes_and_then_halves() -> None:
-    splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
+    splitter = Splitter(Window(NOW, NOW + 25 * HOURLY_STEP))
     lengths = []
-    while (question := splitter.next()) and splitter.too_dense(question, 1):
+    while (question := splitter.next_window()) and splitter.shrink(question, 1):
         lengths.append(question.length)
-    assert lengths[:5] == [HOUR, DENSE, DENSE / 2, DENSE / 4, DENSE / 8]
+    assert lengths[:5] == [
+        HOURLY_STEP,
+        TRUNCATED_STEP,
+        TRUNCATED_STEP / 2,
+        TRUNCATED_STEP / 4,
+        TRUNCATED_STEP / 8,
+    ]
     assert question is not None
     assert question.length == MILLISECOND
     assert len(lengths) < 25
 
 
-@pytest.mark.parametrize("gap", [GAP, 2 * HOUR, timedelta(minutes=11), DENSE + MILLISECOND])
+@pytest.mark.parametrize(
+    "gap", [HOURLY_ABOVE, 2 * HOURLY_STEP, timedelta(minutes=11), TRUNCATED_STEP + MILLISECOND]
+)
 def test_any_truncated_window_over_ten_minutes_becomes_ten_minutes(gap: timedelta) -> None:
     splitter = Splitter(Window(NOW, NOW + gap))
-    splitter.too_dense(Window(NOW, NOW + gap), 1)
-    assert splitter.next() == Window(NOW, NOW + DENSE)
+    splitter.shrink(Window(NOW, NOW + gap), 1)
+    assert splitter.next_window() == Window(NOW, NOW + TRUNCATED_STEP)
 
 
 def test_later_questions_keep_the_smaller_step() -> None:
-    questions = answered(Window(NOW, NOW + 25 * HOUR), longer_than(DENSE / 2))
-    assert {question.length for question in questions} == {DENSE / 2}
+    questions = answered(Window(NOW, NOW + 25 * HOURLY_STEP), longer_than(TRUNCATED_STEP / 2))
+    assert {question.length for question in questions} == {TRUNCATED_STEP / 2}
 
 
 def test_what_was_answered_is_not_asked_again_in_smaller_questions() -> None:
-    splitter = Splitter(Window(NOW, NOW + 25 * HOUR))
-    splitter.done(Window(NOW, NOW + HOUR), 1)
-    splitter.too_dense(Window(NOW + HOUR, NOW + 2 * HOUR), 1)
-    assert splitter.next() == Window(NOW + HOUR, NOW + HOUR + DENSE)
+    splitter = Splitter(Window(NOW, NOW + 25 * HOURLY_STEP))
+    splitter.complete(Window(NOW, NOW + HOURLY_STEP), 1)
+    splitter.shrink(Window(NOW + HOURLY_STEP, NOW + 2 * HOURLY_STEP), 1)
+    assert splitter.next_window() == Window(NOW + HOURLY_STEP, NOW + HOURLY_STEP + TRUNCATED_STEP)
 
 
 def test_a_single_millisecond_cannot_be_made_smaller() -> None:
     moment = Window(NOW, NOW + MILLISECOND)
-    assert not Splitter(moment).too_dense(moment, 1)
+    assert not Splitter(moment).shrink(moment, 1)
 
 
 def test_a_pull_begins_the_overlap_before_the_watermark() -> None:
@@ -184,22 +192,22 @@ def test_without_a_watermark_a_pull_is_the_first_window() -> None:
 
 def test_a_clock_behind_ends_the_question_at_the_vehicles_clock() -> None:
     clock = NOW - 40 * SECOND
-    assert vehicle_now(NOW, clock) == clock
+    assert pull_end(NOW, clock) == clock
     assert pulled(end=clock) == Window(NOW - MINUTE - OVERLAP, clock)
 
 
 @settings(deadline=None)
 @given(st.timedeltas(timedelta(0), timedelta(days=36_500)))
 def test_a_clock_ahead_never_pushes_the_end_beyond_ours(ahead: timedelta) -> None:
-    assert vehicle_now(NOW, NOW + ahead) == NOW
+    assert pull_end(NOW, NOW + ahead) == NOW
 
 
 def test_without_a_clock_a_question_ends_at_ours_in_whole_milliseconds() -> None:
-    assert vehicle_now(NOW + timedelta(microseconds=123_999), None) == NOW + 123 * MILLISECOND
+    assert pull_end(NOW + timedelta(microseconds=123_999), None) == NOW + 123 * MILLISECOND
 
 
-@pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND, HOUR])
-@pytest.mark.parametrize("back", [2 * SECOND, MINUTE, HOUR, timedelta(days=3)])
+@pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND, HOURLY_STEP])
+@pytest.mark.parametrize("back", [2 * SECOND, MINUTE, HOURLY_STEP, timedelta(days=3)])
 def test_a_clock_set_back_starts_the_question_as_much_earlier(
     known: timedelta, back: timedelta
 ) -> None:
@@ -207,7 +215,7 @@ def test_a_clock_set_back_starts_the_question_as_much_earlier(
     assert window == Window(NOW - MINUTE - OVERLAP - back, NOW)
 
 
-@pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_STEP + MILLISECOND])
+@pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_RESOLUTION + MILLISECOND])
 def test_a_clock_that_went_ahead_or_back_by_under_2_seconds_changes_nothing(
     step: timedelta,
 ) -> None:
@@ -215,20 +223,20 @@ def test_a_clock_that_went_ahead_or_back_by_under_2_seconds_changes_nothing(
 
 
 def test_a_clock_that_stays_behind_is_not_a_step() -> None:
-    assert pulled(-HOUR, clock_skew=-HOUR) == pulled()
+    assert pulled(-HOURLY_STEP, clock_skew=-HOURLY_STEP) == pulled()
 
 
 def test_a_question_goes_on_where_the_last_one_ended_before_the_watermark() -> None:
-    asked_to = NOW - HOUR
+    asked_to = NOW - HOURLY_STEP
     assert pulled(asked_to=asked_to) == Window(asked_to - OVERLAP, NOW)
     assert pulled(asked_to=NOW) == pulled()
 
 
-@pytest.mark.parametrize("back", [MINUTE + OVERLAP, HOUR, timedelta(days=30)])
+@pytest.mark.parametrize("back", [MINUTE + OVERLAP, HOURLY_STEP, timedelta(days=30)])
 def test_from_a_watermark_ahead_of_the_present_the_pull_goes_on_now(back: timedelta) -> None:
     end = NOW - back
     assert pulled(end=end) == Window(end - OVERLAP, end)
-    oldest = storable(NOW).start
+    oldest = accepted_interval(NOW).start
     assert pull_window(
         vehicle(), end, timedelta(0), first=MINUTE, overlap=timedelta(0), oldest=oldest
     ) == Window(end - MILLISECOND, end)
@@ -251,40 +259,40 @@ def test_no_pull_begins_before_what_is_kept_or_is_empty_or_goes_past_its_end(
 ) -> None:
     window = pulled(skew, end, watermark=watermark, asked_to=asked_to, clock_skew=known)
     if window is not None:
-        assert storable(NOW).start <= window.start < window.end == end
+        assert accepted_interval(NOW).start <= window.start < window.end == end
         assert window.start.microsecond % 1000 == 0
 
 
 def test_what_is_kept_begins_with_a_month_and_ends_ten_minutes_ahead() -> None:
-    assert storable(NOW) == Window(datetime(2025, 1, 1, tzinfo=UTC), NOW + 10 * MINUTE)
+    assert accepted_interval(NOW) == Window(datetime(2025, 1, 1, tzinfo=UTC), NOW + 10 * MINUTE)
 
 
 def test_what_retention_drops_is_not_stored_again() -> None:
-    assert storable(NOW, 0).start == month_of(NOW)
-    assert storable(NOW, 2).start == datetime(2025, 12, 1, tzinfo=UTC)
-    assert storable(NOW, 600) == storable(NOW)
+    assert accepted_interval(NOW, 0).start == month_of(NOW)
+    assert accepted_interval(NOW, 2).start == datetime(2025, 12, 1, tzinfo=UTC)
+    assert accepted_interval(NOW, 600) == accepted_interval(NOW)
 
 
 def test_after_a_dense_spot_the_step_grows_back_to_ten_minutes() -> None:
-    splitter = Splitter(Window(NOW, NOW + 2 * HOUR))
-    while (question := splitter.next()) and splitter.too_dense(question, 50_000):
+    splitter = Splitter(Window(NOW, NOW + 2 * HOURLY_STEP))
+    while (question := splitter.next_window()) and splitter.shrink(question, 50_000):
         pass
     lengths = []
-    while question := splitter.next():
-        splitter.done(question, 10)
+    while question := splitter.next_window():
+        splitter.complete(question, 10)
         lengths.append(question.length)
     assert len(lengths) < 35
-    assert max(lengths) == DENSE
+    assert max(lengths) == TRUNCATED_STEP
 
 
 def test_an_even_flow_keeps_the_step_that_fits_it() -> None:
-    splitter = Splitter(Window(NOW, NOW + 2 * HOUR))
+    splitter = Splitter(Window(NOW, NOW + 2 * HOURLY_STEP))
     refused = 0
-    while question := splitter.next():
+    while question := splitter.next_window():
         rows = int(question.length.total_seconds() * 18)
         if rows > 10_000:
             refused += 1
-            splitter.too_dense(question, 10_000)
+            splitter.shrink(question, 10_000)
         else:
-            splitter.done(question, rows)
+            splitter.complete(question, rows)
     assert refused == 2

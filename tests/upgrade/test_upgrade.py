@@ -10,7 +10,7 @@ from psycopg2 import sql
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.views.fleet import overview
+from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.upgrade import first_release
@@ -90,8 +90,8 @@ def test_the_first_releases_database_gets_the_schema_of_a_new_one_and_keeps_ever
     assert len(before["public.measurements"]) > 200
     assert len(before["public.sync_journal"]) == 12
     applied = migrated(server, empty_database)
-    assert applied == [name for name in migrate.expected() if name >= "0003"]
-    assert migrate.missing(first) == []
+    assert applied == [name for name in migrate.expected_migrations() if name >= "0003"]
+    assert migrate.missing_migrations(first) == []
     for table in TABLES:
         after = content(first, table)
         width = len(before[table][0])
@@ -127,12 +127,14 @@ def test_the_present_release_reads_what_the_first_one_wrote(
     server: Server, empty_database: str, first: Database
 ) -> None:
     migrated(server, empty_database)
-    fleet = {vehicle.name: vehicle for vehicle in first.run(store.vehicles)}
+    fleet = {vehicle.name: vehicle for vehicle in first.run(store.load_vehicles)}
     assert set(fleet) == {"Truck-01", "Excavator-02", "Loader-03", "Paused-01"}
     assert fleet["Paused-01"].paused
     assert fleet["Excavator-02"].failures == 4
     assert fleet["Truck-01"].software_version == "1.1.0"
-    shown = {vehicle.name: vehicle for vehicle in first.run(lambda cursor: overview(cursor, 30))}
+    shown = {
+        vehicle.name: vehicle for vehicle in first.run(lambda cursor: fleet_overview(cursor, 30))
+    }
     assert "HTTP 401" in (shown["Loader-03"].last_error or "")
     assert shown["Truck-01"].rows == 6
 
@@ -159,4 +161,4 @@ def test_a_migration_that_a_daemon_at_work_deadlocks_with_is_tried_again(
             assert migration.result(60)[0].startswith("0003")
     finally:
         server.execute(sql.SQL("ALTER ROLE {} RESET deadlock_timeout").format(owner))
-    assert migrate.missing(first) == []
+    assert migrate.missing_migrations(first) == []

@@ -7,14 +7,14 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Label, Static
 
-from fleetsyncd.database.views.estimates import Pace
+from fleetsyncd.database.views.estimates import PullRate
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import age
-from fleetsyncd.times import parse_moment
-from tui.context import Desk
+from fleetsyncd.times import parse_time
+from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
-from tui.formatting import count
+from tui.formatting import count_text
 
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -22,9 +22,11 @@ PRESETS = ("1h", "6h", "24h", "7d", "30d")
 class BackfillForm(Dialog[Window]):
     """Asks for an interval, by preset or by hand, and estimates what it will take."""
 
-    def __init__(self, desk: Desk, title: str, vehicles: int, pace: Pace, running: bool) -> None:
+    def __init__(
+        self, context: ScreenContext, title: str, vehicles: int, pace: PullRate, running: bool
+    ) -> None:
         super().__init__(title, "Backfill")
-        self.desk = desk
+        self.context = context
         self.vehicles = vehicles
         self.pace = pace
         self.running = running
@@ -51,9 +53,9 @@ class BackfillForm(Dialog[Window]):
 
     def window(self) -> Window:
         """Return the interval; raise CommandError if it is none."""
-        now = self.desk.wall()
-        start = parse_moment(self.query_one("#from", Input).value, now)
-        end = min(now, parse_moment(self.query_one("#to", Input).value, now))
+        now = self.context.wall()
+        start = parse_time(self.query_one("#from", Input).value, now)
+        end = min(now, parse_time(self.query_one("#to", Input).value, now))
         if start >= end:
             raise CommandError("the interval must begin before it ends, and before now")
         return Window(start, end)
@@ -65,8 +67,8 @@ class BackfillForm(Dialog[Window]):
             self.query_one("#from", Input).value = pressed.removeprefix("last-")
             self.query_one("#to", Input).value = "now"
         elif pressed == "call-off":
-            moment = self.desk.wall()
-            self.leave(Window(moment, moment))
+            moment = self.context.wall()
+            self.finish(Window(moment, moment))
 
     def on_input_changed(self) -> None:
         """Estimate anew."""
@@ -76,28 +78,28 @@ class BackfillForm(Dialog[Window]):
         try:
             window = self.window()
         except CommandError as fault:
-            self.complain(str(fault))
+            self.show_error(str(fault))
             return
-        self.complain("")
+        self.show_error("")
         told = estimate(self.pace, window.length, self.vehicles)
         self.query_one("#estimate", Static).update(Text(told))
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Hand the interval over, or say what is wrong."""
         try:
-            self.leave(self.window())
+            self.finish(self.window())
         except CommandError as fault:
-            self.complain(str(fault))
+            self.show_error(str(fault))
 
 
-def estimate(pace: Pace, length: timedelta, vehicles: int) -> str:
+def estimate(pace: PullRate, length: timedelta, vehicles: int) -> str:
     """Say how many measurements an interval holds, and how long pulling it may take."""
     many = "" if vehicles == 1 else f" of {vehicles} vehicles"
     span = f"{age(length.total_seconds())}{many}"
     if not pace.rows_per_second:
         return f"{span}; how many measurements is not known yet"
     rows = pace.rows_per_second * length.total_seconds()
-    told = f"{span}: about {count(rows)} measurements; what is stored already is not doubled"
+    told = f"{span}: about {count_text(rows)} measurements; what is stored already is not doubled"
     if not pace.speed:
         return told
     return f"{told}. About {age(length.total_seconds() / pace.speed)} a vehicle"

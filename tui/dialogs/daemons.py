@@ -13,13 +13,13 @@ from textual.widgets import Static
 from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
 from fleetsyncd.database.shard_locks import SHARDS
 from fleetsyncd.text import age
-from tui.context import Desk
+from tui.context import ScreenContext
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "BEAT", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
 
 
-class Daemons(ModalScreen[None]):
+class DaemonsDialog(ModalScreen[None]):
     """Every daemon that was heard of within a day, the freshest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -27,9 +27,9 @@ class Daemons(ModalScreen[None]):
         Binding("ctrl+q", "app.quit", "Quit", show=False),
     ]
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: ScreenContext) -> None:
         super().__init__()
-        self.desk = desk
+        self.context = context
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
@@ -43,9 +43,9 @@ class Daemons(ModalScreen[None]):
         self.set_interval(TICK_SEC, self._show)
 
     def _show(self) -> None:
-        state = self.desk.state
+        state = self.context.state
         beats = () if state.snapshot is None else state.snapshot.heartbeats
-        since = state.since_read(self.desk.now())
+        since = state.since_read(self.context.now())
         shown = _table([(beat, beat.age + since) for beat in beats])
         self.query_one("#daemons", Static).update(shown)
 

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 
-class Details(ModalScreen[None]):
+class DetailsDialog(ModalScreen[None]):
     """What a row says, fact by fact, long ones over several lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

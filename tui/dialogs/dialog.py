@@ -40,15 +40,15 @@ class Dialog(ModalScreen[T | None]):
         """Lay out the dialog's own part; a plain one has none."""
         yield from ()
 
-    def complain(self, text: str) -> None:
+    def show_error(self, text: str) -> None:
         """Say what is wrong; what was typed stays."""
         self.query_one("#fault", Static).update(Text(text, "bold red"))
 
-    def accepted(self) -> Any:
+    def submit(self) -> Any:
         """Do what the dialog is for; a plain one is only closed."""
-        self.leave(None)
+        self.finish(None)
 
-    def leave(self, result: T | None) -> None:
+    def finish(self, result: T | None) -> None:
         """Close with a result; while something lies above, as soon as nothing does."""
         if self.is_active:
             self.dismiss(result)
@@ -63,17 +63,17 @@ class Dialog(ModalScreen[T | None]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Accept or cancel."""
         if event.button.id == "accept":
-            self.accepted()
+            self.submit()
         elif event.button.id == "cancel":
-            self.leave(None)
+            self.finish(None)
 
     def on_input_submitted(self) -> None:
         """Accept with Enter."""
-        self.accepted()
+        self.submit()
 
     def action_cancel(self) -> None:
         """Leave without doing anything."""
-        self.leave(None)
+        self.finish(None)
 
 
 class Confirm(Dialog[bool]):
@@ -89,10 +89,10 @@ class Confirm(Dialog[bool]):
         """Show what will happen."""
         yield Static(Text(self.text))
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Go ahead."""
-        self.leave(True)
+        self.finish(True)
 
     def action_accept(self) -> None:
         """Go ahead."""
-        self.accepted()
+        self.submit()

@@ -8,7 +8,7 @@ from textual.widgets import Input, Label
 from tui.dialogs.dialog import Dialog
 
 
-class PathForm(Dialog[Path]):
+class ExportForm(Dialog[Path]):
     """Asks where a file is to be written."""
 
     def __init__(self, title: str, proposed: Path) -> None:
@@ -20,12 +20,12 @@ class PathForm(Dialog[Path]):
         yield Label("File (an existing one is not overwritten)")
         yield Input(str(self.proposed), id="path", compact=True)
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Hand the path over, if a file can be there."""
         path = Path(self.query_one("#path", Input).value).expanduser()
         if path.exists():
-            self.complain("that exists already")
+            self.show_error("that exists already")
         elif not path.parent.is_dir():
-            self.complain(f"there is no folder {path.parent}")
+            self.show_error(f"there is no folder {path.parent}")
         else:
-            self.leave(path)
+            self.finish(path)

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.formatting import LOOKS
+from tui.formatting import STATE_STYLES
 
 _MEANINGS = {
     "online": "the last cycle went well and the lag is small",
@@ -28,7 +28,7 @@ CLOCKS = (
 )
 
 
-class Help(ModalScreen[None]):
+class HelpDialog(ModalScreen[None]):
     """Keys, states and the three clocks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,7 +75,7 @@ def _grid() -> Table:
 
 def _states() -> Table:
     table = _grid()
-    for glyph, word, colour in LOOKS.values():
+    for glyph, word, colour in STATE_STYLES.values():
         table.add_row(Text(glyph, colour), Text(word), Text(_MEANINGS[word]))
     return table
 

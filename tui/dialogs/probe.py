@@ -12,13 +12,13 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 from tui.dialogs.dialog import Dialog
 
 AT_ONCE = 4
 
 
-class CallsTest(Dialog[None]):
+class ProbeDialog(Dialog[None]):
     """Runs `fleetsyncd vehicle test` for each vehicle and shows the verdicts as they come.
 
     In a process of its own, because the one that speaks to vehicles is gevent's.
@@ -37,10 +37,10 @@ class CallsTest(Dialog[None]):
 
     def on_mount(self) -> None:
         """Begin."""
-        self.accepted()
+        self.submit()
         self.query_one("#verdicts").focus()
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Try all of them (again)."""
         self.run_worker(self._try_all(), group="test", exclusive=True, exit_on_error=False)
 
@@ -73,9 +73,9 @@ async def verdicts(vehicle: VehicleOverview) -> list[Text]:
     try:
         return [_line(verdict) for verdict in json.loads(output)]
     except ValueError:
-        return [Text(f"  ✖ {clean(complaint.decode(errors='replace').strip(), 300)}", "red")]
+        return [Text(f"  ✖ {sanitise(complaint.decode(errors='replace').strip(), 300)}", "red")]
 
 
 def _line(verdict: dict[str, Any]) -> Text:
     line = Text("  ✔ ", "green") if verdict["good"] else Text("  ✖ ", "red")
-    return line.append(f"{verdict['call']:<10} {clean(str(verdict['text']), 300)}", "default")
+    return line.append(f"{verdict['call']:<10} {sanitise(str(verdict['text']), 300)}", "default")

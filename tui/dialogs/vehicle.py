@@ -8,19 +8,19 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Label, Static
 
 from fleetsyncd import validation
-from fleetsyncd.database.vehicles import Change
-from fleetsyncd.database.views.estimates import Extent
+from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
-from tui.widgets.checkbox import Tick
+from tui.widgets.checkbox import PlainCheckbox
 
 MANY = "delete"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CurrentValues:
     """What an edit begins with; None where several vehicles differ."""
 
     name: str | None
@@ -28,13 +28,13 @@ class Known:
     port: int | None
 
 
-class VehicleForm(Dialog[Change]):
+class VehicleForm(Dialog[VehicleChange]):
     """Asks for name, address, port and key; answers with what is to be changed or registered.
 
     Validates in place. A key is never shown; left empty it stays as it is.
     """
 
-    def __init__(self, title: str, accept: str, known: Known | None) -> None:
+    def __init__(self, title: str, accept: str, known: CurrentValues | None) -> None:
         super().__init__(title, accept)
         self.known = known
         self.one = known is None or known.name is not None
@@ -42,7 +42,7 @@ class VehicleForm(Dialog[Change]):
 
     def body(self) -> ComposeResult:
         """Lay out the fields."""
-        known = self.known or Known("", "", validation.DEFAULT_PORT)
+        known = self.known or CurrentValues("", "", validation.DEFAULT_PORT)
         if self.one:
             yield Label("Name")
             yield Input(known.name or "", id="name", compact=True)
@@ -55,7 +55,9 @@ class VehicleForm(Dialog[Change]):
         empty = "empty: VEHICLE_DEFAULT_API_KEY" if self.known is None else f"{KEY_HIDDEN} as it is"
         yield Input(id="key", password=True, placeholder=empty, compact=True)
         if self.known is not None:
-            yield Tick("use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True)
+            yield PlainCheckbox(
+                "use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True
+            )
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Say what is wrong with a field while it is being typed."""
@@ -63,25 +65,25 @@ class VehicleForm(Dialog[Change]):
             self._read(str(event.input.id))
         except CommandError as fault:
             event.input.add_class("-invalid")
-            self.complain(str(fault) if event.value else "")
+            self.show_error(str(fault) if event.value else "")
         else:
             event.input.remove_class("-invalid")
-            self.complain("")
+            self.show_error("")
 
     def _read(self, field: str) -> str | int | None:
         """Return a field's value; None if it stays as it is."""
         text = self.query_one(f"#{field}", Input).value
         read: dict[str, Callable[[str], str | int]] = {
-            "name": validation.name,
-            "host": validation.host,
-            "port": validation.port,
-            "key": validation.api_key,
+            "name": validation.parse_name,
+            "host": validation.parse_host,
+            "port": validation.parse_port,
+            "key": validation.parse_api_key,
         }
         if text == "" and (field == "key" or (field == "port" and not self.one)):
             return None
         return read[field](text)
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Check everything; hand over what is to be done, or say what is wrong."""
         values: dict[str, str | int | None] = {}
         for field in ("name", "host", "port", "key") if self.one else ("port", "key"):
@@ -90,23 +92,23 @@ class VehicleForm(Dialog[Change]):
             except CommandError as fault:
                 self.query_one(f"#{field}", Input).add_class("-invalid")
                 self.query_one(f"#{field}", Input).focus()
-                self.complain(str(fault))
+                self.show_error(str(fault))
                 return
-        drop = bool(self.known and self.query_one("#drop-key", Tick).value)
+        drop = bool(self.known and self.query_one("#drop-key", PlainCheckbox).value)
         if drop and values["key"]:
-            self.complain("a new key and the default key exclude each other")
+            self.show_error("a new key and the default key exclude each other")
             return
-        self.submit(Change(drop_key=drop, **values))  # type: ignore[arg-type]  # fields have their types
+        self.apply(VehicleChange(drop_key=drop, **values))  # type: ignore[arg-type]  # fields have their types
 
-    def submit(self, change: Change) -> None:
+    def apply(self, change: VehicleChange) -> None:
         """Hand over what is to be done."""
-        self.leave(change)
+        self.finish(change)
 
 
 class DeleteForm(Dialog[bool]):
     """Asks for a vehicle's name to be typed again; answers whether its measurements go too."""
 
-    def __init__(self, targets: list[VehicleOverview], extent: Extent) -> None:
+    def __init__(self, targets: list[VehicleOverview], extent: RowCounts) -> None:
         self.targets = targets
         self.extent = extent
         self.phrase = targets[0].name if len(targets) == 1 else f"{MANY} {len(targets)} vehicles"
@@ -127,7 +129,7 @@ class DeleteForm(Dialog[bool]):
             )
         )
         yield Static("", id="measurements")
-        yield Tick("delete the measurements as well", id="with", compact=True)
+        yield PlainCheckbox("delete the measurements as well", id="with", compact=True)
         yield Label(Text(f"Type  {self.phrase}  to confirm"))
         yield Input(id="phrase", compact=True)
 
@@ -142,16 +144,16 @@ class DeleteForm(Dialog[bool]):
 
     @property
     def _with_measurements(self) -> bool:
-        return self.query_one("#with", Tick).value
+        return self.query_one("#with", PlainCheckbox).value
 
     def _tell(self) -> None:
         fate = "Goes" if self._with_measurements else "Stays"
-        line = f"{fate}: {self.extent.told_measurements} measurements"
+        line = f"{fate}: {self.extent.measurements_text} measurements"
         self.query_one("#measurements", Static).update(Text(line))
 
-    def accepted(self) -> None:
+    def submit(self) -> None:
         """Go ahead if the name is right."""
         if self.query_one("#phrase", Input).value.strip() != self.phrase:
-            self.complain(f"that is not {self.phrase}: nothing was deleted")
+            self.show_error(f"that is not {self.phrase}: nothing was deleted")
             return
-        self.leave(self._with_measurements)
+        self.finish(self._with_measurements)

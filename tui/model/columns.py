@@ -8,7 +8,7 @@ from rich.cells import set_cell_size
 from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
-from tui.formatting import LOOKS, lag_spark, percent, rest_line
+from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
 from tui.model.fleet_view import Sort
 
 WIDE = 120
@@ -48,19 +48,19 @@ class Column:
 
 def status(vehicle: VehicleOverview) -> str:
     """Return the state's word, with how far a gap is pulled or a backfill has come."""
-    word = LOOKS[vehicle.state][1]
+    word = STATE_STYLES[vehicle.state][1]
     if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
         left = vehicle.catching_up.seconds_left
         rest = "" if left is None else f" {age(left)} left"
-        return f"{word} {percent(vehicle.catching_up.fraction)}{rest}"
+        return f"{word} {percent_text(vehicle.catching_up.fraction)}{rest}"
     if vehicle.backfill is not None:
-        return f"{word} +{percent(vehicle.backfill.fraction)}"
+        return f"{word} +{percent_text(vehicle.backfill.fraction)}"
     return word
 
 
 def remark(vehicle: VehicleOverview) -> str:
     """Return the last error; without one, how much of a gap or a backfill is left."""
-    return vehicle.last_error or rest_line(vehicle.catching_up or vehicle.backfill)
+    return vehicle.last_error or remaining_text(vehicle.catching_up or vehicle.backfill)
 
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:

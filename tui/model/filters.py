@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import clean
-from tui.formatting import LOOKS
+from fleetsyncd.text import sanitise
+from tui.formatting import STATE_STYLES
 
 Test = Callable[[VehicleOverview], bool]
 
@@ -34,10 +34,10 @@ class Filter:
     """A vehicle that fits passes all of them."""
 
 
-NOTHING = Filter("", ())
+NO_FILTER = Filter("", ())
 
 
-def parse(text: str) -> Filter:
+def parse_filter(text: str) -> Filter:
     """Return the filter that `text` describes; raise CommandError saying what is wrong with it."""
     return Filter(text.strip(), tuple(_test(part) for part in text.split()))
 
@@ -61,10 +61,10 @@ def _test(part: str) -> Test:
 def _of_states(words: str) -> Test:
     wanted: set[State] = set()
     for word in words.split(","):
-        found = [state for state, look in LOOKS.items() if word and look[1].startswith(word)]
+        found = [state for state, look in STATE_STYLES.items() if word and look[1].startswith(word)]
         if not found:
-            known = ", ".join(look[1] for look in LOOKS.values())
-            raise CommandError(f"no state begins with {clean(word, 20) or '…'}: {known}")
+            known = ", ".join(look[1] for look in STATE_STYLES.values())
+            raise CommandError(f"no state begins with {sanitise(word, 20) or '…'}: {known}")
         wanted.update(found)
     return lambda vehicle: vehicle.state in wanted
 
@@ -86,5 +86,5 @@ def _number(text: str, *, with_unit: bool) -> float:
     found = _AGE.fullmatch(text)
     if found is None or (found[2] and not with_unit):
         example = "an age like 90s, 5m, 2h or 3d" if with_unit else "a number"
-        raise CommandError(f"{clean(text, 20)} is not {example}")
+        raise CommandError(f"{sanitise(text, 20)} is not {example}")
     return float(found[1]) * _UNITS[found[2]]

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.states import State, VehicleOverview
-from tui.model.filters import NOTHING, PROBLEMS, Filter
+from tui.model.filters import NO_FILTER, PROBLEMS, Filter
 
 _WORST_FIRST = (
     State.ERROR, State.TIMEOUT, State.LATE, State.CATCHING_UP, State.NEVER, State.PAUSED,
@@ -38,7 +38,7 @@ _FALLING_AT_FIRST = {Sort.LAG, Sort.SEEN}
 class FleetView:
     """The fleet as one operator looks at it."""
 
-    filter: Filter = NOTHING
+    filter: Filter = NO_FILTER
     problems_only: bool = False
     sort: Sort = Sort.NAME
     falling: bool = False

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State
-from fleetsyncd.text import age, clean
+from fleetsyncd.text import age, sanitise
 from tui.gateway import Snapshot
 from tui.model.fleet_view import FleetView
 
-FEWEST_FOR_OUTAGE = 3
+OUTAGE_FROM = 3
 _FAILING = (State.TIMEOUT, State.ERROR)
 _NOT_ASKED = (State.PAUSED, State.NEVER)
 
@@ -52,7 +52,7 @@ class FleetState:
         if self.fault is None:
             self.lost_at = now
         self.refused = refused
-        self.fault, self.retry_at = clean(fault, 200), now + pause
+        self.fault, self.retry_at = sanitise(fault, 200), now + pause
         self.attempts += 1
 
     @property
@@ -106,4 +106,4 @@ def _outage(snapshot: Snapshot) -> bool:
         if answered or vehicle.state not in _FAILING:
             return False
         silent += 1
-    return silent >= FEWEST_FOR_OUTAGE
+    return silent >= OUTAGE_FROM

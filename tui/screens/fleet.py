@@ -10,13 +10,13 @@ from textual.widgets import Input
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
-from tui.context import Desk
-from tui.formatting import OUTCOMES, UNKNOWN, moment
+from tui.context import ScreenContext
+from tui.formatting import OUTCOME_STYLES, UNKNOWN_STYLE, time_text
 from tui.model import filters
 from tui.model.columns import status
 from tui.model.fleet_view import Sort
-from tui.screens.page import Page, Table, Wanted
-from tui.widgets.fixed_text import Fixed
+from tui.screens.page import Needs, Page, Table
+from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ class FleetPage(Page):
                 tooltip="By when it was seen last; the same key again turns the order round"),
     ]  # fmt: skip
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
-        self.view = desk.state.view
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
+        self.view = context.state.view
 
     def body(self) -> ComposeResult:
         """Lay out table, hint, filter, line of what is shown, and tail."""
         yield FleetTable(self.view)
-        yield Fixed(id="hint")
+        yield FixedText(id="hint")
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
-        yield Fixed(id="shown")
-        yield Fixed(id="tail")
+        yield FixedText(id="shown")
+        yield FixedText(id="tail")
 
     def on_mount(self) -> None:
         """Hide what is not needed yet, and let the table have the keys."""
@@ -67,15 +67,15 @@ class FleetPage(Page):
         """The table of vehicles."""
         return self.query_one(FleetTable)
 
-    def refreshed(self) -> None:
+    def update_body(self) -> None:
         """Show the vehicles as they are now."""
-        state = self.desk.state
+        state = self.context.state
         hours = {} if state.snapshot is None else state.snapshot.hours
         self.fleet_table.show(hours, stale=state.stale)
         self._tell()
         tail = () if state.snapshot is None else state.snapshot.tail
         lines = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
-        self.query_one("#tail", Fixed).show(lines)
+        self.query_one("#tail", FixedText).show(lines)
 
     def _rearranged(self) -> None:
         self.fleet_table.arranged()
@@ -83,13 +83,13 @@ class FleetPage(Page):
 
     def _tell(self) -> None:
         """Say what the table shows, and what to do if that is nothing."""
-        self.query_one("#shown", Fixed).show(self._shown_line())
+        self.query_one("#shown", FixedText).show(self._shown_line())
         hint = self._hint()
-        self.query_one("#hint", Fixed).show(Text(hint))
+        self.query_one("#hint", FixedText).show(Text(hint))
         self.query_one("#hint").display = bool(hint)
 
     def _hint(self) -> str:
-        state = self.desk.state
+        state = self.context.state
         if state.snapshot is None or self.view.shown:
             return ""
         if not self.view.total:
@@ -122,10 +122,10 @@ class FleetPage(Page):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing; what cannot be understood leaves the last filter as it is."""
         try:
-            self.view.filter = filters.parse(event.value)
+            self.view.filter = filters.parse_filter(event.value)
         except CommandError as fault:
             event.input.add_class("-invalid")
-            self.query_one("#shown", Fixed).show(Text(f" {fault}", "bold red", no_wrap=True))
+            self.query_one("#shown", FixedText).show(Text(f" {fault}", "bold red", no_wrap=True))
             return
         event.input.remove_class("-invalid")
         self.view.arrange()
@@ -175,7 +175,7 @@ class FleetPage(Page):
         self.view.sort_by(Sort(sort))
         self._rearranged()
 
-    def wanted(self) -> Wanted:
+    def needs(self) -> Needs:
         """Return the vehicles on a wide screen, and that their journal is shown beneath."""
         return (self.fleet_table.on_screen, True) if self.wide else ([], False)
 
@@ -209,9 +209,9 @@ def _row(vehicle: VehicleOverview) -> list[str]:
 
 def tail_line(attempt: "Attempt") -> Text:
     """Return one row of the journal as a line."""
-    glyph, colour = OUTCOMES.get(attempt.status, UNKNOWN)
+    glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f" {moment(attempt.started_at, day=False)}  ")
+    line.append(f" {time_text(attempt.started_at, day=False)}  ")
     line.append(f"{glyph} {attempt.status:<8}", colour)
     line.append(f"{attempt.vehicle:<20.20} {attempt.rows:>7} rows  {age(attempt.seconds):>4}  ")
     line.append(attempt.error or "")

@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from tui.background import PartRead
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.screens.page import Page, Table
-from tui.widgets.fixed_text import Fixed
+from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import HEADING, JournalTable
 
 RESULTS: tuple[tuple[str, ...], ...] = ((), ("timeout", "error"), ("timeout",), ("error",), ("ok",))
@@ -28,23 +28,23 @@ class JournalPage(Page):
         Binding("q", "app.back", "Back", show=False, id="journal.leave"),
     ]  # fmt: skip
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
         self.results = 0
         self.name_part = ""
 
     def body(self) -> ComposeResult:
         """Lay out table, filter and the line of what is shown."""
-        yield JournalTable(self.desk, None, named=True)
+        yield JournalTable(self.context, None, named=True)
         yield Input(placeholder="part of a vehicle's name", id="filter", compact=True)
-        yield Fixed(id="shown")
+        yield FixedText(id="shown")
 
     def on_mount(self) -> None:
         """Let the table have the keys."""
         self.query_one("#filter").display = False
         self.query_one(JournalTable).focus()
 
-    def refreshed(self) -> None:
+    def update_body(self) -> None:
         """Read the page anew."""
         self.query_one(JournalTable).reload()
         self._tell()
@@ -57,10 +57,10 @@ class JournalPage(Page):
         parts.append(table.place)
         if table.is_read and not table.attempts:
             parts.append("nothing to show")
-        self.query_one("#shown", Fixed).show(Text(" " + " · ".join(parts), no_wrap=True))
+        self.query_one("#shown", FixedText).show(Text(" " + " · ".join(parts), no_wrap=True))
 
     def _ask(self) -> None:
-        snapshot = self.desk.state.snapshot
+        snapshot = self.context.state.snapshot
         wanted = self.name_part.lower()
         vehicles = None
         if wanted and snapshot is not None:

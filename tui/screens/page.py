@@ -9,14 +9,14 @@ from textual.widgets import Footer
 from fleetsyncd.states import VehicleOverview
 from tui.background import PartRead
 from tui.compositor import TrimmedCompositor
-from tui.context import Desk
+from tui.context import ScreenContext
 from tui.model.columns import WIDE
-from tui.widgets.fixed_text import Fixed
-from tui.widgets.status_bar import Warnings, pulse_line
+from tui.widgets.fixed_text import FixedText
+from tui.widgets.status_bar import WarningBar, totals_line
 
 Table = tuple[str, list[str], list[list[str]]]
 """What a screen can export: a name for the file, a heading, rows."""
-Wanted = tuple[list[UUID], bool]
+Needs = tuple[list[UUID], bool]
 """The vehicles whose last hour a page shows, and whether it shows the journal's newest rows."""
 
 
@@ -25,17 +25,17 @@ class Page(Screen[None]):
 
     TITLE = "fleetsyncd"
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: ScreenContext) -> None:
         super().__init__()
         self._compositor = TrimmedCompositor()
-        self.desk = desk
+        self.context = context
         self.unread: dict[object, str] = {}
         """Parts that could not be read last, and why."""
 
     def compose(self) -> ComposeResult:
         """Put the page's own part between totals and keys."""
-        yield Fixed(id="pulse")
-        yield Warnings("", id="warnings")
+        yield FixedText(id="pulse")
+        yield WarningBar("", id="warnings")
         yield from self.body()
         yield Footer(compact=True, show_command_palette=False)
 
@@ -45,7 +45,7 @@ class Page(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Show what is known already, at first and after another screen lay above."""
-        self.call_after_refresh(self.news)
+        self.call_after_refresh(self.update_page)
 
     def on_part_read(self, event: PartRead) -> None:
         """Say which part could not be read, until it is."""
@@ -57,16 +57,18 @@ class Page(Screen[None]):
 
     def tick(self) -> None:
         """Show how old everything is."""
-        now = self.desk.now()
-        self.query_one("#pulse", Fixed).show(pulse_line(self.desk.state, now, self.size.width))
-        self.query_one(Warnings).show(self.desk.state, now, self.unread.values())
+        now = self.context.now()
+        self.query_one("#pulse", FixedText).show(
+            totals_line(self.context.state, now, self.size.width)
+        )
+        self.query_one(WarningBar).show(self.context.state, now, self.unread.values())
 
-    def news(self) -> None:
-        """Show what was read since; the page's own part follows in `refreshed`."""
+    def update_page(self) -> None:
+        """Show what was read since; the page's own part follows in `update_body`."""
         self.tick()
-        self.refreshed()
+        self.update_body()
 
-    def refreshed(self) -> None:
+    def update_body(self) -> None:
         """Show the page's own part anew."""
 
     def targets(self) -> list[VehicleOverview]:
@@ -81,7 +83,7 @@ class Page(Screen[None]):
         """Return what can be exported."""
         return None
 
-    def wanted(self) -> Wanted:
+    def needs(self) -> Needs:
         """Return what the page shows beside the fleet's present state."""
         return [], False
 

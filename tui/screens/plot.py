@@ -9,12 +9,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from fleetsyncd.database.views.vehicle import ChannelNow, Point
-from tui.background import answered, read_part
-from tui.context import Desk
-from tui.formatting import cut, number
+from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint
+from tui.background import query, read_part
+from tui.context import ScreenContext
+from tui.formatting import cut, number_text
 from tui.screens.page import Page, Table
-from tui.widgets.fixed_text import Fixed
+from tui.widgets.fixed_text import FixedText
 
 SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
 NAME_CELLS = 24
@@ -34,38 +34,40 @@ class PlotPage(Page):
         Binding("escape,q", "leave", "Back", id="plot.back"),
     ]  # fmt: skip
 
-    def __init__(self, desk: Desk, vehicle_id: UUID, channel: ChannelNow) -> None:
-        super().__init__(desk)
+    def __init__(self, context: ScreenContext, vehicle_id: UUID, channel: ChannelValue) -> None:
+        super().__init__(context)
         self.vehicle_id = vehicle_id
         self.channel = channel
         self.zoom = 0
-        self.points: list[Point] = []
+        self.points: list[SeriesPoint] = []
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
-        yield Fixed(id="headline")
-        yield Fixed(id="plot")
+        yield FixedText(id="headline")
+        yield FixedText(id="plot")
 
-    def refreshed(self) -> None:
+    def update_body(self) -> None:
         """Read the span anew."""
         read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
-        plot = self.query_one("#plot", Fixed)
+        plot = self.query_one("#plot", FixedText)
         size = plot.content_size
         if not size:
             return
         name, seconds = SPANS[self.zoom]
-        gateway, channel = self.desk.gateway, self.channel
-        self.points = await answered(
-            lambda: gateway.curve(self.vehicle_id, channel.channel_id, seconds, 2 * size.width)
+        gateway, channel = self.context.gateway, self.channel
+        self.points = await query(
+            lambda: gateway.channel_series(
+                self.vehicle_id, channel.channel_id, seconds, 2 * size.width
+            )
         )
-        self.query_one("#headline", Fixed).show(self._headline(name))
+        self.query_one("#headline", FixedText).show(self._headline(name))
         plot.show(draw(self.points, size.width, size.height, seconds))
 
     def _headline(self, span: str) -> Text:
         channel = self.channel
-        vehicle = self.desk.state.view.get(self.vehicle_id)
+        vehicle = self.context.state.view.get(self.vehicle_id)
         name = "" if vehicle is None else f"{cut(vehicle.name, NAME_CELLS)} · "
         line = Text(
             f" {name}{cut(channel.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis"
@@ -73,7 +75,7 @@ class PlotPage(Page):
         unit = f" {cut(channel.unit, 8)}" if channel.unit else ""
         if self.points:
             low, high = min(p.low for p in self.points), max(p.high for p in self.points)
-            line.append(f" · {span}: {number(low)} … {number(high)}{unit}", "not bold")
+            line.append(f" · {span}: {number_text(low)} … {number_text(high)}{unit}", "not bold")
         else:
             line.append(f" · {span}: nothing stored", "not bold")
         return line
@@ -81,7 +83,7 @@ class PlotPage(Page):
     def action_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""
         self.zoom = max(0, min(self.zoom + step, len(SPANS) - 1))
-        self.refreshed()
+        self.update_body()
 
     def action_leave(self) -> None:
         """Go back to the vehicle."""
@@ -93,7 +95,7 @@ class PlotPage(Page):
         return f"channel-{self.channel.channel_id}", ["time", "low", "mean", "high"], rows
 
 
-def draw(points: list[Point], width: int, height: int, seconds: float) -> Text:
+def draw(points: list[SeriesPoint], width: int, height: int, seconds: float) -> Text:
     """Return a plot in so many cells; empty without points."""
     if not points:
         return Text("")

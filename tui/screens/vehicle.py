@@ -11,13 +11,13 @@ from textual.widgets import ContentSwitcher, DataTable
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
-from tui.context import Desk
-from tui.formatting import KEY_HIDDEN, LOOKS, cut, gap_line, number
+from tui.context import ScreenContext
+from tui.formatting import KEY_HIDDEN, STATE_STYLES, cut, number_text, progress_text
 from tui.screens.page import Page, Table
 from tui.screens.plot import ZOOM, PlotPage
-from tui.widgets.fixed_text import Fixed
+from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import HEADING, JournalTable
-from tui.widgets.panes.alarms import AlarmList
+from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.channels import ChannelsPane
 from tui.widgets.panes.config import ConfigPane
 from tui.widgets.panes.history import HistoryPane
@@ -29,7 +29,7 @@ TAB = Binding.Group("Tab", compact=True)
 TABS = ("History", "Alarms", "Journal", "Channels", "Config")
 
 
-class TabLine(Fixed):
+class TabLine(FixedText):
     """The panes' names in one line; a click shows one."""
 
     def show_tab(self, current: int) -> None:
@@ -69,21 +69,21 @@ class VehiclePage(Page):
         Binding("escape,q", "leave", "Back", id="vehicle.back"),
     ]  # fmt: skip
 
-    def __init__(self, desk: Desk, vehicle_id: UUID) -> None:
-        super().__init__(desk)
+    def __init__(self, context: ScreenContext, vehicle_id: UUID) -> None:
+        super().__init__(context)
         self.vehicle_id = vehicle_id
         self.current = 0
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
-        yield Fixed(id="headline")
+        yield FixedText(id="headline")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial="history"):
-            yield HistoryPane(self.desk, self.vehicle_id, id="history")
-            yield AlarmList(self.desk, self.vehicle_id, id="alarms")
-            yield JournalPane(self.desk, self.vehicle_id, id="journal")
-            yield ChannelsPane(self.desk, self.vehicle_id, id="channels")
-            yield ConfigPane(self.desk, self.vehicle_id, id="config-pane")
+            yield HistoryPane(self.context, self.vehicle_id, id="history")
+            yield AlarmsPane(self.context, self.vehicle_id, id="alarms")
+            yield JournalPane(self.context, self.vehicle_id, id="journal")
+            yield ChannelsPane(self.context, self.vehicle_id, id="channels")
+            yield ConfigPane(self.context, self.vehicle_id, id="config-pane")
 
     def on_mount(self) -> None:
         """Open the first pane."""
@@ -92,16 +92,16 @@ class VehiclePage(Page):
     @property
     def vehicle(self) -> VehicleOverview | None:
         """The vehicle as it was read last; None if it is gone."""
-        return self.desk.state.view.get(self.vehicle_id)
+        return self.context.state.view.get(self.vehicle_id)
 
     @property
     def pane(self) -> Pane:
         """The pane that is open."""
         return self.query(Pane).filter(f"#{_pane_id(self.current)}").first(Pane)
 
-    def refreshed(self) -> None:
+    def update_body(self) -> None:
         """Show the headline, and the open pane anew."""
-        self.query_one("#headline", Fixed).show(self._headline())
+        self.query_one("#headline", FixedText).show(self._headline())
         if self.pane.size:
             self.pane.refresh_data()
 
@@ -109,14 +109,14 @@ class VehiclePage(Page):
         vehicle = self.vehicle
         if vehicle is None:
             return Text(" this vehicle was removed: Esc goes back", "bold red")
-        glyph, word, colour = LOOKS[vehicle.state]
+        glyph, word, colour = STATE_STYLES[vehicle.state]
         line = Text(f" {cut(vehicle.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis")
         line.append(f" · {vehicle.address} · {vehicle.software_version or '-'} · ", "not bold")
         line.append(f"{glyph} {word.upper()}", colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
-                line.append(f" · {name} {gap_line(gap)}", "cyan not bold")
+                line.append(f" · {name} {progress_text(gap)}", "cyan not bold")
         line.append(f" · key {KEY_HIDDEN}", "not bold")
         if vehicle.last_error and vehicle.failures:
             line.append(f" · {vehicle.last_error}", "red not bold")
@@ -152,7 +152,7 @@ class VehiclePage(Page):
 
     def on_channels_pane_plotted(self, event: ChannelsPane.Plotted) -> None:
         """Plot a channel over time."""
-        self.app.push_screen(PlotPage(self.desk, self.vehicle_id, event.channel))
+        self.app.push_screen(PlotPage(self.context, self.vehicle_id, event.channel))
 
     def targets(self) -> list[VehicleOverview]:
         """Return this vehicle."""
@@ -171,9 +171,11 @@ class VehiclePage(Page):
         """Return the open pane's rows."""
         pane = self.pane
         if isinstance(pane, ChannelsPane):
-            rows = [[str(c.channel_id), c.name, number(c.value), c.unit] for c in pane.channels]
+            rows = [
+                [str(c.channel_id), c.name, number_text(c.value), c.unit] for c in pane.channels
+            ]
             return "channels", ["channel", "name", "value", "unit"], rows
-        if isinstance(pane, AlarmList):
+        if isinstance(pane, AlarmsPane):
             alarms = [
                 [str(a.alarm_id), str(a.triggered_at), str(a.resolved_at or ""), a.message]
                 for a in pane.alarms or ()

@@ -3,7 +3,7 @@
 from textual.widgets import Checkbox
 
 
-class Tick(Checkbox):
+class PlainCheckbox(Checkbox):
     """A check box that does not tell by colour alone."""
 
     BUTTON_LEFT = "["

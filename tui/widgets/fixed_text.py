@@ -8,13 +8,13 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 
-class Fixed(Widget):
+class FixedText(Widget):
     """Text in a place whose size does not depend on it; only what changed is painted again.
 
     A `Static` would lay the whole screen out anew with every update, and repaint all of it.
     """
 
-    DEFAULT_CSS = "Fixed { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
+    DEFAULT_CSS = "FixedText { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)

@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import VehicleOverview
-from tui.formatting import LOOKS
+from tui.formatting import STATE_STYLES
 from tui.model.columns import SIGNS, Column, columns
 from tui.model.fleet_view import FleetView
 
@@ -164,7 +164,7 @@ class FleetTable(ScrollView, can_focus=True):
     def _look(self, vehicle: VehicleOverview) -> str:
         mark = MARK if vehicle.id in self.view.marked else " "
         under = ">" if vehicle.id == self.cursor else " "
-        return f"{under}{mark}{LOOKS[vehicle.state][0]}{'~' if self.stale else ''}"
+        return f"{under}{mark}{STATE_STYLES[vehicle.state][0]}{'~' if self.stale else ''}"
 
     def render_line(self, y: int) -> Strip:
         """Paint one line of the screen."""
@@ -185,7 +185,7 @@ class FleetTable(ScrollView, can_focus=True):
         )
         if self.stale:
             base += Style(dim=True)
-        glyph, _word, colour = LOOKS[vehicle.state]
+        glyph, _word, colour = STATE_STYLES[vehicle.state]
         mark = MARK if vehicle.id in self.view.marked else " "
         # On the cursor's own ground a state's colour may not be legible: its glyph and word are.
         coloured = base if under_cursor else base + Style(color=colour)

@@ -7,11 +7,11 @@ from uuid import UUID
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from fleetsyncd.database.views.journal import PAGE, Attempt
+from fleetsyncd.database.views.journal import PAGE_ROWS, Attempt
 from fleetsyncd.text import age
-from tui.background import answered, read_part
-from tui.context import Desk
-from tui.formatting import OUTCOMES, UNKNOWN, cut, moment
+from tui.background import query, read_part
+from tui.context import ScreenContext
+from tui.formatting import OUTCOME_STYLES, UNKNOWN_STYLE, cut, time_text
 from tui.widgets.row_table import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
@@ -42,9 +42,11 @@ class JournalTable(RowTable):
         Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
     ]
 
-    def __init__(self, desk: Desk, vehicles: Collection[UUID] | None, *, named: bool) -> None:
+    def __init__(
+        self, context: ScreenContext, vehicles: Collection[UUID] | None, *, named: bool
+    ) -> None:
         super().__init__()
-        self.desk = desk
+        self.context = context
         self.vehicles = vehicles
         self.statuses: Collection[str] = ()
         self.named = named
@@ -65,7 +67,7 @@ class JournalTable(RowTable):
         self._asked += 1
         asked, before = self._asked, self.above[-1] if self.above else None
         vehicles, statuses = self.vehicles, self.statuses
-        found = await answered(lambda: self.desk.gateway.journal(vehicles, statuses, before))
+        found = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
         if asked == self._asked and self.is_mounted:
             self.attempts, self.is_read = found, True
             self._show()
@@ -99,9 +101,9 @@ class JournalTable(RowTable):
             self.move_cursor(row=places[under], animate=False)
 
     def _cells(self, attempt: Attempt) -> list[Text]:
-        glyph, colour = OUTCOMES.get(attempt.status, UNKNOWN)
+        glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
         cells = [
-            Text(moment(attempt.started_at)),
+            Text(time_text(attempt.started_at)),
             Text(cut(attempt.vehicle, 24)),
             Text("-" if attempt.seconds is None else f"{attempt.seconds:.1f}s", justify="right"),
             Text(f"{glyph} {cut(attempt.status, 10)}", colour),
@@ -114,7 +116,7 @@ class JournalTable(RowTable):
         """Go one page back in time."""
         last = self.attempts[-1:]
         # As long as that page is being read, the key would ask for it again.
-        if len(self.attempts) == PAGE and last != self.above[-1:]:
+        if len(self.attempts) == PAGE_ROWS and last != self.above[-1:]:
             self.above += last
             self.reload()
 
@@ -144,7 +146,7 @@ class JournalTable(RowTable):
             return "reading …"
         if not self.above:
             return "newest page, live"
-        more = "" if len(self.attempts) == PAGE else ", the oldest"
+        more = "" if len(self.attempts) == PAGE_ROWS else ", the oldest"
         return f"page {len(self.above) + 1}{more}"
 
     def rows_for_export(self) -> list[list[str]]:

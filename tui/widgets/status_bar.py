@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from fleetsyncd.states import State
 from fleetsyncd.text import age
-from tui.formatting import LOOKS
+from tui.formatting import STATE_STYLES
 from tui.model.state import FleetState
 
 _SHORT = {
@@ -17,7 +17,7 @@ _SHORT = {
 }  # fmt: skip
 
 
-class Room(Enum):
+class Form(Enum):
     """How much of the line there is room for."""
 
     AMPLE = 1
@@ -26,7 +26,7 @@ class Room(Enum):
     TIGHT = 4
 
 
-class Warnings(Static):
+class WarningBar(Static):
     """A line for each thing that must be known first; takes no room without one."""
 
     shown: tuple[tuple[str, str], ...] = ()
@@ -45,18 +45,18 @@ class Warnings(Static):
         self.update(Text("\n").join(Text(f" {text}", no_wrap=True) for _, text in lines))
 
 
-def pulse_line(state: FleetState, now: float, width: int) -> Text:
+def totals_line(state: FleetState, now: float, width: int) -> Text:
     """Return the line of totals, in the longest form that fits."""
     if state.snapshot is None:
         return Text(f" fleetsyncd  connecting to {state.where} …")
-    lines = (_line(state, now, room) for room in Room)
-    return next((line for line in lines if line.cell_len <= width), _line(state, now, Room.TIGHT))
+    lines = (_line(state, now, room) for room in Form)
+    return next((line for line in lines if line.cell_len <= width), _line(state, now, Form.TIGHT))
 
 
-def _line(state: FleetState, now: float, room: Room) -> Text:
+def _line(state: FleetState, now: float, room: Form) -> Text:
     assert state.snapshot is not None  # noqa: S101  told by pulse_line
     alive = state.snapshot.alive
-    titled = room in (Room.AMPLE, Room.LITTLE)
+    titled = room in (Form.AMPLE, Form.LITTLE)
     line = Text(" fleetsyncd " if titled else " ", no_wrap=True)
     if state.lost:
         line.append("✖ not read" if state.refused else "✖ no database", "bold red")
@@ -65,18 +65,18 @@ def _line(state: FleetState, now: float, room: Room) -> Text:
         line.append(f"live {age(state.heartbeat(now))}")
         if len(alive) > 1:
             line.append(f" ×{len(alive)}")
-        if room is Room.AMPLE and alive[0].cycle_sec is not None:
+        if room is Form.AMPLE and alive[0].cycle_sec is not None:
             line.append(f" cycle {alive[0].cycle_sec:.1f}s")
     else:
         line.append("✖ no daemon", "bold red")
-    gap = "   " if room is Room.AMPLE else "  "
+    gap = "   " if room is Form.AMPLE else "  "
     line.append(f"{gap}{len(state.snapshot.vehicles)} veh")
     counts = state.counts
-    for kind, (glyph, word, colour) in LOOKS.items():
+    for kind, (glyph, word, colour) in STATE_STYLES.items():
         if not counts[kind]:
             continue
         line.append(f"{gap}{glyph} ", colour)
-        label = {Room.AMPLE: word, Room.TIGHT: ""}.get(room, _SHORT[kind])
+        label = {Form.AMPLE: word, Form.TIGHT: ""}.get(room, _SHORT[kind])
         line.append(f"{counts[kind]} {label}".rstrip())
     if state.read_only:
         line.append(f"{gap}read-only")

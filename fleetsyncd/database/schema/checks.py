@@ -58,7 +58,9 @@ FROM pg_class parent WHERE oid = 'public.measurements'::regclass
 """
 
 
-def examine(database: Database, pool_size: int, now: Callable[[], datetime]) -> Iterator[Finding]:
+def run_checks(
+    database: Database, pool_size: int, now: Callable[[], datetime]
+) -> Iterator[Finding]:
     """Yield what every check of the database says; the first that needs more than there is ends it.
 
     Changes nothing.
@@ -67,7 +69,7 @@ def examine(database: Database, pool_size: int, now: Callable[[], datetime]) -> 
         yield from database.run(partial(_server, pool_size))
         yield database.run(_role)
         yield database.run(partial(_clock, now))
-        missing = migrate.missing(database)
+        missing = migrate.missing_migrations(database)
     except DatabaseLost as error:
         yield fault("database", str(error), _remedy(str(error)))
         return
@@ -130,7 +132,7 @@ def _clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
 
 
 def _rights(cursor: Cursor) -> Finding:
-    lacking = grants.lacking(cursor)
+    lacking = grants.missing_grants(cursor)
     if lacking:
         named = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if lacking[3:] else "")
         return fault("rights", f"the daemon's role lacks {named}", MIGRATE)

@@ -32,7 +32,7 @@ SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute
             THEN pg_get_serial_sequence(t, 'id') END
 FROM unnest(ARRAY['public.sync_journal', 'public.measurements']) t
 """
-_LACKING = f"""
+_MISSING = f"""
 SELECT 'USAGE on schema ' || s FROM unnest(%(schemas)s) s
 WHERE NOT has_schema_privilege(s, 'USAGE')
 UNION ALL
@@ -66,7 +66,7 @@ def _statements() -> Iterator[str]:
     yield f"GRANT EXECUTE ON FUNCTION {', '.join(FUNCTIONS)}"
 
 
-def lacking(cursor: Cursor) -> list[str]:
+def missing_grants(cursor: Cursor) -> list[str]:
     """Return which of these rights the connected role lacks, as an operator may read it."""
     pairs = [(table, right) for table, rights in TABLES.items() for right in rights]
     values = {
@@ -75,5 +75,5 @@ def lacking(cursor: Cursor) -> list[str]:
         "privileges": [right for _, right in pairs],
         "functions": list(FUNCTIONS),
     }
-    cursor.execute(_LACKING, values)
+    cursor.execute(_MISSING, values)
     return [str(row[0]) for row in cursor.fetchall()]

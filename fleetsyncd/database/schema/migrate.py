@@ -13,14 +13,14 @@ import yoyo
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database.hints import first_line, told
+from fleetsyncd.database.hints import first_line, with_hint
 from fleetsyncd.database.pool import (
     CONNECT_SEC,
     Cursor,
     Database,
     Deadline,
+    connect_timed_out,
     no_deadline,
-    overdue,
 )
 from fleetsyncd.database.schema import grants
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
@@ -35,13 +35,13 @@ ATTEMPTS = 5
 IN_THE_WAY = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
 
 
-def expected() -> list[str]:
+def expected_migrations() -> list[str]:
     """Return the ids of all migrations of this version, in order."""
     names = [entry.name for entry in _folder().iterdir()]
     return sorted(name.removesuffix(".sql") for name in names if name.endswith(".sql"))
 
 
-def missing(database: Database) -> list[str]:
+def missing_migrations(database: Database) -> list[str]:
     """Return the ids of the migrations that the database lacks."""
 
     def applied(cursor: Cursor) -> set[str]:
@@ -51,13 +51,13 @@ def missing(database: Database) -> list[str]:
     try:
         present = database.run(applied)
     except SchemaOutdated:
-        return expected()
-    return [name for name in expected() if name not in present]
+        return expected_migrations()
+    return [name for name in expected_migrations() if name not in present]
 
 
-def check(database: Database) -> None:
+def require_current(database: Database) -> None:
     """Raise SchemaOutdated, naming the remedy, unless every migration is applied."""
-    lacking = missing(database)
+    lacking = missing_migrations(database)
     if lacking:
         raise SchemaOutdated(
             f"the schema of {database.where} lacks {len(lacking)} migration(s), "
@@ -69,7 +69,7 @@ def migrate(
     settings: DatabaseSettings, app_role: str | None = None, deadline: Deadline = no_deadline
 ) -> list[str]:
     """Apply what is missing and grant `app_role` what a daemon needs; return the applied ids."""
-    with deadline(CONNECT_SEC, lambda: overdue(settings.where)):
+    with deadline(CONNECT_SEC, lambda: connect_timed_out(settings.where)):
         backend = _connect(settings)
     try:
         with backend.connection.cursor() as cursor:
@@ -79,7 +79,7 @@ def migrate(
             if app_role is not None:
                 _grant(cursor, app_role)
     except psycopg2.Error as fault:
-        raise MigrationFailed(f"migration failed: {told(fault)}") from fault
+        raise MigrationFailed(f"migration failed: {with_hint(fault)}") from fault
     else:
         return applied
     finally:
@@ -103,7 +103,7 @@ def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     try:
         return PostgresqlBackend(uri, HISTORY)
     except psycopg2.OperationalError as fault:
-        raise DatabaseLost(f"no connection to {settings.where}: {told(fault)}") from fault
+        raise DatabaseLost(f"no connection to {settings.where}: {with_hint(fault)}") from fault
 
 
 def _apply(backend: PostgresqlBackend) -> list[str]:

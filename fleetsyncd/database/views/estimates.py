@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 
-EXACT = 1_000_000
+EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; beyond that the planner's estimate must do."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
@@ -38,7 +38,7 @@ SELECT avg(speed)::float8 FROM (
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class RowCounts:
     """How much belongs to some vehicles."""
 
     journal: int
@@ -48,37 +48,37 @@ class Extent:
     exact: bool
 
     @property
-    def told_measurements(self) -> str:
+    def measurements_text(self) -> str:
         """The number of measurements as an operator may be told it."""
         return f"{self.measurements:,}" if self.exact else f"about {self.measurements:,}"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PullRate:
     """How much a vehicle measures, and how many seconds of a gap are pulled in a second."""
 
     rows_per_second: float | None
     speed: float | None
 
 
-def extent(cursor: Cursor, ids: Sequence[UUID]) -> Extent:
+def count_rows(cursor: Cursor, ids: Sequence[UUID]) -> RowCounts:
     """Return how much belongs to the vehicles; a large number of measurements is estimated."""
     keys = [str(vehicle_id) for vehicle_id in ids]
-    cursor.execute(_COUNTED, {"ids": keys, "exact": EXACT})
+    cursor.execute(_COUNTED, {"ids": keys, "exact": EXACT_UP_TO})
     journal, alarms, channels, measurements = cursor.fetchall()[0]
-    exact = measurements < EXACT
+    exact = measurements < EXACT_UP_TO
     if not exact:
         cursor.execute(_ESTIMATED, (keys,))
         plan: Any = cursor.fetchall()[0][0]
-        measurements = max(EXACT, int(plan[0]["Plan"]["Plan Rows"]))
-    return Extent(journal, alarms, channels, measurements, exact)
+        measurements = max(EXACT_UP_TO, int(plan[0]["Plan"]["Plan Rows"]))
+    return RowCounts(journal, alarms, channels, measurements, exact)
 
 
-def pace(cursor: Cursor, ids: Sequence[UUID]) -> Pace:
+def pull_rate(cursor: Cursor, ids: Sequence[UUID]) -> PullRate:
     """Return how much one of the vehicles measures on average, and how fast gaps are pulled."""
     keys = [str(vehicle_id) for vehicle_id in ids]
     cursor.execute(_RATE, {"ids": keys, "vehicles": max(1, len(keys))})
     rate = cursor.fetchall()[0][0]
     cursor.execute(_SPEED)
     speed = cursor.fetchall()[0][0]
-    return Pace(None if rate is None else float(rate), speed)
+    return PullRate(None if rate is None else float(rate), speed)

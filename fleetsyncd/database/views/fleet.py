@@ -11,7 +11,7 @@ from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.views.sql_times import age, seconds_between
 from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
-from fleetsyncd.text import clean
+from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 300
 NAME_LIMIT = 200
@@ -81,7 +81,7 @@ class _Row(Struct, array_like=True, gc=False):
 _ROWS = Decoder(list[_Row])
 
 
-def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
+def fleet_overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
     """Return every vehicle, ordered by name; the daemon's own interval decides what is late."""
     beats = heartbeats(cursor)
     interval = beats[0].interval if beats else default_interval
@@ -91,7 +91,7 @@ def overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
     return [_vehicle(row, interval, pullers) for row in rows]
 
 
-def with_own_key(cursor: Cursor) -> set[UUID]:
+def vehicles_with_own_key(cursor: Cursor) -> set[UUID]:
     """Return the vehicles that have an API key of their own."""
     cursor.execute("SELECT id::text FROM public.vehicles WHERE coalesce(api_key, '') <> ''")
     return {UUID(row[0]) for row in cursor.fetchall()}
@@ -116,10 +116,10 @@ def _vehicle(row: _Row, interval: float, pullers: dict[int, str]) -> VehicleOver
     )
     return VehicleOverview(
         id=key,
-        name=clean(row.name, NAME_LIMIT),
+        name=sanitise(row.name, NAME_LIMIT),
         address=f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}",
         state=state,
-        software_version=None if row.version is None else clean(row.version, NAME_LIMIT),
+        software_version=None if row.version is None else sanitise(row.version, NAME_LIMIT),
         seen_age=row.seen,
         lag=row.lag,
         data_age=row.data,
@@ -127,7 +127,7 @@ def _vehicle(row: _Row, interval: float, pullers: dict[int, str]) -> VehicleOver
         failures=row.failures,
         catching_up=catching_up,
         backfill=None if row.backfill is None else _progress(row.backfill),
-        last_error=None if row.error is None else clean(row.error, ERROR_LIMIT),
+        last_error=None if row.error is None else sanitise(row.error, ERROR_LIMIT),
         replica=pullers.get(shard_of(key)),
     )
 

@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.sql_times import epoch, moment, seconds_between
-from fleetsyncd.models import OF_BACKFILL, Outcome
-from fleetsyncd.text import clean
+from fleetsyncd.database.views.sql_times import epoch, from_epoch, seconds_between
+from fleetsyncd.models import BACKFILL_PREFIX, Outcome
+from fleetsyncd.text import sanitise
 
-PAGE = 200
+PAGE_ROWS = 200
 HOUR_SEC = 3600
 HOUR_BUCKETS = 12
 _ERROR_LIMIT = 1_000
@@ -45,7 +45,7 @@ class LastHour:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class HistoryBucket:
     """A slice of a span: how its attempts went; `lag` is the longest seen in it, in seconds."""
 
     attempts: int
@@ -70,7 +70,8 @@ SELECT vehicle_id, status, rows_written,
     width_bucket(extract(epoch FROM started_at - ({_SINCE}))::float8, 0, %(length)s::float8,
                  %(buckets)s) - 1 AS bucket,
     extract(epoch FROM finished_at - max(started_at) FILTER (
-        WHERE status = '{Outcome.OK}' AND coalesce(error_msg, '') NOT LIKE '{OF_BACKFILL}%%') OVER (
+        WHERE status = '{Outcome.OK}' AND coalesce(error_msg, '') NOT LIKE '{BACKFILL_PREFIX}%%'
+        ) OVER (
         PARTITION BY vehicle_id ORDER BY started_at
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))::float8 AS lag
 FROM public.sync_journal
@@ -88,13 +89,13 @@ FROM public.vehicles WHERE id = ANY (%s::uuid[]) AND isfinite(last_sync_at)
 """
 
 
-def journal(
+def read_journal(
     cursor: Cursor,
     *,
     vehicles: Collection[UUID] | None = None,
     statuses: Collection[str] = (),
     before: Attempt | None = None,
-    limit: int = PAGE,
+    limit: int = PAGE_ROWS,
 ) -> list[Attempt]:
     """Return a page of the journal, newest first: of some vehicles, with some statuses, or all.
 
@@ -123,35 +124,35 @@ def _attempt(row: Sequence[Any]) -> Attempt:
     return Attempt(
         id=number,
         vehicle_id=UUID(key),
-        vehicle=clean(name, 200),
-        started_at=moment(started),
+        vehicle=sanitise(name, 200),
+        started_at=from_epoch(started),
         seconds=seconds,
-        status=clean(status, 20),
+        status=sanitise(status, 20),
         rows=rows or 0,
-        error=None if error is None else clean(error, _ERROR_LIMIT),
+        error=None if error is None else sanitise(error, _ERROR_LIMIT),
     )
 
 
 def last_hour(cursor: Cursor, vehicles: Collection[UUID]) -> dict[UUID, LastHour]:
     """Return the last hour of each of a few vehicles: those on the screen."""
-    spans = _spans(cursor, vehicles, HOUR_SEC, HOUR_BUCKETS)
+    spans = _histories(cursor, vehicles, HOUR_SEC, HOUR_BUCKETS)
     return {
         key: LastHour(
-            tuple(bucket.lag for bucket in span),
-            sum(bucket.attempts - bucket.ok for bucket in span),
+            tuple(bucket.lag for bucket in history),
+            sum(bucket.attempts - bucket.ok for bucket in history),
         )
-        for key, span in spans.items()
+        for key, history in spans.items()
     }
 
 
-def span(cursor: Cursor, vehicle_id: UUID, seconds: float, buckets: int) -> list[Bucket]:
+def history(cursor: Cursor, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
     """Return a vehicle's last `seconds` in so many slices, oldest first."""
-    return _spans(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
+    return _histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
 
 
-def _spans(
+def _histories(
     cursor: Cursor, vehicles: Collection[UUID], seconds: float, buckets: int
-) -> dict[UUID, list[Bucket]]:
+) -> dict[UUID, list[HistoryBucket]]:
     keys = [str(vehicle_id) for vehicle_id in vehicles]
     cursor.execute(_NOW_AND_LAGS, (keys,))
     now, lags = cursor.fetchall()[0]
@@ -160,25 +161,25 @@ def _spans(
     found: dict[str, dict[int, tuple[int, int, int, float]]] = defaultdict(dict)
     for key, bucket, attempts, ok, rows, lag in cursor.fetchall():
         found[key][bucket] = (attempts, ok, rows, lag or 0.0)
-    return {UUID(key): _span(found[key], lags.get(key), seconds, buckets) for key in keys}
+    return {UUID(key): _history(found[key], lags.get(key), seconds, buckets) for key in keys}
 
 
-def _span(
+def _history(
     found: Mapping[int, tuple[int, int, int, float]],
     lag_now: float | None,
     seconds: float,
     buckets: int,
-) -> list[Bucket]:
+) -> list[HistoryBucket]:
     """Return the slices of one vehicle.
 
     Where nothing was attempted the lag was at least what it had been before; and it grew with the
     time, so that today's lag tells what it was then.
     """
-    span: list[Bucket] = []
+    span: list[HistoryBucket] = []
     lag = 0.0
     for number in range(buckets):
         attempts, ok, rows, lag = found.get(number, (0, 0, 0, lag))
         age = (buckets - 1 - number) * seconds / buckets
         grown = 0.0 if lag_now is None else max(0.0, lag_now - age)
-        span.append(Bucket(attempts, ok, rows, max(lag, grown)))
+        span.append(HistoryBucket(attempts, ok, rows, max(lag, grown)))
     return span

@@ -10,7 +10,7 @@ def epoch(column: str) -> str:
     return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM {column})::float8 END"
 
 
-def moment(seconds: float | None) -> datetime | None:
+def from_epoch(seconds: float | None) -> datetime | None:
     """Return the time so many seconds after 1970; None if there is none that Python can hold."""
     try:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
@@ -18,7 +18,7 @@ def moment(seconds: float | None) -> datetime | None:
         return None
 
 
-def now(cursor: Cursor) -> datetime:
+def database_now(cursor: Cursor) -> datetime:
     """Return the database's time."""
     cursor.execute("SELECT now()")
     at: datetime = cursor.fetchall()[0][0]

@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.sql_times import age, epoch, moment
-from fleetsyncd.text import clean
+from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
+from fleetsyncd.text import sanitise
 
 SPARK_SEC = 600
 SPARK_POINTS = 20
-MOST_ALARMS = 200
+MAX_ALARMS = 200
 
 _CHANNELS = f"""
 SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {epoch("m.time")},
@@ -24,7 +24,7 @@ LEFT JOIN LATERAL (
 WHERE c.vehicle_id = %s::uuid ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 # Asked by channel, which is how the only index goes.
-_CURVES = """
+_SERIES = """
 SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS slice,
     min(value), avg(value), max(value)
 FROM public.measurements
@@ -37,7 +37,7 @@ SELECT alarm_id, channel_id, severity, message, {epoch("triggered_at")}, {epoch(
 FROM public.alarms_log WHERE vehicle_id = %s::uuid
 ORDER BY resolved_at IS NOT NULL, triggered_at DESC LIMIT %s
 """  # noqa: S608  made of this file's own text
-_REGISTRATION = f"""
+_DETAILS = f"""
 SELECT coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
     {epoch("v.created_at")}, {epoch("v.last_seen_at")}, {epoch("v.last_sync_at")},
     {epoch("s.alarm_watermark")}, {epoch("s.newest_measurement_at")}, s.clock_skew_ms,
@@ -48,7 +48,7 @@ WHERE v.id = %s::uuid
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelNow:
+class ChannelValue:
     """A channel with its newest value, and its averages over the minutes before that."""
 
     channel_id: int
@@ -62,7 +62,7 @@ class ChannelNow:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SeriesPoint:
     """A slice of a channel's curve; `at` is its beginning."""
 
     at: datetime
@@ -84,7 +84,7 @@ class StoredAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class VehicleDetails:
     """What is known of a vehicle beside its state; never its key."""
 
     name: str
@@ -99,7 +99,7 @@ class Registration:
     quarantined: int
 
 
-def channels(cursor: Cursor, vehicle_id: UUID) -> list[ChannelNow]:
+def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
     """Return the vehicle's channels with what they last measured."""
     cursor.execute(_CHANNELS, (str(vehicle_id),))
     rows = cursor.fetchall()
@@ -108,13 +108,13 @@ def channels(cursor: Cursor, vehicle_id: UUID) -> list[ChannelNow]:
     if newest is not None:
         ids = [row[0] for row in rows]
         step = SPARK_SEC / SPARK_POINTS
-        for row in _curves(cursor, vehicle_id, ids, newest - SPARK_SEC, newest + 1, step):
+        for row in _series(cursor, vehicle_id, ids, newest - SPARK_SEC, newest + 1, step):
             curves.setdefault(row[0], []).append(row[3])
     return [
-        ChannelNow(
+        ChannelValue(
             channel_id=key,
-            name=clean(name or "", 100),
-            unit=clean(unit or "", 20),
+            name=sanitise(name or "", 100),
+            unit=sanitise(unit or "", 20),
             min_value=low,
             max_value=high,
             value=value,
@@ -125,58 +125,62 @@ def channels(cursor: Cursor, vehicle_id: UUID) -> list[ChannelNow]:
     ]
 
 
-def curve(
+def channel_series(
     cursor: Cursor, vehicle_id: UUID, channel_id: int, seconds: float, points: int
-) -> list[Point]:
+) -> list[SeriesPoint]:
     """Return what a channel measured in the `seconds` up to now, in at most so many slices."""
     cursor.execute("SELECT extract(epoch FROM now())::float8")
     end = float(cursor.fetchall()[0][0])
     step = max(1.0, seconds / points)
-    found = _curves(cursor, vehicle_id, [channel_id], end - seconds, end, step)
-    curve_points = ((moment(part * step), low, mean, high) for _, part, low, mean, high in found)
-    return [Point(at, low, mean, high) for at, low, mean, high in curve_points if at is not None]
+    found = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
+    curve_points = (
+        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in found
+    )
+    return [
+        SeriesPoint(at, low, mean, high) for at, low, mean, high in curve_points if at is not None
+    ]
 
 
-def _curves(
+def _series(
     cursor: Cursor, vehicle_id: UUID, ids: list[int], start: float, end: float, step: float
 ) -> list[tuple[Any, ...]]:
     values = {"id": str(vehicle_id), "channels": ids, "start": start, "end": end, "step": step}
-    cursor.execute(_CURVES, values)
+    cursor.execute(_SERIES, values)
     return cursor.fetchall()
 
 
-def alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
+def stored_alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
     """Return the vehicle's alarms, open ones first, then the newest."""
-    cursor.execute(_ALARMS, (str(vehicle_id), MOST_ALARMS))
+    cursor.execute(_ALARMS, (str(vehicle_id), MAX_ALARMS))
     return [
         StoredAlarm(
             alarm_id=number,
             channel_id=channel,
-            severity=clean(severity or "", 30),
-            message=clean(message or "", 300),
-            triggered_at=moment(triggered),
-            resolved_at=moment(resolved),
+            severity=sanitise(severity or "", 30),
+            message=sanitise(message or "", 300),
+            triggered_at=from_epoch(triggered),
+            resolved_at=from_epoch(resolved),
         )
         for number, channel, severity, message, triggered, resolved in cursor.fetchall()
     ]
 
 
-def registration(cursor: Cursor, vehicle_id: UUID) -> Registration | None:
+def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
     """Return what is known of the vehicle; None if it was removed."""
-    cursor.execute(_REGISTRATION, (str(vehicle_id),))
+    cursor.execute(_DETAILS, (str(vehicle_id),))
     row = cursor.fetchone()
     if row is None:
         return None
     name, host, port, created, seen, synced, alarms_to, newest, skew, quarantined = row
-    return Registration(
-        name=clean(name, 200),
+    return VehicleDetails(
+        name=sanitise(name, 200),
         host=host,
         port=port,
-        created_at=moment(created),
-        last_seen_at=moment(seen),
-        last_sync_at=moment(synced),
-        alarm_watermark=moment(alarms_to),
-        newest_measurement_at=moment(newest),
+        created_at=from_epoch(created),
+        last_seen_at=from_epoch(seen),
+        last_sync_at=from_epoch(synced),
+        alarm_watermark=from_epoch(alarms_to),
+        newest_measurement_at=from_epoch(newest),
         clock_skew_ms=skew,
         quarantined=quarantined,
     )

@@ -9,13 +9,13 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.views.vehicle import StoredAlarm
 from fleetsyncd.text import age
-from tui.background import answered
-from tui.formatting import cut, moment
+from tui.background import query
+from tui.formatting import cut, time_text
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
 
-class AlarmList(Pane):
+class AlarmsPane(Pane):
     """The vehicle's alarms, open ones first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -33,7 +33,7 @@ class AlarmList(Pane):
 
     async def load(self) -> None:
         """Read the alarms and show them."""
-        alarms = tuple(await answered(lambda: self.desk.gateway.alarms(self.vehicle_id)))
+        alarms = tuple(await query(lambda: self.context.gateway.alarms(self.vehicle_id)))
         if alarms != self.alarms:
             self.alarms = alarms
             fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
@@ -52,7 +52,7 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
         lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
     return [
         sign,
-        Text(moment(alarm.triggered_at)),
+        Text(time_text(alarm.triggered_at)),
         Text(age(lasted), justify="right"),
         Text(cut(alarm.severity, 10)),
         Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
@@ -61,12 +61,12 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
 
 
 def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
-    over = "still open" if alarm.resolved_at is None else moment(alarm.resolved_at)
+    over = "still open" if alarm.resolved_at is None else time_text(alarm.resolved_at)
     return [
         ("alarm", str(alarm.alarm_id)),
         ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
         ("severity", alarm.severity or "-"),
-        ("triggered", moment(alarm.triggered_at)),
+        ("triggered", time_text(alarm.triggered_at)),
         ("resolved", over),
         ("message", alarm.message),
     ]

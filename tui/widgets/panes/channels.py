@@ -8,10 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from fleetsyncd.database.views.vehicle import ChannelNow
+from fleetsyncd.database.views.vehicle import ChannelValue
 from fleetsyncd.text import age
-from tui.background import answered
-from tui.formatting import cut, number, spark_within
+from tui.background import query
+from tui.formatting import cut, number_text, spark_within
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
@@ -22,12 +22,12 @@ class ChannelsPane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "plot", "Plot", priority=True, id="channels.plot"),
     ]
-    channels: tuple[ChannelNow, ...] = ()
+    channels: tuple[ChannelValue, ...] = ()
 
     class Plotted(Message):
         """A channel is to be plotted."""
 
-        def __init__(self, channel: ChannelNow) -> None:
+        def __init__(self, channel: ChannelValue) -> None:
             super().__init__()
             self.channel = channel
 
@@ -42,7 +42,7 @@ class ChannelsPane(Pane):
 
     async def load(self) -> None:
         """Read the channels and show them."""
-        self.channels = tuple(await answered(lambda: self.desk.gateway.channels(self.vehicle_id)))
+        self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
         fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
 
     def action_plot(self) -> None:
@@ -52,13 +52,13 @@ class ChannelsPane(Pane):
             self.post_message(self.Plotted(self.channels[row]))
 
 
-def _channel(channel: ChannelNow) -> list[Text]:
+def _channel(channel: ChannelValue) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
         Text(cut(channel.name, 28)),
-        Text(number(channel.value), "bold", justify="right"),
+        Text(number_text(channel.value), "bold", justify="right"),
         Text(cut(channel.unit, 8)),
-        Text(f"{number(channel.min_value)} … {number(channel.max_value)}"),
+        Text(f"{number_text(channel.min_value)} … {number_text(channel.max_value)}"),
         Text(age(channel.age), justify="right"),
         Text(spark_within(channel.curve), "cyan"),
     ]

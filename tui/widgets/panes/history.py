@@ -4,13 +4,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from fleetsyncd.database.views.journal import Bucket
+from fleetsyncd.database.views.journal import HistoryBucket
 from fleetsyncd.text import age
-from tui.background import answered
-from tui.formatting import count, lag_spark, spark
-from tui.widgets.fixed_text import Fixed
+from tui.background import query
+from tui.formatting import count_text, lag_spark, spark
+from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
-from tui.widgets.panes.alarms import AlarmList
+from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.pane import Pane
 
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
@@ -28,18 +28,18 @@ class HistoryPane(Pane):
         """Lay out the curves over the newest attempts, and on wide screens alarms beside both."""
         with Horizontal():
             with Vertical():
-                yield Fixed(id="curves")
-                yield JournalTable(self.desk, [self.vehicle_id], named=False)
-            yield AlarmList(self.desk, self.vehicle_id, id="beside")
+                yield FixedText(id="curves")
+                yield JournalTable(self.context, [self.vehicle_id], named=False)
+            yield AlarmsPane(self.context, self.vehicle_id, id="beside")
 
     async def load(self) -> None:
         """Read the span and show it."""
         self.query_one(JournalTable).reload()
         name, seconds = SPANS[self.zoom]
         width = max(20, self.query_one("#curves").size.width - _LABEL - _TAIL)
-        span = await answered(lambda: self.desk.gateway.span(self.vehicle_id, seconds, width))
-        self.query_one("#curves", Fixed).show(curves(span, name, seconds))
-        beside = self.query_one("#beside", AlarmList)
+        span = await query(lambda: self.context.gateway.history(self.vehicle_id, seconds, width))
+        self.query_one("#curves", FixedText).show(history_text(span, name, seconds))
+        beside = self.query_one("#beside", AlarmsPane)
         if beside.display:
             await beside.load()
 
@@ -49,7 +49,7 @@ class HistoryPane(Pane):
         self.refresh_data()
 
 
-def curves(span: list[Bucket], name: str, seconds: float) -> Text:
+def history_text(span: list[HistoryBucket], name: str, seconds: float) -> Text:
     """Return the three lines that tell a span."""
     lags, rows = [bucket.lag for bucket in span], [bucket.rows for bucket in span]
     attempts, ok = sum(b.attempts for b in span), sum(b.ok for b in span)
@@ -58,7 +58,7 @@ def curves(span: list[Bucket], name: str, seconds: float) -> Text:
     lines.append(f" {f'lag {name}':<{_LABEL - 1}}").append(lag_spark(lags), "cyan")
     lines.append(f"  longest {age(max(lags, default=0.0))}\n")
     lines.append(f" {f'rows {name}':<{_LABEL - 1}}").append(spark(rows), "green")
-    lines.append(f"  {count(per_minute)}/min\n")
+    lines.append(f"  {count_text(per_minute)}/min\n")
     lines.append(f" {f'ok {name}':<{_LABEL - 1}}")
     for bucket in span:
         lines.append(*_share(bucket))
@@ -66,7 +66,7 @@ def curves(span: list[Bucket], name: str, seconds: float) -> Text:
     return lines.append(f"  {share}")
 
 
-def _share(bucket: Bucket) -> tuple[str, str]:
+def _share(bucket: HistoryBucket) -> tuple[str, str]:
     if not bucket.attempts:
         return "·", "bright_black"
     share = bucket.ok / bucket.attempts

@@ -11,7 +11,7 @@ class JournalPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield JournalTable(self.desk, [self.vehicle_id], named=False)
+        yield JournalTable(self.context, [self.vehicle_id], named=False)
 
     async def load(self) -> None:
         """Read the page and show it."""

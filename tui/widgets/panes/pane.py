@@ -6,15 +6,15 @@ from textual.containers import Vertical
 from textual.widgets import DataTable
 
 from tui.background import read_part
-from tui.context import Desk
+from tui.context import ScreenContext
 
 
 class Pane(Vertical):
     """A part of the vehicle screen; `load` reads and shows it."""
 
-    def __init__(self, desk: Desk, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
+    def __init__(self, context: ScreenContext, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
-        self.desk = desk
+        self.context = context
         self.vehicle_id = vehicle_id
 
     async def load(self) -> None:
