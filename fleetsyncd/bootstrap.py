@@ -56,9 +56,9 @@ def vehicle_client(
     return VehicleClient(
         host,
         port,
-        key or settings.default_api_key,
-        timeout=settings.pull_timeout,
-        max_body=settings.pull_max_body,
+        key or settings.vehicle_default_api_key,
+        timeout_sec=settings.pull_timeout_sec,
+        max_body_mb=settings.pull_max_body_mb,
         deadline=green.deadline,
         on_call=on_call,
     )
@@ -72,39 +72,42 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         on_call = ignore_call if metrics is None else partial(metrics.count_call, vehicle.id)
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
-    _tell_of_missing_keys(settings, database)
-    tools = SyncContext(
+    _warn_of_missing_keys(settings, database)
+    context = SyncContext(
         database=database,
         partitions=Partitions(database),
-        first=timedelta(seconds=settings.pull_window),
-        overlap=timedelta(seconds=settings.pull_overlap),
+        connect=connect,
+        pull_window=timedelta(seconds=settings.pull_window_sec),
+        pull_overlap=timedelta(seconds=settings.pull_overlap_sec),
         now=utc_now,
-        keep_months=settings.measurements_keep,
-        begin=green.BackgroundCall,
+        measurements_keep_months=settings.measurements_keep_months,
+        prefetch=green.BackgroundCall,
     )
-    concurrency, sessions = process.share_open_files(
+    sync_concurrency, kept_sessions = process.share_open_files(
         settings.sync_concurrency, settings.database.pool_size + settings.backfill_concurrency
     )
     plan = Plan(
-        interval=settings.sync_interval,
-        concurrency=concurrency,
-        sessions=sessions,
-        backfills=settings.backfill_concurrency,
-        grace=settings.shutdown_grace,
+        sync_interval_sec=settings.sync_interval_sec,
+        sync_concurrency=sync_concurrency,
+        kept_sessions=kept_sessions,
+        backfill_concurrency=settings.backfill_concurrency,
+        shutdown_grace_sec=settings.shutdown_grace_sec,
     )
-    retention = Retention(database, _keep(settings), on_drop=tools.partitions.forget)
+    retention = Retention(database, _policy(settings), on_drop=context.partitions.forget)
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
-    return Supervisor(plan, tools, connect, retention, events.broadcast(*listeners))
+    return Supervisor(plan, context, retention, events.broadcast(*listeners))
 
 
-def _keep(settings: Settings) -> RetentionPolicy:
+def _policy(settings: Settings) -> RetentionPolicy:
     def days(number: int | None) -> timedelta | None:
         return None if number is None else timedelta(days=number)
 
     return RetentionPolicy(
-        days(settings.journal_keep), days(settings.quarantine_keep), settings.measurements_keep
+        journal=days(settings.journal_keep_days),
+        quarantine=days(settings.quarantine_keep_days),
+        months=settings.measurements_keep_months,
     )
 
 
@@ -124,14 +127,14 @@ def _metrics(settings: Settings, database: Database) -> Metrics | None:
     green.watch_stalls(metrics.stall)
     try:
         exporter.serve(metrics, settings.metrics_host, settings.metrics_port)
-    except OSError as fault:
+    except OSError as error:
         where = f"METRICS_HOST {settings.metrics_host}, METRICS_PORT {settings.metrics_port}"
-        raise CommandError(f"{where} cannot be opened: {fault.strerror}") from fault
+        raise CommandError(f"{where} cannot be opened: {error.strerror}") from error
     return metrics
 
 
-def _tell_of_missing_keys(settings: Settings, database: Database) -> None:
-    count = 0 if settings.default_api_key else database.run(vehicles.count_without_key)
+def _warn_of_missing_keys(settings: Settings, database: Database) -> None:
+    count = 0 if settings.vehicle_default_api_key else database.run(vehicles.count_without_key)
     if count:
         log.error(
             "VEHICLE_DEFAULT_API_KEY is not set: %d vehicle(s) have no key of their own "

@@ -36,18 +36,18 @@ def main() -> None:
         code = end.exit_code
     except click.Abort:
         code = EXIT_INTERRUPTED
-    except click.ClickException as fault:
-        context = getattr(fault, "ctx", None)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
         name = context.command_path if context else PROGRAM
-        click.echo(f"{name}: {fault.format_message()} (try `{name} --help`)", err=True)
+        click.echo(f"{name}: {error.format_message()} (try `{name} --help`)", err=True)
         code = EXIT_IMPOSSIBLE
-    except FleetsyncError as fault:
+    except FleetsyncError as error:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger("sync").debug("traceback", exc_info=True)
         hint = (
-            " (`fleetsyncd doctor` looks for the cause)" if isinstance(fault, DatabaseLost) else ""
+            " (`fleetsyncd doctor` looks for the cause)" if isinstance(error, DatabaseLost) else ""
         )
-        click.echo(f"{PROGRAM}: {fault}{hint}", err=True)
+        click.echo(f"{PROGRAM}: {error}{hint}", err=True)
         code = EXIT_IMPOSSIBLE
     except BrokenPipeError:
         # Whoever read our output has seen enough: `fleetsyncd status | head` is no fault.
@@ -81,9 +81,9 @@ def run(cycles: int | None) -> None:
     settings = bootstrap.load_settings()
     log.info(
         "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs",
-        settings.sync_interval,
-        settings.pull_timeout,
-        settings.pull_window,
+        settings.sync_interval_sec,
+        settings.pull_timeout_sec,
+        settings.pull_window_sec,
     )
     process.tune()
     database = bootstrap.open_database(settings)

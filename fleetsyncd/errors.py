@@ -1,25 +1,29 @@
 """Every error that fleetsyncd raises on purpose.
 
 FleetsyncError
-├── SettingsError            the configuration cannot be used
-├── CommandError             a command was asked for something impossible
-├── VehicleError             one vehicle's call failed; names the call and the reason
-│   ├── VehicleTimeout       no complete answer within the deadline
-│   ├── VehicleUnreachable   refused, reset, no route
-│   ├── VehicleRefused       an HTTP status other than 200
-│   └── BadAnswer            an answer that cannot be what was asked for
-│       └── AnswerTooLarge   more of it than is read: ask for less
-├── CycleStopped             the cycle was ended between two windows, on purpose
-└── DatabaseError            PostgreSQL could not do it
-    ├── DatabaseLost         no connection to be had; worth another try later
-    ├── DatabaseBusy         no free connection of the pool within the deadline
-    ├── SchemaOutdated       run `fleetsyncd migrate`
-    ├── MigrationFailed      a migration was refused by the server
-    ├── WatermarkMoved       somebody moved the watermark while rows were being pulled
-    └── VehicleGone          the vehicle's row is not there, or not visible to us
+├── SettingsError               the configuration cannot be used
+├── CommandError                a command was asked for something impossible
+├── VehicleError                one vehicle's call failed; names the call and the reason
+│   ├── KeyUnusable             the API key cannot be sent: set another
+│   ├── VehicleTimeout          no complete answer within the deadline
+│   ├── VehicleUnreachable      refused, reset, no route
+│   ├── VehicleRefused          an HTTP status other than 200
+│   └── BadAnswer               an answer that cannot be what was asked for
+│       └── AnswerTooLarge      more than is read of one answer: ask for less
+├── PullStopped                 a pull was ended between two windows, on purpose
+└── DatabaseError               PostgreSQL could not do it
+    ├── DatabaseUnavailable     PostgreSQL can serve no vehicle at present
+    │   ├── DatabaseLost        no connection can be made, or it broke; try again later
+    │   ├── DatabaseBusy        no connection of the pool was free within the deadline
+    │   └── SchemaOutdated      run `fleetsyncd migrate`
+    ├── MigrationFailed         a migration was refused by the server
+    ├── WatermarkMoved          another writer moved the watermark during a pull
+    └── VehicleRemoved          the vehicle's row is missing, or hidden from our role
 """
 
 TOO_MANY_OPEN_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
+INTERNAL_ERROR = "internal error, please report"
+"""What is said of a bug of fleetsyncd itself."""
 
 
 class FleetsyncError(Exception):
@@ -43,6 +47,10 @@ class VehicleError(FleetsyncError):
         self.reason = reason
 
 
+class KeyUnusable(VehicleError):
+    """The configured API key cannot be sent in a header; nothing was asked."""
+
+
 class VehicleTimeout(VehicleError):
     """The vehicle gave no complete answer within the deadline."""
 
@@ -64,26 +72,35 @@ class BadAnswer(VehicleError):
 
 
 class AnswerTooLarge(BadAnswer):
-    """The vehicle's answer is longer than what is read of one: a smaller question may do."""
+    """The vehicle's answer is longer than what is read of one: a smaller window may do."""
 
 
 class PullStopped(FleetsyncError):
-    """The cycle was ended between two windows because the daemon stops or the vehicle is paused."""
+    """A pull was ended between two windows: the daemon stops, or the vehicle is paused."""
 
 
 class DatabaseError(FleetsyncError):
-    """PostgreSQL could not do what was asked."""
+    """PostgreSQL could not do what was asked; `hint` says what an operator can do about it."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason if hint is None else f"{reason}: {hint}")
+        self.reason = reason
+        self.hint = hint
 
 
-class DatabaseLost(DatabaseError):
+class DatabaseUnavailable(DatabaseError):
+    """PostgreSQL can serve no vehicle at present: no single vehicle is to blame."""
+
+
+class DatabaseLost(DatabaseUnavailable):
     """The connection to PostgreSQL is gone or cannot be made."""
 
 
-class DatabaseBusy(DatabaseError):
+class DatabaseBusy(DatabaseUnavailable):
     """Every connection of the pool stayed in use until the deadline."""
 
 
-class SchemaOutdated(DatabaseError):
+class SchemaOutdated(DatabaseUnavailable):
     """The database lacks migrations that this version needs."""
 
 
@@ -92,7 +109,7 @@ class MigrationFailed(DatabaseError):
 
 
 class WatermarkMoved(DatabaseError):
-    """The stored watermark is no longer the one this cycle started from."""
+    """The stored watermark is no longer the one that this cycle started from."""
 
 
 class VehicleRemoved(DatabaseError):

@@ -1,4 +1,4 @@
-"""What a check came to: one line for the operator, and the command that mends it."""
+"""The result of a check: one line for the operator, and what mends it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check's verdict; `remedy` is a command or a change to make, None if all is well."""
+    """A check's result; `remedy` is a command or a change to make, None if all is well."""
 
     level: Level
     check: str
@@ -23,15 +23,15 @@ class Finding:
 
 
 def ok(check: str, text: str) -> Finding:
-    """Return that all is well."""
+    """Return a finding that all is well."""
     return Finding(Level.OK, check, text)
 
 
 def warning(check: str, text: str, remedy: str) -> Finding:
-    """Return what works, but should not stay as it is."""
+    """Return a finding of what works, but should not stay as it is."""
     return Finding(Level.WARNING, check, text, remedy)
 
 
 def fault(check: str, text: str, remedy: str) -> Finding:
-    """Return what keeps the daemon, or one vehicle, from working."""
+    """Return a finding of what keeps the daemon, or one vehicle, from working."""
     return Finding(Level.FAULT, check, text, remedy)

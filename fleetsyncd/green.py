@@ -80,8 +80,8 @@ def _outcome(work: Callable[[], T]) -> tuple[T] | Exception:
     """Return what came of the work: an error that left a greenlet would be printed."""
     try:
         return (work(),)
-    except Exception as fault:
-        return fault
+    except Exception as error:
+        return error
 
 
 def watch_stalls(observe: Callable[[float], None]) -> None:

@@ -1,4 +1,4 @@
-"""Frozen types that every room may hold.
+"""Frozen types that every package may use.
 
 Times are aware datetimes in UTC. Intervals are half-open: `start` belongs to them, `end` does not.
 """
@@ -15,7 +15,7 @@ from fleetsyncd.times import iso_ms
 
 ERROR_LIMIT = 1_000
 BACKFILL_PREFIX = "backfill of "
-"""How the journal rows of backfills begin; they tell nothing of a vehicle's lag."""
+"""How the journal entries of backfills begin; they say nothing about a vehicle's lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """A vehicle as the fleet's tables know it at the start of a cycle."""
+    """A vehicle as its tables describe it at the start of a cycle."""
 
     id: UUID
     name: str
@@ -44,20 +44,20 @@ class Vehicle:
     port: int
     api_key: str | None = field(repr=False)
     watermark: datetime | None
-    """`last_sync_at`: everything the vehicle stamped before it is committed."""
+    """`last_sync_at`: everything that the vehicle stamped before it is committed."""
     status: str
     software_version: str | None
     paused: bool = False
     alarm_watermark: datetime | None = None
     oldest_open_alarm: datetime | None = None
-    asked_to: datetime | None = None
-    """End of the last question when the vehicle's clock was behind the watermark."""
-    clock_skew: timedelta = timedelta(0)
-    """Vehicle's clock minus ours, at its last good pull."""
+    pulled_until: datetime | None = None
+    """End of the last window, if the vehicle's clock was behind the watermark then."""
+    clock_skew: timedelta | None = None
+    """Vehicle's clock minus ours at its last good pull; None if it is not known."""
     failures: int = 0
     """Cycles in a row that did not end `ok`."""
-    newest: datetime | None = None
-    """Time of the newest measurement stored, as far as is known."""
+    newest_measurement_at: datetime | None = None
+    """Time of the newest stored measurement, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class DataPage:
 class Backfill:
     """A past interval that an operator wants pulled again; everything before `reached` is stored.
 
-    `asked_at` is its version: another wish for the same vehicle carries another one.
+    `asked_at` is its version: a later request for the same vehicle carries another one.
     """
 
     window: Window
@@ -154,7 +154,7 @@ class Backfill:
 
     @property
     def rest(self) -> Window:
-        """What is still to be pulled."""
+        """The part that is still to be pulled."""
         return Window(self.reached, self.window.end)
 
 
@@ -167,7 +167,7 @@ class Outcome(StrEnum):
 
 
 class Failure(StrEnum):
-    """What kind of fault ended a cycle, for those who count."""
+    """What kind of error ended a cycle, as the metrics count it."""
 
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
@@ -179,7 +179,7 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a pull of more than one window has come."""
+    """How far a gap is pulled: all of it before `at` is committed."""
 
     start: datetime
     end: datetime
@@ -187,13 +187,38 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the gap already committed, 0 to 1."""
+        """Share of the gap that is committed, 0 to 1."""
         return (self.at - self.start) / (self.end - self.start)
 
 
 @dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A row of `sync_journal`, as it is written and as operators read it.
+
+    A time that another service wrote and Python cannot hold is None.
+    """
+
+    vehicle_id: UUID
+    started_at: datetime | None
+    finished_at: datetime | None
+    status: str
+    rows_written: int
+    error_msg: str | None
+    id: int | None = None
+    """None before it is written."""
+    vehicle_name: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the attempt took."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What one cycle of one vehicle came to; the journal row is made from it."""
+    """The result of one cycle of one vehicle; its journal entry is made from it."""
 
     vehicle: Vehicle
     started_at: datetime
@@ -201,16 +226,17 @@ class CycleReport:
     outcome: Outcome
     reason: str | None = None
     status: Status | None = None
-    """None when `/status` was not answered as it should be."""
-    reached: bool = False
-    """The vehicle answered something, be it a refusal: the network is not to blame."""
+    """None if there was no valid answer to `/status`."""
+    vehicle_answered: bool = False
+    """The vehicle answered anything, even a refusal: the network is not to blame."""
     rows_written: int = 0
     bad_rows: int = 0
     quarantine_full: bool = False
     """Not every bad row could be kept."""
     watermark: datetime | None = None
     """After the cycle; None if nothing was ever pulled."""
-    pulled: Window | None = None
+    window: Window | None = None
+    """What the cycle was to pull; None if it did not get that far."""
     alarm_watermark: datetime | None = None
     clock_skew: timedelta | None = None
     notes: tuple[str, ...] = ()
@@ -228,23 +254,31 @@ class CycleReport:
 
     @property
     def error_msg(self) -> str | None:
-        """What the journal says beside the outcome; None if there is nothing to say."""
-        said = [part for part in (self.reason, *self.notes) if part]
-        if self.bad_rows:
-            kept = "refused, the quarantine is full" if self.quarantine_full else "in quarantine"
-            said.append(f"{self.bad_rows} bad row(s) {kept}")
-        return sanitise("; ".join(said), ERROR_LIMIT) if said else None
+        """The journal's remark; None if there is nothing to say."""
+        bad = bad_rows_remark(self.bad_rows, full=self.quarantine_full)
+        return join_remarks(self.reason, *self.notes, bad)
+
+    @property
+    def journal_entry(self) -> JournalEntry:
+        """The row of the journal that describes this cycle."""
+        return JournalEntry(
+            vehicle_id=self.vehicle.id,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            status=self.outcome,
+            rows_written=self.rows_written,
+            error_msg=self.error_msg,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
-    """A row of `sync_journal` that tells of something other than a cycle."""
+def join_remarks(*remarks: str | None) -> str | None:
+    """Return the remarks that there are as one `error_msg`; None without any."""
+    said = [remark for remark in remarks if remark]
+    return sanitise("; ".join(said), ERROR_LIMIT) if said else None
 
-    vehicle_id: UUID
-    started_at: datetime
-    finished_at: datetime
-    outcome: Outcome
-    rows_written: int
-    error_msg: str | None
-    bad_rows: int = 0
-    """Rows set aside: for the metrics, the journal has no column for them."""
+
+def bad_rows_remark(count: int, *, full: bool) -> str | None:
+    """Say what became of so many bad rows; `full` if the quarantine could not keep all of them."""
+    if not count:
+        return None
+    return f"{count} bad row(s) {'refused, the quarantine is full' if full else 'in quarantine'}"

@@ -1,7 +1,11 @@
-"""The environment, read once into frozen settings; every fault is reported at the same time."""
+"""The environment, read once into frozen settings; every fault is reported at the same time.
+
+A setting has one name: the variable `SYNC_INTERVAL_SEC` is the field `sync_interval_sec`. To add
+one, add its field to `Settings` and its line to `_read`.
+"""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,41 +19,18 @@ from fleetsyncd.errors import SettingsError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-MEGABYTE = 1 << 20
 MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
-"""Vehicles pulled at the same time by one process."""
+"""Vehicles that one process pulls at the same time."""
 MAX_DURATION_SEC = 400 * 86_400
-"""A longer duration is a slip of the pen, and overflows sooner or later."""
+"""A longer duration is a typing error, and overflows sooner or later."""
 MAX_DAYS, MAX_MONTHS = 36_500, 1_200
 DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
-"""What DATABASE_URL stands for."""
-VARIABLES = (
-    "SYNC_INTERVAL_SEC",
-    "SYNC_CONCURRENCY",
-    "BACKFILL_CONCURRENCY",
-    "PULL_TIMEOUT_SEC",
-    "PULL_WINDOW_SEC",
-    "PULL_OVERLAP_SEC",
-    "PULL_MAX_BODY_MB",
-    "VEHICLE_DEFAULT_API_KEY",
-    *DATABASE_PARTS,
-    "DATABASE_URL",
-    "DB_POOL_SIZE",
-    "DB_APP_ROLE",
-    "SHUTDOWN_GRACE_SEC",
-    "JOURNAL_KEEP_DAYS",
-    "QUARANTINE_KEEP_DAYS",
-    "MEASUREMENTS_KEEP_MONTHS",
-    "METRICS_HOST",
-    "METRICS_PORT",
-    "LOG_LEVEL",
-    "LOG_FORMAT",
-)
+"""What DATABASE_URL replaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Where PostgreSQL is: libpq parameters (`host`, `port`, `dbname`, ...) and the pool's size."""
+    """Where PostgreSQL is: libpq parameters (`host`, `port`, `dbname`, ...) and DB_POOL_SIZE."""
 
     parameters: dict[str, str] = field(repr=False)
     pool_size: int = 8
@@ -63,30 +44,39 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be configured. Durations are in seconds."""
+    """Everything that can be configured; the end of a name is its unit."""
 
     database: DatabaseSettings
-    sync_interval: float
+    sync_interval_sec: float
     sync_concurrency: int
     backfill_concurrency: int
-    pull_timeout: float
-    pull_window: float
-    pull_overlap: float
-    pull_max_body: int
-    """Bytes of one answer after decompression."""
-    default_api_key: str | None = field(repr=False)
-    app_role: str | None
-    shutdown_grace: float
-    journal_keep: int | None
-    """Days; None: for ever."""
-    quarantine_keep: int | None
-    """Days; None: for ever."""
-    measurements_keep: int | None
+    pull_timeout_sec: float
+    pull_window_sec: float
+    """Only of a vehicle's first pull."""
+    pull_overlap_sec: float
+    pull_max_body_mb: int
+    """Of one answer after decompression."""
+    vehicle_default_api_key: str | None = field(repr=False)
+    db_app_role: str | None
+    shutdown_grace_sec: float
+    journal_keep_days: int | None
+    """None: for ever."""
+    quarantine_keep_days: int | None
+    """None: for ever."""
+    measurements_keep_months: int | None
     """Whole months beside the present one; None: for ever."""
     metrics_host: str
     metrics_port: int | None
     log_level: str
     log_format: str
+
+
+VARIABLES = (
+    *(each.name.upper() for each in fields(Settings) if each.name != "database"),
+    *DATABASE_PARTS,
+    "DATABASE_URL",
+    "DB_POOL_SIZE",
+)
 
 
 def is_api_key(value: str) -> bool:
@@ -103,19 +93,19 @@ def load(*, dotenv: bool = True) -> Settings:
     values = _read(env)
     try:
         env.seal()
-    except EnvValidationError as fault:
-        raise SettingsError(_describe(fault.error_messages)) from None
+    except EnvValidationError as error:
+        raise SettingsError(_describe(error.error_messages)) from None
     return _settings(values)
 
 
 def _drop_blanks() -> None:
-    """Let a blank variable count as unset: compose files pass `NAME=` for what is not given."""
+    """Treat a blank variable as unset: compose files pass `NAME=` for what is not given."""
     for name in [name for name in VARIABLES if os.environ.get(name) == ""]:
         del os.environ[name]
 
 
 def _add_dotenv() -> None:
-    """Let `.env` in the working directory say what the environment does not, blank or not."""
+    """Take from `.env` in the working directory what the environment does not set."""
     for name, value in dotenv_values(".env").items():
         if name in VARIABLES and value:
             os.environ.setdefault(name, value)
@@ -131,7 +121,7 @@ def _positive(name: str, *, zero: bool = False, most: int = MAX_DURATION_SEC) ->
 
 
 def _concurrency(value: int) -> None:
-    """Half of the slots are for vehicles that fail or lag, so there are two at least."""
+    """Refuse fewer than two: half of the slots are for vehicles that fail or lag."""
     if not MIN_CONCURRENCY <= value <= MAX_CONCURRENCY:
         limits = f"at least {MIN_CONCURRENCY} and at most {MAX_CONCURRENCY}"
         raise marshmallow.ValidationError(f"It must be {limits}.")
@@ -142,18 +132,18 @@ def _read(env: Env) -> dict[str, Any]:
     port = _positive("A port", most=65535)
     days = _positive("It", zero=True, most=MAX_DAYS)
     return {
-        "sync_interval": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
+        "sync_interval_sec": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_concurrency),
         "backfill_concurrency": env.int(
             "BACKFILL_CONCURRENCY", 4, validate=_positive("It", most=1000)
         ),
-        "pull_timeout": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
-        "pull_window": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
-        "pull_overlap": env.float(
+        "pull_timeout_sec": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
+        "pull_window_sec": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
+        "pull_overlap_sec": env.float(
             "PULL_OVERLAP_SEC", 5, validate=_positive("The overlap", zero=True, most=3600)
         ),
-        "pull_max_body": env.int("PULL_MAX_BODY_MB", 64, validate=_positive("It", most=1024)),
-        "default_api_key": env.str("VEHICLE_DEFAULT_API_KEY", None, validate=_api_key),
+        "pull_max_body_mb": env.int("PULL_MAX_BODY_MB", 64, validate=_positive("It", most=1024)),
+        "vehicle_default_api_key": env.str("VEHICLE_DEFAULT_API_KEY", None, validate=_api_key),
         "host": env.str("DB_HOST", "localhost"),
         "port": env.int("DB_PORT", 5432, validate=port),
         "dbname": env.str("DB_NAME", "fleet"),
@@ -161,13 +151,13 @@ def _read(env: Env) -> dict[str, Any]:
         "password": env.str("DB_PASSWORD", None),
         "url": env.str("DATABASE_URL", None, validate=_database_url),
         "pool_size": env.int("DB_POOL_SIZE", 8, validate=_positive("The pool", most=500)),
-        "app_role": env.str("DB_APP_ROLE", None),
-        "shutdown_grace": env.float(
+        "db_app_role": env.str("DB_APP_ROLE", None),
+        "shutdown_grace_sec": env.float(
             "SHUTDOWN_GRACE_SEC", 8, validate=_positive("The grace", zero=True)
         ),
-        "journal_keep": env.int("JOURNAL_KEEP_DAYS", 30, validate=days),
-        "quarantine_keep": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
-        "measurements_keep": env.int(
+        "journal_keep_days": env.int("JOURNAL_KEEP_DAYS", 30, validate=days),
+        "quarantine_keep_days": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
+        "measurements_keep_months": env.int(
             "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
@@ -181,10 +171,13 @@ def _settings(values: dict[str, Any]) -> Settings:
     parts = {name: values.pop(name) for name in ("host", "port", "dbname", "user", "password")}
     url, pool_size = values.pop("url"), values.pop("pool_size")
     parameters = parse_dsn(url) if url else {key: str(part) for key, part in parts.items() if part}
-    values["pull_max_body"] *= MEGABYTE
-    values["default_api_key"] = values["default_api_key"] or None
-    for kept in ("journal_keep", "quarantine_keep", "measurements_keep"):
-        values[kept] = values[kept] or None
+    for zero_is_none in (
+        "vehicle_default_api_key",
+        "journal_keep_days",
+        "quarantine_keep_days",
+        "measurements_keep_months",
+    ):
+        values[zero_is_none] = values[zero_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)
 
 

@@ -8,6 +8,8 @@ from msgspec import Struct
 from fleetsyncd.models import Outcome
 
 LATE_AFTER_INTERVALS = 3
+OUTAGE_FROM = 3
+"""If no vehicle answers and there are at least so many, our own network is blamed for it."""
 
 
 class State(StrEnum):

@@ -1,9 +1,14 @@
-"""What may be stored at all."""
+"""Limits on times: which measurements and alarms are accepted, and deadlines for work."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 from fleetsyncd.models import Window
 from fleetsyncd.times import month_of
+
+Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
+"""`with deadline(seconds, error):` raises `error()` if its body takes longer."""
 
 OLDEST_ALARM = datetime(2000, 1, 1, tzinfo=UTC)
 """Alarms that were triggered earlier are refused."""
@@ -13,16 +18,21 @@ MAX_AHEAD = timedelta(minutes=10)
 """How far ahead of our clock a measurement may be stamped."""
 
 
-def accepted_interval(now: datetime, months: int | None = None) -> Window:
-    """Return the interval that a measurement's time must lie in to be stored.
+def accepted_interval(now: datetime, keep_months: int | None = None) -> Window:
+    """Return the interval in which a measurement's time must lie to be stored.
 
-    If retention keeps only so many `months` beside the present one, it begins with the oldest of
-    them: what is dropped must not come back.
+    If retention keeps only so many months beside the present one, it begins with the oldest of
+    them: a month that was dropped must not come back.
     """
     oldest = month_of(now - MAX_AGE)
-    if months is not None:
+    if keep_months is not None:
         first = month_of(now)
-        for _ in range(months):
+        for _ in range(keep_months):
             first = month_of(first - timedelta(days=1))
         oldest = max(oldest, first)
     return Window(oldest, now + MAX_AHEAD)
+
+
+def no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
+    """Run the body without a deadline: a blocked thread cannot be interrupted."""
+    return nullcontext()

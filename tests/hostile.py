@@ -9,7 +9,8 @@ from contextlib import closing, nullcontext
 from types import TracebackType
 from typing import Self
 
-from fleetsyncd.vehicle.client import Deadline, VehicleClient
+from fleetsyncd.time_limits import Deadline
+from fleetsyncd.vehicle.client import VehicleClient
 
 Step = bytes | float | Callable[[socket.socket], None]
 """Bytes to send, seconds to wait, or anything else to do to the connection."""
@@ -137,6 +138,6 @@ def client_of(
 ) -> closing[VehicleClient]:
     """Return a client of `server`, closed at the end of a `with`, without a deadline by default."""
     client = VehicleClient(
-        server.host, server.port, key, timeout=timeout, max_body=CAP, deadline=deadline
+        server.host, server.port, key, timeout_sec=timeout, max_body_mb=CAP >> 20, deadline=deadline
     )
     return closing(client)

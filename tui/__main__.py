@@ -34,8 +34,8 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
         proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or proposed.exists():
             app.set_keymap(keymap.load(keymap_path or proposed, keymap.ids(FleetApp)))
-    except FleetsyncError as fault:
-        click.echo(f"fleetsync-tui: {fault}", err=True)
+    except FleetsyncError as error:
+        click.echo(f"fleetsync-tui: {error}", err=True)
         sys.exit(2)
     app.run()
     sys.exit(app.return_code or 0)

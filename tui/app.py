@@ -175,9 +175,9 @@ class FleetApp(App[None]):
         """Carry out an operation; an error that it did not expect is told, and life goes on."""
         try:
             await operation(*arguments)
-        except Exception as fault:
-            self.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
-            self.say(internal_error(fault), bad=True)
+        except Exception as error:
+            self.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
+            self.say(internal_error(error), bad=True)
 
     def action_sync(self) -> None:
         """Let the daemon sync the targets now."""
@@ -266,5 +266,5 @@ def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
-    gateway = Gateway(database, settings.sync_interval)
+    gateway = Gateway(database, settings.sync_interval_sec)
     return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))

@@ -23,10 +23,10 @@ QUERY_SEC = 10.0
 class PartRead(Message):
     """A part of a screen was read anew; or not, then `fault` says why."""
 
-    def __init__(self, part: MessagePump, fault: str | None) -> None:
+    def __init__(self, part: MessagePump, error: str | None) -> None:
         super().__init__()
         self.part = part
-        self.fault = fault
+        self.fault = error
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -38,22 +38,22 @@ async def in_thread(work: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, fault: BaseException | None) -> None:
+    def settle(result: T | None, error: BaseException | None) -> None:
         if future.cancelled():
             return
-        if fault is not None:
-            future.set_exception(fault)
+        if error is not None:
+            future.set_exception(error)
         else:
             future.set_result(result)  # type: ignore[arg-type]  # a result, since there is no fault
 
     def run() -> None:
-        result, fault = None, None
+        result, error = None, None
         try:
             result = work()
         except BaseException as caught:
-            fault = caught
+            error = caught
         with suppress(RuntimeError):  # the program has been left meanwhile
-            loop.call_soon_threadsafe(settle, result, fault)
+            loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="fleetsync-tui query", daemon=True).start()
     return await future
@@ -71,9 +71,9 @@ async def query(read: Callable[[], T]) -> T:
         raise DatabaseLost(f"no answer within {QUERY_SEC:g} s") from None
 
 
-def internal_error(fault: Exception) -> str:
+def internal_error(error: Exception) -> str:
     """Return how an error is told that nobody expected."""
-    return sanitise(f"a fault of the dashboard's own: {fault!r}", 300)
+    return sanitise(f"a fault of the dashboard's own: {error!r}", 300)
 
 
 def read_part(part: Widget, reading: Work, group: str) -> None:
@@ -86,9 +86,9 @@ async def _read_part(part: Widget, reading: Work) -> None:
     told = None
     try:
         await reading()
-    except DatabaseError as fault:
-        told = str(fault)
-    except Exception as fault:
-        part.log.error(fault)  # noqa: TRY400  Textual's own log, which has no exception()
-        told = internal_error(fault)
+    except DatabaseError as error:
+        told = str(error)
+    except Exception as error:
+        part.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
+        told = internal_error(error)
     part.post_message(PartRead(part, told))

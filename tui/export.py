@@ -23,8 +23,8 @@ async def export(ui: UI, context: ScreenContext, table: Table) -> None:
         return
     try:
         await in_thread(lambda: write(path, heading, rows))
-    except OSError as fault:
-        ui.say(f"{path} cannot be written: {fault.strerror}", bad=True)
+    except OSError as error:
+        ui.say(f"{path} cannot be written: {error.strerror}", bad=True)
     else:
         ui.say(f"wrote {len(rows)} rows to {path}")
 

@@ -17,9 +17,9 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
-from fleetsyncd.database.views.journal import Attempt, HistoryBucket, LastHour
+from fleetsyncd.database.views.journal import HistoryBucket, LastHour
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
-from fleetsyncd.models import BACKFILL_PREFIX, Window
+from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Window
 from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Snapshot:
     heartbeats: tuple[Heartbeat, ...] = ()
     hours: Mapping[UUID, LastHour] = field(default_factory=dict)
     """The last hour of the vehicles on the screen, if it is wide enough to show them."""
-    tail: tuple[Attempt, ...] = ()
+    tail: tuple[JournalEntry, ...] = ()
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
@@ -69,8 +69,8 @@ class Gateway:
         self,
         vehicles: Collection[UUID] | None,
         statuses: Collection[str],
-        before: Attempt | None,
-    ) -> list[Attempt]:
+        before: JournalEntry | None,
+    ) -> list[JournalEntry]:
         """Return one page of the journal, newest first."""
         return self._database.run(
             lambda cursor: journal.read_journal(
@@ -139,7 +139,7 @@ class Gateway:
 
         return self._database.run(ask)
 
-    def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, Attempt]:
+    def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
         """Return the newest attempt at each of the vehicles that began after `since`."""
         newest = self._database.run(
             lambda cursor: journal.read_journal(cursor, vehicles=ids, limit=ENTRIES_EACH * len(ids))
@@ -149,7 +149,7 @@ class Gateway:
             for attempt in reversed(newest)
             if attempt.started_at is not None
             and attempt.started_at >= since
-            and not (attempt.error or "").startswith(BACKFILL_PREFIX)
+            and not (attempt.error_msg or "").startswith(BACKFILL_PREFIX)
         }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:

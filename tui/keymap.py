@@ -15,8 +15,8 @@ def load(path: Path, known: Collection[str]) -> Mapping[str, str]:
     """Return keys by the `known` ids of bindings; raise SettingsError saying what is wrong."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise SettingsError(f"the keymap {path} cannot be read: {fault}") from fault
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the keymap {path} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise SettingsError(f"the keymap {path} needs a table [keys]")
     for name, key in found.items():

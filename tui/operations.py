@@ -11,9 +11,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.vehicles import VehicleChange
-from fleetsyncd.database.views.journal import Attempt
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.models import Outcome, Window
+from fleetsyncd.models import JournalEntry, Outcome, Window
 from fleetsyncd.states import State, VehicleOverview
 from tui.background import in_thread
 from tui.context import ScreenContext
@@ -44,7 +43,7 @@ def ids(targets: Targets) -> list[UUID]:
     return [vehicle.id for vehicle in targets]
 
 
-def outcome(targets: Targets, came: Mapping[UUID, Attempt], good: int) -> str:
+def outcome(targets: Targets, came: Mapping[UUID, JournalEntry], good: int) -> str:
     """Return what came of an attempt at each of the targets, `good` of which went well."""
     waiting = len(targets) - len(came)
     if not came:
@@ -53,8 +52,8 @@ def outcome(targets: Targets, came: Mapping[UUID, Attempt], good: int) -> str:
         still = f", {waiting} not pulled within {OUTCOME_SEC:g} s" if waiting else ""
         return f"{good} ok, {len(came) - good} failed{still}"
     (attempt,) = came.values()
-    reason = attempt.error or "for no reason given"
-    return f"ok, {attempt.rows:,} rows" if good else f"{attempt.status}, {reason}"
+    reason = attempt.error_msg or "for no reason given"
+    return f"ok, {attempt.rows_written:,} rows" if good else f"{attempt.status}, {reason}"
 
 
 class Operations:
@@ -69,8 +68,8 @@ class Operations:
         """Return what `work` returned, or None after its error was shown."""
         try:
             return (await in_thread(work),)
-        except FleetsyncError as fault:
-            self._ui.say(str(fault), bad=True)
+        except FleetsyncError as error:
+            self._ui.say(str(error), bad=True)
             return None
 
     async def _do(self, work: Callable[[], object], done: str) -> None:
@@ -104,7 +103,7 @@ class Operations:
     async def _tell_outcome(self, targets: Targets, asked_at: datetime) -> None:
         """Say what came of a sync, once all of the targets were pulled or it took too long."""
         ends = self._context.now() + OUTCOME_SEC
-        came: dict[UUID, Attempt] = {}
+        came: dict[UUID, JournalEntry] = {}
         while len(came) < len(targets) and self._context.now() < ends:
             await asyncio.sleep(LOOK_SEC)
             try:
@@ -230,7 +229,7 @@ class SavingForm(VehicleForm):
     async def _saving(self, change: VehicleChange) -> None:
         try:
             await in_thread(lambda: self._save(change))
-        except FleetsyncError as fault:
-            self.show_error(str(fault))
+        except FleetsyncError as error:
+            self.show_error(str(error))
         else:
             self.finish(change)

@@ -63,11 +63,11 @@ class Poller:
         on_screen, tail = self._wanted()
         try:
             snapshot = await query(lambda: gateway.snapshot(on_screen, tail=tail))
-        except Exception as fault:
+        except Exception as error:
             # Whatever it is, the next reading may do better, and old rows are better than none.
             pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
-            told = str(fault) if isinstance(fault, DatabaseError) else internal_error(fault)
-            there = not isinstance(fault, DatabaseLost)
+            told = str(error) if isinstance(error, DatabaseError) else internal_error(error)
+            there = not isinstance(error, DatabaseLost)
             state.lose(told, self._context.now(), pause, refused=there)
         else:
             state.take(snapshot, self._context.now())

@@ -1,11 +1,10 @@
-"""`fleetsyncd doctor`: what is wrong with an installation, and the command that mends it.
+"""`fleetsyncd doctor`: find what is wrong with an installation, and name what mends it.
 
-Looks at the configuration, this host, the database and every vehicle's four calls; changes nothing.
+Checks the configuration, this host, the database and every vehicle's four calls; changes nothing.
 """
 
 import json
 import os
-import re
 import resource
 import socket
 import stat
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -23,10 +23,18 @@ from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
-from fleetsyncd.errors import SettingsError
+from fleetsyncd.errors import (
+    KeyUnusable,
+    SettingsError,
+    VehicleError,
+    VehicleRefused,
+    VehicleTimeout,
+    VehicleUnreachable,
+)
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import DATABASE_PARTS, Settings
+from fleetsyncd.states import OUTAGE_FROM
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
 
@@ -37,14 +45,8 @@ AT_ONCE = 50
 """Vehicles that are tried at the same time."""
 NAMED = 20
 """Vehicles that are named before the rest is counted."""
-OUTAGE_FROM = 3
-"""Vehicles that must all be silent before the network is blamed instead of them."""
-_SILENT = r"^(no connection|connecting timed out|no complete answer)"
-_REMEDIES = (
-    (r"HTTP (401|403|422)|API key", "fleetsyncd vehicle set '{name}' --key-file FILE"),
-    (r"HTTP 503", "restart the vehicle's own database"),
-    (_SILENT, "ping {host}; or, if it is meant to be off, fleetsyncd vehicle pause '{name}'"),
-)
+KEY_STATUSES = (401, 403, 422)
+"""HTTP statuses with which vehicles refuse a key."""
 
 
 @click.command()
@@ -72,13 +74,13 @@ def _report(findings: Sequence[Finding]) -> str:
         rows.append([finding.level.value, finding.check, finding.text])
         if finding.remedy is not None:
             rows.append(["", "", f"-> {finding.remedy}"])
-    bad = [finding.level for finding in findings]
-    counts = f"{bad.count(Level.FAULT)} fault(s), {bad.count(Level.WARNING)} warning(s)"
+    levels = [finding.level for finding in findings]
+    counts = f"{levels.count(Level.FAULT)} fault(s), {levels.count(Level.WARNING)} warning(s)"
     return f"{table(['', 'CHECK', 'WHAT'], rows)}\n{counts}"
 
 
 def examine(*, with_vehicles: bool) -> Iterator[Finding]:
-    """Yield what every check says; checks that need what is broken are left out."""
+    """Yield the findings of all checks, without those that need what is broken."""
     try:
         settings = bootstrap.load_settings()
     except SettingsError as error:
@@ -87,16 +89,16 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
         return
     yield from _configuration(settings)
     database = bootstrap.open_any_database(settings)
-    told = list(checks.run_checks(database, settings.database.pool_size, utc_now))
-    yield from told
-    if not any(finding.level is Level.FAULT for finding in told):
+    findings = list(checks.run_checks(database, settings.database.pool_size, utc_now))
+    yield from findings
+    if not any(finding.level is Level.FAULT for finding in findings):
         yield from _installation(settings, database, with_vehicles)
     database.close()
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
-    told = [*_secrets_file(), *_contradictions(settings)]
-    yield from told or [ok("configuration", f"a cycle every {settings.sync_interval:g} s")]
+    findings = [*_secrets_file(), *_contradictions(settings)]
+    yield from findings or [ok("configuration", f"a cycle every {settings.sync_interval_sec:g} s")]
 
 
 def _secrets_file() -> Iterator[Finding]:
@@ -109,16 +111,16 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     if parts and os.environ.get("DATABASE_URL"):
         text = f"DATABASE_URL is set, so {', '.join(parts)} mean nothing"
         yield warning("configuration", text, "unset one or the other")
-    if settings.pull_timeout >= settings.sync_interval:
-        text = f"PULL_TIMEOUT_SEC {settings.pull_timeout:g} is not under SYNC_INTERVAL_SEC"
-        remedy = f"set PULL_TIMEOUT_SEC to {settings.sync_interval / 3:g} or less"
+    if settings.pull_timeout_sec >= settings.sync_interval_sec:
+        text = f"PULL_TIMEOUT_SEC {settings.pull_timeout_sec:g} is not under SYNC_INTERVAL_SEC"
+        remedy = f"set PULL_TIMEOUT_SEC to {settings.sync_interval_sec / 3:g} or less"
         yield warning("configuration", text, remedy)
 
 
 def _installation(settings: Settings, database: Database, with_vehicles: bool) -> Iterator[Finding]:
-    beats = database.run(replicas.heartbeats)
-    yield from _daemons(beats)
-    yield from _metrics_port(settings, beats)
+    heartbeats = database.run(replicas.heartbeats)
+    yield from _daemons(heartbeats)
+    yield from _metrics_port(settings, heartbeats)
     fleet = sorted(database.run(store.load_vehicles), key=lambda vehicle: vehicle.name)
     yield _files(len(fleet), settings.database.pool_size)
     yield from _keys(settings, fleet)
@@ -126,13 +128,14 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
         yield from _vehicles(settings, fleet)
 
 
-def _daemons(beats: Sequence[Heartbeat]) -> Iterator[Finding]:
-    fresh = [beat for beat in beats if beat.age < replicas.FRESH_SEC]
-    if not beats:
+def _daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
+    fresh = [beat for beat in heartbeats if beat.alive]
+    if not heartbeats:
         yield ok("daemon", "none is running")
     elif not fresh:
-        text = f"the last one, on {beats[0].host}, was silent for {beats[0].age:.0f} s"
-        yield warning("daemon", text, f"look at its log on {beats[0].host}, start it again")
+        last = heartbeats[0]
+        text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
+        yield warning("daemon", text, f"look at its log on {last.host}, start it again")
     for beat in fresh:
         if beat.version == __version__:
             yield ok("daemon", f"alive on {beat.host}")
@@ -141,9 +144,9 @@ def _daemons(beats: Sequence[Heartbeat]) -> Iterator[Finding]:
             yield warning("daemon", text, f"restart the daemon on {beat.host}")
 
 
-def _metrics_port(settings: Settings, beats: Sequence[Heartbeat]) -> Iterator[Finding]:
-    """Try the port, unless a daemon of this host may be what holds it."""
-    here = any(beat.host == replicas.this_host() for beat in beats)
+def _metrics_port(settings: Settings, heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
+    """Try the port, unless a daemon on this host may be using it."""
+    here = any(beat.host == replicas.this_host() for beat in heartbeats)
     if settings.metrics_port is None or here:
         return
     address = (settings.metrics_host, settings.metrics_port)
@@ -167,7 +170,7 @@ def _files(vehicles: int, pool_size: int) -> Finding:
 
 def _keys(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
     without = [vehicle.name for vehicle in fleet if not vehicle.api_key]
-    if without and not settings.default_api_key:
+    if without and not settings.vehicle_default_api_key:
         text = f"{len(without)} vehicle(s) have none of their own, first {without[0]}"
         yield fault("API keys", text, "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")
 
@@ -177,26 +180,25 @@ def _vehicles(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]
     with ThreadPoolExecutor(AT_ONCE) as threads:
         verdicts = list(threads.map(partial(_try, settings), active))
     failed = [
-        (vehicle, next(tried for tried in tries if not tried.good))
-        for vehicle, tries in zip(active, verdicts, strict=True)
-        if not all(tried.good for tried in tries)
+        (vehicle, next(verdict for verdict in tried if not verdict.good))
+        for vehicle, tried in zip(active, verdicts, strict=True)
+        if not all(verdict.good for verdict in tried)
     ]
-    silent = sum(bool(re.match(_SILENT, tried.text)) for _, tried in failed)
+    silent = sum(_is_silent(verdict.error) for _, verdict in failed)
     if silent == len(active) >= OUTAGE_FROM:
         text = f"none of {silent} answers"
         yield fault("vehicles", text, "check this host's VPN: `wg show`, `ip route`")
         return
     yield ok("vehicles", f"{len(active) - len(failed)} of {len(active)} answer all four calls")
-    for vehicle, tried in failed[:NAMED]:
-        yield fault(
-            "vehicles", f"[{vehicle.name}] {tried.call}: {tried.text}", _cure(vehicle, tried)
-        )
+    for vehicle, verdict in failed[:NAMED]:
+        text = f"[{vehicle.name}] {verdict.call}: {verdict.text}"
+        yield fault("vehicles", text, _remedy(vehicle, verdict.error))
     if len(failed) > NAMED:
         yield fault("vehicles", f"and {len(failed) - NAMED} more", "fleetsyncd status")
-    for vehicle, tries in zip(active, verdicts, strict=True):
-        for tried in tries:
-            if tried.skewed:
-                text = f"[{vehicle.name}] {tried.text}"
+    for vehicle, tried in zip(active, verdicts, strict=True):
+        for verdict in tried:
+            if verdict.skewed:
+                text = f"[{vehicle.name}] {verdict.text}"
                 yield warning("vehicles", text, "set its clock: it has no GPS fix, or no NTP")
 
 
@@ -208,8 +210,17 @@ def _try(settings: Settings, vehicle: Vehicle) -> list[Verdict]:
         client.close()
 
 
-def _cure(vehicle: Vehicle, tried: Verdict) -> str:
-    for pattern, remedy in _REMEDIES:
-        if re.search(pattern, tried.text):
-            return remedy.format(name=vehicle.name, host=vehicle.host)
+def _is_silent(error: VehicleError | None) -> bool:
+    return isinstance(error, VehicleTimeout | VehicleUnreachable)
+
+
+def _remedy(vehicle: Vehicle, error: VehicleError | None) -> str:
+    status = error.status if isinstance(error, VehicleRefused) else None
+    if status in KEY_STATUSES or isinstance(error, KeyUnusable):
+        return f"fleetsyncd vehicle set '{vehicle.name}' --key-file FILE"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "restart the vehicle's own database"
+    if _is_silent(error):
+        pause = f"fleetsyncd vehicle pause '{vehicle.name}'"
+        return f"ping {vehicle.host}; or, if it is meant to be off, {pause}"
     return f"fleetsyncd vehicle test '{vehicle.name}'"

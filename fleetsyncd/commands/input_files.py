@@ -29,6 +29,6 @@ def read_text(path: str, what: str) -> str:
     """Return the text of a file, or of standard input for a dash."""
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise CommandError(f"{what} cannot be read from {path}: {reason}") from None

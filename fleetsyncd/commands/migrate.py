@@ -29,7 +29,7 @@ def migrate_command(check: bool, spread: bool) -> int:
         missing = migrate.missing_migrations(Database(settings.database, deadline=green.deadline))
         click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
         return EXIT_FAILED if missing else 0
-    applied = migrate.migrate(settings.database, settings.app_role, green.deadline)
+    applied = migrate.migrate(settings.database, settings.db_app_role, green.deadline)
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
     if spread:
         # Without a deadline of ours: rows that are there already take their time.

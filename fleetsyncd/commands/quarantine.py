@@ -82,7 +82,7 @@ def replay_rows(vehicle: str | None) -> None:
     vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
 
     def bounds() -> Window:
-        return accepted_interval(utc_now(), settings.measurements_keep)
+        return accepted_interval(utc_now(), settings.measurements_keep_months)
 
     done = replay(database, Partitions(database), bounds, vehicle_id)
     rest = done.tried - done.valid

@@ -40,7 +40,7 @@ def status(as_json: bool) -> None:
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda cursor: fleet_overview(cursor, settings.sync_interval))
+    vehicles = database.run(lambda cursor: fleet_overview(cursor, settings.sync_interval_sec))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:

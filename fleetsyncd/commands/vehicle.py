@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 
 import click
 import msgspec
@@ -48,7 +47,7 @@ def list_vehicles(as_json: bool) -> None:
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval))
+    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec))
     own_key = database.run(vehicles_with_own_key)
     if as_json:
         known_vehicles = [
@@ -231,7 +230,7 @@ def test(which: str, as_json: bool) -> int:
     verdicts = probe(client, utc_now)
     client.close()
     if as_json:
-        click.echo(json.dumps([asdict(verdict) for verdict in verdicts], indent=2))
+        click.echo(json.dumps([verdict.as_json() for verdict in verdicts], indent=2))
     else:
         rows = [["ok" if tried.good else "FAILED", tried.call, tried.text] for tried in verdicts]
         click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))

@@ -77,8 +77,8 @@ def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVeh
             return default
         try:
             return check(value)
-        except CommandError as fault:
-            faults.append(f"line {line}: {fault}")
+        except CommandError as error:
+            faults.append(f"line {line}: {error}")
             return default
 
     if None in row.values() or None in row:

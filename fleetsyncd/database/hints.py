@@ -1,6 +1,7 @@
-"""What an operator can do about faults of PostgreSQL that nobody else can mend."""
+"""Errors of PostgreSQL in one harmless line, with what an operator can do about them."""
 
 import errno
+import re
 import socket
 
 import psycopg2
@@ -8,44 +9,56 @@ import psycopg2
 from fleetsyncd.errors import TOO_MANY_OPEN_FILES
 from fleetsyncd.text import sanitise
 
+CHECK_CONNECTION = "check DB_HOST and DB_PORT, that PostgreSQL runs, and the firewall between"
 _HINT_BY_SQLSTATE = {
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE",
     "53100": "make room on the database's disk, pulling then goes on by itself",
     "53200": "the database's host is short of memory",
     "57014": "something holds the database up: look at its load and its locks",
 }
-# What refuses a connection comes without a code.
-_HINT_BY_TEXT = {
-    "too many c": "raise max_connections there, or lower DB_POOL_SIZE",  # connections or clients
-    "remaining connection slots": "raise max_connections there, or lower DB_POOL_SIZE",
-    "password authentication failed": "check DB_USER and DB_PASSWORD",
-    "no pg_hba.conf entry": "let this host in through pg_hba.conf",
-    "does not exist": "check DB_NAME and DB_USER",
-}
+# An error that refuses a connection comes without a SQLSTATE.
+_HINT_BY_TEXT = (
+    (r"too many (clients|connections)|connection slots",
+     "raise max_connections there, or lower DB_POOL_SIZE"),
+    (r"password authentication failed|no password supplied", "check DB_USER and DB_PASSWORD"),
+    (r"role .* does not exist",
+     "check DB_USER, or CREATE ROLE ... LOGIN PASSWORD '...' NOSUPERUSER"),
+    (r"database .* does not exist",
+     "check DB_NAME, or CREATE DATABASE ... OWNER ..., then `fleetsyncd migrate`"),
+    (r"no pg_hba\.conf entry", "let this host in: pg_hba.conf on the database's server"),
+    (r"SSL|certificate", "check sslmode in DATABASE_URL against what the server offers"),
+    (r"not known|resolution|could not translate",
+     "check DB_HOST: the name cannot be looked up"),
+)  # fmt: skip
 
 
-def first_line(fault: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what the server or its client library said, made harmless."""
-    lines = str(fault).strip().splitlines()
-    return sanitise(lines[0], 300) if lines else type(fault).__name__
+    lines = str(error).strip().splitlines()
+    return sanitise(lines[0], 300) if lines else type(error).__name__
 
 
-def with_hint(fault: BaseException) -> str:
-    """Return the same, with what to do about it where that is known."""
-    said = first_line(fault)
-    if isinstance(fault, psycopg2.Error) and fault.pgcode is not None:
-        remedy = _HINT_BY_SQLSTATE.get(fault.pgcode)
-    elif _has_too_many_open_files(fault):
-        return TOO_MANY_OPEN_FILES
-    else:
-        remedy = next((what for part, what in _HINT_BY_TEXT.items() if part in said), None)
-    return said if remedy is None else f"{said}: {remedy}"
+def reason_and_hint(error: BaseException) -> tuple[str, str | None]:
+    """Return what happened, and what to do about it where that is known."""
+    reason = first_line(error)
+    if isinstance(error, psycopg2.Error) and error.pgcode is not None:
+        return reason, _HINT_BY_SQLSTATE.get(error.pgcode)
+    if _has_too_many_open_files(error):
+        return TOO_MANY_OPEN_FILES, None
+    found = (hint for text, hint in _HINT_BY_TEXT if re.search(text, reason, re.IGNORECASE))
+    return reason, next(found, None)
 
 
-def _has_too_many_open_files(fault: BaseException) -> bool:
-    """Tell whether no more files can be opened, of which libpq says nothing at all."""
-    if str(fault).strip():
-        return isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE)
+def with_hint(error: BaseException) -> str:
+    """Return what happened and what to do about it in one line."""
+    reason, hint = reason_and_hint(error)
+    return reason if hint is None else f"{reason}: {hint}"
+
+
+def _has_too_many_open_files(error: BaseException) -> bool:
+    """Tell whether no more files can be opened; libpq then gives no text at all."""
+    if str(error).strip():
+        return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
     try:
         socket.socket().close()
     except OSError as found:

@@ -1,6 +1,6 @@
-"""Storing measurements, each once.
+"""Store measurements, each once.
 
-They travel as text literals of arrays: psycopg2 takes about twice as long to adapt lists.
+They are sent as text literals of arrays: psycopg2 needs about twice the time to adapt lists.
 """
 
 from datetime import datetime
@@ -14,19 +14,21 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Measurements
 
 BATCH = 12_000
-"""Rows in one INSERT: small enough that building its text keeps no other greenlet waiting, and
-large enough for ten minutes of 18 channels, which a dense gap is pulled in.
+"""Rows in one INSERT.
+
+Few enough that no other greenlet waits long while its text is built; enough for ten minutes of 18
+channels, the window in which dense gaps are pulled.
 """
 
 
 def add_measurements(
     cursor: Cursor, vehicle_id: UUID, rows: Measurements, newest: datetime | None = None
 ) -> int:
-    """Store rows (ordered, so that two writers never deadlock); return how many were new.
+    """Store rows and return how many were new; they are ordered, so that writers never deadlock.
 
-    `newest` is the last time of which the caller knows that something is stored; if more is, that
-    costs time only. Locks the vehicle's row; adds nothing if it was removed, which `advance` then
-    reports.
+    `newest` is the time of the newest row that the caller knows to be stored; newer stored rows
+    only cost time. Locks the vehicle's row. Adds nothing if the vehicle was removed;
+    `advance_watermark` then says so.
     """
     return sum(
         _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH), newest)
@@ -37,9 +39,9 @@ def add_measurements(
 def _add_batch(
     cursor: Cursor, vehicle_id: UUID, rows: Measurements, batch: slice, newest: datetime | None
 ) -> int:
-    """Store one batch; rows behind the newest known one are taken to be new until proved wrong."""
+    """Store one batch; rows newer than `newest` are taken as new until the key refuses one."""
     all_new = newest is not None and rows.times[batch.start] > newest
-    statement = statements.ADD_NEW_MEASUREMENTS if all_new else statements.ADD_MEASUREMENTS
+    statement = statements.ADD_NEWER_MEASUREMENTS if all_new else statements.ADD_MEASUREMENTS
     values = {
         "id": str(vehicle_id),
         "careful": False,
@@ -52,7 +54,7 @@ def _add_batch(
         if all_new:
             return cursor.rowcount
     except psycopg2.errors.UniqueViolation:
-        # Somebody else stored some of them meanwhile: another daemon, or a backfill.
+        # Another daemon or a backfill has stored some of them meanwhile.
         again = f"ROLLBACK TO SAVEPOINT batch; {statements.ADD_MEASUREMENTS}"
         cursor.execute(again, {**values, "careful": True})
     row = cursor.fetchone()
@@ -60,5 +62,5 @@ def _add_batch(
 
 
 def _array(column: tuple[object, ...]) -> str:
-    """Return a column as PostgreSQL's array literal, which but for its brackets is JSON."""
+    """Return a column as PostgreSQL's array literal, which is JSON but for its brackets."""
     return f"{{{msgspec.json.encode(column)[1:-1].decode()}}}"

@@ -43,8 +43,8 @@ class Partitions:
                 self._ensure(month_of(near), near)
             except (DatabaseLost, DatabaseBusy, SchemaOutdated):
                 raise
-            except DatabaseError as fault:
-                log.debug("a neighbouring month could not be made: %s", fault)
+            except DatabaseError as error:
+                log.debug("a neighbouring month could not be made: %s", error)
 
     def _ensure(self, month: datetime, last: datetime) -> None:
         """Make the months from `month` to that of `last`, each in its own transaction."""

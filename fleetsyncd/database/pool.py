@@ -1,6 +1,6 @@
 """A small bounded pool, and the only way to run a statement: `Database.run` and `transaction`.
 
-Works the same in greenlets (psycopg2 made cooperative) and in threads. Every transaction starts
+Works the same in greenlets, where psycopg2 is cooperative, and in threads. Every transaction starts
 with the row level security context; a connection that met any error is closed, never reused.
 """
 
@@ -11,19 +11,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database.hints import first_line, with_hint
+from fleetsyncd.database.hints import CHECK_CONNECTION, first_line, reason_and_hint
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.time_limits import Deadline, no_deadline
 
 T = TypeVar("T")
 Connection = extensions.connection
-Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 
 log = logging.getLogger("sync.database")
 
@@ -31,14 +31,14 @@ CONNECT_SEC = 10.0
 WAIT_SEC = 30.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
-"""A frozen server enforces no statement_timeout; this deadline is ours."""
+"""Our own deadline: a frozen server enforces no statement_timeout."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
 LOST_CONNECTION = "lost connection"
 CHECK_CLIENT_SINCE = 140_000
-"""Server version that knows client_connection_check_interval."""
+"""First server version with client_connection_check_interval."""
 
-# Keepalives alone do not notice a peer that vanished while data were in flight.
+# tcp_user_timeout: keepalives do not notice a peer that vanished while data were in flight.
 _CONNECTION_DEFAULTS = {
     "keepalives": "1",
     "keepalives_idle": "15",
@@ -62,9 +62,9 @@ _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 
 
 class Cursor(extensions.cursor):
-    """A transaction's cursor: its first statement brings the transaction's opening along.
+    """A transaction's cursor: BEGIN and the row level security context travel with its first query.
 
-    BEGIN and the row level security context thus cost no round trip of their own.
+    They cost no round trip of their own.
     """
 
     opening: str
@@ -77,14 +77,9 @@ class Cursor(extensions.cursor):
         super().execute(query, arguments)
 
 
-def no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
-    """Stand in for a deadline where threads block and a server's own timeouts must do."""
-    return nullcontext()
-
-
 def connect_timed_out(where: str) -> DatabaseLost:
-    """Return the error of a connection that could not be made in time."""
-    return DatabaseLost(f"{where} did not answer within {CONNECT_SEC:g} s")
+    """Return the error of a connection that was not made within CONNECT_SEC."""
+    return DatabaseLost(f"{where} did not answer within {CONNECT_SEC:g} s", CHECK_CONNECTION)
 
 
 class Database:
@@ -108,30 +103,30 @@ class Database:
         self._deadline = deadline
         self._transaction_sec = transaction_sec
         self.on_wait: Callable[[float], None] = lambda _seconds: None
-        """Is told the seconds that each transaction waited for a connection."""
+        """Called with the seconds that each transaction waited for a connection."""
         self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
 
     def run(self, work: Callable[[Cursor], T]) -> T:
-        """Return `work(cursor)` after its transaction is committed.
+        """Run `work(cursor)` in a transaction, commit it, and return its result.
 
         `work` must be idempotent: it runs again after a deadlock, and after a lost connection,
-        when nobody can know whether the commit arrived.
+        when it is unknown whether the commit arrived.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self.transaction() as cursor:
                     return work(cursor)
-            except psycopg2.Error as fault:
-                reason = _retry_reason(fault)
+            except psycopg2.Error as error:
+                reason = _retry_reason(error)
                 if reason is None:
-                    raise to_database_error(fault) from fault
+                    raise to_database_error(error) from error
                 if attempt == ATTEMPTS:
-                    raise _final_error(fault, reason) from fault
+                    raise _final_error(error, reason) from error
                 if reason == LOST_CONNECTION:
-                    self.close()  # what idled beside a connection that died is likely dead too
-                log.debug("transaction again after %s (attempt %d)", reason, attempt)
+                    self.close()  # other idle connections are probably dead as well
+                log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
         raise AssertionError("unreachable")
 
@@ -139,27 +134,27 @@ class Database:
     def transaction(self) -> Iterator[Cursor]:
         """Run the body in one transaction with our row level security context, then commit.
 
-        On any error, an ended greenlet included, the connection is closed and the transaction with
-        it. Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
+        Any error, a killed greenlet included, closes the connection and so ends the transaction.
+        Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
-        asked = time.monotonic()
-        free = self._slots.acquire(timeout=WAIT_SEC)
-        self.on_wait(time.monotonic() - asked)
-        if not free:
+        started = time.monotonic()
+        is_free = self._slots.acquire(timeout=WAIT_SEC)
+        self.on_wait(time.monotonic() - started)
+        if not is_free:
             raise DatabaseBusy(
-                f"no free database connection for {WAIT_SEC:g} s: raise DB_POOL_SIZE"
+                f"no free database connection for {WAIT_SEC:g} s", "raise DB_POOL_SIZE"
             )
         try:
-            connection, born = self._checkout()
+            connection, opened_at = self._checkout()
             with self.transaction_on(connection) as cursor:
                 yield cursor
-            self._idle.append((connection, born))
+            self._idle.append((connection, opened_at))
         finally:
             self._slots.release()
 
     @contextmanager
     def transaction_on(self, connection: Connection) -> Iterator[Cursor]:
-        """Run the body in one transaction of a connection, which any error closes."""
+        """Run the body in one transaction of this connection; any error closes it."""
         late = DatabaseLost(f"{self.where} did not finish within {self._transaction_sec:g} s")
         try:
             with (
@@ -175,7 +170,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the idle connections; those in use close when their transaction fails or ends."""
+        """Close the idle connections; those in use go back to the pool or close with an error."""
         while idle := self._pop_idle():
             idle[0].close()
 
@@ -188,14 +183,14 @@ class Database:
     def _checkout(self) -> tuple[Connection, float]:
         """Return an idle connection that is not too old, or a new one."""
         while idle := self._pop_idle():
-            connection, born = idle
-            if time.monotonic() - born <= MAX_AGE_SEC:
-                return connection, born
+            connection, opened_at = idle
+            if time.monotonic() - opened_at <= MAX_AGE_SEC:
+                return connection, opened_at
             connection.close()
         return self.connect(), time.monotonic()
 
     def connect(self) -> Connection:
-        """Connect, name look-up included, within CONNECT_SEC; raise DatabaseLost."""
+        """Open a connection within CONNECT_SEC, DNS look-up included; raise DatabaseLost."""
         try:
             with self._deadline(CONNECT_SEC, lambda: connect_timed_out(self.where)):
                 connection = psycopg2.connect(
@@ -203,13 +198,14 @@ class Database:
                 )
                 connection.autocommit = True  # transactions are begun and committed by hand
                 return connection
-        except (psycopg2.OperationalError, OSError) as fault:
-            raise DatabaseLost(f"no connection to {self.where}: {with_hint(fault)}") from fault
+        except (psycopg2.OperationalError, OSError) as error:
+            reason, hint = reason_and_hint(error)
+            raise DatabaseLost(f"no connection to {self.where}: {reason}", hint) from error
 
     def _resolved(self) -> dict[str, Any]:
-        """Look the host up here: libpq's own look-up would block every greenlet.
+        """Look the host up cooperatively: libpq's own look-up would block every greenlet.
 
-        libpq tries every address, one after the other.
+        libpq then tries every address, one after the other.
         """
         host = self._parameters.get("host", "")
         if not host or host.startswith("/") or "," in host or "hostaddr" in self._parameters:
@@ -224,28 +220,28 @@ class Database:
         return self._begin + _CHECK_CLIENT if checks else self._begin
 
 
-def _retry_reason(fault: psycopg2.Error) -> str | None:
-    """Say why a failed transaction may succeed when run again; None if it will not."""
-    if fault.pgcode in _RETRIED:
-        return _RETRIED[fault.pgcode]
+def _retry_reason(error: psycopg2.Error) -> str | None:
+    """Say why a failed transaction may succeed when it is repeated; None if it will not."""
+    if error.pgcode in _RETRIED:
+        return _RETRIED[error.pgcode]
     # A terminated connection carries no SQLSTATE, or that of the administrator's command.
-    lost = fault.pgcode is None or fault.pgcode.startswith(("08", "57P"))
-    return LOST_CONNECTION if lost and isinstance(fault, psycopg2.OperationalError) else None
+    lost = error.pgcode is None or error.pgcode.startswith(("08", "57P"))
+    return LOST_CONNECTION if lost and isinstance(error, psycopg2.OperationalError) else None
 
 
-def _final_error(fault: psycopg2.Error, reason: str) -> DatabaseError:
+def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
     kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
-    return kind(f"{reason}: {first_line(fault)}")
+    return kind(f"{reason}: {first_line(error)}")
 
 
-def to_database_error(fault: psycopg2.Error) -> DatabaseError:
-    """Return what an error of the driver's means to us."""
-    if _retry_reason(fault) == LOST_CONNECTION:
-        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(fault)}")
-    if fault.pgcode in _OUTDATED:
+def to_database_error(error: psycopg2.Error) -> DatabaseError:
+    """Return the error of ours that stands for one of the driver's."""
+    if _retry_reason(error) == LOST_CONNECTION:
+        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
+    if error.pgcode in _OUTDATED:
         return SchemaOutdated(
-            f"the database schema does not fit ({first_line(fault)}): run `fleetsyncd migrate`"
+            f"the database schema does not fit ({first_line(error)})", "run `fleetsyncd migrate`"
         )
-    if fault.pgcode is None and isinstance(fault, psycopg2.InterfaceError):
-        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(fault)}")
-    return DatabaseError(with_hint(fault))
+    if error.pgcode is None and isinstance(error, psycopg2.InterfaceError):
+        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
+    return DatabaseError(*reason_and_hint(error))

@@ -73,11 +73,11 @@ def remove_vehicle(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool)
         cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", key)  # noqa: S608  constants
     try:
         cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", key)
-    except psycopg2.IntegrityError as fault:
-        if fault.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
+    except psycopg2.IntegrityError as error:
+        if error.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
             raise
         raise CommandError(
-            _foreign_key_hint(str(fault.diag.table_name), with_measurements)
+            _foreign_key_hint(str(error.diag.table_name), with_measurements)
         ) from None
     cursor.execute(
         "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key

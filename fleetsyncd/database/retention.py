@@ -74,8 +74,8 @@ class Retention:
                     yield
             except (DatabaseLost, DatabaseBusy, SchemaOutdated):
                 raise
-            except DatabaseError as fault:
-                log.warning("retention: %s could not be removed: %s", what, fault)
+            except DatabaseError as error:
+                log.warning("retention: %s could not be removed: %s", what, error)
             finally:
                 if gone:
                     log.info("retention: removed %d expired %s", gone, what)

@@ -35,8 +35,8 @@ class Session:
                     self._on_connect(cursor)
             with self._database.transaction_on(connection) as cursor:
                 return work(cursor)
-        except psycopg2.Error as fault:
-            raise to_database_error(fault) from fault
+        except psycopg2.Error as error:
+            raise to_database_error(error) from error
 
     def close(self) -> None:
         """Close the connection; its locks are free at once."""

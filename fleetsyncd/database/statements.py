@@ -1,13 +1,13 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
-# Other services write last_sync_at too: infinity, and years that Python does not know, are legal
-# there, and one such row must not keep the fleet from being read.
+# Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
+# there; one such row must not keep the whole fleet from being read.
 VEHICLES = """
 SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
-       s.alarm_watermark, a.oldest, s.asked_to, coalesce(s.clock_skew_ms, 0),
+       s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
        coalesce(s.failures, 0), s.newest_measurement_at
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -17,15 +17,15 @@ LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
            GROUP BY vehicle_id) a ON a.vehicle_id = v.id
 WHERE true {conditions}
 """
-TAKE_REQUESTS = """
+TAKE_SYNC_REQUESTS = """
 UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
 WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[]) {conditions}
 RETURNING vehicle_id::text
 """
-# The vehicle's row is locked once per statement, which stands in for a foreign key checked per row:
-# while it is held the vehicle cannot be removed, and if it is gone nothing is added.
-# ON CONFLICT costs the server as much again as the insert itself, so only rows that may be there
-# already pay for it: those up to the newest one stored, all of them if `careful`.
+# The vehicle's row is locked once per statement instead of a foreign key checked per row: while the
+# lock is held the vehicle cannot be removed, and if the vehicle is gone no row is added.
+# ON CONFLICT costs the server as much again as the insert itself, so only rows that may be stored
+# already pay for it: those up to the newest stored one, or all of them if `careful`.
 ADD_MEASUREMENTS = """
 WITH vehicle AS (
     SELECT v.id, CASE WHEN %(careful)s THEN 'infinity'
@@ -33,31 +33,31 @@ WITH vehicle AS (
     FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
     WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
 ),
-asked AS (
+given AS (
     SELECT vehicle.*, r.* FROM vehicle,
         unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 ),
-met AS (
+repeated AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM asked WHERE t <= newest
+    SELECT id, c, t, v FROM given WHERE t <= newest
     ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
 ),
 fresh AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM asked WHERE t > newest RETURNING 1
+    SELECT id, c, t, v FROM given WHERE t > newest RETURNING 1
 )
-SELECT (SELECT count(*) FROM met) + (SELECT count(*) FROM fresh)
+SELECT (SELECT count(*) FROM repeated) + (SELECT count(*) FROM fresh)
 """
-# For rows of which none is expected to be there: without a second branch the rows need not be kept
-# aside, which is a sixth of the server's work.
-ADD_NEW_MEASUREMENTS = """
+# For rows that are all newer than any stored one: a single branch saves the server from
+# materializing the rows, a sixth of its work.
+ADD_NEWER_MEASUREMENTS = """
 INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
 SELECT vehicle.id, r.c, r.t, r.v
 FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehicle,
     unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 """
-# One statement for watermark and state: both are one row, and a round trip is the dearer part.
-ADVANCE = """
+# One statement for watermark and state: each is one row, so the round trip is the larger cost.
+ADVANCE_WATERMARK = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
         last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
@@ -82,15 +82,15 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
 _LOCKED = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
 """
-_JOURNAL_ROW = """
+_JOURNAL_ENTRY = """
 INSERT INTO public.sync_journal
     (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
 SELECT id, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s FROM vehicle
 WHERE NOT EXISTS (SELECT FROM public.sync_journal
                   WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
 """
-JOURNAL_ROW = _LOCKED + _JOURNAL_ROW
-JOURNAL = f"""{_LOCKED},
+JOURNAL_ENTRY = _LOCKED + _JOURNAL_ENTRY
+JOURNAL_ENTRY_AND_STATE = f"""{_LOCKED},
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
         (vehicle_id, alarm_watermark, failures, last_rows, last_error)
@@ -99,8 +99,8 @@ state AS (
         alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now()
-) {_JOURNAL_ROW}"""  # noqa: S608  made of this file's own text
-FAILED = """
+) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
+MARK_FAILED = """
 UPDATE public.vehicles SET sync_status = %s,
     last_seen_at = CASE WHEN %s THEN now() ELSE last_seen_at END,
     software_version = coalesce(%s, software_version)
@@ -136,14 +136,14 @@ fresh AS (
     WHERE NOT EXISTS (SELECT FROM fleetsync.quarantine q
                       WHERE q.vehicle_id = vehicle.id AND q.digest = r.digest)
 ),
-room AS (
-    SELECT greatest(0, %s - count(*)) AS left FROM fleetsync.quarantine
+free AS (
+    SELECT greatest(0, %s - count(*)) AS places FROM fleetsync.quarantine
     WHERE vehicle_id = (SELECT id FROM vehicle)
 ),
 kept AS (
     INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
-    SELECT vehicle_id, digest, call, raw, reason FROM fresh LIMIT (SELECT room.left FROM room)
+    SELECT vehicle_id, digest, call, raw, reason FROM fresh LIMIT (SELECT free.places FROM free)
     ON CONFLICT (vehicle_id, digest) DO NOTHING
 )
-SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT room.left FROM room))
+SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT free.places FROM free))
 """

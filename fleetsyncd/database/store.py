@@ -1,7 +1,7 @@
-"""The statements of the sync cycle, each a function taking a cursor of `Database.run`.
+"""The statements of the sync cycle, each a function that takes a cursor of `Database.run`.
 
-None commits, and each may run twice in a row with the result of once: a commit whose answer was
-lost is repeated. Measurements have a module of their own.
+None of them commits. Each may run twice with the result of once: a transaction is repeated when the
+answer to its commit was lost. Measurements have a module of their own, `measurements`.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ from fleetsyncd.models import (
     BadRow,
     Channel,
     CycleReport,
-    JournalRow,
+    JournalEntry,
     Vehicle,
     Window,
 )
@@ -28,23 +28,24 @@ from fleetsyncd.text import sanitise
 OPEN_ALARM_REACH = timedelta(days=7)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
+_REMOVED = "the vehicle was removed, or row level security hides it"
 
 
 @dataclass(frozen=True, slots=True)
 class WatermarkUpdate:
-    """What a committed window says about its vehicle."""
+    """What a stored window changes in its vehicle's row and state."""
 
     vehicle_id: UUID
     known: datetime | None
-    """The watermark this cycle has seen or set last."""
+    """The watermark that this cycle has read or written last."""
     watermark: datetime
-    newest: datetime | None
-    clock_skew: timedelta
+    newest_measurement_at: datetime | None
+    clock_skew: timedelta | None
     software_version: str
     pulled_from: datetime
-    """Where this cycle's pull began: what lies between there and `watermark` is stored."""
+    """Where this cycle's pull began: everything between there and `watermark` is stored."""
     gap: Window | None
-    """The whole pull while something of it is still to come, else None."""
+    """The whole pull while a part of it is still to come, else None."""
     gap_took: timedelta = timedelta(0)
     """How long the pull has taken so far."""
     gap_rows: int = 0
@@ -54,33 +55,50 @@ class WatermarkUpdate:
 def load_vehicles(
     cursor: Cursor, only: Collection[UUID] | None = None, shards: Collection[int] | None = None
 ) -> list[Vehicle]:
-    """Return the fleet, or some of it, with what the next cycle needs to know of each vehicle."""
+    """Return the fleet, or a part of it, with what the next cycle needs to know of each vehicle."""
     conditions, arguments = in_shards("v.id", shards)
     if only is not None:
         conditions += " AND v.id = ANY (%s::uuid[])"
         arguments.append([str(vehicle_id) for vehicle_id in only])
     statement = statements.VEHICLES.format(conditions=conditions)
     cursor.execute(statement, (OPEN_ALARM_REACH, *arguments))
-    return [_vehicle(*row) for row in cursor.fetchall()]
+    return [_vehicle(row) for row in cursor.fetchall()]
 
 
-def _vehicle(key: str, name: str, *columns: Any) -> Vehicle:
-    *known, skew_ms, failures, newest = columns
-    skew = timedelta(milliseconds=skew_ms)
-    values = (UUID(key), sanitise(name, NAME_LIMIT), *known, skew, failures, newest)
-    return Vehicle(*values)
+def _vehicle(row: tuple[Any, ...]) -> Vehicle:
+    (
+        key, name, host, port, api_key, watermark, status, version, paused,
+        alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
+    ) = row  # fmt: skip
+    return Vehicle(
+        id=UUID(key),
+        name=sanitise(name, NAME_LIMIT),
+        host=host,
+        port=port,
+        api_key=api_key,
+        watermark=watermark,
+        status=status,
+        software_version=version,
+        paused=paused,
+        alarm_watermark=alarm_watermark,
+        oldest_open_alarm=oldest_open_alarm,
+        pulled_until=pulled_until,
+        clock_skew=None if skew_ms is None else timedelta(milliseconds=skew_ms),
+        failures=failures,
+        newest_measurement_at=newest,
+    )
 
 
 def take_sync_requests(
     cursor: Cursor, busy: Collection[UUID], shards: Collection[int] | None = None
 ) -> set[UUID]:
-    """Return the vehicles that an operator wants synced now, and count them as taken.
+    """Return the vehicles that an operator wants synced now, and mark their requests as taken.
 
-    The wish for a `busy` one stays: what it is pulling may have begun before the wish.
+    A request for a `busy` vehicle stays: its present pull may have begun before the request.
     """
     conditions, arguments = in_shards("vehicle_id", shards)
     cursor.execute(
-        statements.TAKE_REQUESTS.format(conditions=conditions),
+        statements.TAKE_SYNC_REQUESTS.format(conditions=conditions),
         ([str(vehicle_id) for vehicle_id in busy], *arguments),
     )
     return {UUID(row[0]) for row in cursor.fetchall()}
@@ -93,40 +111,45 @@ def paused_vehicles(cursor: Cursor) -> set[UUID]:
 
 
 def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
-    """Keep the vehicle's row from being removed until commit; raise VehicleGone if it was."""
+    """Keep the vehicle from being removed until commit; raise VehicleRemoved if it was."""
     cursor.execute(
         "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE", (str(vehicle_id),)
     )
     if cursor.fetchone() is None:
-        raise VehicleRemoved("the vehicle was removed, or row level security hides it")
+        raise VehicleRemoved(_REMOVED)
 
 
-def advance_watermark(cursor: Cursor, step: WatermarkUpdate) -> None:
-    """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleGone.
+def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
+    """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
 
-    The watermark never moves backwards here, and it moves only if the stored one is still where
-    this cycle found it, or inside or behind what it has pulled since: otherwise rows between the
-    two could be skipped.
+    It never moves backwards here. It moves only if the stored watermark is still the one that this
+    cycle found, or lies inside or behind what the cycle has pulled since: otherwise rows between
+    the two could be skipped.
     """
+    gap = update.gap
     cursor.execute(
-        statements.ADVANCE,
+        statements.ADVANCE_WATERMARK,
         {
-            "id": str(step.vehicle_id),
-            "known": step.known,
-            "watermark": step.watermark,
-            "newest": step.newest,
-            "skew": round(step.clock_skew / timedelta(milliseconds=1)),
-            "version": step.software_version,
-            "pulled_from": step.pulled_from,
-            "gap_start": step.gap and step.gap.start,
-            "gap_end": step.gap and step.gap.end,
-            "gap_sec": step.gap and step.gap_took.total_seconds(),
-            "gap_rows": step.gap and step.gap_rows,
+            "id": str(update.vehicle_id),
+            "known": update.known,
+            "watermark": update.watermark,
+            "newest": update.newest_measurement_at,
+            "skew": None if update.clock_skew is None else _milliseconds(update.clock_skew),
+            "version": update.software_version,
+            "pulled_from": update.pulled_from,
+            "gap_start": gap and gap.start,
+            "gap_end": gap and gap.end,
+            "gap_sec": gap and update.gap_took.total_seconds(),
+            "gap_rows": gap and update.gap_rows,
         },
     )
     if cursor.rowcount != 1:
-        lock_vehicle(cursor, step.vehicle_id)
+        lock_vehicle(cursor, update.vehicle_id)
         raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
+
+
+def _milliseconds(length: timedelta) -> int:
+    return round(length / timedelta(milliseconds=1))
 
 
 def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]) -> int:
@@ -146,7 +169,7 @@ def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel])
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
-    """Store alarms and resolutions that are news; return how many were."""
+    """Store new alarms and resolutions; return how many there were."""
     cursor.execute(
         statements.ALARMS,
         (
@@ -163,9 +186,9 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
 
 
 def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
-    """Put bad rows into the quarantine, each once; False if its bound per vehicle keeps some out.
+    """Put bad rows into the quarantine, each once; return False if it cannot take all of them.
 
-    Adds nothing if the vehicle was removed, which `advance` then reports.
+    Adds nothing if the vehicle was removed; `advance_watermark` then says so.
     """
     kept = bad[:QUARANTINE_PER_VEHICLE]
     cursor.execute(
@@ -188,51 +211,45 @@ def count_quarantined(cursor: Cursor) -> int:
     return int(cursor.fetchall()[0][0])
 
 
-def journal(cursor: Cursor, report: CycleReport) -> None:
-    """Write the cycle's journal row and the vehicle's count of failures; raise VehicleGone."""
-    cursor.execute(
-        statements.JOURNAL,
-        {
-            "id": str(report.vehicle.id),
-            "started": report.started_at,
-            "finished": report.finished_at,
-            "status": report.outcome,
-            "rows": report.rows_written,
-            "error": report.error_msg,
-            "alarm_watermark": report.alarm_watermark,
-            "failures": report.failures,
-        },
-    )
+def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
+    """Write a cycle's journal entry and its result into the vehicle's state; raise VehicleRemoved.
+
+    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark.
+    """
+    entry = _entry_values(report.journal_entry)
+    state = {"alarm_watermark": report.alarm_watermark, "failures": report.failures}
+    cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
     if cursor.rowcount != 1:
         lock_vehicle(cursor, report.vehicle.id)
 
 
-def journal_row(cursor: Cursor, row: JournalRow) -> None:
-    """Write a row that tells of no cycle, and so not of the vehicle's state; raise VehicleGone."""
-    cursor.execute(
-        statements.JOURNAL_ROW,
-        {
-            "id": str(row.vehicle_id),
-            "started": row.started_at,
-            "finished": row.finished_at,
-            "status": row.outcome,
-            "rows": row.rows_written,
-            "error": row.error_msg,
-        },
-    )
+def add_journal_entry(cursor: Cursor, entry: JournalEntry) -> None:
+    """Write a journal entry that is not a cycle's; raise VehicleRemoved."""
+    cursor.execute(statements.JOURNAL_ENTRY, _entry_values(entry))
     if cursor.rowcount != 1:
-        lock_vehicle(cursor, row.vehicle_id)
+        lock_vehicle(cursor, entry.vehicle_id)
+
+
+def _entry_values(entry: JournalEntry) -> dict[str, Any]:
+    return {
+        "id": str(entry.vehicle_id),
+        "started": entry.started_at,
+        "finished": entry.finished_at,
+        "status": entry.status,
+        "rows": entry.rows_written,
+        "error": entry.error_msg,
+    }
 
 
 def mark_failed(cursor: Cursor, report: CycleReport) -> None:
-    """Write a failed cycle's outcome into the vehicle's own row; raise VehicleGone.
+    """Write a failed cycle's outcome into the vehicle's row; raise VehicleRemoved.
 
-    After a good cycle that row is already true: its last window wrote it.
+    After a good cycle that row is true already: the last window's transaction wrote it.
     """
     version = report.status and report.status.software_version
     cursor.execute(
-        statements.FAILED,
+        statements.MARK_FAILED,
         (report.outcome, report.status is not None, version, str(report.vehicle.id)),
     )
     if cursor.rowcount != 1:
-        raise VehicleRemoved("the vehicle was removed, or row level security hides it")
+        raise VehicleRemoved(_REMOVED)

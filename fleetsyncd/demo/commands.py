@@ -64,8 +64,8 @@ def simulate(
     served = Fleet([spec.build(channels=channels) for spec in specs], base_port=base_port)
     try:
         served.start()
-    except OSError as fault:
-        raise CommandError(f"the vehicles cannot listen: {fault.strerror}") from fault
+    except OSError as error:
+        raise CommandError(f"the vehicles cannot listen: {error.strerror}") from error
     known = [
         {"name": spec.name, "host": host, "port": port, "key": spec.key}
         for spec, (host, port) in zip(specs, served.addresses, strict=True)

@@ -1,9 +1,9 @@
-"""What the daemon's main loop tells whoever listens: metrics, the service manager."""
+"""What the main loop tells its listeners: metrics, the service manager, the watchdog."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fleetsyncd.models import CycleReport, JournalRow, Vehicle
+from fleetsyncd.models import CycleReport, JournalEntry, Vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,16 +13,16 @@ class DaemonStarted:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The main loop has gone round once more."""
+    """The main loop has made progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleStarted:
-    """A cycle begins with these vehicles, paused ones included."""
+    """A cycle of the fleet begins; `vehicles` are all of this daemon's, paused ones included."""
 
     vehicles: Sequence[Vehicle]
     shards: int = 0
-    """How many shards of the fleet are this daemon's."""
+    """How many shards of the fleet this daemon pulls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,13 @@ class VehicleCycleEnded:
 class BackfillEnded:
     """An attempt at a vehicle's backfill has ended."""
 
-    row: JournalRow
+    entry: JournalEntry
+    bad_rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class CycleEnded:
-    """The fleet's cycle is over after so many seconds; `unfinished` vehicles are still at it."""
+    """The fleet's cycle is over after so many seconds; `unfinished` vehicles are still busy."""
 
     ok: int
     failed: int
@@ -51,7 +52,7 @@ class CycleEnded:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseDown:
-    """PostgreSQL cannot be reached, and pulling stops."""
+    """PostgreSQL cannot serve the daemon, and pulling stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,14 @@ Listener = Callable[[Event], None]
 
 
 def ignore_event(_event: Event) -> None:
-    """Listen to nothing."""
+    """Listen to no event."""
 
 
 def broadcast(*listeners: Listener) -> Listener:
-    """Return one listener that tells all of them."""
+    """Return a listener that passes every event on to all of these."""
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         for listener in listeners:
             listener(event)
 
-    return tell
+    return emit

@@ -1,8 +1,8 @@
-"""Answer Prometheus' scrapes over HTTP, without holding the daemon up.
+"""Serve metrics to Prometheus over HTTP, without delaying the daemon.
 
-The client library writes an answer in one go, which for thousands of vehicles would keep every
-greenlet waiting. So what concerns vehicles is written here, some hundred lines at a time, and the
-library writes only what does not grow with the fleet.
+The client library renders an answer in one go; for thousands of vehicles that would make every
+greenlet wait. So the vehicles' series are rendered here, some hundred lines at a time, and the
+library renders only what does not grow with the fleet.
 """
 
 import logging
@@ -26,13 +26,13 @@ log = logging.getLogger("sync.metrics")
 
 PATH = "/metrics"
 CHUNK_VEHICLES = 200
-"""Vehicles written in one go: about a millisecond's work."""
+"""Vehicles that are rendered in one go: about a millisecond of work."""
 CLIENT_TIMEOUT_SEC = 10.0
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
-    """Answer scrapes at http://host:port/metrics from now on; raise OSError if that cannot be."""
+    """Serve http://host:port/metrics in a thread; raise OSError if the port cannot be opened."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH:
@@ -48,12 +48,12 @@ def serve(metrics: Metrics, host: str, port: int) -> WSGIServer:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each scrape beside the others."""
+    """Serves each scrape in a thread of its own."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say little of a scraper that hung up or fell silent: it will come again."""
+        """Log a failed scrape at DEBUG only: the next one follows soon."""
         log.debug("a scrape by %s failed", client_address, exc_info=True)
 
 
@@ -69,7 +69,10 @@ class _Handler(WSGIRequestHandler):
 
 
 def render(metrics: Metrics, now: float) -> Iterator[bytes]:
-    """Yield an answer in pieces, and give way to others between them; `now` since 1970."""
+    """Yield the answer in pieces and let other greenlets run between them.
+
+    `now` is in seconds since 1970.
+    """
     yield generate_latest(metrics.registry)
     vehicles = metrics.vehicles()
     for family in FAMILIES:
@@ -83,9 +86,9 @@ def render(metrics: Metrics, now: float) -> Iterator[bytes]:
 def _lines(
     family: MetricFamily, vehicles: Iterable[tuple[UUID, VehicleCounters]], now: float
 ) -> Iterator[str]:
-    for vehicle_id, numbers in vehicles:
-        own = f'vehicle="{numbers.name.translate(_ESCAPES)}",vehicle_id="{vehicle_id}"'
-        for suffix, labels, value in family.samples(numbers, now):
+    for vehicle_id, counters in vehicles:
+        own = f'vehicle="{counters.name.translate(_ESCAPES)}",vehicle_id="{vehicle_id}"'
+        for suffix, labels, value in family.samples(counters, now):
             more = "".join(f',{name}="{text}"' for name, text in labels)
             yield f"{family.name}{suffix}{{{own}{more}}} {_number(value)}\n"
 

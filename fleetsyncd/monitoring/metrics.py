@@ -1,7 +1,7 @@
-"""What the daemon counts, for Prometheus.
+"""The daemon's metrics for Prometheus.
 
-What concerns one vehicle carries its name and id, and is forgotten when the vehicle is removed; all
-other labels come from short, fixed lists. So the number of series is bounded by the fleet.
+The series of a vehicle carry its name and id, and end when the vehicle is removed; all other labels
+come from short, fixed lists. So the number of series is bounded by the size of the fleet.
 """
 
 import time
@@ -21,7 +21,7 @@ CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Listens to the daemon's events, and counts."""
+    """Counts what the main loop tells."""
 
     def __init__(self, count_quarantine: Callable[[], int | None] = lambda: None) -> None:
         self.registry = CollectorRegistry()
@@ -61,28 +61,28 @@ class Metrics:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def vehicles(self) -> list[tuple[UUID, VehicleCounters]]:
-        """Return what is counted of every vehicle of the fleet."""
+        """Return the counters of every vehicle of the fleet."""
         return list(self._vehicles.items())
 
     def count_call(self, vehicle_id: UUID, call: str, seconds: float, received: int) -> None:
         """Count one call to a vehicle."""
         self._call_seconds.labels(call).observe(seconds)
-        numbers = self._vehicles.get(vehicle_id)
-        if numbers is not None:
-            count, total = numbers.calls.get(call, (0, 0.0))
-            numbers.calls[call] = count + 1, total + seconds
-            numbers.received += received
+        counters = self._vehicles.get(vehicle_id)
+        if counters is not None:
+            count, total = counters.calls.get(call, (0, 0.0))
+            counters.calls[call] = count + 1, total + seconds
+            counters.received += received
 
     def listen(self, event: events.Event) -> None:
-        """Count what an event tells."""
+        """Count an event."""
         match event:
             case events.CycleStarted(vehicles, shards):
                 self._on_cycle_started(vehicles)
                 self._shards.set(shards)
             case events.VehicleCycleEnded(report):
                 self._on_vehicle_cycle_ended(report)
-            case events.BackfillEnded(row):
-                self._count_rows(row.vehicle_id, row.rows_written, row.bad_rows)
+            case events.BackfillEnded(entry, bad_rows):
+                self._count_rows(entry.vehicle_id, entry.rows_written, bad_rows)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
             case events.DatabaseDown():
@@ -94,31 +94,31 @@ class Metrics:
         fleet = {}
         for vehicle in vehicles:
             watermark = None if vehicle.watermark is None else vehicle.watermark.timestamp()
-            numbers = self._vehicles.get(vehicle.id)
-            if numbers is None:
-                numbers = VehicleCounters(vehicle.name, vehicle.paused, watermark)
-            numbers.name, numbers.paused = vehicle.name, vehicle.paused
-            numbers.watermark = watermark
-            fleet[vehicle.id] = numbers
+            counters = self._vehicles.get(vehicle.id)
+            if counters is None:
+                counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
+            counters.name, counters.paused = vehicle.name, vehicle.paused
+            counters.watermark = watermark
+            fleet[vehicle.id] = counters
         self._vehicles = fleet
 
     def _on_vehicle_cycle_ended(self, report: CycleReport) -> None:
-        numbers = self._vehicles.get(report.vehicle.id)
-        if numbers is None:
+        counters = self._vehicles.get(report.vehicle.id)
+        if counters is None:
             return
-        numbers.cycles += 1
+        counters.cycles += 1
         self._count_rows(report.vehicle.id, report.rows_written, report.bad_rows)
         if report.watermark is not None:
-            numbers.watermark = report.watermark.timestamp()
+            counters.watermark = report.watermark.timestamp()
         if report.failure is not None:
-            numbers.failures[report.failure] = numbers.failures.get(report.failure, 0) + 1
+            counters.failures[report.failure] = counters.failures.get(report.failure, 0) + 1
         if not report.stopped:
-            numbers.up = report.outcome is Outcome.OK
+            counters.up = report.outcome is Outcome.OK
 
     def _count_rows(self, vehicle_id: UUID, written: int, bad: int) -> None:
-        if (numbers := self._vehicles.get(vehicle_id)) is not None:
-            numbers.rows_written += written
-            numbers.bad_rows += bad
+        if (counters := self._vehicles.get(vehicle_id)) is not None:
+            counters.rows_written += written
+            counters.bad_rows += bad
 
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()

@@ -1,7 +1,7 @@
-"""Tell systemd how the daemon is: `Type=notify` and `WatchdogSec` of its unit.
+"""Report the daemon's state to systemd: `Type=notify` and `WatchdogSec` of its unit.
 
-The protocol is sd_notify(3): datagrams to the socket that NOTIFY_SOCKET names, "@" standing for an
-abstract one. Without the variable nothing is told. A service manager that does not listen is no
+The protocol is sd_notify(3): datagrams to the socket that NOTIFY_SOCKET names; a leading "@" means
+an abstract one. Without the variable nothing is sent. A service manager that does not listen is no
 reason to stop.
 """
 
@@ -19,7 +19,7 @@ class Notifier:
 
     def __init__(self, address: str | None) -> None:
         self._address = address and ("\0" + address[1:] if address[0] == "@" else address)
-        self._told = ""
+        self._last_status = ""
 
     @classmethod
     def from_environment(cls) -> "Notifier":
@@ -27,7 +27,7 @@ class Notifier:
         return cls(os.environ.get(VARIABLE))
 
     def listen(self, event: events.Event) -> None:
-        """Pass on what an event means to a service manager."""
+        """Send what an event means to a service manager."""
         match event:
             case events.DaemonStarted():
                 self._send("READY=1")
@@ -43,8 +43,8 @@ class Notifier:
 
     def _status(self, text: str) -> None:
         """Set the line that `systemctl status` shows."""
-        if text != self._told:
-            self._told = text
+        if text != self._last_status:
+            self._last_status = text
             self._send(f"STATUS={text}")
 
     def _send(self, message: str) -> None:

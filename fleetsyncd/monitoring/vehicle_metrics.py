@@ -1,4 +1,4 @@
-"""What is counted of one vehicle, and the metrics that tell it."""
+"""The counters of one vehicle, and the metrics that export them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Sample = tuple[str, Labels, float]
 
 @dataclass(slots=True)
 class VehicleCounters:
-    """What is counted of one vehicle."""
+    """The counters of one vehicle."""
 
     name: str
     paused: bool
@@ -25,7 +25,7 @@ class VehicleCounters:
     bad_rows: int = 0
     received: int = 0
     failures: dict[Failure, int] = field(default_factory=lambda: {Failure.INTERNAL: 0})
-    """By kind. A fault of our own is told from 0 on: one that begins at 1 has not increased."""
+    """By kind. `internal` starts at 0, or an alert on its increase would miss the first error."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
@@ -44,25 +44,25 @@ class MetricFamily:
 
 
 def _one(value: Callable[[VehicleCounters], float | None]) -> Samples:
-    def samples(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
-        if (found := value(numbers)) is not None:
+    def samples(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
+        if (found := value(counters)) is not None:
             yield "", (), found
 
     return samples
 
 
-def _lag(numbers: VehicleCounters, now: float) -> Iterator[Sample]:
-    if numbers.watermark is not None:
-        yield "", (), max(0.0, now - numbers.watermark)
+def _lag(counters: VehicleCounters, now: float) -> Iterator[Sample]:
+    if counters.watermark is not None:
+        yield "", (), max(0.0, now - counters.watermark)
 
 
-def _failures(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
-    for kind, count in numbers.failures.items():
+def _failures(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
+    for kind, count in counters.failures.items():
         yield "", (("kind", kind.value),), count
 
 
-def _calls(numbers: VehicleCounters, _now: float) -> Iterator[Sample]:
-    for call, (count, seconds) in numbers.calls.items():
+def _calls(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
+    for call, (count, seconds) in counters.calls.items():
         yield "_count", (("call", call),), count
         yield "_sum", (("call", call),), seconds
 

@@ -1,8 +1,9 @@
-"""Ends a daemon whose main loop stands still, so that whoever started it starts another.
+"""End a daemon whose main loop hangs, so that the service manager restarts it.
 
-Docker restarts only what exits, and a greenlet that never yields keeps every other one from
-noticing. The interpreter's own watchdog is a thread that needs none of them. It goes on counting
-while the process is stopped, so one that thaws after that long is started anew as well.
+Docker restarts only a process that exits, and a greenlet that never yields keeps every other one
+from noticing. The interpreter's own watchdog is a thread that needs no greenlet. It goes on
+counting while the process is stopped (SIGSTOP), so a process that continues after that long is
+restarted as well.
 """
 
 import faulthandler
@@ -11,11 +12,11 @@ import sys
 from fleetsyncd.monitoring import events
 
 HANG_SEC = 180.0
-"""Longer than any wait for PostgreSQL that the daemon puts up with between two signs of life."""
+"""Longer than any wait for PostgreSQL between two `Alive` events."""
 
 
 def listen(event: events.Event) -> None:
-    """Wait for the next sign of life; without it print where the threads stand, and exit with 1."""
+    """Restart the countdown at every `Alive`; at its end print all stacks and exit with 1."""
     match event:
         case events.Alive() if sys.stderr is not None:
             faulthandler.dump_traceback_later(HANG_SEC, exit=True)

@@ -1,7 +1,7 @@
-"""One vehicle's backfill: a past interval pulled again, beside the vehicle's own cycles.
+"""One attempt at a vehicle's backfill: a past interval pulled again, beside the vehicle's cycles.
 
-Rows and how far they reach are committed together, window by window, so a backfill goes on where
-it was interrupted. The vehicle's watermark and state are left alone: they tell of the present.
+Rows and progress are committed together, window by window, so the next attempt goes on where this
+one ended. The vehicle's watermark and state are left alone: they describe the present.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import backfills as wishes
-from fleetsyncd.database import measurements, store
+from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import DatabaseError, PullStopped, VehicleError
 from fleetsyncd.models import (
@@ -20,11 +19,14 @@ from fleetsyncd.models import (
     Backfill,
     BadRow,
     DataPage,
-    JournalRow,
+    JournalEntry,
     Outcome,
     Vehicle,
     Window,
+    bad_rows_remark,
+    join_remarks,
 )
+from fleetsyncd.sync.commit import Totals, commit_entries, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource, lost_history
@@ -35,53 +37,53 @@ from fleetsyncd.vehicle.client import VehicleClient
 
 def run_backfill(
     vehicle: Vehicle,
-    wish: Backfill,
+    backfill: Backfill,
     client: VehicleClient,
-    tools: SyncContext,
-    stopped: Callable[[], str | None] = lambda: None,
-) -> JournalRow:
-    """Pull what is left of the backfill, commit it, write a journal row and return it.
+    context: SyncContext,
+    stop_reason: Callable[[], str | None] = lambda: None,
+) -> tuple[JournalEntry, int]:
+    """Pull the rest of the backfill, commit it, write a journal entry.
 
-    `stopped` is asked between windows and names the reason to end early. Raises DatabaseLost,
-    DatabaseBusy, SchemaOutdated and VehicleGone, for which no journal row can be written.
+    Returns the entry and how many rows were bad. `stop_reason` is called between windows and names
+    the reason to end early. Raises DatabaseUnavailable and VehicleRemoved, for which no journal
+    entry can be written.
     """
-    work = _BackfillAttempt(vehicle, wish, tools.source(client, VehicleCache(), stopped), tools)
-    ending = run_step(work.run)
-    if ending.database:
-        tools.partitions.forget()
-    row = work.journal_row(ending)
-    tools.database.run(partial(_record, row, wish, ending))
-    return row
+    source = context.source(client, VehicleCache(), stop_reason)
+    attempt = _BackfillAttempt(vehicle, backfill, source, context)
+    result = run_step(attempt.run)
+    if result.database_refused:
+        context.partitions.forget()
+    entry = attempt.journal_entry(result)
+    context.database.run(partial(_record, entry, backfill, result))
+    return entry, attempt.totals.bad_rows
 
 
-def _record(row: JournalRow, wish: Backfill, ending: StepResult, cursor: Cursor) -> None:
-    store.journal_row(cursor, row)
-    if ending.outcome is not Outcome.OK and not ending.stopped:
-        wishes.fail_backfill(
-            cursor, row.vehicle_id, wish, sanitise(str(ending.reason), ERROR_LIMIT)
-        )
+def _record(entry: JournalEntry, backfill: Backfill, result: StepResult, cursor: Cursor) -> None:
+    store.add_journal_entry(cursor, entry)
+    if result.outcome is not Outcome.OK and not result.stopped:
+        reason = sanitise(str(result.reason), ERROR_LIMIT)
+        backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
 
 
 class _BackfillAttempt:
-    """The steps of one attempt and what they have come to so far."""
+    """The steps of one attempt and their results so far."""
 
     def __init__(
-        self, vehicle: Vehicle, wish: Backfill, source: VehicleSource, tools: SyncContext
+        self, vehicle: Vehicle, backfill: Backfill, source: VehicleSource, context: SyncContext
     ) -> None:
         self.vehicle = vehicle
-        self.wish = wish
+        self.backfill = backfill
         self.source = source
-        self.tools = tools
-        self.started_at = self.step_began = tools.now()
-        self.rows = 0
-        self.bad_rows = 0
+        self.context = context
+        self.started_at = self.step_started_at = context.now()
+        self.totals = Totals()
         self.notes: list[str] = []
 
     def run(self) -> None:
-        """Pull what is left: first its alarms, then its measurements."""
-        oldest = self.tools.storable().start
-        rest = Window(max(self.wish.rest.start, oldest), self.wish.window.end)
-        if self.wish.window.start < oldest:
+        """Pull the rest: first its alarms, then its measurements."""
+        oldest = self.context.accepted().start
+        rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
+        if self.backfill.window.start < oldest:
             self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
         if rest.start >= rest.end:
             self._commit(DataPage.merged([]), rest.end)
@@ -89,66 +91,53 @@ class _BackfillAttempt:
         if lost := lost_history(self.source, rest):
             self.notes.append(lost)
         self._pull_alarms(rest)
-        with closing(self.source.measurements(rest)) as pieces:
-            for piece, page in pieces:
-                self._commit(page, piece.end)
+        with closing(self.source.measurements(rest)) as pages:
+            for window, page in pages:
+                self._commit(page, window.end)
 
     def _pull_alarms(self, rest: Window) -> None:
-        """Store the interval's alarms; without them the measurements are still worth having."""
+        """Store the interval's alarms; the measurements are worth having without them."""
         try:
-            for _piece, found in self.source.alarms(rest):
-                if found is not None:
-                    self.tools.database.run(partial(self._save_alarms, *found))
+            for _window, alarms in self.source.alarms(rest):
+                if alarms is not None:
+                    self._save_alarms(*alarms)
         except RERAISED:
             raise
-        except (VehicleError, DatabaseError) as fault:
-            self.notes.append(f"without alarms ({fault})")
+        except (VehicleError, DatabaseError) as error:
+            self.notes.append(f"without alarms ({error})")
 
-    def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow], cursor: Cursor) -> None:
-        store.lock_vehicle(cursor, self.vehicle.id)
-        store.save_alarms(cursor, self.vehicle.id, alarms)
-        self._set_aside(cursor, bad)
+    def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow]) -> None:
+        def save(cursor: Cursor) -> None:
+            store.save_alarms(cursor, self.vehicle.id, alarms)
+
+        commit_entries(self.context, self.vehicle.id, bad, save, self.totals)
 
     def _commit(self, page: DataPage, reached: datetime) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
-        times = page.measurements.times
-        if times:
-            self.tools.partitions.ensure(times[0], times[-1])
-        seconds = (self.tools.now() - self.step_began).total_seconds()
-        added: list[int] = []
-        self.tools.database.run(partial(self._save, page, reached, seconds, added))
-        self.rows += max(added)
-        self.bad_rows += len(page.bad)
-        self.step_began = self.tools.now()
+        seconds = (self.context.now() - self.step_started_at).total_seconds()
 
-    def _save(
-        self, page: DataPage, reached: datetime, seconds: float, added: list[int], cursor: Cursor
-    ) -> None:
-        self._set_aside(cursor, page.bad)
-        added.append(measurements.add_measurements(cursor, self.vehicle.id, page.measurements))
-        if not wishes.advance_backfill(
-            cursor, self.vehicle.id, self.wish, reached=reached, rows=max(added), seconds=seconds
-        ):
-            store.lock_vehicle(cursor, self.vehicle.id)
-            raise PullStopped("called off")
+        def advance(cursor: Cursor, added: int) -> None:
+            if not backfills.advance_backfill(
+                cursor, self.vehicle.id, self.backfill, reached=reached, rows=added, seconds=seconds
+            ):
+                store.lock_vehicle(cursor, self.vehicle.id)
+                raise PullStopped("called off")
 
-    def _set_aside(self, cursor: Cursor, bad: Sequence[BadRow]) -> None:
-        if bad:
-            store.quarantine_rows(cursor, self.vehicle.id, bad)
+        commit_page(self.context, self.vehicle.id, page, None, advance, self.totals)
+        self.step_started_at = self.context.now()
 
-    def journal_row(self, ending: StepResult) -> JournalRow:
-        """Return what the journal is to say of this attempt."""
-        window = self.wish.window
-        said = [f"{BACKFILL_PREFIX}{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"]
-        said += [ending.reason or "complete", *self.notes]
-        if self.bad_rows:
-            said.append(f"{self.bad_rows} bad row(s) in quarantine")
-        return JournalRow(
+    def journal_entry(self, result: StepResult) -> JournalEntry:
+        """Return the journal entry of this attempt."""
+        window = self.backfill.window
+        interval = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
+        bad = bad_rows_remark(self.totals.bad_rows, full=self.totals.quarantine_full)
+        return JournalEntry(
             vehicle_id=self.vehicle.id,
             started_at=self.started_at,
-            finished_at=self.tools.now(),
-            outcome=ending.outcome,
-            rows_written=self.rows,
-            error_msg=sanitise("; ".join(said), ERROR_LIMIT),
-            bad_rows=self.bad_rows,
+            finished_at=self.context.now(),
+            status=result.outcome,
+            rows_written=self.totals.rows_written,
+            error_msg=join_remarks(
+                f"{BACKFILL_PREFIX}{interval}", result.reason or "complete", *self.notes, bad
+            ),
         )

@@ -1,4 +1,4 @@
-"""The backfills at work: a few vehicles at a time, beside the cycles and out of their way."""
+"""Run the requested backfills, a few vehicles at a time, beside the cycles."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -10,44 +10,41 @@ from gevent.pool import Pool
 
 from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import DatabaseError, VehicleRemoved
-from fleetsyncd.models import Backfill, JournalRow, Outcome, Vehicle
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
+from fleetsyncd.models import Backfill, JournalEntry, Outcome, Vehicle
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.outcome import FLEETWIDE
-from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
 
 class BackfillRunner:
-    """Works off what operators want pulled again, at most `slots` vehicles at once.
+    """Runs open backfills of at most `backfill_concurrency` vehicles at the same time.
 
-    Each has a session of its own, so its vehicle's cycles go on meanwhile. One that failed is
-    tried again in the next round.
+    Each has a session of its own, so its vehicle's cycles go on meanwhile. A backfill that failed
+    is tried again in the next round.
     """
 
     def __init__(
         self,
-        slots: int,
-        tools: SyncContext,
-        connect: Callable[[Vehicle], VehicleClient],
-        on_row: Callable[[JournalRow], None],
-        on_database_fault: Callable[[DatabaseError], None],
+        context: SyncContext,
+        on_entry: Callable[[JournalEntry, int], None],
+        on_database_error: Callable[[DatabaseError], None],
+        *,
+        backfill_concurrency: int,
     ) -> None:
-        self._pool = Pool(slots)
-        self._tools = tools
-        self._connect = connect
-        self._on_row = on_row
-        self._on_database_fault = on_database_fault
+        self._pool = Pool(backfill_concurrency)
+        self._context = context
+        self._on_entry = on_entry
+        self._on_database_error = on_database_error
         self._stop_reasons: dict[UUID, str | None] = {}
         self._tried: set[UUID] = set()
         self.accepting = True
-        """Whether `look` starts anything."""
+        """Whether `start_due` starts anything."""
 
     @property
     def running(self) -> Collection[UUID]:
-        """The vehicles whose backfill is at work."""
+        """The vehicles whose backfill runs."""
         return self._stop_reasons.keys()
 
     def new_round(self) -> None:
@@ -55,23 +52,20 @@ class BackfillRunner:
         self._tried.clear()
 
     def start_due(self, shards: Collection[int] | None = None) -> None:
-        """Start what is wanted of the shards' vehicles, as far as slots are free.
-
-        Raises DatabaseError.
-        """
+        """Start the shards' open backfills, as far as slots are free; raise DatabaseError."""
         if self.accepting and (free := self._pool.free_count()):
-            for vehicle, wish in self._tools.database.run(partial(self._wanted, free, shards)):
+            for vehicle, backfill in self._context.database.run(partial(self._due, free, shards)):
                 self._tried.add(vehicle.id)
                 self._stop_reasons[vehicle.id] = None
-                self._pool.spawn(self._work, vehicle, wish)
+                self._pool.spawn(self._run, vehicle, backfill)
 
-    def _wanted(
-        self, most: int, shards: Collection[int] | None, cursor: Cursor
+    def _due(
+        self, limit: int, shards: Collection[int] | None, cursor: Cursor
     ) -> list[tuple[Vehicle, Backfill]]:
-        at_work = self._tried.union(self.running)
-        wanted = backfills.open_backfills(cursor, at_work, most, shards)
-        vehicles = store.load_vehicles(cursor, wanted.keys()) if wanted else []
-        return [(vehicle, wanted[vehicle.id]) for vehicle in vehicles]
+        excluded = self._tried.union(self.running)
+        due = backfills.open_backfills(cursor, excluded, limit, shards)
+        vehicles = store.load_vehicles(cursor, due.keys()) if due else []
+        return [(vehicle, due[vehicle.id]) for vehicle in vehicles]
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let running backfills, or some of them, end between two windows."""
@@ -79,34 +73,34 @@ class BackfillRunner:
             if only is None or vehicle_id in only:
                 self._stop_reasons[vehicle_id] = reason
 
-    def end(self, grace: float, goodbye: float) -> None:
-        """Let what runs finish its window for `grace` seconds, then end it in `goodbye` more."""
-        self._pool.join(timeout=grace)
+    def end(self, grace_sec: float, kill_sec: float) -> None:
+        """Give running backfills `grace_sec`, then kill them; wait at most `kill_sec` more."""
+        self._pool.join(timeout=grace_sec)
         self._pool.kill(block=False)
-        self._pool.join(timeout=goodbye)
+        self._pool.join(timeout=kill_sec)
 
-    def _work(self, vehicle: Vehicle, wish: Backfill) -> None:
-        """Run one backfill; whatever happens to it stays with it."""
+    def _run(self, vehicle: Vehicle, backfill: Backfill) -> None:
+        """Run one backfill; no error leaves this method."""
         try:
-            self._pull(vehicle, wish)
+            self._pull(vehicle, backfill)
         except VehicleRemoved:
             log.info("[%s] was removed", vehicle.name)
-        except FLEETWIDE as fault:
-            self._on_database_fault(fault)
-        except DatabaseError as fault:
-            text = "[%s] its backfill's end could not be stored: %s"
-            log.error(text, vehicle.name, fault)  # noqa: TRY400  the fault says all there is
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
+        except DatabaseError as error:
+            text = "[%s] its backfill's journal entry cannot be written: %s"
+            log.error(text, vehicle.name, error)  # noqa: TRY400  the error says all there is
         except Exception:
-            log.exception("[%s] a fault of fleetsyncd's own ended its backfill", vehicle.name)
+            log.exception("[%s] %s: its backfill ended", vehicle.name, INTERNAL_ERROR)
         finally:
             del self._stop_reasons[vehicle.id]
 
-    def _pull(self, vehicle: Vehicle, wish: Backfill) -> None:
-        log.info("[%s] backfill of %s begins", vehicle.name, wish.rest)
-        with closing(self._connect(vehicle)) as client:
-            row = run_backfill(
-                vehicle, wish, client, self._tools, lambda: self._stop_reasons[vehicle.id]
+    def _pull(self, vehicle: Vehicle, backfill: Backfill) -> None:
+        log.info("[%s] backfill of %s begins", vehicle.name, backfill.rest)
+        with closing(self._context.connect(vehicle)) as client:
+            entry, bad_rows = run_backfill(
+                vehicle, backfill, client, self._context, lambda: self._stop_reasons[vehicle.id]
             )
-        self._on_row(row)
-        level = logging.INFO if row.outcome is Outcome.OK else logging.WARNING
-        log.log(level, "[%s] %s  wrote %d", vehicle.name, row.error_msg, row.rows_written)
+        self._on_entry(entry, bad_rows)
+        level = logging.INFO if entry.status == Outcome.OK else logging.WARNING
+        log.log(level, "[%s] %s  wrote %d", vehicle.name, entry.error_msg, entry.rows_written)

@@ -1,4 +1,4 @@
-"""What the cycles and backfills of a daemon work with."""
+"""What all cycles and backfills of a daemon work with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.pull import LazyPage, Prefetch, VehicleSource
 from fleetsyncd.sync.sessions import VehicleCache
 from fleetsyncd.time_limits import accepted_interval
@@ -15,25 +15,25 @@ from fleetsyncd.vehicle.client import VehicleClient
 
 @dataclass(frozen=True, slots=True)
 class SyncContext:
-    """The same for all vehicles."""
+    """The same for all vehicles; the durations are those of the settings of these names."""
 
     database: Database
     partitions: Partitions
-    first: timedelta
-    """The first window of a vehicle that has no watermark."""
-    overlap: timedelta
+    connect: Callable[[Vehicle], VehicleClient]
+    """Makes a client for a vehicle."""
+    pull_window: timedelta
+    pull_overlap: timedelta
     now: Callable[[], datetime]
-    keep_months: int | None = None
-    """Whole months of measurements that retention keeps beside the present one; None for all."""
-    begin: Prefetch = LazyPage
-    """How a vehicle is asked for the next window while this one is being stored."""
+    measurements_keep_months: int | None = None
+    prefetch: Prefetch = LazyPage
+    """How the next page is asked for while this one is being stored."""
 
-    def storable(self) -> Window:
-        """Return the interval that a measurement's time must lie in to be stored."""
-        return accepted_interval(self.now(), self.keep_months)
+    def accepted(self) -> Window:
+        """Return the interval in which a measurement's time must lie to be stored."""
+        return accepted_interval(self.now(), self.measurements_keep_months)
 
     def source(
-        self, client: VehicleClient, memory: VehicleCache, stopped: Callable[[], str | None]
+        self, client: VehicleClient, cache: VehicleCache, stop_reason: Callable[[], str | None]
     ) -> VehicleSource:
         """Return a vehicle to pull from."""
-        return VehicleSource(client, memory, self.storable, stopped, self.begin)
+        return VehicleSource(client, cache, self.accepted, stop_reason, self.prefetch)

@@ -1,17 +1,15 @@
-"""The fleet's running cycles: each vehicle's over its kept session, its faults kept with it."""
+"""Run vehicles' cycles, each over the vehicle's kept session; an error stays with its vehicle."""
 
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.errors import DatabaseError, VehicleRemoved
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import record, sync_vehicle
-from fleetsyncd.sync.outcome import FLEETWIDE
 from fleetsyncd.sync.sessions import VehicleSessions
-from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
@@ -26,35 +24,34 @@ class _Run:
 
 
 class CycleRunner:
-    """Runs `sync_vehicle` for one vehicle after the other, each in the greenlet it is called in."""
+    """Runs `sync_vehicle` for one vehicle in the greenlet that calls `sync`."""
 
     def __init__(
         self,
-        tools: SyncContext,
-        connect: Callable[[Vehicle], VehicleClient],
+        context: SyncContext,
         on_report: Callable[[CycleReport], None],
-        on_database_fault: Callable[[DatabaseError], None],
+        on_database_error: Callable[[DatabaseError], None],
         *,
-        sessions: int,
+        kept_sessions: int,
     ) -> None:
-        self._tools = tools
-        self._links = VehicleSessions(connect, sessions)
+        self._context = context
+        self._sessions = VehicleSessions(context.connect, kept_sessions)
         self._on_report = on_report
-        self._on_database_fault = on_database_fault
+        self._on_database_error = on_database_error
         self._runs: dict[UUID, _Run] = {}
 
     @property
-    def vehicles(self) -> int:
-        """How many vehicles a session is kept to."""
-        return len(self._links)
+    def sessions(self) -> int:
+        """The number of vehicles with a kept session."""
+        return len(self._sessions)
 
     @property
     def catching_up(self) -> set[UUID]:
-        """The vehicles at work on a gap, of which something is committed already."""
+        """The vehicles whose running cycle has committed at least one window."""
         return {vehicle_id for vehicle_id, run in self._runs.items() if run.progress is not None}
 
     def progress(self) -> list[tuple[str, Progress | None]]:
-        """Return the names of the vehicles at work, with how far their gaps are pulled."""
+        """Return the names of the running vehicles, with how far their gaps are pulled."""
         return [(run.vehicle.name, run.progress) for run in self._runs.values()]
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
@@ -63,60 +60,60 @@ class CycleRunner:
             if only is None or vehicle_id in only:
                 run.stop_reason = reason
 
-    def keep(self, fleet: Collection[UUID], reason: str) -> None:
-        """Let go of the vehicles that are not in `fleet` any more."""
-        self._links.retain(set(fleet) | self._runs.keys())
+    def retain(self, fleet: Collection[UUID], reason: str) -> None:
+        """Stop the cycles and close the sessions of vehicles that are not in `fleet` any more."""
+        self._sessions.retain(set(fleet) | self._runs.keys())
         self.stop(reason, self._runs.keys() - set(fleet))
 
     def close(self) -> None:
         """Close every session."""
-        self._links.close()
+        self._sessions.close()
 
     def sync(self, vehicle: Vehicle) -> None:
-        """Run one vehicle's cycle; whatever happens to it stays with it."""
+        """Run one vehicle's cycle; no error leaves this method."""
         run = self._runs[vehicle.id] = _Run(vehicle)
         try:
             self._sync(run)
         except VehicleRemoved:
             log.info("[%s] was removed", vehicle.name)
-        except FLEETWIDE as fault:
-            self._on_database_fault(fault)
-        except DatabaseError as fault:
-            _tell_unstored(vehicle, fault)
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
+        except DatabaseError as error:
+            _log_unrecorded(vehicle, error)
         except Exception:
-            log.exception("[%s] a fault of fleetsyncd's own ended its cycle", vehicle.name)
-            self._record_own_fault(vehicle)
+            log.exception("[%s] %s: its cycle ended", vehicle.name, INTERNAL_ERROR)
+            self._record_internal_error(vehicle)
         finally:
             del self._runs[vehicle.id]
-            self._links.release(vehicle.id)
+            self._sessions.release(vehicle.id)
 
     def _sync(self, run: _Run) -> None:
         def note(progress: Progress) -> None:
             run.progress = progress
 
-        link = self._links.get(run.vehicle)
+        session = self._sessions.get(run.vehicle)
         report = sync_vehicle(
             run.vehicle,
-            link.client,
-            self._tools,
-            link.memory,
+            session.client,
+            self._context,
+            session.cache,
             on_progress=note,
-            stopped=lambda: run.stop_reason,
+            stop_reason=lambda: run.stop_reason,
         )
         self._on_report(report)
 
-    def _record_own_fault(self, vehicle: Vehicle) -> None:
-        now = self._tools.now()
-        reason = "a fault of fleetsyncd's own, see its log"
+    def _record_internal_error(self, vehicle: Vehicle) -> None:
+        now = self._context.now()
+        reason = f"{INTERNAL_ERROR}: the daemon's log has its traceback"
         report = CycleReport(vehicle, now, now, Outcome.ERROR, reason, failure=Failure.INTERNAL)
         try:
-            record(report, self._tools.database)
-        except FLEETWIDE as fault:
-            self._on_database_fault(fault)
-        except DatabaseError as fault:
-            _tell_unstored(vehicle, fault)
+            record(report, self._context.database)
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
+        except DatabaseError as error:
+            _log_unrecorded(vehicle, error)
         self._on_report(report)
 
 
-def _tell_unstored(vehicle: Vehicle, fault: DatabaseError) -> None:
-    log.error("[%s] its cycle's end could not be stored: %s", vehicle.name, fault)
+def _log_unrecorded(vehicle: Vehicle, error: DatabaseError) -> None:
+    log.error("[%s] its cycle's journal entry cannot be written: %s", vehicle.name, error)

@@ -1,4 +1,4 @@
-"""All that pulls: this replica's share of the fleet, its cycles and its backfills."""
+"""Decide what is pulled now: this replica's share of the fleet, its cycles and its backfills."""
 
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -9,40 +9,42 @@ from gevent.event import Event
 
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import CycleReport, JournalRow, Progress, Vehicle
+from fleetsyncd.models import CycleReport, JournalEntry, Progress, Vehicle
 from fleetsyncd.sync.backfill_runner import BackfillRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import ShardAssignment
-from fleetsyncd.vehicle.client import VehicleClient
 
-GOODBYE_SEC = 1.0
-"""What an ended vehicle gets to let go of its connection."""
+KILL_SEC = 1.0
+"""How long a killed greenlet may take to close its connection."""
 
 
 class Dispatcher:
-    """Starts and stops what pulls; nothing here waits for a vehicle."""
+    """Starts and stops pulls; no method waits for a vehicle."""
 
     def __init__(
         self,
-        tools: SyncContext,
-        connect: Callable[[Vehicle], VehicleClient],
+        context: SyncContext,
         *,
-        slots: int,
-        sessions: int,
-        backfills: int,
+        sync_concurrency: int,
+        kept_sessions: int,
+        backfill_concurrency: int,
         slow_after: timedelta,
         on_report: Callable[[CycleReport], None],
-        on_backfill: Callable[[JournalRow], None],
-        on_database_fault: Callable[[DatabaseError], None],
+        on_backfill: Callable[[JournalEntry, int], None],
+        on_database_error: Callable[[DatabaseError], None],
     ) -> None:
-        self._now = tools.now
+        self._now = context.now
         self._slow_after = slow_after
-        self._workers = CycleRunner(tools, connect, on_report, on_database_fault, sessions=sessions)
-        self._lanes = Lanes(slots, self._workers.sync)
-        self._backfills = BackfillRunner(backfills, tools, connect, on_backfill, on_database_fault)
-        self._share = ShardAssignment(ShardLocks(tools.database))
+        self._cycles = CycleRunner(
+            context, on_report, on_database_error, kept_sessions=kept_sessions
+        )
+        self._lanes = Lanes(sync_concurrency, self._cycles.sync)
+        self._backfills = BackfillRunner(
+            context, on_backfill, on_database_error, backfill_concurrency=backfill_concurrency
+        )
+        self._assignment = ShardAssignment(ShardLocks(context.database))
 
     @property
     def busy(self) -> bool:
@@ -55,55 +57,56 @@ class Dispatcher:
         return self._lanes.running
 
     @property
-    def died(self) -> Event:
-        """Set if starting vehicles failed, which is a fault of fleetsyncd's own."""
-        return self._lanes.died
+    def failed(self) -> Event:
+        """Set if starting vehicles failed, which is an internal error."""
+        return self._lanes.failed
 
     @property
     def sessions(self) -> int:
-        """How many vehicles a session is kept to."""
-        return self._workers.vehicles
+        """The number of vehicles with a kept session."""
+        return self._cycles.sessions
 
     @property
     def shards(self) -> frozenset[int] | None:
         """The shards that this replica pulls; None for all."""
-        return self._share.shards
+        return self._assignment.shards
 
     @property
-    def held(self) -> list[int]:
-        """The same as numbers, in order."""
-        return self._share.held
+    def shard_numbers(self) -> list[int]:
+        """The same shards as a list of numbers, all of them included."""
+        return self._assignment.numbers
 
     def work_alone(self) -> None:
-        """Pull the whole fleet once, whoever else does, and leave backfills to the daemons."""
+        """Pull the whole fleet once, whatever other replicas do; leave backfills to the daemons."""
         self._backfills.accepting = False
-        self._share = ShardAssignment(None)
+        self._assignment = ShardAssignment(None)
 
     def progress(self) -> list[tuple[str, Progress | None]]:
-        """Name the vehicles whose cycle runs, with how far their gap is pulled, or waits."""
+        """Return the names of the vehicles whose cycle runs or waits, with their gaps' progress."""
         waiting = [(f"{name} (not started)", None) for name in self._lanes.waiting.values()]
-        return [*self._workers.progress(), *waiting]
+        return [*self._cycles.progress(), *waiting]
 
     def rebalance(self) -> None:
-        """Take our share of the fleet; let go of gaps that are somebody else's now.
+        """Take our share of the shards; stop long pulls of vehicles that are now another's.
 
         Raises DatabaseError.
         """
-        at_work = {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
-        self._share.rebalance(at_work)
-        long = self._workers.catching_up.union(self._backfills.running)
-        gone = {vehicle_id for vehicle_id in long if not self._share.has(vehicle_id)}
-        self.stop("another replica takes over", gone)
+        busy = {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
+        self._assignment.rebalance(busy)
+        long = self._cycles.catching_up.union(self._backfills.running)
+        lost = {vehicle_id for vehicle_id in long if not self._assignment.has(vehicle_id)}
+        self.stop("another replica takes over", lost)
 
     def new_round(self, fleet: Iterable[Vehicle]) -> list[Vehicle]:
-        """Let go of who was removed, or is another replica's and not at work; start who is due.
+        """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.
 
-        Returns those that are started, paused and running ones being left out.
+        A vehicle that is another replica's but still runs here is left to finish. Returns the
+        started vehicles; paused and running ones are not due.
         """
         vehicles = list(fleet)
         known = {vehicle.id for vehicle in vehicles}
-        known |= {key for key in self._lanes.running if not self._share.has(key)}
-        self._workers.keep(known, "the vehicle was removed")
+        known |= {key for key in self._lanes.running if not self._assignment.has(key)}
+        self._cycles.retain(known, "the vehicle was removed")
         self._lanes.new_round(known)
         self._backfills.new_round()
         due = [v for v in vehicles if not v.paused and v.id not in self._lanes.running]
@@ -121,23 +124,23 @@ class Dispatcher:
         self._lanes.start(prompt, slow)
 
     def start_backfills(self) -> None:
-        """Start what operators want pulled again, as far as slots are free; raise DatabaseError."""
-        self._backfills.start_due(self._share.shards)
+        """Start open backfills, as far as slots are free; raise DatabaseError."""
+        self._backfills.start_due(self._assignment.shards)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
-        """Let what pulls, or some vehicles' part of it, end between two windows."""
-        self._workers.stop(reason, only)
+        """Let all pulls, or those of some vehicles, end between two windows."""
+        self._cycles.stop(reason, only)
         self._backfills.stop(reason, only)
 
     def stop_feeding(self) -> None:
-        """Start no cycle more of what was asked for."""
+        """Start no cycle that still waits for a slot."""
         self._lanes.stop_feeding()
 
-    def end(self, grace: float) -> None:
-        """Give what pulls so many seconds to finish its window, then end it; leave the fleet."""
-        ends = time.monotonic() + grace
+    def end(self, shutdown_grace_sec: float) -> None:
+        """Give running pulls the grace to finish their window, then kill them; release shards."""
+        ends = time.monotonic() + shutdown_grace_sec
         self._backfills.accepting = False
-        self._lanes.end(grace, GOODBYE_SEC)
-        self._backfills.end(max(0.0, ends - time.monotonic()), GOODBYE_SEC)
-        self._workers.close()
-        self._share.close()
+        self._lanes.end(shutdown_grace_sec, KILL_SEC)
+        self._backfills.end(max(0.0, ends - time.monotonic()), KILL_SEC)
+        self._cycles.close()
+        self._assignment.close()

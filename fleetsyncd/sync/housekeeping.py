@@ -1,4 +1,4 @@
-"""What the daemon does now and then beside its cycles: remove what has expired."""
+"""Removal of what has expired, once an hour beside the cycles."""
 
 import logging
 import time
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.errors import DatabaseError
-from fleetsyncd.sync.outcome import FLEETWIDE
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
 
 log = logging.getLogger("sync")
 
@@ -17,40 +16,40 @@ PAUSE_SEC = 0.05
 
 
 class Housekeeping:
-    """Tidies up once an hour, apart from the main loop: `spawn` starts what runs beside it."""
+    """Runs the retention's steps; `spawn` starts them beside the main loop."""
 
     def __init__(
         self,
         retention: Retention,
         now: Callable[[], datetime],
         spawn: Callable[[Callable[[], None]], object],
-        on_database_fault: Callable[[DatabaseError], None],
+        on_database_error: Callable[[DatabaseError], None],
     ) -> None:
         self._retention = retention
         self._now = now
         self._spawn = spawn
-        self._on_database_fault = on_database_fault
+        self._on_database_error = on_database_error
         self._due = 0.0
         self._running = False
         self.accepting = True
-        """Whether anything is begun or gone on with."""
+        """Whether steps are started and continued."""
 
     def run_if_due(self, monotonic: float) -> None:
-        """Begin if it is time and the last round is over."""
+        """Start a round if an hour has passed and the last round is over."""
         if self.accepting and not self._running and monotonic >= self._due:
             self._due = monotonic + EVERY_SEC
             self._running = True
-            self._spawn(self._tidy)
+            self._spawn(self._run)
 
-    def _tidy(self) -> None:
+    def _run(self) -> None:
         try:
             for _step in self._retention.steps(self._now):
                 if not self.accepting:
                     return
                 time.sleep(PAUSE_SEC)
-        except FLEETWIDE as fault:
-            self._on_database_fault(fault)
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
         except Exception:
-            log.exception("a fault of fleetsyncd's own ended the removal of what has expired")
+            log.exception("%s: the removal of expired rows ended", INTERNAL_ERROR)
         finally:
             self._running = False

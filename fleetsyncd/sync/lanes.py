@@ -1,4 +1,4 @@
-"""Two lanes of greenlets: vehicles that fail or lag cannot use up the slots of the rest."""
+"""Two lanes of greenlets, so that vehicles that fail or lag cannot use up the slots of the rest."""
 
 import logging
 import time
@@ -10,37 +10,39 @@ from gevent.event import Event
 from gevent.lock import Semaphore
 from gevent.pool import Group, Pool
 
+from fleetsyncd.errors import INTERNAL_ERROR
 from fleetsyncd.models import Vehicle
 
 log = logging.getLogger("sync")
 
-PATIENCE_SEC = 1.0
-"""How long a vehicle may keep others waiting for its slot. On a slow link more is honest: being
-moved costs a vehicle nothing as long as the slow lane has slots."""
-LOOK_SEC = 0.1
+SLOW_SEC = 1.0
+"""A vehicle that takes longer is moved to the slow lane when others wait for a slot. On a slow link
+an honest vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
+CHECK_SEC = 0.1
 
 
 class Lanes:
-    """Runs `work(vehicle)` in at most `slots` greenlets at once, half of them for slow vehicles.
+    """Runs `work(vehicle)` in at most `sync_concurrency` greenlets, half of them for slow vehicles.
 
-    Nobody knows beforehand who falls silent today. So whoever takes long is moved to the slow half,
-    while that has slots, as soon as others wait.
+    Which vehicle falls silent in this cycle is not known beforehand. So a vehicle that takes long
+    is moved to the slow lane, if that has a free slot, as soon as others wait.
     """
 
-    def __init__(self, slots: int, work: Callable[[Vehicle], None]) -> None:
-        slow = slots // 2
-        self._prompt, self._slow = Semaphore(slots - slow), Semaphore(slow)
+    def __init__(self, sync_concurrency: int, work: Callable[[Vehicle], None]) -> None:
+        slow = sync_concurrency // 2
+        self._prompt, self._slow = Semaphore(sync_concurrency - slow), Semaphore(slow)
         self._greenlets = Group()
         self._feeders = Pool()
         self._work = work
         self._held: dict[UUID, Semaphore] = {}
-        """The lane in which each running vehicle has its slot, in the order in which they began."""
-        self._attempted: dict[UUID, float] = {}
+        """The lane in which each running vehicle has its slot, in the order of their starts."""
+        self._started_at: dict[UUID, float] = {}
+        """The last start of each vehicle, on the monotonic clock."""
         self._round = 0
         self.waiting: dict[UUID, str] = {}
-        """Names of the vehicles that no slot was free for yet."""
-        self.died = Event()
-        """Set if starting vehicles failed, which is a fault of fleetsyncd's own."""
+        """Names of the vehicles that wait for a slot."""
+        self.failed = Event()
+        """Set if starting vehicles failed, which is an internal error."""
 
     @property
     def running(self) -> Collection[UUID]:
@@ -49,58 +51,58 @@ class Lanes:
 
     @property
     def busy(self) -> bool:
-        """Whether something runs or waits to be started."""
+        """Whether a vehicle runs or waits for a slot."""
         return bool(self._held) or len(self._feeders) > 0
 
     def new_round(self, fleet: Collection[UUID]) -> None:
-        """Forget who waits for a slot, and vehicles that are no longer in the fleet."""
+        """Forget the vehicles that wait for a slot, and those that left the fleet."""
         self._round += 1
         self.waiting.clear()
-        self._attempted = {key: at for key, at in self._attempted.items() if key in fleet}
+        self._started_at = {key: at for key, at in self._started_at.items() if key in fleet}
 
     def start(self, prompt: list[Vehicle], slow: list[Vehicle]) -> None:
         """Start vehicles as slots come free, until a new round begins; returns at once."""
         for lane, queue in ((self._prompt, prompt), (self._slow, slow)):
-            # The one that has waited longest first, or those behind a full lane wait for ever.
-            queue.sort(key=lambda vehicle: self._attempted.get(vehicle.id, 0.0))
+            # The longest waiting first: otherwise those behind a full lane would wait for ever.
+            queue.sort(key=lambda vehicle: self._started_at.get(vehicle.id, 0.0))
             self.waiting |= {vehicle.id: vehicle.name for vehicle in queue}
             if queue:
                 feeder = self._feeders.spawn(self._feed, lane, queue, self._round)
-                feeder.link_exception(self._feeder_died)
+                feeder.link_exception(self._feeder_failed)
 
-    def _feeder_died(self, _feeder: "Greenlet[..., None]") -> None:
-        log.critical("starting vehicles failed: this is a fault of fleetsyncd's own, stopping")
-        self.died.set()
+    def _feeder_failed(self, _feeder: "Greenlet[..., None]") -> None:
+        log.critical("%s: vehicles cannot be started, stopping", INTERNAL_ERROR)
+        self.failed.set()
 
-    def _feed(self, lane: Semaphore, queue: list[Vehicle], asked_in: int) -> None:
+    def _feed(self, lane: Semaphore, queue: list[Vehicle], in_round: int) -> None:
         for vehicle in queue:
-            if not self._slot(lane, asked_in):
+            if not self._acquire(lane, in_round):
                 return
             self.waiting.pop(vehicle.id, None)
             if vehicle.id in self._held:
                 lane.release()
                 continue
-            self._attempted[vehicle.id] = time.monotonic()
+            self._started_at[vehicle.id] = time.monotonic()
             self._held[vehicle.id] = lane
             self._greenlets.spawn(self._run, vehicle)
 
-    def _slot(self, lane: Semaphore, asked_in: int) -> bool:
+    def _acquire(self, lane: Semaphore, in_round: int) -> bool:
         """Wait for a slot of the lane; False, without one, if another round began meanwhile."""
-        while not lane.acquire(timeout=LOOK_SEC):
+        while not lane.acquire(timeout=CHECK_SEC):
             if lane is self._prompt:
-                self._make_room()
-            if asked_in != self._round:
+                self._free_prompt_slots()
+            if in_round != self._round:
                 return False
-        if asked_in != self._round:
+        if in_round != self._round:
             lane.release()
             return False
         return True
 
-    def _make_room(self) -> None:
-        """Move those that take long out of the prompt lane, as far as the slow one has slots."""
-        since = time.monotonic() - PATIENCE_SEC
+    def _free_prompt_slots(self) -> None:
+        """Move vehicles that take long to the slow lane, as far as that has free slots."""
+        slow_since = time.monotonic() - SLOW_SEC
         for key, lane in self._held.items():
-            if self._attempted.get(key, 0.0) > since:
+            if self._started_at.get(key, 0.0) > slow_since:
                 return
             if lane is self._prompt:
                 if not self._slow.acquire(blocking=False):
@@ -115,13 +117,13 @@ class Lanes:
             self._held.pop(vehicle.id).release()
 
     def stop_feeding(self) -> None:
-        """Start nothing more of what was asked for."""
+        """Start no vehicle that still waits."""
         self._round += 1
         self._feeders.kill(block=False)
 
-    def end(self, grace: float, goodbye: float) -> None:
-        """Let running vehicles go on for `grace` seconds, then end them; at most `goodbye` more."""
+    def end(self, grace_sec: float, kill_sec: float) -> None:
+        """Give running vehicles `grace_sec`, then kill them; wait at most `kill_sec` more."""
         self.stop_feeding()
-        self._greenlets.join(timeout=grace)
+        self._greenlets.join(timeout=grace_sec)
         self._greenlets.kill(block=False)
-        self._greenlets.join(timeout=goodbye)
+        self._greenlets.join(timeout=kill_sec)

@@ -1,21 +1,20 @@
-"""What the log says of a cycle: pure, one line per vehicle and cycle."""
+"""The text of a cycle's log lines; pure functions."""
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
 
 from fleetsyncd.models import CycleReport, Outcome, Progress
 
 NAMED = 5
-"""How many vehicles a summary names before it counts the rest."""
+"""Vehicles that a summary names before it counts the rest."""
 
 
 def report_line(report: CycleReport) -> tuple[int, str]:
-    """Return the level and the text of a report's log line; changes of state stand out."""
+    """Return the level and text of a report's log line; changes of a vehicle's status stand out."""
     name = f"[{report.vehicle.name}]"
     if report.outcome is not Outcome.OK:
-        return _failure(report, f"{name} {_reason(report)}")
-    wrote = f"wrote {report.rows_written} measurements  window={_window(report)}"
+        return _failure_line(report, f"{name} {_reason(report)}")
+    wrote = f"wrote {report.rows_written} measurements  window={_window_seconds(report)}"
     notes = f"  {report.error_msg}" if report.error_msg else ""
     level = logging.WARNING if notes else logging.INFO
     if report.vehicle.status == Outcome.OK or report.status is None:
@@ -26,7 +25,7 @@ def report_line(report: CycleReport) -> tuple[int, str]:
     return level, f"{name} {online}  {facts}  {wrote}{notes}"
 
 
-def _failure(report: CycleReport, text: str) -> tuple[int, str]:
+def _failure_line(report: CycleReport, text: str) -> tuple[int, str]:
     if report.stopped:
         return logging.INFO, text
     if report.vehicle.status == report.outcome and report.failures > 1:
@@ -42,16 +41,12 @@ def _reason(report: CycleReport) -> str:
     return text if report.stopped else f"error on {text}"
 
 
-def _window(report: CycleReport) -> str:
-    return "0s" if report.pulled is None else _duration(report.pulled.length)
-
-
-def _duration(length: timedelta) -> str:
-    return f"{length.total_seconds():.0f}s"
+def _window_seconds(report: CycleReport) -> str:
+    return "0s" if report.window is None else f"{report.window.length.total_seconds():.0f}s"
 
 
 def busy_vehicles(runs: Iterable[tuple[str, Progress | None]]) -> str:
-    """Name the vehicles still busy when a cycle ends, with how far their catching up has come."""
+    """Name the vehicles that are still busy when a cycle ends, with their gaps' progress."""
     named = [
         name if progress is None else f"{name} {progress.fraction:.0%} to {progress.at:%m-%d %H:%M}"
         for name, progress in sorted(runs, key=lambda run: run[0])

@@ -1,14 +1,12 @@
-"""How a piece of work on one vehicle ended: its fault as a value, for the journal and the log."""
+"""The result of a step of work on one vehicle as a value, for the journal, the log and metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleetsyncd.errors import (
-    DatabaseBusy,
     DatabaseError,
-    DatabaseLost,
+    DatabaseUnavailable,
     PullStopped,
-    SchemaOutdated,
     VehicleError,
     VehicleRefused,
     VehicleRemoved,
@@ -17,46 +15,44 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.models import Failure, Outcome
 
-FLEETWIDE = (DatabaseLost, DatabaseBusy, SchemaOutdated)
-"""Faults of the database that are no single vehicle's."""
-RERAISED = (*FLEETWIDE, VehicleRemoved)
-"""Faults that no journal row of the vehicle's can or should tell."""
+RERAISED = (DatabaseUnavailable, VehicleRemoved)
+"""Errors that no journal entry of the vehicle can or should tell; they pass through."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What became of the work; `reason` says why it is not `ok`."""
+    """How a step ended; `reason` says why it is not `ok`."""
 
     outcome: Outcome = Outcome.OK
     reason: str | None = None
     failure: Failure | None = None
     stopped: bool = False
     """It was ended on purpose."""
-    answered: bool = False
-    """The fault itself shows that the vehicle can be reached."""
-    database: bool = False
-    """The database refused something."""
+    vehicle_answered: bool = False
+    """The error itself shows that the vehicle can be reached."""
+    database_refused: bool = False
 
 
-def run_step(work: Callable[[], None]) -> StepResult:
-    """Do `work` and tell how it ended; faults that are not the vehicle's are raised."""
+def run_step(step: Callable[[], None]) -> StepResult:
+    """Run `step` and return how it ended; errors in RERAISED pass through."""
     try:
-        work()
-    except VehicleTimeout as fault:
-        return StepResult(Outcome.TIMEOUT, str(fault), Failure.TIMEOUT)
-    except VehicleError as fault:
-        answered = not isinstance(fault, VehicleUnreachable)
-        return StepResult(Outcome.ERROR, str(fault), _failure(fault), answered=answered)
-    except PullStopped as fault:
-        return StepResult(Outcome.ERROR, str(fault), stopped=True)
+        step()
+    except VehicleTimeout as error:
+        return StepResult(Outcome.TIMEOUT, str(error), Failure.TIMEOUT)
+    except VehicleError as error:
+        answered = not isinstance(error, VehicleUnreachable)
+        return StepResult(Outcome.ERROR, str(error), _failure(error), vehicle_answered=answered)
+    except PullStopped as error:
+        return StepResult(Outcome.ERROR, str(error), stopped=True)
     except RERAISED:
         raise
-    except DatabaseError as fault:
-        return StepResult(Outcome.ERROR, f"database: {fault}", Failure.DATABASE, database=True)
+    except DatabaseError as error:
+        reason = f"database: {error}"
+        return StepResult(Outcome.ERROR, reason, Failure.DATABASE, database_refused=True)
     return StepResult()
 
 
-def _failure(fault: VehicleError) -> Failure:
-    if isinstance(fault, VehicleUnreachable):
+def _failure(error: VehicleError) -> Failure:
+    if isinstance(error, VehicleUnreachable):
         return Failure.UNREACHABLE
-    return Failure.REFUSED if isinstance(fault, VehicleRefused) else Failure.BAD_ANSWER
+    return Failure.REFUSED if isinstance(error, VehicleRefused) else Failure.BAD_ANSWER

@@ -1,4 +1,4 @@
-"""Asking one vehicle for an interval, in pieces, until all of it was answered completely."""
+"""Pull an interval from one vehicle, window by window, until every answer was complete."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -16,31 +16,32 @@ from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 
 WindowPage = tuple[Window, DataPage]
-WindowAlarms = tuple[Window, tuple[list[Alarm], list[BadRow]] | None]
+Alarms = tuple[list[Alarm], list[BadRow]]
+WindowAlarms = tuple[Window, Alarms | None]
 
 
 class PendingPage(Protocol):
-    """A question that was begun before its answer is needed."""
+    """A page that was asked for before it is needed."""
 
     def result(self) -> DataPage:
-        """Return the answer, once it is there; raise what asking raised."""
+        """Return the page once it has arrived; raise the error that asking for it raised."""
 
     def drop(self) -> None:
-        """Let go of a question whose answer nobody needs any more."""
+        """Give up a page that is not needed any more."""
 
 
 class LazyPage:
-    """Stands in for a question that is asked meanwhile: this one is asked when it is needed."""
+    """A pending page that is asked for only when it is needed."""
 
     def __init__(self, ask: Callable[[], DataPage]) -> None:
         self._ask = ask
 
     def result(self) -> DataPage:
-        """Ask."""
+        """Ask for the page and return it."""
         return self._ask()
 
     def drop(self) -> None:
-        """Ask nothing."""
+        """Do nothing: the page was not asked for."""
 
 
 Prefetch = Callable[[Callable[[], DataPage]], PendingPage]
@@ -48,101 +49,101 @@ Prefetch = Callable[[Callable[[], DataPage]], PendingPage]
 
 @dataclass(frozen=True, slots=True)
 class VehicleSource:
-    """A vehicle to ask; `stopped` names the reason to end early, and is asked between pieces."""
+    """A vehicle to pull from; `stop_reason` is called between windows, and ends the pull."""
 
     client: VehicleClient
-    memory: VehicleCache
-    storable: Callable[[], Window]
-    """The interval that a measurement's time must lie in at present."""
-    stopped: Callable[[], str | None]
-    begin: Prefetch = LazyPage
-    """How the next question is begun while a page is being stored."""
+    cache: VehicleCache
+    accepted: Callable[[], Window]
+    """The interval in which a measurement's time must lie at present."""
+    stop_reason: Callable[[], str | None]
+    prefetch: Prefetch = LazyPage
+    """How the next page is asked for while this one is being stored."""
 
     def measurements(self, interval: Window) -> Generator[WindowPage, None, None]:
-        """Yield each piece of `interval`, in order and without a gap, with all of its rows.
+        """Yield the windows of `interval` in order, without a gap, each with all of its rows.
 
-        The vehicle may be at work on the next piece meanwhile, so nobody else may ask it anything
-        before the last piece was taken or the generator was closed.
+        The vehicle may already be at work on the next window, so nobody else may ask it anything
+        before the last window was taken or the generator was closed.
         """
         splitter = Splitter(interval)
-        ahead: PendingPage | None = None
+        pending: PendingPage | None = None
         try:
-            while question := splitter.next_window():
-                if reason := self.stopped():
-                    raise PullStopped(f"{reason}; resumes at {question.start:%Y-%m-%d %H:%M:%S}")
-                page = ahead.result() if ahead else self._page(question)
-                ahead = None
+            while window := splitter.next_window():
+                if reason := self.stop_reason():
+                    raise PullStopped(f"{reason}; resumes at {window.start:%Y-%m-%d %H:%M:%S}")
+                page = pending.result() if pending else self._page(window)
+                pending = None
                 if page.truncated:
-                    if splitter.shrink(question, len(page)):
+                    if splitter.shrink(window, len(page)):
                         continue
-                    page = self._each_channel(question, set(page.measurements.channels))
-                splitter.complete(question, len(page))
+                    page = self._page_by_channel(window, set(page.measurements.channels))
+                splitter.complete(window, len(page))
                 if following := splitter.next_window():
-                    ahead = self.begin(partial(self._page, following))
-                yield question, page
+                    pending = self.prefetch(partial(self._page, following))
+                yield window, page
         finally:
-            if ahead:
-                ahead.drop()
+            if pending:
+                pending.drop()
 
     def oldest(self, interval: Window) -> datetime | None:
-        """Return the time of the oldest measurement that the vehicle holds; None without any."""
+        """Return the time of the oldest measurement that the vehicle has; None without any."""
         times = self._page(interval, limit=1).measurements.times
         return times[0] if times else None
 
     def alarms(self, interval: Window) -> Iterator[WindowAlarms]:
-        """Yield each piece of `interval`, in order, with its alarms and bad rows to be stored.
+        """Yield the windows of `interval` in order, each with its alarms and bad rows.
 
-        None stands for those of the last answer, which are stored. An answer that is too large,
-        to which vehicles know no limit, is asked for by halves.
+        None instead of these means that the answer is the last one again, which is stored. Vehicles
+        have no limit for this call, so an answer that is too large is asked for in halves.
         """
-        pieces = [interval]
-        while pieces:
-            piece = pieces.pop()
+        windows = [interval]
+        while windows:
+            window = windows.pop()
             try:
-                body = self.client.alarms(piece).body
-                seen = hash(body)
-                known = seen == self.memory.alarms_seen
-                newest = self.storable().end
-                found = None if known else decode.alarms(body, OLDEST_ALARM, newest)
+                body = self.client.alarms(window).body
+                body_hash = hash(body)
+                unchanged = body_hash == self.cache.alarms_hash
+                newest = self.accepted().end
+                alarms = None if unchanged else decode.alarms(body, OLDEST_ALARM, newest)
             except AnswerTooLarge:
-                if piece.length <= MILLISECOND:
+                if window.length <= MILLISECOND:
                     raise
-                half = floor_ms(piece.start + piece.length / 2)
-                pieces += [Window(half, piece.end), Window(piece.start, half)]
+                half = floor_ms(window.start + window.length / 2)
+                windows += [Window(half, window.end), Window(window.start, half)]
             else:
-                yield piece, found
-                self.memory.alarms_seen = seen
+                yield window, alarms
+                self.cache.alarms_hash = body_hash
 
     def _page(
-        self, question: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
+        self, window: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
     ) -> DataPage:
-        answer = self.client.data(question, channel_id, limit)
-        bounds = self.storable()
-        return decode.page(answer.body, limit, bounds.start, bounds.end, question)
+        answer = self.client.data(window, channel_id, limit)
+        accepted = self.accepted()
+        return decode.page(answer.body, limit, accepted.start, accepted.end, window)
 
-    def _each_channel(self, question: Window, seen: set[int]) -> DataPage:
-        """Ask a millisecond that holds too many rows for one answer, channel by channel."""
+    def _page_by_channel(self, window: Window, answered: set[int]) -> DataPage:
+        """Ask for a millisecond with too many rows for one answer channel by channel."""
         pages = []
-        for channel_id in sorted(seen.union(self._channel_ids())):
-            pages.append(self._page(question, channel_id))
+        for channel_id in sorted(answered.union(self._channel_ids())):
+            pages.append(self._page(window, channel_id))
             if pages[-1].truncated:
-                raise BadAnswer("/data", f"too many rows of channel {channel_id} in {question}")
+                raise BadAnswer("/data", f"too many rows of channel {channel_id} in {window}")
         return DataPage.merged(pages)
 
     def _channel_ids(self) -> tuple[int, ...]:
-        if not self.memory.channel_ids:
+        if not self.cache.channel_ids:
             known, _bad = decode.channels(self.client.channels().body)
-            self.memory.channel_ids = tuple(channel.channel_id for channel in known)
-        return self.memory.channel_ids
+            self.cache.channel_ids = tuple(channel.channel_id for channel in known)
+        return self.cache.channel_ids
 
 
 def lost_history(source: VehicleSource, gap: Window) -> str | None:
-    """Say which part of `gap` the vehicle cannot give any more; None if it still has all of it.
+    """Say which part of `gap` the vehicle has dropped already; None if it still has all of it.
 
-    A vehicle that does not tell where its history begins is given the benefit of the doubt.
+    If the vehicle does not tell where its history begins, nothing is taken as lost.
     """
     try:
-        begins = source.oldest(Window(source.storable().start, gap.end))
+        begins = source.oldest(Window(source.accepted().start, gap.end))
     except VehicleError:
         return None
     if begins is None or begins <= gap.start:

@@ -1,4 +1,4 @@
-"""The kept sessions to the vehicles, one each, and what their cycles remember within a process."""
+"""The kept sessions to the vehicles, one each, with what their cycles cache within a process."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from fleetsyncd.vehicle.client import VehicleClient
 class VehicleCache:
     """What one vehicle's cycles pass on to the next; all of it may be lost at any time."""
 
-    channels_seen: int | None = None
-    """Hash of the last `/channels` answer that is stored."""
-    alarms_seen: int | None = None
-    """Hash of the last `/alarms` answer that is stored."""
+    channels_hash: int | None = None
+    """Of the body of the last `/channels` answer that is stored."""
+    alarms_hash: int | None = None
+    """Of the body of the last `/alarms` answer that is stored."""
     channel_ids: tuple[int, ...] = field(default=())
 
 
@@ -25,37 +25,36 @@ class VehicleSession:
 
     address: tuple[str, int, str | None]
     client: VehicleClient
-    memory: VehicleCache
+    cache: VehicleCache
 
 
 class VehicleSessions:
-    """Opens a session when a vehicle first needs it, and closes those nobody needs any more."""
+    """Opens a session when a vehicle first needs one, keeps at most so many, closes the others."""
 
-    def __init__(self, connect: Callable[[Vehicle], VehicleClient], most: int) -> None:
+    def __init__(self, connect: Callable[[Vehicle], VehicleClient], kept: int) -> None:
         self._connect = connect
-        self._most = most
+        self._kept = kept
         self._open: dict[UUID, VehicleSession] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
     def get(self, vehicle: Vehicle) -> VehicleSession:
-        """Return the session to `vehicle`, which is not busy; a new one if it has moved."""
+        """Return the session to `vehicle`, which is not in use; a new one if it has moved."""
         address = (vehicle.host, vehicle.port, vehicle.api_key)
-        link = self._open.get(vehicle.id)
-        if link is not None and link.address == address:
-            return link
-        if link is not None:
-            link.client.close()
-        made = self._open[vehicle.id] = VehicleSession(
-            address, self._connect(vehicle), VehicleCache()
-        )
-        return made
+        session = self._open.get(vehicle.id)
+        if session is not None and session.address == address:
+            return session
+        if session is not None:
+            session.client.close()
+        opened = VehicleSession(address, self._connect(vehicle), VehicleCache())
+        self._open[vehicle.id] = opened
+        return opened
 
     def release(self, vehicle_id: UUID) -> None:
-        """Close the session to a vehicle whose cycle is over, if more are open than may be kept."""
-        if len(self._open) > self._most and (link := self._open.pop(vehicle_id, None)):
-            link.client.close()
+        """Close the session of a vehicle whose cycle is over, if more are open than are kept."""
+        if len(self._open) > self._kept and (session := self._open.pop(vehicle_id, None)):
+            session.client.close()
 
     def retain(self, vehicles: Collection[UUID]) -> None:
         """Close the sessions of all other vehicles."""

@@ -1,4 +1,4 @@
-"""This replica's share of the fleet: shards taken, given up and handed over."""
+"""This replica's shards of the fleet: which it takes, releases and hands over."""
 
 import logging
 from collections.abc import Collection
@@ -15,17 +15,17 @@ EVERY_SHARD = frozenset(range(SHARDS))
 
 @dataclass(frozen=True, slots=True)
 class Rebalance:
-    """Shards to take now, to give up now, and to give up as soon as they are idle."""
+    """Shards to take now, to release now, and to release as soon as they are idle."""
 
     take: frozenset[int] = frozenset()
     release: frozenset[int] = frozenset()
-    leave: frozenset[int] = frozenset()
+    release_when_idle: frozenset[int] = frozenset()
 
 
 def plan_rebalance(held: ShardHoldings, busy: Collection[int]) -> Rebalance:
-    """Return the move towards equal shares; a shard with a `busy` vehicle is not given up yet.
+    """Return the next step towards equal shares; a shard with a `busy` vehicle stays for now.
 
-    Nobody holds more than a full share, so what is left over is enough for everybody else.
+    No replica holds more than a full share, so the rest is enough for all the others.
     """
     share = ceil(SHARDS / max(1, held.replicas))
     surplus = len(held.mine) - share
@@ -33,16 +33,16 @@ def plan_rebalance(held: ShardHoldings, busy: Collection[int]) -> Rebalance:
         free = sorted(EVERY_SHARD - held.mine - held.others)
         return Rebalance(take=frozenset(free[: share - len(held.mine)]))
     release = sorted(held.mine.difference(busy))[:surplus]
-    leave = sorted(held.mine.intersection(busy))[: surplus - len(release)]
-    return Rebalance(release=frozenset(release), leave=frozenset(leave))
+    later = sorted(held.mine.intersection(busy))[: surplus - len(release)]
+    return Rebalance(release=frozenset(release), release_when_idle=frozenset(later))
 
 
 class ShardAssignment:
-    """The shards that this replica works on; without locks it works on all of them."""
+    """The shards whose vehicles this replica pulls; without locks it pulls all of them."""
 
     def __init__(self, locks: ShardLocks | None) -> None:
         self._locks = locks
-        self._told: tuple[int, int] | None = None
+        self._logged: tuple[int, int] | None = None
         self._mine = EVERY_SHARD if locks is None else frozenset()
 
     @property
@@ -51,14 +51,14 @@ class ShardAssignment:
         return None if self._mine == EVERY_SHARD else self._mine
 
     @property
-    def held(self) -> list[int]:
-        """The same, in order, as a heartbeat tells them."""
+    def numbers(self) -> list[int]:
+        """The same in order, all of them included, as a heartbeat reports them."""
         return sorted(self._mine)
 
     def rebalance(self, busy: Collection[UUID]) -> None:
-        """Take or give up shards; `busy` are the vehicles at work here. Raises DatabaseError.
+        """Take or release shards; `busy` are the vehicles being pulled. Raises DatabaseError.
 
-        A session that PostgreSQL has ended, since we fell silent, is opened anew at once.
+        If PostgreSQL has ended our session because it was idle for too long, a new one is opened.
         """
         if self._locks is None:
             return
@@ -67,26 +67,26 @@ class ShardAssignment:
         except DatabaseLost:
             self._mine = frozenset()
             held = self._locks.read()
-        move = plan_rebalance(held, {shard_of(vehicle_id) for vehicle_id in busy})
-        self._locks.release(move.release)
-        self._locks.take(move.take)
-        if move.take or move.release:
+        plan = plan_rebalance(held, {shard_of(vehicle_id) for vehicle_id in busy})
+        self._locks.release(plan.release)
+        self._locks.take(plan.take)
+        if plan.take or plan.release:
             held = self._locks.read()
-        self._mine = held.mine - move.leave
-        self._tell(held)
+        self._mine = held.mine - plan.release_when_idle
+        self._log_change(held)
 
     def has(self, vehicle_id: UUID) -> bool:
-        """Tell whether a vehicle is ours to pull."""
+        """Tell whether this replica pulls the vehicle."""
         return shard_of(vehicle_id) in self._mine
 
     def close(self) -> None:
-        """Leave every shard to the others."""
+        """Release every shard."""
         self._mine = frozenset()
         if self._locks is not None:
             self._locks.close()
 
-    def _tell(self, held: ShardHoldings) -> None:
+    def _log_change(self, held: ShardHoldings) -> None:
         now = (len(self._mine), held.replicas)
-        if now != self._told and (held.replicas > 1 or self._told is not None):
+        if now != self._logged and (held.replicas > 1 or self._logged is not None):
             log.info("pulling %d of %d shards, %d replica(s) in all", now[0], SHARDS, now[1])
-        self._told = now
+        self._logged = now

@@ -1,7 +1,7 @@
-"""The daemon's main loop: one greenlet per vehicle, a cycle every interval, a drain at the end.
+"""The daemon's main loop: a cycle every interval, one greenlet a vehicle, and a drain at the end.
 
-Every step (`start_cycle`, `attend`, `drain`) returns; `run` only puts them in order. A vehicle that
-is still busy is not started twice and holds nobody up.
+Every step (`start_cycle`, `serve_cycle`, `drain`) returns; `run` only puts them in order. A vehicle
+that is still busy is not started twice and delays no other.
 """
 
 import logging
@@ -22,135 +22,133 @@ from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.errors import DatabaseError, FleetsyncError
-from fleetsyncd.models import CycleReport, Vehicle
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
+from fleetsyncd.models import CycleReport, JournalEntry, Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
-from fleetsyncd.sync.dispatcher import GOODBYE_SEC, Dispatcher
+from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.housekeeping import Housekeeping
-from fleetsyncd.sync.outcome import FLEETWIDE
-from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
 SLOW_AFTER_INTERVALS = 10
-"""A vehicle that lags by more counts as catching up."""
+"""A vehicle whose lag is longer goes to the slow lane."""
 REQUESTS_SEC = 1.0
 """How often operators' requests are looked for."""
 RETRY_SEC = (1.0, 30.0)
-"""First and longest pause while PostgreSQL is lost."""
+"""The first and the longest pause while the database is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the supervisor is to work; durations in seconds, at least two vehicles at a time."""
+    """How the supervisor works, by the settings of these names."""
 
-    interval: float
-    concurrency: int
-    sessions: int
-    """The most that are kept between cycles."""
-    backfills: int
-    grace: float
+    sync_interval_sec: float
+    sync_concurrency: int
+    """At least two vehicles; fewer than configured if the limit of open files is low."""
+    kept_sessions: int
+    """The most sessions that are kept between cycles."""
+    backfill_concurrency: int
+    shutdown_grace_sec: float
 
 
 class Supervisor:
-    """Keeps the fleet's cycles going until it is stopped."""
+    """Runs the fleet's cycles until it is stopped."""
 
     def __init__(
         self,
         plan: Plan,
-        tools: SyncContext,
-        connect: Callable[[Vehicle], VehicleClient],
+        context: SyncContext,
         retention: Retention,
-        tell: events.Listener = events.ignore_event,
+        emit: events.Listener = events.ignore_event,
     ) -> None:
         self._plan = plan
-        self._tools = tools
-        self._tell = tell
-        self._replica = Replica(plan.interval)
-        self._pullers = Dispatcher(
-            tools,
-            connect,
-            slots=plan.concurrency,
-            sessions=plan.sessions,
-            backfills=plan.backfills,
-            slow_after=timedelta(seconds=plan.interval * SLOW_AFTER_INTERVALS),
-            on_report=self._finished,
-            on_backfill=lambda row: tell(events.BackfillEnded(row)),
-            on_database_fault=self._database_failed,
+        self._context = context
+        self._emit = emit
+        self._replica = Replica(plan.sync_interval_sec)
+        self._dispatcher = Dispatcher(
+            context,
+            sync_concurrency=plan.sync_concurrency,
+            kept_sessions=plan.kept_sessions,
+            backfill_concurrency=plan.backfill_concurrency,
+            slow_after=timedelta(seconds=plan.sync_interval_sec * SLOW_AFTER_INTERVALS),
+            on_report=self._on_report,
+            on_backfill=self._on_backfill,
+            on_database_error=self._on_database_error,
         )
-        self._housekeeping = Housekeeping(retention, tools.now, gevent.spawn, self._database_failed)
-        self._cycle = CycleSummary(0)
+        self._housekeeping = Housekeeping(
+            retention, context.now, gevent.spawn, self._on_database_error
+        )
+        self._summary = CycleSummary(0)
         self._cycle_sec: float | None = None
-        self._last_beat = float("-inf")
-        self._lost: DatabaseError | None = None
+        self._heartbeat_at = float("-inf")
+        self._database_error: DatabaseError | None = None
+        """Why no cycle can be started; None while the database serves us."""
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
         """Start a cycle every interval until stopped, or until `cycles` are through; then drain."""
-        self._until_stopped(partial(self._repeat, cycles))
-        if self._pullers.died.is_set():
-            raise FleetsyncError(
-                "starting vehicles failed, see the log: a fault of fleetsyncd's own"
-            )
+        self._run_until_stopped(partial(self._repeat, cycles))
+        if self._dispatcher.failed.is_set():
+            raise FleetsyncError(f"{INTERNAL_ERROR}: vehicles could not be started, see the log")
 
     def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
         self._housekeeping.accepting = False
-        self._pullers.work_alone()
-        self._until_stopped(self._single)
-        if self._lost is not None:
-            raise self._lost
-        return self._cycle
+        self._dispatcher.work_alone()
+        self._run_until_stopped(self._run_single)
+        if self._database_error is not None:
+            raise self._database_error
+        return self._summary
 
-    def _until_stopped(self, work: Callable[[], None]) -> None:
+    def _run_until_stopped(self, work: Callable[[], None]) -> None:
         """Run `work` to its end or until we are stopped, whatever it waits for; then drain."""
-        faults: list[Exception] = []
+        errors: list[Exception] = []
 
         def guarded() -> None:
             try:
                 work()
-            except Exception as fault:
-                faults.append(fault)
+            except Exception as error:
+                errors.append(error)
 
-        self._tell(events.DaemonStarted())
+        self._emit(events.DaemonStarted())
         working = gevent.spawn(guarded)
-        working.rawlink(lambda _done: self._stopping.set())
-        self._pullers.died.rawlink(lambda _died: self.stop())
+        working.rawlink(lambda _greenlet: self._stopping.set())
+        self._dispatcher.failed.rawlink(lambda _event: self.stop())
         self._stopping.wait()
-        working.join(timeout=GOODBYE_SEC)
-        working.kill(timeout=GOODBYE_SEC)
+        working.join(timeout=KILL_SEC)
+        working.kill(timeout=KILL_SEC)
         self.drain()
-        if faults:
-            raise faults[0]
+        if errors:
+            raise errors[0]
 
-    def _single(self) -> None:
+    def _run_single(self) -> None:
         self.start_cycle()
         self.serve_cycle(None)
 
     def _repeat(self, cycles: int | None) -> None:
         pause = RETRY_SEC[0]
         done = 0
-        tick = time.monotonic()
+        next_start = time.monotonic()
         while not self._stopping.is_set() and (cycles is None or done < cycles):
-            self._tell(events.Alive())
+            self._emit(events.Alive())
             try:
                 self.start_cycle()
-            except DatabaseError as fault:
-                self._database_failed(fault)
+            except DatabaseError as error:
+                self._on_database_error(error)
                 self._stopping.wait(pause * random.uniform(0.5, 1))  # noqa: S311  jitter, no secret
                 pause = min(pause * 2, RETRY_SEC[1])
-                tick = time.monotonic()
+                next_start = time.monotonic()
                 continue
             pause = RETRY_SEC[0]
             done += 1
-            tick = max(tick + self._plan.interval, time.monotonic())
-            self.serve_cycle(tick if cycles is None or done < cycles else None)
+            next_start = max(next_start + self._plan.sync_interval_sec, time.monotonic())
+            self.serve_cycle(next_start if cycles is None or done < cycles else None)
 
     def stop(self) -> None:
         """Ask for a drain; returns at once."""
-        self._pullers.stop("stopped with the daemon")
+        self._dispatcher.stop("stopped with the daemon")
         self._stopping.set()
 
     def stop_on_signals(self) -> None:
@@ -159,7 +157,7 @@ class Supervisor:
         def on_signal(number: signal.Signals) -> None:
             if self._stopping.is_set():
                 _exit(128 + number)
-            log.info("%s: stopping, at most %g s", number.name, self._plan.grace)
+            log.info("%s: stopping, at most %g s", number.name, self._plan.shutdown_grace_sec)
             self.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -167,32 +165,34 @@ class Supervisor:
 
     def start_cycle(self) -> CycleSummary:
         """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
-        self._pullers.rebalance()
-        self._tell(events.Alive())
-        shards = self._pullers.shards
-        fleet = self._tools.database.run(lambda cursor: store.load_vehicles(cursor, shards=shards))
-        self._tell(events.CycleStarted(fleet, len(self._pullers.held)))
-        if self._lost is not None:
+        self._dispatcher.rebalance()
+        self._emit(events.Alive())
+        shards = self._dispatcher.shards
+        fleet = self._context.database.run(
+            lambda cursor: store.load_vehicles(cursor, shards=shards)
+        )
+        self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
+        if self._database_error is not None:
             log.warning("database is back")
-            self._lost = None
-            self._tell(events.DatabaseUp())
-        due = self._pullers.new_round(fleet)
-        self._cycle = CycleSummary(len(due))
+            self._database_error = None
+            self._emit(events.DatabaseUp())
+        due = self._dispatcher.new_round(fleet)
+        self._summary = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
-        self._tell(events.Alive())
+        self._emit(events.Alive())
         self._heartbeat()
-        self._tell(events.Alive())
+        self._emit(events.Alive())
         self._make_months()
-        return self._cycle
+        return self._summary
 
     def _make_months(self) -> None:
-        """Make months ahead; one that cannot be made is no reason to stop before it begins."""
+        """Make partitions ahead; a failure is only logged: there is time until they are needed."""
         try:
-            self._tools.partitions.ensure_ahead(self._tools.now())
-        except FLEETWIDE:
+            self._context.partitions.ensure_ahead(self._context.now())
+        except DatabaseUnavailable:
             raise
-        except DatabaseError as fault:
-            log.warning("a month's partition could not be made ahead: %s", fault)
+        except DatabaseError as error:
+            log.warning("a month's partition could not be made ahead: %s", error)
 
     def serve_cycle(self, until: float | None) -> CycleSummary:
         """Serve requests and heartbeats until the cycle's vehicles are done and `until` has come.
@@ -201,94 +201,100 @@ class Supervisor:
         """
         summarised = False
         while not self._stopping.is_set():
-            self._tell(events.Alive())
+            self._emit(events.Alive())
             now = time.monotonic()
-            if not summarised and (not self._pullers.busy or (until is not None and now >= until)):
+            time_is_up = until is not None and now >= until
+            if not summarised and (not self._dispatcher.busy or time_is_up):
                 self._summarise(until)
                 summarised = True
-            if summarised and (until is None or now >= until):
+            if summarised and (until is None or time_is_up):
                 break
             self._serve_requests()
             rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
-            if self._pullers.busy or summarised:
+            if self._dispatcher.busy or summarised:
                 self._wait(rest, until_idle=not summarised)
-        return self._cycle
+        return self._summary
 
     def drain(self) -> None:
-        """Give running vehicles the grace to finish their window, then end them; say goodbye."""
+        """Give running vehicles the grace to finish their window, then kill them; sign off."""
         self.stop()
-        self._tell(events.DaemonStopping())
+        self._emit(events.DaemonStopping())
         self._housekeeping.accepting = False
-        self._pullers.end(self._plan.grace)
-        if self._lost is None:
-            gevent.with_timeout(GOODBYE_SEC, self._leave, timeout_value=None)
-        self._tools.database.close()
+        self._dispatcher.end(self._plan.shutdown_grace_sec)
+        if self._database_error is None:
+            gevent.with_timeout(KILL_SEC, self._remove_replica, timeout_value=None)
+        self._context.database.close()
         log.info("Sync service stopped")
 
-    def _leave(self) -> None:
+    def _remove_replica(self) -> None:
         try:
-            self._tools.database.run(lambda cursor: replicas.remove_replica(cursor, self._replica))
-        except DatabaseError as fault:
-            log.warning("could not take this replica off the list: %s", fault)
+            self._context.database.run(
+                lambda cursor: replicas.remove_replica(cursor, self._replica)
+            )
+        except DatabaseError as error:
+            log.warning("could not remove this replica from the list of daemons: %s", error)
 
     def _wait(self, seconds: float, *, until_idle: bool) -> None:
-        """Sleep, but wake for a stop and, if asked, when the last vehicle is done."""
+        """Sleep; wake up for a stop and, if `until_idle`, when the last vehicle is done."""
         ends = time.monotonic() + seconds
         while (rest := ends - time.monotonic()) > 0 and not self._stopping.wait(min(rest, 0.05)):
-            if until_idle and not self._pullers.busy:
+            if until_idle and not self._dispatcher.busy:
                 return
 
-    def _finished(self, report: CycleReport) -> None:
-        self._cycle.add(report)
-        self._tell(events.VehicleCycleEnded(report))
+    def _on_report(self, report: CycleReport) -> None:
+        self._summary.add(report)
+        self._emit(events.VehicleCycleEnded(report))
+
+    def _on_backfill(self, entry: JournalEntry, bad_rows: int) -> None:
+        self._emit(events.BackfillEnded(entry, bad_rows))
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
-        busy = self._pullers.progress()
-        self._cycle.summarise(busy, sleep)
-        self._cycle_sec = self._cycle.seconds
-        self._tell(
-            events.CycleEnded(self._cycle.ok, self._cycle.failed, len(busy), self._cycle_sec)
-        )
+        busy = self._dispatcher.progress()
+        summary = self._summary
+        summary.summarise(busy, sleep)
+        self._cycle_sec = summary.seconds
+        self._emit(events.CycleEnded(summary.ok, summary.failed, len(busy), summary.seconds))
 
     def _serve_requests(self) -> None:
-        """Serve what operators asked for since the last look, and show that we are alive."""
-        if self._lost is not None:
+        """Serve operators' requests, start what is due beside the cycles, send the heartbeat."""
+        if self._database_error is not None:
             return
         try:
-            paused, wanted = self._tools.database.run(self._requests)
-            self._pullers.stop("paused", paused)
+            paused, wanted = self._context.database.run(self._read_requests)
+            self._dispatcher.stop("paused", paused)
             if wanted:
                 log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
-                self._pullers.start(wanted)
-            self._tell(events.Alive())
-            self._pullers.start_backfills()
+                self._dispatcher.start(wanted)
+            self._emit(events.Alive())
+            self._dispatcher.start_backfills()
             self._housekeeping.run_if_due(time.monotonic())
-            if time.monotonic() - self._last_beat >= replicas.HEARTBEAT_SEC:
-                self._pullers.rebalance()
-                self._tell(events.Alive())
+            if time.monotonic() - self._heartbeat_at >= replicas.HEARTBEAT_SEC:
+                self._dispatcher.rebalance()
+                self._emit(events.Alive())
                 self._heartbeat()
-        except DatabaseError as fault:
-            self._database_failed(fault)
+        except DatabaseError as error:
+            self._on_database_error(error)
 
-    def _requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
-        """Return the paused vehicles and those that are to be synced now."""
-        wanted = store.take_sync_requests(cursor, self._pullers.running, self._pullers.shards)
-        return store.paused_vehicles(cursor), store.load_vehicles(cursor, wanted) if wanted else []
+    def _read_requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
+        """Return the paused vehicles, and those that are to be synced now."""
+        wanted = store.take_sync_requests(cursor, self._dispatcher.running, self._dispatcher.shards)
+        vehicles = store.load_vehicles(cursor, wanted) if wanted else []
+        return store.paused_vehicles(cursor), vehicles
 
     def _heartbeat(self) -> None:
-        self._last_beat = time.monotonic()
-        vehicles, shards = self._pullers.sessions, self._pullers.held
-        self._tools.database.run(
+        self._heartbeat_at = time.monotonic()
+        vehicles, shards = self._dispatcher.sessions, self._dispatcher.shard_numbers
+        self._context.database.run(
             lambda cursor: replicas.write_heartbeat(
                 cursor, self._replica, self._cycle_sec, vehicles, shards
             )
         )
 
-    def _database_failed(self, fault: DatabaseError) -> None:
-        """Say once that pulling stops; the vehicles keep their data meanwhile."""
-        if self._lost is None:
-            log.error("database: %s — pulling stops, the vehicles keep their data", fault)
-            self._tell(events.DatabaseDown())
-        self._lost = fault
-        self._pullers.stop_feeding()
+    def _on_database_error(self, error: DatabaseError) -> None:
+        """Start nothing more until the database is back; log the first error of an outage."""
+        if self._database_error is None:
+            log.error("database: %s — pulling stops, the vehicles keep their data", error)
+            self._emit(events.DatabaseDown())
+        self._database_error = error
+        self._dispatcher.stop_feeding()

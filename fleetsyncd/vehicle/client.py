@@ -1,13 +1,12 @@
 """One vehicle's Outbound API over one kept session.
 
-Every call is one request under one deadline, headers and body included, with a cap on the
-decompressed body; it never follows a redirect, never asks a proxy and never reads a netrc. The API
-key is in no message raised here.
+Every call is one request under one deadline, headers and body included, with a limit on the
+decompressed body. It never follows a redirect, never uses a proxy and never reads a netrc. The API
+key is in no error raised here.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,12 +17,14 @@ from fleetsyncd import __version__
 from fleetsyncd.errors import (
     AnswerTooLarge,
     BadAnswer,
+    KeyUnusable,
     VehicleError,
     VehicleRefused,
     VehicleTimeout,
 )
 from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
+from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle.adapter import VehicleAdapter
 from fleetsyncd.vehicle.http_errors import (
@@ -35,16 +36,15 @@ from fleetsyncd.vehicle.http_errors import (
 )
 from fleetsyncd.vehicle.redaction import KeyRedactor
 
-Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 OnCall = Callable[[str, float, int], None]
-"""Is told of every call: its path, its seconds, and the bytes of bodies that came over the wire."""
+"""Called after every call with its path, its seconds, and the body bytes received, compressed."""
 
 PAGE_LIMIT = 50_000
-"""Rows asked for in one answer: the most that a vehicle gives."""
+"""Rows asked for in one answer; a vehicle gives no more."""
 CHUNK_BYTES = 1 << 14
 ERROR_BODY_BYTES = 2_048
 LENGTH_DIGITS = 15
-"""Digits of a Content-Length that are worth converting."""
+"""A Content-Length with more digits is too large without being converted."""
 _REFUSALS = {
     401: "HTTP 401: the vehicle refuses the API key",
     403: "HTTP 403: the vehicle refuses the API key",
@@ -54,7 +54,7 @@ _REFUSALS = {
 
 
 def ignore_call(_call: str, _seconds: float, _received: int) -> None:
-    """Stand in for somebody who wants to know of calls."""
+    """Do nothing with a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Answer:
 
 
 class VehicleClient:
-    """The four calls of one vehicle; to be used by one greenlet at a time."""
+    """The four calls of one vehicle; may be used by one greenlet at a time."""
 
     def __init__(
         self,
@@ -74,22 +74,22 @@ class VehicleClient:
         port: int,
         api_key: str | None,
         *,
-        timeout: float,
-        max_body: int,
+        timeout_sec: float,
+        max_body_mb: int,
         deadline: Deadline,
         on_call: OnCall = ignore_call,
     ) -> None:
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._timeout = timeout
-        self._max_body = max_body
+        self._timeout_sec = timeout_sec
+        self._max_body = max_body_mb << 20
         self._deadline = deadline
         self._on_call = on_call
         self._received = 0
         self._adapter = VehicleAdapter(host, port, self._base)
-        self._secret = KeyRedactor(api_key)
+        self._redactor = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
-        self._usable = api_key is None or is_api_key(api_key)
-        if api_key is not None and self._usable:
+        self._key_is_usable = api_key is None or is_api_key(api_key)
+        if api_key is not None and self._key_is_usable:
             headers["X-API-Key"] = api_key
         self._request = requests.Request("GET", self._base + "/", headers=headers).prepare()
 
@@ -117,39 +117,39 @@ class VehicleClient:
         return self._get("/alarms", f"?{_interval(window)}")
 
     def _get(self, call: str, query: str = "") -> Answer:
-        """Ask once and tell how long it took; raise a VehicleError."""
-        began, self._received = time.monotonic(), 0
+        """Ask once and report the call to `on_call`; raise a VehicleError."""
+        started, self._received = time.monotonic(), 0
         try:
             return self._call(call, query)
         finally:
-            self._on_call(call, time.monotonic() - began, self._received)
+            self._on_call(call, time.monotonic() - started, self._received)
 
     def _call(self, call: str, query: str) -> Answer:
         """Ask once; raise a VehicleError that names the call and the reason."""
-        if not self._usable:
-            raise VehicleError(call, "the API key is not printable ASCII: set the vehicle's key")
-        overdue = VehicleTimeout(call, f"no complete answer within {self._timeout:g} s")
+        if not self._key_is_usable:
+            raise KeyUnusable(call, "the API key is not printable ASCII: set the vehicle's key")
+        timed_out = VehicleTimeout(call, f"no complete answer within {self._timeout_sec:g} s")
         try:
-            with self._deadline(self._timeout, lambda: overdue):
+            with self._deadline(self._timeout_sec, lambda: timed_out):
                 try:
                     return self._send(call, query)
-                except requests.ConnectionError as fault:
+                except requests.ConnectionError as error:
                     # A vehicle may close a kept connection just as it is used again.
-                    if not find_cause(fault, CONNECTION_BROKEN):
+                    if not find_cause(error, CONNECTION_BROKEN):
                         raise
                     return self._send(call, query)
         except VehicleError:
             raise
         except requests.ConnectTimeout:
             raise VehicleTimeout(call, "connecting timed out") from None
-        except REQUEST_ERRORS as fault:
-            if find_cause(fault, TIMEOUTS):
-                raise overdue from None
-            raise to_vehicle_error(call, fault) from None
+        except REQUEST_ERRORS as error:
+            if find_cause(error, TIMEOUTS):
+                raise timed_out from None
+            raise to_vehicle_error(call, error) from None
 
     def _send(self, call: str, query: str) -> Answer:
         self._request.url = self._base + call + query
-        response = self._adapter.send(self._request, stream=True, timeout=self._timeout)
+        response = self._adapter.send(self._request, stream=True, timeout=self._timeout_sec)
         complete = False
         try:
             self._check_headers(call, response)
@@ -158,21 +158,21 @@ class VehicleClient:
         finally:
             self._received += response.raw.tell()
             if not complete:
-                # Reading on for the sake of the connection would be at the vehicle's mercy.
+                # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
             response.close()
-        return Answer(self._secret.redact_body(body), _clock(response.headers.get("Date")))
+        return Answer(self._redactor.redact_body(body), _clock(response.headers.get("Date")))
 
     def _check_headers(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
         code = response.status_code
         if code != requests.codes.ok:
             raise VehicleRefused(
-                call, code, self._secret.redact_text(_refusal_reason(code, response), 200)
+                call, code, self._redactor.redact_text(_refusal_reason(code, response), 200)
             )
         encoding = response.headers.get("Content-Encoding", "identity").strip()
         if encoding.lower() not in ("gzip", "identity"):
-            said = self._secret.redact_text(encoding, 60)
+            said = self._redactor.redact_text(encoding, 60)
             raise BadAnswer(call, f"Content-Encoding {said} unasked for")
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LENGTH_DIGITS or int(length) > self._max_body):
@@ -204,7 +204,7 @@ def _refusal_reason(code: int, response: requests.Response) -> str:
 
 
 def _error_body(response: requests.Response) -> str:
-    """Return the start of an error's body as it came."""
+    """Return the start of an error's body."""
     try:
         start: bytes = next(iter(response.iter_content(ERROR_BODY_BYTES)), b"")
     except REQUEST_ERRORS:

@@ -177,8 +177,8 @@ def _parse_times(
         try:
             moment = msgspec.convert(text, AwareTime)
             _check_time(moment, oldest, newest)
-        except (msgspec.ValidationError, ValueError) as fault:
-            faults[text] = sanitise(str(fault), NAME_LIMIT)
+        except (msgspec.ValidationError, ValueError) as error:
+            faults[text] = sanitise(str(error), NAME_LIMIT)
         else:
             moments[text] = moment
     return moments, faults

@@ -21,22 +21,22 @@ REQUEST_ERRORS = (
 _CUT_OFF = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead)
 
 
-def to_vehicle_error(call: str, fault: Exception) -> VehicleError:
+def to_vehicle_error(call: str, error: Exception) -> VehicleError:
     """Return what an error of the libraries' means to us."""
-    if isinstance(fault, _CUT_OFF):
+    if isinstance(error, _CUT_OFF):
         return BadAnswer(call, "the answer was cut off")
-    if isinstance(fault, requests.exceptions.ContentDecodingError):
+    if isinstance(error, requests.exceptions.ContentDecodingError):
         return BadAnswer(call, "the gzip body is broken")
-    cause = find_cause(fault, (OSError, http.client.HTTPException)) or fault
-    if isinstance(fault, requests.ConnectionError) and isinstance(cause, OSError):
+    cause = find_cause(error, (OSError, http.client.HTTPException)) or error
+    if isinstance(error, requests.ConnectionError) and isinstance(cause, OSError):
         return VehicleUnreachable(call, f"no connection: {_describe(cause)}")
     return BadAnswer(call, f"not an HTTP answer: {_describe(cause)}")
 
 
-def _chain(fault: BaseException) -> Iterator[BaseException]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield `fault` and whatever it wraps: libraries nest causes in arguments and in contexts."""
     seen: set[int] = set()
-    pending: list[object] = [fault]
+    pending: list[object] = [error]
     while pending:
         link = pending.pop()
         if isinstance(link, BaseException) and id(link) not in seen:
@@ -46,20 +46,20 @@ def _chain(fault: BaseException) -> Iterator[BaseException]:
 
 
 def find_cause(
-    fault: BaseException, kinds: tuple[type[BaseException], ...]
+    error: BaseException, kinds: tuple[type[BaseException], ...]
 ) -> BaseException | None:
     """Return the first error of `kinds` in or under `fault`, requests' bare wrapper aside."""
-    for link in _chain(fault):
+    for link in _chain(error):
         if isinstance(link, kinds) and type(link) is not requests.ConnectionError:
             return link
     return None
 
 
-def _describe(fault: BaseException) -> str:
-    if isinstance(fault, http.client.RemoteDisconnected):
+def _describe(error: BaseException) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
         return "the vehicle hung up without an answer"
-    if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return TOO_MANY_OPEN_FILES
-    if isinstance(fault, OSError) and fault.strerror:
-        return fault.strerror
-    return type(fault).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__

@@ -38,8 +38,8 @@ def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T
     """Decode an answer, mended if need be; raise BadAnswer that says why it cannot be."""
     try:
         return decoder.decode(body)
-    except DECODE_ERRORS as fault:
-        reason = _reason(body, fault)
+    except DECODE_ERRORS as error:
+        reason = _reason(body, error)
     try:
         return decoder.decode(_repair(body))
     except DECODE_ERRORS:
@@ -94,8 +94,8 @@ def decode_entries(
         try:
             entry = decoder.decode(raw)
             check(entry)
-        except DECODE_ERRORS as fault:
-            bad.append(BadRow(call, excerpt(bytes(raw)), sanitise(str(fault), NAME_LIMIT)))
+        except DECODE_ERRORS as error:
+            bad.append(BadRow(call, excerpt(bytes(raw)), sanitise(str(error), NAME_LIMIT)))
         else:
             good.append(entry)
     return good, bad
@@ -106,11 +106,11 @@ def excerpt(raw: bytes) -> str:
     return sanitise(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
 
 
-def _reason(body: bytes, fault: Any) -> str:
+def _reason(body: bytes, error: Any) -> str:
     """Say what is wrong with an answer, with its first bytes when it is no JSON at all."""
     start = body[:40].lstrip()
     if not body:
         return "empty answer"
     if start[:1] == b"<":
         return f"HTML instead of JSON: {excerpt(body[:60])}"
-    return sanitise(f"not the JSON expected: {fault}", NAME_LIMIT)
+    return sanitise(f"not the JSON expected: {error}", NAME_LIMIT)

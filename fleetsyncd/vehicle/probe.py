@@ -1,8 +1,9 @@
-"""Try a vehicle's four calls and say of each what it is worth."""
+"""Try a vehicle's four calls and say how each went."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import Window
@@ -12,6 +13,7 @@ from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 
 PROBED = timedelta(seconds=60)
 MAX_SKEW = timedelta(seconds=5)
+"""A clock that is further off is worth a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,19 @@ class Verdict:
     good: bool
     text: str
     skewed: bool = False
-    """The vehicle's clock is off by more than what is worth telling."""
+    """The vehicle's clock is off by more than MAX_SKEW."""
+    error: VehicleError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what scripts and the dashboard read of it."""
+        return {"call": self.call, "good": self.good, "text": self.text, "skewed": self.skewed}
 
 
 def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
-    """Ask the vehicle everything once, over its last minute; never raises VehicleError."""
+    """Make each call once, over the vehicle's last minute; raises no VehicleError."""
     end = floor_ms(now())
     window = Window(end - PROBED, end)
-    far = Window(end - timedelta(days=4000), end + timedelta(days=1))
+    any_time = Window(end - timedelta(days=4000), end + timedelta(days=1))
 
     def status() -> Verdict:
         answer = client.status()
@@ -45,23 +52,23 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
         return Verdict("/channels", True, f"{len(good)} channels{_bad_count(len(bad))}")
 
     def data() -> Verdict:
-        page = decode.page(client.data(window).body, PAGE_LIMIT, far.start, far.end)
-        text = f"{len(page.measurements)} rows in the last minute{_bad_count(len(page.bad))}"
-        return Verdict("/data", True, text)
+        page = decode.page(client.data(window).body, PAGE_LIMIT, any_time.start, any_time.end)
+        rows = f"{len(page.measurements)} rows in the last minute"
+        return Verdict("/data", True, f"{rows}{_bad_count(len(page.bad))}")
 
     def alarms() -> Verdict:
-        good, bad = decode.alarms(client.alarms(window).body, far.start, far.end)
+        good, bad = decode.alarms(client.alarms(window).body, any_time.start, any_time.end)
         text = f"{len(good)} alarms in the last minute{_bad_count(len(bad))}"
         return Verdict("/alarms", True, text)
 
-    return [_ask(ask) for ask in (status, channels, data, alarms)]
+    return [_verdict(ask) for ask in (status, channels, data, alarms)]
 
 
-def _ask(ask: Callable[[], Verdict]) -> Verdict:
+def _verdict(ask: Callable[[], Verdict]) -> Verdict:
     try:
         return ask()
-    except VehicleError as fault:
-        return Verdict(fault.call, False, fault.reason)
+    except VehicleError as error:
+        return Verdict(error.call, False, error.reason, error=error)
 
 
 def _bad_count(count: int) -> str:

@@ -25,6 +25,6 @@ def fault_of(words: Sequence[str]) -> str | None:
         command.make_context(context.info_name, rest, parent=context.parent)
     except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
         return None  # it shows its help
-    except click.ClickException as fault:
-        return fault.format_message()
+    except click.ClickException as error:
+        return error.format_message()
     return None

@@ -194,6 +194,7 @@ def test_doctor_finds(
     assert (told.level, told.check) == (level, check)
     assert told.remedy is not None
     assert remedy in told.remedy
+    assert told.remedy not in told.text, "advice is printed once"
 
 
 @pytest.mark.parametrize("name", [name for name in PLANTED if PLANTED[name][2] == "vehicles"])

@@ -205,8 +205,8 @@ def test_a_command_of_the_readme_can_be_run(line: str) -> None:
 
 @pytest.mark.parametrize("line", named())
 def test_a_command_that_the_readme_names_exists(line: str) -> None:
-    fault = fault_of_program(shlex.split(line))
-    assert fault is None or fault.startswith("Missing argument")
+    error = fault_of_program(shlex.split(line))
+    assert error is None or error.startswith("Missing argument")
 
 
 def test_there_are_commands_and_wrong_ones_are_found() -> None:

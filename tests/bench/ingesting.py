@@ -67,7 +67,7 @@ class Windows:
                 vehicle_id=self.vehicle_id,
                 known=self.start,
                 watermark=self.start + (at + 1) * WINDOW,
-                newest=page.times[-1],
+                newest_measurement_at=page.times[-1],
                 clock_skew=timedelta(0),
                 software_version="1.1.0",
                 pulled_from=self.start,

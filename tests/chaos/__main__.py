@@ -15,8 +15,8 @@ from tests.chaos.storm import Outcome, Weather, storm
 def _kinds(text: str) -> tuple[str, ...]:
     try:
         return kinds.chosen(text)
-    except ValueError as fault:
-        raise argparse.ArgumentTypeError(str(fault)) from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parser() -> argparse.ArgumentParser:

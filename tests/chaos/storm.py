@@ -136,8 +136,8 @@ def _rage(weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults) -> No
             ):
                 time.sleep(max(0.0, began + event.at - time.monotonic()))
                 struck.strike(event.kind, event.dice)
-        except Exception as fault:
-            faults.append(fault)
+        except Exception as error:
+            faults.append(error)
 
     thread = Thread(target=strike_database, daemon=True)
     thread.start()

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import pytest
@@ -9,7 +8,7 @@ from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import BadRow, JournalRow, Measurements, Outcome
+from fleetsyncd.models import BadRow, JournalEntry, Measurements, Outcome
 from fleetsyncd.models import Outcome as Ended
 from tests.chaos import audit
 from tests.chaos.audit import Truth
@@ -52,8 +51,8 @@ class Watched:
         started_at: datetime | None = None,
     ) -> None:
         now = datetime.now(UTC)
-        row = JournalRow(self.vehicle_id, started_at or now, now, ended, rows, reason)
-        self.database.run(partial(lambda row, cursor: store.journal_row(cursor, row), row))
+        entry = JournalEntry(self.vehicle_id, started_at or now, now, ended, rows, reason)
+        self.database.run(lambda cursor: store.add_journal_entry(cursor, entry))
 
     def audit(self, *log_lines: str) -> Truth:
         return audit.audit(self.database, log_lines)

@@ -86,8 +86,8 @@ def fault_of(database: Database, seconds: float) -> str:
     """Return the error that a statement of some seconds ends in."""
     try:
         slow(database, seconds)
-    except DatabaseError as fault:
-        return f"{type(fault).__name__}: {fault}"
+    except DatabaseError as error:
+        return f"{type(error).__name__}: {error}"
     return "none"
 
 
@@ -129,8 +129,8 @@ def sleeping_statement(stage: Stage) -> Scene:
 def hanging_statement(stage: Stage) -> Scene:
     """Let a statement hang beyond the deadline of its transaction."""
     with stage.opened(1, transaction_sec=SHORT_SEC) as database:
-        fault = fault_of(database, LONG_SEC)
-        return {"fault": fault, "works": slow(database, 0) > 0}
+        error = fault_of(database, LONG_SEC)
+        return {"fault": error, "works": slow(database, 0) > 0}
 
 
 def busy_pool(stage: Stage) -> Scene:
@@ -139,9 +139,9 @@ def busy_pool(stage: Stage) -> Scene:
         holder = gevent.spawn(slow, database, LONG_SEC)
         gevent.sleep(0.05)
         with shortened("WAIT_SEC"):
-            fault = fault_of(database, 0)
+            error = fault_of(database, 0)
         holder.kill()
-        return {"fault": fault, "works": slow(database, 0) > 0}
+        return {"fault": error, "works": slow(database, 0) > 0}
 
 
 def ended_while_idle(stage: Stage) -> Scene:

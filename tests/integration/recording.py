@@ -6,7 +6,7 @@ from fleetsyncd.models import CycleReport, Outcome
 
 
 def record(cursor: Cursor, report: CycleReport) -> None:
-    """Write the journal row and what a failure means for the vehicle."""
-    store.journal(cursor, report)
+    """Write the journal entry and what a failure means for the vehicle."""
+    store.add_cycle_report(cursor, report)
     if report.outcome is not Outcome.OK and not report.stopped:
         store.mark_failed(cursor, report)

@@ -52,8 +52,8 @@ class Eager:
         self._fault: Exception | None = None
         try:
             self._page = ask()
-        except VehicleError as fault:
-            self._fault = fault
+        except VehicleError as error:
+            self._fault = error
 
     def result(self) -> DataPage:
         if self._page is None:
@@ -93,9 +93,9 @@ class Rig:
         )
         self.set_watermark(watermark)
         self.start = watermark
-        self.memory = VehicleCache()
+        self.cache = VehicleCache()
         self.client = VehicleClient(
-            host, port, KEY, timeout=5, max_body=1 << 26, deadline=lambda *_: nullcontext()
+            host, port, KEY, timeout_sec=5, max_body_mb=64, deadline=lambda *_: nullcontext()
         )
         return self.vehicle_id
 
@@ -103,14 +103,15 @@ class Rig:
         self.asked.append((path, query))
         return ask(query)
 
-    def tools(self) -> SyncContext:
+    def context(self) -> SyncContext:
         return SyncContext(
             database=self.database,
             partitions=Partitions(self.database),
-            first=timedelta(seconds=60),
-            overlap=self.overlap,
+            connect=lambda _vehicle: self.client,
+            pull_window=timedelta(seconds=60),
+            pull_overlap=self.overlap,
             now=lambda: self.now,
-            begin=self.begin,
+            prefetch=self.begin,
         )
 
     def cycle(
@@ -125,10 +126,10 @@ class Rig:
         return sync_vehicle(
             self.vehicle(),
             self.client,
-            self.tools(),
-            self.memory,
+            self.context(),
+            self.cache,
             on_progress=on_progress,
-            stopped=stopped,
+            stop_reason=stopped,
         )
 
     def vehicle(self) -> Vehicle:

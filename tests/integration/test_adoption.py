@@ -120,7 +120,7 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate
         vehicle_id=vehicle_id,
         known=None,
         watermark=watermark,
-        newest=watermark,
+        newest_measurement_at=watermark,
         clock_skew=timedelta(0),
         software_version="2.0",
         pulled_from=watermark,

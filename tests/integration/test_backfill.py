@@ -5,13 +5,12 @@ from http import HTTPStatus
 
 import pytest
 
-from fleetsyncd.database import backfills as wishes
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import backfills, vehicles
 from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicle as take_out
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Backfill, JournalRow, Outcome, Window
+from fleetsyncd.models import Backfill, JournalEntry, Outcome, Window
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import iso_ms
@@ -23,20 +22,20 @@ HOUR = timedelta(hours=1)
 def ask_for(it: Rig, start: timedelta, end: timedelta = timedelta(0)) -> Window:
     """Ask for an interval that begins and ends so long ago."""
     window = Window(it.now - start, it.now - end)
-    it.database.run(lambda cursor: wishes.request_backfill(cursor, it.vehicle_id, window))
+    it.database.run(lambda cursor: backfills.request_backfill(cursor, it.vehicle_id, window))
     return window
 
 
-def wish(it: Rig) -> Backfill:
-    return it.database.run(lambda cursor: wishes.open_backfills(cursor, (), 5))[it.vehicle_id]
+def requested(it: Rig) -> Backfill:
+    return it.database.run(lambda cursor: backfills.open_backfills(cursor, (), 5))[it.vehicle_id]
 
 
-def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalRow:
-    return run_backfill(it.vehicle(), wish(it), it.client, it.tools(), stopped)
+def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalEntry:
+    return run_backfill(it.vehicle(), requested(it), it.client, it.context(), stopped)[0]
 
 
 def status(it: Rig) -> BackfillStatus | None:
-    found = it.database.run(lambda c: wishes.backfill_statuses(c, [it.vehicle_id]))
+    found = it.database.run(lambda c: backfills.backfill_statuses(c, [it.vehicle_id]))
     return found.get(it.vehicle_id)
 
 
@@ -56,7 +55,7 @@ def test_a_backfill_stores_every_row_and_leaves_watermark_and_state_alone(
         before = it.vehicle()
         window = ask_for(it, 3 * HOUR)
         row = work(it)
-        assert row.outcome is Outcome.OK
+        assert row.status == Outcome.OK
         assert row.rows_written == stored(it) > 190_000
         assert replace(it.vehicle(), oldest_open_alarm=None) == before
         it.start = window.start
@@ -89,14 +88,14 @@ def test_an_interrupted_backfill_goes_on_where_it_stopped(database: Database) ->
     with rig(database, watermark_ago=60, channels=1) as it:
         window = ask_for(it, 30 * HOUR)
         first = work(it, stop_after(10))
-        assert (first.outcome, "stopped with the daemon" in str(first.error_msg)) == (
+        assert (first.status, "stopped with the daemon" in str(first.error_msg)) == (
             Outcome.ERROR,
             True,
         )
-        assert wish(it).reached == window.start + 10 * HOUR
+        assert requested(it).reached == window.start + 10 * HOUR
         it.asked.clear()
         second = work(it)
-        assert second.outcome is Outcome.OK
+        assert second.status == Outcome.OK
         _horizon, question, *_rest = [query for path, query in it.asked if path == "/data"]
         assert f"from={iso_ms(window.start + 10 * HOUR)}" in question
         done = status(it)
@@ -114,20 +113,20 @@ def test_a_failure_is_told_and_the_rest_is_tried_again(database: Database) -> No
             return (HTTPStatus.SERVICE_UNAVAILABLE, b"{}") if path == "/data" else ask(query)
 
         it.simulated.hook = down
-        assert work(it).outcome is Outcome.ERROR
+        assert work(it).status == Outcome.ERROR
         failed = status(it)
         assert failed is not None
         assert (failed.fraction, failed.finished) == (0.0, False)
         assert "HTTP 503" in str(failed.last_error)
         assert it.vehicle().failures == 0
         it.simulated.hook = None
-        assert work(it).outcome is Outcome.OK
+        assert work(it).status == Outcome.OK
 
 
 def test_what_the_vehicle_no_longer_keeps_is_told_in_the_journal(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
         window = ask_for(it, 10 * HOUR)
-        assert work(it).outcome is Outcome.OK
+        assert work(it).status == Outcome.OK
         text = it.journal()[0][2]
         begins = f"{it.now - 2 * HOUR:%Y-%m-%d %H}"
         assert f"gone for good: {window.start:%Y-%m-%d %H:%M:%S} to {begins}" in text
@@ -158,42 +157,44 @@ def test_calling_a_backfill_off_ends_it_at_the_next_window(database: Database) -
 
         def call_off(path: str, query: str, ask: Ask) -> Reply:
             if path == "/data" and "limit=1&" not in f"{query}&":
-                it.database.run(lambda c: wishes.cancel_backfill(c, it.vehicle_id))
+                it.database.run(lambda c: backfills.cancel_backfill(c, it.vehicle_id))
             return ask(query)
 
         it.simulated.hook = call_off
-        row = work(it)
-        assert "called off" in str(row.error_msg)
-        assert (row.rows_written, stored(it), status(it)) == (0, 0, None)
+        entry = work(it)
+        assert "called off" in str(entry.error_msg)
+        assert (entry.rows_written, stored(it), status(it)) == (0, 0, None)
 
 
-def test_a_wish_that_replaced_the_one_at_work_is_not_marked_done_by_it(database: Database) -> None:
+def test_a_request_that_replaced_the_one_at_work_is_not_marked_done_by_it(
+    database: Database,
+) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
-        old = wish(it)
+        old = requested(it)
         window = ask_for(it, 3 * HOUR)
-        row = run_backfill(it.vehicle(), old, it.client, it.tools())
-        assert "called off" in str(row.error_msg)
-        assert wish(it).reached == window.start
-        assert work(it).outcome is Outcome.OK
+        entry, _bad = run_backfill(it.vehicle(), old, it.client, it.context())
+        assert "called off" in str(entry.error_msg)
+        assert requested(it).reached == window.start
+        assert work(it).status == Outcome.OK
         it.start = window.start
         assert it.compare().clean
 
 
-def test_a_second_wish_is_joined_to_the_unfinished_first(database: Database) -> None:
+def test_a_second_request_is_joined_to_the_unfinished_first(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, 9 * HOUR, 8 * HOUR)
         ask_for(it, 3 * HOUR, 2 * HOUR)
-        assert wish(it).window == Window(it.now - 9 * HOUR, it.now - 2 * HOUR)
+        assert requested(it).window == Window(it.now - 9 * HOUR, it.now - 2 * HOUR)
 
 
 def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
-        known, vehicle = wish(it), it.vehicle()
+        known, vehicle = requested(it), it.vehicle()
         it.database.run(lambda c: take_out(c, it.vehicle_id, with_measurements=True))
         with pytest.raises(VehicleRemoved):
-            run_backfill(vehicle, known, it.client, it.tools())
+            run_backfill(vehicle, known, it.client, it.context())
         assert stored(it) == 0
 
 
@@ -203,7 +204,7 @@ def test_an_impossible_interval_is_refused_and_a_wide_one_cut(database: Database
             with pytest.raises(CommandError, match="before it ends"):
                 ask_for(it, start, end)
         ask_for(it, timedelta(days=900), -9 * HOUR)
-        window = wish(it).window
+        window = requested(it).window
         assert window.start == accepted_interval(it.now).start
         assert window.end <= it.now + HOUR
 
@@ -213,23 +214,23 @@ def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> 
         ask_for(it, HOUR)
         other = it.database.run(lambda c: vehicles.add_vehicle(c, "Truck-02", "10.8.0.9", 1, None))
         window = Window(it.now - HOUR, it.now)
-        it.database.run(lambda c: wishes.request_backfill(c, other, window))
+        it.database.run(lambda c: backfills.request_backfill(c, other, window))
         it.run("INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) VALUES (%s, 3)",
                str(it.vehicle_id))  # fmt: skip
-        found = it.database.run(lambda c: wishes.open_backfills(c, (), 1))
+        found = it.database.run(lambda c: backfills.open_backfills(c, (), 1))
         assert set(found) == {other}
         it.database.run(lambda c: vehicles.set_paused(c, other, True))
-        found = it.database.run(lambda c: wishes.open_backfills(c, (), 5))
+        found = it.database.run(lambda c: backfills.open_backfills(c, (), 5))
         assert set(found) == {it.vehicle_id}
 
 
 def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, timedelta(days=70), timedelta(days=69))
-        tools = replace(it.tools(), keep_months=1)
-        row = run_backfill(it.vehicle(), wish(it), it.client, tools)
-        assert "nothing is kept" in str(row.error_msg)
-        assert (row.outcome, stored(it)) == (Outcome.OK, 0)
+        context = replace(it.context(), measurements_keep_months=1)
+        entry, _bad = run_backfill(it.vehicle(), requested(it), it.client, context)
+        assert "nothing is kept" in str(entry.error_msg)
+        assert (entry.status, stored(it)) == (Outcome.OK, 0)
         done = status(it)
         assert done is not None
         assert done.finished

@@ -31,9 +31,9 @@ def test_two_cycles_store_every_row_once_and_the_journal_tells(database: Databas
 def test_a_vehicle_without_a_watermark_begins_with_the_first_window(database: Database) -> None:
     with rig(database, watermark_ago=None) as it:
         report = it.cycle()
-        assert report.pulled is not None
-        assert report.pulled.length == timedelta(seconds=60)
-        it.start = report.pulled.start
+        assert report.window is not None
+        assert report.window.length == timedelta(seconds=60)
+        it.start = report.window.start
         assert it.compare().clean
 
 
@@ -49,7 +49,7 @@ def test_channels_are_stored_and_rewritten_only_when_they_change(database: Datab
         it.cycle()
         assert it.run("SELECT count(*) FROM channel_config") == [(len(CHANNELS),)]
         before = it.run("SELECT channel_id, xmin::text FROM channel_config ORDER BY 1")
-        it.memory.channels_seen = None
+        it.cache.channels_hash = None
         it.cycle(after=30)
         assert it.run("SELECT channel_id, xmin::text FROM channel_config ORDER BY 1") == before
 
@@ -65,8 +65,8 @@ def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with rig(database, faults=Faults(commit_delay_s=3)) as it:
-        tools = it.tools()
-        monkeypatch.setattr(it, "tools", lambda: replace(tools, overlap=timedelta(0)))
+        context = it.context()
+        monkeypatch.setattr(it, "context", lambda: replace(context, pull_overlap=timedelta(0)))
         for _ in range(4):
             it.cycle(after=30)
         assert it.compare(delay=3).lost > 0
@@ -111,8 +111,8 @@ def test_a_millisecond_too_dense_for_one_answer_is_asked_per_channel(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with rig(database, watermark_ago=1) as it:
-        tools = it.tools()
-        monkeypatch.setattr(it, "tools", lambda: replace(tools, overlap=timedelta(0)))
+        context = it.context()
+        monkeypatch.setattr(it, "context", lambda: replace(context, pull_overlap=timedelta(0)))
         it.simulated.hook = lambda _path, query, ask: ask(query.replace("limit=50000", "limit=5"))
         assert it.cycle().outcome is Outcome.OK
         assert it.compare().clean

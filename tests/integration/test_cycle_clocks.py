@@ -55,7 +55,7 @@ def test_a_clock_set_back_loses_no_row_behind_the_watermark(database: Database) 
         )
         assert again == [(60,)]
         assert it.watermark() == reached
-        assert it.vehicle().asked_to == it.now + it.offset
+        assert it.vehicle().pulled_until == it.now + it.offset
 
 
 def test_when_the_clock_is_right_again_the_pull_goes_on_from_the_watermark(
@@ -68,7 +68,7 @@ def test_when_the_clock_is_right_again_the_pull_goes_on_from_the_watermark(
         it.offset = timedelta(0)
         it.cycle(after=30)
         assert it.watermark() == it.now
-        assert it.vehicle().asked_to is None
+        assert it.vehicle().pulled_until is None
         assert it.compare().clean
 
 

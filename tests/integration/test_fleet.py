@@ -83,7 +83,7 @@ def first_window(truck: UUID) -> store.WatermarkUpdate:
         vehicle_id=truck,
         known=None,
         watermark=NOW,
-        newest=NOW,
+        newest_measurement_at=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
         pulled_from=NOW,

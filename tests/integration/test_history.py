@@ -4,7 +4,7 @@ from uuid import UUID
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views import journal
-from fleetsyncd.models import BACKFILL_PREFIX, JournalRow, Outcome
+from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Outcome
 from fleetsyncd.times import utc_now
 
 MINUTE = timedelta(minutes=1)
@@ -12,8 +12,8 @@ MINUTE = timedelta(minutes=1)
 
 def note(database: Database, truck: UUID, ago: timedelta, outcome: Outcome, said: str) -> None:
     at = utc_now() - ago
-    row = JournalRow(truck, at, at + timedelta(seconds=1), outcome, 100, said)
-    database.run(lambda cursor: store.journal_row(cursor, row))
+    entry = JournalEntry(truck, at, at + timedelta(seconds=1), outcome, 100, said)
+    database.run(lambda cursor: store.add_journal_entry(cursor, entry))
 
 
 def test_the_lag_is_what_the_last_good_cycle_left_whatever_a_backfill_did(

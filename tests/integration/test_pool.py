@@ -173,14 +173,14 @@ def test_a_connection_lost_in_a_transaction_is_replaced_and_the_work_done_once(
 
     def work(cursor: Cursor) -> None:
         pids.append(pid(cursor))
-        rename(cursor, vehicle_id, f"Attempt {len(pids)}")
+        rename(cursor, vehicle_id, f"JournalEntry {len(pids)}")
         if len(pids) == 1:
             terminate(prepared, pids[0])
         cursor.execute("SELECT 1")
 
     database.run(work)
     assert len(set(pids)) == 2
-    assert name_of(database, vehicle_id) == "Attempt 2"
+    assert name_of(database, vehicle_id) == "JournalEntry 2"
 
 
 def test_a_server_that_ends_every_connection_is_reported_lost(
@@ -266,7 +266,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         vehicle_id=vehicle_id,
         known=None,
         watermark=NOW,
-        newest=NOW,
+        newest_measurement_at=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
         pulled_from=NOW,

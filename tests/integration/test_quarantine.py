@@ -18,7 +18,7 @@ def set_aside(it: Rig, *rows: tuple[str, str]) -> None:
 
 
 def tried(it: Rig) -> Replayed:
-    return replay(it.database, it.tools().partitions, it.tools().storable)
+    return replay(it.database, it.context().partitions, it.context().accepted)
 
 
 def left(it: Rig) -> list[str]:

@@ -15,7 +15,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, JournalRow, Measurements, Outcome
+from fleetsyncd.models import Alarm, BadRow, JournalEntry, Measurements, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
 NAME = "rls"
@@ -86,7 +86,7 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
         cursor, truck, Measurements.from_rows([(NOW, 1, 0.5), (NOW, 2, 1.5)])
     )
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
-    store.journal_row(cursor, JournalRow(truck, NOW, NOW, Outcome.OK, 2, None))
+    store.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck
 

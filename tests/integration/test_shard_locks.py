@@ -45,11 +45,11 @@ def test_a_lone_replica_takes_every_shard_and_two_share_them(database: Database)
     one.rebalance(())
     assert one.shards is None
     two.rebalance(())
-    assert two.held == []
+    assert two.numbers == []
     one.rebalance(())
     two.rebalance(())
-    assert sorted(one.held + two.held) == sorted(EVERY_SHARD)
-    assert len(one.held) == len(two.held) == SHARDS // 2
+    assert sorted(one.numbers + two.numbers) == sorted(EVERY_SHARD)
+    assert len(one.numbers) == len(two.numbers) == SHARDS // 2
     two.close()
     until_alone(one)
     one.close()
@@ -63,11 +63,11 @@ def test_a_shard_is_handed_over_only_when_its_vehicle_is_done(database: Database
     assert {shard_of(key) for key in busy} == EVERY_SHARD
     one.rebalance(busy)
     two.rebalance(())
-    assert len(one.held) == SHARDS // 2
-    assert two.held == []
+    assert len(one.numbers) == SHARDS // 2
+    assert two.numbers == []
     one.rebalance(())
     two.rebalance(())
-    assert sorted(one.held + two.held) == sorted(EVERY_SHARD)
+    assert sorted(one.numbers + two.numbers) == sorted(EVERY_SHARD)
     one.close()
     two.close()
 
@@ -78,10 +78,10 @@ def test_whose_session_was_ended_comes_back_with_what_the_others_left(database: 
     end_sessions(database)
     until_alone(two)
     one.rebalance(())
-    assert one.held == []
+    assert one.numbers == []
     two.rebalance(())
     one.rebalance(())
-    assert sorted(one.held + two.held) == sorted(EVERY_SHARD)
+    assert sorted(one.numbers + two.numbers) == sorted(EVERY_SHARD)
     one.close()
     two.close()
 

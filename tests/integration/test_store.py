@@ -117,7 +117,7 @@ def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.Wate
         vehicle_id=truck,
         known=known,
         watermark=watermark,
-        newest=watermark - SECOND,
+        newest_measurement_at=watermark - SECOND,
         clock_skew=timedelta(milliseconds=-1500),
         software_version="2.0",
         pulled_from=watermark,
@@ -197,7 +197,7 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
     seen = vehicle(database, truck)
     assert (seen.watermark, seen.status, seen.software_version) == (NOW + SECOND, "ok", "2.0")
     assert was_seen(database, truck)
-    assert (seen.asked_to, seen.clock_skew) == (None, timedelta(milliseconds=-1500))
+    assert (seen.pulled_until, seen.clock_skew) == (None, timedelta(milliseconds=-1500))
     assert seen.alarm_watermark == NOW + SECOND
     assert query(
         database,
@@ -213,7 +213,7 @@ def test_a_question_that_ended_behind_the_stored_watermark_is_remembered_whoever
     advance(database, truck, None, NOW + 60 * SECOND)
     advance(database, truck, NOW - SECOND, NOW)
     seen = vehicle(database, truck)
-    assert (seen.watermark, seen.asked_to) == (NOW + 60 * SECOND, NOW)
+    assert (seen.watermark, seen.pulled_until) == (NOW + 60 * SECOND, NOW)
 
 
 def test_the_last_advance_of_a_gap_clears_what_was_catching_up(
@@ -222,7 +222,7 @@ def test_the_last_advance_of_a_gap_clears_what_was_catching_up(
     part = replace(step(truck, None, NOW), gap=Window(NOW, NOW + SECOND))
     database.run(lambda cursor: store.advance_watermark(cursor, part))
     advance(database, truck, NOW, NOW + SECOND)
-    assert vehicle(database, truck).asked_to is None
+    assert vehicle(database, truck).pulled_until is None
     assert query(
         database,
         "SELECT catching_up_from, catching_up_to FROM fleetsync.vehicle_state"
@@ -266,7 +266,7 @@ def test_two_daemons_that_pull_a_new_vehicle_at_once_both_advance(
 ) -> None:
     for end in (NOW + 60 * SECOND, NOW + 59 * SECOND):
         pulled = replace(step(truck, None, end), pulled_from=NOW)
-        database.run(partial(store.advance_watermark, step=pulled))
+        database.run(partial(store.advance_watermark, update=pulled))
     assert vehicle(database, truck).watermark == NOW + 60 * SECOND
 
 

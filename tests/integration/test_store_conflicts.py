@@ -40,7 +40,7 @@ def commit(cursor: Cursor, truck: UUID, part: Measurements, newest: datetime | N
             vehicle_id=truck,
             known=None,
             watermark=part.times[-1],
-            newest=part.times[-1],
+            newest_measurement_at=part.times[-1],
             clock_skew=timedelta(0),
             software_version="1.1.0",
             pulled_from=NOON - SECOND,

@@ -39,12 +39,12 @@ def main() -> None:
 
 def _ask(port: int, timeout: float) -> str:
     client = VehicleClient(
-        "127.0.0.1", port, None, timeout=timeout, max_body=64 << 20, deadline=green.deadline
+        "127.0.0.1", port, None, timeout_sec=timeout, max_body_mb=64, deadline=green.deadline
     )
     try:
         client.status()
-    except VehicleError as fault:
-        return f"{type(fault).__name__}: {fault}"
+    except VehicleError as error:
+        return f"{type(error).__name__}: {error}"
     finally:
         client.close()
     return "answered"

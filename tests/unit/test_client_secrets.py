@@ -82,8 +82,8 @@ def test_a_key_that_a_vehicle_echoes_is_in_no_error(key: str, place: int) -> Non
     with HostileServer([echoing(key)[place]]) as server, client_of(server, key=key) as client:
         try:
             client.status()
-        except VehicleError as fault:
-            told = "".join(traceback.format_exception(fault)) + repr(fault)
+        except VehicleError as error:
+            told = "".join(traceback.format_exception(error)) + repr(error)
             assert key[:8].lower() not in told.lower()
 
 

@@ -41,7 +41,7 @@ class Fleet:
         return [self.known[name] for name in names]
 
     def settle(self) -> None:
-        gevent.sleep(4 * lanes.LOOK_SEC)
+        gevent.sleep(4 * lanes.CHECK_SEC)
 
 
 def vehicle(name: str) -> Vehicle:
@@ -50,8 +50,8 @@ def vehicle(name: str) -> Vehicle:
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    monkeypatch.setattr(lanes, "PATIENCE_SEC", 0.0)
-    monkeypatch.setattr(lanes, "LOOK_SEC", 0.01)
+    monkeypatch.setattr(lanes, "SLOW_SEC", 0.0)
+    monkeypatch.setattr(lanes, "CHECK_SEC", 0.01)
     made = Fleet()
     yield made
     made.released.set()

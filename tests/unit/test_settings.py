@@ -39,19 +39,19 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         database=DatabaseSettings(
             {"host": "localhost", "port": "5432", "dbname": "fleet", "user": "fleet_app"}, 8
         ),
-        sync_interval=30,
+        sync_interval_sec=30,
         sync_concurrency=500,
         backfill_concurrency=4,
-        pull_timeout=10,
-        pull_window=60,
-        pull_overlap=5,
-        pull_max_body=64 << 20,
-        default_api_key=None,
-        app_role=None,
-        shutdown_grace=8,
-        journal_keep=30,
-        quarantine_keep=30,
-        measurements_keep=None,
+        pull_timeout_sec=10,
+        pull_window_sec=60,
+        pull_overlap_sec=5,
+        pull_max_body_mb=64,
+        vehicle_default_api_key=None,
+        db_app_role=None,
+        shutdown_grace_sec=8,
+        journal_keep_days=30,
+        quarantine_keep_days=30,
+        measurements_keep_months=None,
         metrics_host="127.0.0.1",
         metrics_port=None,
         log_level="INFO",
@@ -62,19 +62,24 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "name", "value"),
     [
-        ("SYNC_INTERVAL_SEC", "2.5", "sync_interval", 2.5),
+        ("SYNC_INTERVAL_SEC", "2.5", "sync_interval_sec", 2.5),
         ("SYNC_CONCURRENCY", "7", "sync_concurrency", 7),
         ("BACKFILL_CONCURRENCY", "2", "backfill_concurrency", 2),
-        ("PULL_TIMEOUT_SEC", "0.5", "pull_timeout", 0.5),
-        ("PULL_WINDOW_SEC", "2592000", "pull_window", 2_592_000),
-        ("PULL_OVERLAP_SEC", "0", "pull_overlap", 0),
-        ("PULL_MAX_BODY_MB", "3", "pull_max_body", 3 << 20),
-        ("VEHICLE_DEFAULT_API_KEY", "a key/with+signs=", "default_api_key", "a key/with+signs="),
-        ("DB_APP_ROLE", "fleet_app", "app_role", "fleet_app"),
-        ("SHUTDOWN_GRACE_SEC", "0", "shutdown_grace", 0),
-        ("JOURNAL_KEEP_DAYS", "7", "journal_keep", 7),
-        ("QUARANTINE_KEEP_DAYS", "0", "quarantine_keep", None),
-        ("MEASUREMENTS_KEEP_MONTHS", "12", "measurements_keep", 12),
+        ("PULL_TIMEOUT_SEC", "0.5", "pull_timeout_sec", 0.5),
+        ("PULL_WINDOW_SEC", "2592000", "pull_window_sec", 2_592_000),
+        ("PULL_OVERLAP_SEC", "0", "pull_overlap_sec", 0),
+        ("PULL_MAX_BODY_MB", "3", "pull_max_body_mb", 3),
+        (
+            "VEHICLE_DEFAULT_API_KEY",
+            "a key/with+signs=",
+            "vehicle_default_api_key",
+            "a key/with+signs=",
+        ),
+        ("DB_APP_ROLE", "fleet_app", "db_app_role", "fleet_app"),
+        ("SHUTDOWN_GRACE_SEC", "0", "shutdown_grace_sec", 0),
+        ("JOURNAL_KEEP_DAYS", "7", "journal_keep_days", 7),
+        ("QUARANTINE_KEEP_DAYS", "0", "quarantine_keep_days", None),
+        ("MEASUREMENTS_KEEP_MONTHS", "12", "measurements_keep_months", 12),
         ("METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),  # noqa: S104  what is set
         ("METRICS_PORT", "9100", "metrics_port", 9100),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
@@ -124,7 +129,7 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "fault"),
+    ("variable", "text", "error"),
     [
         ("SYNC_INTERVAL_SEC", "often", "Not a valid number."),
         ("SYNC_INTERVAL_SEC", "0", "The interval must be more than 0 and at most 34560000."),
@@ -153,10 +158,10 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("DATABASE_URL", "postgresql://h/db?nope=1", "Is not a valid PostgreSQL URL."),
     ],
 )
-def test_a_fault_names_its_variable_and_what_is_wrong(variable: str, text: str, fault: str) -> None:
+def test_a_fault_names_its_variable_and_what_is_wrong(variable: str, text: str, error: str) -> None:
     (told,) = faults_of(**{variable: text})
     assert told.startswith(f"  {variable}: ")
-    assert fault in told
+    assert error in told
 
 
 def test_all_faults_are_told_at_once_and_none_tells_a_secret() -> None:
@@ -168,7 +173,7 @@ def test_all_faults_are_told_at_once_and_none_tells_a_secret() -> None:
         DATABASE_URL=f"postgresql://app:{SECRET}@h/db?nope={SECRET}",
         LOG_LEVEL="x",
     )
-    assert [fault.split(":")[0].strip() for fault in faults] == [
+    assert [error.split(":")[0].strip() for error in faults] == [
         "DATABASE_URL",
         "LOG_LEVEL",
         "PULL_TIMEOUT_SEC",
@@ -191,7 +196,7 @@ def test_a_dotenv_file_is_read_where_the_program_was_started(tmp_path: Path) -> 
     (tmp_path / ".env").write_text("# ours\nDB_HOST=from.file\nSYNC_INTERVAL_SEC=\nLOG_LEVEL=DEBUG")
     found = loaded()
     assert found.database.parameters["host"] == "from.file"
-    assert (found.log_level, found.sync_interval) == ("DEBUG", 30)
+    assert (found.log_level, found.sync_interval_sec) == ("DEBUG", 30)
 
 
 def test_the_environment_goes_before_the_dotenv_file_even_when_it_is_blank(tmp_path: Path) -> None:

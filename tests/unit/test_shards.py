@@ -44,8 +44,8 @@ def test_a_shard_with_a_vehicle_at_work_is_kept_until_it_is_idle() -> None:
     held = ShardHoldings(EVERY_SHARD, frozenset(), 2)
     move = plan_rebalance(held, EVERY_SHARD - {7})
     assert move.release == {7}
-    assert len(move.leave) == SHARDS // 2 - 1
-    assert plan_rebalance(held, ()).leave == frozenset()
+    assert len(move.release_when_idle) == SHARDS // 2 - 1
+    assert plan_rebalance(held, ()).release_when_idle == frozenset()
 
 
 def test_vehicles_spread_over_the_shards_evenly() -> None:

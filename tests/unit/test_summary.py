@@ -16,7 +16,7 @@ def report(name: str, outcome: Outcome, *, answered: bool) -> CycleReport:
     vehicle = Vehicle(UUID(int=1), name, "10.0.0.1", 8001, None, NOW, "ok", None)
     status = Status("1.1.0", True) if answered else None
     reason = None if outcome is Outcome.OK else REASON
-    return CycleReport(vehicle, NOW, NOW, outcome, reason, status, reached=answered)
+    return CycleReport(vehicle, NOW, NOW, outcome, reason, status, vehicle_answered=answered)
 
 
 def good(name: str) -> CycleReport:
@@ -147,5 +147,5 @@ def test_a_cycle_of_nobody_is_done(told: Told) -> None:
 def test_a_fleet_that_refuses_our_key_is_not_taken_for_a_broken_network(told: Told) -> None:
     cycle = CycleSummary(3)
     for name in ("Truck-01", "Truck-02", "Truck-03"):
-        cycle.add(replace(report(name, Outcome.ERROR, answered=False), reached=True))
+        cycle.add(replace(report(name, Outcome.ERROR, answered=False), vehicle_answered=True))
     assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]

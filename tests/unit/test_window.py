@@ -227,9 +227,9 @@ def test_a_clock_that_stays_behind_is_not_a_step() -> None:
 
 
 def test_a_question_goes_on_where_the_last_one_ended_before_the_watermark() -> None:
-    asked_to = NOW - HOURLY_STEP
-    assert pulled(asked_to=asked_to) == Window(asked_to - OVERLAP, NOW)
-    assert pulled(asked_to=NOW) == pulled()
+    pulled_until = NOW - HOURLY_STEP
+    assert pulled(pulled_until=pulled_until) == Window(pulled_until - OVERLAP, NOW)
+    assert pulled(pulled_until=NOW) == pulled()
 
 
 @pytest.mark.parametrize("back", [MINUTE + OVERLAP, HOURLY_STEP, timedelta(days=30)])
@@ -252,12 +252,12 @@ def test_from_a_watermark_ahead_of_the_present_the_pull_goes_on_now(back: timede
 )
 def test_no_pull_begins_before_what_is_kept_or_is_empty_or_goes_past_its_end(
     watermark: datetime | None,
-    asked_to: datetime | None,
+    pulled_until: datetime | None,
     end: datetime,
     known: timedelta,
     skew: timedelta,
 ) -> None:
-    window = pulled(skew, end, watermark=watermark, asked_to=asked_to, clock_skew=known)
+    window = pulled(skew, end, watermark=watermark, pulled_until=pulled_until, clock_skew=known)
     if window is not None:
         assert accepted_interval(NOW).start <= window.start < window.end == end
         assert window.start.microsecond % 1000 == 0

@@ -144,8 +144,8 @@ class Daemon(threading.Thread):
                         self.cycles += 1
                         self._cycled.notify_all()
                 run(opened, lambda told: told.execute(LEAVE, (self._replica,)))
-        except Exception as fault:
-            self.fault = fault
+        except Exception as error:
+            self.fault = error
 
     def wait_for(self, more: int, within: float = 60) -> None:
         """Wait until it has done so many more cycles; raise what ended it."""
@@ -225,7 +225,7 @@ def run(opened: connection, work: Callable[[cursor], None]) -> None:
                 work(told)
                 told.execute("COMMIT")
                 return
-        except psycopg2.Error as fault:
-            if fault.pgcode not in AGAIN or attempt == ATTEMPTS:
+        except psycopg2.Error as error:
+            if error.pgcode not in AGAIN or attempt == ATTEMPTS:
                 raise
             opened.cursor().execute("ROLLBACK")

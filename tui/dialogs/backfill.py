@@ -77,8 +77,8 @@ class BackfillForm(Dialog[Window]):
     def _estimate(self) -> None:
         try:
             window = self.window()
-        except CommandError as fault:
-            self.show_error(str(fault))
+        except CommandError as error:
+            self.show_error(str(error))
             return
         self.show_error("")
         told = estimate(self.pace, window.length, self.vehicles)
@@ -88,8 +88,8 @@ class BackfillForm(Dialog[Window]):
         """Hand the interval over, or say what is wrong."""
         try:
             self.finish(self.window())
-        except CommandError as fault:
-            self.show_error(str(fault))
+        except CommandError as error:
+            self.show_error(str(error))
 
 
 def estimate(pace: PullRate, length: timedelta, vehicles: int) -> str:

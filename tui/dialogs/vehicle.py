@@ -63,9 +63,9 @@ class VehicleForm(Dialog[VehicleChange]):
         """Say what is wrong with a field while it is being typed."""
         try:
             self._read(str(event.input.id))
-        except CommandError as fault:
+        except CommandError as error:
             event.input.add_class("-invalid")
-            self.show_error(str(fault) if event.value else "")
+            self.show_error(str(error) if event.value else "")
         else:
             event.input.remove_class("-invalid")
             self.show_error("")
@@ -89,10 +89,10 @@ class VehicleForm(Dialog[VehicleChange]):
         for field in ("name", "host", "port", "key") if self.one else ("port", "key"):
             try:
                 values[field] = self._read(field)
-            except CommandError as fault:
+            except CommandError as error:
                 self.query_one(f"#{field}", Input).add_class("-invalid")
                 self.query_one(f"#{field}", Input).focus()
-                self.show_error(str(fault))
+                self.show_error(str(error))
                 return
         drop = bool(self.known and self.query_one("#drop-key", PlainCheckbox).value)
         if drop and values["key"]:

@@ -4,12 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fleetsyncd.states import LATE_AFTER_INTERVALS, State
+from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State
 from fleetsyncd.text import age, sanitise
 from tui.gateway import Snapshot
 from tui.model.fleet_view import FleetView
 
-OUTAGE_FROM = 3
 _FAILING = (State.TIMEOUT, State.ERROR)
 _NOT_ASKED = (State.PAUSED, State.NEVER)
 
@@ -25,7 +24,7 @@ class FleetState:
     view: FleetView = field(default_factory=FleetView)
     snapshot: Snapshot | None = None
     read_at: float = 0.0
-    fault: str | None = None
+    error: str | None = None
     lost_at: float = 0.0
     retry_at: float = 0.0
     refused: bool = False
@@ -42,23 +41,23 @@ class FleetState:
     def take(self, snapshot: Snapshot, now: float) -> None:
         """Take in what was read."""
         self.snapshot, self.read_at = snapshot, now
-        self.fault, self.attempts = None, 0
+        self.error, self.attempts = None, 0
         self.view.update(snapshot.vehicles)
         self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
         self.outage = _outage(snapshot)
 
-    def lose(self, fault: str, now: float, pause: float, *, refused: bool = False) -> None:
+    def lose(self, error: str, now: float, pause: float, *, refused: bool = False) -> None:
         """Note that the database could not be read; what was read before stays."""
-        if self.fault is None:
+        if self.error is None:
             self.lost_at = now
         self.refused = refused
-        self.fault, self.retry_at = sanitise(fault, 200), now + pause
+        self.error, self.retry_at = sanitise(error, 200), now + pause
         self.attempts += 1
 
     @property
     def lost(self) -> bool:
         """Whether the database is out of reach."""
-        return self.fault is not None
+        return self.error is not None
 
     @property
     def stale(self) -> bool:
@@ -78,10 +77,10 @@ class FleetState:
     def warnings(self, now: float) -> list[tuple[str, str]]:
         """Return what the operator must know before believing the rest: (kind, text)."""
         found = []
-        if self.fault is not None:
-            ago, wait = age(now - self.lost_at), age(self.retry_at - now)
-            lost = "the fleet cannot be read since" if self.refused else "database lost"
-            found.append(("lost", f"✖ {lost} {ago} ago, retry in {wait}: {self.fault}"))
+        if self.error is not None:
+            lasted, wait = age(now - self.lost_at), age(self.retry_at - now)
+            lost = "the fleet has been unreadable for" if self.refused else "database lost for"
+            found.append(("lost", f"✖ {lost} {lasted}, retry in {wait}: {self.error}"))
         elif self.snapshot is not None and not self.snapshot.alive:
             beat = self.heartbeat(now)
             last = "" if beat is None else f", last seen {age(beat)} ago"

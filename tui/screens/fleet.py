@@ -20,7 +20,7 @@ from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 
 if TYPE_CHECKING:
-    from fleetsyncd.database.views.journal import Attempt
+    from fleetsyncd.models import JournalEntry
 
 HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
@@ -123,9 +123,9 @@ class FleetPage(Page):
         """Filter while typing; what cannot be understood leaves the last filter as it is."""
         try:
             self.view.filter = filters.parse_filter(event.value)
-        except CommandError as fault:
+        except CommandError as error:
             event.input.add_class("-invalid")
-            self.query_one("#shown", FixedText).show(Text(f" {fault}", "bold red", no_wrap=True))
+            self.query_one("#shown", FixedText).show(Text(f" {error}", "bold red", no_wrap=True))
             return
         event.input.remove_class("-invalid")
         self.view.arrange()
@@ -207,12 +207,14 @@ def _row(vehicle: VehicleOverview) -> list[str]:
     ]
 
 
-def tail_line(attempt: "Attempt") -> Text:
+def tail_line(attempt: "JournalEntry") -> Text:
     """Return one row of the journal as a line."""
     glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f" {time_text(attempt.started_at, day=False)}  ")
     line.append(f"{glyph} {attempt.status:<8}", colour)
-    line.append(f"{attempt.vehicle:<20.20} {attempt.rows:>7} rows  {age(attempt.seconds):>4}  ")
-    line.append(attempt.error or "")
+    line.append(
+        f"{attempt.vehicle_name:<20.20} {attempt.rows_written:>7} rows  {age(attempt.seconds):>4}  "
+    )
+    line.append(attempt.error_msg or "")
     return line

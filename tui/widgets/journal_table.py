@@ -7,7 +7,8 @@ from uuid import UUID
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from fleetsyncd.database.views.journal import PAGE_ROWS, Attempt
+from fleetsyncd.database.views.journal import PAGE_ROWS
+from fleetsyncd.models import JournalEntry
 from fleetsyncd.text import age
 from tui.background import query, read_part
 from tui.context import ScreenContext
@@ -50,12 +51,12 @@ class JournalTable(RowTable):
         self.vehicles = vehicles
         self.statuses: Collection[str] = ()
         self.named = named
-        self.attempts: list[Attempt] = []
+        self.attempts: list[JournalEntry] = []
         self.is_read = False
-        self.above: list[Attempt] = []
+        self.above: list[JournalEntry] = []
         """The last row of each page above this one."""
         self._asked = 0
-        self._painted: list[Attempt] = []
+        self._painted: list[JournalEntry] = []
 
     def on_mount(self) -> None:
         """Make the columns."""
@@ -100,15 +101,15 @@ class JournalTable(RowTable):
         if not follows and under in places:
             self.move_cursor(row=places[under], animate=False)
 
-    def _cells(self, attempt: Attempt) -> list[Text]:
+    def _cells(self, attempt: JournalEntry) -> list[Text]:
         glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
         cells = [
             Text(time_text(attempt.started_at)),
-            Text(cut(attempt.vehicle, 24)),
+            Text(cut(attempt.vehicle_name, 24)),
             Text("-" if attempt.seconds is None else f"{attempt.seconds:.1f}s", justify="right"),
             Text(f"{glyph} {cut(attempt.status, 10)}", colour),
-            Text(str(attempt.rows), justify="right"),
-            Text(attempt.error or ""),
+            Text(str(attempt.rows_written), justify="right"),
+            Text(attempt.error_msg or ""),
         ]
         return cells if self.named else [cells[0], *cells[2:]]
 
@@ -154,11 +155,11 @@ class JournalTable(RowTable):
         return [
             [
                 "" if attempt.started_at is None else attempt.started_at.isoformat(),
-                attempt.vehicle,
+                attempt.vehicle_name,
                 age(attempt.seconds),
                 attempt.status,
-                str(attempt.rows),
-                attempt.error or "",
+                str(attempt.rows_written),
+                attempt.error_msg or "",
             ]
             for attempt in self.attempts
         ]

@@ -1,10 +1,10 @@
-"""What can be wrong with a database: one function per check, each finding with its remedy."""
+"""Checks of the database, one function each; a finding names what mends it. Changes nothing."""
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
+from fleetsyncd.database.hints import CHECK_CONNECTION
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import grants, migrate
 from fleetsyncd.errors import DatabaseError, DatabaseLost
@@ -13,18 +13,9 @@ from fleetsyncd.times import month_of, next_month
 
 OLDEST_SERVER = 140_000
 CLOCK_SEC = 2.0
-"""Two clocks that keep time by the network differ by far less."""
+"""Clocks that are set by NTP differ by far less."""
 GUARDED = ("alarms_log", "measurements", "vehicles")
 MIGRATE = "run `fleetsyncd migrate` as the tables' owner, with DB_APP_ROLE set to the daemon's role"
-_UNREACHABLE = (
-    (r"password authentication failed|no password supplied", "check DB_USER and DB_PASSWORD"),
-    (r"role .* does not exist", "create it: CREATE ROLE ... LOGIN PASSWORD '...' NOSUPERUSER"),
-    (r"database .* does not exist", "create it: CREATE DATABASE ... OWNER ..., then `migrate`"),
-    (r"no pg_hba.conf entry", "let this host in: pg_hba.conf on the database's server"),
-    (r"connection slots|too many (clients|connections)", "raise max_connections on the server"),
-    (r"SSL|certificate", "check sslmode in DATABASE_URL against what the server offers"),
-    (r"not known|resolution|could not translate", "check DB_HOST: the name cannot be looked up"),
-)
 _SERVER = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
     getdatabaseencoding(),
@@ -61,20 +52,17 @@ FROM pg_class parent WHERE oid = 'public.measurements'::regclass
 def run_checks(
     database: Database, pool_size: int, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
-    """Yield what every check of the database says; the first that needs more than there is ends it.
-
-    Changes nothing.
-    """
+    """Yield the findings of all checks; they end at the first that cannot be run."""
     try:
         yield from database.run(partial(_server, pool_size))
         yield database.run(_role)
         yield database.run(partial(_clock, now))
         missing = migrate.missing_migrations(database)
     except DatabaseLost as error:
-        yield fault("database", str(error), _remedy(str(error)))
+        yield fault("database", error.reason, error.hint or CHECK_CONNECTION)
         return
     except DatabaseError as error:
-        yield fault("schema", str(error), MIGRATE)
+        yield fault("schema", error.reason, MIGRATE)
         return
     if missing:
         yield fault("schema", f"lacks {len(missing)} migration(s), first {missing[0]}", MIGRATE)
@@ -85,23 +73,16 @@ def run_checks(
     yield database.run(partial(_months, now))
 
 
-def _remedy(message: str) -> str:
-    for pattern, remedy in _UNREACHABLE:
-        if re.search(pattern, message, re.IGNORECASE):
-            return remedy
-    return "check DB_HOST and DB_PORT, that PostgreSQL runs, and the firewall between"
-
-
 def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
     cursor.execute(_SERVER)
-    number, version, encoding, near, encrypted, connections = cursor.fetchall()[0]
+    number, version, encoding, local, encrypted, connections = cursor.fetchall()[0]
     found = [ok("database", f"PostgreSQL {version}")]
     if number < OLDEST_SERVER:
         found = [warning("database", f"PostgreSQL {version} is old", "upgrade it to 14 or newer")]
     if encoding != "UTF8":
         text = f"its encoding is {encoding}: names of other languages cannot be stored"
         found.append(fault("database", text, "move to a database WITH ENCODING 'UTF8'"))
-    if not near and not encrypted:
+    if not local and not encrypted:
         text = "data and password cross the network unencrypted"
         found.append(warning("database", text, "set DATABASE_URL with ?sslmode=verify-full"))
     if pool_size > connections:
@@ -112,8 +93,8 @@ def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
 
 def _role(cursor: Cursor) -> Finding:
     cursor.execute(_ROLE)
-    name, mighty = cursor.fetchall()[0]
-    if mighty:
+    name, unrestricted = cursor.fetchall()[0]
+    if unrestricted:
         text = f"{name} is a superuser or has BYPASSRLS: a daemon should be an ordinary role"
         return warning("role", text, f"ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS")
     return ok("role", f"{name}, an ordinary one")

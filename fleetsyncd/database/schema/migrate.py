@@ -18,13 +18,12 @@ from fleetsyncd.database.pool import (
     CONNECT_SEC,
     Cursor,
     Database,
-    Deadline,
     connect_timed_out,
-    no_deadline,
 )
 from fleetsyncd.database.schema import grants
 from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.time_limits import Deadline, no_deadline
 
 log = logging.getLogger("sync.migrate")
 
@@ -78,8 +77,8 @@ def migrate(
             applied = _apply(backend)
             if app_role is not None:
                 _grant(cursor, app_role)
-    except psycopg2.Error as fault:
-        raise MigrationFailed(f"migration failed: {with_hint(fault)}") from fault
+    except psycopg2.Error as error:
+        raise MigrationFailed(f"migration failed: {with_hint(error)}") from error
     else:
         return applied
     finally:
@@ -102,8 +101,8 @@ def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     uri = DatabaseURI("postgresql", None, None, None, None, name, arguments)
     try:
         return PostgresqlBackend(uri, HISTORY)
-    except psycopg2.OperationalError as fault:
-        raise DatabaseLost(f"no connection to {settings.where}: {with_hint(fault)}") from fault
+    except psycopg2.OperationalError as error:
+        raise DatabaseLost(f"no connection to {settings.where}: {with_hint(error)}") from error
 
 
 def _apply(backend: PostgresqlBackend) -> list[str]:
@@ -125,10 +124,10 @@ def _apply_one(backend: PostgresqlBackend, migration: yoyo.migrations.Migration)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             backend.apply_one(migration)
-        except IN_THE_WAY as fault:
+        except IN_THE_WAY as error:
             if attempt == ATTEMPTS:
                 raise
-            log.info("a daemon is in the way of %s: again (%s)", migration.id, first_line(fault))
+            log.info("a daemon is in the way of %s: again (%s)", migration.id, first_line(error))
         else:
             return
 

@@ -1,39 +1,23 @@
-"""What has been: the journal and what follows from it, for the people who look.
+"""Read-only queries over sync_journal: its pages, and a vehicle's history that follows from it.
 
-Every function takes a cursor and returns frozen rows whose text is harmless for a terminal. A time
-that another service wrote and Python cannot hold is None.
+Every function takes a cursor and returns frozen rows whose text is harmless for a terminal.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.sql_times import epoch, from_epoch, seconds_between
-from fleetsyncd.models import BACKFILL_PREFIX, Outcome
+from fleetsyncd.database.views.sql_times import epoch, from_epoch
+from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Outcome
 from fleetsyncd.text import sanitise
 
 PAGE_ROWS = 200
 HOUR_SEC = 3600
 HOUR_BUCKETS = 12
 _ERROR_LIMIT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row of the journal."""
-
-    id: int
-    vehicle_id: UUID
-    vehicle: str
-    started_at: datetime | None
-    seconds: float | None
-    status: str
-    rows: int
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +30,7 @@ class LastHour:
 
 @dataclass(frozen=True, slots=True)
 class HistoryBucket:
-    """A slice of a span: how its attempts went; `lag` is the longest seen in it, in seconds."""
+    """One slice of a history: how its attempts ended; `lag` is the longest in it, in seconds."""
 
     attempts: int
     ok: int
@@ -54,17 +38,17 @@ class HistoryBucket:
     lag: float
 
 
-# The constants below are made of this file's own text only.
+# The statements below are made of constants only.
 _JOURNAL = f"""
 SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j.started_at")},
-    {seconds_between("j.started_at", "j.finished_at")},
+    {epoch("j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
 FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
 WHERE true {{conditions}}
 ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s
 """  # noqa: S608
 _SINCE = "%(until)s::timestamptz - %(length)s * interval '1 second'"
-# How far behind a vehicle was when an attempt ended: what the good attempt before it had left.
+# The lag of a vehicle when an attempt ended: the time since the last good attempt before it began.
 _ATTEMPTS = f"""
 SELECT vehicle_id, status, rows_written,
     width_bucket(extract(epoch FROM started_at - ({_SINCE}))::float8, 0, %(length)s::float8,
@@ -94,12 +78,12 @@ def read_journal(
     *,
     vehicles: Collection[UUID] | None = None,
     statuses: Collection[str] = (),
-    before: Attempt | None = None,
+    before: JournalEntry | None = None,
     limit: int = PAGE_ROWS,
-) -> list[Attempt]:
+) -> list[JournalEntry]:
     """Return a page of the journal, newest first: of some vehicles, with some statuses, or all.
 
-    `before` is the last row of the page above.
+    `before` is the last entry of the page above.
     """
     conditions = ""
     values: dict[str, Any] = {"limit": limit}
@@ -110,31 +94,31 @@ def read_journal(
         conditions += " AND j.status = ANY (%(statuses)s)"
         values["statuses"] = list(statuses)
         if Outcome.OK not in statuses:
-            # Says what the failures' own index is defined by.
+            # The condition that the partial index of failures is defined by.
             conditions += f" AND j.status <> '{Outcome.OK}'"
     if before is not None:
         conditions += " AND (j.started_at, j.id) < (%(started)s, %(id)s)"
         values |= {"started": before.started_at or "-infinity", "id": before.id}
     cursor.execute(_JOURNAL.format(conditions=conditions), values)
-    return [_attempt(row) for row in cursor.fetchall()]
+    return [_entry(row) for row in cursor.fetchall()]
 
 
-def _attempt(row: Sequence[Any]) -> Attempt:
-    number, key, name, started, seconds, status, rows, error = row
-    return Attempt(
-        id=number,
+def _entry(row: Sequence[Any]) -> JournalEntry:
+    number, key, name, started, finished, status, rows, error = row
+    return JournalEntry(
         vehicle_id=UUID(key),
-        vehicle=sanitise(name, 200),
         started_at=from_epoch(started),
-        seconds=seconds,
+        finished_at=from_epoch(finished),
         status=sanitise(status, 20),
-        rows=rows or 0,
-        error=None if error is None else sanitise(error, _ERROR_LIMIT),
+        rows_written=rows or 0,
+        error_msg=None if error is None else sanitise(error, _ERROR_LIMIT),
+        id=number,
+        vehicle_name=sanitise(name, 200),
     )
 
 
 def last_hour(cursor: Cursor, vehicles: Collection[UUID]) -> dict[UUID, LastHour]:
-    """Return the last hour of each of a few vehicles: those on the screen."""
+    """Return the last hour of each of a few vehicles, such as those on a screen."""
     spans = _histories(cursor, vehicles, HOUR_SEC, HOUR_BUCKETS)
     return {
         key: LastHour(
@@ -172,8 +156,8 @@ def _history(
 ) -> list[HistoryBucket]:
     """Return the slices of one vehicle.
 
-    Where nothing was attempted the lag was at least what it had been before; and it grew with the
-    time, so that today's lag tells what it was then.
+    In a slice without an attempt the lag was at least that of the slice before. It grows with time,
+    so the present lag also tells how long it was then.
     """
     span: list[HistoryBucket] = []
     lag = 0.0

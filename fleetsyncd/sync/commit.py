@@ -1,0 +1,78 @@
+"""Commit what a vehicle answered: rows, bad rows and progress in one transaction, or nothing.
+
+Cycles and backfills store through here; they differ in the progress that they record.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fleetsyncd.database import measurements, store
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.models import BadRow, DataPage
+from fleetsyncd.sync.context import SyncContext
+
+
+@dataclass(slots=True)
+class Totals:
+    """What an attempt has stored so far."""
+
+    rows_written: int = 0
+    bad_rows: int = 0
+    quarantine_full: bool = False
+
+
+def commit_page(
+    context: SyncContext,
+    vehicle_id: UUID,
+    page: DataPage,
+    newest: datetime | None,
+    record_progress: Callable[[Cursor, int], None],
+    totals: Totals,
+) -> None:
+    """Commit one window's rows together with its progress, and count them.
+
+    `record_progress` gets the rows that this window added; it raises to have nothing stored.
+    `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
+    """
+    times = page.measurements.times
+    if times:
+        context.partitions.ensure(times[0], times[-1])
+    added: list[int] = []
+
+    def save(cursor: Cursor) -> None:
+        _quarantine(cursor, vehicle_id, page.bad, totals)
+        added.append(measurements.add_measurements(cursor, vehicle_id, page.measurements, newest))
+        record_progress(cursor, max(added))
+
+    context.database.run(save)
+    # A repeated transaction adds nothing if its first commit had arrived after all.
+    totals.rows_written += max(added)
+    totals.bad_rows += len(page.bad)
+
+
+def commit_entries(
+    context: SyncContext,
+    vehicle_id: UUID,
+    bad: Sequence[BadRow],
+    save_good: Callable[[Cursor], object],
+    totals: Totals,
+) -> None:
+    """Commit the good entries of an answer together with its bad rows, and count these.
+
+    Raises DatabaseError, and VehicleRemoved if the vehicle is gone.
+    """
+    totals.bad_rows += len(bad)
+
+    def save(cursor: Cursor) -> None:
+        store.lock_vehicle(cursor, vehicle_id)
+        save_good(cursor)
+        _quarantine(cursor, vehicle_id, bad, totals)
+
+    context.database.run(save)
+
+
+def _quarantine(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow], totals: Totals) -> None:
+    if bad and not store.quarantine_rows(cursor, vehicle_id, bad):
+        totals.quarantine_full = True
