@@ -1,4 +1,4 @@
-"""The door: green first, then the commands."""
+"""The entry point: patch for gevent first, then import and run the commands."""
 
 from fleetsyncd import green
 

@@ -28,7 +28,7 @@ log = logging.getLogger("sync")
 
 
 def main() -> None:
-    """Run the command line; every error is one line on standard error."""
+    """Run the command line; an error is one line on standard error."""
     try:
         code = cli.main(prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -50,7 +50,7 @@ def main() -> None:
         click.echo(f"{PROGRAM}: {error}{hint}", err=True)
         code = EXIT_IMPOSSIBLE
     except BrokenPipeError:
-        # Whoever read our output has seen enough: `fleetsyncd status | head` is no fault.
+        # The reader of our output closed it, as `fleetsyncd status | head` does: no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
@@ -80,7 +80,7 @@ def run(cycles: int | None) -> None:
     """
     settings = bootstrap.load_settings()
     log.info(
-        "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs",
+        "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs (first pull only)",
         settings.sync_interval_sec,
         settings.pull_timeout_sec,
         settings.pull_window_sec,
@@ -103,8 +103,8 @@ def once() -> int:
     database = bootstrap.open_database(settings)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
-    cycle = supervisor.once()
-    return EXIT_FAILED if cycle.failed or cycle.ok < cycle.started else 0
+    summary = supervisor.once()
+    return EXIT_FAILED if summary.failed or summary.ok < summary.started else 0
 
 
 for _command in (

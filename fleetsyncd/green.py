@@ -1,7 +1,7 @@
-"""The one place that makes the process green.
+"""The one place that patches the process for gevent.
 
-`patch()` must run before anything else is imported, which `fleetsyncd.__main__` sees to. The rest
-of the program is written against the plain blocking standard library and is handed `deadline`.
+`patch()` must run before anything else is imported, as `fleetsyncd.__main__` does. The rest of the
+program uses the plain blocking standard library; whoever builds its parts passes `deadline` in.
 """
 
 import time
@@ -20,7 +20,7 @@ STALL_TICK_SEC = 0.1
 def patch() -> None:
     """Make the standard library and psycopg2 cooperative."""
     monkey.patch_all()
-    # psycogreen imports psycopg2, which may happen only once the process is green.
+    # psycogreen imports psycopg2, which must happen after the patch.
     from psycogreen.gevent import patch_psycopg  # noqa: PLC0415
 
     patch_psycopg()
@@ -30,7 +30,7 @@ def patch() -> None:
 def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
     """Raise `error()` in this greenlet if the body takes longer than `seconds`.
 
-    An outer deadline that fires inside the body passes through untouched.
+    An outer deadline that fires inside the body passes through unchanged.
     """
     timer = gevent.Timeout(seconds)
     try:
@@ -43,10 +43,10 @@ def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
 
 
 class BackgroundCall(Generic[T]):
-    """Does `work` in a greenlet of its own while this one goes on.
+    """Runs `work` in a greenlet of its own while the present one goes on.
 
-    An error is handed over without leaving anything behind that refers to it: its traceback holds
-    all that the work had in its hands, which may be a vehicle's whole answer.
+    No reference to an error is kept after it was raised: its traceback refers to all locals of the
+    work, which may be a vehicle's whole answer.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -54,13 +54,13 @@ class BackgroundCall(Generic[T]):
         self._greenlet = gevent.spawn(_outcome, work)
 
     def result(self) -> T:
-        """Return what `work` returned, once it has, or raise what it raised."""
+        """Wait for `work`; return its result or raise its error. May be called once."""
         greenlet, self._greenlet = self._greenlet, None
-        assert greenlet is not None, "asked for twice"  # noqa: S101  a fault of our own
+        assert greenlet is not None, "called twice"  # noqa: S101  would be a bug here
         try:
             outcome = greenlet.get()
         except BaseException:
-            self._greenlet = greenlet  # whoever waited was ended, and may still drop it
+            self._greenlet = greenlet  # the waiting greenlet was killed: it may still drop
             raise
         del greenlet
         if not isinstance(outcome, Exception):
@@ -71,13 +71,13 @@ class BackgroundCall(Generic[T]):
             del outcome
 
     def drop(self) -> None:
-        """End the work, if it still goes on."""
+        """Kill the work, if it still runs."""
         if self._greenlet is not None:
             self._greenlet.kill()
 
 
 def _outcome(work: Callable[[], T]) -> tuple[T] | Exception:
-    """Return what came of the work: an error that left a greenlet would be printed."""
+    """Return the result or the error: gevent would print an error that leaves a greenlet."""
     try:
         return (work(),)
     except Exception as error:
@@ -85,7 +85,7 @@ def _outcome(work: Callable[[], T]) -> tuple[T] | Exception:
 
 
 def watch_stalls(observe: Callable[[float], None]) -> None:
-    """Tell from now on, every `STALL_TICK_SEC`, for how long no greenlet could be woken."""
+    """Measure from now on, every STALL_TICK_SEC, how late a greenlet is resumed."""
 
     def tick() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Log lines, as text for people or JSON for machines."""
+"""Log lines: text for people or JSON for machines."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and, of an error, its traceback."""
+    """One JSON object a line: time, level, logger, message; of an error also its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -36,5 +36,5 @@ def set_up(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("urllib3", "yoyo"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for library in ("urllib3", "yoyo"):
+        logging.getLogger(library).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a daemon's process asks of the system and the interpreter before it starts."""
+"""Settings of the process: open files, core dumps, garbage collection."""
 
 import gc
 import logging
@@ -8,41 +8,41 @@ import sys
 log = logging.getLogger("sync")
 
 GC_THRESHOLD = 10_000
-"""New objects between two looks for garbage that only the collector finds.
+"""New objects between two runs of the collector.
 
-One answer alone makes thousands that die with it. At the interpreter's own 700, with the requests
-of hundreds of vehicles in flight, the collector takes a quarter of the daemon's time.
+One answer alone makes thousands that live only as long as it. With the interpreter's default of 700
+and hundreds of requests in flight, the collector takes a quarter of the daemon's time.
 """
 RESERVED_FILES = 32
-"""What the interpreter, the log and the metrics may have open, with some to spare."""
+"""For the interpreter, the log and the metrics, with a margin."""
 MIN_SESSIONS = 4
 
 
 def forbid_core_dumps() -> None:
-    """Allow no core dump: it would hold every vehicle's key."""
+    """Forbid core dumps: one would hold the vehicles' keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def tune() -> None:
-    """Allow many open files, and let the garbage collector run rarely."""
+    """Raise the limit of open files to the most allowed, and run the garbage collector rarely."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Every vehicle keeps a connection.
+    # Each vehicle keeps a connection open.
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    gc.freeze()  # what is loaded by now stays for good: not worth looking at
+    gc.freeze()  # what is loaded by now is never garbage
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def share_open_files(wanted: int, others: int) -> tuple[int, int]:
     """Return how many of the `wanted` vehicles may be pulled at once, and how many sessions kept.
 
-    Each takes an open file; without this bound they would leave none to PostgreSQL and backfills,
-    which take up to `others`.
+    Each needs an open file. Without this bound none would be left for PostgreSQL and backfills,
+    which need up to `others`.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return wanted, sys.maxsize
-    room = max(MIN_SESSIONS, limit - RESERVED_FILES - others)
-    concurrency = min(wanted, room * 3 // 4)
+    available = max(MIN_SESSIONS, limit - RESERVED_FILES - others)
+    concurrency = min(wanted, available * 3 // 4)
     if concurrency < wanted:
         log.warning(
             "the limit of %d open files allows %d vehicles at a time, not SYNC_CONCURRENCY=%d: "
@@ -51,4 +51,4 @@ def share_open_files(wanted: int, others: int) -> tuple[int, int]:
             concurrency,
             wanted,
         )
-    return concurrency, room - concurrency
+    return concurrency, available - concurrency

@@ -13,7 +13,7 @@ OUTAGE_FROM = 3
 
 
 class State(StrEnum):
-    """A vehicle's state as operators see it."""
+    """What a vehicle is doing, in one word."""
 
     ONLINE = "online"
     CATCHING_UP = "catching up"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class GapProgress(Struct, frozen=True, gc=False):
-    """How far the pull of a gap or of a backfill has come."""
+    """How far a gap or a backfill is pulled."""
 
     fraction: float
     """0 to 1."""
@@ -34,9 +34,9 @@ class GapProgress(Struct, frozen=True, gc=False):
 
 
 class VehicleOverview(Struct, frozen=True, gc=False):
-    """One vehicle with its last journal row; ages are in seconds by the database's clock.
+    """One vehicle with the result of its last cycle; ages in seconds by the database's clock.
 
-    A struct, because ten thousand of them are made for every look at a large fleet.
+    A msgspec struct for speed: the dashboard makes one for each vehicle at every refresh.
     """
 
     id: UUID
@@ -51,7 +51,7 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     failures: int
     catching_up: GapProgress | None
     backfill: GapProgress | None
-    """A past interval that is being pulled again, beside the present."""
+    """A past interval that is being pulled again, beside the cycles."""
     last_error: str | None
     replica: str | None = None
     """The daemon that pulls it, by host and process; None while none does."""
@@ -66,9 +66,9 @@ def derive_state(
     catching_up: bool,
     interval: float,
 ) -> State:
-    """Return the one state that tells an operator most about a vehicle.
+    """Return the state that is most useful to an operator.
 
-    A pause outranks everything, a failure outranks lateness; `interval` is the sync interval in
+    A pause outranks everything, a failure outranks lateness. `interval` is the sync interval in
     seconds. A status that this version does not know counts as an error.
     """
     if paused:

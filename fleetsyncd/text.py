@@ -1,30 +1,30 @@
-"""Strings from outside, made harmless once, where they enter."""
+"""Text from outside, made harmless where it enters, and ages as text."""
 
 import unicodedata
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def sanitise(value: str, limit: int = 500) -> str:
     """Return `value` without control, format or surrogate characters, at most `limit` long.
 
-    A newline becomes a visible sign, every other unsafe character U+FFFD: a terminal that shows
-    the result cannot be steered by it, and PostgreSQL can store it.
+    A newline becomes ⏎, every other unsafe character U+FFFD: the result can steer no terminal, and
+    PostgreSQL can store it.
     """
     if len(value) > limit:
         value = value[: limit - 1] + "…"
     if value.isprintable():
         return value
-    return "".join(map(_replacement, value.replace("\r\n", "\n")))
+    return "".join(map(_safe, value.replace("\r\n", "\n")))
 
 
-def _replacement(character: str) -> str:
+def _safe(character: str) -> str:
     if character == "\n":
         return NEWLINE
-    return REPLACEMENT if unicodedata.category(character) in _UNSAFE else character
+    return REPLACEMENT if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
 
 
 def age(seconds: float | None) -> str:

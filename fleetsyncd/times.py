@@ -38,16 +38,16 @@ def next_month(month: datetime) -> datetime:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Return `now`, an age like 24h, or a time of the operator's own clock, in UTC.
+    """Return the time that `text` names, in UTC; raise CommandError saying what is expected.
 
-    Raises CommandError saying what is expected.
+    It is `now`, an age such as 24h, or a time, by the operator's clock unless it has a zone.
     """
     text = text.strip()
     if text == "now":
         return now
     try:
-        if found := _AGO.fullmatch(text):
-            return now - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         forms = "24h, 7d, now, 2026-11-23 14:30 (your clock) or 2026-11-23T14:30Z"

@@ -1,4 +1,4 @@
-"""What a vehicle may be registered with; every refusal says what is expected."""
+"""Validation of what operators register a vehicle with; an error says what is expected."""
 
 import ipaddress
 
@@ -12,15 +12,15 @@ MAX_PORT = 65535
 
 
 def parse_name(text: str) -> str:
-    """Return a vehicle's name without blanks at its ends; raise CommandError if it is none."""
-    found = text.strip()
-    if not found or len(found) > NAME_LIMIT or not found.isprintable():
+    """Return a vehicle's name without blanks at its ends; raise CommandError if it is invalid."""
+    name = text.strip()
+    if not name or len(name) > NAME_LIMIT or not name.isprintable():
         raise CommandError(f"a name has 1 to {NAME_LIMIT} printable characters")
-    return found
+    return name
 
 
 def parse_host(text: str) -> str:
-    """Return an address as PostgreSQL writes it; raise CommandError if it is none."""
+    """Return an address as PostgreSQL writes it; raise CommandError if it is invalid."""
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
@@ -28,14 +28,14 @@ def parse_host(text: str) -> str:
 
 
 def parse_port(text: str) -> int:
-    """Return a port; raise CommandError if it is none."""
+    """Return a port; raise CommandError if it is invalid."""
     if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text) <= MAX_PORT):
         raise CommandError(f"a port is a number from 1 to {MAX_PORT}")
     return int(text)
 
 
 def parse_api_key(text: str) -> str:
-    """Return a key; raise CommandError, which does not repeat it, if no header can carry it."""
+    """Return a key that a header can carry; raise CommandError, which does not repeat it."""
     if not is_api_key(text):
         raise CommandError("an API key is one line of printable ASCII without blanks at its ends")
     return text

@@ -1,4 +1,4 @@
-"""`fleetsyncd completion`: teach shells the commands, their options and the vehicles' names."""
+"""`fleetsyncd completion`: shell completion of commands, options and vehicles' names."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -22,8 +22,8 @@ def completion(context: click.Context, shell: str) -> None:
     zsh:  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
     fish: fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
     """
-    kind = get_completion_class(shell)
+    completion_class = get_completion_class(shell)
     root = context.find_root().command
-    if kind is None:
+    if completion_class is None:
         raise CommandError(f"there is no completion for {shell}")
-    click.echo(kind(root, {}, PROGRAM, _COMPLETE).source())
+    click.echo(completion_class(root, {}, PROGRAM, _COMPLETE).source())

@@ -1,12 +1,12 @@
-"""How the command line is laid out: groups of commands in help texts, and completion for shells."""
+"""The layout of the command line: its sections in the help text, and the exit codes."""
 
 from importlib import import_module
 
 import click
 
 PROGRAM = "fleetsyncd"
-SHORT = 80
-"""Characters of a command's line in its group's help."""
+HELP_CHARACTERS = 80
+"""The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "backfill", "quarantine"),
@@ -14,7 +14,7 @@ _SECTIONS = {
     "Demo": ("demo", "simulate"),
 }
 EXIT_FAILED = 1
-"""Something that was asked about is not well."""
+"""The check or the work that was asked for failed."""
 EXIT_IMPOSSIBLE = 2
 """The command could not run."""
 EXIT_INTERRUPTED = 130
@@ -29,9 +29,9 @@ Exit codes:
 
 
 class Commands(click.Group):
-    """The program's commands by purpose.
+    """The program's commands in sections.
 
-    The demo's are imported only when one is named: production has no demo.
+    Those of the demo are imported only when one is named: production has no demo.
     """
 
     lazy = ("demo", "simulate")
@@ -55,7 +55,7 @@ class Commands(click.Group):
         rest = tuple(name for name in present if name not in placed)
         for title, names in {**_SECTIONS, "Other": rest}.items():
             rows = [
-                (name.ljust(width), command.get_short_help_str(SHORT))
+                (name.ljust(width), command.get_short_help_str(HELP_CHARACTERS))
                 for name in names
                 if (command := present.get(name)) is not None
             ]

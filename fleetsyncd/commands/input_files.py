@@ -1,4 +1,4 @@
-"""Files that an operator hands over: a vehicle's key, or a list of vehicles."""
+"""Files that commands read: a vehicle's key, or a list of vehicles."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ key_file_option = click.option(
 
 
 def read_key(path: str | None) -> str | None:
-    """Return the key in a file, None without one; its text is in no message."""
+    """Return the key in a file, None without one; no error repeats it."""
     return (
         None
         if path is None

@@ -9,21 +9,23 @@ from fleetsyncd.database.schema import citus, migrate
 
 
 @click.command("migrate")
-@click.option("--check", is_flag=True, help="Only tell; exit 1 if something is missing.")
-@click.option("--distribute", "spread", is_flag=True, help="Then spread it over a Citus cluster.")
-def migrate_command(check: bool, spread: bool) -> int:
+@click.option("--check", is_flag=True, help="Only check; exit 1 if something is missing.")
+@click.option(
+    "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
+)
+def migrate_command(check: bool, distribute: bool) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
-    nothing is rewritten, and a daemon may go on meanwhile. The role DB_APP_ROLE is granted what a
-    daemon needs.
+    nothing is rewritten, and a daemon may run meanwhile. The role DB_APP_ROLE is granted the rights
+    of a daemon.
 
     Exit code: 0 up to date, 1 something is missing (--check only).
     """
     settings = bootstrap.load_settings()
-    if check and spread:
+    if check and distribute:
         raise click.UsageError("--check and --distribute exclude each other")
-    if spread:
+    if distribute:
         citus.require_citus(Database(settings.database))
     if check:
         missing = migrate.missing_migrations(Database(settings.database, deadline=green.deadline))
@@ -31,8 +33,8 @@ def migrate_command(check: bool, spread: bool) -> int:
         return EXIT_FAILED if missing else 0
     applied = migrate.migrate(settings.database, settings.db_app_role, green.deadline)
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
-    if spread:
-        # Without a deadline of ours: rows that are there already take their time.
+    if distribute:
+        # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))
         click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
     return 0

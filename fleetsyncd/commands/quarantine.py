@@ -1,4 +1,4 @@
-"""`fleetsyncd quarantine ...`: look at bad rows, try them again, forget them."""
+"""`fleetsyncd quarantine ...`: show quarantined rows, try them again, delete them."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ _vehicle = click.argument("vehicle", required=False)
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """Look at the rows that were refused, try them again, forget them."""
+    """Show the rows that were refused, try them again, delete them."""
 
 
 def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
@@ -42,17 +42,17 @@ def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> No
     database = bootstrap.configured_database()
     if count:
         counts = database.run(lambda c: quarantine.count_by_reason(c, _id_of(c, vehicle)))
-        found = [asdict(one) for one in counts]
-        rows = [[o.vehicle, o.call, str(o.rows), iso_ms(o.newest), o.reason] for o in counts]
+        objects = [asdict(each) for each in counts]
+        rows = [[c.vehicle, c.call, str(c.rows), iso_ms(c.newest), c.reason] for c in counts]
         header = ["VEHICLE", "CALL", "ROWS", "NEWEST", "REASON"]
     else:
         entries = database.run(lambda c: quarantine.list_rows(c, _id_of(c, vehicle), limit))
-        found = [asdict(one) for one in entries]
+        objects = [asdict(each) for each in entries]
         rows = [
-            [str(o.id), o.vehicle, o.call, iso_ms(o.at), o.reason, o.raw[:EXCERPT]] for o in entries
+            [str(e.id), e.vehicle, e.call, iso_ms(e.at), e.reason, e.raw[:EXCERPT]] for e in entries
         ]
         header = ["ID", "VEHICLE", "CALL", "AT", "REASON", "ROW"]
-    click.echo(json.dumps(found, default=str, indent=2) if as_json else table(header, rows))
+    click.echo(json.dumps(objects, default=str, indent=2) if as_json else table(header, rows))
 
 
 @quarantine_group.command()
@@ -60,13 +60,13 @@ def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> No
 def show(number: int) -> None:
     """Show one refused row and why it was refused.
 
-    ID is its number in the list; long rows are kept in part.
+    ID is its number in the list; of a long row only the start is kept.
     """
     database = bootstrap.configured_database()
-    found = database.run(lambda cursor: quarantine.find_row(cursor, number))
-    if found is None:
+    row = database.run(lambda cursor: quarantine.find_row(cursor, number))
+    if row is None:
         raise CommandError(f"no refused row has the id {number}: see `fleetsyncd quarantine list`")
-    click.echo(f"{found.vehicle}  {found.call}  {iso_ms(found.at)}\n{found.reason}\n{found.raw}")
+    click.echo(f"{row.vehicle}  {row.call}  {iso_ms(row.at)}\n{row.reason}\n{row.raw}")
 
 
 @quarantine_group.command("replay")
@@ -74,8 +74,8 @@ def show(number: int) -> None:
 def replay_rows(vehicle: str | None) -> None:
     """Try refused rows again, of a vehicle or of all.
 
-    What has become valid is stored: after an upgrade, or a correction of this host's clock, rows
-    may be good that were not.
+    Rows that are valid now are stored: an upgrade, or a correction of this host's clock, can make
+    them valid.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
@@ -84,20 +84,23 @@ def replay_rows(vehicle: str | None) -> None:
     def bounds() -> Window:
         return accepted_interval(utc_now(), settings.measurements_keep_months)
 
-    done = replay(database, Partitions(database), bounds, vehicle_id)
-    rest = done.tried - done.valid
-    click.echo(f"tried {done.tried}: {done.added} stored, {done.valid - done.added} were stored "
-               f"already, {rest} are still refused")  # fmt: skip
+    result = replay(database, Partitions(database), bounds, vehicle_id)
+    rest = result.tried - result.valid
+    known = result.valid - result.added
+    click.echo(
+        f"tried {result.tried}: {result.added} stored, {known} were stored already,"
+        f" {rest} are still refused"
+    )
 
 
 @quarantine_group.command("purge")
 @_vehicle
-@click.option("--all", "every", is_flag=True, help="The rows of every vehicle.")
+@click.option("--all", "all_vehicles", is_flag=True, help="The rows of every vehicle.")
 @click.option("--older", metavar="AGE", default="0s", show_default=True, help="7d, 12h …")
-def purge_rows(vehicle: str | None, every: bool, older: str) -> None:
+def purge_rows(vehicle: str | None, all_vehicles: bool, older: str) -> None:
     """Delete refused rows for good, of a vehicle or of --all."""
-    if every == (vehicle is not None):
-        raise CommandError("name the vehicle, or say --all")
+    if all_vehicles == (vehicle is not None):
+        raise CommandError("name the vehicle, or give --all")
     now = utc_now()
     age = now - parse_time(older, now)
     if age < timedelta(0):

@@ -1,4 +1,4 @@
-"""`fleetsyncd status` and `fleetsyncd health`: how the fleet and its daemons are."""
+"""`fleetsyncd status` and `fleetsyncd health`: the state of the fleet and of its daemons."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Plain text tables for the terminal; widths fit the content."""
+"""Plain text tables for the terminal, with columns as wide as their content."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from fleetsyncd.text import age, sanitise
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows beneath a header, columns two blanks apart, made harmless for a terminal."""
+    """Return a header and rows as text that is harmless for a terminal."""
     cells = [list(header), *([sanitise(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
@@ -17,7 +17,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
-    """Return the fleet as a table, a line per vehicle; of several replicas, with who pulls it."""
+    """Return the fleet as a table; with several replicas, with the one that pulls each vehicle."""
     header = ["VEHICLE", "STATE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
     lines = [_line(vehicle) for vehicle in vehicles]
     if len({vehicle.replica for vehicle in vehicles}) > 1:

@@ -21,16 +21,16 @@ from fleetsyncd.vehicle.probe import probe
 _port = click.IntRange(1, validation.MAX_PORT)
 
 
-def _names(_context: click.Context, _argument: click.Parameter, begun: str) -> list[str]:
-    """Return the vehicles whose names begin so, for the shell; none if there is no answer."""
+def _complete_name(_context: click.Context, _argument: click.Parameter, start: str) -> list[str]:
+    """Return the names that begin so, for the shell's completion; none without a database."""
     try:
         known = bootstrap.configured_database().run(lambda cursor: fleet_overview(cursor, 0))
     except FleetsyncError:
         return []
-    return [vehicle.name for vehicle in known if vehicle.name.startswith(begun)]
+    return [vehicle.name for vehicle in known if vehicle.name.startswith(start)]
 
 
-_which = click.argument("which", shell_complete=_names)
+_which = click.argument("which", shell_complete=_complete_name)
 
 
 @click.group()
@@ -109,12 +109,12 @@ def _add_all(path: str) -> None:
     new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
-        there = vehicles.taken_addresses(cursor, [(new.host, new.port) for new in new_vehicles])
+        taken = vehicles.taken_addresses(cursor, [(new.host, new.port) for new in new_vehicles])
         vehicle_csv.raise_faults(
             [
                 f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
                 for new in new_vehicles
-                if (new.host, new.port) in there
+                if (new.host, new.port) in taken
             ]
         )
         for new in new_vehicles:
@@ -176,9 +176,9 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
         lambda cursor: vehicles.find_vehicle(cursor, which)
     )
     patient = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (done,) = removal.remove_vehicles(patient, [known.id], with_measurements=with_measurements)
-    left = "; its measurements stay" if done.measurements_left else ""
-    click.echo(f"removed {known.name} and {done.measurements_removed} measurements{left}")
+    (removed,) = removal.remove_vehicles(patient, [known.id], with_measurements=with_measurements)
+    left = "; its measurements stay" if removed.measurements_left else ""
+    click.echo(f"removed {known.name} and {removed.measurements_removed} measurements{left}")
 
 
 @vehicle.command()
@@ -232,7 +232,7 @@ def test(which: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([verdict.as_json() for verdict in verdicts], indent=2))
     else:
-        rows = [["ok" if tried.good else "FAILED", tried.call, tried.text] for tried in verdicts]
+        rows = [["ok" if each.good else "FAILED", each.call, each.text] for each in verdicts]
         click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))
     return 0 if all(verdict.good for verdict in verdicts) else 1
 

@@ -1,4 +1,4 @@
-"""A CSV file of vehicles to register: read whole, every fault told by its line."""
+"""A CSV file of vehicles to register; every fault is reported with its line."""
 
 import csv
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class NewVehicle:
-    """A vehicle to be registered; `line` is where the file says so."""
+    """A vehicle to be registered, from this line of the file."""
 
     line: int
     name: str
@@ -25,10 +25,10 @@ class NewVehicle:
 
 
 def parse_vehicles(text: str) -> list[NewVehicle]:
-    """Return the vehicles of a CSV text; raise CommandError that tells all faults by line.
+    """Return the vehicles of a CSV text; raise CommandError with all faults, by line.
 
-    The first line names the columns: `name`, `address`, and if wanted `port` and `api_key`, in any
-    order, separated by commas or semicolons. Keys are in no message.
+    The first line names the columns: `name`, `address`, and optionally `port` and `api_key`, in any
+    order, separated by commas or semicolons. No error repeats a key.
     """
     lines = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines()
     delimiter = ";" if lines and ";" in lines[0] else ","
@@ -44,7 +44,7 @@ def parse_vehicles(text: str) -> list[NewVehicle]:
                 vehicles.append(vehicle)
     except csv.Error:
         faults.append(f"line {reader.reader.line_num}: this is not CSV: look at its quotes")
-    faults += _twice(vehicles)
+    faults += _duplicates(vehicles)
     if not faults and not vehicles:
         faults.append("line 1: no vehicle follows")
     raise_faults(faults)
@@ -52,16 +52,16 @@ def parse_vehicles(text: str) -> list[NewVehicle]:
 
 
 def raise_faults(faults: list[str]) -> None:
-    """Raise CommandError if there are faults of lines."""
+    """Raise CommandError if there are faults."""
     if faults:
-        told = "\n".join(f"  {line}" for line in faults)
-        raise CommandError(f"no vehicle was registered:\n{told}")
+        lines = "\n".join(f"  {line}" for line in faults)
+        raise CommandError(f"no vehicle was registered:\n{lines}")
 
 
 def _check_columns(names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
-    lacking = [name for name in REQUIRED if name not in names]
-    if unknown or lacking or len(set(names)) < len(names):
+    missing = [name for name in REQUIRED if name not in names]
+    if unknown or missing or len(set(names)) < len(names):
         raise CommandError(
             "the file's first line must name its columns: name, address and, if wanted, port and"
             " api_key"
@@ -95,7 +95,7 @@ def _key(text: str) -> str | None:
     return validation.parse_api_key(text)
 
 
-def _twice(vehicles: list[NewVehicle]) -> list[str]:
+def _duplicates(vehicles: list[NewVehicle]) -> list[str]:
     faults = []
     names: dict[str, int] = {}
     addresses: dict[tuple[str, int], int] = {}

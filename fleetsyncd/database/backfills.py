@@ -1,7 +1,6 @@
-"""Past intervals that operators want pulled again: asked for, worked off, called off.
+"""Backfills: past intervals that operators want pulled again; one at a time for each vehicle.
 
-A vehicle has one at a time. `asked_at` is its version: whoever works on a backfill writes only to
-the one that it read.
+`asked_at` is the version of a backfill: a daemon writes only to the version that it has read.
 """
 
 from collections.abc import Collection
@@ -16,7 +15,7 @@ from fleetsyncd.models import Backfill, Window
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
-# An unfinished one grows to hold both intervals; pulling a part of it again adds nothing twice.
+# An unfinished one grows to contain both intervals; a part that is pulled twice adds nothing twice.
 _REQUEST = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
 INSERT INTO fleetsync.backfill AS b (vehicle_id, from_at, to_at, reached_at)
@@ -58,7 +57,7 @@ FROM fleetsync.backfill WHERE vehicle_id = ANY (%s::uuid[])
 
 @dataclass(frozen=True, slots=True)
 class BackfillStatus:
-    """How far a backfill has come; `fraction` is 0 to 1."""
+    """How far a backfill is pulled; `fraction` is 0 to 1."""
 
     fraction: float
     rows_added: int
@@ -67,10 +66,10 @@ class BackfillStatus:
 
 
 def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
-    """Ask the daemon to pull `window` again; raise CommandError if that makes no sense.
+    """Request that `window` be pulled again; raise CommandError if nothing of it can be stored.
 
-    It is cut to what may be stored and to whole milliseconds, which is as fine as vehicles are
-    asked. A paused vehicle's waits until it is resumed.
+    It is cut to the accepted interval and to whole milliseconds, the resolution of the vehicle API.
+    The backfill of a paused vehicle waits until the vehicle is resumed.
     """
     now = utc_now()
     start = floor_ms(max(window.start, accepted_interval(now).start))
@@ -84,7 +83,7 @@ def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
 
 
 def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
-    """Call off what is left of a backfill; tell whether there was one. What was stored stays."""
+    """Cancel the rest of a backfill and return whether there was one; stored rows stay."""
     cursor.execute(
         "DELETE FROM fleetsync.backfill WHERE vehicle_id = %s::uuid AND finished_at IS NULL",
         (str(vehicle_id),),
@@ -93,23 +92,23 @@ def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
 
 
 def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
-    """Return how far the backfills of some vehicles have come; those without one are left out."""
+    """Return the status of some vehicles' backfills; vehicles without one are left out."""
     cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
     return {UUID(key): BackfillStatus(*columns) for key, *columns in cursor.fetchall()}
 
 
 def open_backfills(
     cursor: Cursor,
-    leave_out: Collection[UUID],
-    most: int,
+    excluded: Collection[UUID],
+    limit: int,
     shards: Collection[int] | None = None,
 ) -> dict[UUID, Backfill]:
-    """Return what is to be pulled again, by vehicle: the longest asked for first, failing last.
+    """Return at most `limit` unfinished backfills by vehicle, of some shards or (None) of all.
 
-    Of the vehicles in some shards; None are all.
+    The oldest request comes first, failing vehicles come last.
     """
     condition, arguments = in_shards("b.vehicle_id", shards)
-    values = ([str(vehicle_id) for vehicle_id in leave_out], *arguments, most)
+    values = ([str(vehicle_id) for vehicle_id in excluded], *arguments, limit)
     cursor.execute(_OPEN.format(shards=condition), values)
     return {
         UUID(key): Backfill(Window(start, end), reached, asked_at)
@@ -126,7 +125,7 @@ def advance_backfill(
     rows: int,
     seconds: float,
 ) -> bool:
-    """Note that everything up to `reached` is stored; False if it was called off or replaced."""
+    """Record that everything before `reached` is stored; False if it was cancelled or replaced."""
     values = {
         "id": str(vehicle_id),
         "asked_at": backfill.asked_at,
@@ -139,6 +138,6 @@ def advance_backfill(
 
 
 def fail_backfill(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, error: str) -> None:
-    """Note why a backfill does not get on."""
+    """Record why a backfill makes no progress."""
     values = {"id": str(vehicle_id), "asked_at": backfill.asked_at, "error": error}
     cursor.execute(_FAIL, values)

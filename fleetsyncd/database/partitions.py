@@ -1,6 +1,6 @@
 """Monthly partitions of `measurements`: made ahead of time, and in the past when a gap needs them.
 
-The daemon's role need not own the table: a function of the owner's makes the partition.
+The daemon's role need not own the table: a SECURITY DEFINER function of the owner makes them.
 """
 
 import logging
@@ -8,40 +8,40 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 from fleetsyncd.times import month_of, next_month
 
 log = logging.getLogger("sync.partitions")
 
 MONTHS_AHEAD = 2
 FARTHEST_ZONE = timedelta(hours=14)
-"""An adopted installation may have cut its months at a local midnight that far from UTC's."""
+"""An adopted installation may have split its months at a local midnight that far from UTC's."""
 
 
 class Partitions:
-    """Makes sure that the months exist, and remembers which do."""
+    """Makes the months that are needed, and caches which exist."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: set[datetime] = set()
 
     def ensure_ahead(self, now: datetime) -> None:
-        """Make the present month and those ahead."""
+        """Make the present month and MONTHS_AHEAD more."""
         last = month_of(now)
         for _ in range(MONTHS_AHEAD):
             last = next_month(last)
         self._ensure(month_of(now), last)
 
     def ensure(self, first: datetime, last: datetime) -> None:
-        """Make every month from that of `first` to that of `last`, and try for their neighbours.
+        """Make every month from that of `first` to that of `last`; try to make their neighbours.
 
-        Near a month's end a row may belong to the neighbour, if months were cut at local midnight.
+        A row near a month's end belongs to the neighbour if months were split at local midnight.
         """
         self._ensure(month_of(first), last)
         for near in (first - FARTHEST_ZONE, last + FARTHEST_ZONE):
             try:
                 self._ensure(month_of(near), near)
-            except (DatabaseLost, DatabaseBusy, SchemaOutdated):
+            except DatabaseUnavailable:
                 raise
             except DatabaseError as error:
                 log.debug("a neighbouring month could not be made: %s", error)
@@ -56,7 +56,7 @@ class Partitions:
             month = next_month(month)
 
     def forget(self) -> None:
-        """Ask the database again about every month: somebody may have dropped one."""
+        """Clear the cache: another session may have dropped a month."""
         self._known.clear()
 
 

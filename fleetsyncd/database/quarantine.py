@@ -1,4 +1,4 @@
-"""Bad rows that were set aside: looked at, tried again, forgotten."""
+"""The quarantine of bad rows: list, count, release and delete them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ WHERE (%(vehicle)s::uuid IS NULL OR vehicle_id = %(vehicle)s::uuid) AND at <= no
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """One bad row: its JSON as far as it was kept, and why it was refused."""
+    """One bad row: its JSON, cut to what is kept, and why it was refused."""
 
     id: int
     vehicle_id: UUID
@@ -62,9 +62,9 @@ class StoredIds:
 def list_rows(
     cursor: Cursor, vehicle_id: UUID | None, limit: int, *, after: int | None = None
 ) -> list[QuarantinedRow]:
-    """Return bad rows of a vehicle or of all, the newest first; those behind `after` oldest first.
+    """Return bad rows of a vehicle or of all: the newest first, or in order of id behind `after`.
 
-    `after` is the last id of the page before.
+    `after` is the last id of the previous page.
     """
     conditions = ["true"]
     if vehicle_id is not None:
@@ -78,7 +78,7 @@ def list_rows(
 
 
 def find_row(cursor: Cursor, number: int) -> QuarantinedRow | None:
-    """Return the bad row with that id; None if there is none."""
+    """Return the bad row with this id; None if there is none."""
     statement = _ROWS.format(conditions="q.id = %(id)s", order="")
     cursor.execute(statement, {"id": number, "limit": 1})
     rows = cursor.fetchall()
@@ -99,7 +99,7 @@ def _row(row: tuple[Any, ...]) -> QuarantinedRow:
 
 
 def count_by_reason(cursor: Cursor, vehicle_id: UUID | None) -> list[ReasonCount]:
-    """Return what is in quarantine by vehicle, call and reason, the most frequent first."""
+    """Count the bad rows by vehicle, call and reason, the most frequent first."""
     cursor.execute(_COUNTS, {"vehicle": vehicle_id and str(vehicle_id)})
     return [
         ReasonCount(
@@ -110,13 +110,13 @@ def count_by_reason(cursor: Cursor, vehicle_id: UUID | None) -> list[ReasonCount
 
 
 def delete_rows(cursor: Cursor, ids: Collection[int]) -> int:
-    """Take bad rows out of the quarantine; return how many were there."""
+    """Delete bad rows by id; return how many there were."""
     cursor.execute("DELETE FROM fleetsync.quarantine WHERE id = ANY (%s::bigint[])", (list(ids),))
     return cursor.rowcount
 
 
 def stored_ids(cursor: Cursor, vehicle_id: UUID) -> StoredIds:
-    """Return which channels and alarms of a vehicle are stored."""
+    """Return the ids of a vehicle's stored channels and alarms."""
     key = (str(vehicle_id),)
     cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
     channels = frozenset(row[0] for row in cursor.fetchall())
@@ -125,6 +125,6 @@ def stored_ids(cursor: Cursor, vehicle_id: UUID) -> StoredIds:
 
 
 def purge(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> int:
-    """Delete the bad rows of a vehicle or of all that are at least so old; return how many."""
+    """Delete the bad rows of a vehicle or of all that are at least this old; return how many."""
     cursor.execute(_PURGE, {"vehicle": vehicle_id and str(vehicle_id), "age": age})
     return cursor.rowcount

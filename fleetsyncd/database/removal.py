@@ -1,4 +1,4 @@
-"""Taking vehicles out of the fleet, with what is theirs."""
+"""Removal of vehicles from the fleet, with their rows in all tables."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -14,12 +14,12 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import CommandError, FleetsyncError
 
 REMOVAL_SEC = 3600
-"""For each statement: a vehicle's measurements may be a hundred million rows."""
+"""The longest statement: a vehicle's measurements may be a hundred million rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What removing a vehicle took with it, and what it left."""
+    """What was removed with a vehicle; `measurements_left` tells whether it has rows left."""
 
     measurements_removed: int
     measurements_left: bool
@@ -28,9 +28,9 @@ class Removal:
 def remove_vehicles(
     database: Database, ids: Sequence[UUID], *, with_measurements: bool
 ) -> list[Removal]:
-    """Remove vehicles, all of them or none; a running daemon leaves them alone meanwhile.
+    """Remove vehicles, all of them or none; they are paused first.
 
-    Else every cycle of theirs would wait for the rows that are locked, and hold a connection.
+    Otherwise each of their cycles would wait for the locked rows and hold a connection meanwhile.
     """
 
     def pause(cursor: Cursor) -> set[UUID]:
@@ -38,17 +38,17 @@ def remove_vehicles(
         _pause(running, True, cursor)
         return running
 
-    def take_out(cursor: Cursor) -> list[Removal]:
-        # In one order, so that two removals at once wait for each other instead of locking up.
+    def remove(cursor: Cursor) -> list[Removal]:
+        # In one order, so that two removals at the same time do not deadlock.
         return [
             remove_vehicle(cursor, key, with_measurements=with_measurements) for key in sorted(ids)
         ]
 
     running = database.run(pause)
     try:
-        return database.run(take_out)
+        return database.run(remove)
     except BaseException:
-        # Also when the operator interrupts it.
+        # Also when the operator interrupts the removal.
         with suppress(FleetsyncError):
             database.run(partial(_pause, running, False))
         raise
@@ -60,12 +60,12 @@ def _pause(ids: Collection[UUID], paused: bool, cursor: Cursor) -> None:
 
 
 def remove_vehicle(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-    """Remove a vehicle with its journal, alarms and channels, and its measurements if asked."""
+    """Remove a vehicle with its journal, alarms and channels, and its measurements if wanted."""
     key = (str(vehicle_id),)
     cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
     removed = 0
     if with_measurements:
-        # The lock keeps a daemon from adding rows behind the deletion.
+        # The lock keeps daemons from adding rows after the deletion.
         cursor.execute("SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR UPDATE", key)
         cursor.execute("DELETE FROM public.measurements WHERE vehicle_id = %s::uuid", key)
         removed = cursor.rowcount

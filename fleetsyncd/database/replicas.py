@@ -1,4 +1,4 @@
-"""Heartbeats: which daemons are alive, by the database's clock."""
+"""Heartbeats of the daemons (replicas): which of them are alive, by the database's clock."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from fleetsyncd.text import sanitise
 
 HEARTBEAT_SEC = 5.0
 FRESH_SEC = 30.0
-"""A heartbeat older than this means that the daemon hangs or is gone."""
+"""A daemon with an older heartbeat hangs or has ended."""
 LISTED_FOR = "1 day"
 _HEARTBEAT = """
 INSERT INTO fleetsync.replica AS r
@@ -25,7 +25,7 @@ ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
 
 
 def this_host() -> str:
-    """Return the name that heartbeats of this host carry."""
+    """Return the host name that heartbeats of this host carry."""
     return socket.gethostname()
 
 
@@ -46,7 +46,7 @@ def write_heartbeat(
     vehicles: int,
     shards: Sequence[int] = (),
 ) -> None:
-    """Say that `replica` is alive; drop those that have been silent for a day."""
+    """Write the heartbeat of `replica`; delete replicas that have been silent for a day."""
     cursor.execute(
         _HEARTBEAT,
         {
@@ -66,13 +66,13 @@ def write_heartbeat(
 
 
 def remove_replica(cursor: Cursor, replica: Replica) -> None:
-    """Take `replica` off the list: it ends as it should."""
+    """Delete `replica`, which ends in good order."""
     cursor.execute("DELETE FROM fleetsync.replica WHERE id = %s::uuid", (str(replica.id),))
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A daemon as its last heartbeat showed it; `age` in seconds by the database's clock."""
+    """The last heartbeat of a daemon; `age` in seconds by the database's clock."""
 
     host: str
     version: str
@@ -86,17 +86,17 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Whether it beat lately enough to be believed."""
+        """Whether the heartbeat is fresh."""
         return self.age < FRESH_SEC
 
     @property
     def name(self) -> str:
-        """What operators call it by."""
+        """The daemon's name for operators."""
         return f"{self.host}:{self.pid}"
 
 
 def heartbeats(cursor: Cursor) -> list[Heartbeat]:
-    """Return every daemon on the list, the freshest first."""
+    """Return the heartbeats of all listed daemons, the freshest first."""
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
         " extract(epoch FROM now() - beat_at)::float8, pid, shards"

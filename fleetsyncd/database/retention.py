@@ -1,7 +1,7 @@
-"""What is kept no longer than asked for: journal rows, the quarantine, months of measurements.
+"""Retention: remove expired journal entries, quarantined rows and months of measurements.
 
-Every step is one short transaction under an advisory lock, so that of several daemons one at a time
-is at it; it can be stopped between any two, and be repeated at will.
+Every step is one short transaction under an advisory lock, so only one daemon at a time works on
+it. It can be stopped between any two steps, and repeated.
 """
 
 import logging
@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 
 log = logging.getLogger("sync.retention")
 
 BATCH = 5_000
-"""Rows deleted in one transaction: done before anybody waits for it."""
+"""Rows deleted in one transaction: few enough that no other session waits long."""
 LOCK = 0x666C7265  # "flre"
 _TAKE = "SELECT pg_try_advisory_xact_lock(%s)"
 _MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
@@ -30,7 +30,7 @@ _QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column=
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long things are kept; None keeps them for ever.
+    """How long rows are kept; None: for ever.
 
     `months` whole months of measurements are kept beside the present one.
     """
@@ -41,7 +41,7 @@ class RetentionPolicy:
 
 
 class Retention:
-    """Removes what has expired."""
+    """Removes expired rows."""
 
     def __init__(
         self,
@@ -57,31 +57,31 @@ class Retention:
         self._on_drop = on_drop
 
     def steps(self, today: Callable[[], datetime]) -> Generator[None, None, None]:
-        """Remove all that has expired, a transaction at a time; the caller may stop after each.
+        """Remove everything that has expired, one transaction a step; may be stopped after each.
 
-        `today` tells the present. What has gone is logged. Raises DatabaseLost, DatabaseBusy and
-        SchemaOutdated; any other fault of the database is logged and leaves the rest for later.
+        `today` returns the present time. Removals are logged. Raises DatabaseUnavailable; any other
+        database error is logged, and the rest waits for the next round.
         """
         for what, work in (
             ("journal row(s)", self._expired(_JOURNAL, self._keep.journal)),
             ("quarantined row(s)", self._expired(_QUARANTINE, self._keep.quarantine)),
             ("month(s) of measurements", self._months(today)),
         ):
-            gone = 0
+            total = 0
             try:
                 for removed in work:
-                    gone += removed
+                    total += removed
                     yield
-            except (DatabaseLost, DatabaseBusy, SchemaOutdated):
+            except DatabaseUnavailable:
                 raise
             except DatabaseError as error:
                 log.warning("retention: %s could not be removed: %s", what, error)
             finally:
-                if gone:
-                    log.info("retention: removed %d expired %s", gone, what)
+                if total:
+                    log.info("retention: removed %d expired %s", total, what)
 
     def _expired(self, statement: str, age: timedelta | None) -> Iterator[int]:
-        """Delete rows older than `age`, batch by batch; yield how many each was."""
+        """Delete rows older than `age`, batch by batch; yield the size of each batch."""
         if age is None:
             return
         while (deleted := self._database.run(partial(self._delete, statement, age))) > 0:
@@ -109,7 +109,7 @@ class Retention:
 
 
 def _try_lock(cursor: Cursor) -> bool:
-    """Take the lock for this transaction; False while another daemon has it."""
+    """Take the advisory lock for this transaction; False while another daemon has it."""
     cursor.execute(_TAKE, (LOCK,))
     return bool(cursor.fetchall()[0][0])
 

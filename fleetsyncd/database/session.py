@@ -1,4 +1,4 @@
-"""A connection beside the pool, for what lives as long as its session: advisory locks."""
+"""A connection outside the pool, for session-level advisory locks."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Session:
-    """Runs transactions on one kept connection; `on_connect` is the first of a new one.
+    """Runs transactions on one kept connection; `on_connect` runs first on a new one.
 
-    Nothing is repeated here: with its connection a session loses its locks, which the caller has to
-    know. Not to be shared between greenlets or threads.
+    No transaction is repeated: a session that loses its connection loses its locks, and the caller
+    must know. Not to be shared between greenlets or threads.
     """
 
     def __init__(self, database: Database, on_connect: Callable[[Cursor], None]) -> None:
@@ -23,7 +23,7 @@ class Session:
         self._connection: Connection | None = None
 
     def run(self, work: Callable[[Cursor], T]) -> T:
-        """Return `work(cursor)` after its transaction; any error closes the connection.
+        """Run `work(cursor)` in a transaction and return its result; any error ends the session.
 
         Raises DatabaseError.
         """
@@ -39,7 +39,7 @@ class Session:
             raise to_database_error(error) from error
 
     def close(self) -> None:
-        """Close the connection; its locks are free at once."""
+        """Close the connection, which releases its locks at once."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -1,7 +1,8 @@
-"""Which replica pulls which vehicles, agreed on in PostgreSQL: a shard is an advisory lock.
+"""Which replica pulls which vehicles: each shard of the fleet is an advisory lock in PostgreSQL.
 
-The locks belong to the session of one dedicated connection. Whoever dies loses them with it, at
-once; whoever freezes, when PostgreSQL has heard nothing for IDLE_SEC. No clock is compared.
+The locks belong to the session of one dedicated connection. A replica that dies loses them with it
+at once; one that freezes loses them when PostgreSQL has received nothing for IDLE_SEC. No clock is
+compared with another.
 """
 
 from collections.abc import Collection
@@ -27,14 +28,14 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND classid IN (%s, %s)
 
 @cache
 def shard_of(vehicle_id: UUID) -> int:
-    """Return the shard that a vehicle falls into, for ever."""
+    """Return the shard of a vehicle, which never changes."""
     return sha256(str(vehicle_id).encode()).digest()[0] % SHARDS
 
 
 def in_shards(column: str, shards: Collection[int] | None) -> tuple[str, list[Any]]:
-    """Return the SQL condition, with its arguments, that a vehicle's id is in one of the shards.
+    """Return an SQL condition with its arguments: the vehicle's id belongs to one of the shards.
 
-    None are all shards. The hash is that of `shard_of`.
+    None stands for all shards. The hash is that of `shard_of`.
     """
     if shards is None:
         return "", []
@@ -44,7 +45,7 @@ def in_shards(column: str, shards: Collection[int] | None) -> tuple[str, list[An
 
 @dataclass(frozen=True, slots=True)
 class ShardHoldings:
-    """Who holds what: our shards, those of others, and how many replicas there are."""
+    """The shards that we hold, those that others hold, and the number of replicas."""
 
     mine: frozenset[int]
     others: frozenset[int]
@@ -52,33 +53,33 @@ class ShardHoldings:
 
 
 class ShardLocks:
-    """This replica's presence and its shards."""
+    """This replica's locks: one for its presence, one for each shard that it holds."""
 
     def __init__(self, database: Database) -> None:
         self._session = Session(database, _register_replica)
 
     def read(self) -> ShardHoldings:
-        """Return who holds what; raise DatabaseError, and then hold nothing."""
+        """Return who holds which shards; after a DatabaseError this replica holds none."""
         return self._session.run(_holdings)
 
     def take(self, shards: Collection[int]) -> None:
-        """Take those of the shards that nobody holds; raise DatabaseError."""
+        """Take those of the shards that no replica holds; raise DatabaseError."""
         if shards:
             self._session.run(lambda cursor: _for_each(cursor, "pg_try_advisory_lock", shards))
 
     def release(self, shards: Collection[int]) -> None:
-        """Give shards up; raise DatabaseError."""
+        """Release shards; raise DatabaseError."""
         if shards:
             self._session.run(lambda cursor: _for_each(cursor, "pg_advisory_unlock", shards))
 
     def close(self) -> None:
-        """Leave: others may take our shards at once."""
+        """End the session: other replicas may take our shards at once."""
         self._session.close()
 
 
 def _register_replica(cursor: Cursor) -> None:
-    """Let PostgreSQL end the session if it falls silent, and count ourselves among the replicas."""
-    # Servers before version 14 know only the second.
+    """Let PostgreSQL end the session if it becomes idle, and take the lock of our presence."""
+    # Servers before version 14 have only the second.
     names = ["idle_session_timeout", "idle_in_transaction_session_timeout"]
     cursor.execute(
         "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = ANY (%s)",

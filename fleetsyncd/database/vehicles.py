@@ -1,4 +1,4 @@
-"""The fleet as operators change it: registration, pause, sync now."""
+"""Changes to the fleet by operators: register, change, pause, request a sync."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class RegisteredVehicle:
 
 
 def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
-    """Return the one vehicle of that name or id; raise CommandError if there is none or several."""
+    """Return the vehicle with this name or id; raise CommandError if there is none or several."""
     cursor.execute(_FIND, {"text": text})
     found = _registered(cursor)
     if not found:
@@ -79,7 +79,7 @@ def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
 
 
 def list_vehicles(cursor: Cursor) -> list[RegisteredVehicle]:
-    """Return every vehicle, by name."""
+    """Return all vehicles, ordered by name."""
     cursor.execute(_EVERYONE)
     return _registered(cursor)
 
@@ -102,15 +102,15 @@ def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None
 
 
 def taken_addresses(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Return which of these addresses (host, port) a vehicle is registered at already."""
+    """Return those of these addresses (host, port) at which a vehicle is registered."""
     cursor.execute(_TAKEN, ([host for host, _ in addresses], [port for _, port in addresses]))
     return {(host, port) for host, port in cursor.fetchall()}
 
 
 def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None:
-    """Change what is known of a vehicle; raise CommandError if its new address is taken.
+    """Change a vehicle's registration; raise CommandError if its new address is taken.
 
-    It is raised too if the vehicle was removed meanwhile, as by every change of this file.
+    Every function here that changes a vehicle raises it too if the vehicle was removed meanwhile.
     """
     values = {
         "id": str(vehicle_id),

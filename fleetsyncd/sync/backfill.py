@@ -121,7 +121,7 @@ class _BackfillAttempt:
                 cursor, self.vehicle.id, self.backfill, reached=reached, rows=added, seconds=seconds
             ):
                 store.lock_vehicle(cursor, self.vehicle.id)
-                raise PullStopped("called off")
+                raise PullStopped("cancelled")
 
         commit_page(self.context, self.vehicle.id, page, None, advance, self.totals)
         self.step_started_at = self.context.now()

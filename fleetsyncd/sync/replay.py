@@ -1,4 +1,4 @@
-"""Bad rows tried again: what has become valid is stored, in one transaction with its release."""
+"""Try quarantined rows again: valid ones are stored and released in one transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from fleetsyncd.vehicle import decode
 T = TypeVar("T")
 
 BATCH = 1_000
-"""Bad rows in one transaction."""
+"""Quarantined rows in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay came to."""
+    """The result of a replay."""
 
     tried: int = 0
     valid: int = 0
@@ -40,18 +40,18 @@ class Replayed:
 def replay(
     database: Database,
     partitions: Partitions,
-    storable: Callable[[], Window],
+    accepted: Callable[[], Window],
     vehicle_id: UUID | None = None,
 ) -> Replayed:
-    """Try the bad rows of a vehicle or of all again; those that are still bad stay where they are.
+    """Try the quarantined rows of a vehicle or of all; rows that are still bad stay in quarantine.
 
-    Of channels and alarms only those are stored of which nothing is known: cycles keep the others
-    up to date, and must not be overtaken by the past.
+    Channels and alarms are stored only if their ids are not stored yet: cycles keep the others up
+    to date, and an old row must not overwrite a newer one.
     """
     total, last = Replayed(), 0
     while batch := database.run(partial(_page, vehicle_id, last)):
         last = batch[-1].id
-        total += _replay(batch, database, partitions, storable())
+        total += _replay(batch, database, partitions, accepted())
     return total
 
 
@@ -62,10 +62,11 @@ def _page(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[Quarantin
 def _replay(
     batch: Sequence[QuarantinedRow], database: Database, partitions: Partitions, bounds: Window
 ) -> Replayed:
-    good = {entry.id: found for entry in batch if (found := valid(entry, bounds)) is not None}
+    decoded = {entry.id: decode_row(entry, bounds) for entry in batch}
+    good = {key: content for key, content in decoded.items() if content is not None}
     if not good:
         return Replayed(len(batch))
-    times = [at for found in good.values() if isinstance(found, Measurements) for at in found.times]
+    times = [at for row in good.values() if isinstance(row, Measurements) for at in row.times]
     if times:
         partitions.ensure(min(times), max(times))
     released = sorted((entry for entry in batch if entry.id in good), key=_vehicle)
@@ -77,8 +78,8 @@ def _vehicle(entry: QuarantinedRow) -> UUID:
     return entry.vehicle_id
 
 
-def valid(entry: QuarantinedRow, bounds: Window) -> Measurements | Channel | Alarm | None:
-    """Return what a bad row holds, if its time lies in `bounds` and all is well; else None."""
+def decode_row(entry: QuarantinedRow, bounds: Window) -> Measurements | Channel | Alarm | None:
+    """Return what a quarantined row contains; None if it is invalid or its time not in `bounds`."""
     raw = entry.raw.encode()
     try:
         match entry.call:
@@ -101,19 +102,19 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
 
 
 def _release(entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor) -> int:
-    """Store what the entries hold, ordered as cycles write, and take them out of quarantine."""
+    """Store the content of rows in the order in which cycles write, and delete them here."""
     added = 0
     for vehicle_id, mine in groupby(entries, key=_vehicle):
-        found = [good[entry.id] for entry in mine]
+        contents = [good[entry.id] for entry in mine]
         store.lock_vehicle(cursor, vehicle_id)
-        rows = [row for one in found if isinstance(one, Measurements) for row in one.rows()]
+        rows = [row for each in contents if isinstance(each, Measurements) for row in each.rows()]
         added += measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
-        known = quarantine.stored_ids(cursor, vehicle_id)
-        alarms = {a.alarm_id: a for a in found if isinstance(a, Alarm)}
-        fresh = [alarms[key] for key in sorted(alarms.keys() - known.alarms)]
+        stored = quarantine.stored_ids(cursor, vehicle_id)
+        alarms = {a.alarm_id: a for a in contents if isinstance(a, Alarm)}
+        fresh = [alarms[key] for key in sorted(alarms.keys() - stored.alarms)]
         added += store.save_alarms(cursor, vehicle_id, fresh)
-        channels = {c.channel_id: c for c in found if isinstance(c, Channel)}
-        new = [channels[key] for key in sorted(channels.keys() - known.channels)]
+        channels = {c.channel_id: c for c in contents if isinstance(c, Channel)}
+        new = [channels[key] for key in sorted(channels.keys() - stored.channels)]
         added += store.save_channels(cursor, vehicle_id, new)
     quarantine.delete_rows(cursor, good.keys())
     return added

@@ -1,8 +1,8 @@
-"""The kept connection to a vehicle, read in turns.
+"""The kept connection to a vehicle, whose reads let other greenlets run.
 
-A green read that finds data waiting returns without letting anybody else run. A vehicle that pours
-answers without end (`100 Continue`, chunks of one byte, empty gzip members) would so stop the whole
-process, its own deadline included: reads from the network therefore give up their turn in between.
+recv() on a readable socket does not switch greenlets. A vehicle that sends without end (`100
+Continue`, chunks of one byte, empty gzip members) would stop the whole process, its own deadline
+included. So reads yield to the other greenlets from time to time.
 """
 
 import http.client
@@ -17,25 +17,25 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 YIELD_EVERY_SEC = 0.005
-"""How long a connection may be read before the others have their turn."""
+"""How long a connection is read before other greenlets may run."""
 YIELD_PAUSE_SEC = 1e-6
-"""Not zero: gevent resumes a sleeper of zero up to a thousand times before it looks at timers."""
+"""Not 0: gevent resumes greenlets that sleep for 0 up to 1,000 times before it checks timers."""
 
 
 class _YieldingReader(io.RawIOBase):
-    """The raw stream of a socket; reading it lets the others run now and then."""
+    """The raw stream of a socket; reading it yields to other greenlets from time to time."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
-        self._turn_ends = time.monotonic() + YIELD_EVERY_SEC
+        self._yield_at = time.monotonic() + YIELD_EVERY_SEC
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._turn_ends:
+        if time.monotonic() > self._yield_at:
             time.sleep(YIELD_PAUSE_SEC)
-            self._turn_ends = time.monotonic() + YIELD_EVERY_SEC
+            self._yield_at = time.monotonic() + YIELD_EVERY_SEC
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -54,17 +54,17 @@ class _Connection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the next answer on this connection will be to the next question.
+        """Whether the next answer on this connection will belong to the next request.
 
-        It will not if the vehicle has closed it, or has sent something nobody asked for. urllib3
-        would poll the socket, which costs a green process a good part of a call; this looks.
+        It will not if the vehicle has closed it, or has sent data unasked. urllib3 would poll the
+        socket, which under gevent takes a large part of a call's time; this peeks instead.
         """
         return self.sock is not None and _has_nothing_to_read(self.sock)
 
 
 def _has_nothing_to_read(sock: socket) -> bool:
-    """Tell whether an open socket has nothing to read."""
-    patience = sock.gettimeout()
+    """Return whether an open socket has nothing to read."""
+    timeout = sock.gettimeout()
     sock.settimeout(0)
     try:
         sock.recv(1, MSG_PEEK)
@@ -73,7 +73,7 @@ def _has_nothing_to_read(sock: socket) -> bool:
     except OSError:
         return False
     finally:
-        sock.settimeout(patience)
+        sock.settimeout(timeout)
     return False
 
 
@@ -84,9 +84,9 @@ class _Pool(HTTPConnectionPool):
 class VehicleAdapter(HTTPAdapter):
     """Sends requests to one vehicle over one kept connection, without a retry.
 
-    Used without a session, whose cookies, redirects, proxies and netrc a vehicle has no use for:
-    what requests does beyond sending costs a good part of a call, and a session most of a vehicle's
-    memory.
+    It is used without a requests session: a vehicle has no use for cookies, redirects, proxies and
+    netrc, which take a large part of a call's time, and a session would be most of the memory that
+    a vehicle takes.
     """
 
     def __init__(self, host: str, port: int, base: str) -> None:
@@ -95,14 +95,14 @@ class VehicleAdapter(HTTPAdapter):
         self._pool = _Pool(host, port, maxsize=1)
 
     def init_poolmanager(self, *_args: Any, **_options: Any) -> None:
-        """Make no pools for other hosts: there are none."""
+        """Make no pools for other hosts."""
 
     def get_connection_with_tls_context(self, *_args: Any, **_options: Any) -> HTTPConnectionPool:
-        """Return the vehicle's pool; looking it up by URL is spared each call."""
+        """Return the vehicle's pool without looking it up by URL."""
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, _proxies: Any) -> str:
-        """Return what follows the vehicle's address in the URL."""
+        """Return the part of the URL behind the vehicle's address."""
         return (request.url or "")[len(self._base) :]
 
     def close(self) -> None:

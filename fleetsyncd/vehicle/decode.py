@@ -1,4 +1,4 @@
-"""A vehicle's bytes into models; a bad row is set aside, never its neighbours with it."""
+"""Decode a vehicle's answers into models; a bad row never spoils the other rows."""
 
 import math
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 
 LATEST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
-"""Later than this not every reader of the database can tell the time."""
+"""Not every reader of the database can handle later times."""
 
 
 class _Status(Struct):
@@ -82,13 +82,13 @@ _alarm = msgspec.json.Decoder(_Alarm)
 
 
 def status(body: bytes) -> Status:
-    """Decode an answer to `/status`; raise BadAnswer if it is none."""
+    """Decode an answer to `/status`; raise BadAnswer."""
     answer = decode_body("/status", _status, body)
     return Status(sanitise(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
-    """Decode an answer to `/channels`, one entry per channel id; the last one of an id counts."""
+    """Decode an answer to `/channels`; of entries with one channel id the last one counts."""
     good, bad = decode_entries(
         "/channels", decode_list("/channels", body), _channel, _check_channel
     )
@@ -96,9 +96,10 @@ def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
 
 
 def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm], list[BadRow]]:
-    """Decode an answer to `/alarms`, one entry per alarm id, triggered in [oldest, newest).
+    """Decode an answer to `/alarms`: alarms triggered in [oldest, newest), each id once.
 
-    A resolution may lie ahead: the vehicle's clock may, and a refused alarm might not come again.
+    A resolution may lie in the future, since the vehicle's clock may: a refused alarm might not be
+    sent again.
     """
 
     def check(alarm: _Alarm) -> None:
@@ -112,14 +113,14 @@ def alarms(body: bytes, oldest: datetime, newest: datetime) -> tuple[list[Alarm]
 
 
 def page(
-    body: bytes, limit: int, oldest: datetime, newest: datetime, question: Window | None = None
+    body: bytes, limit: int, oldest: datetime, newest: datetime, window: Window | None = None
 ) -> DataPage:
-    """Decode an answer to `/data`; storable rows have times in [oldest, newest).
+    """Decode an answer to `/data`; a row whose time is not in [oldest, newest) is bad.
 
-    An answer that holds as many rows as the `limit` asked for counts as truncated whatever it
-    says, and one with more rows than that is refused before much time is spent on it. If it says
-    which interval it is for, that must be the `question`: an answer taken for another one's would
-    move the watermark over rows that never came.
+    An answer with as many rows as the `limit` that was asked for counts as truncated, whatever it
+    says. One with more rows is refused before much time is spent on it. If it names its interval,
+    that must be the `window` that was asked for: otherwise the watermark would move over rows that
+    never came.
     """
     call = "/data"
     if body.count(b'"channel_id"') > limit:
@@ -137,21 +138,21 @@ def page(
         rows, bad = decode_entries(call, answer.rows, _row, _accept_any)
     if len(rows) > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
-    if question is not None:
-        _check_interval(call, answer.start, answer.end, question)
+    if window is not None:
+        _check_interval(call, answer.start, answer.end, window)
     truncated = answer.truncated or len(rows) + len(bad) >= limit
-    moments, faults = _parse_times({row.time for row in rows}, oldest, newest)
+    times, faults = _parse_times({row.time for row in rows}, oldest, newest)
     if faults:
-        poison = [row for row in rows if row.time in faults and row.value is not None]
-        bad += (BadRow(call, excerpt(msgspec.json.encode(r)), faults[r.time]) for r in poison)
+        refused = [row for row in rows if row.time in faults and row.value is not None]
+        bad += (BadRow(call, excerpt(msgspec.json.encode(r)), faults[r.time]) for r in refused)
         rows = [row for row in rows if row.time not in faults]
-    kept = [(moments[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
+    kept = [(times[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
     return DataPage(Measurements.from_rows(kept), truncated, tuple(bad))
 
 
-def _check_interval(call: str, start: str | None, end: str | None, question: Window) -> None:
-    """Refuse an answer for an interval that is not the question's; a vehicle may name none."""
-    for said, asked in ((start, question.start), (end, question.end)):
+def _check_interval(call: str, start: str | None, end: str | None, window: Window) -> None:
+    """Refuse an answer for another interval than `window`; a vehicle may name none."""
+    for said, asked in ((start, window.start), (end, window.end)):
         if said is None:
             continue
         try:
@@ -167,27 +168,27 @@ def _check_interval(call: str, start: str | None, end: str | None, question: Win
 def _parse_times(
     texts: Iterable[str], oldest: datetime, newest: datetime
 ) -> tuple[dict[str, datetime], dict[str, str]]:
-    """Parse each distinct time once, since all channels of a read cycle share one.
+    """Parse each distinct time once: all channels of one reading share it.
 
-    Returns the moments of the good ones and the reasons of the bad ones.
+    Returns the parsed times, and for the others the reason why they are refused.
     """
-    moments: dict[str, datetime] = {}
+    times: dict[str, datetime] = {}
     faults: dict[str, str] = {}
     for text in texts:
         try:
-            moment = msgspec.convert(text, AwareTime)
-            _check_time(moment, oldest, newest)
+            time = msgspec.convert(text, AwareTime)
+            _check_time(time, oldest, newest)
         except (msgspec.ValidationError, ValueError) as error:
             faults[text] = sanitise(str(error), NAME_LIMIT)
         else:
-            moments[text] = moment
-    return moments, faults
+            times[text] = time
+    return times, faults
 
 
-def _check_time(moment: datetime, oldest: datetime, newest: datetime) -> None:
-    if moment < oldest:
+def _check_time(time: datetime, oldest: datetime, newest: datetime) -> None:
+    if time < oldest:
         raise ValueError(f"time is before {oldest:%Y-%m-%d}, the oldest that is kept")
-    if moment >= newest:
+    if time >= newest:
         raise ValueError("time is more than 10 minutes ahead of the central clock")
 
 
@@ -214,4 +215,4 @@ def _to_alarm(raw: _Alarm) -> Alarm:
 
 
 def _accept_any(_entry: object) -> None:
-    """Accept an entry whose type says enough."""
+    """Accept an entry that needs no check beyond its type."""

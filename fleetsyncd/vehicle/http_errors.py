@@ -1,4 +1,4 @@
-"""What went wrong with a request, from the errors of three libraries that wrap one another."""
+"""Translate the errors of requests, urllib3 and http.client, which wrap one another, into ours."""
 
 import errno
 import http.client
@@ -22,7 +22,7 @@ _CUT_OFF = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead
 
 
 def to_vehicle_error(call: str, error: Exception) -> VehicleError:
-    """Return what an error of the libraries' means to us."""
+    """Return the VehicleError that stands for an error of the libraries."""
     if isinstance(error, _CUT_OFF):
         return BadAnswer(call, "the answer was cut off")
     if isinstance(error, requests.exceptions.ContentDecodingError):
@@ -34,7 +34,7 @@ def to_vehicle_error(call: str, error: Exception) -> VehicleError:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `fault` and whatever it wraps: libraries nest causes in arguments and in contexts."""
+    """Yield `error` and all that it wraps: causes are nested in arguments and in contexts."""
     seen: set[int] = set()
     pending: list[object] = [error]
     while pending:
@@ -48,7 +48,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def find_cause(
     error: BaseException, kinds: tuple[type[BaseException], ...]
 ) -> BaseException | None:
-    """Return the first error of `kinds` in or under `fault`, requests' bare wrapper aside."""
+    """Return the first error of `kinds` in or under `error`, but not requests' bare wrapper."""
     for link in _chain(error):
         if isinstance(link, kinds) and type(link) is not requests.ConnectionError:
             return link

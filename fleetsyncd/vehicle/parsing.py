@@ -1,4 +1,4 @@
-"""A vehicle's answer as JSON: what can be read of one that is damaged, entry by entry."""
+"""Parse a vehicle's answer as JSON; of a damaged one, every entry that can be read."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,28 +14,28 @@ from fleetsyncd.text import sanitise
 T = TypeVar("T")
 
 MAX_LIST = 10_000
-"""Channels or alarms in one answer: a vehicle has tens, and decoding keeps the others waiting."""
+"""Channels or alarms in one answer: a vehicle has tens, and decoding blocks other greenlets."""
 VALUES_PER_ENTRY = 16
-"""Commas that an honest entry stays under, with those between entries."""
+"""Commas in one entry, including the one behind it; a good entry has fewer."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
 _UP_TO_NAN = re.compile(
     rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity))*+(-?Infinity|NaN)', re.DOTALL
 )
-"""From outside a string up to the next NaN or Infinity that is not in one."""
+"""From outside a string up to the next NaN or Infinity that is not inside one."""
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
-_UNKNOWN = b"\\ufffd"
-"""U+FFFD as JSON escapes it: as long as the half of a pair that it stands for."""
+_REPLACEMENT = b"\\ufffd"
+"""U+FFFD as JSON escapes it; as long as the escape that it replaces."""
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding raises on an answer that does not fit."""
+"""What decoding raises for an answer that does not fit its type."""
 
 _raw_list = msgspec.json.Decoder(list[Raw])
 
 
 def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
-    """Decode an answer, mended if need be; raise BadAnswer that says why it cannot be."""
+    """Decode an answer, repaired if necessary; raise BadAnswer with the reason if it cannot be."""
     try:
         return decoder.decode(body)
     except DECODE_ERRORS as error:
@@ -47,10 +47,10 @@ def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T
 
 
 def _repair(body: bytes) -> bytes:
-    """Turn what only one row is to blame for into valid JSON, so that the others can be read.
+    """Make the faults of single rows valid JSON, so that the other rows can be read.
 
-    A bare NaN or Infinity becomes a string, which no number's type accepts; half a surrogate pair
-    becomes U+FFFD.
+    A bare NaN or Infinity becomes a string, which is refused where a number is expected; half of a
+    surrogate pair becomes U+FFFD.
     """
     parts = []
     end = 0
@@ -63,20 +63,20 @@ def _repair(body: bytes) -> bytes:
 
 def _replace_half(found: re.Match[bytes]) -> bytes:
     escape = found.group()
-    return _UNKNOWN if len(escape) == len(_UNKNOWN) else escape
+    return _REPLACEMENT if len(escape) == len(_REPLACEMENT) else escape
 
 
 def check_size(call: str, body: bytes, most: int) -> None:
-    """Refuse a body with far more values than `most` entries have, before decoding it.
+    """Refuse a body with far more values than `most` entries have before it is decoded.
 
-    Decoding keeps every other vehicle waiting, and no deadline can end it.
+    Decoding blocks every other greenlet, and no deadline can end it.
     """
     if body.count(b",") > most * VALUES_PER_ENTRY:
         raise AnswerTooLarge(call, f"far more values than {most} entries have")
 
 
 def decode_list(call: str, body: bytes) -> list[Raw]:
-    """Return the entries of a list, not yet decoded; raise BadAnswer if it is none or too long."""
+    """Return a list's entries, not decoded yet; raise BadAnswer if it is no list or too long."""
     check_size(call, body, MAX_LIST)
     entries = decode_body(call, _raw_list, body)
     if len(entries) > MAX_LIST:
@@ -87,7 +87,7 @@ def decode_list(call: str, body: bytes) -> list[Raw]:
 def decode_entries(
     call: str, raws: Iterable[Raw], decoder: "msgspec.json.Decoder[T]", check: Callable[[T], None]
 ) -> tuple[list[T], list[BadRow]]:
-    """Decode entries one by one; those that do not decode or fail `check` come back as bad rows."""
+    """Decode entries one by one; those that do not decode or fail `check` become bad rows."""
     good: list[T] = []
     bad: list[BadRow] = []
     for raw in raws:
@@ -102,12 +102,12 @@ def decode_entries(
 
 
 def excerpt(raw: bytes) -> str:
-    """Return a bad row as it came, in one harmless line."""
+    """Return the start of raw JSON as one harmless line."""
     return sanitise(raw[:RAW_LIMIT].decode("utf-8", "backslashreplace"), RAW_LIMIT)
 
 
 def _reason(body: bytes, error: Any) -> str:
-    """Say what is wrong with an answer, with its first bytes when it is no JSON at all."""
+    """Say what is wrong with an answer; for HTML with its first bytes."""
     start = body[:40].lstrip()
     if not body:
         return "empty answer"

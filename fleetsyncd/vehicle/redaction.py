@@ -1,4 +1,4 @@
-"""A vehicle's API key, to be kept out of whatever the vehicle says."""
+"""Remove a vehicle's API key from everything that the vehicle says."""
 
 import json
 import re
@@ -7,21 +7,21 @@ from fleetsyncd.text import sanitise
 
 HIDDEN = "••••"
 SHORTEST_REDACTED = 8
-"""A shorter key is not looked for in answers: it would turn up in honest data."""
+"""A shorter key is not looked for in answers: it may occur in good data."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FOR_HTML = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'+="})
-"""What JSON writers escape that mind being put into a page."""
+"""Characters that JSON writers escape to make their output safe inside HTML."""
 
 
 class KeyRedactor:
-    """Knows the forms in which a key may turn up."""
+    """Knows the forms in which a key may occur."""
 
     def __init__(self, api_key: str | None) -> None:
         self._forms = _forms(api_key)
         self._in_bodies = [form.encode() for form in self._forms if len(form) >= SHORTEST_REDACTED]
 
     def redact_body(self, body: bytes) -> bytes:
-        """Take the API key out of an answer: what it says is stored and shown."""
+        """Remove the API key from an answer, whose text is stored and shown."""
         if not any(form in body for form in self._in_bodies):
             return body
 
@@ -32,18 +32,18 @@ class KeyRedactor:
 
         if not body.lstrip().startswith((b"{", b"[")):
             return hide(body)
-        # A key of digits may turn up in an honest number, which must stay what it is.
+        # Only inside strings: a key of digits may occur in a number, which must stay unchanged.
         return _STRING.sub(lambda found: hide(found.group()), body)
 
     def redact_text(self, said: str, limit: int) -> str:
-        """Take the API key, then what could steer a terminal, out of what a vehicle said."""
+        """Remove the API key from a vehicle's text, and sanitise it."""
         for form in self._forms:
             said = said.replace(form, HIDDEN)
         return sanitise(said, limit)
 
 
 def _forms(api_key: str | None) -> list[str]:
-    """Return the key as it is and as JSON writers escape it, the longest first."""
+    """Return the key as it is and as JSON writers escape it, the longest form first."""
     if not api_key:
         return []
     forms = {api_key, json.dumps(api_key)[1:-1]}

@@ -82,7 +82,7 @@ def test_no_more_backfills_run_at_a_time_than_are_allowed(installation: Installa
 def test_a_backfill_survives_the_daemons_restart(installation: Installation) -> None:
     installation.fleet(1, channels=1)
     code, out, err = installation.command("backfill", "--all", "--from", "4d", "--no-wait")
-    assert (code, "asked for" in out) == (0, True)
+    assert (code, "requested" in out) == (0, True)
     assert "no daemon is running" in err
     daemon = installation.daemon()
     installation.until("SELECT reached_at > from_at FROM fleetsync.backfill")
@@ -96,14 +96,14 @@ def test_a_backfill_survives_the_daemons_restart(installation: Installation) -> 
     assert installation.check().clean
 
 
-def test_a_backfill_can_be_called_off_and_mistakes_are_told(installation: Installation) -> None:
+def test_a_backfill_can_be_cancelled_and_mistakes_are_told(installation: Installation) -> None:
     installation.fleet(1)
     assert installation.command("backfill", "--all", "--from", "2d", "--no-wait")[0] == 0
     code, out, _ = installation.command("backfill", "--all", "--cancel")
-    assert (code, "called off: 1" in out) == (0, True)
+    assert (code, "cancelled: 1" in out) == (0, True)
     for arguments, told in (
-        (["--all"], "no backfill was asked for"),
-        ([], "name the vehicles, or say --all"),
+        (["--all"], "no backfill is requested"),
+        ([], "name the vehicles, or give --all"),
         (["nobody", "--from", "1d"], "no vehicle is called nobody"),
         (["--all", "--from", "yesterday"], "yesterday is no time"),
         (["--all", "--from", "1h", "--to", "2h"], "before it ends"),

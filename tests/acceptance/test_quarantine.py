@@ -31,7 +31,7 @@ def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Install
     code, out, _ = installation.command("quarantine", "purge", "--all")
     assert (code, out) == (0, "deleted 1 refused row(s)\n")
     for arguments, told in (
-        (["purge"], "name the vehicle, or say --all"),
+        (["purge"], "name the vehicle, or give --all"),
         (["purge", "--all", "--older", "week"], "week is no time"),
         (["show", "4711"], "no refused row has the id 4711"),
         (["list", "nobody"], "no vehicle is called nobody"),

@@ -14,7 +14,7 @@ from psycopg2 import sql
 from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.sync.replay import valid
+from fleetsyncd.sync.replay import decode_row
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import utc_now
 
@@ -135,7 +135,8 @@ def _good(cursor: Cursor) -> list[str]:
     """Return what is in the quarantine and has no reason to be."""
     bounds = accepted_interval(utc_now())
     entries = quarantine.list_rows(cursor, None, MOST_ENTRIES)
-    return [f"{entry.call} {entry.raw}" for entry in entries if valid(entry, bounds) is not None]
+    valid = (entry for entry in entries if decode_row(entry, bounds) is not None)
+    return [f"{entry.call} {entry.raw}" for entry in valid]
 
 
 def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:

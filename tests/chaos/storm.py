@@ -16,7 +16,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.checker import Comparison, Expectation
-from fleetsyncd.errors import DatabaseError
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError
 from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import floor_ms, utc_now
@@ -115,7 +115,7 @@ def storm(weather: Weather, folder: Path) -> Outcome:
                 database, [_with_backfill(e, expectations) for e in expectations]
             ),
             truth=audit.audit(database, lines),
-            crashes=daemons.crashes + [line for line in lines if "fleetsyncd's own" in line],
+            crashes=daemons.crashes + [line for line in lines if INTERNAL_ERROR in line],
             keys_leaked=leaked,
             journal=database.run(_journal),
             quarantined=database.run(_quarantined),

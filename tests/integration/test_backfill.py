@@ -162,7 +162,7 @@ def test_calling_a_backfill_off_ends_it_at_the_next_window(database: Database) -
 
         it.simulated.hook = call_off
         entry = work(it)
-        assert "called off" in str(entry.error_msg)
+        assert "cancelled" in str(entry.error_msg)
         assert (entry.rows_written, stored(it), status(it)) == (0, 0, None)
 
 
@@ -174,7 +174,7 @@ def test_a_request_that_replaced_the_one_at_work_is_not_marked_done_by_it(
         old = requested(it)
         window = ask_for(it, 3 * HOUR)
         entry, _bad = run_backfill(it.vehicle(), old, it.client, it.context())
-        assert "called off" in str(entry.error_msg)
+        assert "cancelled" in str(entry.error_msg)
         assert requested(it).reached == window.start
         assert work(it).status == Outcome.OK
         it.start = window.start

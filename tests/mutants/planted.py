@@ -20,6 +20,7 @@ STORE = "fleetsyncd/database/store.py"
 CLIENT = "fleetsyncd/vehicle/client.py"
 DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
+COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
 
 MUTANTS = (
@@ -33,9 +34,9 @@ MUTANTS = (
     Mutant(
         "watermark before rows",
         CYCLE,
-        "self.tools.database.run(partial(self._save_window, page, step, added))",
-        "self.tools.database.run(lambda cursor: store.advance(cursor, step))\n"
-        "        self.tools.database.run(partial(self._save_window, page, step, added))",
+        "        commit_page(self.context,",
+        "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n"
+        "        commit_page(self.context,",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -76,15 +77,15 @@ MUTANTS = (
     Mutant(
         "a key that a vehicle echoes is kept",
         CLIENT,
-        "self._secret.hidden_in(body), _clock",
+        "self._redactor.redact_body(body), _clock",
         "body, _clock",
         "tests/unit/test_client_secrets.py",
     ),
     Mutant(
         "no deadline over the body",
         CLIENT,
-        "with self._deadline(self._timeout, lambda: overdue):",
-        "with self._deadline(3600, lambda: overdue):",
+        "with self._deadline(self._timeout_sec, lambda: timed_out):",
+        "with self._deadline(3600, lambda: timed_out):",
         "tests/unit/test_client_deadlines.py",
     ),
     Mutant(
@@ -102,45 +103,46 @@ MUTANTS = (
         "tests/integration/test_cycle.py",
     ),
     Mutant(
-        "a question begun ahead is never let go",
+        "a page that was asked for ahead is never dropped",
         "fleetsyncd/sync/pull.py",
-        "                ahead.drop()",
+        "                pending.drop()",
         "                pass",
         "tests/integration/test_cycle.py",
     ),
     Mutant(
         "silent vehicles keep their slots",
         "fleetsyncd/sync/lanes.py",
-        "                self._make_room()",
+        "                self._free_prompt_slots()",
         "                pass",
         "tests/unit/test_lanes.py",
     ),
     Mutant(
-        "an answer to another question accepted",
+        "an answer for another window accepted",
         DECODE,
-        "    if question is not None:",
-        "    if question is None:",
+        "    if window is not None:",
+        "    if window is None:",
         "tests/unit/test_decode.py",
     ),
     Mutant(
         "rows stamped in the future stored",
         DECODE,
-        "    if moment >= newest:",
-        "    if moment is None:",
+        "    if time >= newest:",
+        "    if time is None:",
         "tests/unit/test_decode.py",
     ),
     Mutant(
         "one bad row spoils the answer",
         "fleetsyncd/vehicle/parsing.py",
-        "            bad.append(BadRow(call, show(bytes(raw)), clean(str(fault), NAME_LIMIT)))",
-        "            raise BadAnswer(call, str(fault)) from None",
+        "            bad.append(BadRow(call, excerpt(bytes(raw)),"
+        " sanitise(str(error), NAME_LIMIT)))",
+        "            raise BadAnswer(call, str(error)) from None",
         "tests/unit/test_decode.py",
     ),
     Mutant(
         "bad rows forgotten",
-        CYCLE,
-        "        self._set_aside(cursor, page.bad)\n        rows",
-        "        rows",
+        COMMIT,
+        "        _quarantine(cursor, vehicle_id, page.bad, totals)\n",
+        "",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -160,7 +162,7 @@ MUTANTS = (
     Mutant(
         "a clock set back not noticed",
         WINDOW,
-        "(step if step <= -CLOCK_STEP else timedelta(0))",
+        "(step if step <= -CLOCK_RESOLUTION else timedelta(0))",
         "timedelta(0)",
         "tests/unit/test_window.py",
     ),
@@ -174,7 +176,7 @@ MUTANTS = (
     Mutant(
         "alarms not asked for again",
         CYCLE,
-        "        self.alarm_watermark = owed",
+        "        self.alarm_watermark = stored_until",
         "        self.alarm_watermark = pull.window.end",
         "tests/integration/test_cycle_faults.py",
     ),
@@ -190,15 +192,15 @@ MUTANTS = (
     Mutant(
         "the journal calls a failure ok",
         "fleetsyncd/sync/outcome.py",
-        "        return Ending(Outcome.ERROR, str(fault), _failure(fault), answered=answered)",
-        "        return Ending(Outcome.OK, str(fault), answered=answered)",
+        "StepResult(Outcome.ERROR, str(error), _failure(error),",
+        "StepResult(Outcome.OK, str(error), _failure(error),",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
         "repeated rows counted twice",
-        CYCLE,
-        "self.rows_written += max(added)",
-        "self.rows_written += len(page)",
+        COMMIT,
+        "totals.rows_written += max(added)",
+        "totals.rows_written += len(page)",
         "tests/integration/test_cycle.py",
     ),
     Mutant(

@@ -6,7 +6,7 @@ from tests.mutants.__main__ import ROOT, copy_program, first_failure, plant
 from tests.mutants.planted import MUTANTS, Mutant
 
 TESTS = "tests/unit/test_text.py"
-NONE = Mutant("harmless", "fleetsyncd/text.py", "made harmless once", "made harmless", TESTS)
+NONE = Mutant("harmless", "fleetsyncd/text.py", "made harmless where", "harmless where", TESTS)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

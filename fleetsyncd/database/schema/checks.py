@@ -76,19 +76,21 @@ def run_checks(
 def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
     cursor.execute(_SERVER)
     number, version, encoding, local, encrypted, connections = cursor.fetchall()[0]
-    found = [ok("database", f"PostgreSQL {version}")]
+    findings = [ok("database", f"PostgreSQL {version}")]
     if number < OLDEST_SERVER:
-        found = [warning("database", f"PostgreSQL {version} is old", "upgrade it to 14 or newer")]
+        findings = [
+            warning("database", f"PostgreSQL {version} is old", "upgrade it to 14 or newer")
+        ]
     if encoding != "UTF8":
         text = f"its encoding is {encoding}: names of other languages cannot be stored"
-        found.append(fault("database", text, "move to a database WITH ENCODING 'UTF8'"))
+        findings.append(fault("database", text, "move to a database WITH ENCODING 'UTF8'"))
     if not local and not encrypted:
         text = "data and password cross the network unencrypted"
-        found.append(warning("database", text, "set DATABASE_URL with ?sslmode=verify-full"))
+        findings.append(warning("database", text, "set DATABASE_URL with ?sslmode=verify-full"))
     if pool_size > connections:
         text = f"DB_POOL_SIZE {pool_size} is more than the {connections} connections it allows"
-        found.append(warning("database", text, "lower DB_POOL_SIZE or raise max_connections"))
-    return found
+        findings.append(warning("database", text, "lower DB_POOL_SIZE or raise max_connections"))
+    return findings
 
 
 def _role(cursor: Cursor) -> Finding:
@@ -113,32 +115,32 @@ def _clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
 
 
 def _rights(cursor: Cursor) -> Finding:
-    lacking = grants.missing_grants(cursor)
-    if lacking:
-        named = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if lacking[3:] else "")
+    missing = grants.missing_grants(cursor)
+    if missing:
+        named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
         return fault("rights", f"the daemon's role lacks {named}", MIGRATE)
     return ok("rights", "the daemon's role has what it needs")
 
 
 def _row_level_security(cursor: Cursor) -> list[Finding]:
     cursor.execute(_GUARDS, (list(GUARDED),))
-    found = []
-    for table, forced, ours in sorted(cursor.fetchall()):
-        if not ours:
+    findings = []
+    for table, forced, has_policy in sorted(cursor.fetchall()):
+        if not has_policy:
             text = f"no policy of public.{table} lets app.user_role = superuser see its rows"
             remedy = (
                 f"as owner: CREATE POLICY {table}_superuser ON public.{table}"
                 " USING ((SELECT current_setting('app.user_role', true)) = 'superuser')"
             )
-            found.append(fault("row level security", text, remedy))
+            findings.append(fault("row level security", text, remedy))
         elif not forced:
             text = f"public.{table} does not force it: owners of vehicles may see them all"
             remedy = (
                 f"as owner: ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY,"
                 " FORCE ROW LEVEL SECURITY"
             )
-            found.append(warning("row level security", text, remedy))
-    return found or [ok("row level security", "forced, and the daemon sees every row")]
+            findings.append(warning("row level security", text, remedy))
+    return findings or [ok("row level security", "forced, and the daemon sees every row")]
 
 
 def _months(now: Callable[[], datetime], cursor: Cursor) -> Finding:

@@ -1,8 +1,8 @@
-"""Spread the tables over a Citus cluster, by vehicle: `fleetsyncd migrate --distribute`.
+"""Distribute the tables over a Citus cluster by vehicle: `fleetsyncd migrate --distribute`.
 
-All rows of a vehicle lie together on one machine, so everything a cycle writes stays there. The
-fleet itself is small and read by every statement: each machine holds a copy. fleetsyncd's own list
-of replicas and its migration history stay on the coordinator.
+All rows of a vehicle are on one machine, so everything that a cycle writes stays there. The fleet
+itself is small and read by every statement: each machine holds a copy. The list of replicas and the
+migration history stay on the coordinator.
 """
 
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger("sync.migrate")
 
 KEY = "vehicle_id"
 REFERENCE = ("public.vehicles", "public.vehicle_access")
-"""Copied to every machine, before anything is distributed that refers to them."""
+"""Copied to every machine before the tables that refer to them are distributed."""
 DISTRIBUTED = (
     "public.measurements",
     "public.channel_config",
@@ -25,8 +25,8 @@ DISTRIBUTED = (
     "fleetsync.quarantine",
     "fleetsync.backfill",
 )
-"""Spread by vehicle; the first one says where a vehicle goes."""
-# Only a unique key that contains the vehicle can be kept by one machine alone.
+"""Distributed by vehicle; the others are colocated with the first one."""
+# One machine alone can enforce a unique key only if the key contains the vehicle.
 _UNFIT_KEYS = """
 SELECT i.indrelid::regclass::text, i.indexrelid::regclass::text
 FROM pg_index i
@@ -37,13 +37,13 @@ WHERE i.indisunique AND i.indrelid = ANY (%s::regclass[])
 ORDER BY 1, 2
 """
 _IS_CITUS = "SELECT to_regproc('create_distributed_table') IS NOT NULL"
-_IS_SPREAD = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = %s::regclass)"
-_NO_HURRY = "SELECT set_config('statement_timeout', '0', true)"
+_IS_DISTRIBUTED = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = %s::regclass)"
+_NO_TIMEOUT = "SELECT set_config('statement_timeout', '0', true)"
 
 
 def require_citus(database: Database) -> None:
-    """Raise CommandError, naming the remedy, unless the database knows the citus extension."""
-    if not database.run(lambda cursor: _tells(cursor, _IS_CITUS)):
+    """Raise CommandError unless the database has the citus extension."""
+    if not database.run(lambda cursor: _is_true(cursor, _IS_CITUS)):
         raise CommandError(
             f"{database.where} lacks the citus extension: install Citus on every machine of the"
             " cluster and run CREATE EXTENSION citus in this database, as a superuser"
@@ -51,11 +51,11 @@ def require_citus(database: Database) -> None:
 
 
 def distribute(database: Database) -> list[str]:
-    """Spread every table that is not yet; return the names of those that were.
+    """Distribute every table that is not distributed yet; return the names of those.
 
-    As the tables' owner, on the coordinator, with the schema up to date. Each table is spread in a
-    transaction of its own, so that it can be run again after a failure. Raises CommandError without
-    the extension, MigrationFailed if a key stands in the way.
+    To be run as the tables' owner, on the coordinator, with the schema up to date. Each table has a
+    transaction of its own, so it can be repeated after a failure. Raises CommandError without the
+    extension, MigrationFailed if a key cannot be distributed.
     """
     require_citus(database)
     unfit = database.run(unfit_keys)
@@ -64,7 +64,9 @@ def distribute(database: Database) -> list[str]:
         raise MigrationFailed(
             f"unique keys without {KEY} cannot be distributed: {named}; replace or drop them"
         )
-    return [table for table in (*REFERENCE, *DISTRIBUTED) if database.run(partial(_spread, table))]
+    return [
+        table for table in (*REFERENCE, *DISTRIBUTED) if database.run(partial(_distribute, table))
+    ]
 
 
 def unfit_keys(cursor: Cursor) -> list[tuple[str, str]]:
@@ -73,23 +75,24 @@ def unfit_keys(cursor: Cursor) -> list[tuple[str, str]]:
     return [(str(table), str(index)) for table, index in cursor.fetchall()]
 
 
-def _spread(table: str, cursor: Cursor) -> bool:
-    """Spread one table, with the rows it has; tell whether that was still to be done."""
-    if _tells(cursor, _IS_SPREAD, table):
+def _distribute(table: str, cursor: Cursor) -> bool:
+    """Distribute one table with its rows; return False if it was distributed already."""
+    if _is_true(cursor, _IS_DISTRIBUTED, table):
         return False
-    cursor.execute(_NO_HURRY)
+    cursor.execute(_NO_TIMEOUT)
     if table in REFERENCE:
         cursor.execute("SELECT create_reference_table(%s)", (table,))
     else:
-        beside = "default" if table == DISTRIBUTED[0] else DISTRIBUTED[0]
+        colocated_with = "default" if table == DISTRIBUTED[0] else DISTRIBUTED[0]
         cursor.execute(
-            "SELECT create_distributed_table(%s, %s, colocate_with => %s)", (table, KEY, beside)
+            "SELECT create_distributed_table(%s, %s, colocate_with => %s)",
+            (table, KEY, colocated_with),
         )
-    log.info("%s is spread over the cluster", table)
+    log.info("%s is distributed over the cluster", table)
     return True
 
 
-def _tells(cursor: Cursor, question: str, *arguments: str) -> bool:
+def _is_true(cursor: Cursor, question: str, *arguments: str) -> bool:
     cursor.execute(question, arguments)
     row = cursor.fetchone()
     return row is not None and bool(row[0])

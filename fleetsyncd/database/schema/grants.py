@@ -1,4 +1,4 @@
-"""What the daemon's role may do, and nothing beyond: granted by `migrate`, checked by `doctor`."""
+"""The rights of the daemon's role, and no others: granted by `migrate`, checked by `doctor`."""
 
 from collections.abc import Iterator
 
@@ -7,25 +7,25 @@ from psycopg2 import sql
 from fleetsyncd.database.pool import Cursor
 
 SCHEMAS = ("public", "fleetsync")
-_EVERYTHING = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 TABLES = {
-    "public.vehicles": _EVERYTHING,
-    "public.channel_config": _EVERYTHING,
-    "public.alarms_log": _EVERYTHING,
+    "public.vehicles": _ALL,
+    "public.channel_config": _ALL,
+    "public.alarms_log": _ALL,
     "public.measurements": ("SELECT", "INSERT", "DELETE"),
     "public.sync_journal": ("SELECT", "INSERT", "DELETE"),
     "public.vehicle_access": ("SELECT",),
-    "fleetsync.vehicle_state": _EVERYTHING,
-    "fleetsync.replica": _EVERYTHING,
-    "fleetsync.quarantine": _EVERYTHING,
-    "fleetsync.backfill": _EVERYTHING,
+    "fleetsync.vehicle_state": _ALL,
+    "fleetsync.replica": _ALL,
+    "fleetsync.quarantine": _ALL,
+    "fleetsync.backfill": _ALL,
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (
     "fleetsync.ensure_month(date)",
     "fleetsync.drop_expired_month(integer, date)",
 )
-# An adopted installation numbers measurements and journal rows by sequences of its own names.
+# In an adopted installation the sequences of measurements and journal may have other names.
 _SEQUENCES = """
 SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute
                          WHERE attrelid = t::regclass AND attname = 'id' AND NOT attisdropped)
@@ -48,7 +48,7 @@ WHERE n.sequence IS NOT NULL AND NOT has_sequence_privilege(n.sequence, 'USAGE')
 
 
 def grant(cursor: Cursor, role: str) -> None:
-    """Give `role` what a daemon needs; the schema is up to date and the caller owns it."""
+    """Grant `role` a daemon's rights; the schema is up to date and the caller owns it."""
     for statement in _statements():
         cursor.execute(sql.SQL(statement + " TO {}").format(sql.Identifier(role)))
     cursor.execute(_SEQUENCES)
@@ -67,7 +67,7 @@ def _statements() -> Iterator[str]:
 
 
 def missing_grants(cursor: Cursor) -> list[str]:
-    """Return which of these rights the connected role lacks, as an operator may read it."""
+    """Return those of these rights that the connected role lacks, as text for operators."""
     pairs = [(table, right) for table, rights in TABLES.items() for right in rights]
     values = {
         "schemas": list(SCHEMAS),

@@ -1,7 +1,7 @@
-"""Bring the schema up to date, as the tables' owner; and tell whether it is.
+"""Bring the schema up to date as the tables' owner, and check whether it is.
 
-Runs under an advisory lock. The connection carries the row level security context for its whole
-life, since the tables force it on their owner too.
+Runs under an advisory lock. The connection has the row level security context for its whole life,
+because the tables force their policies on their owner too.
 """
 
 import logging
@@ -13,7 +13,7 @@ import yoyo
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database.hints import first_line, with_hint
+from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.database.pool import (
     CONNECT_SEC,
     Cursor,
@@ -31,7 +31,7 @@ SCHEMA = "fleetsync"
 HISTORY = "migration"
 LOCK = 0x666C6565  # "flee"
 ATTEMPTS = 5
-IN_THE_WAY = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
+BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
 
 
 def expected_migrations() -> list[str]:
@@ -55,19 +55,19 @@ def missing_migrations(database: Database) -> list[str]:
 
 
 def require_current(database: Database) -> None:
-    """Raise SchemaOutdated, naming the remedy, unless every migration is applied."""
-    lacking = missing_migrations(database)
-    if lacking:
+    """Raise SchemaOutdated unless every migration is applied."""
+    missing = missing_migrations(database)
+    if missing:
         raise SchemaOutdated(
-            f"the schema of {database.where} lacks {len(lacking)} migration(s), "
-            f"first {lacking[0]}: run `fleetsyncd migrate` as the tables' owner"
+            f"the schema of {database.where} lacks {len(missing)} migration(s), first {missing[0]}",
+            "run `fleetsyncd migrate` as the tables' owner",
         )
 
 
 def migrate(
     settings: DatabaseSettings, app_role: str | None = None, deadline: Deadline = no_deadline
 ) -> list[str]:
-    """Apply what is missing and grant `app_role` what a daemon needs; return the applied ids."""
+    """Apply the missing migrations, grant `app_role` a daemon's rights; return the applied ids."""
     with deadline(CONNECT_SEC, lambda: connect_timed_out(settings.where)):
         backend = _connect(settings)
     try:
@@ -78,7 +78,8 @@ def migrate(
             if app_role is not None:
                 _grant(cursor, app_role)
     except psycopg2.Error as error:
-        raise MigrationFailed(f"migration failed: {with_hint(error)}") from error
+        reason, hint = reason_and_hint(error)
+        raise MigrationFailed(f"migration failed: {reason}", hint) from error
     else:
         return applied
     finally:
@@ -102,11 +103,12 @@ def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
     try:
         return PostgresqlBackend(uri, HISTORY)
     except psycopg2.OperationalError as error:
-        raise DatabaseLost(f"no connection to {settings.where}: {with_hint(error)}") from error
+        reason, hint = reason_and_hint(error)
+        raise DatabaseLost(f"no connection to {settings.where}: {reason}", hint) from error
 
 
 def _apply(backend: PostgresqlBackend) -> list[str]:
-    """Apply pending migrations; yoyo's own lock row is moot beneath the advisory lock."""
+    """Apply pending migrations; the advisory lock makes yoyo's own lock row superfluous."""
     with backend.connection.cursor() as cursor:
         cursor.execute("SET client_min_messages = warning")
     backend.create_lock_table()
@@ -120,14 +122,14 @@ def _apply(backend: PostgresqlBackend) -> list[str]:
 
 
 def _apply_one(backend: PostgresqlBackend, migration: yoyo.migrations.Migration) -> None:
-    """Apply a migration, again if a daemon at work was in its way: it is one transaction."""
+    """Apply a migration, which is one transaction; repeat it if a running daemon blocked it."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             backend.apply_one(migration)
-        except IN_THE_WAY as error:
+        except BLOCKED as error:
             if attempt == ATTEMPTS:
                 raise
-            log.info("a daemon is in the way of %s: again (%s)", migration.id, first_line(error))
+            log.info("a daemon blocks %s: trying again (%s)", migration.id, first_line(error))
         else:
             return
 
@@ -136,6 +138,6 @@ def _grant(cursor: Cursor, role: str) -> None:
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
     if cursor.fetchone() is None:
         raise MigrationFailed(
-            f"there is no role {role} to grant to: CREATE ROLE {role} LOGIN PASSWORD '...'"
+            f"there is no role {role} to grant to", f"CREATE ROLE {role} LOGIN PASSWORD '...'"
         )
     grants.grant(cursor, role)

@@ -1,4 +1,4 @@
-"""How much there is: what goes with a vehicle, and what a backfill will have to pull."""
+"""Estimates before an action: the rows of vehicles to be removed, the work of a backfill."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 from fleetsyncd.database.pool import Cursor
 
 EXACT_UP_TO = 1_000_000
-"""Measurements are counted up to here; beyond that the planner's estimate must do."""
+"""Measurements are counted up to here; above it the planner's estimate is used."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
     (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[])),
@@ -39,7 +39,7 @@ SELECT avg(speed)::float8 FROM (
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """How much belongs to some vehicles."""
+    """How many rows belong to some vehicles; `exact` is about the measurements."""
 
     journal: int
     alarms: int
@@ -49,20 +49,20 @@ class RowCounts:
 
     @property
     def measurements_text(self) -> str:
-        """The number of measurements as an operator may be told it."""
+        """The number of measurements as text."""
         return f"{self.measurements:,}" if self.exact else f"about {self.measurements:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class PullRate:
-    """How much a vehicle measures, and how many seconds of a gap are pulled in a second."""
+    """Rows that a vehicle measures a second, and seconds of a gap that are pulled a second."""
 
     rows_per_second: float | None
     speed: float | None
 
 
 def count_rows(cursor: Cursor, ids: Sequence[UUID]) -> RowCounts:
-    """Return how much belongs to the vehicles; a large number of measurements is estimated."""
+    """Count the vehicles' rows; a large number of measurements is estimated."""
     keys = [str(vehicle_id) for vehicle_id in ids]
     cursor.execute(_COUNTED, {"ids": keys, "exact": EXACT_UP_TO})
     journal, alarms, channels, measurements = cursor.fetchall()[0]
@@ -75,7 +75,7 @@ def count_rows(cursor: Cursor, ids: Sequence[UUID]) -> RowCounts:
 
 
 def pull_rate(cursor: Cursor, ids: Sequence[UUID]) -> PullRate:
-    """Return how much one of the vehicles measures on average, and how fast gaps are pulled."""
+    """Return the vehicles' average rate of rows, and the average speed at which gaps are pulled."""
     keys = [str(vehicle_id) for vehicle_id in ids]
     cursor.execute(_RATE, {"ids": keys, "vehicles": max(1, len(keys))})
     rate = cursor.fetchall()[0][0]

@@ -1,4 +1,4 @@
-"""Times in SQL: other services may have written infinity, or years that Python cannot hold."""
+"""SQL for times and ages; other services may write infinity, and years that Python cannot hold."""
 
 from datetime import UTC, datetime
 
@@ -6,12 +6,12 @@ from fleetsyncd.database.pool import Cursor
 
 
 def epoch(column: str) -> str:
-    """Return SQL for a time as seconds since 1970; null if it is infinite."""
+    """Return SQL for a time in seconds since 1970; null if it is infinite."""
     return f"CASE WHEN isfinite({column}) THEN extract(epoch FROM {column})::float8 END"
 
 
 def from_epoch(seconds: float | None) -> datetime | None:
-    """Return the time so many seconds after 1970; None if there is none that Python can hold."""
+    """Return the time of seconds since 1970; None for None, or if Python cannot hold it."""
     try:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):

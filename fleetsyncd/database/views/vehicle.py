@@ -1,4 +1,4 @@
-"""One vehicle's own data as operators look at them: channels, curves, alarms, registration."""
+"""Read-only queries over one vehicle: its channels, their values over time, alarms, details."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ LEFT JOIN LATERAL (
 ) m ON true
 WHERE c.vehicle_id = %s::uuid ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
-# Asked by channel, which is how the only index goes.
+# By channel, as the only index of measurements is ordered.
 _SERIES = """
 SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS slice,
     min(value), avg(value), max(value)
@@ -49,7 +49,7 @@ WHERE v.id = %s::uuid
 
 @dataclass(frozen=True, slots=True)
 class ChannelValue:
-    """A channel with its newest value, and its averages over the minutes before that."""
+    """A channel with its newest value; `curve` holds its averages over the last SPARK_SEC."""
 
     channel_id: int
     name: str
@@ -63,7 +63,7 @@ class ChannelValue:
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoint:
-    """A slice of a channel's curve; `at` is its beginning."""
+    """One slice of a channel's values; `at` is its start."""
 
     at: datetime
     low: float
@@ -73,7 +73,7 @@ class SeriesPoint:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlarm:
-    """An alarm as it is stored; open while `resolved_at` is None."""
+    """A stored alarm; open while `resolved_at` is None."""
 
     alarm_id: int
     channel_id: int | None
@@ -85,7 +85,7 @@ class StoredAlarm:
 
 @dataclass(frozen=True, slots=True)
 class VehicleDetails:
-    """What is known of a vehicle beside its state; never its key."""
+    """A vehicle's registration and sync state; never its key."""
 
     name: str
     host: str
@@ -100,7 +100,7 @@ class VehicleDetails:
 
 
 def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
-    """Return the vehicle's channels with what they last measured."""
+    """Return the vehicle's channels with their newest values."""
     cursor.execute(_CHANNELS, (str(vehicle_id),))
     rows = cursor.fetchall()
     newest = max((row[6] for row in rows if row[6] is not None), default=None)
@@ -128,7 +128,7 @@ def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
 def channel_series(
     cursor: Cursor, vehicle_id: UUID, channel_id: int, seconds: float, points: int
 ) -> list[SeriesPoint]:
-    """Return what a channel measured in the `seconds` up to now, in at most so many slices."""
+    """Return a channel's values of the last `seconds` in at most so many slices."""
     cursor.execute("SELECT extract(epoch FROM now())::float8")
     end = float(cursor.fetchall()[0][0])
     step = max(1.0, seconds / points)
@@ -150,7 +150,7 @@ def _series(
 
 
 def stored_alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
-    """Return the vehicle's alarms, open ones first, then the newest."""
+    """Return the vehicle's alarms: open ones first, then the newest."""
     cursor.execute(_ALARMS, (str(vehicle_id), MAX_ALARMS))
     return [
         StoredAlarm(
@@ -166,7 +166,7 @@ def stored_alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
 
 
 def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
-    """Return what is known of the vehicle; None if it was removed."""
+    """Return the vehicle's details; None if it was removed."""
     cursor.execute(_DETAILS, (str(vehicle_id),))
     row = cursor.fetchone()
     if row is None:
