@@ -1,4 +1,4 @@
-"""`python -m tui` and `fleetsync-tui`: the dashboard, configured like the daemon."""
+"""`python -m tui` and `fleetsync-tui`: the command that starts the dashboard."""
 
 import sys
 from pathlib import Path
@@ -15,25 +15,25 @@ KEYMAP = "fleetsync-tui/keymap.toml"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--read-only", is_flag=True, help="Only look: no key changes anything.")
+@click.option("--read-only", is_flag=True, help="Disable every key that changes something.")
 @click.option(
     "--keymap",
     "keymap_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"TOML file with keys of your own, instead of ~/.config/{KEYMAP}.",
+    help=f"TOML file with your own keys, instead of ~/.config/{KEYMAP}.",
 )
 @click.version_option(__version__, prog_name="fleetsync-tui")
 def main(read_only: bool, keymap_path: Path | None) -> None:
-    """Show the fleet live in the terminal, and act on it. Configured like the daemon."""
+    """Show the fleet live in the terminal, and act on it. The configuration is the daemon's."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         click.echo(f"fleetsync-tui: {NO_TERMINAL}", err=True)
         sys.exit(2)
     process.forbid_core_dumps()
     try:
         app = build(settings.load(), read_only=read_only)
-        proposed = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
-        if keymap_path is not None or proposed.exists():
-            app.set_keymap(keymap.load(keymap_path or proposed, keymap.ids(FleetApp)))
+        default_path = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
+        if keymap_path is not None or default_path.exists():
+            app.set_keymap(keymap.load(keymap_path or default_path, keymap.ids(FleetApp)))
     except FleetsyncError as error:
         click.echo(f"fleetsync-tui: {error}", err=True)
         sys.exit(2)

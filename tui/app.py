@@ -1,4 +1,4 @@
-"""The dashboard's app: reads the fleet over and over, and does what its keys say."""
+"""The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
-from tui.dialogs.too_small import LEAST, TooSmall
+from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
@@ -41,12 +41,14 @@ T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 CONNECT_SEC = "3"
-WRITING = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
-ON_VEHICLES = WRITING - {"add"}
+"""A timeout for libpq, which takes it as text."""
+WRITING_ACTIONS = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
+TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
+"""Actions on the marked vehicles or on the one under the cursor."""
 
 
 class FleetApp(App[None]):
-    """The dashboard."""
+    """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
     TITLE = "fleetsyncd"
@@ -59,7 +61,8 @@ class FleetApp(App[None]):
         Binding("a", "add", "Add", id="add", tooltip="Register a vehicle"),
         Binding("e", "edit", "Edit", id="edit", tooltip="Change name, address, port or key"),
         Binding("ctrl+d", "delete", "Del", id="delete", tooltip="Remove the vehicle"),
-        Binding("t", "test", "Test", show=False, id="test", tooltip="Try the vehicle's four calls"),
+        Binding("t", "test", "Test", show=False, id="test",
+                tooltip="Test the vehicle's four calls"),
         Binding("l", "journal", "Journal", show=False, id="journal",
                 tooltip="The journal of the whole fleet"),
         Binding("D", "daemons", "Daemons", show=False, id="daemons",
@@ -67,39 +70,40 @@ class FleetApp(App[None]):
         Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
         Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
         Binding("Z", "freeze", "Freeze", show=False, id="freeze",
-                tooltip="Keep everything as it is on the screen, or go on"),
-        Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh", tooltip="Read now"),
+                tooltip="Stop updating the screen, or resume"),
+        Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh",
+                tooltip="Read the fleet now"),
         Binding("plus", "interval(1)", "Slower", show=False, key_display="+", id="slower",
-                tooltip="Read less often"),
+                tooltip="Read the fleet less often"),
         Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
-                tooltip="Read more often"),
+                tooltip="Read the fleet more often"),
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
-        Binding("q", "back", "Quit", id="back", tooltip="Back, and from the fleet: quit"),
+        Binding("q", "back", "Quit", id="back", tooltip="Go back; on the fleet page: quit"),
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
     ]  # fmt: skip
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
         self.context = context
-        self.reading = Poller(context, lambda: self.page, self.refresh_bindings)
+        self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, context)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
     def on_mount(self) -> None:
-        """Begin reading."""
+        """Open the fleet page, and start the poller."""
         self.push_screen(FleetPage(self.context))
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP):
-                # Else a stopped container would leave the operator's terminal as it is.
+                # Without a handler, a stopped container leaves the terminal in Textual's mode.
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.set_interval(TICK_SEC, self._tick)
-        self.run_worker(self.reading.run(), group="reading", exit_on_error=False)
+        self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
 
     @property
     def page(self) -> Page | None:
-        """The topmost full screen, beneath any dialog."""
+        """The topmost page, which a dialog may cover."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
 
     def _tick(self) -> None:
@@ -108,27 +112,27 @@ class FleetApp(App[None]):
             page.tick()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide writing keys from who may only look; disable them while the database is lost."""
-        if action in WRITING:
+        """Hide the writing keys in read-only mode; disable them while the database is lost."""
+        if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
-            places = (FleetPage, VehiclePage) if action in ON_VEHICLES else FleetPage
-            # The page's own: a palette that lies above it offers the page's actions.
-            if not isinstance(self.page, places):
+            pages = (FleetPage, VehiclePage) if action in TARGET_ACTIONS else FleetPage
+            # The topmost page, not the screen: the palette above a page offers its actions.
+            if not isinstance(self.page, pages):
                 return False
             return None if self.context.state.lost else True
         return super().check_action(action, parameters)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Offer every key's action in the palette, beside themes and the like."""
+        """Yield the palette's commands: every key's action, and Textual's own commands."""
         for active in screen.active_bindings.values():
             binding = active.binding
             if active.enabled and binding.description and binding.id:
-                words = f"{binding.tooltip or binding.description}  [{binding.key}]"
+                help_text = f"{binding.tooltip or binding.description}  [{binding.key}]"
                 action = binding.action
                 yield SystemCommand(
                     binding.description,
-                    words.replace("[", "(").replace("]", ")"),
+                    help_text.replace("[", "(").replace("]", ")"),
                     lambda action=action, node=active.node: self.run_later(action, node),
                 )
         for command in super().get_system_commands(screen):
@@ -143,44 +147,44 @@ class FleetApp(App[None]):
         """Open a dialog and return its answer; None if it was cancelled."""
         return await self.push_screen_wait(dialog)
 
-    def say(self, text: str, *, bad: bool = False) -> None:
-        """Show a line for some seconds; it is text, never markup."""
-        self.notify(text, severity="error" if bad else "information", markup=False)
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a notification for some seconds; its text is never parsed as markup."""
+        self.notify(text, severity="error" if error else "information", markup=False)
 
     def on_resize(self, event: Resize) -> None:
-        """Say so when the terminal is too small, until it is not."""
-        small = event.size.width < LEAST.width or event.size.height < LEAST.height
-        if small and not isinstance(self.screen, TooSmall):
+        """Cover everything while the terminal is too small."""
+        too_small = event.size.width < MIN_SIZE.width or event.size.height < MIN_SIZE.height
+        if too_small and not isinstance(self.screen, TooSmall):
             self.push_screen(TooSmall())
-        elif not small and isinstance(self.screen, TooSmall):
+        elif not too_small and isinstance(self.screen, TooSmall):
             self.pop_screen()
-        self.reading.soon()
+        self.poller.wake()
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
-        """Show one vehicle."""
+        """Open the page of a vehicle."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""
-        self.push_screen(DetailsDialog(event.facts))
+        self.push_screen(DetailsDialog(event.fields))
 
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
-        work: Work = partial(self._carry_out, operation, *arguments)
+        work: Work = partial(self._run_operation, operation, *arguments)
         _: Worker[None] = self.run_worker(work, group="operation", exit_on_error=False)
 
-    async def _carry_out(self, operation: Operation, *arguments: Any) -> None:
-        """Carry out an operation; an error that it did not expect is told, and life goes on."""
+    async def _run_operation(self, operation: Operation, *arguments: Any) -> None:
+        """Run an operation; show an unexpected error, and keep the app running."""
         try:
             await operation(*arguments)
         except Exception as error:
             self.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
-            self.say(internal_error(error), bad=True)
+            self.say(internal_error(error), error=True)
 
     def action_sync(self) -> None:
-        """Let the daemon sync the targets now."""
+        """Request a sync of the targets."""
         self._operate(self._operations.sync, self._targets())
 
     def action_pause(self) -> None:
@@ -188,7 +192,7 @@ class FleetApp(App[None]):
         self._operate(self._operations.pause, self._targets())
 
     def action_backfill(self) -> None:
-        """Ask which past interval of the targets is to be pulled again."""
+        """Request a backfill of the targets, or cancel it."""
         self._operate(self._operations.backfill, self._targets())
 
     def action_add(self) -> None:
@@ -196,7 +200,7 @@ class FleetApp(App[None]):
         self._operate(self._operations.add)
 
     def action_edit(self) -> None:
-        """Change what is known of the targets."""
+        """Change the registration of the targets."""
         self._operate(self._operations.edit, self._targets())
 
     def action_delete(self) -> None:
@@ -204,11 +208,11 @@ class FleetApp(App[None]):
         self._operate(self._operations.delete, self._targets())
 
     def action_test(self) -> None:
-        """Try the targets' four calls."""
+        """Test the targets' four calls."""
         self._operate(self._operations.test, self._targets())
 
     def action_journal(self) -> None:
-        """Show the journal of the whole fleet."""
+        """Open the journal page."""
         if not isinstance(self.screen, JournalPage):
             self.push_screen(JournalPage(self.context))
 
@@ -217,43 +221,43 @@ class FleetApp(App[None]):
         self.push_screen(DaemonsDialog(self.context))
 
     def action_copy(self) -> None:
-        """Copy what the page offers to the operator's own clipboard, through the terminal."""
-        text = self.screen.copied() if isinstance(self.screen, Page) else ""
+        """Copy the page's text to the clipboard of the operator's terminal."""
+        text = self.screen.copy_text() if isinstance(self.screen, Page) else ""
         if text:
             self.copy_to_clipboard(text)
             self.say(f"copied {text.count(chr(10)) + 1} line(s)")
 
     def action_export(self) -> None:
-        """Write what the page shows to a CSV file."""
-        table = self.screen.table() if isinstance(self.screen, Page) else None
+        """Write the page's table to a CSV file."""
+        table = self.screen.export_table() if isinstance(self.screen, Page) else None
         if table is not None:
             self._operate(export.export, self, self.context, table)
 
     def action_freeze(self) -> None:
-        """Keep everything as it is on the screen, or go on."""
+        """Stop updating the screen, or resume."""
         state = self.context.state
         state.frozen_at = self.context.wall() if state.frozen_at is None else None
         self._tick()
-        self.reading.soon()
+        self.poller.wake()
 
     def reload(self) -> None:
-        """Read now."""
-        self.reading.soon()
+        """Read the fleet at once."""
+        self.poller.wake()
 
     def action_refresh(self) -> None:
-        """Read now."""
+        """Read the fleet at once."""
         self.reload()
 
     def action_interval(self, step: int) -> None:
-        """Read more often, or less."""
-        self.say(f"reading every {self.reading.change_interval(step):g} s")
+        """Read the fleet less often (1) or more often (-1)."""
+        self.say(f"reading every {self.poller.change_interval(step):g} s")
 
     def action_help(self) -> None:
-        """Show what every key does here."""
+        """Show the keys of the topmost screen."""
         self.push_screen(HelpDialog(list(self.screen.active_bindings.values())))
 
     async def action_back(self) -> None:
-        """Go back; from the fleet, quit."""
+        """Go back; on the fleet page, quit."""
         if isinstance(self.screen, FleetPage):
             self.exit()
         else:
@@ -261,7 +265,7 @@ class FleetApp(App[None]):
 
 
 def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
-    """Return the dashboard over the database that the daemon is configured for."""
+    """Return the dashboard over the database of the daemon's settings."""
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC

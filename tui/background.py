@@ -1,4 +1,4 @@
-"""Blocking work off the screen's thread, never waited for when the program is left."""
+"""Blocking work in threads, so that the screen stays responsive and quitting never waits."""
 
 import asyncio
 import threading
@@ -12,28 +12,30 @@ from textual.message_pump import MessagePump
 from textual.widget import Widget
 from textual.worker import Worker
 
-from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseLost
 from fleetsyncd.text import sanitise
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]
 QUERY_SEC = 10.0
+"""A query that takes longer is given up."""
 
 
 class PartRead(Message):
-    """A part of a screen was read anew; or not, then `fault` says why."""
+    """A widget has read its data, or failed to; then `error` is the reason."""
 
     def __init__(self, part: MessagePump, error: str | None) -> None:
         super().__init__()
         self.part = part
-        self.fault = error
+        self.error = error
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Return `work()`, run in a thread of its own.
+    """Run `work` in a new thread; return its result, or raise its error.
 
-    The thread is a daemon, so that quitting does not wait for a query that hangs: an executor's
-    threads, Textual's own thread workers among them, are joined at the end of a program.
+    The thread is a daemon thread: Python does not wait for it at exit, so a query that hangs does
+    not delay quitting. Python does wait for the threads of executors, which Textual's thread
+    workers use.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -44,7 +46,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         if error is not None:
             future.set_exception(error)
         else:
-            future.set_result(result)  # type: ignore[arg-type]  # a result, since there is no fault
+            future.set_result(result)  # type: ignore[arg-type]  # set if there is no error
 
     def run() -> None:
         result, error = None, None
@@ -52,7 +54,7 @@ async def in_thread(work: Callable[[], T]) -> T:
             result = work()
         except BaseException as caught:
             error = caught
-        with suppress(RuntimeError):  # the program has been left meanwhile
+        with suppress(RuntimeError):  # the event loop is closed already
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="fleetsync-tui query", daemon=True).start()
@@ -60,10 +62,10 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 async def query(read: Callable[[], T]) -> T:
-    """Return what a reading in a thread of its own returns; raise DatabaseLost after ANSWER_SEC.
+    """Run `read` in a new thread and return its result; raise DatabaseLost after QUERY_SEC.
 
-    A server that is frozen enforces no timeout of its own. The thread that still waits for it
-    holds a slot of the pool, which bounds their number.
+    The statement timeout alone is not enough, because a server that hangs does not enforce it. The
+    thread keeps its connection until the server answers; the pool's size limits such threads.
     """
     try:
         return await asyncio.wait_for(in_thread(read), QUERY_SEC)
@@ -72,23 +74,26 @@ async def query(read: Callable[[], T]) -> T:
 
 
 def internal_error(error: Exception) -> str:
-    """Return how an error is told that nobody expected."""
-    return sanitise(f"a fault of the dashboard's own: {error!r}", 300)
+    """Return the message for an unexpected error."""
+    return sanitise(f"{INTERNAL_ERROR}: {error!r}", 300)
 
 
-def read_part(part: Widget, reading: Work, group: str) -> None:
-    """Read a part of a screen in the background, then post PartRead; an older reading ends."""
-    work: Work = partial(_read_part, part, reading)
+def read_part(part: Widget, load: Work, group: str) -> None:
+    """Run a widget's `load` in the background, then post PartRead.
+
+    A `load` of the same group that is still running is cancelled.
+    """
+    work: Work = partial(_read_part, part, load)
     _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
 
 
-async def _read_part(part: Widget, reading: Work) -> None:
-    told = None
+async def _read_part(part: Widget, load: Work) -> None:
+    message = None
     try:
-        await reading()
+        await load()
     except DatabaseError as error:
-        told = str(error)
+        message = str(error)
     except Exception as error:
         part.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
-        told = internal_error(error)
-    part.post_message(PartRead(part, told))
+        message = internal_error(error)
+    part.post_message(PartRead(part, message))

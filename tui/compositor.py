@@ -1,8 +1,8 @@
-"""Updates of the terminal that hold what changed and nothing left of it.
+"""Partial updates of the terminal without the unchanged cells to the left of a change.
 
-Textual 8.2 crops a partial update at its right end only: a changed age would send the whole line
-before it as well, three quarters of what an idle screen sends. This reaches into Textual's
-compositor, whose version is pinned; the tests count bytes.
+Textual 8.2 crops a partial update at its right end only: for a changed age it sends the whole line
+before it too, which is three quarters of the traffic of an idle screen. This module overrides
+private parts of Textual's compositor, so Textual's version is pinned; a test counts the bytes.
 """
 
 from rich.console import Console
@@ -14,7 +14,7 @@ class TrimmedUpdate(ChopsUpdate):
     """Spans of lines, cropped at both ends."""
 
     def render_segments(self, console: Console) -> str:
-        """Return what the terminal is to be sent."""
+        """Return the text and control sequences to be sent to the terminal."""
         sequences = []
         for y, left, right in self.spans:
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
@@ -30,7 +30,7 @@ class TrimmedCompositor(Compositor):
     """A compositor whose partial updates are trimmed."""
 
     def render_partial_update(self) -> ChopsUpdate | None:
-        """Return what changed; None if nothing did."""
+        """Return the changed parts of the screen; None if nothing changed."""
         update = super().render_partial_update()
         if update is None:
             return None

@@ -1,4 +1,4 @@
-"""What every screen works with: the gateway, the state of the fleet, and two clocks."""
+"""What every screen needs: the gateway, the state of the fleet, and two clocks."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,11 @@ from tui.model.state import FleetState
 
 @dataclass
 class ScreenContext:
-    """Handed to the app and to each of its screens; clocks can be replaced in tests."""
+    """Shared by the app and all its screens; tests replace the clocks."""
 
     gateway: Gateway
     state: FleetState
     now: Callable[[], float] = time.monotonic
+    """Seconds on the monotonic clock, for ages."""
     wall: Callable[[], datetime] = utc_now
+    """The time of day, aware."""

@@ -1,4 +1,4 @@
-"""Tables as CSV files."""
+"""Writes tables as CSV files."""
 
 import csv
 import os
@@ -8,43 +8,46 @@ from pathlib import Path
 from tui.background import in_thread
 from tui.context import ScreenContext
 from tui.dialogs.export import ExportForm
-from tui.screens.page import Table
+from tui.model.export_table import ExportTable
 from tui.ui import UI
 
-_FORMULA = ("=", "+", "-", "@", "\t")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 
-async def export(ui: UI, context: ScreenContext, table: Table) -> None:
-    """Ask for a path, write the table there, and say so."""
-    name, heading, rows = table
-    proposed = folder() / f"fleetsync-{name}-{context.wall().astimezone():%Y%m%d-%H%M%S}.csv"
-    path = await ui.ask(ExportForm(f"Export {len(rows)} rows", proposed))
+async def export(ui: UI, context: ScreenContext, table: ExportTable) -> None:
+    """Ask for a path, write the table there, and report the result."""
+    timestamp = f"{context.wall().astimezone():%Y%m%d-%H%M%S}"
+    proposed = default_folder() / f"fleetsync-{table.name}-{timestamp}.csv"
+    path = await ui.ask(ExportForm(f"Export {len(table.rows)} rows", proposed))
     if path is None:
         return
     try:
-        await in_thread(lambda: write(path, heading, rows))
+        await in_thread(lambda: write(path, table))
     except OSError as error:
-        ui.say(f"{path} cannot be written: {error.strerror}", bad=True)
+        ui.say(f"{path} cannot be written: {error.strerror}", error=True)
     else:
-        ui.say(f"wrote {len(rows)} rows to {path}")
+        ui.say(f"wrote {len(table.rows)} rows to {path}")
 
 
-def folder() -> Path:
-    """Return where a file can be written: at home, here, or, as in a container, for a while."""
-    places = [Path.home(), Path.cwd()]
-    writable = (place for place in places if place.is_dir() and os.access(place, os.W_OK))
+def default_folder() -> Path:
+    """Return the first writable folder: the home, the working directory, else the temporary one.
+
+    In a container, the temporary folder may be the only writable one.
+    """
+    folders = [Path.home(), Path.cwd()]
+    writable = (folder for folder in folders if folder.is_dir() and os.access(folder, os.W_OK))
     return next(writable, Path(tempfile.gettempdir()))
 
 
-def write(path: Path, heading: list[str], rows: list[list[str]]) -> None:
-    """Write a CSV file; raise OSError, FileExistsError if there is one."""
+def write(path: Path, table: ExportTable) -> None:
+    """Write `table` to a new CSV file; raise OSError, FileExistsError if the file exists."""
     with path.open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(heading)
-        writer.writerows([list(map(_harmless, row)) for row in rows])
+        writer.writerow(table.heading)
+        writer.writerows([list(map(_escape_formula, row)) for row in table.rows])
 
 
-def _harmless(cell: str) -> str:
-    """Keep a spreadsheet from taking what a vehicle said for a formula."""
-    number = cell.lstrip("-").replace(".", "", 1).isdigit()
-    return f"'{cell}" if cell.startswith(_FORMULA) and not number else cell
+def _escape_formula(cell: str) -> str:
+    """Put a quote before a cell that a spreadsheet would run as a formula; vehicles send text."""
+    is_number = cell.lstrip("-").replace(".", "", 1).isdigit()
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) and not is_number else cell

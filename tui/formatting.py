@@ -1,25 +1,45 @@
-"""How things look: a glyph and a word beside every colour, so that colour alone tells nothing."""
+"""Glyphs, colours and number formats of the dashboard; no information is shown by colour alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 from rich.terminal_theme import TerminalTheme
 
+from fleetsyncd.models import Outcome
 from fleetsyncd.states import GapProgress, State
 from fleetsyncd.text import age
 
-STATE_STYLES = {
-    State.ONLINE: ("●", "online", "green"),
-    State.CATCHING_UP: ("◐", "catching", "cyan"),
-    State.TIMEOUT: ("◌", "timeout", "yellow"),
-    State.ERROR: ("✖", "error", "red"),
-    State.LATE: ("◔", "late", "magenta"),
-    State.NEVER: ("?", "never", "blue"),
-    State.PAUSED: ("‖", "paused", "bright_black"),
+
+@dataclass(frozen=True, slots=True)
+class StateStyle:
+    """How a vehicle's state is shown; `colour` is a name of one of the terminal's 16 colours."""
+
+    glyph: str
+    word: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeStyle:
+    """How the outcome of a sync attempt is shown; `colour` as in StateStyle."""
+
+    glyph: str
+    colour: str
+
+
+STATE_STYLES: Mapping[State, StateStyle] = {
+    State.ONLINE: StateStyle("●", "online", "green"),
+    State.CATCHING_UP: StateStyle("◐", "catching", "cyan"),
+    State.TIMEOUT: StateStyle("◌", "timeout", "yellow"),
+    State.ERROR: StateStyle("✖", "error", "red"),
+    State.LATE: StateStyle("◔", "late", "magenta"),
+    State.NEVER: StateStyle("?", "never", "blue"),
+    State.PAUSED: StateStyle("‖", "paused", "bright_black"),
 }
-# What the colours' names mean where the terminal's own sixteen are not used: every one of them is
-# legible on every ground of the themes, dark or light.
+# The RGB values of the 16 colour names, for themes that do not use the terminal's own colours.
+# Every colour is legible on every background of the dark (light) themes.
 DARK_COLOURS = TerminalTheme(
     (18, 18, 18),
     (224, 224, 224),
@@ -36,16 +56,25 @@ LIGHT_COLOURS = TerminalTheme(
     [(85, 85, 85), (150, 10, 25), (10, 80, 30), (105, 65, 0), (15, 60, 160),
      (115, 20, 125), (0, 80, 95), (30, 30, 30)],
 )  # fmt: skip
-OUTCOME_STYLES = {"ok": ("●", "green"), "timeout": ("◌", "yellow"), "error": ("✖", "red")}
-UNKNOWN_STYLE = ("?", "magenta")
+_OUTCOME_STYLES: Mapping[str, OutcomeStyle] = {
+    Outcome.OK: OutcomeStyle("●", "green"),
+    Outcome.TIMEOUT: OutcomeStyle("◌", "yellow"),
+    Outcome.ERROR: OutcomeStyle("✖", "red"),
+}
+_UNKNOWN_STYLE = OutcomeStyle("?", "magenta")
 KEY_HIDDEN = "••••"
 _LAG_CEILING_SEC = 90.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _THOUSAND = 1000
 
 
+def outcome_style(status: str) -> OutcomeStyle:
+    """Return the style of a journal row's status; an unknown status has one too."""
+    return _OUTCOME_STYLES.get(status, _UNKNOWN_STYLE)
+
+
 def spark(values: Sequence[float], *, lowest: float = 0.0, highest: float = 0.0) -> str:
-    """Return values as a line of blocks, over a range that holds `lowest` and `highest` too."""
+    """Return values as block characters; their range includes `lowest` and `highest`."""
     if not values:
         return ""
     low, high = min(lowest, *values), max(highest, *values)
@@ -56,23 +85,23 @@ def spark(values: Sequence[float], *, lowest: float = 0.0, highest: float = 0.0)
 
 
 def lag_spark(lags: Sequence[float]) -> str:
-    """Return lags in seconds as blocks; a few seconds stay low though there is nothing greater."""
+    """Return lags in seconds as block characters; a lag of a few seconds is always a low block."""
     return spark(lags, highest=_LAG_CEILING_SEC)
 
 
 def spark_within(values: Sequence[float]) -> str:
-    """Return values as blocks between their own least and greatest: the shape of a curve."""
-    least = min(values, default=0.0)
-    return spark(values, lowest=least, highest=least)
+    """Return values as block characters, scaled from their minimum to their maximum."""
+    minimum = min(values, default=0.0)
+    return spark(values, lowest=minimum, highest=minimum)
 
 
 def number_text(value: float | None) -> str:
-    """Return a measured value in at most seven characters or so; a dash for None."""
+    """Return a measured value with five significant digits; a dash for None."""
     return "-" if value is None else f"{value:.5g}"
 
 
 def count_text(value: float | None) -> str:
-    """Return how many: 950, 12.9k, 1.6M; a dash for None."""
+    """Return a count in its largest fitting unit: 950, 12.9k, 1.6M; a dash for None."""
     if value is None:
         return "-"
     for unit in ("", "k", "M"):
@@ -85,34 +114,34 @@ def count_text(value: float | None) -> str:
 
 
 def cut(text: str, cells: int) -> str:
-    """Return text in at most so many cells, with a sign where the rest was."""
+    """Return `text` in at most `cells` terminal cells; an ellipsis replaces what is cut off."""
     return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1)}…"
 
 
 def time_text(at: datetime | None, *, day: bool = True) -> str:
-    """Return a time as the operator's own clock shows it; a dash for None."""
+    """Return a time in the operator's local time zone; a dash for None."""
     if at is None:
         return "-"
     return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
 
 
 def percent_text(fraction: float) -> str:
-    """Return how much of a whole is done; 100 % only when all of it is."""
+    """Return a fraction (0 to 1) in per cent, rounded down: 100% means complete."""
     return f"{int(100 * fraction)}%"
 
 
 def progress_text(gap: GapProgress | None) -> str:
-    """Return how far a gap has been pulled, how fast, and how long it will take."""
+    """Return a gap's percentage, its pull rate and the time left; empty for None."""
     if gap is None:
         return ""
-    pace = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)} rows/s"
+    rate = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)} rows/s"
     left = "" if gap.seconds_left is None else f", {age(gap.seconds_left)} left"
-    return f"{percent_text(gap.fraction)}{pace}{left}"
+    return f"{percent_text(gap.fraction)}{rate}{left}"
 
 
 def remaining_text(gap: GapProgress | None) -> str:
-    """Return in few cells how long what is left of a gap will take, and how fast it is pulled."""
+    """Return the time left of a gap and its pull rate in few cells; empty if not known."""
     if gap is None or gap.seconds_left is None:
         return ""
-    pace = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)}/s"
-    return f"{age(gap.seconds_left)} left{pace}"
+    rate = "" if gap.rows_per_second is None else f", {count_text(gap.rows_per_second)}/s"
+    return f"{age(gap.seconds_left)} left{rate}"

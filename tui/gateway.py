@@ -1,8 +1,8 @@
-"""The dashboard's view of the database: frozen snapshots and an operator's writes, no Textual.
+"""The dashboard's access to the database: reads of snapshots, and an operator's writes.
 
-Everything blocks and is meant to be called from a thread. Reads raise DatabaseError; writes raise
-CommandError too, for what can be mended by the one who asked. A write on several vehicles is one
-transaction: it happens to all of them or to none.
+Every method blocks, so call it in a thread. Reads raise DatabaseError; writes also raise
+CommandError, if the operator asked for something impossible. A write on several vehicles is one
+transaction: it changes all of them or none.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,29 +23,31 @@ from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Window
 from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")
-TAIL = 8
-ENTRIES_EACH = 3
-"""Rows of the journal that are looked through for each vehicle whose outcome is waited for."""
+TAIL_ROWS = 8
+"""Rows of the journal that the fleet page shows."""
+ROWS_PER_VEHICLE = 3
+"""Newest journal rows read per vehicle to find its outcome; some may belong to backfills."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The fleet at one moment."""
+    """The fleet as one transaction read it."""
 
     vehicles: tuple[VehicleOverview, ...]
     heartbeats: tuple[Heartbeat, ...] = ()
     hours: Mapping[UUID, LastHour] = field(default_factory=dict)
-    """The last hour of the vehicles on the screen, if it is wide enough to show them."""
+    """The last hour of the vehicles for which it was requested."""
     tail: tuple[JournalEntry, ...] = ()
+    """The newest journal rows of the fleet, newest first, if they were requested."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
-        """The daemons whose heartbeat is fresh."""
-        return tuple(beat for beat in self.heartbeats if beat.alive)
+        """The heartbeats that are fresh: of the daemons that run."""
+        return tuple(heartbeat for heartbeat in self.heartbeats if heartbeat.alive)
 
 
 class Gateway:
-    """Reads and writes for the screens; usable from any thread."""
+    """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds."""
 
     def __init__(self, database: Database, interval: float) -> None:
         self._database = database
@@ -53,14 +55,14 @@ class Gateway:
         self.where = database.where
 
     def snapshot(self, on_screen: Collection[UUID] = (), *, tail: bool = False) -> Snapshot:
-        """Return the fleet, with the last hour of what is `on_screen` and the journal's `tail`."""
+        """Return the fleet, the last hour of the vehicles `on_screen`, and the journal's `tail`."""
 
         def read(cursor: Cursor) -> Snapshot:
             return Snapshot(
                 vehicles=tuple(fleet_overview(cursor, self._interval)),
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(journal.read_journal(cursor, limit=TAIL)) if tail else (),
+                tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else (),
             )
 
         return self._database.run(read)
@@ -71,7 +73,11 @@ class Gateway:
         statuses: Collection[str],
         before: JournalEntry | None,
     ) -> list[JournalEntry]:
-        """Return one page of the journal, newest first."""
+        """Return the page of the journal that follows the row `before`, newest row first.
+
+        None for `vehicles` means all of them, empty `statuses` any status, None for `before` the
+        newest page.
+        """
         return self._database.run(
             lambda cursor: journal.read_journal(
                 cursor, vehicles=vehicles, statuses=statuses, before=before
@@ -79,7 +85,7 @@ class Gateway:
         )
 
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
-        """Return a vehicle's last `seconds` in slices, oldest first."""
+        """Return a vehicle's last `seconds` in equal buckets, oldest first."""
         return self._database.run(lambda c: journal.history(c, vehicle_id, seconds, buckets))
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
@@ -87,82 +93,83 @@ class Gateway:
         return self._database.run(lambda cursor: vehicle.stored_alarms(cursor, vehicle_id))
 
     def channels(self, vehicle_id: UUID) -> list[ChannelValue]:
-        """Return a vehicle's channels with what they last measured."""
+        """Return a vehicle's channels with their newest values."""
         return self._database.run(lambda cursor: vehicle.channel_values(cursor, vehicle_id))
 
     def channel_series(
         self, vehicle_id: UUID, channel_id: int, seconds: float, points: int
     ) -> list[SeriesPoint]:
-        """Return what a channel measured in the last `seconds`."""
+        """Return a channel's values of the last `seconds` in about `points` slices."""
         return self._database.run(
             lambda c: vehicle.channel_series(c, vehicle_id, channel_id, seconds, points)
         )
 
     def vehicle_details(self, vehicle_id: UUID) -> VehicleDetails | None:
-        """Return what is known of a vehicle beside its state; None if it was removed."""
+        """Return a vehicle's registration and sync state; None if it was removed."""
         return self._database.run(lambda cursor: vehicle.vehicle_details(cursor, vehicle_id))
 
     def vehicles_with_own_key(self) -> set[UUID]:
-        """Return the vehicles with a key of their own; needs more rights than looking on does."""
+        """Return the vehicles that have their own API key; a read-only role may not ask this."""
         return self._database.run(vehicles_with_own_key)
 
     def add(self, name: str, host: str, port: int, key: str | None) -> UUID:
-        """Register a vehicle."""
+        """Register a vehicle and return its id; None for `key` means the default key."""
         return self._database.run(
             lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key)
         )
 
     def change(self, ids: Sequence[UUID], new: vehicles.VehicleChange) -> None:
-        """Change what is known of vehicles."""
-        self._each(ids, lambda cursor, key: vehicles.change_vehicle(cursor, key, new))
+        """Change the registration of vehicles."""
+        self._for_each(ids, lambda cursor, key: vehicles.change_vehicle(cursor, key, new))
 
     def count_rows(self, ids: Sequence[UUID]) -> RowCounts:
-        """Return how much would go with these vehicles."""
+        """Return how many rows belong to these vehicles."""
         return self._database.run(lambda cursor: estimates.count_rows(cursor, ids))
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
-        """Remove vehicles; return how many measurements went with them."""
-        gone = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
-        return sum(each.measurements_removed for each in gone)
+        """Remove vehicles; return how many measurements were deleted."""
+        results = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
+        return sum(result.measurements_removed for result in results)
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
         """Pause vehicles, or resume them."""
-        self._each(ids, lambda cursor, key: vehicles.set_paused(cursor, key, paused))
+        self._for_each(ids, lambda cursor, key: vehicles.set_paused(cursor, key, paused))
 
     def sync(self, ids: Sequence[UUID]) -> datetime:
-        """Ask the daemon to sync vehicles now; return when that was, by the database's clock."""
+        """Request a sync of vehicles; return the time of the request by the database's clock."""
 
-        def ask(cursor: Cursor) -> datetime:
+        def request(cursor: Cursor) -> datetime:
             for key in ids:
                 vehicles.request_sync(cursor, key)
             return sql_times.database_now(cursor)
 
-        return self._database.run(ask)
+        return self._database.run(request)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
-        """Return the newest attempt at each of the vehicles that began after `since`."""
-        newest = self._database.run(
-            lambda cursor: journal.read_journal(cursor, vehicles=ids, limit=ENTRIES_EACH * len(ids))
+        """Return each vehicle's newest cycle that began at `since` or later, without backfills."""
+        limit = ROWS_PER_VEHICLE * len(ids)
+        newest_first = self._database.run(
+            lambda cursor: journal.read_journal(cursor, vehicles=ids, limit=limit)
         )
         return {
-            attempt.vehicle_id: attempt
-            for attempt in reversed(newest)
-            if attempt.started_at is not None
-            and attempt.started_at >= since
-            and not (attempt.error_msg or "").startswith(BACKFILL_PREFIX)
+            entry.vehicle_id: entry
+            for entry in reversed(newest_first)
+            if entry.started_at is not None
+            and entry.started_at >= since
+            and not (entry.error_msg or "").startswith(BACKFILL_PREFIX)
         }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> None:
-        """Ask the daemon to pull a past interval of vehicles again."""
-        self._each(ids, lambda cursor, key: backfills.request_backfill(cursor, key, window))
+        """Request that the daemon pulls a past interval of vehicles again."""
+        self._for_each(ids, lambda cursor, key: backfills.request_backfill(cursor, key, window))
 
     def cancel_backfill(self, ids: Sequence[UUID]) -> int:
-        """Call off what is left of vehicles' backfills; return how many there were."""
-        return sum(self._each(ids, backfills.cancel_backfill))
+        """Cancel the rest of vehicles' backfills; return how many there were."""
+        return sum(self._for_each(ids, backfills.cancel_backfill))
 
     def pull_rate(self, ids: Sequence[UUID]) -> PullRate:
-        """Return how much vehicles measure, and how fast they were pulled."""
+        """Return the vehicles' average row rate, and the speed at which gaps are pulled."""
         return self._database.run(lambda cursor: estimates.pull_rate(cursor, ids))
 
-    def _each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
+    def _for_each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
         return self._database.run(lambda cursor: [act(cursor, key) for key in ids])

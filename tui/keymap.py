@@ -1,4 +1,4 @@
-"""An operator's own keys, from a TOML file: `[keys]`, then `sync = "f5"` and so on."""
+"""The operator's own keys, read from a TOML file with a table [keys] of lines `sync = "f5"`."""
 
 import tomllib
 from collections.abc import Collection, Mapping
@@ -12,34 +12,34 @@ from fleetsyncd.errors import SettingsError
 
 
 def load(path: Path, known: Collection[str]) -> Mapping[str, str]:
-    """Return keys by the `known` ids of bindings; raise SettingsError saying what is wrong."""
+    """Return the file's keys by binding id; raise SettingsError if an id is not one of `known`."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
+        keys = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"the keymap {path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(keys, dict):
         raise SettingsError(f"the keymap {path} needs a table [keys]")
-    for name, key in found.items():
+    for name, key in keys.items():
         if name not in known:
             raise SettingsError(
-                f"the keymap {path} names {name}, which is no action: {', '.join(sorted(known))}"
+                f"the keymap {path}: {name} is not an action; actions: {', '.join(sorted(known))}"
             )
         if not isinstance(key, str) or not key:
             raise SettingsError(f'the keymap {path}: {name} needs a key, as in {name} = "f5"')
-    return dict(found)
+    return dict(keys)
 
 
 def ids(app: type[App[None]]) -> set[str]:
-    """Return the ids of all bindings that can be changed: the app's, and those of its widgets."""
-    found = {_id(binding) for binding in app.BINDINGS}
+    """Return the ids of all bindings, of `app` and of every widget of this package."""
+    binding_ids = {_id(binding) for binding in app.BINDINGS}
     classes: list[type] = [Widget]
     while classes:
         children: list[type] = classes.pop().__subclasses__()
         classes.extend(children)
         for child in children:
             if child.__module__.startswith("tui."):
-                found.update(_id(binding) for binding in vars(child).get("BINDINGS", ()))
-    return found - {""}
+                binding_ids.update(_id(binding) for binding in vars(child).get("BINDINGS", ()))
+    return binding_ids - {""}
 
 
 def _id(binding: object) -> str:

@@ -1,4 +1,4 @@
-"""Reads the fleet over and over, and has the page on top show it."""
+"""Reads the fleet repeatedly, and has the topmost page show it."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from tui.background import internal_error, query
 from tui.context import ScreenContext
-from tui.screens.page import Needs, Page
+from tui.screens.page import Page, PageNeeds
 
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
 SOON_SEC = 0.1
-"""For the last hour of vehicles that have only just come onto the screen."""
-LONGEST_RETRY_SEC = 10.0
+"""The pause before a read for vehicles that were not on the screen at the last one."""
+MAX_RETRY_SEC = 10.0
 
 
 class Poller:
-    """The next reading begins `interval` seconds after the last one has ended.
+    """Reads the fleet; the next read starts `interval` seconds after the last one has ended.
 
-    `page` returns the page on top, if there is one; `on_change` is called when the database was
-    lost or is back.
+    `page` returns the topmost page, if there is one. `on_change` is called when the database is
+    lost, and when it is back.
     """
 
     def __init__(
@@ -34,19 +34,19 @@ class Poller:
         self._on_change = on_change
         self._wake = asyncio.Event()
 
-    def soon(self) -> None:
-        """Read without waiting for the next time."""
+    def wake(self) -> None:
+        """End the pause: read the fleet at once."""
         self._wake.set()
 
     def change_interval(self, step: int) -> float:
-        """Read less often (1) or more often (-1), from now on; return the interval."""
-        place = INTERVALS.index(self.interval) + step
-        self.interval = INTERVALS[max(0, min(place, len(INTERVALS) - 1))]
-        self.soon()
+        """Use the next longer (1) or next shorter (-1) interval; return it in seconds."""
+        index = INTERVALS.index(self.interval) + step
+        self.interval = INTERVALS[max(0, min(index, len(INTERVALS) - 1))]
+        self.wake()
         return self.interval
 
     async def run(self) -> None:
-        """Read, show, pause, for ever."""
+        """Read and pause until the task is cancelled; while the screen is frozen, only pause."""
         while True:
             self._wake.clear()
             frozen = self._context.state.frozen_at is not None
@@ -57,30 +57,36 @@ class Poller:
                 continue
 
     async def _read(self) -> float:
-        """Read the fleet once and show it; return how long to pause."""
-        state, gateway = self._context.state, self._context.gateway
+        """Read the fleet once and show it; return the pause before the next read in seconds."""
+        state = self._context.state
         was_lost = state.lost
-        on_screen, tail = self._wanted()
-        try:
-            snapshot = await query(lambda: gateway.snapshot(on_screen, tail=tail))
-        except Exception as error:
-            # Whatever it is, the next reading may do better, and old rows are better than none.
-            pause = min(LONGEST_RETRY_SEC, 2.0 ** min(state.attempts, 8))
-            told = str(error) if isinstance(error, DatabaseError) else internal_error(error)
-            there = not isinstance(error, DatabaseLost)
-            state.lose(told, self._context.now(), pause, refused=there)
-        else:
-            state.take(snapshot, self._context.now())
-            pause = self.interval
+        needs = self._page_needs()
+        pause = await self._update_state(needs)
         page = self._page()
         if page is not None and page.is_mounted:
             page.update_page()
-        if not (state.lost or set(self._wanted()[0]) <= set(on_screen)):
+        if not state.lost and not set(self._page_needs().last_hour) <= set(needs.last_hour):
             pause = SOON_SEC
         if state.lost != was_lost:
             self._on_change()
         return pause
 
-    def _wanted(self) -> Needs:
+    async def _update_state(self, needs: PageNeeds) -> float:
+        state, gateway = self._context.state, self._context.gateway
+        try:
+            snapshot = await query(
+                lambda: gateway.snapshot(needs.last_hour, tail=needs.journal_tail)
+            )
+        except Exception as error:
+            # After any error the next read may succeed, and old rows are better than none.
+            pause = min(MAX_RETRY_SEC, 2.0 ** min(state.failed_reads, 8))
+            message = str(error) if isinstance(error, DatabaseError) else internal_error(error)
+            refused = not isinstance(error, DatabaseLost)
+            state.mark_lost(message, self._context.now(), pause, refused=refused)
+            return pause
+        state.update(snapshot, self._context.now())
+        return self.interval
+
+    def _page_needs(self) -> PageNeeds:
         page = self._page()
-        return ([], False) if page is None else page.needs()
+        return PageNeeds() if page is None else page.needs()

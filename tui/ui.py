@@ -1,4 +1,4 @@
-"""What an operation may ask of the app that runs it; it knows no more of the app than this."""
+"""The part of the app that operations use; it keeps them independent of the app."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -8,13 +8,14 @@ T = TypeVar("T")
 
 
 class UI(Protocol):
-    """The app as operations see it; `reload` is no `refresh`, which Textual means by painting."""
+    """The app as operations see it."""
 
     async def ask(self, dialog: "Screen[T]") -> T | None:
         """Open a dialog and return its answer; None if it was cancelled."""
 
-    def say(self, text: str, *, bad: bool = False) -> None:
-        """Show a line for some seconds."""
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a notification for some seconds; `error` marks it as an error."""
 
+    # Not named `refresh`: Textual's App.refresh repaints the screen.
     def reload(self) -> Any:
-        """Read the fleet again at once."""
+        """Read the fleet at once."""

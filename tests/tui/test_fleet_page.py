@@ -4,7 +4,8 @@ from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
 from tui.screens.fleet import FleetPage
-from tui.widgets.fleet_table import MARK, FleetTable
+from tui.widgets.fleet_line import MARK
+from tui.widgets.fleet_table import FleetTable
 
 
 def table(it: Driver) -> FleetTable:
@@ -122,7 +123,7 @@ def test_nothing_to_show_says_what_to_do(database: Database) -> None:
 
     async def nothing_fits(it: Driver) -> None:
         await it.press("slash", *"zeppelin", "enter")
-        assert "No vehicle fits the filter: Esc clears it" in it.screen()
+        assert "No vehicle matches the filter: Esc clears it" in it.screen()
         await it.press("escape", "exclamation_mark")
         assert "No vehicle is in trouble: ! shows all" in it.screen()
 
@@ -158,7 +159,7 @@ def test_a_long_fleet_is_walked_with_every_moving_key(database: Database) -> Non
         await it.press("k", "up")
         assert under_cursor(it) == "Truck-57"
         await it.press("home", "pagedown", "j")
-        assert int(under_cursor(it)[-2:]) == table(it).lines
+        assert int(under_cursor(it)[-2:]) == table(it).rows_on_screen
         await it.press("pageup")
         assert under_cursor(it) == "Truck-01"
         table(it).scroll_to(y=30, animate=False, immediate=True)

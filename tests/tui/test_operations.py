@@ -37,8 +37,8 @@ def dialog(it: Driver) -> str:
     return type(it.app.screen).__name__
 
 
-def fault(it: Driver) -> str:
-    return str(it.app.screen.query_one("#fault", Static).render())
+def error_text(it: Driver) -> str:
+    return str(it.app.screen.query_one("#error", Static).render())
 
 
 def test_sync_now_is_asked_for_and_told(database: Database) -> None:
@@ -46,7 +46,7 @@ def test_sync_now_is_asked_for_and_told(database: Database) -> None:
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.told("Truck-01: sync asked for")
+        await it.told("Truck-01: sync requested")
 
     drive(database, look)
     assert asked_for(database) == {"Truck-01"}
@@ -67,7 +67,7 @@ def test_what_came_of_a_sync_is_told(
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.told("Truck-01: sync asked for")
+        await it.told("Truck-01: sync requested")
         attempts(database, ids["Truck-01"], 1, every="-2 s", status="ok", error="backfill of ...")
         attempts(database, ids["Truck-01"], 1, every="-1 s", status=status, error=error)
         await it.told(told)
@@ -85,7 +85,7 @@ def test_what_came_of_a_sync_of_several_is_counted(
         await it.press("asterisk", "s")
         await it.sees("Sync 4 vehicles now?")
         await it.press("y")
-        await it.told("4 vehicles: sync asked for")
+        await it.told("4 vehicles: sync requested")
         for name, status in (("Truck-01", "ok"), ("Dozer-03", "ok"), ("Crane-02", "error")):
             attempts(database, ids[name], 1, every="-1 s", status=status)
         await it.told("4 vehicles: 2 ok, 1 failed, 1 not pulled within 3 s")
@@ -119,7 +119,7 @@ def test_sync_of_several_asks_first_and_leaves_the_paused_out(database: Database
         await it.press("s")
         await it.sees("Sync 3 vehicles now?")
         await it.press("y")
-        await it.told("Dozer-03, Loader-04, Truck-01: sync asked for")
+        await it.told("Dozer-03, Loader-04, Truck-01: sync requested")
 
     drive(database, look)
     assert asked_for(database) == {"Dozer-03", "Loader-04", "Truck-01"}
@@ -201,11 +201,11 @@ def test_a_wrong_field_is_told_in_place_and_what_was_typed_stays(
             it, **{"name": "Truck-09", "host": "10.8.0.9", "port": "8001"} | {field: text}
         )
         await it.press("enter")
-        assert complaint in fault(it)
+        assert complaint in error_text(it)
         typed = it.app.screen.query_one(f"#{field}", Input)
         assert typed.has_class("-invalid")
         assert typed.value == text
-        assert dialog(it) == "SavingForm"
+        assert dialog(it) == "VehicleForm"
 
     drive(database, look)
     assert stored(database, "name") == []
@@ -219,7 +219,7 @@ def test_an_address_that_is_taken_is_told_and_what_was_typed_stays(database: Dat
         await it.sees("Add a vehicle")
         await fill_in(it, name="Truck-02", host="10.8.0.1", port="8001")
         await it.press("enter")
-        await it.until(lambda: "registered already" in fault(it))
+        await it.until(lambda: "registered already" in error_text(it))
         await fill_in(it, host="10.8.0.2")
         await it.press("enter")
         await it.told("Truck-02: added")
@@ -233,7 +233,7 @@ def test_an_edit_begins_with_what_is_and_an_empty_key_stays(database: Database) 
 
     async def look(it: Driver) -> None:
         await it.press("e")
-        await it.sees("Edit Truck-01", "10.8.0.1", "8001", "•••• as it is")
+        await it.sees("Edit Truck-01", "10.8.0.1", "8001", "•••• unchanged")
         assert KEY not in it.screen()
         await fill_in(it, name="Truck-1", port="9001")
         await it.press("enter")
@@ -277,7 +277,7 @@ def test_a_key_is_dropped_by_a_tick_and_not_together_with_a_new_one(database: Da
         await it.sees("[x] use VEHICLE_DEFAULT_API_KEY")
         await fill_in(it, key="new")
         await it.click("#accept")
-        assert "exclude each other" in fault(it)
+        assert "exclude each other" in error_text(it)
         await fill_in(it, key="")
         await it.click("#accept")
         await it.told("Truck-01: changed")
@@ -310,14 +310,14 @@ def test_a_vehicle_is_deleted_after_its_name_was_typed_again(
 
     async def look(it: Driver) -> None:
         await it.press("ctrl+d")
-        await it.sees("Goes: 3 journal rows, 0 alarms", "Stays: 1,500 measurements")
+        await it.sees("Deletes: 3 journal rows, 0 alarms", "Keeps: 1,500 measurements")
         if with_measurements:
             it.app.screen.query_one("#with").focus()
             await it.press("space")
-            await it.sees("Goes: 1,500 measurements")
+            await it.sees("Deletes: 1,500 measurements")
         await it.type("#phrase", "Truck-02")
         await it.click("#accept")
-        assert "that is not Truck-01: nothing was deleted" in fault(it)
+        assert "that is not Truck-01: nothing was deleted" in error_text(it)
         await it.type("#phrase", "Truck-01")
         await it.click("#accept")
         await it.told(f"Truck-01: removed, and {1500 if with_measurements else 0:,} measurements")
@@ -374,7 +374,7 @@ def test_a_backfill_is_asked_for_by_preset_with_an_estimate(database: Database) 
         await it.click("#last-7d")
         await it.sees("7d: about 10.8M measurements")
         await it.type("#from", "yesterday")
-        assert "yesterday is no time: a time is 24h" in fault(it)
+        assert "yesterday is no time: a time is 24h" in error_text(it)
         await it.type("#from", "6h")
         await it.type("#to", "2h")
         await it.sees("4h: about 257k measurements")
@@ -401,9 +401,9 @@ def test_a_backfill_that_runs_is_shown_and_called_off(database: Database) -> Non
     async def look(it: Driver) -> None:
         await it.sees("online +75%")
         await it.press("b")
-        await it.sees("Call off the one that runs")
-        await it.click("#call-off")
-        await it.told("Truck-01: backfill called off")
+        await it.sees("Cancel the running backfill")
+        await it.click("#cancel-backfill")
+        await it.told("Truck-01: backfill cancelled")
 
     drive(database, look)
     assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]

@@ -1,6 +1,6 @@
 """Every screen as it looks, characters and colours, at the smallest size and at a large one.
 
-`GOLDEN=renew` draws them anew.
+`UPDATE_GOLDEN=1` writes the files in golden/ again.
 """
 
 import os
@@ -26,7 +26,7 @@ from tui.widgets.fleet_table import FleetTable
 
 SIZES = [(80, 24), (160, 45)]
 GOLDEN = Path(__file__).parent / "golden"
-RENEW = os.environ.get("GOLDEN") == "renew"
+UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 Script = Callable[[Driver], Awaitable[None]]
 
 
@@ -139,7 +139,7 @@ async def edit(it: Driver) -> None:
 
 async def delete(it: Driver) -> None:
     await it.press("space", "space", "ctrl+d")
-    await it.sees("Goes:")
+    await it.sees("Deletes:")
 
 
 async def backfill(it: Driver) -> None:
@@ -178,7 +178,7 @@ def test_every_screen_looks_as_it_should(
                 field.cursor_blink = False
             await it.pilot.pause()
             shown = picture(it.strips())
-            if RENEW:
+            if UPDATE:
                 (GOLDEN / name).write_text(shown, encoding="utf-8")
             elif shown != (GOLDEN / name).read_text(encoding="utf-8"):
                 (tmp_path / name).write_text(shown, encoding="utf-8")
@@ -186,7 +186,7 @@ def test_every_screen_looks_as_it_should(
             await home(it)
 
     drive(fleet, look, size=size, now=lambda: 0.0)
-    assert not changed, f"compare {tmp_path} with {GOLDEN}; GOLDEN=renew writes them anew"
+    assert not changed, f"compare {tmp_path} with {GOLDEN}; UPDATE_GOLDEN=1 updates the files"
 
 
 async def home(it: Driver) -> None:
@@ -195,10 +195,10 @@ async def home(it: Driver) -> None:
         await it.press("escape")
     it.state.frozen_at = None
     view = it.state.view
-    view.marked, view.sort, view.falling = set(), Sort.NAME, False
+    view.marked, view.sort, view.descending = set(), Sort.NAME, False
     await it.type("#filter", "")
     it.app.screen.query_one("#filter").display = False
     it.app.screen.query_one(FleetTable).focus()
     view.arrange()
-    it.app.screen.query_one(FleetTable).arranged()
+    it.app.screen.query_one(FleetTable).update_view()
     await it.press("home")

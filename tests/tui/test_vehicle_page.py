@@ -15,6 +15,7 @@ from tests.tui.driving import (
     set_state,
     small_fleet,
 )
+from tui.widgets.journal_table import JournalTable
 
 
 def rows(it: Driver, selector: str) -> list[list[str]]:
@@ -108,7 +109,8 @@ def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
         await it.press("3")
         await it.until(lambda: len(rows(it, "#journal JournalTable")) == PAGE_ROWS)
         await it.press("end", "down")
-        await it.until(lambda: it.app.screen.query_one("#journal JournalTable").place == "page 2")  # type: ignore[attr-defined]  # a JournalTable
+        journal = it.app.screen.query_one("#journal JournalTable", JournalTable)
+        await it.until(lambda: journal.page_text == "page 2")
         await it.press("greater_than_sign")
         await it.until(lambda: len(rows(it, "#journal JournalTable")) == 17)
         assert rows(it, "#journal JournalTable")[-1][-1] == "the very first"
@@ -181,7 +183,7 @@ def test_the_config_tells_everything_but_the_key(database: Database) -> None:
     async def look(it: Driver) -> None:
         await opened(it)
         await it.press("5")
-        await it.sees(str(vehicle), "-40.2 s from ours", "•••• its own", "0 bad row(s)")
+        await it.sees(str(vehicle), "40.2 s behind the daemon's", "•••• its own", "0 bad row(s)")
         assert "its-secret-key" not in it.screen()
 
     drive(database, look)
@@ -210,7 +212,7 @@ def test_actions_of_the_page_are_for_its_vehicle(database: Database) -> None:
         await it.press("space", "end", "enter")
         await it.sees("Truck-01 ·")
         await it.press("s")
-        await it.told("Truck-01: sync asked for")
+        await it.told("Truck-01: sync requested")
         await it.press("p")
         await it.told("Truck-01: paused")
         await it.sees("‖ PAUSED")

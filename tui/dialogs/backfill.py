@@ -1,5 +1,6 @@
 """The dialog that asks for a past interval."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rich.text import Text
@@ -19,16 +20,24 @@ from tui.formatting import count_text
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
 
 
-class BackfillForm(Dialog[Window]):
-    """Asks for an interval, by preset or by hand, and estimates what it will take."""
+@dataclass(frozen=True, slots=True)
+class CancelBackfill:
+    """The answer that cancels the running backfill."""
+
+
+class BackfillForm(Dialog[Window | CancelBackfill]):
+    """Asks for an interval, by preset or typed in, and estimates the work.
+
+    With `running`, the operator can cancel the running backfill instead.
+    """
 
     def __init__(
-        self, context: ScreenContext, title: str, vehicles: int, pace: PullRate, running: bool
+        self, context: ScreenContext, title: str, vehicles: int, rate: PullRate, running: bool
     ) -> None:
         super().__init__(title, "Backfill")
         self.context = context
         self.vehicles = vehicles
-        self.pace = pace
+        self.rate = rate
         self.running = running
 
     def body(self) -> ComposeResult:
@@ -38,21 +47,24 @@ class BackfillForm(Dialog[Window]):
                 yield Button(preset, id=f"last-{preset}", classes="preset", compact=True)
         yield Label("From (24h, 7d, or 2026-11-23 14:30, your clock)")
         yield Input("24h", id="from", compact=True)
-        yield Label("To (now, or likewise)")
+        yield Label("To (now, or as above)")
         yield Input("now", id="to", compact=True)
         yield Static("", id="estimate")
         if self.running:
             yield Button(
-                "Call off the one that runs", id="call-off", variant="warning", compact=True
+                "Cancel the running backfill",
+                id="cancel-backfill",
+                variant="warning",
+                compact=True,
             )
 
     def on_mount(self) -> None:
-        """Estimate what is proposed."""
-        self._estimate()
+        """Show the estimate of the proposed interval."""
+        self._update_estimate()
         self.query_one("#from").focus()
 
     def window(self) -> Window:
-        """Return the interval; raise CommandError if it is none."""
+        """Return the interval of the fields; raise CommandError if it is not valid."""
         now = self.context.wall()
         start = parse_time(self.query_one("#from", Input).value, now)
         end = min(now, parse_time(self.query_one("#to", Input).value, now))
@@ -61,45 +73,44 @@ class BackfillForm(Dialog[Window]):
         return Window(start, end)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Fill a preset in, or call off; what all dialogs have, their own handler does."""
+        """Fill in a preset, or cancel the backfill; Dialog handles the other buttons."""
         pressed = str(event.button.id)
         if pressed.startswith("last-"):
             self.query_one("#from", Input).value = pressed.removeprefix("last-")
             self.query_one("#to", Input).value = "now"
-        elif pressed == "call-off":
-            moment = self.context.wall()
-            self.finish(Window(moment, moment))
+        elif pressed == "cancel-backfill":
+            self.finish(CancelBackfill())
 
     def on_input_changed(self) -> None:
-        """Estimate anew."""
-        self._estimate()
+        """Update the estimate while typing."""
+        self._update_estimate()
 
-    def _estimate(self) -> None:
+    def _update_estimate(self) -> None:
         try:
             window = self.window()
         except CommandError as error:
             self.show_error(str(error))
             return
         self.show_error("")
-        told = estimate(self.pace, window.length, self.vehicles)
-        self.query_one("#estimate", Static).update(Text(told))
+        text = estimate_text(self.rate, window.length, self.vehicles)
+        self.query_one("#estimate", Static).update(Text(text))
 
     def submit(self) -> None:
-        """Hand the interval over, or say what is wrong."""
+        """Answer the interval, or show what is wrong with it."""
         try:
             self.finish(self.window())
         except CommandError as error:
             self.show_error(str(error))
 
 
-def estimate(pace: PullRate, length: timedelta, vehicles: int) -> str:
-    """Say how many measurements an interval holds, and how long pulling it may take."""
-    many = "" if vehicles == 1 else f" of {vehicles} vehicles"
-    span = f"{age(length.total_seconds())}{many}"
-    if not pace.rows_per_second:
-        return f"{span}; how many measurements is not known yet"
-    rows = pace.rows_per_second * length.total_seconds()
-    told = f"{span}: about {count_text(rows)} measurements; what is stored already is not doubled"
-    if not pace.speed:
-        return told
-    return f"{told}. About {age(length.total_seconds() / pace.speed)} a vehicle"
+def estimate_text(rate: PullRate, length: timedelta, vehicles: int) -> str:
+    """Return how many measurements an interval holds, and how long pulling it may take."""
+    of_vehicles = "" if vehicles == 1 else f" of {vehicles} vehicles"
+    span = f"{age(length.total_seconds())}{of_vehicles}"
+    if not rate.rows_per_second:
+        return f"{span}; the number of measurements is not known yet"
+    rows = rate.rows_per_second * length.total_seconds()
+    text = f"{span}: about {count_text(rows)} measurements; rows already stored are not doubled"
+    if not rate.speed:
+        return text
+    return f"{text}. About {age(length.total_seconds() / rate.speed)} per vehicle"

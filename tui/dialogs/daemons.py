@@ -1,5 +1,6 @@
-"""The daemons that pull the fleet: which are alive, and what each has of it."""
+"""The daemons that pull the fleet: which of them run, and how much of the fleet each pulls."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.table import Table
@@ -17,10 +18,12 @@ from tui.context import ScreenContext
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "BEAT", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
+TEXT_COLUMNS = 3
+"""The first columns are text, aligned left; the others are numbers."""
 
 
 class DaemonsDialog(ModalScreen[None]):
-    """Every daemon that was heard of within a day, the freshest first."""
+    """Shows the daemons that sent a heartbeat within a day, the newest heartbeat first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,D", "dismiss", "Back", id="daemons.back"),
@@ -38,35 +41,35 @@ class DaemonsDialog(ModalScreen[None]):
             yield Static(Text("\nEsc goes back", "dim"))
 
     def on_mount(self) -> None:
-        """Show the table, and keep it true."""
-        self._show()
-        self.set_interval(TICK_SEC, self._show)
+        """Show the table, and update its ages every second."""
+        self._update_table()
+        self.set_interval(TICK_SEC, self._update_table)
 
-    def _show(self) -> None:
+    def _update_table(self) -> None:
         state = self.context.state
-        beats = () if state.snapshot is None else state.snapshot.heartbeats
-        since = state.since_read(self.context.now())
-        shown = _table([(beat, beat.age + since) for beat in beats])
-        self.query_one("#daemons", Static).update(shown)
+        heartbeats = () if state.snapshot is None else state.snapshot.heartbeats
+        since_read = state.since_read(self.context.now())
+        self.query_one("#daemons", Static).update(_table(heartbeats, since_read))
 
 
-def _table(daemons: list[tuple[Heartbeat, float]]) -> Table | Text:
-    if not daemons:
-        return Text("no daemon has been heard of: start one with `fleetsyncd run`")
+def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> Table | Text:
+    if not heartbeats:
+        return Text("no daemon has sent a heartbeat: start one with `fleetsyncd run`")
     grid = Table(box=None, padding=(0, 1), header_style="bold")
-    for place, title in enumerate(HEADING):
-        grid.add_column(title, justify="left" if place < HEADING.index("BEAT") else "right")
-    for beat, since in daemons:
-        alive = since < FRESH_SEC
-        cycle = "-" if beat.cycle_sec is None else f"{beat.cycle_sec:.1f}s"
+    for index, title in enumerate(HEADING):
+        grid.add_column(title, justify="left" if index < TEXT_COLUMNS else "right")
+    for heartbeat in heartbeats:
+        seconds = heartbeat.age + since_read
+        alive = seconds < FRESH_SEC
+        cycle = "-" if heartbeat.cycle_sec is None else f"{heartbeat.cycle_sec:.1f}s"
         grid.add_row(
             Text("●", "green") if alive else Text("✖", "bold red"),
-            Text(beat.name),
-            Text(beat.version),
-            Text(age(since), "" if alive else "bold red"),
+            Text(heartbeat.name),
+            Text(heartbeat.version),
+            Text(age(seconds), "" if alive else "bold red"),
             Text(cycle),
-            Text(age(beat.interval)),
-            Text("-" if beat.vehicles is None else str(beat.vehicles)),
-            Text(f"{len(beat.shards)} of {SHARDS}"),
+            Text(age(heartbeat.interval)),
+            Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
+            Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )
     return grid

@@ -1,4 +1,4 @@
-"""One row of a table in full: nothing of it cut off."""
+"""One row of a table in full."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 
 class DetailsDialog(ModalScreen[None]):
-    """What a row says, fact by fact, long ones over several lines."""
+    """Shows the fields of a row as (name, text) pairs; a long text takes several lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter", "dismiss", "Back", id="details.back"),
@@ -21,22 +21,22 @@ class DetailsDialog(ModalScreen[None]):
         Binding("ctrl+q", "app.quit", "Quit", show=False),
     ]
 
-    def __init__(self, facts: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
         super().__init__()
-        self.facts = facts
+        self.fields = fields
 
     def compose(self) -> ComposeResult:
-        """Lay the facts out."""
+        """Lay out the fields."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
-        for name, fact in self.facts:
-            grid.add_row(Text(name, "bold"), Text(fact))
+        for name, text in self.fields:
+            grid.add_row(Text(name, "bold"), Text(text))
         with VerticalScroll(id="box"):
             yield Static(grid)
             yield Static(Text("\nEsc goes back, y copies", "dim"))
 
     def action_copy(self) -> None:
-        """Copy the facts to the operator's own clipboard."""
-        self.app.copy_to_clipboard("\n".join(f"{name}: {fact}" for name, fact in self.facts))
+        """Copy the fields to the clipboard of the operator's terminal."""
+        self.app.copy_to_clipboard("\n".join(f"{name}: {text}" for name, text in self.fields))
         self.app.notify("copied")

@@ -1,4 +1,4 @@
-"""What all dialogs share, and the plainest of them."""
+"""The base class of the dialogs that ask, and a plain confirmation."""
 
 from typing import Any, ClassVar, TypeVar
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """A box above a page: Esc leaves it without doing anything."""
+    """A box above a page, with a title, a body and two buttons; its result is None on cancel."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
@@ -24,41 +24,42 @@ class Dialog(ModalScreen[T | None]):
         super().__init__()
         self.heading = title
         self.accept = accept
-        self._leaving: tuple[T | None] | None = None
+        self._finished = False
+        self._result: T | None = None
 
     def compose(self) -> ComposeResult:
-        """Put the dialog's own part between title and buttons."""
+        """Lay out title, body and buttons."""
         with VerticalScroll(id="box", can_focus=False):
             yield Static(Text(self.heading, "bold"), id="title")
             yield from self.body()
-            yield Static("", id="fault")
+            yield Static("", id="error")
             with Horizontal(id="buttons"):
                 yield Button(self.accept, id="accept", variant="primary", compact=True)
                 yield Button("Cancel (Esc)", id="cancel", compact=True)
 
     def body(self) -> ComposeResult:
-        """Lay out the dialog's own part; a plain one has none."""
+        """Lay out the dialog's body; subclasses override it."""
         yield from ()
 
     def show_error(self, text: str) -> None:
-        """Say what is wrong; what was typed stays."""
-        self.query_one("#fault", Static).update(Text(text, "bold red"))
+        """Show what is wrong with the input; the input stays."""
+        self.query_one("#error", Static).update(Text(text, "bold red"))
 
     def submit(self) -> Any:
-        """Do what the dialog is for; a plain one is only closed."""
+        """Accept the input; subclasses override it."""
         self.finish(None)
 
     def finish(self, result: T | None) -> None:
-        """Close with a result; while something lies above, as soon as nothing does."""
+        """Close with `result`; if another screen covers the dialog, close once it is uncovered."""
         if self.is_active:
             self.dismiss(result)
         else:
-            self._leaving = (result,)
+            self._finished, self._result = True, result
 
     def on_screen_resume(self) -> None:
-        """Close if that was to be done meanwhile."""
-        if self._leaving is not None:
-            self.dismiss(self._leaving[0])
+        """Close if the dialog finished while another screen covered it."""
+        if self._finished:
+            self.dismiss(self._result)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Accept or cancel."""
@@ -72,12 +73,12 @@ class Dialog(ModalScreen[T | None]):
         self.submit()
 
     def action_cancel(self) -> None:
-        """Leave without doing anything."""
+        """Close without a result."""
         self.finish(None)
 
 
 class Confirm(Dialog[bool]):
-    """Asks before something is done; answers True, or None."""
+    """Asks for a confirmation; its result is True, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "accept", "Yes", id="dialog.yes")]
 
@@ -86,13 +87,13 @@ class Confirm(Dialog[bool]):
         self.text = text
 
     def body(self) -> ComposeResult:
-        """Show what will happen."""
+        """Show the text."""
         yield Static(Text(self.text))
 
     def submit(self) -> None:
-        """Go ahead."""
+        """Confirm."""
         self.finish(True)
 
     def action_accept(self) -> None:
-        """Go ahead."""
+        """Confirm with a key."""
         self.submit()

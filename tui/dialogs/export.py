@@ -1,4 +1,4 @@
-"""The dialog that asks where a file is to be written."""
+"""The dialog that asks for the path of a CSV file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tui.dialogs.dialog import Dialog
 
 
 class ExportForm(Dialog[Path]):
-    """Asks where a file is to be written."""
+    """Asks for the path of a new file; `proposed` is filled in."""
 
     def __init__(self, title: str, proposed: Path) -> None:
         super().__init__(title, "Write")
@@ -17,14 +17,14 @@ class ExportForm(Dialog[Path]):
 
     def body(self) -> ComposeResult:
         """Lay out the field."""
-        yield Label("File (an existing one is not overwritten)")
+        yield Label("File (an existing file is not overwritten)")
         yield Input(str(self.proposed), id="path", compact=True)
 
     def submit(self) -> None:
-        """Hand the path over, if a file can be there."""
+        """Answer the path, or show why no file can be created there."""
         path = Path(self.query_one("#path", Input).value).expanduser()
         if path.exists():
-            self.show_error("that exists already")
+            self.show_error("this file exists already")
         elif not path.parent.is_dir():
             self.show_error(f"there is no folder {path.parent}")
         else:

@@ -1,4 +1,4 @@
-"""The help screen: made from the bindings that work where it was asked for."""
+"""The help: the keys of the screen it was opened from, the states, the ages."""
 
 from typing import ClassVar
 
@@ -10,26 +10,27 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from fleetsyncd.states import State
 from tui.formatting import STATE_STYLES
 
-_MEANINGS = {
-    "online": "the last cycle went well and the lag is small",
-    "catching": "a gap is being pulled; so much of it is committed",
-    "timeout": "no complete answer in time",
-    "error": "anything else went wrong; the last error says what",
-    "late": "it answers, but the lag is over three intervals",
-    "never": "it has never answered",
-    "paused": "an operator wants it left alone",
+MEANINGS = {
+    State.ONLINE: "the last cycle succeeded and the lag is small",
+    State.CATCHING_UP: "a gap is being pulled; the percentage is committed",
+    State.TIMEOUT: "no complete answer within the timeout",
+    State.ERROR: "the last cycle failed; LAST ERROR says why",
+    State.LATE: "the vehicle answers, but the lag exceeds three intervals",
+    State.NEVER: "the vehicle has never answered",
+    State.PAUSED: "an operator paused it: the daemon does not pull it",
 }
 CLOCKS = (
-    ("SEEN", "how long ago the vehicle answered"),
-    ("LAG", "everything it measured before that is committed"),
+    ("SEEN", "time since the vehicle answered"),
+    ("LAG", "time since the moment up to which all data are committed"),
     ("DATA", "age of the newest measurement stored"),
 )
 
 
 class HelpDialog(ModalScreen[None]):
-    """Keys, states and the three clocks."""
+    """Shows keys, states and ages."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "dismiss", "Back", id="help.back"),
@@ -41,7 +42,7 @@ class HelpDialog(ModalScreen[None]):
         self.bindings = bindings
 
     def compose(self) -> ComposeResult:
-        """Lay everything out."""
+        """Lay out the three tables."""
         with VerticalScroll(id="box"):
             yield Static(Text("Keys", "bold"))
             yield Static(self._keys())
@@ -55,10 +56,10 @@ class HelpDialog(ModalScreen[None]):
         for active in self.bindings:
             binding = active.binding
             if binding.description and binding.id and active.enabled:
-                shown = self.app.get_key_display(binding)
-                place = keys.setdefault((binding.description, binding.tooltip), [])
-                if shown not in place:
-                    place.append(shown)
+                key = self.app.get_key_display(binding)
+                keys_of_action = keys.setdefault((binding.description, binding.tooltip), [])
+                if key not in keys_of_action:
+                    keys_of_action.append(key)
         table = _grid()
         for (description, tooltip), names in keys.items():
             table.add_row(Text(" ".join(names), "bold"), Text(description), Text(tooltip))
@@ -75,8 +76,8 @@ def _grid() -> Table:
 
 def _states() -> Table:
     table = _grid()
-    for glyph, word, colour in STATE_STYLES.values():
-        table.add_row(Text(glyph, colour), Text(word), Text(_MEANINGS[word]))
+    for state, style in STATE_STYLES.items():
+        table.add_row(Text(style.glyph, style.colour), Text(style.word), Text(MEANINGS[state]))
     return table
 
 

@@ -1,4 +1,4 @@
-"""The dialog that tries vehicles' four calls."""
+"""The dialog that tests vehicles' four calls."""
 
 import asyncio
 import json
@@ -15,13 +15,14 @@ from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
 from tui.dialogs.dialog import Dialog
 
-AT_ONCE = 4
+MAX_PROCESSES = 4
 
 
 class ProbeDialog(Dialog[None]):
-    """Runs `fleetsyncd vehicle test` for each vehicle and shows the verdicts as they come.
+    """Runs `fleetsyncd vehicle test` for each vehicle and shows each result when it is there.
 
-    In a process of its own, because the one that speaks to vehicles is gevent's.
+    Each test is a process of its own, because the vehicle client needs gevent and Textual needs
+    asyncio.
     """
 
     def __init__(self, targets: list[VehicleOverview]) -> None:
@@ -30,52 +31,53 @@ class ProbeDialog(Dialog[None]):
         self.targets = targets
 
     def body(self) -> ComposeResult:
-        """Lay out one part for each vehicle."""
-        with VerticalScroll(id="verdicts"):
+        """Lay out one text for each vehicle."""
+        with VerticalScroll(id="results"):
             for vehicle in self.targets:
-                yield Static(self._heading(vehicle, "asking …"), id=f"test-{vehicle.id}")
+                yield Static(self._heading(vehicle, "testing …"), id=f"test-{vehicle.id}")
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Start the tests."""
         self.submit()
-        self.query_one("#verdicts").focus()
+        self.query_one("#results").focus()
 
     def submit(self) -> None:
-        """Try all of them (again)."""
-        self.run_worker(self._try_all(), group="test", exclusive=True, exit_on_error=False)
+        """Test all vehicles, at first and again."""
+        self.run_worker(self._test_all(), group="test", exclusive=True, exit_on_error=False)
 
-    async def _try_all(self) -> None:
-        turn = asyncio.Semaphore(AT_ONCE)
+    async def _test_all(self) -> None:
+        limit = asyncio.Semaphore(MAX_PROCESSES)
 
-        async def one(vehicle: VehicleOverview) -> None:
-            part = self.query_one(f"#test-{vehicle.id}", Static)
-            part.update(self._heading(vehicle, "asking …"))
-            async with turn:
-                part.update(Text("\n").join([self._heading(vehicle), *await verdicts(vehicle)]))
+        async def test(vehicle: VehicleOverview) -> None:
+            text = self.query_one(f"#test-{vehicle.id}", Static)
+            text.update(self._heading(vehicle, "testing …"))
+            async with limit:
+                lines = await run_test(vehicle)
+            text.update(Text("\n").join([self._heading(vehicle), *lines]))
 
-        await asyncio.gather(*map(one, self.targets))
+        await asyncio.gather(*map(test, self.targets))
 
-    def _heading(self, vehicle: VehicleOverview, more: str = "") -> Text:
-        return Text(f"{vehicle.name} at {vehicle.address}  {more}", "bold")
+    def _heading(self, vehicle: VehicleOverview, progress: str = "") -> Text:
+        return Text(f"{vehicle.name} at {vehicle.address}  {progress}", "bold")
 
 
-async def verdicts(vehicle: VehicleOverview) -> list[Text]:
-    """Return a readable line for each of the vehicle's four calls."""
+async def run_test(vehicle: VehicleOverview) -> list[Text]:
+    """Test the vehicle; return a line for each of its four calls, or one with the error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "fleetsyncd", "vehicle", "test", str(vehicle.id), "--json",
         stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
     )  # fmt: skip
     try:
-        output, complaint = await process.communicate()
+        output, error_output = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
     try:
-        return [_line(verdict) for verdict in json.loads(output)]
+        return [_line(result) for result in json.loads(output)]
     except ValueError:
-        return [Text(f"  ✖ {sanitise(complaint.decode(errors='replace').strip(), 300)}", "red")]
+        return [Text(f"  ✖ {sanitise(error_output.decode(errors='replace').strip(), 300)}", "red")]
 
 
-def _line(verdict: dict[str, Any]) -> Text:
-    line = Text("  ✔ ", "green") if verdict["good"] else Text("  ✖ ", "red")
-    return line.append(f"{verdict['call']:<10} {sanitise(str(verdict['text']), 300)}", "default")
+def _line(result: dict[str, Any]) -> Text:
+    line = Text("  ✔ ", "green") if result["good"] else Text("  ✖ ", "red")
+    return line.append(f"{result['call']:<10} {sanitise(str(result['text']), 300)}", "default")

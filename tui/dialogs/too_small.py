@@ -1,4 +1,4 @@
-"""What a terminal shows that is too small for anything else."""
+"""The screen that is shown while the terminal is too small."""
 
 from typing import ClassVar
 
@@ -8,14 +8,16 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-LEAST = Size(80, 24)
+MIN_SIZE = Size(80, 24)
 
 
 class TooSmall(ModalScreen[None]):
-    """Lies above everything until the terminal is large enough."""
+    """Covers every other screen until the terminal is large enough."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+q", "app.quit", "Quit")]
 
     def compose(self) -> ComposeResult:
-        """Say what is needed."""
-        yield Static(f"Too small: {LEAST.width}x{LEAST.height} is needed. q quits.", markup=False)
+        """Show the size that is needed."""
+        yield Static(
+            f"Too small: {MIN_SIZE.width}x{MIN_SIZE.height} is needed. q quits.", markup=False
+        )

@@ -10,18 +10,20 @@ from textual.widgets import Input, Label, Static
 from fleetsyncd import validation
 from fleetsyncd.database.vehicles import VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import VehicleOverview
+from tui.background import in_thread
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
 from tui.widgets.checkbox import PlainCheckbox
 
-MANY = "delete"
+MAX_NAMES = 8
+"""A deletion of more vehicles names only the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentValues:
-    """What an edit begins with; None where several vehicles differ."""
+    """The values that an edit starts from; None where the vehicles differ."""
 
     name: str | None
     host: str | None
@@ -29,40 +31,49 @@ class CurrentValues:
 
 
 class VehicleForm(Dialog[VehicleChange]):
-    """Asks for name, address, port and key; answers with what is to be changed or registered.
+    """Asks for name, address, port and key of a new vehicle (`current` None) or for an edit.
 
-    Validates in place. A key is never shown; left empty it stays as it is.
+    Each field is checked while it is typed. A key is never shown; an empty field does not change
+    it. `save` runs in a thread; if it raises, the dialog shows the error and keeps the input.
     """
 
-    def __init__(self, title: str, accept: str, known: CurrentValues | None) -> None:
+    def __init__(
+        self,
+        title: str,
+        accept: str,
+        current: CurrentValues | None,
+        save: Callable[[VehicleChange], None],
+    ) -> None:
         super().__init__(title, accept)
-        self.known = known
-        self.one = known is None or known.name is not None
-        """Whether it is about a single vehicle: only that has a name and an address."""
+        self.current = current
+        self.single = current is None or current.name is not None
+        """Whether it is about one vehicle: several cannot share a name and an address."""
+        self._save = save
 
     def body(self) -> ComposeResult:
         """Lay out the fields."""
-        known = self.known or CurrentValues("", "", validation.DEFAULT_PORT)
-        if self.one:
+        current = self.current or CurrentValues("", "", validation.DEFAULT_PORT)
+        if self.single:
             yield Label("Name")
-            yield Input(known.name or "", id="name", compact=True)
+            yield Input(current.name or "", id="name", compact=True)
             yield Label("VPN address (IPv4 or IPv6)")
-            yield Input(known.host or "", id="host", compact=True)
+            yield Input(current.host or "", id="host", compact=True)
         yield Label("Port")
-        port = "" if known.port is None else str(known.port)
+        port = "" if current.port is None else str(current.port)
         yield Input(port, id="port", compact=True)
         yield Label("API key (printable ASCII)")
-        empty = "empty: VEHICLE_DEFAULT_API_KEY" if self.known is None else f"{KEY_HIDDEN} as it is"
+        is_new = self.current is None
+        empty = "empty: VEHICLE_DEFAULT_API_KEY" if is_new else f"{KEY_HIDDEN} unchanged"
         yield Input(id="key", password=True, placeholder=empty, compact=True)
-        if self.known is not None:
+        if not is_new:
             yield PlainCheckbox(
                 "use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True
             )
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say what is wrong with a field while it is being typed."""
+        """Check a field while it is typed."""
         try:
-            self._read(str(event.input.id))
+            self._parse(str(event.input.id))
         except CommandError as error:
             event.input.add_class("-invalid")
             self.show_error(str(error) if event.value else "")
@@ -70,62 +81,67 @@ class VehicleForm(Dialog[VehicleChange]):
             event.input.remove_class("-invalid")
             self.show_error("")
 
-    def _read(self, field: str) -> str | int | None:
-        """Return a field's value; None if it stays as it is."""
+    def _parse(self, field: str) -> str | int | None:
+        """Return a field's value; None means unchanged; raise CommandError if it is not valid."""
         text = self.query_one(f"#{field}", Input).value
-        read: dict[str, Callable[[str], str | int]] = {
+        parsers: dict[str, Callable[[str], str | int]] = {
             "name": validation.parse_name,
             "host": validation.parse_host,
             "port": validation.parse_port,
             "key": validation.parse_api_key,
         }
-        if text == "" and (field == "key" or (field == "port" and not self.one)):
+        if text == "" and (field == "key" or (field == "port" and not self.single)):
             return None
-        return read[field](text)
+        return parsers[field](text)
 
     def submit(self) -> None:
-        """Check everything; hand over what is to be done, or say what is wrong."""
+        """Check every field; save the change, or show the first error."""
         values: dict[str, str | int | None] = {}
-        for field in ("name", "host", "port", "key") if self.one else ("port", "key"):
+        for field in ("name", "host", "port", "key") if self.single else ("port", "key"):
             try:
-                values[field] = self._read(field)
+                values[field] = self._parse(field)
             except CommandError as error:
                 self.query_one(f"#{field}", Input).add_class("-invalid")
                 self.query_one(f"#{field}", Input).focus()
                 self.show_error(str(error))
                 return
-        drop = bool(self.known and self.query_one("#drop-key", PlainCheckbox).value)
-        if drop and values["key"]:
+        drop_key = bool(self.current and self.query_one("#drop-key", PlainCheckbox).value)
+        if drop_key and values["key"]:
             self.show_error("a new key and the default key exclude each other")
             return
-        self.apply(VehicleChange(drop_key=drop, **values))  # type: ignore[arg-type]  # fields have their types
+        change = VehicleChange(drop_key=drop_key, **values)  # type: ignore[arg-type]  # fields have their types
+        self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
 
-    def apply(self, change: VehicleChange) -> None:
-        """Hand over what is to be done."""
-        self.finish(change)
+    async def _save_and_finish(self, change: VehicleChange) -> None:
+        try:
+            await in_thread(lambda: self._save(change))
+        except FleetsyncError as error:
+            self.show_error(str(error))
+        else:
+            self.finish(change)
 
 
 class DeleteForm(Dialog[bool]):
-    """Asks for a vehicle's name to be typed again; answers whether its measurements go too."""
+    """Asks to type a vehicle's name; answers whether its measurements are deleted too."""
 
-    def __init__(self, targets: list[VehicleOverview], extent: RowCounts) -> None:
+    def __init__(self, targets: list[VehicleOverview], rows: RowCounts) -> None:
         self.targets = targets
-        self.extent = extent
-        self.phrase = targets[0].name if len(targets) == 1 else f"{MANY} {len(targets)} vehicles"
+        self.rows = rows
+        self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
         title = f"Delete {targets[0].name}" if len(targets) == 1 else self.phrase.capitalize()
         super().__init__(title, "Delete")
 
     def body(self) -> ComposeResult:
-        """Say what goes and what stays, and ask."""
-        extent = self.extent
+        """Show which rows are deleted, and ask for the name."""
+        rows = self.rows
         if len(self.targets) > 1:
-            names = ", ".join(vehicle.name for vehicle in self.targets[:8])
-            more = f" and {len(self.targets) - 8} more" if len(self.targets) > 8 else ""  # noqa: PLR2004
-            yield Static(Text(names + more))
+            names = ", ".join(vehicle.name for vehicle in self.targets[:MAX_NAMES])
+            others = len(self.targets) - MAX_NAMES
+            yield Static(Text(names + (f" and {others} more" if others > 0 else "")))
         yield Static(
             Text(
-                f"Goes: {extent.journal:,} journal rows, {extent.alarms:,} alarms,"
-                f" {extent.channels:,} channels"
+                f"Deletes: {rows.journal:,} journal rows, {rows.alarms:,} alarms,"
+                f" {rows.channels:,} channels"
             )
         )
         yield Static("", id="measurements")
@@ -134,25 +150,25 @@ class DeleteForm(Dialog[bool]):
         yield Input(id="phrase", compact=True)
 
     def on_mount(self) -> None:
-        """Say what becomes of the measurements."""
-        self._tell()
+        """Show whether the measurements are deleted."""
+        self._update_measurements_line()
         self.query_one("#phrase").focus()
 
     def on_checkbox_changed(self) -> None:
-        """Say what becomes of the measurements."""
-        self._tell()
+        """Show whether the measurements are deleted."""
+        self._update_measurements_line()
 
     @property
     def _with_measurements(self) -> bool:
         return self.query_one("#with", PlainCheckbox).value
 
-    def _tell(self) -> None:
-        fate = "Goes" if self._with_measurements else "Stays"
-        line = f"{fate}: {self.extent.measurements_text} measurements"
+    def _update_measurements_line(self) -> None:
+        verb = "Deletes" if self._with_measurements else "Keeps"
+        line = f"{verb}: {self.rows.measurements_text} measurements"
         self.query_one("#measurements", Static).update(Text(line))
 
     def submit(self) -> None:
-        """Go ahead if the name is right."""
+        """Confirm the deletion if the name is right."""
         if self.query_one("#phrase", Input).value.strip() != self.phrase:
             self.show_error(f"that is not {self.phrase}: nothing was deleted")
             return

@@ -1,4 +1,4 @@
-"""The fleet table's columns: what each says of a vehicle, and which fit into a width."""
+"""The columns of the fleet table, and which of them fit into a width."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,54 +12,60 @@ from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
 from tui.model.fleet_view import Sort
 
 WIDE = 120
-ROOMY = 140
+"""From this width of the terminal on, the fleet page shows more columns and the journal."""
+EXTRA_WIDE = 140
+"""From this width of the table on, columns are wider."""
 SIGNS = 3
-"""Cells for the mark and the state's glyph at a line's beginning."""
-_LEAST_ERROR = 10
+"""Terminal cells at the start of a row: the mark, the state's glyph, a space."""
+_MIN_ERROR_WIDTH = 10
 
-Cell = Callable[[VehicleOverview, LastHour | None], str]
+CellText = Callable[[VehicleOverview, LastHour | None], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, `width` cells wide; the last one of a line takes what is left."""
+    """A column; `width` in terminal cells."""
 
     title: str
     width: int
-    cell: Cell
+    cell_text: CellText
     right: bool = False
+    """Whether the text is right-aligned."""
     sort: Sort | None = None
+    """The order that sorts by this column, if there is one."""
+    state_coloured: bool = False
+    """Whether the text has the colour of the vehicle's state."""
 
     def text(self, vehicle: VehicleOverview, hour: LastHour | None) -> str:
         """Return the vehicle's cell, cut or padded to the column's width."""
-        return self.fitted(self.cell(vehicle, hour))
+        return self.fitted(self.cell_text(vehicle, hour))
 
-    def heading(self, sort: Sort, falling: bool) -> str:
-        """Return the title, with an arrow if the table is sorted by it."""
-        arrow = ("▼" if falling else "▲") if sort is self.sort else ""
+    def heading(self, sort: Sort, descending: bool) -> str:
+        """Return the title, with an arrow if the table is sorted by this column."""
+        arrow = ("▼" if descending else "▲") if sort is self.sort else ""
         return self.fitted(self.title + arrow)
 
     def fitted(self, text: str) -> str:
-        """Return text in exactly this column's cells."""
+        """Return `text`, cut or padded to the column's width."""
         if self.right and len(text) < self.width:
             return text.rjust(self.width)
         return set_cell_size(text, self.width)
 
 
 def status(vehicle: VehicleOverview) -> str:
-    """Return the state's word, with how far a gap is pulled or a backfill has come."""
-    word = STATE_STYLES[vehicle.state][1]
+    """Return the state's word, with the progress of a gap or of a backfill."""
+    word = STATE_STYLES[vehicle.state].word
     if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
-        left = vehicle.catching_up.seconds_left
-        rest = "" if left is None else f" {age(left)} left"
-        return f"{word} {percent_text(vehicle.catching_up.fraction)}{rest}"
+        seconds_left = vehicle.catching_up.seconds_left
+        left = "" if seconds_left is None else f" {age(seconds_left)} left"
+        return f"{word} {percent_text(vehicle.catching_up.fraction)}{left}"
     if vehicle.backfill is not None:
         return f"{word} +{percent_text(vehicle.backfill.fraction)}"
     return word
 
 
 def remark(vehicle: VehicleOverview) -> str:
-    """Return the last error; without one, how much of a gap or a backfill is left."""
+    """Return the last error; without one, the time left of a gap or of a backfill."""
     return vehicle.last_error or remaining_text(vehicle.catching_up or vehicle.backfill)
 
 
@@ -67,28 +73,38 @@ def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
 
 
+def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+    return "" if hour is None else lag_spark(hour.lags)
+
+
+def _failures(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+    return "" if hour is None else str(hour.failures)
+
+
 def columns(width: int) -> list[Column]:
-    """Return the columns for a table of so many cells; together they fill it."""
-    wide, roomy = width >= WIDE - 2, width >= ROOMY
-    name = Column("VEHICLE", 22 if roomy else 18, lambda v, _: v.name, sort=Sort.NAME)
-    address = Column("ADDRESS", 21 if roomy else 17, lambda v, _: v.address)
-    state = Column("STATUS", 22 if roomy else 13, lambda v, _: status(v), sort=Sort.STATE)
+    """Return the columns of a table that is `width` cells wide; the last one fills the rest."""
+    wide, extra_wide = width >= WIDE - 2, width >= EXTRA_WIDE
+    name = Column("VEHICLE", 22 if extra_wide else 18, lambda v, _: v.name, sort=Sort.NAME)
+    address = Column("ADDRESS", 21 if extra_wide else 17, lambda v, _: v.address)
+    state = Column(
+        "STATUS",
+        22 if extra_wide else 13,
+        lambda v, _: status(v),
+        sort=Sort.STATE,
+        state_coloured=True,
+    )
     seen = Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN)
     lag = Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG)
     data = Column("DATA", 5, lambda v, _: age(v.data_age), right=True)
     rows = Column("ROWS", 6, _rows, right=True)
-    hour = Column(
-        "LAG 1H",
-        12,
-        lambda _, hour: "" if hour is None else lag_spark(hour.lags),
-    )
-    fails = Column("FAIL", 4, lambda _, hour: "" if hour is None else str(hour.failures), True)
-    version = Column("VERSION", 10 if roomy else 8, lambda v, _: v.software_version or "-")
-    chosen = (
+    hour = Column("LAG 1H", 12, _lags)
+    fails = Column("FAIL", 4, _failures, right=True)
+    version = Column("VERSION", 10 if extra_wide else 8, lambda v, _: v.software_version or "-")
+    fitting = (
         [name, address, state, seen, lag, data, rows, hour, fails, version]
         if wide
         else [name, state, seen, lag, rows, version]
     )
-    used = SIGNS + sum(column.width + 1 for column in chosen)
-    rest = max(_LEAST_ERROR, width - used)
-    return [*chosen, Column("LAST ERROR", rest, lambda v, _: remark(v))]
+    used = SIGNS + sum(column.width + 1 for column in fitting)
+    rest = max(_MIN_ERROR_WIDTH, width - used)
+    return [*fitting, Column("LAST ERROR", rest, lambda v, _: remark(v))]

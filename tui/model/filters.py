@@ -1,4 +1,7 @@
-"""The filter that an operator types: `truck st:timeout,error lag>5m`, every part must fit."""
+"""The filter that an operator types, such as `truck st:timeout,error lag>5m`.
+
+A vehicle matches if it matches every part.
+"""
 
 import re
 from collections.abc import Callable
@@ -27,30 +30,29 @@ SYNTAX = "text  st:timeout,error  lag>5m  seen>1h  data>2m  fails>3  rows<1  ver
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What was typed, and the tests that follow from it."""
+    """The text of a filter, and its tests; a vehicle matches if it passes all of them."""
 
     text: str
     tests: tuple[Test, ...]
-    """A vehicle that fits passes all of them."""
 
 
 NO_FILTER = Filter("", ())
 
 
 def parse_filter(text: str) -> Filter:
-    """Return the filter that `text` describes; raise CommandError saying what is wrong with it."""
+    """Return the filter that `text` describes; raise CommandError if it is not valid."""
     return Filter(text.strip(), tuple(_test(part) for part in text.split()))
 
 
 def _test(part: str) -> Test:
     lowered = part.lower()
     if lowered.startswith("st:"):
-        return _of_states(lowered.removeprefix("st:"))
+        return _state_test(lowered.removeprefix("st:"))
     if lowered.startswith("ver:"):
         version = lowered.removeprefix("ver:")
         return lambda vehicle: (vehicle.software_version or "").lower().startswith(version)
     if comparison := _COMPARISON.fullmatch(lowered):
-        return _compared(*comparison.groups())
+        return _comparison_test(*comparison.groups())
     return lambda vehicle: (
         lowered in vehicle.name.lower()
         or lowered in vehicle.address
@@ -58,33 +60,38 @@ def _test(part: str) -> Test:
     )
 
 
-def _of_states(words: str) -> Test:
-    wanted: set[State] = set()
-    for word in words.split(","):
-        found = [state for state, look in STATE_STYLES.items() if word and look[1].startswith(word)]
-        if not found:
-            known = ", ".join(look[1] for look in STATE_STYLES.values())
-            raise CommandError(f"no state begins with {sanitise(word, 20) or '…'}: {known}")
-        wanted.update(found)
-    return lambda vehicle: vehicle.state in wanted
+def _state_test(prefixes: str) -> Test:
+    states: set[State] = set()
+    for prefix in prefixes.split(","):
+        matches = {
+            state
+            for state, style in STATE_STYLES.items()
+            if prefix and style.word.startswith(prefix)
+        }
+        if not matches:
+            known = ", ".join(style.word for style in STATE_STYLES.values())
+            raise CommandError(f"no state begins with {sanitise(prefix, 20) or '…'}: {known}")
+        states |= matches
+    return lambda vehicle: vehicle.state in states
 
 
-def _compared(name: str, sign: str, limit_text: str) -> Test:
+def _comparison_test(name: str, operator: str, limit_text: str) -> Test:
     limit = _number(limit_text, with_unit=name in ("lag", "seen", "data"))
     read = _NUMBERS[name]
 
     def test(vehicle: VehicleOverview) -> bool:
         value = read(vehicle)
-        # What never was is older than anything.
-        known = float("inf") if value is None and name != "rows" else value or 0.0
-        return known > limit if sign == ">" else known < limit
+        if value is None:
+            # A vehicle that never answered is older than any age; without a cycle it has no rows.
+            value = 0.0 if name == "rows" else float("inf")
+        return value > limit if operator == ">" else value < limit
 
     return test
 
 
 def _number(text: str, *, with_unit: bool) -> float:
-    found = _AGE.fullmatch(text)
-    if found is None or (found[2] and not with_unit):
+    match = _AGE.fullmatch(text)
+    if match is None or (match[2] and not with_unit):
         example = "an age like 90s, 5m, 2h or 3d" if with_unit else "a number"
         raise CommandError(f"{sanitise(text, 20)} is not {example}")
-    return float(found[1]) * _UNITS[found[2]]
+    return float(match[1]) * _UNITS[match[2]]

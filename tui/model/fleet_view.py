@@ -1,4 +1,4 @@
-"""Which vehicles are shown, in which order, and which are marked: plain data, no screen."""
+"""Which vehicles are shown, in which order, and which are marked."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,24 +31,24 @@ _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
     Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
 }
-_FALLING_AT_FIRST = {Sort.LAG, Sort.SEEN}
+_DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}
 
 
 @dataclass
 class FleetView:
-    """The fleet as one operator looks at it."""
+    """The vehicles after filter and sort, and the operator's marks."""
 
     filter: Filter = NO_FILTER
     problems_only: bool = False
     sort: Sort = Sort.NAME
-    falling: bool = False
+    descending: bool = False
     marked: set[UUID] = field(default_factory=set)
     shown: list[VehicleOverview] = field(default_factory=list)
     total: int = 0
     _all: Sequence[VehicleOverview] = ()
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
-        """Take in a new state of the fleet, ordered by name; marks of vehicles gone go too."""
+        """Replace the vehicles (ordered by name); drop the marks of removed vehicles."""
         self._all = vehicles
         self.total = len(vehicles)
         if self.marked:
@@ -63,37 +63,37 @@ class FleetView:
         for test in self.filter.tests:
             self.shown = [vehicle for vehicle in self.shown if test(vehicle)]
         if self.sort is not Sort.NAME:
-            self.shown.sort(key=_KEYS[self.sort], reverse=self.falling)  # ties stay by name
-        elif self.falling:
+            self.shown.sort(key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
+        elif self.descending:
             self.shown.reverse()
 
     def sort_by(self, sort: Sort) -> None:
-        """Order by something else; the same again turns the order round."""
-        self.falling = not self.falling if sort is self.sort else sort in _FALLING_AT_FIRST
+        """Sort by `sort`; if the vehicles are sorted by it already, reverse the order."""
+        self.descending = not self.descending if sort is self.sort else sort in _DESCENDING_FIRST
         self.sort = sort
         self.arrange()
 
-    def place_of(self, vehicle_id: UUID | None, near: int) -> int | None:
-        """Return where a vehicle is shown, None if it is not; `near` is looked at first."""
-        if near < len(self.shown) and self.shown[near].id == vehicle_id:
-            return near
-        places = (place for place, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
-        return next(places, None)
+    def index_of(self, vehicle_id: UUID | None, guess: int) -> int | None:
+        """Return a vehicle's index in `shown`, or None; the index `guess` is tried first."""
+        if guess < len(self.shown) and self.shown[guess].id == vehicle_id:
+            return guess
+        indexes = (index for index, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
+        return next(indexes, None)
 
     def get(self, vehicle_id: UUID) -> VehicleOverview | None:
-        """Return a vehicle by its id, shown or not."""
+        """Return a vehicle of the fleet, shown or not; None if there is no such vehicle."""
         return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
 
     def toggle_mark(self, vehicle_id: UUID) -> None:
-        """Mark a vehicle, or take its mark away."""
+        """Mark a vehicle, or remove its mark."""
         self.marked ^= {vehicle_id}
 
     def mark_all(self, ids: Iterable[UUID]) -> None:
-        """Mark all of `ids`; if all of them are marked, take their marks away."""
-        wanted = set(ids)
-        self.marked = self.marked - wanted if wanted <= self.marked else self.marked | wanted
+        """Mark all of `ids`; if all of them are marked already, remove their marks."""
+        all_ids = set(ids)
+        self.marked = self.marked - all_ids if all_ids <= self.marked else self.marked | all_ids
 
     def targets(self, under_cursor: UUID | None) -> list[VehicleOverview]:
-        """Return what an action is for: the marked vehicles, else the one under the cursor."""
+        """Return the targets of an action: the marked vehicles, else the one under the cursor."""
         ids = self.marked or ({under_cursor} if under_cursor else set())
         return [vehicle for vehicle in self._all if vehicle.id in ids]

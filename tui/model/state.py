@@ -1,8 +1,10 @@
-"""What the dashboard knows and how fresh it is: plain data that every screen reads."""
+"""The last snapshot, its freshness, and the warnings that follow from it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State
 from fleetsyncd.text import age, sanitise
@@ -10,98 +12,137 @@ from tui.gateway import Snapshot
 from tui.model.fleet_view import FleetView
 
 _FAILING = (State.TIMEOUT, State.ERROR)
-_NOT_ASKED = (State.PAUSED, State.NEVER)
+_NOT_EXPECTED = (State.PAUSED, State.NEVER)
+"""States of vehicles from which no answer is expected."""
+
+
+class WarningKind(Enum):
+    """Why the operator must not rely on the screen."""
+
+    DATABASE_LOST = 1
+    DAEMON_DOWN = 2
+    OUTAGE = 3
+    FROZEN = 4
+    PART_UNREADABLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FleetWarning:
+    """A line of the warning bar."""
+
+    kind: WarningKind
+    text: str
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something is wrong; a frozen screen is the operator's own wish."""
+        return self.kind is not WarningKind.FROZEN
 
 
 @dataclass
 class FleetState:
-    """The last snapshot, what became of the database since, and how the operator looks at it.
+    """The last snapshot, the failed reads since, and the operator's view of the fleet.
 
-    Moments without a date are on the monotonic clock.
+    Times that are floats are seconds on the monotonic clock.
     """
 
     where: str
+    """The database's address, as messages name it."""
     view: FleetView = field(default_factory=FleetView)
     snapshot: Snapshot | None = None
     read_at: float = 0.0
     error: str | None = None
+    """Why the last read failed; None if it succeeded."""
     lost_at: float = 0.0
+    """When the first of the failed reads failed."""
     retry_at: float = 0.0
     refused: bool = False
-    """Whether the database was there, and would not have the fleet read."""
-    attempts: int = 0
-    """Failed attempts to reach the database in a row."""
+    """Whether the database answered the last read with an error."""
+    failed_reads: int = 0
+    """Failed reads in a row."""
     frozen_at: datetime | None = None
     read_only: bool = False
     counts: Counter[State] = field(default_factory=Counter)
-    """How many vehicles are in each state."""
+    """The number of vehicles in each state."""
     outage: bool = False
-    """Whether a live daemon gets no answer from anybody: then it is not the vehicles' fault."""
+    """Whether a daemon runs and no vehicle answers it: then the network is to blame."""
 
-    def take(self, snapshot: Snapshot, now: float) -> None:
-        """Take in what was read."""
+    def update(self, snapshot: Snapshot, now: float) -> None:
+        """Replace the snapshot after a successful read."""
         self.snapshot, self.read_at = snapshot, now
-        self.error, self.attempts = None, 0
+        self.error, self.failed_reads = None, 0
         self.view.update(snapshot.vehicles)
         self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
-        self.outage = _outage(snapshot)
+        self.outage = _is_outage(snapshot)
 
-    def lose(self, error: str, now: float, pause: float, *, refused: bool = False) -> None:
-        """Note that the database could not be read; what was read before stays."""
+    def mark_lost(self, error: str, now: float, retry_sec: float, *, refused: bool = False) -> None:
+        """Record a failed read; the snapshot stays. The next read is in `retry_sec` seconds."""
         if self.error is None:
             self.lost_at = now
         self.refused = refused
-        self.error, self.retry_at = sanitise(error, 200), now + pause
-        self.attempts += 1
+        self.error, self.retry_at = sanitise(error, 200), now + retry_sec
+        self.failed_reads += 1
 
     @property
     def lost(self) -> bool:
-        """Whether the database is out of reach."""
+        """Whether the last read failed."""
         return self.error is not None
 
     @property
     def stale(self) -> bool:
-        """Whether what is shown may no longer be true."""
+        """Whether the vehicles' states may be out of date."""
         return self.lost or self.snapshot is None or not self.snapshot.alive
 
-    def heartbeat(self, now: float) -> float | None:
-        """Return the age of the freshest heartbeat in seconds; None if there never was one."""
+    def heartbeat_age(self, now: float) -> float | None:
+        """Return the age of the newest heartbeat in seconds; None without any heartbeat."""
         if self.snapshot is None or not self.snapshot.heartbeats:
             return None
         return self.snapshot.heartbeats[0].age + self.since_read(now)
 
     def since_read(self, now: float) -> float:
-        """Return the seconds by which ages have grown since they were read."""
+        """Return the seconds since the last successful read; 0 while the screen is frozen."""
         return 0.0 if self.frozen_at is not None else now - self.read_at
 
-    def warnings(self, now: float) -> list[tuple[str, str]]:
-        """Return what the operator must know before believing the rest: (kind, text)."""
-        found = []
+    def warnings(self, now: float, unreadable: Iterable[str] = ()) -> list[FleetWarning]:
+        """Return the warnings; `unreadable` holds the errors of parts that could not be read."""
+        warnings = []
         if self.error is not None:
-            lasted, wait = age(now - self.lost_at), age(self.retry_at - now)
-            lost = "the fleet has been unreadable for" if self.refused else "database lost for"
-            found.append(("lost", f"✖ {lost} {lasted}, retry in {wait}: {self.error}"))
-        elif self.snapshot is not None and not self.snapshot.alive:
-            beat = self.heartbeat(now)
-            last = "" if beat is None else f", last seen {age(beat)} ago"
-            found.append(("dead", f"✖ daemon not running{last}: every state below is old"))
-        if self.outage and not self.lost:
-            found.append(("outage", "✖ no vehicle answers: check the VPN"))
+            warnings.append(FleetWarning(WarningKind.DATABASE_LOST, self._lost_text(now)))
+        else:
+            if self.snapshot is not None and not self.snapshot.alive:
+                warnings.append(FleetWarning(WarningKind.DAEMON_DOWN, self._daemon_text(now)))
+            if self.outage:
+                text = "✖ no vehicle answers: check the VPN"
+                warnings.append(FleetWarning(WarningKind.OUTAGE, text))
         if self.frozen_at is not None:
-            at = f"{self.frozen_at.astimezone():%H:%M:%S}"
-            found.append(("frozen", f"❄ frozen at {at}: Z goes on"))
-        return found
+            text = f"❄ frozen at {self.frozen_at.astimezone():%H:%M:%S}: Z resumes"
+            warnings.append(FleetWarning(WarningKind.FROZEN, text))
+        if self.error is None:
+            for reason in sorted(set(unreadable)):
+                text = f"✖ part of this page could not be read: {reason}"
+                warnings.append(FleetWarning(WarningKind.PART_UNREADABLE, text))
+        return warnings
+
+    def _lost_text(self, now: float) -> str:
+        lost = "the fleet has been unreadable for" if self.refused else "database lost for"
+        lasted, wait = age(now - self.lost_at), age(self.retry_at - now)
+        return f"✖ {lost} {lasted}, retry in {wait}: {self.error}"
+
+    def _daemon_text(self, now: float) -> str:
+        seconds = self.heartbeat_age(now)
+        last_seen = "" if seconds is None else f", last seen {age(seconds)} ago"
+        return f"✖ daemon not running{last_seen}: every state below is old"
 
 
-def _outage(snapshot: Snapshot) -> bool:
+def _is_outage(snapshot: Snapshot) -> bool:
     if not snapshot.alive:
         return False
-    long = LATE_AFTER_INTERVALS * snapshot.alive[0].interval
+    silent_after = LATE_AFTER_INTERVALS * snapshot.alive[0].interval
     silent = 0
     for vehicle in snapshot.vehicles:
-        if vehicle.state in _NOT_ASKED:
+        if vehicle.state in _NOT_EXPECTED:
             continue
-        answered = vehicle.seen_age is not None and vehicle.seen_age <= long
+        answered = vehicle.seen_age is not None and vehicle.seen_age <= silent_after
         if answered or vehicle.state not in _FAILING:
             return False
         silent += 1

@@ -1,6 +1,6 @@
-"""The fleet: totals, the table of vehicles, what it shows, and on wide screens the journal."""
+"""The fleet page: the vehicles and their filter; on wide screens also the newest journal rows."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -8,19 +8,18 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from fleetsyncd.errors import CommandError
+from fleetsyncd.models import JournalEntry
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
-from tui.formatting import OUTCOME_STYLES, UNKNOWN_STYLE, time_text
+from tui.formatting import outcome_style, time_text
 from tui.model import filters
 from tui.model.columns import status
+from tui.model.export_table import ExportTable
 from tui.model.fleet_view import Sort
-from tui.screens.page import Needs, Page, Table
+from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
-
-if TYPE_CHECKING:
-    from fleetsyncd.models import JournalEntry
 
 HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
@@ -29,20 +28,20 @@ HEADING = [
 
 
 class FleetPage(Page):
-    """The first screen."""
+    """The first page; closing it quits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", key_display="/", id="fleet.filter",
-                tooltip=f"Show some vehicles only: {filters.SYNTAX}"),
+                tooltip=f"Show matching vehicles only: {filters.SYNTAX}"),
         Binding("escape", "clear", "Clear", show=False, id="fleet.clear",
-                tooltip="Clear filter, then marks"),
+                tooltip="Clear the filter, then the marks"),
         Binding("exclamation_mark", "problems", "Problems", key_display="!", show=False,
                 id="fleet.problems", tooltip="Show vehicles in trouble only, or all"),
         Binding("N", "sort('vehicle')", "By name", show=False, id="fleet.sort-name"),
         Binding("S", "sort('status')", "By status", show=False, id="fleet.sort-status"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
-                tooltip="By when it was seen last; the same key again turns the order round"),
+                tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
 
     def __init__(self, context: ScreenContext) -> None:
@@ -50,15 +49,15 @@ class FleetPage(Page):
         self.view = context.state.view
 
     def body(self) -> ComposeResult:
-        """Lay out table, hint, filter, line of what is shown, and tail."""
+        """Lay out table, hint, filter, status line and journal tail."""
         yield FleetTable(self.view)
         yield FixedText(id="hint")
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
-        yield FixedText(id="shown")
+        yield FixedText(id="status-line")
         yield FixedText(id="tail")
 
     def on_mount(self) -> None:
-        """Hide what is not needed yet, and let the table have the keys."""
+        """Hide the filter, and focus the table."""
         self.query_one("#filter").display = False
         self.query_one(FleetTable).focus()
 
@@ -68,22 +67,22 @@ class FleetPage(Page):
         return self.query_one(FleetTable)
 
     def update_body(self) -> None:
-        """Show the vehicles as they are now."""
+        """Show the last snapshot."""
         state = self.context.state
         hours = {} if state.snapshot is None else state.snapshot.hours
         self.fleet_table.show(hours, stale=state.stale)
-        self._tell()
+        self._update_status_line()
         tail = () if state.snapshot is None else state.snapshot.tail
-        lines = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
-        self.query_one("#tail", FixedText).show(lines)
+        tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
+        self.query_one("#tail", FixedText).show(tail_text)
 
-    def _rearranged(self) -> None:
-        self.fleet_table.arranged()
-        self._tell()
+    def _show_view(self) -> None:
+        self.fleet_table.update_view()
+        self._update_status_line()
 
-    def _tell(self) -> None:
-        """Say what the table shows, and what to do if that is nothing."""
-        self.query_one("#shown", FixedText).show(self._shown_line())
+    def _update_status_line(self) -> None:
+        """Show what the table shows, and a hint if it shows nothing."""
+        self.query_one("#status-line", FixedText).show(self._status_line())
         hint = self._hint()
         self.query_one("#hint", FixedText).show(Text(hint))
         self.query_one("#hint").display = bool(hint)
@@ -93,46 +92,48 @@ class FleetPage(Page):
         if state.snapshot is None or self.view.shown:
             return ""
         if not self.view.total:
-            press = "" if state.read_only else ": press a to add one"
-            return f"No vehicles yet{press}"
+            hint = "" if state.read_only else ": press a to add one"
+            return f"No vehicles yet{hint}"
         if self.view.problems_only and not self.view.filter.text:
             return "No vehicle is in trouble: ! shows all"
-        return "No vehicle fits the filter: Esc clears it"
+        return "No vehicle matches the filter: Esc clears it"
 
-    def _shown_line(self) -> Text:
+    def _status_line(self) -> Text:
         view, table = self.view, self.fleet_table
         parts = []
         if view.problems_only:
             parts.append("problems only")
         if view.filter.text:
             parts.append(f"filter: {view.filter.text}")
-        parts.append(f"sort {view.sort}{'▼' if view.falling else '▲'}")
+        parts.append(f"sort {view.sort}{'▼' if view.descending else '▲'}")
         top = round(table.scroll_y)
-        last = min(top + table.lines, len(view.shown))
-        some = f" ({view.total})" if len(view.shown) != view.total else ""
-        parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{some}")
+        last = min(top + table.rows_on_screen, len(view.shown))
+        total = f" ({view.total})" if len(view.shown) != view.total else ""
+        parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
         if view.marked:
             parts.append(f"{len(view.marked)} marked")
         return Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
 
     def on_fleet_table_changed(self) -> None:
-        """Say anew which part of the fleet is on the screen."""
-        self._tell()
+        """Update the status line after the cursor or the marks changed."""
+        self._update_status_line()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing; what cannot be understood leaves the last filter as it is."""
+        """Filter while typing; while the text is not valid, the last valid filter applies."""
         try:
             self.view.filter = filters.parse_filter(event.value)
         except CommandError as error:
             event.input.add_class("-invalid")
-            self.query_one("#shown", FixedText).show(Text(f" {error}", "bold red", no_wrap=True))
+            self.query_one("#status-line", FixedText).show(
+                Text(f" {error}", "bold red", no_wrap=True)
+            )
             return
         event.input.remove_class("-invalid")
         self.view.arrange()
-        self._rearranged()
+        self._show_view()
 
     def on_input_submitted(self, _event: Input.Submitted) -> None:
-        """Go back to the table; the filter stays."""
+        """Focus the table; the filter stays."""
         self._leave_filter()
 
     def _leave_filter(self) -> None:
@@ -142,7 +143,7 @@ class FleetPage(Page):
             field.value = self.view.filter.text
         field.remove_class("-invalid")
         self.fleet_table.focus()
-        self._tell()
+        self._update_status_line()
 
     def action_filter(self) -> None:
         """Open the filter."""
@@ -151,7 +152,7 @@ class FleetPage(Page):
         field.focus()
 
     def action_clear(self) -> None:
-        """Leave the filter's field; else clear the filter; else the problems; else the marks."""
+        """Leave the filter's field; else clear the filter, else problems only, else the marks."""
         if self.query_one("#filter").has_focus:
             self._leave_filter()
             return
@@ -162,34 +163,34 @@ class FleetPage(Page):
             self.action_problems()
         else:
             view.marked.clear()
-            self._rearranged()
+            self._show_view()
 
     def action_problems(self) -> None:
         """Show vehicles in trouble only, or all."""
         self.view.problems_only = not self.view.problems_only
         self.view.arrange()
-        self._rearranged()
+        self._show_view()
 
     def action_sort(self, sort: str) -> None:
-        """Order by something else, or turn the order round."""
+        """Sort by `sort`; if the table is sorted by it already, reverse the order."""
         self.view.sort_by(Sort(sort))
-        self._rearranged()
+        self._show_view()
 
-    def needs(self) -> Needs:
-        """Return the vehicles on a wide screen, and that their journal is shown beneath."""
-        return (self.fleet_table.on_screen, True) if self.wide else ([], False)
+    def needs(self) -> PageNeeds:
+        """Return the vehicles on the screen and the journal's tail; nothing on a narrow screen."""
+        return PageNeeds(self.fleet_table.on_screen, True) if self.wide else PageNeeds()
 
     def targets(self) -> list[VehicleOverview]:
         """Return the marked vehicles, else the one under the cursor."""
         return self.view.targets(self.fleet_table.cursor)
 
-    def copied(self) -> str:
-        """Return the targets' lines."""
+    def copy_text(self) -> str:
+        """Return a line of tab-separated cells for each target."""
         return "\n".join("\t".join(_row(vehicle)) for vehicle in self.targets())
 
-    def table(self) -> Table:
-        """Return every vehicle that is shown."""
-        return "fleet", HEADING, [_row(vehicle) for vehicle in self.view.shown]
+    def export_table(self) -> ExportTable:
+        """Return the vehicles that match the filter."""
+        return ExportTable("fleet", HEADING, [_row(vehicle) for vehicle in self.view.shown])
 
 
 def _row(vehicle: VehicleOverview) -> list[str]:
@@ -207,14 +208,14 @@ def _row(vehicle: VehicleOverview) -> list[str]:
     ]
 
 
-def tail_line(attempt: "JournalEntry") -> Text:
-    """Return one row of the journal as a line."""
-    glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
+def tail_line(entry: JournalEntry) -> Text:
+    """Return a row of the journal as one line."""
+    style = outcome_style(entry.status)
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f" {time_text(attempt.started_at, day=False)}  ")
-    line.append(f"{glyph} {attempt.status:<8}", colour)
+    line.append(f" {time_text(entry.started_at, day=False)}  ")
+    line.append(f"{style.glyph} {entry.status:<8}", style.colour)
     line.append(
-        f"{attempt.vehicle_name:<20.20} {attempt.rows_written:>7} rows  {age(attempt.seconds):>4}  "
+        f"{entry.vehicle_name:<20.20} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
     )
-    line.append(attempt.error_msg or "")
+    line.append(entry.error_msg or "")
     return line

@@ -1,4 +1,4 @@
-"""The journal of the whole fleet: newest first, filtered by result and vehicle, following live."""
+"""The journal page: the journal of the whole fleet, filtered by result and vehicle."""
 
 from typing import ClassVar
 
@@ -7,80 +7,91 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from fleetsyncd.models import Outcome
 from tui.background import PartRead
 from tui.context import ScreenContext
-from tui.screens.page import Page, Table
+from tui.model.export_table import ExportTable
+from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.journal_table import HEADING, JournalTable
+from tui.widgets.journal_table import JournalTable
 
-RESULTS: tuple[tuple[str, ...], ...] = ((), ("timeout", "error"), ("timeout",), ("error",), ("ok",))
+RESULT_FILTERS: tuple[tuple[Outcome, ...], ...] = (
+    (),
+    (Outcome.TIMEOUT, Outcome.ERROR),
+    (Outcome.TIMEOUT,),
+    (Outcome.ERROR,),
+    (Outcome.OK,),
+)
+"""The statuses that each result filter shows; empty means all of them."""
 
 
 class JournalPage(Page):
-    """Every vehicle's attempts."""
+    """The sync attempts of all vehicles, newest first; its newest page is updated live."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Vehicle", key_display="/", id="journal.filter",
-                tooltip="Show attempts of some vehicles only, by a part of their names"),
+                tooltip="Show only vehicles whose name contains a text"),
         Binding("exclamation_mark", "results", "Results", key_display="!", id="journal.results",
-                tooltip="Go through: all, failures, timeouts, errors, good ones"),
-        Binding("escape", "leave", "Back", id="journal.back", tooltip="Clear the filter, or back"),
+                tooltip="Show all, failures, timeouts, errors or successes"),
+        Binding("escape", "leave", "Back", id="journal.back",
+                tooltip="Clear the filter, or go back"),
         Binding("q", "app.back", "Back", show=False, id="journal.leave"),
     ]  # fmt: skip
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
-        self.results = 0
+        self.result_filter = 0
+        """Index into RESULT_FILTERS."""
         self.name_part = ""
 
     def body(self) -> ComposeResult:
-        """Lay out table, filter and the line of what is shown."""
-        yield JournalTable(self.context, None, named=True)
+        """Lay out table, filter and status line."""
+        yield JournalTable(self.context, None, with_vehicle=True)
         yield Input(placeholder="part of a vehicle's name", id="filter", compact=True)
-        yield FixedText(id="shown")
+        yield FixedText(id="status-line")
 
     def on_mount(self) -> None:
-        """Let the table have the keys."""
+        """Hide the filter, and focus the table."""
         self.query_one("#filter").display = False
         self.query_one(JournalTable).focus()
 
     def update_body(self) -> None:
-        """Read the page anew."""
+        """Read the shown page of the journal again."""
         self.query_one(JournalTable).reload()
-        self._tell()
+        self._update_status_line()
 
-    def _tell(self) -> None:
+    def _update_status_line(self) -> None:
         table = self.query_one(JournalTable)
-        parts = ["journal", "/".join(RESULTS[self.results]) or "all results"]
+        parts = ["journal", "/".join(RESULT_FILTERS[self.result_filter]) or "all results"]
         if self.name_part:
             parts.append(f"vehicles with {self.name_part}")
-        parts.append(table.place)
-        if table.is_read and not table.attempts:
+        parts.append(table.page_text)
+        if table.is_read and not table.entries:
             parts.append("nothing to show")
-        self.query_one("#shown", FixedText).show(Text(" " + " · ".join(parts), no_wrap=True))
+        self.query_one("#status-line", FixedText).show(Text(" " + " · ".join(parts), no_wrap=True))
 
-    def _ask(self) -> None:
+    def _apply_filter(self) -> None:
         snapshot = self.context.state.snapshot
-        wanted = self.name_part.lower()
+        name_part = self.name_part.lower()
         vehicles = None
-        if wanted and snapshot is not None:
-            vehicles = [v.id for v in snapshot.vehicles if wanted in v.name.lower()]
-        self.query_one(JournalTable).ask_for(vehicles, RESULTS[self.results])
-        self._tell()
+        if name_part and snapshot is not None:
+            vehicles = [v.id for v in snapshot.vehicles if name_part in v.name.lower()]
+        self.query_one(JournalTable).set_filter(vehicles, RESULT_FILTERS[self.result_filter])
+        self._update_status_line()
 
     def on_part_read(self, event: PartRead) -> None:
-        """Say anew what is shown once it is."""
+        """Update the status line after the table has read its rows."""
         super().on_part_read(event)
         event.prevent_default()
-        self._tell()
+        self._update_status_line()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""
         self.name_part = event.value.strip()
-        self._ask()
+        self._apply_filter()
 
     def on_input_submitted(self) -> None:
-        """Go back to the table; the filter stays."""
+        """Focus the table; the filter stays."""
         self.query_one("#filter").display = False
         self.query_one(JournalTable).focus()
 
@@ -90,12 +101,12 @@ class JournalPage(Page):
         self.query_one("#filter").focus()
 
     def action_results(self) -> None:
-        """Show other results."""
-        self.results = (self.results + 1) % len(RESULTS)
-        self._ask()
+        """Use the next result filter."""
+        self.result_filter = (self.result_filter + 1) % len(RESULT_FILTERS)
+        self._apply_filter()
 
     def action_leave(self) -> None:
-        """Leave the filter, clear it, or go back."""
+        """Leave the filter's field; else clear the filter; else go back."""
         field = self.query_one("#filter", Input)
         if field.has_focus:
             self.on_input_submitted()
@@ -104,12 +115,12 @@ class JournalPage(Page):
         else:
             self.app.pop_screen()
 
-    def copied(self) -> str:
-        """Return the row under the cursor."""
+    def copy_text(self) -> str:
+        """Return the row under the cursor, its cells separated by tabs."""
         table = self.query_one(JournalTable)
         rows = table.rows_for_export()
         return "\t".join(rows[table.cursor_row]) if rows else ""
 
-    def table(self) -> Table:
-        """Return this page's rows."""
-        return "journal", HEADING, self.query_one(JournalTable).rows_for_export()
+    def export_table(self) -> ExportTable:
+        """Return the rows of the shown page of the journal."""
+        return self.query_one(JournalTable).export_table()

@@ -1,5 +1,7 @@
-"""What all full screens share: totals above, keys below, and news that arrive between."""
+"""The base class of all pages (full screens): totals and warnings above, keys below."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from textual.app import ComposeResult
@@ -11,17 +13,23 @@ from tui.background import PartRead
 from tui.compositor import TrimmedCompositor
 from tui.context import ScreenContext
 from tui.model.columns import WIDE
+from tui.model.export_table import ExportTable
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.status_bar import WarningBar, totals_line
 
-Table = tuple[str, list[str], list[list[str]]]
-"""What a screen can export: a name for the file, a heading, rows."""
-Needs = tuple[list[UUID], bool]
-"""The vehicles whose last hour a page shows, and whether it shows the journal's newest rows."""
+
+@dataclass(frozen=True, slots=True)
+class PageNeeds:
+    """What the next snapshot must hold for a page, in addition to the vehicles."""
+
+    last_hour: Sequence[UUID] = ()
+    """The vehicles whose last hour the page shows."""
+    journal_tail: bool = False
+    """Whether the page shows the newest rows of the journal."""
 
 
 class Page(Screen[None]):
-    """A full screen; the app tells the page on top when there is news."""
+    """A full screen; after each read of the fleet, the topmost page is updated."""
 
     TITLE = "fleetsyncd"
 
@@ -29,65 +37,66 @@ class Page(Screen[None]):
         super().__init__()
         self._compositor = TrimmedCompositor()
         self.context = context
-        self.unread: dict[object, str] = {}
-        """Parts that could not be read last, and why."""
+        self.unreadable: dict[object, str] = {}
+        """The widgets whose last read failed, each with the error's text."""
 
     def compose(self) -> ComposeResult:
-        """Put the page's own part between totals and keys."""
-        yield FixedText(id="pulse")
+        """Lay out totals, warnings, body and keys."""
+        yield FixedText(id="totals")
         yield WarningBar("", id="warnings")
         yield from self.body()
         yield Footer(compact=True, show_command_palette=False)
 
     def body(self) -> ComposeResult:
-        """Lay out the page's own part; a plain one has none."""
+        """Lay out the page's body; subclasses override it."""
         yield from ()
 
     def on_screen_resume(self) -> None:
-        """Show what is known already, at first and after another screen lay above."""
+        """Update the page at first, and whenever it is the topmost again."""
         self.call_after_refresh(self.update_page)
 
     def on_part_read(self, event: PartRead) -> None:
-        """Say which part could not be read, until it is."""
-        if event.fault is None:
-            self.unread.pop(event.part, None)
+        """Show a warning for a widget whose read failed, until a read succeeds."""
+        if event.error is None:
+            self.unreadable.pop(event.part, None)
         else:
-            self.unread[event.part] = event.fault
+            self.unreadable[event.part] = event.error
         self.tick()
 
     def tick(self) -> None:
-        """Show how old everything is."""
+        """Update the ages in totals and warnings; called every second."""
         now = self.context.now()
-        self.query_one("#pulse", FixedText).show(
+        self.query_one("#totals", FixedText).show(
             totals_line(self.context.state, now, self.size.width)
         )
-        self.query_one(WarningBar).show(self.context.state, now, self.unread.values())
+        warnings = self.context.state.warnings(now, self.unreadable.values())
+        self.query_one(WarningBar).show(warnings)
 
     def update_page(self) -> None:
-        """Show what was read since; the page's own part follows in `update_body`."""
+        """Show the last snapshot."""
         self.tick()
         self.update_body()
 
     def update_body(self) -> None:
-        """Show the page's own part anew."""
+        """Show the last snapshot in the page's body; subclasses override it."""
 
     def targets(self) -> list[VehicleOverview]:
-        """Return the vehicles that an action is for."""
+        """Return the vehicles that an action applies to."""
         return []
 
-    def copied(self) -> str:
-        """Return what `y` puts into the clipboard; nothing if empty."""
+    def copy_text(self) -> str:
+        """Return the text that the copy key copies; empty if there is nothing to copy."""
         return ""
 
-    def table(self) -> Table | None:
-        """Return what can be exported."""
+    def export_table(self) -> ExportTable | None:
+        """Return the table that the export key writes; None if there is none."""
         return None
 
-    def needs(self) -> Needs:
-        """Return what the page shows beside the fleet's present state."""
-        return [], False
+    def needs(self) -> PageNeeds:
+        """Return what the next snapshot must hold for this page."""
+        return PageNeeds()
 
     @property
     def wide(self) -> bool:
-        """Whether there is room for more."""
+        """Whether the terminal has at least WIDE columns."""
         return self.app.size.width >= WIDE

@@ -1,4 +1,4 @@
-"""One channel over time, with axes."""
+"""The plot page: one channel's values over time."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -13,18 +13,20 @@ from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint
 from tui.background import query, read_part
 from tui.context import ScreenContext
 from tui.formatting import cut, number_text
-from tui.screens.page import Page, Table
+from tui.model.export_table import ExportTable
+from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 
+# Each span by its name and its length in seconds.
 SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
-NAME_CELLS = 24
+NAME_WIDTH = 24
 ZOOM = Binding.Group("Zoom", compact=True)
-_TICK_CELLS = 20
+_TICK_WIDTH = 20
 _HOUR, _DAY = 3600, 86_400
 
 
 class PlotPage(Page):
-    """A channel's lowest, mean and highest values in each cell of a span."""
+    """A channel's lowest, mean and highest values, drawn over a span of time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM, id="plot.zoom-out",
@@ -47,7 +49,7 @@ class PlotPage(Page):
         yield FixedText(id="plot")
 
     def update_body(self) -> None:
-        """Read the span anew."""
+        """Read the span again."""
         read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
@@ -68,9 +70,9 @@ class PlotPage(Page):
     def _headline(self, span: str) -> Text:
         channel = self.channel
         vehicle = self.context.state.view.get(self.vehicle_id)
-        name = "" if vehicle is None else f"{cut(vehicle.name, NAME_CELLS)} · "
+        name = "" if vehicle is None else f"{cut(vehicle.name, NAME_WIDTH)} · "
         line = Text(
-            f" {name}{cut(channel.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis"
+            f" {name}{cut(channel.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis"
         )
         unit = f" {cut(channel.unit, 8)}" if channel.unit else ""
         if self.points:
@@ -89,33 +91,34 @@ class PlotPage(Page):
         """Go back to the vehicle."""
         self.app.pop_screen()
 
-    def table(self) -> Table:
-        """Return the points."""
+    def export_table(self) -> ExportTable:
+        """Return the plotted points."""
         rows = [[p.at.isoformat(), str(p.low), str(p.mean), str(p.high)] for p in self.points]
-        return f"channel-{self.channel.channel_id}", ["time", "low", "mean", "high"], rows
+        name = f"channel-{self.channel.channel_id}"
+        return ExportTable(name, ["time", "low", "mean", "high"], rows)
 
 
 def draw(points: list[SeriesPoint], width: int, height: int, seconds: float) -> Text:
-    """Return a plot in so many cells; empty without points."""
+    """Return a plot of `width` x `height` cells; empty without points. `seconds` is the span."""
     if not points:
         return Text("")
-    at = [point.at.timestamp() for point in points]
+    times = [point.at.timestamp() for point in points]
     figure = plotext
     figure.clear_figure()
     figure.theme("clear")
-    figure.limit_size(False, False)  # the screen is the widget, not what plotext takes it to be
+    figure.limit_size(False, False)  # plotext would limit it to the terminal's size
     figure.plot_size(width, height)
     if any(point.low != point.high for point in points):
-        figure.plot(at, [point.low for point in points], color="gray", marker="braille")
-        figure.plot(at, [point.high for point in points], color="gray", marker="braille")
-    figure.plot(at, [point.mean for point in points], color="cyan", marker="braille")
-    count = max(2, width // _TICK_CELLS)
-    ticks = [at[0] + (at[-1] - at[0]) * place / (count - 1) for place in range(count)]
-    figure.xticks(ticks, [_tick(tick, seconds) for tick in ticks])
+        figure.plot(times, [point.low for point in points], color="gray", marker="braille")
+        figure.plot(times, [point.high for point in points], color="gray", marker="braille")
+    figure.plot(times, [point.mean for point in points], color="cyan", marker="braille")
+    count = max(2, width // _TICK_WIDTH)
+    ticks = [times[0] + (times[-1] - times[0]) * n / (count - 1) for n in range(count)]
+    figure.xticks(ticks, [_tick_text(tick, seconds) for tick in ticks])
     return Text.from_ansi(figure.build(), no_wrap=True)
 
 
-def _tick(seconds_since_1970: float, span: float) -> str:
-    """Return a moment as the operator's own clock shows it, as finely as the span needs."""
-    form = "%m-%d %H:%M" if span > _DAY else "%H:%M" if span > _HOUR else "%H:%M:%S"
-    return f"{datetime.fromtimestamp(seconds_since_1970):{form}}"
+def _tick_text(timestamp: float, span: float) -> str:
+    """Return a Unix timestamp in local time, as precisely as a span of so many seconds needs."""
+    time_format = "%m-%d %H:%M" if span > _DAY else "%H:%M" if span > _HOUR else "%H:%M:%S"
+    return f"{datetime.fromtimestamp(timestamp):{time_format}}"

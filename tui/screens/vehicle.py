@@ -1,5 +1,6 @@
-"""One vehicle: history, alarms, journal, channels, configuration."""
+"""The vehicle page: one vehicle, with a pane for each tab."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -7,16 +8,16 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Click
-from textual.widgets import ContentSwitcher, DataTable
+from textual.widgets import ContentSwitcher
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
-from tui.formatting import KEY_HIDDEN, STATE_STYLES, cut, number_text, progress_text
-from tui.screens.page import Page, Table
+from tui.formatting import KEY_HIDDEN, STATE_STYLES, cut, progress_text
+from tui.model.export_table import ExportTable
+from tui.screens.page import Page
 from tui.screens.plot import ZOOM, PlotPage
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.journal_table import HEADING, JournalTable
 from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.channels import ChannelsPane
 from tui.widgets.panes.config import ConfigPane
@@ -24,43 +25,65 @@ from tui.widgets.panes.history import HistoryPane
 from tui.widgets.panes.journal import JournalPane
 from tui.widgets.panes.pane import Pane
 
-NAME_CELLS = 28
-TAB = Binding.Group("Tab", compact=True)
-TABS = ("History", "Alarms", "Journal", "Channels", "Config")
+NAME_WIDTH = 28
+TAB_KEYS = Binding.Group("Tab", compact=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab of the vehicle page: its title, and the id and class of its pane."""
+
+    title: str
+    pane_id: str
+    pane: type[Pane]
+
+
+TABS = (
+    Tab("History", "history", HistoryPane),
+    Tab("Alarms", "alarms", AlarmsPane),
+    Tab("Journal", "journal", JournalPane),
+    Tab("Channels", "channels", ChannelsPane),
+    Tab("Config", "config-pane", ConfigPane),
+)
 
 
 class TabLine(FixedText):
-    """The panes' names in one line; a click shows one."""
+    """The titles of the tabs in one line; a click opens a tab."""
 
-    def show_tab(self, current: int) -> None:
-        """Show which pane is open."""
+    def show_open_tab(self, open_index: int) -> None:
+        """Show which tab is open."""
         line = Text(" ", no_wrap=True)
-        for place, name in enumerate(TABS):
-            line.append(f" {place + 1} {name} ", "reverse bold" if place == current else "")
-            line.append(" ")
+        for index, tab in enumerate(TABS):
+            style = "reverse bold" if index == open_index else ""
+            line.append(_label(index, tab), style).append(" ")
         self.show(line)
 
     def on_click(self, event: Click) -> None:
-        """Show the pane whose name was clicked."""
-        x = 1
-        for place, name in enumerate(TABS):
-            x += len(name) + 5
-            if event.x < x:
-                self.screen.call_next(self.screen.run_action, f"tab({place})")
+        """Open the tab whose title was clicked."""
+        end = 1
+        for index, tab in enumerate(TABS):
+            end += len(_label(index, tab)) + 1
+            if event.x < end:
+                self.screen.call_next(self.screen.run_action, f"tab({index})")
                 return
+
+
+def _label(index: int, tab: Tab) -> str:
+    return f" {index + 1} {tab.title} "
 
 
 class VehiclePage(Page):
     """Everything about one vehicle."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "step(-1)", "Tab", key_display="[", group=TAB,
-                id="vehicle.previous", tooltip="The part before this one"),
-        Binding("right_square_bracket", "step(1)", "Tab", key_display="]", group=TAB,
-                id="vehicle.next", tooltip="The part after this one"),
+        Binding("left_square_bracket", "step(-1)", "Tab", key_display="[", group=TAB_KEYS,
+                id="vehicle.previous", tooltip="Open the previous tab"),
+        Binding("right_square_bracket", "step(1)", "Tab", key_display="]", group=TAB_KEYS,
+                id="vehicle.next", tooltip="Open the next tab"),
         *(
-            Binding(str(place + 1), f"tab({place})", name, show=False, id=f"vehicle.{name.lower()}")
-            for place, name in enumerate(TABS)
+            Binding(str(index + 1), f"tab({index})", tab.title, show=False,
+                    id=f"vehicle.{tab.title.lower()}")
+            for index, tab in enumerate(TABS)
         ),
         Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM,
                 id="vehicle.zoom-out", tooltip="A longer span of the history"),
@@ -72,35 +95,33 @@ class VehiclePage(Page):
     def __init__(self, context: ScreenContext, vehicle_id: UUID) -> None:
         super().__init__(context)
         self.vehicle_id = vehicle_id
-        self.current = 0
+        self.open_index = 0
+        """Index of the open tab in TABS."""
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
         yield FixedText(id="headline")
         yield TabLine(id="tabs")
-        with ContentSwitcher(initial="history"):
-            yield HistoryPane(self.context, self.vehicle_id, id="history")
-            yield AlarmsPane(self.context, self.vehicle_id, id="alarms")
-            yield JournalPane(self.context, self.vehicle_id, id="journal")
-            yield ChannelsPane(self.context, self.vehicle_id, id="channels")
-            yield ConfigPane(self.context, self.vehicle_id, id="config-pane")
+        with ContentSwitcher(initial=TABS[0].pane_id):
+            for tab in TABS:
+                yield tab.pane(self.context, self.vehicle_id, id=tab.pane_id)
 
     def on_mount(self) -> None:
-        """Open the first pane."""
+        """Open the first tab."""
         self.action_tab(0)
 
     @property
     def vehicle(self) -> VehicleOverview | None:
-        """The vehicle as it was read last; None if it is gone."""
+        """The vehicle as it was read last; None if it was removed."""
         return self.context.state.view.get(self.vehicle_id)
 
     @property
     def pane(self) -> Pane:
-        """The pane that is open."""
-        return self.query(Pane).filter(f"#{_pane_id(self.current)}").first(Pane)
+        """The pane of the open tab."""
+        return self.query_one(f"#{TABS[self.open_index].pane_id}", Pane)
 
     def update_body(self) -> None:
-        """Show the headline, and the open pane anew."""
+        """Update the headline, and read the open pane's data again."""
         self.query_one("#headline", FixedText).show(self._headline())
         if self.pane.size:
             self.pane.refresh_data()
@@ -109,10 +130,10 @@ class VehiclePage(Page):
         vehicle = self.vehicle
         if vehicle is None:
             return Text(" this vehicle was removed: Esc goes back", "bold red")
-        glyph, word, colour = STATE_STYLES[vehicle.state]
-        line = Text(f" {cut(vehicle.name, NAME_CELLS)}", "bold", no_wrap=True, overflow="ellipsis")
+        style = STATE_STYLES[vehicle.state]
+        line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
         line.append(f" · {vehicle.address} · {vehicle.software_version or '-'} · ", "not bold")
-        line.append(f"{glyph} {word.upper()}", colour)
+        line.append(f"{style.glyph} {style.word.upper()}", style.colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
@@ -122,68 +143,50 @@ class VehiclePage(Page):
             line.append(f" · {vehicle.last_error}", "red not bold")
         return line
 
-    def action_tab(self, place: int) -> None:
-        """Open a pane."""
-        self.current = place
-        self.query_one(ContentSwitcher).current = _pane_id(place)
-        self.query_one(TabLine).show_tab(place)
-        self.unread.clear()
+    def action_tab(self, index: int) -> None:
+        """Open a tab by its index in TABS."""
+        self.open_index = index
+        self.query_one(ContentSwitcher).current = TABS[index].pane_id
+        self.query_one(TabLine).show_open_tab(index)
+        self.unreadable.clear()
         self.refresh_bindings()
         self.pane.take_focus()
         self.call_after_refresh(self.pane.refresh_data)
 
     def action_step(self, step: int) -> None:
-        """Open the next pane, or the one before."""
-        self.action_tab((self.current + step) % len(TABS))
+        """Open the next tab (1) or the previous one (-1)."""
+        self.action_tab((self.open_index + step) % len(TABS))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer zooming where there is something to zoom."""
-        if action == "zoom" and self.current != 0:
+        """Offer the zoom keys only where the open pane has a span."""
+        if action == "zoom" and not TABS[self.open_index].pane.ZOOMABLE:
             return False
         return super().check_action(action, parameters)
 
     def action_zoom(self, step: int) -> None:
-        """Change the span of the history."""
-        self.query_one(HistoryPane).change_zoom(step)
+        """Show a longer span (1) or a shorter one (-1)."""
+        self.pane.change_zoom(step)
 
     def action_leave(self) -> None:
         """Go back to the fleet."""
         self.app.pop_screen()
 
     def on_channels_pane_plotted(self, event: ChannelsPane.Plotted) -> None:
-        """Plot a channel over time."""
+        """Open the plot page of a channel."""
         self.app.push_screen(PlotPage(self.context, self.vehicle_id, event.channel))
 
     def targets(self) -> list[VehicleOverview]:
-        """Return this vehicle."""
+        """Return this vehicle; nothing if it was removed."""
         return [] if self.vehicle is None else [self.vehicle]
 
-    def copied(self) -> str:
-        """Return the row under the cursor, or the vehicle's name and address."""
-        table = self.table()
-        cursor = next((t.cursor_row for t in self.pane.query(DataTable)), -1)
-        if table is not None and 0 <= cursor < len(table[2]):
-            return "\t".join(table[2][cursor])
+    def copy_text(self) -> str:
+        """Return the row under the cursor, or the vehicle's name, address and id."""
+        table, row = self.pane.export_table(), self.pane.cursor_row
+        if table is not None and row is not None and row < len(table.rows):
+            return "\t".join(table.rows[row])
         vehicle = self.vehicle
         return "" if vehicle is None else f"{vehicle.name}\t{vehicle.address}\t{vehicle.id}"
 
-    def table(self) -> Table | None:
-        """Return the open pane's rows."""
-        pane = self.pane
-        if isinstance(pane, ChannelsPane):
-            rows = [
-                [str(c.channel_id), c.name, number_text(c.value), c.unit] for c in pane.channels
-            ]
-            return "channels", ["channel", "name", "value", "unit"], rows
-        if isinstance(pane, AlarmsPane):
-            alarms = [
-                [str(a.alarm_id), str(a.triggered_at), str(a.resolved_at or ""), a.message]
-                for a in pane.alarms or ()
-            ]
-            return "alarms", ["alarm", "triggered", "resolved", "message"], alarms
-        journal = next(iter(pane.query(JournalTable)), None)
-        return None if journal is None else ("journal", HEADING, journal.rows_for_export())
-
-
-def _pane_id(place: int) -> str:
-    return ("history", "alarms", "journal", "channels", "config-pane")[place]
+    def export_table(self) -> ExportTable | None:
+        """Return the open pane's rows; None if it has no table."""
+        return self.pane.export_table()

@@ -1,4 +1,4 @@
-"""Text in a place of its own."""
+"""Text in a place of fixed size."""
 
 from itertools import takewhile
 
@@ -9,9 +9,9 @@ from textual.widget import Widget
 
 
 class FixedText(Widget):
-    """Text in a place whose size does not depend on it; only what changed is painted again.
+    """Shows text in a place whose size is fixed; an update repaints only the changed cells.
 
-    A `Static` would lay the whole screen out anew with every update, and repaint all of it.
+    An update of a `Static` makes Textual lay out and repaint the whole screen.
     """
 
     DEFAULT_CSS = "FixedText { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }"
@@ -21,36 +21,37 @@ class FixedText(Widget):
         self.shown = Text("")
 
     def render(self) -> Text:
-        """Return what is to be painted."""
+        """Return the text to be painted."""
         return self.shown
 
     def show(self, text: Text) -> None:
-        """Show a text instead of the last one."""
+        """Replace the text."""
         before, self.shown = self.shown, text
         if text == before and text.style == before.style:
             return
-        if self.size.height == 1 and _alike(before, text):
+        if self.size.height == 1 and _same_layout(before, text):
             self.refresh(self._changed(before.plain, text.plain))
         else:
             self.refresh()
 
     def _changed(self, before: str, after: str) -> Region:
-        """Return where two texts of one length differ."""
-        start, end = _same_cells(before, after), _same_cells(before[::-1], after[::-1])
+        """Return the region in which two texts of the same length differ."""
+        start = _common_cells(before, after)
+        end = _common_cells(before[::-1], after[::-1])
         return Region(start, 0, max(1, cell_len(after) - end - start), 1)
 
 
-def _alike(one: Text, other: Text) -> bool:
-    """Tell whether the texts differ in characters only, not in where or how they are coloured."""
+def _same_layout(before: Text, after: Text) -> bool:
+    """Whether the texts have the same lengths and styles, and differ only in characters."""
     return (
-        one.spans == other.spans
-        and one.style == other.style
-        and len(one.plain) == len(other.plain)
-        and one.cell_len == other.cell_len
+        before.spans == after.spans
+        and before.style == after.style
+        and len(before.plain) == len(after.plain)
+        and before.cell_len == after.cell_len
     )
 
 
-def _same_cells(one: str, other: str) -> int:
-    """Return how many cells the texts begin with alike."""
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=True))
+def _common_cells(before: str, after: str) -> int:
+    """Return the number of terminal cells of the texts' common start."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=True))
     return cell_len("".join(character for character, _ in pairs))

@@ -1,4 +1,4 @@
-"""The journal in pages: newest first, following live on the first page, back as far as it goes."""
+"""The table of journal rows, page by page, newest first; the newest page is updated live."""
 
 from collections.abc import Collection
 from typing import ClassVar
@@ -12,14 +12,15 @@ from fleetsyncd.models import JournalEntry
 from fleetsyncd.text import age
 from tui.background import query, read_part
 from tui.context import ScreenContext
-from tui.formatting import OUTCOME_STYLES, UNKNOWN_STYLE, cut, time_text
+from tui.formatting import cut, outcome_style, time_text
+from tui.model.export_table import ExportTable
 from tui.widgets.row_table import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 
 
 class JournalTable(RowTable):
-    """Rows of the journal of some vehicles, or of all."""
+    """One page of the journal of `vehicles`; None means all vehicles."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -29,7 +30,7 @@ class JournalTable(RowTable):
             show=False,
             key_display=">",
             id="journal.older",
-            tooltip="The page before this one in time",
+            tooltip="The next older page",
         ),
         Binding(
             "less_than_sign",
@@ -38,128 +39,136 @@ class JournalTable(RowTable):
             show=False,
             key_display="<",
             id="journal.newer",
-            tooltip="Back towards the newest page, which follows live",
+            tooltip="The next newer page; the newest one is updated live",
         ),
         Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
     ]
 
     def __init__(
-        self, context: ScreenContext, vehicles: Collection[UUID] | None, *, named: bool
+        self, context: ScreenContext, vehicles: Collection[UUID] | None, *, with_vehicle: bool
     ) -> None:
         super().__init__()
         self.context = context
         self.vehicles = vehicles
         self.statuses: Collection[str] = ()
-        self.named = named
-        self.attempts: list[JournalEntry] = []
+        self.with_vehicle = with_vehicle
+        self.entries: list[JournalEntry] = []
+        """The rows of this page."""
         self.is_read = False
-        self.above: list[JournalEntry] = []
-        """The last row of each page above this one."""
-        self._asked = 0
+        """Whether the page has been read since the filter was set."""
+        self.newer_pages: list[JournalEntry] = []
+        """The last row of each page that is newer than this one, newest page first."""
+        self._reads = 0
+        """How many reads were started; the result of any but the last one is dropped."""
         self._painted: list[JournalEntry] = []
 
     def on_mount(self) -> None:
-        """Make the columns."""
+        """Add the columns."""
         titles = ["STARTED", "VEHICLE", "TOOK", "RESULT", "ROWS", "ERROR"]
-        self.add_columns(*(title for title in titles if self.named or title != "VEHICLE"))
+        self.add_columns(*(title for title in titles if self.with_vehicle or title != "VEHICLE"))
 
     async def load(self) -> None:
-        """Read this page anew; a slower answer to an older question is dropped."""
-        self._asked += 1
-        asked, before = self._asked, self.above[-1] if self.above else None
+        """Read this page and show it, unless a later read was started in the meantime."""
+        self._reads += 1
+        this_read = self._reads
+        before = self.newer_pages[-1] if self.newer_pages else None
         vehicles, statuses = self.vehicles, self.statuses
-        found = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
-        if asked == self._asked and self.is_mounted:
-            self.attempts, self.is_read = found, True
-            self._show()
+        entries = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
+        if this_read == self._reads and self.is_mounted:
+            self.entries, self.is_read = entries, True
+            self._update_rows()
 
     def reload(self) -> None:
-        """Read this page anew in the background."""
+        """Read this page again, in the background."""
         read_part(self, self.load, "journal")
 
-    def ask_for(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
-        """Show other rows, from the newest on."""
+    def set_filter(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
+        """Show the newest page of these vehicles (None: all) and statuses (empty: all)."""
         self.vehicles, self.statuses = vehicles, statuses
-        self.above.clear()
+        self.newer_pages.clear()
         self.is_read = False
         self.reload()
 
-    def _show(self) -> None:
-        """Show what changed: rows that were there stay, with the cursor on its own."""
-        if self.attempts == self._painted:
+    def _update_rows(self) -> None:
+        """Show the rows; the cursor stays on its row, or on the first line."""
+        if self.entries == self._painted:
             return
-        under = None
+        id_under_cursor = None
         if self._painted and 0 <= self.cursor_row < len(self._painted):
-            under = self._painted[self.cursor_row].id
-        follows = self.cursor_row == 0
+            id_under_cursor = self._painted[self.cursor_row].id
+        on_first_line = self.cursor_row == 0
         self.clear()
-        rows = [self._cells(attempt) for attempt in self.attempts]
+        rows = [self._cells(entry) for entry in self.entries]
         widen(self, rows)
         self.add_rows(rows)
-        self._painted = self.attempts
-        places = {attempt.id: place for place, attempt in enumerate(self.attempts)}
-        if not follows and under in places:
-            self.move_cursor(row=places[under], animate=False)
+        self._painted = self.entries
+        indexes = {entry.id: index for index, entry in enumerate(self.entries)}
+        if not on_first_line and id_under_cursor in indexes:
+            self.move_cursor(row=indexes[id_under_cursor], animate=False)
 
-    def _cells(self, attempt: JournalEntry) -> list[Text]:
-        glyph, colour = OUTCOME_STYLES.get(attempt.status, UNKNOWN_STYLE)
+    def _cells(self, entry: JournalEntry) -> list[Text]:
+        style = outcome_style(entry.status)
         cells = [
-            Text(time_text(attempt.started_at)),
-            Text(cut(attempt.vehicle_name, 24)),
-            Text("-" if attempt.seconds is None else f"{attempt.seconds:.1f}s", justify="right"),
-            Text(f"{glyph} {cut(attempt.status, 10)}", colour),
-            Text(str(attempt.rows_written), justify="right"),
-            Text(attempt.error_msg or ""),
+            Text(time_text(entry.started_at)),
+            Text(cut(entry.vehicle_name, 24)),
+            Text("-" if entry.seconds is None else f"{entry.seconds:.1f}s", justify="right"),
+            Text(f"{style.glyph} {cut(entry.status, 10)}", style.colour),
+            Text(str(entry.rows_written), justify="right"),
+            Text(entry.error_msg or ""),
         ]
-        return cells if self.named else [cells[0], *cells[2:]]
+        return cells if self.with_vehicle else [cells[0], *cells[2:]]
 
     def action_older(self) -> None:
-        """Go one page back in time."""
-        last = self.attempts[-1:]
-        # As long as that page is being read, the key would ask for it again.
-        if len(self.attempts) == PAGE_ROWS and last != self.above[-1:]:
-            self.above += last
+        """Show the next older page."""
+        last = self.entries[-1:]
+        # While that page is being read, the key must not skip another one.
+        if len(self.entries) == PAGE_ROWS and last != self.newer_pages[-1:]:
+            self.newer_pages += last
             self.reload()
 
     def action_newer(self) -> None:
-        """Go one page towards the present."""
-        if self.above:
-            self.above.pop()
+        """Show the next newer page."""
+        if self.newer_pages:
+            self.newer_pages.pop()
             self.reload()
 
     def action_details(self) -> None:
         """Show the row under the cursor in full."""
-        if 0 <= self.cursor_row < len(self.attempts):
+        if 0 <= self.cursor_row < len(self.entries):
             row = self.rows_for_export()[self.cursor_row]
             self.post_message(self.Opened(list(zip(HEADING, row, strict=True))))
 
     def action_cursor_down(self) -> None:
-        """Move down, over the end of a page to the next."""
-        if self.attempts and self.cursor_row == len(self.attempts) - 1:
+        """Move down; from the last row, go to the next older page."""
+        if self.entries and self.cursor_row == len(self.entries) - 1:
             self.action_older()
         else:
             super().action_cursor_down()
 
     @property
-    def place(self) -> str:
-        """Which page this is."""
+    def page_text(self) -> str:
+        """Which page of the journal is shown."""
         if not self.is_read:
             return "reading …"
-        if not self.above:
+        if not self.newer_pages:
             return "newest page, live"
-        more = "" if len(self.attempts) == PAGE_ROWS else ", the oldest"
-        return f"page {len(self.above) + 1}{more}"
+        oldest = "" if len(self.entries) == PAGE_ROWS else ", the oldest"
+        return f"page {len(self.newer_pages) + 1}{oldest}"
 
     def rows_for_export(self) -> list[list[str]]:
-        """Return this page's rows."""
+        """Return the rows of this page, with the cells of HEADING."""
         return [
             [
-                "" if attempt.started_at is None else attempt.started_at.isoformat(),
-                attempt.vehicle_name,
-                age(attempt.seconds),
-                attempt.status,
-                str(attempt.rows_written),
-                attempt.error_msg or "",
+                "" if entry.started_at is None else entry.started_at.isoformat(),
+                entry.vehicle_name,
+                age(entry.seconds),
+                entry.status,
+                str(entry.rows_written),
+                entry.error_msg or "",
             ]
-            for attempt in self.attempts
+            for entry in self.entries
         ]
+
+    def export_table(self) -> ExportTable:
+        """Return the rows of this page."""
+        return ExportTable("journal", HEADING, self.rows_for_export())

@@ -1,4 +1,4 @@
-"""Rows of plain text in a DataTable."""
+"""The base class of tables of rows, and functions that fill them."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,40 +9,44 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 Rows = Sequence[Sequence[Text]]
-Facts = Sequence[tuple[str, str]]
+Fields = Sequence[tuple[str, str]]
+"""A row in full, as (name, text) pairs."""
 
 
 def fill(table: "DataTable[Text]", rows: Rows) -> None:
-    """Show rows anew, writing only what changed; the cursor stays on its line."""
+    """Replace the rows, updating only the cells that changed; the cursor stays on its line."""
     widen(table, rows)
     if table.row_count == len(rows):
-        for place, (key, row) in enumerate(zip(list(table.rows), rows, strict=True)):
-            if table.get_row_at(place) != list(row):
+        for index, (key, row) in enumerate(zip(list(table.rows), rows, strict=True)):
+            if table.get_row_at(index) != list(row):
                 for column, cell in zip(table.columns, row, strict=True):
                     table.update_cell(key, column, cell)
         return
-    under = table.cursor_row
+    cursor_row = table.cursor_row
     table.clear()
     table.add_rows(rows)
-    table.move_cursor(row=min(under, len(rows) - 1), animate=False)
+    table.move_cursor(row=min(cursor_row, len(rows) - 1), animate=False)
 
 
 def widen(table: "DataTable[Text]", rows: Rows) -> None:
-    """Make room for rows before they are added: the table itself measures after its first paint."""
-    for place, column in enumerate(table.ordered_columns):
-        widths = [row[place].cell_len for row in rows]
+    """Widen the columns for rows that will be added.
+
+    DataTable measures new rows itself, but only after it has painted them once.
+    """
+    for index, column in enumerate(table.ordered_columns):
+        widths = [row[index].cell_len for row in rows]
         column.content_width = max(column.content_width, *widths, 0)
 
 
 class RowTable(DataTable[Text]):
-    """A table of rows with the moving keys of the fleet's table."""
+    """A table of rows, with the same keys to move the cursor as the fleet table."""
 
     class Opened(Message):
-        """A row is to be shown in full, as (name, fact) pairs."""
+        """The operator wants to see a row in full."""
 
-        def __init__(self, facts: Facts) -> None:
+        def __init__(self, fields: Fields) -> None:
             super().__init__()
-            self.facts = facts
+            self.fields = fields
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "cursor_up", "Up", show=False, id="rows.up"),

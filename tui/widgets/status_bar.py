@@ -1,7 +1,7 @@
-"""The two things above every screen: the line of totals, and what must be known first."""
+"""The two bars at the top of every page: the line of totals and the warnings."""
 
-from collections.abc import Iterable
-from enum import Enum
+from collections.abc import Sequence
+from enum import IntEnum
 
 from rich.text import Text
 from textual.widgets import Static
@@ -9,75 +9,80 @@ from textual.widgets import Static
 from fleetsyncd.states import State
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES
-from tui.model.state import FleetState
+from tui.gateway import Snapshot
+from tui.model.state import FleetState, FleetWarning
 
-_SHORT = {
+_SHORT_LABELS = {
     State.ONLINE: "ok", State.CATCHING_UP: "gap", State.TIMEOUT: "timeout", State.ERROR: "err",
     State.LATE: "late", State.NEVER: "", State.PAUSED: "",
 }  # fmt: skip
 
 
-class Form(Enum):
-    """How much of the line there is room for."""
+class Detail(IntEnum):
+    """How detailed the line of totals is, the most detailed form first."""
 
-    AMPLE = 1
-    LITTLE = 2
-    LESS = 3
-    TIGHT = 4
+    FULL = 1
+    SHORT_LABELS = 2
+    NO_TITLE = 3
+    NO_LABELS = 4
 
 
 class WarningBar(Static):
-    """A line for each thing that must be known first; takes no room without one."""
+    """One line for each warning; hidden without warnings."""
 
-    shown: tuple[tuple[str, str], ...] = ()
+    shown: tuple[FleetWarning, ...] = ()
 
-    def show(self, state: FleetState, now: float, unread: Iterable[str]) -> None:
-        """Show the lines anew if they changed; `unread` tells of parts that could not be read."""
-        lines = tuple(state.warnings(now))
-        if not state.lost:
-            lines += tuple(("part", f"✖ not all could be read: {why}") for why in set(unread))
-        if lines == self.shown:
+    def show(self, warnings: Sequence[FleetWarning]) -> None:
+        """Replace the warnings."""
+        if tuple(warnings) == self.shown:
             return
-        self.shown = lines
-        self.display = bool(lines)
-        urgent = any(kind != "frozen" for kind, _ in lines)
-        self.set_class(urgent, "-urgent")
-        self.update(Text("\n").join(Text(f" {text}", no_wrap=True) for _, text in lines))
+        self.shown = tuple(warnings)
+        self.display = bool(warnings)
+        self.set_class(any(warning.urgent for warning in warnings), "-urgent")
+        lines = [Text(f" {warning.text}", no_wrap=True) for warning in warnings]
+        self.update(Text("\n").join(lines))
 
 
 def totals_line(state: FleetState, now: float, width: int) -> Text:
-    """Return the line of totals, in the longest form that fits."""
-    if state.snapshot is None:
+    """Return the line of totals in the most detailed form that fits into `width` cells."""
+    snapshot = state.snapshot
+    if snapshot is None:
         return Text(f" fleetsyncd  connecting to {state.where} …")
-    lines = (_line(state, now, room) for room in Form)
-    return next((line for line in lines if line.cell_len <= width), _line(state, now, Form.TIGHT))
+    lines = (_line(state, snapshot, now, detail) for detail in Detail)
+    shortest = _line(state, snapshot, now, Detail.NO_LABELS)
+    return next((line for line in lines if line.cell_len <= width), shortest)
 
 
-def _line(state: FleetState, now: float, room: Form) -> Text:
-    assert state.snapshot is not None  # noqa: S101  told by pulse_line
-    alive = state.snapshot.alive
-    titled = room in (Form.AMPLE, Form.LITTLE)
-    line = Text(" fleetsyncd " if titled else " ", no_wrap=True)
-    if state.lost:
-        line.append("✖ not read" if state.refused else "✖ no database", "bold red")
-    elif alive:
-        line.append("● ", "green")
-        line.append(f"live {age(state.heartbeat(now))}")
-        if len(alive) > 1:
-            line.append(f" ×{len(alive)}")
-        if room is Form.AMPLE and alive[0].cycle_sec is not None:
-            line.append(f" cycle {alive[0].cycle_sec:.1f}s")
-    else:
-        line.append("✖ no daemon", "bold red")
-    gap = "   " if room is Form.AMPLE else "  "
-    line.append(f"{gap}{len(state.snapshot.vehicles)} veh")
-    counts = state.counts
-    for kind, (glyph, word, colour) in STATE_STYLES.items():
-        if not counts[kind]:
-            continue
-        line.append(f"{gap}{glyph} ", colour)
-        label = {Form.AMPLE: word, Form.TIGHT: ""}.get(room, _SHORT[kind])
-        line.append(f"{counts[kind]} {label}".rstrip())
+def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
+    title = " fleetsyncd " if detail < Detail.NO_TITLE else " "
+    line = Text(title, no_wrap=True).append_text(_daemon_text(state, snapshot, now, detail))
+    gap = "   " if detail is Detail.FULL else "  "
+    line.append(f"{gap}{len(snapshot.vehicles)} veh")
+    for vehicle_state, style in STATE_STYLES.items():
+        count = state.counts[vehicle_state]
+        if count:
+            line.append(f"{gap}{style.glyph} ", style.colour)
+            line.append(f"{count} {_label(vehicle_state, detail)}".rstrip())
     if state.read_only:
         line.append(f"{gap}read-only")
     return line
+
+
+def _daemon_text(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
+    if state.lost:
+        return Text("✖ unreadable" if state.refused else "✖ no database", "bold red")
+    alive = snapshot.alive
+    if not alive:
+        return Text("✖ no daemon", "bold red")
+    text = Text.assemble(("● ", "green"), f"live {age(state.heartbeat_age(now))}")
+    if len(alive) > 1:
+        text.append(f" ×{len(alive)}")
+    if detail is Detail.FULL and alive[0].cycle_sec is not None:
+        text.append(f" cycle {alive[0].cycle_sec:.1f}s")
+    return text
+
+
+def _label(state: State, detail: Detail) -> str:
+    if detail is Detail.FULL:
+        return STATE_STYLES[state].word
+    return "" if detail is Detail.NO_LABELS else _SHORT_LABELS[state]

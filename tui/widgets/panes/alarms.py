@@ -1,4 +1,4 @@
-"""A vehicle's alarms."""
+"""The pane of a vehicle's alarms."""
 
 from typing import ClassVar
 
@@ -11,8 +11,9 @@ from fleetsyncd.database.views.vehicle import StoredAlarm
 from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import cut, time_text
+from tui.model.export_table import ExportTable
 from tui.widgets.panes.pane import Pane
-from tui.widgets.row_table import RowTable, fill
+from tui.widgets.row_table import Fields, RowTable, fill
 
 
 class AlarmsPane(Pane):
@@ -22,13 +23,14 @@ class AlarmsPane(Pane):
         Binding("enter", "details", "Details", priority=True, id="alarms.details"),
     ]
     alarms: tuple[StoredAlarm, ...] | None = None
+    """None before the first read."""
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
         yield RowTable()
 
     def on_mount(self) -> None:
-        """Make the columns."""
+        """Add the columns."""
         self.query_one(DataTable).add_columns("", "SINCE", "LASTED", "SEVERITY", "CH", "MESSAGE")
 
     async def load(self) -> None:
@@ -36,22 +38,30 @@ class AlarmsPane(Pane):
         alarms = tuple(await query(lambda: self.context.gateway.alarms(self.vehicle_id)))
         if alarms != self.alarms:
             self.alarms = alarms
-            fill(self.query_one(DataTable), [_alarm(alarm) for alarm in alarms])
+            fill(self.query_one(DataTable), [_cells(alarm) for alarm in alarms])
+
+    def export_table(self) -> ExportTable:
+        """Return the alarms."""
+        rows = [
+            [str(a.alarm_id), str(a.triggered_at), str(a.resolved_at or ""), a.message]
+            for a in self.alarms or ()
+        ]
+        return ExportTable("alarms", ["alarm", "triggered", "resolved", "message"], rows)
 
     def action_details(self) -> None:
         """Show the alarm under the cursor in full."""
         row = self.query_one(DataTable).cursor_row
         if self.alarms and 0 <= row < len(self.alarms):
-            self.post_message(RowTable.Opened(_facts(self.alarms[row])))
+            self.post_message(RowTable.Opened(_fields(self.alarms[row])))
 
 
-def _alarm(alarm: StoredAlarm) -> list[Text]:
-    sign = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
+def _cells(alarm: StoredAlarm) -> list[Text]:
+    state = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
     lasted = None
     if alarm.triggered_at is not None and alarm.resolved_at is not None:
         lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
     return [
-        sign,
+        state,
         Text(time_text(alarm.triggered_at)),
         Text(age(lasted), justify="right"),
         Text(cut(alarm.severity, 10)),
@@ -60,13 +70,13 @@ def _alarm(alarm: StoredAlarm) -> list[Text]:
     ]
 
 
-def _facts(alarm: StoredAlarm) -> list[tuple[str, str]]:
-    over = "still open" if alarm.resolved_at is None else time_text(alarm.resolved_at)
+def _fields(alarm: StoredAlarm) -> Fields:
+    resolved = "still open" if alarm.resolved_at is None else time_text(alarm.resolved_at)
     return [
         ("alarm", str(alarm.alarm_id)),
         ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
         ("severity", alarm.severity or "-"),
         ("triggered", time_text(alarm.triggered_at)),
-        ("resolved", over),
+        ("resolved", resolved),
         ("message", alarm.message),
     ]

@@ -12,6 +12,7 @@ from fleetsyncd.database.views.vehicle import ChannelValue
 from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import cut, number_text, spark_within
+from tui.model.export_table import ExportTable
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
@@ -25,7 +26,7 @@ class ChannelsPane(Pane):
     channels: tuple[ChannelValue, ...] = ()
 
     class Plotted(Message):
-        """A channel is to be plotted."""
+        """The operator wants a plot of a channel."""
 
         def __init__(self, channel: ChannelValue) -> None:
             super().__init__()
@@ -36,14 +37,19 @@ class ChannelsPane(Pane):
         yield RowTable()
 
     def on_mount(self) -> None:
-        """Make the columns."""
+        """Add the columns."""
         table = self.query_one(DataTable)
         table.add_columns("CH", "NAME", "VALUE", "UNIT", "RANGE", "AGE", "10 MINUTES")
 
     async def load(self) -> None:
         """Read the channels and show them."""
         self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
-        fill(self.query_one(DataTable), [_channel(channel) for channel in self.channels])
+        fill(self.query_one(DataTable), [_cells(channel) for channel in self.channels])
+
+    def export_table(self) -> ExportTable:
+        """Return the channels with their newest values."""
+        rows = [[str(c.channel_id), c.name, number_text(c.value), c.unit] for c in self.channels]
+        return ExportTable("channels", ["channel", "name", "value", "unit"], rows)
 
     def action_plot(self) -> None:
         """Plot the channel under the cursor."""
@@ -52,7 +58,7 @@ class ChannelsPane(Pane):
             self.post_message(self.Plotted(self.channels[row]))
 
 
-def _channel(channel: ChannelValue) -> list[Text]:
+def _cells(channel: ChannelValue) -> list[Text]:
     return [
         Text(str(channel.channel_id), justify="right"),
         Text(cut(channel.name, 28)),

@@ -1,4 +1,4 @@
-"""The pane of what is known of a vehicle beside its state."""
+"""The pane of a vehicle's registration and sync state."""
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -9,49 +9,55 @@ from tui.background import query
 from tui.formatting import KEY_HIDDEN, progress_text, time_text
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.panes.pane import Pane
+from tui.widgets.row_table import Fields
 
 
 class ConfigPane(Pane):
-    """What is known of the vehicle beside its state."""
+    """The vehicle's registration and sync state; never its key."""
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
         yield FixedText(id="config")
 
     async def load(self) -> None:
-        """Read and show it."""
+        """Read the details and show them."""
         gateway, read_only = self.context.gateway, self.context.state.read_only
-        found = await query(lambda: gateway.vehicle_details(self.vehicle_id))
+        details = await query(lambda: gateway.vehicle_details(self.vehicle_id))
         own_keys = set() if read_only else await query(gateway.vehicles_with_own_key)
         vehicle = self.context.state.view.get(self.vehicle_id)
-        if found is None or vehicle is None:
+        if details is None or vehicle is None:
             return
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
-        lines = [(name, text) for name, text in _config(found, vehicle, key) if text]
-        told = Text()
-        for name, text in lines:
-            told.append(f" {name:<24}", "bold").append(f"{text}\n")
-        self.query_one("#config", FixedText).show(told)
+        lines = Text()
+        for name, text in _fields(details, vehicle, key):
+            if text:
+                lines.append(f" {name:<24}", "bold").append(f"{text}\n")
+        self.query_one("#config", FixedText).show(lines)
 
 
-def _config(found: VehicleDetails, vehicle: VehicleOverview, key: str) -> list[tuple[str, str]]:
-    skew = found.clock_skew_ms
+def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str) -> Fields:
     return [
-        ("name", found.name),
+        ("name", details.name),
         ("id", str(vehicle.id)),
         ("address", vehicle.address),
         ("key", key),
         ("software", vehicle.software_version or "-"),
         ("pulled by", vehicle.replica or "-"),
-        ("registered", time_text(found.created_at)),
-        ("last seen", time_text(found.last_seen_at)),
-        ("committed up to", time_text(found.last_sync_at)),
-        ("alarms asked for up to", time_text(found.alarm_watermark)),
-        ("newest measurement", time_text(found.newest_measurement_at)),
-        ("clock", "-" if skew is None else f"{skew / 1000:+.1f} s from ours"),
+        ("registered", time_text(details.created_at)),
+        ("last seen", time_text(details.last_seen_at)),
+        ("committed up to", time_text(details.last_sync_at)),
+        ("alarms committed up to", time_text(details.alarm_watermark)),
+        ("newest measurement", time_text(details.newest_measurement_at)),
+        ("clock", _skew_text(details.clock_skew_ms)),
         ("failures in a row", str(vehicle.failures)),
-        ("in quarantine", f"{found.quarantined} bad row(s)"),
+        ("in quarantine", f"{details.quarantined} bad row(s)"),
         ("catching up", progress_text(vehicle.catching_up)),
         ("backfill", progress_text(vehicle.backfill)),
     ]
+
+
+def _skew_text(skew_ms: int | None) -> str:
+    if skew_ms is None:
+        return "-"
+    return f"{abs(skew_ms) / 1000:.1f} s {'behind' if skew_ms < 0 else 'ahead of'} the daemon's"

@@ -1,4 +1,4 @@
-"""The pane of a vehicle's lag, rows and attempts over time."""
+"""The pane of a vehicle's lag, rows and outcomes over time."""
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -8,68 +8,76 @@ from fleetsyncd.database.views.journal import HistoryBucket
 from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import count_text, lag_spark, spark
+from tui.model.export_table import ExportTable
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.pane import Pane
 
+# Each span by its name and its length in seconds.
 SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
-_LABEL = 9
-_TAIL = 26
-_GOOD, _FAIR = 1.0, 0.5
+_LABEL_WIDTH = 9
+_SUMMARY_WIDTH = 26
+_ALL, _HALF = 1.0, 0.5
 
 
 class HistoryPane(Pane):
-    """Lag, rows and the share of good attempts over a span; the newest attempts beneath."""
+    """Lag, rows and the share of successful attempts over a span, above the newest attempts."""
 
+    ZOOMABLE = True
     zoom = 0
+    """Index into SPANS."""
 
     def compose(self) -> ComposeResult:
-        """Lay out the curves over the newest attempts, and on wide screens alarms beside both."""
+        """Lay out curves and attempts; the alarms beside them are shown on wide screens only."""
         with Horizontal():
             with Vertical():
                 yield FixedText(id="curves")
-                yield JournalTable(self.context, [self.vehicle_id], named=False)
-            yield AlarmsPane(self.context, self.vehicle_id, id="beside")
+                yield JournalTable(self.context, [self.vehicle_id], with_vehicle=False)
+            yield AlarmsPane(self.context, self.vehicle_id, id="side-alarms")
 
     async def load(self) -> None:
-        """Read the span and show it."""
+        """Read the span and the newest attempts, and show them."""
         self.query_one(JournalTable).reload()
         name, seconds = SPANS[self.zoom]
-        width = max(20, self.query_one("#curves").size.width - _LABEL - _TAIL)
-        span = await query(lambda: self.context.gateway.history(self.vehicle_id, seconds, width))
-        self.query_one("#curves", FixedText).show(history_text(span, name, seconds))
-        beside = self.query_one("#beside", AlarmsPane)
-        if beside.display:
-            await beside.load()
+        width = max(20, self.query_one("#curves").size.width - _LABEL_WIDTH - _SUMMARY_WIDTH)
+        buckets = await query(lambda: self.context.gateway.history(self.vehicle_id, seconds, width))
+        self.query_one("#curves", FixedText).show(history_text(buckets, name, seconds))
+        alarms = self.query_one("#side-alarms", AlarmsPane)
+        if alarms.display:
+            await alarms.load()
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""
         self.zoom = max(0, min(self.zoom + step, len(SPANS) - 1))
         self.refresh_data()
 
+    def export_table(self) -> ExportTable:
+        """Return the rows of the shown page of the journal."""
+        return self.query_one(JournalTable).export_table()
 
-def history_text(span: list[HistoryBucket], name: str, seconds: float) -> Text:
-    """Return the three lines that tell a span."""
-    lags, rows = [bucket.lag for bucket in span], [bucket.rows for bucket in span]
-    attempts, ok = sum(b.attempts for b in span), sum(b.ok for b in span)
+
+def history_text(buckets: list[HistoryBucket], name: str, seconds: float) -> Text:
+    """Return the lines of lag, rows and outcomes over a span of `seconds`."""
+    lags, rows = [bucket.lag for bucket in buckets], [bucket.rows for bucket in buckets]
+    attempts, ok = sum(b.attempts for b in buckets), sum(b.ok for b in buckets)
     per_minute = sum(rows) / (seconds / 60)
     lines = Text(no_wrap=True)
-    lines.append(f" {f'lag {name}':<{_LABEL - 1}}").append(lag_spark(lags), "cyan")
+    lines.append(f" {f'lag {name}':<{_LABEL_WIDTH - 1}}").append(lag_spark(lags), "cyan")
     lines.append(f"  longest {age(max(lags, default=0.0))}\n")
-    lines.append(f" {f'rows {name}':<{_LABEL - 1}}").append(spark(rows), "green")
+    lines.append(f" {f'rows {name}':<{_LABEL_WIDTH - 1}}").append(spark(rows), "green")
     lines.append(f"  {count_text(per_minute)}/min\n")
-    lines.append(f" {f'ok {name}':<{_LABEL - 1}}")
-    for bucket in span:
-        lines.append(*_share(bucket))
+    lines.append(f" {f'ok {name}':<{_LABEL_WIDTH - 1}}")
+    for bucket in buckets:
+        lines.append(*_outcome_mark(bucket))
     share = f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
     return lines.append(f"  {share}")
 
 
-def _share(bucket: HistoryBucket) -> tuple[str, str]:
+def _outcome_mark(bucket: HistoryBucket) -> tuple[str, str]:
     if not bucket.attempts:
         return "·", "bright_black"
     share = bucket.ok / bucket.attempts
-    if share >= _GOOD:
+    if share >= _ALL:
         return "●", "green"
-    return ("◐", "yellow") if share >= _FAIR else ("◌", "red")
+    return ("◐", "yellow") if share >= _HALF else ("◌", "red")

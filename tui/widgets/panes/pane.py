@@ -1,5 +1,6 @@
-"""What the vehicle screen's panes share."""
+"""The base class of all panes."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from textual.containers import Vertical
@@ -7,10 +8,14 @@ from textual.widgets import DataTable
 
 from tui.background import read_part
 from tui.context import ScreenContext
+from tui.model.export_table import ExportTable
 
 
 class Pane(Vertical):
-    """A part of the vehicle screen; `load` reads and shows it."""
+    """The content of one tab of the vehicle page."""
+
+    ZOOMABLE: ClassVar[bool] = False
+    """Whether the pane shows a span of time that can be changed."""
 
     def __init__(self, context: ScreenContext, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
@@ -18,14 +23,31 @@ class Pane(Vertical):
         self.vehicle_id = vehicle_id
 
     async def load(self) -> None:
-        """Read the pane's part and show it; a plain one has none."""
+        """Read the pane's data and show them; subclasses override it."""
 
     def refresh_data(self) -> None:
-        """Read and show anew in the background."""
+        """Read and show the data again, in the background."""
         read_part(self, self.load, "pane")
 
+    def change_zoom(self, step: int) -> None:
+        """Show a longer span (1) or a shorter one (-1), if the pane is zoomable."""
+
+    def export_table(self) -> ExportTable | None:
+        """Return the pane's rows; None if it has no table."""
+        return None
+
+    @property
+    def cursor_row(self) -> int | None:
+        """The index of the row under the cursor; None without a table or without rows."""
+        table = self._table
+        return None if table is None or not table.row_count else table.cursor_row
+
     def take_focus(self) -> None:
-        """Give the keys to what the pane is about."""
-        table = next(iter(self.query(DataTable)), None)
+        """Focus the pane's table, if it has one."""
+        table = self._table
         if table is not None:
             table.focus()
+
+    @property
+    def _table(self) -> "DataTable[object] | None":
+        return next(iter(self.query(DataTable)), None)
