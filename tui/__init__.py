@@ -1,1 +1,20 @@
-"""The terminal dashboard for the people who run the fleet."""
+"""The terminal dashboard for the operators of a fleet.
+
+__main__.py    the command that starts the dashboard
+app.py         the app: reads the fleet and carries out the keys' actions
+app.tcss       the style sheet
+background.py  blocking work in threads
+compositor.py  partial updates of the terminal, without unchanged cells
+context.py     what every screen needs: the gateway, the state, the clocks
+export.py      writes tables as CSV files
+formatting.py  glyphs, colours and number formats
+gateway.py     access to the database
+keymap.py      the operator's own keys
+operations.py  what an operator can do to vehicles
+poller.py      reads the fleet repeatedly
+ui.py          the part of the app that operations use
+dialogs/       boxes above a page, which ask for something or show details
+model/         the data that the dashboard shows, without Textual
+screens/       pages: full screens
+widgets/       widgets that pages and dialogs are made of; panes of the vehicle page
+"""

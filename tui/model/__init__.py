@@ -1,1 +1,8 @@
-"""What the dashboard knows, as plain data: no Textual here."""
+"""The data that the dashboard shows, without Textual.
+
+columns.py       the columns of the fleet table, and which of them fit into a width
+export_table.py  a table of text, as pages and panes offer it for export
+filters.py       the filter that an operator types
+fleet_view.py    which vehicles are shown, in which order, and which are marked
+state.py         the last snapshot, its freshness, and the warnings that follow from it
+"""

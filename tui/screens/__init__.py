@@ -1,1 +1,8 @@
-"""Full screens."""
+"""Pages: full screens.
+
+fleet.py    the table of vehicles, with its filter; on wide screens the newest journal rows
+journal.py  the journal of the whole fleet
+page.py     the base class of all pages
+plot.py     one channel's values over time
+vehicle.py  one vehicle, with a pane for each tab
+"""
