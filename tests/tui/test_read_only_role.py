@@ -1,4 +1,4 @@
-"""The README's role that can only look: the dashboard works for it, and nothing can be changed."""
+"""The documented read-only role: the dashboard works for it, and it can change nothing."""
 
 import re
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, alarm, attempts, channel, drive, execute, small_fleet
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 ROLE = "fleet_viewer"
 
 
-def the_readmes_statements() -> str:
-    found = re.search(rf"```sql\n(\s*CREATE ROLE {ROLE}.*?)```", README.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+def documented_statements() -> str:
+    match = re.search(rf"```sql\n(\s*CREATE ROLE {ROLE}.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 @pytest.fixture
-def viewers(server: Server, database_name: str) -> Iterator[Database]:
-    server.execute(sql.SQL(the_readmes_statements()), database=database_name)
+def viewer_database(server: Server, database_name: str) -> Iterator[Database]:
+    server.execute(sql.SQL(documented_statements()), database=database_name)
     viewer = server.parameters(database_name, ROLE)
     with closing(Database(DatabaseSettings(viewer))) as opened:
         yield opened
@@ -33,8 +33,8 @@ def viewers(server: Server, database_name: str) -> Iterator[Database]:
     server.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role), database=database_name)
 
 
-def test_the_readmes_viewer_sees_everything_but_keys_and_changes_nothing(
-    database: Database, viewers: Database
+def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
+    database: Database, viewer_database: Database
 ) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Truck-01"], 3)
@@ -57,8 +57,8 @@ def test_the_readmes_viewer_sees_everything_but_keys_and_changes_nothing(
         await it.press("p")
         await it.told("permission denied")
 
-    drive(viewers, look, read_only=True)
-    drive(viewers, act)
+    drive(viewer_database, look, read_only=True)
+    drive(viewer_database, act)
     assert execute(database, "SELECT count(*) FROM fleetsync.vehicle_state") == [(0,)]
     with pytest.raises(Exception, match="permission denied"):
-        execute(viewers, "SELECT api_key FROM vehicles")
+        execute(viewer_database, "SELECT api_key FROM vehicles")
