@@ -12,10 +12,8 @@ RUN /opt/fleetsyncd/bin/pip install --no-cache-dir --no-deps --no-build-isolatio
     && python -m compileall -q -j 0 /opt/fleetsyncd/lib
 
 FROM python:3.11-slim
-ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="fleetsyncd" \
-      org.opencontainers.image.description="Pulls a fleet's telemetry and commits it to PostgreSQL exactly once" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.description="Pulls a fleet's telemetry and commits it to PostgreSQL exactly once"
 RUN groupadd --gid 10001 fleetsync \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin fleetsync
 COPY --from=build /opt/fleetsyncd /opt/fleetsyncd

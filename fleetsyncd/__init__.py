@@ -1,3 +1,28 @@
-"""Central telemetry sync for a fleet of vehicles: pull, commit exactly once, say how far behind."""
+"""Central telemetry sync for a fleet: pull, commit exactly once, say how far behind.
 
-__version__ = "0.1.0"
+__main__.py     patch for gevent, then run the command line
+cli.py          `main`, the group of commands, `run` and `once`
+bootstrap.py    settings, database, client and supervisor, put together
+green.py        the only patching; deadlines and background calls for gevent
+settings.py     the environment as frozen settings
+errors.py       the tree of all errors
+models.py       frozen types that every package may use
+states.py       a vehicle's state as operators see it
+findings.py     results of doctor's checks
+text.py         sanitised text, ages
+times.py        times of the vehicle API, of operators, months
+time_limits.py  accepted times, deadlines
+validation.py   what operators register a vehicle with
+logs.py         log lines as text or JSON
+process.py      open files, core dumps, garbage collection
+
+commands/       the other commands
+sync/           the daemon: supervisor, cycles, backfills
+vehicle/        all that speaks to a vehicle
+database/       all that speaks to PostgreSQL
+monitoring/     the main loop's listeners: metrics, systemd, watchdog
+demo/           simulated fleet and embedded PostgreSQL; production never imports it
+ops/            unit file, alerts, dashboards for Grafana
+"""
+
+__version__ = "0.2.0"

@@ -1,1 +1,14 @@
-"""The commands, one file each."""
+"""The commands; `cli` has the two that run the daemon.
+
+group.py        sections of the help text, exit codes
+status.py       `status`, `health`
+vehicle.py      `vehicle list/add/set/remove/pause/resume/sync/test`
+vehicle_csv.py  a CSV file of vehicles to register
+backfill.py     `backfill`
+quarantine.py   `quarantine list/show/replay/purge`
+migrate.py      `migrate`
+doctor.py       `doctor`
+completion.py   `completion`
+input_files.py  key files and other files that commands read
+tables.py       plain text tables
+"""

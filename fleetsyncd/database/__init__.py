@@ -1,1 +1,20 @@
-"""All that speaks to PostgreSQL: pool, statements, partitions, migrations."""
+"""All that speaks to PostgreSQL.
+
+pool.py          connections, transactions with the RLS context, retries
+session.py       one kept connection for advisory locks
+hints.py         what an operator can do about an error
+store.py         the statements of the sync cycle as functions
+statements.py    their SQL
+measurements.py  measurements, each stored once
+partitions.py    months ahead of time and for gaps
+retention.py     removal of expired rows and months
+quarantine.py    bad rows: list, release, delete
+backfills.py     requested backfills and their progress
+vehicles.py      registration, pause, sync now
+removal.py       vehicles removed with their rows
+replicas.py      heartbeats of the daemons
+shard_locks.py   which daemon holds which shards
+
+views/           read-only queries for operators
+schema/          migrations, grants, checks
+"""

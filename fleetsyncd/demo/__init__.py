@@ -1,1 +1,14 @@
-"""A simulated fleet and an embedded PostgreSQL; production never imports it."""
+"""A simulated fleet and an embedded PostgreSQL; production never imports it.
+
+commands.py   `demo`, `simulate`
+launch.py     the whole demo: database, vehicles, daemon, dashboard
+processes.py  its processes
+embedded.py   PostgreSQL from a wheel
+fleet.py      the simulated vehicles and their faults
+vehicle.py    one simulated vehicle's HTTP server
+http_wire.py  HTTP requests and answers on the wire
+readings.py   what a vehicle measures, as a pure function
+waveforms.py  its channels and one period of readings
+faults.py     how a vehicle misbehaves
+checker.py    stored rows compared with generated ones
+"""

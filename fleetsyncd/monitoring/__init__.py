@@ -1,1 +1,9 @@
-"""Who listens to the main loop: metrics, the service manager, the watchdog."""
+"""The listeners of the main loop.
+
+events.py           what the main loop tells them
+metrics.py          metrics of the daemon for Prometheus
+vehicle_metrics.py  counters and metrics of one vehicle
+exporter.py         the HTTP server of /metrics
+systemd.py          readiness and status for systemd
+watchdog.py         ends a daemon that hangs
+"""

@@ -52,7 +52,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, _request: Any, client_address: Any) -> None:
         """Log a failed scrape at DEBUG only: the next one follows soon."""
         log.debug("a scrape by %s failed", client_address, exc_info=True)
 

@@ -1,1 +1,21 @@
-"""Where vehicles and the database meet: windows, the cycle, the supervisor."""
+"""The daemon, from the main loop (supervisor) down to one vehicle's cycle.
+
+supervisor.py       the main loop: start cycles, serve requests, drain
+dispatcher.py       what is pulled now: shards, cycles, backfills
+lanes.py            greenlets in two lanes, prompt and slow
+cycle_runner.py     runs cycles, keeps errors with their vehicle
+cycle.py            one cycle of one vehicle, top to bottom
+pull.py             windows of one vehicle, until all are complete
+window.py           which interval to pull, and how to split it
+commit.py           rows, bad rows and progress in one transaction
+context.py          what cycles and backfills work with
+sessions.py         kept sessions to the vehicles
+outcome.py          the result of a step as a value
+backfill_runner.py  runs backfills beside the cycles
+backfill.py         one attempt at a vehicle's backfill
+replay.py           quarantined rows tried again
+shards.py           this replica's shards
+housekeeping.py     expired rows, once an hour
+cycle_summary.py    a cycle of the fleet, counted and logged
+log_lines.py        the text of log lines
+"""

@@ -1,1 +1,10 @@
-"""All that speaks to a vehicle: HTTP client, decoding, probing."""
+"""All that speaks to a vehicle.
+
+client.py       one vehicle's API: deadline, limits, errors
+adapter.py      the kept connection under requests
+http_errors.py  errors of the HTTP libraries as ours
+redaction.py    keeps the API key out of answers
+decode.py       answers as models, bad rows apart
+parsing.py      damaged JSON, entry by entry
+probe.py        the four calls, tried and judged
+"""

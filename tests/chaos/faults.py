@@ -47,7 +47,7 @@ def _drip(honest: Honest, _dice: Random) -> Iterator[Step]:
     yield HANG_SEC
 
 
-def _drip_head(honest: Honest, _dice: Random) -> Iterator[Step]:
+def _drip_head(_honest: Honest, _dice: Random) -> Iterator[Step]:
     yield b"HTTP/1.1 200 OK\r\n"
     while True:
         yield b"X-Filler: 1\r\n"

@@ -246,7 +246,7 @@ def test_no_transaction_is_open_while_the_vehicle_is_awaited(database: Database)
     with rig(database) as it:
         open_transactions: list[int] = []
 
-        def looks(path: str, query: str, ask: Ask) -> Reply:
+        def looks(_path: str, query: str, ask: Ask) -> Reply:
             busy = it.run(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"

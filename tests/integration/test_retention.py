@@ -104,7 +104,7 @@ def test_quarantined_rows_go_by_age(database: Database, truck: str) -> None:
 
 
 def test_expired_months_are_dropped_and_the_others_kept(
-    database: Database, truck: str, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = past_months(database, 0, 1, 2, 3, 4)
     with caplog.at_level(logging.INFO):
@@ -194,7 +194,7 @@ def test_a_callers_search_path_cannot_change_what_is_dropped(
 
 
 def test_a_month_in_use_is_left_for_later(
-    server: Server, database_name: str, database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = past_months(database, 0, 3)
     with database.transaction() as reader:

@@ -1,1 +1,8 @@
-"""Read-only queries: what operators look at."""
+"""Read-only queries for operators.
+
+fleet.py      the overview of all vehicles
+journal.py    pages of the journal, a vehicle's history
+vehicle.py    one vehicle's channels, alarms, details
+estimates.py  rows to be removed, work of a backfill
+sql_times.py  SQL for times and ages
+"""
