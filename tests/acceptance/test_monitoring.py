@@ -135,7 +135,7 @@ def fault(expression: str, known: Labels) -> str | None:
     return "; ".join(faults) or None
 
 
-def test_rules_dashboards_and_readme_fit_what_a_daemon_exposes(known: Labels) -> None:
+def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels) -> None:
     for rule in rules():
         assert fault(rule["expr"], known) is None, rule["alert"]
     expressions = queries("prometheus", "expr")
@@ -143,7 +143,9 @@ def test_rules_dashboards_and_readme_fit_what_a_daemon_exposes(known: Labels) ->
         assert fault(expression.replace("$vehicle", ".*"), known) is None
     assert fault("fleetsync_vehicle_upp == 0", known) == "no metric fleetsync_vehicle_upp"
     assert fault('fleetsync_vehicle_up{kind="x"}', known) is not None
-    documented = set(re.findall(r"`(fleetsync_\w+)`", (ROOT / "README.md").read_text()))
+    documented = set(
+        re.findall(r"`(fleetsync_\w+)`", (ROOT / "docs" / "operations.md").read_text())
+    )
     exposed = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
     ours = {name for name in exposed if re.match(r"fleetsync_(?!.*_created$)", name)}
     assert documented == ours
@@ -187,8 +189,8 @@ def test_the_dashboard_without_prometheus_queries_postgresql_as_a_role_that_only
         "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
     )
     assert installation.command("once")[0] == 1
-    readme = (ROOT / "README.md").read_text()
-    made = re.findall(r"```sql\n(.*?)```", readme, re.DOTALL)
+    pages = [(ROOT / "docs" / name).read_text() for name in ("dashboard.md", "operations.md")]
+    made = re.findall(r"```sql\n(.*?)```", "".join(pages), re.DOTALL)
     grants = "".join(block for block in made if VIEWER in block)
     installation.server.execute(
         sql.SQL(f"DROP ROLE IF EXISTS {VIEWER}"),

@@ -26,7 +26,7 @@ def small_disk(installation: Installation) -> Iterator[Path]:
         owner = Path(installation.server.host).stat().st_uid
         mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,uid={owner},mode=700", "tmpfs"]
         if subprocess.run([*mount, folder], capture_output=True, check=False).returncode != 0:
-            pytest.skip("no disk can be mounted here: the drill is in the README")
+            pytest.skip("no disk can be mounted here: the drill is in docs/proof.md")
         try:
             Path(folder).parent.chmod(0o1777)
             disk = Path(folder) / "months"

@@ -1,10 +1,11 @@
-"""Every command in the README: run, or held against what would run it; none is left out."""
+"""Every command in the documents: run, or checked by the parser of what would run it."""
 
 import re
 import shlex
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from fleetsyncd.demo.processes import simulator
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import Installation
 
-README = (ROOT / "README.md").read_text()
+PATHS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
+README = TEXTS["README.md"]
 Words = list[str]
 _COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
 _UNIT = "fleetsyncd"
@@ -34,7 +37,8 @@ _VALUED = {"--profile", "--scale", "-f", "--tail", "-v"}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [block for text in TEXTS.values() for block in pattern.findall(text)]
 
 
 def fenced() -> list[str]:
@@ -49,9 +53,14 @@ def fenced() -> list[str]:
 
 def named() -> list[str]:
     """Return every command that the running text names, some without their arguments."""
-    text = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    texts = "\n".join(TEXTS.values())
+    text = re.sub(r"^```.*?^```$", "", texts, flags=re.DOTALL | re.MULTILINE)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
-    return [span for span in spans if re.sub(r"^([A-Z_]+=\S* )+", "", span).startswith(_STARTS)]
+    return [
+        span
+        for span in dict.fromkeys(spans)
+        if re.sub(r"^([A-Z_]+=\S* )+", "", span).startswith(_STARTS)
+    ]
 
 
 def ours(words: Words) -> str | None:
@@ -61,6 +70,9 @@ def ours(words: Words) -> str | None:
 def module(words: Words) -> str | None:
     if words[:2] == ["-m", "tui"]:
         return dashboard(words[2:])
+    if words[:1] == ["-m"] and words[1].startswith("tests."):
+        found = find_spec(words[1]) or find_spec(f"{words[1]}.__main__")
+        return None if found else f"no module {words[1]}"
     return fault_of(words[2:]) if words[:2] == ["-m", "fleetsyncd"] else "not a module of ours"
 
 
@@ -81,7 +93,7 @@ PARSERS = {
 
 def make(words: Words) -> str | None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    target, *rest = words
+    target, *rest = words or ["help"]
     if target not in targets:
         return f"no target {target}"
     arguments = next((word[5:] for word in rest if word.startswith("ARGS=")), "")
@@ -179,6 +191,8 @@ PROGRAMS: dict[str, Callable[[Words], str | None]] = {
     "wg": anything,
     "ping": anything,
     "git": anything,
+    ".venv/bin/python": module,
+    ".venv/bin/pre-commit": lambda words: None if words == ["install"] else "not install",
 }
 
 
@@ -189,9 +203,8 @@ def fault_of_program(words: Words) -> str | None:
     """Return what is wrong with a command line; None if it can be run as it stands."""
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         name = words.pop(0).partition("=")[0]
-        if name not in (*settings.VARIABLES, "DB_OWNER_PASSWORD") and not name.startswith(
-            "TEXTUAL"
-        ):
+        known = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "GOLDEN")
+        if name not in known and not name.startswith("TEXTUAL"):
             return f"no variable {name}"
     if not words or words[0] not in PROGRAMS:
         return f"cannot tell what {words[:1]} is: say so in this test"
@@ -199,12 +212,12 @@ def fault_of_program(words: Words) -> str | None:
 
 
 @pytest.mark.parametrize("line", fenced())
-def test_a_command_of_the_readme_can_be_run(line: str) -> None:
+def test_a_command_of_the_documents_can_be_run(line: str) -> None:
     assert fault_of_program(shlex.split(line)) is None
 
 
 @pytest.mark.parametrize("line", named())
-def test_a_command_that_the_readme_names_exists(line: str) -> None:
+def test_a_command_that_the_documents_name_exists(line: str) -> None:
     error = fault_of_program(shlex.split(line))
     assert error is None or error.startswith("Missing argument")
 
@@ -228,16 +241,41 @@ def test_there_are_commands_and_wrong_ones_are_found() -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    languages = re.findall(r"^```(\S*)$", README, re.MULTILINE)[::2]
-    assert set(languages) <= {"sh", "sql", "yaml", "text", "json", "toml"}
+    for text in TEXTS.values():
+        languages = re.findall(r"^```(\S*)$", text, re.MULTILINE)[::2]
+        assert set(languages) <= {"sh", "sql", "yaml", "text", "json", "toml"}
     for block in blocks("yaml"):
         assert yaml.safe_load(block)
 
 
-def test_every_link_and_picture_leads_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
-    for target in [first or second for first, second in targets]:
-        assert target.startswith("https://") or (ROOT / target).exists()
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_every_link_and_picture_leads_somewhere(document: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[document]):
+        path, _, anchor = target.partition("#")
+        if path.startswith("https://"):
+            continue
+        file = (ROOT / document).parent / path if path else ROOT / document
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text()), target
+
+
+def test_the_readme_stays_short_and_names_every_document() -> None:
+    assert len(README.splitlines()) <= 220
+    assert [name for name in TEXTS if name != "README.md" and f"({name})" not in README] == []
+
+
+def test_every_package_lists_its_files() -> None:
+    for package in [path.parent for path in ROOT.glob("*/**/__init__.py")]:
+        if package.relative_to(ROOT).parts[0] not in ("fleetsyncd", "tui"):
+            continue
+        listed = set(re.findall(r"^(\w+\.py)  ", (package / "__init__.py").read_text(), re.M))
+        assert listed == {path.name for path in package.glob("*.py")} - {"__init__.py"}, package
 
 
 def test_every_variable_is_documented_with_its_default() -> None:
@@ -253,9 +291,11 @@ def test_every_variable_is_documented_with_its_default() -> None:
 
 
 def test_the_changelog_tells_this_version() -> None:
-    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert versions[0] == "Unreleased"
-    assert versions[1] == fleetsyncd.__version__
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
+    assert len(re.findall(r"^## \S+ \(\d{4}-\d\d-\d\d\)$", changelog, re.M)) >= len(versions) - 1
+    released = [version for version in versions if version != "Unreleased"]
+    assert released[0] == fleetsyncd.__version__
 
 
 def test_the_way_to_a_real_fleet_can_be_walked_step_by_step(
@@ -263,9 +303,8 @@ def test_the_way_to_a_real_fleet_can_be_walked_step_by_step(
 ) -> None:
     (roles,) = [block for block in blocks("sql") if "CREATE DATABASE" in block]
     bare_server.execute(*(sql.SQL(step) for step in roles.split(";") if step.strip()))
-    schema, vehicles = [
-        block for block in blocks("sh") if "fleetsyncd migrate" in block or "vehicle test" in block
-    ]
+    (schema,) = [block for block in blocks("sh") if "fleetsyncd migrate --check" in block]
+    (vehicles,) = [block for block in blocks("sh") if "vehicle add --from-file" in block]
     here = {**bare_server.environment("fleet"), "DB_APP_ROLE": ""}
     with simulator(2, healthy=True, channels=2) as (truck, other):
         (tmp_path / "truck-01.key").write_text(truck["key"])
@@ -303,7 +342,7 @@ def _counted(server: embedded.Server) -> tuple[Any, ...] | None:
         return cursor.fetchone()
 
 
-def test_the_makefile_offers_what_the_readme_names() -> None:
+def test_the_makefile_offers_what_the_documents_name() -> None:
     done = subprocess.run(
         ["/usr/bin/env", "make", "--dry-run", "demo", "test", "lint", "bench"],
         cwd=ROOT,
