@@ -3,7 +3,7 @@
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from importlib.util import find_spec
 from itertools import pairwise
@@ -36,9 +36,9 @@ VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD")
 _VALUED = {"--profile", "--scale", "-f", "--tail", "-v"}
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, texts: Iterable[str] = TEXTS.values()) -> list[str]:
     pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return [block for text in TEXTS.values() for block in pattern.findall(text)]
+    return [block for text in texts for block in pattern.findall(text)]
 
 
 def fenced() -> list[str]:
@@ -303,8 +303,9 @@ def test_the_way_to_a_real_fleet_can_be_walked_step_by_step(
 ) -> None:
     (roles,) = [block for block in blocks("sql") if "CREATE DATABASE" in block]
     bare_server.execute(*(sql.SQL(step) for step in roles.split(";") if step.strip()))
-    (schema,) = [block for block in blocks("sh") if "fleetsyncd migrate --check" in block]
-    (vehicles,) = [block for block in blocks("sh") if "vehicle add --from-file" in block]
+    readme = blocks("sh", [README])
+    (schema,) = [block for block in readme if "fleetsyncd migrate --check" in block]
+    (vehicles,) = [block for block in readme if "vehicle add --from-file" in block]
     here = {**bare_server.environment("fleet"), "DB_APP_ROLE": ""}
     with simulator(2, healthy=True, channels=2) as (truck, other):
         (tmp_path / "truck-01.key").write_text(truck["key"])
