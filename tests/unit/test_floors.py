@@ -1,6 +1,8 @@
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,65 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_imports_point_down_only() -> None:
+VIOLATIONS = (
+    ("fleetsyncd/vehicle/client.py", "from fleetsyncd.sync import pull", "daemon point down only"),
+    ("fleetsyncd/sync/window.py", "from fleetsyncd.sync import lanes", "daemon point down only"),
+    ("tui/widgets/row_table.py", "from tui.dialogs import details", "dashboard point down only"),
+    ("tui/model/state.py", "from tui import ui", "dashboard point down only"),
+    ("fleetsyncd/vehicle/probe.py", "from fleetsyncd.database import store", "each other"),
+    ("fleetsyncd/sync/context.py", "import gevent", "gevent and psycogreen"),
+    ("fleetsyncd/commands/tables.py", "import psycogreen.gevent", "gevent and psycogreen"),
+    ("tui/background.py", "import gevent.pool", "gevent and psycogreen"),
+    ("fleetsyncd/commands/status.py", "import psycopg2", "psycopg2 is imported"),
+    ("tui/poller.py", "from fleetsyncd import green", "the plain types only"),
+    ("tui/model/filters.py", "import textual.app", "knows no Textual"),
+)
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     # In a process of its own: import-linter disables every logger that exists.
-    check = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+    check = (
+        "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", check], cwd=folder, check=False, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for folder in ("fleetsyncd", "tui"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_import_contracts_are_kept() -> None:
+    linted = lint_imports(ROOT)
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_every_import_contract_finds_a_violation_of_it(copy: Path) -> None:
+    for file, violation, _contract in VIOLATIONS:
+        with (copy / file).open("a") as source:
+            source.write(f"\n{violation}\n")
+    linted = lint_imports(copy)
+    assert linted.returncode == 1
+    broken = re.findall(r"^(.*) BROKEN", linted.stdout, re.MULTILINE)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert len(broken) == len(contracts["contracts"])
+    for file, _violation, contract in VIOLATIONS:
+        assert any(contract in name for name in broken)
+        assert file.removesuffix(".py").replace("/", ".") in linted.stdout
+
+
+def test_an_exception_to_a_contract_that_is_not_needed_any_more_is_an_error(copy: Path) -> None:
+    lanes = copy / "fleetsyncd" / "sync" / "lanes.py"
+    lanes.write_text(lanes.read_text().replace("from gevent", "from collections"))
+    linted = lint_imports(copy)
+    assert linted.returncode == 1
+    assert "fleetsyncd.sync.lanes -> gevent" in linted.stdout
 
 
 @pytest.mark.parametrize(
