@@ -65,7 +65,7 @@ def main() -> None:
 def cli() -> None:
     """Pull a fleet's telemetry into PostgreSQL, exactly once.
 
-    Configured by the environment or a .env file; COMMAND --help tells the rest.
+    Configured by the environment or a .env file; see COMMAND --help for details.
     """
     process.forbid_core_dumps()
 

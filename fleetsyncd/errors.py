@@ -23,7 +23,7 @@ FleetsyncError
 
 TOO_MANY_OPEN_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
 INTERNAL_ERROR = "internal error, please report"
-"""What is said of a bug of fleetsyncd itself."""
+"""The text of a bug of fleetsyncd itself."""
 
 
 class FleetsyncError(Exception):

@@ -1,7 +1,7 @@
 """The one place that patches the process for gevent.
 
 `patch()` must run before anything else is imported, as `fleetsyncd.__main__` does. The rest of the
-program uses the plain blocking standard library; whoever builds its parts passes `deadline` in.
+program uses the plain blocking standard library; `bootstrap` passes `deadline` in.
 """
 
 import time

@@ -273,8 +273,8 @@ class CycleReport:
 
 def join_remarks(*remarks: str | None) -> str | None:
     """Return the remarks that there are as one `error_msg`; None without any."""
-    said = [remark for remark in remarks if remark]
-    return sanitise("; ".join(said), ERROR_LIMIT) if said else None
+    given = [remark for remark in remarks if remark]
+    return sanitise("; ".join(given), ERROR_LIMIT) if given else None
 
 
 def bad_rows_remark(count: int, *, full: bool) -> str | None:

@@ -43,7 +43,7 @@ def vehicle() -> None:
 def list_vehicles(as_json: bool) -> None:
     """List all vehicles with address, key and id.
 
-    KEY tells whether a vehicle has a key of its own; keys themselves are never shown.
+    KEY shows whether a vehicle has a key of its own; keys themselves are never shown.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)

@@ -45,8 +45,8 @@ def reason_and_hint(error: BaseException) -> tuple[str, str | None]:
         return reason, _HINT_BY_SQLSTATE.get(error.pgcode)
     if _has_too_many_open_files(error):
         return TOO_MANY_OPEN_FILES, None
-    found = (hint for text, hint in _HINT_BY_TEXT if re.search(text, reason, re.IGNORECASE))
-    return reason, next(found, None)
+    hints = (hint for text, hint in _HINT_BY_TEXT if re.search(text, reason, re.IGNORECASE))
+    return reason, next(hints, None)
 
 
 def with_hint(error: BaseException) -> str:
@@ -61,6 +61,6 @@ def _has_too_many_open_files(error: BaseException) -> bool:
         return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
     try:
         socket.socket().close()
-    except OSError as found:
-        return found.errno in (errno.EMFILE, errno.ENFILE)
+    except OSError as refusal:
+        return refusal.errno in (errno.EMFILE, errno.ENFILE)
     return False

@@ -211,8 +211,8 @@ class Database:
         if not host or host.startswith("/") or "," in host or "hostaddr" in self._parameters:
             return {}
         port = self._parameters.get("port", "5432")
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(result[4][0]) for result in results))
         return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
 
     def _opening(self, connection: Connection) -> str:

@@ -67,15 +67,15 @@ class RegisteredVehicle:
 def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
     """Return the vehicle with this name or id; raise CommandError if there is none or several."""
     cursor.execute(_FIND, {"text": text})
-    found = _registered(cursor)
-    if not found:
+    matches = _registered(cursor)
+    if not matches:
         raise CommandError(f"no vehicle is called {sanitise(text)}: see `fleetsyncd vehicle list`")
-    if len(found) > 1:
-        ids = ", ".join(str(vehicle.id) for vehicle in found)
+    if len(matches) > 1:
+        ids = ", ".join(str(vehicle.id) for vehicle in matches)
         raise CommandError(
-            f"{len(found)} vehicles are called {sanitise(text)}, name one by its id: {ids}"
+            f"{len(matches)} vehicles are called {sanitise(text)}, name one by its id: {ids}"
         )
-    return found[0]
+    return matches[0]
 
 
 def list_vehicles(cursor: Cursor) -> list[RegisteredVehicle]:

@@ -164,11 +164,11 @@ def _interruptible() -> Iterator[None]:
     main = gevent.getcurrent()
 
     def interrupt() -> None:
-        if not told.is_set():
-            told.set()
+        if not interrupted.is_set():
+            interrupted.set()
             gevent.kill(main, KeyboardInterrupt)
 
-    told = Event()
+    interrupted = Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         watchers.append(gevent.signal_handler(number, interrupt))
     try:

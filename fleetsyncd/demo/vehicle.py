@@ -165,7 +165,7 @@ class SimulatedVehicle:
         end = min(end, until)
         reach = 0 if self.old_alarms else readings.MAX_ALARM_MS
         since = max(start - reach, self.history_start_ms)
-        found = (
+        alarms = (
             alarm
             for alarm in readings.alarms(self.seed, since, end, channels=self.channels)
             if alarm.triggered_ms >= start or start <= alarm.resolved_ms < end
@@ -173,7 +173,7 @@ class SimulatedVehicle:
         return _dumps(
             [
                 _alarm_object(alarm, until)
-                for alarm in found
+                for alarm in alarms
                 if not (unresolved_only and alarm.resolved_ms < until)
             ]
         )

@@ -1,6 +1,6 @@
 """The listeners of the main loop.
 
-events.py           what the main loop tells them
+events.py           the events of the main loop
 metrics.py          metrics of the daemon for Prometheus
 vehicle_metrics.py  counters and metrics of one vehicle
 exporter.py         the HTTP server of /metrics

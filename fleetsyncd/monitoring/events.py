@@ -1,4 +1,4 @@
-"""What the main loop tells its listeners: metrics, the service manager, the watchdog."""
+"""The events of the main loop, for its listeners: metrics, systemd, watchdog."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

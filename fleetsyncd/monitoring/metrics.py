@@ -21,7 +21,7 @@ CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Counts what the main loop tells."""
+    """Counts the events of the main loop."""
 
     def __init__(self, count_quarantine: Callable[[], int | None] = lambda: None) -> None:
         self.registry = CollectorRegistry()

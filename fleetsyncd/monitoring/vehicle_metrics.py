@@ -45,8 +45,8 @@ class MetricFamily:
 
 def _one(value: Callable[[VehicleCounters], float | None]) -> Samples:
     def samples(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
-        if (found := value(counters)) is not None:
-            yield "", (), found
+        if (sample := value(counters)) is not None:
+            yield "", (), sample
 
     return samples
 
@@ -90,7 +90,7 @@ FAMILIES = (
     MetricFamily(
         f"{PREFIX}_received_bytes_total",
         "counter",
-        "Bytes of answers' bodies as they came over the wire",
+        "Bytes of answers' bodies as received, compressed",
         _one(lambda v: v.received),
     ),
     MetricFamily(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),

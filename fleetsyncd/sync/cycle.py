@@ -220,7 +220,7 @@ class _VehicleCycle:
         if vehicle.alarm_watermark is not None:
             starts.append(vehicle.alarm_watermark - self.context.pull_overlap)
         if vehicle.oldest_open_alarm is not None:
-            # Older vehicles filter by the time of triggering and would never tell the resolution.
+            # Older vehicles filter by the time of triggering and would never send the resolution.
             starts.append(vehicle.oldest_open_alarm)
         stored_until = min(vehicle.alarm_watermark or pull.window.start, pull.window.start)
         try:

@@ -16,7 +16,7 @@ from fleetsyncd.errors import (
 from fleetsyncd.models import Failure, Outcome
 
 RERAISED = (DatabaseUnavailable, VehicleRemoved)
-"""Errors that no journal entry of the vehicle can or should tell; they pass through."""
+"""Errors without a journal entry: no vehicle is to blame, or it was removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class VehicleSource:
     def measurements(self, interval: Window) -> Generator[WindowPage, None, None]:
         """Yield the windows of `interval` in order, without a gap, each with all of its rows.
 
-        The vehicle may already be at work on the next window, so nobody else may ask it anything
+        The next window may be asked for already, so the session must not be used for anything else
         before the last window was taken or the generator was closed.
         """
         splitter = Splitter(interval)
@@ -140,7 +140,7 @@ class VehicleSource:
 def lost_history(source: VehicleSource, gap: Window) -> str | None:
     """Say which part of `gap` the vehicle has dropped already; None if it still has all of it.
 
-    If the vehicle does not tell where its history begins, nothing is taken as lost.
+    If the start of the vehicle's history is not known, nothing is taken as lost.
     """
     try:
         begins = source.oldest(Window(source.accepted().start, gap.end))

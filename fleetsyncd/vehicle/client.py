@@ -59,7 +59,7 @@ def ignore_call(_call: str, _seconds: float, _received: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A call's body after decompression, and the vehicle's clock if its `Date` header told it."""
+    """A call's body after decompression, and the vehicle's clock from its `Date` header."""
 
     body: bytes
     clock: datetime | None
@@ -172,8 +172,8 @@ class VehicleClient:
             )
         encoding = response.headers.get("Content-Encoding", "identity").strip()
         if encoding.lower() not in ("gzip", "identity"):
-            said = self._redactor.redact_text(encoding, 60)
-            raise BadAnswer(call, f"Content-Encoding {said} unasked for")
+            named = self._redactor.redact_text(encoding, 60)
+            raise BadAnswer(call, f"Content-Encoding {named} unasked for")
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and (len(length) > LENGTH_DIGITS or int(length) > self._max_body):
             raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")

@@ -152,16 +152,16 @@ def page(
 
 def _check_interval(call: str, start: str | None, end: str | None, window: Window) -> None:
     """Refuse an answer for another interval than `window`; a vehicle may name none."""
-    for said, asked in ((start, window.start), (end, window.end)):
-        if said is None:
+    for named, asked in ((start, window.start), (end, window.end)):
+        if named is None:
             continue
         try:
-            answered = floor_ms(msgspec.convert(said, AwareTime))
+            answered = floor_ms(msgspec.convert(named, AwareTime))
         except msgspec.ValidationError:
-            raise BadAnswer(call, f"answers for {sanitise(said, 40)}, which is no time") from None
+            raise BadAnswer(call, f"answers for {sanitise(named, 40)}, which is no time") from None
         if answered != asked:
             raise BadAnswer(
-                call, f"answers for {sanitise(said, 40)} when asked for {iso_ms(asked)}"
+                call, f"answers for {sanitise(named, 40)} when asked for {iso_ms(asked)}"
             )
 
 

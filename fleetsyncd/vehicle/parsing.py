@@ -55,14 +55,14 @@ def _repair(body: bytes) -> bytes:
     parts = []
     end = 0
     suspect = b"NaN" in body or b"Infinity" in body
-    while suspect and (found := _UP_TO_NAN.match(body, end)):
-        parts += [body[end : found.start(1)], b'"', found[1], b'"']
-        end = found.end()
+    while suspect and (match := _UP_TO_NAN.match(body, end)):
+        parts += [body[end : match.start(1)], b'"', match[1], b'"']
+        end = match.end()
     return _SURROGATE.sub(_replace_half, b"".join([*parts, body[end:]]))
 
 
-def _replace_half(found: re.Match[bytes]) -> bytes:
-    escape = found.group()
+def _replace_half(match: re.Match[bytes]) -> bytes:
+    escape = match.group()
     return _REPLACEMENT if len(escape) == len(_REPLACEMENT) else escape
 
 

@@ -33,13 +33,13 @@ class KeyRedactor:
         if not body.lstrip().startswith((b"{", b"[")):
             return hide(body)
         # Only inside strings: a key of digits may occur in a number, which must stay unchanged.
-        return _STRING.sub(lambda found: hide(found.group()), body)
+        return _STRING.sub(lambda string: hide(string.group()), body)
 
-    def redact_text(self, said: str, limit: int) -> str:
+    def redact_text(self, text: str, limit: int) -> str:
         """Remove the API key from a vehicle's text, and sanitise it."""
         for form in self._forms:
-            said = said.replace(form, HIDDEN)
-        return sanitise(said, limit)
+            text = text.replace(form, HIDDEN)
+        return sanitise(text, limit)
 
 
 def _forms(api_key: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """The schema: created by `migrate`, checked by `doctor`.
 
-migrate.py   apply migrations, tell which are missing
+migrate.py   apply migrations, find missing ones
 grants.py    the rights of the daemon's role
 checks.py    doctor's checks of the database
 citus.py     distribution over a Citus cluster

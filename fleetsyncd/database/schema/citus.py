@@ -92,7 +92,7 @@ def _distribute(table: str, cursor: Cursor) -> bool:
     return True
 
 
-def _is_true(cursor: Cursor, question: str, *arguments: str) -> bool:
-    cursor.execute(question, arguments)
+def _is_true(cursor: Cursor, query: str, *arguments: str) -> bool:
+    cursor.execute(query, arguments)
     row = cursor.fetchone()
     return row is not None and bool(row[0])

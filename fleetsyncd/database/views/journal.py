@@ -142,14 +142,14 @@ def _histories(
     now, lags = cursor.fetchall()[0]
     values: dict[str, Any] = {"ids": keys, "until": now, "length": seconds, "buckets": buckets}
     cursor.execute(_BUCKETS, values)
-    found: dict[str, dict[int, tuple[int, int, int, float]]] = defaultdict(dict)
+    counts: dict[str, dict[int, tuple[int, int, int, float]]] = defaultdict(dict)
     for key, bucket, attempts, ok, rows, lag in cursor.fetchall():
-        found[key][bucket] = (attempts, ok, rows, lag or 0.0)
-    return {UUID(key): _history(found[key], lags.get(key), seconds, buckets) for key in keys}
+        counts[key][bucket] = (attempts, ok, rows, lag or 0.0)
+    return {UUID(key): _history(counts[key], lags.get(key), seconds, buckets) for key in keys}
 
 
 def _history(
-    found: Mapping[int, tuple[int, int, int, float]],
+    counts: Mapping[int, tuple[int, int, int, float]],
     lag_now: float | None,
     seconds: float,
     buckets: int,
@@ -162,7 +162,7 @@ def _history(
     span: list[HistoryBucket] = []
     lag = 0.0
     for number in range(buckets):
-        attempts, ok, rows, lag = found.get(number, (0, 0, 0, lag))
+        attempts, ok, rows, lag = counts.get(number, (0, 0, 0, lag))
         age = (buckets - 1 - number) * seconds / buckets
         grown = 0.0 if lag_now is None else max(0.0, lag_now - age)
         span.append(HistoryBucket(attempts, ok, rows, max(lag, grown)))

@@ -132,9 +132,9 @@ def channel_series(
     cursor.execute("SELECT extract(epoch FROM now())::float8")
     end = float(cursor.fetchall()[0][0])
     step = max(1.0, seconds / points)
-    found = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
+    slices = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
     curve_points = (
-        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in found
+        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in slices
     )
     return [
         SeriesPoint(at, low, mean, high) for at, low, mean, high in curve_points if at is not None
