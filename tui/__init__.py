@@ -9,7 +9,7 @@ context.py     what every screen needs: the gateway, the state, the clocks
 export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
-keymap.py      the operator's own keys
+keymap.py      the keys of the app, and the operator's own keys
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 ui.py          the part of the app that operations use

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Resize
 from textual.screen import Screen
 from textual.worker import Worker
@@ -17,7 +17,7 @@ from textual.worker import Worker
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
-from tui import export
+from tui import export, keymap
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
@@ -53,34 +53,7 @@ class FleetApp(App[None]):
     CSS_PATH = "app.tcss"
     TITLE = "fleetsyncd"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
-        Binding("p", "pause", "Pause", id="pause", tooltip="Pause the vehicle, or resume it"),
-        Binding("b", "backfill", "Backfill", id="backfill",
-                tooltip="Pull a past interval of the vehicle again"),
-        Binding("a", "add", "Add", id="add", tooltip="Register a vehicle"),
-        Binding("e", "edit", "Edit", id="edit", tooltip="Change name, address, port or key"),
-        Binding("ctrl+d", "delete", "Del", id="delete", tooltip="Remove the vehicle"),
-        Binding("t", "test", "Test", show=False, id="test",
-                tooltip="Test the vehicle's four calls"),
-        Binding("l", "journal", "Journal", show=False, id="journal",
-                tooltip="The journal of the whole fleet"),
-        Binding("D", "daemons", "Daemons", show=False, id="daemons",
-                tooltip="The daemons that pull the fleet"),
-        Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
-        Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
-        Binding("Z", "freeze", "Freeze", show=False, id="freeze",
-                tooltip="Stop updating the screen, or resume"),
-        Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh",
-                tooltip="Read the fleet now"),
-        Binding("plus", "interval(1)", "Slower", show=False, key_display="+", id="slower",
-                tooltip="Read the fleet less often"),
-        Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
-                tooltip="Read the fleet more often"),
-        Binding("question_mark", "help", "Help", key_display="?", id="help"),
-        Binding("q", "back", "Quit", id="back", tooltip="Go back; on the fleet page: quit"),
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = keymap.APP_BINDINGS
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()

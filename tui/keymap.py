@@ -1,14 +1,47 @@
-"""The operator's own keys, read from a TOML file with a table [keys] of lines `sync = "f5"`."""
+"""The keys of the app, and the operator's own keys.
+
+The operator's are read from a TOML file with a table [keys] of lines such as `sync = "f5"`.
+"""
 
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from textual.app import App
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from fleetsyncd.errors import SettingsError
+
+APP_BINDINGS: list[BindingType] = [
+    Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
+    Binding("p", "pause", "Pause", id="pause", tooltip="Pause the vehicle, or resume it"),
+    Binding("b", "backfill", "Backfill", id="backfill",
+            tooltip="Pull a past interval of the vehicle again"),
+    Binding("a", "add", "Add", id="add", tooltip="Register a vehicle"),
+    Binding("e", "edit", "Edit", id="edit", tooltip="Change name, address, port or key"),
+    Binding("ctrl+d", "delete", "Del", id="delete", tooltip="Remove the vehicle"),
+    Binding("t", "test", "Test", show=False, id="test",
+            tooltip="Test the vehicle's four calls"),
+    Binding("l", "journal", "Journal", show=False, id="journal",
+            tooltip="The journal of the whole fleet"),
+    Binding("D", "daemons", "Daemons", show=False, id="daemons",
+            tooltip="The daemons that pull the fleet"),
+    Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
+    Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
+    Binding("Z", "freeze", "Freeze", show=False, id="freeze",
+            tooltip="Stop updating the screen, or resume"),
+    Binding("ctrl+r", "refresh", "Refresh", show=False, id="refresh",
+            tooltip="Read the fleet now"),
+    Binding("plus", "interval(1)", "Slower", show=False, key_display="+", id="slower",
+            tooltip="Read the fleet less often"),
+    Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
+            tooltip="Read the fleet more often"),
+    Binding("question_mark", "help", "Help", key_display="?", id="help"),
+    Binding("q", "back", "Quit", id="back", tooltip="Go back; on the fleet page: quit"),
+    Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+]  # fmt: skip
+"""Keys that work on every page; pages and widgets have their own in addition."""
 
 
 def load(path: Path, known: Collection[str]) -> Mapping[str, str]:
