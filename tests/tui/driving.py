@@ -1,4 +1,4 @@
-"""Drives the real dashboard over a real database, without a terminal."""
+"""Runs the real dashboard on a real database, without a terminal."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
 @dataclass
 class Driver:
-    """An app with its keys and what is on its screen."""
+    """Presses keys of a running dashboard and waits for texts on its screen."""
 
     app: FleetApp
     pilot: Pilot[None]
@@ -37,18 +37,18 @@ class Driver:
         return self.app.context.state
 
     def strips(self) -> list[Strip]:
-        """Return what is painted, line by line."""
+        """Return the painted lines with their styles."""
         return self.app.screen._compositor.render_strips()
 
     def screen(self) -> str:
-        """Return the characters on the screen, line by line."""
+        """Return the characters on the screen; lines are separated by newlines."""
         return "\n".join("".join(segment.text for segment in strip) for strip in self.strips())
 
     def lines(self) -> list[str]:
         return self.screen().splitlines()
 
     def dialog(self) -> str:
-        """Return what kind of screen lies on top."""
+        """Return the class name of the topmost screen."""
         return type(self.app.screen).__name__
 
     async def press(self, *keys: str) -> None:
@@ -68,7 +68,7 @@ class Driver:
         """Wait until a condition holds."""
         ends = time.monotonic() + WAIT_SEC
         while not condition():
-            assert time.monotonic() < ends, f"still not so; the screen shows:\n{self.screen()}"
+            assert time.monotonic() < ends, f"the screen shows:\n{self.screen()}"
             await self.pilot.pause(0.01)
 
     async def sees(self, *texts: str) -> None:
@@ -78,22 +78,22 @@ class Driver:
     async def sees_no(self, text: str) -> None:
         await self.until(lambda: text not in self.screen())
 
-    async def told(self, text: str) -> None:
-        """Wait until a notification holds the text."""
+    async def notified(self, text: str) -> None:
+        """Wait until a notification contains the text."""
         await self.until(lambda: any(text in note.message for note in self.app._notifications))
 
     async def settled(self) -> None:
-        """Wait until nothing that the screen shows is being read any more."""
+        """Wait until no read for the screen is running."""
         parts = ("pane", "journal", "plot")
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page
         if isinstance(page, FleetPage) and page.wide and self.state.frozen_at is None:
-            wanted = set(page.fleet_table.on_screen)
-            await self.until(lambda: wanted <= set(getattr(self.state.snapshot, "hours", ())))
+            on_screen = set(page.fleet_table.on_screen)
+            await self.until(lambda: on_screen <= set(getattr(self.state.snapshot, "hours", ())))
         await self.pilot.pause()
 
     async def refresh(self) -> None:
-        """Have the fleet read again, and wait until it was."""
+        """Read the fleet again, and wait until the read has ended."""
         before = self.state.read_at
         self.app.action_refresh()
         await self.until(lambda: self.state.read_at > before)
@@ -121,7 +121,7 @@ def drive(
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run the dashboard in a terminal of that size, and a script on it once it has read."""
+    """Run the dashboard at that size; run the script after the first read of the fleet."""
     app = dashboard(database, read_only=read_only, now=now)
 
     async def session() -> None:
@@ -151,13 +151,13 @@ def execute(database: Database, statement: str, *arguments: object) -> list[tupl
 
 
 def beat(database: Database, age: str = "0 s") -> None:
-    """Let a daemon's heartbeat be so old."""
+    """Write a daemon's heartbeat of that age."""
     database.run(lambda c: replicas.write_heartbeat(c, replicas.Replica(30, host="centre"), 2.3, 3))
     execute(database, "UPDATE fleetsync.replica SET beat_at = now() - %s::interval", age)
 
 
 def set_state(database: Database, name: str, status: str, seen: str, lag: str) -> None:
-    """Let a vehicle have answered, and be committed up to, so long ago."""
+    """Set a vehicle's status and how long ago it answered and was committed up to."""
     execute(
         database,
         "UPDATE vehicles SET sync_status = %s, last_seen_at = now() - %s::interval,"
@@ -201,7 +201,7 @@ def attempts(
 
 
 def channel(database: Database, vehicle: UUID, number: int, name: str, unit: str = "") -> None:
-    """Configure a channel, and let it have measured a sine each second of the last hour."""
+    """Configure a channel, and store a sine wave with a value for each second of the last hour."""
     key = str(vehicle)
     execute(
         database,

@@ -1,4 +1,4 @@
-"""A fleet that stands still: the database's clock is stopped, so that screens are repeatable."""
+"""A fleet in a database whose clock is stopped, so that screens are repeatable."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,8 @@ from tests.tui.driving import NOW
 SPACE = UUID("6f1bbf2c-6a0e-4c39-9b53-5a0f2a8a5a11")
 
 
-def stop_the_clock(server: Server, database: str) -> None:
-    """Let `now()` of this database be NOW in every new connection."""
+def stop_clock(server: Server, database: str) -> None:
+    """Make `now()` return NOW in every new connection to this database."""
     server.execute(
         sql.SQL("CREATE SCHEMA clock"),
         sql.SQL("GRANT USAGE ON SCHEMA clock TO PUBLIC"),
@@ -43,7 +43,7 @@ TROUBLE = {
 }
 
 
-def still_fleet(cursor: Cursor) -> None:
+def register_fixed_fleet(cursor: Cursor) -> None:
     """Register forty vehicles in every state, with journal, channels and alarms of one of them."""
     for number in range(1, 41):
         name = f"{KINDS[number % len(KINDS)]}-{number:02}"
@@ -81,10 +81,10 @@ def _vehicle(cursor: Cursor, name: str, number: int) -> None:
 
 
 def _journal(cursor: Cursor, key: str, number: int, status: str, error: str | None) -> None:
-    """Write two hours of attempts; those in trouble had been well before."""
-    bad = 40 if status in ("timeout", "error") else 0
+    """Write an hour of attempts; a vehicle in trouble has failures after earlier successes."""
+    failed_until = 40 if status in ("timeout", "error") else 0
     for at, rows in _attempts(number):
-        failed = at < bad
+        failed = at < failed_until
         cursor.execute(
             "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written,"
             " error_msg) VALUES (%s::uuid, %s, %s, %s, %s, %s)",

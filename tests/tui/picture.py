@@ -1,34 +1,35 @@
-"""A screen as text: its characters, and which colours and styles they have."""
+"""A screen as text: its characters, their colours and their styles."""
 
 from string import ascii_letters, digits
 
 from rich.style import Style
 from textual.strip import Strip
 
-SIGNS = ascii_letters + digits
-"""One for each look on a screen, in the order in which they appear."""
+LETTERS = ascii_letters + digits
+"""A letter or digit for each style of a screen, in the order of appearance."""
 
 
 def picture(strips: list[Strip]) -> str:
-    """Return the characters, then a sign for each cell's look, then what the signs stand for.
+    """Return the characters, then a letter for each cell's style, then the style of each letter.
 
-    At a line's end, repeated signs are left out but for the first.
+    At the end of a line, a repeated letter is written once.
     """
-    signs: dict[str, str] = {}
-    looks = []
+    letters: dict[str, str] = {}
+    styles = []
     for strip in strips:
         line = ""
         for segment in strip:
-            sign = signs.setdefault(_look(segment.style or Style()), SIGNS[len(signs)])
-            line += sign * segment.cell_length
-        looks.append(line.rstrip(line[-1]) + line[-1] if line else "")
+            style = _style_text(segment.style or Style())
+            letter = letters.setdefault(style, LETTERS[len(letters)])
+            line += letter * segment.cell_length
+        styles.append(line.rstrip(line[-1]) + line[-1] if line else "")
     characters = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
-    legend = [f"{sign} {look}" for look, sign in signs.items()]
-    return "".join(f"{line}\n" for line in [*characters, "", *looks, "", *legend])
+    legend = [f"{letter} {text}" for text, letter in letters.items()]
+    return "".join(f"{line}\n" for line in [*characters, "", *styles, "", *legend])
 
 
-def _look(style: Style) -> str:
-    """Return a style without what concerns the program only, links for clicks and the like."""
+def _style_text(style: Style) -> str:
+    """Return the visible part of a style: without links and other metadata."""
     shown = Style(
         color=style.color,
         bgcolor=style.bgcolor,

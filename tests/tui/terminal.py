@@ -1,4 +1,4 @@
-"""The dashboard as a program of its own in a pseudo-terminal of 80x24."""
+"""Runs the dashboard as a process in a pseudo-terminal of 80x24."""
 
 import fcntl
 import os
@@ -43,11 +43,11 @@ class Terminal:
     def read(self, seconds: float) -> bytes:
         readable, _, _ = select.select([self.ours], [], [], seconds)
         try:
-            found = os.read(self.ours, 1 << 16) if readable else b""
+            output = os.read(self.ours, 1 << 16) if readable else b""
         except OSError:  # the other end is closed
-            found = b""
-        self.shown += found
-        return found
+            output = b""
+        self.shown += output
+        return output
 
     def read_for(self, seconds: float) -> int:
         before, ends = len(self.shown), time.monotonic() + seconds

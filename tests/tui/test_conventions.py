@@ -1,4 +1,4 @@
-"""What users of terminal programs expect: palette, help, keymap, themes, clipboard, export."""
+"""Conventions of terminal programs: palette, help, keymap, themes, clipboard, export."""
 
 import csv
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_the_palette_offers_every_action_of_the_page(database: Database) -> None
     drive(database, look)
 
 
-def test_an_action_is_found_in_the_palette_and_done(database: Database) -> None:
+def test_the_palette_finds_an_action_and_runs_it(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -61,12 +61,12 @@ def test_an_action_is_found_in_the_palette_and_done(database: Database) -> None:
         await it.sees("problems only")
         await palette(it, "pause")
         await it.press("enter")
-        await it.told("Crane-02: paused")
+        await it.notified("Crane-02: paused")
 
     drive(database, look)
 
 
-def test_the_palette_of_who_may_only_look_offers_nothing_that_writes(database: Database) -> None:
+def test_the_palette_offers_no_writing_action_in_read_only_mode(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -76,7 +76,7 @@ def test_the_palette_of_who_may_only_look_offers_nothing_that_writes(database: D
     drive(database, look, read_only=True)
 
 
-def test_help_tells_the_keys_that_work_where_it_is_asked_for(database: Database) -> None:
+def test_help_lists_the_keys_of_the_screen_it_was_opened_from(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -103,7 +103,7 @@ def test_every_action_has_an_id_and_an_explanation() -> None:
     assert len(keymap.ids(FleetApp)) > 45
 
 
-def test_a_keymap_changes_keys_and_what_is_told_of_them(database: Database, tmp_path: Path) -> None:
+def test_a_keymap_changes_keys_and_their_help(database: Database, tmp_path: Path) -> None:
     small_fleet(database)
     (tmp_path / "keymap.toml").write_text('[keys]\nsync = "f5"\n"table.mark" = "insert,m"\n')
 
@@ -130,7 +130,7 @@ def test_a_keymap_changes_keys_and_what_is_told_of_them(database: Database, tmp_
         ('keys = "f5"\n', "needs a table [keys]"),
     ],
 )
-def test_a_keymap_that_makes_no_sense_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_keymap_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "keymap.toml"
     path.write_text(text)
     with pytest.raises(SettingsError) as refused:
@@ -139,7 +139,7 @@ def test_a_keymap_that_makes_no_sense_is_refused(tmp_path: Path, text: str, comp
     assert str(path) in str(refused.value)
 
 
-def test_what_is_shown_is_exported_as_csv(database: Database, tmp_path: Path) -> None:
+def test_the_shown_vehicles_are_exported_as_csv(database: Database, tmp_path: Path) -> None:
     small_fleet(database)
     execute(database, "UPDATE vehicles SET name = '=cmd|evil' WHERE name = 'Crane-02'")
     path = tmp_path / "fleet.csv"
@@ -152,7 +152,7 @@ def test_what_is_shown_is_exported_as_csv(database: Database, tmp_path: Path) ->
         await it.sees("there is no folder")
         await it.type("#path", str(path))
         await it.press("enter")
-        await it.told("wrote 3 rows to")
+        await it.notified("wrote 3 rows to")
         await it.press("E")
         await it.sees("Export 3 rows")
         await it.type("#path", str(path))
@@ -166,7 +166,7 @@ def test_what_is_shown_is_exported_as_csv(database: Database, tmp_path: Path) ->
     assert [row[0] for row in rows] == ["'=cmd|evil", "Dozer-03", "Loader-04"]
 
 
-def test_a_file_that_cannot_be_written_is_told(database: Database) -> None:
+def test_a_file_that_cannot_be_written_is_reported(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_written_is_told(database: Database) -> None:
         await it.sees("Export 4 rows")
         await it.type("#path", "/proc/fleet.csv")
         await it.press("enter")
-        await it.told("/proc/fleet.csv cannot be written")
+        await it.notified("/proc/fleet.csv cannot be written")
 
     drive(database, look)
 
@@ -184,7 +184,7 @@ def exported_rows(it: Driver) -> int:
     return 0 if table is None else len(table.rows)
 
 
-def test_every_table_can_be_exported(database: Database, tmp_path: Path) -> None:
+def test_every_table_can_be_exported(database: Database) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Crane-02"], 3)
 
@@ -200,12 +200,12 @@ def test_every_table_can_be_exported(database: Database, tmp_path: Path) -> None
     drive(database, look)
 
 
-def test_the_vehicle_is_copied_to_the_operators_own_clipboard(database: Database) -> None:
+def test_marked_vehicles_are_copied_to_the_clipboard(database: Database) -> None:
     ids = small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("space", "space", "y")
-        await it.told("copied 2 line(s)")
+        await it.notified("copied 2 line(s)")
         first, second = it.app.clipboard.splitlines()
         assert first.split("\t")[:3] == ["Crane-02", str(ids["Crane-02"]), "10.8.0.1:8001"]
         assert second.startswith("Dozer-03\t")
@@ -213,12 +213,12 @@ def test_the_vehicle_is_copied_to_the_operators_own_clipboard(database: Database
     drive(database, look)
 
 
-def test_the_pace_of_reading_is_changed_by_keys(database: Database) -> None:
+def test_keys_change_the_poll_interval(database: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("plus")
-        await it.told("reading every 5 s")
+        await it.notified("reading every 5 s")
         await it.press("minus", "minus", "minus")
-        await it.told("reading every 1 s")
+        await it.notified("reading every 1 s")
 
     drive(database, look)
 
@@ -256,7 +256,7 @@ def _luminance(colour: Color) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_textuals_own_variables_are_respected(
+def test_textuals_environment_variables_are_respected(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dashboard(database).animation_level == "none"

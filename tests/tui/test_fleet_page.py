@@ -22,7 +22,7 @@ def names(it: Driver) -> list[str]:
     return [vehicle.name for vehicle in it.state.view.shown]
 
 
-def test_the_fleet_is_told_by_glyph_word_and_age(database: Database) -> None:
+def test_each_vehicle_is_shown_by_glyph_word_and_ages(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -65,7 +65,7 @@ def test_the_cursor_stays_on_its_vehicle_through_sorts_filters_and_refreshes(
     drive(database, look)
 
 
-def test_keys_sort_and_the_same_key_turns_the_order_round(database: Database) -> None:
+def test_keys_sort_and_the_same_key_reverses_the_order(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -84,7 +84,7 @@ def test_keys_sort_and_the_same_key_turns_the_order_round(database: Database) ->
     drive(database, look)
 
 
-def test_problems_only_and_escape_leads_back_step_by_step(database: Database) -> None:
+def test_escape_clears_filter_problems_only_and_marks_one_by_one(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -102,7 +102,7 @@ def test_problems_only_and_escape_leads_back_step_by_step(database: Database) ->
     drive(database, look)
 
 
-def test_a_filter_that_makes_no_sense_is_told_and_the_last_one_stays(database: Database) -> None:
+def test_an_invalid_filter_is_reported_and_the_last_valid_one_stays(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -117,7 +117,7 @@ def test_a_filter_that_makes_no_sense_is_told_and_the_last_one_stays(database: D
     drive(database, look)
 
 
-def test_nothing_to_show_says_what_to_do(database: Database) -> None:
+def test_an_empty_table_shows_what_to_do(database: Database) -> None:
     async def empty(it: Driver) -> None:
         assert "No vehicles yet: press a to add one" in it.screen()
 
@@ -133,7 +133,7 @@ def test_nothing_to_show_says_what_to_do(database: Database) -> None:
     drive(database, nothing_fits)
 
 
-def test_marks_are_seen_counted_and_taken_away(database: Database) -> None:
+def test_marks_are_shown_counted_and_removed(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -147,7 +147,7 @@ def test_marks_are_seen_counted_and_taken_away(database: Database) -> None:
     drive(database, look)
 
 
-def test_a_long_fleet_is_walked_with_every_moving_key(database: Database) -> None:
+def test_every_cursor_key_moves_through_a_long_fleet(database: Database) -> None:
     for number in range(60):
         add(database, f"Truck-{number:02}", f"10.9.0.{number + 1}")
     beat(database)
@@ -207,7 +207,7 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
     drive(database, look, size=(160, 45))
 
 
-def test_a_pause_a_gap_and_a_backfill_are_told_in_the_status(database: Database) -> None:
+def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
     ids = small_fleet(database)
     database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
     execute(

@@ -1,4 +1,4 @@
-"""What the dashboard says of itself, so that nobody believes old news."""
+"""The dashboard shows how current its data are, and why they are not."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tui.app import build
 from tui.dialogs.too_small import TooSmall
 
 
-def test_a_daemon_that_is_not_running_makes_every_state_old(database: Database) -> None:
+def test_without_a_running_daemon_every_state_is_shown_as_old(database: Database) -> None:
     small_fleet(database)
     beat(database, "4 min")
 
@@ -36,7 +36,7 @@ def test_a_daemon_that_is_not_running_makes_every_state_old(database: Database) 
     drive(database, look)
 
 
-def test_a_daemon_that_left_is_missed(database: Database) -> None:
+def test_without_any_heartbeat_a_warning_is_shown(database: Database) -> None:
     small_fleet(database)
     execute(database, "DELETE FROM fleetsync.replica")
 
@@ -46,7 +46,7 @@ def test_a_daemon_that_left_is_missed(database: Database) -> None:
     drive(database, look)
 
 
-def test_a_heartbeat_that_ages_is_told_without_a_reading(database: Database) -> None:
+def test_the_heartbeats_age_grows_between_reads(database: Database) -> None:
     small_fleet(database)
     clock = [0.0]
 
@@ -58,7 +58,7 @@ def test_a_heartbeat_that_ages_is_told_without_a_reading(database: Database) -> 
     drive(database, look, now=lambda: clock[0])
 
 
-def test_every_live_daemon_is_counted(database: Database) -> None:
+def test_running_daemons_are_counted(database: Database) -> None:
     small_fleet(database)
     database.run(lambda c: replicas.write_heartbeat(c, replicas.Replica(30, host="other"), 1.0, 2))
 
@@ -68,7 +68,7 @@ def test_every_live_daemon_is_counted(database: Database) -> None:
     drive(database, look, size=(120, 30))
 
 
-def test_a_fleet_wide_silence_is_told_as_one_fault(database: Database) -> None:
+def test_an_outage_of_the_whole_fleet_is_one_warning(database: Database) -> None:
     for number in range(3):
         add(database, f"Truck-{number}", f"10.8.0.{number + 1}")
         set_state(database, f"Truck-{number}", "timeout", "10 min", "10 min")
@@ -83,7 +83,7 @@ def test_a_fleet_wide_silence_is_told_as_one_fault(database: Database) -> None:
     drive(database, look)
 
 
-def test_a_frozen_screen_stands_still_and_says_since_when(database: Database) -> None:
+def test_a_frozen_screen_does_not_change_and_shows_since_when(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -102,7 +102,7 @@ def test_a_frozen_screen_stands_still_and_says_since_when(database: Database) ->
 
 
 @pytest.mark.parametrize("size", [(79, 24), (80, 23), (20, 5)])
-def test_a_terminal_that_is_too_small_says_so_until_it_is_not(
+def test_a_terminal_that_is_too_small_shows_the_needed_size_until_it_is_enlarged(
     database: Database, size: tuple[int, int]
 ) -> None:
     small_fleet(database)
@@ -125,7 +125,7 @@ def test_a_terminal_that_is_too_small_says_so_until_it_is_not(
     drive(database, look, size=size)
 
 
-def test_a_dialog_that_is_done_beneath_a_small_terminal_closes_when_it_can(
+def test_a_dialog_that_finishes_in_a_too_small_terminal_closes_after_the_resize(
     database: Database,
 ) -> None:
     add(database, "Truck-01")
@@ -140,7 +140,7 @@ def test_a_dialog_that_is_done_beneath_a_small_terminal_closes_when_it_can(
         form.submit()  # type: ignore[attr-defined]  # a dialog
         await it.until(lambda: execute(database, "SELECT name FROM vehicles") == [("Truck-02",)])
         await it.pilot.resize_terminal(80, 24)
-        await it.told("Truck-01: changed")
+        await it.notified("Truck-01: changed")
         await it.until(lambda: it.dialog() == "FleetPage")
         await it.sees("Truck-02")
 
@@ -158,7 +158,7 @@ def own_server(tmp_path: Path) -> Iterator[tuple[Path, Server]]:
     server.stop()
 
 
-def test_a_lost_database_is_told_and_found_again_by_itself(
+def test_a_lost_database_is_reported_and_reconnected(
     own_server: tuple[Path, Server],
 ) -> None:
     folder, server = own_server
@@ -178,16 +178,14 @@ def test_a_lost_database_is_told_and_found_again_by_itself(
             try:
                 await it.sees_no("database lost")
                 await it.press("end", "s")
-                await it.told("Truck-01: sync requested")
+                await it.notified("Truck-01: sync requested")
             finally:
                 again.stop()
 
         drive(database, look)
 
 
-def test_an_unreachable_database_is_told_from_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unreachable_database_is_reported_at_start(tmp_path: Path) -> None:
     nowhere = {"host": str(tmp_path), "dbname": "fleet", "user": "fleet_app"}
     database = Database(DatabaseSettings(nowhere))
 
@@ -198,7 +196,7 @@ def test_an_unreachable_database_is_told_from_the_start(
     drive(database, look)
 
 
-def test_a_database_that_refuses_is_not_called_lost(
+def test_a_refused_query_is_not_reported_as_a_lost_database(
     database: Database, server: Server, database_name: str
 ) -> None:
     small_fleet(database)
@@ -215,7 +213,7 @@ def test_a_database_that_refuses_is_not_called_lost(
     drive(database, look, size=(120, 30))
 
 
-def test_a_query_that_hangs_neither_blocks_keys_nor_quitting(
+def test_a_hanging_query_blocks_neither_keys_nor_quitting(
     database: Database, server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_fleet(database)
@@ -236,7 +234,7 @@ def test_a_query_that_hangs_neither_blocks_keys_nor_quitting(
     drive(database, look)
 
 
-def test_what_cannot_be_read_is_named_while_the_rest_goes_on(
+def test_an_unreadable_part_is_reported_while_the_rest_is_updated(
     database: Database, server: Server, database_name: str
 ) -> None:
     small_fleet(database)
@@ -256,7 +254,7 @@ def test_what_cannot_be_read_is_named_while_the_rest_goes_on(
     drive(database, look)
 
 
-def test_a_fault_of_its_own_is_told_and_does_not_end_it(
+def test_an_internal_error_is_reported_and_does_not_end_the_dashboard(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_fleet(database)
@@ -264,14 +262,14 @@ def test_a_fault_of_its_own_is_told_and_does_not_end_it(
     async def look(it: Driver) -> None:
         monkeypatch.setattr(it.app.context.gateway, "sync", lambda _ids: 1 / 0)
         await it.press("s")
-        await it.told("internal error, please report: ZeroDivisionError")
+        await it.notified("internal error, please report: ZeroDivisionError")
         await it.press("down")
         await it.refresh()
 
     drive(database, look)
 
 
-def test_the_dashboard_is_built_from_the_daemons_configuration(
+def test_the_dashboard_uses_the_daemons_configuration(
     server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fleetsyncd import settings  # noqa: PLC0415  after the environment is set
@@ -283,7 +281,7 @@ def test_the_dashboard_is_built_from_the_daemons_configuration(
     assert app.context.gateway.snapshot().vehicles == ()
 
 
-def test_the_daemons_are_listed_and_a_dead_one_is_told_by_its_sign(database: Database) -> None:
+def test_the_daemons_are_listed_and_a_dead_one_is_marked(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:

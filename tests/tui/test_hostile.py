@@ -1,4 +1,4 @@
-"""What a vehicle or another service may have written into the database is shown harmlessly."""
+"""Text that a vehicle or another service wrote into the database is shown harmlessly."""
 
 from uuid import UUID
 
@@ -44,7 +44,7 @@ def storm(database: Database) -> UUID:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
-def test_hostile_text_steers_nothing_on_any_screen(
+def test_hostile_text_is_harmless_on_every_screen(
     database: Database, size: tuple[int, int]
 ) -> None:
     storm(database)
@@ -56,7 +56,7 @@ def test_hostile_text_steers_nothing_on_any_screen(
 
         await it.sees(shown)
         await it.press("s")
-        await it.told("[/nope][bold]")
+        await it.notified("[/nope][bold]")
         for keys, marker in (
             (["enter"], "1 History"), (["2"], "SEVERITY"), (["enter"], "still open"),
             (["escape", "3"], "RESULT"), (["enter"], "started"), (["escape", "4"], "RANGE"),
@@ -74,7 +74,7 @@ def test_hostile_text_steers_nothing_on_any_screen(
     drive(database, look, size=size)
 
 
-def test_nothing_known_of_a_vehicle_is_shown_as_such(
+def test_unknown_values_of_a_vehicle_are_shown_as_unknown(
     server: Server, database: Database, database_name: str
 ) -> None:
     # Another service's table may allow null where ours does not.
@@ -105,7 +105,7 @@ def test_nothing_known_of_a_vehicle_is_shown_as_such(
     drive(database, look, size=(120, 30))
 
 
-def test_a_state_of_a_later_version_is_an_error(
+def test_a_status_of_a_later_version_is_shown_as_error(
     server: Server, database: Database, database_name: str
 ) -> None:
     add(database, "Truck-01")
@@ -126,7 +126,7 @@ def test_a_state_of_a_later_version_is_an_error(
     drive(database, look)
 
 
-def test_a_time_beyond_all_calendars_is_shown_as_unknown(database: Database) -> None:
+def test_a_time_that_python_cannot_hold_is_shown_as_unknown(database: Database) -> None:
     vehicle = add(database, "Truck-01")
     execute(
         database,

@@ -26,7 +26,7 @@ async def opened(it: Driver) -> None:
     await it.sees("journal · all results · newest page, live")
 
 
-def test_the_fleets_journal_comes_newest_first(database: Database) -> None:
+def test_the_fleets_journal_is_shown_newest_first(database: Database) -> None:
     journal_of_three(database)
 
     async def look(it: Driver) -> None:
@@ -69,7 +69,9 @@ def test_the_fleets_journal_is_filtered_by_result_and_vehicle(database: Database
     drive(database, look)
 
 
-def test_the_fleets_journal_follows_live_with_the_cursor_on_its_row(database: Database) -> None:
+def test_the_cursor_of_the_fleets_journal_stays_on_its_row_as_rows_arrive(
+    database: Database,
+) -> None:
     journal_of_three(database)
 
     async def look(it: Driver) -> None:
@@ -77,7 +79,7 @@ def test_the_fleets_journal_follows_live_with_the_cursor_on_its_row(database: Da
         await it.until(lambda: len(rows(it)) == 10)
         table = it.app.screen.query_one(DataTable)
         await it.press("down", "down")
-        under = rows(it)[table.cursor_row]
+        row_under_cursor = rows(it)[table.cursor_row]
         execute(
             database,
             "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status)"
@@ -85,12 +87,12 @@ def test_the_fleets_journal_follows_live_with_the_cursor_on_its_row(database: Da
         )
         await it.refresh()
         await it.until(lambda: rows(it)[0][1] == "Crane-02")
-        assert rows(it)[table.cursor_row] == under
+        assert rows(it)[table.cursor_row] == row_under_cursor
 
     drive(database, look)
 
 
-def test_the_fleets_journal_is_walked_down_over_the_end_of_a_page(database: Database) -> None:
+def test_down_on_the_last_row_opens_the_next_page_of_the_fleets_journal(database: Database) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Truck-01"], PAGE_ROWS + 3)
 

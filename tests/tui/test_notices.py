@@ -2,7 +2,7 @@ from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, add, drive
 
 
-def test_a_notice_shows_what_looks_like_markup_as_it_is(database: Database) -> None:
+def test_a_notification_shows_markup_as_plain_text(database: Database) -> None:
     add(database, "[bold]Truck[/bold]")
 
     async def look(it: Driver) -> None:

@@ -41,41 +41,41 @@ def error_text(it: Driver) -> str:
     return str(it.app.screen.query_one("#error", Static).render())
 
 
-def test_sync_now_is_asked_for_and_told(database: Database) -> None:
+def test_a_sync_is_requested_and_confirmed(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.told("Truck-01: sync requested")
+        await it.notified("Truck-01: sync requested")
 
     drive(database, look)
     assert asked_for(database) == {"Truck-01"}
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "told"),
+    ("status", "error", "report"),
     [
         ("ok", None, "Truck-01: ok, 540 rows"),
         ("timeout", "/status: mute", "Truck-01: timeout, /status: mute"),
     ],
 )
-def test_what_came_of_a_sync_is_told(
-    database: Database, status: str, error: str | None, told: str
+def test_the_outcome_of_a_sync_is_reported(
+    database: Database, status: str, error: str | None, report: str
 ) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Truck-01"], 2, status="error", error="/status: an older one")
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.told("Truck-01: sync requested")
+        await it.notified("Truck-01: sync requested")
         attempts(database, ids["Truck-01"], 1, every="-2 s", status="ok", error="backfill of ...")
         attempts(database, ids["Truck-01"], 1, every="-1 s", status=status, error=error)
-        await it.told(told)
+        await it.notified(report)
 
     drive(database, look)
 
 
-def test_what_came_of_a_sync_of_several_is_counted(
+def test_the_outcomes_of_a_sync_of_several_vehicles_are_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations, "OUTCOME_SEC", 3.0)
@@ -85,15 +85,15 @@ def test_what_came_of_a_sync_of_several_is_counted(
         await it.press("asterisk", "s")
         await it.sees("Sync 4 vehicles now?")
         await it.press("y")
-        await it.told("4 vehicles: sync requested")
+        await it.notified("4 vehicles: sync requested")
         for name, status in (("Truck-01", "ok"), ("Dozer-03", "ok"), ("Crane-02", "error")):
             attempts(database, ids[name], 1, every="-1 s", status=status)
-        await it.told("4 vehicles: 2 ok, 1 failed, 1 not pulled within 3 s")
+        await it.notified("4 vehicles: 2 ok, 1 failed, 1 not pulled within 3 s")
 
     drive(database, look)
 
 
-def test_a_sync_that_no_daemon_carries_out_is_told(
+def test_a_sync_that_no_daemon_runs_is_reported(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations, "OUTCOME_SEC", 0.5)
@@ -101,52 +101,54 @@ def test_a_sync_that_no_daemon_carries_out_is_told(
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.told("Truck-01: not pulled within 0.5 s")
+        await it.notified("Truck-01: not pulled within 0.5 s")
 
     drive(database, look)
 
 
-def test_sync_of_several_asks_first_and_leaves_the_paused_out(database: Database) -> None:
+def test_sync_of_several_asks_to_confirm_and_skips_paused_vehicles(
+    database: Database,
+) -> None:
     ids = small_fleet(database)
     database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
 
     async def look(it: Driver) -> None:
         await it.press("asterisk", "s")
-        await it.told("Crane-02: paused, press p to resume")
+        await it.notified("Crane-02: paused, press p to resume")
         await it.sees("Sync 3 vehicles now?", "Dozer-03, Loader-04, Truck-01")
         await it.press("escape")
         assert asked_for(database) == set()
         await it.press("s")
         await it.sees("Sync 3 vehicles now?")
         await it.press("y")
-        await it.told("Dozer-03, Loader-04, Truck-01: sync requested")
+        await it.notified("Dozer-03, Loader-04, Truck-01: sync requested")
 
     drive(database, look)
     assert asked_for(database) == {"Dozer-03", "Loader-04", "Truck-01"}
 
 
-def test_pause_and_resume_follow_what_the_targets_are(database: Database) -> None:
+def test_the_pause_key_resumes_only_if_all_targets_are_paused(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("p")
-        await it.told("Crane-02: paused")
+        await it.notified("Crane-02: paused")
         await it.sees("‖ Crane-02")
         await it.press("asterisk", "p")
         await it.sees("Pause 4 vehicles?")
         await it.click("#accept")
-        await it.told("4 vehicles: paused")
+        await it.notified("4 vehicles: paused")
         await it.until(lambda: it.state.counts[State.PAUSED] == 4)
         await it.press("p")
         await it.sees("Resume 4 vehicles?")
         await it.press("y")
-        await it.told("4 vehicles: resumed")
+        await it.notified("4 vehicles: resumed")
 
     drive(database, look)
     assert paused(database) == set()
 
 
-def test_an_action_is_for_whom_it_was_opened_for(database: Database) -> None:
+def test_an_action_applies_to_the_vehicles_it_was_opened_for(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -154,7 +156,7 @@ def test_an_action_is_for_whom_it_was_opened_for(database: Database) -> None:
         await it.sees("Pause 2 vehicles?")
         it.state.view.marked.clear()
         await it.press("y")
-        await it.told("paused")
+        await it.notified("paused")
 
     drive(database, look)
     assert paused(database) == {"Crane-02", "Dozer-03"}
@@ -172,7 +174,7 @@ def test_a_vehicle_is_added(database: Database) -> None:
         await fill_in(it, name=" Truck-09 ", host="fd00::9", port="8002", key=KEY)
         assert KEY not in it.screen()
         await it.press("enter")
-        await it.told("Truck-09: added")
+        await it.notified("Truck-09: added")
         await it.sees("? Truck-09")
 
     drive(database, look)
@@ -191,7 +193,7 @@ def test_a_vehicle_is_added(database: Database) -> None:
         ("key", "ключ", "an API key is one line of printable ASCII"),
     ],
 )
-def test_a_wrong_field_is_told_in_place_and_what_was_typed_stays(
+def test_an_invalid_field_is_reported_in_the_form_and_the_input_stays(
     database: Database, field: str, text: str, complaint: str
 ) -> None:
     async def look(it: Driver) -> None:
@@ -211,7 +213,7 @@ def test_a_wrong_field_is_told_in_place_and_what_was_typed_stays(
     assert stored(database, "name") == []
 
 
-def test_an_address_that_is_taken_is_told_and_what_was_typed_stays(database: Database) -> None:
+def test_a_registered_address_is_reported_and_the_input_stays(database: Database) -> None:
     add(database, "Truck-01", "10.8.0.1")
 
     async def look(it: Driver) -> None:
@@ -222,13 +224,15 @@ def test_an_address_that_is_taken_is_told_and_what_was_typed_stays(database: Dat
         await it.until(lambda: "registered already" in error_text(it))
         await fill_in(it, host="10.8.0.2")
         await it.press("enter")
-        await it.told("Truck-02: added")
+        await it.notified("Truck-02: added")
 
     drive(database, look)
     assert stored(database, "name") == [("Truck-01",), ("Truck-02",)]
 
 
-def test_an_edit_begins_with_what_is_and_an_empty_key_stays(database: Database) -> None:
+def test_an_edit_starts_from_stored_values_and_an_empty_key_is_kept(
+    database: Database,
+) -> None:
     add(database, "Truck-01", "10.8.0.1")
 
     async def look(it: Driver) -> None:
@@ -237,14 +241,14 @@ def test_an_edit_begins_with_what_is_and_an_empty_key_stays(database: Database) 
         assert KEY not in it.screen()
         await fill_in(it, name="Truck-1", port="9001")
         await it.press("enter")
-        await it.told("Truck-01: changed")
+        await it.notified("Truck-01: changed")
         await it.sees("? Truck-1 ")
 
     drive(database, look)
     assert stored(database, "name, api_port, api_key") == [("Truck-1", 9001, KEY)]
 
 
-def test_several_vehicles_are_given_one_key_and_keep_their_own_addresses(
+def test_several_vehicles_get_one_key_and_keep_their_own_addresses(
     database: Database,
 ) -> None:
     small_fleet(database)
@@ -255,7 +259,7 @@ def test_several_vehicles_are_given_one_key_and_keep_their_own_addresses(
         assert not it.app.screen.query("#name, #host")
         await fill_in(it, key="another-key")
         await it.press("enter")
-        await it.told("Crane-02, Dozer-03: changed")
+        await it.notified("Crane-02, Dozer-03: changed")
 
     drive(database, look)
     assert stored(database, "host(vpn_ip), api_port, api_key") == [
@@ -266,7 +270,7 @@ def test_several_vehicles_are_given_one_key_and_keep_their_own_addresses(
     ]
 
 
-def test_a_key_is_dropped_by_a_tick_and_not_together_with_a_new_one(database: Database) -> None:
+def test_the_check_box_drops_the_key_and_excludes_a_new_one(database: Database) -> None:
     add(database, "Truck-01", "10.8.0.1")
 
     async def look(it: Driver) -> None:
@@ -280,7 +284,7 @@ def test_a_key_is_dropped_by_a_tick_and_not_together_with_a_new_one(database: Da
         assert "exclude each other" in error_text(it)
         await fill_in(it, key="")
         await it.click("#accept")
-        await it.told("Truck-01: changed")
+        await it.notified("Truck-01: changed")
 
     drive(database, look)
     assert stored(database, "api_key") == [(None,)]
@@ -303,7 +307,7 @@ def with_rows(database: Database, truck: UUID) -> None:
 
 
 @pytest.mark.parametrize("with_measurements", [False, True])
-def test_a_vehicle_is_deleted_after_its_name_was_typed_again(
+def test_a_vehicle_is_deleted_after_its_name_was_typed(
     database: Database, with_measurements: bool
 ) -> None:
     with_rows(database, add(database, "Truck-01"))
@@ -320,7 +324,9 @@ def test_a_vehicle_is_deleted_after_its_name_was_typed_again(
         assert "that is not Truck-01: nothing was deleted" in error_text(it)
         await it.type("#phrase", "Truck-01")
         await it.click("#accept")
-        await it.told(f"Truck-01: removed, and {1500 if with_measurements else 0:,} measurements")
+        await it.notified(
+            f"Truck-01: removed, and {1500 if with_measurements else 0:,} measurements"
+        )
         await it.sees("No vehicles yet")
 
     drive(database, look)
@@ -329,7 +335,7 @@ def test_a_vehicle_is_deleted_after_its_name_was_typed_again(
     assert left == [(0 if with_measurements else 1500,)]
 
 
-def test_several_vehicles_are_deleted_together_or_not_at_all(database: Database) -> None:
+def test_several_vehicles_are_deleted_together(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -337,13 +343,13 @@ def test_several_vehicles_are_deleted_together_or_not_at_all(database: Database)
         await it.sees("Delete 2 vehicles", "Crane-02, Dozer-03")
         await it.type("#phrase", "delete 2 vehicles")
         await it.click("#accept")
-        await it.told("Crane-02, Dozer-03: removed")
+        await it.notified("Crane-02, Dozer-03: removed")
 
     drive(database, look)
     assert stored(database, "name") == [("Loader-04",), ("Truck-01",)]
 
 
-def test_a_database_error_is_shown_and_nothing_is_half_done(database: Database) -> None:
+def test_a_database_error_is_shown_and_no_vehicle_is_changed(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -351,13 +357,13 @@ def test_a_database_error_is_shown_and_nothing_is_half_done(database: Database) 
         await it.sees("Pause 4 vehicles?")
         execute(database, "DELETE FROM vehicles WHERE name = 'Truck-01'")
         await it.press("y")
-        await it.told("removed meanwhile")
+        await it.notified("removed meanwhile")
 
     drive(database, look)
     assert paused(database) == set()
 
 
-def test_a_backfill_is_asked_for_by_preset_with_an_estimate(database: Database) -> None:
+def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database) -> None:
     truck = add(database, "Truck-01")
     set_state(database, "Truck-01", "ok", "1 s", "1 s")
     execute(
@@ -379,17 +385,17 @@ def test_a_backfill_is_asked_for_by_preset_with_an_estimate(database: Database) 
         await it.type("#to", "2h")
         await it.sees("4h: about 257k measurements")
         await it.press("enter")
-        await it.told("Truck-01: backfill of")
+        await it.notified("Truck-01: backfill of")
 
     drive(database, look)
-    found = execute(
+    backfills = execute(
         database,
         "SELECT extract(epoch FROM to_at - from_at)::int, finished_at FROM fleetsync.backfill",
     )
-    assert found == [(4 * 3600, None)]
+    assert backfills == [(4 * 3600, None)]
 
 
-def test_a_backfill_that_runs_is_shown_and_called_off(database: Database) -> None:
+def test_a_running_backfill_is_shown_and_cancelled(database: Database) -> None:
     add(database, "Truck-01")
     set_state(database, "Truck-01", "ok", "1 s", "1 s")
     execute(
@@ -403,13 +409,13 @@ def test_a_backfill_that_runs_is_shown_and_called_off(database: Database) -> Non
         await it.press("b")
         await it.sees("Cancel the running backfill")
         await it.click("#cancel-backfill")
-        await it.told("Truck-01: backfill cancelled")
+        await it.notified("Truck-01: backfill cancelled")
 
     drive(database, look)
     assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
 
 
-def test_whoever_may_only_look_has_no_writing_key(database: Database) -> None:
+def test_no_writing_key_works_in_read_only_mode(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
@@ -427,7 +433,7 @@ def test_whoever_may_only_look_has_no_writing_key(database: Database) -> None:
     assert (paused(database), asked_for(database)) == (set(), set())
 
 
-def test_a_dialog_is_left_by_its_button_and_by_escape(database: Database) -> None:
+def test_the_cancel_button_and_escape_close_a_dialog(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:

@@ -9,13 +9,13 @@ from tests.tui.driving import Driver, beat, drive, execute
 
 @pytest.fixture
 def configured(server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let programs that are started find the database that the dashboard reads."""
+    """Let started processes use the database that the dashboard reads."""
     for name, value in server.environment(database_name).items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("configured")
-def test_the_four_calls_are_tried_with_a_readable_verdict_each(database: Database) -> None:
+def test_each_of_the_four_calls_is_tested_and_gets_a_readable_result(database: Database) -> None:
     specs = demo_specs(2, with_faults=False)
     beat(database)
     fleet = Fleet([spec.build(channels=3) for spec in specs])
@@ -46,7 +46,7 @@ def test_the_four_calls_are_tried_with_a_readable_verdict_each(database: Databas
         drive(database, look, size=(100, 40))
 
 
-def test_a_test_that_cannot_run_says_why(
+def test_a_test_that_cannot_run_shows_the_reason(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(database, "INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")

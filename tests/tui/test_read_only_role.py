@@ -55,7 +55,7 @@ def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
 
     async def act(it: Driver) -> None:
         await it.press("p")
-        await it.told("permission denied")
+        await it.notified("permission denied")
 
     drive(viewer_database, look, read_only=True)
     drive(viewer_database, act)

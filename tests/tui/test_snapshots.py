@@ -1,4 +1,4 @@
-"""Every screen as it looks, characters and colours, at the smallest size and at a large one.
+"""Compares every screen, characters and colours, with golden files, at two sizes.
 
 `UPDATE_GOLDEN=1` writes the files in golden/ again.
 """
@@ -19,8 +19,8 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.conftest import TEMPLATE
 from tests.tui.driving import Driver, drive
+from tests.tui.fixed_fleet import register_fixed_fleet, stop_clock
 from tests.tui.picture import picture
-from tests.tui.still import still_fleet, stop_the_clock
 from tui.model.fleet_view import Sort
 from tui.widgets.fleet_table import FleetTable
 
@@ -45,15 +45,15 @@ def utc() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def fleet(server: Server) -> Iterator[Database]:
-    name = f"still_{os.getpid()}"
+    name = f"fixed_{os.getpid()}"
     server.execute(
         sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
             *map(sql.Identifier, (name, TEMPLATE, embedded.OWNER))
         )
     )
-    stop_the_clock(server, name)
+    stop_clock(server, name)
     with closing(Database(DatabaseSettings(server.parameters(name)))) as database:
-        database.run(still_fleet)
+        database.run(register_fixed_fleet)
         yield database
 
 
@@ -164,7 +164,7 @@ SCREENS: list[Script] = [
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_every_screen_looks_as_it_should(
+def test_every_screen_equals_its_golden_file(
     fleet: Database, size: tuple[int, int], tmp_path: Path
 ) -> None:
     changed = []
@@ -190,7 +190,7 @@ def test_every_screen_looks_as_it_should(
 
 
 async def home(it: Driver) -> None:
-    """Leave everything, until the fleet is as it was at first."""
+    """Close every screen, and reset the fleet page."""
     while it.dialog() != "FleetPage":
         await it.press("escape")
     it.state.frozen_at = None

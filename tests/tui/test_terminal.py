@@ -53,7 +53,7 @@ def test_hostile_text_reaches_no_terminal_and_idling_sends_little(
         assert b"its-secret-key" not in it.shown
 
 
-def test_quitting_waits_for_no_query(
+def test_quitting_does_not_wait_for_a_query(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:
     ids = small_fleet(database)
@@ -74,7 +74,7 @@ def test_quitting_waits_for_no_query(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
-def test_a_signal_gives_the_terminal_back(
+def test_a_signal_restores_the_terminal(
     server: Server, database: Database, database_name: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     small_fleet(database)
@@ -110,7 +110,7 @@ def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_a_terminal_it_says_what_is_missing() -> None:
+def test_without_a_terminal_the_error_names_what_is_missing() -> None:
     ended = run()
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
@@ -118,7 +118,7 @@ def test_without_a_terminal_it_says_what_is_missing() -> None:
     )
 
 
-def test_a_configuration_that_cannot_be_used_is_told_in_one_line(
+def test_an_invalid_configuration_is_reported_in_one_line(
     server: Server, database_name: str, tmp_path: Path
 ) -> None:
     with terminal(server, database_name, tmp_path, "--keymap", "nowhere.toml") as it:

@@ -34,7 +34,7 @@ async def opened(it: Driver) -> None:
     await it.sees("1 History", "Truck-01 · 10.8.0.17:8001 · 1.1.0 · ● ONLINE", "key ••••")
 
 
-def test_the_history_tells_lag_rows_and_share_of_good_attempts(database: Database) -> None:
+def test_the_history_shows_lag_rows_and_share_of_successes(database: Database) -> None:
     vehicle = truck(database)
     attempts(database, vehicle, 60)
     attempts(database, vehicle, 20, every="90 s", status="timeout", error="/data: late", rows=0)
@@ -64,7 +64,7 @@ def test_the_history_is_zoomed_out_and_in_again(database: Database) -> None:
     drive(database, look)
 
 
-def test_a_wide_history_has_the_alarms_at_its_side(database: Database) -> None:
+def test_a_wide_history_shows_the_alarms_beside_it(database: Database) -> None:
     vehicle = truck(database)
     alarm(database, vehicle, 7, "oil pressure low", "10 min", None)
 
@@ -78,7 +78,7 @@ def test_a_wide_history_has_the_alarms_at_its_side(database: Database) -> None:
     drive(database, look, size=(160, 45))
 
 
-def test_alarms_come_open_first_and_in_full_with_enter(database: Database) -> None:
+def test_alarms_are_listed_open_first_and_enter_shows_one_in_full(database: Database) -> None:
     vehicle = truck(database)
     alarm(database, vehicle, 7, "oil pressure low", "3 h", None)
     alarm(database, vehicle, 8, "coolant hot " + "and hotter " * 20, "1 h", "5 min")
@@ -87,9 +87,9 @@ def test_alarms_come_open_first_and_in_full_with_enter(database: Database) -> No
         await opened(it)
         await it.press("2")
         await it.sees("oil pressure low", "coolant hot")
-        found = rows(it, "#alarms DataTable")
-        assert [row[0] for row in found] == ["▲ open", "✔ over"]
-        assert found[1][2:5] == ["5m", "high", "3"]
+        alarms = rows(it, "#alarms DataTable")
+        assert [row[0] for row in alarms] == ["▲ open", "✔ over"]
+        assert alarms[1][2:5] == ["5m", "high", "3"]
         await it.press("down", "enter")
         await it.sees("triggered", "resolved", "and hotter")
         assert "".join(it.screen().split()).count("andhotter") == 20
@@ -123,7 +123,7 @@ def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
     drive(database, look)
 
 
-def test_the_journals_first_page_follows_live(database: Database) -> None:
+def test_the_journals_newest_page_is_updated_live(database: Database) -> None:
     vehicle = truck(database)
     attempts(database, vehicle, 3, every="5 min")
 
@@ -153,11 +153,15 @@ def test_channels_show_newest_values_and_enter_plots_one(database: Database) -> 
         await opened(it)
         await it.press("4")
         await it.sees("boom angle", "silent", "0 … 10")
-        found = rows(it, "#channels DataTable")
-        assert [row[:2] for row in found] == [["1", "boom angle"], ["2", "fuel"], ["3", "silent"]]
-        assert found[0][2:4] == ["5", "°"]
-        assert len(set(found[0][6])) > 3
-        assert found[2][2:] == ["-", "", "- … -", "-", ""]
+        channels = rows(it, "#channels DataTable")
+        assert [row[:2] for row in channels] == [
+            ["1", "boom angle"],
+            ["2", "fuel"],
+            ["3", "silent"],
+        ]
+        assert channels[0][2:4] == ["5", "°"]
+        assert len(set(channels[0][6])) > 3
+        assert channels[2][2:] == ["-", "", "- … -", "-", ""]
         await it.press("down", "enter")
         await it.sees("Truck-01 · fuel · 10m: ")
         assert sum("⠁" <= character <= "⣿" for character in it.screen()) > 20
@@ -171,7 +175,7 @@ def test_channels_show_newest_values_and_enter_plots_one(database: Database) -> 
     drive(database, look)
 
 
-def test_the_config_tells_everything_but_the_key(database: Database) -> None:
+def test_the_config_shows_everything_but_the_key(database: Database) -> None:
     vehicle = truck(database)
     execute(
         database,
@@ -189,7 +193,7 @@ def test_the_config_tells_everything_but_the_key(database: Database) -> None:
     drive(database, look)
 
 
-def test_tabs_are_stepped_through_chosen_and_clicked(database: Database) -> None:
+def test_keys_and_clicks_open_tabs(database: Database) -> None:
     truck(database)
 
     async def look(it: Driver) -> None:
@@ -205,16 +209,16 @@ def test_tabs_are_stepped_through_chosen_and_clicked(database: Database) -> None
     drive(database, look)
 
 
-def test_actions_of_the_page_are_for_its_vehicle(database: Database) -> None:
+def test_actions_on_the_vehicle_page_apply_to_its_vehicle(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("space", "end", "enter")
         await it.sees("Truck-01 ·")
         await it.press("s")
-        await it.told("Truck-01: sync requested")
+        await it.notified("Truck-01: sync requested")
         await it.press("p")
-        await it.told("Truck-01: paused")
+        await it.notified("Truck-01: paused")
         await it.sees("‖ PAUSED")
         await it.press("ctrl+d")
         await it.sees("Delete Truck-01")
@@ -227,7 +231,7 @@ def test_actions_of_the_page_are_for_its_vehicle(database: Database) -> None:
     drive(database, look)
 
 
-def test_a_vehicle_that_catches_up_tells_percent_pace_and_time_left(database: Database) -> None:
+def test_a_gap_shows_percentage_rate_and_time_left(database: Database) -> None:
     vehicle = truck(database)
     execute(
         database,

@@ -17,7 +17,7 @@ MEANINGS = {
     State.ONLINE: "the last cycle succeeded and the lag is small",
     State.CATCHING_UP: "a gap is being pulled; the percentage is committed",
     State.TIMEOUT: "no complete answer within the timeout",
-    State.ERROR: "the last cycle failed; LAST ERROR says why",
+    State.ERROR: "the last cycle failed; LAST ERROR gives the reason",
     State.LATE: "the vehicle answers, but the lag exceeds three intervals",
     State.NEVER: "the vehicle has never answered",
     State.PAUSED: "an operator paused it: the daemon does not pull it",
