@@ -1,11 +1,10 @@
 """The dialog that tests vehicles' four calls."""
 
 import asyncio
-import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from typing import Any
 
+import msgspec
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -16,6 +15,14 @@ from fleetsyncd.text import sanitise
 from tui.dialogs.dialog import Dialog
 
 MAX_PROCESSES = 4
+
+
+class CallResult(msgspec.Struct, frozen=True):
+    """How one call to a vehicle went, as `fleetsyncd vehicle test --json` prints it."""
+
+    call: str
+    good: bool
+    text: str
 
 
 class ProbeDialog(Dialog[None]):
@@ -73,11 +80,12 @@ async def run_test(vehicle: VehicleOverview) -> list[Text]:
         if process.returncode is None:
             process.kill()
     try:
-        return [_line(result) for result in json.loads(output)]
-    except ValueError:
+        results = msgspec.json.decode(output, type=list[CallResult])
+    except msgspec.MsgspecError:
         return [Text(f"  ✖ {sanitise(error_output.decode(errors='replace').strip(), 300)}", "red")]
+    return [_line(result) for result in results]
 
 
-def _line(result: dict[str, Any]) -> Text:
-    line = Text("  ✔ ", "green") if result["good"] else Text("  ✖ ", "red")
-    return line.append(f"{result['call']:<10} {sanitise(str(result['text']), 300)}", "default")
+def _line(result: CallResult) -> Text:
+    line = Text("  ✔ ", "green") if result.good else Text("  ✖ ", "red")
+    return line.append(f"{result.call:<10} {sanitise(result.text, 300)}", "default")
