@@ -1,7 +1,7 @@
 """The table of journal rows, page by page, newest first; the newest page is updated live."""
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from rich.text import Text
@@ -17,6 +17,8 @@ from tui.model.export_table import ExportTable
 from tui.widgets.row_table import RowTable, widen
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
+VEHICLE_COLUMN = 1
+T = TypeVar("T")
 
 
 class JournalTable(RowTable):
@@ -64,8 +66,7 @@ class JournalTable(RowTable):
 
     def on_mount(self) -> None:
         """Add the columns."""
-        titles = ["STARTED", "VEHICLE", "TOOK", "RESULT", "ROWS", "ERROR"]
-        self.add_columns(*(title for title in titles if self.with_vehicle or title != "VEHICLE"))
+        self.add_columns(*self._visible([name.upper() for name in HEADING]))
 
     async def load(self) -> None:
         """Read this page and show it, unless a later read was started in the meantime."""
@@ -116,7 +117,13 @@ class JournalTable(RowTable):
             Text(str(entry.rows_written), justify="right"),
             Text(entry.error_msg or ""),
         ]
-        return cells if self.with_vehicle else [cells[0], *cells[2:]]
+        return self._visible(cells)
+
+    def _visible(self, cells: list[T]) -> list[T]:
+        """Return a row's cells, without the vehicle's name if the table does not show it."""
+        if self.with_vehicle:
+            return cells
+        return [*cells[:VEHICLE_COLUMN], *cells[VEHICLE_COLUMN + 1 :]]
 
     def action_older(self) -> None:
         """Show the next older page."""
