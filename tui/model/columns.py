@@ -15,7 +15,7 @@ WIDE = 120
 """From this width of the terminal on, the fleet page shows more columns and the journal."""
 EXTRA_WIDE = 140
 """From this width of the table on, columns are wider."""
-SIGNS = 3
+PREFIX_WIDTH = 3
 """Terminal cells at the start of a row: the mark, the state's glyph, a space."""
 _MIN_ERROR_WIDTH = 10
 
@@ -105,6 +105,6 @@ def columns(width: int) -> list[Column]:
         if wide
         else [name, state, seen, lag, rows, version]
     )
-    used = SIGNS + sum(column.width + 1 for column in fitting)
+    used = PREFIX_WIDTH + sum(column.width + 1 for column in fitting)
     rest = max(_MIN_ERROR_WIDTH, width - used)
     return [*fitting, Column("LAST ERROR", rest, lambda v, _: remark(v))]

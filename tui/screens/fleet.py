@@ -21,7 +21,7 @@ from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 
-HEADING = [
+EXPORT_HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
     "version", "last_error",
 ]  # fmt: skip
@@ -190,7 +190,7 @@ class FleetPage(Page):
 
     def export_table(self) -> ExportTable:
         """Return the vehicles that match the filter."""
-        return ExportTable("fleet", HEADING, [_row(vehicle) for vehicle in self.view.shown])
+        return ExportTable("fleet", EXPORT_HEADING, [_row(vehicle) for vehicle in self.view.shown])
 
 
 def _row(vehicle: VehicleOverview) -> list[str]:

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from fleetsyncd.states import State
 from tui.formatting import STATE_STYLES
-from tui.model.columns import SIGNS, Column
+from tui.model.columns import PREFIX_WIDTH, Column
 
 MARK = "▪"
 
@@ -38,7 +38,7 @@ class FleetLine:
 
 def paint_heading(line: FleetLine, width: int, style: Style) -> Strip:
     """Return the heading, `width` terminal cells wide."""
-    return _strip([Segment(" " * SIGNS + " ".join(line.cells), style)], width, style)
+    return _strip([Segment(" " * PREFIX_WIDTH + " ".join(line.cells), style)], width, style)
 
 
 def paint_row(

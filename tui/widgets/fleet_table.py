@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
-from tui.model.columns import SIGNS, Column, columns
+from tui.model.columns import PREFIX_WIDTH, Column, columns
 from tui.model.fleet_view import FleetView
 from tui.widgets.fleet_line import FleetLine, RowLook, paint_heading, paint_row
 
@@ -145,7 +145,7 @@ class FleetTable(ScrollView, can_focus=True):
 
     def _repaint_cells(self, y: int, painted: tuple[str, ...], cells: tuple[str, ...]) -> None:
         """Repaint the part of a line from its first changed column to its last one."""
-        x, start, end = SIGNS, 0, 0
+        x, start, end = PREFIX_WIDTH, 0, 0
         for column, old, new in zip(self._columns, painted, cells, strict=True):
             if old != new:
                 start, end = start or x, x + column.width
