@@ -18,9 +18,8 @@ from uuid import UUID
 import gevent
 from gevent.event import Event
 
-from fleetsyncd.database import replicas, store
+from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
 from fleetsyncd.models import CycleReport, JournalEntry, Vehicle
@@ -28,6 +27,7 @@ from fleetsyncd.monitoring import events
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
+from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
 
 log = logging.getLogger("sync")
@@ -66,7 +66,7 @@ class Supervisor:
         self._plan = plan
         self._context = context
         self._emit = emit
-        self._replica = Replica(plan.sync_interval_sec)
+        self._heartbeat = HeartbeatSender(context.database, plan.sync_interval_sec)
         self._dispatcher = Dispatcher(
             context,
             sync_concurrency=plan.sync_concurrency,
@@ -82,7 +82,6 @@ class Supervisor:
         )
         self._summary = CycleSummary(0)
         self._cycle_sec: float | None = None
-        self._heartbeat_at = float("-inf")
         self._database_error: DatabaseError | None = None
         """Why no cycle can be started; None while the database serves us."""
         self._stopping = Event()
@@ -180,7 +179,7 @@ class Supervisor:
         self._summary = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._emit(events.Alive())
-        self._heartbeat()
+        self._send_heartbeat()
         self._emit(events.Alive())
         self._make_months()
         return self._summary
@@ -222,17 +221,9 @@ class Supervisor:
         self._housekeeping.accepting = False
         self._dispatcher.end(self._plan.shutdown_grace_sec)
         if self._database_error is None:
-            gevent.with_timeout(KILL_SEC, self._remove_replica, timeout_value=None)
+            gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
         self._context.database.close()
         log.info("Sync service stopped")
-
-    def _remove_replica(self) -> None:
-        try:
-            self._context.database.run(
-                lambda cursor: replicas.remove_replica(cursor, self._replica)
-            )
-        except DatabaseError as error:
-            log.warning("could not remove this replica from the list of daemons: %s", error)
 
     def _wait(self, seconds: float, *, until_idle: bool) -> None:
         """Sleep; wake up for a stop and, if `until_idle`, when the last vehicle is done."""
@@ -269,10 +260,10 @@ class Supervisor:
             self._emit(events.Alive())
             self._dispatcher.start_backfills()
             self._housekeeping.run_if_due(time.monotonic())
-            if time.monotonic() - self._heartbeat_at >= replicas.HEARTBEAT_SEC:
+            if self._heartbeat.is_due:
                 self._dispatcher.rebalance()
                 self._emit(events.Alive())
-                self._heartbeat()
+                self._send_heartbeat()
         except DatabaseError as error:
             self._on_database_error(error)
 
@@ -282,14 +273,9 @@ class Supervisor:
         vehicles = store.load_vehicles(cursor, wanted) if wanted else []
         return store.paused_vehicles(cursor), vehicles
 
-    def _heartbeat(self) -> None:
-        self._heartbeat_at = time.monotonic()
-        vehicles, shards = self._dispatcher.sessions, self._dispatcher.shard_numbers
-        self._context.database.run(
-            lambda cursor: replicas.write_heartbeat(
-                cursor, self._replica, self._cycle_sec, vehicles, shards
-            )
-        )
+    def _send_heartbeat(self) -> None:
+        dispatcher = self._dispatcher
+        self._heartbeat.send(self._cycle_sec, dispatcher.sessions, dispatcher.shard_numbers)
 
     def _on_database_error(self, error: DatabaseError) -> None:
         """Start nothing more until the database is back; log the first error of an outage."""
