@@ -1,4 +1,4 @@
-"""What the simulated vehicles generated against what the database holds.
+"""Compare what the simulated vehicles generated with what the database holds.
 
 The signals are a pure function of vehicle, channel and time, so what must be stored is known to
 the last bit: everything stamped from the first watermark to the present one, except what a vehicle
@@ -17,7 +17,7 @@ from fleetsyncd.times import floor_ms
 
 SLICE = timedelta(hours=1)
 MARGIN = timedelta(minutes=2)
-"""How far around the interval stored rows are looked at: overlap and clock skew reach there."""
+"""How far around the interval stored rows are compared: overlap and clock skew reach there."""
 EXAMPLES = 5
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Expectation:
 
 @dataclass(slots=True)
 class Comparison:
-    """What is wrong; all zero when nothing is."""
+    """The differences; all zero if there are none."""
 
     checked: int = 0
     lost: int = 0

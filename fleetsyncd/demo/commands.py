@@ -83,12 +83,12 @@ def simulate(
 
 
 def _register(known: list[dict[str, Any]]) -> None:
-    """Put the vehicles into the database, those left out whose address is registered already."""
+    """Register the vehicles whose address is not registered yet."""
 
     def work(cursor: Cursor) -> None:
-        there = vehicles.taken_addresses(cursor, [(new["host"], new["port"]) for new in known])
+        taken = vehicles.taken_addresses(cursor, [(new["host"], new["port"]) for new in known])
         for new in known:
-            if (new["host"], new["port"]) not in there:
+            if (new["host"], new["port"]) not in taken:
                 vehicles.add_vehicle(cursor, new["name"], new["host"], new["port"], new["key"])
 
     bootstrap.configured_database().run(work)

@@ -1,4 +1,4 @@
-"""A fleet of simulated vehicles in one process, the first handful of them with faults."""
+"""A fleet of simulated vehicles in one process; the first seven include six with faults."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 that a simulated vehicle speaks: one request off the wire, one answer onto it."""
+"""HTTP/1.1 of a simulated vehicle: read one request, write one answer."""
 
 import re
 import zlib
@@ -91,7 +91,7 @@ def _drain_body(
 
 
 def await_hang_up(connection: socket, longest_s: float) -> None:
-    """Say nothing until the client gives up, or for so many seconds."""
+    """Send nothing until the client gives up, or for so many seconds."""
     connection.settimeout(longest_s)
     connection.recv(1)
 

@@ -1,4 +1,4 @@
-"""The whole thing at once: PostgreSQL, simulated vehicles, daemon, dashboard, as in real life.
+"""The whole demo: PostgreSQL, simulated vehicles, daemon and dashboard, as in a real installation.
 
 Vehicles, daemon and dashboard are processes of their own, the same that
 `simulate`, `run` and `fleetsync-tui` start.
@@ -32,9 +32,9 @@ from fleetsyncd.times import utc_now
 
 DATABASE = "fleet"
 LOG = "daemon.log"
-LOOK_SEC = 0.1
+POLL_SEC = 0.1
 REGISTERED_BEFORE = timedelta(minutes=5)
-"""How far back the first pull of a vehicle reaches that was not offline."""
+"""How far back the first pull of a vehicle reaches, unless the vehicle was offline."""
 DAEMON = {"PULL_TIMEOUT_SEC": "3", "SHUTDOWN_GRACE_SEC": "2", "VEHICLE_DEFAULT_API_KEY": ""}
 
 _JOURNAL = """
@@ -75,7 +75,7 @@ def run_demo(
         arguments = ["fleetsyncd", "run", *([] if cycles is None else ["--cycles", str(cycles)])]
         if dashboard:
             with (folder / LOG).open("w") as log, running(arguments, environment, log) as daemon:
-                _look(daemon, environment)
+                _show_dashboard(daemon, environment)
             click.echo(f"the daemon's log is {folder / LOG}")
         else:
             with running(arguments, environment) as daemon:
@@ -84,12 +84,12 @@ def run_demo(
         return _compare(database, expectations)
 
 
-def _look(daemon: "subprocess.Popen[str]", environment: dict[str, str]) -> None:
+def _show_dashboard(daemon: "subprocess.Popen[str]", environment: dict[str, str]) -> None:
     """Show the dashboard until it is quit, or the daemon has done its cycles."""
     dashboard = subprocess.Popen([sys.executable, "-m", "tui"], env=environment)
     try:
         while dashboard.poll() is None and daemon.poll() != 0:
-            time.sleep(LOOK_SEC)
+            time.sleep(POLL_SEC)
     finally:
         dashboard.terminate()
         dashboard.wait(TERMINATE_SEC)
@@ -106,7 +106,7 @@ def _compare(database: Database, expectations: list[checker.Expectation]) -> int
 
 
 def _journal(cursor: Cursor) -> str:
-    """Return what the journal says of each vehicle, as a table."""
+    """Return each vehicle's journal, counted, as a table."""
     cursor.execute(_JOURNAL)
     rows = [["" if cell is None else str(cell) for cell in row] for row in cursor.fetchall()]
     return table(["VEHICLE", "OK", "TIMEOUT", "ERROR", "ROWS", "LAST ERROR"], rows)
@@ -143,7 +143,7 @@ def _expectation(spec: VehicleSpec, vehicle_id: Any, start: datetime) -> checker
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder: a second demo in it would take the first one's database away."""
+    """Lock the folder: a second demo in it would replace the first one's database."""
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -155,10 +155,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does; once, so that it does end.
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does, the first one only.
 
-    An exception raised by a plain handler would meet gevent's hub, which may not get it further
-    when there is no terminal left to complain to.
+    A plain handler would raise its exception inside gevent's hub, which may lose it when there is
+    no terminal any more.
     """
     watchers: list[Any] = []
     main = gevent.getcurrent()
