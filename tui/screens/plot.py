@@ -14,24 +14,24 @@ from tui.background import query, read_part
 from tui.context import ScreenContext
 from tui.formatting import cut, number_text
 from tui.model.export_table import ExportTable
+from tui.model.span import DAY, HOUR, SIX_HOURS, TEN_MINUTES, WEEK, Span
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 
-# Each span by its name and its length in seconds.
-SPANS = (("10m", 600), ("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
+SPANS = (TEN_MINUTES, HOUR, SIX_HOURS, DAY, WEEK)
+"""The spans that the zoom keys choose from, the shortest first."""
 NAME_WIDTH = 24
-ZOOM = Binding.Group("Zoom", compact=True)
+ZOOM_KEYS = Binding.Group("Zoom", compact=True)
 _TICK_WIDTH = 20
-_HOUR, _DAY = 3600, 86_400
 
 
 class PlotPage(Page):
     """A channel's lowest, mean and highest values, drawn over a span of time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM, id="plot.zoom-out",
-                tooltip="A longer span"),
-        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM,
+        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM_KEYS,
+                id="plot.zoom-out", tooltip="A longer span"),
+        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM_KEYS,
                 id="plot.zoom-in", tooltip="A shorter span"),
         Binding("escape,q", "leave", "Back", id="plot.back"),
     ]  # fmt: skip
@@ -41,6 +41,7 @@ class PlotPage(Page):
         self.vehicle_id = vehicle_id
         self.channel = channel
         self.zoom = 0
+        """Index into SPANS."""
         self.points: list[SeriesPoint] = []
 
     def body(self) -> ComposeResult:
@@ -57,17 +58,17 @@ class PlotPage(Page):
         size = plot.content_size
         if not size:
             return
-        name, seconds = SPANS[self.zoom]
+        span = SPANS[self.zoom]
         gateway, channel = self.context.gateway, self.channel
         self.points = await query(
             lambda: gateway.channel_series(
-                self.vehicle_id, channel.channel_id, seconds, 2 * size.width
+                self.vehicle_id, channel.channel_id, span.seconds, 2 * size.width
             )
         )
-        self.query_one("#headline", FixedText).show(self._headline(name))
-        plot.show(draw(self.points, size.width, size.height, seconds))
+        self.query_one("#headline", FixedText).show(self._headline(span))
+        plot.show(draw(self.points, size.width, size.height, span))
 
-    def _headline(self, span: str) -> Text:
+    def _headline(self, span: Span) -> Text:
         channel = self.channel
         vehicle = self.context.state.view.get(self.vehicle_id)
         name = "" if vehicle is None else f"{cut(vehicle.name, NAME_WIDTH)} · "
@@ -77,9 +78,11 @@ class PlotPage(Page):
         unit = f" {cut(channel.unit, 8)}" if channel.unit else ""
         if self.points:
             low, high = min(p.low for p in self.points), max(p.high for p in self.points)
-            line.append(f" · {span}: {number_text(low)} … {number_text(high)}{unit}", "not bold")
+            line.append(
+                f" · {span.name}: {number_text(low)} … {number_text(high)}{unit}", "not bold"
+            )
         else:
-            line.append(f" · {span}: nothing stored", "not bold")
+            line.append(f" · {span.name}: nothing stored", "not bold")
         return line
 
     def action_zoom(self, step: int) -> None:
@@ -98,8 +101,8 @@ class PlotPage(Page):
         return ExportTable(name, ["time", "low", "mean", "high"], rows)
 
 
-def draw(points: list[SeriesPoint], width: int, height: int, seconds: float) -> Text:
-    """Return a plot of `width` x `height` cells; empty without points. `seconds` is the span."""
+def draw(points: list[SeriesPoint], width: int, height: int, span: Span) -> Text:
+    """Return a plot of `width` x `height` cells; empty without points."""
     if not points:
         return Text("")
     times = [point.at.timestamp() for point in points]
@@ -114,11 +117,15 @@ def draw(points: list[SeriesPoint], width: int, height: int, seconds: float) -> 
     figure.plot(times, [point.mean for point in points], color="cyan", marker="braille")
     count = max(2, width // _TICK_WIDTH)
     ticks = [times[0] + (times[-1] - times[0]) * n / (count - 1) for n in range(count)]
-    figure.xticks(ticks, [_tick_text(tick, seconds) for tick in ticks])
+    figure.xticks(ticks, [_tick_text(tick, span) for tick in ticks])
     return Text.from_ansi(figure.build(), no_wrap=True)
 
 
-def _tick_text(timestamp: float, span: float) -> str:
-    """Return a Unix timestamp in local time, as precisely as a span of so many seconds needs."""
-    time_format = "%m-%d %H:%M" if span > _DAY else "%H:%M" if span > _HOUR else "%H:%M:%S"
+def _tick_text(timestamp: float, span: Span) -> str:
+    """Return a Unix timestamp in local time, with the precision that the span needs."""
+    time_format = "%H:%M:%S"
+    if span.seconds > DAY.seconds:
+        time_format = "%m-%d %H:%M"
+    elif span.seconds > HOUR.seconds:
+        time_format = "%H:%M"
     return f"{datetime.fromtimestamp(timestamp):{time_format}}"

@@ -16,7 +16,7 @@ from tui.context import ScreenContext
 from tui.formatting import KEY_HIDDEN, STATE_STYLES, cut, progress_text
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
-from tui.screens.plot import ZOOM, PlotPage
+from tui.screens.plot import ZOOM_KEYS, PlotPage
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.channels import ChannelsPane
@@ -85,9 +85,9 @@ class VehiclePage(Page):
                     id=f"vehicle.{tab.title.lower()}")
             for index, tab in enumerate(TABS)
         ),
-        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM,
+        Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM_KEYS,
                 id="vehicle.zoom-out", tooltip="A longer span of the history"),
-        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM,
+        Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM_KEYS,
                 id="vehicle.zoom-in", tooltip="A shorter span of the history"),
         Binding("escape,q", "leave", "Back", id="vehicle.back"),
     ]  # fmt: skip

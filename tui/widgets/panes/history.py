@@ -9,13 +9,14 @@ from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import count_text, lag_spark, spark
 from tui.model.export_table import ExportTable
+from tui.model.span import DAY, HOUR, MONTH, SIX_HOURS, WEEK, Span
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.pane import Pane
 
-# Each span by its name and its length in seconds.
-SPANS = (("1h", 3600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800), ("30d", 2_592_000))
+SPANS = (HOUR, SIX_HOURS, DAY, WEEK, MONTH)
+"""The spans that the zoom keys choose from, the shortest first."""
 _LABEL_WIDTH = 9
 _SUMMARY_WIDTH = 26
 _ALL, _HALF = 1.0, 0.5
@@ -39,10 +40,12 @@ class HistoryPane(Pane):
     async def load(self) -> None:
         """Read the span and the newest attempts, and show them."""
         self.query_one(JournalTable).reload()
-        name, seconds = SPANS[self.zoom]
+        span = SPANS[self.zoom]
         width = max(20, self.query_one("#curves").size.width - _LABEL_WIDTH - _SUMMARY_WIDTH)
-        buckets = await query(lambda: self.context.gateway.history(self.vehicle_id, seconds, width))
-        self.query_one("#curves", FixedText).show(history_text(buckets, name, seconds))
+        buckets = await query(
+            lambda: self.context.gateway.history(self.vehicle_id, span.seconds, width)
+        )
+        self.query_one("#curves", FixedText).show(history_text(buckets, span))
         alarms = self.query_one("#side-alarms", AlarmsPane)
         if alarms.display:
             await alarms.load()
@@ -57,17 +60,17 @@ class HistoryPane(Pane):
         return self.query_one(JournalTable).export_table()
 
 
-def history_text(buckets: list[HistoryBucket], name: str, seconds: float) -> Text:
-    """Return the lines of lag, rows and outcomes over a span of `seconds`."""
+def history_text(buckets: list[HistoryBucket], span: Span) -> Text:
+    """Return the lines of lag, rows and outcomes over a span."""
     lags, rows = [bucket.lag for bucket in buckets], [bucket.rows for bucket in buckets]
     attempts, ok = sum(b.attempts for b in buckets), sum(b.ok for b in buckets)
-    per_minute = sum(rows) / (seconds / 60)
+    per_minute = sum(rows) / (span.seconds / 60)
     lines = Text(no_wrap=True)
-    lines.append(f" {f'lag {name}':<{_LABEL_WIDTH - 1}}").append(lag_spark(lags), "cyan")
+    lines.append(f" {f'lag {span.name}':<{_LABEL_WIDTH - 1}}").append(lag_spark(lags), "cyan")
     lines.append(f"  longest {age(max(lags, default=0.0))}\n")
-    lines.append(f" {f'rows {name}':<{_LABEL_WIDTH - 1}}").append(spark(rows), "green")
+    lines.append(f" {f'rows {span.name}':<{_LABEL_WIDTH - 1}}").append(spark(rows), "green")
     lines.append(f"  {count_text(per_minute)}/min\n")
-    lines.append(f" {f'ok {name}':<{_LABEL_WIDTH - 1}}")
+    lines.append(f" {f'ok {span.name}':<{_LABEL_WIDTH - 1}}")
     for bucket in buckets:
         lines.append(*_outcome_mark(bucket))
     share = f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"

@@ -1,0 +1,19 @@
+"""A span of time up to now, as curves and plots show it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of `seconds`; `name` is its length in short, such as 24h."""
+
+    name: str
+    seconds: int
+
+
+TEN_MINUTES = Span("10m", 600)
+HOUR = Span("1h", 3600)
+SIX_HOURS = Span("6h", 21_600)
+DAY = Span("24h", 86_400)
+WEEK = Span("7d", 604_800)
+MONTH = Span("30d", 2_592_000)
