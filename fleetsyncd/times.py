@@ -51,4 +51,4 @@ def parse_time(text: str, now: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         forms = "24h, 7d, now, 2026-11-23 14:30 (your clock) or 2026-11-23T14:30Z"
-        raise CommandError(f"{sanitise(text, 40)} is no time: a time is {forms}") from None
+        raise CommandError(f"{sanitise(text, 40)} is not a time; write {forms}") from None

@@ -24,7 +24,7 @@ def parse_host(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
     except ValueError:
-        raise CommandError(f"{sanitise(text, 60)} is no IPv4 or IPv6 address") from None
+        raise CommandError(f"{sanitise(text, 60)} is not an IPv4 or IPv6 address") from None
 
 
 def parse_port(text: str) -> int:

@@ -255,7 +255,7 @@ class Supervisor:
             paused, wanted = self._context.database.run(self._read_requests)
             self._dispatcher.stop("paused", paused)
             if wanted:
-                log.info("sync asked for: %s", ", ".join(vehicle.name for vehicle in wanted))
+                log.info("sync requested: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._dispatcher.start(wanted)
             self._emit(events.Alive())
             self._dispatcher.start_backfills()

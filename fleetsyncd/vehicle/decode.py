@@ -158,7 +158,9 @@ def _check_interval(call: str, start: str | None, end: str | None, window: Windo
         try:
             answered = floor_ms(msgspec.convert(named, AwareTime))
         except msgspec.ValidationError:
-            raise BadAnswer(call, f"answers for {sanitise(named, 40)}, which is no time") from None
+            raise BadAnswer(
+                call, f"answers for {sanitise(named, 40)}, which is not a time"
+            ) from None
         if answered != asked:
             raise BadAnswer(
                 call, f"answers for {sanitise(named, 40)} when asked for {iso_ms(asked)}"

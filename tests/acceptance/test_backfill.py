@@ -105,7 +105,7 @@ def test_a_backfill_can_be_cancelled_and_mistakes_are_told(installation: Install
         (["--all"], "no backfill is requested"),
         ([], "name the vehicles, or give --all"),
         (["nobody", "--from", "1d"], "no vehicle is called nobody"),
-        (["--all", "--from", "yesterday"], "yesterday is no time"),
+        (["--all", "--from", "yesterday"], "yesterday is not a time"),
         (["--all", "--from", "1h", "--to", "2h"], "before it ends"),
     ):
         code, _, err = installation.command("backfill", *arguments)

@@ -203,7 +203,7 @@ def fault_of_program(words: Words) -> str | None:
     """Return what is wrong with a command line; None if it can be run as it stands."""
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         name = words.pop(0).partition("=")[0]
-        known = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "GOLDEN")
+        known = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "UPDATE_GOLDEN")
         if name not in known and not name.startswith("TEXTUAL"):
             return f"no variable {name}"
     if not words or words[0] not in PROGRAMS:

@@ -32,7 +32,7 @@ def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Install
     assert (code, out) == (0, "deleted 1 refused row(s)\n")
     for arguments, told in (
         (["purge"], "name the vehicle, or give --all"),
-        (["purge", "--all", "--older", "week"], "week is no time"),
+        (["purge", "--all", "--older", "week"], "week is not a time"),
         (["show", "4711"], "no refused row has the id 4711"),
         (["list", "nobody"], "no vehicle is called nobody"),
     ):

@@ -32,7 +32,7 @@ def test_vehicles_of_a_file_are_registered_all_or_none(
     path = tmp_path / "fleet.csv"
     path.write_text(FLEET.replace("fd00::2", "nowhere"))
     code, _, errors = installation.command("vehicle", "add", "--from-file", str(path))
-    assert (code, "line 3: nowhere is no IPv4 or IPv6 address" in errors) == (2, True)
+    assert (code, "line 3: nowhere is not an IPv4 or IPv6 address" in errors) == (2, True)
     assert installation.rows("SELECT count(*) FROM vehicles") == [(0,)]
     path.write_text(FLEET)
     code, output, _ = installation.command("vehicle", "add", "--from-file", str(path))

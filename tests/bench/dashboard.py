@@ -141,7 +141,7 @@ async def _watch(gateway: Watched) -> dict[str, float]:
         while gateway.answered_at is None or "truck-" not in _screen(app):
             await asyncio.sleep(PROBE_SEC)
         first_paint = time.perf_counter() - gateway.answered_at
-        stalls = [await _longest_stall(app.reading.interval) for _ in range(REPEATS)]
+        stalls = [await _longest_stall(app.poller.interval) for _ in range(REPEATS)]
         held = []
         for _ in range(REPEATS):
             snapshot = await asyncio.to_thread(gateway.snapshot)
@@ -163,7 +163,7 @@ def _screen(app: FleetApp) -> str:
 def _refresh(app: FleetApp, snapshot: Snapshot) -> float:
     """Return how long the screen's thread takes to show a snapshot."""
     begun = time.perf_counter()
-    app.context.state.take(snapshot, app.context.now())
+    app.context.state.update(snapshot, app.context.now())
     if app.page is not None:
         app.page.update_page()
     return time.perf_counter() - begun

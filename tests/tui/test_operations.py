@@ -187,7 +187,7 @@ def test_a_vehicle_is_added(database: Database) -> None:
     ("field", "text", "complaint"),
     [
         ("name", " ", "a name has 1 to 200 printable characters"),
-        ("host", "10.8.0.300", "10.8.0.300 is no IPv4 or IPv6 address"),
+        ("host", "10.8.0.300", "10.8.0.300 is not an IPv4 or IPv6 address"),
         ("port", "0", "a port is a number from 1 to 65535"),
         ("port", "", "a port is a number from 1 to 65535"),
         ("key", "ключ", "an API key is one line of printable ASCII"),
@@ -380,7 +380,7 @@ def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database
         await it.click("#last-7d")
         await it.sees("7d: about 10.8M measurements")
         await it.type("#from", "yesterday")
-        assert "yesterday is no time: a time is 24h" in error_text(it)
+        assert "yesterday is not a time; write 24h" in error_text(it)
         await it.type("#from", "6h")
         await it.type("#to", "2h")
         await it.sees("4h: about 257k measurements")
