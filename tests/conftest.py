@@ -19,6 +19,23 @@ TEMPLATE = "fleet_template"
 _numbers = count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let another PostgreSQL than the wheel's be tested with."""
+    help_ = "the folder of a PostgreSQL's binaries, such as /usr/lib/postgresql/15/bin"
+    parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the binaries where every server is started, also those of the demo's processes."""
+    binaries = config.getoption("--postgres-bin")
+    if binaries is None:
+        return
+    folder = Path(binaries).resolve()
+    if not (folder / "postgres").exists():
+        raise pytest.UsageError(f"--postgres-bin: there is no postgres in {folder}")
+    os.environ[embedded.BINARIES] = str(folder)
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own configuration out of the tests."""
@@ -36,6 +53,17 @@ def server() -> Iterator[embedded.Server]:
         migrate.migrate(owner, embedded.APP)
         yield started
         started.stop()
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """Return a folder for a server of one's own.
+
+    A server that root starts runs as somebody else, who must pass every folder above its data; in
+    pytest's own folder the next run of pytest on this machine would lock him out again.
+    """
+    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

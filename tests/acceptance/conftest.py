@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -166,14 +165,13 @@ def installation(
 
 
 @pytest.fixture
-def bare_server() -> Iterator[embedded.Server]:
+def bare_server(server_folder: Path) -> Iterator[embedded.Server]:
     """Return a server of its own in which none of our roles exists."""
-    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
-        started = embedded.start(Path(folder) / "postgres", durable=False)
-        for role in (embedded.OWNER, embedded.APP):
-            started.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
-        yield started
-        started.stop()
+    started = embedded.start(server_folder / "postgres", durable=False)
+    for role in (embedded.OWNER, embedded.APP):
+        started.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    yield started
+    started.stop()
 
 
 @pytest.fixture

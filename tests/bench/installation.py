@@ -77,7 +77,7 @@ class Installation:
     @property
     def cpu(self) -> float:
         """Return the CPU seconds that the server has used so far."""
-        return family_cpu_seconds(self.server.handle.get_postmaster_info().pid)
+        return family_cpu_seconds(self.server.cluster.pid)
 
 
 @contextmanager

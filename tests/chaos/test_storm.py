@@ -1,6 +1,5 @@
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,10 +12,9 @@ from tests.chaos.storm import Weather, storm
 CALLS = ("/status", "/channels", "/data", "/alarms")
 
 
-def test_a_short_storm_of_every_kind_leaves_nothing_wrong() -> None:
+def test_a_short_storm_of_every_kind_leaves_nothing_wrong(server_folder: Path) -> None:
     weather = Weather(seed=292, minutes=0.3, vehicles=6, daemon_sec=2.0, database_sec=4.0)
-    with TemporaryDirectory(prefix="fleetsync-storm-") as folder:
-        outcome = storm(weather, Path(folder))
+    outcome = storm(weather, server_folder)
     assert outcome.clean, report(outcome)
     assert outcome.findings.checked > 10_000
     for group in GROUPS.values():

