@@ -65,8 +65,11 @@ def vehicle_client(
 
 
 def build_supervisor(settings: Settings, database: Database) -> Supervisor:
-    """Return the daemon's main loop, ready to run."""
-    metrics = _metrics(settings, database)
+    """Return the daemon's main loop, ready to run.
+
+    Opens the port of the metrics, if one is set, and warns of vehicles without a key.
+    """
+    metrics = _start_metrics(settings, database)
 
     def connect(vehicle: Vehicle) -> VehicleClient:
         on_call = ignore_call if metrics is None else partial(metrics.count_call, vehicle.id)
@@ -111,7 +114,7 @@ def _policy(settings: Settings) -> RetentionPolicy:
     )
 
 
-def _metrics(settings: Settings, database: Database) -> Metrics | None:
+def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
     """Count and serve metrics from now on, if METRICS_PORT is set."""
     if settings.metrics_port is None:
         return None
@@ -120,7 +123,7 @@ def _metrics(settings: Settings, database: Database) -> Metrics | None:
         try:
             return database.run(store.count_quarantined)
         except DatabaseError:
-            return None  # another metric tells that the database is lost
+            return None  # fleetsync_database_up reports it
 
     metrics = Metrics(quarantined)
     database.on_wait = metrics.pool_wait

@@ -18,7 +18,7 @@ FleetsyncError
     │   └── SchemaOutdated      run `fleetsyncd migrate`
     ├── MigrationFailed         a migration was refused by the server
     ├── WatermarkMoved          another writer moved the watermark during a pull
-    └── VehicleRemoved          the vehicle's row is missing, or hidden from our role
+    └── VehicleRemoved          the vehicle's row is missing, or hidden from the daemon's role
 """
 
 TOO_MANY_OPEN_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"

@@ -53,7 +53,7 @@ class Vehicle:
     pulled_until: datetime | None = None
     """End of the last window, if the vehicle's clock was behind the watermark then."""
     clock_skew: timedelta | None = None
-    """Vehicle's clock minus ours at its last good pull; None if it is not known."""
+    """Vehicle's clock minus the daemon's at its last good pull; None if it is not known."""
     failures: int = 0
     """Cycles in a row that did not end `ok`."""
     newest_measurement_at: datetime | None = None
@@ -235,7 +235,7 @@ class CycleReport:
     """Not every bad row could be kept."""
     watermark: datetime | None = None
     """After the cycle; None if nothing was ever pulled."""
-    window: Window | None = None
+    interval: Window | None = None
     """What the cycle was to pull; None if it did not get that far."""
     alarm_watermark: datetime | None = None
     clock_skew: timedelta | None = None

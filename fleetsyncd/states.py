@@ -9,7 +9,7 @@ from fleetsyncd.models import Outcome
 
 LATE_AFTER_INTERVALS = 3
 OUTAGE_FROM = 3
-"""If no vehicle answers and there are at least so many, our own network is blamed for it."""
+"""If no vehicle answers and there are at least so many, this host's network is blamed."""
 
 
 class State(StrEnum):

@@ -20,13 +20,13 @@ _numbers = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let another PostgreSQL than the wheel's be tested with."""
+    """Add the option to test with another PostgreSQL than the wheel's."""
     help_ = "the folder of a PostgreSQL's binaries, such as /usr/lib/postgresql/15/bin"
     parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the binaries where every server is started, also those of the demo's processes."""
+    """Hand the binaries to every server, also to those of the demo's processes."""
     binaries = config.getoption("--postgres-bin")
     if binaries is None:
         return
@@ -59,8 +59,8 @@ def server() -> Iterator[embedded.Server]:
 def server_folder() -> Iterator[Path]:
     """Return a folder for a server of one's own.
 
-    A server that root starts runs as somebody else, who must pass every folder above its data; in
-    pytest's own folder the next run of pytest on this machine would lock him out again.
+    A server that root starts runs under another account, which must reach it through every folder
+    above its data. pytest's own folder does not do: the next run of pytest locks it again.
     """
     with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
         yield Path(folder)

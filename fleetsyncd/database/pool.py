@@ -31,7 +31,7 @@ CONNECT_SEC = 10.0
 WAIT_SEC = 30.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
-"""Our own deadline: a frozen server enforces no statement_timeout."""
+"""The client's deadline: a frozen server enforces no statement_timeout."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
 LOST_CONNECTION = "lost connection"
@@ -132,7 +132,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
-        """Run the body in one transaction with our row level security context, then commit.
+        """Run the body in one transaction under the daemon's row level security, then commit.
 
         Any error, a killed greenlet included, closes the connection and so ends the transaction.
         Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
@@ -235,7 +235,7 @@ def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
 
 
 def to_database_error(error: psycopg2.Error) -> DatabaseError:
-    """Return the error of ours that stands for one of the driver's."""
+    """Return the `DatabaseError` that stands for one of the driver's."""
     if _retry_reason(error) == LOST_CONNECTION:
         return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
     if error.pgcode in _OUTDATED:

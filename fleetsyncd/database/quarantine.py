@@ -62,7 +62,7 @@ class StoredIds:
 def list_rows(
     cursor: Cursor, vehicle_id: UUID | None, limit: int, *, after: int | None = None
 ) -> list[QuarantinedRow]:
-    """Return bad rows of a vehicle or of all: the newest first, or in order of id behind `after`.
+    """Return bad rows of a vehicle or of all: the newest first, or in order of id after `after`.
 
     `after` is the last id of the previous page.
     """

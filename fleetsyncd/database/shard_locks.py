@@ -73,12 +73,12 @@ class ShardLocks:
             self._session.run(lambda cursor: _for_each(cursor, "pg_advisory_unlock", shards))
 
     def close(self) -> None:
-        """End the session: other replicas may take our shards at once."""
+        """End the session: other replicas may take its shards at once."""
         self._session.close()
 
 
 def _register_replica(cursor: Cursor) -> None:
-    """Let PostgreSQL end the session if it becomes idle, and take the lock of our presence."""
+    """Let PostgreSQL end the session if it becomes idle, and lock this replica's presence."""
     # Servers before version 14 have only the second.
     names = ["idle_session_timeout", "idle_in_transaction_session_timeout"]
     cursor.execute(

@@ -2,7 +2,7 @@
 
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
-VEHICLES = """
+LOAD_VEHICLES = """
 SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
@@ -106,7 +106,7 @@ UPDATE public.vehicles SET sync_status = %s,
     software_version = coalesce(%s, software_version)
 WHERE id = %s::uuid
 """
-CHANNELS = """
+SAVE_CHANNELS = """
 INSERT INTO public.channel_config AS c
     (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)
 SELECT %s::uuid, r.id, r.name, r.unit, r.low, r.high, now()
@@ -117,7 +117,7 @@ ON CONFLICT (vehicle_id, channel_id) DO UPDATE SET name = excluded.name, unit = 
 WHERE (c.name, c.unit, c.min_value, c.max_value)
     IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
 """
-ALARMS = """
+SAVE_ALARMS = """
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
 SELECT %s::uuid, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, now()
@@ -127,7 +127,7 @@ ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
 """
-QUARANTINE = """
+QUARANTINE_ROWS = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE),
 fresh AS (
     SELECT DISTINCT ON (r.digest) vehicle.id AS vehicle_id, r.*

@@ -1,4 +1,4 @@
-"""The statements of the sync cycle, each a function that takes a cursor of `Database.run`.
+"""The statements of the daemon, each a function that takes a cursor of `Database.run`.
 
 None of them commits. Each may run twice with the result of once: a transaction is repeated when the
 answer to its commit was lost. Measurements have a module of their own, `measurements`.
@@ -25,7 +25,8 @@ from fleetsyncd.models import (
 )
 from fleetsyncd.text import sanitise
 
-OPEN_ALARM_REACH = timedelta(days=7)
+OPEN_ALARM_MAX_AGE = timedelta(days=7)
+"""An open alarm that is older is not asked for again."""
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
 _REMOVED = "the vehicle was removed, or row level security hides it"
@@ -60,8 +61,8 @@ def load_vehicles(
     if only is not None:
         conditions += " AND v.id = ANY (%s::uuid[])"
         arguments.append([str(vehicle_id) for vehicle_id in only])
-    statement = statements.VEHICLES.format(conditions=conditions)
-    cursor.execute(statement, (OPEN_ALARM_REACH, *arguments))
+    statement = statements.LOAD_VEHICLES.format(conditions=conditions)
+    cursor.execute(statement, (OPEN_ALARM_MAX_AGE, *arguments))
     return [_vehicle(row) for row in cursor.fetchall()]
 
 
@@ -123,8 +124,8 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
 
     It never moves backwards here. It moves only if the stored watermark is still the one that this
-    cycle found, or lies inside or behind what the cycle has pulled since: otherwise rows between
-    the two could be skipped.
+    cycle found, or is not before the start of this pull: otherwise rows between the two could be
+    skipped.
     """
     gap = update.gap
     cursor.execute(
@@ -155,7 +156,7 @@ def _milliseconds(length: timedelta) -> int:
 def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]) -> int:
     """Write the channels that differ from what is stored; return how many did."""
     cursor.execute(
-        statements.CHANNELS,
+        statements.SAVE_CHANNELS,
         (
             str(vehicle_id),
             [channel.channel_id for channel in channels],
@@ -171,7 +172,7 @@ def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel])
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
     """Store new alarms and resolutions; return how many there were."""
     cursor.execute(
-        statements.ALARMS,
+        statements.SAVE_ALARMS,
         (
             str(vehicle_id),
             [alarm.alarm_id for alarm in alarms],
@@ -188,11 +189,11 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
 def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
     """Put bad rows into the quarantine, each once; return False if it cannot take all of them.
 
-    Adds nothing if the vehicle was removed; `advance_watermark` then says so.
+    Adds nothing if the vehicle was removed, which the caller finds out.
     """
     kept = bad[:QUARANTINE_PER_VEHICLE]
     cursor.execute(
-        statements.QUARANTINE,
+        statements.QUARANTINE_ROWS,
         (
             str(vehicle_id),
             [row.call for row in kept],

@@ -3,7 +3,8 @@
 commands.py   `demo`, `simulate`
 launch.py     the whole demo: database, vehicles, daemon, dashboard
 processes.py  its processes
-embedded.py   PostgreSQL from a wheel
+embedded.py   the embedded PostgreSQL and its roles
+clusters.py   its processes, from a wheel or the system's binaries
 fleet.py      the simulated vehicles and their faults
 vehicle.py    one simulated vehicle's HTTP server
 http_wire.py  HTTP requests and answers on the wire

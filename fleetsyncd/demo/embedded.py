@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own for the demo and the tests, from the binaries of a wheel or the system.
+"""The PostgreSQL of the demo and the tests, from the binaries of a wheel or of the system.
 
 It listens on a unix socket in its data folder only. As in a real installation the tables belong to
 one role and the daemon connects as another, ordinary one.
@@ -44,7 +44,7 @@ class Server:
         return {"host": self.host, "port": "5432", "dbname": database, "user": user}
 
     def create_database(self, name: str) -> None:
-        """Make an empty database that belongs to the owner's role; an old one of the name goes."""
+        """Make an empty database that belongs to the owner's role; drop an old one of the name."""
         quoted = sql.Identifier(name)
         self.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted),
@@ -71,7 +71,7 @@ class Server:
 def start(folder: Path, *, durable: bool = True) -> Server:
     """Start the server whose data lie in `folder`, made if need be, and create the two roles.
 
-    `durable=False` does without fsync: faster, and only for data that nobody will miss.
+    `durable=False` does without fsync: faster, for data that may be lost.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     binaries = os.environ.get(BINARIES)

@@ -36,8 +36,8 @@ def running(
     environment: dict[str, str],
     stdout: int | IO[str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a module of ours in a session of its own, and end it with the block."""
-    process = subprocess.Popen(  # noqa: S603  our own interpreter and arguments
+    """Run a Python module in a session of its own, and end it with the block."""
+    process = subprocess.Popen(  # noqa: S603  this interpreter, arguments of this module
         [sys.executable, "-m", *arguments],
         env=environment,
         stdout=stdout,

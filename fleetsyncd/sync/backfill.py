@@ -26,7 +26,7 @@ from fleetsyncd.models import (
     bad_rows_remark,
     join_remarks,
 )
-from fleetsyncd.sync.commit import Totals, commit_entries, commit_page
+from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource, lost_history
@@ -81,7 +81,7 @@ class _BackfillAttempt:
 
     def run(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
-        oldest = self.context.accepted().start
+        oldest = self.context.accepted_interval().start
         rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
         if self.backfill.window.start < oldest:
             self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
@@ -110,7 +110,7 @@ class _BackfillAttempt:
         def save(cursor: Cursor) -> None:
             store.save_alarms(cursor, self.vehicle.id, alarms)
 
-        commit_entries(self.context, self.vehicle.id, bad, save, self.totals)
+        commit_answer(self.context, self.vehicle.id, bad, save, self.totals)
 
     def _commit(self, page: DataPage, reached: datetime) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""

@@ -22,7 +22,7 @@ class BackfillRunner:
     """Runs open backfills of at most `backfill_concurrency` vehicles at the same time.
 
     Each has a session of its own, so its vehicle's cycles go on meanwhile. A backfill that failed
-    is tried again in the next round.
+    is tried again in the fleet's next cycle.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BackfillRunner:
         """The vehicles whose backfill runs."""
         return self._stop_reasons.keys()
 
-    def new_round(self) -> None:
+    def new_fleet_cycle(self) -> None:
         """Let those that failed be tried again."""
         self._tried.clear()
 

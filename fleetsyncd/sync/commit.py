@@ -33,7 +33,8 @@ def commit_page(
 ) -> None:
     """Commit one window's rows together with its progress, and count them.
 
-    `record_progress` gets the rows that this window added; it raises to have nothing stored.
+    `record_progress` gets the number of rows that this window added; if it raises, nothing is
+    stored.
     `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
     """
     times = page.measurements.times
@@ -52,14 +53,14 @@ def commit_page(
     totals.bad_rows += len(page.bad)
 
 
-def commit_entries(
+def commit_answer(
     context: SyncContext,
     vehicle_id: UUID,
     bad: Sequence[BadRow],
     save_good: Callable[[Cursor], object],
     totals: Totals,
 ) -> None:
-    """Commit the good entries of an answer together with its bad rows, and count these.
+    """Commit the good entries of a `/channels` or `/alarms` answer with its bad rows; count these.
 
     Raises DatabaseError, and VehicleRemoved if the vehicle is gone.
     """

@@ -15,7 +15,10 @@ from fleetsyncd.vehicle.client import VehicleClient
 
 @dataclass(frozen=True, slots=True)
 class SyncContext:
-    """The same for all vehicles; the durations are those of the settings of these names."""
+    """The same for all vehicles.
+
+    Fields with the name of a setting, but for its unit, hold that setting.
+    """
 
     database: Database
     partitions: Partitions
@@ -28,7 +31,7 @@ class SyncContext:
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
 
-    def accepted(self) -> Window:
+    def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""
         return accepted_interval(self.now(), self.measurements_keep_months)
 
@@ -36,4 +39,4 @@ class SyncContext:
         self, client: VehicleClient, cache: VehicleCache, stop_reason: Callable[[], str | None]
     ) -> VehicleSource:
         """Return a vehicle to pull from."""
-        return VehicleSource(client, cache, self.accepted, stop_reason, self.prefetch)
+        return VehicleSource(client, cache, self.accepted_interval, stop_reason, self.prefetch)

@@ -1,4 +1,4 @@
-"""One cycle of one vehicle, top to bottom: the only place where HTTP and storage meet.
+"""One cycle of one vehicle, from top to bottom.
 
 No transaction and no connection of the pool waits for the vehicle. Rows and watermark are committed
 together, window by window, so a cycle may end at any line: the next one goes on from the last
@@ -24,12 +24,12 @@ from fleetsyncd.models import (
     Vehicle,
     Window,
 )
-from fleetsyncd.sync.commit import Totals, commit_entries, commit_page
+from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import lost_history
 from fleetsyncd.sync.sessions import VehicleCache
-from fleetsyncd.sync.window import CLOCK_RESOLUTION, HOURLY_ABOVE, pull_end, pull_window
+from fleetsyncd.sync.window import CLOCK_TOLERANCE, HOURLY_ABOVE, pull_end, pull_window
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 
@@ -53,11 +53,11 @@ def sync_vehicle(
     if result.database_refused:
         context.partitions.forget()
     report = cycle.report(result)
-    record(report, context.database)
+    write_report(report, context.database)
     return report
 
 
-def record(report: CycleReport, database: Database) -> None:
+def write_report(report: CycleReport, database: Database) -> None:
     """Write the journal entry, then a failure's outcome into the vehicle's own row.
 
     In two transactions: another session may hold the vehicle's row, which must not cost the
@@ -101,7 +101,7 @@ class _VehicleCycle:
         self.status: Status | None = None
         self.vehicle_answered = False
         self.skew: timedelta | None = None
-        self.window: Window | None = None
+        self.interval: Window | None = None
         self.alarm_watermark: datetime | None = None
         self.totals = Totals()
         self.notes: list[str] = []
@@ -128,7 +128,7 @@ class _VehicleCycle:
             bad_rows=self.totals.bad_rows,
             quarantine_full=self.totals.quarantine_full,
             watermark=self.watermark,
-            window=self.window,
+            interval=self.interval,
             alarm_watermark=self.alarm_watermark,
             clock_skew=self.skew,
             notes=tuple(self.notes),
@@ -144,13 +144,13 @@ class _VehicleCycle:
         # Without a `Date` header the skew of the last good pull is taken to be still true.
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         skew = self.skew or timedelta(0)
-        end, oldest = pull_end(now, now + skew), self.context.accepted().start
+        end, oldest = pull_end(now, now + skew), self.context.accepted_interval().start
         if end <= oldest:
             raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
-        if self.watermark is not None and self.watermark > now + CLOCK_RESOLUTION:
+        if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
             ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")
-        self.window = pull_window(
+        self.interval = pull_window(
             self.vehicle,
             end,
             skew,
@@ -158,7 +158,7 @@ class _VehicleCycle:
             overlap=self.context.pull_overlap,
             oldest=oldest,
         )
-        return _Pull(self.window, self.status, self.skew)
+        return _Pull(self.interval, self.status, self.skew)
 
     def refresh_channels(self) -> None:
         """Store the channel configuration if it changed; a failure is only noted."""
@@ -181,7 +181,7 @@ class _VehicleCycle:
         )
 
     def pull_measurements(self, pull: _Pull) -> None:
-        """Pull the measurements window by window; commit each with the watermark behind it."""
+        """Pull the measurements window by window; commit each with the watermark at its end."""
         if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
             self.notes.append(lost)
         with closing(self.source.measurements(pull.window)) as pages:
@@ -238,4 +238,4 @@ class _VehicleCycle:
         self._commit_entries(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
 
     def _commit_entries(self, bad: Sequence[BadRow], save_good: Callable[[Cursor], object]) -> None:
-        commit_entries(self.context, self.vehicle.id, bad, save_good, self.totals)
+        commit_answer(self.context, self.vehicle.id, bad, save_good, self.totals)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.cycle import record, sync_vehicle
+from fleetsyncd.sync.cycle import sync_vehicle, write_report
 from fleetsyncd.sync.sessions import VehicleSessions
 
 log = logging.getLogger("sync")
@@ -46,7 +46,7 @@ class CycleRunner:
         return len(self._sessions)
 
     @property
-    def catching_up(self) -> set[UUID]:
+    def with_progress(self) -> set[UUID]:
         """The vehicles whose running cycle has committed at least one window."""
         return {vehicle_id for vehicle_id, run in self._runs.items() if run.progress is not None}
 
@@ -107,7 +107,7 @@ class CycleRunner:
         reason = f"{INTERNAL_ERROR}: the daemon's log has its traceback"
         report = CycleReport(vehicle, now, now, Outcome.ERROR, reason, failure=Failure.INTERNAL)
         try:
-            record(report, self._context.database)
+            write_report(report, self._context.database)
         except DatabaseUnavailable as error:
             self._on_database_error(error)
         except DatabaseError as error:

@@ -15,7 +15,7 @@ class CycleSummary:
     """How many vehicles a cycle started, and how they ended.
 
     The log lines of silent vehicles are held back until another vehicle has answered: if none
-    does, it is one fault of our network and not many of theirs.
+    does, it is one fault of this host's network, not many of the vehicles'.
     """
 
     def __init__(self, started: int) -> None:

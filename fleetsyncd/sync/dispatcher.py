@@ -73,10 +73,10 @@ class Dispatcher:
 
     @property
     def shard_numbers(self) -> list[int]:
-        """The same shards as a list of numbers, all of them included."""
+        """The same shards as numbers, also when these are all of them."""
         return self._assignment.numbers
 
-    def work_alone(self) -> None:
+    def pull_every_shard_once(self) -> None:
         """Pull the whole fleet once, whatever other replicas do; leave backfills to the daemons."""
         self._backfills.accepting = False
         self._assignment = ShardAssignment(None)
@@ -87,17 +87,17 @@ class Dispatcher:
         return [*self._cycles.progress(), *waiting]
 
     def rebalance(self) -> None:
-        """Take our share of the shards; stop long pulls of vehicles that are now another's.
+        """Take this replica's shards; stop long pulls of vehicles that another one pulls now.
 
         Raises DatabaseError.
         """
         busy = {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
         self._assignment.rebalance(busy)
-        long = self._cycles.catching_up.union(self._backfills.running)
+        long = self._cycles.with_progress.union(self._backfills.running)
         lost = {vehicle_id for vehicle_id in long if not self._assignment.has(vehicle_id)}
         self.stop("another replica takes over", lost)
 
-    def new_round(self, fleet: Iterable[Vehicle]) -> list[Vehicle]:
+    def start_fleet_cycle(self, fleet: Iterable[Vehicle]) -> list[Vehicle]:
         """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.
 
         A vehicle that is another replica's but still runs here is left to finish. Returns the
@@ -107,8 +107,8 @@ class Dispatcher:
         known = {vehicle.id for vehicle in vehicles}
         known |= {key for key in self._lanes.running if not self._assignment.has(key)}
         self._cycles.retain(known, "the vehicle was removed")
-        self._lanes.new_round(known)
-        self._backfills.new_round()
+        self._lanes.new_fleet_cycle(known)
+        self._backfills.new_fleet_cycle()
         due = [v for v in vehicles if not v.paused and v.id not in self._lanes.running]
         self.start(due)
         return due
@@ -132,9 +132,9 @@ class Dispatcher:
         self._cycles.stop(reason, only)
         self._backfills.stop(reason, only)
 
-    def stop_feeding(self) -> None:
+    def cancel_waiting(self) -> None:
         """Start no cycle that still waits for a slot."""
-        self._lanes.stop_feeding()
+        self._lanes.cancel_waiting()
 
     def end(self, shutdown_grace_sec: float) -> None:
         """Give running pulls the grace to finish their window, then kill them; release shards."""

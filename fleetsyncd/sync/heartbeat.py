@@ -26,7 +26,7 @@ class HeartbeatSender:
         return time.monotonic() - self._sent_at >= HEARTBEAT_SEC
 
     def send(self, cycle_sec: float | None, vehicles: int, shards: Sequence[int]) -> None:
-        """Write a heartbeat with the last cycle's seconds and our share; raise DatabaseError."""
+        """Write a heartbeat with the last cycle's seconds and the shards; raise DatabaseError."""
         self._sent_at = time.monotonic()
         self._database.run(
             lambda cursor: replicas.write_heartbeat(

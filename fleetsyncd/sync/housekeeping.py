@@ -35,7 +35,7 @@ class Housekeeping:
         """Whether steps are started and continued."""
 
     def run_if_due(self, monotonic: float) -> None:
-        """Start a round if an hour has passed and the last round is over."""
+        """Start a round, at first and every hour, if the last one is over."""
         if self.accepting and not self._running and monotonic >= self._due:
             self._due = monotonic + EVERY_SEC
             self._running = True

@@ -17,7 +17,7 @@ log = logging.getLogger("sync")
 
 SLOW_SEC = 1.0
 """A vehicle that takes longer is moved to the slow lane when others wait for a slot. On a slow link
-an honest vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
+a healthy vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
 CHECK_SEC = 0.1
 
 
@@ -38,7 +38,7 @@ class Lanes:
         """The lane in which each running vehicle has its slot, in the order of their starts."""
         self._started_at: dict[UUID, float] = {}
         """The last start of each vehicle, on the monotonic clock."""
-        self._round = 0
+        self._cycle_number = 0
         self.waiting: dict[UUID, str] = {}
         """Names of the vehicles that wait for a slot."""
         self.failed = Event()
@@ -54,29 +54,29 @@ class Lanes:
         """Whether a vehicle runs or waits for a slot."""
         return bool(self._held) or len(self._feeders) > 0
 
-    def new_round(self, fleet: Collection[UUID]) -> None:
+    def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
         """Forget the vehicles that wait for a slot, and those that left the fleet."""
-        self._round += 1
+        self._cycle_number += 1
         self.waiting.clear()
         self._started_at = {key: at for key, at in self._started_at.items() if key in fleet}
 
     def start(self, prompt: list[Vehicle], slow: list[Vehicle]) -> None:
-        """Start vehicles as slots come free, until a new round begins; returns at once."""
+        """Start vehicles as slots come free, until the fleet's next cycle; return at once."""
         for lane, queue in ((self._prompt, prompt), (self._slow, slow)):
-            # The longest waiting first: otherwise those behind a full lane would wait for ever.
+            # The longest waiting first: otherwise the last of the queue might never get a slot.
             queue.sort(key=lambda vehicle: self._started_at.get(vehicle.id, 0.0))
             self.waiting |= {vehicle.id: vehicle.name for vehicle in queue}
             if queue:
-                feeder = self._feeders.spawn(self._feed, lane, queue, self._round)
+                feeder = self._feeders.spawn(self._feed, lane, queue, self._cycle_number)
                 feeder.link_exception(self._feeder_failed)
 
     def _feeder_failed(self, _feeder: "Greenlet[..., None]") -> None:
         log.critical("%s: vehicles cannot be started, stopping", INTERNAL_ERROR)
         self.failed.set()
 
-    def _feed(self, lane: Semaphore, queue: list[Vehicle], in_round: int) -> None:
+    def _feed(self, lane: Semaphore, queue: list[Vehicle], in_cycle: int) -> None:
         for vehicle in queue:
-            if not self._acquire(lane, in_round):
+            if not self._acquire(lane, in_cycle):
                 return
             self.waiting.pop(vehicle.id, None)
             if vehicle.id in self._held:
@@ -86,14 +86,14 @@ class Lanes:
             self._held[vehicle.id] = lane
             self._greenlets.spawn(self._run, vehicle)
 
-    def _acquire(self, lane: Semaphore, in_round: int) -> bool:
-        """Wait for a slot of the lane; False, without one, if another round began meanwhile."""
+    def _acquire(self, lane: Semaphore, in_cycle: int) -> bool:
+        """Wait for a slot of the lane; return False if the fleet's next cycle began first."""
         while not lane.acquire(timeout=CHECK_SEC):
             if lane is self._prompt:
                 self._free_prompt_slots()
-            if in_round != self._round:
+            if in_cycle != self._cycle_number:
                 return False
-        if in_round != self._round:
+        if in_cycle != self._cycle_number:
             lane.release()
             return False
         return True
@@ -116,14 +116,14 @@ class Lanes:
         finally:
             self._held.pop(vehicle.id).release()
 
-    def stop_feeding(self) -> None:
+    def cancel_waiting(self) -> None:
         """Start no vehicle that still waits."""
-        self._round += 1
+        self._cycle_number += 1
         self._feeders.kill(block=False)
 
     def end(self, grace_sec: float, kill_sec: float) -> None:
         """Give running vehicles `grace_sec`, then kill them; wait at most `kill_sec` more."""
-        self.stop_feeding()
+        self.cancel_waiting()
         self._greenlets.join(timeout=grace_sec)
         self._greenlets.kill(block=False)
         self._greenlets.join(timeout=kill_sec)

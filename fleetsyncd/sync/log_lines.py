@@ -42,7 +42,7 @@ def _reason(report: CycleReport) -> str:
 
 
 def _window_seconds(report: CycleReport) -> str:
-    return "0s" if report.window is None else f"{report.window.length.total_seconds():.0f}s"
+    return "0s" if report.interval is None else f"{report.interval.length.total_seconds():.0f}s"
 
 
 def busy_vehicles(runs: Iterable[tuple[str, Progress | None]]) -> str:

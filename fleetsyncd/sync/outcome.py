@@ -1,4 +1,4 @@
-"""The result of a step of work on one vehicle as a value, for the journal, the log and metrics."""
+"""The result of a cycle or backfill attempt as a value, for the journal, the log and metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RERAISED = (DatabaseUnavailable, VehicleRemoved)
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """How a step ended; `reason` says why it is not `ok`."""
+    """How a cycle or an attempt ended; `reason` says why it is not `ok`."""
 
     outcome: Outcome = Outcome.OK
     reason: str | None = None

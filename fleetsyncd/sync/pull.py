@@ -53,7 +53,7 @@ class VehicleSource:
 
     client: VehicleClient
     cache: VehicleCache
-    accepted: Callable[[], Window]
+    accepted_interval: Callable[[], Window]
     """The interval in which a measurement's time must lie at present."""
     stop_reason: Callable[[], str | None]
     prefetch: Prefetch = LazyPage
@@ -93,8 +93,8 @@ class VehicleSource:
     def alarms(self, interval: Window) -> Iterator[WindowAlarms]:
         """Yield the windows of `interval` in order, each with its alarms and bad rows.
 
-        None instead of these means that the answer is the last one again, which is stored. Vehicles
-        have no limit for this call, so an answer that is too large is asked for in halves.
+        None instead of these means that the answer equals the last stored one. Vehicles have no
+        limit for this call, so an answer that is too large is asked for in halves.
         """
         windows = [interval]
         while windows:
@@ -103,7 +103,7 @@ class VehicleSource:
                 body = self.client.alarms(window).body
                 body_hash = hash(body)
                 unchanged = body_hash == self.cache.alarms_hash
-                newest = self.accepted().end
+                newest = self.accepted_interval().end
                 alarms = None if unchanged else decode.alarms(body, OLDEST_ALARM, newest)
             except AnswerTooLarge:
                 if window.length <= MILLISECOND:
@@ -118,7 +118,7 @@ class VehicleSource:
         self, window: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
     ) -> DataPage:
         answer = self.client.data(window, channel_id, limit)
-        accepted = self.accepted()
+        accepted = self.accepted_interval()
         return decode.page(answer.body, limit, accepted.start, accepted.end, window)
 
     def _page_by_channel(self, window: Window, answered: set[int]) -> DataPage:
@@ -143,7 +143,7 @@ def lost_history(source: VehicleSource, gap: Window) -> str | None:
     If the start of the vehicle's history is not known, nothing is taken as lost.
     """
     try:
-        begins = source.oldest(Window(source.accepted().start, gap.end))
+        begins = source.oldest(Window(source.accepted_interval().start, gap.end))
     except VehicleError:
         return None
     if begins is None or begins <= gap.start:

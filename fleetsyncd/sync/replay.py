@@ -49,13 +49,13 @@ def replay(
     to date, and an old row must not overwrite a newer one.
     """
     total, last = Replayed(), 0
-    while batch := database.run(partial(_page, vehicle_id, last)):
+    while batch := database.run(partial(_read_batch, vehicle_id, last)):
         last = batch[-1].id
         total += _replay(batch, database, partitions, accepted())
     return total
 
 
-def _page(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[QuarantinedRow]:
+def _read_batch(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[QuarantinedRow]:
     return quarantine.list_rows(cursor, vehicle_id, BATCH, after=after)
 
 
@@ -102,7 +102,7 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
 
 
 def _release(entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor) -> int:
-    """Store the content of rows in the order in which cycles write, and delete them here."""
+    """Store the content of rows in the order in which cycles write; delete them in quarantine."""
     added = 0
     for vehicle_id, mine in groupby(entries, key=_vehicle):
         contents = [good[entry.id] for entry in mine]

@@ -29,7 +29,7 @@ class VehicleSession:
 
 
 class VehicleSessions:
-    """Opens a session when a vehicle first needs one, keeps at most so many, closes the others."""
+    """Opens a session when a vehicle first needs one; keeps at most `kept` between cycles."""
 
     def __init__(self, connect: Callable[[Vehicle], VehicleClient], kept: int) -> None:
         self._connect = connect
@@ -40,7 +40,10 @@ class VehicleSessions:
         return len(self._open)
 
     def get(self, vehicle: Vehicle) -> VehicleSession:
-        """Return the session to `vehicle`, which is not in use; a new one if it has moved."""
+        """Return the session to `vehicle`, which is not in use.
+
+        A new one after a change of address or key.
+        """
         address = (vehicle.host, vehicle.port, vehicle.api_key)
         session = self._open.get(vehicle.id)
         if session is not None and session.address == address:

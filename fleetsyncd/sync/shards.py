@@ -52,13 +52,13 @@ class ShardAssignment:
 
     @property
     def numbers(self) -> list[int]:
-        """The same in order, all of them included, as a heartbeat reports them."""
+        """The same shards in order, also when these are all: as a heartbeat reports them."""
         return sorted(self._mine)
 
     def rebalance(self, busy: Collection[UUID]) -> None:
         """Take or release shards; `busy` are the vehicles being pulled. Raises DatabaseError.
 
-        If PostgreSQL has ended our session because it was idle for too long, a new one is opened.
+        If PostgreSQL has ended the session because it was idle for too long, a new one is opened.
         """
         if self._locks is None:
             return

@@ -36,13 +36,13 @@ SLOW_AFTER_INTERVALS = 10
 """A vehicle whose lag is longer goes to the slow lane."""
 REQUESTS_SEC = 1.0
 """How often operators' requests are looked for."""
-RETRY_SEC = (1.0, 30.0)
-"""The first and the longest pause while the database is lost."""
+FIRST_RETRY_SEC, LONGEST_RETRY_SEC = 1.0, 30.0
+"""Pauses while the database is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the supervisor works, by the settings of these names."""
+    """The supervisor's settings, under their own names but for `kept_sessions`."""
 
     sync_interval_sec: float
     sync_concurrency: int
@@ -95,7 +95,7 @@ class Supervisor:
     def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
         self._housekeeping.accepting = False
-        self._dispatcher.work_alone()
+        self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
         if self._database_error is not None:
             raise self._database_error
@@ -127,7 +127,7 @@ class Supervisor:
         self.serve_cycle(None)
 
     def _repeat(self, cycles: int | None) -> None:
-        pause = RETRY_SEC[0]
+        pause = FIRST_RETRY_SEC
         done = 0
         next_start = time.monotonic()
         while not self._stopping.is_set() and (cycles is None or done < cycles):
@@ -137,10 +137,10 @@ class Supervisor:
             except DatabaseError as error:
                 self._on_database_error(error)
                 self._stopping.wait(pause * random.uniform(0.5, 1))  # noqa: S311  jitter, no secret
-                pause = min(pause * 2, RETRY_SEC[1])
+                pause = min(pause * 2, LONGEST_RETRY_SEC)
                 next_start = time.monotonic()
                 continue
-            pause = RETRY_SEC[0]
+            pause = FIRST_RETRY_SEC
             done += 1
             next_start = max(next_start + self._plan.sync_interval_sec, time.monotonic())
             self.serve_cycle(next_start if cycles is None or done < cycles else None)
@@ -163,7 +163,7 @@ class Supervisor:
             gevent.signal_handler(number, on_signal, number)
 
     def start_cycle(self) -> CycleSummary:
-        """Read the fleet and start every vehicle that is due; raise DatabaseError if that fails."""
+        """Read the vehicles of this replica and start those that are due; raise DatabaseError."""
         self._dispatcher.rebalance()
         self._emit(events.Alive())
         shards = self._dispatcher.shards
@@ -175,7 +175,7 @@ class Supervisor:
             log.warning("database is back")
             self._database_error = None
             self._emit(events.DatabaseUp())
-        due = self._dispatcher.new_round(fleet)
+        due = self._dispatcher.start_fleet_cycle(fleet)
         self._summary = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._emit(events.Alive())
@@ -185,7 +185,7 @@ class Supervisor:
         return self._summary
 
     def _make_months(self) -> None:
-        """Make partitions ahead; a failure is only logged: there is time until they are needed."""
+        """Make partitions ahead; a failure is only logged: they are not needed yet."""
         try:
             self._context.partitions.ensure_ahead(self._context.now())
         except DatabaseUnavailable:
@@ -208,14 +208,14 @@ class Supervisor:
                 summarised = True
             if summarised and (until is None or time_is_up):
                 break
-            self._serve_requests()
+            self._do_periodic_work()
             rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
             if self._dispatcher.busy or summarised:
                 self._wait(rest, until_idle=not summarised)
         return self._summary
 
     def drain(self) -> None:
-        """Give running vehicles the grace to finish their window, then kill them; sign off."""
+        """Let running vehicles finish their window, then kill them; delete the heartbeat."""
         self.stop()
         self._emit(events.DaemonStopping())
         self._housekeeping.accepting = False
@@ -247,8 +247,8 @@ class Supervisor:
         self._cycle_sec = summary.seconds
         self._emit(events.CycleEnded(summary.ok, summary.failed, len(busy), summary.seconds))
 
-    def _serve_requests(self) -> None:
-        """Serve operators' requests, start what is due beside the cycles, send the heartbeat."""
+    def _do_periodic_work(self) -> None:
+        """Serve operators' requests; start backfills and retention; send the heartbeat."""
         if self._database_error is not None:
             return
         try:
@@ -283,4 +283,4 @@ class Supervisor:
             log.error("database: %s — pulling stops, the vehicles keep their data", error)
             self._emit(events.DatabaseDown())
         self._database_error = error
-        self._dispatcher.stop_feeding()
+        self._dispatcher.cancel_waiting()

@@ -1,6 +1,6 @@
 """Which interval to ask a vehicle for, and how to split it into windows.
 
-Pure functions; all times are in the vehicle's own clock.
+Pure functions. Windows are intervals of the vehicle's own clock.
 """
 
 from datetime import datetime, timedelta
@@ -16,13 +16,13 @@ TRUNCATED_STEP = timedelta(minutes=10)
 MILLISECOND = timedelta(milliseconds=1)
 GROW_BELOW = 4
 """The step doubles again, up to ten minutes, after an answer with under a quarter of the rows that
-were too many. A steady flow never gets there by halving, so it keeps the step that fits it."""
-CLOCK_RESOLUTION = timedelta(seconds=2)
-"""A `Date` header has whole seconds: a smaller step back of a clock is no evidence of one."""
+were too many. At a constant rate of rows the step stays as it is."""
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""A smaller step back of a clock is ignored: `Date` headers have whole seconds."""
 
 
 def pull_end(now: datetime, clock: datetime | None) -> datetime:
-    """Return where a pull ends: the earlier of our clock and the vehicle's.
+    """Return where a pull ends: the earlier of the daemon's clock and the vehicle's.
 
     A vehicle whose clock is behind has nothing newer yet; one whose clock is ahead must not push
     the watermark into the future.
@@ -41,21 +41,21 @@ def pull_window(
 ) -> Window:
     """Return the interval to pull.
 
-    `end` comes from `pull_end`, `skew` is the vehicle's clock minus ours, `oldest` (before `end`)
-    is the earliest time that is accepted.
+    `end` comes from `pull_end`, `skew` is the vehicle's clock minus the daemon's, `oldest` (before
+    `end`) is the earliest time that is accepted.
 
     It starts `overlap` before the watermark, for rows that are committed late, or `first` before
     `end` if there is no watermark yet. If the vehicle's clock was set back since the last pull, it
-    starts earlier by that much: what the vehicle stamped since then lies behind the watermark. An
-    unknown last skew counts as none. If the watermark is ahead of `end`, for example because our
-    own clock was set back, the pull goes on from the present.
+    starts earlier by that much: what the vehicle stamped since then is before the watermark. An
+    unknown last skew counts as none. If the watermark is ahead of `end`, for example because this
+    host's clock was set back, the pull goes on from the present.
     """
     if vehicle.watermark is None:
         start = end - first
     else:
         step = skew - (vehicle.clock_skew or timedelta(0))
         reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
-        start = reached + (step if step <= -CLOCK_RESOLUTION else timedelta(0)) - overlap
+        start = reached + (step if step <= -CLOCK_TOLERANCE else timedelta(0)) - overlap
     start = floor_ms(max(min(start, end - max(overlap, MILLISECOND)), oldest))
     return Window(start, end)
 
@@ -63,26 +63,26 @@ def pull_window(
 class Splitter:
     """Splits a pull into windows, which cover it exactly and do not overlap.
 
-    `next_window` returns the window to ask for; after its answer, `complete` moves on behind it,
-    or `shrink` makes it and all later ones smaller.
+    `next_window` returns the window to ask for; after its answer, `complete` moves on to the
+    next one, or `shrink` makes it and all later ones smaller.
     """
 
     def __init__(self, pull: Window) -> None:
         self.pull = pull
-        self._at = pull.start
+        self._next_start = pull.start
         self._step = HOURLY_STEP if pull.length > HOURLY_ABOVE else max(pull.length, MILLISECOND)
         self._largest_step = min(self._step, TRUNCATED_STEP)
         self._rows_too_many = 0
 
     def next_window(self) -> Window | None:
         """Return the window to ask for now; None when all of the pull is covered."""
-        if self._at >= self.pull.end:
+        if self._next_start >= self.pull.end:
             return None
-        return Window(self._at, min(self._at + self._step, self.pull.end))
+        return Window(self._next_start, min(self._next_start + self._step, self.pull.end))
 
     def complete(self, window: Window, rows: int) -> None:
-        """Move on behind `window`, whose answer was complete and had so many `rows`."""
-        self._at = window.end
+        """Move on to what follows `window`, whose answer was complete with so many `rows`."""
+        self._next_start = window.end
         if rows * GROW_BELOW < self._rows_too_many:
             self._step = min(self._step * 2, self._largest_step)
 

@@ -102,7 +102,7 @@ class VehicleAdapter(HTTPAdapter):
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, _proxies: Any) -> str:
-        """Return the part of the URL behind the vehicle's address."""
+        """Return the part of the URL after the vehicle's address."""
         return (request.url or "")[len(self._base) :]
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""One vehicle's Outbound API over one kept session.
+"""One vehicle's API over one kept connection.
 
-Every call is one request under one deadline, headers and body included, with a limit on the
-decompressed body. It never follows a redirect, never uses a proxy and never reads a netrc. The API
-key is in no error raised here.
+Every call has one deadline, headers and body included, and a limit on the decompressed body. A
+request is sent again, once, only if the kept connection broke. It never follows a redirect, never
+uses a proxy and never reads a netrc. The API key is in no error raised here.
 """
 
 import time
@@ -54,7 +54,7 @@ _REFUSALS = {
 
 
 def ignore_call(_call: str, _seconds: float, _received: int) -> None:
-    """Do nothing with a call."""
+    """Ignore a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class VehicleClient:
         return self._get("/alarms", f"?{_interval(window)}")
 
     def _get(self, call: str, query: str = "") -> Answer:
-        """Ask once and report the call to `on_call`; raise a VehicleError."""
+        """Make a call and report it to `on_call`; raise a VehicleError."""
         started, self._received = time.monotonic(), 0
         try:
             return self._call(call, query)
@@ -125,7 +125,7 @@ class VehicleClient:
             self._on_call(call, time.monotonic() - started, self._received)
 
     def _call(self, call: str, query: str) -> Answer:
-        """Ask once; raise a VehicleError that names the call and the reason."""
+        """Make a call; raise a VehicleError that names the call and the reason."""
         if not self._key_is_usable:
             raise KeyUnusable(call, "the API key is not printable ASCII: set the vehicle's key")
         timed_out = VehicleTimeout(call, f"no complete answer within {self._timeout_sec:g} s")

@@ -16,7 +16,7 @@ T = TypeVar("T")
 MAX_LIST = 10_000
 """Channels or alarms in one answer: a vehicle has tens, and decoding blocks other greenlets."""
 VALUES_PER_ENTRY = 16
-"""Commas in one entry, including the one behind it; a good entry has fewer."""
+"""Commas in one entry, including the one after it; a good entry has fewer."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
 _UP_TO_NAN = re.compile(

@@ -100,7 +100,7 @@ def test_a_vehicle_is_registered_changed_paused_and_removed(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("add", "Truck-01", "truck.example"), "no IPv4 or IPv6 address"),
+        (("add", "Truck-01", "truck.example"), "truck.example is not an IPv4 or IPv6 address"),
         (("add", "\x1b[2J", "10.8.0.17"), "printable characters"),
         (("pause", "Truck-99"), "no vehicle is called Truck-99"),
         (("set", "Truck-99"), "nothing to change"),

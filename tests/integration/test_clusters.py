@@ -11,10 +11,9 @@ from fleetsyncd.errors import CommandError
 
 
 @pytest.fixture
-def binaries(server: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return what the tests' server runs from, named as the system's."""
+def system_binaries(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name the binaries of the tests' server as the system's."""
     monkeypatch.setenv(BINARIES, str(server.cluster.binaries))
-    return server.cluster.binaries
 
 
 def stored(server: Server) -> object:
@@ -24,8 +23,9 @@ def stored(server: Server) -> object:
         return cursor.fetchone()
 
 
+@pytest.mark.usefixtures("system_binaries")
 def test_a_server_from_the_systems_binaries_stops_starts_and_keeps_its_data(
-    binaries: Path, server_folder: Path
+    server_folder: Path,
 ) -> None:
     server = start(server_folder / "postgres")
     assert isinstance(server.cluster, SystemCluster)
@@ -49,8 +49,9 @@ def test_a_server_from_the_systems_binaries_stops_starts_and_keeps_its_data(
         server.connect("postgres")
 
 
-def test_a_server_that_cannot_be_made_tells_what_its_tool_said(
-    binaries: Path, server_folder: Path
+@pytest.mark.usefixtures("system_binaries")
+def test_a_server_that_cannot_be_made_is_reported_with_the_tools_output(
+    server_folder: Path,
 ) -> None:
     (server_folder / "postgres").mkdir()
     (server_folder / "postgres" / "else").touch()

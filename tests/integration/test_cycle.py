@@ -31,9 +31,9 @@ def test_two_cycles_store_every_row_once_and_the_journal_tells(database: Databas
 def test_a_vehicle_without_a_watermark_begins_with_the_first_window(database: Database) -> None:
     with rig(database, watermark_ago=None) as it:
         report = it.cycle()
-        assert report.window is not None
-        assert report.window.length == timedelta(seconds=60)
-        it.start = report.window.start
+        assert report.interval is not None
+        assert report.interval.length == timedelta(seconds=60)
+        it.start = report.interval.start
         assert it.compare().clean
 
 

@@ -18,7 +18,7 @@ def set_aside(it: Rig, *rows: tuple[str, str]) -> None:
 
 
 def tried(it: Rig) -> Replayed:
-    return replay(it.database, it.context().partitions, it.context().accepted)
+    return replay(it.database, it.context().partitions, it.context().accepted_interval)
 
 
 def left(it: Rig) -> list[str]:

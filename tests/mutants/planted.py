@@ -162,7 +162,7 @@ MUTANTS = (
     Mutant(
         "a clock set back not noticed",
         WINDOW,
-        "(step if step <= -CLOCK_RESOLUTION else timedelta(0))",
+        "(step if step <= -CLOCK_TOLERANCE else timedelta(0))",
         "timedelta(0)",
         "tests/unit/test_window.py",
     ),

@@ -99,13 +99,13 @@ def test_a_slow_vehicle_cannot_use_the_prompt_lane(fleet: Fleet) -> None:
     assert fleet.done == ["honest"]
 
 
-def test_a_new_round_starts_nobody_who_waited_in_the_last_one(fleet: Fleet) -> None:
+def test_a_new_fleet_cycle_starts_nobody_who_waited_in_the_last_one(fleet: Fleet) -> None:
     silent = numbered("silent", SLOTS)
     fleet.silent.update(silent)
     fleet.lanes.start(fleet.vehicles(*silent, "late"), [])
     fleet.settle()
     everyone = {vehicle.id for vehicle in fleet.known.values()}
-    fleet.lanes.new_round(everyone)
+    fleet.lanes.new_fleet_cycle(everyone)
     fleet.released.set()
     fleet.settle()
     assert sorted(fleet.done) == silent

@@ -32,7 +32,7 @@ def report(
         "reason": reason,
     }
     if outcome is Outcome.OK:
-        facts |= {"status": Status("1.1.0", True), "rows_written": 1500, "window": MINUTE}
+        facts |= {"status": Status("1.1.0", True), "rows_written": 1500, "interval": MINUTE}
     return CycleReport(**facts | changed)
 
 
@@ -60,7 +60,7 @@ def test_a_vehicle_that_comes_back_says_after_how_many_failures() -> None:
 
 
 def test_a_cycle_that_asked_for_nothing_has_a_window_of_nothing() -> None:
-    assert log_lines.report_line(report(window=None, rows_written=0))[1].endswith("window=0s")
+    assert log_lines.report_line(report(interval=None, rows_written=0))[1].endswith("window=0s")
 
 
 def test_notes_of_a_good_cycle_are_a_warning() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
-    CLOCK_RESOLUTION,
+    CLOCK_TOLERANCE,
     HOURLY_ABOVE,
     HOURLY_STEP,
     MILLISECOND,
@@ -215,7 +215,7 @@ def test_a_clock_set_back_starts_the_question_as_much_earlier(
     assert window == Window(NOW - MINUTE - OVERLAP - back, NOW)
 
 
-@pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_RESOLUTION + MILLISECOND])
+@pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_TOLERANCE + MILLISECOND])
 def test_a_clock_that_went_ahead_or_back_by_under_2_seconds_changes_nothing(
     step: timedelta,
 ) -> None:
