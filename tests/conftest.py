@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from psycopg2 import sql
@@ -14,6 +15,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.settings import DatabaseSettings
+from tests import distribution
 
 TEMPLATE = "fleet_template"
 _numbers = count(1)
@@ -34,6 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (folder / "postgres").exists():
         raise pytest.UsageError(f"--postgres-bin: there is no postgres in {folder}")
     os.environ[embedded.BINARIES] = str(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest tests begin first."""
+    items.sort(key=distribution.turn)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say what `-n auto` means."""
+    return distribution.workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests among the workers."""
+    return distribution.scheduler(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +99,7 @@ def database_name(server: embedded.Server) -> Iterator[str]:
     """Return the name of a migrated, empty database."""
     name = f"fleet_{os.getpid()}_{next(_numbers)}"
     server.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
             sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(embedded.OWNER)
         )
     )

@@ -159,7 +159,8 @@ def _check_alarms(
         expected.alarms_from or expected.start, _asked_alarms(database, expected, watermark)
     )
     # Open alarms are asked for days back, and a backfill brings what is older still.
-    oldest = EPOCH + MILLISECOND * min((at for at, _, _ in stored.values()), default=0)
+    triggered = min((at for at, _, _ in stored.values()), default=_ms(expected.start))
+    oldest = EPOCH + MILLISECOND * triggered
     since = max(min(expected.start, oldest), expected.start - MAX_AGE)
     possible = known(since, watermark + MARGIN)
     faults = {

@@ -3,6 +3,8 @@ import signal
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.acceptance.conftest import Installation
 
 COMPLETE = "SELECT bool_and(finished_at IS NOT NULL) FROM fleetsync.backfill"
@@ -18,6 +20,7 @@ def expect_since(installation: Installation, earlier: timedelta) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_gap_of_thirty_days_interrupted_by_ten_kills_ends_complete(
     installation: Installation,
 ) -> None:

@@ -201,6 +201,7 @@ def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_asked(
     assert daemon.end() == 0
 
 
+@pytest.mark.long
 def test_a_month_that_cannot_be_made_ahead_stops_nobody(
     installation: Installation,
 ) -> None:

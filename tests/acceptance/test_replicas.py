@@ -44,6 +44,7 @@ def finish(installation: Installation, daemons: list[Daemon]) -> None:
     assert findings.checked > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_share_the_fleet_and_take_over_from_a_killed_one(
     installation: Installation, replicas: int
@@ -75,6 +76,7 @@ def test_a_second_replica_gets_its_half_while_a_gap_is_pulled(installation: Inst
     finish(installation, [first, second])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_a_frozen_replica_loses_its_shards_and_does_no_harm_when_it_thaws(
     installation: Installation, replicas: int

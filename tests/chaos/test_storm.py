@@ -12,6 +12,7 @@ from tests.chaos.storm import Weather, storm
 CALLS = ("/status", "/channels", "/data", "/alarms")
 
 
+@pytest.mark.long
 def test_a_short_storm_of_every_kind_leaves_nothing_wrong(server_folder: Path) -> None:
     weather = Weather(seed=292, minutes=0.3, vehicles=6, daemon_sec=2.0, database_sec=4.0)
     outcome = storm(weather, server_folder)

@@ -212,8 +212,8 @@ def test_a_check_of_a_migrated_database_is_silent(fresh: Database) -> None:
 def test_a_role_that_is_missing_is_named_with_the_statement_that_creates_it(
     server: Server, empty_database: str
 ) -> None:
-    with pytest.raises(MigrationFailed, match="CREATE ROLE fleet_nobody LOGIN PASSWORD"):
-        migrate.migrate(settings(server, empty_database), "fleet_nobody")
+    with pytest.raises(MigrationFailed, match="CREATE ROLE fleet_missing LOGIN PASSWORD"):
+        migrate.migrate(settings(server, empty_database), "fleet_missing")
 
 
 def test_a_role_without_rights_cannot_migrate_and_is_told_so(
