@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,19 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest tests begin first."""
-    items.sort(key=distribution.turn)
+    """Start the longest tests first."""
+    items.sort(key=distribution.sort_key)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Say what `-n auto` means."""
+    """Return the number of workers for `-n auto`."""
     return distribution.workers()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share the tests among the workers."""
+    """Return the scheduler of the workers."""
     return distribution.scheduler(config, log)
 
 
@@ -72,6 +73,14 @@ def server() -> Iterator[embedded.Server]:
         migrate.migrate(owner, embedded.APP)
         yield started
         started.stop()
+
+
+@pytest.fixture(scope="session")
+def copied_fast(server: embedded.Server) -> sql.SQL:
+    """Return the option that copies a template fast; before PostgreSQL 15 it is implied."""
+    with closing(server.connect("postgres")) as connection:
+        before_15 = connection.server_version < 150000
+    return sql.SQL("" if before_15 else "STRATEGY FILE_COPY")
 
 
 @pytest.fixture
@@ -95,13 +104,12 @@ def empty_database(server: embedded.Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_name(server: embedded.Server) -> Iterator[str]:
+def database_name(server: embedded.Server, copied_fast: sql.SQL) -> Iterator[str]:
     """Return the name of a migrated, empty database."""
     name = f"fleet_{os.getpid()}_{next(_numbers)}"
+    names = map(sql.Identifier, (name, TEMPLATE, embedded.OWNER))
     server.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
-            sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(embedded.OWNER)
-        )
+        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(*names, copied_fast)
     )
     yield name
     _drop(server, name)

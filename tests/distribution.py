@@ -1,4 +1,4 @@
-"""How `make test` shares the tests among its workers."""
+"""How the tests are distributed among the workers of pytest-xdist."""
 
 import os
 from typing import Any
@@ -7,10 +7,11 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 WORKERS_PER_CORE = 2
-"""Half of its time a test waits: for the next cycle, a silent vehicle, a database that is lost."""
-APART = "tests/acceptance/"
+"""A test waits half of its time: for the next cycle, a silent vehicle, a lost database."""
+SINGLE = "tests/acceptance/"
+"""Each test here is distributed by itself."""
 FOLDERS = ("acceptance", "chaos", "mutants", "upgrade", "tui", "integration", "unit")
-"""Folders of tests, those with the longest tests first: what begins last should be over soon."""
+"""The folders with the longest tests come first, so that the last test to start is a short one."""
 
 
 def workers() -> int:
@@ -19,22 +20,22 @@ def workers() -> int:
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return what hands the tests to the workers, in the order that they are sorted in."""
-    made = LoadScopeScheduling(config, log)
-    made._split_scope = unit_of
-    return made
+    """Return a scheduler that keeps the order of the tests and distributes them by `unit_of`."""
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = unit_of
+    return scheduling
 
 
 def unit_of(nodeid: str) -> str:
-    """Name what one worker does as a whole: a file, since its tests may share a database.
+    """Return the name of what one worker runs as a whole: a file, whose tests may share fixtures.
 
-    Acceptance tests share nothing, and take long: each is a unit.
+    An acceptance test shares nothing and takes long, so it is a unit of its own.
     """
-    return nodeid if nodeid.startswith(APART) else nodeid.partition("::")[0]
+    return nodeid if nodeid.startswith(SINGLE) else nodeid.partition("::")[0]
 
 
-def turn(item: pytest.Item) -> tuple[bool, int]:
-    """Return by what the tests are sorted: those marked as long, then folder by folder."""
+def sort_key(item: pytest.Item) -> tuple[bool, int]:
+    """Return the place of a test in the order: those marked as long first, then by folder."""
     folder = item.path.parent.name
     rank = FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
     return item.get_closest_marker("long") is None, rank

@@ -150,7 +150,7 @@ MUTANTS = (
         STORE,
         "QUARANTINE_PER_VEHICLE = 10_000",
         "QUARANTINE_PER_VEHICLE = 10_000_000",
-        "tests/integration/test_poison.py tests/integration/test_store.py",
+        "tests/integration/test_bad_answers.py tests/integration/test_store.py",
     ),
     Mutant(
         "the vehicle's clock not looked at",
