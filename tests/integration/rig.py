@@ -95,7 +95,7 @@ class Rig:
         self.start = watermark
         self.cache = VehicleCache()
         self.client = VehicleClient(
-            host, port, KEY, timeout_sec=5, max_body_mb=64, deadline=lambda *_: nullcontext()
+            host, port, KEY, timeout_sec=30, max_body_mb=64, deadline=lambda *_: nullcontext()
         )
         return self.vehicle_id
 
