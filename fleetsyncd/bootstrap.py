@@ -57,8 +57,8 @@ def vehicle_client(
         host,
         port,
         key or settings.vehicle_default_api_key,
-        timeout_sec=settings.pull_timeout_sec,
-        max_body_mb=settings.pull_max_body_mb,
+        pull_timeout_sec=settings.pull_timeout_sec,
+        pull_max_body_mb=settings.pull_max_body_mb,
         deadline=green.deadline,
         on_call=on_call,
     )
@@ -108,9 +108,9 @@ def _policy(settings: Settings) -> RetentionPolicy:
         return None if number is None else timedelta(days=number)
 
     return RetentionPolicy(
-        journal=days(settings.journal_keep_days),
-        quarantine=days(settings.quarantine_keep_days),
-        months=settings.measurements_keep_months,
+        journal_keep=days(settings.journal_keep_days),
+        quarantine_keep=days(settings.quarantine_keep_days),
+        measurements_keep_months=settings.measurements_keep_months,
     )
 
 

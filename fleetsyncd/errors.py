@@ -21,7 +21,8 @@ FleetsyncError
     └── VehicleRemoved          the vehicle's row is missing, or hidden from the daemon's role
 """
 
-TOO_MANY_OPEN_FILES = "no more files can be opened: raise the limit (ulimit -n, LimitNOFILE=)"
+TOO_MANY_OPEN_FILES = "no more files can be opened"
+RAISE_FILE_LIMIT = "raise the limit (ulimit -n, LimitNOFILE=)"
 INTERNAL_ERROR = "internal error, please report"
 """The text of a bug of fleetsyncd itself."""
 

@@ -217,6 +217,14 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class BackfillReport:
+    """The result of one attempt at a vehicle's backfill."""
+
+    entry: JournalEntry
+    bad_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class CycleReport:
     """The result of one cycle of one vehicle; its journal entry is made from it."""
 

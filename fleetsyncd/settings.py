@@ -171,13 +171,13 @@ def _settings(values: dict[str, Any]) -> Settings:
     parts = {name: values.pop(name) for name in ("host", "port", "dbname", "user", "password")}
     url, pool_size = values.pop("url"), values.pop("pool_size")
     parameters = parse_dsn(url) if url else {key: str(part) for key, part in parts.items() if part}
-    for zero_is_none in (
+    for unset_is_none in (
         "vehicle_default_api_key",
         "journal_keep_days",
         "quarantine_keep_days",
         "measurements_keep_months",
     ):
-        values[zero_is_none] = values[zero_is_none] or None
+        values[unset_is_none] = values[unset_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)
 
 

@@ -48,7 +48,9 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     lag: float | None
     data_age: float | None
     rows: int | None
+    """Measurements that the last cycle added."""
     failures: int
+    """Cycles in a row that failed."""
     catching_up: GapProgress | None
     backfill: GapProgress | None
     """A past interval that is being pulled again, beside the cycles."""

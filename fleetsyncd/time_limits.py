@@ -15,19 +15,19 @@ OLDEST_ALARM = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_AGE = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
 MAX_AHEAD = timedelta(minutes=10)
-"""How far ahead of our clock a measurement may be stamped."""
+"""How far ahead of the daemon's clock a measurement or an alarm may be stamped."""
 
 
-def accepted_interval(now: datetime, keep_months: int | None = None) -> Window:
+def accepted_interval(now: datetime, measurements_keep_months: int | None = None) -> Window:
     """Return the interval in which a measurement's time must lie to be stored.
 
     If retention keeps only so many months beside the present one, it begins with the oldest of
     them: a month that was dropped must not come back.
     """
     oldest = month_of(now - MAX_AGE)
-    if keep_months is not None:
+    if measurements_keep_months is not None:
         first = month_of(now)
-        for _ in range(keep_months):
+        for _ in range(measurements_keep_months):
             first = month_of(first - timedelta(days=1))
         oldest = max(oldest, first)
     return Window(oldest, now + MAX_AHEAD)

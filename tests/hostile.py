@@ -138,6 +138,11 @@ def client_of(
 ) -> closing[VehicleClient]:
     """Return a client of `server`, closed at the end of a `with`, without a deadline by default."""
     client = VehicleClient(
-        server.host, server.port, key, timeout_sec=timeout, max_body_mb=CAP >> 20, deadline=deadline
+        server.host,
+        server.port,
+        key,
+        pull_timeout_sec=timeout,
+        pull_max_body_mb=CAP >> 20,
+        deadline=deadline,
     )
     return closing(client)

@@ -94,7 +94,12 @@ def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
 def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
     """Return the status of some vehicles' backfills; vehicles without one are left out."""
     cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
-    return {UUID(key): BackfillStatus(*columns) for key, *columns in cursor.fetchall()}
+    return {
+        UUID(key): BackfillStatus(
+            fraction=fraction, rows_added=rows, finished=finished, last_error=error
+        )
+        for key, fraction, rows, finished, error in cursor.fetchall()
+    }
 
 
 def open_backfills(

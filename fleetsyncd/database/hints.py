@@ -6,15 +6,15 @@ import socket
 
 import psycopg2
 
-from fleetsyncd.errors import TOO_MANY_OPEN_FILES
+from fleetsyncd.errors import RAISE_FILE_LIMIT, TOO_MANY_OPEN_FILES
 from fleetsyncd.text import sanitise
 
 CHECK_CONNECTION = "check DB_HOST and DB_PORT, that PostgreSQL runs, and the firewall between"
 _HINT_BY_SQLSTATE = {
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE",
-    "53100": "make room on the database's disk, pulling then goes on by itself",
+    "53100": "free space on the database's disk; pulling then goes on by itself",
     "53200": "the database's host is short of memory",
-    "57014": "something holds the database up: look at its load and its locks",
+    "57014": "the database is slow or blocked: look at its load and its locks",
 }
 # An error that refuses a connection comes without a SQLSTATE.
 _HINT_BY_TEXT = (
@@ -25,8 +25,9 @@ _HINT_BY_TEXT = (
      "check DB_USER, or CREATE ROLE ... LOGIN PASSWORD '...' NOSUPERUSER"),
     (r"database .* does not exist",
      "check DB_NAME, or CREATE DATABASE ... OWNER ..., then `fleetsyncd migrate`"),
-    (r"no pg_hba\.conf entry", "let this host in: pg_hba.conf on the database's server"),
-    (r"SSL|certificate", "check sslmode in DATABASE_URL against what the server offers"),
+    (r"no pg_hba\.conf entry", "allow this host in pg_hba.conf on the database's server"),
+    (r"not support SSL|SSL off|require.* SSL|certificate",
+     "check sslmode in DATABASE_URL against what the server offers"),
     (r"not known|resolution|could not translate",
      "check DB_HOST: the name cannot be looked up"),
 )  # fmt: skip
@@ -44,15 +45,9 @@ def reason_and_hint(error: BaseException) -> tuple[str, str | None]:
     if isinstance(error, psycopg2.Error) and error.pgcode is not None:
         return reason, _HINT_BY_SQLSTATE.get(error.pgcode)
     if _has_too_many_open_files(error):
-        return TOO_MANY_OPEN_FILES, None
+        return TOO_MANY_OPEN_FILES, RAISE_FILE_LIMIT
     hints = (hint for text, hint in _HINT_BY_TEXT if re.search(text, reason, re.IGNORECASE))
     return reason, next(hints, None)
-
-
-def with_hint(error: BaseException) -> str:
-    """Return what happened and what to do about it in one line."""
-    reason, hint = reason_and_hint(error)
-    return reason if hint is None else f"{reason}: {hint}"
 
 
 def _has_too_many_open_files(error: BaseException) -> bool:

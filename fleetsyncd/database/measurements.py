@@ -26,9 +26,9 @@ def add_measurements(
 ) -> int:
     """Store rows and return how many were new; they are ordered, so that writers never deadlock.
 
-    `newest` is the time of the newest row that the caller knows to be stored; newer stored rows
-    only cost time. Locks the vehicle's row. Adds nothing if the vehicle was removed;
-    `advance_watermark` then says so.
+    `newest` is the time of the newest row that the caller knows to be stored; a newer one that is
+    stored makes this slower, not wrong. Locks the vehicle's row. Adds nothing if the vehicle was
+    removed; `advance_watermark` then says so.
     """
     return sum(
         _add_batch(cursor, vehicle_id, rows, slice(start, start + BATCH), newest)

@@ -33,7 +33,7 @@ def this_host() -> str:
 class Replica:
     """One running daemon."""
 
-    interval: float
+    sync_interval_sec: float
     id: UUID = field(default_factory=uuid4)
     host: str = field(default_factory=this_host)
     pid: int = field(default_factory=os.getpid)
@@ -54,7 +54,7 @@ def write_heartbeat(
             "host": replica.host,
             "pid": replica.pid,
             "version": __version__,
-            "interval": replica.interval,
+            "interval": replica.sync_interval_sec,
             "cycle": cycle_sec,
             "vehicles": vehicles,
             "shards": list(shards),
@@ -76,7 +76,7 @@ class Heartbeat:
 
     host: str
     version: str
-    interval: float
+    sync_interval_sec: float
     cycle_sec: float | None
     vehicles: int | None
     age: float
@@ -104,16 +104,16 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     )
     return [
         Heartbeat(
-            sanitise(host, 100),
-            sanitise(version, 30),
-            interval,
-            cycle,
-            vehicles,
-            age,
-            pid,
-            tuple(shards),
+            host=sanitise(host, 100),
+            version=sanitise(version, 30),
+            sync_interval_sec=interval_sec,
+            cycle_sec=cycle_sec,
+            vehicles=vehicles,
+            age=age,
+            pid=pid,
+            shards=tuple(shards),
         )
-        for host, version, interval, cycle, vehicles, age, pid, shards in cursor.fetchall()
+        for host, version, interval_sec, cycle_sec, vehicles, age, pid, shards in cursor.fetchall()
     ]
 
 

@@ -32,12 +32,12 @@ _QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column=
 class RetentionPolicy:
     """How long rows are kept; None: for ever.
 
-    `months` whole months of measurements are kept beside the present one.
+    `measurements_keep_months` are whole months, kept beside the present one.
     """
 
-    journal: timedelta | None
-    quarantine: timedelta | None
-    months: int | None
+    journal_keep: timedelta | None
+    quarantine_keep: timedelta | None
+    measurements_keep_months: int | None
 
 
 class Retention:
@@ -46,13 +46,13 @@ class Retention:
     def __init__(
         self,
         database: Database,
-        keep: RetentionPolicy,
+        policy: RetentionPolicy,
         *,
         batch: int = BATCH,
         on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._keep = keep
+        self._policy = policy
         self._batch = batch
         self._on_drop = on_drop
 
@@ -63,8 +63,8 @@ class Retention:
         database error is logged, and the rest waits for the next round.
         """
         for what, work in (
-            ("journal row(s)", self._expired(_JOURNAL, self._keep.journal)),
-            ("quarantined row(s)", self._expired(_QUARANTINE, self._keep.quarantine)),
+            ("journal row(s)", self._expired(_JOURNAL, self._policy.journal_keep)),
+            ("quarantined row(s)", self._expired(_QUARANTINE, self._policy.quarantine_keep)),
             ("month(s) of measurements", self._months(today)),
         ):
             total = 0
@@ -97,12 +97,15 @@ class Retention:
 
     def _months(self, today: Callable[[], datetime]) -> Iterator[int]:
         """Drop expired months, the oldest first; yield 1 for each."""
-        if self._keep.months is None:
+        keep_months = self._policy.measurements_keep_months
+        if keep_months is None:
             return
         if not self._database.run(_is_monthly):
             log.warning("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        while name := self._database.run(partial(_drop, self._keep.months, today())):
+        while name := self._database.run(
+            partial(_drop, keep_months, today())
+        ):
             log.info("retention: dropped partition %s", name)
             self._on_drop()
             yield 1

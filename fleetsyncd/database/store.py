@@ -124,8 +124,8 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
 
     It never moves backwards here. It moves only if the stored watermark is still the one that this
-    cycle found, or is not before the start of this pull: otherwise rows between the two could be
-    skipped.
+    cycle read or wrote last, or is not before the start of this pull: otherwise rows
+    between the two could be skipped.
     """
     gap = update.gap
     cursor.execute(
@@ -191,19 +191,21 @@ def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> 
 
     Adds nothing if the vehicle was removed, which the caller finds out.
     """
-    kept = bad[:QUARANTINE_PER_VEHICLE]
+    if not bad:
+        return True
+    taken = bad[:QUARANTINE_PER_VEHICLE]
     cursor.execute(
         statements.QUARANTINE_ROWS,
         (
             str(vehicle_id),
-            [row.call for row in kept],
-            [row.raw for row in kept],
-            [row.reason for row in kept],
+            [row.call for row in taken],
+            [row.raw for row in taken],
+            [row.reason for row in taken],
             QUARANTINE_PER_VEHICLE,
         ),
     )
     row = cursor.fetchone()
-    return row is None or int(row[0]) + len(bad) - len(kept) == 0
+    return row is None or int(row[0]) + len(bad) - len(taken) == 0
 
 
 def count_quarantined(cursor: Cursor) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fleetsyncd.models import CycleReport, JournalEntry, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport, Vehicle
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,7 @@ class VehicleCycleEnded:
 class BackfillEnded:
     """An attempt at a vehicle's backfill has ended."""
 
-    entry: JournalEntry
-    bad_rows: int
+    report: BackfillReport
 
 
 @dataclass(frozen=True, slots=True)

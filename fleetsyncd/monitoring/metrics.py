@@ -41,7 +41,7 @@ class Metrics:
             "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )
         self._shards = self._gauge("fleetsync_shards", "Shards of the fleet that this daemon pulls")
-        self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows set aside and kept")
+        self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows in quarantine")
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
         )
@@ -81,8 +81,9 @@ class Metrics:
                 self._shards.set(shards)
             case events.VehicleCycleEnded(report):
                 self._on_vehicle_cycle_ended(report)
-            case events.BackfillEnded(entry, bad_rows):
-                self._count_rows(entry.vehicle_id, entry.rows_written, bad_rows)
+            case events.BackfillEnded(report):
+                entry = report.entry
+                self._count_rows(entry.vehicle_id, entry.rows_written, report.bad_rows)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
             case events.DatabaseDown():

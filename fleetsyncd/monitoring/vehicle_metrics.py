@@ -85,7 +85,10 @@ FAMILIES = (
         _one(lambda v: v.rows_written),
     ),
     MetricFamily(
-        f"{PREFIX}_bad_rows_total", "counter", "Rows set aside", _one(lambda v: v.bad_rows)
+        f"{PREFIX}_bad_rows_total",
+        "counter",
+        "Rows put into quarantine",
+        _one(lambda v: v.bad_rows),
     ),
     MetricFamily(
         f"{PREFIX}_received_bytes_total",

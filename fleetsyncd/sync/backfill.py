@@ -17,6 +17,7 @@ from fleetsyncd.models import (
     ERROR_LIMIT,
     Alarm,
     Backfill,
+    BackfillReport,
     BadRow,
     DataPage,
     JournalEntry,
@@ -41,12 +42,11 @@ def run_backfill(
     client: VehicleClient,
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
-) -> tuple[JournalEntry, int]:
+) -> BackfillReport:
     """Pull the rest of the backfill, commit it, write a journal entry.
 
-    Returns the entry and how many rows were bad. `stop_reason` is called between windows and names
-    the reason to end early. Raises DatabaseUnavailable and VehicleRemoved, for which no journal
-    entry can be written.
+    `stop_reason` is called between windows and names the reason to end early. Raises
+    DatabaseUnavailable and VehicleRemoved, for which no journal entry can be written.
     """
     source = context.source(client, VehicleCache(), stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
@@ -55,7 +55,7 @@ def run_backfill(
         context.partitions.forget()
     entry = attempt.journal_entry(result)
     context.database.run(partial(_record, entry, backfill, result))
-    return entry, attempt.totals.bad_rows
+    return BackfillReport(entry, attempt.totals.bad_rows)
 
 
 def _record(entry: JournalEntry, backfill: Backfill, result: StepResult, cursor: Cursor) -> None:

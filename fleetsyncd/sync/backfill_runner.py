@@ -11,7 +11,7 @@ from gevent.pool import Pool
 from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import Backfill, JournalEntry, Outcome, Vehicle
+from fleetsyncd.models import Backfill, BackfillReport, Outcome, Vehicle
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 
@@ -28,14 +28,14 @@ class BackfillRunner:
     def __init__(
         self,
         context: SyncContext,
-        on_entry: Callable[[JournalEntry, int], None],
+        on_report: Callable[[BackfillReport], None],
         on_database_error: Callable[[DatabaseError], None],
         *,
         backfill_concurrency: int,
     ) -> None:
         self._pool = Pool(backfill_concurrency)
         self._context = context
-        self._on_entry = on_entry
+        self._on_report = on_report
         self._on_database_error = on_database_error
         self._stop_reasons: dict[UUID, str | None] = {}
         self._tried: set[UUID] = set()
@@ -73,9 +73,9 @@ class BackfillRunner:
             if only is None or vehicle_id in only:
                 self._stop_reasons[vehicle_id] = reason
 
-    def end(self, grace_sec: float, kill_sec: float) -> None:
-        """Give running backfills `grace_sec`, then kill them; wait at most `kill_sec` more."""
-        self._pool.join(timeout=grace_sec)
+    def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
+        """Give backfills `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
+        self._pool.join(timeout=shutdown_grace_sec)
         self._pool.kill(block=False)
         self._pool.join(timeout=kill_sec)
 
@@ -98,9 +98,10 @@ class BackfillRunner:
     def _pull(self, vehicle: Vehicle, backfill: Backfill) -> None:
         log.info("[%s] backfill of %s begins", vehicle.name, backfill.rest)
         with closing(self._context.connect(vehicle)) as client:
-            entry, bad_rows = run_backfill(
+            report = run_backfill(
                 vehicle, backfill, client, self._context, lambda: self._stop_reasons[vehicle.id]
             )
-        self._on_entry(entry, bad_rows)
+        self._on_report(report)
+        entry = report.entry
         level = logging.INFO if entry.status == Outcome.OK else logging.WARNING
         log.log(level, "[%s] %s  wrote %d", vehicle.name, entry.error_msg, entry.rows_written)

@@ -22,6 +22,11 @@ class Totals:
     bad_rows: int = 0
     quarantine_full: bool = False
 
+    def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
+        """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""
+        self.bad_rows += len(bad)
+        self.quarantine_full |= not quarantined
+
 
 def commit_page(
     context: SyncContext,
@@ -34,23 +39,23 @@ def commit_page(
     """Commit one window's rows together with its progress, and count them.
 
     `record_progress` gets the number of rows that this window added; if it raises, nothing is
-    stored.
-    `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
+    stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
     """
     times = page.measurements.times
     if times:
         context.partitions.ensure(times[0], times[-1])
+    # One number for each try: a repeated transaction adds nothing if its first commit had arrived.
     added: list[int] = []
 
-    def save(cursor: Cursor) -> None:
-        _quarantine(cursor, vehicle_id, page.bad, totals)
+    def save(cursor: Cursor) -> bool:
+        quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)
         added.append(measurements.add_measurements(cursor, vehicle_id, page.measurements, newest))
         record_progress(cursor, max(added))
+        return quarantined
 
-    context.database.run(save)
-    # A repeated transaction adds nothing if its first commit had arrived after all.
+    quarantined = context.database.run(save)
     totals.rows_written += max(added)
-    totals.bad_rows += len(page.bad)
+    totals.count_bad(page.bad, quarantined=quarantined)
 
 
 def commit_answer(
@@ -64,16 +69,10 @@ def commit_answer(
 
     Raises DatabaseError, and VehicleRemoved if the vehicle is gone.
     """
-    totals.bad_rows += len(bad)
 
-    def save(cursor: Cursor) -> None:
+    def save(cursor: Cursor) -> bool:
         store.lock_vehicle(cursor, vehicle_id)
         save_good(cursor)
-        _quarantine(cursor, vehicle_id, bad, totals)
+        return store.quarantine_rows(cursor, vehicle_id, bad)
 
-    context.database.run(save)
-
-
-def _quarantine(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow], totals: Totals) -> None:
-    if bad and not store.quarantine_rows(cursor, vehicle_id, bad):
-        totals.quarantine_full = True
+    totals.count_bad(bad, quarantined=context.database.run(save))

@@ -17,7 +17,7 @@ from fleetsyncd.vehicle.client import VehicleClient
 class SyncContext:
     """The same for all vehicles.
 
-    Fields with the name of a setting, but for its unit, hold that setting.
+    Fields named as a setting hold it; those that are a timedelta have no unit in their name.
     """
 
     database: Database

@@ -29,7 +29,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import lost_history
 from fleetsyncd.sync.sessions import VehicleCache
-from fleetsyncd.sync.window import CLOCK_TOLERANCE, HOURLY_ABOVE, pull_end, pull_window
+from fleetsyncd.sync.window import CLOCK_TOLERANCE, HOURLY_ABOVE, pull_end, pull_interval
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 
@@ -150,12 +150,12 @@ class _VehicleCycle:
         if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
             ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")
-        self.interval = pull_window(
+        self.interval = pull_interval(
             self.vehicle,
             end,
             skew,
-            first=self.context.pull_window,
-            overlap=self.context.pull_overlap,
+            pull_window=self.context.pull_window,
+            pull_overlap=self.context.pull_overlap,
             oldest=oldest,
         )
         return _Pull(self.interval, self.status, self.skew)

@@ -9,7 +9,7 @@ from gevent.event import Event
 
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import CycleReport, JournalEntry, Progress, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport, Progress, Vehicle
 from fleetsyncd.sync.backfill_runner import BackfillRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
@@ -32,7 +32,7 @@ class Dispatcher:
         backfill_concurrency: int,
         slow_after: timedelta,
         on_report: Callable[[CycleReport], None],
-        on_backfill: Callable[[JournalEntry, int], None],
+        on_backfill: Callable[[BackfillReport], None],
         on_database_error: Callable[[DatabaseError], None],
     ) -> None:
         self._now = context.now

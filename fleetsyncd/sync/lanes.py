@@ -121,9 +121,9 @@ class Lanes:
         self._cycle_number += 1
         self._feeders.kill(block=False)
 
-    def end(self, grace_sec: float, kill_sec: float) -> None:
-        """Give running vehicles `grace_sec`, then kill them; wait at most `kill_sec` more."""
+    def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
+        """Give vehicles `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
         self.cancel_waiting()
-        self._greenlets.join(timeout=grace_sec)
+        self._greenlets.join(timeout=shutdown_grace_sec)
         self._greenlets.kill(block=False)
         self._greenlets.join(timeout=kill_sec)

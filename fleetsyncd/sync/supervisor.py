@@ -22,7 +22,7 @@ from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
-from fleetsyncd.models import CycleReport, JournalEntry, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport, Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
@@ -236,8 +236,8 @@ class Supervisor:
         self._summary.add(report)
         self._emit(events.VehicleCycleEnded(report))
 
-    def _on_backfill(self, entry: JournalEntry, bad_rows: int) -> None:
-        self._emit(events.BackfillEnded(entry, bad_rows))
+    def _on_backfill(self, report: BackfillReport) -> None:
+        self._emit(events.BackfillEnded(report))
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())

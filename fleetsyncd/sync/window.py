@@ -30,13 +30,13 @@ def pull_end(now: datetime, clock: datetime | None) -> datetime:
     return floor_ms(now if clock is None else min(now, clock))
 
 
-def pull_window(
+def pull_interval(
     vehicle: Vehicle,
     end: datetime,
     skew: timedelta,
     *,
-    first: timedelta,
-    overlap: timedelta,
+    pull_window: timedelta,
+    pull_overlap: timedelta,
     oldest: datetime,
 ) -> Window:
     """Return the interval to pull.
@@ -44,19 +44,19 @@ def pull_window(
     `end` comes from `pull_end`, `skew` is the vehicle's clock minus the daemon's, `oldest` (before
     `end`) is the earliest time that is accepted.
 
-    It starts `overlap` before the watermark, for rows that are committed late, or `first` before
-    `end` if there is no watermark yet. If the vehicle's clock was set back since the last pull, it
-    starts earlier by that much: what the vehicle stamped since then is before the watermark. An
-    unknown last skew counts as none. If the watermark is ahead of `end`, for example because this
-    host's clock was set back, the pull goes on from the present.
+    It starts `pull_overlap` before the watermark, for rows that are committed late, or
+    `pull_window` before `end` if there is no watermark yet. If the vehicle's clock was set back
+    since the last pull, it starts earlier by that much: what the vehicle stamped since then is
+    before the watermark. An unknown last skew counts as none. If the watermark is ahead of `end`,
+    for example because this host's clock was set back, the pull goes on from the present.
     """
     if vehicle.watermark is None:
-        start = end - first
+        start = end - pull_window
     else:
         step = skew - (vehicle.clock_skew or timedelta(0))
         reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
-        start = reached + (step if step <= -CLOCK_TOLERANCE else timedelta(0)) - overlap
-    start = floor_ms(max(min(start, end - max(overlap, MILLISECOND)), oldest))
+        start = reached + (step if step <= -CLOCK_TOLERANCE else timedelta(0)) - pull_overlap
+    start = floor_ms(max(min(start, end - max(pull_overlap, MILLISECOND)), oldest))
     return Window(start, end)
 
 

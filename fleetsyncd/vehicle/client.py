@@ -74,14 +74,14 @@ class VehicleClient:
         port: int,
         api_key: str | None,
         *,
-        timeout_sec: float,
-        max_body_mb: int,
+        pull_timeout_sec: float,
+        pull_max_body_mb: int,
         deadline: Deadline,
         on_call: OnCall = ignore_call,
     ) -> None:
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._timeout_sec = timeout_sec
-        self._max_body = max_body_mb << 20
+        self._pull_timeout_sec = pull_timeout_sec
+        self._max_body = pull_max_body_mb << 20
         self._deadline = deadline
         self._on_call = on_call
         self._received = 0
@@ -128,9 +128,9 @@ class VehicleClient:
         """Make a call; raise a VehicleError that names the call and the reason."""
         if not self._key_is_usable:
             raise KeyUnusable(call, "the API key is not printable ASCII: set the vehicle's key")
-        timed_out = VehicleTimeout(call, f"no complete answer within {self._timeout_sec:g} s")
+        timed_out = VehicleTimeout(call, f"no complete answer within {self._pull_timeout_sec:g} s")
         try:
-            with self._deadline(self._timeout_sec, lambda: timed_out):
+            with self._deadline(self._pull_timeout_sec, lambda: timed_out):
                 try:
                     return self._send(call, query)
                 except requests.ConnectionError as error:
@@ -149,7 +149,7 @@ class VehicleClient:
 
     def _send(self, call: str, query: str) -> Answer:
         self._request.url = self._base + call + query
-        response = self._adapter.send(self._request, stream=True, timeout=self._timeout_sec)
+        response = self._adapter.send(self._request, stream=True, timeout=self._pull_timeout_sec)
         complete = False
         try:
             self._check_headers(call, response)

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 import requests
 import urllib3
 
-from fleetsyncd.errors import TOO_MANY_OPEN_FILES, BadAnswer, VehicleError, VehicleUnreachable
+from fleetsyncd.errors import (
+    RAISE_FILE_LIMIT,
+    TOO_MANY_OPEN_FILES,
+    BadAnswer,
+    VehicleError,
+    VehicleUnreachable,
+)
 
 CONNECTION_BROKEN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 TIMEOUTS = (requests.Timeout, TimeoutError, urllib3.exceptions.ReadTimeoutError)
@@ -59,7 +65,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, http.client.RemoteDisconnected):
         return "the vehicle hung up without an answer"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return TOO_MANY_OPEN_FILES
+        return f"{TOO_MANY_OPEN_FILES}: {RAISE_FILE_LIMIT}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

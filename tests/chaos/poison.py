@@ -133,13 +133,13 @@ ENTRIES: Mapping[str, list[str]] = {
         },
     ),
 }
-"""Entries of a list that must be set aside, one by one, while their neighbours are stored."""
+"""Entries of a list that must be quarantined, one by one, while their neighbours are stored."""
 for _entries in ENTRIES.values():
     _entries += [text for text in _NO_OBJECTS if not text.endswith(":")]
 
 
 def bad_entries(call: str, dice: Random) -> list[str]:
-    """Return a few entries that must be set aside."""
+    """Return a few entries that must be quarantined."""
     return dice.sample(ENTRIES[call], dice.randint(1, 5))
 
 

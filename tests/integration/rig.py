@@ -95,7 +95,12 @@ class Rig:
         self.start = watermark
         self.cache = VehicleCache()
         self.client = VehicleClient(
-            host, port, KEY, timeout_sec=30, max_body_mb=64, deadline=lambda *_: nullcontext()
+            host,
+            port,
+            KEY,
+            pull_timeout_sec=30,
+            pull_max_body_mb=64,
+            deadline=lambda *_: nullcontext(),
         )
         return self.vehicle_id
 

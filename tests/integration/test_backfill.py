@@ -31,7 +31,7 @@ def requested(it: Rig) -> Backfill:
 
 
 def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalEntry:
-    return run_backfill(it.vehicle(), requested(it), it.client, it.context(), stopped)[0]
+    return run_backfill(it.vehicle(), requested(it), it.client, it.context(), stopped).entry
 
 
 def status(it: Rig) -> BackfillStatus | None:
@@ -173,7 +173,7 @@ def test_a_request_that_replaced_the_one_at_work_is_not_marked_done_by_it(
         ask_for(it, HOUR)
         old = requested(it)
         window = ask_for(it, 3 * HOUR)
-        entry, _bad = run_backfill(it.vehicle(), old, it.client, it.context())
+        entry = run_backfill(it.vehicle(), old, it.client, it.context()).entry
         assert "cancelled" in str(entry.error_msg)
         assert requested(it).reached == window.start
         assert work(it).status == Outcome.OK
@@ -228,7 +228,7 @@ def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> No
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, timedelta(days=70), timedelta(days=69))
         context = replace(it.context(), measurements_keep_months=1)
-        entry, _bad = run_backfill(it.vehicle(), requested(it), it.client, context)
+        entry = run_backfill(it.vehicle(), requested(it), it.client, context).entry
         assert "nothing is kept" in str(entry.error_msg)
         assert (entry.status, stored(it)) == (Outcome.OK, 0)
         done = status(it)

@@ -8,8 +8,8 @@ from fleetsyncd.database.replicas import FRESH_SEC, Replica
 from fleetsyncd.database.shard_locks import SHARDS, shard_of
 from fleetsyncd.database.views.fleet import fleet_overview
 
-MINE = Replica(interval=30.0, host="here")
-OTHER = Replica(interval=30.0, host="there")
+MINE = Replica(sync_interval_sec=30.0, host="here")
+OTHER = Replica(sync_interval_sec=30.0, host="there")
 
 
 def beat(database: Database, replica: Replica, *, cycle_sec: float | None = None) -> None:
@@ -98,7 +98,7 @@ def test_the_interval_of_the_replica_heard_last_decides_what_is_late(database: D
         return database.run(lambda cursor: fleet_overview(cursor, 30.0))[0].state
 
     assert state() == "late"
-    beat(database, replace(MINE, interval=600.0))
+    beat(database, replace(MINE, sync_interval_sec=600.0))
     assert state() == "online"
 
 

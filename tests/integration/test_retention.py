@@ -13,7 +13,7 @@ from fleetsyncd.errors import DatabaseError
 from fleetsyncd.times import month_of, utc_now
 
 MONTH = timedelta(days=30)
-NOTHING = RetentionPolicy(journal=None, quarantine=None, months=None)
+NOTHING = RetentionPolicy(None, None, None)
 
 
 def query(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
@@ -71,9 +71,7 @@ def test_journal_rows_go_by_age_in_batches_and_are_counted_in_the_log(
 ) -> None:
     fill_journal(database, truck, 60)
     with caplog.at_level(logging.INFO):
-        steps = remove(
-            database, RetentionPolicy(journal=MONTH, quarantine=None, months=None), batch=7
-        )
+        steps = remove(database, RetentionPolicy(MONTH, None, None), batch=7)
     assert query(
         database, "SELECT count(*), min(started_at) > now() - interval '30 days' FROM sync_journal"
     ) == [(30, True)]

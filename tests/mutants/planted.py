@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         "no overlap",
         WINDOW,
-        "timedelta(0)) - overlap",
+        "timedelta(0)) - pull_overlap",
         "timedelta(0))",
         "tests/unit/test_window.py",
     ),
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         "no deadline over the body",
         CLIENT,
-        "with self._deadline(self._timeout_sec, lambda: timed_out):",
+        "with self._deadline(self._pull_timeout_sec, lambda: timed_out):",
         "with self._deadline(3600, lambda: timed_out):",
         "tests/unit/test_client_deadlines.py",
     ),
@@ -141,8 +141,8 @@ MUTANTS = (
     Mutant(
         "bad rows forgotten",
         COMMIT,
-        "        _quarantine(cursor, vehicle_id, page.bad, totals)\n",
-        "",
+        "quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)",
+        "quarantined = True",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(

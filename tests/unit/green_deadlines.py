@@ -39,7 +39,12 @@ def main() -> None:
 
 def _ask(port: int, timeout: float) -> str:
     client = VehicleClient(
-        "127.0.0.1", port, None, timeout_sec=timeout, max_body_mb=64, deadline=green.deadline
+        "127.0.0.1",
+        port,
+        None,
+        pull_timeout_sec=timeout,
+        pull_max_body_mb=64,
+        deadline=green.deadline,
     )
     try:
         client.status()

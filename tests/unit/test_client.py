@@ -124,7 +124,12 @@ def test_a_host_that_takes_no_connection_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         host, port = full.getsockname()
         client = VehicleClient(
-            host, port, None, timeout_sec=0.1, max_body_mb=1, deadline=lambda *_given: nullcontext()
+            host,
+            port,
+            None,
+            pull_timeout_sec=0.1,
+            pull_max_body_mb=1,
+            deadline=lambda *_given: nullcontext(),
         )
         # The first connection fills the queue of those that wait to be accepted.
         with (

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleetsyncd.models import CycleReport, Failure, JournalEntry, Outcome, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport, Failure, JournalEntry, Outcome, Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
 
@@ -83,7 +83,7 @@ def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> N
     metrics.listen(events.CycleStarted([vehicle()]))
     for key in (ID, uuid4()):
         entry = JournalEntry(key, NOW, NOW, Outcome.ERROR, 700, "backfill of ...")
-        metrics.listen(events.BackfillEnded(entry, 3))
+        metrics.listen(events.BackfillEnded(BackfillReport(entry, 3)))
     assert of_truck(metrics, "rows_written_total") == 700
     assert of_truck(metrics, "bad_rows_total") == 3
     assert of_truck(metrics, "cycles_total") == 0

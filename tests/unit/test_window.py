@@ -16,7 +16,7 @@ from fleetsyncd.sync.window import (
     TRUNCATED_STEP,
     Splitter,
     pull_end,
-    pull_window,
+    pull_interval,
 )
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import month_of
@@ -47,7 +47,9 @@ def vehicle(**changed: Any) -> Vehicle:
 
 def pulled(skew: timedelta = timedelta(0), end: datetime = NOW, **changed: Any) -> Window:
     oldest = accepted_interval(NOW).start
-    return pull_window(vehicle(**changed), end, skew, first=MINUTE, overlap=OVERLAP, oldest=oldest)
+    return pull_interval(
+        vehicle(**changed), end, skew, pull_window=MINUTE, pull_overlap=OVERLAP, oldest=oldest
+    )
 
 
 def answered(pull: Window, dense: Callable[[Window], bool]) -> list[Window]:
@@ -237,8 +239,8 @@ def test_from_a_watermark_ahead_of_the_present_the_pull_goes_on_now(back: timede
     end = NOW - back
     assert pulled(end=end) == Window(end - OVERLAP, end)
     oldest = accepted_interval(NOW).start
-    assert pull_window(
-        vehicle(), end, timedelta(0), first=MINUTE, overlap=timedelta(0), oldest=oldest
+    assert pull_interval(
+        vehicle(), end, timedelta(0), pull_window=MINUTE, pull_overlap=timedelta(0), oldest=oldest
     ) == Window(end - MILLISECOND, end)
 
 

@@ -68,7 +68,7 @@ def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> Table | Text:
             Text(heartbeat.version),
             Text(age(seconds), "" if alive else "bold red"),
             Text(cycle),
-            Text(age(heartbeat.interval)),
+            Text(age(heartbeat.sync_interval_sec)),
             Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )

@@ -97,11 +97,11 @@ def columns(width: int) -> list[Column]:
     lag = Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG)
     data = Column("DATA", 5, lambda v, _: age(v.data_age), right=True)
     rows = Column("ROWS", 6, _rows, right=True)
-    hour = Column("LAG 1H", 12, _lags)
+    lag_hour = Column("LAG 1H", 12, _lags)
     fails = Column("FAIL", 4, _failures, right=True)
     version = Column("VERSION", 10 if extra_wide else 8, lambda v, _: v.software_version or "-")
     fitting = (
-        [name, address, state, seen, lag, data, rows, hour, fails, version]
+        [name, address, state, seen, lag, data, rows, lag_hour, fails, version]
         if wide
         else [name, state, seen, lag, rows, version]
     )

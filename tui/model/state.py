@@ -137,7 +137,7 @@ class FleetState:
 def _is_outage(snapshot: Snapshot) -> bool:
     if not snapshot.alive:
         return False
-    silent_after = LATE_AFTER_INTERVALS * snapshot.alive[0].interval
+    silent_after = LATE_AFTER_INTERVALS * snapshot.alive[0].sync_interval_sec
     silent = 0
     for vehicle in snapshot.vehicles:
         if vehicle.state in _NOT_EXPECTED:

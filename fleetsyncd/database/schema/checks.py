@@ -62,7 +62,7 @@ def run_checks(
         yield fault("database", error.reason, error.hint or CHECK_CONNECTION)
         return
     except DatabaseError as error:
-        yield fault("schema", error.reason, MIGRATE)
+        yield fault("schema", error.reason, error.hint or MIGRATE)
         return
     if missing:
         yield fault("schema", f"lacks {len(missing)} migration(s), first {missing[0]}", MIGRATE)

@@ -80,10 +80,10 @@ class _Row(Struct, array_like=True, gc=False):
 _ROWS = Decoder(list[_Row])
 
 
-def fleet_overview(cursor: Cursor, default_interval: float) -> list[VehicleOverview]:
+def fleet_overview(cursor: Cursor, default_sync_interval_sec: float) -> list[VehicleOverview]:
     """Return all vehicles, ordered by name; a running daemon's interval decides what is late."""
     beats = heartbeats(cursor)
-    interval = beats[0].interval if beats else default_interval
+    interval = beats[0].sync_interval_sec if beats else default_sync_interval_sec
     pullers = {shard: beat.name for beat in beats if beat.alive for shard in beat.shards}
     cursor.execute(_OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
