@@ -103,9 +103,7 @@ class Retention:
         if not self._database.run(_is_monthly):
             log.warning("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        while name := self._database.run(
-            partial(_drop, keep_months, today())
-        ):
+        while name := self._database.run(partial(_drop, keep_months, today())):
             log.info("retention: dropped partition %s", name)
             self._on_drop()
             yield 1

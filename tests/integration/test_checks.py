@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.findings import Level
 from fleetsyncd.times import utc_now
 
@@ -22,3 +22,16 @@ def test_a_database_whose_clock_differs_from_ours_is_found(
 def test_more_connections_than_the_server_has_are_found(database: Database) -> None:
     found = list(checks.run_checks(database, 100_000, utc_now))
     assert any("max_connections" in f"{each.text} {each.remedy}" for each in found)
+
+
+def test_an_error_that_has_a_hint_of_its_own_is_not_blamed_on_the_schema(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled(_database: Database) -> list[str]:
+        database.run(lambda cursor: cursor.execute("DO $$ BEGIN RAISE query_canceled; END $$"))
+        return []
+
+    monkeypatch.setattr(migrate, "missing_migrations", cancelled)
+    finding = list(checks.run_checks(database, 8, utc_now))[-1]
+    assert "locks" in str(finding.remedy)
+    assert "migrate" not in str(finding.remedy)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd.database import store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
@@ -219,3 +220,42 @@ def test_a_vehicles_row_that_cannot_be_written_does_not_cost_the_journal_its_row
         with pytest.raises(DatabaseError, match="not today"):
             it.cycle()
         assert [row[0] for row in it.journal()] == ["error"]
+
+
+@pytest.mark.parametrize("quarantine_limit", [10_000, 0])
+@pytest.mark.parametrize(
+    ("call", "table"),
+    [("/data", "measurements"), ("/channels", "channel_config"), ("/alarms", "alarms_log")],
+)
+def test_bad_rows_of_a_refused_transaction_are_not_reported(
+    database: Database,
+    server: Server,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    table: str,
+    quarantine_limit: int,
+) -> None:
+    def add_bad_entry(path: str, query: str, ask: Ask) -> Reply:
+        code, body = ask(query)
+        if path == call:
+            answer = json.loads(body)
+            (answer if isinstance(answer, list) else answer["rows"]).insert(0, {"bad": True})
+            body = json.dumps(answer).encode()
+        return code, body
+
+    monkeypatch.setattr(store, "QUARANTINE_PER_VEHICLE", quarantine_limit)
+    with rig(database, watermark_ago=1800) as it:
+        refuse_writes(server, database_name, "INSERT", table)
+        it.simulated.hook = add_bad_entry
+        report = it.cycle()
+        assert "not today" in it.journal()[-1][2]
+        assert "quarantine" not in it.journal()[-1][2]
+        assert (report.bad_rows, report.quarantine_full) == (0, False)
+        assert it.run("SELECT count(*) FROM fleetsync.quarantine") == [(0,)]
+        server.execute(
+            sql.SQL("DROP TRIGGER t ON {}").format(sql.Identifier(table)), database=database_name
+        )
+        report = it.cycle(after=30)
+        assert (report.outcome, report.bad_rows) == (Outcome.OK, 1)
+        assert report.quarantine_full is (quarantine_limit == 0)

@@ -3,6 +3,7 @@ import pytest
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
+from tui.model.columns import PREFIX_WIDTH, columns
 from tui.screens.fleet import FleetPage
 from tui.widgets.fleet_line import MARK
 from tui.widgets.fleet_table import FleetTable
@@ -205,6 +206,13 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
         await it.sees_no("ADDRESS")
 
     drive(database, look, size=(160, 45))
+
+
+@pytest.mark.parametrize("width", [76, 80, 117, 118, 120, 139, 140, 158, 240])
+def test_columns_fill_the_table_and_do_not_exceed_it(width: int) -> None:
+    shown = columns(width)
+    spaces = len(shown) - 1
+    assert PREFIX_WIDTH + sum(column.width for column in shown) + spaces == width
 
 
 def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
