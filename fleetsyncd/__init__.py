@@ -1,4 +1,4 @@
-"""Central telemetry sync for a fleet: pull, commit exactly once, say how far behind.
+"""Central telemetry sync for a fleet: pull, commit exactly once, report each vehicle's lag.
 
 __main__.py     patch for gevent, then run the command line
 cli.py          `main`, the group of commands, `run` and `once`

@@ -50,7 +50,7 @@ def main() -> None:
         click.echo(f"{PROGRAM}: {error}{hint}", err=True)
         code = EXIT_IMPOSSIBLE
     except BrokenPipeError:
-        # The reader of our output closed it, as `fleetsyncd status | head` does: no error.
+        # The reader of standard output closed it, as `fleetsyncd status | head` does: no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)

@@ -69,7 +69,7 @@ _THOUSAND = 1000
 
 
 def outcome_style(status: str) -> OutcomeStyle:
-    """Return the style of a journal row's status; an unknown status has one too."""
+    """Return the style of a journal entry's status; an unknown status has one too."""
     return _OUTCOME_STYLES.get(status, _UNKNOWN_STYLE)
 
 

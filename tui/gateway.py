@@ -26,7 +26,7 @@ T = TypeVar("T")
 TAIL_ROWS = 8
 """Rows of the journal that the fleet page shows."""
 ROWS_PER_VEHICLE = 3
-"""Newest journal rows read per vehicle to find its outcome; some may belong to backfills."""
+"""Newest journal entries read per vehicle to find its outcome; some may belong to backfills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Snapshot:
     hours: Mapping[UUID, LastHour] = field(default_factory=dict)
     """The last hour of the vehicles for which it was requested."""
     tail: tuple[JournalEntry, ...] = ()
-    """The newest journal rows of the fleet, newest first, if they were requested."""
+    """The newest journal entries of the fleet, newest first, if they were requested."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:

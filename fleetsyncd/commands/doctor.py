@@ -109,10 +109,10 @@ def _secrets_file() -> Iterator[Finding]:
 def _contradictions(settings: Settings) -> Iterator[Finding]:
     parts = [name for name in DATABASE_PARTS if os.environ.get(name)]
     if parts and os.environ.get("DATABASE_URL"):
-        text = f"DATABASE_URL is set, so {', '.join(parts)} mean nothing"
+        text = f"DATABASE_URL is set, so {', '.join(parts)} are ignored"
         yield warning("configuration", text, "unset one or the other")
     if settings.pull_timeout_sec >= settings.sync_interval_sec:
-        text = f"PULL_TIMEOUT_SEC {settings.pull_timeout_sec:g} is not under SYNC_INTERVAL_SEC"
+        text = f"PULL_TIMEOUT_SEC {settings.pull_timeout_sec:g} is not less than SYNC_INTERVAL_SEC"
         remedy = f"set PULL_TIMEOUT_SEC to {settings.sync_interval_sec / 3:g} or less"
         yield warning("configuration", text, remedy)
 
@@ -129,24 +129,25 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
 
 
 def _daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
-    fresh = [beat for beat in heartbeats if beat.alive]
+    fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
     if not heartbeats:
         yield ok("daemon", "none is running")
     elif not fresh:
         last = heartbeats[0]
         text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
-        yield warning("daemon", text, f"look at its log on {last.host}, start it again")
-    for beat in fresh:
-        if beat.version == __version__:
-            yield ok("daemon", f"alive on {beat.host}")
+        yield warning("daemon", text, f"read its log on {last.host}, start it again")
+    for heartbeat in fresh:
+        if heartbeat.version == __version__:
+            yield ok("daemon", f"alive on {heartbeat.host}")
         else:
-            text = f"the one on {beat.host} is version {beat.version}, this is {__version__}"
-            yield warning("daemon", text, f"restart the daemon on {beat.host}")
+            where, version = heartbeat.host, heartbeat.version
+            text = f"the daemon on {where} has version {version}, this is {__version__}"
+            yield warning("daemon", text, f"restart the daemon on {where}")
 
 
 def _metrics_port(settings: Settings, heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
     """Try the port, unless a daemon on this host may be using it."""
-    here = any(beat.host == replicas.this_host() for beat in heartbeats)
+    here = any(heartbeat.host == replicas.this_host() for heartbeat in heartbeats)
     if settings.metrics_port is None or here:
         return
     address = (settings.metrics_host, settings.metrics_port)
@@ -155,7 +156,7 @@ def _metrics_port(settings: Settings, heartbeats: Sequence[Heartbeat]) -> Iterat
         socket.create_server(address, family=family).close()
     except OSError as error:
         text = f"METRICS_PORT {settings.metrics_port} cannot be opened: {error.strerror}"
-        yield fault("metrics", text, "choose another METRICS_PORT, or end what listens there")
+        yield fault("metrics", text, "choose another METRICS_PORT, or stop what uses it")
 
 
 def _files(vehicles: int, pool_size: int) -> Finding:

@@ -14,7 +14,7 @@ _SECTIONS = {
     "Demo": ("demo", "simulate"),
 }
 EXIT_FAILED = 1
-"""The check or the work that was asked for failed."""
+"""A check or a requested operation failed."""
 EXIT_IMPOSSIBLE = 2
 """The command could not run."""
 EXIT_INTERRUPTED = 130
@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = 130
 EXIT_CODES = """\b
 Exit codes:
   0    done, all well
-  1    something that was asked about is not well
+  1    a check found a fault, or an operation failed
   2    could not run: one message on standard error says why
   130  interrupted, or a question answered with no
 """

@@ -35,8 +35,8 @@ def health(any_host: bool) -> int:
 def status(as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 
-    SEEN is the time since the vehicle answered, LAG how far the committed data are behind, DATA
-    the age of the newest measurement; ROWS are those of the last cycle.
+    SEEN is the time since the vehicle answered, LAG the age of the watermark, DATA the age of
+    the newest measurement; ROWS are those of the last cycle.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)

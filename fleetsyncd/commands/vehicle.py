@@ -175,8 +175,8 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
     known = bootstrap.open_database(settings).run(
         lambda cursor: vehicles.find_vehicle(cursor, which)
     )
-    patient = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (removed,) = removal.remove_vehicles(patient, [known.id], with_measurements=with_measurements)
+    database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
+    (removed,) = removal.remove_vehicles(database, [known.id], with_measurements=with_measurements)
     left = "; its measurements stay" if removed.measurements_left else ""
     click.echo(f"removed {known.name} and {removed.measurements_removed} measurements{left}")
 
@@ -184,7 +184,7 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
 @vehicle.command()
 @_which
 def pause(which: str) -> None:
-    """Leave a vehicle alone until it is resumed.
+    """Stop pulling a vehicle until it is resumed.
 
     WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
     """
@@ -195,7 +195,7 @@ def pause(which: str) -> None:
 @vehicle.command()
 @_which
 def resume(which: str) -> None:
-    """Take a paused vehicle up again.
+    """Resume a paused vehicle.
 
     WHICH is its name or id. What it measured meanwhile is pulled.
     """
@@ -211,7 +211,7 @@ def sync(which: str) -> None:
     WHICH is its name or id. A running daemon begins within 2 s.
     """
     known = _act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
-    click.echo(f"asked for {known.name} to be synced now")
+    click.echo(f"requested a sync of {known.name}")
 
 
 @vehicle.command()

@@ -43,7 +43,7 @@ def parse_vehicles(text: str) -> list[NewVehicle]:
             if vehicle is not None:
                 vehicles.append(vehicle)
     except csv.Error:
-        faults.append(f"line {reader.reader.line_num}: this is not CSV: look at its quotes")
+        faults.append(f"line {reader.reader.line_num}: this is not CSV: check its quotes")
     faults += _duplicates(vehicles)
     if not faults and not vehicles:
         faults.append("line 1: no vehicle follows")

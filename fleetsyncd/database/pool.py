@@ -155,10 +155,10 @@ class Database:
     @contextmanager
     def transaction_on(self, connection: Connection) -> Iterator[Cursor]:
         """Run the body in one transaction of this connection; any error closes it."""
-        late = DatabaseLost(f"{self.where} did not finish within {self._transaction_sec:g} s")
+        timed_out = DatabaseLost(f"{self.where} did not finish within {self._transaction_sec:g} s")
         try:
             with (
-                self._deadline(self._transaction_sec, lambda: late),
+                self._deadline(self._transaction_sec, lambda: timed_out),
                 connection.cursor(cursor_factory=Cursor) as cursor,
             ):
                 cursor.opening = self._opening(connection)

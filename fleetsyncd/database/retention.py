@@ -63,9 +63,9 @@ class Retention:
         database error is logged, and the rest waits for the next round.
         """
         for what, work in (
-            ("journal row(s)", self._expired(_JOURNAL, self._policy.journal_keep)),
-            ("quarantined row(s)", self._expired(_QUARANTINE, self._policy.quarantine_keep)),
-            ("month(s) of measurements", self._months(today)),
+            ("journal entries", self._expired(_JOURNAL, self._policy.journal_keep)),
+            ("quarantined rows", self._expired(_QUARANTINE, self._policy.quarantine_keep)),
+            ("months of measurements", self._months(today)),
         ):
             total = 0
             try:
@@ -78,7 +78,7 @@ class Retention:
                 log.warning("retention: %s could not be removed: %s", what, error)
             finally:
                 if total:
-                    log.info("retention: removed %d expired %s", total, what)
+                    log.info("retention: removed expired %s: %d", what, total)
 
     def _expired(self, statement: str, age: timedelta | None) -> Iterator[int]:
         """Delete rows older than `age`, batch by batch; yield the size of each batch."""

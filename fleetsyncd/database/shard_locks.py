@@ -45,7 +45,7 @@ def in_shards(column: str, shards: Collection[int] | None) -> tuple[str, list[An
 
 @dataclass(frozen=True, slots=True)
 class ShardHoldings:
-    """The shards that we hold, those that others hold, and the number of replicas."""
+    """The shards of this replica, those of others, and the number of replicas."""
 
     mine: frozenset[int]
     others: frozenset[int]

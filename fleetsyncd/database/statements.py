@@ -33,18 +33,18 @@ WITH vehicle AS (
     FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
     WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
 ),
-given AS (
+input AS (
     SELECT vehicle.*, r.* FROM vehicle,
         unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 ),
 repeated AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM given WHERE t <= newest
+    SELECT id, c, t, v FROM input WHERE t <= newest
     ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
 ),
 fresh AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM given WHERE t > newest RETURNING 1
+    SELECT id, c, t, v FROM input WHERE t > newest RETURNING 1
 )
 SELECT (SELECT count(*) FROM repeated) + (SELECT count(*) FROM fresh)
 """
@@ -136,14 +136,14 @@ fresh AS (
     WHERE NOT EXISTS (SELECT FROM fleetsync.quarantine q
                       WHERE q.vehicle_id = vehicle.id AND q.digest = r.digest)
 ),
-free AS (
-    SELECT greatest(0, %s - count(*)) AS places FROM fleetsync.quarantine
+capacity AS (
+    SELECT greatest(0, %s - count(*)) AS rows_left FROM fleetsync.quarantine
     WHERE vehicle_id = (SELECT id FROM vehicle)
 ),
-kept AS (
+inserted AS (
     INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
-    SELECT vehicle_id, digest, call, raw, reason FROM fresh LIMIT (SELECT free.places FROM free)
+    SELECT vehicle_id, digest, call, raw, reason FROM fresh LIMIT (SELECT rows_left FROM capacity)
     ON CONFLICT (vehicle_id, digest) DO NOTHING
 )
-SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT free.places FROM free))
+SELECT greatest(0, (SELECT count(*) FROM fresh) - (SELECT rows_left FROM capacity))
 """

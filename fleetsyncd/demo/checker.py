@@ -148,21 +148,22 @@ def _check_alarms(
         cursor.execute(_ALARMS, (str(expected.vehicle_id),))
         return {alarm: (at, channel, text) for alarm, at, channel, text in cursor.fetchall()}
 
-    def known(start: datetime, end: datetime) -> dict[int, tuple[int, int, str]]:
+    def generated(start: datetime, end: datetime) -> dict[int, tuple[int, int, str]]:
         seed = readings.seed_of(expected.name)
         alarms = readings.alarms(seed, _ms(start), _ms(end), channels=expected.channels)
         return {a.alarm_id: (a.triggered_ms, a.channel_id, a.message) for a in alarms}
 
     stored = database.run(read)
     findings.checked += len(stored)
-    required = known(
-        expected.alarms_from or expected.start, _asked_alarms(database, expected, watermark)
+    required = generated(
+        expected.alarms_from or expected.start,
+        _alarms_due(database, expected, watermark),
     )
     # Open alarms are asked for days back, and a backfill brings what is older still.
     triggered = min((at for at, _, _ in stored.values()), default=_ms(expected.start))
     oldest = EPOCH + MILLISECOND * triggered
     since = max(min(expected.start, oldest), expected.start - MAX_AGE)
-    possible = known(since, watermark + MARGIN)
+    possible = generated(since, watermark + MARGIN)
     faults = {
         "lost": required.keys() - stored.keys(),
         "unexpected": stored.keys() - possible.keys(),
@@ -172,7 +173,7 @@ def _check_alarms(
         findings.note(kind, len(keys), f"{expected.name} alarm {min(keys, default='')}")
 
 
-def _asked_alarms(database: Database, expected: Expectation, watermark: datetime) -> datetime:
+def _alarms_due(database: Database, expected: Expectation, watermark: datetime) -> datetime:
     """Return up to where alarms must be stored: a failed call to /alarms is asked again later."""
 
     def read(cursor: Cursor) -> datetime | None:
@@ -183,8 +184,10 @@ def _asked_alarms(database: Database, expected: Expectation, watermark: datetime
         row = cursor.fetchone()
         return None if row is None else row[0]
 
-    asked = database.run(read)
-    return expected.start if asked is None else min(asked, watermark) - expected.delay
+    stored_until = database.run(read)
+    if stored_until is None:
+        return expected.start
+    return min(stored_until, watermark) - expected.delay
 
 
 def _check_nothing_stored(database: Database, expected: Expectation, findings: Comparison) -> None:

@@ -129,7 +129,7 @@ def _microseconds(params: Params, name: str) -> int:
         raise ValueError(f"{name} is missing")
     if not _TIME(text):
         raise ValueError(f"{name} is not an ISO 8601 UTC time ending in Z")
-    # What the pattern lets through, such as hour 25, fromisoformat refuses by name.
+    # fromisoformat refuses what the pattern accepts, such as hour 25.
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
 
 

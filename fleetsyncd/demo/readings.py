@@ -115,14 +115,14 @@ def page(
     """Write the first `limit` of the same rows as JSON."""
     chosen = _chosen(channel_id, channels)
     width = chosen.stop - chosen.start
-    whole, rest = divmod(limit, width) if width else (0, 0)
+    cycles_whole, values_left = divmod(limit, width) if width else (0, 0)
     cycles = _read_cycles(seed, start_ms, end_ms if width else start_ms)
-    parts = [_cycle_json(seed, *cycle, chosen) for cycle in islice(cycles, whole)]
+    parts = [_cycle_json(seed, *cycle, chosen) for cycle in islice(cycles, cycles_whole)]
     count = len(parts) * width
     cut = next(cycles, None)
-    if cut and rest:
-        parts.append(_cycle_json(seed, *cut, slice(chosen.start, chosen.start + rest)))
-        count += rest
+    if cut and values_left:
+        parts.append(_cycle_json(seed, *cut, slice(chosen.start, chosen.start + values_left)))
+        count += values_left
     return Page(",".join(parts), count, cut is not None)
 
 

@@ -192,7 +192,7 @@ class SimulatedVehicle:
             while self._exchange(connection, received):
                 pass
         except OSError:
-            # The client went away or fell silent: on a mobile link that is no event.
+            # The client went away or fell silent: normal on a mobile link.
             return
 
     def _exchange(self, connection: socket, received: bytearray) -> bool:

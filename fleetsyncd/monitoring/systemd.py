@@ -51,5 +51,5 @@ class Notifier:
         if not self._address:
             return
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        with socket.socket(socket.AF_UNIX, kind) as ours, suppress(OSError):
-            ours.sendto(message.encode(), self._address)
+        with socket.socket(socket.AF_UNIX, kind) as sender, suppress(OSError):
+            sender.sendto(message.encode(), self._address)

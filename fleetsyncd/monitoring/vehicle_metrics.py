@@ -71,12 +71,12 @@ PREFIX = "fleetsync_vehicle"
 FAMILIES = (
     MetricFamily(f"{PREFIX}_up", "gauge", "1 if its last cycle ended ok", _one(lambda v: v.up)),
     MetricFamily(
-        f"{PREFIX}_paused", "gauge", "1 if it is to be left alone", _one(lambda v: v.paused)
+        f"{PREFIX}_paused", "gauge", "1 if an operator has paused it", _one(lambda v: v.paused)
     ),
-    MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "How far its committed data are behind", _lag),
+    MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "Age of its watermark", _lag),
     MetricFamily(f"{PREFIX}_cycles_total", "counter", "Cycles ended", _one(lambda v: v.cycles)),
     MetricFamily(
-        f"{PREFIX}_failures_total", "counter", "Cycles failed, by kind of fault", _failures
+        f"{PREFIX}_failures_total", "counter", "Failed cycles, by kind of error", _failures
     ),
     MetricFamily(
         f"{PREFIX}_rows_written_total",

@@ -46,9 +46,9 @@ class CycleSummary:
         self.seconds = time.monotonic() - self._started_at
         unfinished = list(busy)
         pulling = any(progress is not None for _name, progress in unfinished)
-        asked = max(self.started, len(self._silent))
-        if len(self._silent) >= max(OUTAGE_FROM, asked / 2) and not pulling:
-            log.error("no vehicle answers (%d of %d): check the VPN", len(self._silent), asked)
+        vehicles = max(self.started, len(self._silent))
+        if len(self._silent) >= max(OUTAGE_FROM, vehicles / 2) and not pulling:
+            log.error("no vehicle answers (%d of %d): check the VPN", len(self._silent), vehicles)
             self._silent.clear()
         self._log_silent()
         self._any_answered = True  # later reports are logged at once

@@ -115,11 +115,11 @@ class Dispatcher:
 
     def start(self, due: Iterable[Vehicle]) -> None:
         """Start cycles as slots come free; vehicles that fail or lag have a lane of their own."""
-        late = self._now() - self._slow_after
+        slow_before = self._now() - self._slow_after
         prompt: list[Vehicle] = []
         slow: list[Vehicle] = []
         for vehicle in due:
-            lags = vehicle.watermark is not None and vehicle.watermark < late
+            lags = vehicle.watermark is not None and vehicle.watermark < slow_before
             (slow if vehicle.failures or lags else prompt).append(vehicle)
         self._lanes.start(prompt, slow)
 

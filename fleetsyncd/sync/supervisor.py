@@ -83,7 +83,7 @@ class Supervisor:
         self._summary = CycleSummary(0)
         self._cycle_sec: float | None = None
         self._database_error: DatabaseError | None = None
-        """Why no cycle can be started; None while the database serves us."""
+        """Why no cycle can be started; None while the database is available."""
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
@@ -102,7 +102,7 @@ class Supervisor:
         return self._summary
 
     def _run_until_stopped(self, work: Callable[[], None]) -> None:
-        """Run `work` to its end or until we are stopped, whatever it waits for; then drain."""
+        """Run `work` until it ends or the daemon is stopped, whatever it waits for; then drain."""
         errors: list[Exception] = []
 
         def guarded() -> None:

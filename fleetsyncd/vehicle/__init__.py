@@ -2,7 +2,7 @@
 
 client.py       one vehicle's API: deadline, limits, errors
 adapter.py      the kept connection under requests
-http_errors.py  errors of the HTTP libraries as ours
+http_errors.py  errors of the HTTP libraries as VehicleErrors
 redaction.py    keeps the API key out of answers
 decode.py       answers as models, bad rows apart
 parsing.py      damaged JSON, entry by entry

@@ -146,13 +146,13 @@ def page(
         refused = [row for row in rows if row.time in faults and row.value is not None]
         bad += (BadRow(call, excerpt(msgspec.json.encode(r)), faults[r.time]) for r in refused)
         rows = [row for row in rows if row.time not in faults]
-    kept = [(times[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
-    return DataPage(Measurements.from_rows(kept), truncated, tuple(bad))
+    with_value = [(times[r.time], r.channel_id, r.value) for r in rows if r.value is not None]
+    return DataPage(Measurements.from_rows(with_value), truncated, tuple(bad))
 
 
 def _check_interval(call: str, start: str | None, end: str | None, window: Window) -> None:
     """Refuse an answer for another interval than `window`; a vehicle may name none."""
-    for named, asked in ((start, window.start), (end, window.end)):
+    for named, expected in ((start, window.start), (end, window.end)):
         if named is None:
             continue
         try:
@@ -161,9 +161,9 @@ def _check_interval(call: str, start: str | None, end: str | None, window: Windo
             raise BadAnswer(
                 call, f"answers for {sanitise(named, 40)}, which is not a time"
             ) from None
-        if answered != asked:
+        if answered != expected:
             raise BadAnswer(
-                call, f"answers for {sanitise(named, 40)} when asked for {iso_ms(asked)}"
+                call, f"answers for {sanitise(named, 40)} when asked for {iso_ms(expected)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Translate the errors of requests, urllib3 and http.client, which wrap one another, into ours."""
+"""Translate the errors of requests, urllib3 and http.client, which wrap one another."""
 
 import errno
 import http.client

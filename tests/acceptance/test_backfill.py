@@ -99,7 +99,7 @@ def test_a_backfill_survives_the_daemons_restart(installation: Installation) -> 
     assert installation.check().clean
 
 
-def test_a_backfill_can_be_cancelled_and_mistakes_are_told(installation: Installation) -> None:
+def test_a_backfill_can_be_cancelled_and_mistakes_are_explained(installation: Installation) -> None:
     installation.fleet(1)
     assert installation.command("backfill", "--all", "--from", "2d", "--no-wait")[0] == 0
     code, out, _ = installation.command("backfill", "--all", "--cancel")

@@ -63,7 +63,7 @@ def test_migrate_makes_a_schema_that_check_finds_complete(
     assert installation.command("migrate", "--check", DB_NAME=empty_database)[0] == 0
 
 
-def test_once_tells_by_its_exit_code_how_the_fleet_is(installation: Installation) -> None:
+def test_the_exit_code_of_once_shows_whether_a_vehicle_failed(installation: Installation) -> None:
     installation.fleet(2)
     assert installation.command("once")[0] == 0
     installation.rows(
@@ -127,7 +127,7 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(
     assert "мой" not in errors
 
 
-def test_testing_a_vehicle_tells_a_verdict_for_each_call(installation: Installation) -> None:
+def test_testing_a_vehicle_prints_a_verdict_for_each_call(installation: Installation) -> None:
     installation.fleet(1)
     code, output, _ = installation.command("vehicle", "test", "Truck-01")
     assert code == 0
@@ -172,7 +172,7 @@ def test_json_logs_are_one_object_a_line(installation: Installation) -> None:
     assert [line["vehicle"] for line in lines if "vehicle" in line] == ["Truck-01"]
 
 
-def test_a_role_without_rights_is_told_which_command_grants_them(
+def test_a_role_without_rights_gets_the_command_that_grants_them(
     installation: Installation,
 ) -> None:
     installation.server.execute(

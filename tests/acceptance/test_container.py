@@ -93,7 +93,7 @@ def test_everything_that_is_copied_exists_and_is_not_ignored() -> None:
     assert not any(fnmatch(".env", pattern) for pattern in admitted)
 
 
-def test_the_image_runs_as_nobody_in_particular_and_takes_only_what_was_installed() -> None:
+def test_the_image_runs_as_an_unprivileged_user_and_takes_only_what_was_installed() -> None:
     names = [name for name, _ in instructions(-1)]
     assert [rest for name, rest in instructions(-1) if name == "COPY"] == [
         "--from=build /opt/fleetsyncd /opt/fleetsyncd"

@@ -181,7 +181,7 @@ def test_sigterm_is_obeyed_while_postgresql_hangs(installation: Installation) ->
             os.kill(backend, signal.SIGCONT)
 
 
-def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_asked(
+def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_pulled(
     installation: Installation,
 ) -> None:
     for number in range(12):
@@ -202,7 +202,7 @@ def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_asked(
 
 
 @pytest.mark.long
-def test_a_month_that_cannot_be_made_ahead_stops_nobody(
+def test_a_month_that_cannot_be_made_ahead_stops_no_vehicle(
     installation: Installation,
 ) -> None:
     installation.fleet(2)

@@ -240,7 +240,7 @@ def test_a_report_for_people_names_what_mends_it(installation: Installation) -> 
 
 
 @pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o600, False)])
-def test_a_dotenv_file_is_told_if_others_can_read_it(
+def test_a_dotenv_file_that_others_can_read_is_reported(
     installation: Installation, tmp_path: Path, mode: int, told: bool
 ) -> None:
     (tmp_path / ".env").write_text("SYNC_INTERVAL_SEC=30\n")

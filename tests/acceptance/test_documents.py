@@ -240,7 +240,7 @@ def test_there_are_commands_and_wrong_ones_are_found() -> None:
         assert fault_of_program(shlex.split(wrong)) is not None
 
 
-def test_every_block_says_what_it_is() -> None:
+def test_every_block_names_its_language() -> None:
     for text in TEXTS.values():
         languages = re.findall(r"^```(\S*)$", text, re.MULTILINE)[::2]
         assert set(languages) <= {"sh", "sql", "yaml", "text", "json", "toml"}
@@ -290,7 +290,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
             assert f"| `{name}` | {default} |" in README or f"| `{name}` | `{default}` |" in README
 
 
-def test_the_changelog_tells_this_version() -> None:
+def test_the_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
     versions = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert len(re.findall(r"^## \S+ \(\d{4}-\d\d-\d\d\)$", changelog, re.M)) >= len(versions) - 1

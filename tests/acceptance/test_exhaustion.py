@@ -50,7 +50,7 @@ def small_disk(installation: Installation) -> Iterator[Path]:
             subprocess.run(["umount", folder], check=True)  # noqa: S607  wherever the system has it
 
 
-def test_a_full_disk_is_told_with_its_remedy_and_pulling_goes_on_once_there_is_room(
+def test_a_full_disk_is_reported_with_a_hint_and_pulling_resumes_once_there_is_space(
     installation: Installation,
 ) -> None:
     with small_disk(installation) as disk:
@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_with_its_remedy_and_pulling_goes_on_once_there_is_r
         daemon = installation.daemon()
         daemon.wait_for("error on database: could not extend file")
         told = "SELECT error_msg FROM sync_journal WHERE status = 'error' LIMIT 1"
-        assert "make room on the database's disk" in installation.rows(told)[0][0]
+        assert "free space on the database's disk" in installation.rows(told)[0][0]
         ballast.unlink()
         daemon.wait_for("online .* wrote", times=2)
         daemon.process.send_signal(signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_a_full_disk_is_told_with_its_remedy_and_pulling_goes_on_once_there_is_r
         installation.database.close()
 
 
-def test_connections_that_run_out_are_told_with_their_remedy_and_mend_themselves(
+def test_connections_that_run_out_are_reported_with_a_hint_and_pulling_resumes(
     installation: Installation,
 ) -> None:
     installation.fleet(3)
@@ -119,7 +119,7 @@ def test_a_fleet_larger_than_the_limit_of_open_files_is_pulled_in_turns(
     assert installation.check().clean
 
 
-def test_open_files_taken_by_others_are_told_with_their_remedy(
+def test_a_lack_of_open_files_is_reported_with_a_hint(
     installation: Installation,
 ) -> None:
     installation.fleet(3, channels=1)

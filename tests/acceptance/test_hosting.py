@@ -91,7 +91,7 @@ def unit() -> ConfigParser:
     return parser
 
 
-def test_the_unit_starts_a_command_that_exists_and_is_told_of_its_state() -> None:
+def test_the_unit_starts_a_command_that_exists_and_expects_notifications() -> None:
     service = unit()["Service"]
     program, *arguments = shlex.split(service["ExecStart"])
     assert program.endswith("/bin/fleetsyncd")
@@ -157,7 +157,7 @@ def test_a_daemon_whose_greenlets_are_all_kept_waiting_ends_itself(
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
-def test_the_service_manager_is_told_ready_alive_and_stopping(
+def test_systemd_is_notified_of_ready_alive_and_stopping(
     installation: Installation, tmp_path: Path, abstract: bool
 ) -> None:
     installation.fleet(1)
@@ -181,7 +181,7 @@ def test_the_service_manager_is_told_ready_alive_and_stopping(
         assert daemon.end() == 0
 
 
-def test_the_service_manager_is_told_that_a_daemon_without_database_is_alive(
+def test_systemd_is_notified_that_a_daemon_without_database_is_alive(
     installation: Installation, tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

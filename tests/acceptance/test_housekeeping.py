@@ -13,7 +13,7 @@ QUARANTINED = (
 )
 
 
-def test_a_daemon_removes_what_has_expired_and_says_so(installation: Installation) -> None:
+def test_a_daemon_removes_what_has_expired_and_logs_it(installation: Installation) -> None:
     installation.fleet(1)
     installation.rows(OLD)
     installation.rows(QUARANTINED)
@@ -24,8 +24,8 @@ def test_a_daemon_removes_what_has_expired_and_says_so(installation: Installatio
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == 0
     log = "\n".join(daemon.lines)
-    assert "[INFO] sync.retention: retention: removed 5 expired journal row(s)" in log
-    assert "retention: removed 1 expired quarantined row(s)" in log
+    assert "[INFO] sync.retention: retention: removed expired journal entries: 5" in log
+    assert "retention: removed expired quarantined rows: 1" in log
     assert installation.rows(
         "SELECT count(*) FROM sync_journal WHERE started_at < now() - interval '12 hours'"
     ) == [(4,)]

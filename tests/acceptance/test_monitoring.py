@@ -151,7 +151,7 @@ def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels)
     assert documented == ours
 
 
-def test_every_rule_says_how_bad_it_is_and_what_to_do() -> None:
+def test_every_rule_has_a_severity_and_a_remedy() -> None:
     names = [rule["alert"] for rule in rules()]
     assert len(set(names)) == len(names) >= 10
     for rule in rules():

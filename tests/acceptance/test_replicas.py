@@ -12,7 +12,7 @@ SELECT count(*) = %(n)s AND min(cardinality(shards)) >= floor(64 / %(n)s) - %(n)
     AND max(cardinality(shards)) <= ceil(64.0 / %(n)s) AND sum(cardinality(shards)) = 64
 FROM fleetsync.replica WHERE pid = ANY (%(pids)s)
 """
-# Two replicas at work on one vehicle at a time would show as journal rows that overlap.
+# Two replicas at work on one vehicle at a time would show as journal entries that overlap.
 OVERLAPS = """
 SELECT count(*) FROM sync_journal a JOIN sync_journal b
     ON a.vehicle_id = b.vehicle_id AND a.id < b.id

@@ -22,7 +22,7 @@ def stored_texts(installation: Installation) -> str:
     return str(found)
 
 
-def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_tells_it(
+def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_echoes_it(
     installation: Installation,
 ) -> None:
     answer = [http(KEY.encode(), f"X-Echo: {KEY}", status=f"418 {KEY}")]

@@ -48,7 +48,7 @@ def stop_after(questions: int) -> Callable[[], str | None]:
     return lambda: next(left, "stopped with the daemon")
 
 
-def test_a_backfill_stores_every_row_and_leaves_watermark_and_state_alone(
+def test_a_backfill_stores_every_row_and_changes_neither_watermark_nor_state(
     database: Database,
 ) -> None:
     with rig(database, watermark_ago=60) as it:
@@ -105,7 +105,7 @@ def test_an_interrupted_backfill_goes_on_where_it_stopped(database: Database) ->
         assert it.compare().clean
 
 
-def test_a_failure_is_told_and_the_rest_is_tried_again(database: Database) -> None:
+def test_a_failure_is_reported_and_the_rest_is_tried_again(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
 
@@ -123,7 +123,7 @@ def test_a_failure_is_told_and_the_rest_is_tried_again(database: Database) -> No
         assert work(it).status == Outcome.OK
 
 
-def test_what_the_vehicle_no_longer_keeps_is_told_in_the_journal(database: Database) -> None:
+def test_what_the_vehicle_no_longer_keeps_is_reported_in_the_journal(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
         window = ask_for(it, 10 * HOUR)
         assert work(it).status == Outcome.OK
@@ -132,7 +132,7 @@ def test_what_the_vehicle_no_longer_keeps_is_told_in_the_journal(database: Datab
         assert f"gone for good: {window.start:%Y-%m-%d %H:%M:%S} to {begins}" in text
 
 
-def test_a_gap_that_the_vehicles_retention_has_cut_is_told_and_the_rest_stored(
+def test_a_gap_that_the_vehicles_retention_has_cut_is_reported_and_the_rest_stored(
     database: Database,
 ) -> None:
     with rig(database, watermark_ago=40 * 3600, channels=1, history_s=26 * 3600) as it:

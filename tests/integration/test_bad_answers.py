@@ -61,7 +61,7 @@ def test_after_any_answer_made_by_hand_the_next_cycle_works(database: Database, 
 
 
 @pytest.mark.parametrize("call", ENTRIES)
-def test_every_bad_entry_is_set_aside_with_a_reason_and_its_neighbours_are_stored(
+def test_every_bad_entry_is_quarantined_with_a_reason_and_its_neighbours_are_stored(
     database: Database, call: str
 ) -> None:
     with rig(database, watermark_ago=600, channels=3) as it:
@@ -86,7 +86,7 @@ no_rows = anything.filter(lambda value: not isinstance(value, dict) or "time" no
 
 
 @pytest.mark.parametrize("call", ENTRIES)
-def test_whatever_is_mixed_into_an_answer_is_set_aside_and_the_rest_stored(
+def test_whatever_is_mixed_into_an_answer_is_quarantined_and_the_rest_stored(
     database: Database, call: str
 ) -> None:
     with rig(database, watermark_ago=60, channels=2) as it:

@@ -69,7 +69,7 @@ def test_small_tables_are_copied_first_and_the_others_spread_by_vehicle(cluster:
     assert all(call.endswith("by vehicle_id with public.measurements") for call in made[3:])
 
 
-def test_what_was_distributed_before_is_left_alone(cluster: Database) -> None:
+def test_tables_that_are_distributed_already_are_not_changed(cluster: Database) -> None:
     citus.distribute(cluster)
     assert citus.distribute(cluster) == []
 

@@ -16,7 +16,9 @@ from fleetsyncd.sync.pull import LazyPage, Prefetch
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
-def test_two_cycles_store_every_row_once_and_the_journal_tells(database: Database) -> None:
+def test_two_cycles_store_every_row_once_and_the_journal_has_their_numbers(
+    database: Database,
+) -> None:
     with rig(database) as it:
         first, second = it.cycle(), it.cycle(after=30)
         found = it.compare()
@@ -85,7 +87,7 @@ def test_a_gap_over_a_day_is_pulled_by_the_hour_and_complete(database: Database)
         assert it.compare().clean
 
 
-def test_a_truncated_hour_is_asked_again_in_ten_minutes(database: Database) -> None:
+def test_a_truncated_hour_is_requested_again_in_ten_minutes(database: Database) -> None:
     with rig(database, watermark_ago=3600) as it:
         assert it.cycle().outcome is Outcome.OK
         lengths = [_seconds(query) for path, query in it.asked if path == "/data"]
@@ -107,7 +109,7 @@ def test_a_vehicle_with_a_small_limit_is_halved_down_and_complete(database: Data
         assert it.compare().clean
 
 
-def test_a_millisecond_too_dense_for_one_answer_is_asked_per_channel(
+def test_a_millisecond_too_dense_for_one_answer_is_requested_per_channel(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with rig(database, watermark_ago=1) as it:
@@ -118,7 +120,7 @@ def test_a_millisecond_too_dense_for_one_answer_is_asked_per_channel(
         assert it.compare().clean
 
 
-def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_asked_too(
+def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_requested_too(
     database: Database,
 ) -> None:
     with rig(database, watermark_ago=1) as it:
@@ -137,7 +139,7 @@ def test_a_channel_that_the_vehicle_measures_but_does_not_list_is_asked_too(
         assert it.compare().clean
 
 
-def test_the_next_window_is_asked_for_before_this_one_is_stored(database: Database) -> None:
+def test_the_next_window_is_requested_before_this_one_is_stored(database: Database) -> None:
     stored: list[int] = []
 
     def begin(ask: Callable[[], DataPage]) -> Eager:
@@ -153,7 +155,7 @@ def test_the_next_window_is_asked_for_before_this_one_is_stored(database: Databa
         assert it.compare().clean
 
 
-def test_a_window_that_nobody_waits_for_any_more_is_let_go(database: Database) -> None:
+def test_a_prefetched_window_that_is_not_needed_any_more_is_dropped(database: Database) -> None:
     begun: list[Eager] = []
 
     def begin(ask: Callable[[], DataPage]) -> Eager:
@@ -195,7 +197,7 @@ def test_an_interrupted_gap_resumes_where_it_stopped(database: Database, begin: 
 
 
 @pytest.mark.parametrize("reason", ["paused", "stopped with the daemon"])
-def test_a_gap_stopped_on_purpose_blames_nobody_and_goes_on_later(
+def test_a_gap_stopped_on_purpose_is_no_failure_and_goes_on_later(
     database: Database, reason: str
 ) -> None:
     with rig(database, watermark_ago=26 * 3600, channels=1) as it:

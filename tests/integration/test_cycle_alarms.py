@@ -52,7 +52,7 @@ def alarm_watermark(it: Rig) -> datetime | None:
     return it.vehicle().alarm_watermark
 
 
-def test_more_alarms_than_one_answer_may_hold_are_asked_for_by_halves(database: Database) -> None:
+def test_more_alarms_than_one_answer_may_hold_are_requested_by_halves(database: Database) -> None:
     with rig(database, watermark_ago=1800) as it:
         moments = [it.now - timedelta(seconds=1700 - n) for n in range(10 * MOST)]
         it.simulated.hook = storm(it, moments)
@@ -62,7 +62,7 @@ def test_more_alarms_than_one_answer_may_hold_are_asked_for_by_halves(database: 
         assert alarm_watermark(it) == it.now
 
 
-def test_what_came_before_a_piece_that_cannot_be_had_is_stored_and_not_asked_again(
+def test_windows_before_one_that_fails_are_stored_and_not_requested_again(
     database: Database,
 ) -> None:
     with rig(database, watermark_ago=1800) as it:
@@ -81,7 +81,9 @@ def test_what_came_before_a_piece_that_cannot_be_had_is_stored_and_not_asked_aga
         assert alarm_watermark(it) == it.now
 
 
-def test_alarms_owed_since_the_clock_was_set_back_are_asked_for_again(database: Database) -> None:
+def test_alarms_missing_since_the_clock_was_set_back_are_requested_again(
+    database: Database,
+) -> None:
     with rig(database) as it:
         it.cycle(after=30)
         it.offset = -timedelta(hours=1)

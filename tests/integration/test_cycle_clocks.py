@@ -38,7 +38,7 @@ def test_what_a_clock_ahead_stamped_is_stored_when_its_time_comes(database: Data
         assert it.compare().clean
 
 
-def test_a_clock_set_back_loses_no_row_behind_the_watermark(database: Database) -> None:
+def test_a_clock_set_back_loses_no_row_before_the_watermark(database: Database) -> None:
     with rig(database) as it:
         it.cycle(after=30)
         reached = it.watermark()
@@ -72,7 +72,7 @@ def test_when_the_clock_is_right_again_the_pull_goes_on_from_the_watermark(
         assert it.compare().clean
 
 
-def test_a_clock_at_1970_is_an_error_that_says_so_and_moves_nothing(database: Database) -> None:
+def test_a_clock_at_1970_is_an_error_of_its_own_and_moves_nothing(database: Database) -> None:
     with rig(database) as it:
         before = it.watermark()
         it.offset = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=3) - it.now
@@ -100,7 +100,7 @@ def test_an_answer_without_a_date_does_not_move_the_watermark_past_a_slow_clock(
         assert it.compare().clean
 
 
-def test_our_own_clock_set_back_is_told_and_nothing_is_lost_once_it_is_right(
+def test_a_daemons_clock_set_back_is_reported_and_loses_nothing_once_it_is_right(
     database: Database,
 ) -> None:
     with rig(database) as it:

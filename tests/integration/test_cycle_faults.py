@@ -66,7 +66,9 @@ def test_failures_in_a_row_are_counted_until_a_good_cycle(database: Database) ->
         assert it.vehicle().failures == 0
 
 
-def test_a_failing_status_ends_the_cycle_before_anything_else_is_asked(database: Database) -> None:
+def test_a_failing_status_ends_the_cycle_before_anything_else_is_requested(
+    database: Database,
+) -> None:
     with rig(database) as it:
         it.simulated.hook = failing(it, "/status", (HTTPStatus.UNAUTHORIZED, b"{}"))
         it.cycle()
@@ -74,7 +76,7 @@ def test_a_failing_status_ends_the_cycle_before_anything_else_is_asked(database:
         assert it.journal() == [("error", 0, "/status: HTTP 401: the vehicle refuses the API key")]
 
 
-def test_failing_alarms_do_not_fail_the_cycle_and_are_asked_for_again(database: Database) -> None:
+def test_failing_alarms_do_not_fail_the_cycle_and_are_requested_again(database: Database) -> None:
     with rig(database, watermark_ago=1800) as it:
         it.simulated.hook = failing(it, "/alarms")
         assert it.cycle().outcome is Outcome.OK
@@ -116,7 +118,7 @@ def test_failing_channels_are_noted_and_the_data_still_come(database: Database) 
         assert it.compare().clean
 
 
-def test_poison_rows_are_set_aside_once_and_their_neighbours_stored(database: Database) -> None:
+def test_bad_rows_are_quarantined_once_and_their_neighbours_stored(database: Database) -> None:
     def poisons(path: str, query: str, ask: Ask) -> Reply:
         code, body = ask(query)
         if path != "/data":

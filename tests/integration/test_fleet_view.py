@@ -106,14 +106,14 @@ def failure(database: Database, truck: UUID) -> CycleReport:
         ("sync_status = 'error', last_sync_at = now()", "error"),
     ],
 )
-def test_the_overview_tells_a_vehicles_state(
+def test_the_overview_has_a_vehicles_state(
     database: Database, truck: UUID, columns: str, state: str
 ) -> None:
     execute(database, f"UPDATE vehicles SET {columns} WHERE id = %(id)s::uuid", truck)  # noqa: S608
     assert shown(database, truck).state == state
 
 
-def test_the_overview_tells_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
+def test_the_overview_shows_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
     assert shown(database, truck).state == "paused"
@@ -121,7 +121,7 @@ def test_the_overview_tells_a_pause_before_anything_else(database: Database, tru
     assert shown(database, truck).state == "error"
 
 
-def test_the_overview_tells_how_far_catching_up_has_come(database: Database, truck: UUID) -> None:
+def test_the_overview_has_the_progress_of_catching_up(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: store.advance_watermark(cursor, first_window(truck)))
     execute(
         database,
@@ -142,7 +142,7 @@ def test_the_overview_tells_how_far_catching_up_has_come(database: Database, tru
 
 
 @pytest.mark.parametrize("never", ["infinity", "-infinity", "0044-03-15 12:00 BC"])
-def test_a_moment_that_is_none_hides_nobody(database: Database, truck: UUID, never: str) -> None:
+def test_an_infinite_time_hides_no_vehicle(database: Database, truck: UUID, never: str) -> None:
     execute(
         database,
         f"UPDATE vehicles SET last_sync_at = '{never}', last_seen_at = '{never}',"  # noqa: S608
@@ -152,9 +152,7 @@ def test_a_moment_that_is_none_hides_nobody(database: Database, truck: UUID, nev
     assert shown(database, truck).state == "late"
 
 
-def test_the_overview_tells_the_last_cycle_and_never_the_key(
-    database: Database, truck: UUID
-) -> None:
+def test_the_overview_has_the_last_cycle_and_never_the_key(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
     seen = shown(database, truck)
     assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
@@ -196,7 +194,7 @@ def test_an_address_cannot_be_registered_twice_but_may_serve_two_ports(database:
     )
 
 
-def test_a_change_leaves_alone_what_it_does_not_name(database: Database, truck: UUID) -> None:
+def test_a_change_keeps_what_it_does_not_name(database: Database, truck: UUID) -> None:
     def found() -> vehicles.RegisteredVehicle:
         return database.run(lambda cursor: vehicles.find_vehicle(cursor, str(truck)))
 
@@ -223,14 +221,14 @@ def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, tru
         )
 
 
-def test_a_sync_that_was_asked_for_is_handed_out_once(database: Database, truck: UUID) -> None:
+def test_a_sync_that_was_requested_is_handed_out_once(database: Database, truck: UUID) -> None:
     for _ in range(2):
         database.run(lambda cursor: vehicles.request_sync(cursor, truck))
     assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
     assert truck not in database.run(lambda cursor: store.take_sync_requests(cursor, []))
 
 
-def test_a_sync_asked_for_while_the_vehicle_is_busy_is_handed_out_afterwards(
+def test_a_sync_requested_while_the_vehicle_is_busy_is_handed_out_afterwards(
     database: Database, truck: UUID
 ) -> None:
     database.run(lambda cursor: vehicles.request_sync(cursor, truck))
@@ -238,7 +236,7 @@ def test_a_sync_asked_for_while_the_vehicle_is_busy_is_handed_out_afterwards(
     assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
 
 
-def test_a_paused_vehicle_is_known_and_cannot_be_asked_for(database: Database, truck: UUID) -> None:
+def test_a_paused_vehicle_is_known_and_cannot_be_requested(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
     assert truck in database.run(store.paused_vehicles)
     with pytest.raises(CommandError, match="the vehicle is paused: resume it first"):
@@ -285,7 +283,7 @@ def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
     assert removal == Removal(4, measurements_left=False)
 
 
-def test_vehicles_are_removed_all_or_none_and_left_alone_meanwhile(
+def test_vehicles_are_removed_all_or_none_and_not_pulled_meanwhile(
     database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = database.run(

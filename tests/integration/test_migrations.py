@@ -216,7 +216,7 @@ def test_a_role_that_is_missing_is_named_with_the_statement_that_creates_it(
         migrate.migrate(settings(server, empty_database), "fleet_missing")
 
 
-def test_a_role_without_rights_cannot_migrate_and_is_told_so(
+def test_a_role_without_rights_cannot_migrate_and_gets_a_hint(
     server: Server, empty_database: str
 ) -> None:
     with pytest.raises(MigrationFailed, match="permission denied"):

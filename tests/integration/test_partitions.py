@@ -97,7 +97,7 @@ def test_what_is_no_month_of_a_fleet_is_refused(database: Database, month: date 
         ensure(database, month)
 
 
-def test_a_month_that_somebody_dropped_is_made_again_once_it_is_forgotten(
+def test_a_month_that_was_dropped_is_made_again_after_the_cache_is_cleared(
     prepared: Server, database: Database
 ) -> None:
     moment = datetime(2022, 5, 15, tzinfo=UTC)

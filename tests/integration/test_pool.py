@@ -216,7 +216,7 @@ def test_of_two_transactions_in_a_deadlock_both_succeed(database: Database) -> N
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
-def test_an_unreachable_server_is_lost_by_name_and_the_password_is_not_told(host: str) -> None:
+def test_an_unreachable_server_is_named_and_the_password_is_not(host: str) -> None:
     parameters = {"host": host, "port": "1", "dbname": "fleet", "user": "x", "password": "hush"}
     with pytest.raises(DatabaseLost, match=f"no connection to {host}:1/fleet") as caught:
         Database(DatabaseSettings(parameters)).run(pid)

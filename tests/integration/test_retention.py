@@ -76,7 +76,7 @@ def test_journal_rows_go_by_age_in_batches_and_are_counted_in_the_log(
         database, "SELECT count(*), min(started_at) > now() - interval '30 days' FROM sync_journal"
     ) == [(30, True)]
     assert steps == 5
-    assert caplog.messages == ["retention: removed 30 expired journal row(s)"]
+    assert caplog.messages == ["retention: removed expired journal entries: 30"]
 
 
 def test_what_is_stopped_between_two_batches_has_committed_the_first(
@@ -198,7 +198,7 @@ def test_a_month_in_use_is_left_for_later(
     with database.transaction() as reader:
         reader.execute("SELECT count(*) FROM measurements")
         remove(database, RetentionPolicy(None, None, 1))
-        assert "month(s) of measurements could not be removed" in caplog.messages[0]
+        assert "months of measurements could not be removed" in caplog.messages[0]
     remove(database, RetentionPolicy(None, None, 1))
     assert months(database) == {names[0]}
 

@@ -52,7 +52,7 @@ def ask(database: Database, statement: str) -> list[tuple[Any, ...]]:
     return database.run(work)
 
 
-def test_the_daemons_role_owns_nothing_and_outranks_nobody(database: Database) -> None:
+def test_the_daemons_role_owns_nothing_and_has_no_privilege(database: Database) -> None:
     assert ask(
         database,
         "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication,"

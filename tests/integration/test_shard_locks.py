@@ -86,7 +86,7 @@ def test_whose_session_was_ended_comes_back_with_what_the_others_left(database: 
     two.close()
 
 
-def test_a_lost_session_is_told_once_and_then_opened_anew(database: Database) -> None:
+def test_a_lost_session_is_logged_once_and_then_opened_anew(database: Database) -> None:
     locks = ShardLocks(database)
     locks.take([1, 2])
     assert locks.read().mine == {1, 2}

@@ -188,7 +188,7 @@ def test_unsorted_rows_and_a_key_met_twice_in_one_call_are_stored_once(
     assert stored(database, truck) == {bits(NOW + SECOND, 1, 0.5), bits(NOW, 2, 1.5)}
 
 
-def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
+def test_the_first_watermark_update_sets_the_watermark_and_the_vehicles_version(
     database: Database, truck: UUID
 ) -> None:
     gap = Window(NOW, NOW + 60 * SECOND)
@@ -207,7 +207,7 @@ def test_the_first_advance_sets_the_watermark_and_what_the_vehicle_said(
     ) == [(NOW, gap.start, gap.end)]
 
 
-def test_a_question_that_ended_behind_the_stored_watermark_is_remembered_whoever_moved_it(
+def test_a_window_that_ended_before_the_stored_watermark_is_recorded_whoever_moved_it(
     database: Database, truck: UUID
 ) -> None:
     advance(database, truck, None, NOW + 60 * SECOND)
@@ -216,7 +216,7 @@ def test_a_question_that_ended_behind_the_stored_watermark_is_remembered_whoever
     assert (seen.watermark, seen.pulled_until) == (NOW + 60 * SECOND, NOW)
 
 
-def test_the_last_advance_of_a_gap_clears_what_was_catching_up(
+def test_the_last_watermark_update_of_a_gap_clears_its_progress(
     database: Database, truck: UUID
 ) -> None:
     part = replace(step(truck, None, NOW), gap=Window(NOW, NOW + SECOND))
@@ -244,14 +244,16 @@ def test_the_watermark_and_the_newest_measurement_never_move_backwards(
     ) == [(NOW - SECOND,)]
 
 
-def test_an_advance_from_behind_another_daemons_is_fine(database: Database, truck: UUID) -> None:
+def test_a_watermark_update_behind_another_daemons_is_accepted(
+    database: Database, truck: UUID
+) -> None:
     advance(database, truck, None, NOW + 5 * SECOND)
     advance(database, truck, NOW, NOW + 2 * SECOND)
     assert vehicle(database, truck).watermark == NOW + 5 * SECOND
 
 
 @pytest.mark.parametrize("first", [NOW, None])
-def test_an_advance_may_be_repeated(
+def test_a_watermark_update_may_be_repeated(
     database: Database, truck: UUID, first: datetime | None
 ) -> None:
     if first is not None:
@@ -261,7 +263,7 @@ def test_an_advance_may_be_repeated(
     assert vehicle(database, truck).watermark == NOW + SECOND
 
 
-def test_two_daemons_that_pull_a_new_vehicle_at_once_both_advance(
+def test_two_daemons_that_pull_a_new_vehicle_at_once_both_move_the_watermark(
     database: Database, truck: UUID
 ) -> None:
     for end in (NOW + 60 * SECOND, NOW + 59 * SECOND):
@@ -271,7 +273,7 @@ def test_two_daemons_that_pull_a_new_vehicle_at_once_both_advance(
 
 
 @pytest.mark.parametrize("back", ["last_sync_at - interval '1 hour'", "NULL"])
-def test_an_advance_is_refused_when_the_watermark_was_set_back_meanwhile(
+def test_a_watermark_update_is_refused_if_the_watermark_was_set_back_meanwhile(
     database: Database, truck: UUID, back: str
 ) -> None:
     advance(database, truck, None, NOW)
@@ -322,7 +324,7 @@ def test_an_alarm_is_written_again_only_when_its_resolution_changed(
     ) == [(2**63 - 1, None, "Oil low", NOW + SECOND)]
 
 
-def test_the_oldest_open_alarm_of_the_last_week_is_told(database: Database, truck: UUID) -> None:
+def test_the_oldest_open_alarm_of_the_last_week_is_read(database: Database, truck: UUID) -> None:
     ((now,),) = query(database, "SELECT now() WHERE %s IS NOT NULL", truck)
     ages = [timedelta(days=8), timedelta(days=2), timedelta(hours=1)]
     alarms = [Alarm(n, 1, "high", "hot", now - age, None) for n, age in enumerate(ages)]

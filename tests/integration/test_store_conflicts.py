@@ -70,7 +70,7 @@ def test_a_late_row_before_the_newest_one_is_still_added(
     assert database.run(lambda cursor: commit(cursor, truck, rows(5, 35), newest)) == 10
 
 
-def test_new_rows_that_somebody_else_stored_meanwhile_are_counted_out_in_the_same_transaction(
+def test_rows_that_another_daemon_stored_meanwhile_are_not_counted(
     database: Database, truck: UUID, newest: datetime | None
 ) -> None:
     database.run(lambda cursor: commit(cursor, truck, rows(0, 10)))

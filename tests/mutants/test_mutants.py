@@ -16,7 +16,7 @@ def test_every_mutant_still_has_its_one_place_in_the_program(mutant: Mutant) -> 
     assert all((ROOT / path).exists() for path in mutant.tests.split())
 
 
-def test_a_mutant_is_told_from_a_change_that_does_no_harm(tmp_path: Path) -> None:
+def test_a_mutant_is_distinguished_from_a_change_that_does_no_harm(tmp_path: Path) -> None:
     copy_program(tmp_path)
     plant(NONE, tmp_path)
     assert first_failure(tmp_path, TESTS) is None
@@ -24,7 +24,7 @@ def test_a_mutant_is_told_from_a_change_that_does_no_harm(tmp_path: Path) -> Non
     assert str(first_failure(tmp_path, TESTS)).startswith(TESTS)
 
 
-def test_a_mutant_whose_place_has_moved_is_told(tmp_path: Path) -> None:
+def test_a_mutant_whose_place_has_moved_is_an_error(tmp_path: Path) -> None:
     copy_program(tmp_path)
     plant(NONE, tmp_path)
     with pytest.raises(ValueError, match="harmless: 0 places"):

@@ -314,7 +314,7 @@ def test_a_vehicle_is_deleted_after_its_name_was_typed(
 
     async def look(it: Driver) -> None:
         await it.press("ctrl+d")
-        await it.sees("Deletes: 3 journal rows, 0 alarms", "Keeps: 1,500 measurements")
+        await it.sees("Deletes: 3 journal entries, 0 alarms", "Keeps: 1,500 measurements")
         if with_measurements:
             it.app.screen.query_one("#with").focus()
             await it.press("space")

@@ -11,7 +11,7 @@ def test_one_long_stall_counts_by_its_moments_and_not_as_one_beat() -> None:
     assert longest([0.1, 1.0, 0.2]) == 1.0
 
 
-def test_without_stalls_nobody_waits() -> None:
+def test_without_stalls_no_wait_is_measured() -> None:
     assert wait_exceeded([], 100.0, 0.001) == longest([]) == 0.0
 
 
@@ -34,7 +34,7 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
         (Figure("wall", "a", 0.7), None, ""),
     ],
 )
-def test_a_figure_tells_whether_its_bound_is_kept(
+def test_a_figure_knows_whether_its_bound_is_kept(
     figure: Figure, good: bool | None, bound: str
 ) -> None:
     assert (figure.good, figure.bound) == (good, bound)

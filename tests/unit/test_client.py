@@ -78,14 +78,14 @@ def test_calls_share_one_kept_connection() -> None:
 
 
 @pytest.mark.parametrize("end", [[], [reset]])
-def test_a_kept_connection_that_closes_under_a_request_is_asked_once_more(end: Answer) -> None:
+def test_a_kept_connection_that_closes_under_a_request_is_requested_once_more(end: Answer) -> None:
     with HostileServer([OK, end], [OK]) as server, client_of(server) as client:
         client.status()
         assert client.status().body == b"{}"
         assert (server.connections, len(server.requests)) == (2, 3)
 
 
-def test_a_vehicle_that_always_hangs_up_is_asked_no_more_than_twice() -> None:
+def test_a_vehicle_that_always_hangs_up_is_requested_no_more_than_twice() -> None:
     with HostileServer([[]], [[]], [OK]) as server, client_of(server) as client:
         with pytest.raises(VehicleUnreachable, match="hung up without an answer"):
             client.status()
@@ -160,7 +160,7 @@ def test_any_other_status_than_200_is_refused_with_its_meaning(status: int, reas
         assert (caught.value.status, caught.value.reason) == (status, reason)
 
 
-def test_the_detail_of_a_400_is_told_without_what_could_steer_a_terminal() -> None:
+def test_the_detail_of_a_400_is_reported_without_control_characters() -> None:
     body = b'{"error":"invalid_params","detail":"from \x1b]52;c;eA==\x07\nis \xffnot"}'
     with HostileServer([http(body, status="400 No")]) as server, client_of(server) as client:
         with pytest.raises(VehicleRefused) as caught:
@@ -247,7 +247,7 @@ def test_garbage_instead_of_http_is_a_bad_answer(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("extra", [http(b'{"of":"the first"}'), [b"HTTP/1.1 408 Late\r\n\r\n"]])
-def test_what_nobody_asked_for_is_not_taken_for_the_next_answer(extra: Answer) -> None:
+def test_an_unrequested_answer_is_not_taken_for_the_next_one(extra: Answer) -> None:
     first, second = http(b'{"of":"the first"}'), http(b'{"of":"the second"}')
     sent = threading.Event()
     doubled = [*first, 0.1, *extra, lambda _connection: sent.set()]

@@ -65,7 +65,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(packed: bytes) -> None:
 @pytest.mark.parametrize(
     "encoding", [["gzip, gzip"], ["gzip", "gzip"], ["deflate"], ["br"], ["zstd"], ["\x1b[2Jx"]]
 )
-def test_an_encoding_that_was_not_asked_for_is_refused_unread(encoding: list[str]) -> None:
+def test_an_encoding_that_was_not_requested_is_refused_unread(encoding: list[str]) -> None:
     headers = [f"Content-Encoding: {name}" for name in encoding]
     packed = gzip.compress(gzip.compress(CHANNELS))
     with pytest.raises(BadAnswer, match=r"^/channels: Content-Encoding .* unasked for$") as caught:
@@ -74,7 +74,7 @@ def test_an_encoding_that_was_not_asked_for_is_refused_unread(encoding: list[str
 
 
 @pytest.mark.parametrize("name", ["gzip", "GZIP", "identity"])
-def test_the_encodings_that_were_asked_for_are_read(name: str) -> None:
+def test_the_encodings_that_were_requested_are_read(name: str) -> None:
     packed = CHANNELS if name == "identity" else gzip.compress(CHANNELS)
     assert channels_of(http(packed, f"Content-Encoding: {name}")) == CHANNELS
 
@@ -111,7 +111,7 @@ def test_broken_gzip_is_a_bad_answer(body: bytes) -> None:
         [CHUNKED, b"zz\r\n[]\r\n0\r\n\r\n"],
     ],
 )
-def test_an_answer_cut_in_its_body_is_an_error_and_not_asked_again(answer: Answer) -> None:
+def test_an_answer_cut_in_its_body_is_an_error_and_not_requested_again(answer: Answer) -> None:
     with HostileServer([answer], [http(b"[]")]) as server, client_of(server) as client:
         with pytest.raises(BadAnswer, match="the answer was cut off"):
             client.channels()

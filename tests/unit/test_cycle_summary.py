@@ -120,7 +120,7 @@ def test_while_another_pulls_or_most_have_not_reported_the_network_is_not_blamed
     assert over.getMessage().startswith("Cycle over after 0.0s — still busy: Truck-3")
 
 
-def test_a_vehicle_that_reports_after_the_summary_is_told_at_once(told: Told) -> None:
+def test_a_vehicle_that_reports_after_the_summary_is_logged_at_once(told: Told) -> None:
     cycle = CycleSummary(4)
     cycle.summarise([], 0.0)
     told.records()
@@ -128,7 +128,7 @@ def test_a_vehicle_that_reports_after_the_summary_is_told_at_once(told: Told) ->
     assert told.names() == ["Truck-01"]
 
 
-def test_the_summary_tells_how_far_a_catching_up_vehicle_has_come(told: Told) -> None:
+def test_the_summary_has_the_progress_of_a_vehicle_that_is_catching_up(told: Told) -> None:
     cycle = CycleSummary(1)
     progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
     cycle.summarise([("Truck-01", progress)], 0.0)
@@ -136,7 +136,7 @@ def test_the_summary_tells_how_far_a_catching_up_vehicle_has_come(told: Told) ->
     assert over.getMessage().endswith("still busy: Truck-01 67% to 02-22 10:00")
 
 
-def test_a_cycle_of_nobody_is_done(told: Told) -> None:
+def test_a_cycle_without_vehicles_is_done(told: Told) -> None:
     cycle = CycleSummary(0)
     cycle.summarise([], 30.0)
     (done,) = told.records()
@@ -144,7 +144,7 @@ def test_a_cycle_of_nobody_is_done(told: Told) -> None:
     assert cycle.seconds < 5
 
 
-def test_a_fleet_that_refuses_our_key_is_not_taken_for_a_broken_network(told: Told) -> None:
+def test_a_fleet_that_refuses_the_key_is_not_taken_for_a_broken_network(told: Told) -> None:
     cycle = CycleSummary(3)
     for name in ("Truck-01", "Truck-02", "Truck-03"):
         cycle.add(replace(report(name, Outcome.ERROR, answered=False), vehicle_answered=True))

@@ -97,7 +97,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("name", BAD_ROWS)
-def test_a_bad_row_is_set_aside_with_its_reason_and_its_neighbours_are_kept(name: str) -> None:
+def test_a_bad_row_is_quarantined_with_its_reason_and_its_neighbours_are_kept(name: str) -> None:
     text, reason = BAD_ROWS[name]
     got = page(body_of(GOOD, text, row(channel_id="2")).encode("latin-1"))
     assert got.measurements.channels == (1, 2)
@@ -108,7 +108,7 @@ def test_a_bad_row_is_set_aside_with_its_reason_and_its_neighbours_are_kept(name
     assert (bad.raw + bad.reason).isprintable()
 
 
-def test_all_bad_rows_at_once_are_set_aside_each() -> None:
+def test_many_bad_rows_at_once_are_all_quarantined() -> None:
     rows = [text for text, _ in BAD_ROWS.values()]
     body = body_of(GOOD, *rows, row(channel_id="2")).encode("latin-1")
     got = decode.page(body, 100, OLDEST, NEWEST)
@@ -136,12 +136,12 @@ def test_the_truncated_flag_is_passed_on(said: str, truncated: bool) -> None:
 
 
 @pytest.mark.parametrize("last", [GOOD, row(value="null"), row(value="NaN"), "{}"])
-def test_a_full_page_counts_as_truncated_whatever_it_says(last: str) -> None:
+def test_a_full_page_counts_as_truncated_whatever_its_flag(last: str) -> None:
     assert not page(body_of(*[GOOD] * (LIMIT - 2), last)).truncated
     assert page(body_of(*[GOOD] * (LIMIT - 1), last)).truncated
 
 
-def test_more_rows_than_asked_for_are_refused() -> None:
+def test_more_rows_than_requested_are_refused() -> None:
     with pytest.raises(BadAnswer, match="more than the 10 rows asked for"):
         page(body_of(*[GOOD] * (LIMIT + 1)))
 
@@ -208,7 +208,7 @@ def test_a_page_of_far_too_many_entries_is_refused_before_it_costs_anything(entr
     assert time.process_time() - began < 1
 
 
-def test_more_entries_than_asked_for_are_refused_however_their_keys_are_written() -> None:
+def test_more_entries_than_requested_are_refused_however_their_keys_are_written() -> None:
     entry = '{"channel\\u005fid":1,"value":1,"time":"2026-02-22T12:00:00Z"}'
     for bad in ("", ",1"):
         body = f'{{"truncated":false,"rows":[{",".join([entry] * 11)}{bad}]}}'.encode()

@@ -69,7 +69,7 @@ def test_a_name_without_end_is_cut() -> None:
     assert len(known.name) == 200
 
 
-def test_a_channel_listed_twice_is_one_as_last_told() -> None:
+def test_a_channel_listed_twice_is_one_with_the_last_values() -> None:
     known, bad = channels(channel(), channel(channel_id=2), channel(name="Revolutions"))
     assert [(c.channel_id, c.name) for c in known] == [(1, "Revolutions"), (2, "Engine speed")]
     assert bad == ()
@@ -88,7 +88,7 @@ def test_a_channel_listed_twice_is_one_as_last_told() -> None:
         {"phys_max": float("inf")},
     ],
 )
-def test_a_bad_channel_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
+def test_a_bad_channel_is_quarantined_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
     known, bad = channels(channel(), channel(**wrong), channel(channel_id=2))
     assert [c.channel_id for c in known] == [1, 2]
     assert [entry.call for entry in bad] == ["/channels"]
@@ -128,7 +128,7 @@ def test_an_alarm_whose_message_mentions_nan_does_not_spoil_the_others() -> None
     assert [a.message for a in found] == ["reads NaN, check", "�"]
 
 
-def test_an_alarm_listed_twice_is_one_as_last_told_and_all_are_in_order() -> None:
+def test_an_alarm_listed_twice_is_one_with_the_last_values_and_all_are_in_order() -> None:
     found, _ = alarms(alarm(alarm_id=9), alarm(alarm_id=3), alarm(alarm_id=9, resolved_at=NOON))
     assert [(a.alarm_id, a.resolved_at) for a in found] == [(3, None), (9, NOON_AT)]
 
@@ -149,7 +149,7 @@ def test_an_alarm_listed_twice_is_one_as_last_told_and_all_are_in_order() -> Non
         {"resolved_at": "soon"},
     ],
 )
-def test_a_bad_alarm_is_set_aside_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
+def test_a_bad_alarm_is_quarantined_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
     found, bad = alarms(alarm(alarm_id=1), alarm(**wrong), alarm(alarm_id=2))
     assert [a.alarm_id for a in found] == [1, 2]
     assert [entry.call for entry in bad] == ["/alarms"]

@@ -111,7 +111,7 @@ Mixed = list[tuple[tuple[datetime, int, float], str | None, tuple[str, str] | No
 @settings(deadline=None)
 @given(st.lists(st.tuples(good_rows, filler, st.none() | bad_fields), max_size=LIMIT - 1))
 @example([((OLDEST, 1, 0.5), '"x, NaN, y"', None), ((OLDEST, 2, 0.5), None, ("value", "NaN"))])
-def test_of_any_mixture_the_good_rows_are_stored_and_the_bad_ones_set_aside(mixed: Mixed) -> None:
+def test_of_any_mixture_the_good_rows_are_stored_and_the_bad_ones_quarantined(mixed: Mixed) -> None:
     texts = [written(row, note, **dict([bad] if bad else [])) for row, note, bad in mixed]
     body = f'{{"rows":[{",".join(texts)}],"truncated":false}}'.encode()
     page = decode.page(body, LIMIT, OLDEST, NEWEST)

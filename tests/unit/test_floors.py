@@ -79,7 +79,7 @@ def test_importing_a_module_makes_nothing_green(module: str) -> None:
     assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0
 
 
-def test_nothing_is_asked_of_psycopg2_that_it_cannot_do_when_green() -> None:
+def test_nothing_is_used_of_psycopg2_that_it_cannot_do_when_green() -> None:
     impossible = re.compile(r"\.(copy_expert|copy_from|copy_to|cancel|lobject)\(")
     sources = list((ROOT / "fleetsyncd" / "database").rglob("*.py"))
     assert sources

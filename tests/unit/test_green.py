@@ -31,7 +31,7 @@ def test_work_goes_on_beside_and_its_result_is_waited_for() -> None:
     assert order == ["begun", "meanwhile", "done"]
 
 
-def test_an_error_is_raised_where_the_result_is_wanted_and_told_nowhere_else(
+def test_an_error_is_raised_where_the_result_is_awaited_and_reported_nowhere_else(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     beside = BackgroundCall(lambda: 1 // 0)

@@ -76,7 +76,7 @@ def test_vehicles_that_fall_silent_give_their_slots_to_those_that_wait(fleet: Fl
     assert not fleet.lanes.busy
 
 
-def test_nobody_is_moved_into_a_lane_that_is_full(fleet: Fleet) -> None:
+def test_no_vehicle_is_moved_into_a_full_lane(fleet: Fleet) -> None:
     slow, silent = numbered("slow", SLOTS // 2), numbered("silent", SLOTS // 2)
     fleet.silent.update(slow, silent)
     fleet.lanes.start(fleet.vehicles(*silent, "honest"), fleet.vehicles(*slow))
@@ -99,7 +99,7 @@ def test_a_slow_vehicle_cannot_use_the_prompt_lane(fleet: Fleet) -> None:
     assert fleet.done == ["honest"]
 
 
-def test_a_new_fleet_cycle_starts_nobody_who_waited_in_the_last_one(fleet: Fleet) -> None:
+def test_a_new_fleet_cycle_starts_no_vehicle_that_waited_in_the_last_one(fleet: Fleet) -> None:
     silent = numbered("silent", SLOTS)
     fleet.silent.update(silent)
     fleet.lanes.start(fleet.vehicles(*silent, "late"), [])

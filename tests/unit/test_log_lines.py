@@ -40,7 +40,7 @@ TIMEOUT = "/status: no complete answer within 10 s"
 REFUSED = "/status: HTTP 401: the vehicle refuses the API key"
 
 
-def test_a_vehicle_that_stays_online_says_what_it_wrote() -> None:
+def test_a_vehicle_that_stays_online_has_its_rows_logged() -> None:
     assert log_lines.report_line(report()) == (
         logging.INFO,
         "[Truck-01] wrote 1500 measurements  window=60s",
@@ -48,18 +48,18 @@ def test_a_vehicle_that_stays_online_says_what_it_wrote() -> None:
 
 
 @pytest.mark.parametrize("before", ["unknown", "timeout", "error"])
-def test_a_vehicle_that_comes_online_says_its_version_and_database_too(before: str) -> None:
+def test_a_vehicle_that_comes_online_has_its_version_and_database_logged_too(before: str) -> None:
     level, text = log_lines.report_line(report(before=before))
     assert level == logging.INFO
     assert text == ("[Truck-01] online  sw=1.1.0  db_ok=True  wrote 1500 measurements  window=60s")
 
 
-def test_a_vehicle_that_comes_back_says_after_how_many_failures() -> None:
+def test_a_vehicle_that_comes_back_has_its_number_of_failures_logged() -> None:
     _, text = log_lines.report_line(report(before="timeout", failures=7))
     assert text.startswith("[Truck-01] online again after 7 failed cycle(s)  sw=1.1.0")
 
 
-def test_a_cycle_that_asked_for_nothing_has_a_window_of_nothing() -> None:
+def test_a_cycle_that_pulled_nothing_has_a_window_of_0s() -> None:
     assert log_lines.report_line(report(interval=None, rows_written=0))[1].endswith("window=0s")
 
 
@@ -98,7 +98,9 @@ def test_a_new_failure_is_a_warning_with_its_call_and_reason(
 @pytest.mark.parametrize(
     ("outcome", "reason"), [(Outcome.TIMEOUT, TIMEOUT), (Outcome.ERROR, REFUSED)]
 )
-def test_a_repeated_failure_is_no_warning_and_says_how_often(outcome: Outcome, reason: str) -> None:
+def test_a_repeated_failure_is_no_warning_and_counts_the_failures(
+    outcome: Outcome, reason: str
+) -> None:
     level, text = log_lines.report_line(report(outcome, reason, before=outcome, failures=4))
     assert level == logging.INFO
     assert text.endswith(f"{reason} (5 in a row)")
@@ -144,5 +146,5 @@ def test_many_busy_vehicles_are_named_in_part_and_counted() -> None:
     assert log_lines.busy_vehicles(runs) == "Truck-1, Truck-2, Truck-3, Truck-4, Truck-5 and 3 more"
 
 
-def test_nobody_busy_is_nothing_to_say() -> None:
+def test_without_busy_vehicles_nothing_is_logged() -> None:
     assert log_lines.busy_vehicles([]) == ""

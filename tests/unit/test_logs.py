@@ -60,7 +60,7 @@ def test_a_json_line_of_a_fault_holds_its_traceback(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_only_the_level_asked_for_and_above_is_told(
+def test_only_the_configured_level_and_above_is_logged(
     capsys: pytest.CaptureFixture[str], style: str
 ) -> None:
     logs.set_up("WARNING", style)
@@ -71,7 +71,7 @@ def test_only_the_level_asked_for_and_above_is_told(
     assert "unheard" not in out
 
 
-def test_libraries_that_chatter_are_told_from_warnings_on(
+def test_verbose_libraries_are_logged_from_warnings_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.set_up("DEBUG", "text")
@@ -83,7 +83,7 @@ def test_libraries_that_chatter_are_told_from_warnings_on(
     ]
 
 
-def test_setting_up_twice_tells_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_setting_up_twice_logs_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("INFO", "text")
     logs.set_up("INFO", "text")
     logging.getLogger("sync").info("once")

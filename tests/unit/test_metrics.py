@@ -45,7 +45,7 @@ def of_truck(metrics: Metrics, name: str) -> float:
     return scraped(metrics)[f"fleetsync_vehicle_{name}"][TRUCK]
 
 
-def test_a_vehicle_is_told_before_its_first_cycle_has_ended() -> None:
+def test_a_vehicle_is_exported_before_its_first_cycle_has_ended() -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle()]))
     assert of_truck(metrics, "lag_seconds") == 40
@@ -78,7 +78,7 @@ def test_failures_are_counted_by_kind() -> None:
     assert of_truck(metrics, "up") == 0
 
 
-def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> None:
+def test_rows_of_a_backfill_count_and_its_end_does_not_change_the_vehicles_state() -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle()]))
     for key in (ID, uuid4()):
@@ -90,7 +90,7 @@ def test_rows_of_a_backfill_count_and_its_end_says_nothing_of_the_vehicle() -> N
     assert "fleetsync_vehicle_up" not in scraped(metrics)
 
 
-def test_a_cycle_ended_on_purpose_says_nothing_of_the_vehicle() -> None:
+def test_a_cycle_ended_on_purpose_does_not_change_the_vehicles_state() -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle()]))
     metrics.listen(report())
@@ -111,7 +111,7 @@ def test_calls_are_timed_by_vehicle_and_by_path() -> None:
     assert of_truck(metrics, "received_bytes_total") == 8_400
 
 
-def test_a_vehicle_that_was_removed_is_forgotten_and_one_renamed_keeps_its_counts() -> None:
+def test_a_removed_vehicle_is_not_exported_and_a_renamed_one_keeps_its_counts() -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle(), vehicle(uuid4(), "Truck-02")]))
     metrics.listen(report(rows_written=7))
@@ -123,13 +123,13 @@ def test_a_vehicle_that_was_removed_is_forgotten_and_one_renamed_keeps_its_count
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "°C ⏎", "{x}"])
-def test_a_name_is_told_as_it_is(name: str) -> None:
+def test_a_name_is_shown_unchanged(name: str) -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle(name=name)]))
     assert list(scraped(metrics)["fleetsync_vehicle_cycles_total"]) == [(("vehicle", name),)]
 
 
-def test_the_daemon_itself_is_told() -> None:
+def test_the_daemon_itself_is_exported() -> None:
     metrics = Metrics(lambda: 3)
     metrics.listen(events.CycleEnded(ok=5, failed=2, unfinished=1, seconds=2.5))
     metrics.pool_wait(0.002)
@@ -148,7 +148,7 @@ def test_the_daemon_itself_is_told() -> None:
     assert found["process_open_fds"][()] > 0
 
 
-def test_a_lost_database_is_told_until_it_is_back() -> None:
+def test_a_lost_database_is_reported_until_it_is_back() -> None:
     metrics = Metrics()
     assert scraped(metrics)["fleetsync_database_up"][()] == 1
     metrics.listen(events.DatabaseDown())

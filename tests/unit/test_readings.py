@@ -97,11 +97,11 @@ def test_an_interval_excludes_its_end_and_includes_its_start() -> None:
     assert not list(readings.rows(SEED, stamp, stamp))
 
 
-def test_the_json_page_says_what_rows_say() -> None:
+def test_the_json_page_equals_the_rows() -> None:
     assert as_json(NOON, NOON + HOUR) == as_rows(NOON, NOON + HOUR)
 
 
-def test_the_json_page_of_one_channel_says_what_rows_say() -> None:
+def test_the_json_page_of_one_channel_equals_the_rows() -> None:
     chosen = {"channel_id": 7}
     assert as_json(NOON, NOON + HOUR, **chosen) == as_rows(NOON, NOON + HOUR, **chosen)
 
@@ -120,7 +120,7 @@ def test_an_unknown_channel_has_no_rows_however_long_the_interval() -> None:
 @pytest.mark.parametrize(
     ("limit", "truncated"), [(1, True), (18, True), (539, True), (540, False), (541, False)]
 )
-def test_a_page_tells_exactly_when_rows_were_left_out(limit: int, truncated: bool) -> None:
+def test_a_page_is_truncated_exactly_when_rows_were_left_out(limit: int, truncated: bool) -> None:
     page = readings.page(SEED, NOON, NOON + HALF_MINUTE, limit)
     assert (page.count, page.truncated) == (min(limit, 540), truncated)
     expected = as_rows(NOON, NOON + HALF_MINUTE)[:limit]

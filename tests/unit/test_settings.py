@@ -164,7 +164,7 @@ def test_a_fault_names_its_variable_and_what_is_wrong(variable: str, text: str, 
     assert error in told
 
 
-def test_all_faults_are_told_at_once_and_none_tells_a_secret() -> None:
+def test_all_faults_are_reported_at_once_and_none_reveals_a_secret() -> None:
     faults = faults_of(
         SYNC_INTERVAL_SEC="x",
         PULL_TIMEOUT_SEC="0",

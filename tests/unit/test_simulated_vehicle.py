@@ -73,7 +73,7 @@ def exchange(client: Client, sent: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_status_tells_version_uptime_and_the_newest_measurement(healthy: Client) -> None:
+def test_status_contains_version_uptime_and_the_newest_measurement(healthy: Client) -> None:
     status = healthy.json("/status")
     assert list(status) == [
         "vehicle_id_hint",
@@ -232,7 +232,7 @@ def test_answers_over_500_bytes_are_gzipped_for_those_who_accept_it(healthy: Cli
     healthy.session.headers["Accept-Encoding"] = "gzip"
 
 
-def test_requests_share_one_connection_unless_told_to_close(healthy: Client) -> None:
+def test_requests_share_one_connection_unless_asked_to_close(healthy: Client) -> None:
     request = f"GET /status HTTP/1.1\r\nX-API-Key: {KEY}\r\n".encode()
     last = request + b"Connection: close\r\n\r\n"
     answer = exchange(healthy, (request + b"\r\n") * 2 + last + request + b"\r\n")
@@ -312,7 +312,7 @@ def test_a_slow_link_delays_every_answer() -> None:
         assert time.monotonic() - began >= 0.05
 
 
-def test_rows_committed_late_appear_under_a_window_already_asked() -> None:
+def test_rows_committed_late_appear_in_a_window_already_pulled() -> None:
     now = [NOW]
     with serving(Faults(commit_delay_s=3), clock=lambda: now[0]) as client:
         early = client.json("/data", **LAST_MINUTE)["rows"]
@@ -368,7 +368,7 @@ def test_only_newer_vehicles_return_alarms_resolved_in_the_interval(old_alarms: 
     assert (alarm.alarm_id in found) is not old_alarms
 
 
-def test_alarms_that_have_not_happened_yet_are_not_told(healthy: Client) -> None:
+def test_alarms_that_have_not_happened_yet_are_not_sent(healthy: Client) -> None:
     assert alarm_ids(healthy, NOW_MS + 1, NOW_MS + 3_600_000) == []
 
 

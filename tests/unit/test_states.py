@@ -39,7 +39,7 @@ def state(**changed: Any) -> State:
         ({"status": "what a later version writes"}, State.ERROR),
     ],
 )
-def test_a_vehicle_has_the_state_that_tells_most(facts: dict[str, Any], expected: State) -> None:
+def test_a_vehicle_has_the_most_significant_state(facts: dict[str, Any], expected: State) -> None:
     assert state(**facts) is expected
 
 

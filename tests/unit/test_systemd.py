@@ -19,7 +19,7 @@ EVERYTHING: list[events.Event] = [
 ]
 
 
-def test_without_a_service_manager_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     notifier = Notifier.from_environment()
     for event in EVERYTHING:

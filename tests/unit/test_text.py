@@ -31,7 +31,7 @@ def test_readable_text_of_any_script_stays_as_it_is(value: str) -> None:
         ("\ud800 and \udfff", "� and �"),
     ],
 )
-def test_what_could_steer_a_terminal_becomes_a_harmless_sign(value: str, shown: str) -> None:
+def test_control_characters_are_replaced(value: str, shown: str) -> None:
     assert sanitise(value) == shown
 
 

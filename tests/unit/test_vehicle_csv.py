@@ -35,7 +35,7 @@ def test_spreadsheets_ways_of_writing_are_understood(text: str) -> None:
     assert parse_vehicles(text) == [NewVehicle(2, "Truck-01", "10.8.0.17", 8001, None)]
 
 
-def test_all_faults_are_told_by_line_and_no_key_is_repeated() -> None:
+def test_all_faults_are_reported_by_line_and_no_key_is_repeated() -> None:
     text = HEADER + (
         ",10.8.0.1,8001,k\n"
         "Truck-02,truck.example,8001,k\n"
@@ -68,5 +68,5 @@ def test_a_file_without_vehicles_is_refused() -> None:
     assert faults(HEADER) == ["line 1: no vehicle follows"]
 
 
-def test_broken_quotes_are_told_by_line() -> None:
+def test_broken_quotes_are_reported_by_line() -> None:
     assert faults(HEADER + 'Truck-01,10.8.0.1,,\n"Truck"-02,10.8.0.2,,\n')[0].startswith("line 3: ")

@@ -77,7 +77,7 @@ def assert_covers(pull: Window, questions: list[Window]) -> None:
 
 @settings(deadline=None)
 @given(moments, st.integers(1, 2000), st.lists(st.integers(0, 2000)), st.integers(0, 5))
-def test_whatever_the_density_the_questions_cover_the_window_exactly_and_end(
+def test_whatever_the_density_the_windows_cover_the_pull_exactly_and_end(
     start: datetime, length: int, stamps: list[int], limit: int
 ) -> None:
     pull = Window(start, start + length * MILLISECOND)
@@ -93,7 +93,7 @@ def test_whatever_the_density_the_questions_cover_the_window_exactly_and_end(
 
 @settings(deadline=None)
 @given(moments, gaps | uneven_gaps, st.lists(st.booleans(), max_size=8))
-def test_whatever_is_refused_the_questions_cover_the_window_exactly_and_end(
+def test_whatever_is_refused_the_windows_cover_the_pull_exactly_and_end(
     start: datetime, gap: timedelta, refusals: list[bool]
 ) -> None:
     pull = Window(start, start + gap)
@@ -113,7 +113,7 @@ def test_a_window_too_dense_everywhere_ends_in_single_milliseconds(
 
 @settings(deadline=None)
 @given(moments, gaps, gaps)
-def test_questions_never_grow_again_within_a_gap(
+def test_windows_never_grow_again_within_a_gap(
     start: datetime, gap: timedelta, limit: timedelta
 ) -> None:
     limit = max(limit, gap / 1000)
@@ -167,12 +167,12 @@ def test_any_truncated_window_over_ten_minutes_becomes_ten_minutes(gap: timedelt
     assert splitter.next_window() == Window(NOW, NOW + TRUNCATED_STEP)
 
 
-def test_later_questions_keep_the_smaller_step() -> None:
+def test_later_windows_keep_the_smaller_step() -> None:
     questions = answered(Window(NOW, NOW + 25 * HOURLY_STEP), longer_than(TRUNCATED_STEP / 2))
     assert {question.length for question in questions} == {TRUNCATED_STEP / 2}
 
 
-def test_what_was_answered_is_not_asked_again_in_smaller_questions() -> None:
+def test_what_was_answered_is_not_requested_again_in_smaller_windows() -> None:
     splitter = Splitter(Window(NOW, NOW + 25 * HOURLY_STEP))
     splitter.complete(Window(NOW, NOW + HOURLY_STEP), 1)
     splitter.shrink(Window(NOW + HOURLY_STEP, NOW + 2 * HOURLY_STEP), 1)
@@ -192,7 +192,7 @@ def test_without_a_watermark_a_pull_is_the_first_window() -> None:
     assert pulled(watermark=None) == Window(NOW - MINUTE, NOW)
 
 
-def test_a_clock_behind_ends_the_question_at_the_vehicles_clock() -> None:
+def test_a_clock_behind_ends_the_pull_at_the_vehicles_clock() -> None:
     clock = NOW - 40 * SECOND
     assert pull_end(NOW, clock) == clock
     assert pulled(end=clock) == Window(NOW - MINUTE - OVERLAP, clock)
@@ -204,13 +204,13 @@ def test_a_clock_ahead_never_pushes_the_end_beyond_ours(ahead: timedelta) -> Non
     assert pull_end(NOW, NOW + ahead) == NOW
 
 
-def test_without_a_clock_a_question_ends_at_ours_in_whole_milliseconds() -> None:
+def test_without_a_vehicles_clock_a_pull_ends_at_the_daemons_in_whole_milliseconds() -> None:
     assert pull_end(NOW + timedelta(microseconds=123_999), None) == NOW + 123 * MILLISECOND
 
 
 @pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND, HOURLY_STEP])
 @pytest.mark.parametrize("back", [2 * SECOND, MINUTE, HOURLY_STEP, timedelta(days=3)])
-def test_a_clock_set_back_starts_the_question_as_much_earlier(
+def test_a_clock_set_back_starts_the_pull_as_much_earlier(
     known: timedelta, back: timedelta
 ) -> None:
     window = pulled(known - back, clock_skew=known)
@@ -228,7 +228,7 @@ def test_a_clock_that_stays_behind_is_not_a_step() -> None:
     assert pulled(-HOURLY_STEP, clock_skew=-HOURLY_STEP) == pulled()
 
 
-def test_a_question_goes_on_where_the_last_one_ended_before_the_watermark() -> None:
+def test_a_pull_goes_on_where_the_last_one_ended_before_the_watermark() -> None:
     pulled_until = NOW - HOURLY_STEP
     assert pulled(pulled_until=pulled_until) == Window(pulled_until - OVERLAP, NOW)
     assert pulled(pulled_until=NOW) == pulled()

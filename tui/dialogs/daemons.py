@@ -17,7 +17,7 @@ from fleetsyncd.text import age
 from tui.context import ScreenContext
 
 TICK_SEC = 1.0
-HEADING = ("", "DAEMON", "VERSION", "BEAT", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
+HEADING = ("", "DAEMON", "VERSION", "SEEN", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
 TEXT_COLUMNS = 3
 """The first columns are text, aligned left; the others are numbers."""
 

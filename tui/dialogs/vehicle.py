@@ -140,7 +140,7 @@ class DeleteForm(Dialog[bool]):
             yield Static(Text(names + (f" and {others} more" if others > 0 else "")))
         yield Static(
             Text(
-                f"Deletes: {rows.journal:,} journal rows, {rows.alarms:,} alarms,"
+                f"Deletes: {rows.journal:,} journal entries, {rows.alarms:,} alarms,"
                 f" {rows.channels:,} channels"
             )
         )

@@ -35,7 +35,7 @@ class FleetWarning:
 
     @property
     def urgent(self) -> bool:
-        """Whether something is wrong; a frozen screen is the operator's own wish."""
+        """Whether something is wrong; a frozen screen is the operator's own choice."""
         return self.kind is not WarningKind.FROZEN
 
 

@@ -1,6 +1,6 @@
 """Pages: full screens.
 
-fleet.py    the table of vehicles, with its filter; on wide screens the newest journal rows
+fleet.py    the table of vehicles, with its filter; on wide screens the newest journal entries
 journal.py  the journal of the whole fleet
 page.py     the base class of all pages
 plot.py     one channel's values over time

@@ -1,4 +1,4 @@
-"""The fleet page: the vehicles and their filter; on wide screens also the newest journal rows."""
+"""The fleet page: vehicles and their filter; on wide screens also the newest journal entries."""
 
 from typing import ClassVar
 

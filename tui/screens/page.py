@@ -25,7 +25,7 @@ class PageNeeds:
     last_hour: Sequence[UUID] = ()
     """The vehicles whose last hour the page shows."""
     journal_tail: bool = False
-    """Whether the page shows the newest rows of the journal."""
+    """Whether the page shows the newest journal entries."""
 
 
 class Page(Screen[None]):

@@ -4,7 +4,7 @@ checkbox.py       a check box that is legible without colours
 fixed_text.py     text in a place of fixed size
 fleet_line.py     one line of the fleet table
 fleet_table.py    the table of vehicles
-journal_table.py  the table of journal rows, page by page
+journal_table.py  the table of journal entries, page by page
 row_table.py      the base class of tables of rows, and functions that fill them
 status_bar.py     the line of totals and the warning bar
 panes/            the panes of the vehicle page

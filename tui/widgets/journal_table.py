@@ -1,4 +1,4 @@
-"""The table of journal rows, page by page, newest first; the newest page is updated live."""
+"""The table of journal entries, page by page, newest first; the newest page is updated live."""
 
 from collections.abc import Collection
 from typing import ClassVar, TypeVar

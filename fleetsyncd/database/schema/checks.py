@@ -99,18 +99,18 @@ def _role(cursor: Cursor) -> Finding:
     if unrestricted:
         text = f"{name} is a superuser or has BYPASSRLS: a daemon should be an ordinary role"
         return warning("role", text, f"ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS")
-    return ok("role", f"{name}, an ordinary one")
+    return ok("role", f"{name}, an ordinary role")
 
 
 def _clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
     before = now()
     cursor.execute("SELECT clock_timestamp()")
     after = now()
-    theirs: datetime = cursor.fetchall()[0][0]
-    offset = (theirs - (before + (after - before) / 2)).total_seconds()
+    database_time: datetime = cursor.fetchall()[0][0]
+    offset = (database_time - (before + (after - before) / 2)).total_seconds()
     if abs(offset) > CLOCK_SEC:
         text = f"the database's clock is {offset:+.0f} s off this host's"
-        return fault("clock", text, "let both keep time by NTP: `timedatectl status` on each")
+        return fault("clock", text, "synchronise both by NTP: `timedatectl status` on each")
     return ok("clock", f"{abs(offset):.1f} s off the database's")
 
 

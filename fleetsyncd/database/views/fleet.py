@@ -49,11 +49,11 @@ LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
 
 
 class _Gap(Struct, array_like=True, gc=False):
-    """A gap or backfill: its length, the part that is done and the time that took, in seconds."""
+    """A gap or backfill: its length, the part that is done and the time taken, in seconds."""
 
-    whole: float | None
-    done: float | None
-    took: float | None
+    length_sec: float | None
+    done_sec: float | None
+    busy_sec: float | None
     rows: int | None
 
 
@@ -82,12 +82,17 @@ _ROWS = Decoder(list[_Row])
 
 def fleet_overview(cursor: Cursor, default_sync_interval_sec: float) -> list[VehicleOverview]:
     """Return all vehicles, ordered by name; a running daemon's interval decides what is late."""
-    beats = heartbeats(cursor)
-    interval = beats[0].sync_interval_sec if beats else default_sync_interval_sec
-    pullers = {shard: beat.name for beat in beats if beat.alive for shard in beat.shards}
+    known = heartbeats(cursor)
+    interval = known[0].sync_interval_sec if known else default_sync_interval_sec
+    replica_by_shard = {
+        shard: heartbeat.name
+        for heartbeat in known
+        if heartbeat.alive
+        for shard in heartbeat.shards
+    }
     cursor.execute(_OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
-    return [_vehicle(row, interval, pullers) for row in rows]
+    return [_vehicle(row, interval, replica_by_shard) for row in rows]
 
 
 def vehicles_with_own_key(cursor: Cursor) -> set[UUID]:
@@ -102,7 +107,7 @@ def _id(key: str) -> UUID:
     return UUID(key)
 
 
-def _vehicle(row: _Row, interval: float, pullers: dict[int, str]) -> VehicleOverview:
+def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> VehicleOverview:
     key = _id(row.id)
     catching_up = None if row.catching_up is None else _progress(row.catching_up)
     state = derive_state(
@@ -127,14 +132,16 @@ def _vehicle(row: _Row, interval: float, pullers: dict[int, str]) -> VehicleOver
         catching_up=catching_up,
         backfill=None if row.backfill is None else _progress(row.backfill),
         last_error=None if row.error is None else sanitise(row.error, ERROR_LIMIT),
-        replica=pullers.get(shard_of(key)),
+        replica=replica_by_shard.get(shard_of(key)),
     )
 
 
 def _progress(gap: _Gap) -> GapProgress | None:
-    if not gap.whole or gap.done is None:
+    if not gap.length_sec or gap.done_sec is None:
         return None
-    fraction = min(1.0, max(0.0, gap.done / gap.whole))
-    if not gap.took or fraction == 0:
+    fraction = min(1.0, max(0.0, gap.done_sec / gap.length_sec))
+    if not gap.busy_sec or fraction == 0:
         return GapProgress(fraction, None, None)
-    return GapProgress(fraction, (gap.rows or 0) / gap.took, gap.took * (1 - fraction) / fraction)
+    return GapProgress(
+        fraction, (gap.rows or 0) / gap.busy_sec, gap.busy_sec * (1 - fraction) / fraction
+    )

@@ -30,7 +30,7 @@ class LastHour:
 
 @dataclass(frozen=True, slots=True)
 class HistoryBucket:
-    """One slice of a history: how its attempts ended; `lag` is the longest in it, in seconds."""
+    """One bucket of a history: how its attempts ended; `lag` is the longest in it, in seconds."""
 
     attempts: int
     ok: int
@@ -130,7 +130,7 @@ def last_hour(cursor: Cursor, vehicles: Collection[UUID]) -> dict[UUID, LastHour
 
 
 def history(cursor: Cursor, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
-    """Return a vehicle's last `seconds` in so many slices, oldest first."""
+    """Return a vehicle's last `seconds` in so many buckets, oldest first."""
     return _histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
 
 
@@ -154,10 +154,10 @@ def _history(
     seconds: float,
     buckets: int,
 ) -> list[HistoryBucket]:
-    """Return the slices of one vehicle.
+    """Return the buckets of one vehicle.
 
-    In a slice without an attempt the lag was at least that of the slice before. It grows with time,
-    so the present lag also tells how long it was then.
+    In a bucket without an attempt the lag was at least that of the bucket before. It grows with
+    time, so the present lag also tells how long it was then.
     """
     span: list[HistoryBucket] = []
     lag = 0.0

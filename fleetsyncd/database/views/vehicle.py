@@ -25,12 +25,12 @@ WHERE c.vehicle_id = %s::uuid ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 # By channel, as the only index of measurements is ordered.
 _SERIES = """
-SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS slice,
+SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS bucket,
     min(value), avg(value), max(value)
 FROM public.measurements
 WHERE vehicle_id = %(id)s::uuid AND channel_id = ANY (%(channels)s::int[])
   AND time >= to_timestamp(%(start)s) AND time < to_timestamp(%(end)s)
-GROUP BY channel_id, slice ORDER BY channel_id, slice
+GROUP BY channel_id, bucket ORDER BY channel_id, bucket
 """
 _ALARMS = f"""
 SELECT alarm_id, channel_id, severity, message, {epoch("triggered_at")}, {epoch("resolved_at")}
@@ -63,7 +63,7 @@ class ChannelValue:
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoint:
-    """One slice of a channel's values; `at` is its start."""
+    """One bucket of a channel's values; `at` is its start."""
 
     at: datetime
     low: float
@@ -128,13 +128,13 @@ def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
 def channel_series(
     cursor: Cursor, vehicle_id: UUID, channel_id: int, seconds: float, points: int
 ) -> list[SeriesPoint]:
-    """Return a channel's values of the last `seconds` in at most so many slices."""
+    """Return a channel's values of the last `seconds` in at most so many buckets."""
     cursor.execute("SELECT extract(epoch FROM now())::float8")
     end = float(cursor.fetchall()[0][0])
     step = max(1.0, seconds / points)
-    slices = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
+    buckets = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
     curve_points = (
-        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in slices
+        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in buckets
     )
     return [
         SeriesPoint(at, low, mean, high) for at, low, mean, high in curve_points if at is not None
