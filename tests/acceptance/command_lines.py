@@ -17,10 +17,10 @@ def fault_of(words: Sequence[str]) -> str | None:
     rest = list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         name = rest.pop(0)
-        found = command.get_command(context, name)
-        if found is None:
+        subcommand = command.get_command(context, name)
+        if subcommand is None:
             return f"there is no command {name}"
-        command, context = found, click.Context(found, parent=context, info_name=name)
+        command, context = subcommand, click.Context(subcommand, parent=context, info_name=name)
     try:
         command.make_context(context.info_name, rest, parent=context.parent)
     except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):

@@ -64,13 +64,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one call."""
         url = urlsplit(self.path)
-        asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if self.headers.get("X-API-Key") != KEY:
             return self._send(401, {"error": "unauthorized"})
-        if url.path in ("/data", "/alarms") and asked["from"] >= asked["to"]:
+        if url.path in ("/data", "/alarms") and query["from"] >= query["to"]:
             return self._send(400, {"error": "invalid_params", "detail": "from >= to"})
         answer = getattr(self, "_" + url.path.strip("/"))
-        return self._send(200, answer(asked))
+        return self._send(200, answer(query))
 
     def _status(self, _asked: dict[str, str]) -> object:
         return {
@@ -111,12 +111,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _alarms(self, asked: dict[str, str]) -> object:
         names = ("alarm_id", "channel_id", "severity", "message", "triggered_at", "resolved_at")
-        found = self.server.query(
+        rows = self.server.query(
             "SELECT * FROM alarms WHERE triggered_at >= ? AND triggered_at < ?",
             asked["from"],
             asked["to"],
         )
-        return [dict(zip(names, row, strict=True)) for row in found]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _send(self, status: int, answer: object) -> None:
         body = json.dumps(answer).encode()

@@ -63,8 +63,8 @@ def test_the_command_watches_a_backfill_to_its_end_while_cycles_go_on(
     assert daemon.end() == 0
     expect_since(installation, timedelta(hours=25))
     assert installation.check().clean
-    said = "\n".join(daemon.lines)
-    assert said.count("; complete") == 3
+    log = "\n".join(daemon.lines)
+    assert log.count("; complete") == 3
     assert installation.rows(COMPLETE) == [(True,)]
 
 

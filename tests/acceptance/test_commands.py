@@ -98,7 +98,7 @@ def test_a_vehicle_is_registered_changed_paused_and_removed(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("add", "Truck-01", "truck.example"), "truck.example is not an IPv4 or IPv6 address"),
         (("add", "\x1b[2J", "10.8.0.17"), "printable characters"),
@@ -109,11 +109,11 @@ def test_a_vehicle_is_registered_changed_paused_and_removed(
     ids=["no address", "escape", "unknown", "no change", "no key file"],
 )
 def test_a_bad_argument_is_explained_in_one_line(
-    installation: Installation, arguments: tuple[str, ...], said: str
+    installation: Installation, arguments: tuple[str, ...], message: str
 ) -> None:
     code, _, errors = installation.command("vehicle", *arguments)
     assert (code, errors.count("\n")) == (2, 1)
-    assert said in errors
+    assert message in errors
 
 
 def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(

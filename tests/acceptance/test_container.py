@@ -52,9 +52,9 @@ def value(name: str) -> str:
 
 
 def compose() -> dict[str, Any]:
-    found = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    assert isinstance(found, dict)
-    return found
+    compose_file = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    assert isinstance(compose_file, dict)
+    return compose_file
 
 
 def resolved(text: str, given: dict[str, str]) -> str:
@@ -265,7 +265,7 @@ def _until(server: embedded.Server, query: str) -> None:
 
 def _look(environment: dict[str, str]) -> None:
     """Open the dashboard in a terminal until it shows a vehicle, then quit it."""
-    ours, theirs = pty.openpty()
+    terminal, theirs = pty.openpty()
     dashboard = subprocess.Popen(
         [sys.executable, "-m", "tui"],
         env={**environment, "COLUMNS": "80", "LINES": "24"},
@@ -276,15 +276,15 @@ def _look(environment: dict[str, str]) -> None:
     os.close(theirs)
     shown = b""
     while b"Truck-01" not in shown:
-        shown += os.read(ours, 65_536)
-    os.write(ours, b"q")
+        shown += os.read(terminal, 65_536)
+    os.write(terminal, b"q")
     try:
-        while os.read(ours, 65_536):
+        while os.read(terminal, 65_536):
             pass
     except OSError:
         pass  # the terminal was left
     assert dashboard.wait(PATIENCE_SEC) == 0
-    os.close(ours)
+    os.close(terminal)
 
 
 def test_the_scripts_of_the_compose_file_are_sound_shell() -> None:

@@ -22,8 +22,8 @@ def test_two_cycles_and_sigterm_end_with_everything_stored(installation: Install
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == 0
     assert daemon.lines[-1].endswith("Sync service stopped")
-    found = installation.check()
-    assert found.clean, found.examples
+    comparison = installation.check()
+    assert comparison.clean, comparison.examples
     assert installation.rows("SELECT count(*) FROM sync_journal WHERE status <> 'ok'") == [(0,)]
     assert installation.rows("SELECT count(*) FROM fleetsync.replica") == [(0,)]
     assert installation.command("health")[0] == 1
@@ -39,8 +39,8 @@ def test_a_daemon_killed_in_the_middle_of_a_gap_loses_nothing(installation: Inst
         daemon.end()
     assert installation.rows("SELECT count(*) FROM sync_journal WHERE status = 'ok'") == [(0,)]
     assert installation.daemon("--cycles", "1").end() == 0
-    found = installation.check()
-    assert found.clean, found.examples
+    comparison = installation.check()
+    assert comparison.clean, comparison.examples
 
 
 def test_sigterm_in_a_gap_ends_it_within_the_grace_and_a_restart_completes_it(
@@ -124,9 +124,9 @@ def test_a_fleet_that_is_silent_altogether_is_one_fault_of_the_network(
         )
     daemon = installation.daemon("--cycles", "1")
     assert daemon.end() == 0
-    told = [line for line in daemon.lines if "Gone-" in line or "no vehicle answers" in line]
-    assert len(told) == 1
-    assert "[ERROR] sync: no vehicle answers (4 of 4): check the VPN" in told[0]
+    lines = [line for line in daemon.lines if "Gone-" in line or "no vehicle answers" in line]
+    assert len(lines) == 1
+    assert "[ERROR] sync: no vehicle answers (4 of 4): check the VPN" in lines[0]
 
 
 @pytest.mark.parametrize("wanted", ["sync", "pause"])

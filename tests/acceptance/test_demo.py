@@ -75,8 +75,8 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(server_folder: Pa
 def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_demo(
     server_folder: Path,
 ) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     demo = subprocess.Popen(
         [*COMMAND[:4], "--vehicles", "4", "--interval", "1"],
         cwd=server_folder,
@@ -86,11 +86,11 @@ def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_dem
         stderr=theirs,
     )
     os.close(theirs)
-    shown = read_until(ours, b"online")
-    os.write(ours, b"q")
-    shown += read_until(ours, None)
+    shown = read_until(terminal, b"online")
+    os.write(terminal, b"q")
+    shown += read_until(terminal, None)
     assert demo.wait(timeout=20) == 0, shown[-2000:].decode(errors="replace")
-    os.close(ours)
+    os.close(terminal)
     assert b"lost 0, altered 0, unexpected 0" in shown
     assert "Starting sync cycle" in (server_folder / ".demo" / "daemon.log").read_text()
     assert not _postgres_in(server_folder)

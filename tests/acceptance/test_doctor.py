@@ -40,8 +40,8 @@ def findings(installation: Installation, **changes: str) -> tuple[int, list[dict
     return code, json.loads(output)
 
 
-def wrong(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(each["level"], each["check"]) for each in found if each["level"] != "ok"]
+def wrong(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(each["level"], each["check"]) for each in rows if each["level"] != "ok"]
 
 
 @planted("FAULT", "configuration", "set it right in the environment or in .env")
@@ -170,10 +170,10 @@ def root_logger() -> Iterator[None]:
 
 def test_nothing_is_wrong_with_a_good_installation(well: Installation) -> None:
     assert well.command("once")[0] == 0
-    code, found = findings(well, PULL_TIMEOUT_SEC="0.9")
-    assert (code, wrong(found)) == (0, [])
-    assert {finding["check"] for finding in found} >= {"clock", "open files", "partitions", "role"}
-    assert "2 of 2 answer all four calls" in [finding["text"] for finding in found]
+    code, rows = findings(well, PULL_TIMEOUT_SEC="0.9")
+    assert (code, wrong(rows)) == (0, [])
+    assert {finding["check"] for finding in rows} >= {"clock", "open files", "partitions", "role"}
+    assert "2 of 2 answer all four calls" in [finding["text"] for finding in rows]
 
 
 @pytest.mark.usefixtures("root_logger")
@@ -189,8 +189,8 @@ def test_doctor_finds(
     here = installation.server.environment(installation.database_name)
     for variable, value in {**here, **healthy, **plant(installation)}.items():
         monkeypatch.setenv(variable, value)
-    found = list(doctor.examine(with_vehicles=False))
-    (told,) = [finding for finding in found if finding.level is not Level.OK]
+    rows = list(doctor.examine(with_vehicles=False))
+    (told,) = [finding for finding in rows if finding.level is not Level.OK]
     assert (told.level, told.check) == (level, check)
     assert told.remedy is not None
     assert remedy in told.remedy
@@ -200,8 +200,8 @@ def test_doctor_finds(
 @pytest.mark.parametrize("name", [name for name in PLANTED if PLANTED[name][2] == "vehicles"])
 def test_doctor_finds_by_trying_every_vehicle(name: str, well: Installation) -> None:
     plant, level, check, remedy = PLANTED[name]
-    code, found = findings(well, PULL_TIMEOUT_SEC="0.9", **plant(well))
-    (told,) = [finding for finding in found if finding["level"] != "ok"]
+    code, rows = findings(well, PULL_TIMEOUT_SEC="0.9", **plant(well))
+    (told,) = [finding for finding in rows if finding["level"] != "ok"]
     assert (code, told["level"], told["check"]) == (1, level, check)
     assert "[Truck-01]" in told["text"]
     assert remedy in told["remedy"]
@@ -225,9 +225,9 @@ def test_a_fleet_that_is_silent_altogether_is_one_fault_of_the_network(
         "INSERT INTO vehicles (name, vpn_ip, api_port, api_key) VALUES"
         " ('A', '127.0.0.1', 1, 'k'), ('B', '127.0.0.1', 2, 'k'), ('C', '::1', 3, 'k')"
     )
-    code, found = findings(installation, PULL_TIMEOUT_SEC="0.9")
-    assert (code, wrong(found)) == (1, [("FAULT", "vehicles")])
-    assert found[-1]["text"] == "none of 3 answers"
+    code, rows = findings(installation, PULL_TIMEOUT_SEC="0.9")
+    assert (code, wrong(rows)) == (1, [("FAULT", "vehicles")])
+    assert rows[-1]["text"] == "none of 3 answers"
 
 
 def test_a_report_for_people_names_what_mends_it(installation: Installation) -> None:

@@ -71,8 +71,8 @@ def module(words: Words) -> str | None:
     if words[:2] == ["-m", "tui"]:
         return dashboard(words[2:])
     if words[:1] == ["-m"] and words[1].startswith("tests."):
-        found = find_spec(words[1]) or find_spec(f"{words[1]}.__main__")
-        return None if found else f"no module {words[1]}"
+        spec = find_spec(words[1]) or find_spec(f"{words[1]}.__main__")
+        return None if spec else f"no module {words[1]}"
     return fault_of(words[2:]) if words[:2] == ["-m", "fleetsyncd"] else "not a module of ours"
 
 

@@ -59,8 +59,8 @@ def test_a_full_disk_is_reported_with_a_hint_and_pulling_resumes_once_there_is_s
         ballast.write_bytes(bytes((MEGABYTES - 1) << 20))
         daemon = installation.daemon()
         daemon.wait_for("error on database: could not extend file")
-        told = "SELECT error_msg FROM sync_journal WHERE status = 'error' LIMIT 1"
-        assert "free space on the database's disk" in installation.rows(told)[0][0]
+        error = "SELECT error_msg FROM sync_journal WHERE status = 'error' LIMIT 1"
+        assert "free space on the database's disk" in installation.rows(error)[0][0]
         ballast.unlink()
         daemon.wait_for("online .* wrote", times=2)
         daemon.process.send_signal(signal.SIGTERM)

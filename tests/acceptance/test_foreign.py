@@ -61,8 +61,8 @@ def test_every_row_of_a_foreign_vehicle_reaches_a_foreign_database(adopted: Inst
     assert len(stored) == len(expected)
     assert set(stored) == expected
     assert adopted.rows("SELECT alarm_id FROM alarms_log WHERE message = 'hot'") == [(2**62,)]
-    seen = "SELECT sync_status, software_version FROM vehicles WHERE name = 'F'"
-    assert adopted.rows(seen) == [("ok", "9.9.9")]
+    state = "SELECT sync_status, software_version FROM vehicles WHERE name = 'F'"
+    assert adopted.rows(state) == [("ok", "9.9.9")]
 
 
 def test_rows_that_appear_under_the_watermark_a_moment_later_are_stored(

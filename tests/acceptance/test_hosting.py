@@ -167,17 +167,17 @@ def test_systemd_is_notified_of_ready_alive_and_stopping(
         manager.settimeout(PATIENCE_SEC)
         daemon = installation.daemon(NOTIFY_SOCKET=f"@{name}" if abstract else name)
 
-        def told() -> str:
+        def message() -> str:
             return manager.recv(4096).decode()
 
-        messages = [told()]
+        messages = [message()]
         while messages.count("WATCHDOG=1") < 3 or not messages[-1].startswith("STATUS="):
-            messages.append(told())
+            messages.append(message())
         assert messages[0] == "READY=1"
         assert messages[-1] == "STATUS=1 vehicle(s), last cycle: 1 ok, 0 failed"
         daemon.process.send_signal(signal.SIGTERM)
         while messages[-1] != "STOPPING=1":
-            messages.append(told())
+            messages.append(message())
         assert daemon.end() == 0
 
 

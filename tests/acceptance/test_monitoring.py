@@ -98,8 +98,8 @@ def test_each_alert_has_a_case_of_its_own() -> None:
 
 
 def board(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((OPS / f"grafana-{name}.json").read_text())
-    return found
+    dashboard: dict[str, Any] = json.loads((OPS / f"grafana-{name}.json").read_text())
+    return dashboard
 
 
 def queries(name: str, key: str) -> list[str]:
@@ -147,8 +147,8 @@ def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels)
         re.findall(r"`(fleetsync_\w+)`", (ROOT / "docs" / "operations.md").read_text())
     )
     exposed = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
-    ours = {name for name in exposed if re.match(r"fleetsync_(?!.*_created$)", name)}
-    assert documented == ours
+    own = {name for name in exposed if re.match(r"fleetsync_(?!.*_created$)", name)}
+    assert documented == own
 
 
 def test_every_rule_has_a_severity_and_a_remedy() -> None:

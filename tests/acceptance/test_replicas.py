@@ -28,8 +28,8 @@ FRESH = "SELECT bool_and(last_sync_at > now() - interval '5 s') FROM vehicles"
 def balanced(installation: Installation, daemons: list[Daemon], within: float = 60) -> float:
     """Wait until these daemons, and nobody else, share the fleet evenly; return how long."""
     pids = "ARRAY[" + ",".join(str(daemon.process.pid) for daemon in daemons) + "]"
-    asked = BALANCED.replace("%(n)s", str(len(daemons))).replace("%(pids)s", pids)
-    return installation.until(asked, within=within)
+    query = BALANCED.replace("%(n)s", str(len(daemons))).replace("%(pids)s", pids)
+    return installation.until(query, within=within)
 
 
 def finish(installation: Installation, daemons: list[Daemon]) -> None:

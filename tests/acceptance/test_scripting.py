@@ -18,12 +18,12 @@ def commands(group: click.Command, *path: str) -> list[tuple[str, ...]]:
     if not isinstance(group, click.Group):
         return [path]
     context = click.Context(group)
-    found = [path]
+    paths = [path]
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        found += commands(command, *path, name)
-    return found
+        paths += commands(command, *path, name)
+    return paths
 
 
 def test_vehicles_of_a_file_are_registered_all_or_none(
@@ -69,9 +69,9 @@ def test_every_help_text_begins_with_a_sentence_that_fits_its_line(path: tuple[s
     context = click.Context(cli, info_name="fleetsyncd")
     for name in path:
         assert isinstance(command, click.Group)
-        found = command.get_command(context, name)
-        assert found is not None
-        command, context = found, click.Context(found, parent=context, info_name=name)
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None
+        command, context = subcommand, click.Context(subcommand, parent=context, info_name=name)
     sentence = command.get_short_help_str(80)
     assert sentence.endswith(".")
     assert "..." not in sentence
@@ -97,12 +97,12 @@ def test_the_shell_completes_commands_and_the_names_of_vehicles(
     installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
 
     def completed(words: str, position: int) -> list[str]:
-        asked = {
+        used = {
             "_FLEETSYNCD_COMPLETE": "bash_complete",
             "COMP_WORDS": words,
             "COMP_CWORD": str(position),
         }
-        return [line.split(",")[1] for line in installation.command(**asked)[1].splitlines()]
+        return [line.split(",")[1] for line in installation.command(**used)[1].splitlines()]
 
     assert completed("fleetsyncd do", 1) == ["doctor"]
     assert completed("fleetsyncd vehicle pause Tr", 3) == ["Truck-01"]

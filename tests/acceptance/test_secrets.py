@@ -16,10 +16,10 @@ WHERE table_schema IN ('public', 'fleetsync') AND data_type IN ('text', 'charact
 
 def stored_texts(installation: Installation) -> str:
     """Return everything that any text column of ours holds, the key's own column aside."""
-    found = []
+    texts = []
     for schema, table, column in installation.rows(TEXTS):
-        found += installation.rows(f"SELECT {column} FROM {schema}.{table}")  # noqa: S608  a test's
-    return str(found)
+        texts += installation.rows(f"SELECT {column} FROM {schema}.{table}")  # noqa: S608  a test's
+    return str(texts)
 
 
 def test_a_key_is_in_no_log_row_or_process_list_even_if_the_vehicle_echoes_it(

@@ -97,15 +97,15 @@ def main() -> int:
 
 def measure(bench: Bench, groups: list[ModuleType]) -> tuple[list[Figure], int]:
     """Return the figures of the groups, and how many groups failed: hours may lie before that."""
-    found: list[Figure] = []
+    figures: list[Figure] = []
     failed = 0
     for group in groups:
         try:
-            found += group.measure(bench)
+            figures += group.measure(bench)
         except Exception:
             bench.tell(f"{group.GROUP} failed\n{traceback.format_exc()}")
             failed += 1
-    return found, failed
+    return figures, failed
 
 
 if __name__ == "__main__":

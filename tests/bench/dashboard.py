@@ -122,9 +122,9 @@ class Watched(Gateway):
 
     def snapshot(self, on_screen: Collection[UUID] = (), *, tail: bool = False) -> Snapshot:
         """Read the fleet."""
-        found = super().snapshot(on_screen, tail=tail)
+        snapshot = super().snapshot(on_screen, tail=tail)
         self.answered_at = time.perf_counter()
-        return found
+        return snapshot
 
 
 def of_the_loop(database: Database) -> dict[str, float]:

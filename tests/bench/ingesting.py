@@ -118,8 +118,8 @@ def _timed(work: Callable[[], None], rows: int) -> float:
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Return rows per second by way and round."""
-    found = settings.load().database
-    database = Database(found, deadline=green.deadline)
+    target = settings.load().database
+    database = Database(target, deadline=green.deadline)
     vehicle = database.run(store.load_vehicles)[0]
     # The middle of the month before, so that all windows lie in one partition.
     start = month_of(utc_now() - timedelta(days=31)).replace(day=15, tzinfo=UTC)

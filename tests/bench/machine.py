@@ -48,8 +48,8 @@ def peak_megabytes(pid: int) -> float:
 
 
 def _memory(pid: int, field: str) -> float:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / MEGABYTE if found else 0.0
+    match = re.search(rf"{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) / MEGABYTE if match else 0.0
 
 
 def description(postgres: str) -> dict[str, str]:

@@ -43,9 +43,9 @@ class SimulatedFleet:
         vehicle = self.vehicles[at]
         connection = HTTPConnection(vehicle["host"], vehicle["port"], timeout=PATIENCE_SEC)
         connection.request("GET", "/served")
-        said = connection.getresponse().read()
+        body = connection.getresponse().read()
         connection.close()
-        return int(said)
+        return int(body)
 
     @property
     def cpu(self) -> float:
@@ -87,10 +87,10 @@ class Puller:
 
     def cycle(self) -> float:
         """Wait for the end of a cycle; return its seconds."""
-        found = self._done.search(self._next())
-        if found is None:
+        match = self._done.search(self._next())
+        if match is None:
             raise BenchFailed("a puller spoke out of turn")
-        return float(found[1])
+        return float(match[1])
 
     def ready(self) -> None:
         """Wait until it takes commands."""

@@ -32,12 +32,12 @@ class Stalls:
     @classmethod
     def read(cls, path: Path) -> "Stalls":
         """Return what a watched daemon left in a file when it ended."""
-        said = json.loads(path.read_text())
+        stalls = json.loads(path.read_text())
         turns, beats = (
-            Waits(tuple(said[name]["late"]), tuple(said[name]["own"]))
+            Waits(tuple(stalls[name]["late"]), tuple(stalls[name]["own"]))
             for name in ("turns", "beats")
         )
-        return cls(said["seconds"], turns, beats)
+        return cls(stalls["seconds"], turns, beats)
 
     @classmethod
     def joined(cls, several: Iterable["Stalls"]) -> "Stalls":

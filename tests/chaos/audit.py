@@ -144,5 +144,5 @@ def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:
 
     A backfill's line also ends in `wrote`, after the interval it is about.
     """
-    found = (_ENDED.search(line) for line in log_lines if "] backfill of" not in line)
-    return Counter((hit[1], "wrote" in hit[2]) for hit in found if hit)
+    matches = (_ENDED.search(line) for line in log_lines if "] backfill of" not in line)
+    return Counter((hit[1], "wrote" in hit[2]) for hit in matches if hit)

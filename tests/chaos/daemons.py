@@ -156,8 +156,8 @@ class DaemonFaults:
 
     def _could_not_start(self, daemon: _Daemon, code: int) -> bool:
         """Tell whether it ended, as it should, because it found no database to start with."""
-        said = daemon.log.read_text()
-        return code == 2 and any(reason in said for reason in LOST)
+        log = daemon.log.read_text()
+        return code == 2 and any(reason in log for reason in LOST)
 
 
 def _spawn(

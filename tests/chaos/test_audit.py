@@ -66,9 +66,9 @@ def watched(server: Server, database_name: str, database: Database) -> Watched:
 
 def test_an_honest_cycle_and_its_log_are_true(watched: Watched) -> None:
     watched.journal(Ended.TIMEOUT, 0, "/status: no complete answer within 1.5 s")
-    found = watched.audit(WROTE, FAILED)
-    assert found == Truth()
-    assert found.clean
+    audited = watched.audit(WROTE, FAILED)
+    assert audited == Truth()
+    assert audited.clean
 
 
 def test_an_ok_row_without_a_commit_is_found(watched: Watched) -> None:

@@ -191,9 +191,9 @@ def main() -> None:
     outcomes = {}
     for name, scene in SCENES.items():
         before, began = stage.ticks, time.monotonic()
-        seen = scene(stage)
+        result = scene(stage)
         outcomes[name] = {
-            **seen,
+            **result,
             "ticks": stage.ticks - before,
             "seconds": time.monotonic() - began,
         }

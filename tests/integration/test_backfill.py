@@ -35,8 +35,8 @@ def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalEn
 
 
 def status(it: Rig) -> BackfillStatus | None:
-    found = it.database.run(lambda c: backfills.backfill_statuses(c, [it.vehicle_id]))
-    return found.get(it.vehicle_id)
+    statuses = it.database.run(lambda c: backfills.backfill_statuses(c, [it.vehicle_id]))
+    return statuses.get(it.vehicle_id)
 
 
 def stored(it: Rig) -> int:
@@ -217,11 +217,11 @@ def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> 
         it.database.run(lambda c: backfills.request_backfill(c, other, window))
         it.run("INSERT INTO fleetsync.vehicle_state (vehicle_id, failures) VALUES (%s, 3)",
                str(it.vehicle_id))  # fmt: skip
-        found = it.database.run(lambda c: backfills.open_backfills(c, (), 1))
-        assert set(found) == {other}
+        open_ones = it.database.run(lambda c: backfills.open_backfills(c, (), 1))
+        assert set(open_ones) == {other}
         it.database.run(lambda c: vehicles.set_paused(c, other, True))
-        found = it.database.run(lambda c: backfills.open_backfills(c, (), 5))
-        assert set(found) == {it.vehicle_id}
+        open_ones = it.database.run(lambda c: backfills.open_backfills(c, (), 5))
+        assert set(open_ones) == {it.vehicle_id}
 
 
 def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> None:

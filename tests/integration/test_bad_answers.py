@@ -42,8 +42,8 @@ def recovers(it: Rig) -> None:
 def lacks_nothing(it: Rig) -> None:
     """See one good cycle, and everything stored that the vehicle measured."""
     recovers(it)
-    found = it.compare()
-    assert found.clean, found.examples
+    comparison = it.compare()
+    assert comparison.clean, comparison.examples
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -71,9 +71,9 @@ def test_every_bad_entry_is_quarantined_with_a_reason_and_its_neighbours_are_sto
         kept = it.run("SELECT call, raw, reason FROM fleetsync.quarantine")
         assert len(kept) == len(set(ENTRIES[call]))
         assert all(where == call and raw and reason for where, raw, reason in kept)
-        found = it.compare()
-        assert found.clean, found.examples
-        assert found.checked > 0
+        comparison = it.compare()
+        assert comparison.clean, comparison.examples
+        assert comparison.checked > 0
         lacks_nothing(it)
 
 

@@ -12,16 +12,16 @@ from fleetsyncd.times import utc_now
 def test_a_database_whose_clock_differs_from_ours_is_found(
     database: Database, lead: timedelta
 ) -> None:
-    found = checks.run_checks(database, 8, lambda: utc_now() + lead)
-    (clock,) = [each for each in found if each.check == "clock"]
+    findings = checks.run_checks(database, 8, lambda: utc_now() + lead)
+    (clock,) = [each for each in findings if each.check == "clock"]
     assert clock.level is Level.FAULT
     assert f"the database's clock is {-lead.total_seconds():+.0f} s off this host's" in clock.text
     assert "NTP" in str(clock.remedy)
 
 
 def test_more_connections_than_the_server_has_are_found(database: Database) -> None:
-    found = list(checks.run_checks(database, 100_000, utc_now))
-    assert any("max_connections" in f"{each.text} {each.remedy}" for each in found)
+    findings = list(checks.run_checks(database, 100_000, utc_now))
+    assert any("max_connections" in f"{each.text} {each.remedy}" for each in findings)
 
 
 def test_an_error_that_has_a_hint_of_its_own_is_not_blamed_on_the_schema(

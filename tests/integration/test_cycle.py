@@ -21,8 +21,8 @@ def test_two_cycles_store_every_row_once_and_the_journal_has_their_numbers(
 ) -> None:
     with rig(database) as it:
         first, second = it.cycle(), it.cycle(after=30)
-        found = it.compare()
-        assert found.clean, found.examples
+        comparison = it.compare()
+        assert comparison.clean, comparison.examples
         stored = it.run("SELECT count(*) FROM measurements")[0][0]
         assert stored > 300 * 17
         assert first.rows_written + second.rows_written == stored
@@ -76,13 +76,13 @@ def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
 
 def test_a_gap_over_a_day_is_pulled_by_the_hour_and_complete(database: Database) -> None:
     with rig(database, watermark_ago=26 * 3600, channels=1) as it:
-        seen: list[Progress] = []
-        report = it.cycle(on_progress=seen.append)
+        progress: list[Progress] = []
+        report = it.cycle(on_progress=progress.append)
         horizon, *questions = [query for path, query in it.asked if path == "/data"]
         assert horizon.endswith("limit=1")
         assert len(questions) == 27
-        assert len(seen) == 27
-        assert seen[-1].fraction == 1
+        assert len(progress) == 27
+        assert progress[-1].fraction == 1
         assert report.outcome is Outcome.OK
         assert it.compare().clean
 
@@ -97,8 +97,8 @@ def test_a_truncated_hour_is_requested_again_in_ten_minutes(database: Database) 
 
 
 def _seconds(query: str) -> float:
-    asked = parse_qs(query)
-    start, end = (datetime.fromisoformat(asked[name][0]) for name in ("from", "to"))
+    arguments = parse_qs(query)
+    start, end = (datetime.fromisoformat(arguments[name][0]) for name in ("from", "to"))
     return (end - start).total_seconds()
 
 

@@ -26,9 +26,9 @@ def storm(it: Rig, moments: list[datetime]) -> Hook:
         it.asked.append((path, query))
         if path != "/alarms":
             return ask(query)
-        asked = parse_qs(query)
-        start, end = asked["from"][0], asked["to"][0]
-        found = [
+        arguments = parse_qs(query)
+        start, end = arguments["from"][0], arguments["to"][0]
+        alarms = [
             {
                 "alarm_id": number,
                 "channel_id": 1,
@@ -39,7 +39,7 @@ def storm(it: Rig, moments: list[datetime]) -> Hook:
             for number, at in enumerate(moments)
             if start <= iso_ms(at) < end
         ]
-        return HTTPStatus.OK, json.dumps(found).encode()
+        return HTTPStatus.OK, json.dumps(alarms).encode()
 
     return hook
 

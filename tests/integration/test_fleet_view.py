@@ -137,8 +137,8 @@ def test_the_overview_has_the_progress_of_catching_up(database: Database, truck:
         " WHERE vehicle_id = %(id)s::uuid",
         truck,
     )
-    seen = shown(database, truck)
-    assert (seen.state, seen.catching_up) == ("catching up", GapProgress(0.25, 50.0, 60.0))
+    overview = shown(database, truck)
+    assert (overview.state, overview.catching_up) == ("catching up", GapProgress(0.25, 50.0, 60.0))
 
 
 @pytest.mark.parametrize("never", ["infinity", "-infinity", "0044-03-15 12:00 BC"])
@@ -154,10 +154,10 @@ def test_an_infinite_time_hides_no_vehicle(database: Database, truck: UUID, neve
 
 def test_the_overview_has_the_last_cycle_and_never_the_key(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck)))
-    seen = shown(database, truck)
-    assert (seen.rows, seen.last_error, seen.failures) == (7, "/data: cut short", 1)
+    overview = shown(database, truck)
+    assert (overview.rows, overview.last_error, overview.failures) == (7, "/data: cut short", 1)
     assert truck in database.run(vehicles_with_own_key)
-    assert "its-key" not in repr(seen)
+    assert "its-key" not in repr(overview)
 
 
 def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
@@ -169,8 +169,8 @@ def test_an_ipv6_address_is_shown_in_brackets(database: Database) -> None:
 def test_a_vehicle_is_found_by_its_name_or_its_id(database: Database, how: str) -> None:
     truck = add(database, f"Found by {how}")
     text = str(truck) if how == "id" else f"Found by {how}"
-    found = database.run(lambda cursor: vehicles.find_vehicle(cursor, text))
-    assert (found.id, found.port, found.key) == (truck, 8001, "its-key")
+    vehicle = database.run(lambda cursor: vehicles.find_vehicle(cursor, text))
+    assert (vehicle.id, vehicle.port, vehicle.key) == (truck, 8001, "its-key")
 
 
 def test_an_unknown_vehicle_is_not_found(database: Database) -> None:
@@ -294,18 +294,18 @@ def test_vehicles_are_removed_all_or_none_and_not_pulled_meanwhile(
     )
     database.run(lambda cursor: vehicles.set_paused(cursor, resting, True))
     everyone = [other, resting, truck]
-    seen: list[set[UUID]] = []
+    ids: list[set[UUID]] = []
 
     def fails(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-        seen.append(database.run(store.paused_vehicles).intersection(everyone))
-        if len(seen) == len(everyone):
+        ids.append(database.run(store.paused_vehicles).intersection(everyone))
+        if len(ids) == len(everyone):
             raise CommandError("not the last one")
         return take_out(cursor, vehicle_id, with_measurements=with_measurements)
 
     monkeypatch.setattr(removals, "remove_vehicle", fails)
     with pytest.raises(CommandError, match="not the last one"):
         removals.remove_vehicles(database, everyone, with_measurements=True)
-    assert seen == [set(everyone)] * 3
+    assert ids == [set(everyone)] * 3
     assert database.run(store.paused_vehicles).intersection(everyone) == {resting}
     assert len(database.run(lambda cursor: store.load_vehicles(cursor, everyone))) == 3
     monkeypatch.undo()

@@ -10,9 +10,9 @@ from fleetsyncd.times import utc_now
 MINUTE = timedelta(minutes=1)
 
 
-def note(database: Database, truck: UUID, ago: timedelta, outcome: Outcome, said: str) -> None:
+def note(database: Database, truck: UUID, ago: timedelta, outcome: Outcome, error: str) -> None:
     at = utc_now() - ago
-    entry = JournalEntry(truck, at, at + timedelta(seconds=1), outcome, 100, said)
+    entry = JournalEntry(truck, at, at + timedelta(seconds=1), outcome, 100, error)
     database.run(lambda cursor: store.add_journal_entry(cursor, entry))
 
 

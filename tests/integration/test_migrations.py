@@ -101,8 +101,8 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
 
 
 def tables(database: Database, schema: str) -> set[str]:
-    found = query(database, "SELECT tablename FROM pg_tables WHERE schemaname = %s", schema)
-    return {row[0] for row in found}
+    tables = query(database, "SELECT tablename FROM pg_tables WHERE schemaname = %s", schema)
+    return {row[0] for row in tables}
 
 
 @pytest.mark.parametrize("table", COLUMNS)

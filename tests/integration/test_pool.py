@@ -156,9 +156,9 @@ def test_idle_connections_that_the_server_ended_are_replaced(prepared: Server) -
         barrier = threading.Barrier(6)
 
         def meet(cursor: Cursor) -> int:
-            found = pid(cursor)
+            backend = pid(cursor)
             barrier.wait(10)
-            return found
+            return backend
 
         pids = together(*[lambda: database.run(meet)] * 6)
         terminate(prepared, *pids)
@@ -300,19 +300,19 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
 def test_connections_notice_a_peer_that_vanished_and_leave_no_look_up_to_libpq(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[dict[str, str]] = []
+    options: list[dict[str, str]] = []
 
     def connect(dsn: str) -> None:
-        asked.append(extensions.parse_dsn(dsn))
+        options.append(extensions.parse_dsn(dsn))
         raise psycopg2.OperationalError("not this time")
 
     monkeypatch.setattr(psycopg2, "connect", connect)
     settings = DatabaseSettings({"host": "localhost", "dbname": "fleet", "user": "fleet_app"})
     with closing(Database(settings)) as database, pytest.raises(DatabaseLost):
         database.connect()
-    assert {"keepalives": "1", "tcp_user_timeout": "8000"}.items() <= asked[0].items()
-    assert asked[0]["host"].startswith("localhost")
-    assert asked[0]["hostaddr"].split(",")[-1] in ("127.0.0.1", "::1")
+    assert {"keepalives": "1", "tcp_user_timeout": "8000"}.items() <= options[0].items()
+    assert options[0]["host"].startswith("localhost")
+    assert options[0]["hostaddr"].split(",")[-1] in ("127.0.0.1", "::1")
 
 
 def test_the_server_gives_a_statement_up_whose_client_has_gone(database: Database) -> None:

@@ -46,12 +46,12 @@ def remove(database: Database, keep: RetentionPolicy, batch: int = 5_000) -> int
 
 
 def months(database: Database) -> set[str]:
-    found = query(
+    rows = query(
         database,
         "SELECT inhrelid::regclass::text FROM pg_inherits"
         " WHERE inhparent = 'public.measurements'::regclass",
     )
-    return {row[0] for row in found}
+    return {row[0] for row in rows}
 
 
 def past_months(database: Database, *numbers: int) -> dict[int, str]:
@@ -129,7 +129,7 @@ def test_a_second_daemon_leaves_it_to_the_one_that_is_at_it(database: Database, 
 
 
 @pytest.mark.parametrize(
-    ("keep_months", "today", "said"),
+    ("keep_months", "today", "message"),
     [
         (0, "current_date", "must be 1 to 1200"),
         (None, "current_date", "must be 1 to 1200"),
@@ -139,10 +139,10 @@ def test_a_second_daemon_leaves_it_to_the_one_that_is_at_it(database: Database, 
     ],
 )
 def test_the_owners_function_refuses_what_would_drop_too_much(
-    database: Database, keep_months: int | None, today: str, said: str
+    database: Database, keep_months: int | None, today: str, message: str
 ) -> None:
     past_months(database, 9)
-    with pytest.raises(DatabaseError, match=said):
+    with pytest.raises(DatabaseError, match=message):
         query(database, f"SELECT fleetsync.drop_expired_month(%s, {today})", keep_months)
     assert len(months(database)) == 1
 

@@ -194,11 +194,11 @@ def test_the_first_watermark_update_sets_the_watermark_and_the_vehicles_version(
     gap = Window(NOW, NOW + 60 * SECOND)
     first = replace(step(truck, None, NOW + SECOND), gap=gap)
     database.run(lambda cursor: store.advance_watermark(cursor, first))
-    seen = vehicle(database, truck)
-    assert (seen.watermark, seen.status, seen.software_version) == (NOW + SECOND, "ok", "2.0")
+    loaded = vehicle(database, truck)
+    assert (loaded.watermark, loaded.status, loaded.software_version) == (NOW + SECOND, "ok", "2.0")
     assert was_seen(database, truck)
-    assert (seen.pulled_until, seen.clock_skew) == (None, timedelta(milliseconds=-1500))
-    assert seen.alarm_watermark == NOW + SECOND
+    assert (loaded.pulled_until, loaded.clock_skew) == (None, timedelta(milliseconds=-1500))
+    assert loaded.alarm_watermark == NOW + SECOND
     assert query(
         database,
         "SELECT newest_measurement_at, catching_up_from, catching_up_to"
@@ -212,8 +212,8 @@ def test_a_window_that_ended_before_the_stored_watermark_is_recorded_whoever_mov
 ) -> None:
     advance(database, truck, None, NOW + 60 * SECOND)
     advance(database, truck, NOW - SECOND, NOW)
-    seen = vehicle(database, truck)
-    assert (seen.watermark, seen.pulled_until) == (NOW + 60 * SECOND, NOW)
+    loaded = vehicle(database, truck)
+    assert (loaded.watermark, loaded.pulled_until) == (NOW + 60 * SECOND, NOW)
 
 
 def test_the_last_watermark_update_of_a_gap_clears_its_progress(
@@ -371,17 +371,17 @@ def test_a_watermark_that_is_no_date_of_pythons_does_not_hide_the_fleet(
         never,
         truck,
     )
-    seen = {vehicle.id: vehicle for vehicle in database.run(store.load_vehicles)}
-    assert seen[other].watermark is None
-    assert seen[truck].watermark is not None
+    loaded = {vehicle.id: vehicle for vehicle in database.run(store.load_vehicles)}
+    assert loaded[other].watermark is None
+    assert loaded[truck].watermark is not None
 
 
 def test_a_failed_cycle_is_written_once_though_recorded_twice(
     database: Database, truck: UUID
 ) -> None:
-    seen = vehicle(database, truck)
+    loaded = vehicle(database, truck)
     for _ in range(2):
-        record(database, report(seen, rows_written=3, alarm_watermark=NOW))
+        record(database, report(loaded, rows_written=3, alarm_watermark=NOW))
     assert query(
         database,
         "SELECT started_at, finished_at, status, rows_written, error_msg FROM sync_journal"

@@ -52,10 +52,10 @@ def first_failure(copy: Path, *tests: str) -> str | None:
         return f"no end within {LONGEST_SEC:g} s"
     if ended.returncode == 0:
         return None
-    found = FAILURE.search(ended.stdout)
-    if found is None:
+    match = FAILURE.search(ended.stdout)
+    if match is None:
         raise RuntimeError(f"no test failed, and yet: {ended.stdout[-2000:]}")
-    return found[1]
+    return match[1]
 
 
 def caught_by(mutant: Mutant | None, tests: str) -> str | None:
@@ -81,15 +81,15 @@ def main() -> int:
     only = parser().parse_args().only
     chosen = [mutant for mutant in MUTANTS if only in mutant.name]
     every = " ".join(sorted({path for mutant in chosen for path in mutant.tests.split()}))
-    if found := caught_by(None, every):
-        print(f"without any bug {found} fails: a failing test would tell nothing of a mutant")
+    if failure := caught_by(None, every):
+        print(f"without any bug {failure} fails: a failing test would tell nothing of a mutant")
         return 1
     rows = []
     for number, mutant in enumerate(chosen, start=1):
-        found = caught_by(mutant, mutant.tests)
+        failure = caught_by(mutant, mutant.tests)
         print(f"{number}/{len(chosen)} {mutant.name}", flush=True)
-        rows.append([mutant.name, found or "NOT CAUGHT"])
-    caught = sum(found != "NOT CAUGHT" for _, found in rows)
+        rows.append([mutant.name, failure or "NOT CAUGHT"])
+    caught = sum(failure != "NOT CAUGHT" for _, failure in rows)
     print(table(["MUTANT", "CAUGHT BY"], rows))
     print(f"{caught} of {len(chosen)} mutants caught")
     return 0 if caught == len(chosen) else 1

@@ -59,20 +59,20 @@ def test_a_key_that_no_header_can_carry_is_refused_and_nothing_is_sent(key: str)
 
 
 def echoing(key: str) -> list[Answer]:
-    said = key.encode()
+    echo = key.encode()
     return [
-        http(b'{"error":"invalid_params","detail":"key ' + said + b'"}', status="400 No"),
-        http(b"x" * 190 + said, status="400 No"),
-        http(said * 3, "Content-Encoding: identity", status="400 No"),
+        http(b'{"error":"invalid_params","detail":"key ' + echo + b'"}', status="400 No"),
+        http(b"x" * 190 + echo, status="400 No"),
+        http(echo * 3, "Content-Encoding: identity", status="400 No"),
         http(b"", status=f"500 {key}"),
         http(b"", f"Location: http://elsewhere/{key}", status="302 Found"),
         http(b"", f"Content-Encoding: {key}"),
         http(b"", f"Content-Encoding: {'x' * 50}{key}"),
         http(b"", f"Transfer-Encoding: {key}", f"Content-Length: {key}", length=False),
-        [said + b"\r\n\r\n"],
-        [b"HTTP/1.1 " + said + b"\r\n\r\n"],
-        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + said + b"\r\n"],
-        [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: " + said + b"\r\n\r\n{}"],
+        [echo + b"\r\n\r\n"],
+        [b"HTTP/1.1 " + echo + b"\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + echo + b"\r\n"],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: " + echo + b"\r\n\r\n{}"],
     ]
 
 
@@ -83,15 +83,15 @@ def test_a_key_that_a_vehicle_echoes_is_in_no_error(key: str, place: int) -> Non
         try:
             client.status()
         except VehicleError as error:
-            told = "".join(traceback.format_exception(error)) + repr(error)
-            assert key[:8].lower() not in told.lower()
+            text = "".join(traceback.format_exception(error)) + repr(error)
+            assert key[:8].lower() not in text.lower()
 
 
 def test_a_key_in_an_answer_is_replaced_before_anybody_reads_it() -> None:
     body = b'{"software_version":"' + KEY.encode() + b'","db_ok":true}'
     with HostileServer([zipped(body)]) as server, client_of(server) as client:
-        told = client.status().body.decode()
-    assert told == f'{{"software_version":"{HIDDEN}","db_ok":true}}'
+        text = client.status().body.decode()
+    assert text == f'{{"software_version":"{HIDDEN}","db_ok":true}}'
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_key_too_short_to_be_a_secret_does_not_spoil_honest_data() -> None:
 def test_a_key_of_digits_is_hidden_in_strings_and_alters_no_number() -> None:
     body = b'[{"value":20260222120000,"note":"id 20260222120000"}]'
     with HostileServer([http(body)]) as server, client_of(server, key="20260222") as client:
-        told = client.data(Window(NOW, NOW + timedelta(seconds=1))).body.decode()
-    assert told == f'[{{"value":20260222120000,"note":"id {HIDDEN}120000"}}]'
+        text = client.data(Window(NOW, NOW + timedelta(seconds=1))).body.decode()
+    assert text == f'[{{"value":20260222120000,"note":"id {HIDDEN}120000"}}]'
 
 
 def test_an_error_of_the_wire_names_its_kind_and_not_what_was_sent() -> None:

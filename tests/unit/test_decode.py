@@ -116,9 +116,9 @@ def test_many_bad_rows_at_once_are_all_quarantined() -> None:
     assert len(got.bad) == len(rows)
 
 
-@pytest.mark.parametrize("said", ['"x, NaN, y"', '"[Infinity]"', '"\\" : NaN ,"', '"\\\\ud800"'])
-def test_a_string_that_only_looks_like_a_bad_number_spoils_nothing(said: str) -> None:
-    got = page(body_of(row(note=said), row(value="NaN"), row(channel_id="2", note='"\\ud800"')))
+@pytest.mark.parametrize("text", ['"x, NaN, y"', '"[Infinity]"', '"\\" : NaN ,"', '"\\\\ud800"'])
+def test_a_string_that_only_looks_like_a_bad_number_spoils_nothing(text: str) -> None:
+    got = page(body_of(row(note=text), row(value="NaN"), row(channel_id="2", note='"\\ud800"')))
     assert (got.measurements.channels, len(got.bad)) == ((1, 2), 1)
 
 
@@ -129,10 +129,10 @@ def test_the_bounds_include_the_oldest_and_exclude_the_newest() -> None:
     assert len(got.bad) == 1
 
 
-@pytest.mark.parametrize(("said", "truncated"), [("true", True), ("false", False)])
-def test_the_truncated_flag_is_passed_on(said: str, truncated: bool) -> None:
-    assert page(body_of(GOOD, truncated=said)).truncated is truncated
-    assert page(body_of(GOOD, "NaN", truncated=said)).truncated is truncated
+@pytest.mark.parametrize(("text", "truncated"), [("true", True), ("false", False)])
+def test_the_truncated_flag_is_passed_on(text: str, truncated: bool) -> None:
+    assert page(body_of(GOOD, truncated=text)).truncated is truncated
+    assert page(body_of(GOOD, "NaN", truncated=text)).truncated is truncated
 
 
 @pytest.mark.parametrize("last", [GOOD, row(value="null"), row(value="NaN"), "{}"])
@@ -218,13 +218,13 @@ def test_more_entries_than_requested_are_refused_however_their_keys_are_written(
 
 def test_an_answer_for_another_interval_is_refused() -> None:
     noon = datetime(2026, 2, 22, 12, tzinfo=UTC)
-    asked = Window(noon, noon + timedelta(minutes=1))
+    window = Window(noon, noon + timedelta(minutes=1))
     body = '{{"from":"{}","to":"{}","truncated":false,"rows":[]}}'
     right = body.format("2026-02-22T12:00:00.000Z", "2026-02-22T14:01:00+02:00").encode()
     stale = body.format("2026-02-22T11:59:00.000Z", "2026-02-22T12:00:00.000Z").encode()
-    assert not decode.page(right, LIMIT, OLDEST, NEWEST, asked).truncated
+    assert not decode.page(right, LIMIT, OLDEST, NEWEST, window).truncated
     with pytest.raises(BadAnswer, match=r"answers for 2026-02-22T11:59:00\.000Z when asked for"):
-        decode.page(stale, LIMIT, OLDEST, NEWEST, asked)
+        decode.page(stale, LIMIT, OLDEST, NEWEST, window)
 
 
 def test_an_answer_that_does_not_say_whether_it_is_complete_is_refused() -> None:

@@ -114,23 +114,23 @@ def test_control_characters_in_messages_and_severities_become_harmless() -> None
 
 
 def test_alarms_with_half_a_surrogate_pair_survive() -> None:
-    found, bad = alarms(
+    good, bad = alarms(
         alarm(alarm_id=1, message="hot \ud83d"),
         alarm(alarm_id=2, message="\udc00", severity="\udfff"),
         alarm(alarm_id=3, message="whole \U0001f525"),
     )
-    assert [a.message for a in found] == ["hot �", "�", "whole \U0001f525"]
+    assert [a.message for a in good] == ["hot �", "�", "whole \U0001f525"]
     assert bad == []
 
 
 def test_an_alarm_whose_message_mentions_nan_does_not_spoil_the_others() -> None:
-    found, _ = alarms(alarm(alarm_id=1, message="reads NaN, check"), alarm(message="\ud800"))
-    assert [a.message for a in found] == ["reads NaN, check", "�"]
+    good, _ = alarms(alarm(alarm_id=1, message="reads NaN, check"), alarm(message="\ud800"))
+    assert [a.message for a in good] == ["reads NaN, check", "�"]
 
 
 def test_an_alarm_listed_twice_is_one_with_the_last_values_and_all_are_in_order() -> None:
-    found, _ = alarms(alarm(alarm_id=9), alarm(alarm_id=3), alarm(alarm_id=9, resolved_at=NOON))
-    assert [(a.alarm_id, a.resolved_at) for a in found] == [(3, None), (9, NOON_AT)]
+    good, _ = alarms(alarm(alarm_id=9), alarm(alarm_id=3), alarm(alarm_id=9, resolved_at=NOON))
+    assert [(a.alarm_id, a.resolved_at) for a in good] == [(3, None), (9, NOON_AT)]
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_an_alarm_listed_twice_is_one_with_the_last_values_and_all_are_in_order(
     ],
 )
 def test_a_bad_alarm_is_quarantined_and_its_neighbours_kept(wrong: dict[str, Any]) -> None:
-    found, bad = alarms(alarm(alarm_id=1), alarm(**wrong), alarm(alarm_id=2))
-    assert [a.alarm_id for a in found] == [1, 2]
+    good, bad = alarms(alarm(alarm_id=1), alarm(**wrong), alarm(alarm_id=2))
+    assert [a.alarm_id for a in good] == [1, 2]
     assert [entry.call for entry in bad] == ["/alarms"]
 
 

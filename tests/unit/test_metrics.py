@@ -29,13 +29,13 @@ def report(outcome: Outcome = Outcome.OK, **changes: Any) -> events.VehicleCycle
 def scraped(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """Return every sample of a scrape, by name and labels without those of the vehicle."""
     text = b"".join(exporter.render(metrics, NOW.timestamp())).decode()
-    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             assert sample.name.startswith(("fleetsync_", "process_"))
             labels = tuple(sorted((k, v) for k, v in sample.labels.items() if k != "vehicle_id"))
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
+            samples.setdefault(sample.name, {})[labels] = sample.value
+    return samples
 
 
 TRUCK = (("vehicle", "Truck-01"),)
@@ -104,10 +104,10 @@ def test_calls_are_timed_by_vehicle_and_by_path() -> None:
     metrics.count_call(ID, "/data", 0.3, 5_000)
     metrics.count_call(ID, "/data", 0.1, 3_000)
     metrics.count_call(ID, "/status", 0.2, 400)
-    found = scraped(metrics)
-    assert found["fleetsync_vehicle_call_seconds_sum"][(("call", "/data"), *TRUCK)] == 0.4
-    assert found["fleetsync_vehicle_call_seconds_count"][(("call", "/data"), *TRUCK)] == 2
-    assert found["fleetsync_call_seconds_count"][(("call", "/data"),)] == 2
+    samples = scraped(metrics)
+    assert samples["fleetsync_vehicle_call_seconds_sum"][(("call", "/data"), *TRUCK)] == 0.4
+    assert samples["fleetsync_vehicle_call_seconds_count"][(("call", "/data"), *TRUCK)] == 2
+    assert samples["fleetsync_call_seconds_count"][(("call", "/data"),)] == 2
     assert of_truck(metrics, "received_bytes_total") == 8_400
 
 
@@ -117,8 +117,8 @@ def test_a_removed_vehicle_is_not_exported_and_a_renamed_one_keeps_its_counts() 
     metrics.listen(report(rows_written=7))
     metrics.listen(events.CycleStarted([vehicle(name="Truck-1a", paused=True)]))
     metrics.count_call(uuid4(), "/data", 1, 1)
-    found = scraped(metrics)["fleetsync_vehicle_rows_written_total"]
-    assert found == {(("vehicle", "Truck-1a"),): 7}
+    samples = scraped(metrics)["fleetsync_vehicle_rows_written_total"]
+    assert samples == {(("vehicle", "Truck-1a"),): 7}
     assert scraped(metrics)["fleetsync_vehicle_paused"] == {(("vehicle", "Truck-1a"),): 1}
 
 
@@ -134,18 +134,18 @@ def test_the_daemon_itself_is_exported() -> None:
     metrics.listen(events.CycleEnded(ok=5, failed=2, unfinished=1, seconds=2.5))
     metrics.pool_wait(0.002)
     metrics.stall(0.03)
-    found = scraped(metrics)
-    assert found["fleetsync_cycles_total"][()] == 1
-    assert found["fleetsync_cycle_seconds"][()] == 2.5
-    assert found["fleetsync_cycle_vehicles"] == {
+    samples = scraped(metrics)
+    assert samples["fleetsync_cycles_total"][()] == 1
+    assert samples["fleetsync_cycle_seconds"][()] == 2.5
+    assert samples["fleetsync_cycle_vehicles"] == {
         (("result", "ok"),): 5,
         (("result", "failed"),): 2,
         (("result", "unfinished"),): 1,
     }
-    assert found["fleetsync_quarantine_rows"][()] == 3
-    assert found["fleetsync_pool_wait_seconds_count"][()] == 1
-    assert found["fleetsync_hub_stall_seconds_bucket"][(("le", "0.05"),)] == 1
-    assert found["process_open_fds"][()] > 0
+    assert samples["fleetsync_quarantine_rows"][()] == 3
+    assert samples["fleetsync_pool_wait_seconds_count"][()] == 1
+    assert samples["fleetsync_hub_stall_seconds_bucket"][(("le", "0.05"),)] == 1
+    assert samples["process_open_fds"][()] > 0
 
 
 def test_a_lost_database_is_reported_until_it_is_back() -> None:

@@ -184,8 +184,8 @@ def test_all_faults_are_reported_at_once_and_none_reveals_a_secret() -> None:
 
 
 def test_settings_shown_as_text_tell_no_secret() -> None:
-    found = loaded(VEHICLE_DEFAULT_API_KEY=SECRET, DB_PASSWORD=SECRET)
-    assert SECRET not in f"{found} {found!r} {found.database.where}"
+    parsed = loaded(VEHICLE_DEFAULT_API_KEY=SECRET, DB_PASSWORD=SECRET)
+    assert SECRET not in f"{parsed} {parsed!r} {parsed.database.where}"
 
 
 def test_a_blank_variable_counts_as_unset() -> None:
@@ -194,15 +194,15 @@ def test_a_blank_variable_counts_as_unset() -> None:
 
 def test_a_dotenv_file_is_read_where_the_program_was_started(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("# ours\nDB_HOST=from.file\nSYNC_INTERVAL_SEC=\nLOG_LEVEL=DEBUG")
-    found = loaded()
-    assert found.database.parameters["host"] == "from.file"
-    assert (found.log_level, found.sync_interval_sec) == ("DEBUG", 30)
+    parsed = loaded()
+    assert parsed.database.parameters["host"] == "from.file"
+    assert (parsed.log_level, parsed.sync_interval_sec) == ("DEBUG", 30)
 
 
 def test_the_environment_goes_before_the_dotenv_file_even_when_it_is_blank(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DB_HOST=file\nDATABASE_URL=postgresql://production/fleet\n")
-    found = loaded(DB_HOST="here", DATABASE_URL="").database
-    assert found.parameters["host"] == "here"
+    parsed = loaded(DB_HOST="here", DATABASE_URL="").database
+    assert parsed.parameters["host"] == "here"
 
 
 def test_the_dotenv_file_can_be_left_aside(tmp_path: Path) -> None:

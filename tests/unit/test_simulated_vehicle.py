@@ -364,8 +364,8 @@ def test_an_alarm_is_unresolved_until_its_time_has_come() -> None:
 def test_only_newer_vehicles_return_alarms_resolved_in_the_interval(old_alarms: bool) -> None:
     alarm = readings.alarms(readings.seed_of("Truck-01"), NOW_MS - 3_600_000, NOW_MS)[0]
     with serving(old_alarms=old_alarms) as client:
-        found = alarm_ids(client, alarm.resolved_ms, alarm.resolved_ms + 1)
-    assert (alarm.alarm_id in found) is not old_alarms
+        ids = alarm_ids(client, alarm.resolved_ms, alarm.resolved_ms + 1)
+    assert (alarm.alarm_id in ids) is not old_alarms
 
 
 def test_alarms_that_have_not_happened_yet_are_not_sent(healthy: Client) -> None:

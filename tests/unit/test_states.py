@@ -63,9 +63,9 @@ def test_a_pause_outranks_everything(
 def test_a_vehicle_that_is_online_answered_and_has_no_lag_to_speak_of(
     status: str, seen_age: float | None, lag: float | None, catching_up: bool
 ) -> None:
-    found = state(status=status, seen_age=seen_age, lag=lag, catching_up=catching_up)
-    assert found is not State.PAUSED
-    if found is State.ONLINE:
+    derived = state(status=status, seen_age=seen_age, lag=lag, catching_up=catching_up)
+    assert derived is not State.PAUSED
+    if derived is State.ONLINE:
         assert status in ("ok", "unknown")
         assert not catching_up
         assert lag is not None

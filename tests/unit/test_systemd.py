@@ -40,10 +40,10 @@ def test_a_service_manager_learns_what_matters_and_each_status_once() -> None:
         for event in EVERYTHING:
             notifier.listen(event)
         manager.setblocking(False)
-        told = [manager.recv(4096).decode() for _ in range(5)]
+        messages = [manager.recv(4096).decode() for _ in range(5)]
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
-    assert told == [
+    assert messages == [
         "READY=1",
         "WATCHDOG=1",
         "STATUS=6 vehicle(s), last cycle: 3 ok, 1 failed",

@@ -47,12 +47,14 @@ def test_all_faults_are_reported_by_line_and_no_key_is_repeated() -> None:
         "Truck-07,10.8.0.8,,\n"
         "Truck-09,10.8.0.7,8001,\n"
     )
-    told = faults(text)
-    assert [line.split(":")[0] for line in told] == [f"line {n}" for n in (2, 3, 4, 5, 6, 7, 9, 10)]
-    assert told[1] == "line 3: truck.example is not an IPv4 or IPv6 address"
-    assert told[6] == "line 9: Truck-07 is in line 8 already"
-    assert told[7] == "line 10: 10.8.0.7 port 8001 is in line 8 already"
-    assert "ключ" not in "".join(told)
+    messages = faults(text)
+    assert [line.split(":")[0] for line in messages] == [
+        f"line {n}" for n in (2, 3, 4, 5, 6, 7, 9, 10)
+    ]
+    assert messages[1] == "line 3: truck.example is not an IPv4 or IPv6 address"
+    assert messages[6] == "line 9: Truck-07 is in line 8 already"
+    assert messages[7] == "line 10: 10.8.0.7 port 8001 is in line 8 already"
+    assert "ключ" not in "".join(messages)
 
 
 @pytest.mark.parametrize(

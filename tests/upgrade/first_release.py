@@ -212,8 +212,8 @@ class Daemon(threading.Thread):
         return {"id": self._id, **moved, **state}
 
     def _journal(self, now: datetime) -> dict[str, Any]:
-        told = {"status": "ok", "rows": 2, "error": None, "alarm_watermark": now, "failures": 0}
-        return {"id": self._id, "started": now, "finished": now, **told}
+        report = {"status": "ok", "rows": 2, "error": None, "alarm_watermark": now, "failures": 0}
+        return {"id": self._id, "started": now, "finished": now, **report}
 
 
 def run(opened: connection, work: Callable[[cursor], None]) -> None:

@@ -19,5 +19,5 @@ MOST = {
 
 def measure(bench: Bench) -> list[Figure]:
     bench.tell("dashboard: 10,000 vehicles")
-    found = dashboard.measure()
-    return [Figure(GROUP, name, value, most=MOST.get(name)) for name, value in found.items()]
+    timings = dashboard.measure()
+    return [Figure(GROUP, name, value, most=MOST.get(name)) for name, value in timings.items()]

@@ -88,11 +88,11 @@ def _watch(
     """Return the daemon's memory by the time, and the pull of over `most` rows, once it is over."""
     memory = []
     ends = time.monotonic() + processes.PATIENCE_SEC * 2
-    found: list[Any] = []
-    while not found:
+    rows: list[Any] = []
+    while not rows:
         if time.monotonic() > ends:
             raise processes.BenchFailed("the gap was not caught up with")
         time.sleep(LOOK_SEC)
         memory.append(resident_megabytes(daemon.process.pid))
-        found = bench.installation.rows(GROUP, _PULL, (vehicle, most))
-    return memory, found[0]
+        rows = bench.installation.rows(GROUP, _PULL, (vehicle, most))
+    return memory, rows[0]

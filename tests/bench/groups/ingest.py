@@ -17,16 +17,16 @@ LEAST_REPLAY = 1.0
 
 
 def measure(bench: Bench) -> list[Figure]:
-    found = speeds(bench)
+    rates = speeds(bench)
     figures = [
-        Figure(GROUP, f"{way}, rows per second", median(found[way]), "rows/s")
+        Figure(GROUP, f"{way}, rows per second", median(rates[way]), "rows/s")
         for way in ("copy", "fresh", "replay")
     ]
     return [
         *figures,
-        Figure(GROUP, "fresh to COPY", paired(found["fresh"], found["copy"]), least=LEAST),
+        Figure(GROUP, "fresh to COPY", paired(rates["fresh"], rates["copy"]), least=LEAST),
         Figure(
-            GROUP, "replay to fresh", paired(found["replay"], found["fresh"]), least=LEAST_REPLAY
+            GROUP, "replay to fresh", paired(rates["replay"], rates["fresh"]), least=LEAST_REPLAY
         ),
     ]
 
@@ -45,5 +45,5 @@ def speeds(bench: Bench) -> dict[str, list[float]]:
         timeout=processes.PATIENCE_SEC,
         check=True,
     )
-    found: dict[str, list[float]] = json.loads(done.stdout)
-    return found
+    rates: dict[str, list[float]] = json.loads(done.stdout)
+    return rates
