@@ -103,7 +103,7 @@ def measure(bench: Bench, groups: list[ModuleType]) -> tuple[list[Figure], int]:
         try:
             figures += group.measure(bench)
         except Exception:
-            bench.tell(f"{group.GROUP} failed\n{traceback.format_exc()}")
+            bench.log(f"{group.GROUP} failed\n{traceback.format_exc()}")
             failed += 1
     return figures, failed
 

@@ -63,7 +63,7 @@ class Bench:
     stalls: dict[str, Stalls] = field(default_factory=dict)
     _runs: dict[int, FleetRun] = field(default_factory=dict)
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Say what goes on, on standard error."""
         print(f"bench: {text}", file=sys.stderr, flush=True)
 
@@ -105,7 +105,7 @@ class Bench:
         if vehicles not in self.usual_sizes:
             names = [name for name in names if name != "usual"]
         rounds = 3 if vehicles >= max(self.sizes) else 4
-        self.tell(f"{vehicles} vehicles: {', '.join(names)}")
+        self.log(f"{vehicles} vehicles: {', '.join(names)}")
         run = FleetRun(vehicles, {name: [] for name in names})
         with ExitStack() as stack:
             fleet = stack.enter_context(processes.simulated(vehicles))

@@ -20,7 +20,7 @@ _SILENT = "SELECT DISTINCT vehicle_id::text FROM public.sync_journal WHERE statu
 def measure(bench: Bench) -> list[Figure]:
     # The default configuration, or all of it three times as fast.
     interval, timeout = (30.0, 10.0) if bench.full else (10.0, 10.0 / 3)
-    bench.tell(f"bad day: {VEHICLES} vehicles every {interval:g} s, {SILENT_SHARE:.0%} silent")
+    bench.log(f"bad day: {VEHICLES} vehicles every {interval:g} s, {SILENT_SHARE:.0%} silent")
     environment = bench.environment(
         DATABASE, SYNC_INTERVAL_SEC=str(interval), PULL_TIMEOUT_SEC=f"{timeout:.2f}"
     )

@@ -18,6 +18,6 @@ MOST = {
 
 
 def measure(bench: Bench) -> list[Figure]:
-    bench.tell("dashboard: 10,000 vehicles")
+    bench.log("dashboard: 10,000 vehicles")
     timings = dashboard.measure()
     return [Figure(GROUP, name, value, most=MOST.get(name)) for name, value in timings.items()]

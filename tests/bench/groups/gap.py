@@ -42,7 +42,7 @@ def measure(bench: Bench) -> list[Figure]:
     away = timedelta(days=7) if bench.full else timedelta(hours=26)
     hours = away / timedelta(hours=1)
     copied = median(ingest.speeds(bench)["copy"])
-    bench.tell(f"gap: {hours:g} hours of one vehicle, {OTHERS} others beside it")
+    bench.log(f"gap: {hours:g} hours of one vehicle, {OTHERS} others beside it")
     with processes.simulated(OTHERS + 1) as fleet:
         bench.installation.prepare(GROUP, fleet.vehicles)
         with bench.installation.cursor(GROUP) as cursor:

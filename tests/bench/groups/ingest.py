@@ -34,7 +34,7 @@ def measure(bench: Bench) -> list[Figure]:
 @cache
 def speeds(bench: Bench) -> dict[str, list[float]]:
     """Return rows per second by way and round; `gap` compares with them too."""
-    bench.tell("ingest: COPY, fresh and replayed windows")
+    bench.log("ingest: COPY, fresh and replayed windows")
     vehicle = {"name": "Truck-01", "host": "127.0.0.1", "port": 1, "key": "none"}
     bench.installation.prepare("ingest", [vehicle])
     host = bench.installation.server.host
