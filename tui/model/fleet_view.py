@@ -20,8 +20,8 @@ _NEVER = float("inf")
 class Sort(StrEnum):
     """What the vehicles are ordered by."""
 
-    NAME = "vehicle"
-    STATE = "status"
+    NAME = "name"
+    STATE = "state"
     LAG = "lag"
     SEEN = "seen"
 
@@ -31,6 +31,13 @@ _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
     Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
 }
+SORT_TITLES = {
+    Sort.NAME: "vehicle",
+    Sort.STATE: "status",
+    Sort.LAG: "lag",
+    Sort.SEEN: "seen",
+}
+"""What the fleet table calls each order."""
 _DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}
 
 

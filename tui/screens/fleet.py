@@ -16,7 +16,7 @@ from tui.formatting import outcome_style, time_text
 from tui.model import filters
 from tui.model.columns import status
 from tui.model.export_table import ExportTable
-from tui.model.fleet_view import Sort
+from tui.model.fleet_view import SORT_TITLES, Sort
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
@@ -37,8 +37,8 @@ class FleetPage(Page):
                 tooltip="Clear the filter, then the marks"),
         Binding("exclamation_mark", "problems", "Problems", key_display="!", show=False,
                 id="fleet.problems", tooltip="Show vehicles in trouble only, or all"),
-        Binding("N", "sort('vehicle')", "By name", show=False, id="fleet.sort-name"),
-        Binding("S", "sort('status')", "By status", show=False, id="fleet.sort-status"),
+        Binding("N", "sort('name')", "By name", show=False, id="fleet.sort-name"),
+        Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
@@ -105,7 +105,7 @@ class FleetPage(Page):
             parts.append("problems only")
         if view.filter.text:
             parts.append(f"filter: {view.filter.text}")
-        parts.append(f"sort {view.sort}{'▼' if view.descending else '▲'}")
+        parts.append(f"sort {SORT_TITLES[view.sort]}{'▼' if view.descending else '▲'}")
         top = round(table.scroll_y)
         last = min(top + table.rows_on_screen, len(view.shown))
         total = f" ({view.total})" if len(view.shown) != view.total else ""

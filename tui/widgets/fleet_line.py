@@ -15,7 +15,7 @@ MARK = "▪"
 
 
 @dataclass(frozen=True, slots=True)
-class RowLook:
+class RowState:
     """How a vehicle's line is painted, apart from the text of its cells."""
 
     state: State
@@ -26,14 +26,14 @@ class RowLook:
 
 @dataclass(frozen=True, slots=True)
 class FleetLine:
-    """A line of the table: the heading and empty lines have no look, empty lines no cells."""
+    """A line of the table: the heading and empty lines have no state, empty lines no cells."""
 
     cells: tuple[str, ...] = ()
-    look: RowLook | None = None
+    row_state: RowState | None = None
 
     def same_layout(self, other: "FleetLine") -> bool:
         """Whether the two lines differ at most in the text of their cells."""
-        return self.look == other.look and len(self.cells) == len(other.cells)
+        return self.row_state == other.row_state and len(self.cells) == len(other.cells)
 
 
 def paint_heading(line: FleetLine, width: int, style: Style) -> Strip:
@@ -42,15 +42,15 @@ def paint_heading(line: FleetLine, width: int, style: Style) -> Strip:
 
 
 def paint_row(
-    cells: Sequence[str], look: RowLook, columns: Sequence[Column], width: int, style: Style
+    cells: Sequence[str], row_state: RowState, columns: Sequence[Column], width: int, style: Style
 ) -> Strip:
     """Return a vehicle's line, `width` terminal cells wide; `style` is the background's."""
-    if look.stale:
+    if row_state.stale:
         style += Style(dim=True)
-    state = STATE_STYLES[look.state]
+    state = STATE_STYLES[row_state.state]
     # A state's colour may not be legible on the cursor's background; glyph and word still are.
-    coloured = style if look.under_cursor else style + Style(color=state.colour)
-    mark = MARK if look.marked else " "
+    coloured = style if row_state.under_cursor else style + Style(color=state.colour)
+    mark = MARK if row_state.marked else " "
     segments = [Segment(f"{mark}{state.glyph} ", coloured)]
     for column, cell in zip(columns, cells, strict=True):
         segments.append(Segment(cell, coloured if column.state_coloured else style))

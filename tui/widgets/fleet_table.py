@@ -14,7 +14,7 @@ from textual.strip import Strip
 from fleetsyncd.database.views.journal import LastHour
 from tui.model.columns import PREFIX_WIDTH, Column, columns
 from tui.model.fleet_view import FleetView
-from tui.widgets.fleet_line import FleetLine, RowLook, paint_heading, paint_row
+from tui.widgets.fleet_line import FleetLine, RowState, paint_heading, paint_row
 
 HEADING_LINES = 1
 
@@ -162,13 +162,13 @@ class FleetTable(ScrollView, can_focus=True):
             return FleetLine()
         vehicle = self.view.shown[row]
         hour = self._hours.get(vehicle.id)
-        look = RowLook(
+        row_state = RowState(
             state=vehicle.state,
             marked=vehicle.id in self.view.marked,
             under_cursor=vehicle.id == self.cursor,
             stale=self.stale,
         )
-        return FleetLine(tuple(c.text(vehicle, hour) for c in self._columns), look)
+        return FleetLine(tuple(c.text(vehicle, hour) for c in self._columns), row_state)
 
     def render_line(self, y: int) -> Strip:
         """Return line `y` of the screen."""
@@ -176,12 +176,12 @@ class FleetTable(ScrollView, can_focus=True):
         if y < HEADING_LINES:
             style = self.get_component_rich_style("fleet-table--heading")
             return paint_heading(line, width, style)
-        if line.look is None:
+        if line.row_state is None:
             return Strip.blank(width, self.rich_style)
         style = self.rich_style
-        if line.look.under_cursor:
+        if line.row_state.under_cursor:
             style = self.get_component_rich_style("fleet-table--cursor")
-        return paint_row(line.cells, line.look, self._columns, width, style)
+        return paint_row(line.cells, line.row_state, self._columns, width, style)
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         """Repaint everything after the table was scrolled."""
