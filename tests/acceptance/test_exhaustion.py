@@ -1,4 +1,4 @@
-"""Disk, connections and open files at their end: each is told, and each mends itself."""
+"""Disk, connections and open files run out: each is reported, and pulling resumes by itself."""
 
 import os
 import resource

@@ -57,7 +57,7 @@ class Windows:
         self.commit(self.pages[-1].times[-1])
 
     def commit(self, newest: datetime | None = None) -> None:
-        """Commit every window together with the watermark behind it, as a cycle does.
+        """Commit every window together with the watermark after it, as a cycle does.
 
         Nothing later than `newest` is stored.
         """

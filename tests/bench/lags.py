@@ -1,4 +1,4 @@
-"""How far behind vehicles were, from the journal.
+"""The lags of vehicles, from the journal.
 
 A vehicle lags most just before a commit: by the time since its last cycle began, which is what its
 watermark says until then.

@@ -24,7 +24,7 @@ class Honest:
     call: str
     key: str
     canary: str
-    """`host:port` of a listener that nobody has a reason to talk to."""
+    """`host:port` of a listener that must receive no connection."""
     wire: bytes
     date: str
     body: bytes

@@ -63,7 +63,7 @@ def _key(number: int) -> str:
 
 
 class Road:
-    """All vehicles with their proxies, and a canary that nobody has a reason to talk to.
+    """All vehicles with their proxies, and a canary that must receive no connection.
 
     The first `hostile` ones never give an honest answer where they need not.
     """
