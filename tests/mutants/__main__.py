@@ -18,7 +18,7 @@ from tests.mutants.planted import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 LONGEST_SEC = 600.0
 FOLDERS = ("fleetsyncd", "tui", "tests")
-QUIET = ("-q", "-x", "--no-header", "-n", "2")
+QUIET = ("-q", "-x", "--no-header", "-n", "0")
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
 
 
