@@ -24,7 +24,7 @@ _numbers = count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option to test with another PostgreSQL than the wheel's."""
-    help_ = "the folder of a PostgreSQL's binaries, such as /usr/lib/postgresql/15/bin"
+    help_ = "a PostgreSQL's binaries: --postgres-bin=/usr/lib/postgresql/15/bin, with the `=`"
     parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
 
 

@@ -99,12 +99,25 @@ def make(words: Words) -> str | None:
     arguments = next((word[5:] for word in rest if word.startswith("ARGS=")), "")
     if target == "demo":
         return fault_of(["demo", *shlex.split(arguments)])
+    if target == "test":
+        return pytest_fault(shlex.split(arguments))
     reads = PARSERS.get(target)
     try:
         known = reads is None or reads().parse_args(shlex.split(arguments))
     except SystemExit:
         return f"make {target} takes no {arguments}"
     return None if known else "nothing to run"
+
+
+def pytest_fault(words: Words) -> str | None:
+    # Before tests/conftest.py is read, pytest takes the value of its option for a path to tests.
+    for before, word in pairwise(["", *words]):
+        is_path = not word.startswith("-") and before not in ("-k", "-n")
+        if is_path and not (ROOT / "tests" / word.removeprefix("tests/")).exists():
+            return f"no tests in {word}"
+        if is_path and Path(word).is_absolute():
+            return f"{word} is no path to tests"
+    return None
 
 
 def docker(words: Words) -> str | None:
