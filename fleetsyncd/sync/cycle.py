@@ -176,7 +176,7 @@ class _VehicleCycle:
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
         self.cache.channel_ids = tuple(channel.channel_id for channel in channels)
-        self._commit_entries(
+        self._commit_answer(
             bad, lambda cursor: store.save_channels(cursor, self.vehicle.id, channels)
         )
 
@@ -235,7 +235,7 @@ class _VehicleCycle:
         self.alarm_watermark = stored_until
 
     def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow]) -> None:
-        self._commit_entries(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
+        self._commit_answer(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
 
-    def _commit_entries(self, bad: Sequence[BadRow], save_good: Callable[[Cursor], object]) -> None:
+    def _commit_answer(self, bad: Sequence[BadRow], save_good: Callable[[Cursor], object]) -> None:
         commit_answer(self.context, self.vehicle.id, bad, save_good, self.totals)

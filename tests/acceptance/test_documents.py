@@ -63,7 +63,7 @@ def named() -> list[str]:
     ]
 
 
-def ours(words: Words) -> str | None:
+def program(words: Words) -> str | None:
     return fault_of(words)
 
 
@@ -73,7 +73,9 @@ def module(words: Words) -> str | None:
     if words[:1] == ["-m"] and words[1].startswith("tests."):
         spec = find_spec(words[1]) or find_spec(f"{words[1]}.__main__")
         return None if spec else f"no module {words[1]}"
-    return fault_of(words[2:]) if words[:2] == ["-m", "fleetsyncd"] else "not a module of ours"
+    return (
+        fault_of(words[2:]) if words[:2] == ["-m", "fleetsyncd"] else "not a module of the program"
+    )
 
 
 def dashboard(words: Words) -> str | None:
@@ -183,13 +185,13 @@ def ssh(words: Words) -> str | None:
 
 
 PROGRAMS: dict[str, Callable[[Words], str | None]] = {
-    "fleetsyncd": ours,
+    "fleetsyncd": program,
     "fleetsync-tui": dashboard,
     "python": module,
     "python3": lambda words: None if words[:2] == ["-m", "venv"] else module(words),
     "make": make,
     "docker": docker,
-    "/opt/fleetsyncd/bin/fleetsyncd": ours,
+    "/opt/fleetsyncd/bin/fleetsyncd": program,
     "/opt/fleetsyncd/bin/pip": pip,
     "pip": pip,
     "install": install,

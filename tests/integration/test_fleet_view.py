@@ -195,22 +195,24 @@ def test_an_address_cannot_be_registered_twice_but_may_serve_two_ports(database:
 
 
 def test_a_change_keeps_what_it_does_not_name(database: Database, truck: UUID) -> None:
-    def found() -> vehicles.RegisteredVehicle:
+    def registered() -> vehicles.RegisteredVehicle:
         return database.run(lambda cursor: vehicles.find_vehicle(cursor, str(truck)))
 
-    before = found()
+    before = registered()
     database.run(
         lambda c: vehicles.change_vehicle(
             c, truck, vehicles.VehicleChange(name="Renamed", port=9000)
         )
     )
-    assert found() == vehicles.RegisteredVehicle(truck, "Renamed", before.host, 9000, "its-key")
+    assert registered() == vehicles.RegisteredVehicle(
+        truck, "Renamed", before.host, 9000, "its-key"
+    )
     database.run(
         lambda c: vehicles.change_vehicle(
             c, truck, vehicles.VehicleChange(host="10.3.0.9", drop_key=True)
         )
     )
-    assert found() == vehicles.RegisteredVehicle(truck, "Renamed", "10.3.0.9", 9000, None)
+    assert registered() == vehicles.RegisteredVehicle(truck, "Renamed", "10.3.0.9", 9000, None)
 
 
 def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, truck: UUID) -> None:

@@ -27,7 +27,7 @@ def silent(name: str) -> CycleReport:
     return report(name, Outcome.TIMEOUT, answered=False)
 
 
-class Told:
+class Logged:
     """The lines that were logged since the last look, without those of the cycle as a whole."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -44,46 +44,46 @@ class Told:
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Told:
-    return Told(caplog)
+def logged(caplog: pytest.LogCaptureFixture) -> Logged:
+    return Logged(caplog)
 
 
-def test_each_vehicle_has_one_line_that_carries_its_name(told: Told) -> None:
+def test_each_vehicle_has_one_line_that_carries_its_name(logged: Logged) -> None:
     cycle = CycleSummary(2)
     cycle.add(good("Truck-01"))
     cycle.add(silent("Truck-02"))
-    first, second = told.records()
+    first, second = logged.records()
     assert (first.name, first.levelno) == ("sync", logging.INFO)
     assert second.levelno == logging.WARNING
     assert [vars(record)["vehicle"] for record in (first, second)] == ["Truck-01", "Truck-02"]
 
 
-def test_ends_are_counted(told: Told) -> None:
+def test_ends_are_counted(logged: Logged) -> None:
     cycle = CycleSummary(3)
     cycle.add(good("Truck-01"))
     cycle.add(silent("Truck-02"))
     cycle.add(report("Truck-03", Outcome.ERROR, answered=True))
     assert (cycle.ok, cycle.failed) == (1, 2)
-    assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]
+    assert logged.names() == ["Truck-01", "Truck-02", "Truck-03"]
 
 
-def test_silent_vehicles_are_held_until_the_first_answer(told: Told) -> None:
+def test_silent_vehicles_are_held_until_the_first_answer(logged: Logged) -> None:
     cycle = CycleSummary(4)
     cycle.add(silent("Truck-01"))
     cycle.add(silent("Truck-02"))
-    assert told.names() == []
+    assert logged.names() == []
     cycle.add(report("Truck-03", Outcome.ERROR, answered=True))
-    assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]
+    assert logged.names() == ["Truck-01", "Truck-02", "Truck-03"]
     cycle.add(silent("Truck-04"))
-    assert told.names() == ["Truck-04"]
+    assert logged.names() == ["Truck-04"]
 
 
-def test_if_no_vehicle_answers_that_is_one_error_about_the_network(told: Told) -> None:
+def test_if_no_vehicle_answers_that_is_one_error_about_the_network(logged: Logged) -> None:
     cycle = CycleSummary(3)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     cycle.summarise([], 20.0)
-    error, done = told.records()
+    error, done = logged.records()
     assert (error.levelno, error.getMessage()) == (
         logging.ERROR,
         "no vehicle answers (3 of 3): check the VPN",
@@ -91,61 +91,63 @@ def test_if_no_vehicle_answers_that_is_one_error_about_the_network(told: Told) -
     assert done.getMessage().startswith("Cycle done in 0.0s — sleeping 20.0s")
 
 
-def test_two_silent_vehicles_of_two_are_their_own_fault(told: Told) -> None:
+def test_two_silent_vehicles_of_two_are_their_own_fault(logged: Logged) -> None:
     cycle = CycleSummary(2)
     cycle.add(silent("Truck-01"))
     cycle.add(silent("Truck-02"))
-    assert told.names() == ["Truck-01", "Truck-02"]
+    assert logged.names() == ["Truck-01", "Truck-02"]
 
 
-def test_a_network_that_fails_slowly_is_blamed_though_some_have_not_reported(told: Told) -> None:
+def test_a_network_that_fails_slowly_is_blamed_though_some_have_not_reported(
+    logged: Logged,
+) -> None:
     cycle = CycleSummary(4)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     cycle.summarise([("Truck-3", None)], 0.0)
-    assert told.records()[0].getMessage() == "no vehicle answers (3 of 4): check the VPN"
+    assert logged.records()[0].getMessage() == "no vehicle answers (3 of 4): check the VPN"
 
 
 @pytest.mark.parametrize("started", [4, 7])
 def test_while_another_pulls_or_most_have_not_reported_the_network_is_not_blamed(
-    told: Told, started: int
+    logged: Logged, started: int
 ) -> None:
     cycle = CycleSummary(started)
     for number in range(3):
         cycle.add(silent(f"Truck-{number}"))
     progress = Progress(NOW, NOW + timedelta(hours=1), NOW) if started == 4 else None
     cycle.summarise([("Truck-3", progress)], 0.0)
-    *held, over = told.records()
+    *held, over = logged.records()
     assert [record.levelno for record in held] == [logging.WARNING] * 3
     assert over.getMessage().startswith("Cycle over after 0.0s — still busy: Truck-3")
 
 
-def test_a_vehicle_that_reports_after_the_summary_is_logged_at_once(told: Told) -> None:
+def test_a_vehicle_that_reports_after_the_summary_is_logged_at_once(logged: Logged) -> None:
     cycle = CycleSummary(4)
     cycle.summarise([], 0.0)
-    told.records()
+    logged.records()
     cycle.add(silent("Truck-01"))
-    assert told.names() == ["Truck-01"]
+    assert logged.names() == ["Truck-01"]
 
 
-def test_the_summary_has_the_progress_of_a_vehicle_that_is_catching_up(told: Told) -> None:
+def test_the_summary_has_the_progress_of_a_vehicle_that_is_catching_up(logged: Logged) -> None:
     cycle = CycleSummary(1)
     progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
     cycle.summarise([("Truck-01", progress)], 0.0)
-    (over,) = told.records()
+    (over,) = logged.records()
     assert over.getMessage().endswith("still busy: Truck-01 67% to 02-22 10:00")
 
 
-def test_a_cycle_without_vehicles_is_done(told: Told) -> None:
+def test_a_cycle_without_vehicles_is_done(logged: Logged) -> None:
     cycle = CycleSummary(0)
     cycle.summarise([], 30.0)
-    (done,) = told.records()
+    (done,) = logged.records()
     assert done.getMessage() == "Cycle done in 0.0s — sleeping 30.0s"
     assert cycle.seconds < 5
 
 
-def test_a_fleet_that_refuses_the_key_is_not_taken_for_a_broken_network(told: Told) -> None:
+def test_a_fleet_that_refuses_the_key_is_not_taken_for_a_broken_network(logged: Logged) -> None:
     cycle = CycleSummary(3)
     for name in ("Truck-01", "Truck-02", "Truck-03"):
         cycle.add(replace(report(name, Outcome.ERROR, answered=False), vehicle_answered=True))
-    assert told.names() == ["Truck-01", "Truck-02", "Truck-03"]
+    assert logged.names() == ["Truck-01", "Truck-02", "Truck-03"]

@@ -174,7 +174,7 @@ def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
 
 
 @contextmanager
-def asked(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPResponse]:
+def answer_to(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPResponse]:
     server = exporter.serve(Metrics(), host, 0)
     connection = http.client.HTTPConnection(host, server.server_port, timeout=10)
     try:
@@ -187,17 +187,17 @@ def asked(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPRespon
 
 
 def test_a_scrape_is_answered_in_the_format_that_prometheus_reads() -> None:
-    with asked("/metrics") as answer:
+    with answer_to("/metrics") as answer:
         assert answer.status == 200
         assert answer.getheader("Content-Type", "").startswith("text/plain; version=0.0.4")
         assert b"fleetsync_build_info" in answer.read()
 
 
 def test_a_scrape_over_ipv6_is_answered() -> None:
-    with asked("/metrics", "::1") as answer:
+    with answer_to("/metrics", "::1") as answer:
         assert answer.status == 200
 
 
 def test_any_other_path_names_the_right_one() -> None:
-    with asked("/") as answer:
+    with answer_to("/") as answer:
         assert (answer.status, answer.read()) == (404, b"metrics are at /metrics\n")
