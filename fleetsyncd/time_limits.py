@@ -12,6 +12,10 @@ Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[Non
 
 OLDEST_ALARM = datetime(2000, 1, 1, tzinfo=UTC)
 """Alarms that were triggered earlier are refused."""
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""A smaller step of a clock is ignored: `Date` headers have whole seconds."""
+LATEST_CLOCK = datetime(2200, 1, 1, tzinfo=UTC)
+"""A vehicle's clock that is later is wrong, and arithmetic with it might overflow."""
 MAX_AGE = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
 MAX_AHEAD = timedelta(minutes=10)

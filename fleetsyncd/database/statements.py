@@ -57,6 +57,8 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
     unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 """
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.
+# If the vehicle's clock is ahead, a pull that ended before the watermark shows that the daemon's
+# own clock was set back, and no row of the vehicle is hidden behind the watermark.
 ADVANCE_WATERMARK = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
@@ -74,7 +76,9 @@ FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
-    asked_to = excluded.asked_to, clock_skew_ms = excluded.clock_skew_ms,
+    asked_to = CASE WHEN excluded.asked_to IS NULL OR NOT %(ahead)s
+                    THEN excluded.asked_to ELSE s.asked_to END,
+    clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
     updated_at = now()

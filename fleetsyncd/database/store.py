@@ -24,9 +24,11 @@ from fleetsyncd.models import (
     Window,
 )
 from fleetsyncd.text import sanitise
+from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
 OPEN_ALARM_MAX_AGE = timedelta(days=7)
 """An open alarm that is older is not asked for again."""
+MAX_SKEW = timedelta(days=365 * 200)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
 _REMOVED = "the vehicle was removed, or row level security hides it"
@@ -84,10 +86,17 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         alarm_watermark=alarm_watermark,
         oldest_open_alarm=oldest_open_alarm,
         pulled_until=pulled_until,
-        clock_skew=None if skew_ms is None else timedelta(milliseconds=skew_ms),
+        clock_skew=_skew(skew_ms),
         failures=failures,
         newest_measurement_at=newest,
     )
+
+
+def _skew(milliseconds: int | None) -> timedelta | None:
+    """Return a stored skew; None for one that no clock within the limits has."""
+    if milliseconds is None or abs(milliseconds) > MAX_SKEW / timedelta(milliseconds=1):
+        return None
+    return timedelta(milliseconds=milliseconds)
 
 
 def take_sync_requests(
@@ -136,6 +145,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
             "watermark": update.watermark,
             "newest": update.newest_measurement_at,
             "skew": None if update.clock_skew is None else _milliseconds(update.clock_skew),
+            "ahead": update.clock_skew is not None and update.clock_skew > CLOCK_TOLERANCE,
             "version": update.software_version,
             "pulled_from": update.pulled_from,
             "gap_start": gap and gap.start,

@@ -29,7 +29,9 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import lost_history
 from fleetsyncd.sync.sessions import VehicleCache
-from fleetsyncd.sync.window import CLOCK_TOLERANCE, HOURLY_ABOVE, pull_end, pull_interval
+from fleetsyncd.sync.window import HOURLY_ABOVE, pull_end, pull_interval
+from fleetsyncd.text import age
+from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 
@@ -140,13 +142,17 @@ class _VehicleCycle:
         answer = self.client.status()
         self.vehicle_answered = True
         self.status = decode.status(answer.body)
-        now = self.context.now()
+        now, oldest = self.context.now(), self.context.accepted_interval().start
+        if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
+            raise BadAnswer(
+                "/status", f"the vehicle's clock says {answer.clock:%Y-%m-%d %H:%M}: set it"
+            )
         # Without a `Date` header the skew of the last good pull is taken to be still true.
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         skew = self.skew or timedelta(0)
-        end, oldest = pull_end(now, now + skew), self.context.accepted_interval().start
-        if end <= oldest:
-            raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
+        end = pull_end(now, now + skew)
+        if skew > MAX_AHEAD:
+            self.notes.append(f"the vehicle's clock is {age(skew.total_seconds())} ahead: set it")
         if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
             ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")

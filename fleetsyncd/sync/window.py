@@ -6,6 +6,7 @@ Pure functions. Windows are intervals of the vehicle's own clock.
 from datetime import datetime, timedelta
 
 from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.time_limits import CLOCK_TOLERANCE
 from fleetsyncd.times import floor_ms
 
 HOURLY_ABOVE = timedelta(hours=24)
@@ -17,8 +18,6 @@ MILLISECOND = timedelta(milliseconds=1)
 GROW_BELOW = 4
 """The step doubles again, up to ten minutes, after an answer with under a quarter of the rows that
 were too many. At a constant rate of rows the step stays as it is."""
-CLOCK_TOLERANCE = timedelta(seconds=2)
-"""A smaller step back of a clock is ignored: `Date` headers have whole seconds."""
 
 
 def pull_end(now: datetime, clock: datetime | None) -> datetime:
@@ -45,19 +44,26 @@ def pull_interval(
     `end`) is the earliest time that is accepted.
 
     It starts `pull_overlap` before the watermark, for rows that are committed late, or
-    `pull_window` before `end` if there is no watermark yet. If the vehicle's clock was set back
-    since the last pull, it starts earlier by that much: what the vehicle stamped since then is
-    before the watermark. An unknown last skew counts as none. If the watermark is ahead of `end`,
-    for example because this host's clock was set back, the pull goes on from the present.
+    `pull_window` before `end` if there is no watermark yet. If the vehicle's clock has fallen
+    behind the daemon's since the last pull, it starts earlier by that much: what the vehicle
+    stamped since then is before the watermark. A clock that was ahead hides nothing when it is set
+    back, since a watermark is never ahead of the daemon's clock. An unknown last skew counts as
+    none. If the watermark is ahead of `end`, for example because this host's clock was set back,
+    the pull goes on from the present.
     """
     if vehicle.watermark is None:
         start = end - pull_window
     else:
-        step = skew - (vehicle.clock_skew or timedelta(0))
+        step = _behind(skew) - _behind(vehicle.clock_skew or timedelta(0))
         reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
         start = reached + (step if step <= -CLOCK_TOLERANCE else timedelta(0)) - pull_overlap
     start = floor_ms(max(min(start, end - max(pull_overlap, MILLISECOND)), oldest))
     return Window(start, end)
+
+
+def _behind(skew: timedelta) -> timedelta:
+    """Return the skew of a clock that is behind, 0 for one that is ahead."""
+    return min(skew, timedelta(0))
 
 
 class Splitter:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Outcome
+from fleetsyncd.models import Failure, Outcome
 from tests.integration.rig import rig
 
 HOUR = timedelta(hours=1)
@@ -136,3 +136,56 @@ def test_two_pulls_in_one_moment_are_both_well(database: Database) -> None:
         for _ in range(2):
             assert it.cycle().outcome is Outcome.OK
         assert it.watermark() == it.now
+
+
+@pytest.mark.parametrize("year", [2200, 9999])
+def test_a_clock_beyond_all_limits_is_the_vehicles_error_and_is_not_remembered(
+    database: Database, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        before = it.vehicle()
+        status, wrong = it.client.status, datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC)
+        with monkeypatch.context() as mute:
+            mute.setattr(it.client, "status", lambda: replace(status(), clock=wrong))
+            assert it.cycle(after=30).failure is Failure.BAD_ANSWER
+        assert f"clock says {year}-12-31 23:59: set it" in it.journal()[-1][2]
+        assert (it.watermark(), it.vehicle().clock_skew) == (before.watermark, before.clock_skew)
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+@pytest.mark.parametrize("skew_ms", [251_000_000_000_000, -(2**63), 2**63 - 1])
+def test_a_skew_that_no_clock_can_have_is_forgotten(database: Database, skew_ms: int) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.run("UPDATE fleetsync.vehicle_state SET clock_skew_ms = %s", skew_ms)
+        assert it.vehicle().clock_skew is None
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+def test_a_clock_that_was_ahead_for_one_cycle_costs_no_second_pull(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.offset = timedelta(days=100)
+        report = it.cycle(after=30)
+        assert report.notes == ("the vehicle's clock is 100d ahead: set it",)
+        it.offset = timedelta(0)
+        for _ in range(2):
+            report = it.cycle(after=30)
+            assert report.interval is not None
+            assert report.interval.length == timedelta(seconds=35)
+        assert it.compare().clean
+
+
+def test_our_own_clock_behind_for_one_cycle_costs_no_second_pull(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.now, it.offset = it.now - 24 * HOUR, 24 * HOUR
+        it.cycle(after=30)
+        it.now, it.offset = it.now + 24 * HOUR, timedelta(0)
+        report = it.cycle(after=30)
+        assert report.interval is not None
+        assert report.interval.length < timedelta(minutes=2)
+        assert it.compare().clean

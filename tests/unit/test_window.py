@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
-    CLOCK_TOLERANCE,
     HOURLY_ABOVE,
     HOURLY_STEP,
     MILLISECOND,
@@ -18,7 +17,7 @@ from fleetsyncd.sync.window import (
     pull_end,
     pull_interval,
 )
-from fleetsyncd.time_limits import accepted_interval
+from fleetsyncd.time_limits import CLOCK_TOLERANCE, accepted_interval
 from fleetsyncd.times import month_of
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
@@ -208,13 +207,22 @@ def test_without_a_vehicles_clock_a_pull_ends_at_the_daemons_in_whole_millisecon
     assert pull_end(NOW + timedelta(microseconds=123_999), None) == NOW + 123 * MILLISECOND
 
 
-@pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND, HOURLY_STEP])
+@pytest.mark.parametrize("known", [timedelta(0), -7 * SECOND])
 @pytest.mark.parametrize("back", [2 * SECOND, MINUTE, HOURLY_STEP, timedelta(days=3)])
 def test_a_clock_set_back_starts_the_pull_as_much_earlier(
     known: timedelta, back: timedelta
 ) -> None:
     window = pulled(known - back, clock_skew=known)
     assert window == Window(NOW - MINUTE - OVERLAP - back, NOW)
+
+
+@pytest.mark.parametrize("ahead", [SECOND, HOURLY_STEP, timedelta(days=100)])
+@pytest.mark.parametrize("behind", [timedelta(0), MINUTE, timedelta(days=3)])
+def test_of_a_clock_that_was_ahead_only_the_part_behind_ours_is_asked_again(
+    ahead: timedelta, behind: timedelta
+) -> None:
+    window = pulled(-behind, clock_skew=ahead)
+    assert window == Window(NOW - MINUTE - OVERLAP - behind, NOW)
 
 
 @pytest.mark.parametrize("step", [MINUTE, SECOND, -SECOND, -CLOCK_TOLERANCE + MILLISECOND])
