@@ -17,6 +17,7 @@ FleetsyncError
     │   ├── DatabaseBusy        no connection of the pool was free within the deadline
     │   └── SchemaOutdated      run `fleetsyncd migrate`
     ├── MigrationFailed         a migration was refused by the server
+    ├── PartitionMissing        a month has no partition, though it was taken to have one
     ├── WatermarkMoved          another writer moved the watermark during a pull
     └── VehicleRemoved          the vehicle's row is missing, or hidden from the daemon's role
 """
@@ -107,6 +108,10 @@ class SchemaOutdated(DatabaseUnavailable):
 
 class MigrationFailed(DatabaseError):
     """A migration could not be applied."""
+
+
+class PartitionMissing(DatabaseError):
+    """No partition holds a row's time."""
 
 
 class WatermarkMoved(DatabaseError):

@@ -58,6 +58,19 @@ class Vehicle:
     """Cycles in a row that did not end `ok`."""
     newest_measurement_at: datetime | None = None
     """Time of the newest stored measurement, as far as it is known."""
+    alarms_digest: int | None = None
+    """Of the last `/alarms` answer that is stored."""
+    channels_digest: int | None = None
+    """Of the last `/channels` answer that is stored; None if the stored channels are not its own
+    any more, or were not confirmed for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmState:
+    """How far a vehicle's alarms are stored, and the digest of the last answer that is stored."""
+
+    watermark: datetime | None = None
+    digest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,8 @@ class Backfill:
     window: Window
     reached: datetime
     asked_at: datetime
+    alarms_reached: datetime | None = None
+    """Alarms before it are stored; None before the first."""
 
     @property
     def rest(self) -> Window:
@@ -246,6 +261,9 @@ class CycleReport:
     interval: Window | None = None
     """What the cycle was to pull; None if it did not get that far."""
     alarm_watermark: datetime | None = None
+    """None if it is to stay where it is."""
+    known_alarms: AlarmState = AlarmState()
+    """What the cycle has read or written last."""
     clock_skew: timedelta | None = None
     notes: tuple[str, ...] = ()
     """Failures that did not end the cycle."""

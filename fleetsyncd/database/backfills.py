@@ -27,21 +27,31 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
                  ELSE excluded.to_at END,
     reached_at = CASE WHEN b.finished_at IS NULL THEN least(b.from_at, excluded.from_at)
                       ELSE excluded.from_at END,
-    rows_added = 0, busy_sec = 0, asked_at = clock_timestamp(), finished_at = NULL,
-    last_error = NULL
+    alarms_reached_at = NULL, rows_added = 0, busy_sec = 0, asked_at = clock_timestamp(),
+    finished_at = NULL, last_error = NULL
 """
+# Only from the progress that the attempt knows: a restore of the database may have taken its rows.
+# A row that has reached the new progress already was advanced by the first try of this transaction.
 _ADVANCE = """
-UPDATE fleetsync.backfill SET reached_at = %(reached)s, rows_added = rows_added + %(rows)s,
-    busy_sec = busy_sec + %(seconds)s, last_error = NULL,
-    finished_at = CASE WHEN %(reached)s >= to_at THEN now() END
+UPDATE fleetsync.backfill SET reached_at = %(reached)s,
+    rows_added = rows_added + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(rows)s END,
+    busy_sec = busy_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(seconds)s END,
+    last_error = NULL, finished_at = CASE WHEN %(reached)s >= to_at THEN now() END
+WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
+    AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
+    AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
+"""
+_ADVANCE_ALARMS = """
+UPDATE fleetsync.backfill SET alarms_reached_at = %(reached)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
+    AND (alarms_reached_at = %(reached)s OR alarms_reached_at IS NOT DISTINCT FROM %(known)s)
 """
 _FAIL = """
 UPDATE fleetsync.backfill SET last_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
 """
 _OPEN = """
-SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at
+SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.alarms_reached_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
     {shards}
@@ -116,8 +126,8 @@ def open_backfills(
     values = ([str(vehicle_id) for vehicle_id in excluded], *arguments, limit)
     cursor.execute(_OPEN.format(shards=condition), values)
     return {
-        UUID(key): Backfill(Window(start, end), reached, asked_at)
-        for key, start, end, reached, asked_at in cursor.fetchall()
+        UUID(key): Backfill(Window(start, end), reached, asked_at, alarms_reached)
+        for key, start, end, reached, asked_at, alarms_reached in cursor.fetchall()
     }
 
 
@@ -130,15 +140,34 @@ def advance_backfill(
     rows: int,
     seconds: float,
 ) -> bool:
-    """Record that everything before `reached` is stored; False if it was cancelled or replaced."""
+    """Record that everything before `reached` is stored; False if its progress is another one.
+
+    `backfill` carries the progress that the caller has read or written last. It is another one if
+    the backfill was cancelled or replaced, if another daemon goes on with it, or if the database
+    was restored.
+    """
     values = {
         "id": str(vehicle_id),
         "asked_at": backfill.asked_at,
+        "known": backfill.reached,
+        "alarms_reached": backfill.alarms_reached,
         "reached": min(reached, backfill.window.end),
         "rows": rows,
         "seconds": seconds,
     }
     cursor.execute(_ADVANCE, values)
+    return cursor.rowcount == 1
+
+
+def advance_alarms(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, reached: datetime) -> bool:
+    """Record that the alarms before `reached` are stored; False as for `advance_backfill`."""
+    values = {
+        "id": str(vehicle_id),
+        "asked_at": backfill.asked_at,
+        "known": backfill.alarms_reached,
+        "reached": reached,
+    }
+    cursor.execute(_ADVANCE_ALARMS, values)
     return cursor.rowcount == 1
 
 

@@ -26,7 +26,8 @@ class Partitions:
         self._known: set[datetime] = set()
 
     def ensure_ahead(self, now: datetime) -> None:
-        """Make the present month and MONTHS_AHEAD more."""
+        """Make the present month and MONTHS_AHEAD more; what was known to exist is read anew."""
+        self.forget()
         last = month_of(now)
         for _ in range(MONTHS_AHEAD):
             last = next_month(last)
@@ -56,7 +57,7 @@ class Partitions:
             month = next_month(month)
 
     def forget(self) -> None:
-        """Clear the cache: another session may have dropped a month."""
+        """Clear the cache: a month may have been dropped, or the database restored."""
         self._known.clear()
 
 

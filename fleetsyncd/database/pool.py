@@ -18,7 +18,13 @@ import psycopg2
 from psycopg2 import extensions
 
 from fleetsyncd.database.hints import CHECK_CONNECTION, first_line, reason_and_hint
-from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+from fleetsyncd.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseLost,
+    PartitionMissing,
+    SchemaOutdated,
+)
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.time_limits import Deadline, no_deadline
 
@@ -244,4 +250,7 @@ def to_database_error(error: psycopg2.Error) -> DatabaseError:
         )
     if error.pgcode is None and isinstance(error, psycopg2.InterfaceError):
         return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
+    # The key of a partitioned table has no other constraint without a name.
+    if error.pgcode == "23514" and error.diag.constraint_name is None:
+        return PartitionMissing(*reason_and_hint(error))
     return DatabaseError(*reason_and_hint(error))

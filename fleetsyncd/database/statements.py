@@ -1,22 +1,40 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
+# Other services may change or delete these rows, which must be noticed. The hash of a row need not
+# be the same on every server: if it is not, what is unchanged is looked at once more.
+_CHANNELS_CONTENT = """
+    SELECT coalesce(sum(hashtextextended(
+            (channel_id, name, unit, min_value, max_value)::text, 0)), 0) AS content,
+        max(synced_at) AS newest
+    FROM public.channel_config WHERE vehicle_id = {vehicle}
+"""
+CONFIRMED_FOR = "interval '1 hour'"
+"""Unchanged channels are written again, and so confirmed, when they are older."""
+_SPREAD = "(hashtext(v.id::text) & 1023) * interval '1 second'"
+"""So that not all vehicles' channels are confirmed in the same cycle."""
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
-LOAD_VEHICLES = """
+LOAD_VEHICLES = f"""
 SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
        s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
-       coalesce(s.failures, 0), s.newest_measurement_at
+       coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
+       CASE WHEN c.content = s.channels_content
+                AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
+            THEN s.channels_digest END
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
-LEFT JOIN (SELECT vehicle_id, min(triggered_at) AS oldest FROM public.alarms_log
-           WHERE resolved_at IS NULL AND triggered_at > now() - %s::interval
-             AND triggered_at < now() + interval '1 day'
-           GROUP BY vehicle_id) a ON a.vehicle_id = v.id
-WHERE true {conditions}
-"""
+LEFT JOIN LATERAL (
+    SELECT triggered_at AS oldest FROM public.alarms_log
+    WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > now() - %s::interval
+      AND triggered_at < now() + interval '1 day'
+    ORDER BY triggered_at LIMIT 1
+) a ON true
+LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
+WHERE true {{conditions}}
+"""  # noqa: S608  made of this file's own text
 TAKE_SYNC_REQUESTS = """
 UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
 WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[]) {conditions}
@@ -64,7 +82,8 @@ WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
         last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
     WHERE id = %(id)s::uuid
-      AND (last_sync_at >= %(pulled_from)s OR last_sync_at IS NOT DISTINCT FROM %(known)s)
+      AND (last_sync_at >= coalesce(%(known)s, %(pulled_from)s)
+           OR last_sync_at IS NOT DISTINCT FROM %(known)s)
     RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
@@ -97,10 +116,13 @@ JOURNAL_ENTRY = _LOCKED + _JOURNAL_ENTRY
 JOURNAL_ENTRY_AND_STATE = f"""{_LOCKED},
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
-        (vehicle_id, alarm_watermark, failures, last_rows, last_error)
-    SELECT id, %(alarm_watermark)s, %(failures)s, %(rows)s, %(error)s FROM vehicle
+        (vehicle_id, failures, last_rows, last_error)
+    SELECT id, %(failures)s, %(rows)s, %(error)s FROM vehicle
     ON CONFLICT (vehicle_id) DO UPDATE SET
-        alarm_watermark = coalesce(excluded.alarm_watermark, s.alarm_watermark),
+        alarm_watermark = CASE
+            WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
+                AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s
+            THEN coalesce(%(alarm_watermark)s, s.alarm_watermark) ELSE s.alarm_watermark END,
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now()
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
@@ -110,7 +132,7 @@ UPDATE public.vehicles SET sync_status = %s,
     software_version = coalesce(%s, software_version)
 WHERE id = %s::uuid
 """
-SAVE_CHANNELS = """
+SAVE_CHANNELS = f"""
 INSERT INTO public.channel_config AS c
     (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)
 SELECT %s::uuid, r.id, r.name, r.unit, r.low, r.high, now()
@@ -120,7 +142,8 @@ ON CONFLICT (vehicle_id, channel_id) DO UPDATE SET name = excluded.name, unit = 
     min_value = excluded.min_value, max_value = excluded.max_value, synced_at = excluded.synced_at
 WHERE (c.name, c.unit, c.min_value, c.max_value)
     IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
-"""
+    OR c.synced_at < now() - {CONFIRMED_FOR}
+"""  # noqa: S608  made of this file's own text
 SAVE_ALARMS = """
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
@@ -131,6 +154,20 @@ ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
 """
+# Only from the state that the cycle knows: it may have been restored to an older one meanwhile.
+MOVE_ALARM_WATERMARK = """
+UPDATE fleetsync.vehicle_state SET alarms_digest = %(digest)s,
+    alarm_watermark = CASE WHEN alarm_watermark IS NOT DISTINCT FROM %(known)s
+                           THEN %(watermark)s ELSE alarm_watermark END
+WHERE vehicle_id = %(id)s::uuid
+"""
+REMEMBER_CHANNELS = f"""
+WITH stored AS ({_CHANNELS_CONTENT.format(vehicle="%(id)s::uuid")})
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, channels_digest, channels_content)
+SELECT %(id)s::uuid, %(digest)s, stored.content FROM stored
+ON CONFLICT (vehicle_id) DO UPDATE SET channels_digest = excluded.channels_digest,
+    channels_content = excluded.channels_content
+"""  # noqa: S608  made of this file's own text
 QUARANTINE_ROWS = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE),
 fresh AS (

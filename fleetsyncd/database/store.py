@@ -16,6 +16,7 @@ from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import VehicleRemoved, WatermarkMoved
 from fleetsyncd.models import (
     Alarm,
+    AlarmState,
     BadRow,
     Channel,
     CycleReport,
@@ -72,6 +73,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
+        alarms_digest, channels_digest,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -89,6 +91,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         clock_skew=_skew(skew_ms),
         failures=failures,
         newest_measurement_at=newest,
+        alarms_digest=alarms_digest,
+        channels_digest=channels_digest,
     )
 
 
@@ -133,8 +137,8 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
 
     It never moves backwards here. It moves only if the stored watermark is still the one that this
-    cycle read or wrote last, or is not before the start of this pull: otherwise rows
-    between the two could be skipped.
+    cycle read or wrote last, or a later one. An earlier one was set back by an operator, or by a
+    restore of the database that took rows of this cycle with it.
     """
     gap = update.gap
     cursor.execute(
@@ -164,7 +168,10 @@ def _milliseconds(length: timedelta) -> int:
 
 
 def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]) -> int:
-    """Write the channels that differ from what is stored; return how many did."""
+    """Write the channels that differ from what is stored; return how many were written.
+
+    Channels that were not confirmed for an hour are written as well.
+    """
     cursor.execute(
         statements.SAVE_CHANNELS,
         (
@@ -177,6 +184,11 @@ def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel])
         ),
     )
     return cursor.rowcount
+
+
+def remember_channels(cursor: Cursor, vehicle_id: UUID, digest: int) -> None:
+    """Record that the `/channels` answer with this digest is stored, and what that looks like."""
+    cursor.execute(statements.REMEMBER_CHANNELS, {"id": str(vehicle_id), "digest": digest})
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
@@ -194,6 +206,22 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
         ),
     )
     return cursor.rowcount
+
+
+def move_alarm_watermark(
+    cursor: Cursor, vehicle_id: UUID, known: AlarmState, reached: AlarmState
+) -> None:
+    """Record that the `/alarms` answer with a new digest is stored, and how far alarms reach.
+
+    The watermark moves only from the `known` one, as `add_cycle_report` moves it.
+    """
+    values = {
+        "id": str(vehicle_id),
+        "known": known.watermark,
+        "watermark": reached.watermark,
+        "digest": reached.digest,
+    }
+    cursor.execute(statements.MOVE_ALARM_WATERMARK, values)
 
 
 def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
@@ -227,10 +255,16 @@ def count_quarantined(cursor: Cursor) -> int:
 def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
     """Write a cycle's journal entry and its result into the vehicle's state; raise VehicleRemoved.
 
-    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark.
+    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark. The
+    last one moves only if the stored alarms are still those that the cycle knows.
     """
     entry = _entry_values(report.journal_entry)
-    state = {"alarm_watermark": report.alarm_watermark, "failures": report.failures}
+    state = {
+        "alarm_watermark": report.alarm_watermark,
+        "known_alarm_watermark": report.known_alarms.watermark,
+        "known_alarms_digest": report.known_alarms.digest,
+        "failures": report.failures,
+    }
     cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
     if cursor.rowcount != 1:
         lock_vehicle(cursor, report.vehicle.id)

@@ -15,6 +15,7 @@ backfill_runner.py  runs backfills beside the cycles
 backfill.py         one attempt at a vehicle's backfill
 replay.py           quarantined rows tried again
 shards.py           this replica's shards
+setback.py          notices that the database went back
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
 cycle_summary.py    a cycle of the fleet, counted and logged

@@ -4,8 +4,9 @@ Rows and progress are committed together, window by window, so the next attempt 
 one ended. The vehicle's watermark and state are left alone: they describe the present.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -15,10 +16,8 @@ from fleetsyncd.errors import DatabaseError, PullStopped, VehicleError
 from fleetsyncd.models import (
     BACKFILL_PREFIX,
     ERROR_LIMIT,
-    Alarm,
     Backfill,
     BackfillReport,
-    BadRow,
     DataPage,
     JournalEntry,
     Outcome,
@@ -30,10 +29,11 @@ from fleetsyncd.models import (
 from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
-from fleetsyncd.sync.pull import VehicleSource, lost_history
-from fleetsyncd.sync.sessions import VehicleCache
+from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource, lost_history
 from fleetsyncd.text import sanitise
 from fleetsyncd.vehicle.client import VehicleClient
+
+_MOVED = "cancelled, or another daemon goes on with it"
 
 
 def run_backfill(
@@ -48,7 +48,7 @@ def run_backfill(
     `stop_reason` is called between windows and names the reason to end early. Raises
     DatabaseUnavailable and VehicleRemoved, for which no journal entry can be written.
     """
-    source = context.source(client, VehicleCache(), stop_reason)
+    source = context.source(client, stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
     result = run_step(attempt.run)
     if result.database_refused:
@@ -90,27 +90,34 @@ class _BackfillAttempt:
             return
         if lost := lost_history(self.source, rest):
             self.notes.append(lost)
-        self._pull_alarms(rest)
+        begun = self.backfill.alarms_reached or self.backfill.window.start
+        if begun < rest.end:
+            self._pull_alarms(Window(max(begun, oldest), rest.end))
         with closing(self.source.measurements(rest)) as pages:
             for window, page in pages:
                 self._commit(page, window.end)
 
-    def _pull_alarms(self, rest: Window) -> None:
+    def _pull_alarms(self, interval: Window) -> None:
         """Store the interval's alarms; the measurements are worth having without them."""
         try:
-            for _window, alarms in self.source.alarms(rest):
-                if alarms is not None:
-                    self._save_alarms(*alarms)
+            for window, answer in self.source.alarms(interval):
+                if answer is not None:
+                    self._save_alarms(answer, window.end)
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
             self.notes.append(f"without alarms ({error})")
 
-    def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow]) -> None:
-        def save(cursor: Cursor) -> None:
-            store.save_alarms(cursor, self.vehicle.id, alarms)
+    def _save_alarms(self, answer: AlarmsAnswer, reached: datetime) -> None:
+        """Commit one window's alarms together with how far they reach."""
 
-        commit_answer(self.context, self.vehicle.id, bad, save, self.totals)
+        def save(cursor: Cursor) -> None:
+            store.save_alarms(cursor, self.vehicle.id, answer.alarms)
+            if not backfills.advance_alarms(cursor, self.vehicle.id, self.backfill, reached):
+                raise PullStopped(_MOVED)
+
+        commit_answer(self.context, self.vehicle.id, answer.bad, save, self.totals)
+        self.backfill = replace(self.backfill, alarms_reached=reached)
 
     def _commit(self, page: DataPage, reached: datetime) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
@@ -121,9 +128,10 @@ class _BackfillAttempt:
                 cursor, self.vehicle.id, self.backfill, reached=reached, rows=added, seconds=seconds
             ):
                 store.lock_vehicle(cursor, self.vehicle.id)
-                raise PullStopped("cancelled")
+                raise PullStopped(_MOVED)
 
         commit_page(self.context, self.vehicle.id, page, None, advance, self.totals)
+        self.backfill = replace(self.backfill, reached=reached)
         self.step_started_at = self.context.now()
 
     def journal_entry(self, result: StepResult) -> JournalEntry:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fleetsyncd.database import measurements, store
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import PartitionMissing
 from fleetsyncd.models import BadRow, DataPage
 from fleetsyncd.sync.context import SyncContext
 
@@ -41,9 +42,6 @@ def commit_page(
     `record_progress` gets the number of rows that this window added; if it raises, nothing is
     stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
     """
-    times = page.measurements.times
-    if times:
-        context.partitions.ensure(times[0], times[-1])
     # One number for each try: a repeated transaction adds nothing if its first commit had arrived.
     added: list[int] = []
 
@@ -53,9 +51,20 @@ def commit_page(
         record_progress(cursor, max(added))
         return quarantined
 
-    quarantined = context.database.run(save)
+    _ensure_months(context, page)
+    try:
+        quarantined = context.database.run(save)
+    except PartitionMissing:
+        context.partitions.forget()
+        _ensure_months(context, page)
+        quarantined = context.database.run(save)
     totals.rows_written += max(added)
     totals.count_bad(page.bad, quarantined=quarantined)
+
+
+def _ensure_months(context: SyncContext, page: DataPage) -> None:
+    if times := page.measurements.times:
+        context.partitions.ensure(times[0], times[-1])
 
 
 def commit_answer(

@@ -8,7 +8,6 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.pull import LazyPage, Prefetch, VehicleSource
-from fleetsyncd.sync.sessions import VehicleCache
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -35,8 +34,6 @@ class SyncContext:
         """Return the interval in which a measurement's time must lie to be stored."""
         return accepted_interval(self.now(), self.measurements_keep_months)
 
-    def source(
-        self, client: VehicleClient, cache: VehicleCache, stop_reason: Callable[[], str | None]
-    ) -> VehicleSource:
+    def source(self, client: VehicleClient, stop_reason: Callable[[], str | None]) -> VehicleSource:
         """Return a vehicle to pull from."""
-        return VehicleSource(client, cache, self.accepted_interval, stop_reason, self.prefetch)
+        return VehicleSource(client, self.accepted_interval, stop_reason, self.prefetch)

@@ -5,7 +5,7 @@ together, window by window, so a cycle may end at any line: the next one goes on
 commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,8 +14,7 @@ from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import BadAnswer, DatabaseError, VehicleError
 from fleetsyncd.models import (
-    Alarm,
-    BadRow,
+    AlarmState,
     CycleReport,
     DataPage,
     Outcome,
@@ -27,8 +26,7 @@ from fleetsyncd.models import (
 from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
-from fleetsyncd.sync.pull import lost_history
-from fleetsyncd.sync.sessions import VehicleCache
+from fleetsyncd.sync.pull import AlarmsAnswer, lost_history
 from fleetsyncd.sync.window import HOURLY_ABOVE, pull_end, pull_interval
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
@@ -40,7 +38,6 @@ def sync_vehicle(
     vehicle: Vehicle,
     client: VehicleClient,
     context: SyncContext,
-    cache: VehicleCache,
     *,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     stop_reason: Callable[[], str | None] = lambda: None,
@@ -50,7 +47,7 @@ def sync_vehicle(
     `stop_reason` is called between windows and names the reason to end early. Raises
     DatabaseUnavailable and VehicleRemoved, for which no journal entry can be written.
     """
-    cycle = _VehicleCycle(vehicle, client, context, cache, on_progress, stop_reason)
+    cycle = _VehicleCycle(vehicle, client, context, on_progress, stop_reason)
     result = run_step(cycle.run)
     if result.database_refused:
         context.partitions.forget()
@@ -87,16 +84,14 @@ class _VehicleCycle:
         vehicle: Vehicle,
         client: VehicleClient,
         context: SyncContext,
-        cache: VehicleCache,
         on_progress: Callable[[Progress], None],
         stop_reason: Callable[[], str | None],
     ) -> None:
         self.vehicle = vehicle
         self.client = client
         self.context = context
-        self.cache = cache
         self.on_progress = on_progress
-        self.source = context.source(client, cache, stop_reason)
+        self.source = context.source(client, stop_reason)
         self.started_at = context.now()
         self.watermark = vehicle.watermark
         self.newest = vehicle.newest_measurement_at
@@ -105,6 +100,7 @@ class _VehicleCycle:
         self.skew: timedelta | None = None
         self.interval: Window | None = None
         self.alarm_watermark: datetime | None = None
+        self.known_alarms = AlarmState(vehicle.alarm_watermark, vehicle.alarms_digest)
         self.totals = Totals()
         self.notes: list[str] = []
 
@@ -132,6 +128,7 @@ class _VehicleCycle:
             watermark=self.watermark,
             interval=self.interval,
             alarm_watermark=self.alarm_watermark,
+            known_alarms=self.known_alarms,
             clock_skew=self.skew,
             notes=tuple(self.notes),
             stopped=result.stopped,
@@ -167,13 +164,11 @@ class _VehicleCycle:
         return _Pull(self.interval, self.status, self.skew)
 
     def refresh_channels(self) -> None:
-        """Store the channel configuration if it changed; a failure is only noted."""
+        """Store the channel configuration unless it is stored; a failure is only noted."""
         try:
             answer = self.client.channels()
-            body_hash = hash(answer.body)
-            if body_hash != self.cache.channels_hash:
+            if answer.digest != self.vehicle.channels_digest:
                 self._save_channels(answer)
-                self.cache.channels_hash = body_hash
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
@@ -181,10 +176,12 @@ class _VehicleCycle:
 
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
-        self.cache.channel_ids = tuple(channel.channel_id for channel in channels)
-        self._commit_answer(
-            bad, lambda cursor: store.save_channels(cursor, self.vehicle.id, channels)
-        )
+
+        def save(cursor: Cursor) -> None:
+            store.save_channels(cursor, self.vehicle.id, channels)
+            store.remember_channels(cursor, self.vehicle.id, answer.digest)
+
+        commit_answer(self.context, self.vehicle.id, bad, save, self.totals)
 
     def pull_measurements(self, pull: _Pull) -> None:
         """Pull the measurements window by window; commit each with the watermark at its end."""
@@ -228,20 +225,29 @@ class _VehicleCycle:
         if vehicle.oldest_open_alarm is not None:
             # Older vehicles filter by the time of triggering and would never send the resolution.
             starts.append(vehicle.oldest_open_alarm)
-        stored_until = min(vehicle.alarm_watermark or pull.window.start, pull.window.start)
+        # The first window's commit has begun the alarms' watermark where the pull begins.
+        begun = vehicle.alarm_watermark or pull.window.start
+        self.known_alarms = replace(self.known_alarms, watermark=begun)
+        stored_until = min(begun, pull.window.start)
+        interval = Window(min(starts), pull.window.end)
         try:
-            for window, alarms in self.source.alarms(Window(min(starts), pull.window.end)):
-                if alarms is not None:
-                    self._save_alarms(*alarms)
-                stored_until = max(stored_until, window.end)
+            for window, answer in self.source.alarms(interval, vehicle.alarms_digest):
+                reached = max(stored_until, window.end)
+                if answer is not None:
+                    self._save_alarms(answer, AlarmState(reached, answer.digest))
+                stored_until = reached
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
             self.notes.append(f"alarms will be asked for again ({error})")
         self.alarm_watermark = stored_until
 
-    def _save_alarms(self, alarms: Sequence[Alarm], bad: Sequence[BadRow]) -> None:
-        self._commit_answer(bad, lambda cursor: store.save_alarms(cursor, self.vehicle.id, alarms))
+    def _save_alarms(self, answer: AlarmsAnswer, reached: AlarmState) -> None:
+        """Commit alarms together with how far they reach."""
 
-    def _commit_answer(self, bad: Sequence[BadRow], save_good: Callable[[Cursor], object]) -> None:
-        commit_answer(self.context, self.vehicle.id, bad, save_good, self.totals)
+        def save(cursor: Cursor) -> None:
+            store.save_alarms(cursor, self.vehicle.id, answer.alarms)
+            store.move_alarm_watermark(cursor, self.vehicle.id, self.known_alarms, reached)
+
+        commit_answer(self.context, self.vehicle.id, answer.bad, save, self.totals)
+        self.known_alarms = reached

@@ -96,7 +96,6 @@ class CycleRunner:
             run.vehicle,
             session.client,
             self._context,
-            session.cache,
             on_progress=note,
             stop_reason=lambda: run.stop_reason,
         )

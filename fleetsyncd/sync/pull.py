@@ -1,6 +1,6 @@
 """Pull an interval from one vehicle, window by window, until every answer was complete."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -8,7 +8,6 @@ from typing import Protocol
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer, PullStopped, VehicleError
 from fleetsyncd.models import Alarm, BadRow, DataPage, Window
-from fleetsyncd.sync.sessions import VehicleCache
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import OLDEST_ALARM
 from fleetsyncd.times import floor_ms
@@ -16,8 +15,16 @@ from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 
 WindowPage = tuple[Window, DataPage]
-Alarms = tuple[list[Alarm], list[BadRow]]
-WindowAlarms = tuple[Window, Alarms | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsAnswer:
+    """The alarms of a window; `digest` is that of the answer."""
+
+    window: Window
+    digest: int
+    alarms: Sequence[Alarm]
+    bad: Sequence[BadRow]
 
 
 class PendingPage(Protocol):
@@ -52,7 +59,6 @@ class VehicleSource:
     """A vehicle to pull from; `stop_reason` is called between windows, and ends the pull."""
 
     client: VehicleClient
-    cache: VehicleCache
     accepted_interval: Callable[[], Window]
     """The interval in which a measurement's time must lie at present."""
     stop_reason: Callable[[], str | None]
@@ -90,21 +96,22 @@ class VehicleSource:
         times = self._page(interval, limit=1).measurements.times
         return times[0] if times else None
 
-    def alarms(self, interval: Window) -> Iterator[WindowAlarms]:
-        """Yield the windows of `interval` in order, each with its alarms and bad rows.
+    def alarms(
+        self, interval: Window, stored_digest: int | None = None
+    ) -> Iterator[tuple[Window, AlarmsAnswer | None]]:
+        """Yield the windows of `interval` in order, each with its answer.
 
-        None instead of these means that the answer equals the last stored one. Vehicles have no
-        limit for this call, so an answer that is too large is asked for in halves.
+        None instead means that the answer equals the last stored one, which has `stored_digest`.
+        Vehicles have no limit for this call, so an answer that is too large is asked for in halves.
         """
         windows = [interval]
         while windows:
             window = windows.pop()
             try:
-                body = self.client.alarms(window).body
-                body_hash = hash(body)
-                unchanged = body_hash == self.cache.alarms_hash
-                newest = self.accepted_interval().end
-                alarms = None if unchanged else decode.alarms(body, OLDEST_ALARM, newest)
+                answer = self.client.alarms(window)
+                digest = answer.digest
+                stored = digest == stored_digest
+                alarms = None if stored else self._alarms(window, digest, answer.body)
             except AnswerTooLarge:
                 if window.length <= MILLISECOND:
                     raise
@@ -112,7 +119,11 @@ class VehicleSource:
                 windows += [Window(half, window.end), Window(window.start, half)]
             else:
                 yield window, alarms
-                self.cache.alarms_hash = body_hash
+                stored_digest = digest
+
+    def _alarms(self, window: Window, digest: int, body: bytes) -> AlarmsAnswer:
+        good, bad = decode.alarms(body, OLDEST_ALARM, self.accepted_interval().end)
+        return AlarmsAnswer(window, digest, good, bad)
 
     def _page(
         self, window: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
@@ -124,17 +135,15 @@ class VehicleSource:
     def _page_by_channel(self, window: Window, answered: set[int]) -> DataPage:
         """Ask for a millisecond with too many rows for one answer channel by channel."""
         pages = []
-        for channel_id in sorted(answered.union(self._channel_ids())):
+        for channel_id in sorted(answered.union(self._configured_channels())):
             pages.append(self._page(window, channel_id))
             if pages[-1].truncated:
                 raise BadAnswer("/data", f"too many rows of channel {channel_id} in {window}")
         return DataPage.merged(pages)
 
-    def _channel_ids(self) -> tuple[int, ...]:
-        if not self.cache.channel_ids:
-            known, _bad = decode.channels(self.client.channels().body)
-            self.cache.channel_ids = tuple(channel.channel_id for channel in known)
-        return self.cache.channel_ids
+    def _configured_channels(self) -> set[int]:
+        known, _bad = decode.channels(self.client.channels().body)
+        return {channel.channel_id for channel in known}
 
 
 def lost_history(source: VehicleSource, gap: Window) -> str | None:

@@ -1,22 +1,11 @@
-"""The kept sessions to the vehicles, one each, with what their cycles cache within a process."""
+"""The kept sessions to the vehicles, one each."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.models import Vehicle
 from fleetsyncd.vehicle.client import VehicleClient
-
-
-@dataclass(slots=True)
-class VehicleCache:
-    """What one vehicle's cycles pass on to the next; all of it may be lost at any time."""
-
-    channels_hash: int | None = None
-    """Of the body of the last `/channels` answer that is stored."""
-    alarms_hash: int | None = None
-    """Of the body of the last `/alarms` answer that is stored."""
-    channel_ids: tuple[int, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +14,6 @@ class VehicleSession:
 
     address: tuple[str, int, str | None]
     client: VehicleClient
-    cache: VehicleCache
 
 
 class VehicleSessions:
@@ -50,7 +38,7 @@ class VehicleSessions:
             return session
         if session is not None:
             session.client.close()
-        opened = VehicleSession(address, self._connect(vehicle), VehicleCache())
+        opened = VehicleSession(address, self._connect(vehicle))
         self._open[vehicle.id] = opened
         return opened
 

@@ -29,6 +29,7 @@ from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
+from fleetsyncd.sync.setback import SetbackWatch
 
 log = logging.getLogger("sync")
 
@@ -81,7 +82,10 @@ class Supervisor:
             retention, context.now, gevent.spawn, self._on_database_error
         )
         self._summary = CycleSummary(0)
+        self._setbacks = SetbackWatch()
         self._cycle_sec: float | None = None
+        self._requested: set[UUID] = set()
+        """Vehicles whose request for a sync is taken from the database, and not yet served."""
         self._database_error: DatabaseError | None = None
         """Why no cycle can be started; None while the database is available."""
         self._stopping = Event()
@@ -170,6 +174,7 @@ class Supervisor:
         fleet = self._context.database.run(
             lambda cursor: store.load_vehicles(cursor, shards=shards)
         )
+        self._setbacks.check(fleet)
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
         if self._database_error is not None:
             log.warning("database is back")
@@ -234,6 +239,7 @@ class Supervisor:
 
     def _on_report(self, report: CycleReport) -> None:
         self._summary.add(report)
+        self._setbacks.note(report)
         self._emit(events.VehicleCycleEnded(report))
 
     def _on_backfill(self, report: BackfillReport) -> None:
@@ -254,6 +260,7 @@ class Supervisor:
         try:
             paused, wanted = self._context.database.run(self._read_requests)
             self._dispatcher.stop("paused", paused)
+            self._requested.clear()
             if wanted:
                 log.info("sync requested: %s", ", ".join(vehicle.name for vehicle in wanted))
                 self._dispatcher.start(wanted)
@@ -269,8 +276,12 @@ class Supervisor:
 
     def _read_requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
         """Return the paused vehicles, and those that are to be synced now."""
-        wanted = store.take_sync_requests(cursor, self._dispatcher.running, self._dispatcher.shards)
-        vehicles = store.load_vehicles(cursor, wanted) if wanted else []
+        # Collected beyond this transaction: if the answer to its commit is lost, no request remains
+        # in the database.
+        self._requested |= store.take_sync_requests(
+            cursor, self._dispatcher.running, self._dispatcher.shards
+        )
+        vehicles = store.load_vehicles(cursor, self._requested) if self._requested else []
         return store.paused_vehicles(cursor), vehicles
 
     def _send_heartbeat(self) -> None:

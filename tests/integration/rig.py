@@ -20,7 +20,6 @@ from fleetsyncd.models import CycleReport, DataPage, Progress, Vehicle
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.pull import LazyPage, Prefetch
-from fleetsyncd.sync.sessions import VehicleCache
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 
@@ -75,6 +74,8 @@ class Rig:
     start: datetime | None = None
     overlap: timedelta = timedelta(seconds=5)
     begin: Prefetch = LazyPage
+    partitions: Partitions | None = None
+    """Kept between cycles if the test sets it."""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def serve(self, **options: Any) -> None:
@@ -93,7 +94,6 @@ class Rig:
         )
         self.set_watermark(watermark)
         self.start = watermark
-        self.cache = VehicleCache()
         self.client = VehicleClient(
             host,
             port,
@@ -111,7 +111,7 @@ class Rig:
     def context(self) -> SyncContext:
         return SyncContext(
             database=self.database,
-            partitions=Partitions(self.database),
+            partitions=self.partitions or Partitions(self.database),
             connect=lambda _vehicle: self.client,
             pull_window=timedelta(seconds=60),
             pull_overlap=self.overlap,
@@ -132,7 +132,6 @@ class Rig:
             self.vehicle(),
             self.client,
             self.context(),
-            self.cache,
             on_progress=on_progress,
             stop_reason=stopped,
         )
