@@ -9,8 +9,10 @@ FleetsyncError
 │   ├── VehicleUnreachable      refused, reset, no route
 │   ├── VehicleRefused          an HTTP status other than 200
 │   └── BadAnswer               an answer that cannot be what was asked for
-│       └── AnswerTooLarge      more than is read of one answer: ask for less
-├── PullStopped                 a pull was ended between two windows, on purpose
+│       ├── AnswerTooLarge      more than is read of one answer: ask for less
+│       └── AnswerCutOff        the connection ended before the answer did
+├── PullStopped                 a pull was ended between two questions, on purpose
+│   └── PullOverrun             it has taken as long, or asked as often, as one pull may
 └── DatabaseError               PostgreSQL could not do it
     ├── DatabaseUnavailable     PostgreSQL can serve no vehicle at present
     │   ├── DatabaseLost        no connection can be made, or it broke; try again later
@@ -47,6 +49,10 @@ class VehicleError(FleetsyncError):
         super().__init__(f"{call}: {reason}")
         self.call = call
         self.reason = reason
+        self.received = 0
+        """Bytes of the answer's body that came all the same, compressed."""
+        self.expected: int | None = None
+        """Bytes that the whole body has, as the vehicle says; None if it does not."""
 
 
 class KeyUnusable(VehicleError):
@@ -77,8 +83,16 @@ class AnswerTooLarge(BadAnswer):
     """The vehicle's answer is longer than what is read of one: a smaller window may do."""
 
 
+class AnswerCutOff(BadAnswer):
+    """The connection ended before the answer was complete."""
+
+
 class PullStopped(FleetsyncError):
-    """A pull was ended between two windows: the daemon stops, or the vehicle is paused."""
+    """A pull was ended between two questions: the daemon stops, or the vehicle is paused."""
+
+
+class PullOverrun(PullStopped):
+    """A pull has reached the limit of its time or of its questions."""
 
 
 class DatabaseError(FleetsyncError):

@@ -35,6 +35,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnedWindows:
+    """How much of a vehicle's time one question covers, as its link was learned to carry."""
+
+    data: timedelta | None = None
+    alarms: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Vehicle:
     """A vehicle as its tables describe it at the start of a cycle."""
 
@@ -63,6 +71,7 @@ class Vehicle:
     channels_digest: int | None = None
     """Of the last `/channels` answer that is stored; None if the stored channels are not its own
     any more, or were not confirmed for long."""
+    learned: LearnedWindows = LearnedWindows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +246,7 @@ class BackfillReport:
 
     entry: JournalEntry
     bad_rows: int
+    discarded_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +279,11 @@ class CycleReport:
     """Failures that did not end the cycle."""
     stopped: bool = False
     """The cycle was ended on purpose between two windows: the vehicle is not to blame."""
+    goes_on: bool = False
+    """It was stopped after the longest time of one cycle, and the rest is to be pulled at once."""
+    learned: LearnedWindows = LearnedWindows()
+    discarded_bytes: int = 0
+    """Of answers that had to be asked for again in smaller parts, compressed."""
     failure: Failure | None = None
 
     @property

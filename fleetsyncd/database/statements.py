@@ -23,7 +23,8 @@ SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content
                 AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
-            THEN s.channels_digest END
+            THEN s.channels_digest END,
+       s.data_window_ms, s.alarms_window_ms
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -88,9 +89,10 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark)
+    alarm_watermark, data_window_ms, alarms_window_ms)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
-    %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s
+    %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
+    %(alarms_ms)s
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
@@ -100,6 +102,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
+    data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
     updated_at = now()
 """
 _LOCKED = """
@@ -123,9 +126,15 @@ state AS (
             WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
                 AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s
             THEN coalesce(%(alarm_watermark)s, s.alarm_watermark) ELSE s.alarm_watermark END,
+        data_window_ms = coalesce(%(data_ms)s, s.data_window_ms),
+        alarms_window_ms = coalesce(%(alarms_ms)s, s.alarms_window_ms),
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now()
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
+SAVE_LEARNED = """
+UPDATE fleetsync.vehicle_state
+SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
+"""
 MARK_FAILED = """
 UPDATE public.vehicles SET sync_status = %s,
     last_seen_at = CASE WHEN %s THEN now() ELSE last_seen_at END,

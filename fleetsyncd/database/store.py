@@ -5,7 +5,7 @@ answer to its commit was lost. Measurements have a module of their own, `measure
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from fleetsyncd.models import (
     Channel,
     CycleReport,
     JournalEntry,
+    LearnedWindows,
     Vehicle,
     Window,
 )
@@ -54,6 +55,7 @@ class WatermarkUpdate:
     """How long the pull has taken so far."""
     gap_rows: int = 0
     """Rows that the pull has added so far."""
+    learned: LearnedWindows = field(default_factory=LearnedWindows)
 
 
 def load_vehicles(
@@ -73,7 +75,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest,
+        alarms_digest, channels_digest, data_ms, alarms_ms,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -93,7 +95,25 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         newest_measurement_at=newest,
         alarms_digest=alarms_digest,
         channels_digest=channels_digest,
+        learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
     )
+
+
+def _length(milliseconds: int | None) -> timedelta | None:
+    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
+
+
+def _learned_values(learned: LearnedWindows) -> dict[str, int | None]:
+    return {
+        "data_ms": None if learned.data is None else _milliseconds(learned.data),
+        "alarms_ms": None if learned.alarms is None else _milliseconds(learned.alarms),
+    }
+
+
+def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> None:
+    """Keep what was learned of a vehicle's link, for any daemon's next pull."""
+    values = {"id": str(vehicle_id), **_learned_values(learned)}
+    cursor.execute(statements.SAVE_LEARNED, values)
 
 
 def _skew(milliseconds: int | None) -> timedelta | None:
@@ -156,6 +176,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
             "gap_end": gap and gap.end,
             "gap_sec": gap and update.gap_took.total_seconds(),
             "gap_rows": gap and update.gap_rows,
+            **_learned_values(update.learned),
         },
     )
     if cursor.rowcount != 1:
@@ -264,6 +285,7 @@ def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
         "known_alarm_watermark": report.known_alarms.watermark,
         "known_alarms_digest": report.known_alarms.digest,
         "failures": report.failures,
+        **_learned_values(report.learned),
     }
     cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
     if cursor.rowcount != 1:

@@ -11,7 +11,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
-from fleetsyncd.models import CycleReport, Outcome, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport, Outcome, Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters
 
@@ -83,7 +83,7 @@ class Metrics:
                 self._on_vehicle_cycle_ended(report)
             case events.BackfillEnded(report):
                 entry = report.entry
-                self._count_rows(entry.vehicle_id, entry.rows_written, report.bad_rows)
+                self._count(entry.vehicle_id, entry.rows_written, report)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
             case events.DatabaseDown():
@@ -108,7 +108,7 @@ class Metrics:
         if counters is None:
             return
         counters.cycles += 1
-        self._count_rows(report.vehicle.id, report.rows_written, report.bad_rows)
+        self._count(report.vehicle.id, report.rows_written, report)
         if report.watermark is not None:
             counters.watermark = report.watermark.timestamp()
         if report.failure is not None:
@@ -116,10 +116,11 @@ class Metrics:
         if not report.stopped:
             counters.up = report.outcome is Outcome.OK
 
-    def _count_rows(self, vehicle_id: UUID, written: int, bad: int) -> None:
+    def _count(self, vehicle_id: UUID, written: int, report: CycleReport | BackfillReport) -> None:
         if (counters := self._vehicles.get(vehicle_id)) is not None:
             counters.rows_written += written
-            counters.bad_rows += bad
+            counters.bad_rows += report.bad_rows
+            counters.discarded += report.discarded_bytes
 
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()

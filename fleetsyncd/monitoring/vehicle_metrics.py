@@ -24,6 +24,7 @@ class VehicleCounters:
     rows_written: int = 0
     bad_rows: int = 0
     received: int = 0
+    discarded: int = 0
     failures: dict[Failure, int] = field(default_factory=lambda: {Failure.INTERNAL: 0})
     """By kind. `internal` starts at 0, or an alert on its increase would miss the first error."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -95,6 +96,12 @@ FAMILIES = (
         "counter",
         "Bytes of answers' bodies as received, compressed",
         _one(lambda v: v.received),
+    ),
+    MetricFamily(
+        f"{PREFIX}_discarded_bytes_total",
+        "counter",
+        "Bytes of answers that broke off or were too large, and are asked for in smaller parts",
+        _one(lambda v: v.discarded),
     ),
     MetricFamily(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),
 )

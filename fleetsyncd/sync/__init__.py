@@ -8,6 +8,8 @@ cycle.py            one cycle of one vehicle, top to bottom
 pull.py             windows of one vehicle, until all are complete
 window.py           which interval to pull, and how to split it
 commit.py           rows, bad rows and progress in one transaction
+sizing.py           how much one question asks for
+question_limit.py   how long and how often one pull may ask
 context.py          what cycles and backfills work with
 sessions.py         kept sessions to the vehicles
 outcome.py          the result of a step as a value
@@ -15,6 +17,7 @@ backfill_runner.py  runs backfills beside the cycles
 backfill.py         one attempt at a vehicle's backfill
 replay.py           quarantined rows tried again
 shards.py           this replica's shards
+requests.py         what is to be pulled now: requests, unfinished gaps
 setback.py          notices that the database went back
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour

@@ -20,6 +20,7 @@ from fleetsyncd.models import (
     BackfillReport,
     DataPage,
     JournalEntry,
+    LearnedWindows,
     Outcome,
     Vehicle,
     Window,
@@ -48,18 +49,25 @@ def run_backfill(
     `stop_reason` is called between windows and names the reason to end early. Raises
     DatabaseUnavailable and VehicleRemoved, for which no journal entry can be written.
     """
-    source = context.source(client, stop_reason)
+    source = context.source(vehicle, client, stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
     result = run_step(attempt.run)
     if result.database_refused:
         context.partitions.forget()
     entry = attempt.journal_entry(result)
-    context.database.run(partial(_record, entry, backfill, result))
-    return BackfillReport(entry, attempt.totals.bad_rows)
+    context.database.run(partial(_record, entry, backfill, result, source.learned))
+    return BackfillReport(entry, attempt.totals.bad_rows, source.discarded_bytes)
 
 
-def _record(entry: JournalEntry, backfill: Backfill, result: StepResult, cursor: Cursor) -> None:
+def _record(
+    entry: JournalEntry,
+    backfill: Backfill,
+    result: StepResult,
+    learned: LearnedWindows,
+    cursor: Cursor,
+) -> None:
     store.add_journal_entry(cursor, entry)
+    store.save_learned(cursor, entry.vehicle_id, learned)
     if result.outcome is not Outcome.OK and not result.stopped:
         reason = sanitise(str(result.reason), ERROR_LIMIT)
         backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
@@ -146,6 +154,10 @@ class _BackfillAttempt:
             status=result.outcome,
             rows_written=self.totals.rows_written,
             error_msg=join_remarks(
-                f"{BACKFILL_PREFIX}{interval}", result.reason or "complete", *self.notes, bad
+                f"{BACKFILL_PREFIX}{interval}",
+                result.reason or "complete",
+                *self.notes,
+                self.source.broken_remark,
+                bad,
             ),
         )

@@ -8,6 +8,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.pull import LazyPage, Prefetch, VehicleSource
+from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -34,6 +35,15 @@ class SyncContext:
         """Return the interval in which a measurement's time must lie to be stored."""
         return accepted_interval(self.now(), self.measurements_keep_months)
 
-    def source(self, client: VehicleClient, stop_reason: Callable[[], str | None]) -> VehicleSource:
+    def source(
+        self, vehicle: Vehicle, client: VehicleClient, stop_reason: Callable[[], str | None]
+    ) -> VehicleSource:
         """Return a vehicle to pull from."""
-        return VehicleSource(client, self.accepted_interval, stop_reason, self.prefetch)
+        return VehicleSource(
+            client,
+            self.accepted_interval,
+            stop_reason,
+            data_size=QuestionSize(vehicle.learned.data, client.pull_timeout_sec),
+            alarms_size=QuestionSize(vehicle.learned.alarms, client.pull_timeout_sec),
+            prefetch=self.prefetch,
+        )

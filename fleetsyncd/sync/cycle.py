@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import BadAnswer, DatabaseError, VehicleError
+from fleetsyncd.errors import BadAnswer, DatabaseError, PullOverrun, PullStopped, VehicleError
 from fleetsyncd.models import (
     AlarmState,
     CycleReport,
@@ -91,7 +91,7 @@ class _VehicleCycle:
         self.client = client
         self.context = context
         self.on_progress = on_progress
-        self.source = context.source(client, stop_reason)
+        self.source = context.source(vehicle, client, stop_reason)
         self.started_at = context.now()
         self.watermark = vehicle.watermark
         self.newest = vehicle.newest_measurement_at
@@ -101,6 +101,7 @@ class _VehicleCycle:
         self.interval: Window | None = None
         self.alarm_watermark: datetime | None = None
         self.known_alarms = AlarmState(vehicle.alarm_watermark, vehicle.alarms_digest)
+        self.goes_on = False
         self.totals = Totals()
         self.notes: list[str] = []
 
@@ -108,11 +109,16 @@ class _VehicleCycle:
         """Take the steps in order."""
         pull = self.ask_status()
         self.refresh_channels()
-        self.pull_measurements(pull)
+        overrun = self.pull_measurements(pull)
         self.pull_alarms(pull)
+        if overrun is not None:
+            self.goes_on = True
+            raise PullStopped(overrun)
 
     def report(self, result: StepResult) -> CycleReport:
         """Return the result of the cycle."""
+        if broken := self.source.broken_remark:
+            self.notes.append(broken)
         return CycleReport(
             vehicle=self.vehicle,
             started_at=self.started_at,
@@ -132,6 +138,9 @@ class _VehicleCycle:
             clock_skew=self.skew,
             notes=tuple(self.notes),
             stopped=result.stopped,
+            goes_on=self.goes_on,
+            learned=self.source.learned,
+            discarded_bytes=self.source.discarded_bytes,
         )
 
     def ask_status(self) -> _Pull:
@@ -183,14 +192,21 @@ class _VehicleCycle:
 
         commit_answer(self.context, self.vehicle.id, bad, save, self.totals)
 
-    def pull_measurements(self, pull: _Pull) -> None:
-        """Pull the measurements window by window; commit each with the watermark at its end."""
+    def pull_measurements(self, pull: _Pull) -> str | None:
+        """Pull the measurements window by window; commit each with the watermark at its end.
+
+        Returns why the rest is left to the next cycle, None if there is none.
+        """
         if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
             self.notes.append(lost)
-        with closing(self.source.measurements(pull.window)) as pages:
-            for window, page in pages:
-                self._commit(pull, page, window.end)
-                self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
+        try:
+            with closing(self.source.measurements(pull.window)) as pages:
+                for window, page in pages:
+                    self._commit(pull, page, window.end)
+                    self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
+        except PullOverrun as overrun:
+            return str(overrun)
+        return None
 
     def _commit(self, pull: _Pull, page: DataPage, end: datetime) -> None:
         """Commit one window's rows together with the watermark `end`, or nothing of either."""
@@ -205,6 +221,7 @@ class _VehicleCycle:
             pulled_from=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
             gap_took=self.context.now() - self.started_at,
+            learned=self.source.learned,
         )
 
         def advance(cursor: Cursor, added: int) -> None:

@@ -45,6 +45,8 @@ class Dispatcher:
             context, on_backfill, on_database_error, backfill_concurrency=backfill_concurrency
         )
         self._assignment = ShardAssignment(ShardLocks(context.database))
+        self._lost_before: set[UUID] = set()
+        """Vehicles that ran when the last call found them to be another replica's."""
 
     @property
     def busy(self) -> bool:
@@ -87,15 +89,20 @@ class Dispatcher:
         return [*self._cycles.progress(), *waiting]
 
     def rebalance(self) -> None:
-        """Take this replica's shards; stop long pulls of vehicles that another one pulls now.
+        """Take this replica's shards; stop pulls of vehicles that another one is to pull.
 
-        Raises DatabaseError.
+        A short pull may finish until the next call, so that a shard is idle soon: nobody else
+        pulls its other vehicles before. Raises DatabaseError.
         """
-        busy = {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
-        self._assignment.rebalance(busy)
+        self._lanes.withdraw([v for v in self._lanes.waiting if not self._assignment.has(v)])
+        self._assignment.rebalance(
+            {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
+        )
         long = self._cycles.with_progress.union(self._backfills.running)
-        lost = {vehicle_id for vehicle_id in long if not self._assignment.has(vehicle_id)}
-        self.stop("another replica takes over", lost)
+        running = long.union(self._lanes.running)
+        lost = {vehicle_id for vehicle_id in running if not self._assignment.has(vehicle_id)}
+        self.stop("another replica takes over", lost & (long | self._lost_before))
+        self._lost_before = lost
 
     def start_fleet_cycle(self, fleet: Iterable[Vehicle]) -> list[Vehicle]:
         """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.

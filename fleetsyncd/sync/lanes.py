@@ -78,8 +78,8 @@ class Lanes:
         for vehicle in queue:
             if not self._acquire(lane, in_cycle):
                 return
-            self.waiting.pop(vehicle.id, None)
-            if vehicle.id in self._held:
+            still_wanted = self.waiting.pop(vehicle.id, None) is not None
+            if not still_wanted or vehicle.id in self._held:
                 lane.release()
                 continue
             self._started_at[vehicle.id] = time.monotonic()
@@ -115,6 +115,11 @@ class Lanes:
             self._work(vehicle)
         finally:
             self._held.pop(vehicle.id).release()
+
+    def withdraw(self, vehicles: Collection[UUID]) -> None:
+        """Start none of these vehicles that still waits."""
+        for vehicle_id in vehicles:
+            self.waiting.pop(vehicle_id, None)
 
     def cancel_waiting(self) -> None:
         """Start no vehicle that still waits."""

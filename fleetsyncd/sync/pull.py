@@ -1,20 +1,38 @@
 """Pull an interval from one vehicle, window by window, until every answer was complete."""
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from fleetsyncd.errors import AnswerTooLarge, BadAnswer, PullStopped, VehicleError
-from fleetsyncd.models import Alarm, BadRow, DataPage, Window
+from fleetsyncd.errors import (
+    AnswerCutOff,
+    AnswerTooLarge,
+    BadAnswer,
+    PullOverrun,
+    PullStopped,
+    VehicleError,
+    VehicleTimeout,
+)
+from fleetsyncd.models import Alarm, BadRow, DataPage, LearnedWindows, Window
+from fleetsyncd.sync import question_limit
+from fleetsyncd.sync.question_limit import QuestionLimit
+from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import OLDEST_ALARM
-from fleetsyncd.times import floor_ms
-from fleetsyncd.vehicle import decode
-from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
+from fleetsyncd.vehicle import decode, parsing
+from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
+
+MOST_BROKEN = 3
+"""Answers in a row of which only a part came; then the pull ends, and with it what is thrown away.
+The next one goes on with the smaller questions."""
 
 WindowPage = tuple[Window, DataPage]
+LONG_LATENCY_SEC, LATENCY_BOUND = 0.1, 4
+"""If a link's latency is longer, and an answer takes less than so many times as long, longer
+windows are worth while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +72,91 @@ class LazyPage:
 Prefetch = Callable[[Callable[[], DataPage]], PendingPage]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VehicleSource:
-    """A vehicle to pull from; `stop_reason` is called between windows, and ends the pull."""
+    """A vehicle to pull from; `stop_reason` is called before each question, and ends the pull."""
 
     client: VehicleClient
     accepted_interval: Callable[[], Window]
     """The interval in which a measurement's time must lie at present."""
     stop_reason: Callable[[], str | None]
+    data_size: QuestionSize
+    alarms_size: QuestionSize
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
+    broken_answers: int = 0
+    discarded_bytes: int = 0
+    """Of answers that broke off, were truncated or too large, compressed."""
+    monotonic: Callable[[], float] = time.monotonic
+    _broken_in_a_row: int = 0
+    _latency_bound: bool = False
+
+    @property
+    def learned(self) -> LearnedWindows:
+        """What the next pull should begin with."""
+        return LearnedWindows(self.data_size.length, self.alarms_size.length)
+
+    @property
+    def broken_remark(self) -> str | None:
+        """Say what the link did not carry; None if nothing."""
+        if not self.broken_answers:
+            return None
+        size = f"{self.discarded_bytes / 1000:.0f} kB"
+        return f"{self.broken_answers} answer(s) broke off, {size} thrown away: asking for less"
 
     def measurements(self, interval: Window) -> Generator[WindowPage, None, None]:
         """Yield the windows of `interval` in order, without a gap, each with all of its rows.
 
         The next window may be asked for already, so the session must not be used for anything else
-        before the last window was taken or the generator was closed.
+        before the last window was taken or the generator was closed. Raises PullStopped,
+        PullOverrun only after the first window, and VehicleError.
         """
+        limit = QuestionLimit(
+            self.stop_reason,
+            question_limit.LONGEST_SEC,
+            question_limit.MOST_QUESTIONS,
+            self.monotonic,
+        )
         splitter = Splitter(interval)
         pending: PendingPage | None = None
+        following: Window | None = None
+        begun = False
         try:
-            while window := splitter.next_window():
-                if reason := self.stop_reason():
-                    raise PullStopped(f"{reason}; resumes at {window.start:%Y-%m-%d %H:%M:%S}")
-                page = pending.result() if pending else self._page(window)
-                pending = None
-                if page.truncated:
-                    if splitter.shrink(window, len(page)):
-                        continue
-                    page = self._page_by_channel(window, set(page.measurements.channels))
+            while rest := splitter.next_window():
+                # What is asked for already: its answer may have changed the size.
+                window = following or self.data_size.fit(rest)
+                following = None
+                try:
+                    limit.check()
+                    page = pending.result() if pending else self._page(window)
+                    pending = None
+                    if page.truncated:
+                        if splitter.shrink(window, len(page)):
+                            continue
+                        page = self._page_by_channel(window, set(page.measurements.channels), limit)
+                except VehicleError as error:
+                    pending = None
+                    if not self._ask_for_less(error, window, self.data_size, splitter, PAGE_LIMIT):
+                        raise
+                    continue
+                except PullStopped as stop:
+                    raise _ended(stop, window.start, begun=begun) from None
+                if self._latency_bound:
+                    splitter.widen()
                 splitter.complete(window, len(page))
-                if following := splitter.next_window():
+                if rest := splitter.next_window():
+                    following = self.data_size.fit(rest)
                     pending = self.prefetch(partial(self._page, following))
                 yield window, page
+                begun = True
         finally:
             if pending:
                 pending.drop()
 
     def oldest(self, interval: Window) -> datetime | None:
         """Return the time of the oldest measurement that the vehicle has; None without any."""
-        times = self._page(interval, limit=1).measurements.times
+        answer = self.client.data(interval, None, 1)
+        times = self._decode_page(answer, interval, 1).measurements.times
         return times[0] if times else None
 
     def alarms(
@@ -103,47 +166,107 @@ class VehicleSource:
 
         None instead means that the answer equals the last stored one, which has `stored_digest`.
         Vehicles have no limit for this call, so an answer that is too large is asked for in halves.
+        Raises PullStopped and VehicleError.
         """
-        windows = [interval]
-        while windows:
-            window = windows.pop()
+        limit = QuestionLimit(
+            self.stop_reason,
+            question_limit.LONGEST_ALARMS_SEC,
+            question_limit.MOST_ALARMS_QUESTIONS,
+            self.monotonic,
+        )
+        splitter = Splitter.of_alarms(interval)
+        while rest := splitter.next_window():
+            window = self.alarms_size.fit(rest)
             try:
+                limit.check()
                 answer = self.client.alarms(window)
                 digest = answer.digest
-                stored = digest == stored_digest
-                alarms = None if stored else self._alarms(window, digest, answer.body)
-            except AnswerTooLarge:
-                if window.length <= MILLISECOND:
+                alarms = None if digest == stored_digest else self._alarms(window, digest, answer)
+            except VehicleError as error:
+                if not self._ask_for_less(
+                    error, window, self.alarms_size, splitter, parsing.MAX_LIST
+                ):
                     raise
-                half = floor_ms(window.start + window.length / 2)
-                windows += [Window(half, window.end), Window(window.start, half)]
-            else:
-                yield window, alarms
-                stored_digest = digest
+                continue
+            except PullOverrun as over:
+                raise BadAnswer("/alarms", f"not complete though {over}") from None
+            self._learn(self.alarms_size, window, answer)
+            yield window, alarms
+            splitter.complete(window, len(alarms.alarms) + len(alarms.bad) if alarms else 0)
+            stored_digest = digest
 
-    def _alarms(self, window: Window, digest: int, body: bytes) -> AlarmsAnswer:
-        good, bad = decode.alarms(body, OLDEST_ALARM, self.accepted_interval().end)
+    def _alarms(self, window: Window, digest: int, answer: Answer) -> AlarmsAnswer:
+        good, bad = decode.alarms(answer.body, OLDEST_ALARM, self.accepted_interval().end)
         return AlarmsAnswer(window, digest, good, bad)
 
-    def _page(
-        self, window: Window, channel_id: int | None = None, limit: int = PAGE_LIMIT
-    ) -> DataPage:
-        answer = self.client.data(window, channel_id, limit)
+    def _page(self, window: Window, channel_id: int | None = None) -> DataPage:
+        answer = self.client.data(window, channel_id)
+        page = self._decode_page(answer, window, PAGE_LIMIT)
+        if page.truncated:
+            self.discarded_bytes += answer.received
+        elif channel_id is None:
+            self._learn(self.data_size, window, answer)
+        return page
+
+    def _decode_page(self, answer: Answer, window: Window, limit: int) -> DataPage:
         accepted = self.accepted_interval()
         return decode.page(answer.body, limit, accepted.start, accepted.end, window)
 
-    def _page_by_channel(self, window: Window, answered: set[int]) -> DataPage:
+    def _page_by_channel(
+        self, window: Window, answered: set[int], limit: QuestionLimit
+    ) -> DataPage:
         """Ask for a millisecond with too many rows for one answer channel by channel."""
         pages = []
-        for channel_id in sorted(answered.union(self._configured_channels())):
+        for channel_id in sorted(answered.union(self._configured_channels(limit))):
+            limit.check()
             pages.append(self._page(window, channel_id))
             if pages[-1].truncated:
                 raise BadAnswer("/data", f"too many rows of channel {channel_id} in {window}")
         return DataPage.merged(pages)
 
-    def _configured_channels(self) -> set[int]:
+    def _configured_channels(self, limit: QuestionLimit) -> set[int]:
+        limit.check()
         known, _bad = decode.channels(self.client.channels().body)
         return {channel.channel_id for channel in known}
+
+    def _learn(self, size: QuestionSize, window: Window, answer: Answer) -> None:
+        """Learn from a complete answer how much can be asked for."""
+        self._broken_in_a_row = 0
+        self._latency_bound = (
+            answer.latency_sec > LONG_LATENCY_SEC
+            and answer.transfer_sec < answer.latency_sec * LATENCY_BOUND
+        )
+        size.answered(window, answer.transfer_sec)
+
+    def _ask_for_less(
+        self,
+        error: VehicleError,
+        window: Window,
+        size: QuestionSize,
+        splitter: Splitter,
+        most_rows: int,
+    ) -> bool:
+        """Learn from an answer that did not come; tell whether a smaller question may help now."""
+        self.discarded_bytes += error.received
+        if isinstance(error, AnswerTooLarge):
+            return splitter.shrink(window, most_rows)
+        if not isinstance(error, VehicleTimeout | AnswerCutOff):
+            return False
+        if not error.received:
+            size.stayed_silent(window)
+            return False
+        self.broken_answers += 1
+        self._broken_in_a_row += 1
+        late = isinstance(error, VehicleTimeout)
+        size.broke(window, error.received / error.expected if late and error.expected else None)
+        return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
+
+
+def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:
+    """Return the error of a pull that ended, which says how far it came."""
+    if isinstance(stop, PullOverrun) and not begun:
+        return BadAnswer("/data", f"not one window is complete though {stop}")
+    return type(stop)(f"{stop}; resumes at {reached:%Y-%m-%d %H:%M:%S}")
 
 
 def lost_history(source: VehicleSource, gap: Window) -> str | None:

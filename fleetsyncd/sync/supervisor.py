@@ -13,22 +13,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from os import _exit
-from uuid import UUID
 
 import gevent
 from gevent.event import Event
 
 from fleetsyncd.database import store
-from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
-from fleetsyncd.models import BackfillReport, CycleReport, Vehicle
+from fleetsyncd.models import BackfillReport, CycleReport
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
+from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 
 log = logging.getLogger("sync")
@@ -83,9 +82,8 @@ class Supervisor:
         )
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()
+        self._requests = RequestReader(context.database)
         self._cycle_sec: float | None = None
-        self._requested: set[UUID] = set()
-        """Vehicles whose request for a sync is taken from the database, and not yet served."""
         self._database_error: DatabaseError | None = None
         """Why no cycle can be started; None while the database is available."""
         self._stopping = Event()
@@ -240,6 +238,8 @@ class Supervisor:
     def _on_report(self, report: CycleReport) -> None:
         self._summary.add(report)
         self._setbacks.note(report)
+        if report.goes_on:
+            self._requests.add_unfinished(report.vehicle.id)
         self._emit(events.VehicleCycleEnded(report))
 
     def _on_backfill(self, report: BackfillReport) -> None:
@@ -258,12 +258,9 @@ class Supervisor:
         if self._database_error is not None:
             return
         try:
-            paused, wanted = self._context.database.run(self._read_requests)
-            self._dispatcher.stop("paused", paused)
-            self._requested.clear()
-            if wanted:
-                log.info("sync requested: %s", ", ".join(vehicle.name for vehicle in wanted))
-                self._dispatcher.start(wanted)
+            requests = self._requests.read(self._dispatcher.running, self._dispatcher.shards)
+            self._dispatcher.stop("paused", requests.paused)
+            self._dispatcher.start(requests.wanted)
             self._emit(events.Alive())
             self._dispatcher.start_backfills()
             self._housekeeping.run_if_due(time.monotonic())
@@ -273,16 +270,6 @@ class Supervisor:
                 self._send_heartbeat()
         except DatabaseError as error:
             self._on_database_error(error)
-
-    def _read_requests(self, cursor: Cursor) -> tuple[set[UUID], list[Vehicle]]:
-        """Return the paused vehicles, and those that are to be synced now."""
-        # Collected beyond this transaction: if the answer to its commit is lost, no request remains
-        # in the database.
-        self._requested |= store.take_sync_requests(
-            cursor, self._dispatcher.running, self._dispatcher.shards
-        )
-        vehicles = store.load_vehicles(cursor, self._requested) if self._requested else []
-        return store.paused_vehicles(cursor), vehicles
 
     def _send_heartbeat(self) -> None:
         dispatcher = self._dispatcher

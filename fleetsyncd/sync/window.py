@@ -15,9 +15,9 @@ HOURLY_STEP = timedelta(hours=1)
 TRUNCATED_STEP = timedelta(minutes=10)
 """The first size that a truncated window is split into; halves follow."""
 MILLISECOND = timedelta(milliseconds=1)
-GROW_BELOW = 4
-"""The step doubles again, up to ten minutes, after an answer with under a quarter of the rows that
-were too many. At a constant rate of rows the step stays as it is."""
+GROW_BELOW = 0.45
+"""The step doubles again, up to ten minutes (of alarms: to all), after an answer with a smaller
+share of the rows that were too many. At a constant rate of rows it then stays as it is."""
 
 
 def pull_end(now: datetime, clock: datetime | None) -> datetime:
@@ -74,11 +74,21 @@ class Splitter:
     """
 
     def __init__(self, pull: Window) -> None:
+        """Split as measurements are asked for: by hours, by ten minutes, by halves."""
         self.pull = pull
         self._next_start = pull.start
         self._step = HOURLY_STEP if pull.length > HOURLY_ABOVE else max(pull.length, MILLISECOND)
         self._largest_step = min(self._step, TRUNCATED_STEP)
+        self._first_shrunk: timedelta | None = TRUNCATED_STEP
         self._rows_too_many = 0
+
+    @classmethod
+    def of_alarms(cls, pull: Window) -> "Splitter":
+        """Return one that asks for all at once, and then for halves: alarms are few."""
+        splitter = cls(pull)
+        splitter._step = splitter._largest_step = max(pull.length, MILLISECOND)
+        splitter._first_shrunk = None
+        return splitter
 
     def next_window(self) -> Window | None:
         """Return the window to ask for now; None when all of the pull is covered."""
@@ -89,16 +99,20 @@ class Splitter:
     def complete(self, window: Window, rows: int) -> None:
         """Move on to what follows `window`, whose answer was complete with so many `rows`."""
         self._next_start = window.end
-        if rows * GROW_BELOW < self._rows_too_many:
+        if rows < self._rows_too_many * GROW_BELOW and window.length >= self._step:
             self._step = min(self._step * 2, self._largest_step)
 
+    def widen(self) -> None:
+        """Let the step grow beyond ten minutes, where latency costs more than rows."""
+        self._largest_step = max(self._largest_step, HOURLY_STEP)
+
     def shrink(self, window: Window, rows: int) -> bool:
-        """Make the step smaller than `window`, of which only `rows` came; False at 1 ms."""
+        """Make the step smaller than `window`, for which `rows` are too many; False at 1 ms."""
         if window.length <= MILLISECOND:
             return False
         self._rows_too_many = rows
-        if window.length > TRUNCATED_STEP:
-            self._step = self._largest_step = TRUNCATED_STEP
+        if self._first_shrunk is not None and window.length > self._first_shrunk:
+            self._step = self._largest_step = self._first_shrunk
         else:
             self._step = max(window.length / 2 // MILLISECOND * MILLISECOND, MILLISECOND)
         return True

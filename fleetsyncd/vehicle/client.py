@@ -7,7 +7,7 @@ uses a proxy and never reads a netrc. The API key is in no error raised here.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
@@ -64,6 +64,12 @@ class Answer:
 
     body: bytes
     clock: datetime | None
+    latency_sec: float = 0.0
+    """How long the fastest call of this client took."""
+    transfer_sec: float = 0.0
+    """How long this call took beyond that."""
+    received: int = 0
+    """Bytes of the body, compressed."""
 
     @property
     def digest(self) -> int:
@@ -92,6 +98,8 @@ class VehicleClient:
         self._deadline = deadline
         self._on_call = on_call
         self._received = 0
+        self._expected: int | None = None
+        self._fastest_sec = pull_timeout_sec
         self._adapter = VehicleAdapter(host, port, self._base)
         self._redactor = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
@@ -99,6 +107,11 @@ class VehicleClient:
         if api_key is not None and self._key_is_usable:
             headers["X-API-Key"] = api_key
         self._request = requests.Request("GET", self._base + "/", headers=headers).prepare()
+
+    @property
+    def pull_timeout_sec(self) -> float:
+        """The longest that one call may take."""
+        return self._pull_timeout_sec
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -125,11 +138,22 @@ class VehicleClient:
 
     def _get(self, call: str, query: str = "") -> Answer:
         """Make a call and report it to `on_call`; raise a VehicleError."""
-        started, self._received = time.monotonic(), 0
+        started, self._received, self._expected = time.monotonic(), 0, None
         try:
-            return self._call(call, query)
+            answer = self._call(call, query)
+        except VehicleError as error:
+            error.received, error.expected = self._received, self._expected
+            raise
         finally:
-            self._on_call(call, time.monotonic() - started, self._received)
+            seconds = time.monotonic() - started
+            self._on_call(call, seconds, self._received)
+        self._fastest_sec = min(self._fastest_sec, seconds)
+        return replace(
+            answer,
+            latency_sec=self._fastest_sec,
+            transfer_sec=seconds - self._fastest_sec,
+            received=self._received,
+        )
 
     def _call(self, call: str, query: str) -> Answer:
         """Make a call; raise a VehicleError that names the call and the reason."""
@@ -182,8 +206,10 @@ class VehicleClient:
             named = self._redactor.redact_text(encoding, 60)
             raise BadAnswer(call, f"Content-Encoding {named} unasked for")
         length = response.headers.get("Content-Length", "")
-        if length.isdecimal() and (len(length) > LENGTH_DIGITS or int(length) > self._max_body):
-            raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
+        if length.isdecimal():
+            if len(length) > LENGTH_DIGITS or int(length) > self._max_body:
+                raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
+            self._expected = int(length)
 
     def _read(self, call: str, response: requests.Response) -> bytes:
         chunks: list[bytes] = []

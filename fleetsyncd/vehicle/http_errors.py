@@ -10,6 +10,7 @@ import urllib3
 from fleetsyncd.errors import (
     RAISE_FILE_LIMIT,
     TOO_MANY_OPEN_FILES,
+    AnswerCutOff,
     BadAnswer,
     VehicleError,
     VehicleUnreachable,
@@ -30,7 +31,7 @@ _CUT_OFF = (requests.exceptions.ChunkedEncodingError, http.client.IncompleteRead
 def to_vehicle_error(call: str, error: Exception) -> VehicleError:
     """Return the VehicleError that stands for an error of the libraries."""
     if isinstance(error, _CUT_OFF):
-        return BadAnswer(call, "the answer was cut off")
+        return AnswerCutOff(call, "the answer was cut off")
     if isinstance(error, requests.exceptions.ContentDecodingError):
         return BadAnswer(call, "the gzip body is broken")
     cause = find_cause(error, (OSError, http.client.HTTPException)) or error

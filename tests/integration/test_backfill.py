@@ -87,7 +87,7 @@ def test_alarms_of_the_interval_are_pulled_too(database: Database) -> None:
 def test_an_interrupted_backfill_goes_on_where_it_stopped(database: Database) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         window = ask_for(it, 30 * HOUR)
-        first = work(it, stop_after(10))
+        first = work(it, stop_after(11))  # one for the alarms
         assert (first.status, "stopped with the daemon" in str(first.error_msg)) == (
             Outcome.ERROR,
             True,

@@ -12,6 +12,7 @@ from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleRemoved
 from fleetsyncd.models import DataPage, Outcome, Progress
+from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.pull import LazyPage, Prefetch
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
@@ -271,3 +272,39 @@ def test_the_key_is_in_no_table_but_its_own(database: Database) -> None:
         it.cycle()
         assert "••••" in it.journal()[0][2]
         assert KEY not in it.journal()[0][2]
+
+
+def test_a_gap_that_takes_longer_than_a_cycle_may_goes_on_with_its_alarms_stored(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 10)
+    with rig(database, watermark_ago=30 * 3600, channels=1) as it:
+        report = it.cycle()
+        assert (report.stopped, report.goes_on, report.failures) == (True, True, 0)
+        assert "10 questions are asked; resumes at" in str(report.reason)
+        reached = it.watermark()
+        assert it.vehicle().alarm_watermark == it.now
+        assert report.watermark == reached
+        while it.cycle(after=1).goes_on:
+            pass
+        assert it.journal()[-1][0] == "ok"
+        assert it.compare().clean
+
+
+def test_what_was_learned_of_a_link_is_known_to_the_next_cycle_and_to_a_backfill(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=3600, channels=1) as it:
+        it.run(
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms, alarms_window_ms)"
+            " VALUES (%s::uuid, 600000, 1800000)",
+            str(it.vehicle_id),
+        )
+        it.cycle()
+        lengths = [query for path, query in it.asked if path == "/data"]
+        assert len(lengths) > 3
+        assert len([path for path, _ in it.asked if path == "/alarms"]) == 2
+        learned = it.vehicle().learned
+        assert learned.data is not None
+        assert learned.data > timedelta(minutes=10)
+        assert it.compare().clean

@@ -8,7 +8,9 @@ SET LOCAL lock_timeout = '3s';
 ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS channels_digest bigint,
     ADD COLUMN IF NOT EXISTS channels_content numeric,
-    ADD COLUMN IF NOT EXISTS alarms_digest bigint;
+    ADD COLUMN IF NOT EXISTS alarms_digest bigint,
+    ADD COLUMN IF NOT EXISTS data_window_ms bigint,
+    ADD COLUMN IF NOT EXISTS alarms_window_ms bigint;
 
 COMMENT ON COLUMN fleetsync.vehicle_state.channels_digest IS
     'Of the last /channels answer that is stored';
@@ -16,6 +18,9 @@ COMMENT ON COLUMN fleetsync.vehicle_state.channels_content IS
     'Of the vehicle''s rows in channel_config when that answer was stored';
 COMMENT ON COLUMN fleetsync.vehicle_state.alarms_digest IS
     'Of the last /alarms answer that is stored';
+COMMENT ON COLUMN fleetsync.vehicle_state.data_window_ms IS
+    'How much of its time one question for measurements covers, as its link was learned to carry';
+COMMENT ON COLUMN fleetsync.vehicle_state.alarms_window_ms IS 'The same for alarms';
 
 ALTER TABLE fleetsync.backfill ADD COLUMN IF NOT EXISTS alarms_reached_at timestamptz;
 

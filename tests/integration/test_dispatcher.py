@@ -1,0 +1,153 @@
+"""Vehicles that never come to an end, and the shards that they keep busy."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import gevent
+import pytest
+
+from fleetsyncd.database import store, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
+from fleetsyncd.models import CycleReport, Window
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.dispatcher import Dispatcher
+from fleetsyncd.vehicle.client import Answer
+
+HOSTILE = 100
+ANSWER_SEC = 0.005
+
+
+class EndlessVehicle:
+    """Answers each question at once, and never so that it would be the last."""
+
+    pull_timeout_sec = 10.0
+
+    def __init__(self) -> None:
+        self.questions = 0
+
+    def _answer(self, value: object) -> Answer:
+        self.questions += 1
+        gevent.sleep(ANSWER_SEC)
+        return Answer(json.dumps(value).encode(), None)
+
+    def status(self) -> Answer:
+        return self._answer({"software_version": "1", "db_ok": True})
+
+    def channels(self) -> Answer:
+        channel = {"name": "", "phys_min": 0, "phys_max": 1}
+        return self._answer([{"channel_id": n, **channel} for n in range(1000)])
+
+    def data(self, _window: Window, channel_id: int | None = None, _limit: int = 0) -> Answer:
+        return self._answer({"rows": [], "truncated": channel_id is None})
+
+    def alarms(self, _window: Window) -> Answer:
+        return self._answer([])
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def dispatcher(database: Database, reports: list[CycleReport]) -> Iterator[Dispatcher]:
+    def connect(_vehicle: object) -> Any:
+        return EndlessVehicle()
+
+    context = SyncContext(
+        database=database,
+        partitions=Partitions(database),
+        connect=connect,
+        pull_window=timedelta(seconds=60),
+        pull_overlap=timedelta(seconds=5),
+        now=lambda: datetime.now(UTC),
+    )
+    made = Dispatcher(
+        context,
+        sync_concurrency=2 * HOSTILE,
+        kept_sessions=HOSTILE,
+        backfill_concurrency=1,
+        slow_after=timedelta(hours=1),
+        on_report=reports.append,
+        on_backfill=lambda _report: None,
+        on_database_error=lambda error: pytest.fail(str(error)),
+    )
+    yield made
+    made.end(0)
+
+
+def register(database: Database, count: int) -> None:
+    def add(cursor: Cursor) -> None:
+        for number in range(count):
+            vehicles.add_vehicle(cursor, f"H-{number}", f"10.8.0.{number}", 8001, None)
+
+    database.run(add)
+
+
+def test_shards_that_another_replica_is_to_pull_are_given_up_though_their_vehicles_never_end(
+    database: Database,
+) -> None:
+    register(database, HOSTILE)
+    fleet = database.run(store.load_vehicles)
+    busy_shards = {shard_of(vehicle.id) for vehicle in fleet}
+    assert len(busy_shards) > SHARDS / 2
+    other = ShardLocks(database)
+    reports: list[CycleReport] = []
+    with dispatcher(database, reports) as pulling:
+        pulling.rebalance()
+        pulling.start_fleet_cycle(fleet)
+        gevent.sleep(0.5)
+        assert len(pulling.running) == HOSTILE
+        other.read()
+        for _ in range(3):
+            pulling.rebalance()
+            gevent.sleep(0.5)
+        held = other.read()
+        assert len(held.others) == len(pulling.shard_numbers) == SHARDS / 2
+        lost = [v.id for v in fleet if shard_of(v.id) not in held.others]
+        assert lost
+        assert not set(lost) & set(pulling.running)
+        assert {r.vehicle.id for r in reports} == set(lost)
+        assert all("another replica takes over" in str(r.reason) for r in reports)
+        other.close()
+
+
+@pytest.mark.parametrize("reason", ["paused", "the vehicle was removed"])
+def test_a_cycle_that_never_ends_stops_before_its_next_question(
+    database: Database, reason: str
+) -> None:
+    register(database, 1)
+    fleet = database.run(store.load_vehicles)
+    reports: list[CycleReport] = []
+    with dispatcher(database, reports) as pulling:
+        pulling.rebalance()
+        pulling.start_fleet_cycle(fleet)
+        gevent.sleep(0.5)
+        asked_at = time.monotonic()
+        pulling.stop(reason, {fleet[0].id})
+        while pulling.busy and time.monotonic() - asked_at < 5:
+            gevent.sleep(0.01)
+        assert [reason in str(report.reason) for report in reports] == [True]
+
+
+def test_vehicles_that_wait_for_a_slot_do_not_keep_their_shard_busy(database: Database) -> None:
+    register(database, HOSTILE)
+    fleet = database.run(store.load_vehicles)
+    other = ShardLocks(database)
+    with dispatcher(database, []) as pulling:
+        pulling._lanes._prompt.acquire()
+        while pulling._lanes._prompt.acquire(blocking=False):
+            pass
+        pulling.rebalance()
+        pulling.start_fleet_cycle(fleet)
+        gevent.sleep(0.2)
+        assert not pulling.running
+        other.read()
+        for _ in range(3):
+            pulling.rebalance()
+        assert len(other.read().others) == SHARDS / 2
+        other.close()
