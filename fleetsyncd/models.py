@@ -142,6 +142,8 @@ class BadRow:
     call: str
     raw: str
     reason: str
+    count: int = 1
+    """More than 1 for rows of which nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class DataPage:
     bad: tuple[BadRow, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.measurements) + len(self.bad)
+        return len(self.measurements) + sum(row.count for row in self.bad)
 
     @classmethod
     def merged(cls, pages: "list[DataPage]") -> "DataPage":

@@ -55,7 +55,7 @@ class Settings:
     """Only of a vehicle's first pull."""
     pull_overlap_sec: float
     pull_max_body_mb: int
-    """Of one answer after decompression."""
+    """Of one answer to `/data` after decompression; other answers have smaller limits."""
     vehicle_default_api_key: str | None = field(repr=False)
     db_app_role: str | None
     shutdown_grace_sec: float
@@ -142,7 +142,7 @@ def _read(env: Env) -> dict[str, Any]:
         "pull_overlap_sec": env.float(
             "PULL_OVERLAP_SEC", 5, validate=_positive("The overlap", zero=True, most=3600)
         ),
-        "pull_max_body_mb": env.int("PULL_MAX_BODY_MB", 64, validate=_positive("It", most=1024)),
+        "pull_max_body_mb": env.int("PULL_MAX_BODY_MB", 8, validate=_positive("It", most=1024)),
         "vehicle_default_api_key": env.str("VEHICLE_DEFAULT_API_KEY", None, validate=_api_key),
         "host": env.str("DB_HOST", "localhost"),
         "port": env.int("DB_PORT", 5432, validate=port),

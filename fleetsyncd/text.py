@@ -5,6 +5,8 @@ import unicodedata
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+MOST_CACHED = 20_000
+"""Characters; there are a million."""
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -18,13 +20,21 @@ def sanitise(value: str, limit: int = 500) -> str:
         value = value[: limit - 1] + "…"
     if value.isprintable():
         return value
-    return "".join(map(_safe, value.replace("\r\n", "\n")))
+    return value.replace("\r\n", "\n").translate(_SAFE)
 
 
-def _safe(character: str) -> str:
-    if character == "\n":
-        return NEWLINE
-    return REPLACEMENT if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
+class _SafeCharacters(dict[int, int]):
+    """Maps each character to itself or its replacement; caches those that it meets."""
+
+    def __missing__(self, code: int) -> int:
+        unsafe = unicodedata.category(chr(code)) in _UNSAFE_CATEGORIES
+        safe = ord(REPLACEMENT) if unsafe else code
+        if len(self) < MOST_CACHED:
+            self[code] = safe
+        return safe
+
+
+_SAFE = _SafeCharacters({ord("\n"): ord(NEWLINE)})
 
 
 def age(seconds: float | None) -> str:

@@ -37,6 +37,14 @@ def accepted_interval(now: datetime, measurements_keep_months: int | None = None
     return Window(oldest, now + MAX_AHEAD)
 
 
+def check_time(time: datetime, oldest: datetime, newest: datetime) -> None:
+    """Raise ValueError with the reason if `time` is not in [oldest, newest)."""
+    if time < oldest:
+        raise ValueError(f"time is before {oldest:%Y-%m-%d}, the oldest that is kept")
+    if time >= newest:
+        raise ValueError("time is more than 10 minutes ahead of the central clock")
+
+
 def no_deadline(_seconds: float, _error: Callable[[], Exception]) -> AbstractContextManager[None]:
     """Run the body without a deadline: a blocked thread cannot be interrupted."""
     return nullcontext()

@@ -19,6 +19,8 @@ Answer = Iterable[Step]
 
 POLL_SEC = 0.02
 KEY = "made-up-key-0123456789"
+KEYS = (KEY, "4711471147")
+"""The second one may occur in a number."""
 CAP = 1 << 20
 """The most a client made here reads of one answer."""
 

@@ -252,7 +252,7 @@ def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> 
     """
     if not bad:
         return True
-    taken = bad[:QUARANTINE_PER_VEHICLE]
+    taken = [row for row in bad if row.count == 1][:QUARANTINE_PER_VEHICLE]
     cursor.execute(
         statements.QUARANTINE_ROWS,
         (
@@ -264,7 +264,7 @@ def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> 
         ),
     )
     row = cursor.fetchone()
-    return row is None or int(row[0]) + len(bad) - len(taken) == 0
+    return row is None or int(row[0]) + sum(row.count for row in bad) - len(taken) == 0
 
 
 def count_quarantined(cursor: Cursor) -> int:

@@ -25,7 +25,7 @@ class Totals:
 
     def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
         """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""
-        self.bad_rows += len(bad)
+        self.bad_rows += sum(row.count for row in bad)
         self.quarantine_full |= not quarantined
 
 

@@ -184,7 +184,7 @@ class VehicleSource:
                 alarms = None if digest == stored_digest else self._alarms(window, digest, answer)
             except VehicleError as error:
                 if not self._ask_for_less(
-                    error, window, self.alarms_size, splitter, parsing.MAX_LIST
+                    error, window, self.alarms_size, splitter, parsing.MAX_ALARMS
                 ):
                     raise
                 continue

@@ -16,27 +16,43 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
+
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
-YIELD_PAUSE_SEC = 1e-6
-"""Not 0: gevent resumes greenlets that sleep for 0 up to 1,000 times before it checks timers."""
+LONGEST_READING_SEC = 0.15
+"""Of CPU time, for one answer from its first byte to its last, decompression included."""
+
+
+class ReadingTooLong(Exception):
+    """An answer has cost more CPU time than its bytes are worth."""
 
 
 class _YieldingReader(io.RawIOBase):
-    """The raw stream of a socket; reading it yields to other greenlets from time to time."""
+    """The raw stream of one answer; reading it yields to other greenlets from time to time.
+
+    Between two reads no other greenlet runs, so the CPU time in between is the answer's own.
+    """
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
         self._yield_at = time.monotonic() + YIELD_EVERY_SEC
+        self._used_sec = 0.0
+        self._resumed = time.thread_time()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        self._used_sec += time.thread_time() - self._resumed
+        if self._used_sec > LONGEST_READING_SEC:
+            raise ReadingTooLong
         if time.monotonic() > self._yield_at:
-            time.sleep(YIELD_PAUSE_SEC)
+            time.sleep(PAUSE_SEC)
             self._yield_at = time.monotonic() + YIELD_EVERY_SEC
-        return self._raw.readinto(buffer)
+        size = self._raw.readinto(buffer)
+        self._resumed = time.thread_time()
+        return size
 
     def close(self) -> None:
         self._raw.close()

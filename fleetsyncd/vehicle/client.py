@@ -27,7 +27,8 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
-from fleetsyncd.vehicle.adapter import VehicleAdapter
+from fleetsyncd.vehicle.adapter import ReadingTooLong, VehicleAdapter
+from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 from fleetsyncd.vehicle.http_errors import (
     CONNECTION_BROKEN,
     REQUEST_ERRORS,
@@ -43,6 +44,9 @@ OnCall = Callable[[str, float, int], None]
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer; a vehicle gives no more."""
 CHUNK_BYTES = 1 << 14
+CHUNKS_A_TURN = 64
+MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 20, "/alarms": 1 << 22}
+"""Of an answer after decompression, unless PULL_MAX_BODY_MB is less; of others it is that."""
 ERROR_BODY_BYTES = 2_048
 LENGTH_DIGITS = 15
 """A Content-Length with more digits is too large without being converted."""
@@ -171,6 +175,8 @@ class VehicleClient:
                     return self._send(call, query)
         except VehicleError:
             raise
+        except ReadingTooLong:
+            raise AnswerTooLarge(call, "reading it takes too long") from None
         except requests.ConnectTimeout:
             raise VehicleTimeout(call, "connecting timed out") from None
         except REQUEST_ERRORS as error:
@@ -192,7 +198,7 @@ class VehicleClient:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
             response.close()
-        return Answer(self._redactor.redact_body(body), _clock(response.headers.get("Date")))
+        return Answer(self._redactor.redact_body(call, body), _clock(response.headers.get("Date")))
 
     def _check_headers(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
@@ -207,19 +213,31 @@ class VehicleClient:
             raise BadAnswer(call, f"Content-Encoding {named} unasked for")
         length = response.headers.get("Content-Length", "")
         if length.isdecimal():
-            if len(length) > LENGTH_DIGITS or int(length) > self._max_body:
-                raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
+            if len(length) > LENGTH_DIGITS or int(length) > self._most_bytes(call):
+                raise self._too_large(call)
             self._expected = int(length)
 
     def _read(self, call: str, response: requests.Response) -> bytes:
         chunks: list[bytes] = []
-        size = 0
+        size, most = 0, self._most_bytes(call)
         for chunk in response.iter_content(CHUNK_BYTES):
             size += len(chunk)
-            if size > self._max_body:
-                raise AnswerTooLarge(call, f"longer than {self._max_body >> 20} MB")
+            if size > most:
+                raise self._too_large(call)
             chunks.append(chunk)
+            if len(chunks) % CHUNKS_A_TURN == 0:
+                time.sleep(PAUSE_SEC)  # few bytes from the socket may become many chunks
         return b"".join(chunks)
+
+    def _most_bytes(self, call: str) -> int:
+        return min(self._max_body, MOST_BYTES.get(call, self._max_body))
+
+    def _too_large(self, call: str) -> AnswerTooLarge:
+        most = self._most_bytes(call)
+        megabytes, kilobytes = most >> 20, most >> 10
+        return AnswerTooLarge(
+            call, f"longer than {megabytes or kilobytes} {'MB' if megabytes else 'kB'}"
+        )
 
 
 def _interval(window: Window) -> str:

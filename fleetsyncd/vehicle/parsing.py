@@ -1,4 +1,7 @@
-"""Parse a vehicle's answer as JSON; of a damaged one, every entry that can be read."""
+"""Parse a vehicle's answer as JSON; of a damaged one, every entry that can be read.
+
+Each step is one pass over the answer, in slices of CPU time.
+"""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,19 +13,25 @@ from msgspec import Raw
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer
 from fleetsyncd.models import BadRow
 from fleetsyncd.text import sanitise
+from fleetsyncd.vehicle.cpu_slices import CpuSlices
 
 T = TypeVar("T")
 
-MAX_LIST = 10_000
-"""Channels or alarms in one answer: a vehicle has tens, and decoding blocks other greenlets."""
+MAX_CHANNELS = 1_000
+"""Channels of one vehicle; it has tens."""
+MAX_ALARMS = 2_000
+"""Alarms in one answer; if there are more, they are asked for in smaller windows."""
 VALUES_PER_ENTRY = 16
 """Commas in one entry, including the one after it; a good entry has fewer."""
 RAW_LIMIT = 2_000
 NAME_LIMIT = 200
-_UP_TO_NAN = re.compile(
-    rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity))*+(-?Infinity|NaN)', re.DOTALL
-)
-"""From outside a string up to the next NaN or Infinity that is not inside one."""
+MOST_KEPT, MOST_KEPT_CHARACTERS = 5_000, 1_000_000
+"""Bad rows of one answer that are kept, and their text; the others are counted."""
+MOST_REPAIRS = 50_000
+"""Numbers or escapes that are repaired; an answer with more is not repaired at all."""
+_TOKENS = re.compile(rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity)){1,2000}+', re.DOTALL)
+"""From outside a string on: some tokens, strings as a whole, before a NaN or Infinity."""
+_NO_NUMBER = re.compile(rb"-?Infinity|NaN")
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -34,31 +43,70 @@ DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 _raw_list = msgspec.json.Decoder(list[Raw])
 
 
-def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+class BadRowCollector:
+    """Collects the bad rows of one answer; beyond what is kept it only counts them."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self._kept: list[BadRow] = []
+        self._characters = 0
+        self._others = 0
+
+    def add(self, raw: bytes, reason: str) -> None:
+        """Take one row as JSON, and why it is bad."""
+        if len(self._kept) >= MOST_KEPT or self._characters >= MOST_KEPT_CHARACTERS:
+            self._others += 1
+            return
+        row = BadRow(self._call, excerpt(raw), sanitise(reason, NAME_LIMIT))
+        self._characters += len(row.raw)
+        self._kept.append(row)
+
+    def rows(self) -> tuple[BadRow, ...]:
+        """Return the bad rows; the last one may stand for many of which nothing is kept."""
+        if not self._others:
+            return tuple(self._kept)
+        return (*self._kept, BadRow(self._call, "", "not kept", self._others))
+
+
+def decode_body(call: str, decoder: "msgspec.json.Decoder[T]", body: bytes, slices: CpuSlices) -> T:
     """Decode an answer, repaired if necessary; raise BadAnswer with the reason if it cannot be."""
     try:
         return decoder.decode(body)
     except DECODE_ERRORS as error:
         reason = _reason(body, error)
+    slices.pause()
     try:
-        return decoder.decode(_repair(body))
+        return decoder.decode(_repair(body, slices))
     except DECODE_ERRORS:
         raise BadAnswer(call, reason) from None
 
 
-def _repair(body: bytes) -> bytes:
+def _repair(body: bytes, slices: CpuSlices) -> bytes:
     """Make the faults of single rows valid JSON, so that the other rows can be read.
 
     A bare NaN or Infinity becomes a string, which is refused where a number is expected; half of a
     surrogate pair becomes U+FFFD.
     """
+    if 0 < body.count(b"NaN") + body.count(b"Infinity") <= MOST_REPAIRS:
+        body = _quote_numbers(body, slices)
+    if 0 < body.count(b"\\") <= MOST_REPAIRS:
+        body = _SURROGATE.sub(_replace_half, body)
+    return body
+
+
+def _quote_numbers(body: bytes, slices: CpuSlices) -> bytes:
     parts = []
-    end = 0
-    suspect = b"NaN" in body or b"Infinity" in body
-    while suspect and (match := _UP_TO_NAN.match(body, end)):
-        parts += [body[end : match.start(1)], b'"', match[1], b'"']
-        end = match.end()
-    return _SURROGATE.sub(_replace_half, b"".join([*parts, body[end:]]))
+    copied = at = 0
+    while at < len(body):
+        slices.pause()
+        if tokens := _TOKENS.match(body, at):
+            at = tokens.end()
+        elif number := _NO_NUMBER.match(body, at):
+            parts += [body[copied:at], b'"', number[0], b'"']
+            copied = at = number.end()
+        else:
+            break  # no JSON in any case
+    return b"".join([*parts, body[copied:]])
 
 
 def _replace_half(match: re.Match[bytes]) -> bytes:
@@ -67,38 +115,38 @@ def _replace_half(match: re.Match[bytes]) -> bytes:
 
 
 def check_size(call: str, body: bytes, most: int) -> None:
-    """Refuse a body with far more values than `most` entries have before it is decoded.
-
-    Decoding blocks every other greenlet, and no deadline can end it.
-    """
+    """Refuse a body with far more values than `most` entries have before it is decoded."""
     if body.count(b",") > most * VALUES_PER_ENTRY:
         raise AnswerTooLarge(call, f"far more values than {most} entries have")
 
 
-def decode_list(call: str, body: bytes) -> list[Raw]:
+def decode_list(call: str, body: bytes, most: int, slices: CpuSlices) -> list[Raw]:
     """Return a list's entries, not decoded yet; raise BadAnswer if it is no list or too long."""
-    check_size(call, body, MAX_LIST)
-    entries = decode_body(call, _raw_list, body)
-    if len(entries) > MAX_LIST:
-        raise AnswerTooLarge(call, f"{len(entries)} entries, more than the {MAX_LIST} allowed")
+    check_size(call, body, most)
+    entries = decode_body(call, _raw_list, body, slices)
+    if len(entries) > most:
+        raise AnswerTooLarge(call, f"{len(entries)} entries, more than the {most} allowed")
     return entries
 
 
 def decode_entries(
-    call: str, raws: Iterable[Raw], decoder: "msgspec.json.Decoder[T]", check: Callable[[T], None]
-) -> tuple[list[T], list[BadRow]]:
-    """Decode entries one by one; those that do not decode or fail `check` become bad rows."""
+    raws: Iterable[Raw],
+    decoder: "msgspec.json.Decoder[T]",
+    check: Callable[[T], None],
+    bad: BadRowCollector,
+    slices: CpuSlices,
+) -> list[T]:
+    """Decode entries one by one; those that do not decode or fail `check` go to `bad`."""
     good: list[T] = []
-    bad: list[BadRow] = []
-    for raw in raws:
+    for raw in slices.each(raws, every=8):
         try:
             entry = decoder.decode(raw)
             check(entry)
         except DECODE_ERRORS as error:
-            bad.append(BadRow(call, excerpt(bytes(raw)), sanitise(str(error), NAME_LIMIT)))
+            bad.add(bytes(raw), str(error))
         else:
             good.append(entry)
-    return good, bad
+    return good
 
 
 def excerpt(raw: bytes) -> str:

@@ -3,12 +3,18 @@
 import json
 import re
 
+from fleetsyncd.errors import BadAnswer
 from fleetsyncd.text import sanitise
 
 HIDDEN = "••••"
 SHORTEST_REDACTED = 8
 """A shorter key is not looked for in answers: it may occur in good data."""
+MOST_ECHOES = 1_000
+"""Of the key in one answer."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_OUTSIDE_STRINGS = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){0,2000}+', re.DOTALL)
+"""Some whole strings, and what stands between them."""
+_NUMBER_SIGNS = re.compile(rb"[0-9eE.+-]*")
 _FOR_HTML = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'+="})
 """Characters that JSON writers escape to make their output safe inside HTML."""
 
@@ -20,20 +26,52 @@ class KeyRedactor:
         self._forms = _forms(api_key)
         self._in_bodies = [form.encode() for form in self._forms if len(form) >= SHORTEST_REDACTED]
 
-    def redact_body(self, body: bytes) -> bytes:
-        """Remove the API key from an answer, whose text is stored and shown."""
-        if not any(form in body for form in self._in_bodies):
+    def redact_body(self, call: str, body: bytes) -> bytes:
+        """Remove the API key from an answer, whose text is stored and shown.
+
+        Raises BadAnswer if it repeats the key without end.
+        """
+        echoes = sum(body.count(form) for form in self._in_bodies)
+        if not echoes:
             return body
+        if echoes > MOST_ECHOES:
+            raise BadAnswer(call, f"it repeats the API key {echoes} times")
+        is_json = body.lstrip()[:1] in (b"{", b"[")
+        if is_json and any(_NUMBER_SIGNS.fullmatch(form) for form in self._in_bodies):
+            return self._redact_strings(body)
+        return self._hide(body)
 
-        def hide(text: bytes) -> bytes:
-            for form in self._in_bodies:
-                text = text.replace(form, HIDDEN.encode())
-            return text
+    def _hide(self, text: bytes) -> bytes:
+        for form in self._in_bodies:
+            text = text.replace(form, HIDDEN.encode())
+        return text
 
-        if not body.lstrip().startswith((b"{", b"[")):
-            return hide(body)
-        # Only inside strings: a key of digits may occur in a number, which must stay unchanged.
-        return _STRING.sub(lambda string: hide(string.group()), body)
+    def _redact_strings(self, body: bytes) -> bytes:
+        """Remove a key of digits from strings only: a number must stay unchanged."""
+        parts: list[bytes] = []
+        copied = at = 0
+        for echo in self._echoes(body):
+            while at < echo and (ahead := _OUTSIDE_STRINGS.match(body, at, echo)):
+                if ahead.end() == at:
+                    break
+                at = ahead.end()
+            if at >= echo:  # inside a number, or within a string that is redacted already
+                continue
+            string = _STRING.match(body, at)
+            end = string.end() if string else len(body)
+            parts += [body[copied:at], self._hide(body[at:end])]
+            copied = at = end
+        return b"".join([*parts, body[copied:]])
+
+    def _echoes(self, body: bytes) -> list[int]:
+        """Return where forms of the key begin, in order."""
+        found = set()
+        for form in self._in_bodies:
+            at = body.find(form)
+            while at >= 0:
+                found.add(at)
+                at = body.find(form, at + 1)
+        return sorted(found)
 
     def redact_text(self, text: str, limit: int) -> str:
         """Remove the API key from a vehicle's text, and sanitise it."""

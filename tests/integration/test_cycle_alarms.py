@@ -8,7 +8,7 @@ import pytest
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Outcome
 from fleetsyncd.times import iso_ms
-from fleetsyncd.vehicle import parsing
+from fleetsyncd.vehicle import decode
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 MOST = 40
@@ -16,7 +16,7 @@ MOST = 40
 
 @pytest.fixture(autouse=True)
 def few_alarms_in_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "MAX_LIST", MOST)
+    monkeypatch.setattr(decode, "MAX_ALARMS", MOST)
 
 
 def storm(it: Rig, moments: list[datetime]) -> Hook:

@@ -10,13 +10,16 @@ green.patch()
 import json  # noqa: E402  nothing may be imported before the patch
 import sys  # noqa: E402
 import time  # noqa: E402
+from datetime import UTC, datetime  # noqa: E402
 
 import gevent  # noqa: E402
 
 from fleetsyncd.errors import VehicleError  # noqa: E402
+from fleetsyncd.models import Window  # noqa: E402
 from fleetsyncd.vehicle.client import VehicleClient  # noqa: E402
 
 TICK_SEC = 0.01
+WINDOW = Window(datetime(2026, 2, 22, tzinfo=UTC), datetime(2026, 2, 23, tzinfo=UTC))
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def _ask(port: int, timeout: float) -> str:
         deadline=green.deadline,
     )
     try:
-        client.status()
+        client.data(WINDOW)
     except VehicleError as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -45,7 +45,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         pull_timeout_sec=10,
         pull_window_sec=60,
         pull_overlap_sec=5,
-        pull_max_body_mb=64,
+        pull_max_body_mb=8,
         vehicle_default_api_key=None,
         db_app_role=None,
         shutdown_grace_sec=8,

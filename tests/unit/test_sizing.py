@@ -286,7 +286,7 @@ def test_a_vehicle_of_which_no_window_comes_to_an_end_is_to_blame(
 
 def test_alarms_that_come_to_no_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     link = Link(1e9)
-    too_many = b"[" + b",".join([b"1"] * (parsing.MAX_LIST + 1)) + b"]"
+    too_many = b"[" + b",".join([b"1"] * (parsing.MAX_ALARMS + 1)) + b"]"
     monkeypatch.setattr(link, "alarms", lambda _window: Answer(too_many, None))
     pulled = source(link, QuestionSize(None, DEADLINE_SEC), lambda: None)
     with pytest.raises(BadAnswer, match="/alarms: "):
