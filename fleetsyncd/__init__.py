@@ -7,9 +7,11 @@ green.py        the only patching; deadlines and background calls for gevent
 settings.py     the environment as frozen settings
 errors.py       the tree of all errors
 models.py       frozen types that every package may use
+reports.py      how cycles and backfills ended; the journal's entries
 states.py       a vehicle's state as operators see it
 findings.py     results of doctor's checks
 text.py         sanitised text, ages
+budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines
 validation.py   what operators register a vehicle with

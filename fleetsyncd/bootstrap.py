@@ -1,11 +1,13 @@
 """What commands need, put together from the settings: configuration, database, client, daemon."""
 
 import logging
+from dataclasses import fields
 from datetime import timedelta
 from functools import partial
 
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
+from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
@@ -85,6 +87,10 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         now=utc_now,
         measurements_keep_months=settings.measurements_keep_months,
         prefetch=green.BackgroundCall,
+        alarms_keep=_days(settings.alarms_keep_days),
+        budget=VehicleBudget(
+            **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
+        ),
     )
     sync_concurrency, kept_sessions = process.share_open_files(
         settings.sync_concurrency, settings.database.pool_size + settings.backfill_concurrency
@@ -103,13 +109,15 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
     return Supervisor(plan, context, retention, events.broadcast(*listeners))
 
 
-def _policy(settings: Settings) -> RetentionPolicy:
-    def days(number: int | None) -> timedelta | None:
-        return None if number is None else timedelta(days=number)
+def _days(number: int | None) -> timedelta | None:
+    return None if number is None else timedelta(days=number)
 
+
+def _policy(settings: Settings) -> RetentionPolicy:
     return RetentionPolicy(
-        journal_keep=days(settings.journal_keep_days),
-        quarantine_keep=days(settings.quarantine_keep_days),
+        journal_keep=_days(settings.journal_keep_days),
+        quarantine_keep=_days(settings.quarantine_keep_days),
+        alarms_keep=_days(settings.alarms_keep_days),
         measurements_keep_months=settings.measurements_keep_months,
     )
 

@@ -8,6 +8,7 @@ FleetsyncError
 │   ├── VehicleTimeout          no complete answer within the deadline
 │   ├── VehicleUnreachable      refused, reset, no route
 │   ├── VehicleRefused          an HTTP status other than 200
+│   ├── BudgetSpent             it has stored as much as one vehicle may: asked for later
 │   └── BadAnswer               an answer that cannot be what was asked for
 │       ├── AnswerTooLarge      more than is read of one answer: ask for less
 │       └── AnswerCutOff        the connection ended before the answer did
@@ -73,6 +74,10 @@ class VehicleRefused(VehicleError):
     def __init__(self, call: str, status: int, reason: str) -> None:
         super().__init__(call, reason)
         self.status = status
+
+
+class BudgetSpent(VehicleError):
+    """The vehicle has stored as much as one vehicle may, and is not asked for more."""
 
 
 class BadAnswer(VehicleError):

@@ -15,6 +15,7 @@ from environs import Env, EnvValidationError
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.errors import SettingsError
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -24,6 +25,15 @@ MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 MAX_DURATION_SEC = 400 * 86_400
 """A longer duration is a typing error, and overflows sooner or later."""
 MAX_DAYS, MAX_MONTHS = 36_500, 1_200
+LEAST_ALARM_DAYS = 8
+"""An open alarm is asked for again for seven days."""
+BUDGET_MOST = {
+    "vehicle_max_channels": 5_000,
+    "vehicle_max_alarms": 10_000_000,
+    "vehicle_max_channel_changes_per_day": 10_000_000,
+    "vehicle_max_alarms_per_day": 1_000_000,
+    "vehicle_max_rows_per_day": 10_000_000_000,
+}
 DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 """What DATABASE_URL replaces."""
 
@@ -65,6 +75,13 @@ class Settings:
     """None: for ever."""
     measurements_keep_months: int | None
     """Whole months beside the present one; None: for ever."""
+    alarms_keep_days: int | None
+    """None: for ever."""
+    vehicle_max_channels: int
+    vehicle_max_alarms: int
+    vehicle_max_channel_changes_per_day: int
+    vehicle_max_alarms_per_day: int
+    vehicle_max_rows_per_day: int
     metrics_host: str
     metrics_port: int | None
     log_level: str
@@ -160,11 +177,29 @@ def _read(env: Env) -> dict[str, Any]:
         "measurements_keep_months": env.int(
             "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
+        "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
+        **_read_budget(env),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "text", validate=_one_of(LOG_FORMATS)),
     }
+
+
+def _read_budget(env: Env) -> dict[str, int]:
+    """Read the limits of each vehicle; their defaults are those of `VehicleBudget`."""
+    defaults = VehicleBudget()
+    return {
+        name: env.int(name.upper(), getattr(defaults, name), validate=_positive("It", most=most))
+        for name, most in BUDGET_MOST.items()
+    }
+
+
+def _alarm_days(value: int) -> None:
+    """Refuse to delete alarms that a daemon may still ask for because they are open."""
+    if value != 0 and not LEAST_ALARM_DAYS <= value <= MAX_DAYS:
+        limits = f"at least {LEAST_ALARM_DAYS} and at most {MAX_DAYS}"
+        raise marshmallow.ValidationError(f"It must be 0 or {limits}.")
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -176,6 +211,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         "journal_keep_days",
         "quarantine_keep_days",
         "measurements_keep_months",
+        "alarms_keep_days",
     ):
         values[unset_is_none] = values[unset_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 
 LATE_AFTER_INTERVALS = 3
 OUTAGE_FROM = 3

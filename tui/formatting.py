@@ -7,7 +7,7 @@ from datetime import datetime
 from rich.cells import cell_len, set_cell_size
 from rich.terminal_theme import TerminalTheme
 
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 from fleetsyncd.states import GapProgress, State
 from fleetsyncd.text import age
 

@@ -19,7 +19,8 @@ from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
-from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Window
+from fleetsyncd.models import Window
+from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
 from fleetsyncd.states import VehicleOverview
 
 T = TypeVar("T")

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from fleetsyncd.database.vehicles import VehicleChange
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.models import JournalEntry, Outcome, Window
+from fleetsyncd.models import Window
+from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.states import State, VehicleOverview
 from tui.background import in_thread
 from tui.context import ScreenContext

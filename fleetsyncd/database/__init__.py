@@ -5,12 +5,14 @@ session.py       one kept connection for advisory locks
 hints.py         what an operator can do about an error
 store.py         the statements of the sync cycle as functions
 statements.py    their SQL
+vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
 quarantine.py    bad rows: list, release, delete
 backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
+intake.py        who stores far more than the others
 removal.py       vehicles removed with their rows
 replicas.py      heartbeats of the daemons
 shard_locks.py   which daemon holds which shards

@@ -1,4 +1,4 @@
-"""Retention: remove expired journal entries, quarantined rows and months of measurements.
+"""Retention: remove expired journal entries, quarantined rows, alarms, months of measurements.
 
 Every step is one short transaction under an advisory lock, so only one daemon at a time works on
 it. It can be stopped between any two steps, and repeated.
@@ -25,6 +25,7 @@ DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {column} < now() - %s::interval LIMIT %s)
 """
 _JOURNAL = _DELETE.format(table="public.sync_journal", key="id", column="started_at")
+_ALARMS = _DELETE.format(table="public.alarms_log", key="alarm_id", column="triggered_at")
 _QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column="at")
 
 
@@ -38,6 +39,7 @@ class RetentionPolicy:
     journal_keep: timedelta | None
     quarantine_keep: timedelta | None
     measurements_keep_months: int | None
+    alarms_keep: timedelta | None = None
 
 
 class Retention:
@@ -65,6 +67,7 @@ class Retention:
         for what, work in (
             ("journal entries", self._expired(_JOURNAL, self._policy.journal_keep)),
             ("quarantined rows", self._expired(_QUARANTINE, self._policy.quarantine_keep)),
+            ("alarms", self._expired(_ALARMS, self._policy.alarms_keep)),
             ("months of measurements", self._months(today)),
         ):
             total = 0

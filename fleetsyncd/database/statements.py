@@ -24,7 +24,8 @@ SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key
        CASE WHEN c.content = s.channels_content
                 AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
             THEN s.channels_digest END,
-       s.data_window_ms, s.alarms_window_ms
+       s.data_window_ms, s.alarms_window_ms, s.intake_day IS NOT DISTINCT FROM current_date,
+       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -103,7 +104,12 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-    updated_at = now()
+    day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
+    day_seconds = %(covered_sec)s
+        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
+    day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
+    day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
+    intake_day = current_date, updated_at = now()
 """
 _LOCKED = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
@@ -169,6 +175,19 @@ UPDATE fleetsync.vehicle_state SET alarms_digest = %(digest)s,
     alarm_watermark = CASE WHEN alarm_watermark IS NOT DISTINCT FROM %(known)s
                            THEN %(watermark)s ELSE alarm_watermark END
 WHERE vehicle_id = %(id)s::uuid
+"""
+COUNT_INTAKE = """
+INSERT INTO fleetsync.vehicle_state AS s
+    (vehicle_id, intake_day, day_rows, day_seconds, day_alarms, day_channel_changes)
+VALUES (%(id)s::uuid, current_date, %(rows)s, %(seconds)s, %(alarms)s, %(channel_changes)s)
+ON CONFLICT (vehicle_id) DO UPDATE SET intake_day = excluded.intake_day,
+    day_rows = excluded.day_rows + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
+    day_seconds = excluded.day_seconds
+        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
+    day_alarms = excluded.day_alarms
+        + CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
+    day_channel_changes = excluded.day_channel_changes
+        + CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END
 """
 REMEMBER_CHANNELS = f"""
 WITH stored AS ({_CHANNELS_CONTENT.format(vehicle="%(id)s::uuid")})

@@ -10,21 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.budgets import Intake
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import VehicleRemoved, WatermarkMoved
-from fleetsyncd.models import (
-    Alarm,
-    AlarmState,
-    BadRow,
-    Channel,
-    CycleReport,
-    JournalEntry,
-    LearnedWindows,
-    Vehicle,
-    Window,
-)
+from fleetsyncd.models import Alarm, BadRow, Channel, LearnedWindows, Vehicle, Window
+from fleetsyncd.reports import CycleReport, JournalEntry
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
@@ -33,6 +25,7 @@ OPEN_ALARM_MAX_AGE = timedelta(days=7)
 MAX_SKEW = timedelta(days=365 * 200)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
+MOST_COUNTED = 100_000
 _REMOVED = "the vehicle was removed, or row level security hides it"
 
 
@@ -56,6 +49,10 @@ class WatermarkUpdate:
     gap_rows: int = 0
     """Rows that the pull has added so far."""
     learned: LearnedWindows = field(default_factory=LearnedWindows)
+    added: int = 0
+    """Rows that this window has added."""
+    covered: timedelta = timedelta(0)
+    """The vehicle's time that this window covers."""
 
 
 def load_vehicles(
@@ -75,7 +72,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms,
+        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -96,6 +93,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         alarms_digest=alarms_digest,
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
+        intake=Intake(*intake) if is_today else Intake(),
     )
 
 
@@ -103,17 +101,12 @@ def _length(milliseconds: int | None) -> timedelta | None:
     return None if milliseconds is None else timedelta(milliseconds=milliseconds)
 
 
-def _learned_values(learned: LearnedWindows) -> dict[str, int | None]:
+def learned_values(learned: LearnedWindows) -> dict[str, int | None]:
+    """Return what was learned of a link as arguments of a statement."""
     return {
         "data_ms": None if learned.data is None else _milliseconds(learned.data),
         "alarms_ms": None if learned.alarms is None else _milliseconds(learned.alarms),
     }
-
-
-def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> None:
-    """Keep what was learned of a vehicle's link, for any daemon's next pull."""
-    values = {"id": str(vehicle_id), **_learned_values(learned)}
-    cursor.execute(statements.SAVE_LEARNED, values)
 
 
 def _skew(milliseconds: int | None) -> timedelta | None:
@@ -176,7 +169,9 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
             "gap_end": gap and gap.end,
             "gap_sec": gap and update.gap_took.total_seconds(),
             "gap_rows": gap and update.gap_rows,
-            **_learned_values(update.learned),
+            "added": update.added,
+            "covered_sec": update.covered.total_seconds(),
+            **learned_values(update.learned),
         },
     )
     if cursor.rowcount != 1:
@@ -207,11 +202,6 @@ def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel])
     return cursor.rowcount
 
 
-def remember_channels(cursor: Cursor, vehicle_id: UUID, digest: int) -> None:
-    """Record that the `/channels` answer with this digest is stored, and what that looks like."""
-    cursor.execute(statements.REMEMBER_CHANNELS, {"id": str(vehicle_id), "digest": digest})
-
-
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
     """Store new alarms and resolutions; return how many there were."""
     cursor.execute(
@@ -227,22 +217,6 @@ def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> in
         ),
     )
     return cursor.rowcount
-
-
-def move_alarm_watermark(
-    cursor: Cursor, vehicle_id: UUID, known: AlarmState, reached: AlarmState
-) -> None:
-    """Record that the `/alarms` answer with a new digest is stored, and how far alarms reach.
-
-    The watermark moves only from the `known` one, as `add_cycle_report` moves it.
-    """
-    values = {
-        "id": str(vehicle_id),
-        "known": known.watermark,
-        "watermark": reached.watermark,
-        "digest": reached.digest,
-    }
-    cursor.execute(statements.MOVE_ALARM_WATERMARK, values)
 
 
 def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> bool:
@@ -268,8 +242,10 @@ def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> 
 
 
 def count_quarantined(cursor: Cursor) -> int:
-    """Return how many rows are in the quarantine."""
-    cursor.execute("SELECT count(*) FROM fleetsync.quarantine")
+    """Return how many rows are in the quarantine; at most MOST_COUNTED."""
+    cursor.execute(
+        "SELECT count(*) FROM (SELECT FROM fleetsync.quarantine LIMIT %s) q", (MOST_COUNTED,)
+    )
     return int(cursor.fetchall()[0][0])
 
 
@@ -285,7 +261,7 @@ def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
         "known_alarm_watermark": report.known_alarms.watermark,
         "known_alarms_digest": report.known_alarms.digest,
         "failures": report.failures,
-        **_learned_values(report.learned),
+        **learned_values(report.learned),
     }
     cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
     if cursor.rowcount != 1:

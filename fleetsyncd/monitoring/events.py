@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fleetsyncd.models import BackfillReport, CycleReport, Vehicle
+from fleetsyncd.models import Vehicle
+from fleetsyncd.reports import BackfillReport, CycleReport
 
 
 @dataclass(frozen=True, slots=True)

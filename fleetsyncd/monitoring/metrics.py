@@ -11,9 +11,10 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
-from fleetsyncd.models import BackfillReport, CycleReport, Outcome, Vehicle
+from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters
+from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fleetsyncd.models import Failure
+from fleetsyncd.reports import Failure
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]

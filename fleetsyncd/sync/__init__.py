@@ -21,6 +21,7 @@ requests.py         what is to be pulled now: requests, unfinished gaps
 setback.py          notices that the database went back
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
+intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged
 log_lines.py        the text of log lines
 """

@@ -10,24 +10,22 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import backfills, store
+from fleetsyncd.budgets import Intake
+from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import DatabaseError, PullStopped, VehicleError
-from fleetsyncd.models import (
+from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Vehicle, Window
+from fleetsyncd.reports import (
     BACKFILL_PREFIX,
     ERROR_LIMIT,
-    Backfill,
     BackfillReport,
-    DataPage,
     JournalEntry,
-    LearnedWindows,
     Outcome,
-    Vehicle,
-    Window,
     bad_rows_remark,
     join_remarks,
+    odd_alarms_remark,
 )
-from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
+from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource, lost_history
@@ -67,7 +65,7 @@ def _record(
     cursor: Cursor,
 ) -> None:
     store.add_journal_entry(cursor, entry)
-    store.save_learned(cursor, entry.vehicle_id, learned)
+    vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
     if result.outcome is not Outcome.OK and not result.stopped:
         reason = sanitise(str(result.reason), ERROR_LIMIT)
         backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
@@ -85,6 +83,7 @@ class _BackfillAttempt:
         self.context = context
         self.started_at = self.step_started_at = context.now()
         self.totals = Totals()
+        self.intake = replace(vehicle.intake)
         self.notes: list[str] = []
 
     def run(self) -> None:
@@ -94,23 +93,29 @@ class _BackfillAttempt:
         if self.backfill.window.start < oldest:
             self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
         if rest.start >= rest.end:
-            self._commit(DataPage.merged([]), rest.end)
+            self._commit(DataPage.merged([]), rest.end, 0.0)
             return
+        self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self.notes.append(lost)
         begun = self.backfill.alarms_reached or self.backfill.window.start
         if begun < rest.end:
-            self._pull_alarms(Window(max(begun, oldest), rest.end))
+            begins = max(begun, oldest, self.context.oldest_alarm())
+            self._pull_alarms(Window(begins, max(begins, rest.end)))
         with closing(self.source.measurements(rest)) as pages:
             for window, page in pages:
-                self._commit(page, window.end)
+                self._commit(page, window.end, window.length.total_seconds())
+                if window.end < rest.end:
+                    self.intake.check_rows(self.context.budget)
 
     def _pull_alarms(self, interval: Window) -> None:
         """Store the interval's alarms; the measurements are worth having without them."""
         try:
+            self.intake.check_alarms(self.context.budget)
             for window, answer in self.source.alarms(interval):
                 if answer is not None:
                     self._save_alarms(answer, window.end)
+                self.intake.check_alarms(self.context.budget)
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
@@ -119,15 +124,15 @@ class _BackfillAttempt:
     def _save_alarms(self, answer: AlarmsAnswer, reached: datetime) -> None:
         """Commit one window's alarms together with how far they reach."""
 
-        def save(cursor: Cursor) -> None:
-            store.save_alarms(cursor, self.vehicle.id, answer.alarms)
+        def advance(cursor: Cursor) -> None:
             if not backfills.advance_alarms(cursor, self.vehicle.id, self.backfill, reached):
                 raise PullStopped(_MOVED)
 
-        commit_answer(self.context, self.vehicle.id, answer.bad, save, self.totals)
+        vehicle_id = self.vehicle.id
+        commit_alarms(self.context, vehicle_id, answer, advance, self.totals, self.intake)
         self.backfill = replace(self.backfill, alarms_reached=reached)
 
-    def _commit(self, page: DataPage, reached: datetime) -> None:
+    def _commit(self, page: DataPage, reached: datetime, covered_sec: float) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
         seconds = (self.context.now() - self.step_started_at).total_seconds()
 
@@ -137,8 +142,12 @@ class _BackfillAttempt:
             ):
                 store.lock_vehicle(cursor, self.vehicle.id)
                 raise PullStopped(_MOVED)
+            intake = Intake(rows=added, seconds=covered_sec)
+            vehicle_memory.count_intake(cursor, self.vehicle.id, intake)
 
-        commit_page(self.context, self.vehicle.id, page, None, advance, self.totals)
+        vehicle_id = self.vehicle.id
+        self.intake.rows += commit_page(self.context, vehicle_id, page, None, advance, self.totals)
+        self.intake.seconds += covered_sec
         self.backfill = replace(self.backfill, reached=reached)
         self.step_started_at = self.context.now()
 
@@ -158,6 +167,7 @@ class _BackfillAttempt:
                 result.reason or "complete",
                 *self.notes,
                 self.source.broken_remark,
+                odd_alarms_remark(self.totals.odd_alarms),
                 bad,
             ),
         )

@@ -11,7 +11,8 @@ from gevent.pool import Pool
 from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import Backfill, BackfillReport, Outcome, Vehicle
+from fleetsyncd.models import Backfill, Vehicle
+from fleetsyncd.reports import BackfillReport, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 

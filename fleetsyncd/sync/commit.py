@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import measurements, store
+from fleetsyncd.budgets import Intake
+from fleetsyncd.database import measurements, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import PartitionMissing
-from fleetsyncd.models import BadRow, DataPage
+from fleetsyncd.errors import BudgetSpent, PartitionMissing
+from fleetsyncd.models import BadRow, Channel, DataPage
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.pull import AlarmsAnswer
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Totals:
     rows_written: int = 0
     bad_rows: int = 0
     quarantine_full: bool = False
+    odd_alarms: int = 0
+    """Resolved before they were triggered; stored as they came."""
 
     def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
         """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""
@@ -36,8 +40,8 @@ def commit_page(
     newest: datetime | None,
     record_progress: Callable[[Cursor, int], None],
     totals: Totals,
-) -> None:
-    """Commit one window's rows together with its progress, and count them.
+) -> int:
+    """Commit one window's rows together with its progress; count them and return how many.
 
     `record_progress` gets the number of rows that this window added; if it raises, nothing is
     stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
@@ -60,6 +64,80 @@ def commit_page(
         quarantined = context.database.run(save)
     totals.rows_written += max(added)
     totals.count_bad(page.bad, quarantined=quarantined)
+    return max(added)
+
+
+def commit_channels(
+    context: SyncContext,
+    vehicle_id: UUID,
+    channels: Sequence[Channel],
+    bad: Sequence[BadRow],
+    digest: int,
+    totals: Totals,
+    intake: Intake,
+) -> int:
+    """Commit a `/channels` answer; return how many channels are beyond those that it may have.
+
+    Raises DatabaseError.
+    """
+    written = refused = 0
+
+    def save(cursor: Cursor) -> None:
+        nonlocal written, refused
+        stored = vehicle_memory.stored_channels(cursor, vehicle_id)
+        new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
+        beyond = set(new[max(0, context.budget.vehicle_max_channels - len(stored)) :])
+        kept = [channel for channel in channels if channel.channel_id not in beyond]
+        written, refused = store.save_channels(cursor, vehicle_id, kept), len(beyond)
+        vehicle_memory.remember_channels(cursor, vehicle_id, digest)
+        if written:
+            vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
+
+    commit_answer(context, vehicle_id, bad, save, totals)
+    intake.channel_changes += written
+    return refused
+
+
+def commit_alarms(
+    context: SyncContext,
+    vehicle_id: UUID,
+    answer: AlarmsAnswer,
+    record_progress: Callable[[Cursor], None],
+    totals: Totals,
+    intake: Intake,
+) -> None:
+    """Commit a window's alarms together with its progress, and count them.
+
+    If the vehicle has as many alarms as it may, only those that are stored already are updated, and
+    there is no progress: raises BudgetSpent. Raises DatabaseError.
+    """
+    most = context.budget.vehicle_max_alarms
+    written = refused = 0
+
+    def save(cursor: Cursor) -> None:
+        nonlocal written, refused
+        alarms = answer.alarms
+        if alarms and vehicle_memory.has_alarms(cursor, vehicle_id, most):
+            known = vehicle_memory.known_alarms(
+                cursor, vehicle_id, [alarm.alarm_id for alarm in alarms]
+            )
+            alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
+        refused = len(answer.alarms) - len(alarms)
+        written = store.save_alarms(cursor, vehicle_id, alarms)
+        if written:
+            vehicle_memory.count_intake(cursor, vehicle_id, Intake(alarms=written))
+        if not refused:
+            record_progress(cursor)
+
+    commit_answer(context, vehicle_id, answer.bad, save, totals)
+    intake.alarms += written
+    totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)
+    if refused:
+        raise BudgetSpent(
+            "/alarms",
+            f"{refused} alarm(s) refused: {most:,} are stored, as many as a vehicle may have "
+            "(VEHICLE_MAX_ALARMS); ALARMS_KEEP_DAYS deletes old ones",
+        )
 
 
 def _ensure_months(context: SyncContext, page: DataPage) -> None:

@@ -1,15 +1,16 @@
 """What all cycles and backfills of a daemon work with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.pull import LazyPage, Prefetch, VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
-from fleetsyncd.time_limits import accepted_interval
+from fleetsyncd.time_limits import OLDEST_ALARM, accepted_interval
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -28,12 +29,18 @@ class SyncContext:
     pull_overlap: timedelta
     now: Callable[[], datetime]
     measurements_keep_months: int | None = None
+    alarms_keep: timedelta | None = None
+    budget: VehicleBudget = field(default_factory=VehicleBudget)
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
 
     def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""
         return accepted_interval(self.now(), self.measurements_keep_months)
+
+    def oldest_alarm(self) -> datetime:
+        """Return the time before which alarms are not asked for: retention has deleted them."""
+        return OLDEST_ALARM if self.alarms_keep is None else self.now() - self.alarms_keep
 
     def source(
         self, vehicle: Vehicle, client: VehicleClient, stop_reason: Callable[[], str | None]

@@ -10,24 +10,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fleetsyncd.database import store
+from fleetsyncd.database import store, vehicle_memory
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import BadAnswer, DatabaseError, PullOverrun, PullStopped, VehicleError
-from fleetsyncd.models import (
-    AlarmState,
-    CycleReport,
-    DataPage,
-    Outcome,
-    Progress,
-    Status,
-    Vehicle,
-    Window,
-)
-from fleetsyncd.sync.commit import Totals, commit_answer, commit_page
+from fleetsyncd.models import AlarmState, DataPage, Status, Vehicle, Window
+from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
+from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, lost_history
-from fleetsyncd.sync.window import HOURLY_ABOVE, pull_end, pull_interval
+from fleetsyncd.sync.window import HOURLY_ABOVE, MILLISECOND, pull_end, pull_interval
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
 from fleetsyncd.vehicle import decode
@@ -102,6 +94,7 @@ class _VehicleCycle:
         self.alarm_watermark: datetime | None = None
         self.known_alarms = AlarmState(vehicle.alarm_watermark, vehicle.alarms_digest)
         self.goes_on = False
+        self.intake = replace(vehicle.intake)
         self.totals = Totals()
         self.notes: list[str] = []
 
@@ -117,8 +110,8 @@ class _VehicleCycle:
 
     def report(self, result: StepResult) -> CycleReport:
         """Return the result of the cycle."""
-        if broken := self.source.broken_remark:
-            self.notes.append(broken)
+        remarks = (self.source.broken_remark, odd_alarms_remark(self.totals.odd_alarms))
+        self.notes += [remark for remark in remarks if remark]
         return CycleReport(
             vehicle=self.vehicle,
             started_at=self.started_at,
@@ -175,6 +168,7 @@ class _VehicleCycle:
     def refresh_channels(self) -> None:
         """Store the channel configuration unless it is stored; a failure is only noted."""
         try:
+            self.intake.check_channels(self.context.budget)
             answer = self.client.channels()
             if answer.digest != self.vehicle.channels_digest:
                 self._save_channels(answer)
@@ -185,12 +179,13 @@ class _VehicleCycle:
 
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
-
-        def save(cursor: Cursor) -> None:
-            store.save_channels(cursor, self.vehicle.id, channels)
-            store.remember_channels(cursor, self.vehicle.id, answer.digest)
-
-        commit_answer(self.context, self.vehicle.id, bad, save, self.totals)
+        refused = commit_channels(
+            self.context, self.vehicle.id, channels, bad, answer.digest, self.totals, self.intake
+        )
+        if refused:
+            most = self.context.budget.vehicle_max_channels
+            allowed = f"{most:,} are stored, as many as a vehicle may have (VEHICLE_MAX_CHANNELS)"
+            self.notes.append(f"{refused} channel(s) refused: {allowed}")
 
     def pull_measurements(self, pull: _Pull) -> str | None:
         """Pull the measurements window by window; commit each with the watermark at its end.
@@ -201,15 +196,19 @@ class _VehicleCycle:
             self.notes.append(lost)
         try:
             with closing(self.source.measurements(pull.window)) as pages:
+                self.intake.check_rows(self.context.budget)
                 for window, page in pages:
-                    self._commit(pull, page, window.end)
+                    self._commit(pull, page, window)
                     self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
+                    if window.end < pull.window.end:
+                        self.intake.check_rows(self.context.budget)
         except PullOverrun as overrun:
             return str(overrun)
         return None
 
-    def _commit(self, pull: _Pull, page: DataPage, end: datetime) -> None:
-        """Commit one window's rows together with the watermark `end`, or nothing of either."""
+    def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
+        """Commit one window's rows together with the watermark at its end, or nothing of either."""
+        end = window.end
         newest = page.measurements.times[-1] if page.measurements else None
         update = store.WatermarkUpdate(
             vehicle_id=self.vehicle.id,
@@ -222,13 +221,17 @@ class _VehicleCycle:
             gap=pull.window if end < pull.window.end else None,
             gap_took=self.context.now() - self.started_at,
             learned=self.source.learned,
+            covered=window.length,
         )
 
         def advance(cursor: Cursor, added: int) -> None:
             rows = self.totals.rows_written + added
-            store.advance_watermark(cursor, replace(update, gap_rows=rows))
+            store.advance_watermark(cursor, replace(update, gap_rows=rows, added=added))
 
-        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
+        self.intake.rows += commit_page(
+            self.context, self.vehicle.id, page, self.newest, advance, self.totals
+        )
+        self.intake.seconds += window.length.total_seconds()
         self.watermark = end if self.watermark is None else max(self.watermark, end)
         if newest is not None:
             self.newest = newest if self.newest is None else max(newest, self.newest)
@@ -246,13 +249,16 @@ class _VehicleCycle:
         begun = vehicle.alarm_watermark or pull.window.start
         self.known_alarms = replace(self.known_alarms, watermark=begun)
         stored_until = min(begun, pull.window.start)
-        interval = Window(min(starts), pull.window.end)
+        kept_since = min(self.context.oldest_alarm(), pull.window.end - MILLISECOND)
+        interval = Window(max(min(starts), kept_since), pull.window.end)
         try:
+            self.intake.check_alarms(self.context.budget)
             for window, answer in self.source.alarms(interval, vehicle.alarms_digest):
                 reached = max(stored_until, window.end)
                 if answer is not None:
                     self._save_alarms(answer, AlarmState(reached, answer.digest))
                 stored_until = reached
+                self.intake.check_alarms(self.context.budget)
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
@@ -262,9 +268,9 @@ class _VehicleCycle:
     def _save_alarms(self, answer: AlarmsAnswer, reached: AlarmState) -> None:
         """Commit alarms together with how far they reach."""
 
-        def save(cursor: Cursor) -> None:
-            store.save_alarms(cursor, self.vehicle.id, answer.alarms)
-            store.move_alarm_watermark(cursor, self.vehicle.id, self.known_alarms, reached)
+        def move(cursor: Cursor) -> None:
+            vehicle_memory.move_alarm_watermark(cursor, self.vehicle.id, self.known_alarms, reached)
 
-        commit_answer(self.context, self.vehicle.id, answer.bad, save, self.totals)
+        vehicle_id = self.vehicle.id
+        commit_alarms(self.context, vehicle_id, answer, move, self.totals, self.intake)
         self.known_alarms = reached

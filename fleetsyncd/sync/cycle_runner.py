@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import CycleReport, Failure, Outcome, Progress, Vehicle
+from fleetsyncd.models import Vehicle
+from fleetsyncd.reports import CycleReport, Failure, Outcome, Progress
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle, write_report
 from fleetsyncd.sync.sessions import VehicleSessions

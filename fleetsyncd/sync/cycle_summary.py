@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from fleetsyncd.models import CycleReport, Outcome, Progress
+from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.states import OUTAGE_FROM
 from fleetsyncd.sync import log_lines
 

@@ -9,7 +9,8 @@ from gevent.event import Event
 
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import BackfillReport, CycleReport, Progress, Vehicle
+from fleetsyncd.models import Vehicle
+from fleetsyncd.reports import BackfillReport, CycleReport, Progress
 from fleetsyncd.sync.backfill_runner import BackfillRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner

@@ -1,4 +1,4 @@
-"""Removal of what has expired, once an hour beside the cycles."""
+"""Once an hour beside the cycles: removal of what has expired, a look at who stores too much."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ PAUSE_SEC = 0.05
 
 
 class Housekeeping:
-    """Runs the retention's steps; `spawn` starts them beside the main loop."""
+    """Runs `look` and the retention's steps; `spawn` starts them beside the main loop."""
 
     def __init__(
         self,
@@ -24,8 +24,10 @@ class Housekeeping:
         now: Callable[[], datetime],
         spawn: Callable[[Callable[[], None]], object],
         on_database_error: Callable[[DatabaseError], None],
+        look: Callable[[], None],
     ) -> None:
         self._retention = retention
+        self._look = look
         self._now = now
         self._spawn = spawn
         self._on_database_error = on_database_error
@@ -43,6 +45,7 @@ class Housekeeping:
 
     def _run(self) -> None:
         try:
+            self._look()
             for _step in self._retention.steps(self._now):
                 if not self.accepting:
                     return
@@ -50,6 +53,6 @@ class Housekeeping:
         except DatabaseUnavailable as error:
             self._on_database_error(error)
         except Exception:
-            log.exception("%s: the removal of expired rows ended", INTERNAL_ERROR)
+            log.exception("%s: the hourly housekeeping ended", INTERNAL_ERROR)
         finally:
             self._running = False

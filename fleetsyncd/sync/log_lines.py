@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 
-from fleetsyncd.models import CycleReport, Outcome, Progress
+from fleetsyncd.reports import CycleReport, Outcome, Progress
 
 NAMED = 5
 """Vehicles that a summary names before it counts the rest."""

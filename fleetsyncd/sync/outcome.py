@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleetsyncd.errors import (
+    BudgetSpent,
     DatabaseError,
     DatabaseUnavailable,
     PullStopped,
@@ -13,7 +14,7 @@ from fleetsyncd.errors import (
     VehicleTimeout,
     VehicleUnreachable,
 )
-from fleetsyncd.models import Failure, Outcome
+from fleetsyncd.reports import Failure, Outcome
 
 RERAISED = (DatabaseUnavailable, VehicleRemoved)
 """Errors without a journal entry: no vehicle is to blame, or it was removed."""
@@ -55,4 +56,6 @@ def run_step(step: Callable[[], None]) -> StepResult:
 def _failure(error: VehicleError) -> Failure:
     if isinstance(error, VehicleUnreachable):
         return Failure.UNREACHABLE
+    if isinstance(error, BudgetSpent):
+        return Failure.OVER_BUDGET
     return Failure.REFUSED if isinstance(error, VehicleRefused) else Failure.BAD_ANSWER

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.models import CycleReport, Vehicle
+from fleetsyncd.models import Vehicle
+from fleetsyncd.reports import CycleReport
 from fleetsyncd.text import age
 
 log = logging.getLogger("sync")

@@ -20,13 +20,14 @@ from gevent.event import Event
 from fleetsyncd.database import store
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
-from fleetsyncd.models import BackfillReport, CycleReport
 from fleetsyncd.monitoring import events
+from fleetsyncd.reports import BackfillReport, CycleReport
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
+from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 
@@ -78,7 +79,11 @@ class Supervisor:
             on_database_error=self._on_database_error,
         )
         self._housekeeping = Housekeeping(
-            retention, context.now, gevent.spawn, self._on_database_error
+            retention,
+            context.now,
+            gevent.spawn,
+            self._on_database_error,
+            IntakeWatch(context.database, context.now).check,
         )
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()

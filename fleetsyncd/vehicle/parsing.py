@@ -17,8 +17,8 @@ from fleetsyncd.vehicle.cpu_slices import CpuSlices
 
 T = TypeVar("T")
 
-MAX_CHANNELS = 1_000
-"""Channels of one vehicle; it has tens."""
+MAX_CHANNELS = 5_000
+"""Channels in one answer; a vehicle has tens."""
 MAX_ALARMS = 2_000
 """Alarms in one answer; if there are more, they are asked for in smaller windows."""
 VALUES_PER_ENTRY = 16

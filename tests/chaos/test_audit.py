@@ -8,8 +8,9 @@ from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import BadRow, JournalEntry, Measurements, Outcome
-from fleetsyncd.models import Outcome as Ended
+from fleetsyncd.models import BadRow, Measurements
+from fleetsyncd.reports import JournalEntry, Outcome
+from fleetsyncd.reports import Outcome as Ended
 from tests.chaos import audit
 from tests.chaos.audit import Truth
 

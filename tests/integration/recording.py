@@ -2,7 +2,7 @@
 
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import CycleReport, Outcome
+from fleetsyncd.reports import CycleReport, Outcome
 
 
 def record(cursor: Cursor, report: CycleReport) -> None:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -16,7 +17,8 @@ from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import CycleReport, DataPage, Progress, Vehicle
+from fleetsyncd.models import DataPage, Vehicle
+from fleetsyncd.reports import CycleReport, Progress
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.pull import LazyPage, Prefetch
@@ -74,6 +76,8 @@ class Rig:
     start: datetime | None = None
     overlap: timedelta = timedelta(seconds=5)
     begin: Prefetch = LazyPage
+    budget: VehicleBudget = field(default_factory=VehicleBudget)
+    alarms_keep: timedelta | None = None
     partitions: Partitions | None = None
     """Kept between cycles if the test sets it."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -117,6 +121,8 @@ class Rig:
             pull_overlap=self.overlap,
             now=lambda: self.now,
             prefetch=self.begin,
+            budget=self.budget,
+            alarms_keep=self.alarms_keep,
         )
 
     def cycle(

@@ -18,15 +18,8 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
-from fleetsyncd.models import (
-    Alarm,
-    BadRow,
-    Channel,
-    CycleReport,
-    Measurements,
-    Outcome,
-    Status,
-)
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status
+from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from tests.integration.recording import record
 

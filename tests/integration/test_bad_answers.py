@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 from tests.chaos.poison import ENTRIES, WHOLE, mixed
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 

@@ -11,7 +11,8 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleRemoved
-from fleetsyncd.models import DataPage, Outcome, Progress
+from fleetsyncd.models import DataPage
+from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.pull import LazyPage, Prefetch
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig

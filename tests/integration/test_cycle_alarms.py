@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import decode
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Failure, Outcome
+from fleetsyncd.reports import Failure, Outcome
 from tests.integration.rig import rig
 
 HOUR = timedelta(hours=1)

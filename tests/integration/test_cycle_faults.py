@@ -10,7 +10,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 

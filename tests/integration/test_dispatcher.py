@@ -14,7 +14,8 @@ from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
-from fleetsyncd.models import CycleReport, Window
+from fleetsyncd.models import Window
+from fleetsyncd.reports import CycleReport
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
 from fleetsyncd.vehicle.client import Answer

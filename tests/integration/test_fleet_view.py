@@ -21,7 +21,8 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Alarm, BadRow, Channel, CycleReport, Measurements, Outcome
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
+from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
 from fleetsyncd.times import utc_now

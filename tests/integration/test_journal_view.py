@@ -4,7 +4,7 @@ from uuid import UUID
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views import journal
-from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Outcome
+from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry, Outcome
 from fleetsyncd.times import utc_now
 
 MINUTE = timedelta(minutes=1)

@@ -19,7 +19,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
-from fleetsyncd.models import CycleReport, Measurements, Outcome
+from fleetsyncd.models import Measurements
+from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from tests.integration.recording import record
 

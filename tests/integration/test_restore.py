@@ -13,7 +13,8 @@ from fleetsyncd.database import backfills, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import CycleReport, Outcome, Window
+from fleetsyncd.models import Window
+from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.setback import SetbackWatch
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig

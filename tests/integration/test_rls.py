@@ -15,7 +15,8 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, JournalEntry, Measurements, Outcome
+from fleetsyncd.models import Alarm, BadRow, Measurements
+from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
 NAME = "rls"

@@ -19,17 +19,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import WatermarkMoved
-from fleetsyncd.models import (
-    Alarm,
-    BadRow,
-    Channel,
-    CycleReport,
-    Measurements,
-    Outcome,
-    Status,
-    Vehicle,
-    Window,
-)
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status, Vehicle, Window
+from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from tests.integration import recording
 

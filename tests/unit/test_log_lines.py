@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.models import CycleReport, Outcome, Progress, Status, Vehicle, Window
+from fleetsyncd.models import Status, Vehicle, Window
+from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.sync import log_lines
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)

@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleetsyncd.models import BackfillReport, CycleReport, Failure, JournalEntry, Outcome, Vehicle
+from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
+from fleetsyncd.reports import BackfillReport, CycleReport, Failure, JournalEntry, Outcome
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 ID = UUID(int=1)

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import JournalEntry
+from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext

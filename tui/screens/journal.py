@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from fleetsyncd.models import Outcome
+from fleetsyncd.reports import Outcome
 from tui.background import PartRead
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable

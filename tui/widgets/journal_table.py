@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from fleetsyncd.models import JournalEntry
+from fleetsyncd.reports import JournalEntry
 from fleetsyncd.text import age
 from tui.background import query, read_part
 from tui.context import ScreenContext

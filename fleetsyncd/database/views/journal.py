@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
-from fleetsyncd.models import BACKFILL_PREFIX, JournalEntry, Outcome
+from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry, Outcome
 from fleetsyncd.text import sanitise
 
 PAGE_ROWS = 200

@@ -1,0 +1,65 @@
+"""How much one vehicle may store: limits that no honest vehicle meets, so that none fills a table.
+
+A day is a UTC day of the database's clock. What a vehicle's budget refuses is not pulled, and so
+not lost: the watermark stays, and the next day goes on from there.
+"""
+
+from dataclasses import dataclass
+
+from fleetsyncd.errors import BudgetSpent
+
+DAY_SEC = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleBudget:
+    """The limits of each vehicle, under the names of their settings."""
+
+    vehicle_max_channels: int = 1_000
+    vehicle_max_alarms: int = 100_000
+    vehicle_max_channel_changes_per_day: int = 50_000
+    vehicle_max_alarms_per_day: int = 5_000
+    vehicle_max_rows_per_day: int = 20_000_000
+
+
+@dataclass(slots=True)
+class Intake:
+    """What one vehicle has stored today."""
+
+    rows: int = 0
+    seconds: float = 0.0
+    """Of the vehicle's own time, that its rows cover: a gap of ten days is ten days' rows."""
+    alarms: int = 0
+    channel_changes: int = 0
+
+    def check_rows(self, budget: VehicleBudget) -> None:
+        """Raise BudgetSpent if no more measurements may be stored today."""
+        most = budget.vehicle_max_rows_per_day
+        if self.rows >= most * (1 + self.seconds / DAY_SEC):
+            raise _spent("/data", self.rows, "measurements", most, "VEHICLE_MAX_ROWS_PER_DAY")
+
+    def check_alarms(self, budget: VehicleBudget) -> None:
+        """Raise BudgetSpent if no more alarms may be stored today."""
+        most = budget.vehicle_max_alarms_per_day
+        if self.alarms >= most:
+            raise _spent("/alarms", self.alarms, "alarms", most, "VEHICLE_MAX_ALARMS_PER_DAY")
+
+    def check_channels(self, budget: VehicleBudget) -> None:
+        """Raise BudgetSpent if no more channels may be written today."""
+        most = budget.vehicle_max_channel_changes_per_day
+        if self.channel_changes >= most:
+            raise _spent(
+                "/channels",
+                self.channel_changes,
+                "changed channels",
+                most,
+                "VEHICLE_MAX_CHANNEL_CHANGES_PER_DAY",
+            )
+
+
+def _spent(call: str, stored: int, what: str, most: int, setting: str) -> BudgetSpent:
+    return BudgetSpent(
+        call,
+        f"{stored:,} {what} are stored today, {most:,} are allowed a day ({setting}): "
+        "the rest is asked for tomorrow",
+    )

@@ -1,0 +1,78 @@
+"""What is remembered of a vehicle from one cycle to the next, beside what it describes.
+
+Each function takes a cursor of `Database.run`, never commits, and may run twice.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from fleetsyncd.budgets import Intake
+from fleetsyncd.database import statements
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.store import learned_values
+from fleetsyncd.models import AlarmState, LearnedWindows
+
+
+def count_intake(cursor: Cursor, vehicle_id: UUID, intake: Intake) -> None:
+    """Add to what the vehicle has stored today; `advance_watermark` does so for a cycle's rows."""
+    values = {
+        "id": str(vehicle_id),
+        "rows": intake.rows,
+        "seconds": intake.seconds,
+        "alarms": intake.alarms,
+        "channel_changes": intake.channel_changes,
+    }
+    cursor.execute(statements.COUNT_INTAKE, values)
+
+
+def stored_channels(cursor: Cursor, vehicle_id: UUID) -> set[int]:
+    """Return the ids of the channels that are stored."""
+    key = (str(vehicle_id),)
+    cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
+    return {row[0] for row in cursor.fetchall()}
+
+
+def known_alarms(cursor: Cursor, vehicle_id: UUID, ids: Sequence[int]) -> set[int]:
+    """Return those of the alarm ids that are stored."""
+    cursor.execute(
+        "SELECT alarm_id FROM public.alarms_log"
+        " WHERE vehicle_id = %s::uuid AND alarm_id = ANY (%s::bigint[])",
+        (str(vehicle_id), list(ids)),
+    )
+    return {row[0] for row in cursor.fetchall()}
+
+
+def has_alarms(cursor: Cursor, vehicle_id: UUID, count: int) -> bool:
+    """Tell whether at least so many alarms are stored."""
+    cursor.execute(
+        "SELECT FROM public.alarms_log WHERE vehicle_id = %s::uuid OFFSET %s LIMIT 1",
+        (str(vehicle_id), count - 1),
+    )
+    return cursor.rowcount == 1
+
+
+def remember_channels(cursor: Cursor, vehicle_id: UUID, digest: int) -> None:
+    """Record that the `/channels` answer with this digest is stored, and what that looks like."""
+    cursor.execute(statements.REMEMBER_CHANNELS, {"id": str(vehicle_id), "digest": digest})
+
+
+def move_alarm_watermark(
+    cursor: Cursor, vehicle_id: UUID, known: AlarmState, reached: AlarmState
+) -> None:
+    """Record that the `/alarms` answer with a new digest is stored, and how far alarms reach.
+
+    The watermark moves only from the `known` one, as `add_cycle_report` moves it.
+    """
+    values = {
+        "id": str(vehicle_id),
+        "known": known.watermark,
+        "watermark": reached.watermark,
+        "digest": reached.digest,
+    }
+    cursor.execute(statements.MOVE_ALARM_WATERMARK, values)
+
+
+def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> None:
+    """Keep what was learned of a vehicle's link, for any daemon's next pull."""
+    values = {"id": str(vehicle_id), **learned_values(learned)}
+    cursor.execute(statements.SAVE_LEARNED, values)
