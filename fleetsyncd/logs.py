@@ -36,5 +36,6 @@ def set_up(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for library in ("urllib3", "yoyo"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
+    # Its warnings are about odd answers, at every call, and do not name the vehicle.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

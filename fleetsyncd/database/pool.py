@@ -108,7 +108,7 @@ class Database:
         }
         self._deadline = deadline
         self._transaction_sec = transaction_sec
-        self.on_wait: Callable[[float], None] = lambda _seconds: None
+        self.wait_listeners: list[Callable[[float], None]] = []
         """Called with the seconds that each transaction waited for a connection."""
         self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
@@ -145,7 +145,9 @@ class Database:
         """
         started = time.monotonic()
         is_free = self._slots.acquire(timeout=WAIT_SEC)
-        self.on_wait(time.monotonic() - started)
+        waited = time.monotonic() - started
+        for listen in self.wait_listeners:
+            listen(waited)
         if not is_free:
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s", "raise DB_POOL_SIZE"

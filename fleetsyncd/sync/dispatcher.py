@@ -17,6 +17,8 @@ from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import ShardAssignment
 
+CROWDED_SEC = 3.0
+"""A longer wait for a connection shows that the database does not keep up."""
 KILL_SEC = 1.0
 """How long a killed greenlet may take to close its connection."""
 
@@ -139,6 +141,11 @@ class Dispatcher:
         """Let all pulls, or those of some vehicles, end between two windows."""
         self._cycles.stop(reason, only)
         self._backfills.stop(reason, only)
+
+    def note_wait(self, seconds: float) -> None:
+        """Pull fewer vehicles at a time if a transaction has waited long for a connection."""
+        if seconds > CROWDED_SEC:
+            self._lanes.shed()
 
     def cancel_waiting(self) -> None:
         """Start no cycle that still waits for a slot."""

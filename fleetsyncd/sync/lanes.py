@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from gevent import Greenlet
+from gevent import Greenlet, sleep
 from gevent.event import Event
 from gevent.lock import Semaphore
 from gevent.pool import Group, Pool
@@ -19,6 +19,9 @@ SLOW_SEC = 1.0
 """A vehicle that takes longer is moved to the slow lane when others wait for a slot. On a slow link
 a healthy vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
 CHECK_SEC = 0.1
+SHED_EVERY_SEC = 10.0
+"""What was shed must have its effect before more is."""
+LEAST_ALLOWED = 4
 
 
 class Lanes:
@@ -39,6 +42,8 @@ class Lanes:
         self._started_at: dict[UUID, float] = {}
         """The last start of each vehicle, on the monotonic clock."""
         self._cycle_number = 0
+        self._slots = self._allowed = sync_concurrency
+        self._shed_at = float("-inf")
         self.waiting: dict[UUID, str] = {}
         """Names of the vehicles that wait for a slot."""
         self.failed = Event()
@@ -57,6 +62,7 @@ class Lanes:
     def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
         """Forget the vehicles that wait for a slot, and those that left the fleet."""
         self._cycle_number += 1
+        self._take_on_more()
         self.waiting.clear()
         self._started_at = {key: at for key, at in self._started_at.items() if key in fleet}
 
@@ -88,7 +94,7 @@ class Lanes:
 
     def _acquire(self, lane: Semaphore, in_cycle: int) -> bool:
         """Wait for a slot of the lane; return False if the fleet's next cycle began first."""
-        while not lane.acquire(timeout=CHECK_SEC):
+        while not self._acquire_now(lane):
             if lane is self._prompt:
                 self._free_prompt_slots()
             if in_cycle != self._cycle_number:
@@ -97,6 +103,34 @@ class Lanes:
             lane.release()
             return False
         return True
+
+    def _acquire_now(self, lane: Semaphore) -> bool:
+        """Wait shortly for a slot of the lane, and for fewer vehicles than are allowed to run."""
+        if self._allowed < self._slots and len(self._held) >= self._allowed:
+            sleep(CHECK_SEC)
+            return False
+        return bool(lane.acquire(timeout=CHECK_SEC))
+
+    def shed(self) -> None:
+        """Let only half as many vehicles run at the same time: the database does not keep up."""
+        now = time.monotonic()
+        if now - self._shed_at < SHED_EVERY_SEC or self._allowed <= LEAST_ALLOWED:
+            return
+        if self._allowed == self._slots:
+            log.warning(
+                "the database does not keep up: fewer than %d vehicles are pulled at a time;"
+                " raise DB_POOL_SIZE, or lower SYNC_CONCURRENCY",
+                self._slots,
+            )
+        self._shed_at = now
+        self._allowed = max(LEAST_ALLOWED, min(self._allowed, len(self._held)) // 2)
+
+    def _take_on_more(self) -> None:
+        """Let more vehicles run again, if nothing was shed for a while."""
+        if self._allowed < self._slots and time.monotonic() - self._shed_at >= SHED_EVERY_SEC:
+            self._allowed = min(self._slots, 2 * self._allowed)
+            if self._allowed == self._slots:
+                log.info("up to %d vehicles are pulled at a time again", self._slots)
 
     def _free_prompt_slots(self) -> None:
         """Move vehicles that take long to the slow lane, as far as that has free slots."""

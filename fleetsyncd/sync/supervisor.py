@@ -19,7 +19,13 @@ from gevent.event import Event
 
 from fleetsyncd.database import store
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
+from fleetsyncd.errors import (
+    INTERNAL_ERROR,
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseUnavailable,
+    FleetsyncError,
+)
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import BackfillReport, CycleReport
 from fleetsyncd.sync.context import SyncContext
@@ -91,6 +97,8 @@ class Supervisor:
         self._cycle_sec: float | None = None
         self._database_error: DatabaseError | None = None
         """Why no cycle can be started; None while the database is available."""
+        self._busy_error: DatabaseBusy | None = None
+        context.database.wait_listeners.append(self._dispatcher.note_wait)
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
@@ -104,8 +112,8 @@ class Supervisor:
         self._housekeeping.accepting = False
         self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
-        if self._database_error is not None:
-            raise self._database_error
+        if error := self._database_error or self._busy_error:
+            raise error
         return self._summary
 
     def _run_until_stopped(self, work: Callable[[], None]) -> None:
@@ -282,6 +290,10 @@ class Supervisor:
 
     def _on_database_error(self, error: DatabaseError) -> None:
         """Start nothing more until the database is back; log the first error of an outage."""
+        if isinstance(error, DatabaseBusy):
+            # The database serves others of this daemon's greenlets, and fewer of them soon.
+            self._busy_error = error
+            return
         if self._database_error is None:
             log.error("database: %s — pulling stops, the vehicles keep their data", error)
             self._emit(events.DatabaseDown())

@@ -198,6 +198,8 @@ class VehicleClient:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
             response.close()
+        if len(body) > CHUNKS_A_TURN * CHUNK_BYTES:
+            time.sleep(PAUSE_SEC)  # looking for the key takes a while, too
         return Answer(self._redactor.redact_body(call, body), _clock(response.headers.get("Date")))
 
     def _check_headers(self, call: str, response: requests.Response) -> None:

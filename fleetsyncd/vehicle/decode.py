@@ -114,6 +114,7 @@ def page(
     slices = CpuSlices(call)
     if body.count(b'"channel_id"') > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
+    slices.pause()
     check_size(call, body, limit)
     slices.pause()
     answer, rows, bad = RowReader(call, oldest, newest, slices).read(body, limit)

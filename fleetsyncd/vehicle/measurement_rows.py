@@ -22,7 +22,7 @@ AwareTime = Annotated[datetime, Meta(tz=True)]
 
 AT_ONCE_BYTES = 1 << 16
 """A longer body is decoded in chunks: a single number may cost a hundred times its usual time."""
-CHUNK = 1_000
+CHUNK = 500
 Stored = tuple[datetime, int, float]
 
 

@@ -13,11 +13,15 @@ import pytest
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
+from fleetsyncd.errors import DatabaseBusy
 from fleetsyncd.models import Window
+from fleetsyncd.monitoring import events
 from fleetsyncd.reports import CycleReport
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
+from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import Answer
 
 HOSTILE = 100
@@ -54,12 +58,11 @@ class EndlessVehicle:
         pass
 
 
-@contextmanager
-def dispatcher(database: Database, reports: list[CycleReport]) -> Iterator[Dispatcher]:
+def context_of(database: Database) -> SyncContext:
     def connect(_vehicle: object) -> Any:
         return EndlessVehicle()
 
-    context = SyncContext(
+    return SyncContext(
         database=database,
         partitions=Partitions(database),
         connect=connect,
@@ -67,8 +70,12 @@ def dispatcher(database: Database, reports: list[CycleReport]) -> Iterator[Dispa
         pull_overlap=timedelta(seconds=5),
         now=lambda: datetime.now(UTC),
     )
+
+
+@contextmanager
+def dispatcher(database: Database, reports: list[CycleReport]) -> Iterator[Dispatcher]:
     made = Dispatcher(
-        context,
+        context_of(database),
         sync_concurrency=2 * HOSTILE,
         kept_sessions=HOSTILE,
         backfill_concurrency=1,
@@ -152,3 +159,35 @@ def test_vehicles_that_wait_for_a_slot_do_not_keep_their_shard_busy(database: Da
             pulling.rebalance()
         assert len(other.read().others) == SHARDS / 2
         other.close()
+
+
+def test_a_pool_without_a_free_connection_is_no_lost_database(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(database, 2)
+    plan = Plan(
+        sync_interval_sec=60,
+        sync_concurrency=8,
+        kept_sessions=8,
+        backfill_concurrency=1,
+        shutdown_grace_sec=0,
+    )
+    emitted: list[events.Event] = []
+    retention = Retention(database, RetentionPolicy(None, None, None))
+    supervisor = Supervisor(plan, context_of(database), retention, emitted.append)
+    supervisor._on_database_error(DatabaseBusy("no free database connection for 30 s"))
+    supervisor.start_cycle()
+    assert supervisor._dispatcher.busy
+    supervisor.stop()
+    supervisor.drain()
+    assert events.DatabaseDown() not in emitted
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_single_cycle_without_a_free_connection_is_no_success(database: Database) -> None:
+    plan = Plan(60, 8, 8, 1, 0)
+    retention = Retention(database, RetentionPolicy(None, None, None))
+    supervisor = Supervisor(plan, context_of(database), retention)
+    supervisor._on_database_error(DatabaseBusy("no free database connection for 30 s"))
+    with pytest.raises(DatabaseBusy):
+        supervisor.once()

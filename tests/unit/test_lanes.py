@@ -124,3 +124,57 @@ def test_a_vehicle_at_work_is_not_started_twice(fleet: Fleet) -> None:
     fleet.released.set()
     fleet.settle()
     assert fleet.done == ["silent"]
+
+
+def test_when_the_database_does_not_keep_up_half_as_many_run_and_it_is_said_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lanes, "SHED_EVERY_SEC", 0.0)
+    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 2)
+    silent = numbered("silent", SLOTS)
+    fleet.silent.update(silent)
+    with caplog.at_level("INFO", "sync"):
+        fleet.lanes.start(fleet.vehicles(*silent[:4]), [])
+        fleet.settle()
+        for _ in range(3):
+            fleet.lanes.shed()
+        fleet.lanes.start(fleet.vehicles(*silent[4:], "honest"), [])
+        fleet.settle()
+        assert (len(fleet.lanes.running), fleet.done) == (4, [])
+        fleet.released.set()
+        fleet.settle()
+        assert sorted(fleet.done) == sorted([*silent, "honest"])
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "raise DB_POOL_SIZE, or lower SYNC_CONCURRENCY" in caplog.messages[0]
+        for _ in range(3):
+            fleet.lanes.new_fleet_cycle(set())
+        assert caplog.messages[1:] == [f"up to {SLOTS} vehicles are pulled at a time again"]
+
+
+def test_what_was_shed_has_its_effect_before_more_is(fleet: Fleet) -> None:
+    silent = numbered("silent", SLOTS)
+    fleet.silent.update(silent)
+    fleet.lanes.start(fleet.vehicles(*silent), [])
+    fleet.settle()
+    for _ in range(10):
+        fleet.lanes.shed()
+        fleet.lanes.new_fleet_cycle({vehicle.id for vehicle in fleet.known.values()})
+    fleet.released.set()
+    fleet.settle()
+    names = numbered("next", 20)
+    fleet.silent.update(names)
+    fleet.released.clear()
+    fleet.lanes.start(fleet.vehicles(*names), [])
+    fleet.settle()
+    assert len(fleet.lanes.running) == lanes.LEAST_ALLOWED
+
+
+def test_a_vehicle_that_was_withdrawn_is_not_started(fleet: Fleet) -> None:
+    silent = numbered("silent", SLOTS)
+    fleet.silent.update(silent)
+    fleet.lanes.start(fleet.vehicles(*silent, "withdrawn", "honest"), [])
+    fleet.settle()
+    fleet.lanes.withdraw([fleet.known["withdrawn"].id])
+    fleet.released.set()
+    fleet.settle()
+    assert sorted(fleet.done) == sorted([*silent, "honest"])

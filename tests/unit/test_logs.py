@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fleetsyncd import logs
+from tests.hostile import HostileServer, client_of
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +89,17 @@ def test_setting_up_twice_logs_everything_once(capsys: pytest.CaptureFixture[str
     logs.set_up("INFO", "text")
     logging.getLogger("sync").info("once")
     assert capsys.readouterr().out.count("once") == 1
+
+
+def test_a_librarys_warnings_which_name_no_vehicle_are_not_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.set_up("DEBUG", "text")
+    both = ["Transfer-Encoding: chunked", "Content-Length: 7"]
+    head = "\r\n".join(["HTTP/1.1 200 OK", *both, "", ""]).encode()
+    with (
+        HostileServer([[head + b"2\r\n[]\r\n0\r\n\r\n"]]) as server,
+        client_of(server) as client,
+    ):
+        assert client.channels().body == b"[]"
+    assert "urllib3" not in capsys.readouterr().out
