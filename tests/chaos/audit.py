@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from psycopg2 import sql
 
 from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import decode_row
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import utc_now
@@ -108,8 +110,11 @@ def install(server: Server, database: str) -> None:
     server.execute(sql.SQL(_INSTALL), database=database)
 
 
-def audit(database: Database, log_lines: Iterable[str]) -> Truth:
-    """Compare the notes with journal and watermarks, and the daemons' log with the journal."""
+def audit(database: Database, log_lines: Iterable[str], forgotten: Sequence[Window] = ()) -> Truth:
+    """Compare the notes with journal and watermarks, and the daemons' log with the journal.
+
+    Of `forgotten` intervals the database knows nothing: it was replaced by an older copy.
+    """
     truth = Truth()
 
     def look(cursor: Cursor) -> None:
@@ -121,7 +126,9 @@ def audit(database: Database, log_lines: Iterable[str]) -> Truth:
         cursor.execute(_KEPT)
         kept = {(name, ok == "true"): count for name, ok, count in cursor.fetchall()}
         missing = [
-            ending for ending, count in _told(log_lines).items() if count > kept.get(ending, 0)
+            ending
+            for ending, count in _told(log_lines, forgotten).items()
+            if count > kept.get(ending, 0)
         ]
         truth.missing_journal = truth.note("told by the log, not by the journal", missing)
 
@@ -139,10 +146,19 @@ def _good(cursor: Cursor) -> list[str]:
     return [f"{entry.call} {entry.raw}" for entry in valid]
 
 
-def _told(log_lines: Iterable[str]) -> Counter[tuple[str, bool]]:
+def _told(log_lines: Iterable[str], forgotten: Sequence[Window]) -> Counter[tuple[str, bool]]:
     """Count the cycles whose end the log tells, by vehicle and whether it was good.
 
     A backfill's line also ends in `wrote`, after the interval it is about.
     """
-    matches = (_ENDED.search(line) for line in log_lines if "] backfill of" not in line)
-    return Counter((hit[1], "wrote" in hit[2]) for hit in matches if hit)
+    lines = (line for line in log_lines if "] backfill of" not in line)
+    hits = [(hit, line) for line in lines if (hit := _ENDED.search(line))]
+    told = [hit for hit, line in hits if not _is_forgotten(line, forgotten)]
+    return Counter((hit[1], "wrote" in hit[2]) for hit in told)
+
+
+def _is_forgotten(line: str, forgotten: Sequence[Window]) -> bool:
+    """Tell whether the entry of a cycle that ended then may be gone; lines have whole seconds."""
+    at = datetime.fromisoformat(line[:19]).replace(tzinfo=UTC)
+    second = timedelta(seconds=1)
+    return any(window.start - second <= at <= window.end + second for window in forgotten)

@@ -24,6 +24,7 @@ SETTINGS = {
     "DB_POOL_SIZE": "4",
     "VEHICLE_DEFAULT_API_KEY": "",
     "LOG_LEVEL": "INFO",
+    "TZ": "UTC",
 }
 LOST = ("no connection to", "did not answer within", "lost connection", "did not finish within")
 """What a daemon says that could not start because the database was being struck."""

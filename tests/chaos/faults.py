@@ -12,6 +12,8 @@ from tests.hostile import Answer, Step, http, reset
 
 HANG_SEC = 20.0
 DRIP_SEC = 0.04
+SLOW_BYTES, SLOW_SEC = 500, 0.05
+"""80 kbit/s."""
 BOMB = gzip.compress(b"0" * (48 << 20), 1)
 """More than the daemon is let to read of an answer, in few bytes."""
 ESCAPES = "\x1b]52;c;aGk=\x07\x1b[2J[/nope]\u202e\u2028\x00\x9b"
@@ -58,6 +60,12 @@ def _endless_100(_honest: Honest, _dice: Random) -> Iterator[Step]:
     while True:
         yield b"HTTP/1.1 100 Continue\r\n\r\n"
         yield DRIP_SEC
+
+
+def _slow_link(honest: Honest, _dice: Random) -> Iterator[Step]:
+    for at in range(0, len(honest.wire), SLOW_BYTES):
+        yield honest.wire[at : at + SLOW_BYTES]
+        yield SLOW_SEC
 
 
 def _reset(honest: Honest, dice: Random) -> Answer:
@@ -143,6 +151,36 @@ def _channels_change(honest: Honest, dice: Random) -> Answer:
     return _json(honest, json.dumps(channels).encode())
 
 
+def _dear_to_read(honest: Honest, dice: Random) -> Answer:
+    """Answer with some hundred kilobytes that unpack to megabytes of what costs most to read."""
+    return _json(honest, poison.dear(honest.call, honest.key, dice))
+
+
+def _never_complete(honest: Honest, _dice: Random) -> Answer:
+    return _changed(honest, truncated=True, rows=[])
+
+
+def _alarm_flood(honest: Honest, _dice: Random) -> Answer:
+    return _json(honest, poison.ALARM_FLOOD)
+
+
+def _clock_9999(honest: Honest, _dice: Random) -> Answer:
+    packed = zlib.compress(honest.body, level=1, wbits=31)
+    return http(packed, "Date: Fri, 31 Dec 9999 23:59:59 GMT", "Content-Encoding: gzip")
+
+
+def _two_lengths(honest: Honest, _dice: Random) -> Answer:
+    length = len(honest.body)
+    head = [
+        "HTTP/1.1 200 OK",
+        honest.date,
+        "Transfer-Encoding: chunked",
+        f"Content-Length: {length}",
+    ]
+    start = "\r\n".join([*head, "", f"{length:x}", ""]).encode()
+    return [start + honest.body + b"\r\n0\r\n\r\n"]
+
+
 def _changed(honest: Honest, **fields: object) -> Answer:
     return _json(honest, json.dumps(json.loads(honest.body) | fields).encode())
 
@@ -157,6 +195,7 @@ FAULTS: Mapping[str, Fault] = {
     "drip": _drip,
     "drip-head": _drip_head,
     "endless-100": _endless_100,
+    "slow-link": _slow_link,
     "reset": _reset,
     "cut": _cut,
     "hang-up": _hang_up,
@@ -176,4 +215,9 @@ FAULTS: Mapping[str, Fault] = {
     "echoed-key": _echoed_key,
     "other-interval": _other_interval,
     "channels-change": _channels_change,
+    "dear-to-read": _dear_to_read,
+    "never-complete": _never_complete,
+    "alarm-flood": _alarm_flood,
+    "clock-9999": _clock_9999,
+    "two-lengths": _two_lengths,
 }

@@ -9,6 +9,7 @@ LINK = (
     "drip",
     "drip-head",
     "endless-100",
+    "slow-link",
     "reset",
     "cut",
     "hang-up",
@@ -31,10 +32,23 @@ POISON = (
     "echoed-key",
     "other-interval",
     "channels-change",
+    "dear-to-read",
+    "never-complete",
+    "alarm-flood",
+    "clock-9999",
+    "two-lengths",
 )
 """Answers that are complete HTTP and still not what was asked for."""
-CLOCK = ("clock-back", "clock-ahead", "clock-1970")
-DATABASE = ("restart", "crash", "kill-backend", "kill-postmaster", "terminate", "freeze")
+CLOCK = ("clock-back", "clock-ahead", "clock-far-ahead", "clock-1970")
+DATABASE = (
+    "restart",
+    "crash",
+    "kill-backend",
+    "kill-postmaster",
+    "terminate",
+    "freeze",
+    "go-back",
+)
 DAEMON = ("kill", "kill-at-point", "term", "pause", "pair")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +60,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 KINDS = tuple(kind for group in GROUPS.values() for kind in group)
 KILLS = frozenset({"kill", "kill-at-point", "pair"})
-RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster"})
+RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster", "go-back"})
 
 WORST = (
     "drip",
@@ -62,6 +76,10 @@ WORST = (
     "bad-entries",
     "control-characters",
     "echoed-key",
+    "slow-link",
+    "dear-to-read",
+    "never-complete",
+    "alarm-flood",
 )
 """What a vehicle may do on purpose to harm others."""
 
@@ -74,6 +92,9 @@ ONLY_FOR = {
     "control-characters": {"/status", "/channels"},
     "other-interval": {"/data"},
     "channels-change": {"/channels"},
+    "never-complete": {"/data"},
+    "alarm-flood": {"/alarms"},
+    "clock-9999": {"/status"},
 }
 
 

@@ -149,3 +149,19 @@ def mixed(call: str, honest: bytes, entries: list[str]) -> bytes:
     before, opening, rest = honest.partition(start)
     comma = b"" if rest.lstrip().startswith(b"]") else b","
     return before + opening + ",".join(entries).encode() + comma + rest
+
+
+_DEAR_BYTES = 6 << 20
+ALARM_FLOOD = b"[" + b",".join([b"0"] * 2_500) + b"]"
+"""More alarms than an answer may have, whatever was asked for."""
+
+
+def dear(call: str, key: str, dice: Random) -> bytes:
+    """Return a body that is cheap to send and dear to read; no answer, or one of bad rows only."""
+    unit = dice.choice(("NaN ", "-", "\\ud800", "\\\\", '"",', f'"{key}",', "\u200b", "[1,"))
+    kind = dice.randrange(3) if call == "/data" else 0
+    if kind == 0:
+        return (unit * (_DEAR_BYTES // len(unit.encode()))).encode()
+    value = "NaN" if kind == 1 else '"\u200b"'
+    row = f'{{"channel_id":1,"value":{value},"time":"2026-02-22T12:00:00.000Z"}}'
+    return f'{{"truncated":true,"rows":[{",".join([row] * 49_000)}]}}'.encode()

@@ -25,7 +25,12 @@ from tests.chaos import kinds
 from tests.chaos.proxy import TRUTH, Address, Proxy
 
 HOUR = 3600.0
-OFFSETS = {TRUTH: 0.0, "clock-back": -HOUR, "clock-ahead": 2 * HOUR}
+OFFSETS = {
+    TRUTH: 0.0,
+    "clock-back": -HOUR,
+    "clock-ahead": 2 * HOUR,
+    "clock-far-ahead": 100 * 24 * HOUR,
+}
 HISTORY_SEC = 30 * 24 * HOUR
 
 

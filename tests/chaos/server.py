@@ -1,19 +1,26 @@
-"""Faults of PostgreSQL itself: restarts, crashes, killed and frozen backends."""
+"""Faults of PostgreSQL itself: restarts, crashes, killed and frozen backends, an older copy."""
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from pathlib import Path
 from random import Random
 
 import psutil
 import psycopg2
 
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.models import Window
+from fleetsyncd.times import utc_now
 
 PATIENCE_SEC = 60.0
+BACKUP_SHARE = 0.3
+"""Of the faults after which a backup is taken."""
 _BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'fleetsyncd' AND pid <> pg_backend_pid()
@@ -21,10 +28,18 @@ WHERE application_name = 'fleetsyncd' AND pid <> pg_backend_pid()
 
 
 class DatabaseFaults:
-    """Lets faults befall a server; each method returns once it accepts connections again."""
+    """Lets faults befall a server; each method returns once it accepts connections again.
 
-    def __init__(self, server: Server) -> None:
+    From time to time a base backup is taken; `go-back` puts the last one in the server's place.
+    """
+
+    def __init__(self, server: Server, data: Path) -> None:
         self._server = server
+        self._data = data
+        self._backup = data.with_name("backup")
+        self._backed_up_at = utc_now()
+        self.forgotten: list[Window] = []
+        """Intervals of which the database knows nothing any more."""
         self.counts: Counter[str] = Counter()
         self._kinds: Mapping[str, Callable[[Random], bool]] = {
             "restart": lambda _dice: self._restart("fast"),
@@ -33,6 +48,7 @@ class DatabaseFaults:
             "kill-postmaster": self._kill_postmaster,
             "terminate": self._terminate,
             "freeze": self._freeze,
+            "go-back": self._go_back,
         }
 
     def strike(self, kind: str, dice: Random) -> None:
@@ -40,6 +56,17 @@ class DatabaseFaults:
         if self._kinds[kind](dice):
             self.counts[kind] += 1
         self.await_ready()
+        if kind == "go-back" or dice.random() < BACKUP_SHARE:
+            self.back_up()
+
+    def back_up(self) -> None:
+        """Take a base backup while the server goes on."""
+        shutil.rmtree(self._backup, ignore_errors=True)
+        at = utc_now()
+        tool, folder = self._server.cluster.binaries / "pg_basebackup", str(self._backup)
+        options = ["-h", self._server.host, "-U", "postgres", "-X", "fetch", "-c", "fast"]
+        subprocess.run([tool, "-D", folder, *options], check=True, capture_output=True)
+        self._backed_up_at = at
 
     def await_ready(self) -> None:
         """Wait until the server takes connections."""
@@ -91,6 +118,22 @@ class DatabaseFaults:
         _signal(postmaster, signal.SIGKILL)
         psutil.wait_procs(children, timeout=PATIENCE_SEC)
         self._start()
+        return True
+
+    def _go_back(self, _dice: Random) -> bool:
+        """Replace the server by its last base backup, as a failover to a standby that lagged."""
+        self._server.cluster.halt("immediate")
+        owner = self._data.stat()
+        for path in self._data.iterdir():
+            if (self._backup / path.name).exists() or path.name.startswith("pg_"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(self._backup, self._data, dirs_exist_ok=True)
+        for path in self._data.rglob("*"):
+            os.chown(path, owner.st_uid, owner.st_gid)
+        self._data.chmod(0o700)
+        os.chown(self._data, owner.st_uid, owner.st_gid)
+        self._start()
+        self.forgotten.append(Window(self._backed_up_at, utc_now()))
         return True
 
     def _terminate(self, _dice: Random) -> bool:

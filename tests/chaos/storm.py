@@ -98,7 +98,9 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         database.run(partial(_ask_for_backfills, expectations[-2:]))
         daemons = DaemonFaults(folder, server.environment(DATABASE))
         stack.callback(daemons.kill)
-        struck = DatabaseFaults(server)
+        struck = DatabaseFaults(server, folder / "postgres")
+        if "go-back" in weather.kinds:
+            struck.back_up()
         _rage(weather, daemons, struck)
         happened, canary_met = road.calm()
         settled_sec = _settle(database, daemons)
@@ -114,7 +116,7 @@ def storm(weather: Weather, folder: Path) -> Outcome:
             findings=checker.compare(
                 database, [_with_backfill(e, expectations) for e in expectations]
             ),
-            truth=audit.audit(database, lines),
+            truth=audit.audit(database, lines, struck.forgotten),
             crashes=daemons.crashes + [line for line in lines if INTERNAL_ERROR in line],
             keys_leaked=leaked,
             journal=database.run(_journal),
