@@ -4,6 +4,7 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
+from fleetsyncd.database.views.vehicle import MAX_CHANNELS
 from tests.tui.driving import (
     Driver,
     add,
@@ -246,5 +247,26 @@ def test_a_gap_shows_percentage_rate_and_time_left(database: Database) -> None:
         await it.press("enter")
         await it.pilot.resize_terminal(120, 30)
         await it.sees("gap 75%, 600 rows/s, 20s left")
+
+    drive(database, look)
+
+
+def test_of_a_vehicle_with_ever_new_channels_the_first_ones_are_shown(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO public.channel_config (vehicle_id, channel_id, name)"
+        " SELECT %s::uuid, n, 'New ' || n FROM generate_series(1, 1000) n",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("4")
+        await it.sees("New 1")
+        shown = rows(it, "#channels DataTable")
+        assert len(shown) == MAX_CHANNELS + 1
+        assert shown[-1][1] == f"the first {MAX_CHANNELS} are shown"
+        await it.press("end", "enter")
 
     drive(database, look)

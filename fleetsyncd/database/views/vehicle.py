@@ -11,17 +11,19 @@ from fleetsyncd.text import sanitise
 
 SPARK_SEC = 600
 SPARK_POINTS = 20
-MAX_ALARMS = 200
+MAX_ALARMS, MAX_CHANNELS = 200, 200
+"""What a page shows: a vehicle decides how many it has."""
 
 _CHANNELS = f"""
 SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {epoch("m.time")},
     {age("m.time")}
-FROM public.channel_config c
+FROM (SELECT * FROM public.channel_config WHERE vehicle_id = %s::uuid
+      ORDER BY channel_id LIMIT %s) c
 LEFT JOIN LATERAL (
     SELECT time, value FROM public.measurements
     WHERE vehicle_id = c.vehicle_id AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
 ) m ON true
-WHERE c.vehicle_id = %s::uuid ORDER BY c.channel_id
+ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 # By channel, as the only index of measurements is ordered.
 _SERIES = """
@@ -100,8 +102,8 @@ class VehicleDetails:
 
 
 def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
-    """Return the vehicle's channels with their newest values."""
-    cursor.execute(_CHANNELS, (str(vehicle_id),))
+    """Return the vehicle's first MAX_CHANNELS channels with their newest values."""
+    cursor.execute(_CHANNELS, (str(vehicle_id), MAX_CHANNELS))
     rows = cursor.fetchall()
     newest = max((row[6] for row in rows if row[6] is not None), default=None)
     curves: dict[int, list[float]] = {}

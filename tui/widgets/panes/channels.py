@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from fleetsyncd.database.views.vehicle import ChannelValue
+from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
 from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import cut, number_text, spark_within
@@ -44,7 +44,11 @@ class ChannelsPane(Pane):
     async def load(self) -> None:
         """Read the channels and show them."""
         self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
-        fill(self.query_one(DataTable), [_cells(channel) for channel in self.channels])
+        rows = [_cells(channel) for channel in self.channels]
+        if len(rows) == MAX_CHANNELS:
+            first = [Text("…", justify="right"), Text(f"the first {MAX_CHANNELS} are shown")]
+            rows.append(first + [Text()] * (len(rows[0]) - len(first)))
+        fill(self.query_one(DataTable), rows)
 
     def export_table(self) -> ExportTable:
         """Return the channels with their newest values."""
