@@ -34,12 +34,13 @@ GROUPS = (
     "memory",
     "ingest",
     "gap",
+    "links",
     "bad_day",
     "stalls",
     "dashboard",
 )
 """In the order they are measured: stalls looks at what the ones before it left."""
-LONG = {"dashboard"}
+LONG = {"dashboard", "links"}
 """Measured only in the long form, or when named."""
 BESIDE = {"usual", "floor"}
 """Groups that compare the daemon with another puller on the same fleet."""

@@ -40,9 +40,16 @@ class SimulatedFleet:
 
     def served(self, at: int) -> int:
         """Return how many measurements a vehicle has sent."""
+        return self._count(at, "/served")
+
+    def carried(self, at: int) -> int:
+        """Return how many bytes of complete answers a vehicle's link has carried."""
+        return self._count(at, "/carried")
+
+    def _count(self, at: int, path: str) -> int:
         vehicle = self.vehicles[at]
         connection = HTTPConnection(vehicle["host"], vehicle["port"], timeout=PATIENCE_SEC)
-        connection.request("GET", "/served")
+        connection.request("GET", path)
         body = connection.getresponse().read()
         connection.close()
         return int(body)
@@ -56,7 +63,19 @@ class SimulatedFleet:
 @contextmanager
 def simulated(count: int, silent_share: float = 0.0) -> Iterator[SimulatedFleet]:
     """Run a healthy simulated fleet in a process of its own."""
-    command = ["tests.bench.simulator", str(count), str(silent_share)]
+    with _vehicles(["tests.bench.simulator", str(count), str(silent_share)]) as fleet:
+        yield fleet
+
+
+@contextmanager
+def behind_links(links: list[tuple[float, float, float]]) -> Iterator[SimulatedFleet]:
+    """Run vehicles behind links, each with kbit/s, seconds of latency and share of losses."""
+    with _vehicles(["tests.bench.slow_links", json.dumps(links)]) as fleet:
+        yield fleet
+
+
+@contextmanager
+def _vehicles(command: list[str]) -> Iterator[SimulatedFleet]:
     with _started(command, dict(os.environ)) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

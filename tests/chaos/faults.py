@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 
 from tests.chaos import poison
@@ -12,6 +13,8 @@ from tests.hostile import Answer, Step, http, reset
 
 HANG_SEC = 20.0
 DRIP_SEC = 0.04
+SINGLE_CHANNEL_SEC = 0.9
+MANY_CHANNELS, MANY_ALARMS = 4_000, 1_900
 SLOW_BYTES, SLOW_SEC = 500, 0.05
 """80 kbit/s."""
 BOMB = gzip.compress(b"0" * (48 << 20), 1)
@@ -24,6 +27,7 @@ class Honest:
     """A vehicle's own answer, as it came over the wire and taken apart."""
 
     call: str
+    query: str
     key: str
     canary: str
     """`host:port` of a listener that must receive no connection."""
@@ -157,11 +161,29 @@ def _dear_to_read(honest: Honest, dice: Random) -> Answer:
 
 
 def _never_complete(honest: Honest, _dice: Random) -> Answer:
+    """Answer only if a single channel is asked for, and take a while."""
+    if "channel_id=" in honest.query:
+        return [SINGLE_CHANNEL_SEC, honest.wire]
     return _changed(honest, truncated=True, rows=[])
 
 
 def _alarm_flood(honest: Honest, _dice: Random) -> Answer:
     return _json(honest, poison.ALARM_FLOOD)
+
+
+def _new_alarms(honest: Honest, dice: Random) -> Answer:
+    first = dice.randrange(2**40)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    alarm = {"channel_id": 1, "message": "x" * 500, "triggered_at": at}
+    alarms = [{"alarm_id": first + number, **alarm} for number in range(MANY_ALARMS)]
+    return _json(honest, json.dumps(alarms).encode())
+
+
+def _new_channels(honest: Honest, dice: Random) -> Answer:
+    first = dice.randrange(2**30)
+    channel = {"name": "x" * 100, "unit": "V", "phys_min": 0, "phys_max": 1}
+    channels = [{"channel_id": first + number, **channel} for number in range(MANY_CHANNELS)]
+    return _json(honest, json.dumps(channels).encode())
 
 
 def _clock_9999(honest: Honest, _dice: Random) -> Answer:
@@ -220,4 +242,6 @@ FAULTS: Mapping[str, Fault] = {
     "alarm-flood": _alarm_flood,
     "clock-9999": _clock_9999,
     "two-lengths": _two_lengths,
+    "new-alarms": _new_alarms,
+    "new-channels": _new_channels,
 }

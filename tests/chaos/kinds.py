@@ -39,6 +39,8 @@ POISON = (
     "two-lengths",
 )
 """Answers that are complete HTTP and still not what was asked for."""
+MALICE = ("new-alarms", "new-channels")
+"""What only a hostile vehicle does: what it sends is stored, and nothing that it measured."""
 CLOCK = ("clock-back", "clock-ahead", "clock-far-ahead", "clock-1970")
 DATABASE = (
     "restart",
@@ -80,6 +82,8 @@ WORST = (
     "dear-to-read",
     "never-complete",
     "alarm-flood",
+    "new-alarms",
+    "new-channels",
 )
 """What a vehicle may do on purpose to harm others."""
 
@@ -95,6 +99,8 @@ ONLY_FOR = {
     "never-complete": {"/data"},
     "alarm-flood": {"/alarms"},
     "clock-9999": {"/status"},
+    "new-alarms": {"/alarms"},
+    "new-channels": {"/channels"},
 }
 
 
@@ -134,6 +140,8 @@ def malice(vehicle: int, number: int, call: str) -> tuple[str | None, Random]:
     """Return what a hostile vehicle answers: always the worst that it can at this call."""
     dice = Random(f"{vehicle}/{number}")
     worst = WORST[vehicle % len(WORST)]
+    if (worst, call) == ("never-complete", "/channels"):
+        worst = "new-channels"  # so that every single one must be asked for
     return (worst if call in ONLY_FOR.get(worst, {call}) else None), dice
 
 

@@ -68,7 +68,7 @@ class Proxy:
 
     def _exchange(self, client: socket, line: "_Line", request: bytes) -> bool:
         """Pass one request on, and its answer or what became of it; False to close."""
-        call = request.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
+        call, _, query = request.split(b" ", 2)[1].decode("latin-1").partition("?")
         clock = self._clock() if self.storming else None
         if call == "/status" and line.turn(clock or TRUTH) and clock:
             self.counts[clock] += 1
@@ -80,18 +80,18 @@ class Proxy:
             return True
         self.counts[kind] += 1
         try:
-            _play(client, FAULTS[kind](self._honest(call, wire), dice))
+            _play(client, FAULTS[kind](self._honest(call, query, wire), dice))
         finally:
             client.close()
         return False
 
-    def _honest(self, call: str, wire: bytes) -> Honest:
+    def _honest(self, call: str, query: str, wire: bytes) -> Honest:
         head, _, body = wire.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         if "Content-Encoding: gzip" in lines:
             body = zlib.decompress(body, wbits=31)
         date = next(field for field in lines if field.startswith("Date: "))
-        return Honest(call, self._key, self._canary, wire, date, body)
+        return Honest(call, query, self._key, self._canary, wire, date, body)
 
 
 class _Line:
