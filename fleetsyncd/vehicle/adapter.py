@@ -20,6 +20,7 @@ from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
+HEAD_KEPT = 1 << 16
 LONGEST_READING_SEC = 0.15
 """Of CPU time, for one answer from its first byte to its last, decompression included."""
 
@@ -36,6 +37,10 @@ class _YieldingReader(io.RawIOBase):
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
+        self.body_received = 0
+        """Bytes that came after the head."""
+        self._head: bytes | None = b""
+        """What has come of the head; None once the body has begun."""
         self._yield_at = time.monotonic() + YIELD_EVERY_SEC
         self._used_sec = 0.0
         self._resumed = time.thread_time()
@@ -52,7 +57,19 @@ class _YieldingReader(io.RawIOBase):
             self._yield_at = time.monotonic() + YIELD_EVERY_SEC
         size = self._raw.readinto(buffer)
         self._resumed = time.thread_time()
+        if size:
+            self._count(buffer, size)
         return size
+
+    def _count(self, buffer: Any, size: int) -> None:
+        """Count the bytes of the body; urllib3 knows of none before it has a whole chunk."""
+        if self._head is None:
+            self.body_received += size
+            return
+        self._head = (self._head + bytes(buffer[:size]))[-HEAD_KEPT:]
+        _head, end, body = self._head.partition(b"\r\n\r\n")
+        if end:
+            self.body_received, self._head = len(body), None
 
     def close(self) -> None:
         self._raw.close()
@@ -62,7 +79,14 @@ class _YieldingReader(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_YieldingReader(self.fp.detach()))
+        self.reader = _YieldingReader(self.fp.detach())
+        self.fp = io.BufferedReader(self.reader)
+
+
+def body_received(response: requests.Response) -> int:
+    """Return how many bytes of a response's body have come, whether they were read or not."""
+    original: Any = response.raw._original_response
+    return int(original.reader.body_received)
 
 
 class _Connection(HTTPConnection):

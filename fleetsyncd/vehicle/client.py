@@ -27,7 +27,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
-from fleetsyncd.vehicle.adapter import ReadingTooLong, VehicleAdapter
+from fleetsyncd.vehicle.adapter import ReadingTooLong, VehicleAdapter, body_received
 from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 from fleetsyncd.vehicle.http_errors import (
     CONNECTION_BROKEN,
@@ -193,7 +193,7 @@ class VehicleClient:
             body = self._read(call, response)
             complete = True
         finally:
-            self._received += response.raw.tell()
+            self._received += body_received(response)
             if not complete:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()

@@ -148,3 +148,32 @@ def test_a_mute_vehicle_is_a_timeout(said: bytes) -> None:
     ):
         client.channels()
     assert str(caught.value) == "/channels: no complete answer within 0.1 s"
+
+
+def test_the_bytes_of_a_body_that_broke_off_are_known_with_those_that_were_to_come() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"
+    with (
+        HostileServer([[head + b"1" * 700, 0.05, b"2" * 300, 2.0]]) as server,
+        client_of(server, timeout=0.3) as client,
+        pytest.raises(VehicleTimeout) as caught,
+    ):
+        client.channels()
+    assert (caught.value.received, caught.value.expected) == (1000, 4000)
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
+def test_of_a_vehicle_that_sent_no_body_no_bytes_are_counted(said: bytes) -> None:
+    with (
+        HostileServer([[said, 2.0]]) as server,
+        client_of(server, timeout=0.2) as client,
+        pytest.raises(VehicleTimeout) as caught,
+    ):
+        client.channels()
+    assert caught.value.received == 0
+
+
+def test_the_bytes_of_a_complete_answer_are_those_of_its_body() -> None:
+    packed = gzip.compress(CHANNELS * 100)
+    answers = [http(packed, "Content-Encoding: gzip")] * 2
+    with HostileServer(answers) as server, client_of(server) as client:
+        assert [client.channels().received for _ in range(2)] == [len(packed)] * 2
