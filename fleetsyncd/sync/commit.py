@@ -46,13 +46,15 @@ def commit_page(
     `record_progress` gets the number of rows that this window added; if it raises, nothing is
     stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
     """
-    # One number for each try: a repeated transaction adds nothing if its first commit had arrived.
+    # One number for each try that came to its commit: if the answer to that was lost, the repeated
+    # transaction adds nothing.
     added: list[int] = []
 
     def save(cursor: Cursor) -> bool:
         quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)
-        added.append(measurements.add_measurements(cursor, vehicle_id, page.measurements, newest))
-        record_progress(cursor, max(added))
+        rows = measurements.add_measurements(cursor, vehicle_id, page.measurements, newest)
+        record_progress(cursor, max([*added, rows]))
+        added.append(rows)
         return quarantined
 
     _ensure_months(context, page)

@@ -65,26 +65,21 @@ class SlowLink:
                 self._deliver(client, answer)
                 self.carried += len(answer)
         except OSError:
-            return  # the daemon went away
+            self._free_at = 0.0  # the daemon went away; what was to come is not sent
         finally:
             client.close()
 
     def _deliver(self, client: socket, answer: bytes) -> None:
         """Send an answer packet by packet, each when it comes out of the link."""
-        arrived = 0.0
+        arrives = time.monotonic()
+        self._free_at = max(self._free_at, arrives)
         for at in range(0, len(answer), PACKET_BYTES):
             packet = answer[at : at + PACKET_BYTES]
-            now = time.monotonic()
-            self._free_at = max(self._free_at, now) + len(packet) / self._rate
-            lost = self._dice.random() < self._loss
-            late = self._latency_sec / 2 + (RESEND_SEC if lost else 0.0)
-            arrived = max(arrived, self._free_at + late)  # TCP delivers in order
-            # What is on its way does not keep the link from sending on.
-            gevent.sleep(max(0.0, self._free_at - time.monotonic()))
-            if arrived - time.monotonic() <= self._latency_sec / 2 or at + PACKET_BYTES >= len(
-                answer
-            ):
-                gevent.sleep(max(0.0, arrived - time.monotonic()))
+            self._free_at += len(packet) / self._rate
+            late = RESEND_SEC if self._dice.random() < self._loss else 0.0
+            # TCP delivers in order; what was lost does not keep the link from sending on.
+            arrives = max(arrives, self._free_at + self._latency_sec / 2 + late)
+            gevent.sleep(max(0.0, arrives - time.monotonic()))
             client.sendall(packet)
 
 

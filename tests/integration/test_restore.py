@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import backfills, store
+from fleetsyncd.database import backfills, measurements, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
@@ -313,3 +313,33 @@ def test_a_setback_is_said_once_with_how_far_and_whom(
         watch.check([it.vehicle()])
         assert len(caplog.messages) == 1
         assert "went back for 1 of 1 vehicle(s), at most by 10m ([Truck-01])" in caplog.messages[0]
+
+
+def test_rows_of_a_try_that_was_rolled_back_are_not_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database) as it:
+        advance, tries = store.advance_watermark, 0
+
+        def deadlock_once(cursor: Cursor, update: store.WatermarkUpdate) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$")
+            advance(cursor, update)
+
+        copy = it.run("SELECT count(*) FROM measurements")
+        assert copy == [(0,)]
+        monkeypatch.setattr(store, "advance_watermark", deadlock_once)
+        # Between the two tries somebody else stores the same rows.
+        add = measurements.add_measurements
+        rows_by_try: list[int] = []
+
+        def add_or_find(cursor: Cursor, *arguments: Any) -> int:
+            rows_by_try.append(add(cursor, *arguments))
+            return rows_by_try[-1] if len(rows_by_try) == 1 else 0
+
+        monkeypatch.setattr(measurements, "add_measurements", add_or_find)
+        report = it.cycle()
+        assert (tries, rows_by_try[0] > 0) == (2, True)
+        assert (report.outcome, report.rows_written) == (Outcome.OK, 0)

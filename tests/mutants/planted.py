@@ -34,9 +34,9 @@ MUTANTS = (
     Mutant(
         "watermark before rows",
         CYCLE,
-        "        commit_page(self.context,",
+        "        self.intake.rows += commit_page(",
         "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n"
-        "        commit_page(self.context,",
+        "        self.intake.rows += commit_page(",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -77,7 +77,7 @@ MUTANTS = (
     Mutant(
         "a key that a vehicle echoes is kept",
         CLIENT,
-        "self._redactor.redact_body(body), _clock",
+        "self._redactor.redact_body(call, body), _clock",
         "body, _clock",
         "tests/unit/test_client_secrets.py",
     ),
@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "no cap on the body",
         CLIENT,
-        "            if size > self._max_body:",
+        "            if size > most:",
         "            if size < 0:",
         "tests/unit/test_client_bodies.py",
     ),
@@ -125,7 +125,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows stamped in the future stored",
-        DECODE,
+        "fleetsyncd/time_limits.py",
         "    if time >= newest:",
         "    if time is None:",
         "tests/unit/test_decode.py",
@@ -133,9 +133,8 @@ MUTANTS = (
     Mutant(
         "one bad row spoils the answer",
         "fleetsyncd/vehicle/parsing.py",
-        "            bad.append(BadRow(call, excerpt(bytes(raw)),"
-        " sanitise(str(error), NAME_LIMIT)))",
-        "            raise BadAnswer(call, str(error)) from None",
+        "            bad.add(bytes(raw), str(error))",
+        '            raise BadAnswer("/data", str(error)) from None',
         "tests/unit/test_decode.py",
     ),
     Mutant(
@@ -232,6 +231,84 @@ MUTANTS = (
         "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
         "            ' OR %I IN",
         "tests/integration/test_rls.py",
+    ),
+    Mutant(
+        "a restore within a gap is not noticed",
+        STATEMENTS,
+        "last_sync_at >= coalesce(%(known)s, %(pulled_from)s)",
+        "last_sync_at >= %(pulled_from)s",
+        "tests/integration/test_restore.py",
+    ),
+    Mutant(
+        "the alarm watermark moves on after a restore",
+        STATEMENTS,
+        "            WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s\n"
+        "                AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s\n",
+        "            WHEN true\n",
+        "tests/integration/test_restore.py",
+    ),
+    Mutant(
+        "a backfill goes on after a restore",
+        "fleetsyncd/database/backfills.py",
+        "(reached_at = %(known)s AND finished_at IS NULL)",
+        "finished_at IS NULL",
+        "tests/integration/test_restore.py",
+    ),
+    Mutant(
+        "channels that somebody changed are not noticed",
+        STATEMENTS,
+        "CASE WHEN c.content = s.channels_content",
+        "CASE WHEN true",
+        "tests/integration/test_restore.py",
+    ),
+    Mutant(
+        "a question that broke off is asked again as it was",
+        "fleetsyncd/sync/sizing.py",
+        "        factor = 1 / 2 if share is None else min(1 / 2, share * TARGET_SHARE)",
+        "        factor = 1.0",
+        "tests/unit/test_sizing.py",
+    ),
+    Mutant(
+        "the answer to a question is taken for that to a longer one",
+        "fleetsyncd/sync/pull.py",
+        "window = following or self.data_size.fit(rest)",
+        "window = self.data_size.fit(rest)",
+        "tests/unit/test_sizing.py tests/integration/test_cycle.py",
+    ),
+    Mutant(
+        "a pull asks without end",
+        "fleetsyncd/sync/question_limit.py",
+        "        if self._asked >= self._questions:",
+        "        if False:",
+        "tests/unit/test_sizing.py",
+    ),
+    Mutant(
+        "alarms have no budget",
+        "fleetsyncd/budgets.py",
+        "        if self.alarms >= most:",
+        "        if False:",
+        "tests/integration/test_budgets.py",
+    ),
+    Mutant(
+        "reading an answer may take any time",
+        "fleetsyncd/vehicle/cpu_slices.py",
+        "        if self._used_sec > LONGEST_SEC:",
+        "        if False:",
+        "tests/unit/test_hostile_answers.py",
+    ),
+    Mutant(
+        "a clock of the year 9999 is believed",
+        CYCLE,
+        "not oldest < answer.clock < LATEST_CLOCK",
+        "not oldest < answer.clock",
+        "tests/integration/test_cycle_clocks.py",
+    ),
+    Mutant(
+        "a shard is kept as long as its vehicles like",
+        "fleetsyncd/sync/dispatcher.py",
+        "lost & (long | self._lost_before)",
+        "lost & long",
+        "tests/integration/test_dispatcher.py",
     ),
 )
 """The hazards' own list comes first."""
