@@ -17,7 +17,7 @@ class VehicleBudget:
 
     vehicle_max_channels: int = 1_000
     vehicle_max_alarms: int = 100_000
-    vehicle_max_channel_changes_per_day: int = 50_000
+    vehicle_max_channel_changes_per_day: int = 200_000
     vehicle_max_alarms_per_day: int = 5_000
     vehicle_max_rows_per_day: int = 20_000_000
 

@@ -101,6 +101,8 @@ class CycleReport:
     bad_rows: int = 0
     quarantine_full: bool = False
     """Not every bad row could be kept."""
+    bad_rows_left_out: int = 0
+    """Bad rows of answers with too many of them for all to be kept."""
     watermark: datetime | None = None
     """After the cycle; None if nothing was ever pulled."""
     interval: Window | None = None
@@ -131,7 +133,7 @@ class CycleReport:
     @property
     def error_msg(self) -> str | None:
         """The journal's remark; None if there is nothing to say."""
-        bad = bad_rows_remark(self.bad_rows, full=self.quarantine_full)
+        bad = bad_rows_remark(self.bad_rows, self.bad_rows_left_out, full=self.quarantine_full)
         return join_remarks(self.reason, *self.notes, bad)
 
     @property
@@ -158,8 +160,14 @@ def odd_alarms_remark(count: int) -> str | None:
     return f"{count} alarm(s) resolved before they were triggered" if count else None
 
 
-def bad_rows_remark(count: int, *, full: bool) -> str | None:
-    """Say what became of so many bad rows; `full` if the quarantine could not keep all of them."""
+def bad_rows_remark(count: int, left_out: int = 0, *, full: bool) -> str | None:
+    """Say what became of so many bad rows; `full` if the quarantine could not keep all of them.
+
+    `left_out` were too many of one answer for all to be kept.
+    """
     if not count:
         return None
-    return f"{count} bad row(s) {'refused, the quarantine is full' if full else 'in quarantine'}"
+    if full:
+        return f"{count} bad row(s) refused, the quarantine is full"
+    rest = f", {left_out} of them only counted" if left_out else ""
+    return f"{count} bad row(s) in quarantine{rest}"

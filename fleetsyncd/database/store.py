@@ -238,7 +238,8 @@ def quarantine_rows(cursor: Cursor, vehicle_id: UUID, bad: Sequence[BadRow]) -> 
         ),
     )
     row = cursor.fetchone()
-    return row is None or int(row[0]) + sum(row.count for row in bad) - len(taken) == 0
+    one_by_one = sum(row.count == 1 for row in bad)
+    return row is None or int(row[0]) + one_by_one - len(taken) == 0
 
 
 def count_quarantined(cursor: Cursor) -> int:

@@ -155,7 +155,9 @@ class _BackfillAttempt:
         """Return the journal entry of this attempt."""
         window = self.backfill.window
         interval = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
-        bad = bad_rows_remark(self.totals.bad_rows, full=self.totals.quarantine_full)
+        bad = bad_rows_remark(
+            self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
+        )
         return JournalEntry(
             vehicle_id=self.vehicle.id,
             started_at=self.started_at,

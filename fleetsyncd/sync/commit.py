@@ -24,12 +24,15 @@ class Totals:
     rows_written: int = 0
     bad_rows: int = 0
     quarantine_full: bool = False
+    bad_rows_left_out: int = 0
+    """Of `bad_rows`, of which an answer had too many for all of them to be kept."""
     odd_alarms: int = 0
     """Resolved before they were triggered; stored as they came."""
 
     def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
         """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""
         self.bad_rows += sum(row.count for row in bad)
+        self.bad_rows_left_out += sum(row.count for row in bad if row.count > 1)
         self.quarantine_full |= not quarantined
 
 

@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.database import store, vehicle_memory
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import BadAnswer, DatabaseError, PullOverrun, PullStopped, VehicleError
+from fleetsyncd.errors import (
+    BadAnswer,
+    BudgetSpent,
+    DatabaseError,
+    PullOverrun,
+    PullStopped,
+    VehicleError,
+)
 from fleetsyncd.models import AlarmState, DataPage, Status, Vehicle, Window
 from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
@@ -102,7 +109,11 @@ class _VehicleCycle:
         """Take the steps in order."""
         pull = self.ask_status()
         self.refresh_channels()
-        overrun = self.pull_measurements(pull)
+        try:
+            overrun = self.pull_measurements(pull)
+        except BudgetSpent:
+            self.pull_alarms(pull)
+            raise
         self.pull_alarms(pull)
         if overrun is not None:
             self.goes_on = True
@@ -124,6 +135,7 @@ class _VehicleCycle:
             rows_written=self.totals.rows_written,
             bad_rows=self.totals.bad_rows,
             quarantine_full=self.totals.quarantine_full,
+            bad_rows_left_out=self.totals.bad_rows_left_out,
             watermark=self.watermark,
             interval=self.interval,
             alarm_watermark=self.alarm_watermark,
@@ -209,6 +221,9 @@ class _VehicleCycle:
     def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the watermark at its end, or nothing of either."""
         end = window.end
+        # Only time that was not pulled before: a vehicle that sets its clock back gains nothing.
+        begun = window.start if self.watermark is None else max(window.start, self.watermark)
+        covered = max(end - begun, timedelta(0))
         newest = page.measurements.times[-1] if page.measurements else None
         update = store.WatermarkUpdate(
             vehicle_id=self.vehicle.id,
@@ -221,7 +236,7 @@ class _VehicleCycle:
             gap=pull.window if end < pull.window.end else None,
             gap_took=self.context.now() - self.started_at,
             learned=self.source.learned,
-            covered=window.length,
+            covered=covered,
         )
 
         def advance(cursor: Cursor, added: int) -> None:
@@ -231,39 +246,47 @@ class _VehicleCycle:
         self.intake.rows += commit_page(
             self.context, self.vehicle.id, page, self.newest, advance, self.totals
         )
-        self.intake.seconds += window.length.total_seconds()
+        self.intake.seconds += covered.total_seconds()
         self.watermark = end if self.watermark is None else max(self.watermark, end)
         if newest is not None:
             self.newest = newest if self.newest is None else max(newest, self.newest)
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
-        vehicle = self.vehicle
-        starts = [pull.window.start]
-        if vehicle.alarm_watermark is not None:
-            starts.append(vehicle.alarm_watermark - self.context.pull_overlap)
-        if vehicle.oldest_open_alarm is not None:
-            # Older vehicles filter by the time of triggering and would never send the resolution.
-            starts.append(vehicle.oldest_open_alarm)
+        known, end = self.vehicle.alarm_watermark, pull.window.end
+        begins = pull.window.start
+        if known is not None:
+            begins = min(begins, known - self.context.pull_overlap)
+        kept_since = min(self.context.oldest_alarm(), end - MILLISECOND)
+        begins = max(begins, kept_since)
+        # Older vehicles filter by the time of triggering and would never send the resolution.
+        oldest_open = max(self.vehicle.oldest_open_alarm or begins, kept_since)
         # The first window's commit has begun the alarms' watermark where the pull begins.
-        begun = vehicle.alarm_watermark or pull.window.start
+        begun = known or pull.window.start
         self.known_alarms = replace(self.known_alarms, watermark=begun)
-        stored_until = min(begun, pull.window.start)
-        kept_since = min(self.context.oldest_alarm(), pull.window.end - MILLISECOND)
-        interval = Window(max(min(starts), kept_since), pull.window.end)
+        self.alarm_watermark = min(begun, pull.window.start)
         try:
-            self.intake.check_alarms(self.context.budget)
-            for window, answer in self.source.alarms(interval, vehicle.alarms_digest):
-                reached = max(stored_until, window.end)
-                if answer is not None:
-                    self._save_alarms(answer, AlarmState(reached, answer.digest))
-                stored_until = reached
-                self.intake.check_alarms(self.context.budget)
+            if self.source.carries_alarms(Window(min(oldest_open, begins), end)):
+                self._pull_alarms(Window(min(oldest_open, begins), end))
+            else:
+                self._pull_alarms(Window(begins, end))
+                if oldest_open < begins:
+                    self._pull_alarms(Window(oldest_open, begins))
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
             self.notes.append(f"alarms will be asked for again ({error})")
-        self.alarm_watermark = stored_until
+
+    def _pull_alarms(self, interval: Window) -> None:
+        """Pull alarms window by window; note how far all of them are stored."""
+        self.intake.check_alarms(self.context.budget)
+        for window, answer in self.source.alarms(interval, self.known_alarms.digest):
+            assert self.alarm_watermark is not None  # noqa: S101  set by the caller
+            reached = max(self.alarm_watermark, window.end)
+            if answer is not None:
+                self._save_alarms(answer, AlarmState(reached, answer.digest))
+            self.alarm_watermark = reached
+            self.intake.check_alarms(self.context.budget)
 
     def _save_alarms(self, answer: AlarmsAnswer, reached: AlarmState) -> None:
         """Commit alarms together with how far they reach."""

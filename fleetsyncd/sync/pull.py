@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -159,6 +160,10 @@ class VehicleSource:
         times = self._decode_page(answer, interval, 1).measurements.times
         return times[0] if times else None
 
+    def carries_alarms(self, interval: Window) -> bool:
+        """Tell whether one question may cover all of `interval`."""
+        return self.alarms_size.fit(interval) == interval
+
     def alarms(
         self, interval: Window, stored_digest: int | None = None
     ) -> Iterator[tuple[Window, AlarmsAnswer | None]]:
@@ -196,7 +201,8 @@ class VehicleSource:
             stored_digest = digest
 
     def _alarms(self, window: Window, digest: int, answer: Answer) -> AlarmsAnswer:
-        good, bad = decode.alarms(answer.body, OLDEST_ALARM, self.accepted_interval().end)
+        with _received(answer):
+            good, bad = decode.alarms(answer.body, OLDEST_ALARM, self.accepted_interval().end)
         return AlarmsAnswer(window, digest, good, bad)
 
     def _page(self, window: Window, channel_id: int | None = None) -> DataPage:
@@ -210,7 +216,8 @@ class VehicleSource:
 
     def _decode_page(self, answer: Answer, window: Window, limit: int) -> DataPage:
         accepted = self.accepted_interval()
-        return decode.page(answer.body, limit, accepted.start, accepted.end, window)
+        with _received(answer):
+            return decode.page(answer.body, limit, accepted.start, accepted.end, window)
 
     def _page_by_channel(
         self, window: Window, answered: set[int], limit: QuestionLimit
@@ -260,6 +267,16 @@ class VehicleSource:
         late = isinstance(error, VehicleTimeout)
         size.broke(window, error.received / error.expected if late and error.expected else None)
         return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
+
+
+@contextmanager
+def _received(answer: Answer) -> Iterator[None]:
+    """Let an error of decoding say how many bytes came in vain."""
+    try:
+        yield
+    except VehicleError as error:
+        error.received = answer.received
+        raise
 
 
 def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:

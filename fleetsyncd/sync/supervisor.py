@@ -191,6 +191,7 @@ class Supervisor:
             log.warning("database is back")
             self._database_error = None
             self._emit(events.DatabaseUp())
+        self._busy_error = None
         due = self._dispatcher.start_fleet_cycle(fleet)
         self._summary = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
@@ -292,6 +293,8 @@ class Supervisor:
         """Start nothing more until the database is back; log the first error of an outage."""
         if isinstance(error, DatabaseBusy):
             # The database serves others of this daemon's greenlets, and fewer of them soon.
+            if self._busy_error is None:
+                log.warning("%s: not every cycle is in the journal", error)
             self._busy_error = error
             return
         if self._database_error is None:

@@ -40,19 +40,20 @@ class SimulatedFleet:
 
     def served(self, at: int) -> int:
         """Return how many measurements a vehicle has sent."""
-        return self._count(at, "/served")
+        return int(self._ask(at, "/served"))
 
-    def carried(self, at: int) -> int:
-        """Return how many bytes of complete answers a vehicle's link has carried."""
-        return self._count(at, "/carried")
+    def carried(self, at: int) -> tuple[int, float]:
+        """Return how many bytes of complete answers a link has carried, in how many seconds."""
+        size, seconds = json.loads(self._ask(at, "/carried"))
+        return size, seconds
 
-    def _count(self, at: int, path: str) -> int:
+    def _ask(self, at: int, path: str) -> bytes:
         vehicle = self.vehicles[at]
         connection = HTTPConnection(vehicle["host"], vehicle["port"], timeout=PATIENCE_SEC)
         connection.request("GET", path)
         body = connection.getresponse().read()
         connection.close()
-        return int(body)
+        return body
 
     @property
     def cpu(self) -> float:

@@ -2,7 +2,8 @@
 
 `python -m tests.bench.slow_links '[[8, 0.3, 0.01], ...]'` (kbit/s, seconds, share of packets)
 prints the vehicles as one JSON line, then serves until its standard input ends. `GET /carried` at
-any link tells the bytes of answers that it has carried to their end.
+any link tells the bytes of answers that it has carried to their end, and in how many seconds since
+its first request.
 """
 
 from fleetsyncd import green
@@ -24,8 +25,8 @@ from fleetsyncd.demo.fleet import demo_specs  # noqa: E402
 from fleetsyncd.demo.vehicle import SimulatedVehicle  # noqa: E402
 
 PACKET_BYTES = 1_400
-RESEND_SEC = 0.9
-"""How much later a packet arrives that was lost: three round trips."""
+TIMEOUT_SEC = 1.0
+"""After which a packet is sent again at the latest."""
 
 
 class SlowLink:
@@ -42,6 +43,8 @@ class SlowLink:
         self._free_at = 0.0
         """When the link has sent all that it was given."""
         self.carried = 0
+        self.began: float | None = None
+        """When the first request came."""
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
 
     def start(self) -> tuple[str, int]:
@@ -55,10 +58,12 @@ class SlowLink:
             vehicle = create_connection(self._vehicle)
             while request := _read_head(client):
                 if request.startswith(b"GET /carried"):
-                    body = str(self.carried).encode()
+                    seconds = time.monotonic() - (self.began or time.monotonic())
+                    body = json.dumps([self.carried, seconds]).encode()
                     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
                     client.sendall(head + body)
                     continue
+                self.began = self.began or time.monotonic()
                 gevent.sleep(self._latency_sec / 2)
                 vehicle.sendall(request)
                 answer = _read_answer(vehicle)
@@ -75,8 +80,13 @@ class SlowLink:
         self._free_at = max(self._free_at, arrives)
         for at in range(0, len(answer), PACKET_BYTES):
             packet = answer[at : at + PACKET_BYTES]
-            self._free_at += len(packet) / self._rate
-            late = RESEND_SEC if self._dice.random() < self._loss else 0.0
+            packet_sec = len(packet) / self._rate
+            self._free_at += packet_sec
+            late = 0.0
+            if self._dice.random() < self._loss:
+                # It is sent again, after three more packets or a timeout have told of the loss.
+                self._free_at += packet_sec
+                late = self._latency_sec + min(3 * packet_sec, TIMEOUT_SEC)
             # TCP delivers in order; what was lost does not keep the link from sending on.
             arrives = max(arrives, self._free_at + self._latency_sec / 2 + late)
             gevent.sleep(max(0.0, arrives - time.monotonic()))

@@ -187,7 +187,10 @@ def test_a_pool_without_a_free_connection_is_no_lost_database(
 def test_a_single_cycle_without_a_free_connection_is_no_success(database: Database) -> None:
     plan = Plan(60, 8, 8, 1, 0)
     retention = Retention(database, RetentionPolicy(None, None, None))
-    supervisor = Supervisor(plan, context_of(database), retention)
-    supervisor._on_database_error(DatabaseBusy("no free database connection for 30 s"))
+
+    def fail(_event: events.Event) -> None:
+        supervisor._on_database_error(DatabaseBusy("no free database connection for 30 s"))
+
+    supervisor = Supervisor(plan, context_of(database), retention, fail)
     with pytest.raises(DatabaseBusy):
         supervisor.once()

@@ -55,7 +55,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         alarms_keep_days=None,
         vehicle_max_channels=1_000,
         vehicle_max_alarms=100_000,
-        vehicle_max_channel_changes_per_day=50_000,
+        vehicle_max_channel_changes_per_day=200_000,
         vehicle_max_alarms_per_day=5_000,
         vehicle_max_rows_per_day=20_000_000,
         metrics_host="127.0.0.1",
