@@ -16,7 +16,7 @@ class VehicleBudget:
     """The limits of each vehicle, under the names of their settings."""
 
     vehicle_max_channels: int = 1_000
-    vehicle_max_alarms: int = 100_000
+    vehicle_max_alarms: int = 1_000_000
     vehicle_max_channel_changes_per_day: int = 200_000
     vehicle_max_alarms_per_day: int = 5_000
     vehicle_max_rows_per_day: int = 20_000_000
@@ -24,25 +24,29 @@ class VehicleBudget:
 
 @dataclass(slots=True)
 class Intake:
-    """What one vehicle has stored today."""
+    """What one vehicle has sent, or stored, today."""
 
     rows: int = 0
+    """That came, stored already or not."""
     seconds: float = 0.0
-    """Of the vehicle's own time, that its rows cover: a gap of ten days is ten days' rows."""
+    """Of the vehicle's own time that was pulled first: each day of it allows as much again."""
     alarms: int = 0
     channel_changes: int = 0
 
     def check_rows(self, budget: VehicleBudget) -> None:
         """Raise BudgetSpent if no more measurements may be stored today."""
-        most = budget.vehicle_max_rows_per_day
-        if self.rows >= most * (1 + self.seconds / DAY_SEC):
+        most = self._allowed(budget.vehicle_max_rows_per_day)
+        if self.rows >= most:
             raise _spent("/data", self.rows, "measurements", most, "VEHICLE_MAX_ROWS_PER_DAY")
 
     def check_alarms(self, budget: VehicleBudget) -> None:
         """Raise BudgetSpent if no more alarms may be stored today."""
-        most = budget.vehicle_max_alarms_per_day
+        most = self._allowed(budget.vehicle_max_alarms_per_day)
         if self.alarms >= most:
             raise _spent("/alarms", self.alarms, "alarms", most, "VEHICLE_MAX_ALARMS_PER_DAY")
+
+    def _allowed(self, a_day: int) -> int:
+        return round(a_day * (1 + self.seconds / DAY_SEC))
 
     def check_channels(self, budget: VehicleBudget) -> None:
         """Raise BudgetSpent if no more channels may be written today."""
@@ -57,9 +61,6 @@ class Intake:
             )
 
 
-def _spent(call: str, stored: int, what: str, most: int, setting: str) -> BudgetSpent:
-    return BudgetSpent(
-        call,
-        f"{stored:,} {what} are stored today, {most:,} are allowed a day ({setting}): "
-        "the rest is asked for tomorrow",
-    )
+def _spent(call: str, number: int, what: str, most: int, setting: str) -> BudgetSpent:
+    reason = f"{number:,} {what} came today, {most:,} are allowed ({setting})"
+    return BudgetSpent(call, f"{reason}: the rest is asked for tomorrow")

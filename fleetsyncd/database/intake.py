@@ -11,8 +11,8 @@ LEAST_VEHICLES = 5
 NAMED = 5
 _HEAVY = """
 WITH today AS (
-    SELECT vehicle_id, day_rows / day_seconds AS rate FROM fleetsync.vehicle_state
-    WHERE intake_day = current_date AND day_seconds >= 600
+    SELECT vehicle_id, day_rows / greatest(day_seconds, 600) AS rate FROM fleetsync.vehicle_state
+    WHERE intake_day = current_date
 ),
 usual AS (
     SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY rate) AS rate, count(*) AS vehicles

@@ -25,7 +25,9 @@ DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {column} < now() - %s::interval LIMIT %s)
 """
 _JOURNAL = _DELETE.format(table="public.sync_journal", key="id", column="started_at")
-_ALARMS = _DELETE.format(table="public.alarms_log", key="alarm_id", column="triggered_at")
+_ALARMS = _DELETE.format(
+    table="public.alarms_log", key="alarm_id", column="resolved_at IS NOT NULL AND triggered_at"
+)
 _QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column="at")
 
 

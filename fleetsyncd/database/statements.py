@@ -25,7 +25,8 @@ SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key
                 AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
             THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.intake_day IS NOT DISTINCT FROM current_date,
-       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes
+       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes,
+       extract(epoch FROM now() - s.pulled_at)::float8
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -77,8 +78,10 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
     unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 """
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.
-# If the vehicle's clock is ahead, a pull that ended before the watermark shows that the daemon's
-# own clock was set back, and no row of the vehicle is hidden behind the watermark.
+# Both must be those that the cycle knows, or later ones: the database may have been restored. (The
+# last two conditions on asked_to find the first try of this transaction, whose answer was lost.)
+# asked_to is how far a pull behind the watermark has come. It goes back only with the vehicle's
+# clock. If that is ahead, the daemon's own clock was set back, and hides no row of the vehicle.
 ADVANCE_WATERMARK = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
@@ -86,20 +89,26 @@ WITH vehicle AS (
     WHERE id = %(id)s::uuid
       AND (last_sync_at >= coalesce(%(known)s, %(pulled_from)s)
            OR last_sync_at IS NOT DISTINCT FROM %(known)s)
+      AND NOT EXISTS (
+          SELECT FROM fleetsync.vehicle_state
+          WHERE vehicle_id = %(id)s::uuid AND asked_to IS DISTINCT FROM %(known_asked_to)s
+            AND asked_to IS DISTINCT FROM %(watermark)s
+            AND NOT (%(known)s < %(watermark)s AND last_sync_at >= %(watermark)s))
     RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms)
+    alarm_watermark, data_window_ms, alarms_window_ms, pulled_at)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
-    %(alarms_ms)s
+    %(alarms_ms)s, now()
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
-    asked_to = CASE WHEN excluded.asked_to IS NULL OR NOT %(ahead)s
-                    THEN excluded.asked_to ELSE s.asked_to END,
+    asked_to = CASE WHEN excluded.asked_to IS NULL OR %(stepped_back)s THEN excluded.asked_to
+                    WHEN %(ahead)s OR (s.asked_to IS NULL AND NOT %(behind)s) THEN s.asked_to
+                    ELSE greatest(s.asked_to, excluded.asked_to) END,
     clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
@@ -109,7 +118,8 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
         + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
     day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
     day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
-    intake_day = current_date, updated_at = now()
+    intake_day = current_date, pulled_at = excluded.pulled_at, updated_at = now()
+RETURNING asked_to
 """
 _LOCKED = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
@@ -159,12 +169,16 @@ WHERE (c.name, c.unit, c.min_value, c.max_value)
     IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
     OR c.synced_at < now() - {CONFIRMED_FOR}
 """  # noqa: S608  made of this file's own text
+# A conflict locks and logs the row even if nothing changes, so what is stored is left out before.
 SAVE_ALARMS = """
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
-SELECT %s::uuid, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, now()
-FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+SELECT v.id, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, now()
+FROM (SELECT %s::uuid AS id) v,
+    unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
     r(id, channel, severity, message, triggered, resolved)
+WHERE NOT EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id
+                  AND k.alarm_id = r.id AND k.resolved_at IS NOT DISTINCT FROM r.resolved)
 ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at

@@ -40,6 +40,8 @@ class WatermarkUpdate:
     newest_measurement_at: datetime | None
     clock_skew: timedelta | None
     software_version: str
+    known_asked_to: datetime | None
+    """`asked_to` as this cycle has read or written it last."""
     pulled_from: datetime
     """Where this cycle's pull began: everything between there and `watermark` is stored."""
     gap: Window | None
@@ -49,8 +51,12 @@ class WatermarkUpdate:
     gap_rows: int = 0
     """Rows that the pull has added so far."""
     learned: LearnedWindows = field(default_factory=LearnedWindows)
-    added: int = 0
-    """Rows that this window has added."""
+    clock_behind: bool = False
+    """The pull ends before the watermark."""
+    clock_stepped_back: bool = False
+    """Since the last pull."""
+    rows: int = 0
+    """Rows that came for this window."""
     covered: timedelta = timedelta(0)
     """The vehicle's time that this window covers."""
 
@@ -72,7 +78,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake,
+        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake, since_pull,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -94,11 +100,19 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
         intake=Intake(*intake) if is_today else Intake(),
+        since_pull=_since(since_pull),
     )
 
 
+def _since(seconds: float | None) -> timedelta | None:
+    """Return how long ago something was; None if that cannot be."""
+    known = seconds is not None and 0 <= seconds < MAX_SKEW.total_seconds()
+    return timedelta(seconds=seconds) if known and seconds is not None else None
+
+
 def _length(milliseconds: int | None) -> timedelta | None:
-    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
+    most = MAX_SKEW // timedelta(milliseconds=1)
+    return None if milliseconds is None else timedelta(milliseconds=min(milliseconds, most))
 
 
 def learned_values(learned: LearnedWindows) -> dict[str, int | None]:
@@ -146,8 +160,10 @@ def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
         raise VehicleRemoved(_REMOVED)
 
 
-def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
+def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | None:
     """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
+
+    Returns `asked_to` as it is now.
 
     It never moves backwards here. It moves only if the stored watermark is still the one that this
     cycle read or wrote last, or a later one. An earlier one was set back by an operator, or by a
@@ -169,7 +185,10 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
             "gap_end": gap and gap.end,
             "gap_sec": gap and update.gap_took.total_seconds(),
             "gap_rows": gap and update.gap_rows,
-            "added": update.added,
+            "added": update.rows,
+            "known_asked_to": update.known_asked_to,
+            "behind": update.clock_behind,
+            "stepped_back": update.clock_stepped_back,
             "covered_sec": update.covered.total_seconds(),
             **learned_values(update.learned),
         },
@@ -177,6 +196,8 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> None:
     if cursor.rowcount != 1:
         lock_vehicle(cursor, update.vehicle_id)
         raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
+    row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def _milliseconds(length: timedelta) -> int:

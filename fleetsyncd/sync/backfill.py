@@ -13,7 +13,7 @@ from functools import partial
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import DatabaseError, PullStopped, VehicleError
+from fleetsyncd.errors import BudgetSpent, DatabaseError, PullStopped, VehicleError
 from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
@@ -115,9 +115,10 @@ class _BackfillAttempt:
             for window, answer in self.source.alarms(interval):
                 if answer is not None:
                     self._save_alarms(answer, window.end)
-                self.intake.check_alarms(self.context.budget)
-        except RERAISED:
-            raise
+                if window.end < interval.end:
+                    self.intake.check_alarms(self.context.budget)
+        except (BudgetSpent, *RERAISED):
+            raise  # a later attempt goes on with the alarms
         except (VehicleError, DatabaseError) as error:
             self.notes.append(f"without alarms ({error})")
 
@@ -142,11 +143,12 @@ class _BackfillAttempt:
             ):
                 store.lock_vehicle(cursor, self.vehicle.id)
                 raise PullStopped(_MOVED)
-            intake = Intake(rows=added, seconds=covered_sec)
+            intake = Intake(rows=len(page), seconds=covered_sec)
             vehicle_memory.count_intake(cursor, self.vehicle.id, intake)
 
         vehicle_id = self.vehicle.id
-        self.intake.rows += commit_page(self.context, vehicle_id, page, None, advance, self.totals)
+        commit_page(self.context, vehicle_id, page, None, advance, self.totals)
+        self.intake.rows += len(page)
         self.intake.seconds += covered_sec
         self.backfill = replace(self.backfill, reached=reached)
         self.step_started_at = self.context.now()

@@ -43,8 +43,8 @@ def commit_page(
     newest: datetime | None,
     record_progress: Callable[[Cursor, int], None],
     totals: Totals,
-) -> int:
-    """Commit one window's rows together with its progress; count them and return how many.
+) -> None:
+    """Commit one window's rows together with its progress, and count them.
 
     `record_progress` gets the number of rows that this window added; if it raises, nothing is
     stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
@@ -69,7 +69,6 @@ def commit_page(
         quarantined = context.database.run(save)
     totals.rows_written += max(added)
     totals.count_bad(page.bad, quarantined=quarantined)
-    return max(added)
 
 
 def commit_channels(

@@ -26,7 +26,14 @@ from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commi
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, lost_history
-from fleetsyncd.sync.window import HOURLY_ABOVE, MILLISECOND, pull_end, pull_interval
+from fleetsyncd.sync.window import (
+    HOURLY_ABOVE,
+    MILLISECOND,
+    pull_end,
+    pull_interval,
+    step_back,
+    stretches,
+)
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
 from fleetsyncd.vehicle import decode
@@ -71,6 +78,10 @@ class _Pull:
     """What the answer to `/status` allows to be pulled."""
 
     window: Window
+    stretches: tuple[Window, ...]
+    """The parts of the window that are not stored yet."""
+    stepped_back: bool
+    """The vehicle's clock was set back since the last pull."""
     status: Status
     skew: timedelta | None
 
@@ -93,6 +104,7 @@ class _VehicleCycle:
         self.source = context.source(vehicle, client, stop_reason)
         self.started_at = context.now()
         self.watermark = vehicle.watermark
+        self.asked_to = vehicle.pulled_until
         self.newest = vehicle.newest_measurement_at
         self.status: Status | None = None
         self.vehicle_answered = False
@@ -162,6 +174,8 @@ class _VehicleCycle:
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         skew = self.skew or timedelta(0)
         end = pull_end(now, now + skew)
+        if end <= oldest:  # by a skew that was true once, without a `Date` header to correct it
+            raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
         if skew > MAX_AHEAD:
             self.notes.append(f"the vehicle's clock is {age(skew.total_seconds())} ahead: set it")
         if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
@@ -175,7 +189,13 @@ class _VehicleCycle:
             pull_overlap=self.context.pull_overlap,
             oldest=oldest,
         )
-        return _Pull(self.interval, self.status, self.skew)
+        return _Pull(
+            window=self.interval,
+            stretches=stretches(self.vehicle, self.interval, self.context.pull_overlap),
+            stepped_back=step_back(self.vehicle, skew) < timedelta(0),
+            status=self.status,
+            skew=self.skew,
+        )
 
     def refresh_channels(self) -> None:
         """Store the channel configuration unless it is stored; a failure is only noted."""
@@ -204,19 +224,28 @@ class _VehicleCycle:
 
         Returns why the rest is left to the next cycle, None if there is none.
         """
-        if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
+        self.intake.check_rows(self.context.budget)
+        rest = pull.stretches[-1]
+        if rest.length > HOURLY_ABOVE and (lost := lost_history(self.source, rest)):
             self.notes.append(lost)
+        began = self.context.now()
         try:
-            with closing(self.source.measurements(pull.window)) as pages:
-                self.intake.check_rows(self.context.budget)
-                for window, page in pages:
-                    self._commit(pull, page, window)
-                    self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
-                    if window.end < pull.window.end:
-                        self.intake.check_rows(self.context.budget)
+            for stretch in pull.stretches:
+                self._pull_stretch(pull, stretch)
         except PullOverrun as overrun:
+            gained = (self.watermark or rest.start) - (self.vehicle.watermark or rest.start)
+            if gained <= self.context.now() - began:
+                raise BadAnswer("/data", f"{overrun}; it comes no nearer to the present") from None
             return str(overrun)
         return None
+
+    def _pull_stretch(self, pull: _Pull, stretch: Window) -> None:
+        with closing(self.source.measurements(stretch)) as pages:
+            for window, page in pages:
+                self._commit(pull, page, window)
+                self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
+                if window.end < pull.window.end:
+                    self.intake.check_rows(self.context.budget)
 
     def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the watermark at its end, or nothing of either."""
@@ -232,20 +261,27 @@ class _VehicleCycle:
             newest_measurement_at=newest,
             clock_skew=pull.skew,
             software_version=pull.status.software_version,
+            known_asked_to=self.asked_to,
+            clock_behind=self.watermark is not None and pull.window.end < self.watermark,
+            clock_stepped_back=pull.stepped_back,
             pulled_from=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
             gap_took=self.context.now() - self.started_at,
             learned=self.source.learned,
+            rows=len(page),
             covered=covered,
         )
 
-        def advance(cursor: Cursor, added: int) -> None:
-            rows = self.totals.rows_written + added
-            store.advance_watermark(cursor, replace(update, gap_rows=rows, added=added))
+        asked_to = self.asked_to
 
-        self.intake.rows += commit_page(
-            self.context, self.vehicle.id, page, self.newest, advance, self.totals
-        )
+        def advance(cursor: Cursor, added: int) -> None:
+            nonlocal asked_to
+            rows = self.totals.rows_written + added
+            asked_to = store.advance_watermark(cursor, replace(update, gap_rows=rows))
+
+        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
+        self.asked_to = asked_to
+        self.intake.rows += len(page)
         self.intake.seconds += covered.total_seconds()
         self.watermark = end if self.watermark is None else max(self.watermark, end)
         if newest is not None:
@@ -274,7 +310,7 @@ class _VehicleCycle:
                     self._pull_alarms(Window(oldest_open, begins))
         except RERAISED:
             raise
-        except (VehicleError, DatabaseError) as error:
+        except (VehicleError, DatabaseError, PullOverrun) as error:
             self.notes.append(f"alarms will be asked for again ({error})")
 
     def _pull_alarms(self, interval: Window) -> None:
@@ -286,7 +322,8 @@ class _VehicleCycle:
             if answer is not None:
                 self._save_alarms(answer, AlarmState(reached, answer.digest))
             self.alarm_watermark = reached
-            self.intake.check_alarms(self.context.budget)
+            if window.end < interval.end:
+                self.intake.check_alarms(self.context.budget)
 
     def _save_alarms(self, answer: AlarmsAnswer, reached: AlarmState) -> None:
         """Commit alarms together with how far they reach."""

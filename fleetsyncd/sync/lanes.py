@@ -106,7 +106,7 @@ class Lanes:
 
     def _acquire_now(self, lane: Semaphore) -> bool:
         """Wait shortly for a slot of the lane, and for fewer vehicles than are allowed to run."""
-        if self._allowed < self._slots and len(self._held) >= self._allowed:
+        if self._allowed < self._slots and self._prompt_running() >= self._allowed:
             sleep(CHECK_SEC)
             return False
         return bool(lane.acquire(timeout=CHECK_SEC))
@@ -123,7 +123,11 @@ class Lanes:
                 self._slots,
             )
         self._shed_at = now
-        self._allowed = max(LEAST_ALLOWED, min(self._allowed, len(self._held)) // 2)
+        self._allowed = max(LEAST_ALLOWED, min(self._allowed, self._prompt_running()) // 2)
+
+    def _prompt_running(self) -> int:
+        """Return how many run that are not slow: those mostly wait for their network."""
+        return sum(lane is self._prompt for lane in self._held.values())
 
     def _take_on_more(self) -> None:
         """Let more vehicles run again, if nothing was shed for a while."""

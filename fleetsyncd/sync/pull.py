@@ -25,12 +25,18 @@ from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import OLDEST_ALARM
 from fleetsyncd.vehicle import decode, parsing
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
+from fleetsyncd.vehicle.cpu_slices import CpuSlices
 
 MOST_BROKEN = 3
 """Answers in a row of which only a part came; then the pull ends, and with it what is thrown away.
 The next one goes on with the smaller questions."""
 
 WindowPage = tuple[Window, DataPage]
+FAIR_SEC, FAIR_ROW_SEC = 0.03, 3e-6
+"""CPU time that any answer, and each of its good rows, may cost; an honest one takes a fifth."""
+PAUSE_FOR_DEAR = 19
+"""Seconds of pause for each second of CPU time beyond that."""
+PAUSE_AFTER_TOO_LARGE_SEC = 0.5
 LONG_LATENCY_SEC, LATENCY_BOUND = 0.1, 4
 """If a link's latency is longer, and an answer takes less than so many times as long, longer
 windows are worth while."""
@@ -171,7 +177,7 @@ class VehicleSource:
 
         None instead means that the answer equals the last stored one, which has `stored_digest`.
         Vehicles have no limit for this call, so an answer that is too large is asked for in halves.
-        Raises PullStopped and VehicleError.
+        Raises PullStopped, PullOverrun and VehicleError.
         """
         limit = QuestionLimit(
             self.stop_reason,
@@ -193,16 +199,19 @@ class VehicleSource:
                 ):
                     raise
                 continue
-            except PullOverrun as over:
-                raise BadAnswer("/alarms", f"not complete though {over}") from None
+            except PullStopped as stop:
+                raise type(stop)(f"/alarms: {stop}") from None
             self._learn(self.alarms_size, window, answer)
             yield window, alarms
             splitter.complete(window, len(alarms.alarms) + len(alarms.bad) if alarms else 0)
             stored_digest = digest
 
     def _alarms(self, window: Window, digest: int, answer: Answer) -> AlarmsAnswer:
-        with _received(answer):
-            good, bad = decode.alarms(answer.body, OLDEST_ALARM, self.accepted_interval().end)
+        slices = CpuSlices("/alarms")
+        with self._paid(answer, slices) as worth:
+            newest = self.accepted_interval().end
+            good, bad = decode.alarms(answer.body, OLDEST_ALARM, newest, slices)
+            worth.append(len(good))
         return AlarmsAnswer(window, digest, good, bad)
 
     def _page(self, window: Window, channel_id: int | None = None) -> DataPage:
@@ -215,20 +224,45 @@ class VehicleSource:
         return page
 
     def _decode_page(self, answer: Answer, window: Window, limit: int) -> DataPage:
-        accepted = self.accepted_interval()
-        with _received(answer):
-            return decode.page(answer.body, limit, accepted.start, accepted.end, window)
+        accepted, slices = self.accepted_interval(), CpuSlices("/data")
+        with self._paid(answer, slices) as worth:
+            page = decode.page(answer.body, limit, accepted.start, accepted.end, window, slices)
+            worth.append(len(page.measurements))
+        return page
+
+    @contextmanager
+    def _paid(self, answer: Answer, slices: CpuSlices) -> Iterator[list[int]]:
+        """Pause after an answer that has cost more than its good rows are worth.
+
+        Their number is put into the list. So one vehicle takes a small share of the CPU only. An
+        error of decoding gets to know how many bytes came in vain.
+        """
+        worth: list[int] = []
+        try:
+            yield worth
+        except VehicleError as error:
+            error.received = answer.received
+            raise
+        finally:
+            fair_sec = FAIR_SEC + FAIR_ROW_SEC * sum(worth)
+            dear_sec = answer.cpu_sec + slices.used_sec - fair_sec
+            if dear_sec > 0:
+                time.sleep(dear_sec * PAUSE_FOR_DEAR)
 
     def _page_by_channel(
         self, window: Window, answered: set[int], limit: QuestionLimit
     ) -> DataPage:
         """Ask for a millisecond with too many rows for one answer channel by channel."""
-        pages = []
+        pages: list[DataPage] = []
+        rows = 0
         for channel_id in sorted(answered.union(self._configured_channels(limit))):
             limit.check()
             pages.append(self._page(window, channel_id))
             if pages[-1].truncated:
                 raise BadAnswer("/data", f"too many rows of channel {channel_id} in {window}")
+            rows += len(pages[-1])
+            if rows > PAGE_LIMIT:
+                raise BadAnswer("/data", f"too many rows of all channels in {window}")
         return DataPage.merged(pages)
 
     def _configured_channels(self, limit: QuestionLimit) -> set[int]:
@@ -256,6 +290,7 @@ class VehicleSource:
         """Learn from an answer that did not come; tell whether a smaller question may help now."""
         self.discarded_bytes += error.received
         if isinstance(error, AnswerTooLarge):
+            time.sleep(PAUSE_AFTER_TOO_LARGE_SEC)
             return splitter.shrink(window, most_rows)
         if not isinstance(error, VehicleTimeout | AnswerCutOff):
             return False
@@ -267,16 +302,6 @@ class VehicleSource:
         late = isinstance(error, VehicleTimeout)
         size.broke(window, error.received / error.expected if late and error.expected else None)
         return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
-
-
-@contextmanager
-def _received(answer: Answer) -> Iterator[None]:
-    """Let an error of decoding say how many bytes came in vain."""
-    try:
-        yield
-    except VehicleError as error:
-        error.received = answer.received
-        raise
 
 
 def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:

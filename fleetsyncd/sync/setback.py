@@ -4,7 +4,7 @@ Only for the log. Nothing that a cycle decides rests on what this process rememb
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,10 +26,17 @@ class SetbackWatch:
         if report.watermark is not None:
             self._committed[report.vehicle.id] = report.watermark
 
-    def check(self, fleet: Sequence[Vehicle]) -> None:
-        """Say once that watermarks went back; forget the vehicles that left the fleet."""
-        known = self._committed
-        self._committed = {v.id: known[v.id] for v in fleet if v.id in known}
+    def committed(self) -> dict[UUID, datetime]:
+        """Return how far cycles have committed, to be compared with what is read from now on."""
+        return dict(self._committed)
+
+    def check(self, fleet: Sequence[Vehicle], known: Mapping[UUID, datetime]) -> None:
+        """Say once that watermarks are behind what was `known` before they were read.
+
+        Forgets the vehicles that left the fleet.
+        """
+        present = {vehicle.id for vehicle in fleet}
+        self._committed = {key: at for key, at in self._committed.items() if key in present}
         lost: list[tuple[timedelta, str]] = []
         for vehicle in fleet:
             committed = known.get(vehicle.id)
@@ -37,7 +44,7 @@ class SetbackWatch:
                 vehicle.watermark is None or vehicle.watermark < committed
             ):
                 lost.append((committed - (vehicle.watermark or committed), vehicle.name))
-                del self._committed[vehicle.id]
+                self._committed.pop(vehicle.id, None)
         if lost:
             longest, name = max(lost)
             log.warning(

@@ -10,6 +10,8 @@ from fleetsyncd.models import Window
 SHORTEST, LONGEST = timedelta(milliseconds=1), timedelta(days=400)
 SHORTEST_AFTER_SILENCE = timedelta(seconds=1)
 """A vehicle that sends nothing at all may have other reasons than the size of the question."""
+LEAST_COMPLETE = timedelta(seconds=1)
+"""No complete answer makes questions shorter, however slow it was."""
 TARGET_SHARE = 1 / 3
 """Of the deadline, that an answer may take to arrive: a link may become three times slower."""
 GROWTH, SHRINKAGE = 1.25, 4
@@ -33,13 +35,16 @@ class QuestionSize:
         return Window(window.start, min(window.start + self.length, window.end))
 
     def answered(self, window: Window, seconds: float) -> None:
-        """Learn that the answer for `window` took `seconds`, without the link's latency.
+        """Learn that the body of the answer for `window` took `seconds`.
 
-        A shorter window than the longest one says little about how much there is room for.
+        What the vehicle needs before it sends does not count: a smaller question may not be
+        answered sooner. A shorter window than the longest one says little about how much there is
+        room for.
         """
         ratio = self._target_sec / max(seconds, 1e-6)
         if ratio < 1:
-            self._set(min(self.length, window.length * max(ratio, 1 / SHRINKAGE)))
+            fitting = window.length * max(ratio, 1 / SHRINKAGE)
+            self._set(min(self.length, max(fitting, LEAST_COMPLETE)))
         else:
             self._set(max(self.length, window.length * min(ratio, GROWTH)))
 

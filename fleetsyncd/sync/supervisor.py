@@ -181,11 +181,11 @@ class Supervisor:
         """Read the vehicles of this replica and start those that are due; raise DatabaseError."""
         self._dispatcher.rebalance()
         self._emit(events.Alive())
-        shards = self._dispatcher.shards
+        shards, committed = self._dispatcher.shards, self._setbacks.committed()
         fleet = self._context.database.run(
             lambda cursor: store.load_vehicles(cursor, shards=shards)
         )
-        self._setbacks.check(fleet)
+        self._setbacks.check(fleet, committed)
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
         if self._database_error is not None:
             log.warning("database is back")

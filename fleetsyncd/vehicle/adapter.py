@@ -20,16 +20,16 @@ from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
-HEAD_KEPT = 1 << 16
+MOST_HEAD_BYTES = 1 << 16
 LONGEST_READING_SEC = 0.15
 """Of CPU time, for one answer from its first byte to its last, decompression included."""
 
 
 class ReadingTooLong(Exception):
-    """An answer has cost more CPU time than its bytes are worth."""
+    """An answer has cost more CPU time than its bytes are worth; the text says what of it."""
 
 
-class _YieldingReader(io.RawIOBase):
+class AnswerReader(io.RawIOBase):
     """The raw stream of one answer; reading it yields to other greenlets from time to time.
 
     Between two reads no other greenlet runs, so the CPU time in between is the answer's own.
@@ -39,22 +39,25 @@ class _YieldingReader(io.RawIOBase):
         self._raw = raw
         self.body_received = 0
         """Bytes that came after the head."""
+        self._first_bytes = 0
+        """Of the body, that came together with the end of the head."""
+        self._body_began = 0.0
         self._head: bytes | None = b""
         """What has come of the head; None once the body has begun."""
         self._yield_at = time.monotonic() + YIELD_EVERY_SEC
-        self._used_sec = 0.0
+        self.cpu_sec = 0.0
         self._resumed = time.thread_time()
 
     def readable(self) -> bool:
+        """Return True, as `io` asks."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._used_sec += time.thread_time() - self._resumed
-        if self._used_sec > LONGEST_READING_SEC:
-            raise ReadingTooLong
+        """Read into `buffer` and return how many bytes; raise ReadingTooLong."""
         if time.monotonic() > self._yield_at:
-            time.sleep(PAUSE_SEC)
-            self._yield_at = time.monotonic() + YIELD_EVERY_SEC
+            self.give_way()
+        else:
+            self._meter()
         size = self._raw.readinto(buffer)
         self._resumed = time.thread_time()
         if size:
@@ -66,12 +69,37 @@ class _YieldingReader(io.RawIOBase):
         if self._head is None:
             self.body_received += size
             return
-        self._head = (self._head + bytes(buffer[:size]))[-HEAD_KEPT:]
+        self._head += bytes(buffer[:size])
         _head, end, body = self._head.partition(b"\r\n\r\n")
         if end:
-            self.body_received, self._head = len(body), None
+            self.body_received = self._first_bytes = len(body)
+            self._head, self._body_began = None, time.monotonic()
+        elif len(self._head) > MOST_HEAD_BYTES:
+            raise ReadingTooLong("not an HTTP answer: its headers are too long")
+
+    @property
+    def transfer_sec(self) -> float:
+        """How long the body took, as far as its size explains it: from its first bytes on."""
+        rest = self.body_received - self._first_bytes
+        if rest <= 0:
+            return 0.0
+        return (time.monotonic() - self._body_began) * self.body_received / rest
+
+    def give_way(self) -> None:
+        """Let other greenlets run."""
+        self._meter()
+        time.sleep(PAUSE_SEC)
+        self._yield_at = time.monotonic() + YIELD_EVERY_SEC
+        self._resumed = time.thread_time()
+
+    def _meter(self) -> None:
+        """Add the CPU time since the last read; raise ReadingTooLong if it is too much."""
+        self.cpu_sec += time.thread_time() - self._resumed
+        if self.cpu_sec > LONGEST_READING_SEC:
+            raise ReadingTooLong("reading it takes too long")
 
     def close(self) -> None:
+        """Close the stream."""
         self._raw.close()
         super().close()
 
@@ -79,14 +107,15 @@ class _YieldingReader(io.RawIOBase):
 class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.reader = _YieldingReader(self.fp.detach())
+        self.reader = AnswerReader(self.fp.detach())
         self.fp = io.BufferedReader(self.reader)
 
 
-def body_received(response: requests.Response) -> int:
-    """Return how many bytes of a response's body have come, whether they were read or not."""
+def reader_of(response: requests.Response) -> AnswerReader:
+    """Return what reads a response from the socket."""
     original: Any = response.raw._original_response
-    return int(original.reader.body_received)
+    reader: AnswerReader = original.reader
+    return reader
 
 
 class _Connection(HTTPConnection):

@@ -27,8 +27,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
-from fleetsyncd.vehicle.adapter import ReadingTooLong, VehicleAdapter, body_received
-from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
+from fleetsyncd.vehicle.adapter import AnswerReader, ReadingTooLong, VehicleAdapter, reader_of
 from fleetsyncd.vehicle.http_errors import (
     CONNECTION_BROKEN,
     REQUEST_ERRORS,
@@ -45,7 +44,7 @@ PAGE_LIMIT = 50_000
 """Rows asked for in one answer; a vehicle gives no more."""
 CHUNK_BYTES = 1 << 14
 CHUNKS_A_TURN = 64
-MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 20, "/alarms": 1 << 22}
+MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 21, "/alarms": 1 << 22}
 """Of an answer after decompression, unless PULL_MAX_BODY_MB is less; of others it is that."""
 ERROR_BODY_BYTES = 2_048
 LENGTH_DIGITS = 15
@@ -69,11 +68,13 @@ class Answer:
     body: bytes
     clock: datetime | None
     latency_sec: float = 0.0
-    """How long the fastest call of this client took."""
+    """How long the call took before its body came."""
     transfer_sec: float = 0.0
-    """How long this call took beyond that."""
+    """How long the body took."""
     received: int = 0
     """Bytes of the body, compressed."""
+    cpu_sec: float = 0.0
+    """What reading it has cost."""
 
     @property
     def digest(self) -> int:
@@ -103,7 +104,6 @@ class VehicleClient:
         self._on_call = on_call
         self._received = 0
         self._expected: int | None = None
-        self._fastest_sec = pull_timeout_sec
         self._adapter = VehicleAdapter(host, port, self._base)
         self._redactor = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
@@ -151,13 +151,8 @@ class VehicleClient:
         finally:
             seconds = time.monotonic() - started
             self._on_call(call, seconds, self._received)
-        self._fastest_sec = min(self._fastest_sec, seconds)
-        return replace(
-            answer,
-            latency_sec=self._fastest_sec,
-            transfer_sec=seconds - self._fastest_sec,
-            received=self._received,
-        )
+        latency_sec = max(0.0, seconds - answer.transfer_sec)
+        return replace(answer, latency_sec=latency_sec, received=self._received)
 
     def _call(self, call: str, query: str) -> Answer:
         """Make a call; raise a VehicleError that names the call and the reason."""
@@ -175,8 +170,8 @@ class VehicleClient:
                     return self._send(call, query)
         except VehicleError:
             raise
-        except ReadingTooLong:
-            raise AnswerTooLarge(call, "reading it takes too long") from None
+        except ReadingTooLong as error:
+            raise AnswerTooLarge(call, str(error)) from None
         except requests.ConnectTimeout:
             raise VehicleTimeout(call, "connecting timed out") from None
         except REQUEST_ERRORS as error:
@@ -188,19 +183,26 @@ class VehicleClient:
         self._request.url = self._base + call + query
         response = self._adapter.send(self._request, stream=True, timeout=self._pull_timeout_sec)
         complete = False
+        reader = reader_of(response)
         try:
             self._check_headers(call, response)
-            body = self._read(call, response)
+            body = self._read(call, response, reader)
+            transfer_sec = reader.transfer_sec
             complete = True
         finally:
-            self._received += body_received(response)
+            self._received += reader.body_received
             if not complete:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
             response.close()
         if len(body) > CHUNKS_A_TURN * CHUNK_BYTES:
-            time.sleep(PAUSE_SEC)  # looking for the key takes a while, too
-        return Answer(self._redactor.redact_body(call, body), _clock(response.headers.get("Date")))
+            reader.give_way()  # looking for the key takes a while, too
+        return Answer(
+            self._redactor.redact_body(call, body),
+            _clock(response.headers.get("Date")),
+            transfer_sec=transfer_sec,
+            cpu_sec=reader.cpu_sec,
+        )
 
     def _check_headers(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
@@ -219,7 +221,7 @@ class VehicleClient:
                 raise self._too_large(call)
             self._expected = int(length)
 
-    def _read(self, call: str, response: requests.Response) -> bytes:
+    def _read(self, call: str, response: requests.Response, reader: AnswerReader) -> bytes:
         chunks: list[bytes] = []
         size, most = 0, self._most_bytes(call)
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -228,7 +230,7 @@ class VehicleClient:
                 raise self._too_large(call)
             chunks.append(chunk)
             if len(chunks) % CHUNKS_A_TURN == 0:
-                time.sleep(PAUSE_SEC)  # few bytes from the socket may become many chunks
+                reader.give_way()  # few bytes from the socket may become many chunks
         return b"".join(chunks)
 
     def _most_bytes(self, call: str) -> int:

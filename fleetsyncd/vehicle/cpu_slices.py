@@ -28,6 +28,11 @@ class CpuSlices:
         self._used_sec = 0.0
         self._resumed = time.thread_time()
 
+    @property
+    def used_sec(self) -> float:
+        """CPU seconds so far."""
+        return self._used_sec + time.thread_time() - self._resumed
+
     def pause(self) -> None:
         """Let others run if this slice is over; raise AnswerTooLarge after the last one."""
         used = time.thread_time() - self._resumed

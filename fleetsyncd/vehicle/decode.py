@@ -77,7 +77,7 @@ def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
 
 
 def alarms(
-    body: bytes, oldest: datetime, newest: datetime
+    body: bytes, oldest: datetime, newest: datetime, slices: CpuSlices | None = None
 ) -> tuple[list[Alarm], tuple[BadRow, ...]]:
     """Decode an answer to `/alarms`: alarms triggered in [oldest, newest), each id once.
 
@@ -93,7 +93,7 @@ def alarms(
         if alarm.resolved_at is not None:
             check_time(alarm.resolved_at, oldest, LATEST_TIME)
 
-    slices, bad = CpuSlices(call), BadRowCollector(call)
+    slices, bad = slices or CpuSlices(call), BadRowCollector(call)
     entries = decode_list(call, body, MAX_ALARMS, slices)
     good = decode_entries(entries, _alarm, check, bad, slices)
     unique = {a.alarm_id: a for a in map(_to_alarm, slices.each(good, every=8))}
@@ -101,7 +101,12 @@ def alarms(
 
 
 def page(
-    body: bytes, limit: int, oldest: datetime, newest: datetime, window: Window | None = None
+    body: bytes,
+    limit: int,
+    oldest: datetime,
+    newest: datetime,
+    window: Window | None = None,
+    slices: CpuSlices | None = None,
 ) -> DataPage:
     """Decode an answer to `/data`; a row whose time is not in [oldest, newest) is bad.
 
@@ -111,7 +116,7 @@ def page(
     never came.
     """
     call = "/data"
-    slices = CpuSlices(call)
+    slices = slices or CpuSlices(call)
     if body.count(b'"channel_id"') > limit:
         raise BadAnswer(call, f"more than the {limit} rows asked for")
     slices.pause()

@@ -70,6 +70,7 @@ class Windows:
                 newest_measurement_at=page.times[-1],
                 clock_skew=timedelta(0),
                 software_version="1.1.0",
+                known_asked_to=None,
                 pulled_from=self.start,
                 gap=None,
             )

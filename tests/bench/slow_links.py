@@ -3,7 +3,7 @@
 `python -m tests.bench.slow_links '[[8, 0.3, 0.01], ...]'` (kbit/s, seconds, share of packets)
 prints the vehicles as one JSON line, then serves until its standard input ends. `GET /carried` at
 any link tells the bytes of answers that it has carried to their end, and in how many seconds since
-its first request.
+its first request, without those in which it waited for the vehicle itself.
 """
 
 from fleetsyncd import green
@@ -43,6 +43,8 @@ class SlowLink:
         self._free_at = 0.0
         """When the link has sent all that it was given."""
         self.carried = 0
+        self._thinking_sec = 0.0
+        """How long the vehicle has taken for its answers, and the link had nothing to carry."""
         self.began: float | None = None
         """When the first request came."""
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
@@ -59,14 +61,17 @@ class SlowLink:
             while request := _read_head(client):
                 if request.startswith(b"GET /carried"):
                     seconds = time.monotonic() - (self.began or time.monotonic())
+                    seconds -= self._thinking_sec
                     body = json.dumps([self.carried, seconds]).encode()
                     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
                     client.sendall(head + body)
                     continue
                 self.began = self.began or time.monotonic()
                 gevent.sleep(self._latency_sec / 2)
+                thinks_from = time.monotonic()
                 vehicle.sendall(request)
                 answer = _read_answer(vehicle)
+                self._thinking_sec += time.monotonic() - thinks_from
                 self._deliver(client, answer)
                 self.carried += len(answer)
         except OSError:

@@ -116,6 +116,7 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate
         newest_measurement_at=watermark,
         clock_skew=timedelta(0),
         software_version="2.0",
+        known_asked_to=None,
         pulled_from=watermark,
         gap=None,
     )

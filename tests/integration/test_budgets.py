@@ -16,6 +16,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
+from fleetsyncd.sync import pull
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.times import iso_ms
@@ -59,7 +60,7 @@ def test_a_vehicle_with_ever_new_alarms_is_asked_for_none_after_its_budget(
         assert stored(it, "alarms_log") == 120
         assert len([path for path, _ in it.asked if path == "/alarms"]) == 3
         text = it.journal()[-1][2]
-        assert "120 alarms are stored today, 100 are allowed a day" in text
+        assert "120 alarms came today, 101 are allowed" in text
         assert "VEHICLE_MAX_ALARMS_PER_DAY" in text
         kept = it.vehicle().alarm_watermark
         assert kept == it.now - timedelta(seconds=90) - it.overlap
@@ -150,7 +151,7 @@ def test_channels_that_are_renamed_in_each_cycle_are_written_up_to_the_days_budg
         it.simulated.hook = hook
         for _ in range(5):
             assert it.cycle(after=30).outcome is Outcome.OK
-        assert "30 changed channels are stored today" in it.journal()[-1][2]
+        assert "30 changed channels came today, 25 are allowed" in it.journal()[-1][2]
         assert it.run("SELECT DISTINCT name FROM channel_config") == [("renamed 2",)]
         assert next(numbers) == 3
         tomorrow(it)
@@ -166,7 +167,7 @@ def test_a_vehicle_that_measures_too_much_is_an_error_and_goes_on_the_next_day(
         for _ in range(3):
             report = it.cycle(after=30)
         assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.OVER_BUDGET)
-        assert "measurements are stored today, 1,500 are allowed a day" in str(report.reason)
+        assert "measurements came today, 1,502 are allowed" in str(report.reason)
         reached = it.watermark()
         assert reached == it.now - timedelta(seconds=60)
         tomorrow(it)
@@ -197,9 +198,9 @@ def test_a_backfill_counts_for_the_budget_and_goes_on_when_there_is_room(
             return str(report.entry.error_msg)
 
         it.budget = VehicleBudget(vehicle_max_rows_per_day=5_000)
-        assert "5,000 are allowed a day" in attempt()
+        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in attempt()
         asked = len(it.asked)
-        assert "5,000 are allowed a day" in attempt()
+        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in attempt()
         assert len(it.asked) == asked
         it.budget = VehicleBudget()
         assert "complete" in attempt()
@@ -234,15 +235,17 @@ def test_expired_alarms_are_deleted_and_not_asked_for_again(database: Database) 
     with rig(database, watermark_ago=20 * 86_400, channels=1) as it:
         it.alarms_keep = timedelta(days=8)
         it.run(
-            "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, message, triggered_at)"
-            " SELECT %s::uuid, -n, 1, 'x', now() - n * interval '1 day'"
-            " FROM generate_series(1, 20) n",
+            "INSERT INTO alarms_log"
+            " (vehicle_id, alarm_id, channel_id, message, triggered_at, resolved_at)"
+            " SELECT %s::uuid, -n, 1, 'x', now() - n * interval '1 day',"
+            " CASE WHEN n <> 15 THEN now() END FROM generate_series(1, 20) n",
             str(it.vehicle_id),
         )
         policy = RetentionPolicy(None, None, None, timedelta(days=8))
         for _step in Retention(database, policy, batch=5).steps(lambda: it.now):
             pass
-        assert it.run("SELECT min(alarm_id), count(*) FROM alarms_log") == [(-7, 7)]
+        kept = [number for (number,) in it.run("SELECT -alarm_id FROM alarms_log ORDER BY 1")]
+        assert kept == [1, 2, 3, 4, 5, 6, 7, 15]
         it.cycle()
         (query,) = (query for path, query in it.asked if path == "/alarms")
         assert iso_ms(it.now - timedelta(days=8)) in query
@@ -311,3 +314,63 @@ def test_what_was_stored_on_another_day_does_not_count(database: Database) -> No
         it.cycle(after=30)
         assert 0 < it.vehicle().intake.rows < 1000
         assert replace(it.vehicle().intake, rows=0, seconds=0.0).alarms == 0
+
+
+def test_rows_that_are_stored_already_count_for_the_budget_as_well(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        for _ in range(3):
+            it.set_watermark(it.now - timedelta(seconds=60))
+            it.cycle()
+        assert stored(it, "measurements") == 65
+        assert it.vehicle().intake.rows == 3 * 65
+
+
+def test_alarms_that_are_stored_already_are_not_written_again(database: Database) -> None:
+    with rig(database, watermark_ago=1800) as it:
+        it.cycle()
+        before = it.run("SELECT alarm_id, xmin::text, xmax::text FROM alarms_log ORDER BY 1")
+        it.run(
+            "UPDATE fleetsync.vehicle_state SET alarms_digest = 0, alarm_watermark = %s", it.start
+        )
+        it.cycle()
+        assert (
+            it.run("SELECT alarm_id, xmin::text, xmax::text FROM alarms_log ORDER BY 1") == before
+        )
+
+
+def test_a_backfill_over_the_alarms_budget_is_left_open_for_the_rest(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=2) as it:
+        it.cycle()
+        window = Window(it.now - 5 * HOUR, it.now)
+        it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+
+        def attempt() -> str:
+            request = it.database.run(lambda c: backfills.open_backfills(c, set(), 1))
+            report = run_backfill(it.vehicle(), request[it.vehicle_id], it.client, it.context())
+            return str(report.entry.error_msg)
+
+        it.run("UPDATE fleetsync.vehicle_state SET day_alarms = 7000")
+        assert "asked for tomorrow" in attempt()
+        tomorrow(it)
+        assert "complete" in attempt()
+        it.start = window.start
+        assert it.compare().clean
+
+
+def test_a_millisecond_with_too_many_rows_over_all_channels_is_the_vehicles_error(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "PAGE_LIMIT", 100)
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        if path != "/data":
+            return ask(query)
+        time = iso_ms(it.now - timedelta(seconds=1))
+        rows = [{"channel_id": 1, "value": 1.0, "time": time}] * 60
+        truncated = "channel_id=" not in query
+        return HTTPStatus.OK, json.dumps({"truncated": truncated, "rows": rows}).encode()
+
+    with rig(database) as it:
+        it.simulated.hook = hook
+        assert it.cycle(after=30).failure is Failure.BAD_ANSWER
+        assert "too many rows of all channels" in it.journal()[-1][2]

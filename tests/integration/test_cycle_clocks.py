@@ -5,6 +5,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.reports import Failure, Outcome
+from fleetsyncd.sync import question_limit
 from tests.integration.rig import rig
 
 HOUR = timedelta(hours=1)
@@ -189,3 +190,56 @@ def test_our_own_clock_behind_for_one_cycle_costs_no_second_pull(database: Datab
         assert report.interval is not None
         assert report.interval.length < timedelta(minutes=2)
         assert it.compare().clean
+
+
+def test_a_clock_that_was_behind_for_one_cycle_costs_no_second_pull(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle(after=30)
+        it.offset = timedelta(days=-20)
+        it.cycle(after=30)
+        it.offset = timedelta(0)
+        it.asked.clear()
+        assert it.cycle(after=30).outcome is Outcome.OK
+        assert len([path for path, _ in it.asked if path == "/data"]) < 20
+        assert it.vehicle().pulled_until is None
+        assert it.watermark() == it.now
+        assert it.compare().clean
+
+
+def test_rows_that_a_clock_hid_before_it_was_right_again_are_stored(database: Database) -> None:
+    with rig(database, channels=1) as it:
+        it.cycle(after=30)
+        it.offset = timedelta(days=-20)
+        it.cycle(after=30)
+        reached = it.vehicle().pulled_until
+        assert reached is not None
+        # It measured for two minutes more by the wrong clock before that was put right.
+        it.now += timedelta(minutes=2)
+        it.offset = timedelta(0)
+        it.run("DELETE FROM measurements WHERE time >= %s", reached)
+        assert it.cycle().outcome is Outcome.OK
+        hidden = it.run(
+            "SELECT count(*) FROM measurements WHERE time >= %s AND time < %s",
+            reached,
+            reached + timedelta(minutes=2),
+        )
+        assert hidden == [(120,)]
+
+
+def test_a_pull_that_ends_within_the_overlap_does_not_go_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 1)
+    with rig(database, channels=1) as it:
+        it.run(
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms)"
+            " VALUES (%s::uuid, 1000)",
+            str(it.vehicle_id),
+        )
+        before = it.vehicle()
+        for _ in range(3):
+            report = it.cycle(after=1)
+            assert it.vehicle().pulled_until is None
+            assert it.watermark() == before.watermark
+        assert (report.outcome, report.goes_on, report.failures) == (Outcome.ERROR, False, 3)
+        assert "it comes no nearer to the present" in str(report.reason)

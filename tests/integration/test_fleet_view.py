@@ -87,6 +87,7 @@ def first_window(truck: UUID) -> store.WatermarkUpdate:
         newest_measurement_at=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
+        known_asked_to=None,
         pulled_from=NOW,
         gap=None,
     )
@@ -327,7 +328,7 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
         database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS, before)) == 0
     )
     database.run(lambda c: store.quarantine_rows(c, truck, [BadRow("/data", "{}", "poison")]))
-    calls: list[Callable[[Cursor], None]] = [
+    calls: list[Callable[[Cursor], object]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
         lambda cursor: store.advance_watermark(cursor, first_window(truck)),
         lambda cursor: record(cursor, report),

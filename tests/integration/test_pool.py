@@ -270,6 +270,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         newest_measurement_at=NOW,
         clock_skew=timedelta(0),
         software_version="2.0",
+        known_asked_to=None,
         pulled_from=NOW,
         gap=None,
     )

@@ -306,11 +306,15 @@ def test_a_setback_is_said_once_with_how_far_and_whom(
         watch.note(it.cycle())
         backup = back_up()
         watch.note(it.cycle(after=600))
-        watch.check([it.vehicle()])
+        watch.check([it.vehicle()], watch.committed())
+        assert not caplog.messages
+        before, known = it.vehicle(), watch.committed()
+        watch.note(it.cycle(after=30))
+        watch.check([before], known)
         assert not caplog.messages
         backup.restore()
-        watch.check([it.vehicle()])
-        watch.check([it.vehicle()])
+        watch.check([it.vehicle()], watch.committed())
+        watch.check([it.vehicle()], watch.committed())
         assert len(caplog.messages) == 1
         assert "went back for 1 of 1 vehicle(s), at most by 10m ([Truck-01])" in caplog.messages[0]
 
@@ -343,3 +347,29 @@ def test_rows_of_a_try_that_was_rolled_back_are_not_counted(
         report = it.cycle()
         assert (tries, rows_by_try[0] > 0) == (2, True)
         assert (report.outcome, report.rows_written) == (Outcome.OK, 0)
+
+
+@pytest.mark.parametrize("call", ["/status", "/data"])
+def test_a_restore_while_the_clock_is_behind_the_watermark_leaves_no_row_out(
+    database: Database, back_up: Callable[[], Backup], call: str
+) -> None:
+    with rig(database, channels=1) as it:
+        it.cycle(after=30)
+        it.offset = -HOUR
+        first = it.now + it.offset
+        it.run("DELETE FROM measurements WHERE time >= %s", first)
+        it.cycle(after=30)
+        backup = back_up()
+        it.cycle(after=30)
+        it.simulated.hook = restoring_at(backup, call, 1)
+        assert "set back meanwhile" in str(it.cycle(after=60).reason)
+        it.simulated.hook = None
+        for _ in range(3):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        seconds = it.run(
+            "SELECT count(DISTINCT date_trunc('second', time)) FROM measurements"
+            " WHERE time >= %s AND time < %s",
+            first,
+            it.now + it.offset,
+        )
+        assert seconds == [((it.now + it.offset - first).total_seconds(),)]

@@ -111,6 +111,7 @@ def step(truck: UUID, known: datetime | None, watermark: datetime) -> store.Wate
         newest_measurement_at=watermark - SECOND,
         clock_skew=timedelta(milliseconds=-1500),
         software_version="2.0",
+        known_asked_to=None,
         pulled_from=watermark,
         gap=None,
     )
@@ -198,13 +199,23 @@ def test_the_first_watermark_update_sets_the_watermark_and_the_vehicles_version(
     ) == [(NOW, gap.start, gap.end)]
 
 
-def test_a_window_that_ended_before_the_stored_watermark_is_recorded_whoever_moved_it(
+def test_how_far_a_pull_behind_the_watermark_has_come_is_recorded(
+    database: Database, truck: UUID
+) -> None:
+    advance(database, truck, None, NOW + 60 * SECOND)
+    behind = replace(step(truck, NOW + 60 * SECOND, NOW), clock_behind=True)
+    database.run(lambda cursor: store.advance_watermark(cursor, behind))
+    loaded = vehicle(database, truck)
+    assert (loaded.watermark, loaded.pulled_until) == (NOW + 60 * SECOND, NOW)
+
+
+def test_a_window_before_a_watermark_that_another_daemon_moved_leaves_nothing_to_do(
     database: Database, truck: UUID
 ) -> None:
     advance(database, truck, None, NOW + 60 * SECOND)
     advance(database, truck, NOW - SECOND, NOW)
     loaded = vehicle(database, truck)
-    assert (loaded.watermark, loaded.pulled_until) == (NOW + 60 * SECOND, NOW)
+    assert (loaded.watermark, loaded.pulled_until) == (NOW + 60 * SECOND, None)
 
 
 def test_the_last_watermark_update_of_a_gap_clears_its_progress(

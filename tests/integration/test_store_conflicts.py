@@ -43,6 +43,7 @@ def commit(cursor: Cursor, truck: UUID, part: Measurements, newest: datetime | N
             newest_measurement_at=part.times[-1],
             clock_skew=timedelta(0),
             software_version="1.1.0",
+            known_asked_to=None,
             pulled_from=NOON - SECOND,
             gap=None,
         ),

@@ -129,19 +129,21 @@ def test_a_vehicle_at_work_is_not_started_twice(fleet: Fleet) -> None:
 def test_when_the_database_does_not_keep_up_half_as_many_run_and_it_is_said_once(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(lanes, "SLOW_SEC", 60.0)
     monkeypatch.setattr(lanes, "SHED_EVERY_SEC", 0.0)
     monkeypatch.setattr(lanes, "LEAST_ALLOWED", 2)
     silent = numbered("silent", SLOTS)
     fleet.silent.update(silent)
     with caplog.at_level("INFO", "sync"):
-        fleet.lanes.start(fleet.vehicles(*silent[:4]), [])
+        fleet.lanes.start(fleet.vehicles(*silent[:3]), [])
         fleet.settle()
         for _ in range(3):
             fleet.lanes.shed()
-        fleet.lanes.start(fleet.vehicles(*silent[4:], "honest"), [])
+        fleet.lanes.start(fleet.vehicles(*silent[3:], "honest"), [])
         fleet.settle()
-        assert (len(fleet.lanes.running), fleet.done) == (4, [])
+        assert (len(fleet.lanes.running), fleet.done) == (3, [])
         fleet.released.set()
+        fleet.settle()
         fleet.settle()
         assert sorted(fleet.done) == sorted([*silent, "honest"])
         assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -151,8 +153,12 @@ def test_when_the_database_does_not_keep_up_half_as_many_run_and_it_is_said_once
         assert caplog.messages[1:] == [f"up to {SLOTS} vehicles are pulled at a time again"]
 
 
-def test_what_was_shed_has_its_effect_before_more_is(fleet: Fleet) -> None:
-    silent = numbered("silent", SLOTS)
+def test_what_was_shed_has_its_effect_before_more_is(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "SLOW_SEC", 60.0)
+    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 1)
+    silent = numbered("silent", SLOTS // 2)
     fleet.silent.update(silent)
     fleet.lanes.start(fleet.vehicles(*silent), [])
     fleet.settle()
@@ -166,7 +172,22 @@ def test_what_was_shed_has_its_effect_before_more_is(fleet: Fleet) -> None:
     fleet.released.clear()
     fleet.lanes.start(fleet.vehicles(*names), [])
     fleet.settle()
-    assert len(fleet.lanes.running) == lanes.LEAST_ALLOWED
+    assert len(fleet.lanes.running) == 1
+
+
+def test_vehicles_that_only_wait_for_their_network_leave_room_for_others(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 1)
+    silent = numbered("silent", SLOTS // 2)
+    fleet.silent.update(silent)
+    fleet.lanes.start([], fleet.vehicles(*silent))
+    fleet.settle()
+    fleet.lanes.shed()
+    fleet.lanes.start(fleet.vehicles(*numbered("honest", 10)), [])
+    for _ in range(10):
+        fleet.settle()
+    assert sorted(fleet.done) == sorted(numbered("honest", 10))
 
 
 def test_a_vehicle_that_was_withdrawn_is_not_started(fleet: Fleet) -> None:

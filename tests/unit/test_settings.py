@@ -54,7 +54,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         measurements_keep_months=None,
         alarms_keep_days=None,
         vehicle_max_channels=1_000,
-        vehicle_max_alarms=100_000,
+        vehicle_max_alarms=1_000_000,
         vehicle_max_channel_changes_per_day=200_000,
         vehicle_max_alarms_per_day=5_000,
         vehicle_max_rows_per_day=20_000_000,

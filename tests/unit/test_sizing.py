@@ -45,6 +45,8 @@ class Link:
 
     rate: float
     latency_sec: float = 0.3
+    thinking_sec: float = 0.0
+    """How long the vehicle takes before it sends anything."""
     loss: float = 0.0
     length_known: bool = True
     cut_after: float | None = None
@@ -57,7 +59,6 @@ class Link:
 
     def __post_init__(self) -> None:
         self.dice = random.Random(1)  # noqa: S311  no secret
-        self.fastest_sec = DEADLINE_SEC
 
     def data(self, window: Window, _channel: int | None = None, _limit: int = 0) -> Answer:
         self.questions.append(window)
@@ -77,18 +78,18 @@ class Link:
         packets = int((HEAD_BYTES + size) / PACKET_BYTES) + 1
         stalls = sum(self.dice.random() < self.loss for _ in range(packets))
         rate_sec = (HEAD_BYTES + size) / self.rate + stalls * 1.0
-        seconds = self.latency_sec + rate_sec
+        seconds = self.latency_sec + self.thinking_sec + rate_sec
         if self.cut_after is not None and size > self.cut_after:
             self.now_sec += self.latency_sec + (HEAD_BYTES + self.cut_after) / self.rate
             raise self.broken(AnswerCutOff(call, "the answer was cut off"), self.cut_after, size)
         if seconds > DEADLINE_SEC:
             self.now_sec += DEADLINE_SEC
-            came = max(0.0, (DEADLINE_SEC - self.latency_sec) * self.rate - HEAD_BYTES)
+            waited = self.latency_sec + self.thinking_sec
+            came = max(0.0, (DEADLINE_SEC - waited) * self.rate - HEAD_BYTES)
             raise self.broken(VehicleTimeout(call, "late"), came, size)
         self.now_sec += seconds
         self.carried += HEAD_BYTES + size
-        self.last_sec = seconds
-        self.fastest_sec = min(self.fastest_sec, seconds)
+        self.last_sec = rate_sec
 
     def broken(self, error: VehicleError, came: float, size: float) -> VehicleError:
         self.discarded += came
@@ -97,7 +98,7 @@ class Link:
         return error
 
     def answer(self, body: bytes, size: float) -> Answer:
-        return Answer(body, None, self.fastest_sec, self.last_sec - self.fastest_sec, int(size))
+        return Answer(body, None, self.latency_sec + self.thinking_sec, self.last_sec, int(size))
 
 
 class CountingSource(VehicleSource):
@@ -305,3 +306,17 @@ def test_a_pull_that_is_to_stop_asks_nothing_more(questions: int) -> None:
     with pytest.raises(PullStopped, match="paused"):
         list(pulled.alarms(Window(NOW - timedelta(days=1), NOW)))
     assert len(asked) == questions
+
+
+@pytest.mark.parametrize("thinking_sec", [1.0, 4.0, 8.0])
+def test_a_vehicle_that_thinks_for_long_is_not_asked_for_ever_less(thinking_sec: float) -> None:
+    link = Link(125_000, thinking_sec=thinking_sec)
+    caught = catch_up(link, timedelta(hours=6), 900)
+    assert max(window.length for window in caught.link.questions[5:]) > 10 * MINUTE
+
+
+def test_a_slow_rest_of_a_gap_makes_no_question_shorter_than_a_second() -> None:
+    size = QuestionSize(MINUTE, DEADLINE_SEC)
+    for _ in range(100):
+        size.answered(Window(NOW, NOW + 0.005 * SECOND), 9.0)
+    assert size.length == SECOND
