@@ -98,8 +98,8 @@ class Reader:
     process: "subprocess.Popen[str]"
     before_kb: int = 0
 
-    def read(self, call: str, key: int, body: bytes) -> Cost:
-        with HostileServer([zipped(body)]) as server:
+    def read(self, call: str, key: int, body: bytes, *headers: str) -> Cost:
+        with HostileServer([zipped(body, *headers)]) as server:
             assert self.process.stdin is not None
             assert self.process.stdout is not None
             self.process.stdin.write(f"{call} {key} {server.port}\n")
@@ -166,6 +166,26 @@ def test_whatever_its_entries_are_reading_an_answer_costs_little(reader: Reader,
     for entry in ENTRIES[call]:
         for unit in (ZERO_WIDTH, "\\ud800", f"{KEYS[1]} "):
             assert_bounded(reader, call, 1, listed(call, entry, unit, MOST_BYTES[call], most))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [f"Set-Cookie: c{number}=" + "x" * 60_000 for number in range(95)],
+        ["Set-Cookie: a=" + "b; " * 20_000],
+        ["Date: " + "1 " * 30_000],
+        ["Date: " + "(" * 60_000],
+        ["Content-Encoding: " + "gzip, " * 9_000],
+        [f"X-{number}: {'y' * 600}" for number in range(90)],
+    ],
+    ids=["cookies", "one cookie", "date", "nested date", "encodings", "many"],
+)
+def test_whatever_its_headers_are_reading_an_answer_costs_little(
+    reader: Reader, headers: list[str]
+) -> None:
+    cost = reader.read("/status", 0, b"{}", *headers)
+    assert cost["cpu_sec"] < CPU_SEC, cost
+    assert cost["stall_sec"] < STALL_SEC, cost
 
 
 calls = st.sampled_from(sorted(MOST_BYTES))

@@ -320,3 +320,43 @@ def test_a_slow_rest_of_a_gap_makes_no_question_shorter_than_a_second() -> None:
     for _ in range(100):
         size.answered(Window(NOW, NOW + 0.005 * SECOND), 9.0)
     assert size.length == SECOND
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every pause that a pull makes, none of which takes its time."""
+    made: list[float] = []
+    monkeypatch.setattr("time.sleep", made.append)
+    return made
+
+
+def answering(body: bytes, monkeypatch: pytest.MonkeyPatch, *, cpu_sec: float) -> VehicleSource:
+    link = Link(1e9)
+    answer = Answer(body, None, cpu_sec=cpu_sec)
+    monkeypatch.setattr(link, "data", lambda *_: answer)
+    client: Any = link
+    return VehicleSource(
+        client,
+        lambda: Window(NOW - timedelta(days=400), NOW + timedelta(days=400)),
+        lambda: None,
+        data_size=QuestionSize(None, DEADLINE_SEC),
+        alarms_size=QuestionSize(None, DEADLINE_SEC),
+    )
+
+
+def test_an_answer_that_costs_more_than_its_rows_are_worth_is_followed_by_a_pause(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'{"rows":[],"truncated":false}'
+    list(answering(body, monkeypatch, cpu_sec=0.23).measurements(Window(NOW - MINUTE, NOW)))
+    assert sum(pauses) == pytest.approx(19 * 0.2, rel=0.1)
+
+
+def test_an_answer_that_is_worth_its_cost_is_followed_by_none(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = '{"channel_id":%d,"value":1.5,"time":"2026-02-22T11:59:30.000Z"}'
+    rows = ",".join(row % number for number in range(40_000))
+    body = f'{{"rows":[{rows}],"truncated":false}}'.encode()
+    list(answering(body, monkeypatch, cpu_sec=0.03).measurements(Window(NOW - MINUTE, NOW)))
+    assert max(pauses, default=0.0) < 0.001
