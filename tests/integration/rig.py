@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import backfills, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker
@@ -19,6 +19,7 @@ from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import DataPage, Vehicle
 from fleetsyncd.reports import CycleReport, Progress
+from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.pull import LazyPage, Prefetch
@@ -141,6 +142,14 @@ class Rig:
             on_progress=on_progress,
             stop_reason=stopped,
         )
+
+    def backfill(self) -> str:
+        """Run the open backfill once; return its journal entry's text, `none` if none is open."""
+        due = self.database.run(lambda c: backfills.open_backfills(c, set(), 1))
+        if self.vehicle_id not in due:
+            return "none"
+        report = run_backfill(self.vehicle(), due[self.vehicle_id], self.client, self.context())
+        return str(report.entry.error_msg)
 
     def vehicle(self) -> Vehicle:
         return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]

@@ -17,7 +17,6 @@ from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import pull
-from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
@@ -190,20 +189,14 @@ def test_a_backfill_counts_for_the_budget_and_goes_on_when_there_is_room(
         it.cycle()
         window = Window(it.now - 30 * HOUR, it.now)
         it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
-
-        def attempt() -> str:
-            it.simulated.hook = it._log
-            request = it.database.run(lambda c: backfills.open_backfills(c, set(), 1))
-            report = run_backfill(it.vehicle(), request[it.vehicle_id], it.client, it.context())
-            return str(report.entry.error_msg)
-
+        it.simulated.hook = it._log
         it.budget = VehicleBudget(vehicle_max_rows_per_day=5_000)
-        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in attempt()
+        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in it.backfill()
         asked = len(it.asked)
-        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in attempt()
+        assert "(VEHICLE_MAX_ROWS_PER_DAY)" in it.backfill()
         assert len(it.asked) == asked
         it.budget = VehicleBudget()
-        assert "complete" in attempt()
+        assert "complete" in it.backfill()
         it.start = window.start
         assert it.compare().clean
 
@@ -343,16 +336,10 @@ def test_a_backfill_over_the_alarms_budget_is_left_open_for_the_rest(database: D
         it.cycle()
         window = Window(it.now - 5 * HOUR, it.now)
         it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
-
-        def attempt() -> str:
-            request = it.database.run(lambda c: backfills.open_backfills(c, set(), 1))
-            report = run_backfill(it.vehicle(), request[it.vehicle_id], it.client, it.context())
-            return str(report.entry.error_msg)
-
         it.run("UPDATE fleetsync.vehicle_state SET day_alarms = 7000")
-        assert "asked for tomorrow" in attempt()
+        assert "asked for tomorrow" in it.backfill()
         tomorrow(it)
-        assert "complete" in attempt()
+        assert "complete" in it.backfill()
         it.start = window.start
         assert it.compare().clean
 

@@ -15,7 +15,6 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Window
 from fleetsyncd.reports import CycleReport, Outcome
-from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.setback import SetbackWatch
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
@@ -226,10 +225,7 @@ def test_which_months_exist_is_read_anew_in_every_cycle_of_the_fleet(
 def backfill(it: Rig, hook: Hook | None) -> str:
     """Run the rest of the requested backfill once; return what the journal says."""
     it.simulated.hook = hook
-    request = it.database.run(lambda c: backfills.open_backfills(c, set(), 1)).get(it.vehicle_id)
-    if request is None:
-        return "finished"
-    return str(run_backfill(it.vehicle(), request, it.client, it.context()).entry.error_msg)
+    return it.backfill()
 
 
 @pytest.mark.parametrize(("call", "number"), [("/data", 2), ("/data", 4), ("/data", 9)])
@@ -243,7 +239,7 @@ def test_a_restore_within_a_backfill_leaves_no_row_and_no_alarm_out(
         backup = back_up()
         assert "another daemon goes on" in backfill(it, restoring_at(backup, call, number))
         assert "complete" in backfill(it, None)
-        assert backfill(it, None) == "finished"
+        assert backfill(it, None) == "none"
         it.start = window.start
         comparison = it.compare()
         assert comparison.clean, comparison.examples
@@ -282,14 +278,7 @@ def test_a_lost_commits_answer_neither_ends_a_backfill_nor_counts_its_rows_twice
         it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
         run = database.run
         monkeypatch.setattr(database, "run", lambda work: (run(work), run(work))[1])
-        text = str(
-            run_backfill(
-                it.vehicle(),
-                run(lambda c: backfills.open_backfills(c, set(), 1))[it.vehicle_id],
-                it.client,
-                it.context(),
-            ).entry.error_msg
-        )
+        text = it.backfill()
         monkeypatch.undo()
         assert "complete" in text
         added = it.run("SELECT count(*) FROM measurements")[0][0] - before
