@@ -32,8 +32,8 @@ MOST_BROKEN = 3
 The next one goes on with the smaller questions."""
 
 WindowPage = tuple[Window, DataPage]
-FAIR_SEC, FAIR_ROW_SEC = 0.03, 3e-6
-"""CPU time that any answer, and each of its good rows, may cost; an honest one takes a fifth."""
+FAIR_SEC, FAIR_ROW_SEC = 0.03, 1e-5
+"""CPU time that any answer, and each of its good rows, may cost; an honest one takes a tenth."""
 PAUSE_FOR_DEAR = 19
 """Seconds of pause for each second of CPU time beyond that."""
 PAUSE_AFTER_TOO_LARGE_SEC = 0.5
