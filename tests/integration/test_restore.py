@@ -74,6 +74,23 @@ def restoring_at(backup: Backup, call: str, number: int) -> Hook:
     return hook
 
 
+def going_back(back_up: Callable[[], Backup], backed_up: int, restored: int) -> Hook:
+    """Back up before one answer of `/data`, and restore that before a later one."""
+    met = 0
+    backups: list[Backup] = []
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        nonlocal met
+        met += path == "/data"
+        if path == "/data" and met == backed_up:
+            backups.append(back_up())
+        if path == "/data" and met == restored:
+            backups[0].restore()
+        return ask(query)
+
+    return hook
+
+
 def recovers(it: Rig) -> None:
     it.simulated.hook = None
     assert it.cycle(after=30).outcome is Outcome.OK
@@ -128,6 +145,16 @@ def test_a_restore_within_a_gap_leaves_no_row_out(
         it.cycle(stopped=lambda: "enough" if backups else None)
         it.simulated.hook = restoring_at(backups[0], call, number)
         it.cycle(after=30)
+        recovers(it)
+
+
+@pytest.mark.parametrize(("backed_up", "restored"), [(1, 2), (3, 4), (3, 6), (1, 7)])
+def test_a_restore_to_an_earlier_window_of_the_same_gap_leaves_no_row_out(
+    database: Database, back_up: Callable[[], Backup], backed_up: int, restored: int
+) -> None:
+    with rig(database, watermark_ago=2 * 3600, channels=12) as it:
+        it.simulated.hook = going_back(back_up, backed_up, restored)
+        it.cycle()
         recovers(it)
 
 
@@ -240,6 +267,21 @@ def test_a_restore_within_a_backfill_leaves_no_row_and_no_alarm_out(
         assert "another daemon goes on" in backfill(it, restoring_at(backup, call, number))
         assert "complete" in backfill(it, None)
         assert backfill(it, None) == "none"
+        it.start = window.start
+        comparison = it.compare()
+        assert comparison.clean, comparison.examples
+
+
+@pytest.mark.parametrize(("backed_up", "restored"), [(3, 5), (3, 8)])
+def test_a_restore_to_an_earlier_window_of_the_same_backfill_leaves_no_row_out(
+    database: Database, back_up: Callable[[], Backup], backed_up: int, restored: int
+) -> None:
+    with rig(database, watermark_ago=60, channels=12) as it:
+        it.cycle()
+        window = Window(it.now - 2 * HOUR, it.now)
+        it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        backfill(it, going_back(back_up, backed_up, restored))
+        assert "complete" in backfill(it, None)
         it.start = window.start
         comparison = it.compare()
         assert comparison.clean, comparison.examples
