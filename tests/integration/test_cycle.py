@@ -292,10 +292,12 @@ def test_a_gap_that_takes_longer_than_a_cycle_may_goes_on_with_its_alarms_stored
         assert it.compare().clean
 
 
-def test_what_was_learned_of_a_link_is_known_to_the_next_cycle_and_to_a_backfill(
-    database: Database,
+@pytest.mark.parametrize("begin", [LazyPage, Eager])
+def test_what_was_learned_of_a_link_is_known_to_the_next_cycle(
+    database: Database, begin: Prefetch
 ) -> None:
     with rig(database, watermark_ago=3600, channels=1) as it:
+        it.begin = begin
         it.run(
             "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms, alarms_window_ms)"
             " VALUES (%s::uuid, 600000, 1800000)",

@@ -7,7 +7,9 @@ import pytest
 
 from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import DataPage, Measurements, Status, Window
+from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import decode
+from fleetsyncd.vehicle.measurement_rows import AT_ONCE_BYTES, CHUNK
 
 OLDEST = datetime(2025, 1, 1, tzinfo=UTC)
 NEWEST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -230,3 +232,12 @@ def test_an_answer_for_another_interval_is_refused() -> None:
 def test_an_answer_that_does_not_say_whether_it_is_complete_is_refused() -> None:
     with pytest.raises(BadAnswer, match="truncated"):
         page('{"rows":[]}')
+
+
+def test_a_page_of_many_chunks_is_ordered_though_the_vehicle_sent_it_backwards() -> None:
+    times = [NEWEST - timedelta(seconds=number) for number in range(1, 3 * CHUNK)]
+    rows = [{"channel_id": 1, "value": 0.5, "time": iso_ms(time)} for time in times]
+    body = json.dumps({"rows": rows, "truncated": False}).encode()
+    assert len(body) > AT_ONCE_BYTES
+    got = decode.page(body, 50_000, OLDEST, NEWEST)
+    assert list(got.measurements.times) == sorted(times)
