@@ -134,7 +134,7 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
             return None  # fleetsync_database_up reports it
 
     metrics = Metrics(quarantined)
-    database.wait_listeners.append(metrics.pool_wait)
+    database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:
         exporter.serve(metrics, settings.metrics_host, settings.metrics_port)

@@ -54,6 +54,8 @@ class VehicleError(FleetsyncError):
         """Bytes of the answer's body that came all the same, compressed."""
         self.expected: int | None = None
         """Bytes that the whole body has, as the vehicle says; None if it does not."""
+        self.cpu_sec = 0.0
+        """What reading the answer has cost, in CPU time."""
 
 
 class KeyUnusable(VehicleError):

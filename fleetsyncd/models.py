@@ -55,8 +55,6 @@ class Vehicle:
     oldest_open_alarm: datetime | None = None
     pulled_until: datetime | None = None
     """End of the last window, if the vehicle's clock was behind the watermark then."""
-    since_pull: timedelta | None = field(default=None, compare=False)
-    """How long ago the last window was stored, by the database's clock; None if not known."""
     clock_skew: timedelta | None = None
     """Vehicle's clock minus the daemon's at its last good pull; None if it is not known."""
     failures: int = 0

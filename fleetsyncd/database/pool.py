@@ -108,8 +108,10 @@ class Database:
         }
         self._deadline = deadline
         self._transaction_sec = transaction_sec
-        self.wait_listeners: list[Callable[[float], None]] = []
+        self.on_wait: Callable[[float], None] = lambda _seconds: None
         """Called with the seconds that each transaction waited for a connection."""
+        self._waiting: dict[object, float] = {}
+        """When each transaction began to wait for a connection, the first one first."""
         self._begin = _BEGIN.format(statement_sec)
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -144,10 +146,13 @@ class Database:
         Raises DatabaseLost, DatabaseBusy and psycopg2.Error.
         """
         started = time.monotonic()
-        is_free = self._slots.acquire(timeout=WAIT_SEC)
-        waited = time.monotonic() - started
-        for listen in self.wait_listeners:
-            listen(waited)
+        waiting = object()
+        self._waiting[waiting] = started
+        try:
+            is_free = self._slots.acquire(timeout=WAIT_SEC)
+        finally:
+            del self._waiting[waiting]
+        self.on_wait(time.monotonic() - started)
         if not is_free:
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s", "raise DB_POOL_SIZE"
@@ -176,6 +181,12 @@ class Database:
         except BaseException:
             connection.close()
             raise
+
+    @property
+    def longest_wait_sec(self) -> float:
+        """How long a transaction has waited for a connection by now; 0 if none waits."""
+        now = time.monotonic()
+        return now - next(iter(self._waiting.values()), now)
 
     def close(self) -> None:
         """Close the idle connections; those in use go back to the pool or close with an error."""

@@ -25,8 +25,7 @@ SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key
                 AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
             THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.intake_day IS NOT DISTINCT FROM current_date,
-       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes,
-       extract(epoch FROM now() - s.pulled_at)::float8
+       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -81,7 +80,8 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
 # Both must be those that the cycle knows, or later ones: the database may have been restored. (The
 # last two conditions on asked_to find the first try of this transaction, whose answer was lost.)
 # asked_to is how far a pull behind the watermark has come. It goes back only with the vehicle's
-# clock. If that is ahead, the daemon's own clock was set back, and hides no row of the vehicle.
+# clock, as the alarms' watermark does. If the vehicle's clock is ahead, the daemon's own was set
+# back, and hides no row of the vehicle.
 ADVANCE_WATERMARK = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
@@ -98,16 +98,18 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, pulled_at)
+    alarm_watermark, data_window_ms, alarms_window_ms)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
-    %(alarms_ms)s, now()
+    %(alarms_ms)s
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
-    alarm_watermark = coalesce(s.alarm_watermark, excluded.alarm_watermark),
+    alarm_watermark = CASE WHEN %(stepped_back)s
+        THEN least(s.alarm_watermark, excluded.alarm_watermark)
+        ELSE coalesce(s.alarm_watermark, excluded.alarm_watermark) END,
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
     asked_to = CASE WHEN excluded.asked_to IS NULL OR %(stepped_back)s THEN excluded.asked_to
-                    WHEN %(ahead)s OR (s.asked_to IS NULL AND NOT %(behind)s) THEN s.asked_to
+                    WHEN s.asked_to IS NULL AND (%(ahead)s OR NOT %(behind)s) THEN NULL
                     ELSE greatest(s.asked_to, excluded.asked_to) END,
     clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
@@ -118,7 +120,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
         + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
     day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
     day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
-    intake_day = current_date, pulled_at = excluded.pulled_at, updated_at = now()
+    intake_day = current_date, updated_at = now()
 RETURNING asked_to
 """
 _LOCKED = """

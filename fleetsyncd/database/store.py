@@ -78,7 +78,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake, since_pull,
+        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -100,14 +100,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
         intake=Intake(*intake) if is_today else Intake(),
-        since_pull=_since(since_pull),
     )
-
-
-def _since(seconds: float | None) -> timedelta | None:
-    """Return how long ago something was; None if that cannot be."""
-    known = seconds is not None and 0 <= seconds < MAX_SKEW.total_seconds()
-    return timedelta(seconds=seconds) if known and seconds is not None else None
 
 
 def _length(milliseconds: int | None) -> timedelta | None:

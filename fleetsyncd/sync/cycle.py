@@ -32,7 +32,6 @@ from fleetsyncd.sync.window import (
     pull_end,
     pull_interval,
     step_back,
-    stretches,
 )
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
@@ -78,8 +77,6 @@ class _Pull:
     """What the answer to `/status` allows to be pulled."""
 
     window: Window
-    stretches: tuple[Window, ...]
-    """The parts of the window that are not stored yet."""
     stepped_back: bool
     """The vehicle's clock was set back since the last pull."""
     status: Status
@@ -121,15 +118,15 @@ class _VehicleCycle:
         """Take the steps in order."""
         pull = self.ask_status()
         self.refresh_channels()
+        rest: VehicleError | PullStopped | None = None
         try:
-            overrun = self.pull_measurements(pull)
-        except BudgetSpent:
-            self.pull_alarms(pull)
-            raise
+            rest = self.pull_measurements(pull)
+        except BudgetSpent as spent:
+            rest = spent
         self.pull_alarms(pull)
-        if overrun is not None:
-            self.goes_on = True
-            raise PullStopped(overrun)
+        if rest is not None:
+            self.goes_on = isinstance(rest, PullStopped)
+            raise rest.with_traceback(None)
 
     def report(self, result: StepResult) -> CycleReport:
         """Return the result of the cycle."""
@@ -191,7 +188,6 @@ class _VehicleCycle:
         )
         return _Pull(
             window=self.interval,
-            stretches=stretches(self.vehicle, self.interval, self.context.pull_overlap),
             stepped_back=step_back(self.vehicle, skew) < timedelta(0),
             status=self.status,
             skew=self.skew,
@@ -219,33 +215,29 @@ class _VehicleCycle:
             allowed = f"{most:,} are stored, as many as a vehicle may have (VEHICLE_MAX_CHANNELS)"
             self.notes.append(f"{refused} channel(s) refused: {allowed}")
 
-    def pull_measurements(self, pull: _Pull) -> str | None:
+    def pull_measurements(self, pull: _Pull) -> VehicleError | PullStopped | None:
         """Pull the measurements window by window; commit each with the watermark at its end.
 
-        Returns why the rest is left to the next cycle, None if there is none.
+        Returns why the rest is left to the next cycle, None if there is none: it is an error of the
+        vehicle unless the pull has come nearer to the present.
         """
         self.intake.check_rows(self.context.budget)
-        rest = pull.stretches[-1]
-        if rest.length > HOURLY_ABOVE and (lost := lost_history(self.source, rest)):
+        if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
             self.notes.append(lost)
-        began = self.context.now()
+        began, reached = self.context.now(), pull.window.start
         try:
-            for stretch in pull.stretches:
-                self._pull_stretch(pull, stretch)
+            with closing(self.source.measurements(pull.window)) as pages:
+                for window, page in pages:
+                    self._commit(pull, page, window)
+                    reached = window.end
+                    self.on_progress(Progress(pull.window.start, pull.window.end, reached))
+                    if reached < pull.window.end:
+                        self.intake.check_rows(self.context.budget)
         except PullOverrun as overrun:
-            gained = (self.watermark or rest.start) - (self.vehicle.watermark or rest.start)
-            if gained <= self.context.now() - began:
-                raise BadAnswer("/data", f"{overrun}; it comes no nearer to the present") from None
-            return str(overrun)
+            if reached - pull.window.start > self.context.now() - began:
+                return PullStopped(str(overrun))
+            return BadAnswer("/data", f"{overrun}; it comes no nearer to the present")
         return None
-
-    def _pull_stretch(self, pull: _Pull, stretch: Window) -> None:
-        with closing(self.source.measurements(stretch)) as pages:
-            for window, page in pages:
-                self._commit(pull, page, window)
-                self.on_progress(Progress(pull.window.start, pull.window.end, window.end))
-                if window.end < pull.window.end:
-                    self.intake.check_rows(self.context.budget)
 
     def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the watermark at its end, or nothing of either."""
@@ -297,8 +289,11 @@ class _VehicleCycle:
         begins = max(begins, kept_since)
         # Older vehicles filter by the time of triggering and would never send the resolution.
         oldest_open = max(self.vehicle.oldest_open_alarm or begins, kept_since)
-        # The first window's commit has begun the alarms' watermark where the pull begins.
+        # The first window's commit has begun the alarms' watermark where the pull begins, or has
+        # set it back to there.
         begun = known or pull.window.start
+        if pull.stepped_back:
+            begun = min(begun, pull.window.start)
         self.known_alarms = replace(self.known_alarms, watermark=begun)
         self.alarm_watermark = min(begun, pull.window.start)
         try:

@@ -17,8 +17,8 @@ from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.shards import ShardAssignment
 
-CROWDED_SEC = 3.0
-"""A longer wait for a connection shows that the database does not keep up."""
+CROWDED_SEC = 1.0
+"""While a transaction has waited for a connection for so long, no vehicle is started."""
 KILL_SEC = 1.0
 """How long a killed greenlet may take to close its connection."""
 
@@ -43,7 +43,11 @@ class Dispatcher:
         self._cycles = CycleRunner(
             context, on_report, on_database_error, kept_sessions=kept_sessions
         )
-        self._lanes = Lanes(sync_concurrency, self._cycles.sync)
+        self._lanes = Lanes(
+            sync_concurrency,
+            self._cycles.sync,
+            lambda: context.database.longest_wait_sec > CROWDED_SEC,
+        )
         self._backfills = BackfillRunner(
             context, on_backfill, on_database_error, backfill_concurrency=backfill_concurrency
         )
@@ -141,11 +145,6 @@ class Dispatcher:
         """Let all pulls, or those of some vehicles, end between two windows."""
         self._cycles.stop(reason, only)
         self._backfills.stop(reason, only)
-
-    def note_wait(self, seconds: float) -> None:
-        """Pull fewer vehicles at a time if a transaction has waited long for a connection."""
-        if seconds > CROWDED_SEC:
-            self._lanes.shed()
 
     def cancel_waiting(self) -> None:
         """Start no cycle that still waits for a slot."""

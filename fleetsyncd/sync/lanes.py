@@ -19,19 +19,22 @@ SLOW_SEC = 1.0
 """A vehicle that takes longer is moved to the slow lane when others wait for a slot. On a slow link
 a healthy vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
 CHECK_SEC = 0.1
-SHED_EVERY_SEC = 10.0
-"""What was shed must have its effect before more is."""
-LEAST_ALLOWED = 4
 
 
 class Lanes:
     """Runs `work(vehicle)` in at most `sync_concurrency` greenlets, half of them for slow vehicles.
 
     Which vehicle falls silent in this cycle is not known beforehand. So a vehicle that takes long
-    is moved to the slow lane, if that has a free slot, as soon as others wait.
+    is moved to the slow lane, if that has a free slot, as soon as others wait. While `is_crowded`
+    says so, none is started: those that run already wait for the database.
     """
 
-    def __init__(self, sync_concurrency: int, work: Callable[[Vehicle], None]) -> None:
+    def __init__(
+        self,
+        sync_concurrency: int,
+        work: Callable[[Vehicle], None],
+        is_crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
         slow = sync_concurrency // 2
         self._prompt, self._slow = Semaphore(sync_concurrency - slow), Semaphore(slow)
         self._greenlets = Group()
@@ -42,8 +45,11 @@ class Lanes:
         self._started_at: dict[UUID, float] = {}
         """The last start of each vehicle, on the monotonic clock."""
         self._cycle_number = 0
-        self._slots = self._allowed = sync_concurrency
-        self._shed_at = float("-inf")
+        self._is_crowded = is_crowded
+        self._held_back = False
+        """Whether vehicles were started later because of the database, and it was said."""
+        self._held_back_in = 0
+        """The last cycle of the fleet in which that happened."""
         self.waiting: dict[UUID, str] = {}
         """Names of the vehicles that wait for a slot."""
         self.failed = Event()
@@ -62,7 +68,7 @@ class Lanes:
     def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
         """Forget the vehicles that wait for a slot, and those that left the fleet."""
         self._cycle_number += 1
-        self._take_on_more()
+        self._say_caught_up()
         self.waiting.clear()
         self._started_at = {key: at for key, at in self._started_at.items() if key in fleet}
 
@@ -105,36 +111,26 @@ class Lanes:
         return True
 
     def _acquire_now(self, lane: Semaphore) -> bool:
-        """Wait shortly for a slot of the lane, and for fewer vehicles than are allowed to run."""
-        if self._allowed < self._slots and self._prompt_running() >= self._allowed:
+        """Wait shortly for a slot of the lane; for longer if the database does not keep up."""
+        if self._is_crowded():
+            self._say_held_back()
             sleep(CHECK_SEC)
             return False
         return bool(lane.acquire(timeout=CHECK_SEC))
 
-    def shed(self) -> None:
-        """Let only half as many vehicles run at the same time: the database does not keep up."""
-        now = time.monotonic()
-        if now - self._shed_at < SHED_EVERY_SEC or self._allowed <= LEAST_ALLOWED:
-            return
-        if self._allowed == self._slots:
+    def _say_held_back(self) -> None:
+        self._held_back_in = self._cycle_number
+        if not self._held_back:
+            self._held_back = True
             log.warning(
-                "the database does not keep up: fewer than %d vehicles are pulled at a time;"
-                " raise DB_POOL_SIZE, or lower SYNC_CONCURRENCY",
-                self._slots,
+                "the database does not keep up: fewer vehicles are pulled at a time;"
+                " raise DB_POOL_SIZE, or lower SYNC_CONCURRENCY"
             )
-        self._shed_at = now
-        self._allowed = max(LEAST_ALLOWED, min(self._allowed, self._prompt_running()) // 2)
 
-    def _prompt_running(self) -> int:
-        """Return how many run that are not slow: those mostly wait for their network."""
-        return sum(lane is self._prompt for lane in self._held.values())
-
-    def _take_on_more(self) -> None:
-        """Let more vehicles run again, if nothing was shed for a while."""
-        if self._allowed < self._slots and time.monotonic() - self._shed_at >= SHED_EVERY_SEC:
-            self._allowed = min(self._slots, 2 * self._allowed)
-            if self._allowed == self._slots:
-                log.info("up to %d vehicles are pulled at a time again", self._slots)
+    def _say_caught_up(self) -> None:
+        if self._held_back and self._cycle_number - self._held_back_in > 1:
+            self._held_back = False
+            log.info("the database keeps up again")
 
     def _free_prompt_slots(self) -> None:
         """Move vehicles that take long to the slow lane, as far as that has free slots."""

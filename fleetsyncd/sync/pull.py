@@ -245,9 +245,7 @@ class VehicleSource:
             raise
         finally:
             fair_sec = FAIR_SEC + FAIR_ROW_SEC * sum(worth)
-            dear_sec = answer.cpu_sec + slices.used_sec - fair_sec
-            if dear_sec > 0:
-                time.sleep(dear_sec * PAUSE_FOR_DEAR)
+            _pay(answer.cpu_sec + slices.used_sec - fair_sec)
 
     def _page_by_channel(
         self, window: Window, answered: set[int], limit: QuestionLimit
@@ -289,6 +287,7 @@ class VehicleSource:
     ) -> bool:
         """Learn from an answer that did not come; tell whether a smaller question may help now."""
         self.discarded_bytes += error.received
+        _pay(error.cpu_sec - FAIR_SEC)
         if isinstance(error, AnswerTooLarge):
             time.sleep(PAUSE_AFTER_TOO_LARGE_SEC)
             return splitter.shrink(window, most_rows)
@@ -302,6 +301,12 @@ class VehicleSource:
         late = isinstance(error, VehicleTimeout)
         size.broke(window, error.received / error.expected if late and error.expected else None)
         return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
+
+
+def _pay(dear_sec: float) -> None:
+    """Pause for CPU time that an answer has cost beyond what it is worth."""
+    if dear_sec > 0:
+        time.sleep(dear_sec * PAUSE_FOR_DEAR)
 
 
 def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:

@@ -98,7 +98,6 @@ class Supervisor:
         self._database_error: DatabaseError | None = None
         """Why no cycle can be started; None while the database is available."""
         self._busy_error: DatabaseBusy | None = None
-        context.database.wait_listeners.append(self._dispatcher.note_wait)
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:

@@ -15,8 +15,6 @@ HOURLY_STEP = timedelta(hours=1)
 TRUNCATED_STEP = timedelta(minutes=10)
 """The first size that a truncated window is split into; halves follow."""
 MILLISECOND = timedelta(milliseconds=1)
-HIDDEN_TOLERANCE = timedelta(hours=1)
-"""For the time between the reading of a vehicle's state and its pull."""
 GROW_BELOW = 0.45
 """The step doubles again, up to ten minutes (of alarms: to all), after an answer with a smaller
 share of the rows that were too many. At a constant rate of rows it then stays as it is."""
@@ -66,23 +64,6 @@ def step_back(vehicle: Vehicle, skew: timedelta) -> timedelta:
     """Return by how much the clock has fallen behind since the last pull: 0, or less."""
     step = _behind(skew) - _behind(vehicle.clock_skew or timedelta(0))
     return step if step <= -CLOCK_TOLERANCE else timedelta(0)
-
-
-def stretches(vehicle: Vehicle, interval: Window, pull_overlap: timedelta) -> tuple[Window, ...]:
-    """Return the parts of `interval` that may hold rows which are not stored.
-
-    All of it, unless the vehicle's clock was behind the watermark at its last pull, and is not any
-    more. Then rows may be hidden between the end of that pull and where the clock was put right: at
-    most as much later as time has passed. What follows, up to the watermark, is stored.
-    """
-    reached, watermark = vehicle.pulled_until, vehicle.watermark
-    if reached is None or watermark is None or vehicle.since_pull is None:
-        return (interval,)
-    hidden_until = floor_ms(reached + 2 * vehicle.since_pull + HIDDEN_TOLERANCE)
-    resumes = floor_ms(watermark - pull_overlap)
-    if interval.end <= watermark or not interval.start < hidden_until < resumes:
-        return (interval,)
-    return (Window(interval.start, hidden_until), Window(resumes, interval.end))
 
 
 def _behind(skew: timedelta) -> timedelta:

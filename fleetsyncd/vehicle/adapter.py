@@ -7,6 +7,7 @@ included. So reads yield to the other greenlets from time to time.
 
 import http.client
 import io
+import re
 import time
 from socket import MSG_PEEK, socket
 from typing import Any
@@ -21,6 +22,7 @@ from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
 MOST_HEAD_BYTES = 1 << 16
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
 LONGEST_READING_SEC = 0.15
 """Of CPU time, for one answer from its first byte to its last, decompression included."""
 
@@ -70,20 +72,22 @@ class AnswerReader(io.RawIOBase):
             self.body_received += size
             return
         self._head += bytes(buffer[:size])
-        _head, end, body = self._head.partition(b"\r\n\r\n")
-        if end:
-            self.body_received = self._first_bytes = len(body)
+        if end := _HEAD_END.search(self._head):
+            self.body_received = self._first_bytes = len(self._head) - end.end()
             self._head, self._body_began = None, time.monotonic()
         elif len(self._head) > MOST_HEAD_BYTES:
             raise ReadingTooLong("not an HTTP answer: its headers are too long")
 
     @property
     def transfer_sec(self) -> float:
-        """How long the body took, as far as its size explains it: from its first bytes on."""
+        """How long the body took, from its first bytes on; 0 if it came at once.
+
+        The first bytes are estimated by what followed, unless that is less.
+        """
         rest = self.body_received - self._first_bytes
         if rest <= 0:
             return 0.0
-        return (time.monotonic() - self._body_began) * self.body_received / rest
+        return (time.monotonic() - self._body_began) * min(self.body_received / rest, 2.0)
 
     def give_way(self) -> None:
         """Let other greenlets run."""

@@ -104,6 +104,7 @@ class VehicleClient:
         self._on_call = on_call
         self._received = 0
         self._expected: int | None = None
+        self._cpu_sec = 0.0
         self._adapter = VehicleAdapter(host, port, self._base)
         self._redactor = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
@@ -143,10 +144,12 @@ class VehicleClient:
     def _get(self, call: str, query: str = "") -> Answer:
         """Make a call and report it to `on_call`; raise a VehicleError."""
         started, self._received, self._expected = time.monotonic(), 0, None
+        self._cpu_sec = 0.0
         try:
             answer = self._call(call, query)
         except VehicleError as error:
             error.received, error.expected = self._received, self._expected
+            error.cpu_sec = self._cpu_sec
             raise
         finally:
             seconds = time.monotonic() - started
@@ -191,6 +194,7 @@ class VehicleClient:
             complete = True
         finally:
             self._received += reader.body_received
+            self._cpu_sec += reader.cpu_sec
             if not complete:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()

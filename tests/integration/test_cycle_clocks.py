@@ -1,12 +1,15 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import question_limit
-from tests.integration.rig import rig
+from fleetsyncd.times import iso_ms
+from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 HOUR = timedelta(hours=1)
 
@@ -192,20 +195,6 @@ def test_our_own_clock_behind_for_one_cycle_costs_no_second_pull(database: Datab
         assert it.compare().clean
 
 
-def test_a_clock_that_was_behind_for_one_cycle_costs_no_second_pull(database: Database) -> None:
-    with rig(database) as it:
-        it.cycle(after=30)
-        it.offset = timedelta(days=-20)
-        it.cycle(after=30)
-        it.offset = timedelta(0)
-        it.asked.clear()
-        assert it.cycle(after=30).outcome is Outcome.OK
-        assert len([path for path, _ in it.asked if path == "/data"]) < 20
-        assert it.vehicle().pulled_until is None
-        assert it.watermark() == it.now
-        assert it.compare().clean
-
-
 def test_rows_that_a_clock_hid_before_it_was_right_again_are_stored(database: Database) -> None:
     with rig(database, channels=1) as it:
         it.cycle(after=30)
@@ -237,9 +226,98 @@ def test_a_pull_that_ends_within_the_overlap_does_not_go_back(
             str(it.vehicle_id),
         )
         before = it.vehicle()
+        it.simulated.hook = half_a_minute_for_data(it)
         for _ in range(3):
             report = it.cycle(after=1)
             assert it.vehicle().pulled_until is None
             assert it.watermark() == before.watermark
         assert (report.outcome, report.goes_on, report.failures) == (Outcome.ERROR, False, 3)
         assert "it comes no nearer to the present" in str(report.reason)
+
+
+def test_a_pull_behind_the_watermark_goes_on_though_the_clock_is_ahead_now(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database, channels=1) as it:
+        it.cycle(after=30)
+        it.offset = -HOUR
+        it.cycle(after=30)
+        it.offset = timedelta(seconds=3)
+        it.run("UPDATE fleetsync.vehicle_state SET data_window_ms = 60000")
+        monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 3)
+        reached = []
+        for _ in range(4):
+            it.cycle(after=1)
+            reached.append(it.vehicle().pulled_until)
+        known = [moment for moment in reached if moment is not None]
+        assert known == sorted(set(known))
+        monkeypatch.undo()
+        assert it.cycle(after=1).outcome is Outcome.OK
+        assert it.vehicle().pulled_until is None
+        assert it.compare().clean
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_alarms_hidden_by_a_step_back_are_stored_though_its_first_pull_ended_early(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    with rig(database, watermark_ago=3 * 3600, channels=1) as it:
+        it.cycle()
+        it.offset = -HOUR
+        hidden = it.now + it.offset + timedelta(minutes=2)
+        it.run("DELETE FROM alarms_log WHERE triggered_at >= %s", it.now + it.offset)
+        it.run("UPDATE fleetsync.vehicle_state SET alarms_digest = NULL, data_window_ms = 60000")
+        down: Reply = (HTTPStatus.SERVICE_UNAVAILABLE, b"{}")
+        it.simulated.hook = lambda path, query, ask: down if path == "/alarms" else ask(query)
+        if limit is None:
+            it.cycle(after=600, stopped=stop_after(2))
+        else:
+            with monkeypatch.context() as limited:
+                limited.setattr(question_limit, "MOST_QUESTIONS", limit)
+                it.cycle(after=600)
+        asked: list[str] = []
+
+        def watch(path: str, query: str, ask: Ask) -> Reply:
+            asked.extend([query] if path == "/alarms" else [])
+            return ask(query)
+
+        it.simulated.hook = watch
+        for _ in range(3):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        starts = [query.partition("from=")[2][:24] for query in asked]
+        assert min(starts) < iso_ms(hidden)
+        assert it.compare().clean
+
+
+def stop_after(windows: int) -> Callable[[], str | None]:
+    left = iter([None] * windows)
+    return lambda: next(left, "stopped")
+
+
+def half_a_minute_for_data(it: Rig) -> Hook:
+    """Let half a minute pass before each answer to `/data`."""
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        it.asked.append((path, query))
+        if path == "/data":
+            it.now += timedelta(seconds=30)
+        return ask(query)
+
+    return hook
+
+
+def test_a_pull_that_comes_no_nearer_still_asks_for_the_alarms(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 1)
+    with rig(database, channels=1) as it:
+        it.run(
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms)"
+            " VALUES (%s::uuid, 1000)",
+            str(it.vehicle_id),
+        )
+        began = it.now
+        it.simulated.hook = half_a_minute_for_data(it)
+        assert it.cycle().failure is Failure.BAD_ANSWER
+        assert [path for path, _ in it.asked][-1] == "/alarms"
+        assert it.vehicle().alarm_watermark == began

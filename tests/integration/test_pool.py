@@ -1,5 +1,6 @@
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -323,3 +324,20 @@ def test_the_server_gives_a_statement_up_whose_client_has_gone(database: Databas
         return str(cursor.fetchall()[0][0])
 
     assert database.run(interval) == "5s"
+
+
+def test_how_long_a_transaction_waits_for_a_connection_is_known_meanwhile(
+    server: Server, database_name: str
+) -> None:
+    narrow = Database(DatabaseSettings(server.parameters(database_name), pool_size=1))
+    assert narrow.longest_wait_sec == 0
+    with narrow.transaction():
+        waiting = threading.Thread(
+            target=lambda: narrow.run(lambda cursor: cursor.execute("SELECT 1"))
+        )
+        waiting.start()
+        while narrow.longest_wait_sec < 0.05:
+            time.sleep(0.005)
+    waiting.join()
+    assert narrow.longest_wait_sec == 0
+    narrow.close()

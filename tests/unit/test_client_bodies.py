@@ -1,4 +1,5 @@
 import gzip
+import time
 import tracemalloc
 import zlib
 from datetime import UTC, datetime
@@ -177,3 +178,24 @@ def test_the_bytes_of_a_complete_answer_are_those_of_its_body() -> None:
     answers = [http(packed, "Content-Encoding: gzip")] * 2
     with HostileServer(answers) as server, client_of(server) as client:
         assert [client.channels().received for _ in range(2)] == [len(packed)] * 2
+
+
+@pytest.mark.parametrize("gap", [0.01, 0.2])
+def test_the_end_of_a_chunked_answer_that_comes_late_does_not_make_the_link_seem_slow(
+    gap: float,
+) -> None:
+    body = b"%x\r\n" % len(CHANNELS) + CHANNELS + b"\r\n"
+    with HostileServer([[CHUNKED + body, gap, b"0\r\n\r\n"]]) as server:
+        began = time.monotonic()
+        with client_of(server) as client:
+            answer = client.channels()
+        assert answer.body == CHANNELS
+        assert answer.transfer_sec <= 2 * (time.monotonic() - began)
+
+
+def test_a_head_of_bare_newlines_is_read_and_its_body_counted() -> None:
+    body = b"[" + b" " * 100_000 + b"]"
+    head = b"HTTP/1.1 200 OK\nContent-Length: %d\n\n" % len(body)
+    with HostileServer([[head + body]]) as server, client_of(server) as client:
+        answer = client.channels()
+    assert (answer.body, answer.received) == (body, len(body))

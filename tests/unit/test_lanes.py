@@ -24,8 +24,10 @@ class Fleet:
     released: Event = field(default_factory=Event)
     known: dict[str, Vehicle] = field(default_factory=dict)
 
+    crowded: bool = False
+
     def __post_init__(self) -> None:
-        self.lanes = Lanes(SLOTS, self.work)
+        self.lanes = Lanes(SLOTS, self.work, lambda: self.crowded)
 
     def work(self, vehicle: Vehicle) -> None:
         self.most = max(self.most, len(self.lanes.running))
@@ -126,68 +128,25 @@ def test_a_vehicle_at_work_is_not_started_twice(fleet: Fleet) -> None:
     assert fleet.done == ["silent"]
 
 
-def test_when_the_database_does_not_keep_up_half_as_many_run_and_it_is_said_once(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_while_the_database_does_not_keep_up_none_is_started_and_it_is_said_once(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lanes, "SLOW_SEC", 60.0)
-    monkeypatch.setattr(lanes, "SHED_EVERY_SEC", 0.0)
-    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 2)
-    silent = numbered("silent", SLOTS)
-    fleet.silent.update(silent)
     with caplog.at_level("INFO", "sync"):
-        fleet.lanes.start(fleet.vehicles(*silent[:3]), [])
-        fleet.settle()
         for _ in range(3):
-            fleet.lanes.shed()
-        fleet.lanes.start(fleet.vehicles(*silent[3:], "honest"), [])
-        fleet.settle()
-        assert (len(fleet.lanes.running), fleet.done) == (3, [])
-        fleet.released.set()
-        fleet.settle()
-        fleet.settle()
-        assert sorted(fleet.done) == sorted([*silent, "honest"])
+            fleet.crowded = True
+            fleet.lanes.start(fleet.vehicles(*numbered("honest", 10)), [])
+            fleet.settle()
+            assert not fleet.done
+            fleet.crowded = False
+            fleet.settle()
+            fleet.settle()
+            assert len(fleet.done) == 10
+            fleet.done.clear()
+            fleet.lanes.new_fleet_cycle(set())
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "raise DB_POOL_SIZE, or lower SYNC_CONCURRENCY" in caplog.messages[0]
-        for _ in range(3):
-            fleet.lanes.new_fleet_cycle(set())
-        assert caplog.messages[1:] == [f"up to {SLOTS} vehicles are pulled at a time again"]
-
-
-def test_what_was_shed_has_its_effect_before_more_is(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lanes, "SLOW_SEC", 60.0)
-    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 1)
-    silent = numbered("silent", SLOTS // 2)
-    fleet.silent.update(silent)
-    fleet.lanes.start(fleet.vehicles(*silent), [])
-    fleet.settle()
-    for _ in range(10):
-        fleet.lanes.shed()
-        fleet.lanes.new_fleet_cycle({vehicle.id for vehicle in fleet.known.values()})
-    fleet.released.set()
-    fleet.settle()
-    names = numbered("next", 20)
-    fleet.silent.update(names)
-    fleet.released.clear()
-    fleet.lanes.start(fleet.vehicles(*names), [])
-    fleet.settle()
-    assert len(fleet.lanes.running) == 1
-
-
-def test_vehicles_that_only_wait_for_their_network_leave_room_for_others(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lanes, "LEAST_ALLOWED", 1)
-    silent = numbered("silent", SLOTS // 2)
-    fleet.silent.update(silent)
-    fleet.lanes.start([], fleet.vehicles(*silent))
-    fleet.settle()
-    fleet.lanes.shed()
-    fleet.lanes.start(fleet.vehicles(*numbered("honest", 10)), [])
-    for _ in range(10):
-        fleet.settle()
-    assert sorted(fleet.done) == sorted(numbered("honest", 10))
+        fleet.lanes.new_fleet_cycle(set())
+        assert caplog.messages[1:] == ["the database keeps up again"]
 
 
 def test_a_vehicle_that_was_withdrawn_is_not_started(fleet: Fleet) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fleetsyncd.errors import (
     AnswerCutOff,
+    AnswerTooLarge,
     BadAnswer,
     PullOverrun,
     PullStopped,
@@ -350,6 +351,22 @@ def test_an_answer_that_costs_more_than_its_rows_are_worth_is_followed_by_a_paus
     body = b'{"rows":[],"truncated":false}'
     list(answering(body, monkeypatch, cpu_sec=0.23).measurements(Window(NOW - MINUTE, NOW)))
     assert sum(pauses) == pytest.approx(19 * 0.2, rel=0.1)
+
+
+def test_an_answer_that_was_too_dear_to_be_read_is_paid_for(pauses: list[float]) -> None:
+    link = Link(1e9)
+    client: Any = link
+
+    def too_dear(*_arguments: object) -> Answer:
+        error = AnswerTooLarge("/data", "reading it takes too long")
+        error.cpu_sec = 0.13
+        raise error
+
+    link.data = too_dear  # type: ignore[assignment,method-assign]
+    pulled = source(client, QuestionSize(None, DEADLINE_SEC), lambda: None)
+    with pytest.raises(AnswerTooLarge):
+        list(pulled.measurements(Window(NOW - SECOND, NOW)))
+    assert sum(pauses) > 10 * 19 * 0.1
 
 
 def test_an_answer_that_is_worth_its_cost_is_followed_by_none(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import (
-    HIDDEN_TOLERANCE,
     HOURLY_ABOVE,
     HOURLY_STEP,
     MILLISECOND,
@@ -17,7 +16,6 @@ from fleetsyncd.sync.window import (
     Splitter,
     pull_end,
     pull_interval,
-    stretches,
 )
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, accepted_interval
 from fleetsyncd.times import month_of
@@ -308,35 +306,3 @@ def test_an_even_flow_keeps_the_step_that_fits_it() -> None:
         else:
             splitter.complete(question, rows)
     assert refused == 2
-
-
-DAY = timedelta(days=1)
-
-
-def parts(reached: datetime, since: timedelta | None, end: datetime = NOW) -> list[Window]:
-    known = vehicle(pulled_until=reached, since_pull=since)
-    return list(stretches(known, Window(reached - OVERLAP, end), OVERLAP))
-
-
-def test_of_a_clock_that_was_behind_once_only_what_it_may_have_hidden_is_asked_again() -> None:
-    reached = NOW - 20 * DAY
-    hidden, rest = parts(reached, 30 * SECOND)
-    assert hidden == Window(reached - OVERLAP, reached + MINUTE + HIDDEN_TOLERANCE)
-    assert rest == Window(NOW - MINUTE - OVERLAP, NOW)
-
-
-@pytest.mark.parametrize(
-    ("reached", "since"),
-    [(NOW - 20 * DAY, None), (NOW - 20 * DAY, 10 * DAY), (NOW - HIDDEN_TOLERANCE, SECOND)],
-)
-def test_a_pull_is_one_stretch_if_all_of_it_may_hold_hidden_rows(
-    reached: datetime, since: timedelta | None
-) -> None:
-    assert parts(reached, since) == [Window(reached - OVERLAP, NOW)]
-
-
-def test_while_the_clock_is_behind_a_pull_is_one_stretch() -> None:
-    reached = NOW - 20 * DAY
-    assert len(parts(reached, SECOND, end=reached + MINUTE)) == 1
-    plain = vehicle()
-    assert stretches(plain, pulled(), OVERLAP) == (pulled(),)

@@ -11,7 +11,6 @@ ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS alarms_digest bigint,
     ADD COLUMN IF NOT EXISTS data_window_ms bigint,
     ADD COLUMN IF NOT EXISTS alarms_window_ms bigint,
-    ADD COLUMN IF NOT EXISTS pulled_at timestamptz,
     ADD COLUMN IF NOT EXISTS intake_day date,
     ADD COLUMN IF NOT EXISTS day_rows bigint NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS day_seconds double precision NOT NULL DEFAULT 0,
@@ -27,7 +26,6 @@ COMMENT ON COLUMN fleetsync.vehicle_state.alarms_digest IS
 COMMENT ON COLUMN fleetsync.vehicle_state.data_window_ms IS
     'How much of its time one question for measurements covers, as its link was learned to carry';
 COMMENT ON COLUMN fleetsync.vehicle_state.alarms_window_ms IS 'The same for alarms';
-COMMENT ON COLUMN fleetsync.vehicle_state.pulled_at IS 'When the last window was stored';
 COMMENT ON COLUMN fleetsync.vehicle_state.intake_day IS
     'The UTC day on which day_rows, day_seconds, day_alarms and day_channel_changes were stored';
 COMMENT ON COLUMN fleetsync.vehicle_state.day_seconds IS
