@@ -199,8 +199,8 @@ class VehicleSource:
                 ):
                     raise
                 continue
-            except PullStopped as stop:
-                raise type(stop)(f"/alarms: {stop}") from None
+            except PullOverrun as over:
+                raise PullOverrun(f"/alarms: {over}") from None
             self._learn(self.alarms_size, window, answer)
             yield window, alarms
             splitter.complete(window, len(alarms.alarms) + len(alarms.bad) if alarms else 0)
