@@ -8,7 +8,8 @@ from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.sync.pull import LazyPage, Prefetch, VehicleSource
+from fleetsyncd.sync.prefetch import LazyPage, Prefetch
+from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.time_limits import OLDEST_ALARM, accepted_interval
 from fleetsyncd.vehicle.client import VehicleClient

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 from fleetsyncd.errors import (
     AnswerCutOff,
@@ -19,6 +18,8 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.models import Alarm, BadRow, DataPage, LearnedWindows, Window
 from fleetsyncd.sync import question_limit
+from fleetsyncd.sync.payment import PAUSE_AFTER_TOO_LARGE_SEC, pay
+from fleetsyncd.sync.prefetch import LazyPage, PendingPage, Prefetch
 from fleetsyncd.sync.question_limit import QuestionLimit
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
@@ -32,11 +33,6 @@ MOST_BROKEN = 3
 The next one goes on with the smaller questions."""
 
 WindowPage = tuple[Window, DataPage]
-FAIR_SEC, FAIR_ROW_SEC = 0.03, 1e-5
-"""CPU time that any answer, and each of its good rows, may cost; an honest one takes a tenth."""
-PAUSE_FOR_DEAR = 19
-"""Seconds of pause for each second of CPU time beyond that."""
-PAUSE_AFTER_TOO_LARGE_SEC = 0.5
 LONG_LATENCY_SEC, LATENCY_BOUND = 0.1, 4
 """If a link's latency is longer, and an answer takes less than so many times as long, longer
 windows are worth while."""
@@ -50,33 +46,6 @@ class AlarmsAnswer:
     digest: int
     alarms: Sequence[Alarm]
     bad: Sequence[BadRow]
-
-
-class PendingPage(Protocol):
-    """A page that was asked for before it is needed."""
-
-    def result(self) -> DataPage:
-        """Return the page once it has arrived; raise the error that asking for it raised."""
-
-    def drop(self) -> None:
-        """Give up a page that is not needed any more."""
-
-
-class LazyPage:
-    """A pending page that is asked for only when it is needed."""
-
-    def __init__(self, ask: Callable[[], DataPage]) -> None:
-        self._ask = ask
-
-    def result(self) -> DataPage:
-        """Ask for the page and return it."""
-        return self._ask()
-
-    def drop(self) -> None:
-        """Do nothing: the page was not asked for."""
-
-
-Prefetch = Callable[[Callable[[], DataPage]], PendingPage]
 
 
 @dataclass(slots=True)
@@ -244,8 +213,7 @@ class VehicleSource:
             error.received = answer.received
             raise
         finally:
-            fair_sec = FAIR_SEC + FAIR_ROW_SEC * sum(worth)
-            _pay(answer.cpu_sec + slices.used_sec - fair_sec)
+            pay(answer.cpu_sec + slices.used_sec, sum(worth))
 
     def _page_by_channel(
         self, window: Window, answered: set[int], limit: QuestionLimit
@@ -287,7 +255,7 @@ class VehicleSource:
     ) -> bool:
         """Learn from an answer that did not come; tell whether a smaller question may help now."""
         self.discarded_bytes += error.received
-        _pay(error.cpu_sec - FAIR_SEC)
+        pay(error.cpu_sec)
         if isinstance(error, AnswerTooLarge):
             time.sleep(PAUSE_AFTER_TOO_LARGE_SEC)
             return splitter.shrink(window, most_rows)
@@ -301,12 +269,6 @@ class VehicleSource:
         late = isinstance(error, VehicleTimeout)
         size.broke(window, error.received / error.expected if late and error.expected else None)
         return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
-
-
-def _pay(dear_sec: float) -> None:
-    """Pause for CPU time that an answer has cost beyond what it is worth."""
-    if dear_sec > 0:
-        time.sleep(dear_sec * PAUSE_FOR_DEAR)
 
 
 def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:

@@ -22,7 +22,7 @@ from fleetsyncd.reports import CycleReport, Progress
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
-from fleetsyncd.sync.pull import LazyPage, Prefetch
+from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 

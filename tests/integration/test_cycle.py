@@ -14,7 +14,7 @@ from fleetsyncd.errors import VehicleRemoved
 from fleetsyncd.models import DataPage
 from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
-from fleetsyncd.sync.pull import LazyPage, Prefetch
+from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 

@@ -220,11 +220,7 @@ def test_a_pull_that_ends_within_the_overlap_does_not_go_back(
 ) -> None:
     monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 1)
     with rig(database, channels=1) as it:
-        it.run(
-            "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms)"
-            " VALUES (%s::uuid, 1000)",
-            str(it.vehicle_id),
-        )
+        ask_for_single_seconds(it)
         before = it.vehicle()
         it.simulated.hook = half_a_minute_for_data(it)
         for _ in range(3):
@@ -294,6 +290,14 @@ def stop_after(windows: int) -> Callable[[], str | None]:
     return lambda: next(left, "stopped")
 
 
+def ask_for_single_seconds(it: Rig) -> None:
+    """Let the vehicle's link have been learned to carry a second of its time at once."""
+    it.run(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms) VALUES (%s::uuid, 1000)",
+        str(it.vehicle_id),
+    )
+
+
 def half_a_minute_for_data(it: Rig) -> Hook:
     """Let half a minute pass before each answer to `/data`."""
 
@@ -311,11 +315,7 @@ def test_a_pull_that_comes_no_nearer_still_asks_for_the_alarms(
 ) -> None:
     monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 1)
     with rig(database, channels=1) as it:
-        it.run(
-            "INSERT INTO fleetsync.vehicle_state (vehicle_id, data_window_ms)"
-            " VALUES (%s::uuid, 1000)",
-            str(it.vehicle_id),
-        )
+        ask_for_single_seconds(it)
         began = it.now
         it.simulated.hook = half_a_minute_for_data(it)
         assert it.cycle().failure is Failure.BAD_ANSWER
