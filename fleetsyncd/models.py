@@ -3,6 +3,7 @@
 Times are aware datetimes in UTC. Intervals are half-open: `start` belongs to them, `end` does not.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -131,6 +132,18 @@ class Measurements:
     def rows(self) -> Iterator[tuple[datetime, int, float]]:
         """Yield (time, channel, value)."""
         return zip(self.times, self.channels, self.values, strict=True)
+
+    def outside(self, windows: "Iterable[Window]") -> "Measurements":
+        """Return the rows whose times are in none of the windows."""
+        left = self
+        for window in windows:
+            begin, end = (bisect_left(left.times, at) for at in (window.start, window.end))
+            left = Measurements(
+                left.times[:begin] + left.times[end:],
+                left.channels[:begin] + left.channels[end:],
+                left.values[:begin] + left.values[end:],
+            )
+        return left
 
     def __len__(self) -> int:
         return len(self.times)

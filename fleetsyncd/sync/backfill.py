@@ -49,7 +49,7 @@ def run_backfill(
     """
     source = context.source(vehicle, client, stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
-    result = run_step(attempt.run)
+    result = run_step(attempt.run).with_left_out(attempt.totals.left_out)
     if result.database_refused:
         context.partitions.forget()
     entry = attempt.journal_entry(result)

@@ -6,15 +6,44 @@ Cycles and backfills store through here; they differ in the progress that they r
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import measurements, store, vehicle_memory
+from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent, PartitionMissing
-from fleetsyncd.models import BadRow, Channel, DataPage
+from fleetsyncd.models import BadRow, Channel, DataPage, Measurements, Window
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.pull import AlarmsAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Measurements that are not stored because no partition holds their time."""
+
+    rows: int
+    window: Window
+    """From the first to the last time without a partition."""
+    remedy: str
+
+    @classmethod
+    def added(cls, before: "LeftOut | None", holes: Sequence[Hole], rows: int) -> "LeftOut":
+        """Return `before` and these rows as one."""
+        start, end = holes[0].window.start, holes[-1].window.end
+        if before is None:
+            return cls(rows, Window(start, end), holes[0].remedy)
+        window = Window(min(before.window.start, start), max(before.window.end, end))
+        return cls(before.rows + rows, window, before.remedy)
+
+    def __str__(self) -> str:
+        """Say what is missing, and what brings it."""
+        window = f"{self.window.start:%Y-%m-%d %H:%M} to {self.window.end:%Y-%m-%d %H:%M}"
+        return (
+            f"{self.rows} row(s) of {window} are not stored, no partition of measurements holds"
+            f" them; {self.remedy}; then `fleetsyncd backfill`"
+        )
 
 
 @dataclass(slots=True)
@@ -28,6 +57,8 @@ class Totals:
     """Of `bad_rows`, of which an answer had too many for all of them to be kept."""
     odd_alarms: int = 0
     """Resolved before they were triggered; stored as they came."""
+    left_out: LeftOut | None = None
+    """Measurements that were not stored because no partition holds their time."""
 
     def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
         """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""
@@ -53,22 +84,46 @@ def commit_page(
     # transaction adds nothing.
     added: list[int] = []
 
-    def save(cursor: Cursor) -> bool:
+    def save(rows: Measurements, cursor: Cursor) -> bool:
         quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)
-        rows = measurements.add_measurements(cursor, vehicle_id, page.measurements, newest)
-        record_progress(cursor, max([*added, rows]))
-        added.append(rows)
+        new = measurements.add_measurements(cursor, vehicle_id, rows, newest)
+        record_progress(cursor, max([*added, new]))
+        added.append(new)
         return quarantined
 
-    _ensure_months(context, page)
-    try:
-        quarantined = context.database.run(save)
-    except PartitionMissing:
-        context.partitions.forget()
-        _ensure_months(context, page)
-        quarantined = context.database.run(save)
+    quarantined = _place(context, page.measurements, save, totals)
     totals.rows_written += max(added)
     totals.count_bad(page.bad, quarantined=quarantined)
+
+
+def _place(
+    context: SyncContext,
+    rows: Measurements,
+    save: Callable[[Measurements, Cursor], bool],
+    totals: Totals,
+) -> bool:
+    """Run `save` with the rows, their months made; return its result.
+
+    Rows of a time that others keep without a partition are left out, and counted, so that they do
+    not stand in the way of newer ones.
+    """
+    database, partitions = context.database, context.partitions
+    _ensure_months(context, rows)
+    try:
+        return database.run(partial(save, rows))
+    except PartitionMissing:
+        partitions.forget()
+        _ensure_months(context, rows)
+    try:
+        return database.run(partial(save, rows))
+    except PartitionMissing:
+        holes = partitions.holes(rows.times[0], rows.times[-1], context.now())
+        placed = rows.outside(hole.window for hole in holes)
+        if len(placed) == len(rows):
+            raise
+    result = database.run(partial(save, placed))
+    totals.left_out = LeftOut.added(totals.left_out, holes, len(rows) - len(placed))
+    return result
 
 
 def commit_channels(
@@ -144,8 +199,8 @@ def commit_alarms(
         )
 
 
-def _ensure_months(context: SyncContext, page: DataPage) -> None:
-    if times := page.measurements.times:
+def _ensure_months(context: SyncContext, rows: Measurements) -> None:
+    if times := rows.times:
         context.partitions.ensure(times[0], times[-1])
 
 

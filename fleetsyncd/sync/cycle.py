@@ -130,6 +130,7 @@ class _VehicleCycle:
 
     def report(self, result: StepResult) -> CycleReport:
         """Return the result of the cycle."""
+        result = result.with_left_out(self.totals.left_out)
         remarks = (self.source.broken_remark, odd_alarms_remark(self.totals.odd_alarms))
         self.notes += [remark for remark in remarks if remark]
         return CycleReport(

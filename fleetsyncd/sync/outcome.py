@@ -1,7 +1,7 @@
 """The result of a cycle or backfill attempt as a value, for the journal, the log and metrics."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetsyncd.errors import (
     BudgetSpent,
@@ -32,6 +32,14 @@ class StepResult:
     vehicle_answered: bool = False
     """The error itself shows that the vehicle can be reached."""
     database_refused: bool = False
+
+    def with_left_out(self, left_out: object | None) -> "StepResult":
+        """Return the result of a step that left measurements out, of which `left_out` tells."""
+        if left_out is None:
+            return self
+        if self.outcome is Outcome.OK:
+            return StepResult(Outcome.ERROR, f"database: {left_out}", Failure.DATABASE)
+        return replace(self, reason=f"{self.reason}; {left_out}")
 
 
 def run_step(step: Callable[[], None]) -> StepResult:

@@ -155,7 +155,9 @@ def test_the_daemons_role_owns_no_month_that_it_had_made(database: Database) -> 
     ) == [(OWNER,)]
 
 
-@pytest.mark.parametrize("call", ["ensure_month('2018-01-01')", "month_bounds()"])
+@pytest.mark.parametrize(
+    "call", ["ensure_month('2018-01-01')", "make_month('2018-01-01')", "month_bounds()"]
+)
 def test_a_role_that_was_granted_nothing_cannot_call_the_functions(
     prepared: Server, call: str
 ) -> None:

@@ -22,6 +22,9 @@ TABLES = {
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (
+    "fleetsync.make_month(date)",
+    "fleetsync.month_plan(date)",
+    "fleetsync.partition_ranges()",
     "fleetsync.ensure_month(date)",
     "fleetsync.drop_expired_month(integer, date)",
 )
