@@ -4,6 +4,7 @@ FleetsyncError
 ├── SettingsError               the configuration cannot be used
 ├── CommandError                a command was asked for something impossible
 ├── VehicleError                one vehicle's call failed; names the call and the reason
+│   ├── AddressUnusable         no address, or a port that cannot be: set another
 │   ├── KeyUnusable             the API key cannot be sent: set another
 │   ├── VehicleTimeout          no complete answer within the deadline
 │   ├── VehicleUnreachable      refused, reset, no route
@@ -17,6 +18,8 @@ FleetsyncError
 └── DatabaseError               PostgreSQL could not do it
     ├── DatabaseUnavailable     PostgreSQL can serve no vehicle at present
     │   ├── DatabaseLost        no connection can be made, or it broke; try again later
+    │   │   └── DatabaseReadOnly    nothing can be written: a standby, or a setting
+    │   ├── PoolerUnfit         a pooler shares connections between transactions
     │   ├── DatabaseBusy        no connection of the pool was free within the deadline
     │   └── SchemaOutdated      run `fleetsyncd migrate`
     ├── MigrationFailed         a migration was refused by the server
@@ -56,6 +59,10 @@ class VehicleError(FleetsyncError):
         """Bytes that the whole body has, as the vehicle says; None if it does not."""
         self.cpu_sec = 0.0
         """What reading the answer has cost, in CPU time."""
+
+
+class AddressUnusable(VehicleError):
+    """The registered address cannot be asked; nothing was."""
 
 
 class KeyUnusable(VehicleError):
@@ -117,6 +124,14 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseLost(DatabaseUnavailable):
     """The connection to PostgreSQL is gone or cannot be made."""
+
+
+class DatabaseReadOnly(DatabaseLost):
+    """PostgreSQL answers, but nothing can be written there."""
+
+
+class PoolerUnfit(DatabaseUnavailable):
+    """A pooler gives each transaction another connection, so no lock of a session holds."""
 
 
 class DatabaseBusy(DatabaseUnavailable):

@@ -24,6 +24,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
 from fleetsyncd.errors import (
+    AddressUnusable,
     KeyUnusable,
     SettingsError,
     VehicleError,
@@ -219,6 +220,8 @@ def _remedy(vehicle: Vehicle, error: VehicleError | None) -> str:
     status = error.status if isinstance(error, VehicleRefused) else None
     if status in KEY_STATUSES or isinstance(error, KeyUnusable):
         return f"fleetsyncd vehicle set '{vehicle.name}' --key-file FILE"
+    if isinstance(error, AddressUnusable):
+        return f"fleetsyncd vehicle set '{vehicle.name}' --address ADDRESS --port PORT"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return "restart the vehicle's own database"
     if _is_silent(error):

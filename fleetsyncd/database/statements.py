@@ -15,7 +15,8 @@ _SPREAD = "(hashtext(v.id::text) & 1023) * interval '1 second'"
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
 LOAD_VEHICLES = f"""
-SELECT v.id::text, v.name, host(v.vpn_ip), coalesce(v.api_port, 8001), v.api_key,
+SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), ''),
+       coalesce(v.api_port, 8001), v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),

@@ -11,7 +11,9 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.text import sanitise
 
 _REGISTERED = """
-SELECT id::text, name, host(vpn_ip), coalesce(api_port, 8001), api_key FROM public.vehicles
+SELECT id::text, coalesce(name, id::text), coalesce(host(vpn_ip), ''), coalesce(api_port, 8001),
+    api_key
+FROM public.vehicles
 """
 _FIND = f"{_REGISTERED} WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at"
 _EVERYONE = f"{_REGISTERED} ORDER BY name, id"

@@ -16,6 +16,7 @@ import requests
 
 from fleetsyncd import __version__
 from fleetsyncd.errors import (
+    AddressUnusable,
     AnswerTooLarge,
     BadAnswer,
     KeyUnusable,
@@ -47,6 +48,9 @@ CHUNKS_A_TURN = 64
 MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 21, "/alarms": 1 << 22}
 """Of an answer after decompression, unless PULL_MAX_BODY_MB is less; of others it is that."""
 ERROR_BODY_BYTES = 2_048
+LAST_PORT = 65_535
+NOWHERE = ("unusable.invalid", 1)
+"""Never asked: what stands for an address that cannot be."""
 LENGTH_DIGITS = 15
 """A Content-Length with more digits is too large without being converted."""
 _REFUSALS = {
@@ -97,6 +101,9 @@ class VehicleClient:
         deadline: Deadline,
         on_call: OnCall = ignore_call,
     ) -> None:
+        self._address_is_usable = bool(host) and 0 < port <= LAST_PORT
+        if not self._address_is_usable:
+            host, port = NOWHERE
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._pull_timeout_sec = pull_timeout_sec
         self._max_body = pull_max_body_mb << 20
@@ -159,6 +166,9 @@ class VehicleClient:
 
     def _call(self, call: str, query: str) -> Answer:
         """Make a call; raise a VehicleError that names the call and the reason."""
+        if not self._address_is_usable:
+            text = "the vehicle is registered without an address that can be asked: set it"
+            raise AddressUnusable(call, text)
         if not self._key_is_usable:
             raise KeyUnusable(call, "the API key is not printable ASCII: set the vehicle's key")
         timed_out = VehicleTimeout(call, f"no complete answer within {self._pull_timeout_sec:g} s")

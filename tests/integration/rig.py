@@ -99,7 +99,11 @@ class Rig:
         )
         self.set_watermark(watermark)
         self.start = watermark
-        self.client = VehicleClient(
+        self.client = self.connect(host, port)
+        return self.vehicle_id
+
+    def connect(self, host: str, port: int) -> VehicleClient:
+        return VehicleClient(
             host,
             port,
             KEY,
@@ -107,7 +111,6 @@ class Rig:
             pull_max_body_mb=64,
             deadline=lambda *_: nullcontext(),
         )
-        return self.vehicle_id
 
     def _log(self, path: str, query: str, ask: Ask) -> Reply:
         self.asked.append((path, query))
