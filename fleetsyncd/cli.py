@@ -22,6 +22,7 @@ from fleetsyncd.commands.migrate import migrate_command
 from fleetsyncd.commands.quarantine import quarantine_group
 from fleetsyncd.commands.status import health, status
 from fleetsyncd.commands.vehicle import vehicle
+from fleetsyncd.database import pooler
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
 
 log = logging.getLogger("sync")
@@ -87,6 +88,7 @@ def run(cycles: int | None) -> None:
     )
     process.tune()
     database = bootstrap.open_database(settings)
+    pooler.require_own_backend(database)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
     supervisor.run(cycles)

@@ -1,8 +1,12 @@
 """All that speaks to PostgreSQL.
 
-pool.py          connections, transactions with the RLS context, retries
+connections.py   open connections
+connect_errors.py  why there is none, and what to do about it
+session_settings.py  what every transaction relies on
+pool.py          transactions with the RLS context, retries
 session.py       one kept connection for advisory locks
-hints.py         what an operator can do about an error
+pooler.py        poolers on which such locks do not hold
+hints.py         what an operator can do about a statement's error
 store.py         the statements of the sync cycle as functions
 statements.py    their SQL
 vehicle_memory.py  what is remembered of a vehicle between cycles

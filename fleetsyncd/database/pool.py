@@ -6,7 +6,6 @@ with the row level security context; a connection that met any error is closed, 
 
 import logging
 import random
-import socket
 import threading
 import time
 from collections import deque
@@ -17,11 +16,14 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database.hints import CHECK_CONNECTION, first_line, reason_and_hint
+from fleetsyncd.database import session_settings
+from fleetsyncd.database.connections import Connection, Connector
+from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.errors import (
     DatabaseBusy,
     DatabaseError,
     DatabaseLost,
+    DatabaseReadOnly,
     PartitionMissing,
     SchemaOutdated,
 )
@@ -29,11 +31,9 @@ from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 T = TypeVar("T")
-Connection = extensions.connection
 
 log = logging.getLogger("sync.database")
 
-CONNECT_SEC = 10.0
 WAIT_SEC = 30.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
@@ -41,28 +41,15 @@ TRANSACTION_SEC = 90.0
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
 LOST_CONNECTION = "lost connection"
-CHECK_CLIENT_SINCE = 140_000
-"""First server version with client_connection_check_interval."""
-
-# tcp_user_timeout: keepalives do not notice a peer that vanished while data were in flight.
-_CONNECTION_DEFAULTS = {
-    "keepalives": "1",
-    "keepalives_idle": "15",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "8000",
-    "connect_timeout": "10",
-    "application_name": "fleetsyncd",
+NOT_WRITABLE = "server or role is read-only"
+_NO_UTF8 = "a text is not valid in UTF-8: the database's own encoding must be UTF8"
+_RETRIED = {
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "55P03": "lock not available",
+    # After a failover: another connection may find the server that can be written.
+    "25006": NOT_WRITABLE,
 }
-_BEGIN = (
-    "BEGIN; SELECT set_config('app.user_role', 'superuser', true),"
-    " set_config('timezone', 'UTC', true),"
-    " set_config('statement_timeout', '{:g}s', true),"
-    # A daemon that froze must not keep others from its vehicles' rows.
-    f" set_config('idle_in_transaction_session_timeout', '{STATEMENT_SEC // 2}s', true)"
-)
-_CHECK_CLIENT = ", set_config('client_connection_check_interval', '5s', true)"
-_RETRIED = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available"}
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
 
@@ -83,11 +70,6 @@ class Cursor(extensions.cursor):
         super().execute(query, arguments)
 
 
-def connect_timed_out(where: str) -> DatabaseLost:
-    """Return the error of a connection that was not made within CONNECT_SEC."""
-    return DatabaseLost(f"{where} did not answer within {CONNECT_SEC:g} s", CHECK_CONNECTION)
-
-
 class Database:
     """PostgreSQL through at most `settings.pool_size` connections, made when needed."""
 
@@ -101,18 +83,14 @@ class Database:
         transaction_sec: float = TRANSACTION_SEC,
     ) -> None:
         self.where = settings.where
-        self._parameters = {
-            **_CONNECTION_DEFAULTS,
-            "application_name": application,
-            **settings.parameters,
-        }
+        self._connector = Connector(settings, application, deadline)
         self._deadline = deadline
         self._transaction_sec = transaction_sec
         self.on_wait: Callable[[float], None] = lambda _seconds: None
         """Called with the seconds that each transaction waited for a connection."""
         self._waiting: dict[object, float] = {}
         """When each transaction began to wait for a connection, the first one first."""
-        self._begin = _BEGIN.format(statement_sec)
+        self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
 
@@ -132,7 +110,7 @@ class Database:
                     raise to_database_error(error) from error
                 if attempt == ATTEMPTS:
                     raise _final_error(error, reason) from error
-                if reason == LOST_CONNECTION:
+                if reason in (LOST_CONNECTION, NOT_WRITABLE):
                     self.close()  # other idle connections are probably dead as well
                 log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
@@ -178,6 +156,9 @@ class Database:
                 yield cursor
                 if cursor.begun:
                     cursor.execute("COMMIT")
+        except UnicodeError as error:
+            connection.close()
+            raise psycopg2.DataError(f"{_NO_UTF8} ({error})") from error
         except BaseException:
             connection.close()
             raise
@@ -209,34 +190,15 @@ class Database:
         return self.connect(), time.monotonic()
 
     def connect(self) -> Connection:
-        """Open a connection within CONNECT_SEC, DNS look-up included; raise DatabaseLost."""
-        try:
-            with self._deadline(CONNECT_SEC, lambda: connect_timed_out(self.where)):
-                connection = psycopg2.connect(
-                    extensions.make_dsn(**{**self._parameters, **self._resolved()})
-                )
-                connection.autocommit = True  # transactions are begun and committed by hand
-                return connection
-        except (psycopg2.OperationalError, OSError) as error:
-            reason, hint = reason_and_hint(error)
-            raise DatabaseLost(f"no connection to {self.where}: {reason}", hint) from error
-
-    def _resolved(self) -> dict[str, Any]:
-        """Look the host up cooperatively: libpq's own look-up would block every greenlet.
-
-        libpq then tries every address, one after the other.
-        """
-        host = self._parameters.get("host", "")
-        if not host or host.startswith("/") or "," in host or "hostaddr" in self._parameters:
-            return {}
-        port = self._parameters.get("port", "5432")
-        results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(result[4][0]) for result in results))
-        return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
+        """Open a connection outside the pool; raise DatabaseLost."""
+        return self._connector.connect()
 
     def _opening(self, connection: Connection) -> str:
-        checks = connection.server_version >= CHECK_CLIENT_SINCE
-        return self._begin + _CHECK_CLIENT if checks else self._begin
+        return session_settings.opening(
+            connection.server_version,
+            statement_sec=self._statement_sec,
+            idle_sec=STATEMENT_SEC // 2,
+        )
 
 
 def _retry_reason(error: psycopg2.Error) -> str | None:
@@ -249,14 +211,16 @@ def _retry_reason(error: psycopg2.Error) -> str | None:
 
 
 def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
+    if reason == NOT_WRITABLE:
+        return DatabaseReadOnly(*reason_and_hint(error))
     kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
     return kind(f"{reason}: {first_line(error)}")
 
 
 def to_database_error(error: psycopg2.Error) -> DatabaseError:
     """Return the `DatabaseError` that stands for one of the driver's."""
-    if _retry_reason(error) == LOST_CONNECTION:
-        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
+    if (reason := _retry_reason(error)) in (LOST_CONNECTION, NOT_WRITABLE):
+        return _final_error(error, reason)
     if error.pgcode in _OUTDATED:
         return SchemaOutdated(
             f"the database schema does not fit ({first_line(error)})", "run `fleetsyncd migrate`"

@@ -5,7 +5,9 @@ from typing import TypeVar
 
 import psycopg2
 
-from fleetsyncd.database.pool import Connection, Cursor, Database, to_database_error
+from fleetsyncd.database import pooler
+from fleetsyncd.database.connections import Connection
+from fleetsyncd.database.pool import Cursor, Database, to_database_error
 
 T = TypeVar("T")
 
@@ -21,22 +23,35 @@ class Session:
         self._database = database
         self._on_connect = on_connect
         self._connection: Connection | None = None
+        self._pooled_backend: int | None = None
+        """The server's end of it, if a pooler is in between: it must stay the same."""
 
     def run(self, work: Callable[[Cursor], T]) -> T:
         """Run `work(cursor)` in a transaction and return its result; any error ends the session.
 
-        Raises DatabaseError.
+        Raises DatabaseError, PoolerUnfit before anything runs.
         """
         try:
             connection = self._connection
             if connection is None or connection.closed:
-                connection = self._connection = self._database.connect()
-                with self._database.transaction_on(connection) as cursor:
-                    self._on_connect(cursor)
+                connection = self._connect()
             with self._database.transaction_on(connection) as cursor:
+                expected = self._pooled_backend
+                if expected is not None and pooler.backend(cursor) != expected:
+                    raise pooler.unfit(self._database)
                 return work(cursor)
         except psycopg2.Error as error:
             raise to_database_error(error) from error
+
+    def _connect(self) -> Connection:
+        connection = self._connection = self._database.connect()
+        with self._database.transaction_on(connection) as cursor:
+            pid = pooler.backend(cursor)
+            self._pooled_backend = pid if pooler.is_pooled(cursor, pid) else None
+            if self._pooled_backend is not None:
+                pooler.require_own_backend(self._database)
+            self._on_connect(cursor)
+        return connection
 
     def close(self) -> None:
         """Close the connection, which releases its locks at once."""

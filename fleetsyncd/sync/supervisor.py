@@ -185,6 +185,8 @@ class Supervisor:
             lambda cursor: store.load_vehicles(cursor, shards=shards)
         )
         self._setbacks.check(fleet, committed)
+        # What cannot be written is found out here, before a vehicle is asked for it in vain.
+        self._send_heartbeat()
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
         if self._database_error is not None:
             log.warning("database is back")
@@ -194,8 +196,6 @@ class Supervisor:
         due = self._dispatcher.start_fleet_cycle(fleet)
         self._summary = CycleSummary(len(due))
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
-        self._emit(events.Alive())
-        self._send_heartbeat()
         self._emit(events.Alive())
         self._make_months()
         return self._summary

@@ -3,19 +3,25 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from psycopg2 import sql
 
 from fleetsyncd.commands import doctor
+from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.demo import embedded
 from fleetsyncd.findings import Level
+from fleetsyncd.times import month_of, utc_now
 from tests.acceptance.conftest import Installation
+from tests.pgbouncer import HOST, pgbouncer
 
 Plant = Callable[[Installation], dict[str, str]]
 MIGHTY = "fleet_mighty"
+READER = "fleet_reader"
 PLANTED: dict[str, tuple[Plant, str, str, str]] = {}
 
 
@@ -106,6 +112,91 @@ def a_table_that_row_level_security_does_not_guard(installation: Installation) -
 @planted("FAULT", "partitions", "fleetsyncd once")
 def a_present_month_that_was_dropped(installation: Installation) -> dict[str, str]:
     installation.rows("SELECT fleetsync.ensure_month('2020-01-01')")
+    return {}
+
+
+@planted("FAULT", "partitions", "partman.run_maintenance_proc()")
+def a_partition_a_day_that_nobody_goes_on_with(installation: Installation) -> dict[str, str]:
+    as_superuser(
+        installation,
+        "CREATE TABLE measurements_p20200101 PARTITION OF measurements"
+        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')",
+    )
+    return {}
+
+
+@planted("WARNING", "partitions", "make partitions ahead")
+def a_default_partition(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "CREATE TABLE other PARTITION OF measurements DEFAULT")
+    return {}
+
+
+@planted("WARNING", "partitions", "ALTER TABLE public.measurements ATTACH PARTITION")
+def a_month_that_was_detached(installation: Installation) -> dict[str, str]:
+    Partitions(installation.database).ensure_ahead(utc_now())
+    last = month_of(month_of(utc_now()) - timedelta(days=1))
+    Partitions(installation.database).ensure(last, last)
+    as_superuser(
+        installation, f"ALTER TABLE measurements DETACH PARTITION measurements_{last:%Y_%m}"
+    )
+    return {}
+
+
+@planted("FAULT", "partitions", "ALTER TABLE public.measurements ATTACH PARTITION")
+def a_present_month_that_was_detached(installation: Installation) -> dict[str, str]:
+    Partitions(installation.database).ensure_ahead(utc_now())
+    present = f"measurements_{utc_now():%Y_%m}"
+    as_superuser(installation, f"ALTER TABLE measurements DETACH PARTITION {present}")
+    return {}
+
+
+@planted("FAULT", "database", "RESET default_transaction_read_only")
+def a_database_that_can_only_be_read(installation: Installation) -> dict[str, str]:
+    name = installation.database_name
+    as_superuser(installation, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    return {}
+
+
+@planted("FAULT", "database", f"ALTER ROLE {READER} RESET default_transaction_read_only")
+def a_role_that_can_only_read(installation: Installation) -> dict[str, str]:
+    as_superuser(
+        installation,
+        f"DROP ROLE IF EXISTS {READER}; CREATE ROLE {READER} LOGIN;"
+        f" GRANT {embedded.APP} TO {READER};"
+        f" ALTER ROLE {READER} SET default_transaction_read_only = on",
+    )
+    return {"DB_USER": READER}
+
+
+@planted("FAULT", "pooler", "pool_mode = session")
+def a_pooler_in_transaction_mode(installation: Installation) -> dict[str, str]:
+    folder = Path(installation.stack.enter_context(TemporaryDirectory()))
+    running = pgbouncer(installation.server, folder, "transaction")
+    return {"DB_HOST": HOST, "DB_PORT": str(installation.stack.enter_context(running))}
+
+
+@planted("FAULT", "tables", "ALTER COLUMN last_sync_at TYPE timestamp with time zone")
+def a_time_without_zone(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "ALTER TABLE vehicles ALTER last_sync_at TYPE timestamp")
+    return {}
+
+
+@planted("FAULT", "tables", "DROP CONSTRAINT")
+def a_journal_that_does_not_know_ok(installation: Installation) -> dict[str, str]:
+    as_superuser(
+        installation,
+        "ALTER TABLE sync_journal DROP CONSTRAINT sync_journal_status_check,"
+        " ADD CHECK (status <> 'ok')",
+    )
+    return {}
+
+
+@planted("FAULT", "row level security", "CREATE POLICY channel_config_superuser")
+def a_table_that_hides_what_the_daemon_writes(installation: Installation) -> dict[str, str]:
+    as_superuser(
+        installation,
+        "ALTER TABLE channel_config ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    )
     return {}
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from fleetsyncd import settings
 from fleetsyncd.database import pool
+from fleetsyncd.database.connections import CONNECT_SEC
 from fleetsyncd.demo import embedded
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import PATIENCE_SEC, Daemon, Installation
@@ -97,7 +98,7 @@ def test_the_unit_starts_a_command_that_exists_and_expects_notifications() -> No
     assert program.endswith("/bin/fleetsyncd")
     assert fault_of(arguments) is None
     assert service["Type"] == "notify"
-    assert int(service["WatchdogSec"]) > pool.TRANSACTION_SEC + pool.WAIT_SEC + pool.CONNECT_SEC
+    assert int(service["WatchdogSec"]) > pool.TRANSACTION_SEC + pool.WAIT_SEC + CONNECT_SEC
     assert int(service["TimeoutStopSec"]) > 8 + 10
 
 

@@ -13,10 +13,11 @@ import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from contextlib import closing, contextmanager  # noqa: E402
+from types import ModuleType  # noqa: E402
 
 import gevent  # noqa: E402
 
-from fleetsyncd.database import pool  # noqa: E402
+from fleetsyncd.database import connections, pool  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.errors import DatabaseError  # noqa: E402
 from fleetsyncd.settings import DatabaseSettings  # noqa: E402
@@ -53,12 +54,12 @@ class Stage:
 
 
 @contextmanager
-def shortened(deadline: str) -> Iterator[None]:
-    """Make one of the pool's deadlines short."""
-    usual = getattr(pool, deadline)
-    setattr(pool, deadline, SHORT_SEC)
+def shortened(module: ModuleType, deadline: str) -> Iterator[None]:
+    """Make one of a module's deadlines short."""
+    usual = getattr(module, deadline)
+    setattr(module, deadline, SHORT_SEC)
     yield
-    setattr(pool, deadline, usual)
+    setattr(module, deadline, usual)
 
 
 def pid(cursor: Cursor, seconds: float = 0) -> int:
@@ -115,7 +116,7 @@ def mute_server(stage: Stage) -> Scene:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         database = stage.opened(1, host="localhost", port=str(port))
-        with database as opened, shortened("CONNECT_SEC"):
+        with database as opened, shortened(connections, "CONNECT_SEC"):
             return {"fault": fault_of(opened, 0)}
 
 
@@ -138,7 +139,7 @@ def busy_pool(stage: Stage) -> Scene:
     with stage.opened(1) as database:
         holder = gevent.spawn(slow, database, LONG_SEC)
         gevent.sleep(0.05)
-        with shortened("WAIT_SEC"):
+        with shortened(pool, "WAIT_SEC"):
             error = fault_of(database, 0)
         holder.kill()
         return {"fault": error, "works": slow(database, 0) > 0}

@@ -3,22 +3,25 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import gevent
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
-from fleetsyncd.errors import DatabaseBusy
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.errors import DatabaseBusy, DatabaseLost, DatabaseReadOnly
 from fleetsyncd.models import Window
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import CycleReport
+from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
 from fleetsyncd.sync.supervisor import Plan, Supervisor
@@ -194,3 +197,39 @@ def test_a_single_cycle_without_a_free_connection_is_no_success(database: Databa
     supervisor = Supervisor(plan, context_of(database), retention, fail)
     with pytest.raises(DatabaseBusy):
         supervisor.once()
+
+
+@pytest.mark.parametrize("scope", ["DATABASE", "ROLE"])
+def test_where_nothing_can_be_written_no_vehicle_is_asked(
+    server: Server, database_name: str, database: Database, scope: str
+) -> None:
+    register(database, 2)
+    target = sql.SQL("DATABASE {}" if scope == "DATABASE" else "ROLE fleet_app IN DATABASE {}")
+    server.execute(
+        sql.SQL("ALTER {} SET default_transaction_read_only = on").format(
+            target.format(sql.Identifier(database_name))
+        )
+    )
+    emitted: list[events.Event] = []
+    with closing(Database(DatabaseSettings(server.parameters(database_name)))) as read_only:
+        retention = Retention(read_only, RetentionPolicy(None, None, None))
+        plan = Plan(60, 8, 8, 1, 0)
+        supervisor = Supervisor(plan, context_of(read_only), retention, emitted.append)
+        with pytest.raises(DatabaseReadOnly, match="can only read"):
+            supervisor.start_cycle()
+        assert not supervisor._dispatcher.busy
+        assert not any(isinstance(event, events.CycleStarted) for event in emitted)
+        supervisor.drain()
+
+
+def test_a_server_that_becomes_read_only_is_a_lost_database(
+    server: Server, database_name: str
+) -> None:
+    with closing(Database(DatabaseSettings(server.parameters(database_name)))) as database:
+
+        def write(cursor: Cursor) -> None:
+            cursor.execute("SET LOCAL transaction_read_only = on")
+            vehicles.add_vehicle(cursor, "Truck-01", "10.8.0.1", 8001, None)
+
+        with pytest.raises(DatabaseLost):
+            database.run(write)

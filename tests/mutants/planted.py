@@ -26,9 +26,9 @@ WINDOW = "fleetsyncd/sync/window.py"
 MUTANTS = (
     Mutant(
         "no set_config",
-        POOL,
-        "SELECT set_config('app.user_role', 'superuser', true),\"",
-        'SELECT"',
+        "fleetsyncd/database/session_settings.py",
+        '    "app.user_role": ROLE,\n',
+        "",
         "tests/integration/test_pool.py",
     ),
     Mutant(
@@ -212,7 +212,7 @@ MUTANTS = (
     Mutant(
         "deadlocks not tried again",
         POOL,
-        '"40P01": "deadlock", ',
+        '    "40P01": "deadlock",\n',
         "",
         "tests/integration/test_pool.py",
     ),
@@ -309,6 +309,55 @@ MUTANTS = (
         "lost & (long | self._lost_before)",
         "lost & long",
         "tests/integration/test_dispatcher.py",
+    ),
+    Mutant(
+        "the client's encoding is inherited",
+        "fleetsyncd/database/connections.py",
+        '{"client_encoding": "UTF8"}',
+        "{}",
+        "tests/integration/test_session_settings.py tests/integration/test_connections.py",
+    ),
+    Mutant(
+        "rows are left out while the present has no partition",
+        "fleetsyncd/database/partitions.py",
+        "        if self._database.run(partial(_uncovered, now, now)):",
+        "        if False:",
+        "tests/integration/test_foreign_partitions.py",
+    ),
+    Mutant(
+        "rows are left out of a month that could be made",
+        "fleetsyncd/database/partitions.py",
+        'return "; ".join(remedies) if all(remedies) else ""',
+        'return "; ".join(remedies) or "none"',
+        "tests/integration/test_foreign_partitions.py",
+    ),
+    Mutant(
+        "rows without a partition are no error",
+        "fleetsyncd/sync/cycle.py",
+        "        result = result.with_left_out(self.totals.left_out)\n",
+        "",
+        "tests/integration/test_foreign_partitions.py",
+    ),
+    Mutant(
+        "a pooler in transaction mode is not noticed",
+        "fleetsyncd/database/pooler.py",
+        "if other == pid or again != pid:",
+        "if False:",
+        "tests/integration/test_pooler.py",
+    ),
+    Mutant(
+        "vehicles are asked though nothing can be written",
+        "fleetsyncd/sync/supervisor.py",
+        "asked for it in vain.\n        self._send_heartbeat()\n",
+        "asked for it in vain.\n",
+        "tests/integration/test_dispatcher.py",
+    ),
+    Mutant(
+        "migrate looks at nothing before it begins",
+        "fleetsyncd/database/schema/migrate.py",
+        "        database.run(partial(preconditions.require, app_role))\n",
+        "",
+        "tests/integration/test_misfits.py",
     ),
 )
 """The hazards' own list comes first."""

@@ -1,8 +1,14 @@
 """The schema: created by `migrate`, checked by `doctor`.
 
-migrate.py   apply migrations, find missing ones
-grants.py    the rights of the daemon's role
-checks.py    doctor's checks of the database
-citus.py     distribution over a Citus cluster
-migrations/  SQL files, applied in order
+migrate.py           apply migrations, find missing ones
+preconditions.py     what must be true before a migration
+needed_tables.py     what the program needs of the tables
+adoption.py          what of tables that were there before is different
+row_security.py      whether policies let the daemon in
+grants.py            the rights of the daemon's role
+checks.py            doctor's checks of the database
+partition_checks.py  doctor's check of the partitions
+backups.py           doctor's check of who can make a dump
+citus.py             distribution over a Citus cluster
+migrations/          SQL files, applied in order
 """

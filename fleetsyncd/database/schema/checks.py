@@ -4,21 +4,28 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database.hints import CHECK_CONNECTION
+from fleetsyncd.database import pooler
+from fleetsyncd.database.connect_errors import WANT_WRITABLE
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import grants, migrate
-from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.database.schema import (
+    adoption,
+    backups,
+    grants,
+    migrate,
+    partition_checks,
+    preconditions,
+)
+from fleetsyncd.database.schema.row_security import GUARDED, table_security
+from fleetsyncd.errors import DatabaseError, DatabaseLost, PoolerUnfit
 from fleetsyncd.findings import Finding, fault, ok, warning
-from fleetsyncd.times import month_of, next_month
 
 OLDEST_SERVER = 140_000
 CLOCK_SEC = 2.0
 """Clocks that are set by NTP differ by far less."""
-GUARDED = ("alarms_log", "measurements", "vehicles")
+READ_ITS_LOG = "read the server's log"
 MIGRATE = "run `fleetsyncd migrate` as the tables' owner, with DB_APP_ROLE set to the daemon's role"
 _SERVER = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-    getdatabaseencoding(),
     inet_client_addr() IS NULL OR inet_client_addr() <<= ANY ('{127.0.0.0/8,::1}'::inet[]),
     coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
     current_setting('max_connections')::int
@@ -27,25 +34,19 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
 _ROLE = """
 SELECT current_user::text, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user
 """
-_GUARDS = """
-SELECT c.relname::text, c.relrowsecurity AND c.relforcerowsecurity,
-    NOT c.relrowsecurity OR EXISTS (
-        SELECT FROM pg_policies p
-        WHERE p.schemaname = 'public' AND p.tablename = c.relname AND p.cmd = 'ALL'
-          AND p.qual LIKE '%%app.user_role%%superuser%%'
-          AND EXISTS (SELECT FROM unnest(p.roles) r
-                      WHERE r = 'public' OR pg_has_role(r, 'USAGE')))
-FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s)
-"""
-_MONTHS = """
-SELECT relkind = 'p', ARRAY(
-    SELECT ARRAY[bound[1], bound[2]]::timestamptz[]
-    FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-    CROSS JOIN LATERAL regexp_match(pg_get_expr(child.relpartbound, child.oid),
-        'FROM \\(''([^'']+)''\\) TO \\(''([^'']+)''\\)') bound
-    WHERE inhparent = parent.oid AND bound IS NOT NULL)
-FROM pg_class parent WHERE oid = 'public.measurements'::regclass
+# Where the setting comes from: of the role in this database, of the role, or of the database.
+_READ_ONLY = """
+SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
+    (SELECT CASE WHEN setrole = 0 THEN 'DATABASE ' || quote_ident(current_database())
+                 ELSE 'ROLE ' || quote_ident(current_user) END
+            || CASE WHEN setrole <> 0 AND setdatabase <> 0
+                    THEN ' IN DATABASE ' || quote_ident(current_database()) ELSE '' END
+     FROM pg_db_role_setting
+     WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+       AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+       AND EXISTS (SELECT FROM unnest(setconfig) setting
+                   WHERE setting ~ '^default_transaction_read_only=')
+     ORDER BY setrole <> 0 DESC, setdatabase <> 0 DESC LIMIT 1)
 """
 
 
@@ -55,11 +56,14 @@ def run_checks(
     """Yield the findings of all checks; they end at the first that cannot be run."""
     try:
         yield from database.run(partial(_server, pool_size))
+        yield from _pooler(database)
+        yield from _all(database, _writable)
         yield database.run(_role)
         yield database.run(partial(_clock, now))
+        yield from _all(database, _misfits)
         missing = migrate.missing_migrations(database)
     except DatabaseLost as error:
-        yield fault("database", error.reason, error.hint or CHECK_CONNECTION)
+        yield fault("database", error.reason, error.hint or READ_ITS_LOG)
         return
     except DatabaseError as error:
         yield fault("schema", error.reason, error.hint or MIGRATE)
@@ -70,20 +74,22 @@ def run_checks(
     yield ok("schema", "up to date")
     yield database.run(_rights)
     yield from database.run(_row_level_security)
-    yield database.run(partial(_months, now))
+    yield from _all(database, partial(partition_checks.check_partitions, now))
+    yield database.run(backups.check_backups)
+
+
+def _all(database: Database, check: Callable[[Cursor], Iterator[Finding]]) -> list[Finding]:
+    return database.run(lambda cursor: list(check(cursor)))
 
 
 def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
     cursor.execute(_SERVER)
-    number, version, encoding, local, encrypted, connections = cursor.fetchall()[0]
+    number, version, local, encrypted, connections = cursor.fetchall()[0]
     findings = [ok("database", f"PostgreSQL {version}")]
     if number < OLDEST_SERVER:
         findings = [
             warning("database", f"PostgreSQL {version} is old", "upgrade it to 14 or newer")
         ]
-    if encoding != "UTF8":
-        text = f"its encoding is {encoding}: names of other languages cannot be stored"
-        findings.append(fault("database", text, "move to a database WITH ENCODING 'UTF8'"))
     if not local and not encrypted:
         text = "data and password cross the network unencrypted"
         findings.append(warning("database", text, "set DATABASE_URL with ?sslmode=verify-full"))
@@ -91,6 +97,32 @@ def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
         text = f"DB_POOL_SIZE {pool_size} is more than the {connections} connections it allows"
         findings.append(warning("database", text, "lower DB_POOL_SIZE or raise max_connections"))
     return findings
+
+
+def _pooler(database: Database) -> Iterator[Finding]:
+    """Try whether locks hold: a daemon's share of the fleet rests on them."""
+    try:
+        pooler.require_own_backend(database)
+    except PoolerUnfit as error:
+        yield fault("pooler", error.reason, str(error.hint))
+
+
+def _writable(cursor: Cursor) -> Iterator[Finding]:
+    cursor.execute(_READ_ONLY)
+    in_recovery, read_only, origin = cursor.fetchall()[0]
+    if in_recovery:
+        text = "this server is a standby: it can only be read"
+        yield fault("database", text, WANT_WRITABLE)
+    elif read_only:
+        whose = f"ALTER {origin}" if origin else "ALTER SYSTEM"
+        text = "default_transaction_read_only is on: nothing can be written"
+        reload = "" if origin else "; SELECT pg_reload_conf()"
+        yield fault("database", text, f"{whose} RESET default_transaction_read_only{reload}")
+
+
+def _misfits(cursor: Cursor) -> Iterator[Finding]:
+    for misfit in (*preconditions.encoding_misfit(cursor), *adoption.misfits(cursor)):
+        yield fault("tables", misfit.text, f"as owner: {misfit.remedy}")
 
 
 def _role(cursor: Cursor) -> Finding:
@@ -123,37 +155,19 @@ def _rights(cursor: Cursor) -> Finding:
 
 
 def _row_level_security(cursor: Cursor) -> list[Finding]:
-    cursor.execute(_GUARDS, (list(GUARDED),))
     findings = []
-    for table, forced, has_policy in sorted(cursor.fetchall()):
-        if not has_policy:
-            text = f"no policy of public.{table} lets app.user_role = superuser see its rows"
-            remedy = (
-                f"as owner: CREATE POLICY {table}_superuser ON public.{table}"
-                " USING ((SELECT current_setting('app.user_role', true)) = 'superuser')"
+    for table in table_security(cursor):
+        if table.refused:
+            text = (
+                f"no policy of {table.table} lets app.user_role = superuser"
+                f" {', '.join(table.refused)} its rows"
             )
-            findings.append(fault("row level security", text, remedy))
-        elif not forced:
-            text = f"public.{table} does not force it: owners of vehicles may see them all"
+            findings.append(fault("row level security", text, f"as owner: {table.remedy}"))
+        elif not table.forced and table.table in GUARDED:
+            text = f"{table.table} does not force it: owners of vehicles may see them all"
             remedy = (
-                f"as owner: ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY,"
+                f"as owner: ALTER TABLE {table.table} ENABLE ROW LEVEL SECURITY,"
                 " FORCE ROW LEVEL SECURITY"
             )
             findings.append(warning("row level security", text, remedy))
-    return findings or [ok("row level security", "forced, and the daemon sees every row")]
-
-
-def _months(now: Callable[[], datetime], cursor: Cursor) -> Finding:
-    cursor.execute(_MONTHS)
-    partitioned, bounds = cursor.fetchall()[0]
-    present = now()
-    if not partitioned:
-        return ok("partitions", "measurements has none: MEASUREMENTS_KEEP_MONTHS has no effect")
-    if not bounds:
-        return ok("partitions", "none yet: the daemon's first cycle makes them")
-    for moment in (present, next_month(month_of(present))):
-        if not any(start <= moment < end for start, end in bounds):
-            text = f"there is no month for {moment:%Y-%m-%d}: measurements cannot be stored"
-            remedy = "run `fleetsyncd once`, which makes it or says why not"
-            return (fault if moment == present else warning)("partitions", text, remedy)
-    return ok("partitions", f"{len(bounds)} month(s), the next one included")
+    return findings or [ok("row level security", "the daemon sees and writes every row")]

@@ -1,10 +1,13 @@
 """Bring the schema up to date as the tables' owner, and check whether it is.
 
-Runs under an advisory lock. The connection has the row level security context for its whole life,
-because the tables force their policies on their owner too.
+Everything is looked at before anything is changed. Runs under an advisory lock. The connection has
+the row level security context for its whole life, because the tables force their policies on their
+owner too.
 """
 
 import logging
+from contextlib import closing
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -13,15 +16,12 @@ import yoyo
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
+from fleetsyncd.database import pooler, session_settings
+from fleetsyncd.database.connections import Connection, Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
-from fleetsyncd.database.pool import (
-    CONNECT_SEC,
-    Cursor,
-    Database,
-    connect_timed_out,
-)
-from fleetsyncd.database.schema import grants
-from fleetsyncd.errors import DatabaseLost, MigrationFailed, SchemaOutdated
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import grants, preconditions
+from fleetsyncd.errors import MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.time_limits import Deadline, no_deadline
 
@@ -29,6 +29,7 @@ log = logging.getLogger("sync.migrate")
 
 SCHEMA = "fleetsync"
 HISTORY = "migration"
+APPLICATION = "fleetsyncd migrate"
 LOCK = 0x666C6565  # "flee"
 ATTEMPTS = 5
 BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
@@ -67,47 +68,59 @@ def require_current(database: Database) -> None:
 def migrate(
     settings: DatabaseSettings, app_role: str | None = None, deadline: Deadline = no_deadline
 ) -> list[str]:
-    """Apply the missing migrations, grant `app_role` a daemon's rights; return the applied ids."""
-    with deadline(CONNECT_SEC, lambda: connect_timed_out(settings.where)):
-        backend = _connect(settings)
-    try:
-        with backend.connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            applied = _apply(backend)
-            if app_role is not None:
-                _grant(cursor, app_role)
-    except psycopg2.Error as error:
-        reason, hint = reason_and_hint(error)
-        raise MigrationFailed(f"migration failed: {reason}", hint) from error
-    else:
-        return applied
-    finally:
-        backend.connection.close()
+    """Apply the missing migrations, grant `app_role` a daemon's rights; return the applied ids.
+
+    Raises MigrationFailed with everything that stands in the way, DatabaseLost and PoolerUnfit.
+    """
+    with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
+        pooler.require_own_backend(database)
+        database.run(partial(preconditions.require, app_role))
+    with closing(_Backend(Connector(settings, APPLICATION, deadline))) as backend:
+        try:
+            with backend.connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+                applied = _apply(backend)
+                if app_role is not None:
+                    grants.grant(cursor, app_role)
+        except psycopg2.errors.InsufficientPrivilege as error:
+            text = "run it as the owner of the tables and of the schema fleetsync"
+            raise MigrationFailed(f"migration failed: {first_line(error)}", text) from error
+        except psycopg2.Error as error:
+            reason, hint = reason_and_hint(error)
+            raise MigrationFailed(f"migration failed: {reason}", hint) from error
+    return applied
+
+
+class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
+    """Runs migrations on a connection that is made as all others are."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        super().__init__(DatabaseURI("postgresql", None, None, None, None, "", {}), HISTORY)
+
+    def connect(self, _uri: DatabaseURI) -> Connection:
+        """Return the connection on which migrations run."""
+        self.schema = SCHEMA
+        connection = self._connector.connect()
+        with connection.cursor() as cursor:
+            cursor.execute(session_settings.for_whole_session(connection.server_version))
+        return connection
+
+    def copy(self) -> "_Backend":
+        """Return another one, with a connection of its own."""
+        return _Backend(self._connector)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
 
 def _folder() -> Traversable:
     return resources.files("fleetsyncd.database.schema") / "migrations"
 
 
-def _connect(settings: DatabaseSettings) -> PostgresqlBackend:
-    arguments = {
-        "connect_timeout": f"{CONNECT_SEC:.0f}",
-        **settings.parameters,
-        "options": f"{settings.parameters.get('options', '')} -c app.user_role=superuser",
-        "application_name": "fleetsyncd migrate",
-        "schema": SCHEMA,
-    }
-    name = arguments.pop("dbname", None)
-    uri = DatabaseURI("postgresql", None, None, None, None, name, arguments)
-    try:
-        return PostgresqlBackend(uri, HISTORY)
-    except psycopg2.OperationalError as error:
-        reason, hint = reason_and_hint(error)
-        raise DatabaseLost(f"no connection to {settings.where}: {reason}", hint) from error
-
-
-def _apply(backend: PostgresqlBackend) -> list[str]:
+def _apply(backend: _Backend) -> list[str]:
     """Apply pending migrations; the advisory lock makes yoyo's own lock row superfluous."""
     with backend.connection.cursor() as cursor:
         cursor.execute("SET client_min_messages = warning")
@@ -121,7 +134,7 @@ def _apply(backend: PostgresqlBackend) -> list[str]:
     return [str(migration.id) for migration in pending]
 
 
-def _apply_one(backend: PostgresqlBackend, migration: yoyo.migrations.Migration) -> None:
+def _apply_one(backend: _Backend, migration: yoyo.migrations.Migration) -> None:
     """Apply a migration, which is one transaction; repeat it if a running daemon blocked it."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -132,12 +145,3 @@ def _apply_one(backend: PostgresqlBackend, migration: yoyo.migrations.Migration)
             log.info("a daemon blocks %s: trying again (%s)", migration.id, first_line(error))
         else:
             return
-
-
-def _grant(cursor: Cursor, role: str) -> None:
-    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-    if cursor.fetchone() is None:
-        raise MigrationFailed(
-            f"there is no role {role} to grant to", f"CREATE ROLE {role} LOGIN PASSWORD '...'"
-        )
-    grants.grant(cursor, role)

@@ -1,0 +1,72 @@
+"""Doctor's check of the partitions of `measurements`."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from fleetsyncd.database.partitions import attach_statement
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.findings import Finding, fault, ok, warning
+from fleetsyncd.time_limits import accepted_interval
+from fleetsyncd.times import month_of, next_month
+
+CHECK = "partitions"
+_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_RANGES = """
+SELECT partition::text, NOT isfinite(begins) AND NOT isfinite(ends),
+    begins <= %(now)s AND %(now)s < ends, begins <= %(next)s AND %(next)s < ends
+FROM fleetsync.partition_ranges()
+"""
+_PLAN = "SELECT (fleetsync.month_plan(%s::date)).verdict"
+
+
+def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Finding]:
+    """Yield whether new rows have a place, and late ones, and who is to make it."""
+    present = now()
+    cursor.execute(_PARTITIONED)
+    if not cursor.fetchall()[0][0]:
+        yield ok(CHECK, "measurements has none: MEASUREMENTS_KEEP_MONTHS has no effect")
+        return
+    following = next_month(month_of(present))
+    cursor.execute(_RANGES, {"now": present, "next": following})
+    ranges = cursor.fetchall()
+    if default := next((name for name, holds_all, *_ in ranges if holds_all), None):
+        text = f"{default} takes what no other partition holds: retention never drops that"
+        yield warning(CHECK, text, "make partitions ahead, and move its rows into them")
+        return
+    held = {present: any(row[2] for row in ranges), following: any(row[3] for row in ranges)}
+    missing = [moment for moment in (present, following) if ranges and not held[moment]]
+    for moment in missing[:1]:
+        text = f"there is none for {moment:%Y-%m-%d}: measurements cannot be stored"
+        level = fault if moment == present else warning
+        yield level(CHECK, text, _remedy(cursor, month_of(moment)))
+    detached = list(_detached(cursor, present))
+    yield from detached
+    if not ranges:
+        yield ok(CHECK, "none yet: the daemon's first cycle makes them")
+    elif not missing and not detached:
+        yield ok(CHECK, f"{len(ranges)}, the next month included")
+
+
+def _remedy(cursor: Cursor, month: datetime) -> str:
+    match _verdict(cursor, month):
+        case "taken":
+            return f"as owner: {attach_statement(month)}"
+        case "foreign":
+            return "run what makes the others, such as CALL partman.run_maintenance_proc()"
+        case _:
+            return "run `fleetsyncd once`, which makes it or says why not"
+
+
+def _detached(cursor: Cursor, present: datetime) -> Iterator[Finding]:
+    """Yield the months that are detached although late rows of theirs may still come."""
+    month = month_of(accepted_interval(present).start)
+    while month < month_of(present):
+        if _verdict(cursor, month) == "taken":
+            text = f"measurements_{month:%Y_%m} is detached: late rows of that month are left out"
+            yield warning(CHECK, text, f"as owner, if they are wanted: {attach_statement(month)}")
+        month = next_month(month)
+
+
+def _verdict(cursor: Cursor, month: datetime) -> str:
+    cursor.execute(_PLAN, (month.date(),))
+    return str(cursor.fetchall()[0][0])

@@ -1,0 +1,213 @@
+"""Tables that were there before and do not fit: named with the statement that mends each."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database import store, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import adoption, checks
+from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.demo.embedded import APP, Server
+from fleetsyncd.errors import CommandError, MigrationFailed
+from fleetsyncd.findings import Level
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import utc_now
+from tests.integration.rig import rig
+from tests.integration.test_adoption import adopt, as_owner, catalog, installation  # noqa: F401
+
+MENDED_BY_STATEMENT = {
+    "a time without zone": "ALTER TABLE vehicles ALTER last_sync_at TYPE timestamp",
+    "a time of whole seconds": "ALTER TABLE alarms_log ALTER synced_at TYPE timestamptz(0)",
+    "an address as text": "ALTER TABLE vehicles ALTER vpn_ip TYPE text",
+    "no port": "ALTER TABLE vehicles DROP COLUMN api_port",
+    "no software version": "ALTER TABLE vehicles DROP COLUMN software_version",
+    "small integer ids of channels": "ALTER TABLE channel_config ALTER channel_id TYPE smallint",
+    "integer ids of alarms": "DELETE FROM alarms_log; ALTER TABLE alarms_log"
+    " ALTER alarm_id TYPE integer",
+    "a limited text": "ALTER TABLE sync_journal ALTER error_msg TYPE varchar(40)",
+    "single precision": "ALTER TABLE channel_config ALTER min_value TYPE real",
+    "a unit that must be there": "ALTER TABLE channel_config ALTER unit SET NOT NULL",
+    "a further column to be filled": "ALTER TABLE sync_journal ADD depot text NOT NULL DEFAULT 'x';"
+    " ALTER TABLE sync_journal ALTER depot DROP DEFAULT",
+    "no number of its own": "ALTER TABLE sync_journal ALTER id DROP DEFAULT",
+    "a journal that does not know ok": "ALTER TABLE sync_journal DROP CONSTRAINT"
+    " sync_journal_status_check, ADD CHECK (status IN ('success', 'error')) NOT VALID",
+    "a status that must not be unknown": "ALTER TABLE vehicles DROP CONSTRAINT known_status,"
+    " ADD CONSTRAINT some_status CHECK (sync_status <> 'unknown') NOT VALID",
+    "no key of channels": "ALTER TABLE channel_config DROP CONSTRAINT one_channel",
+    "a key of alarms that is checked late": "ALTER TABLE alarms_log DROP CONSTRAINT one_alarm,"
+    " ADD UNIQUE (vehicle_id, alarm_id) DEFERRABLE",
+    "a journal that hides its rows": "ALTER TABLE sync_journal ENABLE ROW LEVEL SECURITY,"
+    " FORCE ROW LEVEL SECURITY",
+    "channels that can be read only": "ALTER TABLE channel_config ENABLE ROW LEVEL SECURITY;"
+    " CREATE POLICY reading ON channel_config FOR SELECT USING (true)",
+}
+MENDED_BY_HAND = {
+    "measurements that are a time without zone": (
+        "DROP TABLE measurements; CREATE TABLE measurements (vehicle_id uuid NOT NULL,"
+        " channel_id integer NOT NULL, time timestamp NOT NULL, value double precision NOT NULL,"
+        " UNIQUE (vehicle_id, channel_id, time)) PARTITION BY RANGE (time)",
+        "RENAME TO measurements_before",
+    ),
+    "integer ids of vehicles": (
+        "ALTER TABLE vehicle_access DROP CONSTRAINT vehicle_access_vehicle_id_fkey;"
+        " ALTER TABLE vehicle_access DROP COLUMN vehicle_id CASCADE;"
+        " ALTER TABLE vehicle_access ADD vehicle_id integer",
+        "RENAME TO vehicle_access_before",
+    ),
+    "a view instead of a table": (
+        "DROP TABLE vehicle_access CASCADE; CREATE VIEW vehicle_access AS"
+        " SELECT id AS user_id, id AS vehicle_id FROM vehicles",
+        "rename it",
+    ),
+}
+
+
+def refused(server: Server, name: str) -> str:
+    before = catalog(server, name)
+    with pytest.raises(MigrationFailed, match="nothing was changed") as refusal:
+        adopt(server, name)
+    assert catalog(server, name) == before
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("case", MENDED_BY_STATEMENT)
+def test_what_does_not_fit_is_refused_and_fits_after_the_statement_that_is_named(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+    case: str,
+) -> None:
+    as_owner(server, installation, MENDED_BY_STATEMENT[case])
+    lines = refused(server, installation).splitlines()[1:]
+    assert len(lines) == 1, lines
+    remedy = re.search(r": ((?:ALTER TABLE|CREATE POLICY) .*)$", lines[0])
+    assert remedy is not None, lines
+    as_owner(server, installation, remedy[1])
+    adopt(server, installation)
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        Partitions(database).ensure_ahead(utc_now())
+        faults = [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)]
+        assert faults == []
+        with rig(database) as it:
+            assert it.cycle().outcome == "ok"
+
+
+@pytest.mark.parametrize("case", MENDED_BY_HAND)
+def test_what_no_statement_can_mend_is_refused_with_a_way_out(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+    case: str,
+) -> None:
+    statement, way_out = MENDED_BY_HAND[case]
+    as_owner(server, installation, statement)
+    assert way_out in refused(server, installation)
+
+
+def test_everything_that_does_not_fit_is_told_at_once(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+) -> None:
+    as_owner(server, installation, *list(MENDED_BY_STATEMENT.values())[:4])
+    assert len(refused(server, installation).splitlines()) == 5
+
+
+def is_fault(finding: Any) -> bool:
+    return finding.level is Level.FAULT
+
+
+@pytest.mark.parametrize("case", MENDED_BY_STATEMENT)
+def test_doctor_finds_what_was_changed_later(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+    case: str,
+) -> None:
+    adopt(server, installation)
+    as_owner(server, installation, MENDED_BY_STATEMENT[case])
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        faults = [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)]
+    assert faults
+    assert any("ALTER TABLE" in str(e.remedy) or "CREATE POLICY" in str(e.remedy) for e in faults)
+
+
+def test_an_installation_as_it_is_known_fits(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+) -> None:
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        assert database.run(adoption.misfits) == []
+
+
+def test_tables_of_another_owner_are_named_with_both_ways_to_go_on(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+) -> None:
+    server.execute(sql.SQL("ALTER TABLE alarms_log OWNER TO postgres"), database=installation)
+    told = refused(server, installation)
+    assert "public.alarms_log belongs to postgres" in told
+    assert "ALTER TABLE public.alarms_log OWNER TO fleet_owner" in told
+
+
+BAD_ROWS = {
+    "without a name": "name = NULL",
+    "without an address": "vpn_ip = NULL",
+    "with a port that cannot be": "api_port = 70000",
+    "with port 0": "api_port = 0",
+    "synchronised for ever": "last_sync_at = 'infinity'",
+    "synchronised before all time": "last_sync_at = '-infinity'",
+    "in a year that Python cannot hold": "last_sync_at = '20000-01-01'",
+}
+
+
+@pytest.fixture
+def loose(server: Server, installation: str) -> Iterator[Database]:  # noqa: F811  a fixture
+    """Return an adopted installation whose vehicles may lack a name and an address."""
+    as_owner(
+        server,
+        installation,
+        "ALTER TABLE vehicles ALTER name DROP NOT NULL, ALTER vpn_ip DROP NOT NULL",
+    )
+    adopt(server, installation)
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        yield database
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_costs_its_own_vehicle_only(loose: Database, case: str) -> None:
+    with rig(loose) as it:
+        it.run(f"UPDATE vehicles SET {BAD_ROWS[case]} WHERE name = 'Truck-02'")  # noqa: S608
+        assert len(loose.run(store.load_vehicles)) == 3
+        assert len(loose.run(lambda cursor: fleet_overview(cursor, 30.0))) == 3
+        assert len(loose.run(vehicles.list_vehicles)) == 3
+        assert it.cycle().outcome == "ok"
+
+
+@pytest.mark.parametrize("change", ["vpn_ip = NULL", "api_port = 0", "api_port = 70000"])
+def test_a_vehicle_without_a_usable_address_is_an_error_that_says_so(
+    loose: Database, change: str
+) -> None:
+    with rig(loose) as it:
+        it.run(f"UPDATE vehicles SET {change} WHERE id = %s", str(it.vehicle_id))  # noqa: S608
+        vehicle = it.vehicle()
+        it.client = it.connect(vehicle.host, vehicle.port)
+        report = it.cycle(after=30)
+        assert report.outcome == "error"
+        assert "without an address that can be asked" in str(report.reason)
+        assert it.journal()[-1][0] == "error"
+
+
+def test_a_vehicle_without_a_name_is_found_by_its_id(loose: Database) -> None:
+    def unname(cursor: Cursor) -> None:
+        cursor.execute("UPDATE vehicles SET name = NULL")
+
+    loose.run(unname)
+    first = loose.run(store.load_vehicles)[0]
+    assert first.name == str(first.id)
+    assert loose.run(lambda cursor: vehicles.find_vehicle(cursor, first.name)).id == first.id
+    with pytest.raises(CommandError):
+        loose.run(lambda cursor: vehicles.find_vehicle(cursor, "None"))

@@ -1,0 +1,145 @@
+"""Whatever role, database or server have as defaults, the same is stored and read."""
+
+from contextlib import closing
+from typing import Any
+from uuid import UUID
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database import store, vehicles
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import DatabaseError, MigrationFailed
+from fleetsyncd.models import Channel
+from fleetsyncd.settings import DatabaseSettings
+from tests.integration.rig import rig
+
+DEFAULTS = {
+    "client_encoding": "LATIN1",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "TimeZone": "Asia/Kathmandu",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "sql_standard",
+    "row_security": "off",
+    "extra_float_digits": "-5",
+    "lock_timeout": "1ms",
+    "statement_timeout": "1ms",
+    "idle_in_transaction_session_timeout": "1ms",
+    "quote_all_identifiers": "on",
+    "standard_conforming_strings": "off",
+    "search_path": "pg_catalog",
+    "bytea_output": "escape",
+    "transaction_timeout": "1ms",
+}
+
+
+def set_default(server: Server, database: str, name: str, value: str) -> None:
+    """Set what sessions of this database begin with; skip if this server has no such setting."""
+    with closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_settings WHERE name = %s", (name,))
+        if cursor.rowcount == 0:
+            pytest.skip(f"this PostgreSQL has no {name}")
+    statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
+    quoted = (sql.Identifier(database), sql.Identifier(name), sql.Literal(value))
+    server.execute(statement.format(*quoted))
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_cycle_stores_and_reads_the_same_under_any_default(
+    server: Server, database_name: str, name: str
+) -> None:
+    set_default(server, database_name, name, DEFAULTS[name])
+    database = Database(DatabaseSettings(server.parameters(database_name)))
+    with closing(database), rig(database) as it:
+        assert it.cycle().outcome == "ok"
+        assert it.cycle(after=30).outcome == "ok"
+        assert it.compare().clean
+        assert database.run(lambda cursor: fleet_overview(cursor, 30.0))[0].name == "Truck-01"
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_schema_is_made_under_any_default(
+    server: Server, empty_database: str, name: str
+) -> None:
+    set_default(server, empty_database, name, DEFAULTS[name])
+    owner = DatabaseSettings(server.parameters(empty_database, OWNER))
+    assert migrate.migrate(owner, APP) == migrate.expected_migrations()
+
+
+def test_two_that_write_at_once_are_no_conflict_where_serializable_is_the_default(
+    server: Server, database_name: str
+) -> None:
+    set_default(server, database_name, "default_transaction_isolation", "serializable")
+    settings = DatabaseSettings(server.parameters(database_name))
+    with closing(Database(settings)) as database, database.transaction() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        assert cursor.fetchall() == [("read committed",)]
+
+
+def test_names_and_units_of_any_language_are_stored_whatever_the_clients_encoding_is(
+    server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    database = Database(DatabaseSettings(server.parameters(database_name)))
+
+    def register(cursor: Cursor) -> UUID:
+        truck = vehicles.add_vehicle(cursor, "Грузовик-07", "10.8.0.7", 8001, None)
+        store.save_channels(cursor, truck, [Channel(1, "Widerstand", "Ω", 0.0, 1.0)])
+        return truck
+
+    with closing(database):
+        truck = database.run(register)
+        assert [each.name for each in database.run(store.load_vehicles)] == ["Грузовик-07"]
+
+        def unit(cursor: Cursor) -> Any:
+            cursor.execute("SELECT unit FROM channel_config WHERE vehicle_id = %s", (str(truck),))
+            return cursor.fetchall()
+
+        assert database.run(unit) == [("Ω",)]
+
+
+@pytest.fixture
+def other_encoding(server: Server, request: pytest.FixtureRequest) -> Any:
+    name = f"encoded_{request.param.lower()}"
+    server.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)),
+        sql.SQL(
+            "CREATE DATABASE {} OWNER {} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        ).format(sql.Identifier(name), sql.Identifier(OWNER), sql.Literal(request.param)),
+    )
+    yield name
+    server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize("other_encoding", ["LATIN1", "SQL_ASCII"], indirect=True)
+def test_a_database_that_is_not_utf8_is_refused_before_anything_is_made(
+    server: Server, other_encoding: str
+) -> None:
+    owner = DatabaseSettings(server.parameters(other_encoding, OWNER))
+    with pytest.raises(MigrationFailed, match="ENCODING 'UTF8' TEMPLATE template0"):
+        migrate.migrate(owner, APP)
+    with closing(Database(owner)) as database:
+        assert migrate.missing_migrations(database) == migrate.expected_migrations()
+
+
+@pytest.mark.parametrize("other_encoding", ["SQL_ASCII"], indirect=True)
+def test_bytes_that_are_no_text_are_an_error_of_the_database(
+    server: Server, other_encoding: str
+) -> None:
+    database = Database(DatabaseSettings(server.parameters(other_encoding)))
+
+    def read(cursor: Cursor) -> Any:
+        cursor.execute("SELECT convert_from('\\xcf'::bytea, 'SQL_ASCII')")
+        return cursor.fetchall()
+
+    with closing(database), pytest.raises(DatabaseError, match="ENCODING 'UTF8'"):
+        database.run(read)
+
+
+def test_text_that_cannot_be_sent_is_an_error_of_the_database(database: Database) -> None:
+    with pytest.raises(DatabaseError, match="not valid in UTF-8"):
+        database.run(lambda cursor: cursor.execute("SELECT %s", ("\udcd0",)))
