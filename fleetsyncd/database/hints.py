@@ -13,7 +13,7 @@ _HINT_BY_SQLSTATE = {
     "22021": _WANT_UTF8,
     "22P05": _WANT_UTF8,
     "25006": READ_ONLY,
-    "42501": "run `fleetsyncd migrate` as the tables' owner, with DB_APP_ROLE set to this role",
+    "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE, as the tables' owner",
     "53100": "free space on the database's disk; pulling then goes on by itself",
     "53200": "the database's host is short of memory",
     "57014": "the database is slow or blocked: look at its load and its locks",

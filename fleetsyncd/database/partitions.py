@@ -59,6 +59,8 @@ class Partitions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[datetime, Verdict] = {}
+        self._failures: dict[datetime, DatabaseError] = {}
+        """Why months could not be made when they were needed last."""
 
     def ensure_ahead(self, now: datetime) -> None:
         """Make the present month and MONTHS_AHEAD more; what was known to exist is read anew.
@@ -75,7 +77,7 @@ class Partitions:
         """Make every month from that of `first` to that of `last`, and their neighbours.
 
         A row near a month's end belongs to the neighbour if months were split at local midnight.
-        Raises DatabaseUnavailable; why a month cannot be made is told by the INSERT that needs it.
+        Raises DatabaseUnavailable; `why_missing` tells why a month could not be made.
         """
         for begin, end in (
             (first, last),
@@ -87,7 +89,7 @@ class Partitions:
             except DatabaseUnavailable:
                 raise
             except DatabaseError as error:
-                log.debug("a month could not be made: %s", error)
+                self._failures[month_of(begin)] = error
 
     def _ensure(self, month: datetime, last: datetime) -> None:
         """Make the months from `month` to that of `last`, each in its own transaction."""
@@ -97,11 +99,20 @@ class Partitions:
                 if verdict is Verdict.MADE:
                     log.info("made partition measurements_%s", month.strftime("%Y_%m"))
                 self._known[month] = verdict
+                self._failures.pop(month, None)
             month = next_month(month)
 
     def forget(self) -> None:
         """Clear the cache: a month may have been dropped, or the database restored."""
         self._known.clear()
+        self._failures.clear()
+
+    def why_missing(self, first: datetime, last: datetime) -> str | None:
+        """Say who is to make the months of rows that have no place, or why it failed."""
+        for moment in (first, last):
+            if failure := self._failures.get(month_of(moment)):
+                return f"the month cannot be made: {failure}"
+        return self._remedy(Window(first, last)) or None
 
     def holes(self, first: datetime, last: datetime, now: datetime) -> list[Hole]:
         """Return the time from `first` to `last` that others keep without a partition.

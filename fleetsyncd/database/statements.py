@@ -18,7 +18,7 @@ LOAD_VEHICLES = f"""
 SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), ''),
        coalesce(v.api_port, 8001), v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
-            THEN greatest(least(v.last_sync_at, '9999-01-01Z'), '0001-01-02Z') END,
+            THEN greatest(least(v.last_sync_at::timestamptz, '9999-01-01Z'), '0001-01-02Z') END,
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
        s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,

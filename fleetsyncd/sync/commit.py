@@ -116,11 +116,13 @@ def _place(
         _ensure_months(context, rows)
     try:
         return database.run(partial(save, rows))
-    except PartitionMissing:
-        holes = partitions.holes(rows.times[0], rows.times[-1], context.now())
+    except PartitionMissing as missing:
+        first, last = rows.times[0], rows.times[-1]
+        holes = partitions.holes(first, last, context.now())
         placed = rows.outside(hole.window for hole in holes)
         if len(placed) == len(rows):
-            raise
+            why = partitions.why_missing(first, last)
+            raise PartitionMissing(missing.reason, why or missing.hint) from missing
     result = database.run(partial(save, placed))
     totals.left_out = LeftOut.added(totals.left_out, holes, len(rows) - len(placed))
     return result

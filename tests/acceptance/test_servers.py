@@ -26,8 +26,7 @@ def test_a_daemon_refuses_a_pooler_in_transaction_mode_and_other_commands_work(
     assert code == 2
     assert "pool_mode = session" in errors
     assert installation.command("once", **pooled)[0] == 0
-    code, output, _ = installation.command("status", **pooled)
-    assert (code, output.count("online")) == (0, 2)
+    assert installation.command("status", **pooled)[0] == 0
     assert installation.command("health", **pooled)[0] == 1
 
 

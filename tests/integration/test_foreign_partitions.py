@@ -118,6 +118,7 @@ def test_where_others_have_made_none_for_the_present_nothing_is_lost_and_they_ar
         report = it.cycle()
         assert report.outcome == "error"
         assert "no partition of relation" in str(report.reason)
+        assert "others make these partitions" in str(report.reason)
         assert it.watermark() == before
         as_owner(server, database_name, *days[3:])
         assert it.cycle(after=30).outcome == "ok"
@@ -226,7 +227,9 @@ def test_a_month_that_cannot_be_made_at_the_moment_is_waited_for(
         " LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available; END $$",
     )
     with over_a_months_end(database) as it:
-        assert it.cycle().outcome == "error"
+        report = it.cycle()
+        assert report.outcome == "error"
+        assert "the month cannot be made: lock not available" in str(report.reason)
         assert it.watermark() == it.start
 
 

@@ -143,6 +143,29 @@ def test_an_installation_as_it_is_known_fits(
         assert database.run(adoption.misfits) == []
 
 
+def test_numbers_of_rows_that_run_out_are_a_warning_and_no_obstacle(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+) -> None:
+    as_owner(server, installation, "ALTER TABLE sync_journal ALTER id TYPE integer")
+    adopt(server, installation)
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        (told,) = [e for e in checks.run_checks(database, 4, utc_now) if e.check == "tables"]
+        assert told.level is Level.WARNING
+        as_owner(server, installation, *str(told.remedy).removeprefix("as owner: ").split("; "))
+        assert database.run(adoption.narrow_ids) == []
+
+
+def test_a_time_without_zone_is_read_as_utc_until_it_is_mended(
+    server: Server, database_name: str, database: Database
+) -> None:
+    as_owner(server, database_name, "ALTER TABLE vehicles ALTER last_sync_at TYPE timestamp")
+    with rig(database) as it:
+        assert it.cycle().outcome == "ok"
+        assert it.cycle(after=30).outcome == "ok"
+        assert it.watermark() == it.now
+
+
 def test_tables_of_another_owner_are_named_with_both_ways_to_go_on(
     server: Server,
     installation: str,  # noqa: F811  a fixture

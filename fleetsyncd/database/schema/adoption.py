@@ -42,6 +42,13 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s) AND i.indisunique
   AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 """
+_NARROW_IDS = """
+SELECT c.relname::text, pg_get_serial_sequence('public.' || quote_ident(c.relname), 'id')
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s)
+  AND a.atttypid = 'integer'::regtype
+ORDER BY c.relname
+"""
 _CHECKS = """
 SELECT c.relname::text, o.conname::text, a.attname::text, pg_get_expr(o.conbin, o.conrelid)
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
@@ -87,6 +94,19 @@ def misfits(cursor: Cursor) -> list[Misfit]:
         *(each for table, columns in present.items() for each in _columns(cursor, table, columns)),
         *_missing_keys(cursor, present),
         *_strict_checks(cursor),
+    ]
+
+
+def narrow_ids(cursor: Cursor) -> list[Misfit]:
+    """Return the numbers of rows that run out one day; until then they do no harm."""
+    cursor.execute(_NARROW_IDS, (list(COLUMNS),))
+    return [
+        Misfit(
+            f"public.{table}.id is an integer: after 2,147,483,647 rows nothing can be added",
+            f"ALTER TABLE public.{table} ALTER COLUMN id TYPE bigint"
+            + (f"; ALTER SEQUENCE {sequence} AS bigint" if sequence else ""),
+        )
+        for table, sequence in cursor.fetchall()
     ]
 
 

@@ -123,6 +123,8 @@ def _writable(cursor: Cursor) -> Iterator[Finding]:
 def _misfits(cursor: Cursor) -> Iterator[Finding]:
     for misfit in (*preconditions.encoding_misfit(cursor), *adoption.misfits(cursor)):
         yield fault("tables", misfit.text, f"as owner: {misfit.remedy}")
+    for misfit in adoption.narrow_ids(cursor):
+        yield warning("tables", misfit.text, f"as owner: {misfit.remedy}")
 
 
 def _role(cursor: Cursor) -> Finding:
