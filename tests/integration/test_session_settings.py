@@ -9,12 +9,13 @@ from psycopg2 import sql
 
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, MigrationFailed
 from fleetsyncd.models import Channel
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import utc_now
 from tests.integration.rig import rig
 
 DEFAULTS = {
@@ -124,6 +125,8 @@ def test_a_database_that_is_not_utf8_is_refused_before_anything_is_made(
         migrate.migrate(owner, APP)
     with closing(Database(owner)) as database:
         assert migrate.missing_migrations(database) == migrate.expected_migrations()
+        found = [each for each in checks.run_checks(database, 4, utc_now) if each.remedy]
+    assert any("ENCODING 'UTF8' TEMPLATE template0" in str(each.remedy) for each in found)
 
 
 @pytest.mark.parametrize("other_encoding", ["SQL_ASCII"], indirect=True)

@@ -52,8 +52,8 @@ COLUMNS = {
         "channel_id": Column(INTEGER),
         "name": Column(TEXT),
         "unit": Column(TEXT, null=True),
-        "min_value": Column(FLOAT, null=True),
-        "max_value": Column(FLOAT, null=True),
+        "min_value": Column(FLOAT),
+        "max_value": Column(FLOAT),
         "synced_at": Column(TIME),
     },
     "measurements": {
