@@ -9,6 +9,7 @@ import http.client
 import io
 import re
 import time
+from http import HTTPStatus
 from socket import MSG_PEEK, socket
 from typing import Any
 
@@ -23,6 +24,8 @@ YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
 MOST_HEAD_BYTES = 1 << 16
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_INTERIM = re.compile(rb"HTTP/\S+\s+1(?!01)[0-9][0-9]\b")
+"""How the head of an interim answer begins; another head follows it."""
 LONGEST_READING_SEC = 0.15
 """Of CPU time, for one answer from its first byte to its last, decompression included."""
 
@@ -71,11 +74,15 @@ class AnswerReader(io.RawIOBase):
         if self._head is None:
             self.body_received += size
             return
-        self._head += bytes(buffer[:size])
-        if end := _HEAD_END.search(self._head):
-            self.body_received = self._first_bytes = len(self._head) - end.end()
-            self._head, self._body_began = None, time.monotonic()
-        elif len(self._head) > MOST_HEAD_BYTES:
+        head, at = self._head + bytes(buffer[:size]), 0
+        while end := _HEAD_END.search(head, at):
+            if not _INTERIM.match(head, at):
+                self.body_received = self._first_bytes = len(head) - end.end()
+                self._head, self._body_began = None, time.monotonic()
+                return
+            at = end.end()
+        self._head = head[at:]
+        if len(self._head) > MOST_HEAD_BYTES:
             raise ReadingTooLong("not an HTTP answer: its headers are too long")
 
     @property
@@ -113,6 +120,12 @@ class _Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **options)
         self.reader = AnswerReader(self.fp.detach())
         self.fp = io.BufferedReader(self.reader)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Let `begin` skip every interim answer; by itself it skips those of status 100 only."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
+        is_interim = status // 100 == 1 and status != HTTPStatus.SWITCHING_PROTOCOLS
+        return version, HTTPStatus.CONTINUE if is_interim else status, reason
 
 
 def reader_of(response: requests.Response) -> AnswerReader:

@@ -6,6 +6,7 @@ uses a proxy and never reads a netrc. The API key is in no error raised here.
 """
 
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -47,6 +48,9 @@ CHUNK_BYTES = 1 << 14
 CHUNKS_A_TURN = 64
 MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 21, "/alarms": 1 << 22}
 """Of an answer after decompression, unless PULL_MAX_BODY_MB is less; of others it is that."""
+KNOWN_ENCODINGS = ("gzip", "identity")
+PLAIN = ("", "identity")
+"""Elements of a Content-Encoding that stand for no encoding."""
 ERROR_BODY_BYTES = 2_048
 LAST_PORT = 65_535
 NOWHERE = ("unusable.invalid", 1)
@@ -225,15 +229,23 @@ class VehicleClient:
             raise VehicleRefused(
                 call, code, self._redactor.redact_text(_refusal_reason(code, response), 200)
             )
-        encoding = response.headers.get("Content-Encoding", "identity").strip()
-        if encoding.lower() not in ("gzip", "identity"):
-            named = self._redactor.redact_text(encoding, 60)
-            raise BadAnswer(call, f"Content-Encoding {named} unasked for")
+        self._check_encoding(call, response)
         length = response.headers.get("Content-Length", "")
         if length.isdecimal():
             if len(length) > LENGTH_DIGITS or int(length) > self._most_bytes(call):
                 raise self._too_large(call)
             self._expected = int(length)
+
+    def _check_encoding(self, call: str, response: requests.Response) -> None:
+        """Refuse a body that is neither plain nor gzip; name gzip as the decoder knows it."""
+        told = response.headers.get("Content-Encoding")
+        if told is None or told in KNOWN_ENCODINGS:
+            return
+        encodings = [name for name in told.lower().replace(" ", "").split(",") if name not in PLAIN]
+        if encodings not in ([], ["gzip"], ["x-gzip"]):
+            named = self._redactor.redact_text(told.strip(), 60)
+            raise BadAnswer(call, f"Content-Encoding {named} unasked for")
+        response.raw.headers["Content-Encoding"] = "gzip" if encodings else "identity"
 
     def _read(self, call: str, response: requests.Response, reader: AnswerReader) -> bytes:
         chunks: list[bytes] = []
@@ -245,7 +257,7 @@ class VehicleClient:
             chunks.append(chunk)
             if len(chunks) % CHUNKS_A_TURN == 0:
                 reader.give_way()  # few bytes from the socket may become many chunks
-        return b"".join(chunks)
+        return b"".join(chunks).removeprefix(BOM_UTF8)
 
     def _most_bytes(self, call: str) -> int:
         return min(self._max_body, MOST_BYTES.get(call, self._max_body))

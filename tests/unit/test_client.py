@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetsyncd.errors import BadAnswer, VehicleRefused, VehicleTimeout, VehicleUnreachable
+from fleetsyncd.errors import (
+    BadAnswer,
+    VehicleError,
+    VehicleRefused,
+    VehicleTimeout,
+    VehicleUnreachable,
+)
 from fleetsyncd.models import Window
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.hostile import KEY, Answer, HostileServer, client_of, http, reset, zipped
@@ -75,6 +81,39 @@ def test_calls_share_one_kept_connection() -> None:
         for _ in range(3):
             client.status()
         assert (server.connections, len(server.requests)) == (1, 3)
+
+
+INTERIM = {
+    "Continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "Processing": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "Early Hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nX: y\r\n\r\n",
+    "of no name": b"HTTP/1.1 199\r\nContent-Length: 7\r\n\r\n",
+    "several": b"HTTP/1.1 102 P\r\n\r\nHTTP/1.1 103 E\r\nA: b\r\n\r\nHTTP/1.1 102 P\n\n",
+}
+
+
+@pytest.mark.parametrize("name", INTERIM)
+@pytest.mark.parametrize("gap", [[], [0.02]])
+def test_interim_answers_before_the_answer_are_skipped_and_no_body(
+    name: str, gap: list[float]
+) -> None:
+    answer = [INTERIM[name], *gap, *http(b'{"db_ok":true}')]
+    with HostileServer([answer, answer]) as server, client_of(server) as client:
+        for _ in range(2):
+            got = client.status()
+            assert (got.body, got.received) == (b'{"db_ok":true}', 14)
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "099 Odd", "1000 Odd"])
+def test_an_answer_that_is_no_interim_one_is_not_skipped(status: str) -> None:
+    answer = [f"HTTP/1.1 {status}\r\n\r\n".encode(), *OK]
+    with (
+        HostileServer([answer]) as server,
+        client_of(server) as client,
+        pytest.raises(VehicleError, match="HTTP 101|not an HTTP answer"),
+    ):
+        client.status()
 
 
 @pytest.mark.parametrize("end", [[], [reset]])

@@ -2,6 +2,7 @@ import gzip
 import time
 import tracemalloc
 import zlib
+from codecs import BOM_UTF8, BOM_UTF16
 from datetime import UTC, datetime
 from itertools import repeat
 
@@ -64,7 +65,11 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(packed: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", [["gzip, gzip"], ["gzip", "gzip"], ["deflate"], ["br"], ["zstd"], ["\x1b[2Jx"]]
+    "encoding",
+    [
+        *(["gzip, gzip"], ["gzip", "gzip"], ["gzip,x-gzip"], ["x-gzip, identity, gzip"]),
+        *(["deflate"], ["br"], ["zstd"], ["gzip, br"], ["\x1b[2Jx"], ["gz"]),
+    ],
 )
 def test_an_encoding_that_was_not_requested_is_refused_unread(encoding: list[str]) -> None:
     headers = [f"Content-Encoding: {name}" for name in encoding]
@@ -74,10 +79,30 @@ def test_an_encoding_that_was_not_requested_is_refused_unread(encoding: list[str
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["gzip", "GZIP", "identity"])
-def test_the_encodings_that_were_requested_are_read(name: str) -> None:
-    packed = CHANNELS if name == "identity" else gzip.compress(CHANNELS)
-    assert channels_of(http(packed, f"Content-Encoding: {name}")) == CHANNELS
+@pytest.mark.parametrize(
+    "name",
+    ["gzip", "GZIP", "x-gzip", "X-GZip", "gzip ", " , gzip", "identity, x-gzip"]
+    + ["identity", "Identity", "", " ", ","],
+)
+@pytest.mark.parametrize("length", [True, False])
+def test_every_way_to_name_gzip_or_no_encoding_is_read(name: str, length: bool) -> None:
+    packed = gzip.compress(CHANNELS) if "gzip" in name.lower() else CHANNELS
+    assert channels_of(http(packed, f"Content-Encoding: {name}", length=length)) == CHANNELS
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_byte_order_mark_before_json_is_left_out(zipped: bool) -> None:
+    body = BOM_UTF8 + CHANNELS
+    answer = (
+        http(gzip.compress(body), "Content-Encoding: gzip") if zipped else http(body, length=False)
+    )
+    assert channels_of(answer) == CHANNELS
+
+
+@pytest.mark.parametrize("body", [BOM_UTF8 * 2 + b"[]", b" " + BOM_UTF8 + b"[]", BOM_UTF16 + b"[]"])
+def test_any_other_mark_makes_the_answer_no_json(body: bytes) -> None:
+    with pytest.raises(BadAnswer, match="not the JSON expected"):
+        decode.channels(channels_of(http(body)))
 
 
 def test_gzip_within_gzip_is_unpacked_once_and_so_no_json() -> None:

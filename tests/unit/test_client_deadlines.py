@@ -19,6 +19,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\nX-Progress: 50\r\n\r\n"
 
 
 class Outcome(TypedDict):
@@ -44,6 +45,8 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     ),
     "100 Continue drips": lambda: dripping(b"", CONTINUE),
     "100 Continue pours": lambda: repeat(CONTINUE * 1000),
+    "102 Processing drips": lambda: dripping(b"", PROCESSING),
+    "102 Processing pours": lambda: repeat(PROCESSING * 1000),
     "chunks of one byte pour": lambda: chain([CHUNKED], repeat(b"1\r\n \r\n" * 1000)),
     "empty gzip members pour": lambda: chain([ZIPPED], repeat(gzip.compress(b"") * 1000)),
     "mute": lambda: [5.0],
