@@ -83,19 +83,20 @@ class AlarmState:
 class Status:
     """A vehicle's answer to `/status`."""
 
-    software_version: str
+    software_version: str | None
+    """None if it does not tell one."""
     db_ok: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One channel's configuration; the range is in physical units."""
+    """One channel's configuration; the range is in physical units, None where it has none."""
 
     channel_id: int
     name: str
     unit: str | None
-    min_value: float
-    max_value: float
+    min_value: float | None
+    max_value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class Alarm:
     """One alarm; `resolved_at` is None while it lasts."""
 
     alarm_id: int
-    channel_id: int
+    channel_id: int | None
+    """None if it is an alarm of the whole vehicle."""
     severity: str | None
     message: str
     triggered_at: datetime

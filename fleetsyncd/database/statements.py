@@ -86,7 +86,8 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
 ADVANCE_WATERMARK = """
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
-        last_seen_at = now(), software_version = %(version)s, sync_status = 'ok'
+        last_seen_at = now(), sync_status = 'ok',
+        software_version = coalesce(%(version)s, software_version)
     WHERE id = %(id)s::uuid
       AND (last_sync_at >= coalesce(%(known)s, %(pulled_from)s)
            OR last_sync_at IS NOT DISTINCT FROM %(known)s)

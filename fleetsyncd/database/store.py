@@ -39,7 +39,8 @@ class WatermarkUpdate:
     watermark: datetime
     newest_measurement_at: datetime | None
     clock_skew: timedelta | None
-    software_version: str
+    software_version: str | None
+    """None if the vehicle tells none: the known one stays."""
     known_asked_to: datetime | None
     """`asked_to` as this cycle has read or written it last."""
     pulled_from: datetime

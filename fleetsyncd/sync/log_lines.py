@@ -21,7 +21,7 @@ def report_line(report: CycleReport) -> tuple[int, str]:
         return level, f"{name} {wrote}{notes}"
     again = f" again after {report.vehicle.failures} failed cycle(s)"
     online = f"online{again if report.vehicle.failures else ''}"
-    facts = f"sw={report.status.software_version}  db_ok={report.status.db_ok}"
+    facts = f"sw={report.status.software_version or '?'}  db_ok={report.status.db_ok}"
     return level, f"{name} {online}  {facts}  {wrote}{notes}"
 
 

@@ -6,6 +6,7 @@ http_errors.py  errors of the HTTP libraries as VehicleErrors
 redaction.py    keeps the API key out of answers
 decode.py       answers as models, bad rows apart
 measurement_rows.py  the rows of /data
+notations.py    integers and times that are written in other ways
 parsing.py      damaged JSON, entry by entry
 cpu_slices.py   the CPU time that one answer may take
 probe.py        the four calls, tried and judged

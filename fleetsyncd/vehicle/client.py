@@ -241,7 +241,8 @@ class VehicleClient:
         told = response.headers.get("Content-Encoding")
         if told is None or told in KNOWN_ENCODINGS:
             return
-        encodings = [name for name in told.lower().replace(" ", "").split(",") if name not in PLAIN]
+        names = [name.strip() for name in told.lower().split(",")]
+        encodings = [name for name in names if name not in PLAIN]
         if encodings not in ([], ["gzip"], ["x-gzip"]):
             named = self._redactor.redact_text(told.strip(), 60)
             raise BadAnswer(call, f"Content-Encoding {named} unasked for")

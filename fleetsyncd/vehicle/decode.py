@@ -13,7 +13,8 @@ from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import check_time
 from fleetsyncd.times import floor_ms, iso_ms
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
-from fleetsyncd.vehicle.measurement_rows import AwareTime, Int4, RowReader
+from fleetsyncd.vehicle.measurement_rows import Int4, RowReader
+from fleetsyncd.vehicle.notations import parse_time
 from fleetsyncd.vehicle.parsing import (
     MAX_ALARMS,
     MAX_CHANNELS,
@@ -27,31 +28,33 @@ from fleetsyncd.vehicle.parsing import (
 )
 
 Int8 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Label = str | int | float
+"""A text of which nothing but its look matters, so that a number is as good."""
 
 LATEST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 """Not every reader of the database can handle later times."""
 
 
 class _Status(Struct):
-    software_version: str | None = None
-    db_ok: bool = True
+    software_version: Label | None = None
+    db_ok: object = None
 
 
 class _Channel(Struct):
     channel_id: Int4
     name: str
-    phys_min: float
-    phys_max: float
+    phys_min: float | None = None
+    phys_max: float | None = None
     unit: str | None = None
 
 
 class _Alarm(Struct):
     alarm_id: Int8
-    channel_id: Int4
     message: str
-    triggered_at: AwareTime
-    severity: str | None = None
-    resolved_at: AwareTime | None = None
+    triggered_at: str
+    channel_id: Int4 | None = None
+    severity: Label | None = None
+    resolved_at: str | None = None
 
 
 _status = msgspec.json.Decoder(_Status)
@@ -63,7 +66,8 @@ def status(body: bytes) -> Status:
     """Decode an answer to `/status`; raise BadAnswer."""
     call = "/status"
     answer = decode_body(call, _status, body, CpuSlices(call))
-    return Status(sanitise(answer.software_version or "?", NAME_LIMIT), answer.db_ok)
+    # It is shown only, so a vehicle is pulled whatever it tells there: false and 0 mean down.
+    return Status(_label(answer.software_version), db_ok=answer.db_ok != 0)
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
@@ -71,9 +75,8 @@ def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
     call = "/channels"
     slices, bad = CpuSlices(call), BadRowCollector(call)
     entries = decode_list(call, body, MAX_CHANNELS, slices)
-    good = decode_entries(entries, _channel, _check_channel, bad, slices)
-    converted = map(_to_channel, slices.each(good, every=8))
-    return tuple({c.channel_id: c for c in converted}.values()), bad.rows()
+    good = decode_entries(entries, _channel, _to_channel, bad, slices)
+    return tuple({c.channel_id: c for c in good}.values()), bad.rows()
 
 
 def alarms(
@@ -86,17 +89,18 @@ def alarms(
     """
     call = "/alarms"
 
-    def check(alarm: _Alarm) -> None:
+    def convert(raw: _Alarm) -> Alarm:
+        alarm = _to_alarm(raw)
         check_time(alarm.triggered_at, oldest, newest)
         if alarm.resolved_at is not None and alarm.resolved_at >= LATEST_TIME:
             raise ValueError("resolved_at is after the year 9998")
         if alarm.resolved_at is not None:
             check_time(alarm.resolved_at, oldest, LATEST_TIME)
+        return alarm
 
     slices, bad = slices or CpuSlices(call), BadRowCollector(call)
     entries = decode_list(call, body, MAX_ALARMS, slices)
-    good = decode_entries(entries, _alarm, check, bad, slices)
-    unique = {a.alarm_id: a for a in map(_to_alarm, slices.each(good, every=8))}
+    unique = {a.alarm_id: a for a in decode_entries(entries, _alarm, convert, bad, slices)}
     return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad.rows()
 
 
@@ -135,7 +139,7 @@ def _check_interval(call: str, start: str | None, end: str | None, window: Windo
         if named is None:
             continue
         try:
-            answered = floor_ms(msgspec.convert(named, AwareTime))
+            answered = floor_ms(parse_time(named))
         except msgspec.ValidationError:
             raise BadAnswer(
                 call, f"answers for {sanitise(named, 40)}, which is not a time"
@@ -146,23 +150,31 @@ def _check_interval(call: str, start: str | None, end: str | None, window: Windo
             )
 
 
-def _check_channel(channel: _Channel) -> None:
-    if not (math.isfinite(channel.phys_min) and math.isfinite(channel.phys_max)):
-        raise ValueError("range is not finite")
-
-
 def _to_channel(raw: _Channel) -> Channel:
+    if not all(math.isfinite(end or 0) for end in (raw.phys_min, raw.phys_max)):
+        raise ValueError("range is not finite")
     unit = None if raw.unit is None else sanitise(raw.unit, NAME_LIMIT)
     return Channel(raw.channel_id, sanitise(raw.name, NAME_LIMIT), unit, raw.phys_min, raw.phys_max)
 
 
 def _to_alarm(raw: _Alarm) -> Alarm:
-    severity = None if raw.severity is None else sanitise(raw.severity, NAME_LIMIT)
     return Alarm(
         raw.alarm_id,
         raw.channel_id,
-        severity,
+        None if raw.severity is None else sanitise(str(raw.severity), NAME_LIMIT),
         sanitise(raw.message, RAW_LIMIT),
-        raw.triggered_at,
-        raw.resolved_at,
+        _time("triggered_at", raw.triggered_at),
+        None if raw.resolved_at is None else _time("resolved_at", raw.resolved_at),
     )
+
+
+def _label(told: Label | None) -> str | None:
+    """Return a text as it is stored; None if there is none, or a blank one."""
+    return None if told is None else sanitise(str(told), NAME_LIMIT).strip() or None
+
+
+def _time(field: str, text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error} - at `$.{field}`") from None

@@ -1,5 +1,6 @@
 """Read the rows of a `/data` answer: all at once if they are few, else chunk by chunk."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import BadRow, Measurements
 from fleetsyncd.time_limits import check_time
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
+from fleetsyncd.vehicle.notations import parse_time, write_integers
 from fleetsyncd.vehicle.parsing import (
     DECODE_ERRORS,
     BadRowCollector,
@@ -18,7 +20,6 @@ from fleetsyncd.vehicle.parsing import (
 )
 
 Int4 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-AwareTime = Annotated[datetime, Meta(tz=True)]
 
 AT_ONCE_BYTES = 1 << 16
 """A longer body is decoded in chunks: a single number may cost a hundred times its usual time."""
@@ -97,10 +98,15 @@ class RowReader:
         return decode_body(self._call, _raw_page, body, self._slices)
 
     def _decode_chunk(self, raws: list[Raw]) -> list[Row]:
+        chunk = b"[" + b",".join(raws) + b"]"
         try:
-            return _rows.decode(b"[" + b",".join(raws) + b"]")
+            return _rows.decode(chunk)
         except DECODE_ERRORS:
-            return decode_entries(raws, _row, _accept_any, self._bad, self._slices)
+            self._slices.pause()
+        if (written := write_integers(chunk)) != chunk:
+            with suppress(*DECODE_ERRORS):
+                return _rows.decode(written)
+        return decode_entries(raws, _row, _as_it_is, self._bad, self._slices)
 
     def _take(self, rows: list[Row]) -> None:
         """Sort rows into good and bad ones; rows without a value are neither."""
@@ -119,7 +125,7 @@ class RowReader:
         """Parse each distinct time once: all channels of one reading share it."""
         for text in self._slices.each(texts, every=64):
             try:
-                time = msgspec.convert(text, AwareTime)
+                time = parse_time(text)
                 check_time(time, self._oldest, self._newest)
             except (msgspec.ValidationError, ValueError) as error:
                 self._faults[text] = str(error)
@@ -127,5 +133,6 @@ class RowReader:
                 self._times[text] = time
 
 
-def _accept_any(_entry: object) -> None:
-    """Accept an entry that needs no check beyond its type."""
+def _as_it_is(row: Row) -> Row:
+    """Accept a row that needs no check beyond its type."""
+    return row

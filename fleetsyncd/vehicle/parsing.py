@@ -14,8 +14,10 @@ from fleetsyncd.errors import AnswerTooLarge, BadAnswer
 from fleetsyncd.models import BadRow
 from fleetsyncd.text import sanitise
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
+from fleetsyncd.vehicle.notations import write_integers
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 MAX_CHANNELS = 5_000
 """Channels in one answer; a vehicle has tens."""
@@ -132,21 +134,28 @@ def decode_list(call: str, body: bytes, most: int, slices: CpuSlices) -> list[Ra
 def decode_entries(
     raws: Iterable[Raw],
     decoder: "msgspec.json.Decoder[T]",
-    check: Callable[[T], None],
+    convert: Callable[[T], U],
     bad: BadRowCollector,
     slices: CpuSlices,
-) -> list[T]:
-    """Decode entries one by one; those that do not decode or fail `check` go to `bad`."""
-    good: list[T] = []
+) -> list[U]:
+    """Decode and convert entries one by one; those for which that fails go to `bad`."""
+    good: list[U] = []
     for raw in slices.each(raws, every=8):
         try:
-            entry = decoder.decode(raw)
-            check(entry)
+            good.append(convert(_decode_entry(decoder, raw)))
         except DECODE_ERRORS as error:
             bad.add(bytes(raw), str(error))
-        else:
-            good.append(entry)
     return good
+
+
+def _decode_entry(decoder: "msgspec.json.Decoder[T]", raw: Raw) -> T:
+    try:
+        return decoder.decode(raw)
+    except DECODE_ERRORS:
+        original = bytes(raw)
+        if (written := write_integers(original)) == original:
+            raise
+    return decoder.decode(written)
 
 
 def excerpt(raw: bytes) -> str:

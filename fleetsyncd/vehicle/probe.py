@@ -44,7 +44,7 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
         skew = answer.clock - now() if answer.clock else timedelta(0)
         skewed = abs(skew) > MAX_SKEW
         clock = f", clock {skew.total_seconds():+.0f} s off" if skewed else ""
-        text = f"sw={known.software_version} db_ok={known.db_ok}{clock}"
+        text = f"sw={known.software_version or '?'} db_ok={known.db_ok}{clock}"
         return Verdict("/status", True, text, skewed)
 
     def channels() -> Verdict:

@@ -111,7 +111,7 @@ def test_an_answer_that_is_no_interim_one_is_not_skipped(status: str) -> None:
     with (
         HostileServer([answer]) as server,
         client_of(server) as client,
-        pytest.raises(VehicleError, match="HTTP 101|not an HTTP answer"),
+        pytest.raises(VehicleError, match=r"HTTP 101|not an HTTP answer"),
     ):
         client.status()
 

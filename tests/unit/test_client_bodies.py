@@ -81,8 +81,10 @@ def test_an_encoding_that_was_not_requested_is_refused_unread(encoding: list[str
 
 @pytest.mark.parametrize(
     "name",
-    ["gzip", "GZIP", "x-gzip", "X-GZip", "gzip ", " , gzip", "identity, x-gzip"]
-    + ["identity", "Identity", "", " ", ","],
+    [
+        *("gzip", "GZIP", "x-gzip", "X-GZip", "gzip ", " , gzip", "identity, x-gzip"),
+        *("identity", "Identity", "", " ", ","),
+    ],
 )
 @pytest.mark.parametrize("length", [True, False])
 def test_every_way_to_name_gzip_or_no_encoding_is_read(name: str, length: bool) -> None:

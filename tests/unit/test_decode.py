@@ -33,6 +33,11 @@ def row(**changed: str) -> str:
     return "{" + ",".join(f'"{name}":{text}' for name, text in fields.items() if text) + "}"
 
 
+def in_bytes(body: str) -> bytes:
+    """Return a body in which ÿ stands for a byte that is no UTF-8."""
+    return body.encode().replace("\xff".encode(), b"\xff")
+
+
 def test_a_good_page_becomes_columns_ordered_by_time_and_then_channel() -> None:
     later = '"2026-02-22T12:00:01.000Z"'
     got = page(
@@ -64,7 +69,82 @@ def test_times_with_another_offset_are_the_same_moment() -> None:
     assert moment == NOON_AT
 
 
+GOOD_CHANNELS = {
+    "1.0": 1,
+    " 1.000 ": 1,
+    "1e0": 1,
+    "1.2345678E7": 12_345_678,
+    "120e-1": 12,
+    "-0.0": 0,
+    "2147483647.0": 2**31 - 1,
+    "-2.147483648e9": -(2**31),
+}
+
+
+@pytest.mark.parametrize("written", GOOD_CHANNELS)
+@pytest.mark.parametrize("others", [0, 2_000])
+def test_an_integral_float_is_the_integer_it_is(written: str, others: int) -> None:
+    rows = [GOOD] * others + [row(channel_id=written, value="1.0", note='"_id\\": 1.5"')]
+    body = body_of(*rows).encode()
+    assert (len(body) > AT_ONCE_BYTES) == (others > 0)
+    got = decode.page(body, 50_000, OLDEST, NEWEST)
+    assert got.bad == ()
+    assert set(got.measurements.channels) == {GOOD_CHANNELS[written]} | ({1} if others else set())
+
+
+def test_a_page_whose_channels_are_all_floats_costs_little_more_than_any_other() -> None:
+    def seconds(channel: str) -> float:
+        rows = [row(channel_id=channel, value=str(n)) for n in range(40_000)]
+        body = body_of(*rows).encode()
+        began = time.process_time()
+        assert len(decode.page(body, 50_000, OLDEST, NEWEST).measurements) == 40_000
+        return time.process_time() - began
+
+    assert min(seconds("1.0") for _ in range(3)) < 12 * min(seconds("1") for _ in range(3))
+
+
+OTHER_TIMES = [
+    "2026-02-22T12:00:00.123z",
+    "2026-02-22t12:00:00.123Z",
+    "2026-02-22 12:00:00.123Z",
+    "2026-02-22T12:00:00,123Z",
+    "2026-02-22T12:00:00.123+0000",
+    "2026-02-22 12:00:00.123+00",
+    "2026-02-22T12:00:00.123-00:00",
+    "2026-02-22T14:30:00.123+0230",
+    "2026-02-22T04:00:00.123-08",
+    "2026-02-22T12:00:00.123000000Z",
+]
+
+
+@pytest.mark.parametrize("text", OTHER_TIMES)
+def test_every_notation_of_a_time_with_a_zone_is_the_same_moment(text: str) -> None:
+    got = page(body_of(row(time=f'"{text}"')))
+    assert (got.measurements.times, got.bad) == ((NOON_AT,), ())
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-02-22T12:00:00Z", "2026-02-22T12:00Z", "2026-02-22 12:00+00"]
+)
+def test_a_time_needs_no_fraction_and_no_seconds(text: str) -> None:
+    (moment,) = page(body_of(row(time=f'"{text}"'))).measurements.times
+    assert moment == NOON_AT.replace(microsecond=0)
+
+
 BAD_ROWS = {
+    "half a channel": (row(channel_id="1.5"), "Expected `int`, got `float`"),
+    "nearly a channel": (row(channel_id="1.00000000000000000000000000001"), "Expected `int`"),
+    "channel a flag": (row(channel_id="true"), "Expected `int`, got `bool`"),
+    "channel null": (row(channel_id="null"), "Expected `int`, got `null`"),
+    "channel float over int4": (row(channel_id="2147483648.0"), "2147483647"),
+    "channel with a huge exponent": (row(channel_id="1e999999999"), "out of range"),
+    "channel as a text of a float": (row(channel_id='"1.0"'), "Expected `int`"),
+    "a fraction of a minute": (row(time='"2026-02-22T12:00.5Z"'), "Invalid RFC3339"),
+    "a naive time with a comma": (row(time='"2026-02-22T12:00:00,123"'), "Invalid RFC3339"),
+    "a leap second": (row(time='"2026-02-22T12:00:60Z"'), "Invalid RFC3339"),
+    "midnight as 24:00": (row(time='"2026-02-22T24:00Z"'), "Invalid RFC3339"),
+    "an offset of a day": (row(time='"2026-02-22T12:00:00+24"'), "Invalid RFC3339"),
+    "digits of another script": (row(time='"٢٠٢٦-02-22T12:00Z"'), "Invalid RFC3339"),
     "channel as text": (row(channel_id='"1"'), "Expected `int`"),
     "channel missing": (row(channel_id=""), "missing required field `channel_id`"),
     "channel over int4": (row(channel_id="2147483648"), "<= 2147483647"),
@@ -101,7 +181,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("name", BAD_ROWS)
 def test_a_bad_row_is_quarantined_with_its_reason_and_its_neighbours_are_kept(name: str) -> None:
     text, reason = BAD_ROWS[name]
-    got = page(body_of(GOOD, text, row(channel_id="2")).encode("latin-1"))
+    got = page(in_bytes(body_of(GOOD, text, row(channel_id="2"))))
     assert got.measurements.channels == (1, 2)
     (bad,) = got.bad
     assert bad.call == "/data"
@@ -112,7 +192,7 @@ def test_a_bad_row_is_quarantined_with_its_reason_and_its_neighbours_are_kept(na
 
 def test_many_bad_rows_at_once_are_all_quarantined() -> None:
     rows = [text for text, _ in BAD_ROWS.values()]
-    body = body_of(GOOD, *rows, row(channel_id="2")).encode("latin-1")
+    body = in_bytes(body_of(GOOD, *rows, row(channel_id="2")))
     got = decode.page(body, 100, OLDEST, NEWEST)
     assert got.measurements.channels == (1, 2)
     assert len(got.bad) == len(rows)
@@ -192,7 +272,15 @@ def test_the_other_calls_refuse_what_is_no_answer_as_well(body: bytes) -> None:
     ("body", "status"),
     [
         ({"software_version": "1.1.0", "db_ok": False, "uptime_sec": 5}, Status("1.1.0", False)),
-        ({"software_version": None}, Status("?", True)),
+        ({"software_version": None}, Status(None, True)),
+        ({}, Status(None, True)),
+        ({"software_version": ""}, Status(None, True)),
+        ({"software_version": " \t"}, Status("�", True)),
+        ({"software_version": "  "}, Status(None, True)),
+        ({"software_version": 2.1}, Status("2.1", True)),
+        ({"software_version": 7, "db_ok": None}, Status("7", True)),
+        ({"db_ok": 0}, Status(None, False)),
+        ({"db_ok": "unknown"}, Status(None, True)),
         ({"software_version": "1\x1b[2J\n2"}, Status("1�[2J⏎2", True)),
         ({"software_version": "\ud800", "uptime_sec": float("nan")}, Status("�", True)),
     ],

@@ -54,6 +54,23 @@ def test_a_channel_keeps_its_physical_range() -> None:
     assert channels(channel()) == ((Channel(1, "Engine speed", "rpm", 0.0, 3000.0),), ())
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(None, None), (0, None), (None, 0.0), (-0.0, 5), (5, -5)]
+)
+def test_a_channel_needs_no_range(low: float | None, high: float | None) -> None:
+    given = {"phys_min": low, "phys_max": high}
+    expected = (Channel(1, "Engine speed", "rpm", low, high),)
+    assert channels(channel(**given)) == (expected, ())
+    told = {name: end for name, end in given.items() if end is not None}
+    without = {name: text for name, text in channel().items() if name not in given}
+    assert channels(without | told) == (expected, ())
+
+
+def test_a_channel_needs_nothing_that_is_not_read() -> None:
+    (known,), bad = channels({"channel_id": 1.0, "name": ""})
+    assert (known, bad) == (Channel(1, "", None, None, None), ())
+
+
 def test_a_channel_needs_no_unit() -> None:
     ((known,), _) = channels(channel(unit=None))
     assert known.unit is None
@@ -83,7 +100,12 @@ def test_a_channel_listed_twice_is_one_with_the_last_values() -> None:
         {"name": None},
         {"name": 5},
         {"unit": 5},
-        {"phys_min": None},
+        {"phys_min": "0"},
+        {"phys_min": True},
+        {"phys_min": float("-inf")},
+        {"phys_min": None, "phys_max": float("nan")},
+        {"channel_id": 1.5},
+        {"channel_id": True},
         {"phys_max": float("nan")},
         {"phys_max": float("inf")},
     ],
@@ -101,6 +123,55 @@ def test_an_alarm_keeps_all_64_bits_of_its_id() -> None:
         2**53 + 1, 4, "critical", "Engine oil pressure low", NOON_AT, resolved_at=NOON_AT
     )
     assert bad == ()
+
+
+def test_an_alarm_of_the_whole_vehicle_has_no_channel() -> None:
+    nowhere = {name: text for name, text in alarm(alarm_id=2).items() if name != "channel_id"}
+    good, bad = alarms(alarm(alarm_id=1, channel_id=None), nowhere)
+    assert [(a.alarm_id, a.channel_id) for a in good] == [(1, None), (2, None)]
+    assert bad == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("9007199254740993.0", 2**53 + 1),
+        ("9223372036854775807.000", 2**63 - 1),
+        ("-9223372036854775808.0", -(2**63)),
+        ("9.223372036854775807E18", 2**63 - 1),
+        ("9007199254740993", 2**53 + 1),
+        ("1e3", 1000),
+    ],
+)
+def test_an_alarm_id_that_is_an_integral_float_is_read_exactly(written: str, number: int) -> None:
+    body = json.dumps([alarm(channel_id=4.0, alarm_id="?")]).replace('"?"', written)
+    (known,), bad = decode.alarms(body.encode(), OLDEST, NEWEST)
+    assert (known.alarm_id, known.channel_id, bad) == (number, 4, ())
+
+
+@pytest.mark.parametrize("written", ["9223372036854775808.0", "1e19", "0.5", "1.5e0", '"7"', "NaN"])
+def test_an_alarm_id_that_is_no_integer_is_refused_as_it_was_written(written: str) -> None:
+    body = json.dumps([alarm(alarm_id="?")]).replace('"?"', written)
+    good, (bad,) = decode.alarms(body.encode(), OLDEST, NEWEST)
+    assert good == []
+    assert written.strip('"') in bad.raw
+
+
+def test_the_times_of_an_alarm_may_be_written_in_every_notation() -> None:
+    late = "2026-02-22 14:30:00,123+0230"
+    (known,), bad = alarms(alarm(triggered_at="2026-02-22T12:00:00.123+00", resolved_at=late))
+    assert (known.triggered_at, known.resolved_at, bad) == (NOON_AT, NOON_AT, ())
+
+
+def test_a_bad_time_of_an_alarm_is_named_with_its_field() -> None:
+    _, (bad,) = alarms(alarm(resolved_at="soon"))
+    assert bad.reason == "Invalid RFC3339 encoded datetime - at `$.resolved_at`"
+
+
+@pytest.mark.parametrize(("told", "severity"), [(3, "3"), (2.5, "2.5"), ("HIGH", "HIGH")])
+def test_a_severity_is_kept_as_it_is_told(told: object, severity: str) -> None:
+    (known,), _ = alarms(alarm(severity=told))
+    assert known.severity == severity
 
 
 def test_an_alarm_may_last_and_have_no_severity() -> None:
@@ -138,6 +209,11 @@ def test_an_alarm_listed_twice_is_one_with_the_last_values_and_all_are_in_order(
     [
         {"alarm_id": 2**63},
         {"alarm_id": None},
+        {"alarm_id": True},
+        {"channel_id": "4"},
+        {"channel_id": False},
+        {"severity": True},
+        {"severity": ["high"]},
         {"channel_id": -(2**31) - 1},
         {"message": None},
         {"triggered_at": None},

@@ -47,6 +47,8 @@ UNITS = (
     f"{KEYS[1]},",
     f'{KEYS[1]} "',
     "\N{PILE OF POO}",
+    '_id":1.0,',
+    '_id":1e0 ',
 )
 """What a body is filled with, as often as it fits."""
 FRAMES = (
@@ -71,6 +73,7 @@ ENTRIES = {
         '{{"alarm_id":{n},"channel_id":1,"message":"{fill}","triggered_at":"' + TIME + '"}}',
         '{{"alarm_id":{n},"channel_id":1,"message":"","triggered_at":"{n}{fill}"}}',
         '{{"alarm_id":NaN,"message":"{fill}"}}',
+        '{{"alarm_id":{n}.0,"message":"{fill}","triggered_at":"' + TIME + '"}}',
     ),
     "/data": (
         '{{"channel_id":{n},"value":8.98846567431158e+307,"time":"' + TIME + '"}}',
@@ -78,6 +81,8 @@ ENTRIES = {
         '{{"channel_id":1,"value":1,"time":"{n}{fill}"}}',
         '{{"channel_id":"{fill}","value":{n}}}',
         '{{"channel_id":1,"value":{fill},"time":"{n}"}}',
+        '{{"channel_id":{n}.0,"value":{n},"x":"{fill}","time":"' + TIME + '"}}',
+        '{{"channel_id":{n}.5,"value":{n},"time":"2026-02-22T12:00:00,{n}{fill}"}}',
         "{fill}",
     ),
 }
@@ -164,7 +169,7 @@ def test_whatever_fills_an_answer_reading_it_costs_little(reader: Reader, call: 
 def test_whatever_its_entries_are_reading_an_answer_costs_little(reader: Reader, call: str) -> None:
     most = {"/status": 1, "/channels": 5_000, "/alarms": 2_000, "/data": 49_999}[call]
     for entry in ENTRIES[call]:
-        for unit in (ZERO_WIDTH, "\\ud800", f"{KEYS[1]} "):
+        for unit in (ZERO_WIDTH, "\\ud800", f"{KEYS[1]} ", '_id\\":1.0,'):
             assert_bounded(reader, call, 1, listed(call, entry, unit, MOST_BYTES[call], most))
 
 
