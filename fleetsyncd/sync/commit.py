@@ -9,14 +9,18 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+import msgspec
+
 from fleetsyncd.budgets import Intake
+from fleetsyncd.database import alarms as alarm_table
 from fleetsyncd.database import measurements, store, vehicle_memory
 from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent, PartitionMissing
-from fleetsyncd.models import BadRow, Channel, DataPage, Measurements, Window
+from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Window
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.pull import AlarmsAnswer
+from fleetsyncd.vehicle.parsing import excerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ def commit_channels(
     """
     written = refused = 0
 
-    def save(cursor: Cursor) -> None:
+    def save(cursor: Cursor) -> Sequence[BadRow]:
         nonlocal written, refused
         stored = vehicle_memory.stored_channels(cursor, vehicle_id)
         new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
@@ -153,6 +157,7 @@ def commit_channels(
         vehicle_memory.remember_channels(cursor, vehicle_id, digest)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
+        return ()
 
     commit_answer(context, vehicle_id, bad, save, totals)
     intake.channel_changes += written
@@ -175,7 +180,7 @@ def commit_alarms(
     most = context.budget.vehicle_max_alarms
     written = refused = 0
 
-    def save(cursor: Cursor) -> None:
+    def save(cursor: Cursor) -> Sequence[BadRow]:
         nonlocal written, refused
         alarms = answer.alarms
         if alarms and vehicle_memory.has_alarms(cursor, vehicle_id, most):
@@ -184,11 +189,12 @@ def commit_alarms(
             )
             alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
         refused = len(answer.alarms) - len(alarms)
-        written = store.save_alarms(cursor, vehicle_id, alarms)
+        written, without_channel = alarm_table.save_where_allowed(cursor, vehicle_id, alarms)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(alarms=written))
         if not refused:
             record_progress(cursor)
+        return [_needs_channel(alarm) for alarm in without_channel]
 
     commit_answer(context, vehicle_id, answer.bad, save, totals)
     intake.alarms += written
@@ -210,17 +216,25 @@ def commit_answer(
     context: SyncContext,
     vehicle_id: UUID,
     bad: Sequence[BadRow],
-    save_good: Callable[[Cursor], object],
+    save_good: Callable[[Cursor], Sequence[BadRow]],
     totals: Totals,
 ) -> None:
     """Commit the good entries of a `/channels` or `/alarms` answer with its bad rows; count these.
 
-    Raises DatabaseError, and VehicleRemoved if the vehicle is gone.
+    `save_good` returns more bad rows: those that the table refuses. Raises DatabaseError, and
+    VehicleRemoved if the vehicle is gone.
     """
+    refused: Sequence[BadRow] = ()
 
     def save(cursor: Cursor) -> bool:
+        nonlocal refused
         store.lock_vehicle(cursor, vehicle_id)
-        save_good(cursor)
-        return store.quarantine_rows(cursor, vehicle_id, bad)
+        refused = save_good(cursor)
+        return store.quarantine_rows(cursor, vehicle_id, [*bad, *refused])
 
-    totals.count_bad(bad, quarantined=context.database.run(save))
+    quarantined = context.database.run(save)
+    totals.count_bad([*bad, *refused], quarantined=quarantined)
+
+
+def _needs_channel(alarm: Alarm) -> BadRow:
+    return BadRow("/alarms", excerpt(msgspec.json.encode(alarm)), alarm_table.NEEDS_CHANNEL)

@@ -1,12 +1,13 @@
 """Try quarantined rows again: valid ones are stored and released in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
+from fleetsyncd.database import alarms as alarm_table
 from fleetsyncd.database import measurements, quarantine, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -70,8 +71,8 @@ def _replay(
     if times:
         partitions.ensure(min(times), max(times))
     released = sorted((entry for entry in batch if entry.id in good), key=_vehicle)
-    added = database.run(partial(_release, released, good))
-    return Replayed(len(batch), len(good), added)
+    stored, added = database.run(partial(_release, released, good))
+    return Replayed(len(batch), stored, added)
 
 
 def _vehicle(entry: QuarantinedRow) -> UUID:
@@ -101,20 +102,34 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
     return None if bad or len(good) != 1 else good[0]
 
 
-def _release(entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor) -> int:
-    """Store the content of rows in the order in which cycles write; delete them in quarantine."""
-    added = 0
-    for vehicle_id, mine in groupby(entries, key=_vehicle):
-        contents = [good[entry.id] for entry in mine]
+def _is_one_of(row: object, refused: Collection[int]) -> bool:
+    return isinstance(row, Alarm) and row.channel_id is None and row.alarm_id in refused
+
+
+def _release(
+    entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor
+) -> tuple[int, int]:
+    """Store the content of rows in the order in which cycles write; delete them in quarantine.
+
+    Returns how many rows are stored now, and how many were not before. What the tables refuse
+    stays in quarantine.
+    """
+    added, released = 0, []
+    for vehicle_id, group in groupby(entries, key=_vehicle):
+        mine = {entry.id: good[entry.id] for entry in group}
+        contents = list(mine.values())
         store.lock_vehicle(cursor, vehicle_id)
         rows = [row for each in contents if isinstance(each, Measurements) for row in each.rows()]
         added += measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
         stored = quarantine.stored_ids(cursor, vehicle_id)
         alarms = {a.alarm_id: a for a in contents if isinstance(a, Alarm)}
         fresh = [alarms[key] for key in sorted(alarms.keys() - stored.alarms)]
-        added += store.save_alarms(cursor, vehicle_id, fresh)
+        new_alarms, refused = alarm_table.save_where_allowed(cursor, vehicle_id, fresh)
+        added += new_alarms
         channels = {c.channel_id: c for c in contents if isinstance(c, Channel)}
         new = [channels[key] for key in sorted(channels.keys() - stored.channels)]
         added += store.save_channels(cursor, vehicle_id, new)
-    quarantine.delete_rows(cursor, good.keys())
-    return added
+        kept = {alarm.alarm_id for alarm in refused}
+        released += [key for key, row in mine.items() if not _is_one_of(row, kept)]
+    quarantine.delete_rows(cursor, released)
+    return len(released), added

@@ -275,6 +275,21 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
     )
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_alarms_may_lack_a_channel_in_a_table_of_ours_and_an_adopted_one_is_left_alone(
+    server: Server, empty_database: str, own: bool
+) -> None:
+    if not own:
+        column = "alarm_id bigint NOT NULL,\n    channel_id integer"
+        as_owner(server, empty_database, INSTALLATION.replace(column, f"{column} NOT NULL"))
+    adopt(server, empty_database)
+    not_null = (
+        "SELECT attnotnull FROM pg_attribute"
+        " WHERE attrelid = 'public.alarms_log'::regclass AND attname = 'channel_id'"
+    )
+    assert as_owner(server, empty_database, not_null) == [(not own,)]
+
+
 def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Database) -> None:
     with pytest.raises(CommandError, match=r"10\.8\.0\.1 .*registered already"):
         adopted.run(lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", "10.8.0.1", 8002, None))
