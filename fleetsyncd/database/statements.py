@@ -1,17 +1,18 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
+_CONFIRMED = "(c.synced_at BETWEEN now() - {age} AND now() + interval '1 min') IS TRUE"
+_OLD = "interval '50 min' - (uuid_hash(c.vehicle_id) & 255) * interval '1 s'"
+"""From this age on a channel is confirmed again; not that of all vehicles in the same cycle."""
 # Other services may change or delete these rows, which must be noticed. The hash of a row need not
 # be the same on every server: if it is not, what is unchanged is looked at once more.
-_CHANNELS_CONTENT = """
+# Unconfirmed rows count as well, so that a single one that gets old is noticed, and noticed once:
+# that of a channel which the vehicle lists no more stays old.
+_CHANNELS_CONTENT = f"""
     SELECT coalesce(sum(hashtextextended(
-            (channel_id, name, unit, min_value, max_value)::text, 0)), 0) AS content,
-        max(synced_at) AS newest
-    FROM public.channel_config WHERE vehicle_id = {vehicle}
-"""
-CONFIRMED_FOR = "interval '1 hour'"
-"""Unchanged channels are written again, and so confirmed, when they are older."""
-_SPREAD = "(hashtext(v.id::text) & 1023) * interval '1 second'"
-"""So that not all vehicles' channels are confirmed in the same cycle."""
+            (channel_id, name, unit, min_value, max_value)::text, 0)), 0)
+        + count(*) FILTER (WHERE NOT ({_CONFIRMED.format(age=_OLD)})) AS content
+    FROM public.channel_config c WHERE vehicle_id = {{vehicle}}
+"""  # noqa: S608  made of this file's own text
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
 LOAD_VEHICLES = f"""
@@ -22,9 +23,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), ''),
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
        s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
-       CASE WHEN c.content = s.channels_content
-                AND coalesce(c.newest > now() - {CONFIRMED_FOR} - {_SPREAD}, true)
-            THEN s.channels_digest END,
+       CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.intake_day IS NOT DISTINCT FROM current_date,
        s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes
 FROM public.vehicles v
@@ -161,7 +160,7 @@ UPDATE public.vehicles SET sync_status = %s,
     software_version = coalesce(%s, software_version)
 WHERE id = %s::uuid
 """
-SAVE_CHANNELS = f"""
+SAVE_CHANNELS = """
 INSERT INTO public.channel_config AS c
     (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)
 SELECT %s::uuid, r.id, r.name, r.unit, r.low, r.high, now()
@@ -171,7 +170,12 @@ ON CONFLICT (vehicle_id, channel_id) DO UPDATE SET name = excluded.name, unit = 
     min_value = excluded.min_value, max_value = excluded.max_value, synced_at = excluded.synced_at
 WHERE (c.name, c.unit, c.min_value, c.max_value)
     IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
-    OR c.synced_at < now() - {CONFIRMED_FOR}
+"""
+# Also those that are not old yet, so that a vehicle's channels are confirmed together.
+CONFIRM_CHANNELS = f"""
+UPDATE public.channel_config c SET synced_at = now()
+WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
+  AND NOT ({_CONFIRMED.format(age="interval '20 min'")})
 """  # noqa: S608  made of this file's own text
 # A conflict locks and logs the row even if nothing changes, so what is stored is left out before.
 SAVE_ALARMS = """

@@ -201,20 +201,23 @@ def _milliseconds(length: timedelta) -> int:
 def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]) -> int:
     """Write the channels that differ from what is stored; return how many were written.
 
-    Channels that were not confirmed for an hour are written as well.
+    Unchanged channels that were not confirmed for long are confirmed, and not counted.
     """
+    ids = [channel.channel_id for channel in channels]
     cursor.execute(
         statements.SAVE_CHANNELS,
         (
             str(vehicle_id),
-            [channel.channel_id for channel in channels],
+            ids,
             [channel.name for channel in channels],
             [channel.unit for channel in channels],
             [channel.min_value for channel in channels],
             [channel.max_value for channel in channels],
         ),
     )
-    return cursor.rowcount
+    written = cursor.rowcount
+    cursor.execute(statements.CONFIRM_CHANNELS, (str(vehicle_id), ids))
+    return written
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -197,18 +198,73 @@ def test_channels_that_somebody_changed_are_stored_again(database: Database, cha
         assert [row[:4] for row in stored(it)[0]] == before
 
 
-def test_unchanged_channels_are_confirmed_after_an_hour_and_left_alone_before(
+def test_unchanged_channels_are_confirmed_within_an_hour_and_left_alone_for_most_of_it(
     database: Database,
 ) -> None:
     with rig(database) as it:
         it.cycle()
         before = stored(it)[0]
-        it.run("UPDATE channel_config SET synced_at = synced_at - interval '59 minutes'")
+        it.run("UPDATE channel_config SET synced_at = synced_at - interval '45 minutes'")
         it.cycle(after=30)
-        assert [row[4] for row in stored(it)[0]] == [row[4] - 59 * HOUR / 60 for row in before]
-        it.run("UPDATE channel_config SET synced_at = synced_at - interval '20 minutes'")
+        assert [row[4] for row in stored(it)[0]] == [row[4] - 45 * HOUR / 60 for row in before]
+        it.run("UPDATE channel_config SET synced_at = synced_at - interval '14 minutes'")
         it.cycle(after=30)
         assert all(new[4] >= old[4] for new, old in zip(stored(it)[0], before, strict=True))
+        assert it.vehicle().intake.channel_changes == len(before)
+
+
+FRESH = (
+    "SELECT count(*) FROM channel_config WHERE synced_at BETWEEN now() - interval '1 s' AND now()"
+)
+
+
+@pytest.mark.parametrize("old", ["now() - interval '59 min'", "'infinity'", "'-infinity'", "NULL"])
+def test_one_channel_that_was_not_confirmed_for_long_is_confirmed_however_new_the_others_are(
+    database: Database, server: Server, database_name: str, old: str
+) -> None:
+    alter = sql.SQL("ALTER TABLE channel_config ALTER COLUMN synced_at DROP NOT NULL")
+    server.execute(alter, database=database_name)  # as it may be in an adopted database
+    with rig(database, channels=3) as it:
+        it.cycle()
+        it.run(f"UPDATE channel_config SET synced_at = {old} WHERE channel_id = 2")  # noqa: S608
+        it.run("UPDATE channel_config SET synced_at = now() - interval '9 s' WHERE channel_id <> 2")
+        it.cycle(after=30)
+        assert it.run(FRESH) == [(1,)]
+
+
+def test_a_channel_that_the_vehicle_lists_no_more_grows_old_and_costs_nothing(
+    database: Database,
+) -> None:
+    with rig(database, channels=3) as it:
+        it.cycle()
+        it.run(
+            "INSERT INTO channel_config (vehicle_id, channel_id, name, synced_at)"
+            " VALUES (%s::uuid, 99, 'gone', now() - interval '40 minutes')",
+            str(it.vehicle_id),
+        )
+        it.cycle(after=30)
+        it.run("UPDATE channel_config SET synced_at = now() - interval '9 s' WHERE channel_id < 4")
+        it.run("UPDATE channel_config SET synced_at = now() - interval '2 h' WHERE channel_id = 99")
+        it.cycle(after=30)
+        assert it.vehicle().channels_digest is not None
+        assert it.run(FRESH) == [(0,)]
+        gone = "SELECT now() - synced_at > interval '1 h' FROM channel_config WHERE channel_id = 99"
+        assert it.run(gone) == [(True,)]
+
+
+def test_channels_grow_old_while_the_vehicle_does_not_confirm_them(database: Database) -> None:
+    with rig(database, channels=3) as it:
+        it.cycle()
+        it.run("UPDATE channel_config SET synced_at = now() - interval '2 h'")
+        it.simulated.hook = lambda path, query, ask: (
+            (HTTPStatus.INTERNAL_SERVER_ERROR, b"{}") if path == "/channels" else ask(query)
+        )
+        it.cycle(after=30)
+        it.simulated.hook = None
+        hours = "SELECT DISTINCT floor(extract(epoch FROM now() - synced_at) / 3600)"
+        assert it.run(f"{hours} FROM channel_config") == [(2,)]
+        it.cycle(after=30)
+        assert it.run(f"{hours} FROM channel_config") == [(0,)]
 
 
 def test_an_empty_list_of_channels_is_stored_once(database: Database) -> None:
