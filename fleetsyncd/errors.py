@@ -28,6 +28,8 @@ FleetsyncError
     └── VehicleRemoved          the vehicle's row is missing, or hidden from the daemon's role
 """
 
+from enum import Enum
+
 TOO_MANY_OPEN_FILES = "no more files can be opened"
 RAISE_FILE_LIMIT = "raise the limit (ulimit -n, LimitNOFILE=)"
 INTERNAL_ERROR = "internal error, please report"
@@ -77,12 +79,31 @@ class VehicleUnreachable(VehicleError):
     """No connection to the vehicle, or it broke."""
 
 
+class RefusalCause(Enum):
+    """Why a vehicle refuses a call, as far as it is known."""
+
+    KEY = "the API key is wrong or missing"
+    DATABASE = "the vehicle's own database is down"
+    PAGE = "a page instead of the vehicle's own words"
+    UNKNOWN = "not known"
+
+
 class VehicleRefused(VehicleError):
     """The vehicle answered with an HTTP status other than 200."""
 
-    def __init__(self, call: str, status: int, reason: str) -> None:
+    def __init__(
+        self,
+        call: str,
+        status: int,
+        reason: str,
+        cause: RefusalCause = RefusalCause.UNKNOWN,
+        retry_after_sec: float | None = None,
+    ) -> None:
         super().__init__(call, reason)
         self.status = status
+        self.cause = cause
+        self.retry_after_sec = retry_after_sec
+        """For how long the vehicle asks to be left alone, within bounds."""
 
 
 class BudgetSpent(VehicleError):

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -26,6 +25,7 @@ from fleetsyncd.database.schema import checks
 from fleetsyncd.errors import (
     AddressUnusable,
     KeyUnusable,
+    RefusalCause,
     SettingsError,
     VehicleError,
     VehicleRefused,
@@ -46,8 +46,6 @@ AT_ONCE = 50
 """Vehicles that are tried at the same time."""
 NAMED = 20
 """Vehicles that are named before the rest is counted."""
-KEY_STATUSES = (401, 403, 422)
-"""HTTP statuses with which vehicles refuse a key."""
 
 
 @click.command()
@@ -217,13 +215,15 @@ def _is_silent(error: VehicleError | None) -> bool:
 
 
 def _remedy(vehicle: Vehicle, error: VehicleError | None) -> str:
-    status = error.status if isinstance(error, VehicleRefused) else None
-    if status in KEY_STATUSES or isinstance(error, KeyUnusable):
+    cause = error.cause if isinstance(error, VehicleRefused) else None
+    if cause is RefusalCause.KEY or isinstance(error, KeyUnusable):
         return f"fleetsyncd vehicle set '{vehicle.name}' --key-file FILE"
     if isinstance(error, AddressUnusable):
         return f"fleetsyncd vehicle set '{vehicle.name}' --address ADDRESS --port PORT"
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if cause is RefusalCause.DATABASE:
         return "restart the vehicle's own database"
+    if cause is RefusalCause.PAGE:
+        return f"a proxy or portal answers in its place: look what is at {vehicle.host}"
     if _is_silent(error):
         pause = f"fleetsyncd vehicle pause '{vehicle.name}'"
         return f"ping {vehicle.host}; or, if it is meant to be off, {pause}"

@@ -2,6 +2,7 @@
 
 client.py       one vehicle's API: deadline, limits, errors
 adapter.py      the kept connection under requests
+refusals.py     what an HTTP status other than 200 means
 http_errors.py  errors of the HTTP libraries as VehicleErrors
 redaction.py    keeps the API key out of answers
 decode.py       answers as models, bad rows apart

@@ -9,9 +9,10 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from functools import partial
 from hashlib import blake2b
+from http import HTTPStatus
 
 import requests
 
@@ -29,6 +30,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
+from fleetsyncd.vehicle import refusals
 from fleetsyncd.vehicle.adapter import AnswerReader, ReadingTooLong, VehicleAdapter, reader_of
 from fleetsyncd.vehicle.http_errors import (
     CONNECTION_BROKEN,
@@ -37,6 +39,7 @@ from fleetsyncd.vehicle.http_errors import (
     find_cause,
     to_vehicle_error,
 )
+from fleetsyncd.vehicle.notations import parse_http_date
 from fleetsyncd.vehicle.redaction import KeyRedactor
 
 OnCall = Callable[[str, float, int], None]
@@ -51,18 +54,13 @@ MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 21, "/alarms": 1 << 22}
 KNOWN_ENCODINGS = ("gzip", "identity")
 PLAIN = ("", "identity")
 """Elements of a Content-Encoding that stand for no encoding."""
-ERROR_BODY_BYTES = 2_048
 LAST_PORT = 65_535
 NOWHERE = ("unusable.invalid", 1)
 """Never asked: what stands for an address that cannot be."""
+ERROR_BODY_BYTES, ERROR_BODY_SEC = 8_192, 2.0
+"""What is read of an error's body, and for how long: the status says most of it."""
 LENGTH_DIGITS = 15
 """A Content-Length with more digits is too large without being converted."""
-_REFUSALS = {
-    401: "HTTP 401: the vehicle refuses the API key",
-    403: "HTTP 403: the vehicle refuses the API key",
-    422: "HTTP 422: the vehicle misses the API key",
-    503: "HTTP 503: the vehicle's own database is down",
-}
 
 
 def ignore_call(_call: str, _seconds: float, _received: int) -> None:
@@ -217,24 +215,43 @@ class VehicleClient:
             reader.give_way()  # looking for the key takes a while, too
         return Answer(
             self._redactor.redact_body(call, body),
-            _clock(response.headers.get("Date")),
+            parse_http_date(response.headers.get("Date")),
             transfer_sec=transfer_sec,
             cpu_sec=reader.cpu_sec,
         )
 
     def _check_headers(self, call: str, response: requests.Response) -> None:
         """Raise unless this is a 200 with a body that may be read."""
-        code = response.status_code
-        if code != requests.codes.ok:
-            raise VehicleRefused(
-                call, code, self._redactor.redact_text(_refusal_reason(code, response), 200)
-            )
+        if response.status_code != HTTPStatus.OK:
+            raise self._refusal(call, response)
         self._check_encoding(call, response)
         length = response.headers.get("Content-Length", "")
         if length.isdecimal():
             if len(length) > LENGTH_DIGITS or int(length) > self._most_bytes(call):
                 raise self._too_large(call)
             self._expected = int(length)
+
+    def _refusal(self, call: str, response: requests.Response) -> VehicleRefused:
+        code, headers = response.status_code, response.headers
+        if response.is_redirect or response.is_permanent_redirect:
+            return VehicleRefused(call, code, f"HTTP {code}: a redirect, which is not followed")
+        body = self._error_body(call, response)
+        cut = body is not None and len(body) >= ERROR_BODY_BYTES
+        redact = partial(self._redactor.redact_text, cut=cut)
+        key_sent = "X-API-Key" in self._request.headers
+        clock = parse_http_date(headers.get("Date"))
+        rest_sec = refusals.rest_sec(code, headers.get("Retry-After"), clock)
+        return refusals.refusal(call, code, body, redact, key_sent=key_sent, rest_sec=rest_sec)
+
+    def _error_body(self, call: str, response: requests.Response) -> bytes | None:
+        """Return the start of an error's body; None if it cannot be read, or does not come soon."""
+        try:
+            self._check_encoding(call, response)
+            with self._deadline(ERROR_BODY_SEC, TimeoutError):
+                start: bytes = next(iter(response.iter_content(ERROR_BODY_BYTES)), b"")
+        except (*REQUEST_ERRORS, ReadingTooLong, BadAnswer):
+            return None
+        return start.removeprefix(BOM_UTF8)
 
     def _check_encoding(self, call: str, response: requests.Response) -> None:
         """Refuse a body that is neither plain nor gzip; name gzip as the decoder knows it."""
@@ -273,31 +290,3 @@ class VehicleClient:
 
 def _interval(window: Window) -> str:
     return f"from={iso_ms(window.start)}&to={iso_ms(window.end)}"
-
-
-def _refusal_reason(code: int, response: requests.Response) -> str:
-    if code in _REFUSALS:
-        return _REFUSALS[code]
-    if response.is_redirect or response.is_permanent_redirect:
-        return f"HTTP {code}: a redirect, which is not followed"
-    if code == requests.codes.bad_request:
-        return f"HTTP 400: {_error_body(response)}"
-    return f"HTTP {code}"
-
-
-def _error_body(response: requests.Response) -> str:
-    """Return the start of an error's body."""
-    try:
-        start: bytes = next(iter(response.iter_content(ERROR_BODY_BYTES)), b"")
-    except REQUEST_ERRORS:
-        return "its reason cannot be read"
-    return start.decode("utf-8", "replace")
-
-
-def _clock(date: str | None) -> datetime | None:
-    try:
-        clock = parsedate_to_datetime(date) if date else None
-        # "-0000" makes it naive, and still means UTC.
-        return clock and clock.replace(tzinfo=clock.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

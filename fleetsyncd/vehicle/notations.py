@@ -4,8 +4,9 @@ What is read here has one meaning only. It is exact: no integer goes through a f
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 import msgspec
@@ -57,3 +58,13 @@ def parse_time(text: str) -> datetime:
     minute, second, fraction, hours, minutes = other.groups()
     offset = f"{hours}:{minutes or '00'}" if hours else "Z"
     return msgspec.convert(f"{minute}{second or ':00'}.{fraction or 0}{offset}", _AwareTime)
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """Return the moment that an HTTP header names; None if it names none."""
+    try:
+        moment = parsedate_to_datetime(text) if text else None
+        # "-0000" makes it naive, and still means UTC.
+        return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

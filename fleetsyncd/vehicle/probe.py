@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import Window
+from fleetsyncd.errors import VehicleError, VehicleRefused
+from fleetsyncd.models import Status, Window
 from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
+from fleetsyncd.vehicle.refusals import judge_by_status
 
 PROBED = timedelta(seconds=60)
 MAX_SKEW = timedelta(seconds=5)
@@ -38,7 +39,10 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
     window = Window(end - PROBED, end)
     any_time = Window(end - timedelta(days=4000), end + timedelta(days=1))
 
+    known: Status | None = None
+
     def status() -> Verdict:
+        nonlocal known
         answer = client.status()
         known = decode.status(answer.body)
         skew = answer.clock - now() if answer.clock else timedelta(0)
@@ -61,14 +65,17 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
         text = f"{len(good)} alarms in the last minute{_bad_count(len(bad))}"
         return Verdict("/alarms", True, text)
 
-    return [_verdict(ask) for ask in (status, channels, data, alarms)]
+    return [_verdict(ask, lambda: known) for ask in (status, channels, data, alarms)]
 
 
-def _verdict(ask: Callable[[], Verdict]) -> Verdict:
+def _verdict(ask: Callable[[], Verdict], status: Callable[[], Status | None]) -> Verdict:
     try:
         return ask()
-    except VehicleError as error:
-        return Verdict(error.call, False, error.reason, error=error)
+    except VehicleRefused as refused:
+        error: VehicleError = judge_by_status(refused, status())
+    except VehicleError as failed:
+        error = failed
+    return Verdict(error.call, False, error.reason, error=error)
 
 
 def _bad_count(count: int) -> str:

@@ -1,5 +1,6 @@
 """Remove a vehicle's API key from everything that the vehicle says."""
 
+import html
 import json
 import re
 
@@ -73,18 +74,24 @@ class KeyRedactor:
                 at = body.find(form, at + 1)
         return sorted(found)
 
-    def redact_text(self, text: str, limit: int) -> str:
-        """Remove the API key from a vehicle's text, and sanitise it."""
+    def redact_text(self, text: str, limit: int, *, cut: bool = False) -> str:
+        """Remove the API key from a vehicle's text, and sanitise it.
+
+        `cut`: it ends where reading ended, perhaps within the key.
+        """
         for form in self._forms:
             text = text.replace(form, HIDDEN)
+        if cut and self._forms:
+            text = text[: -len(self._forms[0])]
         return sanitise(text, limit)
 
 
 def _forms(api_key: str | None) -> list[str]:
-    """Return the key as it is and as JSON writers escape it, the longest form first."""
+    """Return the key as it is, and as writers of JSON and HTML escape it, the longest first."""
     if not api_key:
         return []
     forms = {api_key, json.dumps(api_key)[1:-1]}
     forms |= {form.replace("/", r"\/") for form in forms}
     forms |= {form.translate(_FOR_HTML) for form in forms}
+    forms |= {html.escape(api_key), html.escape(api_key, quote=False)}
     return sorted(forms, key=len, reverse=True)

@@ -184,10 +184,10 @@ def test_a_host_that_takes_no_connection_is_a_timeout() -> None:
     [
         (401, "HTTP 401: the vehicle refuses the API key"),
         (403, "HTTP 403: the vehicle refuses the API key"),
-        (422, "HTTP 422: the vehicle misses the API key"),
-        (503, "HTTP 503: the vehicle's own database is down"),
-        (500, "HTTP 500"),
-        (404, "HTTP 404"),
+        (422, 'HTTP 422: {"error":"x"}'),
+        (503, "HTTP 503: the vehicle's own database is down: x"),
+        (500, 'HTTP 500: {"error":"x"}'),
+        (404, 'HTTP 404: {"error":"x"}'),
         (204, "HTTP 204"),
     ],
 )

@@ -1,0 +1,169 @@
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from fleetsyncd.errors import RefusalCause, VehicleRefused
+from fleetsyncd.models import Status
+from fleetsyncd.vehicle.client import ERROR_BODY_BYTES
+from fleetsyncd.vehicle.refusals import LONGEST_REST_SEC, judge_by_status, rest_sec
+from tests.hostile import KEY, Answer, HostileServer, client_of, http, zipped
+
+KEY_CAUSE, DATABASE, PAGE, UNKNOWN = (
+    RefusalCause.KEY,
+    RefusalCause.DATABASE,
+    RefusalCause.PAGE,
+    RefusalCause.UNKNOWN,
+)
+NGINX = b"<html>\r\n<head><title>503 Service\n Temporarily &amp; so on</title></head>\r\n</html>"
+FASTAPI = b'{"detail":[{"type":"missing","loc":["header","x-api-key"],"msg":"Field required"}]}'
+NO_FIELD = b'{"detail":[{"type":"missing","loc":["query","from"],"msg":"Field required"}]}'
+
+
+def refused(answer: Answer, key: str | None = KEY, timeout: float = 5.0) -> VehicleRefused:
+    with HostileServer([answer]) as server, client_of(server, key=key, timeout=timeout) as client:
+        with pytest.raises(VehicleRefused) as caught:
+            client.status()
+        return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "cause"),
+    [
+        (401, b"", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
+        (401, b"Unauthorized", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
+        (
+            401,
+            b'{"detail":"key has expired"}',
+            "HTTP 401: the vehicle refuses the API key: key has expired",
+            KEY_CAUSE,
+        ),
+        (
+            401,
+            NGINX,
+            "HTTP 401: an HTML page: 503 Service Temporarily & so on",
+            PAGE,
+        ),
+        (403, b"<h1>Forbidden</h1>", "HTTP 403: an HTML page: <h1>Forbidden</h1>", PAGE),
+        (403, b"", "HTTP 403", UNKNOWN),
+        (
+            403,
+            b'{"message":"no Route matched"}',
+            'HTTP 403: {"message":"no Route matched"}',
+            UNKNOWN,
+        ),
+        (422, FASTAPI, f"HTTP 422: the vehicle misses the API key: {FASTAPI.decode()}", KEY_CAUSE),
+        (422, NO_FIELD, f"HTTP 422: {NO_FIELD.decode()}", UNKNOWN),
+        (422, NGINX, "HTTP 422: an HTML page: 503 Service Temporarily & so on", PAGE),
+        (
+            503,
+            b'{"error":"database_unavailable"}',
+            "HTTP 503: the vehicle's own database is down",
+            DATABASE,
+        ),
+        (
+            503,
+            b'{"error":"db_down","detail":"disk full\\u001b[2J"}',
+            "HTTP 503: the vehicle's own database is down: db_down: disk full�[2J",
+            DATABASE,
+        ),
+        (503, NGINX, "HTTP 503: an HTML page: 503 Service Temporarily & so on", PAGE),
+        (503, b"upstream connect error", "HTTP 503: upstream connect error", UNKNOWN),
+        (503, b'{"message":"busy"}', 'HTTP 503: {"message":"busy"}', UNKNOWN),
+        (503, b"", "HTTP 503", UNKNOWN),
+        (503, b"[1]", "HTTP 503: [1]", UNKNOWN),
+        (503, b'{"error":', 'HTTP 503: {"error":', UNKNOWN),
+        (500, b"\xef\xbb\xbf \xff\n", "HTTP 500: �", UNKNOWN),
+        (502, b"<" + b"x" * 9000, f"HTTP 502: an HTML page: <{'x' * 178}…", PAGE),
+    ],
+)
+def test_what_was_seen_is_told_and_a_remedy_only_for_the_vehicles_own_words(
+    status: int, body: bytes, reason: str, cause: RefusalCause
+) -> None:
+    for answer in (http(body, status=f"{status} X"), zipped_refusal(body, status)):
+        error = refused(answer)
+        assert (error.status, error.reason, error.cause) == (status, reason, cause)
+
+
+def zipped_refusal(body: bytes, status: int) -> Answer:
+    (answer,) = zipped(body)
+    assert isinstance(answer, bytes)
+    return [answer.replace(b"200 OK", b"%d X" % status, 1)]
+
+
+def test_without_a_key_any_422_of_the_vehicles_own_is_about_the_key() -> None:
+    assert refused(http(NO_FIELD, status="422 X"), key=None).cause is RefusalCause.KEY
+    assert refused(http(NGINX, status="422 X"), key=None).cause is RefusalCause.PAGE
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip"])
+def test_of_a_body_that_cannot_be_read_the_status_is_told(encoding: str) -> None:
+    answer = http(b"no gzip", f"Content-Encoding: {encoding}", status="500 No")
+    assert refused(answer).reason == "HTTP 500: its reason cannot be read"
+
+
+def test_a_body_that_does_not_come_does_not_make_a_timeout_of_a_status() -> None:
+    answer: Answer = [b"HTTP/1.1 503 X\r\nContent-Length: 100\r\n\r\n{", 3.0]
+    began = time.monotonic()
+    assert refused(answer, timeout=0.3).reason == "HTTP 503: its reason cannot be read"
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("size", [40, 3_000, 5_000, ERROR_BODY_BYTES - 1, ERROR_BODY_BYTES])
+@pytest.mark.parametrize("kind", ["{key}", "<title>{key}", '{{"detail":"{key}"}}', "&#60;{key}"])
+def test_a_key_that_an_error_repeats_is_not_even_told_in_part(size: int, kind: str) -> None:
+    key = "k0<&".ljust(size, "s")
+    for status in (400, 401, 422, 503):
+        for written in (key, key.replace("&", "&amp;").replace("<", "&lt;")):
+            body = kind.format(key=written * (2 * ERROR_BODY_BYTES // size + 2))
+            error = refused(http(body.encode(), status=f"{status} X"), key=key)
+            assert "ss" not in str(error).replace("Address", "")
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("60", 60),
+        (" 7 ", 7),
+        ("0", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("300", 300),
+        ("86400", LONGEST_REST_SEC),
+        ("9" * 5000, LONGEST_REST_SEC),
+        ("٣٠", None),
+        ("Sun, 22 Feb 2026 12:01:30 GMT", 90),
+        ("Sun, 22 Feb 2026 11:59:00 GMT", None),
+        ("Sun, 22 Feb 2099 12:00:00 GMT", LONGEST_REST_SEC),
+        ("Sun, 32 Feb 2026 12:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_by_the_vehicles_clock_and_within_bounds(
+    told: str | None, seconds: float | None
+) -> None:
+    clock = datetime(2026, 2, 22, 12, tzinfo=UTC)
+    assert rest_sec(503, told, clock) == rest_sec(429, told, clock) == seconds
+    assert rest_sec(500, told, clock) is None
+
+
+def test_a_wish_to_be_left_alone_is_told_with_the_reason() -> None:
+    date = "Date: Sun, 22 Feb 2026 12:00:00 GMT"
+    until = "Retry-After: Sun, 22 Feb 2026 12:02:00 GMT"
+    error = refused(http(b"too many", date, until, status="429 X"))
+    assert str(error) == "/status: HTTP 429: too many; asked again after 120 s"
+    assert error.retry_after_sec == 120
+    assert refused(http(b"", "Retry-After: 5", status="500 X")).retry_after_sec is None
+
+
+def test_a_503_is_the_databases_if_status_says_so() -> None:
+    page = VehicleRefused("/data", 503, "HTTP 503: an HTML page: x", RefusalCause.PAGE, 60.0)
+    judged = judge_by_status(page, Status("1", db_ok=False))
+    assert (judged.cause, judged.retry_after_sec) == (RefusalCause.DATABASE, 60.0)
+    assert str(judged).endswith("x; /status says that the vehicle's own database is down")
+    assert judge_by_status(page, Status("1", db_ok=True)) is page
+    assert judge_by_status(page, None) is page
+    busy = VehicleRefused("/data", 500, "HTTP 500")
+    assert judge_by_status(busy, Status("1", db_ok=False)) is busy
