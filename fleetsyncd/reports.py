@@ -82,6 +82,8 @@ class BackfillReport:
     entry: JournalEntry
     bad_rows: int
     discarded_bytes: int = 0
+    retry_after_sec: float | None = None
+    """For how long the vehicle asked to be left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class CycleReport:
     discarded_bytes: int = 0
     """Of answers that had to be asked for again in smaller parts, compressed."""
     failure: Failure | None = None
+    retry_after_sec: float | None = None
+    """For how long the vehicle asked to be left alone."""
 
     @property
     def failures(self) -> int:

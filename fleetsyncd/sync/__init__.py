@@ -10,6 +10,7 @@ window.py           which interval to pull, and how to split it
 commit.py           rows, bad rows and progress in one transaction
 prefetch.py         how the next page is asked for meanwhile
 payment.py          a pause after answers that cost too much
+rests.py            who asked to be left alone, and until when
 sizing.py           how much one question asks for
 question_limit.py   how long and how often one pull may ask
 context.py          what cycles and backfills work with

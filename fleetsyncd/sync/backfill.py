@@ -27,7 +27,7 @@ from fleetsyncd.reports import (
 )
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
+from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource, lost_history
 from fleetsyncd.text import sanitise
 from fleetsyncd.vehicle.client import VehicleClient
@@ -54,7 +54,12 @@ def run_backfill(
         context.partitions.forget()
     entry = attempt.journal_entry(result)
     context.database.run(partial(_record, entry, backfill, result, source.learned))
-    return BackfillReport(entry, attempt.totals.bad_rows, source.discarded_bytes)
+    return BackfillReport(
+        entry,
+        attempt.totals.bad_rows,
+        source.discarded_bytes,
+        result.retry_after_sec or attempt.retry_after_sec,
+    )
 
 
 def _record(
@@ -85,6 +90,7 @@ class _BackfillAttempt:
         self.totals = Totals()
         self.intake = replace(vehicle.intake)
         self.notes: list[str] = []
+        self.retry_after_sec: float | None = None
 
     def run(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
@@ -121,6 +127,7 @@ class _BackfillAttempt:
             raise  # a later attempt goes on with the alarms
         except (VehicleError, DatabaseError) as error:
             self.notes.append(f"without alarms ({error})")
+            self.retry_after_sec = retry_after(error)
 
     def _save_alarms(self, answer: AlarmsAnswer, reached: datetime) -> None:
         """Commit one window's alarms together with how far they reach."""

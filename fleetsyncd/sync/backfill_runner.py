@@ -52,18 +52,28 @@ class BackfillRunner:
         """Let those that failed be tried again."""
         self._tried.clear()
 
-    def start_due(self, shards: Collection[int] | None = None) -> None:
-        """Start the shards' open backfills, as far as slots are free; raise DatabaseError."""
+    def start_due(
+        self, shards: Collection[int] | None = None, resting: Collection[UUID] = ()
+    ) -> None:
+        """Start the shards' open backfills, as far as slots are free; raise DatabaseError.
+
+        Vehicles that are `resting` are left alone.
+        """
         if self.accepting and (free := self._pool.free_count()):
-            for vehicle, backfill in self._context.database.run(partial(self._due, free, shards)):
+            due = partial(self._due, free, shards, resting)
+            for vehicle, backfill in self._context.database.run(due):
                 self._tried.add(vehicle.id)
                 self._stop_reasons[vehicle.id] = None
                 self._pool.spawn(self._run, vehicle, backfill)
 
     def _due(
-        self, limit: int, shards: Collection[int] | None, cursor: Cursor
+        self,
+        limit: int,
+        shards: Collection[int] | None,
+        resting: Collection[UUID],
+        cursor: Cursor,
     ) -> list[tuple[Vehicle, Backfill]]:
-        excluded = self._tried.union(self.running)
+        excluded = self._tried.union(self.running, resting)
         due = backfills.open_backfills(cursor, excluded, limit, shards)
         vehicles = store.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]

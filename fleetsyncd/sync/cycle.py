@@ -19,12 +19,13 @@ from fleetsyncd.errors import (
     PullOverrun,
     PullStopped,
     VehicleError,
+    VehicleRefused,
 )
 from fleetsyncd.models import AlarmState, DataPage, Status, Vehicle, Window
 from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.outcome import RERAISED, StepResult, run_step
+from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, lost_history
 from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
@@ -37,6 +38,7 @@ from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
+from fleetsyncd.vehicle.refusals import judge_by_status
 
 
 def sync_vehicle(
@@ -110,6 +112,7 @@ class _VehicleCycle:
         self.alarm_watermark: datetime | None = None
         self.known_alarms = AlarmState(vehicle.alarm_watermark, vehicle.alarms_digest)
         self.goes_on = False
+        self.retry_after_sec: float | None = None
         self.intake = replace(vehicle.intake)
         self.totals = Totals()
         self.notes: list[str] = []
@@ -123,6 +126,8 @@ class _VehicleCycle:
             rest = self.pull_measurements(pull)
         except BudgetSpent as spent:
             rest = spent
+        except VehicleRefused as refused:
+            raise judge_by_status(refused, self.status) from None
         self.pull_alarms(pull)
         if rest is not None:
             self.goes_on = isinstance(rest, PullStopped)
@@ -140,6 +145,7 @@ class _VehicleCycle:
             outcome=result.outcome,
             reason=result.reason,
             failure=result.failure,
+            retry_after_sec=result.retry_after_sec or self.retry_after_sec,
             status=self.status,
             vehicle_answered=self.vehicle_answered or result.vehicle_answered,
             rows_written=self.totals.rows_written,
@@ -204,7 +210,14 @@ class _VehicleCycle:
         except RERAISED:
             raise
         except (VehicleError, DatabaseError) as error:
-            self.notes.append(f"channels not refreshed ({error})")
+            self._note_failure("channels not refreshed", error)
+
+    def _note_failure(self, remark: str, error: Exception) -> None:
+        """Note a failure that does not end the cycle."""
+        if isinstance(error, VehicleRefused):
+            error = judge_by_status(error, self.status)
+        self.notes.append(f"{remark} ({error})")
+        self.retry_after_sec = retry_after(error) or self.retry_after_sec
 
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
@@ -307,7 +320,7 @@ class _VehicleCycle:
         except RERAISED:
             raise
         except (VehicleError, DatabaseError, PullOverrun) as error:
-            self.notes.append(f"alarms will be asked for again ({error})")
+            self._note_failure("alarms will be asked for again", error)
 
     def _pull_alarms(self, interval: Window) -> None:
         """Pull alarms window by window; note how far all of them are stored."""

@@ -15,6 +15,7 @@ from fleetsyncd.sync.backfill_runner import BackfillRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
+from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
 
 CROWDED_SEC = 1.0
@@ -40,8 +41,18 @@ class Dispatcher:
     ) -> None:
         self._now = context.now
         self._slow_after = slow_after
+        self._rests = Rests()
+
+        def heed_cycle(report: CycleReport) -> None:
+            self._rests.note(report.vehicle.id, report.retry_after_sec)
+            on_report(report)
+
+        def heed_backfill(report: BackfillReport) -> None:
+            self._rests.note(report.entry.vehicle_id, report.retry_after_sec)
+            on_backfill(report)
+
         self._cycles = CycleRunner(
-            context, on_report, on_database_error, kept_sessions=kept_sessions
+            context, heed_cycle, on_database_error, kept_sessions=kept_sessions
         )
         self._lanes = Lanes(
             sync_concurrency,
@@ -49,7 +60,7 @@ class Dispatcher:
             lambda: context.database.longest_wait_sec > CROWDED_SEC,
         )
         self._backfills = BackfillRunner(
-            context, on_backfill, on_database_error, backfill_concurrency=backfill_concurrency
+            context, heed_backfill, on_database_error, backfill_concurrency=backfill_concurrency
         )
         self._assignment = ShardAssignment(ShardLocks(context.database))
         self._lost_before: set[UUID] = set()
@@ -115,7 +126,7 @@ class Dispatcher:
         """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.
 
         A vehicle that is another replica's but still runs here is left to finish. Returns the
-        started vehicles; paused and running ones are not due.
+        started vehicles; paused and running ones are not due, nor those that asked for a rest.
         """
         vehicles = list(fleet)
         known = {vehicle.id for vehicle in vehicles}
@@ -123,12 +134,16 @@ class Dispatcher:
         self._cycles.retain(known, "the vehicle was removed")
         self._lanes.new_fleet_cycle(known)
         self._backfills.new_fleet_cycle()
-        due = [v for v in vehicles if not v.paused and v.id not in self._lanes.running]
+        undue = self._rests.current().union(self._lanes.running)
+        due = [v for v in vehicles if not v.paused and v.id not in undue]
         self.start(due)
         return due
 
     def start(self, due: Iterable[Vehicle]) -> None:
-        """Start cycles as slots come free; vehicles that fail or lag have a lane of their own."""
+        """Start cycles as slots come free; vehicles that fail or lag have a lane of their own.
+
+        An operator's request reaches also those that asked for a rest.
+        """
         slow_before = self._now() - self._slow_after
         prompt: list[Vehicle] = []
         slow: list[Vehicle] = []
@@ -139,7 +154,7 @@ class Dispatcher:
 
     def start_backfills(self) -> None:
         """Start open backfills, as far as slots are free; raise DatabaseError."""
-        self._backfills.start_due(self._assignment.shards)
+        self._backfills.start_due(self._assignment.shards, self._rests.current())
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let all pulls, or those of some vehicles, end between two windows."""

@@ -32,6 +32,13 @@ class StepResult:
     vehicle_answered: bool = False
     """The error itself shows that the vehicle can be reached."""
     database_refused: bool = False
+    retry_after_sec: float | None = None
+    """For how long the vehicle asked to be left alone."""
+
+
+def retry_after(error: Exception) -> float | None:
+    """Return for how long the vehicle asked to be left alone, if this error is such a refusal."""
+    return error.retry_after_sec if isinstance(error, VehicleRefused) else None
 
     def with_left_out(self, left_out: object | None) -> "StepResult":
         """Return the result of a step that left measurements out, of which `left_out` tells."""
@@ -50,7 +57,13 @@ def run_step(step: Callable[[], None]) -> StepResult:
         return StepResult(Outcome.TIMEOUT, str(error), Failure.TIMEOUT)
     except VehicleError as error:
         answered = not isinstance(error, VehicleUnreachable)
-        return StepResult(Outcome.ERROR, str(error), _failure(error), vehicle_answered=answered)
+        return StepResult(
+            Outcome.ERROR,
+            str(error),
+            _failure(error),
+            vehicle_answered=answered,
+            retry_after_sec=retry_after(error),
+        )
     except PullStopped as error:
         return StepResult(Outcome.ERROR, str(error), stopped=True)
     except RERAISED:

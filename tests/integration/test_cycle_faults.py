@@ -9,9 +9,10 @@ from fleetsyncd.database import store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.errors import DatabaseError
+from fleetsyncd.errors import DatabaseError, VehicleRefused
 from fleetsyncd.reports import Outcome
 from fleetsyncd.times import iso_ms
+from fleetsyncd.vehicle.client import Answer
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 DOWN = HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"database_unavailable"}'
@@ -52,6 +53,43 @@ def test_failing_data_leave_the_watermark_and_the_journal_names_the_call(
         ]
         it.simulated.hook = None
         assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.compare().clean
+
+
+PAGE = HTTPStatus.SERVICE_UNAVAILABLE, b"<html><title>Bad gateway</title></html>"
+
+
+@pytest.mark.parametrize("call", ["/data", "/channels", "/alarms"])
+@pytest.mark.parametrize("db_ok", [True, False])
+def test_a_proxys_page_is_the_database_only_if_status_says_so(
+    database: Database, call: str, db_ok: bool
+) -> None:
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        if path == "/status":
+            return HTTPStatus.OK, json.dumps({"db_ok": db_ok}).encode()
+        return PAGE if path == call else ask(query)
+
+    with rig(database) as it:
+        it.simulated.hook = hook
+        it.cycle()
+        ((_, _, text),) = it.journal()
+        assert f"{call}: HTTP 503: an HTML page: Bad gateway" in text
+        assert ("; /status says that the vehicle's own database is down" in text) is not db_ok
+
+
+def test_a_wish_to_be_left_alone_is_in_the_report_whichever_call_it_came_with(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with rig(database) as it:
+        for call in ("status", "channels", "data", "alarms"):
+
+            def refuse(*_arguments: object, call: str = call) -> Answer:
+                raise VehicleRefused(f"/{call}", 429, "HTTP 429", retry_after_sec=60.0)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(it.client, call, refuse)
+                assert it.cycle(after=30).retry_after_sec == 60.0
+        assert it.cycle(after=30).retry_after_sec is None
         assert it.compare().clean
 
 

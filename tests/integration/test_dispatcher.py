@@ -2,28 +2,30 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import gevent
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import backfills, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.errors import DatabaseBusy, DatabaseLost, DatabaseReadOnly
+from fleetsyncd.errors import DatabaseBusy, DatabaseLost, DatabaseReadOnly, VehicleRefused
 from fleetsyncd.models import Window
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import CycleReport
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
+from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import Answer
 
@@ -125,6 +127,90 @@ def test_shards_that_another_replica_is_to_pull_are_given_up_though_their_vehicl
         assert {r.vehicle.id for r in reports} == set(lost)
         assert all("another replica takes over" in str(r.reason) for r in reports)
         other.close()
+
+
+class SatisfiedVehicle(EndlessVehicle):
+    """Answers each question once and for all."""
+
+    def data(self, *_asked: object, **_options: object) -> Answer:
+        return self._answer({"rows": [], "truncated": False})
+
+
+class TiredVehicle(SatisfiedVehicle):
+    """Asks to be left alone, in answer to one of its calls."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        self.call = call
+
+    def _unless_tired(self, call: str, answer: Callable[[], Answer]) -> Answer:
+        if call != self.call:
+            return answer()
+        self.questions += 1
+        raise VehicleRefused(call, 429, "HTTP 429: busy", retry_after_sec=REST_SEC)
+
+    def status(self) -> Answer:
+        return self._unless_tired("/status", super().status)
+
+    def alarms(self, window: Window) -> Answer:
+        return self._unless_tired("/alarms", lambda: super(TiredVehicle, self).alarms(window))
+
+
+REST_SEC = 0.8
+
+
+def until_idle(pulling: Dispatcher) -> None:
+    with gevent.Timeout(5):
+        while pulling.busy:
+            gevent.sleep(0.01)
+
+
+@pytest.mark.parametrize("call", ["/status", "/alarms"])
+def test_a_vehicle_that_asks_for_a_rest_gets_it_unless_an_operator_wants_it_synced(
+    database: Database, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(database, 2)
+    fleet = database.run(store.load_vehicles)
+    tired = TiredVehicle(call)
+    reports: list[CycleReport] = []
+    with dispatcher(database, reports) as pulling:
+        sessions = {fleet[0].id: tired, fleet[1].id: SatisfiedVehicle()}
+        monkeypatch.setattr(
+            pulling._cycles._sessions, "_connect", lambda vehicle: sessions[vehicle.id]
+        )
+        pulling.rebalance()
+        assert len(pulling.start_fleet_cycle(fleet)) == 2
+        until_idle(pulling)
+        asked_at, asked = time.monotonic(), tired.questions
+        assert "busy" in str(next(r.error_msg for r in reports if r.vehicle.id == fleet[0].id))
+        assert [v.id for v in pulling.start_fleet_cycle(fleet)] == [fleet[1].id]
+        until_idle(pulling)
+        window = Window(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+        database.run(lambda c: backfills.request_backfill(c, fleet[0].id, window))
+        pulling.start_backfills()
+        assert not pulling._backfills.running
+        assert tired.questions == asked
+        assert time.monotonic() - asked_at < REST_SEC
+        pulling.start([fleet[0]])
+        until_idle(pulling)
+        assert tired.questions > asked
+        gevent.sleep(REST_SEC)
+        assert len(pulling.start_fleet_cycle(fleet)) == 2
+
+
+def test_a_rest_ends_and_a_later_one_begins_anew() -> None:
+    now = 0.0
+    rests = Rests(lambda: now)
+    one, other = uuid4(), uuid4()
+    rests.note(one, 60.0)
+    rests.note(other, None)
+    assert rests.current() == {one}
+    now = 59.9
+    rests.note(one, None)
+    assert rests.current() == {one}
+    rests.note(other, 1.0)
+    now = 60.0
+    assert rests.current() == {other}
 
 
 @pytest.mark.parametrize("reason", ["paused", "the vehicle was removed"])
