@@ -17,6 +17,7 @@ from fleetsyncd.demo import embedded
 from fleetsyncd.findings import Level
 from fleetsyncd.times import month_of, utc_now
 from tests.acceptance.conftest import Installation
+from tests.hostile import Answer, HostileServer, http
 from tests.pgbouncer import HOST, pgbouncer
 
 Plant = Callable[[Installation], dict[str, str]]
@@ -215,6 +216,36 @@ def a_vehicle_with_a_wrong_key(installation: Installation) -> dict[str, str]:
 @planted("FAULT", "vehicles", "ping 127.0.0.1")
 def a_vehicle_that_is_not_there(installation: Installation) -> dict[str, str]:
     installation.rows("UPDATE vehicles SET api_port = 1 WHERE name = 'Truck-01'")
+    return {}
+
+
+PAGE = http(b"<html><title>Bad gateway</title></html>", status="503 Service Unavailable")
+BUSY = http(b'{"error":"busy"}', status="422 Unprocessable Content")
+
+
+def a_server_instead(installation: Installation, *answers: Answer) -> None:
+    """Put a server in the place of Truck-01: a connection for each answer, the last one again."""
+    connections = [[answer] for answer in answers] + [[answers[-1]]] * 20
+    server = installation.stack.enter_context(HostileServer(*connections))
+    statement = "UPDATE vehicles SET api_port = %s WHERE name = 'Truck-01'"
+    installation.rows(statement, server.port)
+
+
+@planted("FAULT", "vehicles", "a proxy or portal answers in its place: look what is at 127.0.0.1")
+def a_proxys_page_in_the_place_of_a_vehicle(installation: Installation) -> dict[str, str]:
+    a_server_instead(installation, PAGE)
+    return {}
+
+
+@planted("FAULT", "vehicles", "restart the vehicle's own database")
+def a_vehicle_whose_status_tells_of_its_database(installation: Installation) -> dict[str, str]:
+    a_server_instead(installation, http(b'{"db_ok":false}', "Connection: close"), PAGE)
+    return {}
+
+
+@planted("FAULT", "vehicles", "fleetsyncd vehicle test 'Truck-01'")
+def a_422_that_is_not_about_the_key(installation: Installation) -> dict[str, str]:
+    a_server_instead(installation, BUSY)
     return {}
 
 
