@@ -130,7 +130,7 @@ class _VehicleCycle:
             raise judge_by_status(refused, self.status) from None
         self.pull_alarms(pull)
         if rest is not None:
-            self.goes_on = isinstance(rest, PullStopped)
+            self.goes_on = isinstance(rest, PullStopped) and self.retry_after_sec is None
             raise rest.with_traceback(None)
 
     def report(self, result: StepResult) -> CycleReport:

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import re
 import sqlite3
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -29,9 +31,12 @@ class ForeignVehicle(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, limit: int, handler: "type[Handler]") -> None:
+        super().__init__(("127.0.0.1", 0), handler)
         self.limit = limit
+        self.retry_after: str | None = None
+        """If set, every call is refused with it."""
+        self.asked: list[str] = []
         self.lock = threading.Lock()
         self.history = sqlite3.connect(":memory:", check_same_thread=False)
         self.history.executescript(SCHEMA)
@@ -64,6 +69,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one call."""
         url = urlsplit(self.path)
+        self.server.asked.append(url.path)
+        if self.server.retry_after is not None:
+            return self._send(429, {"error": "busy"})
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if self.headers.get("X-API-Key") != KEY:
             return self._send(401, {"error": "unauthorized"})
@@ -109,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             "rows": rows,
         }
 
-    def _alarms(self, asked: dict[str, str]) -> object:
+    def _alarms(self, asked: dict[str, str]) -> list[dict[str, Any]]:
         names = ("alarm_id", "channel_id", "severity", "message", "triggered_at", "resolved_at")
         rows = self.server.query(
             "SELECT * FROM alarms WHERE triggered_at >= ? AND triggered_at < ?",
@@ -125,6 +133,8 @@ class Handler(BaseHTTPRequestHandler):
         if len(body) > 500 and "gzip" in self.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body)
             self.send_header("Content-Encoding", "gzip")
+        if self.server.retry_after is not None:
+            self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -133,10 +143,40 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class OddHandler(Handler):
+    """Answers in every way whose meaning is clear though it is not the API's."""
+
+    def _status(self, _asked: dict[str, str]) -> object:
+        return {"software_version": None, "db_ok": None}
+
+    def _channels(self, _asked: dict[str, str]) -> object:
+        return [{"channel_id": float(number), "name": f"sensor {number}"} for number in range(18)]
+
+    def _alarms(self, asked: dict[str, str]) -> list[dict[str, Any]]:
+        return [
+            {**alarm, "channel_id": None, "alarm_id": 7.0, "severity": 3}
+            for alarm in super()._alarms(asked)
+        ]
+
+    def _send(self, status: int, answer: object) -> None:
+        written = re.sub(r'("channel_id": \d+)(?=[,}])', r"\1.0", json.dumps(answer))
+        written = re.sub(r"(\d\.\d\d\d)Z", r"\1+00", written)
+        body = BOM_UTF8 + written.encode()
+        self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </data>\r\n\r\n")
+        self.send_response(status)
+        is_long = len(body) > 500
+        if is_long:
+            body = gzip.compress(body)
+        self.send_header("Content-Encoding", "x-gzip" if is_long else "")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @contextmanager
-def serving(limit: int = 10_000) -> Iterator[ForeignVehicle]:
+def serving(limit: int = 10_000, handler: type[Handler] = Handler) -> Iterator[ForeignVehicle]:
     """Serve a vehicle from a thread."""
-    vehicle = ForeignVehicle(limit)
+    vehicle = ForeignVehicle(limit, handler)
     thread = threading.Thread(target=vehicle.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

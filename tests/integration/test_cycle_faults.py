@@ -11,6 +11,7 @@ from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError, VehicleRefused
 from fleetsyncd.reports import Outcome
+from fleetsyncd.sync import question_limit
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle.client import Answer
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
@@ -91,6 +92,19 @@ def test_a_wish_to_be_left_alone_is_in_the_report_whichever_call_it_came_with(
                 assert it.cycle(after=30).retry_after_sec == 60.0
         assert it.cycle(after=30).retry_after_sec is None
         assert it.compare().clean
+
+
+def test_a_long_gap_does_not_go_on_at_once_if_the_vehicle_asks_to_be_left_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> Answer:
+        raise VehicleRefused("/alarms", 429, "HTTP 429", retry_after_sec=60.0)
+
+    monkeypatch.setattr(question_limit, "MOST_QUESTIONS", 10)
+    with rig(database, watermark_ago=30 * 3600, channels=1) as it:
+        monkeypatch.setattr(it.client, "alarms", refuse)
+        report = it.cycle()
+        assert (report.stopped, report.goes_on, report.retry_after_sec) == (True, False, 60.0)
 
 
 def test_failures_in_a_row_are_counted_until_a_good_cycle(database: Database) -> None:
