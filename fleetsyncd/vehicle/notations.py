@@ -5,7 +5,7 @@ What is read here has one meaning only. It is exact: no integer goes through a f
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Annotated
 
@@ -37,7 +37,10 @@ def _as_integer(match: re.Match[bytes]) -> bytes:
     field, written = match.groups()
     if written.isdigit() or len(written) > MOST_SIGNS:
         return match[0]
-    number = Decimal(written.decode())
+    try:
+        number = Decimal(written.decode())
+    except InvalidOperation:  # an exponent that not even a Decimal can hold
+        return match[0]
     if number.adjusted() >= INT64_DIGITS or number != number.to_integral_value():
         return match[0]
     return field + b"%d" % int(number)

@@ -23,7 +23,8 @@ Redact = Callable[[str, int], str]
 MOST_WORDS = 180
 LONGEST_REST_SEC = 300.0
 """No vehicle is left alone for longer, whatever its Retry-After says: it must not vanish."""
-DIGITS = 9
+DIGITS, LONGEST_DATE = 9, 60
+"""Of a Retry-After; more digits are longer than any rest, and a longer text is no date."""
 UNREAD = "its reason cannot be read"
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,500})", re.IGNORECASE)
 _NAMES_KEY = re.compile(rb"api[-_ ]?key", re.IGNORECASE)
@@ -137,7 +138,7 @@ def rest_sec(status: int, told: str | None, clock: datetime | None) -> float | N
         return None
     if told.isascii() and told.isdecimal():
         seconds = float(told[:DIGITS]) if len(told) <= DIGITS else LONGEST_REST_SEC
-    elif until := parse_http_date(told):
+    elif len(told) <= LONGEST_DATE and (until := parse_http_date(told)):
         seconds = (until - (clock or datetime.now(UTC))).total_seconds()
     else:
         return None

@@ -44,6 +44,7 @@ good_rows = st.tuples(
 )
 bad_fields = st.sampled_from(
     [("channel_id", text) for text in ("null", '"1"', "2147483648", "1.5", "NaN", "[]", "1e400")]
+    + [("channel_id", text) for text in ("1e-1", "2147483648.0", f"1e{10**30}", "true", "0.1e0")]
     + [("value", text) for text in ("NaN", "-Infinity", "Infinity", "1e999", '"1"', "{}", "true")]
     + [("value", f'"{text}"') for text in ("\\ud800", "x, NaN, y", "\\\\", '\\"')]
     + [("time", text) for text in ("null", "5", '""', '"\\ud83d"', '"2026-02-22T12:00:00"')]
