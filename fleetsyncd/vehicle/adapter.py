@@ -191,6 +191,12 @@ class VehicleAdapter(HTTPAdapter):
         """Return the part of the URL after the vehicle's address."""
         return (request.url or "")[len(self._base) :]
 
+    def drop_connection(self) -> None:
+        """Close the kept connection, though its answer was read; the next request opens another."""
+        connection = self._pool._get_conn()
+        connection.close()
+        self._pool._put_conn(connection)
+
     def close(self) -> None:
-        """Close the kept connection."""
+        """Close the kept connection, and make no other."""
         self._pool.close()

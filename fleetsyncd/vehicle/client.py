@@ -210,6 +210,7 @@ class VehicleClient:
             if not complete:
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
+                self._adapter.drop_connection()
             response.close()
         if len(body) > CHUNKS_A_TURN * CHUNK_BYTES:
             reader.give_way()  # looking for the key takes a while, too

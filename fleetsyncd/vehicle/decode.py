@@ -37,7 +37,7 @@ LATEST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 class _Status(Struct):
     software_version: Label | None = None
-    db_ok: object = None
+    db_ok: bool | None = None
 
 
 class _Channel(Struct):
@@ -66,8 +66,7 @@ def status(body: bytes) -> Status:
     """Decode an answer to `/status`; raise BadAnswer."""
     call = "/status"
     answer = decode_body(call, _status, body, CpuSlices(call))
-    # It is shown only, so a vehicle is pulled whatever it tells there: false and 0 mean down.
-    return Status(_label(answer.software_version), db_ok=answer.db_ok != 0)
+    return Status(_label(answer.software_version), db_ok=answer.db_ok is not False)
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:

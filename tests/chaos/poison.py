@@ -21,7 +21,7 @@ WHOLE: Mapping[str, bytes] = {
         b'{"rows":[],"truncated":false,"from":"\xc3(","software_version":"\xc3("}'
     ),
     "UTF-16": '{"rows":[]}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"rows":[],"truncated":false}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"rows":[],"truncated":false}',
     "HTML": b"<!DOCTYPE html><title>Sign in</title>",
     "HTML after blanks": b"\n\n  <html><body>502 Bad Gateway</body></html>",
     "XML": b'<?xml version="1.0"?><rows/>',
@@ -42,7 +42,7 @@ WHOLE: Mapping[str, bytes] = {
     "deep lists, closed": b"[" * DEEP + b"]" * DEEP,
     "deep objects": b'{"a":' * DEEP,
     "deep rows": b'{"truncated":false,"rows":' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "rows are null": b'{"rows":null,"truncated":false,"db_ok":null}',
+    "rows are null": b'{"rows":null,"truncated":false,"db_ok":"null"}',
     "rows are an object": b'{"rows":{},"truncated":false,"db_ok":{}}',
     "rows are a string": b'{"rows":"[]","truncated":false,"db_ok":"true"}',
     "rows are a number": b'{"rows":0,"truncated":false,"db_ok":0}',
@@ -72,7 +72,7 @@ WHOLE: Mapping[str, bytes] = {
     "a key without end": b'{"' + b"k" * 100_000 + b'":1,"rows":',
     "a version that is a list": b'{"software_version":[],"rows":1}',
     "a version that is an object": b'{"software_version":{"a":1},"rows":false}',
-    "a version that is a number": b'{"software_version":1.1,"rows":1.1}',
+    "a version that is a flag": b'{"software_version":true,"rows":1.1}',
 }
 """Bodies that are no answer to any call, whole."""
 
@@ -92,16 +92,26 @@ _TIMES = (
     "[]",
     "{}",
 )
-_IDS = ("null", '"1"', "1.5", "2147483648", "-2147483649", BIG, "NaN", "[]", "{}", "true", "1e400")
+_WRONG_IDS = (
+    *('"1"', '"1.0"', "1.5", "2147483648", "2147483648.0", "-2147483649", "1e-1", "1e400"),
+    *(BIG, "NaN", "[]", "{}", "true"),
+)
+_IDS = ("null", *_WRONG_IDS)
 _VALUES = ("NaN", "Infinity", "-Infinity", "1e999", '"1"', '"\\ud800"', "{}", "[1]", "true")
 _TEXTS = ("null", "5", "[]", "{}", "true", "1e400")
 _GOOD_TIME = '"2026-02-22T12:00:00.000Z"'
 
 
-def _object(good: dict[str, str], wrong: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _object(
+    good: dict[str, str], wrong: Mapping[str, tuple[str, ...]], optional: tuple[str, ...] = ()
+) -> list[str]:
     """Return one JSON object per wrong value, its other fields good; and one per missing field."""
     spoilt = [good | {field: text} for field, texts in wrong.items() for text in texts]
-    missing = [{key: text for key, text in good.items() if key != field} for field in wrong]
+    missing = [
+        {key: text for key, text in good.items() if key != field}
+        for field in wrong
+        if field not in optional
+    ]
     return [
         "{" + ",".join(f'"{key}":{text}' for key, text in fields.items()) + "}"
         for fields in [*spoilt, *missing]
@@ -119,18 +129,20 @@ ENTRIES: Mapping[str, list[str]] = {
         {
             "channel_id": _IDS,
             "name": _TEXTS,
-            "phys_min": (*_VALUES, "null"),
-            "phys_max": (*_VALUES, "null"),
+            "phys_min": _VALUES,
+            "phys_max": _VALUES,
         },
+        optional=("phys_min", "phys_max"),
     ),
     "/alarms": _object(
         {"alarm_id": "1", "channel_id": "1", "message": '"Poison"', "triggered_at": _GOOD_TIME},
         {
             "alarm_id": ("null", '"1"', "1.5", "9223372036854775808", BIG, "NaN", "[]", "true"),
-            "channel_id": _IDS,
+            "channel_id": _WRONG_IDS,
             "message": _TEXTS,
             "triggered_at": _TIMES,
         },
+        optional=("channel_id",),
     ),
 }
 """Entries of a list that must be quarantined, one by one, while their neighbours are stored."""
