@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,6 +66,28 @@ def _endless_100(_honest: Honest, _dice: Random) -> Iterator[Step]:
     while True:
         yield b"HTTP/1.1 100 Continue\r\n\r\n"
         yield DRIP_SEC
+
+
+def _endless_103(_honest: Honest, _dice: Random) -> Iterator[Step]:
+    while True:
+        yield b"HTTP/1.1 103 Early Hints\r\nLink: </status>\r\n\r\n"
+        yield DRIP_SEC
+
+
+def _busy(honest: Honest, dice: Random) -> Answer:
+    status = dice.choice(("429 Too Many Requests", "503 Service Unavailable"))
+    return http(b"busy", honest.date, "Retry-After: 1", status=status)
+
+
+def _other_notation(honest: Honest, dice: Random) -> Answer:
+    """Answer what is true, as nobody is expected to write it."""
+    text = re.sub(rb'(_id": ?-?[0-9]+)(?=[,}])', rb"\1.0", honest.body)
+    text = BOM_UTF8 + re.sub(rb"(:[0-9]{2})\.([0-9]{3})Z", rb"\1,\2+00", text)
+    interim = dice.choice((b"", b"HTTP/1.1 102 Processing\r\n\r\n"))
+    if dice.random() < 1 / 2:
+        return [interim, *http(text, honest.date, "Content-Encoding: ")]
+    packed = zlib.compress(text, level=1, wbits=31)
+    return [interim, *http(packed, honest.date, "Content-Encoding: X-GZIP")]
 
 
 def _slow_link(honest: Honest, _dice: Random) -> Iterator[Step]:
@@ -217,6 +241,8 @@ FAULTS: Mapping[str, Fault] = {
     "drip": _drip,
     "drip-head": _drip_head,
     "endless-100": _endless_100,
+    "endless-103": _endless_103,
+    "busy": _busy,
     "slow-link": _slow_link,
     "reset": _reset,
     "cut": _cut,
@@ -242,6 +268,7 @@ FAULTS: Mapping[str, Fault] = {
     "alarm-flood": _alarm_flood,
     "clock-9999": _clock_9999,
     "two-lengths": _two_lengths,
+    "other-notation": _other_notation,
     "new-alarms": _new_alarms,
     "new-channels": _new_channels,
 }

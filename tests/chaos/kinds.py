@@ -9,6 +9,8 @@ LINK = (
     "drip",
     "drip-head",
     "endless-100",
+    "endless-103",
+    "busy",
     "slow-link",
     "reset",
     "cut",
@@ -37,6 +39,7 @@ POISON = (
     "alarm-flood",
     "clock-9999",
     "two-lengths",
+    "other-notation",
 )
 """Answers that are complete HTTP and still not what was asked for."""
 MALICE = ("new-alarms", "new-channels")
