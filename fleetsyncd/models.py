@@ -98,6 +98,10 @@ class Channel:
     min_value: float | None
     max_value: float | None
 
+    def lacks_range(self) -> bool:
+        """Tell whether an end of its range is not known."""
+        return self.min_value is None or self.max_value is None
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:

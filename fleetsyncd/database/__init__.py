@@ -9,7 +9,7 @@ pooler.py        poolers on which such locks do not hold
 hints.py         what an operator can do about a statement's error
 store.py         the statements of the sync cycle as functions
 statements.py    their SQL
-alarms.py        alarms, also where the table wants a channel
+adopted_nulls.py  entries with a null that an adopted table may refuse
 vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 partitions.py    months ahead of time and for gaps

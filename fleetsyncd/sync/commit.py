@@ -12,8 +12,7 @@ from uuid import UUID
 import msgspec
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import alarms as alarm_table
-from fleetsyncd.database import measurements, store, vehicle_memory
+from fleetsyncd.database import adopted_nulls, measurements, store, vehicle_memory
 from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent, PartitionMissing
@@ -153,11 +152,12 @@ def commit_channels(
         new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
         beyond = set(new[max(0, context.budget.vehicle_max_channels - len(stored)) :])
         kept = [channel for channel in channels if channel.channel_id not in beyond]
-        written, refused = store.save_channels(cursor, vehicle_id, kept), len(beyond)
+        refused = len(beyond)
+        written, without_range = adopted_nulls.save_channels(cursor, vehicle_id, kept)
         vehicle_memory.remember_channels(cursor, vehicle_id, digest)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
-        return ()
+        return [_as_bad_row(channel) for channel in without_range]
 
     commit_answer(context, vehicle_id, bad, save, totals)
     intake.channel_changes += written
@@ -189,12 +189,12 @@ def commit_alarms(
             )
             alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
         refused = len(answer.alarms) - len(alarms)
-        written, without_channel = alarm_table.save_where_allowed(cursor, vehicle_id, alarms)
+        written, without_channel = adopted_nulls.save_alarms(cursor, vehicle_id, alarms)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(alarms=written))
         if not refused:
             record_progress(cursor)
-        return [_needs_channel(alarm) for alarm in without_channel]
+        return [_as_bad_row(alarm) for alarm in without_channel]
 
     commit_answer(context, vehicle_id, answer.bad, save, totals)
     intake.alarms += written
@@ -236,5 +236,11 @@ def commit_answer(
     totals.count_bad([*bad, *refused], quarantined=quarantined)
 
 
-def _needs_channel(alarm: Alarm) -> BadRow:
-    return BadRow("/alarms", excerpt(msgspec.json.encode(alarm)), alarm_table.NEEDS_CHANNEL)
+def _as_bad_row(entry: Alarm | Channel) -> BadRow:
+    """Return an entry that an adopted table refuses, as a vehicle may have written it."""
+    if isinstance(entry, Alarm):
+        raw, reason = msgspec.json.encode(entry), adopted_nulls.NEEDS_CHANNEL
+        return BadRow("/alarms", excerpt(raw), reason)
+    range_ = {"phys_min": entry.min_value, "phys_max": entry.max_value}
+    told = {"channel_id": entry.channel_id, "name": entry.name, "unit": entry.unit, **range_}
+    return BadRow("/channels", excerpt(msgspec.json.encode(told)), adopted_nulls.NEEDS_RANGE)

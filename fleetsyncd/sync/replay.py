@@ -1,14 +1,13 @@
 """Try quarantined rows again: valid ones are stored and released in one transaction."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import alarms as alarm_table
-from fleetsyncd.database import measurements, quarantine, store
+from fleetsyncd.database import adopted_nulls, measurements, quarantine, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow
@@ -102,10 +101,6 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
     return None if bad or len(good) != 1 else good[0]
 
 
-def _is_one_of(row: object, refused: Collection[int]) -> bool:
-    return isinstance(row, Alarm) and row.channel_id is None and row.alarm_id in refused
-
-
 def _release(
     entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor
 ) -> tuple[int, int]:
@@ -124,12 +119,19 @@ def _release(
         stored = quarantine.stored_ids(cursor, vehicle_id)
         alarms = {a.alarm_id: a for a in contents if isinstance(a, Alarm)}
         fresh = [alarms[key] for key in sorted(alarms.keys() - stored.alarms)]
-        new_alarms, refused = alarm_table.save_where_allowed(cursor, vehicle_id, fresh)
-        added += new_alarms
+        new_alarms, without_channel = adopted_nulls.save_alarms(cursor, vehicle_id, fresh)
         channels = {c.channel_id: c for c in contents if isinstance(c, Channel)}
         new = [channels[key] for key in sorted(channels.keys() - stored.channels)]
-        added += store.save_channels(cursor, vehicle_id, new)
-        kept = {alarm.alarm_id for alarm in refused}
-        released += [key for key, row in mine.items() if not _is_one_of(row, kept)]
+        new_channels, without_range = adopted_nulls.save_channels(cursor, vehicle_id, new)
+        added += new_alarms + new_channels
+        refused = {_key(entry) for entry in (*without_channel, *without_range)}
+        released += [number for number, row in mine.items() if _key(row) not in refused]
     quarantine.delete_rows(cursor, released)
     return len(released), added
+
+
+def _key(content: object) -> tuple[type, int] | None:
+    """Return what tells an entry from others of its vehicle; None for measurements."""
+    if isinstance(content, Alarm):
+        return Alarm, content.alarm_id
+    return (Channel, content.channel_id) if isinstance(content, Channel) else None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database.alarms import NEEDS_CHANNEL
+from fleetsyncd.database.adopted_nulls import NEEDS_CHANNEL, NEEDS_RANGE
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.vehicle import channel_values, stored_alarms
@@ -167,6 +167,33 @@ def test_a_backfill_copes_with_a_table_that_wants_a_channel_as_well(
             )
             assert "complete; 1 bad row(s) in quarantine" in it.backfill()
             assert (8, 1) in it.run(ALARMS)
+
+
+def test_where_the_table_wants_a_range_the_other_channels_are_stored(
+    database: Database, server: Server, database_name: str
+) -> None:
+    def set_not_null(verb: str) -> None:
+        alter = f"ALTER TABLE channel_config ALTER max_value {verb} NOT NULL"
+        server.execute(sql.SQL(alter), database=database_name)
+
+    told = [
+        {"channel_id": 1, "name": "Door", "unit": None},
+        {"channel_id": 2, "name": "Speed", "phys_min": 0, "phys_max": 9},
+    ]
+    stored = "SELECT channel_id, max_value FROM channel_config ORDER BY 1"
+    with rig(database) as it:
+        set_not_null("SET")
+        answers(it, "/channels", told)
+        assert it.cycle().error_msg == "1 bad row(s) in quarantine"
+        assert it.run(stored) == [(2, 9.0)]
+        assert it.run("SELECT call, reason FROM fleetsync.quarantine") == [
+            ("/channels", NEEDS_RANGE)
+        ]
+        assert it.cycle(after=30).error_msg is None
+        set_not_null("DROP")
+        accepted = it.context().accepted_interval
+        assert replay(database, Partitions(database), accepted) == Replayed(1, 1, 1)
+        assert it.run(stored) == [(1, None), (2, 9.0)]
 
 
 def test_any_other_null_is_the_databases_error(
