@@ -237,7 +237,7 @@ class VehicleClient:
         if response.is_redirect or response.is_permanent_redirect:
             return VehicleRefused(call, code, f"HTTP {code}: a redirect, which is not followed")
         body = self._error_body(call, response)
-        cut = body is not None and len(body) >= ERROR_BODY_BYTES
+        cut = body is not None and len(body) >= ERROR_BODY_BYTES - len(BOM_UTF8)
         redact = partial(self._redactor.redact_text, cut=cut)
         key_sent = "X-API-Key" in self._request.headers
         clock = parse_http_date(headers.get("Date"))
@@ -246,10 +246,14 @@ class VehicleClient:
 
     def _error_body(self, call: str, response: requests.Response) -> bytes | None:
         """Return the start of an error's body; None if it cannot be read, or does not come soon."""
+        start = b""
         try:
             self._check_encoding(call, response)
             with self._deadline(ERROR_BODY_SEC, TimeoutError):
-                start: bytes = next(iter(response.iter_content(ERROR_BODY_BYTES)), b"")
+                for chunk in response.iter_content(ERROR_BODY_BYTES):
+                    start += chunk
+                    if len(start) >= ERROR_BODY_BYTES:
+                        break
         except (*REQUEST_ERRORS, ReadingTooLong, BadAnswer):
             return None
         return start.removeprefix(BOM_UTF8)

@@ -120,6 +120,13 @@ def test_a_key_that_an_error_repeats_is_not_even_told_in_part(size: int, kind: s
             assert "ss" not in str(error).replace("Address", "")
 
 
+def test_an_error_in_small_chunks_is_put_together_before_the_key_is_looked_for() -> None:
+    body = f'{{"detail":"your key {KEY} is odd"}}'.encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    answer: Answer = [b"HTTP/1.1 400 X\r\nTransfer-Encoding: chunked\r\n\r\n", chunks]
+    assert refused(answer).reason == 'HTTP 400: {"detail":"your key •••• is odd"}'
+
+
 @pytest.mark.parametrize(
     ("told", "seconds"),
     [
