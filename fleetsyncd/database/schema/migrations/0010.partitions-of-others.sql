@@ -1,6 +1,6 @@
 -- Months are made only where nothing else holds the time: what somebody else has made, in parts of
 -- any length and under any name, is left alone, and so is a month that was detached.
--- depends: 0008.vehicle-memory
+-- depends: 0009.alarms-without-channel
 
 -- A default partition holds all time. One that is being detached holds none any more.
 CREATE OR REPLACE FUNCTION fleetsync.partition_ranges()
