@@ -11,6 +11,7 @@ reports.py      how cycles and backfills ended; the journal's entries
 states.py       a vehicle's state as operators see it
 findings.py     results of doctor's checks
 text.py         sanitised text, ages
+cells.py        text in terminal cells
 budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines

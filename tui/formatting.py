@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.cells import cell_len, set_cell_size
 from rich.terminal_theme import TerminalTheme
 
 from fleetsyncd.reports import Outcome
@@ -111,11 +110,6 @@ def count_text(value: float | None) -> str:
             return f"{value:.3g}{unit}"
         value /= _THOUSAND
     return f"{value:.3g}G"
-
-
-def cut(text: str, cells: int) -> str:
-    """Return `text` in at most `cells` terminal cells; an ellipsis replaces what is cut off."""
-    return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1)}…"
 
 
 def time_text(at: datetime | None, *, day: bool = True) -> str:

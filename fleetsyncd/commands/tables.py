@@ -1,19 +1,24 @@
-"""Plain text tables for the terminal, with columns as wide as their content."""
+"""Plain text tables for the terminal, with columns as wide as their content, within a limit."""
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
+from fleetsyncd.cells import cut, padded
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, sanitise
+
+MAX_CELLS = 48
+"""A wider cell is cut, unless it is the last of its line: it would bend every other line."""
+MAX_VERSION_CELLS = 20
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a header and rows as text that is harmless for a terminal."""
-    cells = [list(header), *([sanitise(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+    lines = [list(header), *([sanitise(cell) for cell in row] for row in rows)]
+    lines = [[*(cut(cell, MAX_CELLS) for cell in line[:-1]), line[-1]] for line in lines]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(padded, line, widths)).rstrip() for line in lines)
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
@@ -38,6 +43,6 @@ def _line(vehicle: VehicleOverview) -> list[str]:
         age(vehicle.lag),
         age(vehicle.data_age),
         "-" if vehicle.rows is None else str(vehicle.rows),
-        vehicle.software_version or "-",
+        cut(vehicle.software_version or "-", MAX_VERSION_CELLS),
         vehicle.last_error or "",
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.cells import set_cell_size
 
+from fleetsyncd.cells import padded
 from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
@@ -47,8 +48,8 @@ class Column:
 
     def fitted(self, text: str) -> str:
         """Return `text`, cut or padded to the column's width."""
-        if self.right and len(text) < self.width:
-            return text.rjust(self.width)
+        if self.right:
+            return padded(text, self.width, right=True)
         return set_cell_size(text, self.width)
 
 

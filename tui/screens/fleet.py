@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from fleetsyncd.cells import padded
 from fleetsyncd.errors import CommandError
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
@@ -213,9 +214,9 @@ def tail_line(entry: JournalEntry) -> Text:
     style = outcome_style(entry.status)
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f" {time_text(entry.started_at, day=False)}  ")
-    line.append(f"{style.glyph} {entry.status:<8}", style.colour)
+    line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
     line.append(
-        f"{entry.vehicle_name:<20.20} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
+        f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
     )
     line.append(entry.error_msg or "")
     return line

@@ -9,10 +9,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint
 from tui.background import query, read_part
 from tui.context import ScreenContext
-from tui.formatting import cut, number_text
+from tui.formatting import number_text
 from tui.model.export_table import ExportTable
 from tui.model.span import DAY, HOUR, SIX_HOURS, TEN_MINUTES, WEEK, Span
 from tui.screens.page import Page

@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.widgets import ContentSwitcher
 
+from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
-from tui.formatting import KEY_HIDDEN, STATE_STYLES, cut, progress_text
+from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
 from tui.screens.plot import ZOOM_KEYS, PlotPage
@@ -26,6 +27,7 @@ from tui.widgets.panes.journal import JournalPane
 from tui.widgets.panes.pane import Pane
 
 NAME_WIDTH = 28
+VERSION_WIDTH = 20
 TAB_KEYS = Binding.Group("Tab", compact=True)
 
 
@@ -132,7 +134,8 @@ class VehiclePage(Page):
             return Text(" this vehicle was removed: Esc goes back", "bold red")
         style = STATE_STYLES[vehicle.state]
         line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
-        line.append(f" · {vehicle.address} · {vehicle.software_version or '-'} · ", "not bold")
+        version = cut(vehicle.software_version or "-", VERSION_WIDTH)
+        line.append(f" · {vehicle.address} · {version} · ", "not bold")
         line.append(f"{style.glyph} {style.word.upper()}", style.colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):

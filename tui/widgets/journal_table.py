@@ -7,12 +7,13 @@ from uuid import UUID
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
+from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.text import age
 from tui.background import query, read_part
 from tui.context import ScreenContext
-from tui.formatting import cut, outcome_style, time_text
+from tui.formatting import outcome_style, time_text
 from tui.model.export_table import ExportTable
 from tui.widgets.row_table import RowTable, widen
 

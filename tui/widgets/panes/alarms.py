@@ -7,10 +7,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import StoredAlarm
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import cut, time_text
+from tui.formatting import time_text
 from tui.model.export_table import ExportTable
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import Fields, RowTable, fill

@@ -8,10 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
+from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import cut, number_text, spark_within
+from tui.formatting import number_text, spark_within
 from tui.model.export_table import ExportTable
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
