@@ -5,6 +5,8 @@ cli.py          `main`, the group of commands, `run` and `once`
 bootstrap.py    settings, database, client and supervisor, put together
 green.py        the only patching; deadlines and background calls for gevent
 settings.py     the environment as frozen settings
+environment.py  variables of the environment and of `.env`, as clean text
+database_url.py  DATABASE_URL as libpq reads it
 errors.py       the tree of all errors
 models.py       frozen types that every package may use
 reports.py      how cycles and backfills ended; the journal's entries

@@ -4,19 +4,18 @@ A setting has one name: the variable `SYNC_INTERVAL_SEC` is the field `sync_inte
 one, add its field to `Settings` and its line to `_read`.
 """
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
 
 import marshmallow
-from dotenv import dotenv_values
 from environs import Env, EnvValidationError
-from psycopg2 import ProgrammingError
-from psycopg2.extensions import parse_dsn
 
+from fleetsyncd import environment
 from fleetsyncd.budgets import VehicleBudget
+from fleetsyncd.database_url import parse_url
 from fleetsyncd.errors import SettingsError
+from fleetsyncd.text import sanitise
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
@@ -34,6 +33,9 @@ BUDGET_MOST = {
     "vehicle_max_alarms_per_day": 1_000_000,
     "vehicle_max_rows_per_day": 10_000_000_000,
 }
+API_KEY_LIMIT = 4096
+"""Characters of a key: most HTTP servers take a header of 8 kB at the most."""
+API_KEY_RULE = f"printable ASCII without blanks at its ends, at most {API_KEY_LIMIT} characters"
 DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 """What DATABASE_URL replaces."""
 
@@ -49,7 +51,8 @@ class DatabaseSettings:
     def where(self) -> str:
         """The server and database for messages, without a password."""
         host = self.parameters.get("host", "localhost")
-        return f"{host}:{self.parameters.get('port', '5432')}/{self.parameters.get('dbname', '')}"
+        where = f"{host}:{self.parameters.get('port', '5432')}/{self.parameters.get('dbname', '')}"
+        return sanitise(where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +104,37 @@ def is_api_key(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip() and value != ""
 
 
+def is_new_api_key(value: str) -> bool:
+    """Tell whether a key may be set: it can be sent, and servers take a header of its length."""
+    return is_api_key(value) and len(value) <= API_KEY_LIMIT
+
+
+class _Variables(Env):
+    """Reads variables that were read before, instead of the process's environment."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        self._given = values
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        # environs has no public way to this; its version is pinned.
+        return self._given.get(env_key, default)
+
+
 def load(*, dotenv: bool = True) -> Settings:
     """Read the environment, and `.env` beneath it; raise SettingsError naming every fault."""
-    if dotenv:
-        _add_dotenv()
-    _drop_blanks()
-    env = Env(eager=False)
+    variables = environment.read(VARIABLES, dotenv=dotenv)
+    env = _Variables(variables.values)
     values = _read(env)
+    faults: dict[str, Any] = {name: [fault] for name, fault in variables.faults.items()}
     try:
         env.seal()
     except EnvValidationError as error:
-        raise SettingsError(_describe(error.error_messages)) from None
+        messages: Any = error.error_messages
+        faults |= messages
+    if faults:
+        raise SettingsError(_describe(faults))
     return _settings(values)
-
-
-def _drop_blanks() -> None:
-    """Treat a blank variable as unset: compose files pass `NAME=` for what is not given."""
-    for name in [name for name in VARIABLES if os.environ.get(name) == ""]:
-        del os.environ[name]
-
-
-def _add_dotenv() -> None:
-    """Take from `.env` in the working directory what the environment does not set."""
-    for name, value in dotenv_values(".env").items():
-        if name in VARIABLES and value:
-            os.environ.setdefault(name, value)
 
 
 def _positive(name: str, *, zero: bool = False, most: int = MAX_DURATION_SEC) -> Any:
@@ -205,7 +214,7 @@ def _alarm_days(value: int) -> None:
 def _settings(values: dict[str, Any]) -> Settings:
     parts = {name: values.pop(name) for name in ("host", "port", "dbname", "user", "password")}
     url, pool_size = values.pop("url"), values.pop("pool_size")
-    parameters = parse_dsn(url) if url else {key: str(part) for key, part in parts.items() if part}
+    parameters = parse_url(url) if url else {key: str(part) for key, part in parts.items() if part}
     if "," in parameters.get("host", "") and not os.environ.get("PGTARGETSESSIONATTRS"):
         # Of several servers one can be written, and after a failover another one.
         parameters.setdefault("target_session_attrs", "read-write")
@@ -229,18 +238,15 @@ def _one_of(choices: tuple[str, ...]) -> Any:
 
 
 def _api_key(value: str | None) -> None:
-    if value and not is_api_key(value):
-        raise marshmallow.ValidationError("Must be printable ASCII without blanks at its ends.")
+    if value and not is_new_api_key(value):
+        raise marshmallow.ValidationError(f"Must be {API_KEY_RULE}.")
 
 
 def _database_url(value: str | None) -> None:
-    """Refuse what libpq cannot parse, without repeating it: it may hold a password."""
     try:
-        if value and urlsplit(value).scheme not in ("postgres", "postgresql"):
-            raise marshmallow.ValidationError("Must start with postgresql://.")
-        parse_dsn(value or "")
-    except (ProgrammingError, ValueError):
-        raise marshmallow.ValidationError("Is not a valid PostgreSQL URL.") from None
+        parse_url(value or "")
+    except ValueError as error:
+        raise marshmallow.ValidationError(str(error)) from None
 
 
 def _describe(messages: Any) -> str:

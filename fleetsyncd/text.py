@@ -7,7 +7,8 @@ NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 MOST_CACHED = 20_000
 """Characters; there are a million."""
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Control, format and surrogate characters, separators of lines: Unicode categories."""
 
 
 def sanitise(value: str, limit: int = 500) -> str:
@@ -27,7 +28,7 @@ class _SafeCharacters(dict[int, int]):
     """Maps each character to itself or its replacement; caches those that it meets."""
 
     def __missing__(self, code: int) -> int:
-        unsafe = unicodedata.category(chr(code)) in _UNSAFE_CATEGORIES
+        unsafe = unicodedata.category(chr(code)) in UNSAFE_CATEGORIES
         safe = ord(REPLACEMENT) if unsafe else code
         if len(self) < MOST_CACHED:
             self[code] = safe

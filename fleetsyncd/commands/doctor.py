@@ -4,7 +4,6 @@ Checks the configuration, this host, the database and every vehicle's four calls
 """
 
 import json
-import os
 import resource
 import socket
 import stat
@@ -12,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import click
 
-from fleetsyncd import __version__, bootstrap
+from fleetsyncd import __version__, bootstrap, environment
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
+from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
     AddressUnusable,
     KeyUnusable,
@@ -39,7 +38,6 @@ from fleetsyncd.states import OUTAGE_FROM
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
 
-DOTENV = Path(".env")
 SPARE_FILES = 64
 """Open files beside one per vehicle and one per database connection."""
 AT_ONCE = 50
@@ -97,7 +95,10 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     findings = [*_secrets_file(), *_contradictions(settings)]
-    yield from findings or [ok("configuration", f"a cycle every {settings.sync_interval_sec:g} s")]
+    here = DOTENV.resolve()
+    origin = f"with {here}" if DOTENV.is_file() else f"from the environment; there is no {here}"
+    text = f"a cycle every {settings.sync_interval_sec:g} s, {origin}"
+    yield from findings or [ok("configuration", text)]
 
 
 def _secrets_file() -> Iterator[Finding]:
@@ -106,8 +107,9 @@ def _secrets_file() -> Iterator[Finding]:
 
 
 def _contradictions(settings: Settings) -> Iterator[Finding]:
-    parts = [name for name in DATABASE_PARTS if os.environ.get(name)]
-    if parts and os.environ.get("DATABASE_URL"):
+    variables = environment.read((*DATABASE_PARTS, "DATABASE_URL")).values
+    parts = [name for name in DATABASE_PARTS if name in variables]
+    if parts and "DATABASE_URL" in variables:
         text = f"DATABASE_URL is set, so {', '.join(parts)} are ignored"
         yield warning("configuration", text, "unset one or the other")
     if settings.pull_timeout_sec >= settings.sync_interval_sec:

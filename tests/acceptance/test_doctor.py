@@ -370,3 +370,19 @@ def test_a_dotenv_file_that_others_can_read_is_reported(
     installation.folder = tmp_path
     _, output, _ = installation.command("doctor", "--no-vehicles")
     assert ("-> chmod 600 .env" in output) is told
+
+
+def test_doctor_names_the_dotenv_file_that_is_read_and_none_of_a_folder_above(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("SYNC_INTERVAL_SEC=55\nDATABASE_URL=postgresql://other/db\n")
+    (tmp_path / ".env").chmod(0o600)
+    below = tmp_path / "below"
+    below.mkdir()
+    installation.folder = below
+    _, output, _ = installation.command("doctor", "--no-vehicles", PULL_TIMEOUT_SEC="0.5")
+    assert f"a cycle every 1 s, from the environment; there is no {below}/.env" in output
+    (below / ".env").write_text("LOG_LEVEL=INFO\n")
+    (below / ".env").chmod(0o600)
+    _, output, _ = installation.command("doctor", "--no-vehicles", PULL_TIMEOUT_SEC="0.5")
+    assert f"a cycle every 1 s, with {below}/.env" in output

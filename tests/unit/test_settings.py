@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -171,8 +172,10 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("METRICS_PORT", "http", "Not a valid integer."),
         ("LOG_LEVEL", "loud", "Must be one of DEBUG, INFO, WARNING, ERROR."),
         ("LOG_FORMAT", "xml", "Must be one of text, json."),
-        ("VEHICLE_DEFAULT_API_KEY", "ключ", "Must be printable ASCII without blanks at its ends."),
-        ("VEHICLE_DEFAULT_API_KEY", "a\r\nb", "Must be printable ASCII without blanks"),
+        ("VEHICLE_DEFAULT_API_KEY", "ключ", "Must be printable ASCII without blanks at its ends,"),
+        ("VEHICLE_DEFAULT_API_KEY", " k", "Must be printable ASCII without blanks at its ends,"),
+        ("VEHICLE_DEFAULT_API_KEY", "k" * 4097, "at most 4096 characters."),
+        ("VEHICLE_DEFAULT_API_KEY", "a\r\nb", "control or invisible character, U+000D"),
         ("DATABASE_URL", "mysql://h/db", "Must start with postgresql://."),
         ("DATABASE_URL", "postgresql://[h/db", "Is not a valid PostgreSQL URL."),
         ("DATABASE_URL", "postgresql://h/db?nope=1", "Is not a valid PostgreSQL URL."),
@@ -237,6 +240,161 @@ def test_a_dotenv_file_of_a_directory_above_is_not_ours(
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
     assert load().database.parameters["host"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            b"DB_HOST=h\nDB_PASSWORD=Z\xfcrich\n",
+            "  .env: cannot be read: line 2 is not UTF-8: save",
+        ),
+        ("DB_HOST=h\n".encode("utf-16"), "  .env: cannot be read: it is UTF-16: save it as UTF-8."),
+        (b"DB_HOST=h\0\n", "  .env: cannot be read: it has a NUL byte: save it as UTF-8."),
+        (b"LOG_LEVEL=INFO\nDB_PASSWORD='open\n", "  DB_PASSWORD: line 2 of .env cannot be read"),
+    ],
+    ids=["Latin-1", "UTF-16", "NUL", "open quote"],
+)
+def test_a_dotenv_file_that_cannot_be_read_is_told_by_its_place(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    (fault,) = faults_of()
+    assert fault.startswith(told)
+    assert "rich" not in fault
+
+
+def test_a_dotenv_file_that_may_not_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to(".env")  # root may read every file, but no such link
+    assert faults_of() == ["  .env: cannot be read: Too many levels of symbolic links."]
+
+
+def test_a_folder_of_that_name_is_no_dotenv_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert loaded().log_level == "INFO"
+
+
+@pytest.mark.parametrize(
+    ("line", "password"),
+    [
+        ("DB_PASSWORD=a${b}c", "a${b}c"),
+        ("DB_PASSWORD=a$b", "a$b"),
+        ('DB_PASSWORD="a${HOME:-x}c"', "a${HOME:-x}c"),
+        ("DB_PASSWORD='a${b} #\"c'", 'a${b} #"c'),
+        ("DB_PASSWORD=[x]#y", "[x]#y"),
+        ("DB_PASSWORD=пароль", "пароль"),
+        ("\ufeffDB_PASSWORD=first", "first"),
+        ("export DB_PASSWORD=exported", "exported"),
+    ],
+)
+def test_a_password_in_the_dotenv_file_means_what_stands_there(
+    tmp_path: Path, line: str, password: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n", encoding="utf-8")
+    assert loaded(b="B").database.parameters["password"] == password
+
+
+@pytest.mark.parametrize("variable", ["DB_HOST", "DB_PASSWORD", "DB_APP_ROLE", "LOG_LEVEL"])
+def test_a_file_from_windows_leaves_no_carriage_return(tmp_path: Path, variable: str) -> None:
+    expected = loaded(**{variable: "INFO"})
+    assert loaded(**{variable: "INFO\r"}) == expected
+    del os.environ[variable]
+    (tmp_path / ".env").write_bytes(f"{variable}=INFO\r\n".encode())
+    assert loaded() == expected
+
+
+@pytest.mark.parametrize("variable", settings.VARIABLES)
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("a\x1b[2Jb", "001B"), ("a\rb", "000D"), ("a\nb", "000A"), ("a\u202eb", "202E")],
+    ids=["escape", "return", "line", "bidi"],
+)
+def test_a_control_character_in_any_variable_is_refused_and_not_shown(
+    variable: str, text: str, code: str
+) -> None:
+    (fault,) = faults_of(**{variable: text})
+    remedy = f"Has a control or invisible character, U+{code}: remove it."
+    assert fault == f"  {variable}: {remedy}"
+
+
+@pytest.mark.parametrize("variable", settings.VARIABLES)
+def test_a_variable_that_is_no_utf_8_is_refused_whatever_the_locale(variable: str) -> None:
+    os.environb[variable.encode()] = b"Z\xfcrich"
+    assert faults_of() == [f"  {variable}: Is not UTF-8."]
+
+
+NUMBERS = [
+    each.name.upper()
+    for each in fields(Settings)
+    if each.type in ("float", "int", "int | None", float, int, int | None)
+]
+
+
+@pytest.mark.parametrize("variable", [*NUMBERS, "DB_PORT", "DB_POOL_SIZE"])
+@pytest.mark.parametrize("digits", [400, 4300, 5000])
+def test_a_number_of_thousands_of_digits_is_a_fault_like_any_other(
+    variable: str, digits: int
+) -> None:
+    (fault,) = faults_of(**{variable: "9" * digits})
+    assert fault.startswith(f"  {variable}: ")
+    assert len(fault) < 100
+
+
+@pytest.mark.parametrize(
+    ("password", "stored"),
+    [
+        ("p[x]", "p[x]"),
+        ("[", "["),
+        ("]x", "]x"),
+        ("a?b#c", "a?b#c"),
+        ("a b", "a b"),
+        ("a%09b", "a\tb"),
+        ("%5B%40%2F%3A", "[@/:"),
+        ("ünï", "ünï"),
+        ("::1", "::1"),
+        ("\\'\"", "\\'\""),
+    ],
+)
+def test_a_url_is_read_as_libpq_reads_it(password: str, stored: str) -> None:
+    database = loaded(DATABASE_URL=f"postgresql://app:{password}@db.example/fleet").database
+    assert database.parameters == {
+        "host": "db.example",
+        "dbname": "fleet",
+        "user": "app",
+        "password": stored,
+    }
+    assert database.where == "db.example:5432/fleet"
+
+
+@pytest.mark.parametrize(
+    ("url", "parameters"),
+    [
+        ("postgresql://a:1,b:2/fleet", {"host": "a,b", "port": "1,2", "dbname": "fleet"}),
+        ("postgresql://[::1]:5/fleet", {"host": "::1", "port": "5", "dbname": "fleet"}),
+        ("postgresql://%2Ftmp/fleet", {"host": "/tmp", "dbname": "fleet"}),
+        ("postgresql://%40name/fleet", {"host": "@name", "dbname": "fleet"}),
+        ("postgresql:///d%40b?host=/tmp", {"host": "/tmp", "dbname": "d@b"}),
+        ("host=db.example password='a b'", {"host": "db.example", "password": "a b"}),
+        ("service=fleet", {"service": "fleet"}),
+    ],
+)
+def test_every_form_that_libpq_takes_is_taken(url: str, parameters: dict[str, str]) -> None:
+    assert loaded(DATABASE_URL=url).database.parameters == parameters
+
+
+@pytest.mark.parametrize("password", ["p@{}", "p@{}:w", "p/{}", "1/{}", "@{}"])
+def test_a_password_that_the_url_cuts_is_refused_with_the_remedy_and_not_shown(
+    password: str,
+) -> None:
+    url = f"postgresql://app:{password.format(SECRET)}@db.example/fleet"
+    (fault,) = faults_of(DATABASE_URL=url)
+    assert fault.endswith("in its password, write @ as %40, / as %2F, : as %3A.")
+    assert SECRET not in fault
+
+
+def test_the_place_of_the_database_is_harmless_for_a_terminal() -> None:
+    database = loaded(DATABASE_URL="postgresql://app@h%1b%5B2J/d%0db").database
+    assert database.where == "h�[2J:5432/d�b"
 
 
 @pytest.mark.parametrize(
