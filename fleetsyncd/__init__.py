@@ -14,6 +14,7 @@ states.py       a vehicle's state as operators see it
 findings.py     results of doctor's checks
 text.py         sanitised text, ages
 cells.py        text in terminal cells
+streams.py      standard input, output and error: encoding, failures
 budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines

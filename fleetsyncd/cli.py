@@ -1,12 +1,12 @@
 """The command line: `main`, the group of all commands, and the two that run the daemon."""
 
 import logging
-import os
+import re
 import sys
 
 import click
 
-from fleetsyncd import __version__, bootstrap, process
+from fleetsyncd import __version__, bootstrap, process, streams
 from fleetsyncd.commands.backfill import backfill
 from fleetsyncd.commands.completion import completion
 from fleetsyncd.commands.doctor import doctor
@@ -27,34 +27,44 @@ from fleetsyncd.errors import DatabaseLost, FleetsyncError
 
 log = logging.getLogger("sync")
 
+MAX_CYCLES = 1_000_000_000
+_LONG_WORD = re.compile(r"(\S{50})\S{30,}")
+"""What a message about a wrong word of the command line repeats only the beginning of."""
+
 
 def main() -> None:
     """Run the command line; an error is one line on standard error."""
+    streams.prepare()
+    code = _exit_code()
+    streams.finish()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command line and return its exit code; tell why it is not 0."""
     try:
-        code = cli.main(prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
+        # Without standalone mode, click returns what the command returns.
+        return int(cli.main(prog_name=PROGRAM, standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
-        code = end.exit_code
+        return end.exit_code
     except click.Abort:
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of standard output closed it, as `fleetsyncd status | head` does: no error.
+        return 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context else PROGRAM
-        click.echo(f"{name}: {error.format_message()} (try `{name} --help`)", err=True)
-        code = EXIT_IMPOSSIBLE
+        reason = _LONG_WORD.sub(r"\1…", " ".join(error.format_message().split()))
+        streams.tell(f"{name}: {reason} (try `{name} --help`)")
+    except streams.OutputLost as error:
+        streams.tell(f"{PROGRAM}: the output cannot be written: {error.strerror}")
     except FleetsyncError as error:
-        if logging.getLogger().isEnabledFor(logging.DEBUG):
-            logging.getLogger("sync").debug("traceback", exc_info=True)
-        hint = (
-            " (`fleetsyncd doctor` looks for the cause)" if isinstance(error, DatabaseLost) else ""
-        )
-        click.echo(f"{PROGRAM}: {error}{hint}", err=True)
-        code = EXIT_IMPOSSIBLE
-    except BrokenPipeError:
-        # The reader of standard output closed it, as `fleetsyncd status | head` does: no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+        logging.getLogger("sync").debug("traceback", exc_info=True)
+        lost = isinstance(error, DatabaseLost)
+        hint = " (`fleetsyncd doctor` looks for the cause)" if lost else ""
+        streams.tell(f"{PROGRAM}: {error}{hint}")
+    return EXIT_IMPOSSIBLE
 
 
 @click.group(
@@ -72,7 +82,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--cycles", type=click.IntRange(1), help="End after so many cycles.")
+@click.option("--cycles", type=click.IntRange(1, MAX_CYCLES), help="End after so many cycles.")
 def run(cycles: int | None) -> None:
     """Run the daemon.
 
@@ -110,6 +120,7 @@ def once() -> int:
 
 
 for _command in (
-    backfill, completion, doctor, health, migrate_command, quarantine_group, status, vehicle,
+    backfill, completion, doctor, health, migrate_command, quarantine_group, status,
+    vehicle,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -4,13 +4,23 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
+
+from fleetsyncd.streams import is_utf8
 
 TEXT_FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message; of an error also its traceback."""
+    """One JSON object a line: time, level, logger, message; of an error also its traceback.
+
+    JSON is UTF-8: in another encoding only its ASCII part is right, so everything else is escaped.
+    """
+
+    def __init__(self, *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self._ascii_only = ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -24,14 +34,40 @@ class JsonFormatter(logging.Formatter):
             line["vehicle"] = vehicle
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=self._ascii_only)
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Writes lines; while that fails, as on a full disk, it drops them and the daemon goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line; after the first that succeeds again, say how many were lost."""
+        lost = self._lost
+        super().emit(record)
+        if lost and lost == self._lost:
+            self._lost = 0
+            text = f"this log could not be written: up to {lost} line(s) before this are missing"
+            super().emit(logging.LogRecord("sync", logging.WARNING, __file__, 0, text, None, None))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        """Count a line that could not be written; report any other error, which is a bug."""
+        if isinstance(sys.exception(), OSError):
+            self._lost += 1
+        else:
+            super().handleError(record)
 
 
 def set_up(level: str, style: str) -> None:
     """Send every logger's lines to standard output; `style` is `text` or `json`."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = LogHandler(sys.stdout)
     handler.setFormatter(
-        JsonFormatter() if style == "json" else logging.Formatter(TEXT_FORMAT, TIME_FORMAT)
+        JsonFormatter(ascii_only=not is_utf8(sys.stdout))
+        if style == "json"
+        else logging.Formatter(TEXT_FORMAT, TIME_FORMAT)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from fleetsyncd import __version__, process, settings
+from fleetsyncd import __version__, process, settings, streams
 from fleetsyncd.errors import FleetsyncError
-from tui import keymap
+from tui import keymap, terminal_input
 from tui.app import FleetApp, build
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
@@ -25,17 +25,19 @@ KEYMAP = "fleetsync-tui/keymap.toml"
 @click.version_option(__version__, prog_name="fleetsync-tui")
 def main(read_only: bool, keymap_path: Path | None) -> None:
     """Show the fleet live in the terminal, and act on it. The configuration is the daemon's."""
+    streams.prepare()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        click.echo(f"fleetsync-tui: {NO_TERMINAL}", err=True)
+        streams.tell(f"fleetsync-tui: {NO_TERMINAL}")
         sys.exit(2)
     process.forbid_core_dumps()
+    terminal_input.decode_leniently()
     try:
         app = build(settings.load(), read_only=read_only)
         default_path = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or default_path.exists():
             app.set_keymap(keymap.load(keymap_path or default_path, keymap.ids(FleetApp)))
     except FleetsyncError as error:
-        click.echo(f"fleetsync-tui: {error}", err=True)
+        streams.tell(f"fleetsync-tui: {error}")
         sys.exit(2)
     app.run()
     sys.exit(app.return_code or 0)

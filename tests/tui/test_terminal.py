@@ -12,9 +12,11 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
+from tests.locales import latin1
 from tests.tui.driving import add, attempts, beat, set_state, small_fleet
 from tests.tui.terminal import terminal
 from tests.tui.test_hostile import storm
+from tui.__main__ import NO_TERMINAL
 from tui.background import QUERY_SEC
 
 ROOT = Path(__file__).parents[2]
@@ -125,3 +127,69 @@ def test_an_invalid_configuration_is_reported_in_one_line(
         it.sees("fleetsync-tui: the keymap nowhere.toml cannot be read")
         assert it.ended() == 2
         assert b"Traceback" not in it.shown
+
+
+def test_a_latin_1_terminal_shows_straight_lines_and_its_keys_end_nothing(
+    server: Server,
+    database: Database,
+    database_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in latin1(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    add(database, "Gr\u00e4der-\u8f66", "10.9.0.1")
+    beat(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("VEHICLE")
+        it.read_for(SETTLE_SEC)
+        assert b"Gr\xe4der-??" in it.shown
+        assert b"\\u" not in it.shown
+        assert "\u25cf".encode() not in it.shown
+        it.type("/")
+        it.read_for(1)
+        before = len(it.shown)
+        os.write(it.ours, "Gr\u00e4".encode("iso-8859-1"))
+        it.read_for(1)
+        it.type("x")
+        it.read_for(2)
+        assert it.program.poll() is None
+        assert b"Gr\xe4" in it.shown[before:]
+        it.type("\x1b")
+        it.read_for(1)
+        it.type("q")
+        assert it.ended() == 0
+
+
+def test_without_a_terminal_it_tells_so_even_if_streams_are_closed(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    for redirection in ("<&-", "<&- >&-", "<&- >&- 2>&-", ">/dev/full </dev/null"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND],
+            cwd=tmp_path,
+            env={**os.environ, **server.environment(database_name), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = "" if "2>&-" in redirection else f"fleetsync-tui: {NO_TERMINAL}\n"
+        assert (done.returncode, done.stderr) == (2, told)
+
+
+def test_a_key_that_is_no_utf_8_does_not_end_the_dashboard(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("/")
+        it.read_for(1)
+        os.write(it.ours, b"\xe4\xff")
+        it.type("01")
+        it.read_for(2)
+        assert it.program.poll() is None
+        it.type("\x1b")
+        it.read_for(1)
+        it.type("q")
+        assert it.ended() == 0
