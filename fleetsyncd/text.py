@@ -24,6 +24,11 @@ def sanitise(value: str, limit: int = 500) -> str:
     return value.replace("\r\n", "\n").translate(_SAFE)
 
 
+def is_storable(value: str) -> bool:
+    """Tell whether PostgreSQL can hold `value`: neither NUL nor bytes that were no UTF-8."""
+    return not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
+
+
 class _SafeCharacters(dict[int, int]):
     """Maps each character to itself or its replacement; caches those that it meets."""
 

@@ -1,41 +1,82 @@
-"""Validation of what operators register a vehicle with; an error says what is expected."""
+"""Validation of what operators register a vehicle with; an error says what is expected.
+
+The commands, the CSV file and the dashboard's dialog all use these functions. That a name or an
+address is not taken is checked where it is written, in `database/vehicles.py`.
+"""
 
 import ipaddress
+import re
+import unicodedata
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.settings import is_api_key
+from fleetsyncd.settings import API_KEY_LIMIT, is_new_api_key
 from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200
 DEFAULT_PORT = 8001
 MAX_PORT = 65535
+# Printable to Python, and yet nothing is seen of them: two names would look the same.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_PORT = re.compile(r"0{0,99}([0-9]{1,5})")
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+_BROADCAST = ipaddress.ip_address("255.255.255.255")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_name(text: str) -> str:
     """Return a vehicle's name without blanks at its ends; raise CommandError if it is invalid."""
     name = text.strip()
     if not name or len(name) > NAME_LIMIT or not name.isprintable():
-        raise CommandError(f"a name has 1 to {NAME_LIMIT} printable characters")
+        raise CommandError(f"a name has 1 to {NAME_LIMIT} printable characters, on one line")
+    if invisible := _INVISIBLE.search(name):
+        code = f"U+{ord(invisible[0]):04X}"
+        raise CommandError(f"a name has visible characters only, and {code} is not: leave it out")
+    if unicodedata.category(name[0]).startswith("M"):
+        raise CommandError("a name cannot begin with a mark that belongs onto another character")
     return name
 
 
 def parse_host(text: str) -> str:
     """Return an address as PostgreSQL writes it; raise CommandError if it is invalid."""
     try:
-        return str(ipaddress.ip_address(text.strip()))
+        address = ipaddress.ip_address(text.strip())
     except ValueError:
         raise CommandError(f"{sanitise(text, 60)} is not an IPv4 or IPv6 address") from None
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    if fault := _address_fault(address):
+        raise CommandError(f"{address} is {fault}: give the vehicle's own address in the VPN")
+    return str(address)
+
+
+def _address_fault(address: _Address) -> str | None:
+    """Return what an address is that no single vehicle can have."""
+    if address.is_unspecified or address in _THIS_NETWORK:
+        return "no address of a host"
+    if address.is_multicast:
+        return "a multicast address"
+    if address == _BROADCAST:
+        return "the broadcast address"
+    if isinstance(address, ipaddress.IPv6Address) and (address.is_link_local or address.scope_id):
+        return "valid on one interface only, which the database cannot name"
+    return None
 
 
 def parse_port(text: str) -> int:
     """Return a port; raise CommandError if it is invalid."""
-    if not (text.strip().isascii() and text.strip().isdigit() and 1 <= int(text) <= MAX_PORT):
+    digits = _PORT.fullmatch(text.strip())
+    if digits is None or not 1 <= int(digits[1]) <= MAX_PORT:
         raise CommandError(f"a port is a number from 1 to {MAX_PORT}")
-    return int(text)
+    return int(digits[1])
 
 
 def parse_api_key(text: str) -> str:
     """Return a key that a header can carry; raise CommandError, which does not repeat it."""
-    if not is_api_key(text):
-        raise CommandError("an API key is one line of printable ASCII without blanks at its ends")
+    if not is_new_api_key(text):
+        raise CommandError(
+            "an API key is one line of printable ASCII without blanks at its ends,"
+            f" at most {API_KEY_LIMIT} characters"
+        )
     return text

@@ -1,12 +1,17 @@
 """Files that commands read: a vehicle's key, or a list of vehicles."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from fleetsyncd import validation
 from fleetsyncd.errors import CommandError
+from fleetsyncd.text import sanitise
+
+MAX_BYTES = 16 << 20
+"""Of a file; a fleet's list has less, and a device or a wrong path must not fill the memory."""
 
 key_file_option = click.option(
     "--key-file",
@@ -26,9 +31,15 @@ def read_key(path: str | None) -> str | None:
 
 
 def read_text(path: str, what: str) -> str:
-    """Return the text of a file, or of standard input for a dash."""
+    """Return the text of a file, or of standard input for a dash; both are UTF-8."""
     try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise CommandError(f"{what} cannot be read from {path}: {reason}") from None
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) <= MAX_BYTES:
+            return content.decode("utf-8")
+        reason: str | None = f"it has more than {MAX_BYTES >> 20} MB"
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise CommandError(f"{what} cannot be read from {sanitise(path)}: {reason}")

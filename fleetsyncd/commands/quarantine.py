@@ -19,6 +19,8 @@ from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import iso_ms, parse_time, utc_now
 
 EXCERPT = 60
+MAX_ID = 2**63 - 1
+"""Of a bigserial."""
 
 _vehicle = click.argument("vehicle", required=False)
 
@@ -56,7 +58,7 @@ def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> No
 
 
 @quarantine_group.command()
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="ID", type=click.IntRange(1, MAX_ID))
 def show(number: int) -> None:
     """Show one refused row and why it was refused.
 

@@ -1,7 +1,7 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 import msgspec
@@ -109,19 +109,26 @@ def _add_all(path: str) -> None:
     new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
 
     def work(cursor: Cursor) -> None:
-        taken = vehicles.taken_addresses(cursor, [(new.host, new.port) for new in new_vehicles])
-        vehicle_csv.raise_faults(
-            [
-                f"line {new.line}: a vehicle at {new.host} port {new.port} is registered already"
-                for new in new_vehicles
-                if (new.host, new.port) in taken
-            ]
-        )
+        vehicle_csv.raise_faults(_taken(cursor, new_vehicles))
         for new in new_vehicles:
             vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key)
 
     bootstrap.configured_database().run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
+
+
+def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> list[str]:
+    """Return the faults of the lines whose name or address is registered already."""
+    names = vehicles.taken_names(cursor, [new.name for new in new_vehicles])
+    addresses = vehicles.taken_addresses(cursor, [(new.host, new.port) for new in new_vehicles])
+    faults = []
+    for new in new_vehicles:
+        if new.name in names:
+            faults.append(f"line {new.line}: {vehicles.name_taken(new.name)}")
+        if (new.host, new.port) in addresses:
+            where = f"{new.host} port {new.port}"
+            faults.append(f"line {new.line}: a vehicle at {where} is registered already")
+    return faults
 
 
 @vehicle.command("set")

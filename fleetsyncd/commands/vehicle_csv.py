@@ -1,6 +1,7 @@
 """A CSV file of vehicles to register; every fault is reported with its line."""
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -30,9 +31,11 @@ def parse_vehicles(text: str) -> list[NewVehicle]:
     The first line names the columns: `name`, `address`, and optionally `port` and `api_key`, in any
     order, separated by commas or semicolons. No error repeats a key.
     """
-    lines = text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines()
-    delimiter = ";" if lines and ";" in lines[0] else ","
-    reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    # Line ends stay: within quotes they belong to the cell, which is then refused.
+    file = io.StringIO(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"), newline="")
+    delimiter = ";" if ";" in file.readline() else ","
+    file.seek(0)
+    reader = csv.DictReader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     faults: list[str] = []
     vehicles: list[NewVehicle] = []
     try:
@@ -43,7 +46,8 @@ def parse_vehicles(text: str) -> list[NewVehicle]:
             if vehicle is not None:
                 vehicles.append(vehicle)
     except csv.Error:
-        faults.append(f"line {reader.reader.line_num}: this is not CSV: check its quotes")
+        number = reader.reader.line_num
+        faults.append(f"line {number}: this is not CSV, or a cell is huge: check its quotes")
     faults += _duplicates(vehicles)
     if not faults and not vehicles:
         faults.append("line 1: no vehicle follows")

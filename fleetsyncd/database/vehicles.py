@@ -8,7 +8,7 @@ import psycopg2
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
-from fleetsyncd.text import sanitise
+from fleetsyncd.text import is_storable, sanitise
 
 _REGISTERED = """
 SELECT id::text, coalesce(name, id::text), coalesce(host(vpn_ip), ''), coalesce(api_port, 8001),
@@ -26,6 +26,10 @@ SELECT a.host, a.port FROM unnest(%s::text[], %s::int[]) a(host, port)
 WHERE EXISTS (SELECT FROM public.vehicles v
               WHERE host(v.vpn_ip)::inet = a.host::inet AND coalesce(v.api_port, 8001) = a.port)
 """
+_TAKEN_NAMES = """
+SELECT DISTINCT name FROM public.vehicles WHERE name = ANY(%s::text[])
+"""
+_NAME = "SELECT name FROM public.vehicles WHERE id = %s::uuid"
 _CHANGE = """
 UPDATE public.vehicles SET name = coalesce(%(name)s, name),
     vpn_ip = coalesce(%(host)s::inet, vpn_ip), api_port = coalesce(%(port)s, api_port),
@@ -68,8 +72,10 @@ class RegisteredVehicle:
 
 def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
     """Return the vehicle with this name or id; raise CommandError if there is none or several."""
-    cursor.execute(_FIND, {"text": text})
-    matches = _registered(cursor)
+    matches = []
+    if is_storable(text):
+        cursor.execute(_FIND, {"text": text})
+        matches = _registered(cursor)
     if not matches:
         raise CommandError(f"no vehicle is called {sanitise(text)}: see `fleetsyncd vehicle list`")
     if len(matches) > 1:
@@ -94,7 +100,9 @@ def _registered(cursor: Cursor) -> list[RegisteredVehicle]:
 
 
 def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
-    """Register a vehicle; raise CommandError if its address is taken."""
+    """Register a vehicle; raise CommandError if its name or its address is taken."""
+    if taken_names(cursor, [name]):
+        raise CommandError(name_taken(name))
     try:
         cursor.execute(_ADD, (name, host, port, key))
     except psycopg2.errors.UniqueViolation:
@@ -109,8 +117,23 @@ def taken_addresses(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set
     return {(host, port) for host, port in cursor.fetchall()}
 
 
+def taken_names(cursor: Cursor, names: Sequence[str]) -> set[str]:
+    """Return those of these names that a vehicle has.
+
+    No new name is taken twice, because commands name vehicles by it. Other services may do so, and
+    an adopted installation may have done it: such vehicles keep their names.
+    """
+    cursor.execute(_TAKEN_NAMES, (list(names),))
+    return {str(name) for (name,) in cursor.fetchall()}
+
+
+def name_taken(name: str) -> str:
+    """Return the text of the error."""
+    return f"a vehicle called {name} is registered already: choose another name"
+
+
 def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None:
-    """Change a vehicle's registration; raise CommandError if its new address is taken.
+    """Change a vehicle's registration; raise CommandError if its new name or address is taken.
 
     Every function here that changes a vehicle raises it too if the vehicle was removed meanwhile.
     """
@@ -122,6 +145,10 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
         "key": new.key,
         "drop_key": new.drop_key,
     }
+    if new.name is not None:
+        cursor.execute(_NAME, (str(vehicle_id),))
+        if cursor.fetchone() != (new.name,) and taken_names(cursor, [new.name]):
+            raise CommandError(name_taken(new.name))
     try:
         cursor.execute(_CHANGE, values)
     except psycopg2.errors.UniqueViolation:

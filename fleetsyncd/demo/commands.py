@@ -23,7 +23,9 @@ FOLDER = Path(".demo")
 @click.command()
 @click.option("--vehicles", type=click.IntRange(1, 20_000), default=12, show_default=True)
 @click.option("--interval", type=click.FloatRange(1), default=5, show_default=True, help="Seconds.")
-@click.option("--cycles", type=click.IntRange(1), help="End after so many cycles and compare.")
+@click.option(
+    "--cycles", type=click.IntRange(1, 1_000_000), help="End after so many cycles and compare."
+)
 @click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
 def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> int:
     """Show everything at once, on this machine alone.

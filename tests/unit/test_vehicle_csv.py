@@ -72,3 +72,27 @@ def test_a_file_without_vehicles_is_refused() -> None:
 
 def test_broken_quotes_are_reported_by_line() -> None:
     assert faults(HEADER + 'Truck-01,10.8.0.1,,\n"Truck"-02,10.8.0.2,,\n')[0].startswith("line 3: ")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
+def test_a_line_break_within_quotes_is_told_and_not_swallowed(end: str) -> None:
+    text = f'name,address{end}"Truck{end}01",10.8.0.1{end}Truck-02,10.8.0.2{end}'
+    (fault,) = faults(text)
+    assert fault == "line 3: a name has 1 to 200 printable characters, on one line"
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"], ids=ascii)
+def test_only_line_ends_end_a_line(separator: str) -> None:
+    (fault,) = faults(f"name,address\nTruck{separator}01,10.8.0.1\n")
+    assert fault == "line 2: a name has 1 to 200 printable characters, on one line"
+
+
+def test_lines_end_as_on_any_system() -> None:
+    for end in ("\n", "\r\n", "\r"):
+        first, second = parse_vehicles(f"name,address{end}A,10.8.0.1{end}B,10.8.0.2{end}")
+        assert (first.line, first.name, second.line, second.name) == (2, "A", 3, "B")
+
+
+def test_a_cell_that_is_too_long_for_csv_is_told_by_line() -> None:
+    (fault,) = faults(HEADER + "x" * 200_000 + ",10.8.0.1,,\n")
+    assert fault == "line 2: this is not CSV, or a cell is huge: check its quotes"

@@ -82,8 +82,13 @@ class VehicleForm(Dialog[VehicleChange]):
             self.show_error("")
 
     def _parse(self, field: str) -> str | int | None:
-        """Return a field's value; None means unchanged; raise CommandError if it is not valid."""
+        """Return a field's value; None means unchanged; raise CommandError if it is not valid.
+
+        What is registered already stays possible: an adopted vehicle's name need not be valid.
+        """
         text = self.query_one(f"#{field}", Input).value
+        if self.current is not None and text == str(getattr(self.current, field, None)):
+            return None
         parsers: dict[str, Callable[[str], str | int]] = {
             "name": validation.parse_name,
             "host": validation.parse_host,
