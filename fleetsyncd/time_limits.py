@@ -4,8 +4,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
+from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.times import month_of
+from fleetsyncd.text import sanitise
+from fleetsyncd.times import month_of, parse_time
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 """`with deadline(seconds, error):` raises `error()` if its body takes longer."""
@@ -35,6 +37,25 @@ def accepted_interval(now: datetime, measurements_keep_months: int | None = None
             first = month_of(first - timedelta(days=1))
         oldest = max(oldest, first)
     return Window(oldest, now + MAX_AHEAD)
+
+
+def backfill_window(
+    start: str, end: str, now: datetime, measurements_keep_months: int | None = None
+) -> Window:
+    """Return the interval that an operator names by two times of `parse_time`.
+
+    Raises CommandError unless all of it can be stored: less would be pulled than what was asked.
+    """
+    window = Window(parse_time(start, now), min(now, parse_time(end, now)))
+    oldest = accepted_interval(now, measurements_keep_months).start
+    if window.start < oldest:
+        raise CommandError(
+            f"{sanitise(start.strip(), 40)} is before {oldest:%Y-%m-%d}, and nothing older is kept:"
+            f" write {(now - oldest).days}d at most"
+        )
+    if window.start >= window.end:
+        raise CommandError("the interval must begin before it ends, and before now")
+    return window
 
 
 def check_time(time: datetime, oldest: datetime, newest: datetime) -> None:

@@ -7,7 +7,7 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.text import sanitise
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_AGO = re.compile(r"(\d{1,6})([smhd])")
+_AGO = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 def iso_ms(moment: datetime) -> str:
@@ -49,6 +49,8 @@ def parse_time(text: str, now: datetime) -> datetime:
         if ago := _AGO.fullmatch(text):
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise CommandError(f"{sanitise(text, 40)} is too long ago") from None
+    except ValueError:
         forms = "24h, 7d, now, 2026-11-23 14:30 (your clock) or 2026-11-23T14:30Z"
         raise CommandError(f"{sanitise(text, 40)} is not a time; write {forms}") from None

@@ -243,5 +243,5 @@ def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
-    gateway = Gateway(database, settings.sync_interval_sec)
+    gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
     return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))

@@ -50,7 +50,10 @@ class Snapshot:
 class Gateway:
     """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds."""
 
-    def __init__(self, database: Database, interval: float) -> None:
+    def __init__(
+        self, database: Database, interval: float, measurements_keep_months: int | None = None
+    ) -> None:
+        self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval
         self.where = database.where

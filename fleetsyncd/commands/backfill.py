@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.cells import cut
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import backfills, replicas
 from fleetsyncd.database import vehicles as registry
@@ -14,17 +15,26 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.times import parse_time, utc_now
+from fleetsyncd.text import sanitise
+from fleetsyncd.time_limits import MAX_AGE, backfill_window
+from fleetsyncd.times import utc_now
 
 REFRESH_SEC = 1.0
 STEPS = 1000
+ERROR_CELLS = 100
+"""A longer error would wrap, and the bar could not be drawn over itself."""
 Statuses = list[BackfillStatus | None]
 
 
 @click.command()
 @click.argument("vehicles", nargs=-1, metavar="[VEHICLE]...")
 @click.option("--all", "all_vehicles", is_flag=True, help="Every vehicle of the fleet.")
-@click.option("--from", "start", metavar="TIME", help="24h, 7d, or 2026-11-23 14:30.")
+@click.option(
+    "--from",
+    "start",
+    metavar="TIME",
+    help=f"24h, 7d, or 2026-11-23 14:30; up to {MAX_AGE.days} days ago.",
+)
 @click.option("--to", "end", metavar="TIME", default="now", show_default=True)
 @click.option("--cancel", is_flag=True, help="Cancel the rest of a backfill.")
 @click.option("--no-wait", is_flag=True, help="Only request it; do not watch.")
@@ -44,15 +54,15 @@ def backfill(
 
     Exit code: 0 done, 1 a backfill was cancelled.
     """
-    database = bootstrap.configured_database()
+    settings = bootstrap.load_settings()
+    database = bootstrap.open_database(settings)
     chosen = database.run(lambda cursor: _find(cursor, vehicles, all_vehicles))
     if cancel:
         count = database.run(lambda cursor: _cancel(cursor, chosen))
         click.echo(f"cancelled: {count} backfill(s); stored rows stay")
         return 0
     if start is not None:
-        now = utc_now()
-        window = Window(parse_time(start, now), parse_time(end, now))
+        window = backfill_window(start, end, utc_now(), settings.measurements_keep_months)
         database.run(lambda cursor: _request(cursor, chosen, window))
         click.echo(f"requested: {window} of {len(chosen)} vehicle(s)")
     _warn_without_daemon(database)
@@ -121,5 +131,5 @@ def _first_error(chosen: Sequence[RegisteredVehicle], statuses: Statuses) -> str
     """Return the first error because of which a backfill makes no progress at present."""
     for vehicle, status in zip(chosen, statuses, strict=True):
         if status is not None and status.last_error and not status.finished:
-            return f"{vehicle.name}: {status.last_error}"
+            return cut(sanitise(f"{vehicle.name}: {status.last_error}"), ERROR_CELLS)
     return None

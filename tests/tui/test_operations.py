@@ -8,6 +8,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
 from tui import operations
+from tui.gateway import Gateway
 
 KEY = "its-secret-key"
 
@@ -187,10 +188,15 @@ def test_a_vehicle_is_added(database: Database) -> None:
     ("field", "text", "complaint"),
     [
         ("name", " ", "a name has 1 to 200 printable characters"),
+        ("name", "\u3164", "a name has visible characters only, and U+3164 is not"),
         ("host", "10.8.0.300", "10.8.0.300 is not an IPv4 or IPv6 address"),
+        ("host", "0.0.0.0", "0.0.0.0 is no address of a host"),  # noqa: S104  refused
+        ("host", "ff02::1", "ff02::1 is a multicast address"),
+        ("port", "9" * 5000, "a port is a number from 1 to 65535"),
         ("port", "0", "a port is a number from 1 to 65535"),
         ("port", "", "a port is a number from 1 to 65535"),
         ("key", "ключ", "an API key is one line of printable ASCII"),
+        ("key", "k" * 100_000, "at most 4096 characters"),
     ],
 )
 def test_an_invalid_field_is_reported_in_the_form_and_the_input_stays(
@@ -228,6 +234,42 @@ def test_a_registered_address_is_reported_and_the_input_stays(database: Database
 
     drive(database, look)
     assert stored(database, "name") == [("Truck-01",), ("Truck-02",)]
+
+
+def test_a_registered_name_is_reported_and_the_input_stays(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, name="Truck-01", host="10.8.0.2", port="8001")
+        await it.press("enter")
+        await it.until(lambda: "a vehicle called Truck-01 is registered" in error_text(it))
+
+    drive(database, look)
+    assert stored(database, "name") == [("Truck-01",)]
+
+
+def test_what_was_registered_before_the_rules_stays_possible_in_an_edit(
+    database: Database,
+) -> None:
+    twins = (
+        "INSERT INTO vehicles (name, vpn_ip) VALUES ('\u3164', '0.0.0.0'), ('\u3164', '10.8.0.2')"
+    )
+    execute(database, twins)
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit")
+        await fill_in(it, port="9001")
+        await it.press("enter")
+        await it.notified("changed")
+
+    drive(database, look)
+    assert sorted(stored(database, "name, host(vpn_ip), api_port")) in (
+        [("\u3164", "0.0.0.0", 9001), ("\u3164", "10.8.0.2", 8001)],  # noqa: S104  as stored
+        [("\u3164", "0.0.0.0", 8001), ("\u3164", "10.8.0.2", 9001)],  # noqa: S104  as stored
+    )
 
 
 def test_an_edit_starts_from_stored_values_and_an_empty_key_is_kept(
@@ -393,6 +435,27 @@ def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database
         "SELECT extract(epoch FROM to_at - from_at)::int, finished_at FROM fleetsync.backfill",
     )
     assert backfills == [(4 * 3600, None)]
+
+
+@pytest.mark.parametrize(
+    ("start", "keep_months", "told"),
+    [("3650d", None, "write 417d at most"), ("60d", 1, "write 52d at most")],
+)
+def test_a_backfill_of_what_is_not_kept_is_not_estimated(
+    database: Database, start: str, keep_months: int | None, told: str
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "b")
+        await it.sees("Backfill Truck-01")
+        await it.type("#from", start)
+        await it.until(lambda: told in error_text(it))
+        await it.press("enter")
+        assert dialog(it) == "BackfillForm"
+
+    drive(Gateway(database, 30, keep_months), look)
+    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
 
 
 def test_a_running_backfill_is_shown_and_cancelled(database: Database) -> None:

@@ -3,6 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window
+from fleetsyncd.time_limits import backfill_window
 from fleetsyncd.times import parse_time
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
@@ -26,8 +28,52 @@ def test_ages_and_times_are_understood(text: str, moment: datetime) -> None:
     assert parse_time(text, NOW) == moment
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "24w", "2026-13-01", "999999d", "\x1b[2J"])
+@pytest.mark.parametrize("text", ["", "yesterday", "24", "24w", "2026-13-01", "\x1b[2J", "\udcff"])
 def test_anything_else_is_refused_and_shown_harmlessly(text: str) -> None:
     with pytest.raises(CommandError, match="is not a time; write") as refusal:
         parse_time(text, NOW)
     assert "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["999999d", "999999999h"])
+def test_an_age_before_the_first_year_is_told_as_such(text: str) -> None:
+    with pytest.raises(CommandError, match=f"^{text} is too long ago$"):
+        parse_time(text, NOW)
+
+
+@pytest.mark.parametrize("digits", [10, 5000])
+def test_an_age_of_any_length_is_refused_in_a_short_line(digits: int) -> None:
+    with pytest.raises(CommandError, match="is not a time; write") as refusal:
+        parse_time("9" * digits + "s", NOW)
+    assert len(str(refusal.value)) < 150
+
+
+def test_a_backfill_reaches_back_as_far_as_it_says_and_no_further() -> None:
+    oldest = datetime(2025, 1, 1, tzinfo=UTC)
+    assert backfill_window("400d", "now", NOW) == Window(NOW - timedelta(days=400), NOW)
+    with pytest.raises(CommandError) as refusal:
+        backfill_window("3650d", "now", NOW)
+    assert str(refusal.value) == (
+        "3650d is before 2025-01-01, and nothing older is kept: write 417d at most"
+    )
+    assert oldest <= backfill_window("417d", "now", NOW).start
+    with pytest.raises(CommandError, match="is before 2025-01-01"):
+        backfill_window("418d", "now", NOW)
+
+
+def test_a_backfill_reaches_back_no_further_than_measurements_are_kept() -> None:
+    with pytest.raises(CommandError, match=r"60d is before 2026-01-01, .* write 52d at most"):
+        backfill_window("60d", "now", NOW, 1)
+    assert backfill_window("52d", "1d", NOW, 1) == Window(
+        NOW - timedelta(days=52), NOW - timedelta(days=1)
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [("1d", "2d"), ("1d", "1d"), ("now", "now")])
+def test_a_backfill_begins_before_it_ends(start: str, end: str) -> None:
+    with pytest.raises(CommandError, match="must begin before it ends, and before now"):
+        backfill_window(start, end, NOW)
+
+
+def test_a_backfill_ends_now_at_the_latest() -> None:
+    assert backfill_window("1d", "2030-01-01", NOW) == Window(NOW - timedelta(days=1), NOW)

@@ -12,7 +12,7 @@ from fleetsyncd.database.views.estimates import PullRate
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import age
-from fleetsyncd.times import parse_time
+from fleetsyncd.time_limits import backfill_window
 from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
 from tui.formatting import count_text
@@ -65,12 +65,9 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
 
     def window(self) -> Window:
         """Return the interval of the fields; raise CommandError if it is not valid."""
-        now = self.context.wall()
-        start = parse_time(self.query_one("#from", Input).value, now)
-        end = min(now, parse_time(self.query_one("#to", Input).value, now))
-        if start >= end:
-            raise CommandError("the interval must begin before it ends, and before now")
-        return Window(start, end)
+        start, end = (self.query_one(name, Input).value for name in ("#from", "#to"))
+        keep_months = self.context.gateway.measurements_keep_months
+        return backfill_window(start, end, self.context.wall(), keep_months)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Fill in a preset, or cancel the backfill; Dialog handles the other buttons."""
