@@ -7,6 +7,7 @@ import sys
 import click
 
 from fleetsyncd import __version__, bootstrap, process, streams
+from fleetsyncd.commands.access import access_group
 from fleetsyncd.commands.backfill import backfill
 from fleetsyncd.commands.completion import completion
 from fleetsyncd.commands.doctor import doctor
@@ -120,7 +121,7 @@ def once() -> int:
 
 
 for _command in (
-    backfill, completion, doctor, health, migrate_command, quarantine_group, status,
+    access_group, backfill, completion, doctor, health, migrate_command, quarantine_group, status,
     vehicle,
 ):  # fmt: skip
     cli.add_command(_command)

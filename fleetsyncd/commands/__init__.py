@@ -4,6 +4,7 @@ group.py        sections of the help text, exit codes
 status.py       `status`, `health`
 vehicle.py      `vehicle list/add/set/remove/pause/resume/sync/test`
 vehicle_csv.py  a CSV file of vehicles to register
+access.py       `access list/grant/revoke`
 backfill.py     `backfill`
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`

@@ -56,7 +56,9 @@ def backfill(
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    chosen = database.run(lambda cursor: _find(cursor, vehicles, all_vehicles))
+    chosen = database.run(
+        lambda cursor: registry.find_vehicles(cursor, vehicles, all_vehicles=all_vehicles)
+    )
     if cancel:
         count = database.run(lambda cursor: _cancel(cursor, chosen))
         click.echo(f"cancelled: {count} backfill(s); stored rows stay")
@@ -67,14 +69,6 @@ def backfill(
         click.echo(f"requested: {window} of {len(chosen)} vehicle(s)")
     _warn_without_daemon(database)
     return 0 if no_wait else _watch(database, chosen)
-
-
-def _find(cursor: Cursor, names: Sequence[str], all_vehicles: bool) -> list[RegisteredVehicle]:
-    if all_vehicles == bool(names):
-        raise CommandError("name the vehicles, or give --all")
-    if all_vehicles:
-        return registry.list_vehicles(cursor)
-    return [registry.find_vehicle(cursor, name) for name in names]
 
 
 def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> None:

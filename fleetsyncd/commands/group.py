@@ -9,7 +9,7 @@ HELP_CHARACTERS = 80
 """The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
-    "Fleet": ("status", "vehicle", "backfill", "quarantine"),
+    "Fleet": ("status", "vehicle", "access", "backfill", "quarantine"),
     "Installation": ("migrate", "doctor", "completion"),
     "Demo": ("demo", "simulate"),
 }

@@ -17,6 +17,7 @@ retention.py     removal of expired rows and months
 quarantine.py    bad rows: list, release, delete
 backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
+access.py        which user may see which vehicle
 intake.py        who stores far more than the others
 removal.py       vehicles removed with their rows
 replicas.py      heartbeats of the daemons

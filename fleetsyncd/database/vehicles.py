@@ -86,6 +86,20 @@ def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
     return matches[0]
 
 
+def find_vehicles(
+    cursor: Cursor, names: Sequence[str], *, all_vehicles: bool
+) -> list[RegisteredVehicle]:
+    """Return the vehicles with these names or ids, or all; raise CommandError as `find_vehicle`.
+
+    Either some names or all vehicles must be asked for.
+    """
+    if all_vehicles == bool(names):
+        raise CommandError("name the vehicles, or give --all")
+    if all_vehicles:
+        return list_vehicles(cursor)
+    return [find_vehicle(cursor, name) for name in names]
+
+
 def list_vehicles(cursor: Cursor) -> list[RegisteredVehicle]:
     """Return all vehicles, ordered by name."""
     cursor.execute(_EVERYONE)

@@ -1,0 +1,79 @@
+"""`fleetsyncd access ...`: which user of the other services may see which vehicle."""
+
+import json
+from dataclasses import asdict
+from uuid import UUID
+
+import click
+
+from fleetsyncd import bootstrap
+from fleetsyncd.commands.tables import table
+from fleetsyncd.database import access, vehicles
+from fleetsyncd.database.pool import Cursor
+
+_user = click.argument("user", type=click.UUID)
+_vehicles = click.argument("names", nargs=-1, metavar="[VEHICLE]...")
+
+
+@click.group("access")
+def access_group() -> None:
+    """Say which user may see which vehicle.
+
+    The table vehicle_access decides it for services that work under row level security. To be
+    changed as the tables' owner: the daemon's role may only read it.
+    """
+
+
+@access_group.command("list")
+@click.option("--user", type=click.UUID, help="Only what this user may see.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+def list_command(user: UUID | None, as_json: bool) -> None:
+    """List who may see which vehicle."""
+    entries = bootstrap.configured_database().run(lambda c: access.list_access(c, user))
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries], default=str, indent=2))
+        return
+    rows = [[str(each.user_id), each.vehicle or "-", str(each.vehicle_id)] for each in entries]
+    click.echo(table(["USER", "VEHICLE", "ID"], rows))
+
+
+@access_group.command()
+@_user
+@_vehicles
+@click.option("--all", "all_vehicles", is_flag=True, help="Every vehicle of the fleet.")
+def grant(user: UUID, names: tuple[str, ...], all_vehicles: bool) -> None:
+    """Let a user see vehicles.
+
+    USER is the user's id, a UUID; VEHICLE a name or id. Vehicles that are registered later have to
+    be granted then.
+    """
+
+    def work(cursor: Cursor) -> int:
+        chosen = vehicles.find_vehicles(cursor, names, all_vehicles=all_vehicles)
+        return access.grant(cursor, user, [vehicle.id for vehicle in chosen])
+
+    count = bootstrap.configured_database().run(work)
+    click.echo(f"granted: {user} sees {count} vehicle(s) more")
+
+
+@access_group.command()
+@_user
+@_vehicles
+@click.option("--all", "all_vehicles", is_flag=True, help="Everything that the user may see.")
+def revoke(user: UUID, names: tuple[str, ...], all_vehicles: bool) -> None:
+    """Hide vehicles from a user.
+
+    USER is the user's id, a UUID; VEHICLE a name or id.
+    """
+
+    def work(cursor: Cursor) -> int:
+        if all_vehicles and not names:
+            # Also vehicles that are gone: without a foreign key their rows stay.
+            chosen = [entry.vehicle_id for entry in access.list_access(cursor, user)]
+        else:
+            found = vehicles.find_vehicles(cursor, names, all_vehicles=all_vehicles)
+            chosen = [vehicle.id for vehicle in found]
+        return access.revoke(cursor, user, chosen)
+
+    count = bootstrap.configured_database().run(work)
+    click.echo(f"revoked: {user} sees {count} vehicle(s) fewer")

@@ -1,0 +1,224 @@
+"""Standard streams that are closed, full or of another encoding: one line, and the exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd.demo import embedded
+from tests.acceptance.conftest import PATIENCE_SEC, Installation
+from tests.acceptance.test_scripting import leaves
+from tests.locales import latin1
+
+USER = "11111111-2222-3333-4444-555555555555"
+OWNER = {"DB_USER": embedded.OWNER}
+# What each command needs to get as far as its output; every vehicle is used by one command.
+PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("health",): (),
+    ("status",): (),
+    ("vehicle", "list"): (),
+    ("vehicle", "add"): ("New-01", "10.8.0.9"),
+    ("vehicle", "set"): ("T-1", "--port", "9001"),
+    ("vehicle", "remove"): ("T-2", "--yes"),
+    ("vehicle", "pause"): ("T-3",),
+    ("vehicle", "resume"): ("T-4",),
+    ("vehicle", "sync"): ("T-5",),
+    ("vehicle", "test"): ("T-6",),
+    ("access", "list"): (),
+    ("access", "grant"): (USER, "T-7"),
+    ("access", "revoke"): (USER, "T-8"),
+    ("backfill",): ("T-9", "--from", "1d", "--no-wait"),
+    ("quarantine", "list"): (),
+    ("quarantine", "show"): ("1",),
+    ("quarantine", "replay"): (),
+    ("quarantine", "purge"): ("T-9",),
+    ("migrate",): (),
+    ("doctor",): ("--no-vehicles",),
+    ("completion",): ("bash",),
+}
+PROGRAM = (sys.executable, "-m", "fleetsyncd")
+LOGGING = {("run",), ("once",)}
+DEMO = {("demo",), ("simulate",)}
+
+
+@pytest.fixture
+def fleet(installation: Installation) -> Installation:
+    """Return an installation with vehicles that do not answer, and a quarantined row."""
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port)"
+        " SELECT 'T-' || n, '127.0.0.1', n FROM generate_series(1, 9) n"
+    )
+    installation.rows(
+        "INSERT INTO fleetsync.quarantine (vehicle_id, call, reason, raw, digest)"
+        " SELECT id, '/data', 'odd', '{}', id FROM vehicles WHERE name = 'T-8'"
+    )
+    return installation
+
+
+def redirected(
+    installation: Installation, redirection: str, *arguments: str, **changes: str
+) -> tuple[int, str, str]:
+    """Run a command with its streams redirected by a shell; return what it still could write."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *arguments],
+        env=installation.environment(**changes),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE_SEC,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_every_command_is_among_those_that_are_redirected() -> None:
+    assert leaves() == {*PRINTING, *LOGGING, *DEMO}
+
+
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")],
+    ids=["full", "closed"],
+)
+def test_every_command_tells_in_one_line_that_its_output_cannot_be_written(
+    fleet: Installation, redirection: str, reason: str
+) -> None:
+    def run(path: tuple[str, ...]) -> tuple[int, str, str]:
+        return redirected(fleet, redirection, *path, *PRINTING[path], **OWNER)
+
+    with ThreadPoolExecutor(3) as several:
+        for path, told in zip(PRINTING, several.map(run, PRINTING), strict=True):
+            message = f"fleetsyncd: the output cannot be written: {reason}\n"
+            without_hints = told[2].replace(
+                "no daemon is running: the backfill starts with the next one\n", ""
+            )
+            assert (told[0], without_hints) == (2, message), path
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("vehicle", "--help")])
+def test_help_that_cannot_be_written_is_one_line_as_well(
+    installation: Installation, arguments: tuple[str, ...]
+) -> None:
+    code, _, errors = redirected(installation, ">/dev/full", *arguments)
+    assert (code, errors.count("\n"), "cannot be written" in errors) == (2, 1, True)
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>&- >&-", "2>/dev/full >&2"])
+@pytest.mark.parametrize("arguments", [("fly",), ("vehicle", "pause", "Truck-99"), ("status",)])
+def test_an_error_that_nobody_can_read_still_has_its_exit_code(
+    installation: Installation, redirection: str, arguments: tuple[str, ...]
+) -> None:
+    code, _, errors = redirected(installation, redirection, *arguments)
+    good = arguments == ("status",) and ">&" not in redirection.replace("2>&-", "", 1)
+    assert (code, errors) == (0 if good else 2, "")
+
+
+def test_without_standard_input_there_is_no_key_and_no_yes(fleet: Installation) -> None:
+    key = ("vehicle", "set", "T-1", "--key-file", "-")
+    code, _, errors = redirected(fleet, "<&-", *key)
+    assert (code, errors.count("\n"), "an API key is one line" in errors) == (2, 1, True)
+    assert redirected(fleet, "<&-", "vehicle", "remove", "T-1")[0] == 130
+    assert fleet.rows("SELECT count(*) FROM vehicles WHERE name = 'T-1'") == [(1,)]
+    assert redirected(fleet, "<&-", "status")[0] == 0
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">/dev/full 2>&1", ">&-", "<&- >&- 2>&-"])
+def test_a_daemon_whose_log_cannot_be_written_goes_on(
+    installation: Installation, redirection: str
+) -> None:
+    installation.fleet(1, channels=2)
+    code, _, errors = redirected(installation, redirection, "run", "--cycles", "3")
+    assert (code, errors) == (0, "")
+    assert installation.rows("SELECT count(*) >= 3 FROM sync_journal WHERE status = 'ok'") == [
+        (True,)
+    ]
+    assert installation.check().clean
+
+
+def test_a_log_that_can_be_written_again_says_how_much_is_missing(tmp_path: Path) -> None:
+    script = """
+import logging, resource, sys
+from fleetsyncd import logs, streams
+streams.prepare()
+logs.set_up("INFO", "text")
+log = logging.getLogger("sync")
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+log.info("before")
+limit(1000)
+for number in range(2000):
+    log.info("line %d", number)
+limit(resource.RLIM_INFINITY)
+log.info("one")
+log.info("two")
+streams.finish()
+"""
+    path = tmp_path / "log"
+    with path.open("w") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=file, stderr=subprocess.PIPE, check=True
+        )
+    lines = path.read_text().splitlines()
+    assert done.stderr == b""
+    assert lines[0].endswith("sync: before")
+    (told,) = [line for line in lines if "are missing" in line]
+    assert "[WARNING] sync: this log could not be written: up to " in told
+    assert [line.endswith(("one", "two")) for line in lines[-3:]] == [True, False, True]
+
+
+def test_in_a_latin_1_locale_no_line_is_lost(installation: Installation, tmp_path: Path) -> None:
+    installation.fleet(1, channels=2)
+    installation.rows("UPDATE vehicles SET name = 'Gräder-履带'")
+    variables = latin1(tmp_path)
+
+    def output(*arguments: str, **changes: str) -> str:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            env=installation.environment(**variables, **changes),
+            capture_output=True,
+            timeout=PATIENCE_SEC,
+            check=True,
+        )
+        assert done.stderr == b""
+        return done.stdout.decode("iso-8859-1")
+
+    lines = [line.partition("] ")[2] for line in output("once").splitlines()]
+    assert "sync: Starting sync cycle for 1 vehicle(s)." in lines
+    assert any(line.startswith("sync: [Gräder-????] online ") for line in lines), "\n".join(lines)
+    objects = [json.loads(line) for line in output("once", LOG_FORMAT="json").splitlines()]
+    assert {each["vehicle"] for each in objects if "vehicle" in each} == {"Gräder-履带"}
+    heading, row = output("status").splitlines()
+    assert row.startswith("Gräder-????  online")
+    assert row.index("online") == heading.index("STATE")
+
+
+def test_a_c_locale_is_utf_8(installation: Installation) -> None:
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Gräder-履带', '10.8.0.1')")
+    for mode in (
+        {"LC_ALL": "C"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ):
+        output = redirected(installation, "", "status", **mode)[1]
+        assert "Gräder-履带" in output
+
+
+def test_a_password_reaches_postgresql_as_it_was_written_in_any_locale(tmp_path: Path) -> None:
+    script = "from fleetsyncd import settings; print(ascii(settings.load().database.parameters))"
+    variables = latin1(tmp_path)
+
+    def loaded(**more: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **variables, **more},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert f"'password': {'Zürich-пароль'!a}" in loaded(DB_PASSWORD="Zürich-пароль")
+    (tmp_path / ".env").write_text("DB_PASSWORD=Zürich-пароль\n", encoding="utf-8")
+    assert f"'password': {'Zürich-пароль'!a}" in loaded()
