@@ -50,8 +50,7 @@ def _exit_code() -> int:
         return end.exit_code
     except click.Abort:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of standard output closed it, as `fleetsyncd status | head` does: no error.
+    except streams.ReaderGone:
         return 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -59,7 +58,7 @@ def _exit_code() -> int:
         reason = _LONG_WORD.sub(r"\1…", " ".join(error.format_message().split()))
         streams.tell(f"{name}: {reason} (try `{name} --help`)")
     except streams.OutputLost as error:
-        streams.tell(f"{PROGRAM}: the output cannot be written: {error.strerror}")
+        streams.tell(f"{PROGRAM}: the output cannot be written: {error}")
     except FleetsyncError as error:
         logging.getLogger("sync").debug("traceback", exc_info=True)
         lost = isinstance(error, DatabaseLost)

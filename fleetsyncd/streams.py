@@ -27,21 +27,32 @@ _LOOK_ALIKE = dict(zip("…—–│─┌┐└┘●◐◌✖◔‖▲▼•�
 _FLAGS = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 
 
-class OutputLost(OSError):
-    """Standard output or standard error cannot be written; not raised for a closed pipe."""
+class StreamError(Exception):
+    """Standard output or standard error cannot be written.
+
+    No OSError, which click and others would take for one of theirs.
+    """
+
+
+class OutputLost(StreamError):
+    """The disk is full, or the stream is closed; the text is the system's."""
+
+
+class ReaderGone(StreamError):
+    """Who read the stream has closed it, as `head` does: no fault."""
 
 
 class _Output(io.FileIO):
-    """A standard stream whose failures can be told from every other OSError."""
+    """A standard stream whose failures can be told from all others."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write bytes; raise OutputLost, or BrokenPipeError."""
+        """Write bytes; raise StreamError."""
         try:
             return super().write(data)
         except BrokenPipeError:
-            raise
+            raise ReaderGone from None
         except OSError as error:
-            raise OutputLost(error.errno, error.strerror) from None
+            raise OutputLost(error.strerror) from None
 
 
 def prepare() -> None:
@@ -118,7 +129,7 @@ def tell(text: str) -> None:
     Its lines stay lines.
     """
     lines = "\n".join(sanitise(line, LINE_LIMIT) for line in text.split("\n"))
-    with suppress(OSError):
+    with suppress(StreamError):
         print(lines, file=sys.stderr, flush=True)  # noqa: T201  this is the place that may
 
 
@@ -127,7 +138,7 @@ def finish() -> None:
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()
-        except OSError:
+        except StreamError:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, number)
             os.close(null)

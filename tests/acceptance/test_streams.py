@@ -64,7 +64,7 @@ def redirected(
 ) -> tuple[int, str, str]:
     """Run a command with its streams redirected by a shell; return what it still could write."""
     done = subprocess.run(
-        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *PROGRAM, *arguments],
+        ["/bin/sh", "-c", f'"$@" {redirection}', "sh", *PROGRAM, *arguments],
         env=installation.environment(**changes),
         capture_output=True,
         encoding="utf-8",
@@ -98,6 +98,28 @@ def test_every_command_tells_in_one_line_that_its_output_cannot_be_written(
             assert (told[0], without_hints) == (2, message), path
 
 
+def test_every_command_is_quiet_when_its_reader_is_gone(fleet: Installation) -> None:
+    def run(path: tuple[str, ...]) -> tuple[int, str]:
+        ours, theirs = os.pipe()
+        os.close(ours)
+        done = subprocess.run(
+            [*PROGRAM, *path, *PRINTING[path]],
+            env=fleet.environment(**OWNER),
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_SEC,
+            check=False,
+        )
+        os.close(theirs)
+        return done.returncode, done.stderr
+
+    hint = "no daemon is running: the backfill starts with the next one\n"
+    with ThreadPoolExecutor(3) as several:
+        for path, (code, errors) in zip(PRINTING, several.map(run, PRINTING), strict=True):
+            assert (code, errors.replace(hint, "")) == (0, ""), path
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("vehicle", "--help")])
 def test_help_that_cannot_be_written_is_one_line_as_well(
     installation: Installation, arguments: tuple[str, ...]
@@ -125,7 +147,9 @@ def test_without_standard_input_there_is_no_key_and_no_yes(fleet: Installation) 
     assert redirected(fleet, "<&-", "status")[0] == 0
 
 
-@pytest.mark.parametrize("redirection", [">/dev/full", ">/dev/full 2>&1", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "redirection", [">/dev/full", ">/dev/full 2>&1", ">&-", "<&- >&- 2>&-", "| true"]
+)
 def test_a_daemon_whose_log_cannot_be_written_goes_on(
     installation: Installation, redirection: str
 ) -> None:
