@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 from fleetsyncd.errors import CommandError
-from fleetsyncd.settings import API_KEY_LIMIT, is_new_api_key
+from fleetsyncd.settings import API_KEY_RULE, is_new_api_key
 from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200
@@ -75,8 +75,5 @@ def parse_port(text: str) -> int:
 def parse_api_key(text: str) -> str:
     """Return a key that a header can carry; raise CommandError, which does not repeat it."""
     if not is_new_api_key(text):
-        raise CommandError(
-            "an API key is one line of printable ASCII without blanks at its ends,"
-            f" at most {API_KEY_LIMIT} characters"
-        )
+        raise CommandError(f"an API key is one line of {API_KEY_RULE}")
     return text

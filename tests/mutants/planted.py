@@ -54,6 +54,20 @@ MUTANTS = (
         "tests/unit/test_decode.py",
     ),
     Mutant(
+        "a piece of the URL's password is shown",
+        "fleetsyncd/database_url.py",
+        "    if _has_cut_password(url, parameters):",
+        "    if False:",
+        "tests/unit/test_settings.py",
+    ),
+    Mutant(
+        "columns are padded by characters",
+        "fleetsyncd/cells.py",
+        '" " * (cells - cell_len(text))',
+        '" " * (cells - len(text))',
+        "tests/unit/test_tables.py",
+    ),
+    Mutant(
         "redirect allowed",
         CLIENT,
         "self._adapter.send(self._request",
