@@ -179,6 +179,27 @@ def test_a_file_that_cannot_be_written_is_reported(database: Database) -> None:
     drive(database, look)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["x" * 300, "~nobody-of-this-name/fleet.csv", "/tmp/\udcff\ud800.csv"],
+    ids=ascii,
+)
+def test_a_path_that_no_file_can_have_is_reported_and_the_input_stays(
+    database: Database, path: str
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("E")
+        await it.sees("Export 4 rows")
+        await it.type("#path", path)
+        await it.press("enter")
+        await it.until(lambda: "cannot be a file" in it.screen() or "no folder" in it.screen())
+        assert it.dialog() == "ExportForm"
+
+    drive(database, look)
+
+
 def exported_rows(it: Driver) -> int:
     table = None if it.app.page is None else it.app.page.export_table()
     return 0 if table is None else len(table.rows)

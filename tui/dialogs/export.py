@@ -1,5 +1,6 @@
 """The dialog that asks for the path of a CSV file."""
 
+import os
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -22,10 +23,22 @@ class ExportForm(Dialog[Path]):
 
     def submit(self) -> None:
         """Answer the path, or show why no file can be created there."""
-        path = Path(self.query_one("#path", Input).value).expanduser()
-        if path.exists():
-            self.show_error("this file exists already")
-        elif not path.parent.is_dir():
-            self.show_error(f"there is no folder {path.parent}")
-        else:
+        try:
+            path = Path(self.query_one("#path", Input).value).expanduser()
+            fault = _fault(path)
+        except (OSError, RuntimeError, ValueError) as error:
+            # Too long, of an unknown user, or not in the encoding of file names.
+            self.show_error(f"this cannot be a file: {error}")
+            return
+        if fault is None:
             self.finish(path)
+        else:
+            self.show_error(fault)
+
+
+def _fault(path: Path) -> str | None:
+    """Return why no file can be created there; raise OSError or ValueError if it is no path."""
+    os.fsencode(path)  # exists() does not tell that a name cannot be encoded
+    if path.exists():
+        return "this file exists already"
+    return None if path.parent.is_dir() else f"there is no folder {path.parent}"
