@@ -124,7 +124,8 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate
 
 def with_a_measurement(adopted: Database, host: str) -> UUID:
     row = Measurements.from_rows([(WATERMARK, 1, 0.5)])
-    truck = adopted.run(lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", host, 8001, None))
+    name = f"Truck at {host}"
+    truck = adopted.run(lambda cursor: vehicles.add_vehicle(cursor, name, host, 8001, None))
     adopted.run(lambda cursor: measurements.add_measurements(cursor, truck, row))
     return truck
 

@@ -55,7 +55,7 @@ def truck(database: Database) -> UUID:
 def add_vehicle(database: Database) -> UUID:
     address = next(_addresses)
     return database.run(
-        lambda cursor: vehicles.add_vehicle(cursor, "Truck-01", address, 8001, None)
+        lambda cursor: vehicles.add_vehicle(cursor, f"Truck at {address}", address, 8001, None)
     )
 
 
