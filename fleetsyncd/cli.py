@@ -6,11 +6,7 @@ import sys
 
 import click
 
-from fleetsyncd import __version__, bootstrap, process, streams
-from fleetsyncd.commands.access import access_group
-from fleetsyncd.commands.backfill import backfill
-from fleetsyncd.commands.completion import completion
-from fleetsyncd.commands.doctor import doctor
+from fleetsyncd import __version__, process, streams
 from fleetsyncd.commands.group import (
     EXIT_CODES,
     EXIT_FAILED,
@@ -19,11 +15,6 @@ from fleetsyncd.commands.group import (
     PROGRAM,
     Commands,
 )
-from fleetsyncd.commands.migrate import migrate_command
-from fleetsyncd.commands.quarantine import quarantine_group
-from fleetsyncd.commands.status import health, status
-from fleetsyncd.commands.vehicle import vehicle
-from fleetsyncd.database import pooler
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
 
 log = logging.getLogger("sync")
@@ -89,6 +80,9 @@ def run(cycles: int | None) -> None:
     It pulls every vehicle each SYNC_INTERVAL_SEC until SIGTERM or SIGINT; running vehicles then get
     SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once.
     """
+    from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
+    from fleetsyncd.database import pooler  # noqa: PLC0415
+
     settings = bootstrap.load_settings()
     log.info(
         "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs (first pull only)",
@@ -110,6 +104,8 @@ def once() -> int:
 
     Exit code: 0 every vehicle went well, 1 some failed, 2 it could not run.
     """
+    from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
+
     settings = bootstrap.load_settings()
     process.tune()
     database = bootstrap.open_database(settings)
@@ -117,10 +113,3 @@ def once() -> int:
     supervisor.stop_on_signals()
     summary = supervisor.once()
     return EXIT_FAILED if summary.failed or summary.ok < summary.started else 0
-
-
-for _command in (
-    access_group, backfill, completion, doctor, health, migrate_command, quarantine_group, status,
-    vehicle,
-):  # fmt: skip
-    cli.add_command(_command)

@@ -1,7 +1,8 @@
 """The commands; `cli` has the two that run the daemon.
 
 group.py        sections of the help text, exit codes
-status.py       `status`, `health`
+status.py       `status`
+health.py       `health`
 vehicle.py      `vehicle list/add/set/remove/pause/resume/sync/test`
 vehicle_csv.py  a CSV file of vehicles to register
 access.py       `access list/grant/revoke`

@@ -1,4 +1,4 @@
-"""The layout of the command line: its sections in the help text, and the exit codes."""
+"""The layout of the command line: its commands in sections, and the exit codes."""
 
 from importlib import import_module
 
@@ -13,6 +13,20 @@ _SECTIONS = {
     "Installation": ("migrate", "doctor", "completion"),
     "Demo": ("demo", "simulate"),
 }
+COMMANDS = {
+    "access": "fleetsyncd.commands.access:access_group",
+    "backfill": "fleetsyncd.commands.backfill:backfill",
+    "completion": "fleetsyncd.commands.completion:completion",
+    "demo": "fleetsyncd.demo.commands:demo",
+    "doctor": "fleetsyncd.commands.doctor:doctor",
+    "health": "fleetsyncd.commands.health:health",
+    "migrate": "fleetsyncd.commands.migrate:migrate_command",
+    "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",
+    "simulate": "fleetsyncd.demo.commands:simulate",
+    "status": "fleetsyncd.commands.status:status",
+    "vehicle": "fleetsyncd.commands.vehicle:vehicle",
+}
+"""Where each command is that `cli` does not have itself."""
 EXIT_FAILED = 1
 """A check or a requested operation failed."""
 EXIT_IMPOSSIBLE = 2
@@ -29,23 +43,31 @@ Exit codes:
 
 
 class Commands(click.Group):
-    """The program's commands in sections.
+    """The program's commands in sections; a command is imported only when it is asked for.
 
-    Those of the demo are imported only when one is named: production has no demo.
+    So each start costs what its own command needs: `health` runs every 30 s, and production has no
+    demo.
     """
-
-    lazy = ("demo", "simulate")
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted([*super().list_commands(context), *self.lazy])
+        return sorted({*super().list_commands(context), *COMMANDS})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return a command by its name."""
-        if name not in self.lazy:
-            return super().get_command(context, name)
-        command = getattr(import_module("fleetsyncd.demo.commands"), name)
-        return command if isinstance(command, click.Command) else None
+        if name not in self.commands and name in COMMANDS:
+            module, _, attribute = COMMANDS[name].partition(":")
+            self.add_command(getattr(import_module(module), attribute), name)
+        return super().get_command(context, name)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name; the error suggests from all commands."""
+        if arguments[0] not in COMMANDS:
+            for name in COMMANDS:
+                self.get_command(context, name)
+        return super().resolve_command(context, arguments)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands into the help text, section by section."""

@@ -1,4 +1,4 @@
-"""`fleetsyncd status` and `fleetsyncd health`: the state of the fleet and of its daemons."""
+"""`fleetsyncd status`: the state of the fleet."""
 
 import json
 
@@ -6,28 +6,8 @@ import click
 import msgspec
 
 from fleetsyncd import bootstrap
-from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.commands.tables import fleet_table
-from fleetsyncd.database import replicas
 from fleetsyncd.database.views.fleet import fleet_overview
-
-
-@click.command()
-@click.option("--any-host", is_flag=True, help="Accept a daemon on any host, not only this one.")
-def health(any_host: bool) -> int:
-    """Tell whether a daemon is alive.
-
-    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, else 1.
-    """
-    database = bootstrap.configured_database()
-    host = None if any_host else replicas.this_host()
-    age = database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, host))
-    if age is None:
-        click.echo("no daemon has shown a heartbeat")
-        return EXIT_FAILED
-    fresh = age < replicas.FRESH_SEC
-    click.echo(f"{'healthy' if fresh else 'stale'}: last heartbeat {age:.0f} s ago")
-    return 0 if fresh else EXIT_FAILED
 
 
 @click.command()

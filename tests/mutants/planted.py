@@ -233,8 +233,8 @@ MUTANTS = (
     Mutant(
         "patched too late",
         "fleetsyncd/__main__.py",
-        "green.patch()",
-        "import fleetsyncd.cli\n\ngreen.patch()",
+        "    green.patch()",
+        "    import fleetsyncd.cli\n\n    green.patch()",
         "tests/unit/test_floors.py tests/acceptance/test_commands.py",
     ),
     Mutant(

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ VIOLATIONS = (
     ("fleetsyncd/commands/tables.py", "import psycogreen.gevent", "gevent and psycogreen"),
     ("tui/background.py", "import gevent.pool", "gevent and psycogreen"),
     ("fleetsyncd/commands/status.py", "import psycopg2", "psycopg2 is imported"),
+    ("fleetsyncd/commands/health.py", "from fleetsyncd import bootstrap", "the health probe"),
     ("tui/poller.py", "from fleetsyncd import green", "the plain types only"),
     ("tui/model/filters.py", "import textual.app", "knows no Textual"),
 )
@@ -109,3 +111,41 @@ def test_the_program_starts_green_without_a_warning() -> None:
         "sys.exit(not (m.is_module_patched('socket') and e.get_wait_callback()))"
     )
     assert subprocess.run([sys.executable, "-W", "error", "-c", check], check=False).returncode == 0
+
+
+IMPORTED = """
+import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules))
+runpy.run_module("fleetsyncd", run_name="__main__", alter_sys=True)
+"""
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Run a command of the program that cannot connect; return the modules that it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments],
+        env={**os.environ, "DB_HOST": "127.0.0.1", "DB_PORT": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "no connection to 127.0.0.1:1" in done.stderr
+    return set(done.stdout.split())
+
+
+HEAVY = {"gevent", "psycogreen", "requests", "urllib3", "yoyo", "textual", "prometheus_client"}
+MOST_MODULES = 350
+"""Of the interpreter, the settings' libraries, click and psycopg2; the daemon has 800."""
+
+
+def test_the_health_probe_imports_little() -> None:
+    modules = imported_by("health")
+    assert "fleetsyncd.commands.health" in modules
+    assert {name.partition(".")[0] for name in modules} & HEAVY == set()
+    assert len(modules) < MOST_MODULES
+    assert "gevent" in imported_by("status")
+
+
+def test_a_command_imports_no_other_command() -> None:
+    loaded = {name for name in imported_by("health") if name.startswith("fleetsyncd.commands.")}
+    assert loaded == {"fleetsyncd.commands.group", "fleetsyncd.commands.health"}

@@ -1,6 +1,7 @@
 """The schema: created by `migrate`, checked by `doctor`.
 
-migrate.py           apply migrations, find missing ones
+migrate.py           bring the schema up to date, find missing migrations
+applying.py          apply SQL files through yoyo
 preconditions.py     what must be true before a migration
 needed_tables.py     what the program needs of the tables
 adoption.py          what of tables that were there before is different

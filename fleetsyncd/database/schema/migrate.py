@@ -12,12 +12,9 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 import psycopg2
-import yoyo
-from yoyo.backends.core.postgresql import PostgresqlBackend
-from yoyo.connections import DatabaseURI
 
-from fleetsyncd.database import pooler, session_settings
-from fleetsyncd.database.connections import Connection, Connector
+from fleetsyncd.database import pooler
+from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import grants, preconditions
@@ -31,8 +28,7 @@ SCHEMA = "fleetsync"
 HISTORY = "migration"
 APPLICATION = "fleetsyncd migrate"
 LOCK = 0x666C6565  # "flee"
-ATTEMPTS = 5
-BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
+
 
 
 def expected_migrations() -> list[str]:
@@ -75,12 +71,15 @@ def migrate(
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
         database.run(partial(preconditions.require, app_role))
-    with closing(_Backend(Connector(settings, APPLICATION, deadline))) as backend:
+    # Every command checks the schema, only this one changes it, and its library takes a while.
+    from fleetsyncd.database.schema.applying import Backend, apply_pending  # noqa: PLC0415
+
+    with closing(Backend(Connector(settings, APPLICATION, deadline), SCHEMA, HISTORY)) as backend:
         try:
             with backend.connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
                 cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                applied = _apply(backend)
+                applied = apply_pending(backend, _folder())
                 if app_role is not None:
                     grants.grant(cursor, app_role)
         except psycopg2.errors.InsufficientPrivilege as error:
@@ -92,56 +91,5 @@ def migrate(
     return applied
 
 
-class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
-    """Runs migrations on a connection that is made as all others are."""
-
-    def __init__(self, connector: Connector) -> None:
-        self._connector = connector
-        super().__init__(DatabaseURI("postgresql", None, None, None, None, "", {}), HISTORY)
-
-    def connect(self, _uri: DatabaseURI) -> Connection:
-        """Return the connection on which migrations run."""
-        self.schema = SCHEMA
-        connection = self._connector.connect()
-        with connection.cursor() as cursor:
-            cursor.execute(session_settings.for_whole_session(connection.server_version))
-        return connection
-
-    def copy(self) -> "_Backend":
-        """Return another one, with a connection of its own."""
-        return _Backend(self._connector)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.connection.close()
-
-
 def _folder() -> Traversable:
     return resources.files("fleetsyncd.database.schema") / "migrations"
-
-
-def _apply(backend: _Backend) -> list[str]:
-    """Apply pending migrations; the advisory lock makes yoyo's own lock row superfluous."""
-    with backend.connection.cursor() as cursor:
-        cursor.execute("SET client_min_messages = warning")
-    backend.create_lock_table()
-    backend.break_lock()
-    with resources.as_file(_folder()) as folder:
-        pending = backend.to_apply(yoyo.read_migrations(str(folder)))
-        for migration in pending:
-            _apply_one(backend, migration)
-            log.info("applied migration %s", migration.id)
-    return [str(migration.id) for migration in pending]
-
-
-def _apply_one(backend: _Backend, migration: yoyo.migrations.Migration) -> None:
-    """Apply a migration, which is one transaction; repeat it if a running daemon blocked it."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            backend.apply_one(migration)
-        except BLOCKED as error:
-            if attempt == ATTEMPTS:
-                raise
-            log.info("a daemon blocks %s: trying again (%s)", migration.id, first_line(error))
-        else:
-            return
