@@ -85,12 +85,21 @@ def simulate(
 
 
 def _register(known: list[dict[str, Any]]) -> None:
-    """Register the vehicles whose address is not registered yet."""
+    """Register the vehicles whose address is not registered yet; have all of them pulled at once.
+
+    A daemon that runs already would ask new ones in its next cycle only, and may have asked those
+    of an earlier run before they listened.
+    """
+    addresses = [(each["host"], each["port"]) for each in known]
 
     def work(cursor: Cursor) -> None:
-        taken = vehicles.taken_addresses(cursor, [(new["host"], new["port"]) for new in known])
+        taken = vehicles.taken_addresses(cursor, addresses)
         for new in known:
             if (new["host"], new["port"]) not in taken:
                 vehicles.add_vehicle(cursor, new["name"], new["host"], new["port"], new["key"])
+        for vehicle in vehicles.list_vehicles(cursor):
+            if (vehicle.host, vehicle.port) in addresses:
+                with suppress(CommandError):  # a paused one stays paused
+                    vehicles.request_sync(cursor, vehicle.id)
 
     bootstrap.configured_database().run(work)
