@@ -23,6 +23,7 @@ ENV PATH=/opt/fleetsyncd/bin:$PATH \
 USER 10001
 WORKDIR /tmp
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=15s --start-period=60s CMD ["fleetsyncd", "health"]
+HEALTHCHECK --interval=30s --timeout=15s --start-period=60s --start-interval=2s \
+    CMD ["fleetsyncd", "health"]
 ENTRYPOINT ["fleetsyncd"]
 CMD ["run"]

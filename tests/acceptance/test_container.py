@@ -167,6 +167,34 @@ def test_every_service_runs_a_command_that_exists(name: str) -> None:
     assert fault_of(compose()["services"][name]["command"]) is None
 
 
+def test_one_service_builds_the_image_and_the_others_only_use_it() -> None:
+    services = compose()["services"]
+    assert [name for name in OURS if "build" in services[name]] == ["migrate"]
+    assert {services[name]["image"] for name in OURS} == {"fleetsyncd"}
+    # The one that builds is needed by every other one that starts by itself, so it is never left
+    # out; what only uses the image must not look for it in a registry.
+    assert {name: services[name]["pull_policy"] for name in OURS} == {
+        "migrate": "missing",
+        "simulator": "never",
+        "sync": "never",
+        "tui": "never",
+    }
+
+
+def test_no_service_needs_a_file_of_the_host_or_more_than_the_hosts_limits() -> None:
+    """Neither umask, SELinux, rootless mode nor an engine on another host is then in the way."""
+    for service in compose()["services"].values():
+        assert [each for each in service.get("volumes", ()) if not each.startswith("data:")] == []
+        assert "ulimits" not in service
+
+
+def test_the_first_health_probe_comes_soon() -> None:
+    options = dict(re.findall(r"--([\w-]+)=(\d+)s", value("HEALTHCHECK")))
+    assert int(options["start-interval"]) <= 5
+    assert int(options["start-period"]) > int(options["start-interval"])
+    assert compose()["services"]["postgres"]["healthcheck"]["start_interval"] == "1s"
+
+
 def test_every_variable_of_the_compose_file_is_documented() -> None:
     text = (ROOT / "compose.yaml").read_text()
     used = {found[0] for found in _VARIABLE.findall(text)} - TERMINAL
@@ -225,14 +253,20 @@ def test_the_services_commands_make_an_installation_that_pulls(
     ) == ("fleet_owner",)
 
 
+def roles_script() -> str:
+    """Return the script that the postgres image runs, as compose hands it over."""
+    (given,) = compose()["services"]["postgres"]["configs"]
+    assert given["target"] == "/docker-entrypoint-initdb.d/roles.sh"
+    script = compose()["configs"][given["source"]]["content"]
+    assert "$" not in script.replace("$$", "")
+    return str(script.replace("$$", "$"))
+
+
 def _make_roles(server: embedded.Server, environment: dict[str, str]) -> None:
     """Run the script as the postgres image does: as its superuser, on the server's own socket."""
-    mount = compose()["services"]["postgres"]["volumes"][1]
-    script, target, mode = mount.split(":")
-    assert (target, mode) == ("/docker-entrypoint-initdb.d/roles.sh", "ro")
     path = f"{server.cluster.binaries}:{os.environ['PATH']}"
     subprocess.run(
-        ["/bin/sh", str(ROOT / script)],
+        ["/bin/sh", "-c", roles_script()],
         env={**environment, "PATH": path, "PGHOST": server.host},
         check=True,
     )
@@ -288,9 +322,7 @@ def _look(environment: dict[str, str]) -> None:
 
 
 def test_the_scripts_of_the_compose_file_are_sound_shell() -> None:
-    for script in (ROOT / "fleetsyncd" / "ops").glob("*.sh"):
-        subprocess.run(["/bin/sh", "-n", str(script)], check=True)
-        assert os.access(script, os.X_OK)
+    subprocess.run(["/bin/sh", "-n", "-c", roles_script()], check=True)
     probe = compose()["services"]["postgres"]["healthcheck"]["test"]
     assert probe[0] == "CMD-SHELL"
     subprocess.run(["/bin/sh", "-n", "-c", probe[1].replace("$$", "$")], check=True)
