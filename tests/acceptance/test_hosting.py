@@ -2,11 +2,16 @@
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
+import venv
 from configparser import ConfigParser
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -29,14 +34,42 @@ def procfile() -> dict[str, str]:
     return {name: command.strip() for name, command in (line.split(":", 1) for line in lines)}
 
 
-def hosted(installation: Installation, database: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Platform:
+    """A host that has installed requirements.txt into an interpreter, and nothing of the project.
+
+    `folder` holds the source as it was pushed; `path` is the interpreter's folder on PATH.
+    """
+
+    folder: Path
+    path: Path
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    """Return such a host; its interpreter borrows the libraries of the tests' one."""
+    source, environment = tmp_path / "app", tmp_path / "python"
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for package in ("fleetsyncd", "tui"):
+        shutil.copytree(ROOT / package, source / package, ignore=ignored)
+    for file in ("Procfile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / file, source)
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "fleetsync" not in entry.name:
+            (packages / entry.name).symlink_to(entry)
+    return Platform(source, environment / "bin")
+
+
+def hosted(platform: Platform, installation: Installation, database: str) -> dict[str, str]:
     """Return the environment that a hosting platform gives: one URL, and a port nobody wants."""
     url = f"postgresql://{embedded.OWNER}@/{database}?host={installation.server.host}"
-    unset = dict.fromkeys((*settings.VARIABLES, "DB_APP_ROLE"), "")
+    unset = dict.fromkeys((*settings.VARIABLES, "DB_APP_ROLE", "PYTHONPATH"), "")
     return {
         **os.environ,
         **unset,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{platform.path}:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "DATABASE_URL": f"{url}&sslmode=require",
         "SYNC_INTERVAL_SEC": "1",
@@ -44,10 +77,11 @@ def hosted(installation: Installation, database: str) -> dict[str, str]:
     }
 
 
-def honcho(process: str, environment: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
-    arguments = ["-f", str(ROOT / "Procfile"), "-d", str(folder), "start", process]
+def honcho(
+    process: str, environment: dict[str, str], platform: Platform
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "honcho", *arguments],
+        [sys.executable, "-m", "honcho", "-d", str(platform.folder), "start", process],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -58,25 +92,76 @@ def honcho(process: str, environment: dict[str, str], folder: Path) -> "subproce
 def test_every_process_of_the_procfile_is_a_command_that_exists() -> None:
     assert set(procfile()) == {"release", "worker"}
     for command in procfile().values():
-        program, *arguments = shlex.split(command)
-        assert program == "fleetsyncd"
-        assert fault_of(arguments) is None
+        words = shlex.split(command.removeprefix("exec "))
+        assert words[:3] == ["python", "-m", "fleetsyncd"]
+        assert fault_of(words[3:]) is None
+
+
+def test_the_platform_of_these_tests_has_the_libraries_but_not_the_program(
+    platform: Platform, tmp_path: Path
+) -> None:
+    for module, known in (("psycopg2", True), ("textual", True), ("fleetsyncd", False)):
+        check = [str(platform.path / "python"), "-c", f"import {module}"]
+        done = subprocess.run(check, cwd=tmp_path, check=False, capture_output=True)
+        assert (done.returncode == 0) is known
+    assert shutil.which("fleetsyncd", path=f"{platform.path}:/usr/bin:/bin") is None
 
 
 def test_the_procfile_migrates_and_runs_and_obeys_sigterm(
-    installation: Installation, empty_database: str, tmp_path: Path
+    platform: Platform, installation: Installation, empty_database: str
 ) -> None:
-    environment = hosted(installation, empty_database)
-    release = honcho("release", environment, tmp_path)
+    environment = hosted(platform, installation, empty_database)
+    release = honcho("release", environment, platform)
     output, _ = release.communicate(timeout=PATIENCE_SEC)
     assert "applied: 0001.fleet-tables" in output
     assert "release.1 stopped (rc=0)" in output
-    worker = Daemon(honcho("worker", environment, tmp_path))
+    worker = Daemon(honcho("worker", environment, platform))
     worker.wait_for("Cycle done")
     worker.process.send_signal(signal.SIGTERM)
     worker.end(within=HOSTS_PATIENCE_SEC)
     assert any("Sync service stopped" in line for line in worker.lines)
     assert "worker.1 stopped" in worker.lines[-1]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_host_that_signals_the_shell_alone_stops_the_worker_too(
+    platform: Platform, installation: Installation, shell: str
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    process = subprocess.Popen(
+        [shell, "-c", procfile()["worker"]],
+        cwd=platform.folder,
+        env=hosted(platform, installation, installation.database_name),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    worker = Daemon(process)
+    try:
+        worker.wait_for("Cycle done")
+        process.send_signal(signal.SIGTERM)
+        assert worker.end(within=HOSTS_PATIENCE_SEC) == 0
+        assert worker.lines[-1].endswith("Sync service stopped")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "fleetsyncd", "--help"], ["-m", "tui", "--version"]], ids=lambda c: c[1]
+)
+def test_every_command_runs_there_as_a_module(platform: Platform, command: list[str]) -> None:
+    done = subprocess.run(
+        [str(platform.path / "python"), *command],
+        cwd=platform.folder,
+        env={"PATH": "/usr/bin:/bin"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_daemon_listens_on_no_port_whatever_port_says(installation: Installation) -> None:
