@@ -12,6 +12,7 @@ gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
+presence.py    ends the dashboard when nobody is at the terminal
 terminal_input.py  keys of a terminal that does not send UTF-8
 ui.py          the part of the app that operations use
 dialogs/       boxes above a page, which ask for something or show details

@@ -1,16 +1,13 @@
 """The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
-import asyncio
 import os
-import signal
-import threading
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.events import Resize
+from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -30,6 +27,7 @@ from tui.model.columns import WIDE
 from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
+from tui.presence import Presence, watch_terminal
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -60,6 +58,7 @@ class FleetApp(App[None]):
         self.context = context
         self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, context)
+        self._presence = Presence()
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
@@ -67,12 +66,16 @@ class FleetApp(App[None]):
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
         self.push_screen(FleetPage(self.context))
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                # Without a handler, a stopped container leaves the terminal in Textual's mode.
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        if self._driver is not None and not self.is_headless:
+            self._presence = watch_terminal(self, self._driver.write)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
+
+    async def on_event(self, event: Event) -> None:
+        """Note that the terminal is still there."""
+        if isinstance(event, (InputEvent, CursorPosition, AppFocus, AppBlur)):
+            self._presence.heard(answer=isinstance(event, CursorPosition))
+        await super().on_event(event)
 
     @property
     def page(self) -> Page | None:

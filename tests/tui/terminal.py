@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,19 @@ PATIENCE_SEC = 60.0
 
 
 class Terminal:
-    def __init__(self, server: Server, database: str, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        database: str,
+        folder: Path,
+        *options: str,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.shown = b""
         self.program = subprocess.Popen(
-            [*COMMAND, *options],
+            [*command, *options],
             cwd=folder,
             env={
                 **os.environ,
@@ -55,6 +62,12 @@ class Terminal:
             self.read(left)
         return len(self.shown) - before
 
+    def close(self) -> None:
+        """Close it under the program."""
+        if self.ours >= 0:
+            os.close(self.ours)
+            self.ours = -1
+
     def type(self, keys: str) -> None:
         os.write(self.ours, keys.encode())
 
@@ -75,11 +88,13 @@ class Terminal:
 
 
 @contextmanager
-def terminal(server: Server, database: str, folder: Path, *options: str) -> Iterator[Terminal]:
-    opened = Terminal(server, database, folder, *options)
+def terminal(
+    server: Server, database: str, folder: Path, *options: str, command: Sequence[str] = COMMAND
+) -> Iterator[Terminal]:
+    opened = Terminal(server, database, folder, *options, command=command)
     try:
         yield opened
     finally:
         opened.program.kill()
         opened.program.wait()
-        os.close(opened.ours)
+        opened.close()
