@@ -188,6 +188,11 @@ def test_no_service_needs_a_file_of_the_host_or_more_than_the_hosts_limits() -> 
         assert "ulimits" not in service
 
 
+def test_the_services_say_that_their_network_is_their_own() -> None:
+    services = compose()["services"]
+    assert {services[name]["environment"]["PGSSLMODE"] for name in OURS} == {"disable"}
+
+
 def test_the_first_health_probe_comes_soon() -> None:
     options = dict(re.findall(r"--([\w-]+)=(\d+)s", value("HEALTHCHECK")))
     assert int(options["start-interval"]) <= 5

@@ -91,12 +91,28 @@ def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
             warning("database", f"PostgreSQL {version} is old", "upgrade it to 14 or newer")
         ]
     if not local and not encrypted:
-        text = "data and password cross the network unencrypted"
-        findings.append(warning("database", text, "set DATABASE_URL with ?sslmode=verify-full"))
+        findings.append(_unencrypted(cursor.connection.info.dsn_parameters.get("sslmode")))
     if pool_size > connections:
         text = f"DB_POOL_SIZE {pool_size} is more than the {connections} connections it allows"
         findings.append(warning("database", text, "lower DB_POOL_SIZE or raise max_connections"))
     return findings
+
+
+def _unencrypted(sslmode: str | None) -> Finding:
+    """Return what is to be said of a connection that another host may listen to.
+
+    Addresses do not tell who may: a container's network on one host looks like a LAN full of
+    others, and a tunnel like the open network. So whoever knows it says it: `sslmode=disable` is
+    never libpq's default.
+    """
+    if sslmode == "disable":
+        return ok("database", "not encrypted, as sslmode=disable asks for")
+    return warning(
+        "database",
+        "data and password cross the network unencrypted",
+        "set DATABASE_URL with ?sslmode=verify-full; if nobody else is in that network,"
+        " PGSSLMODE=disable says so",
+    )
 
 
 def _pooler(database: Database) -> Iterator[Finding]:
