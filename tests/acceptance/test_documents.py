@@ -33,7 +33,7 @@ _COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
 _UNIT = "fleetsyncd"
 VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD")
 # Options of compose and its commands that take a value.
-_VALUED = {"--profile", "--scale", "-f", "--tail", "-v"}
+_VALUED = {"--profile", "--scale", "-f", "--tail", "-v", "-w", "--user"}
 
 
 def blocks(language: str, texts: Iterable[str] = TEXTS.values()) -> list[str]:
@@ -127,23 +127,38 @@ def docker(words: Words) -> str | None:
         return "not compose"
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     profiles = {name for each in services.values() for name in each.get("profiles", ())}
-    if words[:1] == ["--profile"]:
-        if words[1] not in profiles:
+    while words[:1] in (["--profile"], ["-f"]):
+        if words[0] == "--profile" and words[1] not in profiles:
             return f"no profile {words[1]}"
         words = words[2:]
     verb, *rest = words
     rest = rest[: rest.index("<")] if "<" in rest else rest
     if verb not in _COMPOSE:
         return f"no command {verb}"
-    while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
-        if option in _VALUED and rest:
-            scaled = rest.pop(0)
-            if option == "--scale" and scaled.partition("=")[0] not in services:
-                return f"no service {scaled}"
-    if rest and rest[0] not in services:
-        return f"no service {rest[0]}"
-    return fault_of_program(rest[1:]) if verb in ("exec", "run") and rest[1:] else None
+    error = fault_of_options(rest, services)
+    if error is None and rest and rest[0] not in services:
+        error = f"no service {rest[0]}"
+    if error is not None or not rest[1:] or verb not in ("exec", "run"):
+        return error
+    # What is run in a container of its own is handed to the image's program.
+    own = verb == "run" and services[rest[0]]["image"] == "fleetsyncd"
+    return fault_of(rest[1:]) if own else fault_of_program(rest[1:])
+
+
+def fault_of_options(words: Words, services: dict[str, Any]) -> str | None:
+    """Take the options of a command of compose off its words; return what is wrong with them."""
+    given: dict[str, str] = {}
+    while words and words[0].startswith("-"):
+        option = words.pop(0)
+        given[option] = words.pop(0) if option in _VALUED and words else ""
+    scaled, mount = given.get("--scale", "").partition("=")[0], given.get("-v", "")
+    if scaled and scaled not in services:
+        return f"no service {scaled}"
+    if mount and not mount.startswith(("$PWD/", "/")):
+        return f"{mount} is relative, which some versions take for a volume's name"
+    if mount and "--user" not in given:
+        return f"the image's user cannot write to {mount}"
+    return None
 
 
 def pip(words: Words) -> str | None:
@@ -206,6 +221,9 @@ PROGRAMS: dict[str, Callable[[Words], str | None]] = {
     "pg_dump": anything,  # run by tests/integration/test_backup.py
     "pg_restore": anything,
     "wg": anything,
+    "mkdir": anything,
+    "nano": lambda words: None if words == [".env"] else "not .env",
+    "psql": anything,
     "ping": anything,
     "git": anything,
     ".venv/bin/python": module,
@@ -249,6 +267,10 @@ def test_there_are_commands_and_wrong_ones_are_found() -> None:
         "docker compose run --rm teapot",
         "docker compose --profile tea up",
         "docker compose exec sync fleetsyncd vehicle fly",
+        "docker compose run --rm sync fly",
+        "docker compose run --rm -v ./csv:/csv --user 1000 tui",
+        'docker compose run --rm -v "$PWD/csv:/csv" tui',
+        "ssh -t host docker compose exec teapot fleetsyncd doctor",
         "python -m fleetsyncd vehicle set",
         "NO_SUCH=1 fleetsyncd run",
         "fleetsync-tui --fast",
@@ -263,6 +285,20 @@ def test_every_block_names_its_language() -> None:
         assert set(languages) <= {"sh", "sql", "yaml", "text", "json", "toml"}
     for block in blocks("yaml"):
         assert yaml.safe_load(block)
+
+
+def test_the_services_for_another_compose_file_are_sound() -> None:
+    (text,) = [block for block in blocks("yaml") if "services:" in block]
+    services = yaml.safe_load(text)["services"]
+    assert "migrate" in services["fleetsync-migrate"]["command"]
+    for name, service in services.items():
+        assert service["image"] == "fleetsyncd"
+        assert fault_of(service.get("command", [])) is None
+        assert set(service["environment"]) <= {*settings.VARIABLES, "PGSSLMODE"}
+        assert set(service.get("depends_on", ())) <= {*services, "your-postgres"}, name
+    ours = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["sync"]
+    for key in ("read_only", "cap_drop", "security_opt", "stop_grace_period"):
+        assert services["fleetsync"][key] == ours[key]
 
 
 def anchors(text: str) -> set[str]:
