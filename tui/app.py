@@ -60,6 +60,7 @@ class FleetApp(App[None]):
         self._operations = Operations(self, context)
         self._presence = Presence()
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
+        self.set_class(self.console.color_system == "standard", "-few-colours")
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 

@@ -4,7 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+import rich.color
+from rich.color import ColorSystem
 from rich.style import Style
+from textual import constants
 from textual.color import Color
 from textual.command import CommandPalette
 from textual.filter import ANSIToTruecolor
@@ -14,15 +17,19 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import SettingsError
 from tests.tui.driving import (
     Driver,
+    add,
     attempts,
     dashboard,
     drive,
     execute,
+    set_state,
     small_fleet,
 )
 from tui import keymap
 from tui.app import FleetApp
 from tui.formatting import STATE_STYLES
+
+BLACK = rich.color.Color.parse("#000000")
 
 
 async def palette(it: Driver, words: str) -> list[str]:
@@ -261,6 +268,40 @@ def test_states_are_legible_in_every_theme(database: Database) -> None:
             assert style.color is not None
             shown = Color.from_rich_color(style.color)
             assert contrast(shown, ground) > 3, (it.app.theme, state_style, shown, ground)
+
+    drive(database, look)
+
+
+REDS = {1, 9}
+
+
+def number_of(it: Driver, line: int, text: str) -> int | None:
+    """Return which of 16 colours the first piece of a line has that is this text."""
+    parts = [(part.text.strip(), part.style) for part in it.strips()[line]]
+    style = next(style for part, style in parts if part == text and style is not None)
+    if not it.app.native_ansi_color:
+        style = ANSIToTruecolor(it.app.ansi_theme).truecolor_style(style, BLACK)
+    assert style.color is not None
+    return style.color.downgrade(ColorSystem.STANDARD).number
+
+
+@pytest.mark.parametrize("monochrome", [False, True], ids=["16 colours", "NO_COLOR"])
+def test_in_few_colours_the_keys_of_the_footer_have_the_colour_of_text(
+    database: Database, monkeypatch: pytest.MonkeyPatch, monochrome: bool
+) -> None:
+    monkeypatch.setattr(constants, "COLOR_SYSTEM", "standard")
+    if monochrome:
+        monkeypatch.setenv("NO_COLOR", "1")
+    add(database, "Broken-01")
+    set_state(database, "Broken-01", "error", "5 s", "5 s")
+
+    async def look(it: Driver) -> None:
+        for theme in it.app.available_themes:
+            it.app.theme = theme
+            await it.pilot.pause()
+            assert monochrome or number_of(it, 0, "✖") in REDS, theme
+            key = number_of(it, -1, "s")
+            assert (key in REDS, key) == (False, number_of(it, -1, "Sync")), theme
 
     drive(database, look)
 
