@@ -100,9 +100,9 @@ class _Watch:
         os._exit(0)
 
     def _absence(self) -> str | None:
-        hung_up = _events(sys.__stdin__, 0) & HUNG_UP
-        writable = _events(sys.__stderr__, select.POLLOUT) & select.POLLOUT
-        return self.presence.absence(hung_up=bool(hung_up), writable=bool(writable))
+        output = _events(sys.__stderr__, select.POLLOUT)
+        hung_up = (output | _events(sys.__stdin__, 0)) & HUNG_UP
+        return self.presence.absence(hung_up=bool(hung_up), writable=bool(output & select.POLLOUT))
 
 
 def watch_terminal(app: App[None], write: Callable[[str], None]) -> Presence:
