@@ -28,9 +28,9 @@ def test_a_daemon_on_another_host_counts_only_if_asked_for(installation: Install
 
 def test_an_old_heartbeat_is_told(installation: Installation) -> None:
     beat(installation, "elsewhere")
-    installation.rows("UPDATE fleetsync.replica SET beat_at = now() - interval '31 s'")
+    installation.rows("UPDATE fleetsync.replica SET beat_at = now() - interval '1 hour'")
     code, output, _ = installation.command("health", "--any-host")
-    assert (code, output) == (1, "stale: last heartbeat 31 s ago\n")
+    assert (code, output[:25]) == (1, "stale: last heartbeat 360")
 
 
 @pytest.mark.long
