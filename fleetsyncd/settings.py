@@ -215,9 +215,6 @@ def _settings(values: dict[str, Any]) -> Settings:
     parts = {name: values.pop(name) for name in ("host", "port", "dbname", "user", "password")}
     url, pool_size = values.pop("url"), values.pop("pool_size")
     parameters = parse_url(url) if url else {key: str(part) for key, part in parts.items() if part}
-    if "," in parameters.get("host", "") and not os.environ.get("PGTARGETSESSIONATTRS"):
-        # Of several servers one can be written, and after a failover another one.
-        parameters.setdefault("target_session_attrs", "read-write")
     for unset_is_none in (
         "vehicle_default_api_key",
         "journal_keep_days",

@@ -11,7 +11,7 @@ import click
 from fleetsyncd import logs, settings
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database import replicas
-from fleetsyncd.database.hints import CHECK_CONNECTION
+from fleetsyncd.database.connect_errors import CHECK_CONNECTION
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import DatabaseLost

@@ -1,5 +1,6 @@
 """Open connections to PostgreSQL: the one place where the program makes them."""
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +59,17 @@ class Connector:
         text = f"{self.settings.where} did not answer within {CONNECT_SEC:g} s"
         return DatabaseLost(text, connect_errors.CHECK_CONNECTION)
 
+    def _default_target(self) -> dict[str, str]:
+        """Of several servers want the one that can be written; after a failover it is another."""
+        several = "," in self.settings.parameters.get("host", "")
+        chosen = os.environ.get("PGTARGETSESSIONATTRS")
+        return {"target_session_attrs": "read-write"} if several and not chosen else {}
+
     def _parameters(self, unknown: list[str]) -> dict[str, Any]:
         given = {
             **_DEFAULTS,
             "application_name": self.application,
+            **self._default_target(),
             **self.settings.parameters,
             **_RELIED_ON,
         }

@@ -35,11 +35,6 @@ class StepResult:
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
 
-
-def retry_after(error: Exception) -> float | None:
-    """Return for how long the vehicle asked to be left alone, if this error is such a refusal."""
-    return error.retry_after_sec if isinstance(error, VehicleRefused) else None
-
     def with_left_out(self, left_out: object | None) -> "StepResult":
         """Return the result of a step that left measurements out, of which `left_out` tells."""
         if left_out is None:
@@ -47,6 +42,11 @@ def retry_after(error: Exception) -> float | None:
         if self.outcome is Outcome.OK:
             return StepResult(Outcome.ERROR, f"database: {left_out}", Failure.DATABASE)
         return replace(self, reason=f"{self.reason}; {left_out}")
+
+
+def retry_after(error: Exception) -> float | None:
+    """Return for how long the vehicle asked to be left alone, if this error is such a refusal."""
+    return error.retry_after_sec if isinstance(error, VehicleRefused) else None
 
 
 def run_step(step: Callable[[], None]) -> StepResult:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import psycopg2
 import pytest
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 
-from fleetsyncd import settings as configuration
 from fleetsyncd.database.connect_errors import CHECK_CONNECTION, CHECK_LOGIN, CHECK_NAME
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.demo.embedded import Server
@@ -138,18 +138,29 @@ def test_a_refusal_in_english_gets_more_precise_advice(message: str, advice: str
         assert advice in str(complaint("127.0.0.1", str(port)).hint)
 
 
-def test_of_several_hosts_the_one_that_can_be_written_is_wanted(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("parameters", "variable", "wanted"),
+    [
+        ({"host": "127.0.0.1,127.0.0.2"}, "", "read-write"),
+        ({"host": "127.0.0.1,127.0.0.2", "target_session_attrs": "any"}, "", "any"),
+        ({"host": "127.0.0.1,127.0.0.2"}, "prefer-standby", None),
+        ({"host": "127.0.0.1"}, "", None),
+    ],
+)
+def test_of_several_hosts_the_one_that_can_be_written_is_wanted_unless_another_is_asked_for(
+    parameters: dict[str, str], variable: str, wanted: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PGTARGETSESSIONATTRS", raising=False)
-    monkeypatch.setenv("DATABASE_URL", "postgresql://x@one,two/fleet")
-    wanted = configuration.load(dotenv=False).database.parameters
-    assert wanted["target_session_attrs"] == "read-write"
-    monkeypatch.setenv("DATABASE_URL", "postgresql://x@one,two/fleet?target_session_attrs=any")
-    wanted = configuration.load(dotenv=False).database.parameters
-    assert wanted["target_session_attrs"] == "any"
-    monkeypatch.setenv("DATABASE_URL", "postgresql://x@one/fleet")
-    assert "target_session_attrs" not in configuration.load(dotenv=False).database.parameters
+    given: list[dict[str, str]] = []
+
+    def connect(dsn: str) -> None:
+        given.append(extensions.parse_dsn(dsn))
+        raise psycopg2.OperationalError("not this time")
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", variable)
+    with pytest.raises(DatabaseLost):
+        Connector(DatabaseSettings(parameters)).connect()
+    assert given[0].get("target_session_attrs") == wanted
 
 
 def test_several_hosts_that_can_only_be_read_are_told_as_that(

@@ -30,7 +30,6 @@ APPLICATION = "fleetsyncd migrate"
 LOCK = 0x666C6565  # "flee"
 
 
-
 def expected_migrations() -> list[str]:
     """Return the ids of all migrations of this version, in order."""
     names = [entry.name for entry in _folder().iterdir()]
