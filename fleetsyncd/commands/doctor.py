@@ -94,11 +94,18 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
-    findings = [*_secrets_file(), *_contradictions(settings)]
-    here = DOTENV.resolve()
-    origin = f"with {here}" if DOTENV.is_file() else f"from the environment; there is no {here}"
-    text = f"a cycle every {settings.sync_interval_sec:g} s, {origin}"
-    yield from findings or [ok("configuration", text)]
+    yield from _secrets_file()
+    yield from _contradictions(settings)
+    yield ok("configuration", f"a cycle every {settings.sync_interval_sec:g} s, {_origin()}")
+
+
+def _origin() -> str:
+    """Return where the settings come from."""
+    try:
+        place = DOTENV.resolve()
+    except OSError:
+        return "from the environment; the working directory is gone"
+    return f"with {place}" if place.is_file() else f"from the environment; there is no {place}"
 
 
 def _secrets_file() -> Iterator[Finding]:

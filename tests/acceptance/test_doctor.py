@@ -380,9 +380,9 @@ def test_doctor_names_the_dotenv_file_that_is_read_and_none_of_a_folder_above(
     below = tmp_path / "below"
     below.mkdir()
     installation.folder = below
-    _, output, _ = installation.command("doctor", "--no-vehicles", PULL_TIMEOUT_SEC="0.5")
+    _, output, _ = installation.command("doctor", "--no-vehicles")
     assert f"a cycle every 1 s, from the environment; there is no {below}/.env" in output
     (below / ".env").write_text("LOG_LEVEL=INFO\n")
     (below / ".env").chmod(0o600)
-    _, output, _ = installation.command("doctor", "--no-vehicles", PULL_TIMEOUT_SEC="0.5")
+    _, output, _ = installation.command("doctor", "--no-vehicles")
     assert f"a cycle every 1 s, with {below}/.env" in output
