@@ -79,13 +79,14 @@ class Rig:
     begin: Prefetch = LazyPage
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     alarms_keep: timedelta | None = None
+    name: str = NAME
     partitions: Partitions | None = None
     """Kept between cycles if the test sets it."""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def serve(self, **options: Any) -> None:
         """Make the vehicle, not yet listening."""
-        self.simulated = HookedVehicle(NAME, KEY, clock=self._vehicle_clock, **options)
+        self.simulated = HookedVehicle(self.name, KEY, clock=self._vehicle_clock, **options)
         self.simulated.hook = self._log
 
     def _vehicle_clock(self) -> float:
@@ -95,7 +96,7 @@ class Rig:
         """Register the vehicle at the address it listens on."""
         host, port = self.simulated.address
         self.vehicle_id = self.database.run(
-            lambda c: vehicles.add_vehicle(c, NAME, host, port, KEY)
+            lambda c: vehicles.add_vehicle(c, self.name, host, port, KEY)
         )
         self.set_watermark(watermark)
         self.start = watermark
@@ -180,15 +181,21 @@ class Rig:
         """Compare everything stored with what the vehicle generated."""
         assert self.start is not None
         expected = checker.Expectation(
-            self.vehicle_id, NAME, self.start, timedelta(seconds=delay), self.simulated.channels
+            self.vehicle_id,
+            self.name,
+            self.start,
+            timedelta(seconds=delay),
+            self.simulated.channels,
         )
         return checker.compare(self.database, [expected])
 
 
 @contextmanager
-def rig(database: Database, watermark_ago: float | None = 300, **options: Any) -> Iterator[Rig]:
+def rig(
+    database: Database, watermark_ago: float | None = 300, name: str = NAME, **options: Any
+) -> Iterator[Rig]:
     """Run a vehicle that was pulled `watermark_ago` seconds before the rig's first moment."""
-    made = Rig(database)
+    made = Rig(database, name=name)
     made.serve(**options)
     with running(Fleet([made.simulated])):
         ago = None if watermark_ago is None else made.now - timedelta(seconds=watermark_ago)

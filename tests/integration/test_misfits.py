@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_refused_and_fits_after_the_statement_that_is_named
         Partitions(database).ensure_ahead(utc_now())
         faults = [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)]
         assert faults == []
-        with rig(database) as it:
+        with rig(database, name="Truck-09") as it:
             assert it.cycle().outcome == "ok"
 
 
@@ -202,7 +202,7 @@ def loose(server: Server, installation: str) -> Iterator[Database]:  # noqa: F81
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_a_bad_row_costs_its_own_vehicle_only(loose: Database, case: str) -> None:
-    with rig(loose) as it:
+    with rig(loose, name="Truck-09") as it:
         it.run(f"UPDATE vehicles SET {BAD_ROWS[case]} WHERE name = 'Truck-02'")  # noqa: S608
         assert len(loose.run(store.load_vehicles)) == 3
         assert len(loose.run(lambda cursor: fleet_overview(cursor, 30.0))) == 3
@@ -214,7 +214,7 @@ def test_a_bad_row_costs_its_own_vehicle_only(loose: Database, case: str) -> Non
 def test_a_vehicle_without_a_usable_address_is_an_error_that_says_so(
     loose: Database, change: str
 ) -> None:
-    with rig(loose) as it:
+    with rig(loose, name="Truck-09") as it:
         it.run(f"UPDATE vehicles SET {change} WHERE id = %s", str(it.vehicle_id))  # noqa: S608
         vehicle = it.vehicle()
         it.client = it.connect(vehicle.host, vehicle.port)

@@ -1,5 +1,7 @@
 """Whatever role, database or server have as defaults, the same is stored and read."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from uuid import UUID
@@ -8,8 +10,10 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import store, vehicles
+from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import checks, migrate
+from fleetsyncd.database.schema.applying import Backend
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, MigrationFailed
@@ -27,15 +31,16 @@ DEFAULTS = {
     "IntervalStyle": "sql_standard",
     "row_security": "off",
     "extra_float_digits": "-5",
-    "lock_timeout": "1ms",
-    "statement_timeout": "1ms",
-    "idle_in_transaction_session_timeout": "1ms",
     "quote_all_identifiers": "on",
     "standard_conforming_strings": "off",
     "search_path": "pg_catalog",
     "bytea_output": "escape",
-    "transaction_timeout": "1ms",
 }
+
+
+LIMITS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
+SHORT = "50ms"
+LONGER_SEC = 0.1
 
 
 def set_default(server: Server, database: str, name: str, value: str) -> None:
@@ -69,6 +74,41 @@ def test_the_schema_is_made_under_any_default(
     set_default(server, empty_database, name, DEFAULTS[name])
     owner = DatabaseSettings(server.parameters(empty_database, OWNER))
     assert migrate.migrate(owner, APP) == migrate.expected_migrations()
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_no_time_limit_is_inherited(server: Server, database_name: str, name: str) -> None:
+    set_default(server, database_name, name, SHORT)
+
+    def work(cursor: Cursor) -> None:
+        cursor.execute("SELECT pg_sleep(%s)", (LONGER_SEC,))
+        time.sleep(LONGER_SEC)
+        cursor.execute("SELECT 1")
+
+    settings = DatabaseSettings(server.parameters(database_name))
+    with closing(Database(settings)) as database, database.transaction() as cursor:
+        work(cursor)
+    with (
+        closing(Backend(Connector(settings), "fleetsync", "migration")) as backend,
+        backend.transaction(),
+        backend.connection.cursor() as cursor,
+    ):
+        work(cursor)
+
+
+def test_a_lock_is_waited_for_longer_than_the_inherited_limit(
+    server: Server, database_name: str
+) -> None:
+    set_default(server, database_name, "lock_timeout", "1ms")
+    settings = DatabaseSettings(server.parameters(database_name), pool_size=2)
+    lock = "SELECT pg_advisory_xact_lock(1)"
+    with closing(Database(settings)) as database, ThreadPoolExecutor(1) as thread:
+        with database.transaction() as holder:
+            holder.execute(lock)
+            waiting = thread.submit(database.run, lambda cursor: cursor.execute(lock))
+            time.sleep(LONGER_SEC)
+            assert not waiting.done()
+        waiting.result(10)
 
 
 def test_two_that_write_at_once_are_no_conflict_where_serializable_is_the_default(

@@ -35,6 +35,10 @@ def add(cursor: Cursor) -> None:
     vehicles.add_vehicle(cursor, "Truck-01", "10.8.0.1", 8001, None)
 
 
+def add_another(cursor: Cursor) -> None:
+    vehicles.add_vehicle(cursor, "Truck-03", "10.8.0.3", 8001, None)
+
+
 def test_a_standby_can_be_looked_at(replica: Server) -> None:
     with closing(Database(DatabaseSettings(replica.parameters(NAME)))) as database:
         assert len(database.run(store.load_vehicles)) == 1
@@ -46,7 +50,7 @@ def test_what_is_to_be_written_there_is_a_lost_database_with_the_remedy(replica:
         closing(Database(DatabaseSettings(replica.parameters(NAME)))) as database,
         pytest.raises(DatabaseReadOnly, match="DB_HOST must name the primary"),
     ):
-        database.run(add)
+        database.run(add_another)
 
 
 def test_doctor_names_the_standby(replica: Server) -> None:
