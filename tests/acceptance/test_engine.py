@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,12 @@ BASE_IMAGES = ("python:3.11-slim", "postgres:17")
 
 
 def docker(
-    *words: str, folder: Path | None = None, keys: str = ""
+    *words: str, folder: Path | None = None, keys: str = "", **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    passwords = {"DB_PASSWORD": "one", "DB_OWNER_PASSWORD": "two"}
     return subprocess.run(
         [shutil.which("docker") or "", *words],
         cwd=folder,
-        env={**os.environ, **passwords},
+        env={**os.environ, **variables},
         input=keys,
         capture_output=True,
         text=True,
@@ -53,9 +52,12 @@ class Project:
     """A copy of what is needed, in a folder that only its owner can read, as umask 077 makes it."""
 
     folder: Path
+    passwords: dict[str, str] = field(
+        default_factory=lambda: {"DB_PASSWORD": "one", "DB_OWNER_PASSWORD": "two"}
+    )
 
     def compose(self, *words: str, keys: str = "") -> "subprocess.CompletedProcess[str]":
-        return docker("compose", *words, folder=self.folder, keys=keys)
+        return docker("compose", *words, folder=self.folder, keys=keys, **self.passwords)
 
     def states(self) -> set[str]:
         """Return the states of the vehicles."""
@@ -104,3 +106,20 @@ def test_everything_comes_up_at_once_and_the_demo_is_pulled_soon(project: Projec
         "--key-file", "-", keys="a-key",
     )  # fmt: skip
     assert added.stdout.startswith("added Truck-99"), added.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("role", "variable"), [("fleet_app", "DB_PASSWORD"), ("fleet_owner", "DB_OWNER_PASSWORD")]
+)
+def test_a_password_is_changed_as_documented(project: Project, role: str, variable: str) -> None:
+    assert "\\password fleet_app" in (ROOT / "docs" / "operations.md").read_text()
+    assert project.compose("up", "--detach", "--wait", "sync").returncode == 0
+    change = ("exec", "-T", "postgres", "psql", "-U", "postgres", "-c", f"\\password {role}")
+    changed = project.compose(*change, keys="three\nthree\n")
+    assert (changed.returncode, "ERROR" in changed.stderr) == (0, False), changed.stderr
+    assert project.compose("run", "--rm", "-T", "sync", "status").returncode != 0
+    project.passwords[variable] = "three"
+    up = project.compose("up", "--detach", "--wait", "sync")
+    assert up.returncode == 0, up.stderr
+    assert project.compose("run", "--rm", "-T", "sync", "status").returncode == 0
