@@ -64,7 +64,7 @@ class Commands(click.Group):
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the arguments name; the error suggests from all commands."""
-        if arguments[0] not in COMMANDS:
+        if self.get_command(context, arguments[0]) is None:
             for name in COMMANDS:
                 self.get_command(context, name)
         return super().resolve_command(context, arguments)

@@ -146,6 +146,20 @@ def test_the_health_probe_imports_little() -> None:
     assert "gevent" in imported_by("status")
 
 
-def test_a_command_imports_no_other_command() -> None:
-    loaded = {name for name in imported_by("health") if name.startswith("fleetsyncd.commands.")}
-    assert loaded == {"fleetsyncd.commands.group", "fleetsyncd.commands.health"}
+@pytest.mark.parametrize(
+    ("command", "modules"),
+    [("health", {"health"}), ("status", {"status", "tables"}), ("run", set())],
+)
+def test_a_command_imports_no_other_command(command: str, modules: set[str]) -> None:
+    loaded = imported_by(command)
+    package = "fleetsyncd.commands."
+    commands = {name.removeprefix(package) for name in loaded if name.startswith(package)}
+    assert commands == {"group", *modules}
+    assert "fleetsyncd.demo" not in loaded
+
+
+def test_a_mistyped_command_is_told_of_the_one_that_was_meant() -> None:
+    for typed, meant in (("statu", "status"), ("simulte", "simulate")):
+        command = [sys.executable, "-m", "fleetsyncd", typed]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert f"Did you mean '{meant}'?" in done.stderr
