@@ -8,6 +8,7 @@ cycle.py            one cycle of one vehicle, top to bottom
 pull.py             windows of one vehicle, until all are complete
 window.py           which interval to pull, and how to split it
 commit.py           rows, bad rows and progress in one transaction
+placing.py          a partition for every row, or the row left out
 prefetch.py         how the next page is asked for meanwhile
 payment.py          a pause after answers that cost too much
 rests.py            who asked to be left alone, and until when

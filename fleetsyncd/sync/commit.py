@@ -6,47 +6,19 @@ Cycles and backfills store through here; they differ in the progress that they r
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import adopted_nulls, measurements, store, vehicle_memory
-from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import BudgetSpent, PartitionMissing
-from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Window
+from fleetsyncd.errors import BudgetSpent
+from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
 from fleetsyncd.vehicle.parsing import excerpt
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Measurements that are not stored because no partition holds their time."""
-
-    rows: int
-    window: Window
-    """From the first to the last time without a partition."""
-    remedy: str
-
-    @classmethod
-    def added(cls, before: "LeftOut | None", holes: Sequence[Hole], rows: int) -> "LeftOut":
-        """Return `before` and these rows as one."""
-        start, end = holes[0].window.start, holes[-1].window.end
-        if before is None:
-            return cls(rows, Window(start, end), holes[0].remedy)
-        window = Window(min(before.window.start, start), max(before.window.end, end))
-        return cls(before.rows + rows, window, before.remedy)
-
-    def __str__(self) -> str:
-        """Say what is missing, and what brings it."""
-        window = f"{self.window.start:%Y-%m-%d %H:%M} to {self.window.end:%Y-%m-%d %H:%M}"
-        return (
-            f"{self.rows} row(s) of {window} are not stored, no partition of measurements holds"
-            f" them; {self.remedy}; then `fleetsyncd backfill`"
-        )
 
 
 @dataclass(slots=True)
@@ -94,41 +66,12 @@ def commit_page(
         added.append(new)
         return quarantined
 
-    quarantined = _place(context, page.measurements, save, totals)
+    placing = place(context, page.measurements, save)
+    if placing.left_out is not None:
+        totals.left_out = placing.left_out.after(totals.left_out)
+    quarantined = placing.result
     totals.rows_written += max(added)
     totals.count_bad(page.bad, quarantined=quarantined)
-
-
-def _place(
-    context: SyncContext,
-    rows: Measurements,
-    save: Callable[[Measurements, Cursor], bool],
-    totals: Totals,
-) -> bool:
-    """Run `save` with the rows, their months made; return its result.
-
-    Rows of a time that others keep without a partition are left out, and counted, so that they do
-    not stand in the way of newer ones.
-    """
-    database, partitions = context.database, context.partitions
-    _ensure_months(context, rows)
-    try:
-        return database.run(partial(save, rows))
-    except PartitionMissing:
-        partitions.forget()
-        _ensure_months(context, rows)
-    try:
-        return database.run(partial(save, rows))
-    except PartitionMissing as missing:
-        first, last = rows.times[0], rows.times[-1]
-        holes = partitions.holes(first, last, context.now())
-        placed = rows.outside(hole.window for hole in holes)
-        if len(placed) == len(rows):
-            why = partitions.why_missing(first, last)
-            raise PartitionMissing(missing.reason, why or missing.hint) from missing
-    result = database.run(partial(save, placed))
-    totals.left_out = LeftOut.added(totals.left_out, holes, len(rows) - len(placed))
-    return result
 
 
 def commit_channels(
@@ -205,11 +148,6 @@ def commit_alarms(
             f"{refused} alarm(s) refused: {most:,} are stored, as many as a vehicle may have "
             "(VEHICLE_MAX_ALARMS); ALARMS_KEEP_DAYS deletes old ones",
         )
-
-
-def _ensure_months(context: SyncContext, rows: Measurements) -> None:
-    if times := rows.times:
-        context.partitions.ensure(times[0], times[-1])
 
 
 def commit_answer(

@@ -1,0 +1,85 @@
+"""See to it that measurements have a partition; leave out those of which others keep none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from fleetsyncd.database.partitions import Hole
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import PartitionMissing
+from fleetsyncd.models import Measurements, Window
+from fleetsyncd.sync.context import SyncContext
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Measurements that are not stored because no partition holds their time."""
+
+    rows: int
+    window: Window
+    """From the first to the last time without a partition."""
+    remedy: str
+
+    def after(self, before: "LeftOut | None") -> "LeftOut":
+        """Return these rows and those of `before` as one."""
+        if before is None:
+            return self
+        start = min(before.window.start, self.window.start)
+        window = Window(start, max(before.window.end, self.window.end))
+        return LeftOut(before.rows + self.rows, window, before.remedy)
+
+    def __str__(self) -> str:
+        """Say what is missing, and what brings it."""
+        window = f"{self.window.start:%Y-%m-%d %H:%M} to {self.window.end:%Y-%m-%d %H:%M}"
+        return (
+            f"{self.rows} row(s) of {window} are not stored, no partition of measurements holds"
+            f" them; {self.remedy}; then `fleetsyncd backfill`"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Placing(Generic[T]):
+    """The result of storing rows, and those that were left out."""
+
+    result: T
+    left_out: LeftOut | None = None
+
+
+def place(
+    context: SyncContext, rows: Measurements, save: Callable[[Measurements, Cursor], T]
+) -> Placing[T]:
+    """Run `save` with the rows in a transaction, their months made before.
+
+    Rows of a time that others keep without a partition are left out, so that they do not stand in
+    the way of newer ones. Raises PartitionMissing if any other row has no place; DatabaseError.
+    """
+    database, partitions = context.database, context.partitions
+    _ensure_months(context, rows)
+    try:
+        return Placing(database.run(partial(save, rows)))
+    except PartitionMissing:
+        partitions.forget()
+        _ensure_months(context, rows)
+    try:
+        return Placing(database.run(partial(save, rows)))
+    except PartitionMissing as missing:
+        first, last = rows.times[0], rows.times[-1]
+        holes = partitions.holes(first, last, context.now())
+        placed = rows.outside(hole.window for hole in holes)
+        if len(placed) == len(rows):
+            why = partitions.why_missing(first, last)
+            raise PartitionMissing(missing.reason, why or missing.hint) from missing
+    left_out = _left_out(holes, len(rows) - len(placed))
+    return Placing(database.run(partial(save, placed)), left_out)
+
+
+def _ensure_months(context: SyncContext, rows: Measurements) -> None:
+    if times := rows.times:
+        context.partitions.ensure(times[0], times[-1])
+
+
+def _left_out(holes: Sequence[Hole], rows: int) -> LeftOut:
+    return LeftOut(rows, Window(holes[0].window.start, holes[-1].window.end), holes[0].remedy)
