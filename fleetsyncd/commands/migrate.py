@@ -5,7 +5,17 @@ import click
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.schema import citus, migrate
+from fleetsyncd.database.schema import adoption, citus, migrate
+
+
+def _check(database: Database) -> int:
+    """Tell what is missing, and what does not fit; return the exit code."""
+    missing = migrate.missing_migrations(database)
+    misfits = database.run(adoption.misfits)
+    click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
+    for misfit in misfits:
+        click.echo(f"does not fit: {misfit}")
+    return EXIT_FAILED if missing or misfits else 0
 
 
 @click.command("migrate")
@@ -28,9 +38,7 @@ def migrate_command(check: bool, distribute: bool) -> int:
     if distribute:
         citus.require_citus(Database(settings.database))
     if check:
-        missing = migrate.missing_migrations(Database(settings.database, deadline=green.deadline))
-        click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
-        return EXIT_FAILED if missing else 0
+        return _check(Database(settings.database, deadline=green.deadline))
     applied = migrate.migrate(settings.database, settings.db_app_role, green.deadline)
     click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
     if distribute:

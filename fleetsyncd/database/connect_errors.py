@@ -7,7 +7,7 @@ is shows in its form; English words only make the advice more precise.
 import errno
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fleetsyncd.errors import RAISE_FILE_LIMIT, TOO_MANY_OPEN_FILES
 from fleetsyncd.text import sanitise
@@ -61,27 +61,38 @@ _CLIENT_HINTS = (
 )  # fmt: skip
 
 
+def address(parameters: Mapping[str, str]) -> str:
+    """Return the first address of libpq's parameters."""
+    host, name, port = (
+        str(parameters.get(key, "")).split(",")[0] for key in ("hostaddr", "host", "port")
+    )
+    return f"{host or name} port {port}"
+
+
 def attempt(host: str, port: str, error: OSError) -> str:
     """Return how libpq would tell that this host's name cannot be looked up."""
     return f'connection to server at "{host}", port {port} failed: {error.strerror or error}'
 
 
-def reason_and_hint(error: BaseException, others: Sequence[str] = ()) -> tuple[str, str | None]:
+def reason_and_hint(
+    error: BaseException, others: Sequence[str] = (), first: str = ""
+) -> tuple[str, str | None]:
     """Return what every address answered, in one harmless line, and what to do about it.
 
-    `others` are attempts beside those in `error`.
+    `others` are attempts beside those in `error`; `first` is the address that was tried first,
+    which libpq does not always name.
     """
     if _has_too_many_open_files(error):
         return TOO_MANY_OPEN_FILES, RAISE_FILE_LIMIT
     lines = others if isinstance(error, OSError) and others else [*str(error).splitlines(), *others]
-    complaints = _complaints(lines)
+    complaints = _complaints(lines, first)
     hints = [hint for _, complaint in complaints if (hint := _hint(complaint)) is not None]
     # Where somebody answered, that is worth more than the silence of another address.
     best = [hint for hint in hints if hint not in (CHECK_CONNECTION, CHECK_NAME)] or hints
     return _listed(complaints) or type(error).__name__, best[0] if best else None
 
 
-def _complaints(lines: Sequence[str]) -> list[tuple[str, str]]:
+def _complaints(lines: Sequence[str], first: str) -> list[tuple[str, str]]:
     """Return where each attempt went, and what came of it; equal ones once."""
     complaints: dict[tuple[str, str], None] = {}
     for line in filter(str.strip, lines):
@@ -89,13 +100,14 @@ def _complaints(lines: Sequence[str]) -> list[tuple[str, str]]:
             where = made["socket"] or f"{made['address'] or made['host']} port {made['port']}"
             complaints[where, made["complaint"]] = None
         elif not complaints:
-            complaints["", line.strip()] = None
+            complaints[first, line.strip()] = None
     return list(complaints)
 
 
 def _listed(complaints: list[tuple[str, str]]) -> str:
+    several = len(complaints) > 1
     shown = [
-        sanitise(f"{where}: {complaint}" if where else complaint, COMPLAINT_CHARACTERS)
+        sanitise(f"{where}: {complaint}" if several else complaint, COMPLAINT_CHARACTERS)
         for where, complaint in complaints[:SHOWN]
     ]
     more = len(complaints) - len(shown)

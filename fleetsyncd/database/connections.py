@@ -44,14 +44,16 @@ class Connector:
         It has no transaction of its own: transactions are begun and committed by hand.
         """
         unknown: list[str] = []
+        parameters: dict[str, Any] = {}
         try:
             with self.deadline(CONNECT_SEC, self._timed_out):
-                dsn = extensions.make_dsn(**self._parameters(unknown))
-                connection = psycopg2.connect(dsn)
+                parameters = self._parameters(unknown)
+                connection = psycopg2.connect(extensions.make_dsn(**parameters))
                 connection.autocommit = True
                 return connection
         except (psycopg2.Error, OSError) as error:
-            reason, hint = connect_errors.reason_and_hint(error, unknown)
+            first = connect_errors.address(parameters)
+            reason, hint = connect_errors.reason_and_hint(error, unknown, first)
             text = f"no connection to {self.settings.where}: {reason}"
             raise DatabaseLost(text, hint) from error
 

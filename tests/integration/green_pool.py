@@ -120,6 +120,12 @@ def mute_server(stage: Stage) -> Scene:
             return {"fault": fault_of(opened, 0)}
 
 
+def two_hosts_that_refuse(stage: Stage) -> Scene:
+    """Connect to two hosts of which none has a server."""
+    with stage.opened(1, host="127.0.0.1,127.0.0.2", port="1,1") as database:
+        return {"fault": fault_of(database, 0)}
+
+
 def sleeping_statement(stage: Stage) -> Scene:
     """Wait for a statement that takes its time."""
     with stage.opened(1) as database:
@@ -176,6 +182,8 @@ SCENES = {
         many_share_few,
         killed_in_a_query,
         mute_server,
+        two_hosts_that_refuse,
+        two_hosts_that_refuse,
         sleeping_statement,
         hanging_statement,
         busy_pool,

@@ -6,8 +6,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from psycopg2 import sql
 
+from fleetsyncd.commands.migrate import migrate_command
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -107,6 +109,18 @@ def test_what_no_statement_can_mend_is_refused_with_a_way_out(
     statement, way_out = MENDED_BY_HAND[case]
     as_owner(server, installation, statement)
     assert way_out in refused(server, installation)
+
+
+def test_a_check_tells_what_does_not_fit_of_a_schema_that_is_up_to_date(
+    server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_owner(server, database_name, MENDED_BY_STATEMENT["a time without zone"])
+    for name, value in server.environment(database_name).items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(migrate_command, ["--check"], standalone_mode=False)
+    assert told.return_value == 1
+    assert "up to date" in told.output
+    assert "does not fit: public.vehicles.last_sync_at is timestamp without" in told.output
 
 
 def test_everything_that_does_not_fit_is_told_at_once(

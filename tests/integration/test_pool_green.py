@@ -50,6 +50,13 @@ def test_a_server_that_never_answers_is_lost_within_the_connect_deadline(
     assert 0.25 <= outcome["seconds"] <= 1
 
 
+def test_each_of_several_hosts_is_named_with_its_own_complaint(
+    outcomes: dict[str, Outcome],
+) -> None:
+    told = outcomes["two_hosts_that_refuse"]["fault"]
+    assert "127.0.0.1 port 1: Connection refused; 127.0.0.2 port 1: Connection refused" in told
+
+
 def test_a_statement_that_hangs_ends_at_the_deadline_and_the_next_transaction_works(
     outcomes: dict[str, Outcome],
 ) -> None:

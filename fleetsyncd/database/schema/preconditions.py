@@ -21,10 +21,10 @@ SELECT current_user::text, current_database()::text,
      WHERE nspname = 'fleetsync' AND NOT pg_has_role(nspowner, 'USAGE'))
 """
 _OTHERS_TABLES = """
-SELECT relname::text, relowner::regrole::text FROM pg_class
+SELECT array_agg('public.' || relname ORDER BY relname), relowner::regrole::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relname = ANY (%s) AND relkind IN ('r', 'p')
   AND NOT pg_has_role(relowner, 'USAGE')
-ORDER BY relname
+GROUP BY relowner ORDER BY 1
 """
 _ROLE = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)"
 
@@ -75,11 +75,12 @@ def _missing_rights(cursor: Cursor) -> Iterator[Misfit]:
         text = f"the schema fleetsync belongs to {schema_owner}"
         yield Misfit(text, f"run `fleetsyncd migrate` with DB_USER={schema_owner}")
     cursor.execute(_OTHERS_TABLES, (list(COLUMNS),))
-    for table, owner in cursor.fetchall():
+    for tables, owner in cursor.fetchall():
+        belong = "belongs" if len(tables) == 1 else "belong"
         yield Misfit(
-            f"public.{table} belongs to {owner}",
-            f"run `fleetsyncd migrate` with DB_USER={owner}, or"
-            f" ALTER TABLE public.{table} OWNER TO {role}",
+            f"{', '.join(tables)} {belong} to {owner}",
+            f"run `fleetsyncd migrate` with DB_USER={owner}, or as a superuser"
+            f" ALTER TABLE {tables[0]} OWNER TO {role}",
         )
 
 
