@@ -132,6 +132,18 @@ def a_default_partition(installation: Installation) -> dict[str, str]:
     return {}
 
 
+@planted("WARNING", "partitions", "move its rows into them")
+def a_default_partition_that_is_not_empty(installation: Installation) -> dict[str, str]:
+    Partitions(installation.database).ensure_ahead(utc_now())
+    as_superuser(installation, "CREATE TABLE other PARTITION OF measurements DEFAULT")
+    installation.rows(
+        "INSERT INTO measurements SELECT id, 1, '2020-01-01', 1 FROM vehicles RETURNING 1"
+    )
+    statistics = "SELECT pg_stat_get_live_tuples('other'::regclass) > 0"
+    installation.until(statistics)
+    return {}
+
+
 @planted("WARNING", "partitions", "ALTER TABLE public.measurements ATTACH PARTITION")
 def a_month_that_was_detached(installation: Installation) -> dict[str, str]:
     Partitions(installation.database).ensure_ahead(utc_now())
@@ -327,6 +339,13 @@ def test_doctor_finds_by_trying_every_vehicle(name: str, well: Installation) -> 
     assert (code, told["level"], told["check"]) == (1, level, check)
     assert "[Truck-01]" in told["text"]
     assert remedy in told["remedy"]
+
+
+def test_an_empty_default_partition_beside_others_is_no_fault(installation: Installation) -> None:
+    Partitions(installation.database).ensure_ahead(utc_now())
+    as_superuser(installation, "CREATE TABLE other PARTITION OF measurements DEFAULT")
+    _, rows = findings(installation, SYNC_INTERVAL_SEC="30")
+    assert [each["level"] for each in rows if each["check"] == "partitions"] == ["ok"]
 
 
 def test_doctor_finds_a_limit_of_open_files_that_is_too_low(installation: Installation) -> None:

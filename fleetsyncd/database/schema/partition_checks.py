@@ -1,7 +1,8 @@
 """Doctor's check of the partitions of `measurements`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from fleetsyncd.database.partitions import attach_statement
 from fleetsyncd.database.pool import Cursor
@@ -13,7 +14,8 @@ CHECK = "partitions"
 _PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
 _RANGES = """
 SELECT partition::text, NOT isfinite(begins) AND NOT isfinite(ends),
-    begins <= %(now)s AND %(now)s < ends, begins <= %(next)s AND %(next)s < ends
+    begins <= %(now)s AND %(now)s < ends, begins <= %(next)s AND %(next)s < ends,
+    pg_stat_get_live_tuples(partition) > 0
 FROM fleetsync.partition_ranges()
 """
 _PLAN = "SELECT (fleetsync.month_plan(%s::date)).verdict"
@@ -29,9 +31,9 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
     following = next_month(month_of(present))
     cursor.execute(_RANGES, {"now": present, "next": following})
     ranges = cursor.fetchall()
-    if default := next((name for name, holds_all, *_ in ranges if holds_all), None):
-        text = f"{default} takes what no other partition holds: retention never drops that"
-        yield warning(CHECK, text, "make partitions ahead, and move its rows into them")
+    default = next((row for row in ranges if row[1]), None)
+    if default is not None:
+        yield _default(default, [row for row in ranges if not row[1]])
         return
     held = {present: any(row[2] for row in ranges), following: any(row[3] for row in ranges)}
     missing = [moment for moment in (present, following) if ranges and not held[moment]]
@@ -45,6 +47,15 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
         yield ok(CHECK, "none yet: the daemon's first cycle makes them")
     elif not missing and not detached:
         yield ok(CHECK, f"{len(ranges)}, the next month included")
+
+
+def _default(default: tuple[Any, ...], others: Sequence[tuple[Any, ...]]) -> Finding:
+    """Look at a partition for everything: it is to be empty, and others are to come first."""
+    name, *_, has_rows = default
+    if has_rows or not any(row[2] for row in others):
+        text = f"{name} takes what no other partition holds: retention never drops that"
+        return warning(CHECK, text, "make partitions ahead, and move its rows into them")
+    return ok(CHECK, f"{len(others)}, and {name}, which is empty")
 
 
 def _remedy(cursor: Cursor, month: datetime) -> str:
