@@ -14,7 +14,7 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent, DatabaseError, PullStopped, VehicleError
-from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Vehicle, Window
+from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
     ERROR_LIMIT,
@@ -144,7 +144,7 @@ class _BackfillAttempt:
         """Commit one window's rows together with how far they reach, or nothing of either."""
         seconds = (self.context.now() - self.step_started_at).total_seconds()
 
-        def advance(cursor: Cursor, added: int) -> None:
+        def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
             if not backfills.advance_backfill(
                 cursor, self.vehicle.id, self.backfill, reached=reached, rows=added, seconds=seconds
             ):

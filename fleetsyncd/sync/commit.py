@@ -47,13 +47,14 @@ def commit_page(
     vehicle_id: UUID,
     page: DataPage,
     newest: datetime | None,
-    record_progress: Callable[[Cursor, int], None],
+    record_progress: Callable[[Cursor, int, Measurements], None],
     totals: Totals,
 ) -> None:
     """Commit one window's rows together with its progress, and count them.
 
-    `record_progress` gets the number of rows that this window added; if it raises, nothing is
-    stored. `newest` is the time of the newest row that is known to be stored. Raises DatabaseError.
+    `record_progress` gets the number of rows that this window added, and those that are stored now;
+    if it raises, nothing is. `newest` is the time of the newest row that is known to be stored.
+    Raises DatabaseError.
     """
     # One number for each try that came to its commit: if the answer to that was lost, the repeated
     # transaction adds nothing.
@@ -62,7 +63,7 @@ def commit_page(
     def save(rows: Measurements, cursor: Cursor) -> bool:
         quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)
         new = measurements.add_measurements(cursor, vehicle_id, rows, newest)
-        record_progress(cursor, max([*added, new]))
+        record_progress(cursor, max([*added, new]), rows)
         added.append(new)
         return quarantined
 

@@ -21,7 +21,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
-from fleetsyncd.models import AlarmState, DataPage, Status, Vehicle, Window
+from fleetsyncd.models import AlarmState, DataPage, Measurements, Status, Vehicle, Window
 from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
@@ -259,12 +259,11 @@ class _VehicleCycle:
         # Only time that was not pulled before: a vehicle that sets its clock back gains nothing.
         begun = window.start if self.watermark is None else max(window.start, self.watermark)
         covered = max(end - begun, timedelta(0))
-        newest = page.measurements.times[-1] if page.measurements else None
         update = store.WatermarkUpdate(
             vehicle_id=self.vehicle.id,
             known=self.watermark,
             watermark=end,
-            newest_measurement_at=newest,
+            newest_measurement_at=None,
             clock_skew=pull.skew,
             software_version=pull.status.software_version,
             known_asked_to=self.asked_to,
@@ -278,12 +277,17 @@ class _VehicleCycle:
             covered=covered,
         )
 
-        asked_to = self.asked_to
+        asked_to, newest = self.asked_to, None
 
-        def advance(cursor: Cursor, added: int) -> None:
-            nonlocal asked_to
-            rows = self.totals.rows_written + added
-            asked_to = store.advance_watermark(cursor, replace(update, gap_rows=rows))
+        def advance(cursor: Cursor, added: int, stored: Measurements) -> None:
+            nonlocal asked_to, newest
+            newest = stored.times[-1] if stored else None
+            now = replace(
+                update,
+                gap_rows=self.totals.rows_written + added,
+                newest_measurement_at=newest,
+            )
+            asked_to = store.advance_watermark(cursor, now)
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.asked_to = asked_to

@@ -257,3 +257,15 @@ def test_an_interrupted_detach_is_a_hole_as_well(
         report: Any = it.cycle()
         assert f"{table} is detached" in str(report.error_msg)
         assert it.watermark() == it.now
+
+
+def test_rows_that_are_left_out_are_not_taken_for_the_newest_that_are_stored(
+    server: Server, database_name: str, database: Database
+) -> None:
+    _, table = make_both(database)
+    as_owner(server, database_name, f"ALTER TABLE measurements DETACH PARTITION {table}")
+    with over_a_months_end(database) as it:
+        it.offset = -2 * HOUR  # the vehicle's clock has not come to the present month
+        it.set_watermark(it.now - 3 * HOUR)
+        assert "are not stored" in str(it.cycle().error_msg)
+        assert it.run("SELECT newest_measurement_at FROM fleetsync.vehicle_state") == [(None,)]
