@@ -5,7 +5,6 @@ others have made there is left alone; whether a row has a place is decided by th
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,6 +58,8 @@ class Partitions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[datetime, Verdict] = {}
+        self._detached: dict[datetime, str] = {}
+        """The statements that attach months again."""
         self._failures: dict[datetime, DatabaseError] = {}
         """Why months could not be made when they were needed last."""
 
@@ -98,6 +99,9 @@ class Partitions:
                 verdict = self._database.run(partial(_make, month))
                 if verdict is Verdict.MADE:
                     log.info("made partition measurements_%s", month.strftime("%Y_%m"))
+                if verdict is Verdict.TAKEN:
+                    attach = self._database.run(partial(attach_statement, month))
+                    self._detached[month] = attach
                 self._known[month] = verdict
                 self._failures.pop(month, None)
             month = next_month(month)
@@ -131,31 +135,23 @@ class Partitions:
         months = [month_of(window.start)]
         while (following := next_month(months[-1])) < window.end:
             months.append(following)
-        remedies = [_REMEDIES.get(self._known.get(month), _no_remedy)(month) for month in months]
+        remedies = [self._remedy_of(month) for month in months]
         return "; ".join(remedies) if all(remedies) else ""
 
-
-def _no_remedy(_month: datetime) -> str:
-    return ""
-
-
-def _make_theirs(month: datetime) -> str:
-    return f"others make these partitions: let them make that of {month:%Y-%m}"
-
-
-def _attach(month: datetime) -> str:
-    return f"measurements_{month:%Y_%m} is detached: {attach_statement(month)}"
+    def _remedy_of(self, month: datetime) -> str:
+        match self._known.get(month):
+            case Verdict.FOREIGN:
+                return f"others make these partitions: let them make that of {month:%Y-%m}"
+            case Verdict.TAKEN:
+                return f"measurements_{month:%Y_%m} is detached: {self._detached[month]}"
+            case _:
+                return ""
 
 
-_REMEDIES: dict[Verdict | None, Callable[[datetime], str]] = {
-    Verdict.FOREIGN: _make_theirs,
-    Verdict.TAKEN: _attach,
-}
-
-
-def attach_statement(month: datetime) -> str:
+def attach_statement(month: datetime, cursor: Cursor) -> str:
     """Return the statement with which the owner makes a month's table a partition again."""
-    start, end = (f"'{moment:%Y-%m-%d} 00:00+00'" for moment in (month, next_month(month)))
+    cursor.execute("SELECT first_moment, end_moment FROM fleetsync.month_plan(%s)", (month.date(),))
+    start, end = (f"'{moment:%Y-%m-%d %H:%M}+00'" for moment in cursor.fetchall()[0])
     return (
         f"ALTER TABLE public.measurements ATTACH PARTITION public.measurements_{month:%Y_%m}"
         f" FOR VALUES FROM ({start}) TO ({end})"

@@ -17,6 +17,7 @@ _RELIED_ON = {
     "row_security": "on",
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
     "lock_timeout": "0",
 }
 """Settings that change what a statement means or returns."""

@@ -60,8 +60,8 @@ def commit_page(
     # transaction adds nothing.
     added: list[int] = []
 
-    def save(rows: Measurements, cursor: Cursor) -> bool:
-        quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)
+    def save(rows: Measurements, left_out: Sequence[BadRow], cursor: Cursor) -> bool:
+        quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *left_out])
         new = measurements.add_measurements(cursor, vehicle_id, rows, newest)
         record_progress(cursor, max([*added, new]), rows)
         added.append(new)

@@ -8,10 +8,14 @@ from typing import Generic, TypeVar
 from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PartitionMissing
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import BadRow, Measurements, Window
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.text import sanitise
+from fleetsyncd.times import iso_ms
 
 T = TypeVar("T")
+
+REASON_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class LeftOut:
     rows: int
     window: Window
     """From the first to the last time without a partition."""
-    remedy: str
+    remedies: tuple[str, ...]
 
     def after(self, before: "LeftOut | None") -> "LeftOut":
         """Return these rows and those of `before` as one."""
@@ -29,14 +33,22 @@ class LeftOut:
             return self
         start = min(before.window.start, self.window.start)
         window = Window(start, max(before.window.end, self.window.end))
-        return LeftOut(before.rows + self.rows, window, before.remedy)
+        remedies = dict.fromkeys((*before.remedies, *self.remedies))
+        return LeftOut(before.rows + self.rows, window, tuple(remedies))
+
+    @property
+    def bad_row(self) -> BadRow:
+        """The entry in quarantine that stands for them; it holds none of them."""
+        start, end = iso_ms(self.window.start), iso_ms(self.window.end)
+        raw = f'{{"from":"{start}","to":"{end}","rows_left_out":{self.rows}}}'
+        return BadRow("/data", raw, sanitise(str(self), REASON_LIMIT))
 
     def __str__(self) -> str:
         """Say what is missing, and what brings it."""
         window = f"{self.window.start:%Y-%m-%d %H:%M} to {self.window.end:%Y-%m-%d %H:%M}"
         return (
             f"{self.rows} row(s) of {window} are not stored, no partition of measurements holds"
-            f" them; {self.remedy}; then `fleetsyncd backfill`"
+            f" them; {'; '.join(self.remedies)}; then `fleetsyncd backfill`"
         )
 
 
@@ -49,22 +61,26 @@ class Placing(Generic[T]):
 
 
 def place(
-    context: SyncContext, rows: Measurements, save: Callable[[Measurements, Cursor], T]
+    context: SyncContext,
+    rows: Measurements,
+    save: Callable[[Measurements, Sequence[BadRow], Cursor], T],
 ) -> Placing[T]:
     """Run `save` with the rows in a transaction, their months made before.
 
     Rows of a time that others keep without a partition are left out, so that they do not stand in
-    the way of newer ones. Raises PartitionMissing if any other row has no place; DatabaseError.
+    the way of newer ones; `save` gets an entry for the quarantine that tells of them, so that this
+    is not forgotten if the cycle's own entry is never written. Raises PartitionMissing if any other
+    row has no place; DatabaseError.
     """
     database, partitions = context.database, context.partitions
     _ensure_months(context, rows)
     try:
-        return Placing(database.run(partial(save, rows)))
+        return Placing(database.run(partial(save, rows, ())))
     except PartitionMissing:
         partitions.forget()
         _ensure_months(context, rows)
     try:
-        return Placing(database.run(partial(save, rows)))
+        return Placing(database.run(partial(save, rows, ())))
     except PartitionMissing as missing:
         first, last = rows.times[0], rows.times[-1]
         holes = partitions.holes(first, last, context.now())
@@ -73,7 +89,7 @@ def place(
             why = partitions.why_missing(first, last)
             raise PartitionMissing(missing.reason, why or missing.hint) from missing
     left_out = _left_out(holes, len(rows) - len(placed))
-    return Placing(database.run(partial(save, placed)), left_out)
+    return Placing(database.run(partial(save, placed, [left_out.bad_row])), left_out)
 
 
 def _ensure_months(context: SyncContext, rows: Measurements) -> None:
@@ -82,4 +98,5 @@ def _ensure_months(context: SyncContext, rows: Measurements) -> None:
 
 
 def _left_out(holes: Sequence[Hole], rows: int) -> LeftOut:
-    return LeftOut(rows, Window(holes[0].window.start, holes[-1].window.end), holes[0].remedy)
+    window = Window(holes[0].window.start, holes[-1].window.end)
+    return LeftOut(rows, window, tuple(dict.fromkeys(hole.remedy for hole in holes)))

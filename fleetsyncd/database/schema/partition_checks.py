@@ -13,9 +13,9 @@ from fleetsyncd.times import month_of, next_month
 CHECK = "partitions"
 _PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
 _RANGES = """
-SELECT partition::text, NOT isfinite(begins) AND NOT isfinite(ends),
+SELECT partition::text, is_default OR NOT isfinite(begins) AND NOT isfinite(ends),
     begins <= %(now)s AND %(now)s < ends, begins <= %(next)s AND %(next)s < ends,
-    pg_stat_get_live_tuples(partition) > 0
+    pg_relation_size(partition) > 0
 FROM fleetsync.partition_ranges()
 """
 _PLAN = "SELECT (fleetsync.month_plan(%s::date)).verdict"
@@ -52,7 +52,7 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
 def _default(default: tuple[Any, ...], others: Sequence[tuple[Any, ...]]) -> Finding:
     """Look at a partition for everything: it is to be empty, and others are to come first."""
     name, *_, has_rows = default
-    if has_rows or not any(row[2] for row in others):
+    if has_rows or not any(row[2] for row in others) or not any(row[3] for row in others):
         text = f"{name} takes what no other partition holds: retention never drops that"
         return warning(CHECK, text, "make partitions ahead, and move its rows into them")
     return ok(CHECK, f"{len(others)}, and {name}, which is empty")
@@ -61,9 +61,15 @@ def _default(default: tuple[Any, ...], others: Sequence[tuple[Any, ...]]) -> Fin
 def _remedy(cursor: Cursor, month: datetime) -> str:
     match _verdict(cursor, month):
         case "taken":
-            return f"as owner: {attach_statement(month)}"
+            return f"as owner: {attach_statement(month, cursor)}"
         case "foreign":
-            return "run what makes the others, such as CALL partman.run_maintenance_proc()"
+            end = next_month(month)
+            return (
+                "run what makes the others, such as CALL partman.run_maintenance_proc(), or as"
+                f" owner: CREATE TABLE public.measurements_{month:%Y_%m} PARTITION OF"
+                f" public.measurements FOR VALUES FROM ('{month:%Y-%m-%d} 00:00+00')"
+                f" TO ('{end:%Y-%m-%d} 00:00+00')"
+            )
         case _:
             return "run `fleetsyncd once`, which makes it or says why not"
 
@@ -74,7 +80,8 @@ def _detached(cursor: Cursor, present: datetime) -> Iterator[Finding]:
     while month < month_of(present):
         if _verdict(cursor, month) == "taken":
             text = f"measurements_{month:%Y_%m} is detached: late rows of that month are left out"
-            yield warning(CHECK, text, f"as owner, if they are wanted: {attach_statement(month)}")
+            attach = attach_statement(month, cursor)
+            yield warning(CHECK, text, f"as owner, if they are wanted: {attach}")
         month = next_month(month)
 
 
