@@ -8,6 +8,7 @@ import errno
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from fleetsyncd.errors import RAISE_FILE_LIMIT, TOO_MANY_OPEN_FILES
 from fleetsyncd.text import sanitise
@@ -15,12 +16,22 @@ from fleetsyncd.text import sanitise
 CHECK_CONNECTION = "check DB_HOST and DB_PORT, that PostgreSQL runs, and the firewall between"
 CHECK_NAME = "check DB_HOST: the name cannot be looked up"
 WANT_WRITABLE = (
-    "DB_HOST must name the primary; of several hosts in DATABASE_URL the one that can be written"
-    " is taken"
+    "DB_HOST must name the primary, one of several hosts in DATABASE_URL be it; and"
+    " default_transaction_read_only must be off for this role and database"
 )
 CHECK_LOGIN = (
-    "the server answers and refuses: check DB_USER, DB_PASSWORD and DB_NAME, and what its log says"
+    "the server answers and refuses: its words say why, and its log says more; it may be DB_USER,"
+    " DB_PASSWORD or DB_NAME"
 )
+
+
+class Complaint(NamedTuple):
+    """What came of an attempt: where it went, and what was said."""
+
+    where: str
+    text: str
+
+
 SHOWN = 4
 """Complaints that are shown before the others are counted."""
 COMPLAINT_CHARACTERS = 200
@@ -31,6 +42,11 @@ _ATTEMPT = re.compile(
 _SAID_BY_SERVER = re.compile(r"^\w+:  ")
 """A severity in the server's language, and two blanks."""
 _SERVER_HINTS = (
+    (r"too many connections for role", "ALTER ROLE ... CONNECTION LIMIT, or lower DB_POOL_SIZE"),
+    (r"cannot connect to server|server login|pgbouncer cannot",
+     "a pooler answers, and cannot reach PostgreSQL: look at both, and at their logs"),
+    (r"query_wait_timeout|statement pooling",
+     "a pooler answers: it needs pool_mode = session and a larger pool_size"),
     (r"too many (clients|connections)|connection slots|no more connections",
      "raise max_connections there, or lower DB_POOL_SIZE"),
     (r"password authentication failed|no password supplied|SASL", "check DB_USER and DB_PASSWORD"),
@@ -57,64 +73,58 @@ _CLIENT_HINTS = (
     (r"closed the connection|expected authentication request|invalid response",
      "what answers there may be no PostgreSQL: check DB_HOST and DB_PORT"),
     (r"not known|resolution|could not translate|No address associated", CHECK_NAME),
-    (r"refused|unreachable|No route|timed out|timeout|No such file", CHECK_CONNECTION),
+    (r"no answer|refused|unreachable|No route|timed out|timeout|No such file", CHECK_CONNECTION),
 )  # fmt: skip
 
 
-def address(parameters: Mapping[str, str]) -> str:
-    """Return the first address of libpq's parameters."""
-    host, name, port = (
-        str(parameters.get(key, "")).split(",")[0] for key in ("hostaddr", "host", "port")
-    )
-    return f"{host or name} port {port}"
+def complaints(error: BaseException, parameters: Mapping[str, str]) -> list[Complaint]:
+    """Return what an attempt with these parameters of libpq came to; equal lines once.
 
-
-def attempt(host: str, port: str, error: OSError) -> str:
-    """Return how libpq would tell that this host's name cannot be looked up."""
-    return f'connection to server at "{host}", port {port} failed: {error.strerror or error}'
-
-
-def reason_and_hint(
-    error: BaseException, others: Sequence[str] = (), first: str = ""
-) -> tuple[str, str | None]:
-    """Return what every address answered, in one harmless line, and what to do about it.
-
-    `others` are attempts beside those in `error`; `first` is the address that was tried first,
-    which libpq does not always name.
+    There are two if it was tried with encryption and without.
     """
     if _has_too_many_open_files(error):
-        return TOO_MANY_OPEN_FILES, RAISE_FILE_LIMIT
-    lines = others if isinstance(error, OSError) and others else [*str(error).splitlines(), *others]
-    complaints = _complaints(lines, first)
-    hints = [hint for _, complaint in complaints if (hint := _hint(complaint)) is not None]
-    # Where somebody answered, that is worth more than the silence of another address.
-    best = [hint for hint in hints if hint not in (CHECK_CONNECTION, CHECK_NAME)] or hints
-    return _listed(complaints) or type(error).__name__, best[0] if best else None
-
-
-def _complaints(lines: Sequence[str], first: str) -> list[tuple[str, str]]:
-    """Return where each attempt went, and what came of it; equal ones once."""
-    complaints: dict[tuple[str, str], None] = {}
-    for line in filter(str.strip, lines):
+        return [Complaint("", TOO_MANY_OPEN_FILES)]
+    if isinstance(error, OSError):
+        return [Complaint(_address(parameters), error.strerror or str(error))]
+    found: dict[Complaint, None] = {}
+    for line in filter(str.strip, str(error).splitlines()):
         if made := _ATTEMPT.match(line):
             where = made["socket"] or f"{made['address'] or made['host']} port {made['port']}"
-            complaints[where, made["complaint"]] = None
-        elif not complaints:
-            complaints[first, line.strip()] = None
-    return list(complaints)
+            found[Complaint(where, made["complaint"])] = None
+        elif not found:  # libpq does not always name the first address
+            found[Complaint(_address(parameters), line.strip())] = None
+    return list(found) or [Complaint(_address(parameters), type(error).__name__)]
 
 
-def _listed(complaints: list[tuple[str, str]]) -> str:
-    several = len(complaints) > 1
+def reason_and_hint(made: Sequence[Complaint]) -> tuple[str, str | None]:
+    """Return what every address answered, in one harmless line, and what to do about it."""
+    made = list(dict.fromkeys(made))
+    hints = [hint for each in made if (hint := _hint(each.text)) is not None]
+    # Where somebody answered, that is worth more than the silence of another address.
+    best = [hint for hint in hints if hint not in (CHECK_CONNECTION, CHECK_NAME)] or hints
+    return _listed(made), best[0] if best else None
+
+
+def _address(parameters: Mapping[str, str]) -> str:
+    """Return the first address of libpq's parameters."""
+    host, name, port = (
+        parameters.get(key, "").split(",")[0] for key in ("hostaddr", "host", "port")
+    )
+    return name if name.startswith("/") else f"{host or name} port {port}"
+
+
+def _listed(made: Sequence[Complaint]) -> str:
     shown = [
-        sanitise(f"{where}: {complaint}" if several else complaint, COMPLAINT_CHARACTERS)
-        for where, complaint in complaints[:SHOWN]
+        sanitise(f"{each.where}: {each.text}" if len(made) > 1 else each.text, COMPLAINT_CHARACTERS)
+        for each in made[:SHOWN]
     ]
-    more = len(complaints) - len(shown)
+    more = len(made) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
 
 
 def _hint(complaint: str) -> str | None:
+    if complaint == TOO_MANY_OPEN_FILES:
+        return RAISE_FILE_LIMIT
     if _SAID_BY_SERVER.match(complaint):
         return _first(_SERVER_HINTS, complaint) or CHECK_LOGIN
     return _first(_CLIENT_HINTS, complaint)

@@ -144,12 +144,18 @@ class Database:
             self._slots.release()
 
     @contextmanager
-    def transaction_on(self, connection: Connection) -> Iterator[Cursor]:
-        """Run the body in one transaction of this connection; any error closes it."""
-        timed_out = DatabaseLost(f"{self.where} did not finish within {self._transaction_sec:g} s")
+    def transaction_on(
+        self, connection: Connection, within: float | None = None
+    ) -> Iterator[Cursor]:
+        """Run the body in one transaction of this connection; any error closes it.
+
+        `within` so many seconds, if that is less than every transaction may take.
+        """
+        seconds = within or self._transaction_sec
+        timed_out = DatabaseLost(f"{self.where} did not finish within {seconds:g} s")
         try:
             with (
-                self._deadline(self._transaction_sec, lambda: timed_out),
+                self._deadline(seconds, lambda: timed_out),
                 connection.cursor(cursor_factory=Cursor) as cursor,
             ):
                 cursor.opening = self._opening(connection)

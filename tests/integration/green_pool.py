@@ -38,6 +38,11 @@ class Stage:
         self._parameters = parameters
         self.ticks = 0
 
+    @property
+    def host(self) -> str:
+        """The folder of the server's socket."""
+        return self._parameters["host"]
+
     def opened(
         self, size: int, transaction_sec: float = pool.TRANSACTION_SEC, **parameters: str
     ) -> closing[Database]:
@@ -120,6 +125,15 @@ def mute_server(stage: Stage) -> Scene:
             return {"fault": fault_of(opened, 0)}
 
 
+def mute_first_host(stage: Stage) -> Scene:
+    """Connect where the first of two hosts accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        hosts = f"127.0.0.1,{stage.host}"
+        database = stage.opened(1, host=hosts, port=f"{mute.getsockname()[1]},5432")
+        with database as opened, shortened(connections, "CONNECT_SEC"):
+            return {"works": slow(opened, 0) > 0}
+
+
 def two_hosts_that_refuse(stage: Stage) -> Scene:
     """Connect to two hosts of which none has a server."""
     with stage.opened(1, host="127.0.0.1,127.0.0.2", port="1,1") as database:
@@ -182,6 +196,7 @@ SCENES = {
         many_share_few,
         killed_in_a_query,
         mute_server,
+        mute_first_host,
         two_hosts_that_refuse,
         two_hosts_that_refuse,
         sleeping_statement,

@@ -13,12 +13,10 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.session import Session
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks
 from fleetsyncd.demo.embedded import APP, Server
-from fleetsyncd.errors import PoolerUnfit
+from fleetsyncd.errors import DatabaseLost, PoolerUnfit
 from fleetsyncd.settings import DatabaseSettings
 from tests.integration.rig import rig
 from tests.pgbouncer import HOST, pgbouncer
-
-SHARING = ("transaction", "statement")
 
 
 def behind(port: int, database: str) -> Database:
@@ -59,6 +57,43 @@ def test_transaction_mode_is_refused_with_the_remedy_and_no_lock_is_left_in_the_
     with closing(ShardLocks(pooled)) as locks, pytest.raises(PoolerUnfit):
         locks.read()
     assert advisory_locks(server, database_name) == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings"),
+    [
+        ("statement", {}),
+        ("transaction", {"server_round_robin": "1"}),
+        ("transaction", {"default_pool_size": "1"}),
+    ],
+)
+def test_every_kind_of_sharing_is_found(
+    server: Server, database_name: str, tmp_path: Path, mode: str, settings: dict[str, str]
+) -> None:
+    with (
+        pgbouncer(server, tmp_path, mode, **settings) as port,
+        closing(behind(port, database_name)) as database,
+        closing(behind(port, database_name)) as other,
+    ):
+        if mode == "transaction" and "server_round_robin" in settings:
+            with database.transaction() as one, other.transaction() as two:
+                assert pooler.backend(one) != pooler.backend(two), "two to take turns"
+        # In statement mode the connection breaks before anything can be told.
+        kind = DatabaseLost if mode == "statement" else PoolerUnfit
+        with pytest.raises(kind, match="pool_mode = session"):
+            pooler.require_own_backend(database)
+
+
+def test_a_pooler_without_a_connection_to_spare_is_told_to_have_more(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    settings = {"default_pool_size": "1", "query_wait_timeout": "1"}
+    with (
+        pgbouncer(server, tmp_path, "session", **settings) as port,
+        closing(behind(port, database_name)) as database,
+        pytest.raises(DatabaseLost, match="pool_size"),
+    ):
+        pooler.require_own_backend(database)
 
 
 @pytest.mark.parametrize("pooled", ["session"], indirect=True)

@@ -154,7 +154,7 @@ MUTANTS = (
     Mutant(
         "bad rows forgotten",
         COMMIT,
-        "quarantined = store.quarantine_rows(cursor, vehicle_id, page.bad)",
+        "quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *left_out])",
         "quarantined = True",
         "tests/integration/test_cycle_faults.py",
     ),
@@ -234,7 +234,7 @@ MUTANTS = (
         "patched too late",
         "fleetsyncd/__main__.py",
         "    green.patch()",
-        "    import fleetsyncd.cli\n\n    green.patch()",
+        "    import fleetsyncd.bootstrap\n\n    green.patch()",
         "tests/unit/test_floors.py tests/acceptance/test_commands.py",
     ),
     Mutant(
@@ -397,7 +397,7 @@ MUTANTS = (
     Mutant(
         "a pooler in transaction mode is not noticed",
         "fleetsyncd/database/pooler.py",
-        "if other == pid or again != pid:",
+        "if (seen == pid) is (connection is second):",
         "if False:",
         "tests/integration/test_pooler.py",
     ),
