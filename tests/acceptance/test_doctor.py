@@ -121,7 +121,9 @@ def a_partition_a_day_that_nobody_goes_on_with(installation: Installation) -> di
     as_superuser(
         installation,
         "CREATE TABLE measurements_p20200101 PARTITION OF measurements"
-        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')",
+        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');"
+        " CREATE TABLE measurements_p20200102 PARTITION OF measurements"
+        " FOR VALUES FROM ('2020-01-02') TO ('2020-01-03')",
     )
     return {}
 

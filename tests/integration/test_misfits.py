@@ -1,5 +1,6 @@
 """Tables that were there before and do not fit: named with the statement that mends each."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from fleetsyncd.commands.migrate import migrate_command
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import adoption, checks
+from fleetsyncd.database.schema import adoption, checks, migrate
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
@@ -33,7 +34,7 @@ MENDED_BY_STATEMENT = {
     "integer ids of alarms": "DELETE FROM alarms_log; ALTER TABLE alarms_log"
     " ALTER alarm_id TYPE integer",
     "a limited text": "ALTER TABLE sync_journal ALTER error_msg TYPE varchar(40)",
-    "single precision": "ALTER TABLE channel_config ALTER min_value TYPE real",
+    "single precision": "ALTER TABLE measurements ALTER value TYPE real",
     "a unit that must be there": "ALTER TABLE channel_config ALTER unit SET NOT NULL",
     "a further column to be filled": "ALTER TABLE sync_journal ADD depot text NOT NULL DEFAULT 'x';"
     " ALTER TABLE sync_journal ALTER depot DROP DEFAULT",
@@ -45,6 +46,8 @@ MENDED_BY_STATEMENT = {
     "no key of channels": "ALTER TABLE channel_config DROP CONSTRAINT one_channel",
     "a key of alarms that is checked late": "ALTER TABLE alarms_log DROP CONSTRAINT one_alarm,"
     " ADD UNIQUE (vehicle_id, alarm_id) DEFERRABLE",
+    "a key of measurements that is checked late": "ALTER TABLE measurements"
+    " DROP CONSTRAINT one_measurement, ADD UNIQUE (vehicle_id, channel_id, time) DEFERRABLE",
     "a journal that hides its rows": "ALTER TABLE sync_journal ENABLE ROW LEVEL SECURITY,"
     " FORCE ROW LEVEL SECURITY",
     "channels that can be read only": "ALTER TABLE channel_config ENABLE ROW LEVEL SECURITY;"
@@ -69,6 +72,11 @@ MENDED_BY_HAND = {
         "rename it",
     ),
 }
+
+FORGET_LAST = """
+DELETE FROM fleetsync.migration WHERE migration_id =
+    (SELECT max(migration_id) FROM fleetsync.migration)
+"""
 
 
 def refused(server: Server, name: str) -> str:
@@ -121,6 +129,120 @@ def test_a_check_tells_what_does_not_fit_of_a_schema_that_is_up_to_date(
     assert told.return_value == 1
     assert "up to date" in told.output
     assert "does not fit: public.vehicles.last_sync_at is timestamp without" in told.output
+
+
+WORKS = {
+    "a short text for a status": "ALTER TABLE vehicles ALTER sync_status TYPE varchar(16)",
+    "a range of numerics": "ALTER TABLE channel_config ALTER min_value TYPE numeric",
+    "a key that holds more": "ALTER TABLE alarms_log DROP CONSTRAINT one_alarm,"
+    " ADD UNIQUE (vehicle_id, alarm_id) INCLUDE (message)",
+    "a policy of its own": "ALTER TABLE channel_config ENABLE ROW LEVEL SECURITY,"
+    " FORCE ROW LEVEL SECURITY; CREATE POLICY ours ON channel_config TO fleet_app, fleet_owner"
+    " USING (vehicle_id IS NOT NULL)",
+    "access that another role owns": "SELECT 1",
+}
+
+
+@pytest.mark.parametrize("case", WORKS)
+def test_what_is_other_and_works_is_adopted(
+    server: Server,
+    installation: str,  # noqa: F811  a fixture
+    case: str,
+) -> None:
+    as_owner(server, installation, WORKS[case])
+    if "another role" in case:
+        server.execute(
+            sql.SQL("ALTER TABLE vehicle_access OWNER TO postgres"),
+            sql.SQL("GRANT ALL ON vehicle_access TO fleet_owner WITH GRANT OPTION"),
+            database=installation,
+        )
+    adopt(server, installation)
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        Partitions(database).ensure_ahead(utc_now())
+        assert [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)] == []
+        with rig(database, name="Truck-09") as it:
+            assert it.cycle().outcome == "ok"
+
+
+def test_an_installation_that_was_adopted_long_ago_is_upgraded_and_told_what_does_not_fit(
+    server: Server, database_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    as_owner(server, database_name, "ALTER TABLE sync_journal ALTER error_msg TYPE varchar(40)")
+    as_owner(server, database_name, FORGET_LAST)
+    with caplog.at_level(logging.WARNING):
+        adopt(server, database_name)
+    assert "ALTER COLUMN error_msg TYPE text" in caplog.text
+    with closing(Database(DatabaseSettings(server.parameters(database_name)))) as database:
+        assert migrate.missing_migrations(database) == []
+
+
+REFUSING = {
+    "a check over two columns": (
+        "ALTER TABLE sync_journal ADD CONSTRAINT rows CHECK (status <> 'ok' OR rows_written > 0)",
+        'DROP CONSTRAINT "rows"',
+    ),
+    "a restrictive policy": (
+        "CREATE POLICY never ON vehicles AS RESTRICTIVE USING (name = 'x')",
+        "restrictive ones too",
+    ),
+    "a policy for everybody but us": (
+        "DROP POLICY alarms_log_superuser ON alarms_log; CREATE POLICY a ON alarms_log"
+        " USING (current_setting('app.user_role', true) <> 'superuser')",
+        "widen the policies",
+    ),
+    "a key that was dropped": (
+        "ALTER TABLE measurements DROP CONSTRAINT measurements_pkey",
+        "CREATE UNIQUE INDEX ON public.measurements (vehicle_id, channel_id, time)",
+    ),
+    "a trigger": (
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not today'; END $$;"
+        " CREATE TRIGGER no BEFORE INSERT ON alarms_log FOR EACH ROW EXECUTE FUNCTION no()",
+        "triggers",
+    ),
+    "a trigger that swallows rows": (
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN NULL; END $$;"
+        " CREATE TRIGGER swallow BEFORE INSERT ON channel_config FOR EACH ROW"
+        " EXECUTE FUNCTION swallow()",
+        "triggers",
+    ),
+    "a domain": (
+        "CREATE DOMAIN small AS integer CHECK (VALUE < 100);"
+        " ALTER TABLE channel_config ALTER channel_id TYPE small",
+        "DROP CONSTRAINT",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSING)
+def test_doctor_tries_what_no_look_can_tell(
+    server: Server, database_name: str, database: Database, case: str
+) -> None:
+    Partitions(database).ensure_ahead(utc_now())
+    with rig(database) as it:
+        it.cycle()
+        counts = "SELECT (SELECT count(*) FROM vehicles), (SELECT count(*) FROM measurements)"
+        before = it.run(counts)
+        statement, remedy = REFUSING[case]
+        as_owner(server, database_name, statement)
+        (told,) = [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)]
+        assert remedy in str(told.remedy)
+        if "policy" not in case:
+            assert it.run(counts) == before
+
+
+def test_doctor_finds_a_partition_that_is_missing_below_a_partition(
+    server: Server, database_name: str, database: Database
+) -> None:
+    as_owner(
+        server,
+        database_name,
+        "CREATE TABLE all_time PARTITION OF measurements"
+        " FOR VALUES FROM ('2000-01-01') TO ('2100-01-01') PARTITION BY RANGE (time)",
+    )
+    (told,) = [each for each in checks.run_checks(database, 4, utc_now) if is_fault(each)]
+    assert "make the missing partition" in str(told.remedy)
 
 
 def test_everything_that_does_not_fit_is_told_at_once(

@@ -411,7 +411,7 @@ MUTANTS = (
     Mutant(
         "migrate looks at nothing before it begins",
         "fleetsyncd/database/schema/migrate.py",
-        "        database.run(partial(preconditions.require, app_role))\n",
+        "        database.run(partial(preconditions.require, app_role, pending))\n",
         "",
         "tests/integration/test_misfits.py",
     ),

@@ -10,6 +10,7 @@ grants.py            the rights of the daemon's role
 checks.py            doctor's checks of the database
 partition_checks.py  doctor's check of the partitions
 backups.py           doctor's check of who can make a dump
+rehearsal.py         doctor's trial of all that a cycle writes
 citus.py             distribution over a Citus cluster
 migrations/          SQL files, applied in order
 """

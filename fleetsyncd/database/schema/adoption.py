@@ -7,10 +7,12 @@ that mends it. A missing table is no misfit: `migrate` creates it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg2
 from psycopg2 import sql
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.needed_tables import (
+    ADDED_KEYS,
     COLUMNS,
     FILLED_BY_OTHERS,
     KEYS,
@@ -37,10 +39,12 @@ ORDER BY c.relname, a.attnum
 _KEYS = """
 SELECT c.relname::text, ARRAY(
     SELECT a.attname::text FROM pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey::smallint[]) ORDER BY 1)
-FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+    WHERE a.attrelid = c.oid
+      AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]) ORDER BY 1),
+    CASE WHEN NOT i.indimmediate THEN quote_ident(x.relname) END
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s) AND i.indisunique
-  AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+  AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
 """
 _NARROW_IDS = """
 SELECT c.relname::text, pg_get_serial_sequence('public.' || quote_ident(c.relname), 'id')
@@ -170,16 +174,19 @@ def _identity(cursor: Cursor, table: str) -> str:
 
 
 def _missing_keys(cursor: Cursor, present: dict[str, dict[str, _Present]]) -> Iterator[Misfit]:
-    cursor.execute(_KEYS, (list(KEYS),))
-    keys = {(table, tuple(columns)) for table, columns in cursor.fetchall()}
-    for table, columns in KEYS.items():
-        is_complete = present.get(table, {}).keys() >= set(columns)
-        if is_complete and (table, tuple(sorted(columns))) not in keys:
-            named = ", ".join(columns)
-            yield Misfit(
-                f"public.{table} has no unique key on ({named})",
-                f"ALTER TABLE public.{table} ADD UNIQUE ({named})",
-            )
+    """Find keys that are missing, or checked so late that no statement can name them."""
+    cursor.execute(_KEYS, ([*KEYS, *ADDED_KEYS],))
+    late = {(table, tuple(columns)): name for table, columns, name in cursor.fetchall()}
+    for table, columns in {**KEYS, **ADDED_KEYS}.items():
+        named, key = ", ".join(columns), (table, tuple(sorted(columns)))
+        alter = f"ALTER TABLE public.{table}"
+        if key not in late:
+            if table in KEYS and present.get(table, {}).keys() >= set(columns):
+                text = f"public.{table} has no unique key on ({named})"
+                yield Misfit(text, f"{alter} ADD UNIQUE ({named})")
+        elif late[key] is not None:
+            text = f"the key of public.{table} on ({named}) is deferrable"
+            yield Misfit(text, f"{alter} DROP CONSTRAINT {late[key]}, ADD UNIQUE ({named})")
 
 
 def _strict_checks(cursor: Cursor) -> Iterator[Misfit]:
@@ -190,10 +197,20 @@ def _strict_checks(cursor: Cursor) -> Iterator[Misfit]:
             query = sql.SQL("SELECT {} FROM (SELECT {}::text AS {}) status").format(
                 sql.SQL(expression), sql.Literal(status), sql.Identifier(column)
             )
-            cursor.execute(query)
-            if cursor.fetchall() == [(False,)]:
+            if _refuses(cursor, query):
                 yield Misfit(
                     f"{constraint} of public.{table} refuses the status {status}",
                     f'ALTER TABLE public.{table} DROP CONSTRAINT "{constraint}"',
                 )
                 break
+
+
+def _refuses(cursor: Cursor, query: sql.Composable) -> bool:
+    """Tell whether a CHECK is false; one that cannot be tried alone is left to the rehearsal."""
+    cursor.execute("SAVEPOINT trial")
+    try:
+        cursor.execute(query)
+        return bool(cursor.fetchall() == [(False,)])
+    except psycopg2.Error:
+        cursor.execute("ROLLBACK TO SAVEPOINT trial")
+        return False

@@ -14,10 +14,11 @@ from fleetsyncd.database.schema import (
     migrate,
     partition_checks,
     preconditions,
+    rehearsal,
 )
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
 from fleetsyncd.errors import DatabaseError, DatabaseLost, PoolerUnfit
-from fleetsyncd.findings import Finding, fault, ok, warning
+from fleetsyncd.findings import Finding, Level, fault, ok, warning
 
 OLDEST_SERVER = 140_000
 CLOCK_SEC = 2.0
@@ -53,7 +54,23 @@ SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
 def run_checks(
     database: Database, pool_size: int, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
-    """Yield the findings of all checks; they end at the first that cannot be run."""
+    """Yield the findings of all checks; they end at the first that cannot be run.
+
+    If none is a fault, all that a cycle writes is tried at last.
+    """
+    faults = False
+    for finding in _look(database, pool_size, now):
+        faults = faults or finding.level is Level.FAULT
+        yield finding
+    if faults:
+        return
+    try:
+        yield from rehearsal.rehearse(database, now())
+    except DatabaseError as error:
+        yield fault(rehearsal.CHECK, error.reason, error.hint or READ_ITS_LOG)
+
+
+def _look(database: Database, pool_size: int, now: Callable[[], datetime]) -> Iterator[Finding]:
     try:
         yield from database.run(partial(_server, pool_size))
         yield from _pooler(database)

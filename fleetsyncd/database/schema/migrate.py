@@ -69,7 +69,8 @@ def migrate(
     """
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
-        database.run(partial(preconditions.require, app_role))
+        pending = bool(missing_migrations(database))
+        database.run(partial(preconditions.require, app_role, pending))
     # Every command checks the schema, only this one changes it, and its library takes a while.
     from fleetsyncd.database.schema.applying import Backend, apply_pending  # noqa: PLC0415
 

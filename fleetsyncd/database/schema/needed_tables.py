@@ -6,7 +6,8 @@ TEXT = ("text", "character varying", "citext")
 ANY_TEXT = (*TEXT, "character varying(")
 UUID, INET = ("uuid",), ("inet",)
 INTEGER, BIGINT = ("integer", "bigint"), ("bigint",)
-FLOAT = ("double precision",)
+FLOAT = ("double precision", "numeric")
+ANY_NUMBER = (*FLOAT, "numeric(", "real")
 TIME = (
     "timestamp with time zone",
     *(f"timestamp({digits}) with time zone" for digits in range(3, 7)),
@@ -43,7 +44,7 @@ COLUMNS = {
         "api_key": Column(ANY_TEXT, null=True),
         "last_seen_at": Column(TIME, null=True),
         "last_sync_at": Column(TIME, null=True),
-        "sync_status": Column(TEXT, default="'unknown'"),
+        "sync_status": Column(ANY_TEXT, default="'unknown'"),
         "software_version": Column(TEXT, null=True),
         "created_at": Column(TIME, default="now()"),
     },
@@ -52,8 +53,8 @@ COLUMNS = {
         "channel_id": Column(INTEGER),
         "name": Column(TEXT),
         "unit": Column(TEXT, null=True),
-        "min_value": Column(FLOAT),
-        "max_value": Column(FLOAT),
+        "min_value": Column(ANY_NUMBER),
+        "max_value": Column(ANY_NUMBER),
         "synced_at": Column(TIME),
     },
     "measurements": {
@@ -77,7 +78,7 @@ COLUMNS = {
         "vehicle_id": Column(UUID),
         "started_at": Column(TIME),
         "finished_at": Column(TIME),
-        "status": Column(TEXT),
+        "status": Column(ANY_TEXT),
         "rows_written": Column(INTEGER),
         "error_msg": Column(TEXT, null=True),
     },
@@ -88,7 +89,9 @@ KEYS = {
     "channel_config": ("vehicle_id", "channel_id"),
     "alarms_log": ("vehicle_id", "alarm_id"),
 }
-"""Unique keys that statements name; that of measurements is added by `migrate`."""
+"""Unique keys that statements name."""
+ADDED_KEYS = {"measurements": ("vehicle_id", "channel_id", "time")}
+"""Another one, which `migrate` adds where there is none."""
 STATUSES = {
     ("vehicles", "sync_status"): ("ok", "timeout", "error", "unknown"),
     ("sync_journal", "status"): ("ok", "timeout", "error"),

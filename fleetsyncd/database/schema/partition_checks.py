@@ -1,7 +1,7 @@
 """Doctor's check of the partitions of `measurements`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleetsyncd.database.partitions import attach_statement
@@ -29,6 +29,8 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
         yield ok(CHECK, "measurements has none: MEASUREMENTS_KEEP_MONTHS has no effect")
         return
     following = next_month(month_of(present))
+    if _verdict(cursor, following) == "foreign":
+        following = present + timedelta(days=1)  # others may make theirs a few days ahead
     cursor.execute(_RANGES, {"now": present, "next": following})
     ranges = cursor.fetchall()
     default = next((row for row in ranges if row[1]), None)

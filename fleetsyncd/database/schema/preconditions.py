@@ -1,5 +1,6 @@
 """What must be true before `migrate` changes anything; everything that is not is told at once."""
 
+import logging
 from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
@@ -7,6 +8,8 @@ from fleetsyncd.database.schema.adoption import Misfit, misfits
 from fleetsyncd.database.schema.needed_tables import COLUMNS
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
 from fleetsyncd.errors import MigrationFailed
+
+log = logging.getLogger("sync.migrate")
 
 WANTED_ENCODING = "UTF8"
 _ENCODING = "SELECT getdatabaseencoding(), current_database()::text"
@@ -26,27 +29,43 @@ WHERE relnamespace = 'public'::regnamespace AND relname = ANY (%s) AND relkind I
   AND NOT pg_has_role(relowner, 'USAGE')
 GROUP BY relowner ORDER BY 1
 """
+_ADOPTED = "SELECT to_regclass('fleetsync.migration') IS NOT NULL"
 _ROLE = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)"
 
 
-def require(app_role: str | None, cursor: Cursor) -> None:
-    """Raise MigrationFailed with all that keeps the connected role from migrating this database."""
-    obstacles = list(_obstacles(app_role, cursor))
+def require(app_role: str | None, pending: bool, cursor: Cursor) -> None:
+    """Raise MigrationFailed with all that keeps the connected role from migrating this database.
+
+    What does not fit in tables that were there before keeps a database from being adopted; in one
+    that was adopted long ago it is only told. `pending`: there are migrations to apply.
+    """
+    obstacles = list(_obstacles(app_role, pending, cursor))
+    differences = list(_differences(app_role, cursor)) if not obstacles else []
+    if _is_true(cursor, _ADOPTED):
+        for difference in differences:
+            log.warning("does not fit: %s", difference)
+    else:
+        obstacles += differences
     if obstacles:
         lines = "".join(f"\n  {obstacle}" for obstacle in obstacles)
         raise MigrationFailed(f"nothing was changed, first this must be put right:{lines}")
 
 
-def _obstacles(app_role: str | None, cursor: Cursor) -> Iterator[Misfit]:
-    yield from encoding_misfit(cursor)
-    yield from _missing_rights(cursor)
-    role_exists = app_role is None or _is_true(cursor, _ROLE, app_role)
-    if app_role is not None and not role_exists:
+def _obstacles(app_role: str | None, pending: bool, cursor: Cursor) -> Iterator[Misfit]:
+    if not _is_true(cursor, "SELECT to_regnamespace('public') IS NOT NULL"):
+        yield Misfit("there is no schema public", "CREATE SCHEMA public")
+        return
+    if pending:
+        yield from _missing_rights(cursor)
+    if app_role is not None and not _is_true(cursor, _ROLE, app_role):
         quoted = _quoted(cursor, app_role)
         yield Misfit(f"there is no role {app_role}", f"CREATE ROLE {quoted} LOGIN PASSWORD '...'")
+
+
+def _differences(app_role: str | None, cursor: Cursor) -> Iterator[Misfit]:
+    yield from encoding_misfit(cursor)
     yield from misfits(cursor)
-    if role_exists:
-        yield from hidden_rows(cursor, app_role)
+    yield from hidden_rows(cursor, app_role)
 
 
 def encoding_misfit(cursor: Cursor) -> Iterator[Misfit]:
@@ -74,7 +93,7 @@ def _missing_rights(cursor: Cursor) -> Iterator[Misfit]:
     if schema_owner is not None:
         text = f"the schema fleetsync belongs to {schema_owner}"
         yield Misfit(text, f"run `fleetsyncd migrate` with DB_USER={schema_owner}")
-    cursor.execute(_OTHERS_TABLES, (list(COLUMNS),))
+    cursor.execute(_OTHERS_TABLES, ([table for table in COLUMNS if table != "vehicle_access"],))
     for tables, owner in cursor.fetchall():
         belong = "belongs" if len(tables) == 1 else "belong"
         yield Misfit(
