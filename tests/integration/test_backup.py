@@ -115,3 +115,20 @@ def test_doctor_says_whether_a_role_can_make_the_dump(
     assert told.level is Level.OK
     assert (HOW in told.text) is can
     assert ("run `fleetsyncd doctor` as the role that makes the dumps" in told.text) is not can
+
+
+def test_doctor_warns_of_other_tables_whose_rows_may_be_hidden_from_the_dump(
+    server: Server, database_name: str
+) -> None:
+    settings = DatabaseSettings(server.parameters(database_name, OWNER))
+    with closing(Database(settings)) as database:
+        database.run(
+            lambda cursor: cursor.execute(
+                "CREATE SCHEMA other; CREATE TABLE other.users (id integer);"
+                " ALTER TABLE other.users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+            )
+        )
+        told = database.run(check_backups)
+    assert told.level is Level.WARNING
+    assert "other.users" in told.text
+    assert "BYPASSRLS" in str(told.remedy)

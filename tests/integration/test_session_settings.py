@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from psycopg2 import sql
 
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.connections import Connector
+from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.database.schema.applying import Backend
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -119,6 +122,28 @@ def test_two_that_write_at_once_are_no_conflict_where_serializable_is_the_defaul
     with closing(Database(settings)) as database, database.transaction() as cursor:
         cursor.execute("SHOW transaction_isolation")
         assert cursor.fetchall() == [("read committed",)]
+
+
+def test_retention_drops_what_has_expired_under_another_rule_for_backslashes(
+    server: Server, database_name: str
+) -> None:
+    set_default(server, database_name, "standard_conforming_strings", "off")
+    settings = DatabaseSettings(server.parameters(database_name))
+    with closing(Database(settings)) as database:
+        old = datetime(2020, 1, 1, tzinfo=UTC)
+        Partitions(database).ensure(old, old)
+        policy = RetentionPolicy(None, None, measurements_keep_months=1)
+        for _ in Retention(database, policy).steps(utc_now):
+            pass
+        ranges = (
+            "SELECT count(*)::int FROM fleetsync.partition_ranges() WHERE begins < '2021-01-01'"
+        )
+
+        def left(cursor: Cursor) -> int:
+            cursor.execute(ranges)
+            return int(cursor.fetchall()[0][0])
+
+        assert database.run(left) == 0
 
 
 def test_names_and_units_of_any_language_are_stored_whatever_the_clients_encoding_is(
