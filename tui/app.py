@@ -27,7 +27,7 @@ from tui.model.columns import WIDE
 from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
-from tui.presence import Presence, watch_terminal
+from tui.presence import Presence, may_answer, watch_terminal
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -75,7 +75,7 @@ class FleetApp(App[None]):
     async def on_event(self, event: Event) -> None:
         """Note that the terminal is still there."""
         if isinstance(event, (InputEvent, CursorPosition, AppFocus, AppBlur)):
-            self._presence.heard(answer=isinstance(event, CursorPosition))
+            self._presence.heard(answer=may_answer(event))
         await super().on_event(event)
 
     @property

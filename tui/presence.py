@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, TextIO
 
 from textual.app import App
+from textual.events import CursorPosition, Event
 
 TICK_SEC = 1.0
 ASK_SEC = 60.0
@@ -30,6 +31,8 @@ GRACE_SEC = 5.0
 """How long the dashboard may take to end by itself; one that waits for its output never does."""
 QUESTION = "\x1b[6n"
 CLOSED = "the terminal was closed"
+KEY_COLUMNS = range(1, 16)
+"""In the first row: F3 with Shift, Alt, Control or Meta is sent as such a position."""
 HUNG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -42,14 +45,17 @@ class Presence:
 
     answers: bool = False
     """Whether the terminal has ever answered."""
+    _asked: bool = False
+    """Whether a question waits for its answer."""
     _silent_sec: float = 0.0
     _unasked_sec: float = float("inf")
     _unread_sec: float = 0.0
 
     def heard(self, *, answer: bool) -> None:
-        """Note any input; `answer` if it is the answer to the question."""
-        self._silent_sec = self._unasked_sec = 0.0
-        self.answers = self.answers or answer
+        """Note any input, also over a line that carries output badly; `answer` if it may be one."""
+        self._silent_sec = self._unasked_sec = self._unread_sec = 0.0
+        if answer and self._asked:
+            self.answers, self._asked = True, False
 
     def absence(self, *, hung_up: bool, writable: bool) -> str | None:
         """Return why nobody is there any more; None if somebody may be. Call once a tick."""
@@ -68,8 +74,15 @@ class Presence:
         """Tell whether the terminal is to be asked now."""
         due = self._unasked_sec >= ASK_SEC
         if due:
-            self._unasked_sec = 0.0
+            self._unasked_sec, self._asked = 0.0, True
         return due
+
+
+def may_answer(event: Event) -> bool:
+    """Tell whether an event may be the answer to the question, and cannot be a key."""
+    if not isinstance(event, CursorPosition):
+        return False
+    return event.y != 0 or event.x not in KEY_COLUMNS
 
 
 class _Watch:

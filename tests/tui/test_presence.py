@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from textual.events import AppFocus, CursorPosition
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import small_fleet
 from tests.tui.terminal import Terminal, terminal
-from tui.presence import ASK_SEC, CLOSED, GONE_SEC, TICK_SEC, Presence
+from tui.presence import ASK_SEC, CLOSED, GONE_SEC, TICK_SEC, Presence, may_answer
 
 ANSWER = "\x1b[24;80R"
+SHIFT_F3 = "\x1b[1;2R"
 QUESTION = b"\x1b[6n"
 # As in tui.__main__, with seconds for minutes.
 QUICK = """
@@ -67,6 +69,32 @@ def test_output_that_nobody_reads_is_borne_for_a_while() -> None:
     assert ticks(presence, GONE_SEC - TICK_SEC, writable=False) == []
     told = ticks(presence, TICK_SEC, writable=False)
     assert told == ["nothing was read from the terminal for 300 s"]
+
+
+@pytest.mark.parametrize("answer", [True, False], ids=["answer", "key"])
+def test_who_types_is_there_though_the_output_is_always_congested(answer: bool) -> None:
+    presence = Presence(answers=True)
+    for _ in range(3):
+        assert ticks(presence, GONE_SEC - TICK_SEC, writable=False) == []
+        presence.heard(answer=answer)
+
+
+def test_a_position_that_nobody_has_asked_for_is_no_answer() -> None:
+    presence = Presence()
+    presence.heard(answer=True)
+    assert not presence.answers
+    assert presence.must_ask() is False
+    assert ticks(presence, 2 * GONE_SEC) == []
+    assert presence.must_ask()
+    presence.heard(answer=True)
+    assert presence.answers
+
+
+@pytest.mark.parametrize("column", [1, 2, 5, 16, 17])
+def test_f3_with_other_keys_is_no_answer(column: int) -> None:
+    assert may_answer(CursorPosition(column - 1, 0)) is (column in (1, 17))
+    assert may_answer(CursorPosition(column - 1, 23))
+    assert not may_answer(AppFocus())
 
 
 def test_a_terminal_that_hangs_up_is_gone_at_once() -> None:
@@ -130,6 +158,17 @@ def test_a_terminal_that_never_answers_is_left_alone(
         assert it.program.poll() is None
         it.type("q")
         assert it.ended() == 0
+
+
+@pytest.mark.usefixtures("vehicles")
+def test_a_key_that_looks_like_an_answer_is_none(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    with quick(server, database_name, tmp_path) as it:
+        it.type(SHIFT_F3)
+        it.read_for(2 * QUICK_GONE_SEC)
+        assert it.shown.count(QUESTION) > 3
+        assert it.program.poll() is None
 
 
 def fill(it: Terminal) -> None:
