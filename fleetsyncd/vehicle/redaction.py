@@ -6,12 +6,15 @@ import re
 
 from fleetsyncd.errors import BadAnswer
 from fleetsyncd.text import sanitise
+from fleetsyncd.vehicle.key_finder import PlainText, plain_keys, without_unfinished_escape
 
 HIDDEN = "••••"
 SHORTEST_REDACTED = 8
 """A shorter key is not looked for in answers: it may occur in good data."""
 MOST_ECHOES = 1_000
 """Of the key in one answer."""
+PAGE_START = 1 << 13
+"""Of a page in place of an answer; its first bytes are told."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _OUTSIDE_STRINGS = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){0,2000}+', re.DOTALL)
 """Some whole strings, and what stands between them."""
@@ -25,6 +28,7 @@ class KeyRedactor:
 
     def __init__(self, api_key: str | None) -> None:
         self._forms = _forms(api_key)
+        self._plain_keys = plain_keys(api_key or "")
         self._in_bodies = [form.encode() for form in self._forms if len(form) >= SHORTEST_REDACTED]
 
     def redact_body(self, call: str, body: bytes) -> bytes:
@@ -32,6 +36,8 @@ class KeyRedactor:
 
         Raises BadAnswer if it repeats the key without end.
         """
+        if body[:40].lstrip()[:1] == b"<":
+            return self._redact_page(body)
         echoes = sum(body.count(form) for form in self._in_bodies)
         if not echoes:
             return body
@@ -46,6 +52,11 @@ class KeyRedactor:
         for form in self._in_bodies:
             text = text.replace(form, HIDDEN.encode())
         return text
+
+    def _redact_page(self, body: bytes) -> bytes:
+        """Remove the key in any notation from the start of a page."""
+        start = body[:PAGE_START].decode(errors="surrogateescape")
+        return self.hide(start, cut=len(body) > PAGE_START).encode(errors="surrogateescape")
 
     def _redact_strings(self, body: bytes) -> bytes:
         """Remove a key of digits from strings only: a number must stay unchanged."""
@@ -75,15 +86,28 @@ class KeyRedactor:
         return sorted(found)
 
     def redact_text(self, text: str, limit: int, *, cut: bool = False) -> str:
-        """Remove the API key from a vehicle's text, and sanitise it.
+        """Remove the API key from a vehicle's text, and sanitise it; `cut` as in hide()."""
+        return sanitise(self.hide(text, cut=cut), limit)
+
+    def hide(self, text: str, *, cut: bool = False) -> str:
+        """Remove the API key, in any notation, from a text that is about to be told.
 
         `cut`: it ends where reading ended, perhaps within the key.
         """
-        for form in self._forms:
+        for key in self._plain_keys:
+            for start, end in reversed(PlainText.of(text).find(key)):
+                text = text[:start] + HIDDEN + text[end:]
+        for form in self._forms:  # also where what follows makes an escape of the key's end
             text = text.replace(form, HIDDEN)
-        if cut and self._forms:
-            text = text[: -len(self._forms[0])]
-        return sanitise(text, limit)
+        return self._without_beginning(text) if cut and self._forms else text
+
+    def _without_beginning(self, text: str) -> str:
+        """Remove from the end of a text what may be the beginning of the key."""
+        if not self._plain_keys:
+            return text[: -len(self._forms[0])]
+        text = without_unfinished_escape(text)
+        plain = PlainText.of(text)
+        return text[: min(plain.beginning_at_end(key) for key in self._plain_keys)]
 
 
 def _forms(api_key: str | None) -> list[str]:
