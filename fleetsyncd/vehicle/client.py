@@ -10,7 +10,6 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
 
@@ -41,6 +40,7 @@ from fleetsyncd.vehicle.http_errors import (
 )
 from fleetsyncd.vehicle.notations import parse_http_date
 from fleetsyncd.vehicle.redaction import KeyRedactor
+from fleetsyncd.vehicle.refusals import ErrorBody, Refusal, read_error_body
 
 OnCall = Callable[[str, float, int], None]
 """Called after every call with its path, its seconds, and the body bytes received, compressed."""
@@ -57,8 +57,10 @@ PLAIN = ("", "identity")
 LAST_PORT = 65_535
 NOWHERE = ("unusable.invalid", 1)
 """Never asked: what stands for an address that cannot be."""
-ERROR_BODY_BYTES, ERROR_BODY_SEC = 8_192, 2.0
-"""What is read of an error's body, and for how long: the status says most of it."""
+ERROR_BODY_SEC = 2.0
+"""For how long an error's body is read: the status says most of it."""
+ERROR_MARGIN_SEC = 0.1
+"""Of a call's time, kept from an error's body, so that the refusal can still be told."""
 LENGTH_DIGITS = 15
 """A Content-Length with more digits is too large without being converted."""
 
@@ -114,6 +116,8 @@ class VehicleClient:
         self._received = 0
         self._expected: int | None = None
         self._cpu_sec = 0.0
+        self._ends_at = 0.0
+        self._refused: VehicleRefused | None = None
         self._adapter = VehicleAdapter(host, port, self._base)
         self._redactor = KeyRedactor(api_key)
         headers = {"Accept-Encoding": "gzip", "User-Agent": f"fleetsyncd/{__version__}"}
@@ -154,6 +158,7 @@ class VehicleClient:
         """Make a call and report it to `on_call`; raise a VehicleError."""
         started, self._received, self._expected = time.monotonic(), 0, None
         self._cpu_sec = 0.0
+        self._ends_at = started + self._pull_timeout_sec
         try:
             answer = self._call(call, query)
         except VehicleError as error:
@@ -161,6 +166,7 @@ class VehicleClient:
             error.cpu_sec = self._cpu_sec
             raise
         finally:
+            self._refused = None
             seconds = time.monotonic() - started
             self._on_call(call, seconds, self._received)
         latency_sec = max(0.0, seconds - answer.transfer_sec)
@@ -175,7 +181,7 @@ class VehicleClient:
             raise KeyUnusable(call, "the API key is not printable ASCII: set the vehicle's key")
         timed_out = VehicleTimeout(call, f"no complete answer within {self._pull_timeout_sec:g} s")
         try:
-            with self._deadline(self._pull_timeout_sec, lambda: timed_out):
+            with self._deadline(self._pull_timeout_sec, lambda: self._refused or timed_out):
                 try:
                     return self._send(call, query)
                 except requests.ConnectionError as error:
@@ -236,27 +242,27 @@ class VehicleClient:
         code, headers = response.status_code, response.headers
         if response.is_redirect or response.is_permanent_redirect:
             return VehicleRefused(call, code, f"HTTP {code}: a redirect, which is not followed")
-        body = self._error_body(call, response)
-        cut = body is not None and len(body) >= ERROR_BODY_BYTES - len(BOM_UTF8)
-        redact = partial(self._redactor.redact_text, cut=cut)
-        key_sent = "X-API-Key" in self._request.headers
         clock = parse_http_date(headers.get("Date"))
-        rest_sec = refusals.rest_sec(code, headers.get("Retry-After"), clock)
-        return refusals.refusal(call, code, body, redact, key_sent=key_sent, rest_sec=rest_sec)
+        refusal = Refusal(
+            call,
+            code,
+            key_sent="X-API-Key" in self._request.headers,
+            rest_sec=refusals.rest_sec(code, headers.get("Retry-After"), clock),
+            redactor=self._redactor,
+        )
+        # Once the head is known, a deadline that comes is told as what the head has said.
+        self._refused = refusal.error(None)
+        return refusal.error(self._error_body(call, response))
 
-    def _error_body(self, call: str, response: requests.Response) -> bytes | None:
-        """Return the start of an error's body; None if it cannot be read, or does not come soon."""
-        start = b""
+    def _error_body(self, call: str, response: requests.Response) -> ErrorBody | None:
+        """Return what comes soon of an error's body; None if nothing comes that can be read."""
         try:
             self._check_encoding(call, response)
-            with self._deadline(ERROR_BODY_SEC, TimeoutError):
-                for chunk in response.iter_content(ERROR_BODY_BYTES):
-                    start += chunk
-                    if len(start) >= ERROR_BODY_BYTES:
-                        break
-        except (*REQUEST_ERRORS, ReadingTooLong, BadAnswer):
+        except BadAnswer:
             return None
-        return start.removeprefix(BOM_UTF8)
+        left = self._ends_at - time.monotonic() - ERROR_MARGIN_SEC
+        with_deadline = self._deadline(max(0.0, min(ERROR_BODY_SEC, left)), TimeoutError)
+        return read_error_body(response, with_deadline)
 
     def _check_encoding(self, call: str, response: requests.Response) -> None:
         """Refuse a body that is neither plain nor gzip; name gzip as the decoder knows it."""

@@ -85,9 +85,9 @@ class KeyRedactor:
                 at = body.find(form, at + 1)
         return sorted(found)
 
-    def redact_text(self, text: str, limit: int, *, cut: bool = False) -> str:
-        """Remove the API key from a vehicle's text, and sanitise it; `cut` as in hide()."""
-        return sanitise(self.hide(text, cut=cut), limit)
+    def redact_text(self, text: str, limit: int) -> str:
+        """Remove the API key from a vehicle's text, and sanitise it."""
+        return sanitise(self.hide(text), limit)
 
     def hide(self, text: str, *, cut: bool = False) -> str:
         """Remove the API key, in any notation, from a text that is about to be told.

@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "no deadline over the body",
         CLIENT,
-        "with self._deadline(self._pull_timeout_sec, lambda: timed_out):",
-        "with self._deadline(3600, lambda: timed_out):",
+        "with self._deadline(self._pull_timeout_sec, lambda:",
+        "with self._deadline(3600, lambda:",
         "tests/unit/test_client_deadlines.py",
     ),
     Mutant(
@@ -341,8 +341,22 @@ MUTANTS = (
     Mutant(
         "a proxy's page is taken for the vehicle's words",
         "fleetsyncd/vehicle/refusals.py",
-        "        case HTTPStatus.SERVICE_UNAVAILABLE if is_own:",
-        "        case HTTPStatus.SERVICE_UNAVAILABLE:",
+        "            case HTTPStatus.SERVICE_UNAVAILABLE if _SPEAKS_OF_DATABASE.search(words):",
+        "            case HTTPStatus.SERVICE_UNAVAILABLE:",
+        "tests/unit/test_refusals.py",
+    ),
+    Mutant(
+        "the beginning of a key is told where reading ended",
+        "fleetsyncd/vehicle/refusals.py",
+        "cut=body.cut)",
+        "cut=False)",
+        "tests/unit/test_refusals.py",
+    ),
+    Mutant(
+        "a refusal whose body is late is a timeout",
+        CLIENT,
+        "lambda: self._refused or timed_out",
+        "lambda: timed_out",
         "tests/unit/test_refusals.py",
     ),
     Mutant(

@@ -182,10 +182,10 @@ def test_a_host_that_takes_no_connection_is_a_timeout() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (401, "HTTP 401: the vehicle refuses the API key"),
-        (403, "HTTP 403: the vehicle refuses the API key"),
+        (401, "HTTP 401: the vehicle refuses the API key: x"),
+        (403, 'HTTP 403: {"error":"x"}'),
         (422, 'HTTP 422: {"error":"x"}'),
-        (503, "HTTP 503: the vehicle's own database is down: x"),
+        (503, 'HTTP 503: {"error":"x"}'),
         (500, 'HTTP 500: {"error":"x"}'),
         (404, 'HTTP 404: {"error":"x"}'),
         (204, "HTTP 204"),

@@ -18,6 +18,8 @@ TOO_LONG = "AnswerTooLarge: /data: reading it takes too long"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 ZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
+REFUSED = b"HTTP/1.1 429 X\r\nRetry-After: 60\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROCESSING = b"HTTP/1.1 102 Processing\r\nX-Progress: 50\r\n\r\n"
 
@@ -43,6 +45,11 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     "an error's body drips": lambda: dripping(
         b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1000000\r\n\r\n", b" "
     ),
+    "an error comes late": lambda: [0.4, REFUSED + b"Content-Length: 99\r\n\r\nbusy", 5.0],
+    "an error comes late and drips": lambda: chain(
+        [0.4], dripping(REFUSED + CHUNKS, b"1\r\nx\r\n")
+    ),
+    "an error comes very late": lambda: [0.46, REFUSED + b"Content-Length: 4\r\n\r\nbusy", 5.0],
     "100 Continue drips": lambda: dripping(b"", CONTINUE),
     "100 Continue pours": lambda: repeat(CONTINUE * 1000),
     "102 Processing drips": lambda: dripping(b"", PROCESSING),
@@ -83,10 +90,24 @@ def test_a_call_without_a_complete_answer_ends_at_its_deadline(
     outcome = outcomes[name]
     if outcome["ended"] == TOO_LONG:
         assert "pour" in name
+    elif "an error" in name:
+        assert outcome["ended"].startswith("VehicleRefused: /data: HTTP 4")
     else:
         assert outcome["ended"] == "VehicleTimeout: /data: no complete answer within 0.5 s"
         assert outcome["seconds"] >= TIMEOUT_SEC * 0.9
     assert outcome["seconds"] <= TIMEOUT_SEC + 0.5
+
+
+def test_a_refusal_is_told_as_one_however_little_time_is_left(
+    outcomes: dict[str, Outcome],
+) -> None:
+    late = [outcome["ended"] for name, outcome in outcomes.items() if "an error comes" in name]
+    assert len(late) == 3
+    assert all(ended.endswith("; asked again after 60 s") for ended in late)
+    assert late[0] == "VehicleRefused: /data: HTTP 429: busy; asked again after 60 s"
+    assert outcomes["an error's body drips"]["ended"] == (
+        "VehicleRefused: /data: HTTP 400: its reason cannot be read"
+    )
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.errors import BadAnswer
+from fleetsyncd.errors import BadAnswer, VehicleRefused
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.redaction import HIDDEN, KeyRedactor
 from tests.hostile import HostileServer, client_of, http
@@ -118,6 +118,34 @@ def test_no_text_makes_the_search_for_a_key_dear(unit: str) -> None:
     began = time.thread_time()
     redactor.hide(unit * (16_384 // len(unit)) + " ", cut=True)
     assert time.thread_time() - began < 0.1
+
+
+def refusal(body: bytes, key: str = SECRET, status: int = 400) -> str:
+    answer = http(body, status=f"{status} X")
+    with HostileServer([answer]) as server, client_of(server, key=key) as client:
+        with pytest.raises(VehicleRefused) as caught:
+            client.status()
+        return str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422, 503])
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_a_refusal_tells_no_piece_of_a_key(notation: str, status: int) -> None:
+    written = NOTATIONS[notation](SECRET)
+    in_json = json.dumps({"error": "key or db", "detail": f"of {written}"})
+    page = f"<html><title>of {written}</title></html>"
+    for body in (written.encode(), in_json.encode(), page.encode(), page.encode("utf-16")):
+        told = refusal(body, status=status)
+        assert not any(piece in shown(told) for piece in pieces(SECRET))
+
+
+@pytest.mark.parametrize("blanks", [0, 160, 469, 490, 4_000, 8_160])
+def test_a_long_title_tells_no_piece_of_a_key(blanks: int) -> None:
+    key = "0123456789abcdefghijklmnopqrstuv"
+    told = refusal(f"<title>{' ' * blanks}{key}</title>".encode(), key)
+    assert not any(piece in told for piece in pieces(key))
+    if blanks < 8_160:
+        assert told == f"/status: HTTP 400: an HTML page: {HIDDEN}"
 
 
 def test_a_page_in_place_of_an_answer_tells_no_piece_of_a_key() -> None:

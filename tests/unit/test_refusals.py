@@ -1,13 +1,20 @@
+import gzip
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
-from fleetsyncd.errors import RefusalCause, VehicleRefused
+from fleetsyncd.errors import RefusalCause, VehicleError, VehicleRefused
 from fleetsyncd.models import Status
-from fleetsyncd.vehicle.client import ERROR_BODY_BYTES
-from fleetsyncd.vehicle.refusals import LONGEST_REST_SEC, judge_by_status, rest_sec
-from tests.hostile import KEY, Answer, HostileServer, client_of, http, zipped
+from fleetsyncd.vehicle.refusals import (
+    ERROR_BODY_BYTES,
+    LONGEST_REST_SEC,
+    judge_by_status,
+    rest_sec,
+)
+from tests.hostile import KEY, Answer, HostileServer, Step, client_of, http, reset, zipped
 
 KEY_CAUSE, DATABASE, PAGE, UNKNOWN = (
     RefusalCause.KEY,
@@ -31,7 +38,28 @@ def refused(answer: Answer, key: str | None = KEY, timeout: float = 5.0) -> Vehi
     ("status", "body", "reason", "cause"),
     [
         (401, b"", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
-        (401, b"Unauthorized", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
+        (401, b" \r\n", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
+        (401, b"{}", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
+        (401, b"Unauthorized", "HTTP 401: Unauthorized", UNKNOWN),
+        (401, b"Squid: log in at the portal", "HTTP 401: Squid: log in at the portal", UNKNOWN),
+        (
+            401,
+            b'{"message":"portal login needed"}',
+            'HTTP 401: {"message":"portal login needed"}',
+            UNKNOWN,
+        ),
+        (
+            401,
+            b'{"error":"unauthorized"}',
+            "HTTP 401: the vehicle refuses the API key",
+            KEY_CAUSE,
+        ),
+        (
+            401,
+            b'{"error":"key_expired","detail":7}',
+            "HTTP 401: the vehicle refuses the API key: key_expired",
+            KEY_CAUSE,
+        ),
         (
             401,
             b'{"detail":"key has expired"}',
@@ -46,6 +74,20 @@ def refused(answer: Answer, key: str | None = KEY, timeout: float = 5.0) -> Vehi
         ),
         (403, b"<h1>Forbidden</h1>", "HTTP 403: an HTML page: <h1>Forbidden</h1>", PAGE),
         (403, b"", "HTTP 403", UNKNOWN),
+        (403, b'{"error":"ip not allowed"}', 'HTTP 403: {"error":"ip not allowed"}', UNKNOWN),
+        (403, b'{"detail":"monkey"}', 'HTTP 403: {"detail":"monkey"}', UNKNOWN),
+        (
+            403,
+            b'{"detail":"Not authenticated"}',
+            "HTTP 403: the vehicle refuses the API key: Not authenticated",
+            KEY_CAUSE,
+        ),
+        (
+            403,
+            b'{"error":"Invalid API Key"}',
+            "HTTP 403: the vehicle refuses the API key",
+            KEY_CAUSE,
+        ),
         (
             403,
             b'{"message":"no Route matched"}',
@@ -66,6 +108,24 @@ def refused(answer: Answer, key: str | None = KEY, timeout: float = 5.0) -> Vehi
             b'{"error":"db_down","detail":"disk full\\u001b[2J"}',
             "HTTP 503: the vehicle's own database is down: db_down: disk full�[2J",
             DATABASE,
+        ),
+        (
+            503,
+            b'{"detail":"no connection to PostgreSQL"}',
+            "HTTP 503: the vehicle's own database is down: no connection to PostgreSQL",
+            DATABASE,
+        ),
+        (
+            503,
+            b'{"error":"Service Unavailable"}',
+            'HTTP 503: {"error":"Service Unavailable"}',
+            UNKNOWN,
+        ),
+        (
+            503,
+            b'{"detail":"agent is restarting, see feedback"}',
+            'HTTP 503: {"detail":"agent is restarting, see feedback"}',
+            UNKNOWN,
         ),
         (503, NGINX, "HTTP 503: an HTML page: 503 Service Temporarily & so on", PAGE),
         (503, b"upstream connect error", "HTTP 503: upstream connect error", UNKNOWN),
@@ -103,10 +163,71 @@ def test_of_a_body_that_cannot_be_read_the_status_is_told(encoding: str) -> None
 
 
 def test_a_body_that_does_not_come_does_not_make_a_timeout_of_a_status() -> None:
-    answer: Answer = [b"HTTP/1.1 503 X\r\nContent-Length: 100\r\n\r\n{", 3.0]
+    answer: Answer = [b"HTTP/1.1 503 X\r\nContent-Length: 100\r\n\r\n", 3.0]
     began = time.monotonic()
     assert refused(answer, timeout=0.3).reason == "HTTP 503: its reason cannot be read"
     assert time.monotonic() - began < 2
+
+
+DOWN = b'{"error":"db_down"}'
+LENGTH_100 = b"Content-Length: 100\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+UNFINISHED = {
+    "no length": b"\r\n" + DOWN,
+    "a longer length": LENGTH_100 + DOWN,
+    "no last chunk": CHUNKED + b"%x\r\n%b\r\n" % (len(DOWN), DOWN),
+    "half a chunk": CHUNKED + b"40\r\n" + DOWN,
+    "gzip without its end": b"Content-Encoding: gzip\r\n" + LENGTH_100 + gzip.compress(DOWN)[:-8],
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+@pytest.mark.parametrize("then", [3.0, reset, None], ids=["held open", "reset", "closed"])
+def test_what_has_come_of_a_body_is_told_though_its_end_does_not_come(
+    name: str, then: Step | None
+) -> None:
+    head = b"HTTP/1.1 503 X\r\nRetry-After: 7\r\n"
+    steps: list[Step] = [head + UNFINISHED[name], 0.1]
+    error = refused([*steps, then] if then is not None else steps, timeout=0.4)
+    assert error.reason.startswith("HTTP 503: the vehicle's own database is down: db_down")
+    assert (error.cause, error.retry_after_sec) == (DATABASE, 7.0)
+
+
+@pytest.mark.parametrize("size", range(1, len(KEY)))
+def test_of_a_key_in_a_body_without_its_end_nothing_is_told(size: int) -> None:
+    answer: Answer = [b"HTTP/1.1 400 X\r\n\r\nno: " + KEY[:size].encode(), 3.0]
+    assert refused(answer, timeout=0.2).reason == "HTTP 400: no:"
+    alone: Answer = [b"HTTP/1.1 400 X\r\n\r\n" + KEY[:size].encode(), 3.0]
+    assert refused(alone, timeout=0.2).reason == "HTTP 400: its reason cannot be read"
+
+
+def test_a_refusal_is_told_as_one_though_its_deadline_comes_before_its_body() -> None:
+    @contextmanager
+    def late(_seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
+        try:
+            yield
+        except VehicleError:
+            raise error() from None
+
+    head = b"HTTP/1.1 503 X\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno"
+    with (
+        HostileServer([[head]]) as server,
+        client_of(server, deadline=late) as client,
+        pytest.raises(VehicleRefused) as caught,
+    ):
+        client.status()
+    assert (caught.value.status, caught.value.retry_after_sec) == (503, 7.0)
+    assert caught.value.reason == "HTTP 503: its reason cannot be read; asked again after 7 s"
+
+
+@pytest.mark.parametrize("digits", [4_300, 4_301, 8_000])
+@pytest.mark.parametrize("zeros", [0, 4_400])
+def test_an_entity_of_many_digits_takes_nothing_from_a_refusal(digits: int, zeros: int) -> None:
+    entity = "&#" + ("0" * zeros + "9" * digits)[:8_000] + ";"
+    page = f"<title>Bad{entity}gateway</title>".encode()
+    error = refused(http(page, "Retry-After: 60", status="503 X"))
+    assert error.reason == "HTTP 503: an HTML page: Bad�gateway; asked again after 60 s"
+    assert (error.status, error.cause, error.retry_after_sec) == (503, PAGE, 60.0)
 
 
 @pytest.mark.parametrize("size", [40, 3_000, 5_000, ERROR_BODY_BYTES - 1, ERROR_BODY_BYTES])
