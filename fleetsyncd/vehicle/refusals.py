@@ -31,8 +31,6 @@ LONGEST_REST_SEC = 300.0
 """No vehicle is left alone for longer, whatever its Retry-After says: it must not vanish."""
 DIGITS, LONGEST_DATE = 9, 60
 """Of a Retry-After; more digits are longer than any rest, and a longer text is no date."""
-WORDLESS = (b"", b"{}")
-"""Bodies that say nothing, so that the status stands for what the API means by it."""
 UNREAD = "its reason cannot be read"
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]+)", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"&#[0-9]{8,};?")
@@ -81,7 +79,7 @@ class Refusal:
             return RefusalCause.PAGE
         words = "" if told is None else f"{told.get('error')} {told.get('detail')}"
         match self.status:
-            case HTTPStatus.UNAUTHORIZED if told is not None or body.strip() in WORDLESS:
+            case HTTPStatus.UNAUTHORIZED if told is not None or self._says_nothing(body):
                 return RefusalCause.KEY
             case HTTPStatus.FORBIDDEN if _SPEAKS_OF_KEY.search(words):
                 return RefusalCause.KEY
@@ -92,6 +90,12 @@ class Refusal:
             case HTTPStatus.SERVICE_UNAVAILABLE if _SPEAKS_OF_DATABASE.search(words):
                 return RefusalCause.DATABASE
         return RefusalCause.UNKNOWN
+
+    def _says_nothing(self, body: bytes) -> bool:
+        """Tell whether the status stands alone, for what the API means by it."""
+        phrase = HTTPStatus(self.status).phrase
+        nothing = ("", "{}", phrase.lower(), f"{self.status} {phrase}".lower())
+        return body.decode("utf-8", "replace").strip().lower() in nothing
 
     def _words(self, body: ErrorBody, cause: RefusalCause) -> str:
         """Return what a body says."""
