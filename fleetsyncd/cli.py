@@ -41,8 +41,6 @@ def _exit_code() -> int:
         return end.exit_code
     except click.Abort:
         return EXIT_INTERRUPTED
-    except streams.ReaderGone:
-        return 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context else PROGRAM

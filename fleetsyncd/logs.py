@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from fleetsyncd.streams import StreamError, is_utf8
+from fleetsyncd.streams import OutputLost, is_utf8
 
 TEXT_FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -55,7 +55,7 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
         """Count a line that could not be written; report any other error, which is a bug."""
-        if isinstance(sys.exception(), StreamError):
+        if isinstance(sys.exception(), OutputLost):
             self._lost += 1
         else:
             super().handleError(record)

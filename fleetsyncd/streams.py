@@ -2,13 +2,14 @@
 
 Text is written in the locale's encoding, which is what the terminal shows: UTF-8 on a Latin-1
 terminal would be unreadable, and its bytes 0x80 to 0x9f are control characters there. Without a
-locale it is UTF-8. A character that the encoding lacks is replaced by others of the same width, so
-no line is lost and no table is bent.
+locale it is UTF-8; PYTHONIOENCODING chooses another. A character that the encoding lacks is
+replaced by others of the same width, so no line is lost and no table is bent.
 """
 
 import codecs
 import io
 import os
+import select
 import sys
 import unicodedata
 from contextlib import suppress
@@ -21,43 +22,46 @@ if TYPE_CHECKING:
 
 REPLACE = "fleetsyncd.replace"
 """The name of the error handler that replaces what an encoding lacks."""
+ASCII = "fleetsyncd_ascii"
+"""The encoding ASCII under another name: click makes UTF-8 of a stream that is called `ascii`."""
 LINE_LIMIT = 1000
 _LOOK_ALIKE = dict(zip("…—–│─┌┐└┘●◐◌✖◔‖▲▼•▪⏎█", ".--|-++++*%oX@|^v*+|#", strict=True))
 # Writing to a closed standard output must fail, and a closed standard error has no reader.
 _FLAGS = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 
 
-class StreamError(Exception):
-    """Standard output or standard error cannot be written.
+class OutputLost(Exception):
+    """Standard output or standard error cannot be written; the text is the system's.
 
-    No OSError, which click and others would take for one of theirs.
+    The disk is full, or the stream is closed. No OSError, which click and others would take for one
+    of theirs.
     """
-
-
-class OutputLost(StreamError):
-    """The disk is full, or the stream is closed; the text is the system's."""
-
-
-class ReaderGone(StreamError):
-    """Who read the stream has closed it, as `head` does: no fault."""
 
 
 class _Output(io.FileIO):
     """A standard stream whose failures can be told from all others."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write bytes; raise StreamError."""
+        """Write bytes, waiting while a non-blocking stream is full; raise OutputLost.
+
+        What nobody reads is discarded: the reader may go at any time, as `head` does, and the
+        command has more to do than to write, up to its exit code.
+        """
         try:
-            return super().write(data)
+            # It returns None, whatever its type says, if a non-blocking stream is full.
+            while (written := super().write(data)) is None:
+                select.select((), (self,), ())
         except BrokenPipeError:
-            raise ReaderGone from None
+            return memoryview(data).nbytes
         except OSError as error:
             raise OutputLost(error.strerror) from None
+        return written
 
 
 def prepare() -> None:
     """Make the standard streams usable, whatever the process was started with."""
     codecs.register_error(REPLACE, _replace)
+    codecs.register(_find_codec)
     for number in _FLAGS:
         _keep_taken(number)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for good
@@ -79,7 +83,10 @@ def _output(number: int, stream: TextIO | None) -> TextIO:
         return _wrapped(number, "utf-8")
     if not isinstance(stream, io.TextIOWrapper) or not _is_descriptor(stream, number):
         return stream  # a test captures it
-    stream.reconfigure(encoding="utf-8" if _is_ascii(stream) else None, errors=REPLACE)
+    encoding = stream.encoding
+    if _is_ascii(stream):
+        encoding = ASCII if _is_chosen() else "utf-8"
+    stream.reconfigure(encoding=encoding, errors=REPLACE)
     return _wrapped(number, stream.encoding)
 
 
@@ -102,6 +109,20 @@ def _is_descriptor(stream: TextIO, number: int) -> bool:
 
 def _is_ascii(stream: TextIO) -> bool:
     return codecs.lookup(stream.encoding).name == "ascii"
+
+
+def _is_chosen() -> bool:
+    """Tell whether PYTHONIOENCODING names an encoding, not only how errors are handled."""
+    return bool(os.environ.get("PYTHONIOENCODING", "").partition(":")[0])
+
+
+def _find_codec(name: str) -> codecs.CodecInfo | None:
+    if name != ASCII:
+        return None
+    ascii_ = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        ascii_.encode, ascii_.decode, incrementalencoder=ascii_.incrementalencoder, name=ASCII
+    )
 
 
 def is_utf8(stream: TextIO) -> bool:
@@ -129,7 +150,7 @@ def tell(text: str) -> None:
     Its lines stay lines.
     """
     lines = "\n".join(sanitise(line, LINE_LIMIT) for line in text.split("\n"))
-    with suppress(StreamError):
+    with suppress(OutputLost):
         print(lines, file=sys.stderr, flush=True)  # noqa: T201  this is the place that may
 
 
@@ -138,7 +159,7 @@ def finish() -> None:
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()
-        except StreamError:
+        except OutputLost:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, number)
             os.close(null)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +43,11 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("completion",): ("bash",),
 }
 PROGRAM = (sys.executable, "-m", "fleetsyncd")
+FAILING = {("health",), ("vehicle", "test"), ("doctor",)}
+"""Those that find a fault in the fleet of these tests."""
+WAITED_SEC = 3.0
+BASH = shutil.which("bash") or "bash"
+"""Not every /bin/sh knows pipefail."""
 LOGGING = {("run",), ("once",)}
 DEMO = {("demo",), ("simulate",)}
 
@@ -64,7 +71,7 @@ def redirected(
 ) -> tuple[int, str, str]:
     """Run a command with its streams redirected by a shell; return what it still could write."""
     done = subprocess.run(
-        ["/bin/sh", "-c", f'"$@" {redirection}', "sh", *PROGRAM, *arguments],
+        [BASH, "-c", f'set -o pipefail; "$@" {redirection}', "sh", *PROGRAM, *arguments],
         env=installation.environment(**changes),
         capture_output=True,
         encoding="utf-8",
@@ -98,7 +105,9 @@ def test_every_command_tells_in_one_line_that_its_output_cannot_be_written(
             assert (told[0], without_hints) == (2, message), path
 
 
-def test_every_command_is_quiet_when_its_reader_is_gone(fleet: Installation) -> None:
+def test_every_command_without_a_reader_is_quiet_and_has_its_own_exit_code(
+    fleet: Installation,
+) -> None:
     def run(path: tuple[str, ...]) -> tuple[int, str]:
         ours, theirs = os.pipe()
         os.close(ours)
@@ -117,7 +126,62 @@ def test_every_command_is_quiet_when_its_reader_is_gone(fleet: Installation) -> 
     hint = "no daemon is running: the backfill starts with the next one\n"
     with ThreadPoolExecutor(3) as several:
         for path, (code, errors) in zip(PRINTING, several.map(run, PRINTING), strict=True):
-            assert (code, errors.replace(hint, "")) == (0, ""), path
+            assert (code, errors.replace(hint, "")) == (int(path in FAILING), ""), path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("doctor",), ("doctor", "--json"), ("health",), ("vehicle", "test", "--json", "T-6")],
+)
+def test_a_check_that_fails_fails_whether_its_output_is_read_or_not(
+    fleet: Installation, arguments: tuple[str, ...]
+) -> None:
+    for reader in ("cat", "true", "head -1"):
+        done = redirected(fleet, f"| {reader}", *arguments)
+        assert (done[0], done[2]) == (1, ""), reader
+
+
+def test_missing_migrations_are_told_by_the_exit_code_without_a_reader(
+    installation: Installation, empty_database: str
+) -> None:
+    owner = {**OWNER, "DB_NAME": empty_database}
+    assert redirected(installation, "| true", "migrate", "--check", **owner)[0] == 1
+
+
+def test_a_backfill_is_waited_for_though_nobody_reads_its_progress(fleet: Installation) -> None:
+    fleet.command("backfill", "T-9", "--from", "1d", "--no-wait")
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(redirected, fleet, "| true", "backfill", "T-9")
+        time.sleep(WAITED_SEC)
+        assert not waiting.done()
+        fleet.command("backfill", "T-9", "--cancel")
+        assert waiting.result()[0] == 1
+
+
+@pytest.mark.parametrize("command", ["list", "fly"])
+def test_a_full_pipe_that_does_not_block_is_waited_for(fleet: Installation, command: str) -> None:
+    fleet.rows(
+        "INSERT INTO vehicles (name, vpn_ip)"
+        " SELECT 'V-' || n, '10.8.0.0'::inet + n FROM generate_series(1, 5000) n"
+    )
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    os.write(theirs, b"." * 65536)
+    with subprocess.Popen(
+        [*PROGRAM, "vehicle", command],
+        env=fleet.environment(),
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        time.sleep(WAITED_SEC)
+        assert process.poll() is None
+        with os.fdopen(ours, encoding="utf-8") as reader:
+            output = reader.read().lstrip(".")
+    if command == "list":
+        assert (process.returncode, output.count("V-")) == (0, 5000)
+    else:
+        assert (process.returncode, output.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("vehicle", "--help")])
@@ -227,6 +291,19 @@ def test_a_c_locale_is_utf_8(installation: Installation) -> None:
     ):
         output = redirected(installation, "", "status", **mode)[1]
         assert "Gräder-履带" in output
+        kept = redirected(installation, "", "status", **mode, PYTHONIOENCODING=":strict")[1]
+        assert kept == output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "us-ascii", "ANSI_X3.4-1968"])
+def test_an_encoding_that_is_chosen_is_kept_though_it_is_ascii(
+    installation: Installation, encoding: str
+) -> None:
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Gräder-履带', '10.8.0.1')")
+    for locale in ("C.UTF-8", "C"):
+        variables = {"LC_ALL": locale, "PYTHONIOENCODING": encoding}
+        code, output, errors = redirected(installation, "", "status", **variables)
+        assert (code, output.split("\n")[1][:11], errors) == (0, "Gr?der-????", "")
 
 
 def test_a_password_reaches_postgresql_as_it_was_written_in_any_locale(tmp_path: Path) -> None:
