@@ -41,6 +41,8 @@ def _exit_code() -> int:
         return end.exit_code
     except click.Abort:
         return EXIT_INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        streams.tell(error.format_message())
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context else PROGRAM

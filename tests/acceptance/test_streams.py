@@ -184,6 +184,15 @@ def test_a_full_pipe_that_does_not_block_is_waited_for(fleet: Installation, comm
         assert (process.returncode, output.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize("group", [(), ("vehicle",), ("access",), ("quarantine",)])
+def test_a_group_without_a_command_shows_its_help(
+    installation: Installation, group: tuple[str, ...]
+) -> None:
+    help_text = redirected(installation, "", *group, "--help")[1]
+    assert help_text.count("\n") > len(group) + 10
+    assert redirected(installation, "", *group) == (2, "", help_text)
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("vehicle", "--help")])
 def test_help_that_cannot_be_written_is_one_line_as_well(
     installation: Installation, arguments: tuple[str, ...]
