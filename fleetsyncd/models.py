@@ -38,6 +38,10 @@ class LearnedWindows:
     alarms: timedelta | None = None
 
 
+Registration = tuple[str, int, str | None]
+"""Host, port and API key: what decides who answers, and how."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vehicle:
     """A vehicle as its tables describe it at the start of a cycle."""
@@ -69,6 +73,11 @@ class Vehicle:
     any more, or were not confirmed for long."""
     learned: LearnedWindows = LearnedWindows()
     intake: Intake = field(default_factory=Intake)
+
+    @property
+    def registration(self) -> Registration:
+        """Where and with which key it is asked."""
+        return self.host, self.port, self.api_key
 
 
 @dataclass(frozen=True, slots=True)

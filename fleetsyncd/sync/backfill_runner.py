@@ -29,7 +29,7 @@ class BackfillRunner:
     def __init__(
         self,
         context: SyncContext,
-        on_report: Callable[[BackfillReport], None],
+        on_report: Callable[[Vehicle, BackfillReport], None],
         on_database_error: Callable[[DatabaseError], None],
         *,
         backfill_concurrency: int,
@@ -112,7 +112,7 @@ class BackfillRunner:
             report = run_backfill(
                 vehicle, backfill, client, self._context, lambda: self._stop_reasons[vehicle.id]
             )
-        self._on_report(report)
+        self._on_report(vehicle, report)
         entry = report.entry
         level = logging.INFO if entry.status == Outcome.OK else logging.WARNING
         log.log(level, "[%s] %s  wrote %d", vehicle.name, entry.error_msg, entry.rows_written)

@@ -10,7 +10,7 @@ from gevent.event import Event
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Vehicle
-from fleetsyncd.reports import BackfillReport, CycleReport, Progress
+from fleetsyncd.reports import BackfillReport, CycleReport, Outcome, Progress
 from fleetsyncd.sync.backfill_runner import BackfillRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
@@ -44,11 +44,13 @@ class Dispatcher:
         self._rests = Rests()
 
         def heed_cycle(report: CycleReport) -> None:
-            self._rests.note(report.vehicle.id, report.retry_after_sec)
+            if report.outcome is Outcome.OK:
+                self._rests.end([report.vehicle.id])
+            self._rests.note(report.vehicle, report.retry_after_sec)
             on_report(report)
 
-        def heed_backfill(report: BackfillReport) -> None:
-            self._rests.note(report.entry.vehicle_id, report.retry_after_sec)
+        def heed_backfill(vehicle: Vehicle, report: BackfillReport) -> None:
+            self._rests.note(vehicle, report.retry_after_sec)
             on_backfill(report)
 
         self._cycles = CycleRunner(
@@ -134,6 +136,7 @@ class Dispatcher:
         self._cycles.retain(known, "the vehicle was removed")
         self._lanes.new_fleet_cycle(known)
         self._backfills.new_fleet_cycle()
+        self._rests.end_of_changed(vehicles)
         undue = self._rests.current().union(self._lanes.running)
         due = [v for v in vehicles if not v.paused and v.id not in undue]
         self.start(due)
@@ -160,6 +163,11 @@ class Dispatcher:
         """Let all pulls, or those of some vehicles, end between two windows."""
         self._cycles.stop(reason, only)
         self._backfills.stop(reason, only)
+
+    def heed_pauses(self, paused: Collection[UUID]) -> None:
+        """Let pulls of paused vehicles end between two windows; once resumed, they are asked."""
+        self.stop("paused", paused)
+        self._rests.end(paused)
 
     def cancel_waiting(self) -> None:
         """Start no cycle that still waits for a slot."""

@@ -4,15 +4,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.models import Vehicle
+from fleetsyncd.models import Registration, Vehicle
 from fleetsyncd.vehicle.client import VehicleClient
 
 
 @dataclass(frozen=True, slots=True)
 class VehicleSession:
-    """A session to one vehicle; `address` is what it was made for."""
+    """A session to one vehicle; `registration` is what it was made for."""
 
-    address: tuple[str, int, str | None]
+    registration: Registration
     client: VehicleClient
 
 
@@ -32,13 +32,12 @@ class VehicleSessions:
 
         A new one after a change of address or key.
         """
-        address = (vehicle.host, vehicle.port, vehicle.api_key)
         session = self._open.get(vehicle.id)
-        if session is not None and session.address == address:
+        if session is not None and session.registration == vehicle.registration:
             return session
         if session is not None:
             session.client.close()
-        opened = VehicleSession(address, self._connect(vehicle))
+        opened = VehicleSession(vehicle.registration, self._connect(vehicle))
         self._open[vehicle.id] = opened
         return opened
 

@@ -272,7 +272,7 @@ class Supervisor:
             return
         try:
             requests = self._requests.read(self._dispatcher.running, self._dispatcher.shards)
-            self._dispatcher.stop("paused", requests.paused)
+            self._dispatcher.heed_pauses(requests.paused)
             self._dispatcher.start(requests.wanted)
             self._emit(events.Alive())
             self._dispatcher.start_backfills()

@@ -4,9 +4,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import gevent
 import pytest
@@ -19,12 +20,13 @@ from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseBusy, DatabaseLost, DatabaseReadOnly, VehicleRefused
-from fleetsyncd.models import Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import CycleReport
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
+from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import Answer
@@ -201,16 +203,89 @@ def test_a_vehicle_that_asks_for_a_rest_gets_it_unless_an_operator_wants_it_sync
 def test_a_rest_ends_and_a_later_one_begins_anew() -> None:
     now = 0.0
     rests = Rests(lambda: now)
-    one, other = uuid4(), uuid4()
+    one, other = (
+        Vehicle(uuid4(), name, "10.8.0.1", 8001, None, None, "ok", None) for name in ("A", "B")
+    )
     rests.note(one, 60.0)
     rests.note(other, None)
-    assert rests.current() == {one}
+    assert rests.current() == {one.id}
     now = 59.9
     rests.note(one, None)
-    assert rests.current() == {one}
+    assert rests.current() == {one.id}
     rests.note(other, 1.0)
     now = 60.0
-    assert rests.current() == {other}
+    assert rests.current() == {other.id}
+
+
+def pause_and_resume(database: Database, pulling: Dispatcher, resting: Vehicle) -> None:
+    reader = RequestReader(database)
+    for paused in (True, False):
+        database.run(lambda c: vehicles.set_paused(c, resting.id, paused))  # noqa: B023  run at once
+        pulling.heed_pauses(reader.read(pulling.running, pulling.shards).paused)
+
+
+def sync_well(_database: Database, pulling: Dispatcher, resting: Vehicle) -> None:
+    connected[resting.id] = SatisfiedVehicle()
+    pulling._cycles._sessions.close()
+    pulling.start([resting])
+    until_idle(pulling)
+
+
+def change(**new: Any) -> Callable[[Database, Dispatcher, Vehicle], None]:
+    def work(database: Database, _pulling: Dispatcher, resting: Vehicle) -> None:
+        wanted = vehicles.VehicleChange(**new)
+        database.run(lambda c: vehicles.change_vehicle(c, resting.id, wanted))
+
+    return work
+
+
+connected: dict[UUID, EndlessVehicle] = {}
+
+
+@pytest.mark.parametrize(
+    ("end_rest", "ends"),
+    [
+        (change(host="10.8.9.9"), True),
+        (change(port=9001), True),
+        (change(key="another"), True),
+        (change(name="Another"), False),
+        (pause_and_resume, True),
+        (sync_well, True),
+    ],
+    ids=["host", "port", "key", "name", "resume", "ok"],
+)
+def test_a_rest_ends_with_what_it_was_asked_for(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    end_rest: Callable[[Database, Dispatcher, Vehicle], None],
+    ends: bool,
+) -> None:
+    register(database, 1)
+    (resting,) = database.run(store.load_vehicles)
+    monkeypatch.setattr(f"{__name__}.REST_SEC", 600.0)
+    connected[resting.id] = TiredVehicle("/status")
+    with dispatcher(database, []) as pulling:
+        monkeypatch.setattr(
+            pulling._cycles._sessions, "_connect", lambda vehicle: connected[vehicle.id]
+        )
+        pulling.rebalance()
+        assert len(pulling.start_fleet_cycle([resting])) == 1
+        until_idle(pulling)
+        assert pulling.start_fleet_cycle(database.run(store.load_vehicles)) == []
+        end_rest(database, pulling, resting)
+        due = pulling.start_fleet_cycle(database.run(store.load_vehicles))
+        assert len(due) == int(ends)
+        until_idle(pulling)
+
+
+def test_a_rest_is_not_ended_by_what_does_not_change_who_answers() -> None:
+    rests = Rests(lambda: 0.0)
+    old = Vehicle(uuid4(), "A", "10.8.0.1", 8001, "old", None, "ok", None)
+    rests.note(old, 60.0)
+    rests.end_of_changed([replace(old, name="B", watermark=datetime.now(UTC))])
+    assert rests.current() == {old.id}
+    rests.end_of_changed([replace(old, api_key="new")])
+    assert rests.current() == set()
 
 
 @pytest.mark.parametrize("reason", ["paused", "the vehicle was removed"])
