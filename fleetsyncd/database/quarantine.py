@@ -9,6 +9,8 @@ from uuid import UUID
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.text import sanitise
 
+RAW_LIMIT = 5_000
+"""Of a row's JSON: an alarm's message of 2,000 characters, each escaped, and the other fields."""
 _TEXT_LIMIT = 2_000
 _ROWS = """
 SELECT q.id, q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, q.raw, q.reason, q.at
@@ -92,7 +94,7 @@ def _row(row: tuple[Any, ...]) -> QuarantinedRow:
         vehicle_id=UUID(key),
         vehicle=sanitise(name, 200),
         call=sanitise(call, 100),
-        raw=sanitise(raw, _TEXT_LIMIT),
+        raw=sanitise(raw, RAW_LIMIT),
         reason=sanitise(reason, _TEXT_LIMIT),
         at=at,
     )

@@ -18,7 +18,6 @@ from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
-from fleetsyncd.vehicle.parsing import excerpt
 
 
 @dataclass(slots=True)
@@ -98,7 +97,9 @@ def commit_channels(
         kept = [channel for channel in channels if channel.channel_id not in beyond]
         refused = len(beyond)
         written, without_range = adopted_nulls.save_channels(cursor, vehicle_id, kept)
-        vehicle_memory.remember_channels(cursor, vehicle_id, digest)
+        # Else the same answer would not bring them once the table takes them.
+        if not without_range:
+            vehicle_memory.remember_channels(cursor, vehicle_id, digest)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
         return [_as_bad_row(channel) for channel in without_range]
@@ -176,10 +177,13 @@ def commit_answer(
 
 
 def _as_bad_row(entry: Alarm | Channel) -> BadRow:
-    """Return an entry that an adopted table refuses, as a vehicle may have written it."""
+    """Return an entry that an adopted table refuses, as a vehicle may have written it.
+
+    It is kept whole, so that it can be replayed: its texts are bounded and harmless already.
+    """
     if isinstance(entry, Alarm):
         raw, reason = msgspec.json.encode(entry), adopted_nulls.NEEDS_CHANNEL
-        return BadRow("/alarms", excerpt(raw), reason)
+        return BadRow("/alarms", raw.decode(), reason)
     range_ = {"phys_min": entry.min_value, "phys_max": entry.max_value}
     told = {"channel_id": entry.channel_id, "name": entry.name, "unit": entry.unit, **range_}
-    return BadRow("/channels", excerpt(msgspec.json.encode(told)), adopted_nulls.NEEDS_RANGE)
+    return BadRow("/channels", msgspec.json.encode(told).decode(), adopted_nulls.NEEDS_RANGE)

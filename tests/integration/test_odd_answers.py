@@ -153,6 +153,26 @@ def test_where_the_table_wants_a_channel_the_other_alarms_are_stored_and_a_repla
         assert it.run("SELECT count(*) FROM fleetsync.quarantine") == [(0,)]
 
 
+@pytest.mark.parametrize("character", ["x", '"', "\\", "\n", "\u202e", "Ω", "🚚"])
+def test_an_alarm_that_the_table_refuses_is_kept_whole_however_long_it_is(
+    database: Database, server: Server, database_name: str, character: str
+) -> None:
+    long = {"message": character * 2_000, "severity": character * 200}
+    with rig(database) as it:
+        answers(it, "/alarms", two_alarms(it, channel_id=1, **long))
+        it.cycle()
+        kept = "SELECT message, severity FROM alarms_log WHERE alarm_id = 7"
+        expected = it.run(kept)
+        it.run("DELETE FROM alarms_log; UPDATE fleetsync.vehicle_state SET alarms_digest = NULL")
+        with table_that_wants_channels(server, database_name):
+            answers(it, "/alarms", two_alarms(it, **long))
+            it.cycle(after=30)
+        assert len(expected[0][0]) == 2_000
+        accepted = it.context().accepted_interval
+        assert replay(database, Partitions(database), accepted) == Replayed(1, 1, 1)
+        assert it.run(kept) == expected
+
+
 def test_a_backfill_copes_with_a_table_that_wants_a_channel_as_well(
     database: Database, server: Server, database_name: str
 ) -> None:
@@ -189,11 +209,32 @@ def test_where_the_table_wants_a_range_the_other_channels_are_stored(
         assert it.run("SELECT call, reason FROM fleetsync.quarantine") == [
             ("/channels", NEEDS_RANGE)
         ]
-        assert it.cycle(after=30).error_msg is None
+        # Told until it is mended, and kept once.
+        assert it.cycle(after=30).error_msg == "1 bad row(s) in quarantine"
         set_not_null("DROP")
         accepted = it.context().accepted_interval
         assert replay(database, Partitions(database), accepted) == Replayed(1, 1, 1)
         assert it.run(stored) == [(1, None), (2, 9.0)]
+
+
+def test_channels_that_all_lack_a_range_are_stored_once_the_table_takes_them(
+    database: Database, server: Server, database_name: str
+) -> None:
+    def alter(verb: str) -> None:
+        statement = "ALTER TABLE channel_config ALTER min_value {0} NOT NULL"
+        server.execute(sql.SQL(statement.format(verb)), database=database_name)
+
+    told = [{"channel_id": number, "name": "Door", "unit": None} for number in (1, 2)]
+    with rig(database) as it:
+        alter("SET")
+        answers(it, "/channels", told)
+        for _ in range(3):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        assert it.run("SELECT count(*) FROM fleetsync.quarantine") == [(2,)]
+        assert it.run("SELECT count(*) FROM channel_config") == [(0,)]
+        alter("DROP")
+        it.cycle(after=30)
+        assert it.run("SELECT channel_id FROM channel_config ORDER BY 1") == [(1,), (2,)]
 
 
 def test_any_other_null_is_the_databases_error(
