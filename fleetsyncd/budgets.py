@@ -48,17 +48,18 @@ class Intake:
     def _allowed(self, a_day: int) -> int:
         return round(a_day * (1 + self.seconds / DAY_SEC))
 
-    def check_channels(self, budget: VehicleBudget) -> None:
-        """Raise BudgetSpent if no more channels may be written today."""
+    def may_change_channels(self, budget: VehicleBudget) -> bool:
+        """Tell whether channels may still be written today."""
+        return self.channel_changes < budget.vehicle_max_channel_changes_per_day
+
+    def channels_spent(self, budget: VehicleBudget, refused: int) -> BudgetSpent:
+        """Return the error of new or changed channels that are not written today."""
         most = budget.vehicle_max_channel_changes_per_day
-        if self.channel_changes >= most:
-            raise _spent(
-                "/channels",
-                self.channel_changes,
-                "changed channels",
-                most,
-                "VEHICLE_MAX_CHANNEL_CHANGES_PER_DAY",
-            )
+        return BudgetSpent(
+            "/channels",
+            f"{refused:,} change(s) refused: {self.channel_changes:,} were stored today, {most:,}"
+            " are allowed (VEHICLE_MAX_CHANNEL_CHANGES_PER_DAY): the rest is stored tomorrow",
+        )
 
 
 def _spent(call: str, number: int, what: str, most: int, setting: str) -> BudgetSpent:

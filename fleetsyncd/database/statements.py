@@ -171,6 +171,14 @@ ON CONFLICT (vehicle_id, channel_id) DO UPDATE SET name = excluded.name, unit = 
 WHERE (c.name, c.unit, c.min_value, c.max_value)
     IS DISTINCT FROM (excluded.name, excluded.unit, excluded.min_value, excluded.max_value)
 """
+UNCHANGED_CHANNELS = """
+SELECT c.channel_id
+FROM unnest(%s::int[], %s::text[], %s::text[], %s::float8[], %s::float8[])
+    r(id, name, unit, low, high)
+JOIN public.channel_config c ON c.vehicle_id = %s::uuid AND c.channel_id = r.id
+WHERE (c.name, c.unit, c.min_value, c.max_value)
+    IS NOT DISTINCT FROM (r.name, r.unit, r.low, r.high)
+"""
 # Also those that are not old yet, so that a vehicle's channels are confirmed together.
 CONFIRM_CHANNELS = f"""
 UPDATE public.channel_config c SET synced_at = now()

@@ -203,21 +203,30 @@ def save_channels(cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel])
 
     Unchanged channels that were not confirmed for long are confirmed, and not counted.
     """
-    ids = [channel.channel_id for channel in channels]
-    cursor.execute(
-        statements.SAVE_CHANNELS,
-        (
-            str(vehicle_id),
-            ids,
-            [channel.name for channel in channels],
-            [channel.unit for channel in channels],
-            [channel.min_value for channel in channels],
-            [channel.max_value for channel in channels],
-        ),
-    )
+    columns = _channel_columns(channels)
+    cursor.execute(statements.SAVE_CHANNELS, (str(vehicle_id), *columns))
     written = cursor.rowcount
-    cursor.execute(statements.CONFIRM_CHANNELS, (str(vehicle_id), ids))
+    cursor.execute(statements.CONFIRM_CHANNELS, (str(vehicle_id), columns[0]))
     return written
+
+
+def unchanged_channels(
+    cursor: Cursor, vehicle_id: UUID, channels: Sequence[Channel]
+) -> list[Channel]:
+    """Return the channels that are stored as they are."""
+    cursor.execute(statements.UNCHANGED_CHANNELS, (*_channel_columns(channels), str(vehicle_id)))
+    ids = {row[0] for row in cursor.fetchall()}
+    return [channel for channel in channels if channel.channel_id in ids]
+
+
+def _channel_columns(channels: Sequence[Channel]) -> tuple[list[Any], ...]:
+    return (
+        [channel.channel_id for channel in channels],
+        [channel.name for channel in channels],
+        [channel.unit for channel in channels],
+        [channel.min_value for channel in channels],
+        [channel.max_value for channel in channels],
+    )
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:

@@ -85,20 +85,26 @@ def commit_channels(
 ) -> int:
     """Commit a `/channels` answer; return how many channels are beyond those that it may have.
 
-    Raises DatabaseError.
+    Once the day's changes are used up, only what is unchanged is confirmed: raises BudgetSpent if
+    there was more. Raises DatabaseError.
     """
-    written = refused = 0
+    written = refused = changes_refused = 0
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal written, refused
+        nonlocal written, refused, changes_refused
         stored = vehicle_memory.stored_channels(cursor, vehicle_id)
         new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
         beyond = set(new[max(0, context.budget.vehicle_max_channels - len(stored)) :])
         kept = [channel for channel in channels if channel.channel_id not in beyond]
         refused = len(beyond)
-        written, without_range = adopted_nulls.save_channels(cursor, vehicle_id, kept)
-        # Else the same answer would not bring them once the table takes them.
-        if not without_range:
+        if intake.may_change_channels(context.budget):
+            allowed = kept
+        else:
+            allowed = store.unchanged_channels(cursor, vehicle_id, kept)
+        changes_refused = len(kept) - len(allowed)
+        written, without_range = adopted_nulls.save_channels(cursor, vehicle_id, allowed)
+        # Else the same answer would not bring the rest when it may be stored.
+        if not without_range and not changes_refused:
             vehicle_memory.remember_channels(cursor, vehicle_id, digest)
         if written:
             vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
@@ -106,6 +112,8 @@ def commit_channels(
 
     commit_answer(context, vehicle_id, bad, save, totals)
     intake.channel_changes += written
+    if changes_refused:
+        raise intake.channels_spent(context.budget, changes_refused)
     return refused
 
 

@@ -203,7 +203,6 @@ class _VehicleCycle:
     def refresh_channels(self) -> None:
         """Store the channel configuration unless it is stored; a failure is only noted."""
         try:
-            self.intake.check_channels(self.context.budget)
             answer = self.client.channels()
             if answer.digest != self.vehicle.channels_digest:
                 self._save_channels(answer)

@@ -149,12 +149,46 @@ def test_channels_that_are_renamed_in_each_cycle_are_written_up_to_the_days_budg
         it.simulated.hook = hook
         for _ in range(5):
             assert it.cycle(after=30).outcome is Outcome.OK
-        assert "30 changed channels came today, 25 are allowed" in it.journal()[-1][2]
+        refused = "10 change(s) refused: 30 were stored today, 25 are allowed"
+        assert [refused in str(entry[2]) for entry in it.journal()] == [False] * 3 + [True] * 2
         assert it.run("SELECT DISTINCT name FROM channel_config") == [("renamed 2",)]
-        assert next(numbers) == 3
         tomorrow(it)
         it.cycle(after=30)
-        assert it.run("SELECT DISTINCT name FROM channel_config") == [("renamed 4",)]
+        assert it.run("SELECT DISTINCT name FROM channel_config") == [("renamed 5",)]
+
+
+def test_what_is_unchanged_is_confirmed_after_the_days_budget_for_changes(
+    database: Database,
+) -> None:
+    aged = "UPDATE channel_config SET synced_at = now() - interval '2 h'"
+    fresh = "SELECT channel_id FROM channel_config WHERE synced_at > now() - interval '1 h'"
+    one, two, three, four = (
+        {"channel_id": number, "name": f"channel {number}", "phys_min": 0} for number in range(1, 5)
+    )
+    told: list[dict[str, object]] = [one, two, three]
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        return ask(query) if path != "/channels" else (HTTPStatus.OK, json.dumps(told).encode())
+
+    with rig(database) as it:
+        it.budget = VehicleBudget(vehicle_max_channel_changes_per_day=3)
+        it.simulated.hook = hook
+        it.cycle()
+        it.run(aged)
+        assert it.cycle(after=30).error_msg is None
+        assert it.run(f"{fresh} ORDER BY 1") == [(1,), (2,), (3,)]
+        told[1:] = [{**two, "name": "renamed"}, three, four]
+        it.run(aged)
+        assert "2 change(s) refused: 3 were stored today, 3 are" in str(
+            it.cycle(after=30).error_msg
+        )
+        assert it.run(f"{fresh} ORDER BY 1") == [(1,), (3,)]
+        names = "SELECT name FROM channel_config ORDER BY channel_id"
+        assert it.run(names) == [("channel 1",), ("channel 2",), ("channel 3",)]
+        tomorrow(it)
+        assert it.cycle(after=30).error_msg is None
+        assert it.run(names) == [("channel 1",), ("renamed",), ("channel 3",), ("channel 4",)]
+        assert len(it.run(fresh)) == 4
 
 
 def test_a_vehicle_that_measures_too_much_is_an_error_and_goes_on_the_next_day(
