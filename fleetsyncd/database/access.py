@@ -3,6 +3,7 @@
 The daemon's role only reads them; the tables' owner, or a role that was granted it, writes them.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,7 +22,7 @@ FROM pg_class c WHERE c.oid = 'public.vehicle_access'::regclass
 # An adopted table need not have a unique key.
 _GRANT = """
 INSERT INTO public.vehicle_access (user_id, vehicle_id)
-SELECT %(user)s::uuid, new FROM unnest(%(vehicles)s::uuid[]) new
+SELECT DISTINCT %(user)s::uuid, new FROM unnest(%(vehicles)s::uuid[]) new
 WHERE NOT EXISTS (SELECT FROM public.vehicle_access a
                   WHERE a.user_id = %(user)s::uuid AND a.vehicle_id = new)
 ON CONFLICT DO NOTHING
@@ -29,9 +30,10 @@ ON CONFLICT DO NOTHING
 _REVOKE = """
 DELETE FROM public.vehicle_access
 WHERE user_id = %(user)s::uuid AND vehicle_id = ANY(%(vehicles)s::uuid[])
+RETURNING vehicle_id::text
 """
 _LIST = """
-SELECT a.user_id::text, a.vehicle_id::text, v.name
+SELECT DISTINCT a.user_id, a.vehicle_id, v.name
 FROM public.vehicle_access a LEFT JOIN public.vehicles v ON v.id = a.vehicle_id
 WHERE %(user)s::uuid IS NULL OR a.user_id = %(user)s::uuid
 ORDER BY a.user_id, v.name, a.vehicle_id
@@ -66,14 +68,14 @@ def revoke(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> int:
     """Hide these vehicles from a user; return how many of them the user could see."""
     _require_rights(cursor)
     cursor.execute(_REVOKE, _values(user_id, vehicles))
-    return cursor.rowcount
+    return len(set(cursor.fetchall()))
 
 
 def list_access(cursor: Cursor, user_id: UUID | None = None) -> list[Access]:
     """Return who may see which vehicle, of one user or of all."""
     cursor.execute(_LIST, {"user": None if user_id is None else str(user_id)})
     return [
-        Access(UUID(user), UUID(vehicle), None if name is None else sanitise(name))
+        Access(UUID(str(user)), UUID(str(vehicle)), None if name is None else sanitise(name))
         for user, vehicle, name in cursor.fetchall()
     ]
 
@@ -89,6 +91,6 @@ def _require_rights(cursor: Cursor) -> None:
         if not may:
             raise CommandError(
                 f"the role {role} may not change who sees which vehicle: run it with"
-                f" DB_USER={owner}, the tables' owner, or with a role that has INSERT and DELETE on"
-                " public.vehicle_access"
+                f" DB_USER={shlex.quote(owner)}, the tables' owner, or with a role that has"
+                " INSERT and DELETE on public.vehicle_access"
             )

@@ -91,13 +91,14 @@ def find_vehicles(
 ) -> list[RegisteredVehicle]:
     """Return the vehicles with these names or ids, or all; raise CommandError as `find_vehicle`.
 
-    Either some names or all vehicles must be asked for.
+    Either some names or all vehicles must be asked for. A vehicle that is named twice comes once.
     """
     if all_vehicles == bool(names):
         raise CommandError("name the vehicles, or give --all")
     if all_vehicles:
         return list_vehicles(cursor)
-    return [find_vehicle(cursor, name) for name in names]
+    found = [find_vehicle(cursor, name) for name in names]
+    return list({vehicle.id: vehicle for vehicle in found}.values())
 
 
 def list_vehicles(cursor: Cursor) -> list[RegisteredVehicle]:

@@ -126,9 +126,29 @@ def test_an_adopted_table_without_keys_gets_no_row_twice_and_asks_its_own_users(
         sql.SQL("GRANT SELECT ON public.users TO {}").format(sql.Identifier(embedded.OWNER)),
         database=installation.database_name,
     )  # fmt: skip
-    for _ in range(2):
-        assert installation.command("access", "grant", USER, "Truck-01", **OWNER)[0] == 0
+    ((vehicle_id,),) = installation.rows("SELECT id::text FROM vehicles WHERE name = 'Truck-01'")
+    for more in (1, 0):
+        named = ("Truck-01", vehicle_id, "Truck-01")
+        told = installation.command("access", "grant", USER, *named, **OWNER)
+        assert told == (0, f"granted: {USER} sees {more} vehicle(s) more\n", "")
     assert installation.rows("SELECT count(*) FROM vehicle_access") == [(1,)]
     code, _, errors = installation.command("access", "grant", OTHER, "Truck-01", **OWNER)
     assert (code, errors.count("\n")) == (2, 1)
     assert f"(user_id)=({OTHER}) is not present" in errors
+
+
+def test_equal_rows_of_an_adopted_table_are_told_once(installation: Installation) -> None:
+    installation.server.execute(
+        sql.SQL("ALTER TABLE public.vehicle_access DROP CONSTRAINT vehicle_access_pkey"),
+        sql.SQL(
+            "INSERT INTO vehicle_access SELECT {}::uuid, id FROM vehicles, generate_series(1, 3)"
+            " WHERE name <> 'Truck-03'"
+        ).format(sql.Literal(USER)),
+        database=installation.database_name,
+    )  # fmt: skip
+    listed = json.loads(installation.command("access", "list", "--json")[1])
+    assert [each["vehicle"] for each in listed] == ["Truck-01", "Truck-02"]
+    told = installation.command("access", "revoke", USER, "Truck-01", "Truck-01", **OWNER)[1]
+    assert told == f"revoked: {USER} sees 1 vehicle(s) fewer\n"
+    assert installation.command("access", "revoke", USER, "--all", **OWNER)[1] == told
+    assert installation.rows("SELECT count(*) FROM vehicle_access") == [(0,)]
