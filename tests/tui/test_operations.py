@@ -312,6 +312,38 @@ def test_several_vehicles_get_one_key_and_keep_their_own_addresses(
     ]
 
 
+@pytest.mark.parametrize("key", ["None", "True", "8001", "Truck-01"])
+def test_a_key_is_saved_whatever_word_it_is(database: Database, key: str) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        await fill_in(it, key=key)
+        await it.press("enter")
+        await it.notified("Truck-01: changed")
+
+    drive(database, look)
+    assert stored(database, "api_key") == [(key,)]
+
+
+def test_a_port_of_several_vehicles_is_a_number_or_left_empty(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+    add(database, "Truck-02", "10.8.0.2")
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "down", "space", "e")
+        await it.sees("Edit Truck-01, Truck-02")
+        await fill_in(it, port="None")
+        await it.press("enter")
+        assert "a port is a number from 1 to 65535" in error_text(it)
+        await fill_in(it, port="")
+        await it.press("enter")
+        await it.notified("Truck-01, Truck-02: changed")
+
+    drive(database, look)
+
+
 def test_the_check_box_drops_the_key_and_excludes_a_new_one(database: Database) -> None:
     add(database, "Truck-01", "10.8.0.1")
 

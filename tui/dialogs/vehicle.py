@@ -87,7 +87,8 @@ class VehicleForm(Dialog[VehicleChange]):
         What is registered already stays possible: an adopted vehicle's name need not be valid.
         """
         text = self.query_one(f"#{field}", Input).value
-        if self.current is not None and text == str(getattr(self.current, field, None)):
+        registered = getattr(self.current, field, None)
+        if registered is not None and text == str(registered):
             return None
         parsers: dict[str, Callable[[str], str | int]] = {
             "name": validation.parse_name,
