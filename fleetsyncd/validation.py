@@ -17,7 +17,8 @@ DEFAULT_PORT = 8001
 MAX_PORT = 65535
 # Printable to Python, and yet nothing is seen of them: two names would look the same.
 _INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
+    "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
 _PORT = re.compile(r"0{0,99}([0-9]{1,5})")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
