@@ -5,6 +5,7 @@ Checks the configuration, this host, the database and every vehicle's four calls
 
 import json
 import resource
+import shlex
 import socket
 import stat
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import DATABASE_PARTS, Settings
 from fleetsyncd.states import OUTAGE_FROM
+from fleetsyncd.text import NEWLINE, REPLACEMENT
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
 
@@ -225,15 +227,26 @@ def _is_silent(error: VehicleError | None) -> bool:
 
 def _remedy(vehicle: Vehicle, error: VehicleError | None) -> str:
     cause = error.cause if isinstance(error, VehicleRefused) else None
+    which = _shell_word(vehicle)
     if cause is RefusalCause.KEY or isinstance(error, KeyUnusable):
-        return f"fleetsyncd vehicle set '{vehicle.name}' --key-file FILE"
+        return f"fleetsyncd vehicle set {which} --key-file FILE"
     if isinstance(error, AddressUnusable):
-        return f"fleetsyncd vehicle set '{vehicle.name}' --address ADDRESS --port PORT"
+        return f"fleetsyncd vehicle set {which} --address ADDRESS --port PORT"
     if cause is RefusalCause.DATABASE:
         return "restart the vehicle's own database"
     if cause is RefusalCause.PAGE:
         return f"a proxy or portal answers in its place: look what is at {vehicle.host}"
     if _is_silent(error):
-        pause = f"fleetsyncd vehicle pause '{vehicle.name}'"
+        pause = f"fleetsyncd vehicle pause {which}"
         return f"ping {vehicle.host}; or, if it is meant to be off, {pause}"
-    return f"fleetsyncd vehicle test '{vehicle.name}'"
+    return f"fleetsyncd vehicle test {which}"
+
+
+def _shell_word(vehicle: Vehicle) -> str:
+    """Return what names a vehicle in a command: its id if its name looks like an option or is cut.
+
+    An adopted name may have characters that are not shown as they are stored.
+    """
+    name = vehicle.name
+    is_altered = any(each in name for each in (REPLACEMENT, NEWLINE, "…"))
+    return str(vehicle.id) if is_altered or name.startswith("-") else shlex.quote(name)

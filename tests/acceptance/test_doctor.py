@@ -1,12 +1,15 @@
 import json
 import logging
+import shlex
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from psycopg2 import sql
@@ -14,8 +17,17 @@ from psycopg2 import sql
 from fleetsyncd.commands import doctor
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.demo import embedded
+from fleetsyncd.errors import (
+    AddressUnusable,
+    BadAnswer,
+    KeyUnusable,
+    VehicleError,
+    VehicleTimeout,
+)
 from fleetsyncd.findings import Level
+from fleetsyncd.models import Vehicle
 from fleetsyncd.times import month_of, utc_now
+from tests.acceptance.command_lines import fault_of
 from tests.acceptance.conftest import Installation
 from tests.hostile import Answer, HostileServer, http
 from tests.pgbouncer import HOST, pgbouncer
@@ -221,7 +233,7 @@ def a_vehicle_without_any_key(installation: Installation) -> dict[str, str]:
     return {}
 
 
-@planted("FAULT", "vehicles", "vehicle set 'Truck-01' --key-file FILE")
+@planted("FAULT", "vehicles", "vehicle set Truck-01 --key-file FILE")
 def a_vehicle_with_a_wrong_key(installation: Installation) -> dict[str, str]:
     installation.rows("UPDATE vehicles SET api_key = 'wrong-key' WHERE name = 'Truck-01'")
     return {}
@@ -257,7 +269,7 @@ def a_vehicle_whose_status_tells_of_its_database(installation: Installation) -> 
     return {}
 
 
-@planted("FAULT", "vehicles", "fleetsyncd vehicle test 'Truck-01'")
+@planted("FAULT", "vehicles", "fleetsyncd vehicle test Truck-01")
 def a_422_that_is_not_about_the_key(installation: Installation) -> dict[str, str]:
     a_server_instead(installation, BUSY)
     return {}
@@ -391,6 +403,34 @@ def test_a_dotenv_file_that_others_can_read_is_reported(
     installation.folder = tmp_path
     _, output, _ = installation.command("doctor", "--no-vehicles")
     assert ("-> chmod 600 .env" in output) is told
+
+
+NAMES = ["O'Brien", "Truck 01", "$(reboot)", "`x`", 'a"b', "a;b", "--yes", "-", "a…b", "⏎", "Ω&"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyUnusable("/status", "odd"),
+        AddressUnusable("/status", "odd"),
+        VehicleTimeout("/status", "mute"),
+        BadAnswer("/status", "odd"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_remedy_is_a_command_that_means_the_vehicle_whatever_it_is_called(
+    name: str, error: VehicleError
+) -> None:
+    vehicle = Vehicle(uuid4(), name, "10.8.0.1", 8001, None, None, "unknown", None)
+    remedy = doctor._remedy(vehicle, error)
+    command = remedy[remedy.index("fleetsyncd ") :].replace("ADDRESS", "10.8.0.2")
+    words = shlex.split(command.replace("PORT", "8002"))
+    # A shell that is asked for the words says the same.
+    asked = ["/bin/sh", "-c", f"printf '%s\\n' {shlex.join(words)}"]
+    assert subprocess.check_output(asked, text=True).splitlines() == words
+    assert fault_of(words[1:]) is None
+    assert words[3] in (name, str(vehicle.id))
 
 
 def test_doctor_names_the_dotenv_file_that_is_read_and_none_of_a_folder_above(
