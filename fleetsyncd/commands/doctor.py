@@ -111,7 +111,7 @@ def _origin() -> str:
 
 
 def _secrets_file() -> Iterator[Finding]:
-    if DOTENV.exists() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if DOTENV.is_file() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield warning("configuration", ".env can be read by other users", "chmod 600 .env")
 
 

@@ -405,6 +405,16 @@ def test_a_dotenv_file_that_others_can_read_is_reported(
     assert ("-> chmod 600 .env" in output) is told
 
 
+def test_a_folder_called_dotenv_is_nobodys_secrets(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").mkdir(mode=0o755)
+    installation.folder = tmp_path
+    _, output, _ = installation.command("doctor", "--no-vehicles")
+    assert "chmod" not in output
+    assert f"from the environment; there is no {tmp_path}/.env" in output
+
+
 NAMES = ["O'Brien", "Truck 01", "$(reboot)", "`x`", 'a"b', "a;b", "--yes", "-", "a…b", "⏎", "Ω&"]
 
 
