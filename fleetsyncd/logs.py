@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from fleetsyncd.streams import OutputLost, is_utf8
+from fleetsyncd.streams import OutputLost, discarded, is_utf8
 
 TEXT_FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -38,7 +38,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; while that fails, as on a full disk, it drops them and the daemon goes on."""
+    """Writes lines; while that fails, as on a full disk, it drops them and the daemon goes on.
+
+    A named pipe has no reader for a while if that is restarted: such lines are missing as well.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
@@ -46,8 +49,9 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line; after the first that succeeds again, say how many were lost."""
-        lost = self._lost
+        lost, discarded_before = self._lost, discarded(self.stream)
         super().emit(record)
+        self._lost += discarded(self.stream) - discarded_before
         if lost and lost == self._lost:
             self._lost = 0
             text = f"this log could not be written: up to {lost} line(s) before this are missing"

@@ -41,6 +41,9 @@ class OutputLost(Exception):
 class _Output(io.FileIO):
     """A standard stream whose failures can be told from all others."""
 
+    discarded = 0
+    """How many writes nobody read."""
+
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write bytes, waiting while a non-blocking stream is full; raise OutputLost.
 
@@ -52,6 +55,7 @@ class _Output(io.FileIO):
             while (written := super().write(data)) is None:
                 select.select((), (self,), ())
         except BrokenPipeError:
+            self.discarded += 1
             return memoryview(data).nbytes
         except OSError as error:
             raise OutputLost(error.strerror) from None
@@ -142,6 +146,12 @@ def _substitute(character: str) -> str:
         return ""
     is_wide = unicodedata.east_asian_width(character) in ("W", "F")
     return _LOOK_ALIKE.get(character, "??" if is_wide else "?")
+
+
+def discarded(stream: TextIO) -> int:
+    """Return how many writes to a standard stream were discarded, since nobody read them."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.discarded if isinstance(raw, _Output) else 0
 
 
 def tell(text: str) -> None:

@@ -266,6 +266,35 @@ streams.finish()
     assert [line.endswith(("one", "two")) for line in lines[-3:]] == [True, False, True]
 
 
+def test_a_log_whose_reader_comes_back_says_how_much_is_missing(tmp_path: Path) -> None:
+    script = """
+import logging, os, sys
+from fleetsyncd import logs, streams
+streams.prepare()
+logs.set_up("INFO", "text")
+log = logging.getLogger("sync")
+log.info("before")
+os.close(3)
+for number in range(3):
+    log.info("line %d", number)
+second = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+log.info("one")
+log.info("two")
+sys.stderr.write(os.read(second, 65536).decode())
+"""
+    os.mkfifo(tmp_path / "log")
+    done = subprocess.run(
+        [BASH, "-c", 'exec 3<>"$0"; exec "$1" -c "$2" "$0" >"$0"', str(tmp_path / "log"),
+         sys.executable, script],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )  # fmt: skip
+    lines = [line.partition("sync: ")[2] for line in done.stderr.splitlines()]
+    missing = "this log could not be written: up to 3 line(s) before this are missing"
+    assert lines == ["before", "one", missing, "two"]
+
+
 def test_in_a_latin_1_locale_no_line_is_lost(installation: Installation, tmp_path: Path) -> None:
     installation.fleet(1, channels=2)
     installation.rows("UPDATE vehicles SET name = 'Gräder-履带'")
