@@ -40,7 +40,7 @@ def refused(answer: Answer, key: str | None = KEY, timeout: float = 5.0) -> Vehi
         (401, b"", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
         (401, b" \r\n", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
         (401, b"{}", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
-        (401, b"Unauthorized", "HTTP 401: the vehicle refuses the API key", KEY),
+        (401, b"Unauthorized", "HTTP 401: the vehicle refuses the API key", KEY_CAUSE),
         (401, b"Unauthorized by the portal", "HTTP 401: Unauthorized by the portal", UNKNOWN),
         (401, b"Squid: log in at the portal", "HTTP 401: Squid: log in at the portal", UNKNOWN),
         (
