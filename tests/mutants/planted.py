@@ -429,5 +429,33 @@ MUTANTS = (
         "",
         "tests/integration/test_misfits.py",
     ),
+    Mutant(
+        "a command ends with the reader of its output",
+        "fleetsyncd/streams.py",
+        "            return memoryview(data).nbytes",
+        "            raise SystemExit(0) from None",
+        "tests/acceptance/test_streams.py",
+    ),
+    Mutant(
+        "a vehicle's rest outlives its registration",
+        "fleetsyncd/sync/rests.py",
+        "rest[1] != vehicle.registration",
+        "rest[1][0] != vehicle.host",
+        "tests/integration/test_dispatcher.py",
+    ),
+    Mutant(
+        "a channel that the table refuses counts as stored",
+        "fleetsyncd/sync/commit.py",
+        "if not without_range and not changes_refused:",
+        "if not changes_refused:",
+        "tests/integration/test_odd_answers.py",
+    ),
+    Mutant(
+        "channels may be renamed without end",
+        "fleetsyncd/sync/commit.py",
+        "if intake.may_change_channels(context.budget):",
+        "if True:",
+        "tests/integration/test_budgets.py",
+    ),
 )
 """The hazards' own list comes first."""
