@@ -210,7 +210,7 @@ REFUSING = {
     "a domain": (
         "CREATE DOMAIN small AS integer CHECK (VALUE < 100);"
         " ALTER TABLE channel_config ALTER channel_id TYPE small",
-        "DROP CONSTRAINT",
+        "ALTER DOMAIN public.small DROP CONSTRAINT",
     ),
 }
 

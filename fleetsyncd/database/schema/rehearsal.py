@@ -179,6 +179,9 @@ def _remedy(table: str, error: Exception) -> str:
     constraint = diag and diag.constraint_name
     if code == "42P10":
         return "as owner: CREATE UNIQUE INDEX ON public.measurements (vehicle_id, channel_id, time)"
+    if code == "23514" and diag and diag.datatype_name:
+        domain = f"{diag.schema_name}.{diag.datatype_name}"
+        return f'as owner: ALTER DOMAIN {domain} DROP CONSTRAINT "{constraint}", or widen it'
     if code == "23514" and constraint:
         return f'{alter} DROP CONSTRAINT "{constraint}", or widen it'
     if code == "23502" and diag and diag.column_name:
