@@ -275,6 +275,13 @@ def a_422_that_is_not_about_the_key(installation: Installation) -> dict[str, str
     return {}
 
 
+@planted("FAULT", "vehicles", "vehicle set Truck-01 --address ADDRESS --port PORT")
+def a_vehicle_without_an_address(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "ALTER TABLE vehicles ALTER vpn_ip DROP NOT NULL")
+    installation.rows("UPDATE vehicles SET vpn_ip = NULL WHERE name = 'Truck-01'")
+    return {}
+
+
 @planted("WARNING", "daemon", "start it again")
 def a_daemon_that_died(installation: Installation) -> dict[str, str]:
     installation.rows(
