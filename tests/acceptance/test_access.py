@@ -28,10 +28,10 @@ def _fleet(installation: Installation) -> None:
 
 def seen_by(installation: Installation, user: str) -> list[str]:
     """Return the vehicles that a web service's role sees for a user."""
-    role = "fleet_web"
+    role = "fleet_portal"
     statements = (
-        "DO $$ BEGIN CREATE ROLE fleet_web LOGIN; EXCEPTION WHEN duplicate_object THEN END $$",
-        "GRANT SELECT ON public.vehicles, public.vehicle_access TO fleet_web",
+        "DO $$ BEGIN CREATE ROLE fleet_portal LOGIN; EXCEPTION WHEN duplicate_object THEN END $$",
+        "GRANT SELECT ON public.vehicles, public.vehicle_access TO fleet_portal",
     )
     installation.server.execute(*map(sql.SQL, statements), database=installation.database_name)
     parameters = installation.server.parameters(installation.database_name, role)
