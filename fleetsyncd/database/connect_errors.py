@@ -16,7 +16,7 @@ from fleetsyncd.text import sanitise
 CHECK_CONNECTION = "check DB_HOST and DB_PORT, that PostgreSQL runs, and the firewall between"
 CHECK_NAME = "check DB_HOST: the name cannot be looked up"
 WANT_WRITABLE = (
-    "DB_HOST must name the primary, one of several hosts in DATABASE_URL be it; and"
+    "DB_HOST must name the primary, or one of several hosts in DATABASE_URL; and"
     " default_transaction_read_only must be off for this role and database"
 )
 CHECK_LOGIN = (

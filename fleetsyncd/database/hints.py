@@ -2,12 +2,10 @@
 
 import psycopg2
 
+from fleetsyncd.database.connect_errors import WANT_WRITABLE
 from fleetsyncd.text import sanitise
 
-READ_ONLY = (
-    "the server or this role can only read: DB_HOST must name the primary, and"
-    " default_transaction_read_only be off; `fleetsyncd doctor` names what sets it"
-)
+READ_ONLY = f"the server or this role can only read: {WANT_WRITABLE}"
 _WANT_UTF8 = "the database's encoding cannot hold it: move to a database WITH ENCODING 'UTF8'"
 _HINT_BY_SQLSTATE = {
     "22021": _WANT_UTF8,

@@ -96,7 +96,7 @@ class Partitions:
         """Make the months from `month` to that of `last`, each in its own transaction."""
         while month <= last:
             if month not in self._known:
-                verdict = self._database.run(partial(_make, month))
+                verdict = self._database.run(partial(make_month, month))
                 if verdict is Verdict.MADE:
                     log.info("made partition measurements_%s", month.strftime("%Y_%m"))
                 if verdict is Verdict.TAKEN:
@@ -158,8 +158,15 @@ def attach_statement(month: datetime, cursor: Cursor) -> str:
     )
 
 
-def _make(month: datetime, cursor: Cursor) -> Verdict:
+def make_month(month: datetime, cursor: Cursor) -> Verdict:
+    """Make a month's partition if it is missing and nobody else's to make; return what is so."""
     cursor.execute("SELECT fleetsync.make_month(%s)", (month.date(),))
+    return Verdict(cursor.fetchall()[0][0])
+
+
+def plan_month(month: datetime, cursor: Cursor) -> Verdict:
+    """Return what `make_month` would find; nothing is made."""
+    cursor.execute("SELECT (fleetsync.month_plan(%s)).verdict", (month.date(),))
     return Verdict(cursor.fetchall()[0][0])
 
 

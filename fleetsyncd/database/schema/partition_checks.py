@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleetsyncd.database.partitions import attach_statement
+from fleetsyncd.database.partitions import Verdict, attach_statement, plan_month
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.findings import Finding, fault, ok, warning
 from fleetsyncd.time_limits import accepted_interval
@@ -18,7 +18,6 @@ SELECT partition::text, is_default OR NOT isfinite(begins) AND NOT isfinite(ends
     pg_relation_size(partition) > 0
 FROM fleetsync.partition_ranges()
 """
-_PLAN = "SELECT (fleetsync.month_plan(%s::date)).verdict"
 
 
 def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Finding]:
@@ -29,7 +28,7 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
         yield ok(CHECK, "measurements has none: MEASUREMENTS_KEEP_MONTHS has no effect")
         return
     following = next_month(month_of(present))
-    if _verdict(cursor, following) == "foreign":
+    if plan_month(following, cursor) is Verdict.FOREIGN:
         following = present + timedelta(days=1)  # others may make theirs a few days ahead
     cursor.execute(_RANGES, {"now": present, "next": following})
     ranges = cursor.fetchall()
@@ -61,10 +60,10 @@ def _default(default: tuple[Any, ...], others: Sequence[tuple[Any, ...]]) -> Fin
 
 
 def _remedy(cursor: Cursor, month: datetime) -> str:
-    match _verdict(cursor, month):
-        case "taken":
+    match plan_month(month, cursor):
+        case Verdict.TAKEN:
             return f"as owner: {attach_statement(month, cursor)}"
-        case "foreign":
+        case Verdict.FOREIGN:
             end = next_month(month)
             return (
                 "run what makes the others, such as CALL partman.run_maintenance_proc(), or as"
@@ -80,13 +79,8 @@ def _detached(cursor: Cursor, present: datetime) -> Iterator[Finding]:
     """Yield the months that are detached although late rows of theirs may still come."""
     month = month_of(accepted_interval(present).start)
     while month < month_of(present):
-        if _verdict(cursor, month) == "taken":
+        if plan_month(month, cursor) is Verdict.TAKEN:
             text = f"measurements_{month:%Y_%m} is detached: late rows of that month are left out"
             attach = attach_statement(month, cursor)
             yield warning(CHECK, text, f"as owner, if they are wanted: {attach}")
         month = next_month(month)
-
-
-def _verdict(cursor: Cursor, month: datetime) -> str:
-    cursor.execute(_PLAN, (month.date(),))
-    return str(cursor.fetchall()[0][0])

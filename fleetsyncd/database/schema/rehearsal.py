@@ -15,6 +15,7 @@ import psycopg2
 
 from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.hints import first_line
+from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.findings import Finding, fault, ok
@@ -121,7 +122,7 @@ def _steps(vehicle: Vehicle, now: datetime) -> Iterator[_Step]:
 
 def _add_row(vehicle_id: UUID, rows: Measurements, cursor: Cursor) -> None:
     """Store a row, its month made if need be, and once more: the key must know it."""
-    cursor.execute("SELECT fleetsync.make_month(%s)", (month_of(rows.times[0]).date(),))
+    make_month(month_of(rows.times[0]), cursor)
     added = [measurements.add_measurements(cursor, vehicle_id, rows) for _ in range(2)]
     if added != [1, 0]:
         raise _Unseen(f"of one row written twice {added[0]} and {added[1]} were added")
