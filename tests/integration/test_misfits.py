@@ -16,7 +16,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import adoption, checks, migrate
 from fleetsyncd.database.views.fleet import fleet_overview
-from fleetsyncd.demo.embedded import APP, Server
+from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.findings import Level
 from fleetsyncd.settings import DatabaseSettings
@@ -251,6 +251,17 @@ def test_everything_that_does_not_fit_is_told_at_once(
 ) -> None:
     as_owner(server, installation, *list(MENDED_BY_STATEMENT.values())[:4])
     assert len(refused(server, installation).splitlines()) == 5
+    with pytest.raises(MigrationFailed, match="CREATE ROLE fleet_missing") as refusal:
+        migrate.migrate(DatabaseSettings(server.parameters(installation, OWNER)), "fleet_missing")
+    assert len(str(refusal.value).splitlines()) == 6
+
+
+def test_a_database_without_the_schema_public_is_told_as_one(
+    server: Server, empty_database: str
+) -> None:
+    server.execute(sql.SQL("DROP SCHEMA public"), database=empty_database)
+    with pytest.raises(MigrationFailed, match="CREATE SCHEMA public"):
+        adopt(server, empty_database)
 
 
 def is_fault(finding: Any) -> bool:

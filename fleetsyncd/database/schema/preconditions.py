@@ -39,8 +39,10 @@ def require(app_role: str | None, pending: bool, cursor: Cursor) -> None:
     What does not fit in tables that were there before keeps a database from being adopted; in one
     that was adopted long ago it is only told. `pending`: there are migrations to apply.
     """
+    if not _is_true(cursor, "SELECT to_regnamespace('public') IS NOT NULL"):
+        raise MigrationFailed("there is no schema public", "CREATE SCHEMA public")
     obstacles = list(_obstacles(app_role, pending, cursor))
-    differences = list(_differences(app_role, cursor)) if not obstacles else []
+    differences = list(_differences(app_role, cursor))
     if _is_true(cursor, _ADOPTED):
         for difference in differences:
             log.warning("does not fit: %s", difference)
@@ -52,9 +54,6 @@ def require(app_role: str | None, pending: bool, cursor: Cursor) -> None:
 
 
 def _obstacles(app_role: str | None, pending: bool, cursor: Cursor) -> Iterator[Misfit]:
-    if not _is_true(cursor, "SELECT to_regnamespace('public') IS NOT NULL"):
-        yield Misfit("there is no schema public", "CREATE SCHEMA public")
-        return
     if pending:
         yield from _missing_rights(cursor)
     if app_role is not None and not _is_true(cursor, _ROLE, app_role):
