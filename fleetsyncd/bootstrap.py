@@ -46,6 +46,12 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
+def warn_of_newer_schema(database: Database) -> None:
+    """Say in the log if a newer program has migrated the database."""
+    if newer := migrate.newer_schema(database):
+        log.warning("%s: %s", newer, migrate.UPGRADE)
+
+
 def open_any_database(settings: Settings, *, transaction_sec: float = TRANSACTION_SEC) -> Database:
     """Return the database, whatever its schema."""
     return Database(settings.database, deadline=green.deadline, transaction_sec=transaction_sec)

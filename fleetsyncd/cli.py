@@ -93,6 +93,7 @@ def run(cycles: int | None) -> None:
     process.tune()
     database = bootstrap.open_database(settings)
     pooler.require_own_backend(database)
+    bootstrap.warn_of_newer_schema(database)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
     supervisor.run(cycles)

@@ -5,30 +5,58 @@ import click
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.schema import adoption, citus, migrate
+from fleetsyncd.database.schema import adoption, citus, indexes, migrate
+from fleetsyncd.database.schema.lock_waits import Patience
+from fleetsyncd.errors import CommandError
+from fleetsyncd.times import parse_time, utc_now
 
 
 def _check(database: Database) -> int:
     """Tell what is missing, and what does not fit; return the exit code."""
     missing = migrate.missing_migrations(database)
+    missing += [index.name for index in database.run(indexes.missing_indexes)]
     misfits = database.run(adoption.misfits)
-    click.echo(f"missing: {', '.join(missing)}" if missing else "the schema is up to date")
+    click.echo(f"missing: {', '.join(missing)}" if missing else _up_to_date(database))
     for misfit in misfits:
         click.echo(f"does not fit: {misfit}")
     return EXIT_FAILED if missing or misfits else 0
 
 
+def _up_to_date(database: Database) -> str:
+    newer = migrate.newer_schema(database)
+    return f"{newer} ({migrate.UPGRADE})" if newer else "the schema is up to date"
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Read an age such as 10m."""
+    now = utc_now()
+    seconds = (now - parse_time(text, now)).total_seconds()
+    if seconds < 0:
+        raise CommandError("--wait is a time such as 10m or 3h")
+    return seconds
+
+
 @click.command("migrate")
 @click.option("--check", is_flag=True, help="Only check; exit 1 if something is missing.")
 @click.option(
+    "--wait",
+    "wait_sec",
+    metavar="TIME",
+    default="10m",
+    show_default=True,
+    callback=_seconds,
+    help="How long another session may stand in the way of a step.",
+)
+@click.option(
     "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
 )
-def migrate_command(check: bool, distribute: bool) -> int:
+def migrate_command(check: bool, wait_sec: float, distribute: bool) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
-    nothing is rewritten, and a daemon may run meanwhile. The role DB_APP_ROLE is granted the rights
-    of a daemon.
+    nothing is rewritten. A daemon may run meanwhile: no step keeps it waiting for more than a
+    moment. What is done stays done, so it may be interrupted and run again at any time. The role
+    DB_APP_ROLE is granted the rights of a daemon.
 
     Exit code: 0 up to date, 1 something is missing (--check only).
     """
@@ -37,10 +65,14 @@ def migrate_command(check: bool, distribute: bool) -> int:
         raise click.UsageError("--check and --distribute exclude each other")
     if distribute:
         citus.require_citus(Database(settings.database))
+    database = Database(settings.database, deadline=green.deadline)
     if check:
-        return _check(Database(settings.database, deadline=green.deadline))
-    applied = migrate.migrate(settings.database, settings.db_app_role, green.deadline)
-    click.echo(f"applied: {', '.join(applied)}" if applied else "the schema is up to date")
+        return _check(database)
+    done = migrate.migrate(
+        settings.database, settings.db_app_role, green.deadline, Patience(wait_sec)
+    )
+    applied = [*done.migrations, *done.indexes]
+    click.echo(f"applied: {', '.join(applied)}" if applied else _up_to_date(database))
     if distribute:
         # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))

@@ -31,8 +31,6 @@ def opening(server_version: int, *, statement_sec: float, idle_sec: float) -> st
         # A daemon that froze must not keep others from its vehicles' rows.
         "idle_in_transaction_session_timeout": f"{idle_sec:g}s",
     }
-    if server_version >= CHECK_CLIENT_SINCE:
-        limits["client_connection_check_interval"] = "5s"
     return f"BEGIN ISOLATION LEVEL {ISOLATION}; {_set(server_version, limits, 'true')}"
 
 
@@ -45,6 +43,9 @@ def for_whole_session(server_version: int) -> str:
 
 def _set(server_version: int, limits: dict[str, str], is_local: str) -> str:
     values = {**_RELIED_ON, **limits}
+    if server_version >= CHECK_CLIENT_SINCE:
+        # Else the server goes on with a statement, and its locks, after its client was killed.
+        values["client_connection_check_interval"] = "5s"
     if server_version >= TRANSACTION_TIMEOUT_SINCE:
         values["transaction_timeout"] = "0"
     calls = (f"set_config('{name}', '{value}', {is_local})" for name, value in values.items())

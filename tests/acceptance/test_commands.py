@@ -4,8 +4,10 @@ from collections.abc import Callable
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd import __version__
 from fleetsyncd.demo import embedded
 from tests.acceptance.conftest import Installation
+from tests.acceptance.test_doctor import NEWER
 
 KeyFile = Callable[[str], str]
 
@@ -61,6 +63,34 @@ def test_migrate_makes_a_schema_that_check_finds_complete(
     assert installation.command("migrate", **owner)[0] == 0
     assert installation.command("migrate", **owner)[1] == "the schema is up to date\n"
     assert installation.command("migrate", "--check", DB_NAME=empty_database)[0] == 0
+
+
+def test_a_schema_of_a_newer_version_is_told_wherever_it_matters(
+    installation: Installation,
+) -> None:
+    installation.server.execute(sql.SQL(NEWER), database=installation.database_name)
+    text = f"the schema is newer than this program, version {__version__}: it does not know"
+    text += " 9999.of-a-later-version"
+    for command in (("migrate", "--check"), ("migrate",)):
+        code, output, _ = installation.command(*command, DB_USER=embedded.OWNER)
+        assert code == 0
+        assert f"{text} (upgrade this program" in output
+        assert "up to date" not in output
+    code, log, _ = installation.command("run", "--cycles", "1")
+    assert code == 0
+    assert f"[WARNING] sync: {text}" in log
+
+
+def test_an_index_that_is_missing_is_found_by_check_and_built(installation: Installation) -> None:
+    drop = sql.SQL("DROP INDEX public.sync_journal_failures")
+    installation.server.execute(drop, database=installation.database_name)
+    owner = {"DB_USER": embedded.OWNER}
+    assert installation.command("migrate", "--check", **owner)[:2] == (
+        1,
+        "missing: sync_journal_failures\n",
+    )
+    assert "applied: sync_journal_failures\n" in installation.command("migrate", **owner)[1]
+    assert installation.command("migrate", "--check", **owner)[0] == 0
 
 
 def test_the_exit_code_of_once_shows_whether_a_vehicle_failed(installation: Installation) -> None:

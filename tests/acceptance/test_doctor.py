@@ -35,6 +35,11 @@ from tests.pgbouncer import HOST, pgbouncer
 Plant = Callable[[Installation], dict[str, str]]
 MIGHTY = "fleet_mighty"
 READER = "fleet_reader"
+NEWER = (
+    "INSERT INTO fleetsync.migration (migration_hash, migration_id, applied_at_utc)"
+    " VALUES ('later', '9999.of-a-later-version', now())"
+)
+"""As if a later version had migrated the database."""
 PLANTED: dict[str, tuple[Plant, str, str, str]] = {}
 
 
@@ -101,6 +106,18 @@ def a_role_that_row_level_security_does_not_bind(installation: Installation) -> 
 @planted("FAULT", "schema", "fleetsyncd migrate")
 def a_schema_of_an_older_version(installation: Installation) -> dict[str, str]:
     as_superuser(installation, "DELETE FROM fleetsync.migration WHERE migration_id LIKE '0004%'")
+    return {}
+
+
+@planted("WARNING", "schema", "upgrade this program")
+def a_schema_of_a_newer_version(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, NEWER)
+    return {}
+
+
+@planted("WARNING", "schema", "fleetsyncd migrate")
+def an_index_that_is_missing(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "DROP INDEX public.sync_journal_failures")
     return {}
 
 

@@ -85,7 +85,7 @@ def test_the_documented_dump_holds_everything_and_the_restored_database_goes_on(
         assert all(before[table] for table in ("vehicles", "measurements", "sync_journal"))
 
         owner = DatabaseSettings(server.parameters(empty_database, OWNER))
-        assert migrate.migrate(owner, APP) == []
+        assert migrate.migrate(owner, APP) == migrate.Migrated([], [])
         it.database = Database(DatabaseSettings(server.parameters(empty_database)))
         with closing(it.database):
             assert it.cycle(after=30).outcome == "ok"

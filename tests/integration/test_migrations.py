@@ -1,3 +1,5 @@
+import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -151,24 +153,25 @@ def test_row_level_security_is_forced_with_two_policies_on_what_owners_may_see(
 
 def test_running_again_applies_nothing(server: Server, empty_database: str) -> None:
     owner = settings(server, empty_database)
-    assert migrate.migrate(owner, APP) == migrate.expected_migrations()
-    assert migrate.migrate(owner, APP) == []
+    assert migrate.migrate(owner, APP).migrations == migrate.expected_migrations()
+    assert migrate.migrate(owner, APP) == migrate.Migrated([], [])
 
 
 def test_two_at_once_wait_for_each_other_and_apply_everything_once(
-    server: Server, empty_database: str
+    server: Server, empty_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="sync.migrate")
     owner = settings(server, empty_database)
     with ThreadPoolExecutor(2) as threads, opened(server, empty_database, APP) as database:
         with database.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (migrate.LOCK,))
             both = [threads.submit(migrate.migrate, owner, APP) for _ in range(2)]
-            while not any(future.done() for future in both):
-                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-                if cursor.fetchone() == (2,):
-                    break
+            while caplog.messages.count("waiting for another `fleetsyncd migrate`") < 2:
+                assert not any(future.done() for future in both)
+                time.sleep(0.01)
             assert tables(database, "fleetsync") == set()
-        assert sorted(future.result(30) for future in both) == [[], migrate.expected_migrations()]
+        done = sorted(future.result(30).migrations for future in both)
+        assert done == [[], migrate.expected_migrations()]
 
 
 def test_a_migration_that_ended_before_it_was_recorded_is_run_again_without_harm(
@@ -177,7 +180,7 @@ def test_a_migration_that_ended_before_it_was_recorded_is_run_again_without_harm
     owner = settings(server, empty_database)
     migrate.migrate(owner, APP)
     server.execute(sql.SQL("DELETE FROM fleetsync.migration"), database=empty_database)
-    assert migrate.migrate(owner, APP) == migrate.expected_migrations()
+    assert migrate.migrate(owner, APP).migrations == migrate.expected_migrations()
 
 
 def test_a_check_of_an_empty_database_names_the_command_that_mends_it(
@@ -244,17 +247,18 @@ def test_the_daemons_role_cannot_create_tables(fresh: Database, schema: str) -> 
         query(fresh, f"CREATE TABLE {schema}.mine (id integer)")
 
 
-def test_a_failing_migration_leaves_nothing_half_done(server: Server, empty_database: str) -> None:
+def test_a_migration_that_failed_goes_on_where_it_ended(
+    server: Server, empty_database: str
+) -> None:
     with opened(server, empty_database) as database:
         obstacle = sql.SQL("CREATE DOMAIN public.alarms_log AS integer")
         server.execute(obstacle, database=empty_database)
         with pytest.raises(MigrationFailed, match="already exists"):
             migrate.migrate(settings(server, empty_database), APP)
-        assert tables(database, "public") == set()
+        assert "measurements" in tables(database, "public")
         assert migrate.missing_migrations(database) == migrate.expected_migrations()
 
         server.execute(sql.SQL("DROP DOMAIN public.alarms_log"), database=empty_database)
-        assert (
-            migrate.migrate(settings(server, empty_database), APP) == migrate.expected_migrations()
-        )
+        done = migrate.migrate(settings(server, empty_database), APP)
+        assert done.migrations == migrate.expected_migrations()
         assert tables(database, "public") == set(COLUMNS)

@@ -80,7 +80,7 @@ def first(server: Server, empty_database: str) -> Iterator[Database]:
 
 
 def migrated(server: Server, name: str) -> list[str]:
-    return migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+    return migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP).migrations
 
 
 def test_the_first_releases_database_gets_the_schema_of_a_new_one_and_keeps_every_row(

@@ -1,7 +1,9 @@
 """The schema: created by `migrate`, checked by `doctor`.
 
 migrate.py           bring the schema up to date, find missing migrations
-applying.py          apply SQL files through yoyo
+applying.py          apply SQL files, statement by statement
+lock_waits.py        wait for a lock without keeping others waiting
+indexes.py           indexes of large tables, built while the fleet goes on
 preconditions.py     what must be true before a migration
 needed_tables.py     what the program needs of the tables
 adoption.py          what of tables that were there before is different

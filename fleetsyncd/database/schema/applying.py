@@ -1,22 +1,18 @@
-"""Apply SQL files as migrations, through yoyo."""
+"""Apply SQL files as migrations: yoyo knows which, their statements run one by one."""
 
 import logging
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-import psycopg2
 import yoyo
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 
 from fleetsyncd.database import session_settings
 from fleetsyncd.database.connections import Connection, Connector
-from fleetsyncd.database.hints import first_line
+from fleetsyncd.database.schema.lock_waits import PatientSession
 
 log = logging.getLogger("sync.migrate")
-
-ATTEMPTS = 5
-BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
 
 
 class Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
@@ -35,37 +31,39 @@ class Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
             cursor.execute(session_settings.for_whole_session(connection.server_version))
         return connection
 
-    def copy(self) -> "Backend":
-        """Return another one, with a connection of its own."""
-        return Backend(self._connector, *self._place)
-
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
 
 
-def apply_pending(backend: Backend, migrations: Traversable) -> list[str]:
+def apply_pending(backend: Backend, migrations: Traversable, session: PatientSession) -> list[str]:
     """Apply pending migrations; the advisory lock makes yoyo's own lock row superfluous."""
-    with backend.connection.cursor() as cursor:
-        cursor.execute("SET client_min_messages = warning")
+    session.query("SELECT set_config('client_min_messages', 'warning', false)")
     backend.create_lock_table()
     backend.break_lock()
     with resources.as_file(migrations) as folder:
         pending = backend.to_apply(yoyo.read_migrations(str(folder)))
         for migration in pending:
-            _apply_one(backend, migration)
+            _apply_one(backend, migration, session)
             log.info("applied migration %s", migration.id)
     return [str(migration.id) for migration in pending]
 
 
-def _apply_one(backend: Backend, migration: yoyo.migrations.Migration) -> None:
-    """Apply a migration, which is one transaction; repeat it if a running daemon blocked it."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            backend.apply_one(migration)
-        except BLOCKED as error:
-            if attempt == ATTEMPTS:
-                raise
-            log.info("a daemon blocks %s: trying again (%s)", migration.id, first_line(error))
-        else:
-            return
+def _apply_one(
+    backend: Backend, migration: yoyo.migrations.Migration, session: PatientSession
+) -> None:
+    """Run a migration's statements one by one, then record it.
+
+    After an end in between, all of them are run again: each leaves alone what it finds done.
+    """
+    for statement in statements(migration.path):
+        session.execute(f"migration {migration.id}", statement)
+    backend.log_migration(migration, "apply")
+    with backend.transaction():
+        backend.mark_one(migration, log=False)
+
+
+def statements(path: str) -> list[str]:
+    """Return the statements of a file, each without the comments before it."""
+    _directives, _comment, parts = yoyo.migrations.read_sql_migration(path)
+    return list(parts)

@@ -11,6 +11,7 @@ from fleetsyncd.database.schema import (
     adoption,
     backups,
     grants,
+    indexes,
     migrate,
     partition_checks,
     preconditions,
@@ -88,11 +89,19 @@ def _look(database: Database, pool_size: int, now: Callable[[], datetime]) -> It
     if missing:
         yield fault("schema", f"lacks {len(missing)} migration(s), first {missing[0]}", MIGRATE)
         return
-    yield ok("schema", "up to date")
+    yield from _schema(database)
     yield database.run(_rights)
     yield from database.run(_row_level_security)
     yield from _all(database, partial(partition_checks.check_partitions, now))
     yield database.run(backups.check_backups)
+
+
+def _schema(database: Database) -> Iterator[Finding]:
+    newer = migrate.newer_schema(database)
+    yield warning("schema", newer, migrate.UPGRADE) if newer else ok("schema", "up to date")
+    for index in database.run(indexes.missing_indexes):
+        text = f"the index {index.name} of {index.table} is missing: queries read whole tables"
+        yield warning("schema", text, MIGRATE)
 
 
 def _all(database: Database, check: Callable[[Cursor], Iterator[Finding]]) -> list[Finding]:

@@ -7,19 +7,23 @@ owner too.
 
 import logging
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 import psycopg2
 
+from fleetsyncd import __version__
 from fleetsyncd.database import pooler
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import grants, preconditions
+from fleetsyncd.database.schema import grants, indexes, preconditions
+from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
 from fleetsyncd.errors import MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 log = logging.getLogger("sync.migrate")
@@ -28,6 +32,15 @@ SCHEMA = "fleetsync"
 HISTORY = "migration"
 APPLICATION = "fleetsyncd migrate"
 LOCK = 0x666C6565  # "flee"
+UPGRADE = "upgrade this program: what a newer one has stored is not all known to it"
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a migration did: the ids of the migrations, the names of the indexes."""
+
+    migrations: list[str]
+    indexes: list[str]
 
 
 def expected_migrations() -> list[str]:
@@ -38,16 +51,26 @@ def expected_migrations() -> list[str]:
 
 def missing_migrations(database: Database) -> list[str]:
     """Return the ids of the migrations that the database lacks."""
+    present = applied_migrations(database)
+    return [name for name in expected_migrations() if name not in present]
+
+
+def newer_migrations(database: Database) -> list[str]:
+    """Return the ids of the migrations that this version does not know."""
+    return sorted(applied_migrations(database).difference(expected_migrations()))
+
+
+def applied_migrations(database: Database) -> set[str]:
+    """Return the ids of the migrations that the database has."""
 
     def applied(cursor: Cursor) -> set[str]:
         cursor.execute(f"SELECT migration_id FROM {SCHEMA}.{HISTORY}")  # noqa: S608  constants
         return {str(row[0]) for row in cursor.fetchall()}
 
     try:
-        present = database.run(applied)
+        return database.run(applied)
     except SchemaOutdated:
-        return expected_migrations()
-    return [name for name in expected_migrations() if name not in present]
+        return set()
 
 
 def require_current(database: Database) -> None:
@@ -60,12 +83,27 @@ def require_current(database: Database) -> None:
         )
 
 
-def migrate(
-    settings: DatabaseSettings, app_role: str | None = None, deadline: Deadline = no_deadline
-) -> list[str]:
-    """Apply the missing migrations, grant `app_role` a daemon's rights; return the applied ids.
+def newer_schema(database: Database) -> str | None:
+    """Say that a newer program has migrated the database; None if none has."""
+    newer = newer_migrations(database)
+    if not newer:
+        return None
+    return (
+        f"the schema is newer than this program, version {__version__}: it does not know"
+        f" {sanitise(', '.join(newer))}"
+    )
 
-    Raises MigrationFailed with everything that stands in the way, DatabaseLost and PoolerUnfit.
+
+def migrate(
+    settings: DatabaseSettings,
+    app_role: str | None = None,
+    deadline: Deadline = no_deadline,
+    patience: Patience = USUAL_PATIENCE,
+) -> Migrated:
+    """Apply the missing migrations, build missing indexes, grant `app_role` a daemon's rights.
+
+    While others stand in the way of a statement, it is tried again with `patience`. Raises
+    MigrationFailed with everything that stands in the way, DatabaseLost and PoolerUnfit.
     """
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
@@ -75,12 +113,16 @@ def migrate(
     from fleetsyncd.database.schema.applying import Backend, apply_pending  # noqa: PLC0415
 
     with closing(Backend(Connector(settings, APPLICATION, deadline), SCHEMA, HISTORY)) as backend:
+        session = PatientSession(backend.connection, patience)
         try:
-            with backend.connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-                cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-                applied = apply_pending(backend, _folder())
-                if app_role is not None:
+            session.take_lock(LOCK, f"another `{APPLICATION}`")
+            session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            # Those of tables that were there before, then those of tables that were made.
+            built = indexes.build_missing(session)
+            applied = apply_pending(backend, _folder(), session)
+            built += indexes.build_missing(session)
+            if app_role is not None:
+                with backend.connection.cursor() as cursor:
                     grants.grant(cursor, app_role)
         except psycopg2.errors.InsufficientPrivilege as error:
             text = "run it as the owner of the tables and of the schema fleetsync"
@@ -88,7 +130,7 @@ def migrate(
         except psycopg2.Error as error:
             reason, hint = reason_and_hint(error)
             raise MigrationFailed(f"migration failed: {reason}", hint) from error
-    return applied
+    return Migrated(applied, built)
 
 
 def _folder() -> Traversable:

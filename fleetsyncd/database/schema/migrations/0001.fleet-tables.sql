@@ -49,9 +49,6 @@ CREATE TABLE IF NOT EXISTS public.alarms_log (
     PRIMARY KEY (vehicle_id, alarm_id)
 );
 
-CREATE INDEX IF NOT EXISTS alarms_log_open ON public.alarms_log (vehicle_id, triggered_at)
-    WHERE resolved_at IS NULL;
-
 CREATE TABLE IF NOT EXISTS public.sync_journal (
     id bigserial,
     vehicle_id uuid NOT NULL REFERENCES public.vehicles ON DELETE CASCADE,
@@ -63,76 +60,49 @@ CREATE TABLE IF NOT EXISTS public.sync_journal (
     PRIMARY KEY (vehicle_id, id)
 );
 
--- An existing installation may have this index under a name of its own.
-DO $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sync_journal'
-            AND indexdef LIKE '%(vehicle_id, started_at DESC)'
-    ) THEN
-        CREATE INDEX sync_journal_vehicle_started
-            ON public.sync_journal (vehicle_id, started_at DESC);
-    END IF;
-END
-$$;
-
 CREATE TABLE IF NOT EXISTS public.vehicle_access (
     user_id uuid NOT NULL,
     vehicle_id uuid NOT NULL REFERENCES public.vehicles ON DELETE CASCADE,
     PRIMARY KEY (user_id, vehicle_id)
 );
 
--- Exactly once rests on this key: an installation without it gets it, or a clear refusal.
-DO $$
-DECLARE
-    has_key boolean;
-BEGIN
-    SELECT EXISTS (
-        SELECT FROM pg_index i
-        WHERE i.indrelid = 'public.measurements'::regclass AND i.indisunique AND i.indpred IS NULL
-          AND (SELECT array_agg(a.attname::text ORDER BY a.attname)
-               FROM pg_attribute a
-               WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::smallint[]))
-              = ARRAY['channel_id', 'time', 'vehicle_id']
-    ) INTO has_key;
-    IF NOT has_key THEN
-        CREATE UNIQUE INDEX measurements_vehicle_channel_time
-            ON public.measurements (vehicle_id, channel_id, time);
-    END IF;
-END
-$$;
-
 -- A sub-select is evaluated once per statement, a bare current_setting() once per row.
 -- Without a policy for superusers a daemon would see no vehicle, and no error either.
-DO $$
+CREATE OR REPLACE FUNCTION fleetsync.guard_table(fleet_table text, key_column text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
-    fleet_table text;
-    key_column text;
     has_policies boolean;
     has_superusers boolean;
 BEGIN
-    FOREACH fleet_table IN ARRAY ARRAY['vehicles', 'measurements', 'alarms_log'] LOOP
-        SELECT count(*) > 0, coalesce(bool_or(qual LIKE '%app.user_role%superuser%'), false)
-        INTO has_policies, has_superusers
-        FROM pg_policies WHERE schemaname = 'public' AND tablename = fleet_table;
-        IF NOT has_superusers THEN
-            EXECUTE format(
-                'CREATE POLICY %I ON public.%I'
-                ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')',
-                fleet_table || '_superuser', fleet_table
-            );
-        END IF;
-        CONTINUE WHEN has_policies;
-        key_column := CASE fleet_table WHEN 'vehicles' THEN 'id' ELSE 'vehicle_id' END;
-        EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', fleet_table);
-        EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', fleet_table);
+    SELECT count(*) > 0, coalesce(bool_or(qual LIKE '%app.user_role%superuser%'), false)
+    INTO has_policies, has_superusers
+    FROM pg_policies WHERE schemaname = 'public' AND tablename = fleet_table;
+    IF NOT has_superusers THEN
         EXECUTE format(
-            'CREATE POLICY %I ON public.%I FOR SELECT'
-            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
-            ' AND %I IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id'
-            ' = nullif(current_setting(''app.user_id'', true), '''')::uuid))',
-            fleet_table || '_owner', fleet_table, key_column
+            'CREATE POLICY %I ON public.%I'
+            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')',
+            fleet_table || '_superuser', fleet_table
         );
-    END LOOP;
+    END IF;
+    IF has_policies THEN
+        RETURN;
+    END IF;
+    EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', fleet_table);
+    EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', fleet_table);
+    EXECUTE format(
+        'CREATE POLICY %I ON public.%I FOR SELECT'
+        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
+        ' AND %I IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id'
+        ' = nullif(current_setting(''app.user_id'', true), '''')::uuid))',
+        fleet_table || '_owner', fleet_table, key_column
+    );
 END
 $$;
+
+SELECT fleetsync.guard_table('vehicles', 'id');
+
+SELECT fleetsync.guard_table('measurements', 'vehicle_id');
+
+SELECT fleetsync.guard_table('alarms_log', 'vehicle_id');
+
+DROP FUNCTION IF EXISTS fleetsync.guard_table(text, text);

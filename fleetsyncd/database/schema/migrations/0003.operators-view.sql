@@ -23,12 +23,6 @@ CROSS JOIN LATERAL (SELECT rows_written, error_msg FROM public.sync_journal
 ON CONFLICT (vehicle_id) DO UPDATE
     SET last_rows = excluded.last_rows, last_error = excluded.last_error;
 
--- The fleet's journal, newest first; failures apart, because they are rare among good rows.
-CREATE INDEX IF NOT EXISTS sync_journal_started
-    ON public.sync_journal (started_at DESC, id DESC);
-CREATE INDEX IF NOT EXISTS sync_journal_failures
-    ON public.sync_journal (started_at DESC, id DESC) WHERE status <> 'ok';
-
 CREATE TABLE IF NOT EXISTS fleetsync.backfill (
     vehicle_id uuid PRIMARY KEY REFERENCES public.vehicles ON DELETE CASCADE,
     from_at timestamptz NOT NULL,

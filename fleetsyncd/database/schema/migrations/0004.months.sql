@@ -106,5 +106,3 @@ $$;
 REVOKE ALL ON FUNCTION fleetsync.ensure_month(date) FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleetsync.month_bounds() FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleetsync.drop_expired_month(integer, date) FROM PUBLIC;
-
-CREATE INDEX IF NOT EXISTS quarantine_at ON fleetsync.quarantine (at);

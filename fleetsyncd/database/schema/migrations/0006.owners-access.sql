@@ -3,28 +3,32 @@
 
 -- The journal of an adopted installation stays as it is: others may read it without the context
 -- that the policies ask for. This schema's own is told by its key.
-DO $$
-DECLARE
-    owned regclass;
-    own_journal boolean;
+CREATE OR REPLACE FUNCTION fleetsync.guard_table(owned regclass) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT array_length(conkey, 1) = 2 INTO own_journal
-    FROM pg_constraint WHERE conrelid = 'public.sync_journal'::regclass AND contype = 'p';
-    FOREACH owned IN ARRAY ARRAY['public.sync_journal', 'fleetsync.quarantine']::regclass[] LOOP
-        CONTINUE WHEN owned = 'public.sync_journal'::regclass AND NOT coalesce(own_journal, false);
-        CONTINUE WHEN EXISTS (SELECT FROM pg_policy WHERE polrelid = owned);
-        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', owned);
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', owned);
-        EXECUTE format(
-            'CREATE POLICY superuser ON %s'
-            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')', owned
-        );
-        EXECUTE format(
-            'CREATE POLICY owner ON %s FOR SELECT'
-            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
-            ' AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id'
-            ' = nullif(current_setting(''app.user_id'', true), '''')::uuid))', owned
-        );
-    END LOOP;
+    IF owned = 'public.sync_journal'::regclass AND NOT EXISTS (
+        SELECT FROM pg_constraint
+        WHERE conrelid = owned AND contype = 'p' AND array_length(conkey, 1) = 2
+    ) OR EXISTS (SELECT FROM pg_policy WHERE polrelid = owned) THEN
+        RETURN;
+    END IF;
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', owned);
+    EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', owned);
+    EXECUTE format(
+        'CREATE POLICY superuser ON %s'
+        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')', owned
+    );
+    EXECUTE format(
+        'CREATE POLICY owner ON %s FOR SELECT'
+        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
+        ' AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id'
+        ' = nullif(current_setting(''app.user_id'', true), '''')::uuid))', owned
+    );
 END
 $$;
+
+SELECT fleetsync.guard_table('public.sync_journal');
+
+SELECT fleetsync.guard_table('fleetsync.quarantine');
+
+DROP FUNCTION IF EXISTS fleetsync.guard_table(regclass);

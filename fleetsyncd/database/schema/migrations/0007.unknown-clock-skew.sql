@@ -1,9 +1,6 @@
 -- A skew that was never measured is null, not 0.
 -- depends: 0006.owners-access
 
--- Queries that wait for this lock must not wait long; what is refused is tried again.
-SET LOCAL lock_timeout = '3s';
-
 ALTER TABLE fleetsync.vehicle_state
     ALTER COLUMN clock_skew_ms DROP NOT NULL,
     ALTER COLUMN clock_skew_ms DROP DEFAULT;

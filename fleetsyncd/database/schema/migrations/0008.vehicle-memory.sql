@@ -2,9 +2,6 @@
 -- or another daemon finds both of the same moment.
 -- depends: 0007.unknown-clock-skew
 
--- Queries that wait for this lock must not wait long; what is refused is tried again.
-SET LOCAL lock_timeout = '3s';
-
 ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS channels_digest bigint,
     ADD COLUMN IF NOT EXISTS channels_content numeric,

@@ -1,9 +1,6 @@
 -- An alarm of the whole vehicle has no channel.
 -- depends: 0008.vehicle-memory
 
--- Queries that wait for this lock must not wait long; what is refused is tried again.
-SET LOCAL lock_timeout = '3s';
-
 -- The alarms of an adopted installation stay as they are: others may rely on it. This schema's own
 -- table is told by its key.
 DO $$

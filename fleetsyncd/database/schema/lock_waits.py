@@ -1,0 +1,122 @@
+"""Run statements that need a lock for which a daemon at work would have to wait.
+
+Whoever comes later queues behind a statement that waits, so it waits a moment only, gives way for
+longer than that, and tries again. Each statement is a transaction of its own: a lock is held for as
+long as one statement takes.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+
+from fleetsyncd.database.connections import Connection
+from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.text import age, sanitise
+
+log = logging.getLogger("sync.migrate")
+
+LOCK_SEC = 1.0
+"""How long a statement waits for its locks, and with it everybody who comes later."""
+ADVISORY_SEC = 0.25
+"""How often the lock of another migration is tried."""
+BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
+# Without a right to see more, only these columns of other roles' sessions are there.
+_HOLDERS = """
+SELECT a.pid, a.application_name, a.usename::text, extract(epoch FROM now() - a.xact_start)::float8
+FROM pg_stat_activity a
+WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
+  AND (a.xact_start IS NULL OR a.xact_start < now() - make_interval(secs => %s))
+  AND EXISTS (
+      SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+      WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+        AND c.relnamespace IN ('public'::regnamespace, to_regnamespace('fleetsync')))
+ORDER BY a.xact_start LIMIT 3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long all tries of one statement may take, and the pause between two.
+
+    In a pause those get on who waited behind the statement.
+    """
+
+    wait_sec: float = 600.0
+    pause_sec: float = 4.0
+
+
+USUAL_PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSession:
+    """A connection on which statements wait for locks without keeping others from their work."""
+
+    connection: Connection
+    patience: Patience
+
+    def execute(self, what: str, statement: str, *, lock_sec: float = LOCK_SEC) -> None:
+        """Run a statement as a transaction of its own; `lock_sec` 0: no limit for one wait.
+
+        `what` names it in messages. Raises MigrationFailed if it was blocked all the time, and
+        psycopg2.Error.
+        """
+        ends = time.monotonic() + self.patience.wait_sec
+        while True:
+            try:
+                self._try(statement, lock_sec)
+            except BLOCKED:
+                if time.monotonic() + self.patience.pause_sec >= ends:
+                    raise self._given_up(what) from None
+                log.info("%s: gives way to %s, and is tried again", what, self._holders())
+                time.sleep(self.patience.pause_sec)
+            else:
+                return
+
+    def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, arguments or None)
+            return cursor.fetchall()
+
+    def take_lock(self, number: int, holder: str) -> None:
+        """Take an advisory lock for the session; raise MigrationFailed if `holder` keeps it.
+
+        It is tried again and again. A statement that waits would be an open transaction, for which
+        an index that the holder builds waits in turn.
+        """
+        ends = time.monotonic() + self.patience.wait_sec
+        told = False
+        while self.query("SELECT pg_try_advisory_lock(%s)", number) != [(True,)]:
+            if time.monotonic() >= ends:
+                text = f"{holder} has been at work for longer than {age(self.patience.wait_sec)}"
+                raise MigrationFailed(text, "wait for its end, then run this again")
+            if not told:
+                log.info("waiting for %s", holder)
+                told = True
+            time.sleep(ADVISORY_SEC)
+
+    def _try(self, statement: str, lock_sec: float) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{lock_sec:g}s'")
+            cursor.execute(statement)
+
+    def _given_up(self, what: str) -> MigrationFailed:
+        return MigrationFailed(
+            f"{what} found no moment without a lock in its way for"
+            f" {age(self.patience.wait_sec)}: {self._holders()}",
+            "end that session, or run `fleetsyncd migrate --wait` again with a longer time; what is"
+            " done stays done",
+        )
+
+    def _holders(self) -> str:
+        """Return who has held locks on the tables for longest, for operators."""
+        holders = [
+            f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
+            + (")" if seconds is None else f", for {age(seconds)})")
+            for pid, program, role, seconds in self.query(_HOLDERS, LOCK_SEC)
+        ]
+        return ", ".join(holders) or "a session that has ended since"

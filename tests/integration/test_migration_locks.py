@@ -1,0 +1,252 @@
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import connection, make_dsn
+
+from fleetsyncd.database.schema import indexes, migrate
+from fleetsyncd.database.schema.applying import statements
+from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.settings import DatabaseSettings
+from tests.integration.test_adoption import INSTALLATION, as_owner
+
+ROOT = Path(__file__).parents[2]
+MIGRATIONS = sorted((ROOT / "fleetsyncd/database/schema/migrations").glob("*.sql"))
+FIRST_RELEASE = ROOT / "tests/upgrade/first_release.sql"
+LONGEST_SEC = 3.0
+"""What a daemon may wait for a migration."""
+QUICK = Patience(60, 0.05)
+STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+# Tables that the statement made itself are not in the way of anybody.
+LOCKED = """
+SELECT DISTINCT c.oid::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode = ANY (%s) AND c.relkind IN ('r', 'p')
+  AND c.oid = ANY (%s)
+"""
+TABLES = """
+SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'p')
+  AND c.relnamespace IN ('public'::regnamespace, 'fleetsync'::regnamespace)
+"""
+SUPERUSER = "SET app.user_role = 'superuser'"
+EVERYTHING = "SELECT FROM vehicles, measurements, alarms_log, sync_journal, channel_config LIMIT 0"
+
+
+def settings(server: Server, name: str) -> DatabaseSettings:
+    return DatabaseSettings(server.parameters(name, OWNER))
+
+
+@contextmanager
+def session(server: Server, name: str, role: str = OWNER) -> Iterator[connection]:
+    with closing(psycopg2.connect(make_dsn(**server.parameters(name, role)))) as opened:
+        opened.autocommit = True
+        with opened.cursor() as cursor:
+            cursor.execute(SUPERUSER)
+        yield opened
+
+
+def ask(opened: connection, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    with opened.cursor() as cursor:
+        cursor.execute(query, arguments or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def wait_for_message(caplog: pytest.LogCaptureFixture, text: str, count: int) -> None:
+    ends = time.monotonic() + 30
+    while sum(text in message for message in caplog.messages) < count:
+        assert time.monotonic() < ends, caplog.messages
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def first(server: Server, empty_database: str) -> str:
+    """Return a database as the first release left it."""
+    server.execute(sql.SQL(FIRST_RELEASE.read_text()), database=empty_database)
+    return empty_database
+
+
+@pytest.fixture
+def installation(server: Server, empty_database: str) -> str:
+    """Return a database that others made."""
+    as_owner(server, empty_database, INSTALLATION)
+    return empty_database
+
+
+@pytest.fixture
+def nothing(empty_database: str) -> str:
+    """Return an empty database."""
+    return empty_database
+
+
+@pytest.mark.parametrize("origin", ["nothing", "first", "installation"])
+def test_each_statement_of_a_migration_locks_one_table_at_most(
+    origin: str, server: Server, request: pytest.FixtureRequest
+) -> None:
+    name = request.getfixturevalue(origin)
+    with session(server, name) as opened:
+        ask(opened, "CREATE SCHEMA IF NOT EXISTS fleetsync")
+        indexes.build_missing(PatientSession(opened, QUICK))
+        for path in MIGRATIONS:
+            for statement in statements(str(path)):
+                before = [oid for (oid,) in ask(opened, TABLES)]
+                ask(opened, "BEGIN")
+                ask(opened, statement)
+                locked = ask(opened, LOCKED, list(STRONG), before)
+                ask(opened, "COMMIT")
+                assert len(locked) <= 1, (path.name, statement)
+
+
+def test_no_migration_builds_an_index_over_rows_that_are_there() -> None:
+    for path in MIGRATIONS:
+        text = path.read_text()
+        for table in re.findall(r"CREATE (?:UNIQUE )?INDEX[^;]*? ON ([\w.]+)", text):
+            assert table.startswith("fleetsync."), path.name
+            assert f"CREATE TABLE IF NOT EXISTS {table} " in text, path.name
+
+
+def test_a_statement_that_needs_a_lock_gives_way_to_those_behind_it(
+    server: Server, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="sync.migrate")
+    stop, waits = threading.Event(), []
+
+    def daemon() -> None:
+        with session(server, first, APP) as opened:
+            while not stop.is_set():
+                began = time.monotonic()
+                ask(opened, "UPDATE fleetsync.vehicle_state SET updated_at = now()")
+                ask(opened, "UPDATE vehicles SET last_seen_at = now()")
+                waits.append(time.monotonic() - began)
+                time.sleep(0.01)
+
+    with ThreadPoolExecutor(2) as threads, session(server, first) as reader:
+        ask(reader, "BEGIN")
+        ask(reader, EVERYTHING)
+        ask(reader, "SELECT FROM fleetsync.vehicle_state")
+        working = threads.submit(daemon)
+        migrating = threads.submit(migrate.migrate, settings(server, first), APP, patience=QUICK)
+        wait_for_message(caplog, "gives way to", 2)
+        pid = reader.info.backend_pid
+        ask(reader, "COMMIT")
+        assert migrating.result(60).migrations[-1] == migrate.expected_migrations()[-1]
+        stop.set()
+        working.result(60)
+    assert 0.5 < max(waits) < LONGEST_SEC
+    assert any(f"(pid {pid}, role {OWNER}, for " in message for message in caplog.messages)
+
+
+def test_who_stands_in_the_way_for_too_long_is_named(server: Server, first: str) -> None:
+    with session(server, first) as reader:
+        ask(reader, "SET application_name = 'pg_dump'")
+        ask(reader, "BEGIN")
+        ask(reader, "SELECT FROM fleetsync.vehicle_state")
+        time.sleep(1.1)
+        named = rf"found no moment.*pg_dump \(pid {reader.info.backend_pid}, .*--wait"
+        with pytest.raises(MigrationFailed, match=named):
+            migrate.migrate(settings(server, first), APP, patience=Patience(0.5, 0.05))
+
+
+def test_an_index_is_built_while_others_read_and_write(
+    server: Server, installation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="sync.migrate")
+    key = "(vehicle_id, channel_id, time)"
+    drop = "ALTER TABLE measurements DROP CONSTRAINT one_measurement"
+    as_owner(server, installation, drop)
+    row = "INSERT INTO measurements (vehicle_id, channel_id, time, value) SELECT vehicle_id, %s,"
+    row += " time, value FROM measurements LIMIT 1"
+    with ThreadPoolExecutor(1) as threads, session(server, installation) as reader:
+        ask(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        ask(reader, "SELECT FROM measurements LIMIT 1")
+        migrating = threads.submit(migrate.migrate, settings(server, installation), APP)
+        wait_for_message(caplog, "building index measurements_vehicle_channel_time", 1)
+        with session(server, installation) as writer:
+            ask(writer, f"SET lock_timeout = '{LONGEST_SEC}s'")
+            while ask(writer, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") != [(2,)]:
+                time.sleep(0.01)
+            for channel in range(100, 110):
+                ask(writer, row, channel)
+        assert not migrating.done()
+        ask(reader, "COMMIT")
+        assert "measurements_vehicle_channel_time" in migrating.result(60).indexes
+    with session(server, installation) as opened:
+        assert indexes.missing_indexes(opened.cursor()) == []
+        assert ask(opened, "SELECT FROM pg_index WHERE NOT indisvalid") == []
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            ask(opened, row, 100)
+        assert ask(opened, f"{row} ON CONFLICT {key} DO NOTHING", 100) == []
+
+
+def test_an_index_of_parts_of_parts_is_built_from_those_that_are_there(
+    server: Server, installation: str
+) -> None:
+    part = '"A ""day"" of parts"'
+    as_owner(
+        server,
+        installation,
+        "ALTER TABLE measurements DROP CONSTRAINT one_measurement",
+        "CREATE TABLE day_parts PARTITION OF measurements FOR VALUES FROM ('2030-01-01')"
+        " TO ('2030-02-01') PARTITION BY RANGE (time)",
+        f"CREATE TABLE {part} PARTITION OF day_parts FOR VALUES FROM ('2030-01-01')"
+        " TO ('2030-01-02')",
+        f"CREATE UNIQUE INDEX of_their_own ON {part} (vehicle_id, channel_id, time)",
+    )
+    built = migrate.migrate(settings(server, installation), APP).indexes
+    assert built[0] == "measurements_vehicle_channel_time"
+    with session(server, installation) as opened:
+        assert indexes.missing_indexes(opened.cursor()) == []
+        unique = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = to_regclass(%s)"
+        assert ask(opened, f"{unique} AND indnatts = 3", part) == [("of_their_own",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_migration_leaves_nobody_behind_and_is_begun_again(
+    number: signal.Signals, server: Server, installation: str
+) -> None:
+    as_owner(server, installation, "ALTER TABLE measurements DROP CONSTRAINT one_measurement")
+    parameters = server.parameters(installation, OWNER)
+    variables = {
+        "DB_HOST": parameters["host"],
+        "DB_NAME": installation,
+        "DB_USER": OWNER,
+        "DB_APP_ROLE": APP,
+    }
+    left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND datname = %s"
+    mine = (migrate.APPLICATION, installation)
+    building = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE %%CONCURRENTLY%%'"
+    building += " AND datname = %s AND pid <> pg_backend_pid()"
+    with session(server, installation) as reader, session(server, installation) as watcher:
+        ask(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        ask(reader, "SELECT FROM measurements LIMIT 1")
+        command = [sys.executable, "-m", "fleetsyncd", "migrate"]
+        with subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **variables}, stdout=subprocess.DEVNULL
+        ) as migrating:
+            while ask(watcher, building, installation) != [(1,)]:
+                assert migrating.poll() is None
+                time.sleep(0.02)
+            migrating.send_signal(number)
+            migrating.wait(30)
+        ends = time.monotonic() + 15
+        while ask(watcher, left, *mine) != [(0,)]:
+            assert time.monotonic() < ends
+            time.sleep(0.1)
+        ask(reader, "COMMIT")
+    migrate.migrate(settings(server, installation), APP)
+    with session(server, installation) as opened:
+        assert indexes.missing_indexes(opened.cursor()) == []
+        assert ask(opened, "SELECT FROM pg_index WHERE NOT indisvalid") == []
