@@ -4,6 +4,7 @@ Kept so that a daemon of that release can be replayed while the schema is migrat
 """
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -131,6 +132,8 @@ class Daemon(threading.Thread):
         self._stopping = threading.Event()
         self._cycled = threading.Condition()
         self.cycles = 0
+        self.longest_sec = 0.0
+        """The longest transaction, with all its waits."""
         self.fault: Exception | None = None
 
     def run(self) -> None:
@@ -200,7 +203,9 @@ class Daemon(threading.Thread):
             told.execute(JOURNAL, self._journal(now))
 
         for work in (fleet, beat, requests, channels, window, alarms, record):
+            began = time.monotonic()
             run(opened, work)
+            self.longest_sec = max(self.longest_sec, time.monotonic() - began)
 
     def _heartbeat(self) -> dict[str, Any]:
         who = {"id": self._replica, "host": "old", "pid": 1, "version": "0.1.0"}

@@ -114,9 +114,11 @@ class PatientSession:
 
     def _holders(self) -> str:
         """Return who has held locks on the tables for longest, for operators."""
-        holders = [
+        holders = self.query(_HOLDERS, LOCK_SEC)
+        known = [each for each in holders if each[-1] is not None]
+        named = [
             f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
             + (")" if seconds is None else f", for {age(seconds)})")
-            for pid, program, role, seconds in self.query(_HOLDERS, LOCK_SEC)
+            for pid, program, role, seconds in known or holders
         ]
-        return ", ".join(holders) or "a session that has ended since"
+        return ", ".join(named) or "a session that has ended since"
