@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from tests.upgrade import first_release
 DUMP = Path(__file__).with_name("first_release.sql")
 DATABASE = "fleet"
 CYCLES_A_DAY = 2880
+LONGEST_SILENCE_SEC = 900.0
 FILL = """
 INSERT INTO public.vehicles (name, vpn_ip)
 SELECT 'Month-' || n, '10.1.0.0'::inet + n FROM generate_series(1, %(vehicles)s) n;
@@ -90,8 +92,13 @@ def fill(server: embedded.Server, vehicles: int, days: int) -> list[str]:
         return [str(key) for (key,) in cursor.fetchall()]
 
 
-def migrate(server: embedded.Server, program: Path) -> tuple[int, float]:
-    """Run the command; return its exit code and seconds."""
+def migrate(
+    server: embedded.Server, program: Path, blocked: Callable[[], None]
+) -> tuple[int, float]:
+    """Run the command; return its exit code and seconds.
+
+    `blocked` is called when it says first that somebody is in its way.
+    """
     where: dict[str, Any] = server.parameters(DATABASE, embedded.OWNER)
     variables = {
         "DB_HOST": where["host"],
@@ -101,8 +108,22 @@ def migrate(server: embedded.Server, program: Path) -> tuple[int, float]:
     }
     began = time.monotonic()
     command = [sys.executable, "-m", "fleetsyncd", "migrate"]
-    done = subprocess.run(command, cwd=program, env={**os.environ, **variables}, check=False)
-    return done.returncode, time.monotonic() - began
+    with subprocess.Popen(
+        command, cwd=program, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
+    ) as migrating:
+        assert migrating.stdout is not None
+        for line in migrating.stdout:
+            print(line, end="", flush=True)
+            if "gives way" in line:
+                blocked()
+    return migrating.returncode, time.monotonic() - began
+
+
+def end_dump(reader: connection, in_the_way: threading.Event, seconds: float) -> None:
+    """Release the dump's locks so long after it was first in the way, which not all will say."""
+    in_the_way.wait(LONGEST_SILENCE_SEC)
+    time.sleep(seconds)
+    reader.close()
 
 
 def measure(server: embedded.Server, options: argparse.Namespace) -> None:
@@ -116,15 +137,16 @@ def measure(server: embedded.Server, options: argparse.Namespace) -> None:
         each.start()
     reader = connect(server, embedded.OWNER)
     reader.cursor().execute(DUMPS_LOCKS)
-    ended = threading.Timer(options.reader, reader.close)
-    ended.start()
-    code, seconds = migrate(server, options.program)
-    ended.join()
+    in_the_way = threading.Event()
+    ending = threading.Thread(target=end_dump, args=(reader, in_the_way, options.reader))
+    ending.start()
+    code, seconds = migrate(server, options.program, in_the_way.set)
+    ending.join()
     dashboard.stopping.set()
     for daemon in daemons:
         daemon.stop()
     dashboard.join()
-    print(f"migrate: exit code {code}, {seconds:.1f} s, a dump held its locks {options.reader:g} s")
+    print(f"migrate: exit code {code}, {seconds:.1f} s, blocked by a dump for {options.reader:g} s")
     longest = max(daemon.longest_sec for daemon in daemons)
     print(f"longest wait of a daemon's transaction: {longest:.2f} s")
     print(f"longest wait of the dashboard's query: {dashboard.longest_sec:.2f} s")
