@@ -240,10 +240,10 @@ MUTANTS = (
     Mutant(
         "an owner sees every vehicle",
         "fleetsyncd/database/schema/migrations/0001.fleet-tables.sql",
-        "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
-        "            ' AND %I IN",
-        "            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
-        "            ' OR %I IN",
+        "        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
+        "        ' AND %I IN",
+        "        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''\n"
+        "        ' OR %I IN",
         "tests/integration/test_rls.py",
     ),
     Mutant(
@@ -428,6 +428,20 @@ MUTANTS = (
         "        database.run(partial(preconditions.require, app_role, pending))\n",
         "",
         "tests/integration/test_misfits.py",
+    ),
+    Mutant(
+        "migrate waits for a lock as long as it takes",
+        "fleetsyncd/database/schema/lock_waits.py",
+        """            cursor.execute(f"SET lock_timeout = '{lock_sec:g}s'")\n""",
+        "",
+        "tests/integration/test_migration_locks.py",
+    ),
+    Mutant(
+        "what an interrupted build of an index has left is taken for the index",
+        "fleetsyncd/database/schema/indexes.py",
+        "WHERE i.indrelid = to_regclass(%(table)s) AND i.indisvalid\n",
+        "WHERE i.indrelid = to_regclass(%(table)s)\n",
+        "tests/integration/test_migration_locks.py",
     ),
     Mutant(
         "a command ends with the reader of its output",
