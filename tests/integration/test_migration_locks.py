@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ TABLES = """
 SELECT c.oid FROM pg_class c WHERE c.relkind IN ('r', 'p')
   AND c.relnamespace IN ('public'::regnamespace, 'fleetsync'::regnamespace)
 """
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
 SUPERUSER = "SET app.user_role = 'superuser'"
 EVERYTHING = "SELECT FROM vehicles, measurements, alarms_log, sync_journal, channel_config LIMIT 0"
 
@@ -133,7 +134,9 @@ def test_a_statement_that_needs_a_lock_gives_way_to_those_behind_it(
                 waits.append(time.monotonic() - began)
                 time.sleep(0.01)
 
-    with ThreadPoolExecutor(2) as threads, session(server, first) as reader:
+    with ThreadPoolExecutor(2) as threads, ExitStack() as ending:
+        ending.callback(stop.set)
+        reader = ending.enter_context(session(server, first))
         ask(reader, "BEGIN")
         ask(reader, EVERYTHING)
         ask(reader, "SELECT FROM fleetsync.vehicle_state")
@@ -143,8 +146,7 @@ def test_a_statement_that_needs_a_lock_gives_way_to_those_behind_it(
         pid = reader.info.backend_pid
         ask(reader, "COMMIT")
         assert migrating.result(60).migrations[-1] == migrate.expected_migrations()[-1]
-        stop.set()
-        working.result(60)
+    working.result(60)
     assert 0.5 < max(waits) < LONGEST_SEC
     assert any(f"(pid {pid}, role {OWNER}, for " in message for message in caplog.messages)
 
@@ -185,7 +187,7 @@ def test_an_index_is_built_while_others_read_and_write(
         assert "measurements_vehicle_channel_time" in migrating.result(60).indexes
     with session(server, installation) as opened:
         assert indexes.missing_indexes(opened.cursor()) == []
-        assert ask(opened, "SELECT FROM pg_index WHERE NOT indisvalid") == []
+        assert ask(opened, INVALID) == []
         with pytest.raises(psycopg2.errors.UniqueViolation):
             ask(opened, row, 100)
         assert ask(opened, f"{row} ON CONFLICT {key} DO NOTHING", 100) == []
@@ -249,4 +251,4 @@ def test_a_killed_migration_leaves_nobody_behind_and_is_begun_again(
     migrate.migrate(settings(server, installation), APP)
     with session(server, installation) as opened:
         assert indexes.missing_indexes(opened.cursor()) == []
-        assert ask(opened, "SELECT FROM pg_index WHERE NOT indisvalid") == []
+        assert ask(opened, INVALID) == []
