@@ -139,7 +139,7 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
         except DatabaseError:
             return None  # fleetsync_database_up reports it
 
-    metrics = Metrics(quarantined)
+    metrics = Metrics(quarantined, sync_interval_sec=settings.sync_interval_sec)
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:

@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from fleetsyncd import __version__
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
-from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters
+from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
 from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
 
-WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30)
+WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
 CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -24,7 +24,14 @@ CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 class Metrics:
     """Counts the events of the main loop."""
 
-    def __init__(self, count_quarantine: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        count_quarantine: Callable[[], int | None] = lambda: None,
+        *,
+        sync_interval_sec: float = 30.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._now = now
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
         self._vehicles: dict[UUID, VehicleCounters] = {}
@@ -32,12 +39,14 @@ class Metrics:
         self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
         self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
         self._database_up.set(1)
+        self._gauge("fleetsync_interval_seconds", "SYNC_INTERVAL_SEC").set(sync_interval_sec)
         self._cycles = Counter("fleetsync_cycles", "Cycles of the fleet", registry=self.registry)
         self._cycle_seconds = self._gauge("fleetsync_cycle_seconds", "How long the last cycle took")
         self._cycle_ended = self._gauge(
-            "fleetsync_cycle_ended_timestamp_seconds", "When the last cycle ended, or the start"
+            "fleetsync_cycle_ended_timestamp_seconds",
+            "When the last cycle ended, or the daemon started, or the database came back",
         )
-        self._cycle_ended.set(time.time())
+        self._cycle_ended.set(now())
         self._cycle_vehicles = self._gauge(
             "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )
@@ -91,6 +100,8 @@ class Metrics:
                 self._database_up.set(0)
             case events.DatabaseUp():
                 self._database_up.set(1)
+                # Or the whole outage would pass for a cycle that does not end.
+                self._cycle_ended.set(self._now())
 
     def _on_cycle_started(self, vehicles: Sequence[Vehicle]) -> None:
         fleet = {}
@@ -101,6 +112,9 @@ class Metrics:
                 counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.watermark = watermark
+            if counters.up is None:
+                # What another daemon, or this one before a restart, has found out last.
+                counters.up = up_by_status(vehicle.status)
             fleet[vehicle.id] = counters
         self._vehicles = fleet
 
@@ -114,8 +128,9 @@ class Metrics:
             counters.watermark = report.watermark.timestamp()
         if report.failure is not None:
             counters.failures[report.failure] = counters.failures.get(report.failure, 0) + 1
-        if not report.stopped:
-            counters.up = report.outcome is Outcome.OK
+        if report.goes_on or not report.stopped:
+            counters.up = report.goes_on or report.outcome is Outcome.OK
+            counters.failing = None if counters.up else report.failure
 
     def _count(self, vehicle_id: UUID, written: int, report: CycleReport | BackfillReport) -> None:
         if (counters := self._vehicles.get(vehicle_id)) is not None:
@@ -126,7 +141,7 @@ class Metrics:
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()
         self._cycle_seconds.set(cycle.seconds)
-        self._cycle_ended.set(time.time())
+        self._cycle_ended.set(self._now())
         for result in ("ok", "failed", "unfinished"):
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:

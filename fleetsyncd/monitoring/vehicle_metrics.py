@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fleetsyncd.reports import Failure
+from fleetsyncd.reports import Failure, Outcome
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
@@ -19,7 +19,9 @@ class VehicleCounters:
     watermark: float | None
     """Seconds since 1970."""
     up: bool | None = None
-    """None until a cycle has ended."""
+    """None until a cycle has ended, of any daemon."""
+    failing: Failure | None = None
+    """The kind of error that ended the last cycle; None if it ended well, or is not known."""
     cycles: int = 0
     rows_written: int = 0
     bad_rows: int = 0
@@ -28,6 +30,11 @@ class VehicleCounters:
     failures: dict[Failure, int] = field(default_factory=lambda: {Failure.INTERNAL: 0})
     """By kind. `internal` starts at 0, or an alert on its increase would miss the first error."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+
+def up_by_status(status: str) -> bool | None:
+    """Return whether the last cycle ended well, as `vehicles.sync_status` says; None: no cycle."""
+    return None if status == "unknown" else status == Outcome.OK
 
 
 Samples = Callable[[VehicleCounters, float], Iterator[Sample]]
@@ -57,6 +64,11 @@ def _lag(counters: VehicleCounters, now: float) -> Iterator[Sample]:
         yield "", (), max(0.0, now - counters.watermark)
 
 
+def _failing(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
+    if counters.failing is not None:
+        yield "", (("kind", counters.failing.value),), 1
+
+
 def _failures(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
     for kind, count in counters.failures.items():
         yield "", (("kind", kind.value),), count
@@ -70,7 +82,15 @@ def _calls(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
 
 PREFIX = "fleetsync_vehicle"
 FAMILIES = (
-    MetricFamily(f"{PREFIX}_up", "gauge", "1 if its last cycle ended ok", _one(lambda v: v.up)),
+    MetricFamily(
+        f"{PREFIX}_up",
+        "gauge",
+        "1 if its last cycle ended ok, or goes on with a long gap",
+        _one(lambda v: v.up),
+    ),
+    MetricFamily(
+        f"{PREFIX}_failing", "gauge", "1 if its last cycle failed, by kind of error", _failing
+    ),
     MetricFamily(
         f"{PREFIX}_paused", "gauge", "1 if an operator has paused it", _one(lambda v: v.paused)
     ),

@@ -48,10 +48,46 @@ def of_truck(metrics: Metrics, name: str) -> float:
 
 def test_a_vehicle_is_exported_before_its_first_cycle_has_ended() -> None:
     metrics = Metrics()
-    metrics.listen(events.CycleStarted([vehicle()]))
+    metrics.listen(events.CycleStarted([vehicle(status="unknown")]))
     assert of_truck(metrics, "lag_seconds") == 40
     assert of_truck(metrics, "cycles_total") == 0
     assert "fleetsync_vehicle_up" not in scraped(metrics)
+
+
+@pytest.mark.parametrize(("status", "up"), [("ok", 1), ("timeout", 0), ("error", 0), ("odd", 0)])
+def test_a_vehicle_that_is_taken_over_is_as_another_daemon_left_it(status: str, up: int) -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle(status=status)]))
+    assert of_truck(metrics, "up") == up
+
+
+def test_what_this_daemon_found_out_is_newer_than_what_was_read() -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle(status="timeout")]))
+    metrics.listen(report())
+    metrics.listen(events.CycleStarted([vehicle(status="timeout")]))
+    assert of_truck(metrics, "up") == 1
+
+
+def test_a_long_gap_that_comes_nearer_to_the_present_is_no_failure() -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle(status="timeout")]))
+    metrics.listen(report(Outcome.ERROR, stopped=True, goes_on=True))
+    assert of_truck(metrics, "up") == 1
+
+
+def test_why_a_vehicle_fails_is_exported_until_it_is_well() -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle()]))
+    assert "fleetsync_vehicle_failing" not in scraped(metrics)
+    for kind in (Failure.TIMEOUT, Failure.OVER_BUDGET):
+        metrics.listen(report(Outcome.ERROR, failure=kind))
+        expected = {(("kind", kind.value), *TRUCK): 1}
+        assert scraped(metrics)["fleetsync_vehicle_failing"] == expected
+    metrics.listen(report(Outcome.ERROR, stopped=True))
+    assert scraped(metrics)["fleetsync_vehicle_failing"] == expected
+    metrics.listen(report())
+    assert "fleetsync_vehicle_failing" not in scraped(metrics)
 
 
 def test_cycles_add_up() -> None:
@@ -88,7 +124,7 @@ def test_rows_of_a_backfill_count_and_its_end_does_not_change_the_vehicles_state
     assert of_truck(metrics, "rows_written_total") == 700
     assert of_truck(metrics, "bad_rows_total") == 3
     assert of_truck(metrics, "cycles_total") == 0
-    assert "fleetsync_vehicle_up" not in scraped(metrics)
+    assert of_truck(metrics, "up") == 1
 
 
 def test_a_cycle_ended_on_purpose_does_not_change_the_vehicles_state() -> None:
@@ -147,6 +183,25 @@ def test_the_daemon_itself_is_exported() -> None:
     assert samples["fleetsync_pool_wait_seconds_count"][()] == 1
     assert samples["fleetsync_hub_stall_seconds_bucket"][(("le", "0.05"),)] == 1
     assert samples["process_open_fds"][()] > 0
+
+
+def test_an_outage_of_the_database_is_no_cycle_that_does_not_end() -> None:
+    clock = iter([100.0, 130.0, 4000.0])
+    metrics = Metrics(now=lambda: next(clock))
+    metrics.listen(events.CycleEnded(ok=1, failed=0, unfinished=0, seconds=1))
+    metrics.listen(events.DatabaseDown())
+    assert scraped(metrics)["fleetsync_cycle_ended_timestamp_seconds"][()] == 130
+    metrics.listen(events.DatabaseUp())
+    assert scraped(metrics)["fleetsync_cycle_ended_timestamp_seconds"][()] == 4000
+
+
+def test_waits_are_told_apart_by_what_an_interval_allows() -> None:
+    metrics = Metrics(sync_interval_sec=6)
+    assert scraped(metrics)["fleetsync_interval_seconds"][()] == 6
+    for seconds in (0.7, 2.0, 4.0, 7.0):
+        metrics.pool_wait(seconds)
+    waits = scraped(metrics)["fleetsync_pool_wait_seconds_bucket"]
+    assert [waits[(("le", edge),)] for edge in ("1.0", "2.5", "5.0", "10.0")] == [1, 2, 3, 4]
 
 
 def test_a_lost_database_is_reported_until_it_is_back() -> None:
