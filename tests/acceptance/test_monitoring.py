@@ -25,6 +25,7 @@ VIEWER = "fleet_viewer"
 Labels = dict[str, set[str]]
 # What Prometheus itself adds to every sample.
 _ADDED = {"instance", "job"}
+_ADDED_METRICS: Labels = {"up": set()}
 _MACROS = (
     (r"\$__timeGroupAlias\((\w+), \$__interval\)", r"date_trunc('minute', \1) AS time"),
     (r"\$__timeFilter\(([\w.]+)\)", r"\1 > now() - interval '6 hours'"),
@@ -70,27 +71,43 @@ def known(installation: Installation) -> Labels:
     return labels
 
 
-def rules() -> list[dict[str, Any]]:
+def all_rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load((OPS / "alerts.yaml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for rule in all_rules() if "alert" in rule]
+
+
+def recorded() -> Labels:
+    """Return the metrics that the rules record, with the labels by which they are aggregated."""
+    labels = {
+        rule["record"]: re.findall(r"by \(([^)]*)\)", rule["expr"])[0]
+        for rule in all_rules()
+        if "record" in rule
+    }
+    return {name: set(by.split(", ")) - _ADDED for name, by in labels.items()}
 
 
 # Prometheus is no Python package, and its 100 MB are not worth installing for one file of rules:
 # the expressions are parsed above whatever is installed, and every alert must have its cases.
 PROMTOOL = shutil.which("promtool")
+CASES = sorted(Path(__file__).parent.glob("alerts*_test.yaml"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
-def test_each_alert_fires_when_it_should_and_not_else() -> None:
-    cases = Path(__file__).with_name("alerts_test.yaml")
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_each_alert_fires_when_it_should_and_not_else(cases: Path) -> None:
     subprocess.run([str(PROMTOOL), "test", "rules", str(cases)], check=True)
 
 
 def test_each_alert_has_a_case_of_its_own() -> None:
-    cases = yaml.safe_load(Path(__file__).with_name("alerts_test.yaml").read_text())["tests"]
     fired = {
         expected["alertname"]
-        for case in cases
+        for path in CASES
+        for case in yaml.safe_load(path.read_text())["tests"]
         for expected in case["alert_rule_test"]
         if expected["exp_alerts"]
     }
@@ -136,8 +153,8 @@ def fault(expression: str, known: Labels) -> str | None:
 
 
 def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels) -> None:
-    for rule in rules():
-        assert fault(rule["expr"], known) is None, rule["alert"]
+    for rule in all_rules():
+        assert fault(rule["expr"], known | recorded() | _ADDED_METRICS) is None, rule
     expressions = queries("prometheus", "expr")
     for expression in expressions:
         assert fault(expression.replace("$vehicle", ".*"), known) is None
@@ -149,6 +166,21 @@ def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels)
     exposed = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known}
     own = {name for name in exposed if re.match(r"fleetsync_(?!.*_created$)", name)}
     assert documented == own
+
+
+def test_the_alerts_are_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    documented = re.findall(r"^\| `(Fleetsync\w+)` \|", page, re.MULTILINE)
+    assert documented == [rule["alert"] for rule in rules()]
+
+
+def test_an_alert_of_a_vehicle_looks_its_name_up_where_it_is_recorded() -> None:
+    of_vehicles = [rule for rule in rules() if "$labels.vehicle_id" in str(rule["annotations"])]
+    assert len(of_vehicles) >= 5
+    for rule in of_vehicles:
+        asked = re.match(r'\{\{ with printf "([\w:]+)\{', rule["annotations"]["summary"])
+        assert asked is not None, rule
+        assert recorded()[asked[1]] == {"vehicle", "vehicle_id"}
 
 
 def test_every_rule_has_a_severity_and_a_remedy() -> None:
