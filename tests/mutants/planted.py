@@ -471,5 +471,20 @@ MUTANTS = (
         "if True:",
         "tests/integration/test_budgets.py",
     ),
+    Mutant(
+        "a takeover forgets the vehicles' states",
+        "fleetsyncd/monitoring/metrics.py",
+        "counters.up = up_by_status(vehicle.status)",
+        "counters.up = None",
+        "tests/unit/test_metrics.py",
+    ),
+    Mutant(
+        "a lost database is a cycle that does not end",
+        "fleetsyncd/monitoring/metrics.py",
+        "                # Or the whole outage would pass for a cycle that does not end.\n"
+        "                self._cycle_ended.set(self._now())\n",
+        "",
+        "tests/unit/test_metrics.py",
+    ),
 )
 """The hazards' own list comes first."""
