@@ -35,6 +35,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
         self._vehicles: dict[UUID, VehicleCounters] = {}
+        self._outdated = False
+        """Other daemons may have pulled the vehicles since."""
         ProcessCollector(registry=self.registry)
         self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
         self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
@@ -98,6 +100,7 @@ class Metrics:
                 self._on_cycle_ended(event)
             case events.DatabaseDown():
                 self._database_up.set(0)
+                self._outdated = True
             case events.DatabaseUp():
                 self._database_up.set(1)
                 # Or the whole outage would pass for a cycle that does not end.
@@ -112,11 +115,14 @@ class Metrics:
                 counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.watermark = watermark
-            if counters.up is None:
+            if counters.up is None or self._outdated:
                 # What another daemon, or this one before a restart, has found out last.
                 counters.up = up_by_status(vehicle.status)
+            if counters.up:
+                counters.failing = None
             fleet[vehicle.id] = counters
         self._vehicles = fleet
+        self._outdated = False
 
     def _on_vehicle_cycle_ended(self, report: CycleReport) -> None:
         counters = self._vehicles.get(report.vehicle.id)

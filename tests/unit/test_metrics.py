@@ -69,6 +69,24 @@ def test_what_this_daemon_found_out_is_newer_than_what_was_read() -> None:
     assert of_truck(metrics, "up") == 1
 
 
+@pytest.mark.parametrize(("before", "status", "up"), [("ok", "error", 0), ("error", "ok", 1)])
+def test_after_a_lost_database_a_vehicle_is_as_others_have_found_it(
+    before: str, status: str, up: int
+) -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle()]))
+    failure = None if before == "ok" else Failure.TIMEOUT
+    metrics.listen(report(Outcome(before), failure=failure))
+    metrics.listen(events.DatabaseDown())
+    metrics.listen(events.CycleStarted([vehicle(status=status)]))
+    metrics.listen(events.DatabaseUp())
+    assert of_truck(metrics, "up") == up
+    assert "fleetsync_vehicle_failing" not in scraped(metrics)
+    metrics.listen(report())
+    metrics.listen(events.CycleStarted([vehicle(status=status)]))
+    assert of_truck(metrics, "up") == 1
+
+
 def test_a_long_gap_that_comes_nearer_to_the_present_is_no_failure() -> None:
     metrics = Metrics()
     metrics.listen(events.CycleStarted([vehicle(status="timeout")]))
