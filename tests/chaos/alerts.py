@@ -186,10 +186,10 @@ def set_up(folder: Path, stack: ExitStack, vehicles: int, factor: float) -> Tria
     return trial
 
 
-def run(trial: Trial, port: int) -> prometheus.Record:
+def run(trial: Trial, rules: Path, port: int) -> prometheus.Record:
     """Carry the plan out under the eyes of Prometheus; return its words."""
-    rules = prometheus.faster(RULES.read_text(), trial.factor, 4 * SCRAPE_SEC)
-    with prometheus.running(trial.folder, rules, port, trial.ports, SCRAPE_SEC) as watching:
+    faster = prometheus.faster(rules.read_text(), trial.factor, 4 * SCRAPE_SEC)
+    with prometheus.running(trial.folder, faster, port, trial.ports, SCRAPE_SEC) as watching:
         for minute, what, work in plan(trial):
             due = watching.record.begun + minute * 60 / trial.factor
             time.sleep(max(0.0, due - time.monotonic()))
@@ -221,10 +221,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.alerts", description=__doc__)
     parser.add_argument("--vehicles", type=int, default=30)
     parser.add_argument("--factor", type=float, default=6.0)
+    parser.add_argument("--rules", type=Path, default=RULES, help="other rules, to compare")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fleetsync-alerts-") as name, ExitStack() as stack:
         trial = set_up(Path(name), stack, given.vehicles, given.factor)
-        record = run(trial, free_ports(1)[0])
+        record = run(trial, given.rules, free_ports(1)[0])
         false, missing = judge(record.words, expected(trial), given.factor)
         names = {key: name for name, key in trial.ids.items()}
     rows = [
