@@ -143,7 +143,9 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:
-        exporter.serve(metrics, settings.metrics_host, settings.metrics_port)
+        exporter.serve(
+            metrics, settings.metrics_host, settings.metrics_port, deadline=green.deadline
+        )
     except OSError as error:
         where = f"METRICS_HOST {settings.metrics_host}, METRICS_PORT {settings.metrics_port}"
         raise CommandError(f"{where} cannot be opened: {error.strerror}") from error

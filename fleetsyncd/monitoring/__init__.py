@@ -3,7 +3,10 @@
 events.py           the events of the main loop
 metrics.py          metrics of the daemon for Prometheus
 vehicle_metrics.py  counters and metrics of one vehicle
-exporter.py         the HTTP server of /metrics
+exporter.py         the page /metrics
+http_server.py      the HTTP server of that page
+connection_slots.py how many connections it has, and which one gives way
+gzip_coding.py      gzip as a content coding of HTTP
 systemd.py          readiness and status for systemd
 watchdog.py         ends a daemon that hangs
 """

@@ -250,7 +250,7 @@ def test_every_metric_is_written_in_one_group_however_large_the_fleet() -> None:
 @contextmanager
 def answer_to(path: str, host: str = "127.0.0.1") -> Iterator[http.client.HTTPResponse]:
     server = exporter.serve(Metrics(), host, 0)
-    connection = http.client.HTTPConnection(host, server.server_port, timeout=10)
+    connection = http.client.HTTPConnection(host, server.port, timeout=10)
     try:
         connection.request("GET", path)
         yield connection.getresponse()
