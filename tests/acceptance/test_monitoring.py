@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import urllib.request
 from contextlib import closing
@@ -69,6 +70,26 @@ def known(installation: Installation) -> Labels:
     assert values["fleetsync_pool_wait_seconds_count"][0] > 5
     assert values["fleetsync_hub_stall_seconds_count"][0] > 5
     return labels
+
+
+def test_clients_that_go_away_leave_no_line_that_is_not_json(
+    installation: Installation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    installation.fleet(1)
+    port = free_port()
+    daemon = installation.daemon(METRICS_PORT=str(port), LOG_FORMAT="json", LOG_LEVEL="DEBUG")
+    daemon.wait_for("Cycle done")
+    for request in (b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 3, b"PUT / HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(request)
+            # Closed with a reset.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    daemon.wait_for("a scrape by 127.0.0.1 ended")
+    daemon.wait_for("Cycle done")
+    daemon.process.terminate()
+    assert daemon.end() == 0
+    assert all(json.loads(line)["level"] for line in daemon.lines)
+    assert capfd.readouterr().err == ""
 
 
 def all_rules() -> list[dict[str, Any]]:
