@@ -5,7 +5,8 @@ metrics.py          metrics of the daemon for Prometheus
 vehicle_metrics.py  counters and metrics of one vehicle
 exporter.py         the page /metrics
 http_server.py      the HTTP server of that page
-connection_slots.py how many connections it has, and which one gives way
+slots.py            how many connections it has, and which one gives way
+turns.py            long answers made in slices
 gzip_coding.py      gzip as a content coding of HTTP
 systemd.py          readiness and status for systemd
 watchdog.py         ends a daemon that hangs

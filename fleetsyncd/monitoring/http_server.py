@@ -2,7 +2,7 @@
 
 It is the standard library's, within `Limits`. Its threads are greenlets in the daemon, where a
 client that sends or reads fast enough never makes its greenlet wait; so every thread pauses after
-each part of an answer, and only one of them at a time makes a part.
+each request and each slice of an answer, and only one of them at a time makes a slice.
 """
 
 import logging
@@ -16,18 +16,16 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BufferedReader, BytesIO
 from socketserver import TCPServer, ThreadingMixIn
-from threading import Lock
 from typing import Any, cast
 
 from fleetsyncd.errors import INTERNAL_ERROR
-from fleetsyncd.monitoring.connection_slots import ConnectionSlots
 from fleetsyncd.monitoring.gzip_coding import accepts_gzip, compress
+from fleetsyncd.monitoring.slots import ConnectionSlots
+from fleetsyncd.monitoring.turns import Turns, pause
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 log = logging.getLogger("sync.metrics")
 
-PAUSE_SEC = 1e-6
-"""Not 0: gevent resumes greenlets that sleep for 0 up to 1,000 times before it checks timers."""
 ACCEPT_RETRY_SEC = 0.5
 """Without a pause the main loop of a server that may open no more files would not rest."""
 _METHODS = ("GET", "HEAD")
@@ -82,7 +80,7 @@ class Server(ThreadingMixIn, TCPServer):
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.page, self.deadline, self.limits = page, deadline, limits or Limits()
-        self._turn = Lock()
+        self.turns = Turns()
         self.slots = ConnectionSlots(self.limits.connections)
         super().__init__((host, port), _Handler)
 
@@ -111,7 +109,7 @@ class Server(ThreadingMixIn, TCPServer):
                 request.shutdown(socket.SHUT_WR)
                 request.settimeout(self.limits.linger_sec)
                 while request.recv(self.limits.head_bytes):
-                    time.sleep(PAUSE_SEC)
+                    pause()
         finally:
             self.close_request(request)
             self.slots.give_back()
@@ -123,17 +121,6 @@ class Server(ThreadingMixIn, TCPServer):
             log.debug("a scrape by %s ended: %s", client_address[0], error)
         else:
             log.exception("%s: a scrape by %s ended", INTERNAL_ERROR, client_address[0])
-
-    def in_turn(self, parts: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the parts; no other answer's part is made before the daemon could go on."""
-        while True:
-            with self._turn:
-                part = next(parts, None)
-                time.sleep(PAUSE_SEC)
-            if part is None:
-                return
-            if part:
-                yield part
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -158,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         first_byte_sec = self.server.limits.head_sec
         self.close_connection = False
         while not self.close_connection and self._read_head(first_byte_sec):
-            time.sleep(PAUSE_SEC)
+            pause()
             self._answer()
             first_byte_sec = self.server.limits.idle_sec
 
@@ -211,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         parts = compress(page.parts()) if gzipped else page.parts()
-        for part in self.server.in_turn(parts):
+        for part in self.server.turns.slices(parts):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")

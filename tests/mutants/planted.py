@@ -489,13 +489,13 @@ MUTANTS = (
     Mutant(
         "a flood of requests stops the main loop",
         "fleetsyncd/monitoring/http_server.py",
-        "            time.sleep(PAUSE_SEC)\n            self._answer()",
+        "            pause()\n            self._answer()",
         "            self._answer()",
         "tests/unit/test_scrapes.py",
     ),
     Mutant(
         "a scraper that asks for nothing keeps another one out",
-        "fleetsyncd/monitoring/connection_slots.py",
+        "fleetsyncd/monitoring/slots.py",
         "longest_waiting.shutdown(socket.SHUT_RDWR)",
         "pass",
         "tests/unit/test_scrapes.py",
