@@ -8,29 +8,24 @@ import struct
 import subprocess
 import urllib.request
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
-import psycopg2
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg2 import sql
 
+from tests.acceptance import grafana
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import Installation
+from tests.acceptance.grafana import OPS
 
-OPS = ROOT / "fleetsyncd" / "ops"
-VIEWER = "fleet_viewer"
 Labels = dict[str, set[str]]
 # What Prometheus itself adds to every sample.
 _ADDED = {"instance", "job"}
 _ADDED_METRICS: Labels = {"up": set()}
-_MACROS = (
-    (r"\$__timeGroupAlias\((\w+), \$__interval\)", r"date_trunc('minute', \1) AS time"),
-    (r"\$__timeFilter\(([\w.]+)\)", r"\1 > now() - interval '6 hours'"),
-)
 
 
 def free_port() -> int:
@@ -135,22 +130,6 @@ def test_each_alert_has_a_case_of_its_own() -> None:
     assert fired == {rule["alert"] for rule in rules()}
 
 
-def board(name: str) -> dict[str, Any]:
-    dashboard: dict[str, Any] = json.loads((OPS / f"grafana-{name}.json").read_text())
-    return dashboard
-
-
-def queries(name: str, key: str) -> list[str]:
-    return [target[key] for panel in board(name)["panels"] for target in panel["targets"]]
-
-
-def plain(query: str) -> str:
-    """Put in what Grafana puts in for its macros."""
-    for pattern, replacement in _MACROS:
-        query = re.sub(pattern, replacement, query)
-    return query
-
-
 def fault(expression: str, known: Labels) -> str | None:
     """Return what a query asks for that no daemon exposes; None if all is there."""
     faults: list[str] = []
@@ -176,9 +155,9 @@ def fault(expression: str, known: Labels) -> str | None:
 def test_rules_dashboards_and_documents_fit_what_a_daemon_exposes(known: Labels) -> None:
     for rule in all_rules():
         assert fault(rule["expr"], known | recorded() | _ADDED_METRICS) is None, rule
-    expressions = queries("prometheus", "expr")
-    for expression in expressions:
-        assert fault(expression.replace("$vehicle", ".*"), known) is None
+    for panel in grafana.panels("prometheus"):
+        expression = grafana.promql(panel, grafana.TimeRange.last(timedelta(hours=6)))
+        assert fault(expression, known) is None
     assert fault("fleetsync_vehicle_upp == 0", known) == "no metric fleetsync_vehicle_upp"
     assert fault('fleetsync_vehicle_up{kind="x"}', known) is not None
     documented = set(
@@ -216,61 +195,3 @@ def test_every_rule_has_a_severity_and_a_remedy() -> None:
             words = action.replace("{{ $labels.vehicle_id }}", "Truck-01").split()
             assert not {"{{", "$labels"}.intersection(words)
             assert fault_of(words[1:]) is None
-
-
-@pytest.mark.parametrize("name", ["prometheus", "postgresql"])
-def test_a_dashboards_panels_lie_side_by_side_and_name_their_source(name: str) -> None:
-    panels = board(name)["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    taken: set[tuple[int, int]] = set()
-    for panel in panels:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken
-        assert place["x"] + place["w"] <= 24
-        assert panel["datasource"]["uid"] == "${datasource}"
-        taken |= cells
-
-
-def test_the_dashboard_without_prometheus_queries_postgresql_as_a_role_that_only_reads(
-    installation: Installation,
-) -> None:
-    installation.fleet(1)
-    installation.rows(
-        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
-    )
-    assert installation.command("once")[0] == 1
-    pages = [(ROOT / "docs" / name).read_text() for name in ("dashboard.md", "operations.md")]
-    made = re.findall(r"```sql\n(.*?)```", "".join(pages), re.DOTALL)
-    grants = "".join(block for block in made if VIEWER in block)
-    installation.server.execute(
-        sql.SQL(f"DROP ROLE IF EXISTS {VIEWER}"),
-        *(sql.SQL(part) for part in grants.split(";") if part.strip()),
-        database=installation.database_name,
-    )
-    connection = psycopg2.connect(
-        host=installation.server.host, user=VIEWER, dbname=installation.database_name
-    )
-    with closing(connection), connection.cursor() as cursor:
-        answers = {}
-        for title, query in zip(
-            [panel["title"] for panel in board("postgresql")["panels"]],
-            queries("postgresql", "rawSql"),
-            strict=True,
-        ):
-            cursor.execute(plain(query))
-            answers[title] = cursor.fetchall()
-        assert answers["Vehicles ok"] == answers["Vehicles failing"] == [(1,)]
-        assert [row[0] for row in answers["Fleet"]] == ["Gone-01", "Truck-01"]
-        assert sum(row[2] for row in answers["Cycles by status"]) == 2
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            cursor.execute("SELECT api_key FROM vehicles")
-    installation.server.execute(
-        sql.SQL(f"DROP OWNED BY {VIEWER}"),
-        sql.SQL(f"DROP ROLE {VIEWER}"),
-        database=installation.database_name,
-    )
