@@ -268,21 +268,29 @@ def test_the_top_of_the_fleet_is_ranked_once_and_not_at_every_moment() -> None:
     assert ranked == 2
 
 
+AT_A, AT_B = ', instance="a"', ', instance="b"'
+OF_DATA = ', call="/data"'
+
+
 @pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
 def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one_once(
     tmp_path: Path,
 ) -> None:
-    def series(metric: str, number: int, value: float, instance: str = "a") -> dict[str, str]:
-        labels = f'vehicle="T{number}", vehicle_id="{number}", instance="{instance}"'
-        return {"series": f"fleetsync_vehicle_{metric}{{{labels}}}", "values": f"{value}x60"}
+    def series(metric: str, number: int, values: object, more: str = "") -> dict[str, str]:
+        labels = f'vehicle="T{number}", vehicle_id="{number}"{more or AT_A}'
+        return {"series": f"fleetsync_vehicle_{metric}{{{labels}}}", "values": f"{values}x60"}
 
     # The first two are paused. Two daemons export the third, which one is taking over.
     seen = [series("up", n, int(n % 4 != 0)) for n in range(16)]
     seen += [series("paused", n, int(n < 2)) for n in range(16)]
     seen += [series("lag_seconds", n, 1_000 - n) for n in range(16)]
-    seen += [series("up", 2, 1, "b"), series("lag_seconds", 2, 998, "b")]
+    seen += [series("up", 2, 1, AT_B), series("lag_seconds", 2, 998, AT_B)]
+    # Powers of two: their rates divide without rest.
+    seen += [series("call_seconds_sum", n, f"0+{2**n}", AT_A + OF_DATA) for n in range(16)]
+    seen += [series("call_seconds_count", n, "0+1", AT_A + OF_DATA) for n in range(16)]
     by_title = {panel["title"]: panel for panel in grafana.panels("prometheus")}
     worst = "Lag of the ten that lag most at the end"
+    slowest = "Mean seconds per /data of the ten slowest at the end"
     expected = {
         "Vehicles up": [{"labels": "{}", "value": 11}],
         "Vehicles failing": [{"labels": "{}", "value": 3}],
@@ -290,6 +298,9 @@ def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one
         worst: [
             {"labels": f'{{vehicle="T{n}", vehicle_id="{n}"}}', "value": 1_000 - n}
             for n in range(2, 12)
+        ],
+        slowest: [
+            {"labels": f'{{vehicle="T{n}", vehicle_id="{n}"}}', "value": 2**n} for n in range(6, 16)
         ],
     }
     shown = TimeRange.last(6 * HOUR)
