@@ -45,7 +45,7 @@ class Limits:
     idle_sec: float = 300.0
     """How long a connection is kept between two requests: the longest pause between scrapes."""
     wait_sec: float = 10.0
-    """How long a client may read nothing while it is sent an answer."""
+    """How long a client may take to send the next bytes, or to read a slice of an answer."""
     answer_sec: float = 60.0
     """How long an answer may take."""
     linger_sec: float = 1.0
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self._input = cast(BufferedReader, self.rfile)
-        self.request_version, self.command, self.requestline = "HTTP/1.0", "", ""
+        self.request_version, self.requestline = self.default_request_version, ""
 
     def finish(self) -> None:
         super().finish()
@@ -152,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _read_head(self, first_byte_sec: float) -> bool:
         """Read a request's line and headers; False if there is none that can be answered."""
         limits = self.server.limits
+        self.command = ""
         with self.server.slots.waiting(self.connection):
             self.connection.settimeout(first_byte_sec)
             # Blocks until a byte is there, and takes none.

@@ -15,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import pytest
 
 from fleetsyncd.monitoring.gzip_coding import accepts_gzip
+from fleetsyncd.monitoring.http_server import Page, Server
 
 ROOT = Path(__file__).parents[2]
 VEHICLES = 2_000
@@ -313,6 +315,14 @@ def test_a_request_that_cannot_be_read_is_refused_and_nothing_of_it_is_repeated(
         assert client.is_closed()
 
 
+def test_a_refusal_after_a_head_request_has_its_body(served: Exporter) -> None:
+    with served.connect() as client:
+        client.send(SMALL + b"GET /" + b"x" * 5_000)
+        client.read(head_only=True)
+        assert client.read().body == b"Request Header Fields Too Large\n"
+        assert client.is_closed()
+
+
 @pytest.mark.parametrize(
     "half",
     [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: x\r\n", GET + b"GET /met", b"\r\n"],
@@ -416,6 +426,29 @@ def test_a_body_without_end_keeps_nobody_waiting(served: Exporter) -> None:
         client.send(b"POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         with pytest.raises(GONE):
             send_body_until(client, time.monotonic() + 1.5)
+
+
+def test_a_fault_of_ours_breaks_the_answer_off_and_is_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"begun"
+        raise ZeroDivisionError
+
+    server = Server("127.0.0.1", 0, Page("/metrics", "text/plain", parts))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SEC)
+    connection.request("GET", "/metrics")
+    with pytest.raises(http.client.IncompleteRead):
+        connection.getresponse().read()
+    connection.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert "internal error, please report: a scrape by 127.0.0.1 ended" in caplog.messages
+    assert "ZeroDivisionError" in caplog.text
+    assert capfd.readouterr().err == ""
 
 
 def test_a_process_that_may_open_no_more_files_neither_spins_nor_stays_so(tmp_path: Path) -> None:
