@@ -23,7 +23,8 @@ from fleetsyncd.demo.processes import running, simulator
 from fleetsyncd.times import iso_ms, utc_now
 from tests import prometheus
 from tests.acceptance.conftest import Daemon, Installation
-from tests.acceptance.test_monitoring import OPS, free_port
+from tests.acceptance.grafana import OPS
+from tests.acceptance.test_monitoring import free_port
 from tests.prometheus import Prometheus
 
 pytestmark = [
