@@ -52,6 +52,12 @@ def parse_host(text: str) -> str:
     return str(address)
 
 
+def address_text(host: str, port: int | None) -> str:
+    """Return host and port as one text; None means the default port."""
+    port = DEFAULT_PORT if port is None else port
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _address_fault(address: _Address) -> str | None:
     """Return what an address is that no single vehicle can have."""
     if address.is_unspecified or address in _THIS_NETWORK:

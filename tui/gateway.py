@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import backfills, removal, replicas, vehicles
+from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
@@ -19,6 +19,7 @@ from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
+from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
 from fleetsyncd.states import VehicleOverview
@@ -131,9 +132,23 @@ class Gateway:
         return self._database.run(lambda cursor: estimates.count_rows(cursor, ids))
 
     def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
-        """Remove vehicles; return how many measurements were deleted."""
-        results = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
-        return sum(result.measurements_removed for result in results)
+        """Remove vehicles, all of them or none; return how many measurements were deleted."""
+        removals = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
+        deleted = sum(removed.measurements_removed for removed in removals)
+        if with_measurements:
+            left = [removed.vehicle_id for removed in removals if removed.measurements_left]
+            deleted += self._purge(left)
+        return deleted
+
+    def _purge(self, ids: Sequence[UUID]) -> int:
+        """Delete the measurements of removed vehicles; return how many there were."""
+        try:
+            return sum(purge.purge_by_id(self._database, vehicle_id) for vehicle_id in ids)
+        except FleetsyncError as error:
+            raise CommandError(
+                f"removed, but not all measurements are deleted: {error}; `fleetsyncd vehicle list"
+                " --removed` shows the rest, `fleetsyncd vehicle purge` deletes it"
+            ) from error
 
     def pause(self, ids: Sequence[UUID], paused: bool) -> None:
         """Pause vehicles, or resume them."""

@@ -219,7 +219,10 @@ class Operations:
             lambda: self._gateway.remove(ids(targets), with_measurements=with_measurements)
         )
         if removed is not None:
-            self._ui.say(f"{names_text(targets)}: removed, and {removed.value:,} measurements")
+            done = f"removed, and {removed.value:,} measurements"
+            if not with_measurements:
+                done = "removed, its measurements stay: fleetsyncd vehicle list --removed"
+            self._ui.say(f"{names_text(targets)}: {done}")
         self._ui.reload()
 
     async def test(self, targets: Targets) -> None:

@@ -3,7 +3,8 @@
 group.py        sections of the help text, exit codes
 status.py       `status`
 health.py       `health`
-vehicle.py      `vehicle list/add/set/remove/pause/resume/sync/test`
+vehicle.py      `vehicle list/add/set/pause/resume/sync/test`
+removed_vehicles.py  `vehicle remove/restore/purge`, `vehicle list --removed`
 vehicle_csv.py  a CSV file of vehicles to register
 access.py       `access list/grant/revoke`
 backfill.py     `backfill`
@@ -11,6 +12,7 @@ quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`
 completion.py   `completion`
+arguments.py    arguments of several commands
 input_files.py  key files and other files that commands read
 tables.py       plain text tables
 """

@@ -7,44 +7,38 @@ import click
 import msgspec
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.commands import vehicle_csv
+from fleetsyncd.commands import removed_vehicles, vehicle_csv
+from fleetsyncd.commands.arguments import port_type, which_argument
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import removal, vehicles
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
-from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.text import sanitise
+from fleetsyncd.errors import CommandError
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
-
-_port = click.IntRange(1, validation.MAX_PORT)
-
-
-def _complete_name(_context: click.Context, _argument: click.Parameter, start: str) -> list[str]:
-    """Return the names that begin so, for the shell's completion; none without a database."""
-    try:
-        known = bootstrap.configured_database().run(lambda cursor: fleet_overview(cursor, 0))
-    except FleetsyncError:
-        return []
-    return [vehicle.name for vehicle in known if vehicle.name.startswith(start)]
-
-
-_which = click.argument("which", shell_complete=_complete_name)
 
 
 @click.group()
 def vehicle() -> None:
-    """Register, change, pause, sync and test vehicles."""
+    """Register, change, pause, sync, test, remove and restore vehicles."""
+
+
+for command in (removed_vehicles.remove, removed_vehicles.restore, removed_vehicles.purge_command):
+    vehicle.add_command(command)
 
 
 @vehicle.command("list")
+@click.option("--removed", is_flag=True, help="Those that were removed, and what they left.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
-def list_vehicles(as_json: bool) -> None:
+def list_vehicles(removed: bool, as_json: bool) -> None:
     """List all vehicles with address, key and id.
 
     KEY shows whether a vehicle has a key of its own; keys themselves are never shown.
     """
+    if removed:
+        removed_vehicles.print_removed(as_json)
+        return
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec))
@@ -65,7 +59,7 @@ def list_vehicles(as_json: bool) -> None:
 @vehicle.command()
 @click.argument("name", required=False)
 @click.argument("address", required=False)
-@click.option("--port", type=_port, help=f"[default: {validation.DEFAULT_PORT}]")
+@click.option("--port", type=port_type, help=f"[default: {validation.DEFAULT_PORT}]")
 @key_file_option
 @click.option(
     "--from-file",
@@ -132,10 +126,10 @@ def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> li
 
 
 @vehicle.command("set")
-@_which
+@which_argument
 @click.option("--name", help="New name.")
 @click.option("--address", help="New VPN address.")
-@click.option("--port", type=_port, help="New port.")
+@click.option("--port", type=port_type, help="New port.")
 @key_file_option
 @click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
 def set_vehicle(
@@ -166,30 +160,7 @@ def set_vehicle(
 
 
 @vehicle.command()
-@_which
-@click.option("--with-measurements", is_flag=True, help="Delete its measurements as well.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(which: str, with_measurements: bool, yes: bool) -> None:
-    """Remove a vehicle from the fleet.
-
-    WHICH is its name or id. Its journal, alarms and channels go with it.
-    """
-    if not yes:
-        extent = "and all its measurements" if with_measurements else "but keep its measurements"
-        click.confirm(f"Remove {sanitise(which)} {extent}?", abort=True)
-
-    settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(
-        lambda cursor: vehicles.find_vehicle(cursor, which)
-    )
-    database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (removed,) = removal.remove_vehicles(database, [known.id], with_measurements=with_measurements)
-    left = "; its measurements stay" if removed.measurements_left else ""
-    click.echo(f"removed {known.name} and {removed.measurements_removed} measurements{left}")
-
-
-@vehicle.command()
-@_which
+@which_argument
 def pause(which: str) -> None:
     """Stop pulling a vehicle until it is resumed.
 
@@ -200,7 +171,7 @@ def pause(which: str) -> None:
 
 
 @vehicle.command()
-@_which
+@which_argument
 def resume(which: str) -> None:
     """Resume a paused vehicle.
 
@@ -211,7 +182,7 @@ def resume(which: str) -> None:
 
 
 @vehicle.command()
-@_which
+@which_argument
 def sync(which: str) -> None:
     """Have a vehicle synced now.
 
@@ -222,7 +193,7 @@ def sync(which: str) -> None:
 
 
 @vehicle.command()
-@_which
+@which_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
 def test(which: str, as_json: bool) -> int:
     """Try a vehicle's four calls.

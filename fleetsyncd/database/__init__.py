@@ -19,7 +19,9 @@ backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others
-removal.py       vehicles removed with their rows
+removal.py       vehicles leave the fleet
+removed_vehicles.py  what removed vehicles leave; given back
+purge.py         their measurements deleted, in batches
 replicas.py      heartbeats of the daemons
 shard_locks.py   which daemon holds which shards
 

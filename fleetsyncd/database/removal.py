@@ -1,92 +1,183 @@
-"""Removal of vehicles from the fleet, with their rows in all tables."""
+"""Removal of vehicles from the fleet: one transaction, all of them or none.
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+A daemon goes on pulling them until their rows are locked, which is at the end and for a moment:
+nothing has to be paused before, and a command that is killed leaves nothing behind. Measurements
+stay, for `purge` to delete them in batches, unless a foreign key ties them to their vehicle.
+"""
+
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from uuid import UUID
 
 import psycopg2
 from psycopg2 import errorcodes
 
-from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.errors import CommandError, FleetsyncError
+from fleetsyncd.errors import CommandError
 
 REMOVAL_SEC = 3600
-"""The longest statement: a vehicle's measurements may be a hundred million rows."""
+"""The longest statement: tied measurements may be a hundred million rows."""
+LOCK_ATTEMPTS = 120
+"""More than the seconds after which a daemon's transaction is ended."""
+_TRY_LOCK_MS = 500
+"""Less than the usual deadlock_timeout, so that the removal is not what ends a deadlock."""
+_HISTORY = "sync_journal"
+"""Only ever added to, so that nobody waits while its rows are being deleted."""
+_DEPENDENT = ("alarms_log", "channel_config", _HISTORY)
+_ARE_TIED = """
+SELECT EXISTS (
+    SELECT FROM pg_constraint
+    WHERE contype = 'f' AND confrelid = 'public.vehicles'::regclass
+      AND (conrelid = 'public.measurements'::regclass
+           OR conrelid IN (SELECT relid FROM pg_partition_tree('public.measurements'))))
+"""
+_HAS_MEASUREMENTS = """
+SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)
+"""
+# A cycle asks for what is a few seconds older than the watermark, so it does not meet these rows.
+_DELETE_SETTLED = """
+DELETE FROM public.measurements WHERE vehicle_id = %(id)s::uuid
+    AND time < (SELECT least(coalesce(last_sync_at, now()), now()) - interval '1 hour'
+                FROM public.vehicles WHERE id = %(id)s::uuid)
+"""
+_LOCK = """
+SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE
+"""
+_RECORD = """
+INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, api_port, created_at,
+    last_sync_at, had_own_key, paused, granted_to, removed_at, purged_until)
+SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, v.last_sync_at,
+    coalesce(v.api_key, '') <> '', coalesce(s.paused, false),
+    ARRAY(SELECT DISTINCT user_id FROM public.vehicle_access WHERE vehicle_id = v.id), now(),
+    CASE WHEN %(purge)s THEN timestamptz '-infinity' END
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+WHERE v.id = %(id)s::uuid
+"""
+_USERS = """
+SELECT DISTINCT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid ORDER BY 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What was removed with a vehicle; `measurements_left` tells whether it has rows left."""
+    """What became of a vehicle's measurements, and which users see it no more."""
 
+    vehicle_id: UUID
     measurements_removed: int
     measurements_left: bool
+    users: tuple[UUID, ...] = ()
 
 
 def remove_vehicles(
     database: Database, ids: Sequence[UUID], *, with_measurements: bool
 ) -> list[Removal]:
-    """Remove vehicles, all of them or none; they are paused first.
+    """Remove vehicles with their journal, alarms and channels; raise CommandError if one cannot be.
 
-    Otherwise each of their cycles would wait for the locked rows and hold a connection meanwhile.
+    If `with_measurements`, those that are left are marked for `purge`: it must be run next.
     """
-
-    def pause(cursor: Cursor) -> set[UUID]:
-        running = set(ids) - store.paused_vehicles(cursor)
-        _pause(running, True, cursor)
-        return running
-
-    def remove(cursor: Cursor) -> list[Removal]:
-        # In one order, so that two removals at the same time do not deadlock.
-        return [
-            remove_vehicle(cursor, key, with_measurements=with_measurements) for key in sorted(ids)
-        ]
-
-    running = database.run(pause)
-    try:
-        return database.run(remove)
-    except BaseException:
-        # Also when the operator interrupts the removal.
-        with suppress(FleetsyncError):
-            database.run(partial(_pause, running, False))
-        raise
+    return database.run(lambda cursor: remove(cursor, ids, with_measurements=with_measurements))
 
 
-def _pause(ids: Collection[UUID], paused: bool, cursor: Cursor) -> None:
-    for key in ids:
-        vehicles.set_paused(cursor, key, paused)
-
-
-def remove_vehicle(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-    """Remove a vehicle with its journal, alarms and channels, and its measurements if wanted."""
-    key = (str(vehicle_id),)
+def remove(cursor: Cursor, ids: Sequence[UUID], *, with_measurements: bool) -> list[Removal]:
+    """Remove vehicles within a transaction, as `remove_vehicles` does."""
+    ids = sorted(ids)  # two removals at the same time do not deadlock
     cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
-    removed = 0
-    if with_measurements:
-        # The lock keeps daemons from adding rows after the deletion.
-        cursor.execute("SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR UPDATE", key)
-        cursor.execute("DELETE FROM public.measurements WHERE vehicle_id = %s::uuid", key)
-        removed = cursor.rowcount
-    for table in ("alarms_log", "channel_config", "sync_journal"):
-        cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", key)  # noqa: S608  constants
+    are_tied = _is_true(cursor, _ARE_TIED)
+    deletes = are_tied and with_measurements
+    deleted = {key: _delete_beforehand(cursor, key, deletes) for key in ids}
+    present = _lock(cursor, ids)
+    for key in present if deletes else ():
+        deleted[key] += _delete(cursor, "measurements", key)
+    left = set() if deletes else {key for key in ids if _has_measurements(cursor, key)}
+    if are_tied and left:
+        # The foreign key forbids the removal, or would delete what is to stay.
+        raise CommandError(_foreign_key_hint("measurements"))
+    users = {}
+    for key in present:
+        _record(cursor, key, wanted=key in left or not with_measurements, purge=with_measurements)
+        users[key] = _take_out(cursor, key)
+    return [Removal(key, deleted[key], key in left, users.get(key, ())) for key in ids]
+
+
+def _delete_beforehand(cursor: Cursor, key: UUID, measurements: bool) -> int:
+    """Delete most of a vehicle's rows, before its own is locked; return how many measurements."""
+    _delete(cursor, _HISTORY, key)
+    if not measurements:
+        return 0
+    cursor.execute(_DELETE_SETTLED, {"id": str(key)})
+    return cursor.rowcount
+
+
+def _lock(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
+    """Lock the vehicles' rows and return those that are there, in the same order.
+
+    A daemon that waits for a deleted row holds its vehicle's row meanwhile. It gives up after a
+    while; the removal, which may be most of an hour old, does not.
+    """
+    cursor.execute(f"SET LOCAL lock_timeout = '{_TRY_LOCK_MS}ms'; SAVEPOINT unlocked")
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            cursor.execute(_LOCK, ([str(key) for key in ids],))
+        except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+            cursor.execute("ROLLBACK TO SAVEPOINT unlocked")
+            time.sleep(_TRY_LOCK_MS / 1000)
+        else:
+            present = [UUID(key) for (key,) in cursor.fetchall()]
+            cursor.execute("SET LOCAL lock_timeout = 0")
+            return present
+    raise CommandError(
+        "another program holds the vehicle's row for minutes: nothing was removed; look for open"
+        " transactions in pg_stat_activity"
+    )
+
+
+def _record(cursor: Cursor, key: UUID, *, wanted: bool, purge: bool) -> None:
+    """Record what is known of a vehicle, if it is wanted, in place of an older record.
+
+    One of the same id may have been removed before, and registered by another program.
+    """
+    cursor.execute("DELETE FROM fleetsync.removed_vehicle WHERE vehicle_id = %s::uuid", (str(key),))
+    if wanted:
+        cursor.execute(_RECORD, {"id": str(key), "purge": purge})
+
+
+def _take_out(cursor: Cursor, key: UUID) -> tuple[UUID, ...]:
+    """Remove a locked vehicle; return the users who see it no more."""
+    users = _users(cursor, key)
+    for table in _DEPENDENT:
+        _delete(cursor, table, key)
     try:
-        cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", key)
+        cursor.execute("DELETE FROM public.vehicles WHERE id = %s::uuid", (str(key),))
     except psycopg2.IntegrityError as error:
         if error.pgcode != errorcodes.FOREIGN_KEY_VIOLATION:
             raise
-        raise CommandError(
-            _foreign_key_hint(str(error.diag.table_name), with_measurements)
-        ) from None
-    cursor.execute(
-        "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)", key
-    )
-    row = cursor.fetchone()
-    return Removal(removed, row is not None and bool(row[0]))
+        raise CommandError(_foreign_key_hint(str(error.diag.table_name))) from None
+    # Without a foreign key these rows stay.
+    return tuple(sorted(users - _users(cursor, key)))
 
 
-def _foreign_key_hint(table: str, with_measurements: bool) -> str:
-    if table.startswith("measurements") and not with_measurements:
+def _delete(cursor: Cursor, table: str, key: UUID) -> int:
+    """Delete a vehicle's rows of one of the shared tables; return how many there were."""
+    cursor.execute(f"DELETE FROM public.{table} WHERE vehicle_id = %s::uuid", (str(key),))  # noqa: S608  constants
+    return cursor.rowcount
+
+
+def _users(cursor: Cursor, key: UUID) -> set[UUID]:
+    cursor.execute(_USERS, (str(key),))
+    return {UUID(user) for (user,) in cursor.fetchall()}
+
+
+def _has_measurements(cursor: Cursor, key: UUID) -> bool:
+    return _is_true(cursor, _HAS_MEASUREMENTS, str(key))
+
+
+def _is_true(cursor: Cursor, query: str, *arguments: str) -> bool:
+    cursor.execute(query, arguments)
+    return bool(cursor.fetchall()[0][0])
+
+
+def _foreign_key_hint(table: str) -> str:
+    if table.startswith("measurements"):
         return "this database ties measurements to their vehicle: add --with-measurements"
     return f"the vehicle cannot be removed while rows of {table} refer to it"

@@ -139,6 +139,8 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "add"): ("Truck-09", "10.8.0.9"),
     ("vehicle", "set"): ("Truck-01", "--name", "Truck-02"),
     ("vehicle", "remove"): ("Truck-01", "--yes"),
+    ("vehicle", "restore"): ("Truck-01",),
+    ("vehicle", "purge"): ("Truck-01", "--yes"),
     ("vehicle", "pause"): ("Truck-01",),
     ("vehicle", "resume"): ("Truck-01",),
     ("vehicle", "sync"): ("Truck-01",),

@@ -26,6 +26,8 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "add"): ("New-01", "10.8.0.9"),
     ("vehicle", "set"): ("T-1", "--port", "9001"),
     ("vehicle", "remove"): ("T-2", "--yes"),
+    ("vehicle", "restore"): ("Gone-1",),
+    ("vehicle", "purge"): ("Gone-2", "--yes"),
     ("vehicle", "pause"): ("T-3",),
     ("vehicle", "resume"): ("T-4",),
     ("vehicle", "sync"): ("T-5",),
@@ -62,6 +64,10 @@ def fleet(installation: Installation) -> Installation:
     installation.rows(
         "INSERT INTO fleetsync.quarantine (vehicle_id, call, reason, raw, digest)"
         " SELECT id, '/data', 'odd', '{}', id FROM vehicles WHERE name = 'T-8'"
+    )
+    installation.rows(
+        "INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, removed_at)"
+        " SELECT gen_random_uuid(), 'Gone-' || n, '10.8.0.8', now() FROM generate_series(1, 2) n"
     )
     return installation
 

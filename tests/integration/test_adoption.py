@@ -1,5 +1,6 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import measurements, removal, removed_vehicles, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removal import remove_vehicle as take_out
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -27,6 +27,7 @@ INSTALLATION = Path(__file__).with_name("adopted.sql").read_text()
 ADOPTED = "adopted"
 TRUCK_1 = UUID("00000000-0000-4000-8000-000000000001")
 TRUCK_2 = UUID("00000000-0000-4000-8000-000000000002")
+UNTIE = "DROP CONSTRAINT measurements_vehicle_id_fkey"
 WATERMARK = datetime(2026, 2, 10, 12, tzinfo=UTC)
 KEPT_TABLES = (
     "vehicles",
@@ -299,15 +300,85 @@ def test_an_address_that_is_unique_by_itself_cannot_be_taken_twice(adopted: Data
 def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.3")
     with pytest.raises(CommandError, match="--with-measurements"):
-        adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=False))
+        removal.remove_vehicles(adopted, [truck], with_measurements=False)
     assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
 
 
 def test_a_vehicle_is_removed_together_with_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.4")
-    removal = adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
-    assert removal == Removal(1, measurements_left=False)
+    removals = removal.remove_vehicles(adopted, [truck], with_measurements=True)
+    assert removals == [Removal(truck, 1, measurements_left=False)]
     assert adopted.run(lambda cursor: store.load_vehicles(cursor, [truck])) == []
+
+
+def test_a_tied_removal_that_meets_writers_does_not_lose_its_work(
+    adopted: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truck = with_a_measurement(adopted, "10.8.0.6")
+    old = Measurements.from_rows([(WATERMARK, 1, 0.5)])
+    new = Measurements.from_rows([(WATERMARK + timedelta(days=1), 1, 0.5)])
+    watermark = "UPDATE vehicles SET last_sync_at = %s WHERE id = %s RETURNING 1"
+    query(adopted, watermark, new.times[0], str(truck))
+    lock = removal._lock
+    tries: list[int] = []
+
+    def pull_again(cursor: Cursor) -> int:
+        cursor.execute("SET LOCAL statement_timeout = '1500ms'")
+        return measurements.add_measurements(cursor, truck, old)
+
+    def meet(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
+        # A cycle is not held up; a backfill waits for a deleted row, and holds the vehicle's row.
+        assert adopted.run(lambda c: measurements.add_measurements(c, truck, new)) == 1
+        backfill = thread.submit(adopted.run, pull_again)
+        while not query(adopted, "SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0]:
+            assert not backfill.done()
+        tries.append(len(tries))
+        return lock(cursor, ids)
+
+    monkeypatch.setattr(removal, "_lock", meet)
+    with ThreadPoolExecutor(1) as thread:
+        removed = removal.remove_vehicles(adopted, [truck], with_measurements=True)
+    assert (removed, tries) == ([Removal(truck, 2, measurements_left=False)], [0])
+    assert adopted.run(lambda cursor: store.load_vehicles(cursor, [truck])) == []
+
+
+def test_measurements_that_would_go_with_their_vehicle_are_not_lost_unasked(
+    server: Server, installation: str
+) -> None:
+    adopt(server, installation)
+    tie = "FOREIGN KEY (vehicle_id) REFERENCES vehicles (id) ON DELETE CASCADE"
+    as_owner(
+        server,
+        installation,
+        f"ALTER TABLE measurements {UNTIE}",
+        f"ALTER TABLE measurements_2026_01 ADD {tie}",
+        f"ALTER TABLE measurements_2026_02 ADD {tie}",
+    )
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        truck = with_a_measurement(database, "10.8.0.7")
+        with pytest.raises(CommandError, match="--with-measurements"):
+            removal.remove_vehicles(database, [truck], with_measurements=False)
+        count = "SELECT count(*) FROM measurements WHERE vehicle_id = %s::uuid"
+        assert query(database, count, str(truck)) == [(1,)]
+        (removed,) = removal.remove_vehicles(database, [truck], with_measurements=True)
+        assert (removed.measurements_removed, removed.measurements_left) == (1, False)
+
+
+def test_a_vehicle_of_an_adopted_installation_comes_back(server: Server, installation: str) -> None:
+    adopt(server, installation)
+    as_owner(
+        server, installation, f"ALTER TABLE measurements {UNTIE}", "DELETE FROM vehicle_access"
+    )
+    with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
+        (before,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+        removal.remove_vehicles(database, [TRUCK_1], with_measurements=False)
+        (left,) = database.run(removed_vehicles.list_removed)
+        assert (left.vehicle.name, left.measurements) == ("Truck-01", 38)
+        new = removed_vehicles.NewRegistration()
+        database.run(lambda cursor: removed_vehicles.restore(cursor, left.vehicle, new))
+        (after,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+    assert (after.name, after.host, after.port) == (before.name, before.host, before.port)
+    assert after.watermark == before.watermark == WATERMARK
 
 
 def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
@@ -317,7 +388,7 @@ def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
     statement = f"INSERT INTO vehicle_access VALUES ('{truck}', '{truck}')"  # noqa: S608  an id
     as_owner(server, ADOPTED, statement)
     with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
-        adopted.run(lambda cursor: take_out(cursor, truck, with_measurements=True))
+        removal.remove_vehicles(adopted, [truck], with_measurements=True)
     assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
 
 

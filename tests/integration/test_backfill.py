@@ -8,7 +8,7 @@ import pytest
 from fleetsyncd.database import backfills, vehicles
 from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.removal import remove_vehicle as take_out
+from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Backfill, Window
 from fleetsyncd.reports import JournalEntry, Outcome
@@ -194,7 +194,7 @@ def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> No
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
         known, vehicle = requested(it), it.vehicle()
-        it.database.run(lambda c: take_out(c, it.vehicle_id, with_measurements=True))
+        remove_vehicles(it.database, [it.vehicle_id], with_measurements=True)
         with pytest.raises(VehicleRemoved):
             run_backfill(vehicle, known, it.client, it.context())
         assert stored(it) == 0

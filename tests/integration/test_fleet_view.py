@@ -1,31 +1,26 @@
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import measurements, store, vehicles
-from fleetsyncd.database import removal as removals
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removal import remove_vehicle as take_out
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Measurements
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
-from fleetsyncd.times import utc_now
 from tests.integration.recording import record
 
 NAME = "fleet"
@@ -68,10 +63,6 @@ def execute(database: Database, statement: str, truck: UUID) -> list[tuple[Any, 
 def shown(database: Database, truck: UUID) -> VehicleOverview:
     fleet_now = database.run(lambda cursor: fleet_overview(cursor, INTERVAL))
     return next(seen for seen in fleet_now if seen.id == truck)
-
-
-def remove(database: Database, truck: UUID, *, with_measurements: bool = True) -> Removal:
-    return database.run(lambda c: take_out(c, truck, with_measurements=with_measurements))
 
 
 def measured(database: Database, truck: UUID) -> int:
@@ -249,136 +240,6 @@ def test_a_paused_vehicle_is_known_and_cannot_be_requested(database: Database, t
         database.run(lambda cursor: vehicles.request_sync(cursor, truck))
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
     assert truck not in database.run(store.paused_vehicles)
-
-
-@pytest.mark.parametrize("with_measurements", [True, False])
-def test_a_vehicle_is_removed_with_all_that_is_its_own(
-    database: Database, truck: UUID, with_measurements: bool
-) -> None:
-    def fill(cursor: Cursor) -> None:
-        measurements.add_measurements(cursor, truck, ROWS)
-        store.advance_watermark(cursor, first_window(truck))
-        store.save_channels(cursor, truck, [Channel(1, "Oil", "bar", 0.0, 1.0)])
-        store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
-        store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "poison")])
-
-    database.run(fill)
-    database.run(lambda cursor: record(cursor, failure(database, truck)))
-    removal = remove(database, truck, with_measurements=with_measurements)
-    assert removal == Removal(5 * with_measurements, not with_measurements)
-    assert measured(database, truck) == 5 * (not with_measurements)
-    left = (
-        f"SELECT count(*) FROM {table} WHERE vehicle_id = %(id)s::uuid"  # noqa: S608  constants
-        for table in ("channel_config", "alarms_log", "sync_journal", "fleetsync.vehicle_state")
-    )
-    assert [execute(database, statement, truck) for statement in left] == [[(0,)]] * 4
-
-
-def test_a_removal_takes_rows_of_every_age_and_the_time_it_needs(
-    database: Database, truck: UUID
-) -> None:
-    now = utc_now()
-    ages = [timedelta(0), timedelta(hours=23), timedelta(hours=25), timedelta(days=40)]
-    Partitions(database).ensure(now - ages[-1], now)
-    rows = Measurements.from_rows((now - age, 1, 0.5) for age in ages)
-    database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows))
-    with database.transaction() as cursor:
-        removal = take_out(cursor, truck, with_measurements=True)
-        cursor.execute("SHOW statement_timeout")
-        assert cursor.fetchone() == ("1h",)
-    assert removal == Removal(4, measurements_left=False)
-
-
-def test_vehicles_are_removed_all_or_none_and_not_pulled_meanwhile(
-    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = database.run(
-        lambda cursor: vehicles.add_vehicle(cursor, "Truck-02", "10.8.0.2", 8001, None)
-    )
-    resting = database.run(
-        lambda cursor: vehicles.add_vehicle(cursor, "Truck-03", "10.8.0.3", 8001, None)
-    )
-    database.run(lambda cursor: vehicles.set_paused(cursor, resting, True))
-    everyone = [other, resting, truck]
-    ids: list[set[UUID]] = []
-
-    def fails(cursor: Cursor, vehicle_id: UUID, *, with_measurements: bool) -> Removal:
-        ids.append(database.run(store.paused_vehicles).intersection(everyone))
-        if len(ids) == len(everyone):
-            raise CommandError("not the last one")
-        return take_out(cursor, vehicle_id, with_measurements=with_measurements)
-
-    monkeypatch.setattr(removals, "remove_vehicle", fails)
-    with pytest.raises(CommandError, match="not the last one"):
-        removals.remove_vehicles(database, everyone, with_measurements=True)
-    assert ids == [set(everyone)] * 3
-    assert database.run(store.paused_vehicles).intersection(everyone) == {resting}
-    assert len(database.run(lambda cursor: store.load_vehicles(cursor, everyone))) == 3
-    monkeypatch.undo()
-    assert len(removals.remove_vehicles(database, everyone, with_measurements=True)) == 3
-    assert database.run(lambda cursor: store.load_vehicles(cursor, everyone)) == []
-
-
-def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
-    database: Database, truck: UUID
-) -> None:
-    report = failure(database, truck)
-    remove(database, truck)
-    before = NOW - timedelta(days=1)
-    assert database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS)) == 0
-    assert (
-        database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS, before)) == 0
-    )
-    database.run(lambda c: store.quarantine_rows(c, truck, [BadRow("/data", "{}", "poison")]))
-    calls: list[Callable[[Cursor], object]] = [
-        lambda cursor: store.lock_vehicle(cursor, truck),
-        lambda cursor: store.advance_watermark(cursor, first_window(truck)),
-        lambda cursor: record(cursor, report),
-        lambda cursor: record(cursor, replace(report, stopped=True)),
-        lambda cursor: record(cursor, replace(report, outcome=Outcome.OK)),
-    ]
-    for call in calls:
-        with pytest.raises(VehicleRemoved):
-            database.run(call)
-    assert measured(database, truck) == 0
-
-
-def waiting(database: Database, future: Future[Any]) -> bool:
-    """Tell whether the other transaction waits for a lock, once it does or has ended."""
-    statement = "SELECT count(*) FROM pg_locks WHERE NOT granted AND %(id)s IS NOT NULL"
-    while not future.done():
-        if execute(database, statement, uuid4())[0][0]:
-            return True
-    return False
-
-
-def test_a_removal_waits_for_rows_that_are_being_written_and_takes_them_along(
-    database: Database, truck: UUID
-) -> None:
-    with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as cursor:
-            measurements.add_measurements(cursor, truck, ROWS)
-            removal = thread.submit(remove, database, truck)
-            assert waiting(database, removal)
-        assert removal.result(10) == Removal(5, measurements_left=False)
-    assert measured(database, truck) == 0
-
-
-def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
-    database: Database, truck: UUID
-) -> None:
-    def pull(cursor: Cursor) -> None:
-        measurements.add_measurements(cursor, truck, ROWS)
-        store.advance_watermark(cursor, first_window(truck))
-
-    with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as cursor:
-            take_out(cursor, truck, with_measurements=True)
-            written = thread.submit(database.run, pull)
-            assert waiting(database, written)
-        with pytest.raises(VehicleRemoved):
-            written.result(10)
-    assert measured(database, truck) == 0
 
 
 def test_two_writers_of_the_same_rows_in_opposite_order_both_succeed(

@@ -3,8 +3,9 @@ from uuid import UUID
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import purge, removed_vehicles, vehicles
 from fleetsyncd.database.pool import Database
+from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
 from tui import operations
@@ -389,24 +390,52 @@ def test_a_vehicle_is_deleted_after_its_name_was_typed(
     async def look(it: Driver) -> None:
         await it.press("ctrl+d")
         await it.sees("Deletes: 3 journal entries, 0 alarms", "Keeps: 1,500 measurements")
+        await it.sees("fleetsyncd vehicle restore gives a vehicle back")
         if with_measurements:
             it.app.screen.query_one("#with").focus()
             await it.press("space")
-            await it.sees("Deletes: 1,500 measurements")
+            await it.sees("Deletes: 1,500 measurements", "when their month is dropped")
         await it.type("#phrase", "Truck-02")
         await it.click("#accept")
         assert "that is not Truck-01: nothing was deleted" in error_text(it)
         await it.type("#phrase", "Truck-01")
         await it.click("#accept")
-        await it.notified(
-            f"Truck-01: removed, and {1500 if with_measurements else 0:,} measurements"
-        )
+        told = "and 1,500 measurements" if with_measurements else "its measurements stay"
+        await it.notified(f"Truck-01: removed, {told}")
         await it.sees("No vehicles yet")
 
     drive(database, look)
     assert stored(database, "name") == []
     left = execute(database, "SELECT count(*) FROM measurements")
     assert left == [(0 if with_measurements else 1500,)]
+    kept = execute(database, "SELECT name FROM fleetsync.removed_vehicle")
+    assert kept == ([] if with_measurements else [("Truck-01",)])
+
+
+def test_a_removal_whose_purge_fails_says_what_goes_on_with_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_rows(database, add(database, "Truck-01"))
+
+    def lost(_database: Database, _vehicle_id: UUID) -> int:
+        raise DatabaseLost("lost connection")
+
+    monkeypatch.setattr(purge, "purge_by_id", lost)
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Delete Truck-01")
+        it.app.screen.query_one("#with").focus()
+        await it.press("space")
+        await it.type("#phrase", "Truck-01")
+        await it.click("#accept")
+        await it.notified("removed, but not all measurements are deleted: lost connection")
+
+    drive(database, look)
+    monkeypatch.undo()
+    (left,) = database.run(removed_vehicles.list_removed)
+    assert (left.vehicle.name, left.measurements) == ("Truck-01", 1500)
+    assert purge.purge_by_id(database, left.vehicle.id) == 1500
 
 
 def test_several_vehicles_are_deleted_together(database: Database) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database import store
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
 from tests.locales import latin1
 from tests.tui.driving import add, attempts, beat, set_state, small_fleet
@@ -85,6 +86,44 @@ def test_a_signal_restores_the_terminal(
         it.program.send_signal(number)
         assert it.ended() == 0
         assert b"\x1b[?1049l" in it.shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
+def test_a_dashboard_that_is_ended_while_it_removes_a_vehicle_leaves_it_in_the_fleet(
+    server: Server, database: Database, database_name: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Crane-02"], 3)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Crane-02")
+        it.type("\x1b[H\x04")
+        it.sees("Delete Crane-02")
+        cursor.execute("SELECT 1 FROM sync_journal LIMIT 1 FOR UPDATE")
+        it.type("Crane-02\r")
+        it.sees("being removed")
+        until_waiting(database, some=True)
+        it.program.send_signal(number)
+        assert it.ended() == (-number if number == signal.SIGKILL else 0)
+        until_waiting(database, some=False)
+    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [ids["Crane-02"]]))
+    assert not vehicle.paused
+
+
+def until_waiting(database: Database, *, some: bool) -> None:
+    """Wait until some transaction waits for a lock, or none."""
+
+    def is_so(cursor: Cursor) -> bool:
+        cursor.execute("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchall()[0][0]) == some
+
+    ends = time.monotonic() + PATIENCE_SEC
+    while not database.run(is_so):
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_a_keymap_and_read_only_come_from_the_command_line(

@@ -17,6 +17,8 @@ from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
 from tui.widgets.checkbox import PlainCheckbox
 
+WAY_BACK = "fleetsyncd vehicle restore gives a vehicle back, purge deletes them"
+DISK_SPACE = "the disk gets their space back when their month is dropped"
 MAX_NAMES = 8
 """A deletion of more vehicles names only the first ones."""
 
@@ -171,7 +173,8 @@ class DeleteForm(Dialog[bool]):
     def _update_measurements_line(self) -> None:
         verb = "Deletes" if self._with_measurements else "Keeps"
         line = f"{verb}: {self.rows.measurements_text} measurements"
-        self.query_one("#measurements", Static).update(Text(line))
+        note = DISK_SPACE if self._with_measurements else WAY_BACK
+        self.query_one("#measurements", Static).update(Text(f"{line}\n{note}"))
 
     def submit(self) -> None:
         """Confirm the deletion if the name is right."""

@@ -24,6 +24,7 @@ DISTRIBUTED = (
     "fleetsync.vehicle_state",
     "fleetsync.quarantine",
     "fleetsync.backfill",
+    "fleetsync.removed_vehicle",
 )
 """Distributed by vehicle; the others are colocated with the first one."""
 # One machine alone can enforce a unique key only if the key contains the vehicle.

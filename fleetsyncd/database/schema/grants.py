@@ -19,6 +19,7 @@ TABLES = {
     "fleetsync.replica": _ALL,
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
+    "fleetsync.removed_vehicle": _ALL,
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (

@@ -12,6 +12,7 @@ from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.views.sql_times import age, seconds_between
 from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
 from fleetsyncd.text import sanitise
+from fleetsyncd.validation import address_text
 
 ERROR_LIMIT = 300
 NAME_LIMIT = 200
@@ -121,7 +122,7 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
     return VehicleOverview(
         id=key,
         name=sanitise(row.name, NAME_LIMIT),
-        address=f"[{row.host}]:{row.port}" if ":" in row.host else f"{row.host}:{row.port}",
+        address=address_text(row.host, row.port),
         state=state,
         software_version=None if row.version is None else sanitise(row.version, NAME_LIMIT),
         seen_age=row.seen,

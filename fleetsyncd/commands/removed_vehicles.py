@@ -1,0 +1,208 @@
+"""`fleetsyncd vehicle remove/restore/purge`, and the list of removed vehicles."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import click
+
+from fleetsyncd import bootstrap, validation
+from fleetsyncd.commands.arguments import port_type, which_argument
+from fleetsyncd.commands.input_files import key_file_option, read_key
+from fleetsyncd.commands.tables import table
+from fleetsyncd.database import purge, removal, removed_vehicles, vehicles
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.purge import PurgeProgress
+from fleetsyncd.database.removed_vehicles import Leftover, NewRegistration, RemovedVehicle
+from fleetsyncd.database.views.estimates import count_text
+from fleetsyncd.errors import FleetsyncError
+from fleetsyncd.text import sanitise
+from fleetsyncd.times import iso_ms
+
+STEPS = 1000
+DISK_SPACE = (
+    "new rows use their space once it is vacuumed, which PostgreSQL does by itself; the file system"
+    " gets it back when their month is dropped (MEASUREMENTS_KEEP_MONTHS), or by VACUUM FULL"
+)
+
+
+def _complete_removed(_context: click.Context, _argument: click.Parameter, start: str) -> list[str]:
+    """Return the names and ids that begin so; none without a database."""
+    try:
+        known = bootstrap.configured_database().run(removed_vehicles.recorded)
+    except FleetsyncError:
+        return []
+    return [vehicle.label for vehicle in known if vehicle.label.startswith(start)]
+
+
+_removed_argument = click.argument("which", shell_complete=_complete_removed)
+
+
+def print_removed(as_json: bool) -> None:
+    """Print the removed vehicles and what they left."""
+    leftovers = bootstrap.configured_database().run(removed_vehicles.list_removed)
+    if as_json:
+        click.echo(json.dumps([_as_json(each) for each in leftovers], indent=2))
+        return
+    header = ["VEHICLE", "ADDRESS", "REMOVED", "MEASUREMENTS", "FIRST", "LAST", "ID"]
+    click.echo(table(header, [_line(each) for each in leftovers]))
+
+
+def _line(each: Leftover) -> list[str]:
+    vehicle, extent = each.vehicle, each.extent
+    count = count_text(each.measurements, each.exact)
+    return [
+        vehicle.name or "-",
+        vehicle.address or "-",
+        _moment(vehicle.removed_at),
+        count if vehicle.purged_until is None else f"{count}, being purged",
+        _moment(None if extent is None else extent.first),
+        _moment(None if extent is None else extent.last),
+        str(vehicle.id),
+    ]
+
+
+def _moment(at: datetime | None) -> str:
+    return "-" if at is None else iso_ms(at)
+
+
+def _as_json(each: Leftover) -> dict[str, object]:
+    vehicle, extent = each.vehicle, each.extent
+    return {
+        "id": str(vehicle.id),
+        "name": vehicle.name,
+        "address": vehicle.address,
+        "removed_at": vehicle.removed_at and iso_ms(vehicle.removed_at),
+        "last_sync_at": vehicle.watermark and iso_ms(vehicle.watermark),
+        "measurements": each.measurements,
+        "exact": each.exact,
+        "first_at": extent and iso_ms(extent.first),
+        "last_at": extent and iso_ms(extent.last),
+        "being_purged": vehicle.purged_until is not None,
+    }
+
+
+@click.command()
+@which_argument
+@click.option("--with-measurements", is_flag=True, help="Delete its measurements as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(which: str, with_measurements: bool, yes: bool) -> None:
+    """Remove a vehicle from the fleet.
+
+    WHICH is its name or id. Its journal, alarms, channels and API key go with it. Its measurements
+    stay, so that `vehicle restore` can give it back; `vehicle purge` deletes them.
+    """
+    if not yes:
+        extent = "and all its measurements" if with_measurements else "but keep its measurements"
+        click.confirm(f"Remove {sanitise(which)} {extent}?", abort=True)
+
+    settings = bootstrap.load_settings()
+    known = bootstrap.open_database(settings).run(
+        lambda cursor: vehicles.find_vehicle(cursor, which)
+    )
+    database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
+    (removed,) = removal.remove_vehicles(database, [known.id], with_measurements=with_measurements)
+    click.echo(f"removed {known.name}, id {known.id}")
+    if removed.users:
+        click.echo(f"users who see it no more: {', '.join(map(str, removed.users))}")
+    if not with_measurements:
+        click.echo(
+            f"to give it back: `fleetsyncd vehicle restore {known.id}`; to delete its"
+            f" measurements: `fleetsyncd vehicle purge {known.id}`"
+        )
+        return
+    if removed.measurements_left:
+        left = database.run(lambda c: removed_vehicles.find_removed(c, str(known.id)))
+        _purge(database, left)
+    else:
+        click.echo(_deleted(removed.measurements_removed))
+
+
+@click.command()
+@_removed_argument
+@click.option("--name", help="Another name than before.")
+@click.option("--address", help="Another VPN address.")
+@click.option("--port", type=port_type, help="Another port.")
+@key_file_option
+def restore(
+    which: str, name: str | None, address: str | None, port: int | None, key_file: str | None
+) -> None:
+    """Give a removed vehicle back to the fleet.
+
+    WHICH is its name or id, see `vehicle list --removed`. It has its id, name, address and
+    measurements again, and is pulled from where it stopped. Its journal, alarms and API key were
+    not kept.
+    """
+    new = NewRegistration(
+        name=None if name is None else validation.parse_name(name),
+        host=None if address is None else validation.parse_host(address),
+        port=port,
+        key=read_key(key_file),
+    )
+    database = bootstrap.configured_database()
+    before = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
+    vehicle = database.run(lambda cursor: removed_vehicles.restore(cursor, before, new))
+    since = "" if vehicle.watermark is None else f" from {iso_ms(vehicle.watermark)} on"
+    click.echo(f"restored {vehicle.label}: the daemon pulls it{since}, beginning at its next cycle")
+    for line in _left_to_do(vehicle, new):
+        click.echo(line)
+
+
+def _left_to_do(vehicle: RemovedVehicle, new: NewRegistration) -> Sequence[str]:
+    """Return what the operator may want to do next, a line each."""
+    which = shlex.quote(vehicle.label)
+    lines = []
+    if vehicle.paused:
+        lines.append(f"it is paused, as it was: `fleetsyncd vehicle resume {which}`")
+    if vehicle.had_own_key and new.key is None:
+        lines.append(
+            "its own API key was not kept, VEHICLE_DEFAULT_API_KEY is used:"
+            f" `fleetsyncd vehicle set {which} --key-file FILE`"
+        )
+    if vehicle.purged_until is not None:
+        lines.append("a part of its measurements was deleted before")
+    lines += [f"to let its user see it: {_grant(user, which)}" for user in vehicle.users]
+    return lines
+
+
+def _grant(user: UUID, which: str) -> str:
+    return f"`fleetsyncd access grant {user} {which}`, as the tables' owner"
+
+
+@click.command("purge")
+@_removed_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge_command(which: str, yes: bool) -> None:
+    """Delete what a removed vehicle left, for good.
+
+    WHICH is its name or id, see `vehicle list --removed`. Its measurements are deleted in batches,
+    the oldest first; if it is interrupted, run it again. The daemon goes on meanwhile.
+    """
+    database = bootstrap.configured_database()
+    vehicle = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
+    if not yes:
+        left = database.run(lambda cursor: removed_vehicles.leftover(cursor, vehicle))
+        count = count_text(left.measurements, left.exact)
+        click.confirm(f"Delete {count} measurements of {vehicle.label} for good?", abort=True)
+    _purge(database, vehicle)
+
+
+def _purge(database: Database, vehicle: RemovedVehicle) -> None:
+    """Purge with a progress bar."""
+    click.echo(
+        "deleting its measurements; if this is interrupted,"
+        f" `fleetsyncd vehicle purge {vehicle.id}` deletes the rest"
+    )
+    with click.progressbar(length=STEPS, label="purge") as bar:
+
+        def show(progress: PurgeProgress) -> None:
+            bar.update(round(STEPS * progress.fraction) - bar.pos)
+
+        count = purge.purge(database, vehicle, show)
+    click.echo(_deleted(count))
+
+
+def _deleted(count: int) -> str:
+    return f"deleted {count:,} measurements" + (f": {DISK_SPACE}" if count else "")

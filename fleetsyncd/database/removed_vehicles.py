@@ -1,0 +1,300 @@
+"""Vehicles that were removed: what is known of each, what it left, and its way back.
+
+Those of `fleetsync.removed_vehicle`, and the owners of measurements that are in no table at all:
+earlier versions kept no record. No query reads more than the index has distinct entries.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+
+from fleetsyncd.database import vehicles
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.estimates import count_measurements
+from fleetsyncd.database.views.sql_times import epoch, from_epoch
+from fleetsyncd.errors import CommandError
+from fleetsyncd.text import is_storable, sanitise
+from fleetsyncd.validation import DEFAULT_PORT, address_text
+
+EXACT_UP_TO = 10_000
+"""Measurements of each vehicle of the list are counted up to here, and estimated beyond."""
+SETTLED = "the vehicle was restored or purged meanwhile: see `fleetsyncd vehicle list --removed`"
+_RECORDS = f"""
+SELECT vehicle_id::text, name, host(vpn_ip), api_port, {epoch("removed_at")},
+    {epoch("last_sync_at")}, had_own_key, paused, granted_to::text[], purged_until::text
+FROM fleetsync.removed_vehicle r
+WHERE NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = r.vehicle_id)
+"""  # noqa: S608  made of this file's own text
+_LIST = f"{_RECORDS} ORDER BY removed_at DESC NULLS LAST, name, vehicle_id"
+_FIND = f"{_RECORDS} AND (name = %(text)s OR vehicle_id = %(id)s::uuid) ORDER BY removed_at"
+# Each step goes to the next id in the index. An id that is registered, or has a record, is known.
+_UNRECORDED = """
+WITH RECURSIVE measured(id) AS (
+    (SELECT vehicle_id FROM public.measurements ORDER BY vehicle_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT m.vehicle_id FROM public.measurements m WHERE m.vehicle_id > measured.id
+            ORDER BY m.vehicle_id LIMIT 1)
+    FROM measured WHERE measured.id IS NOT NULL
+)
+SELECT id::text FROM measured
+WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = measured.id)
+  AND NOT EXISTS (SELECT FROM fleetsync.removed_vehicle r WHERE r.vehicle_id = measured.id)
+ORDER BY id
+"""
+_IS_UNRECORDED = """
+SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid)
+    AND NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
+"""
+# Each step goes to the next channel in the index, and looks at both of its ends.
+_EXTENT = """
+WITH RECURSIVE channels(id) AS (
+    (SELECT channel_id FROM public.measurements
+     WHERE vehicle_id = %(id)s::uuid AND time >= %(since)s ORDER BY channel_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT m.channel_id FROM public.measurements m
+            WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id > channels.id AND time >= %(since)s
+            ORDER BY m.channel_id LIMIT 1)
+    FROM channels WHERE channels.id IS NOT NULL
+)
+SELECT array_agg(id), greatest(min(first), '0001-01-02Z'), least(max(last), '9999-01-01Z')
+FROM channels,
+LATERAL (SELECT (SELECT time FROM public.measurements
+                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id AND time >= %(since)s
+                 ORDER BY time LIMIT 1) AS first,
+                (SELECT time FROM public.measurements
+                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id AND time >= %(since)s
+                 ORDER BY time DESC LIMIT 1) AS last) ends
+WHERE id IS NOT NULL
+"""
+# The newest measurement is the end of a committed window, unless the vehicle's clock was ahead.
+_RECORD = """
+INSERT INTO fleetsync.removed_vehicle (vehicle_id, last_sync_at)
+SELECT %(id)s::uuid, least(%(last)s::timestamptz, now())
+WHERE NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
+ON CONFLICT (vehicle_id) DO NOTHING
+"""
+_LOCK = "SELECT 1 FROM fleetsync.removed_vehicle WHERE vehicle_id = %s::uuid FOR UPDATE"
+_IS_REGISTERED = "SELECT EXISTS (SELECT FROM public.vehicles WHERE id = %s::uuid)"
+_REGISTER = """
+INSERT INTO public.vehicles (id, name, vpn_ip, api_port, api_key, last_sync_at, created_at)
+SELECT vehicle_id, coalesce(%(name)s, name), coalesce(%(host)s::inet, vpn_ip),
+    coalesce(%(port)s, api_port, 8001), %(key)s, last_sync_at, coalesce(created_at, now())
+FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
+"""
+_FORGET = "DELETE FROM fleetsync.removed_vehicle WHERE vehicle_id = %s::uuid"
+_STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedVehicle:
+    """What is known of a removed vehicle; name, host and port are None without a record."""
+
+    id: UUID
+    name: str | None = None
+    host: str | None = None
+    port: int | None = None
+    removed_at: datetime | None = None
+    watermark: datetime | None = None
+    had_own_key: bool = False
+    paused: bool = False
+    users: tuple[UUID, ...] = ()
+    """Who saw it."""
+    purged_until: str | None = None
+    """Measurements before this time, as PostgreSQL writes it, are deleted; None: none are."""
+
+    @property
+    def label(self) -> str:
+        """How it is called: its name, or its id."""
+        return self.name or str(self.id)
+
+    @property
+    def address(self) -> str | None:
+        """Its host and port in one text."""
+        return None if self.host is None else address_text(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which channels a vehicle has measurements of, and the times of the first and the last one."""
+
+    channels: tuple[int, ...]
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """How many measurements a removed vehicle has left, exactly or estimated; None: no extent."""
+
+    vehicle: RemovedVehicle
+    measurements: int
+    exact: bool
+    extent: Extent | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRegistration:
+    """What is to differ from before; None: as it was, and the default key."""
+
+    name: str | None = None
+    host: str | None = None
+    port: int | None = None
+    key: str | None = field(default=None, repr=False)
+
+
+def list_removed(cursor: Cursor) -> list[Leftover]:
+    """Return every removed vehicle with what it left, the last removed one first."""
+    return [leftover(cursor, each) for each in [*recorded(cursor), *_unrecorded(cursor)]]
+
+
+def recorded(cursor: Cursor) -> list[RemovedVehicle]:
+    """Return the removed vehicles of which a record was kept, the last removed one first."""
+    cursor.execute(_LIST)
+    return _read(cursor.fetchall())
+
+
+def _unrecorded(cursor: Cursor) -> list[RemovedVehicle]:
+    """Return the removed vehicles of which nothing but measurements is there."""
+    cursor.execute("SAVEPOINT unrecorded")
+    try:
+        cursor.execute(_UNRECORDED)
+    except psycopg2.errors.FeatureNotSupported:
+        # Citus does not follow an index over several machines.
+        cursor.execute("ROLLBACK TO SAVEPOINT unrecorded")
+        return []
+    return [RemovedVehicle(UUID(key)) for (key,) in cursor.fetchall()]
+
+
+def leftover(cursor: Cursor, vehicle: RemovedVehicle) -> Leftover:
+    """Return what a removed vehicle left."""
+    since = vehicle.purged_until or "-infinity"
+    count, exact = count_measurements(cursor, [vehicle.id], EXACT_UP_TO, since)
+    return Leftover(vehicle, count, exact, read_extent(cursor, vehicle) if count else None)
+
+
+def read_extent(cursor: Cursor, vehicle: RemovedVehicle) -> Extent | None:
+    """Return the extent of the measurements that a removed vehicle has left; None: it has none."""
+    since = vehicle.purged_until or "-infinity"
+    cursor.execute(_EXTENT, {"id": str(vehicle.id), "since": since})
+    channels, first, last = cursor.fetchall()[0]
+    return None if channels is None else Extent(tuple(channels), first, last)
+
+
+def find_removed(cursor: Cursor, text: str) -> RemovedVehicle:
+    """Return the removed vehicle with this name or id; raise CommandError unless there is one."""
+    matches = []
+    key = _as_id(text)
+    if is_storable(text):
+        cursor.execute(_FIND, {"text": text, "id": key and str(key)})
+        matches = _read(cursor.fetchall())
+    if not matches and key is not None and _is_unrecorded(cursor, key):
+        return RemovedVehicle(key)
+    if not matches:
+        hint = "see `fleetsyncd vehicle list --removed`"
+        raise CommandError(f"no removed vehicle is called {sanitise(text)}: {hint}")
+    if len(matches) > 1:
+        ids = ", ".join(str(vehicle.id) for vehicle in matches)
+        several = f"{len(matches)} removed vehicles are called {sanitise(text)}"
+        raise CommandError(f"{several}, name one by its id: {ids}")
+    return matches[0]
+
+
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _is_unrecorded(cursor: Cursor, key: UUID) -> bool:
+    cursor.execute(_IS_UNRECORDED, {"id": str(key)})
+    return bool(cursor.fetchall()[0][0])
+
+
+def _read(rows: Iterable[tuple[Any, ...]]) -> list[RemovedVehicle]:
+    return [
+        RemovedVehicle(
+            id=UUID(key),
+            name=None if name is None else sanitise(name, 200),
+            host=host,
+            port=port,
+            removed_at=from_epoch(removed),
+            watermark=from_epoch(synced),
+            had_own_key=had_own_key,
+            paused=paused,
+            users=tuple(map(UUID, users)),
+            purged_until=purged_until,
+        )
+        for key, name, host, port, removed, synced, had_own_key, paused, users, purged_until in rows
+    ]
+
+
+def ensure_record(cursor: Cursor, vehicle: RemovedVehicle) -> None:
+    """Make the record of a vehicle that has none, and lock it as `lock_record` does."""
+    if vehicle.removed_at is None:
+        extent = read_extent(cursor, vehicle)
+        cursor.execute(_RECORD, {"id": str(vehicle.id), "last": extent and extent.last})
+    lock_record(cursor, vehicle)
+
+
+def lock_record(cursor: Cursor, vehicle: RemovedVehicle) -> None:
+    """Lock the vehicle's record, so that nobody restores or purges it at the same time.
+
+    Raises CommandError if that was done meanwhile, or if another program has registered it again.
+    """
+    cursor.execute(_LOCK, (str(vehicle.id),))
+    if cursor.fetchone() is None:
+        raise CommandError(SETTLED)
+    # A statement of its own, which sees what was committed while the lock was waited for.
+    cursor.execute(_IS_REGISTERED, (str(vehicle.id),))
+    if cursor.fetchall()[0][0]:
+        raise CommandError(SETTLED)
+
+
+def restore(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration) -> RemovedVehicle:
+    """Register a removed vehicle again, with its id and watermark; return it as it now is.
+
+    `users` are then those whose access was lost. Raises CommandError if its name or address is
+    taken, or not known, or if somebody else has settled it meanwhile.
+    """
+    name, host = new.name or vehicle.name, new.host or vehicle.host
+    if vehicle.removed_at is None and (name is None or host is None):
+        raise CommandError(
+            f"name and address of {vehicle.id} were not kept by the version that removed it: give"
+            " --name and --address"
+        )
+    if name is not None and vehicles.taken_names(cursor, [name]):
+        raise CommandError(vehicles.name_taken(name))
+    ensure_record(cursor, vehicle)
+    port = new.port or vehicle.port or DEFAULT_PORT
+    _register(cursor, vehicle, new, f"{host} port {port}")
+    if vehicle.paused:
+        vehicles.set_paused(cursor, vehicle.id, True)
+    forget(cursor, vehicle.id)
+    cursor.execute(_STILL_GRANTED, (str(vehicle.id),))
+    granted = {UUID(user) for (user,) in cursor.fetchall()}
+    lost = tuple(user for user in vehicle.users if user not in granted)
+    return replace(vehicle, name=name, host=host, port=port, users=lost)
+
+
+def _register(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration, address: str) -> None:
+    values = {
+        "id": str(vehicle.id),
+        "name": new.name,
+        "host": new.host,
+        "port": new.port,
+        "key": new.key,
+    }
+    try:
+        cursor.execute(_REGISTER, values)
+    except psycopg2.errors.UniqueViolation:
+        raise CommandError(f"a vehicle at {address} is registered already") from None
+
+
+def forget(cursor: Cursor, vehicle_id: UUID) -> None:
+    """Delete the record of a removed vehicle."""
+    cursor.execute(_FORGET, (str(vehicle_id),))

@@ -1,0 +1,110 @@
+"""`fleetsyncd vehicle remove`, `restore`, `purge` and `list --removed`."""
+
+import json
+import signal
+from datetime import timedelta
+
+import pytest
+from psycopg2 import sql
+
+from tests.acceptance.conftest import Installation
+
+USER = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def pulled(installation: Installation) -> Installation:
+    """Return an installation whose only vehicle has measurements, a user and a key of its own."""
+    installation.fleet(1, ago=timedelta(minutes=10), channels=2)
+    assert installation.command("once")[0] == 0
+    installation.server.execute(
+        sql.SQL("INSERT INTO vehicle_access SELECT {}, id FROM vehicles").format(sql.Literal(USER)),
+        database=installation.database_name,
+    )
+    return installation
+
+
+def listed(installation: Installation) -> list[dict[str, object]]:
+    code, output, _ = installation.command("vehicle", "list", "--removed", "--json")
+    assert code == 0
+    answer: list[dict[str, object]] = json.loads(output)
+    return answer
+
+
+def rows(installation: Installation) -> int:
+    return int(installation.rows("SELECT count(*) FROM measurements")[0][0])
+
+
+def test_a_vehicle_is_removed_listed_and_given_back_and_pulling_goes_on(
+    pulled: Installation,
+) -> None:
+    stored = rows(pulled)
+    key = pulled.rows("SELECT api_key FROM vehicles")[0][0]
+    code, output, _ = pulled.command("vehicle", "remove", "Truck-01", "--yes")
+    assert code == 0
+    assert f"users who see it no more: {USER}" in output
+    assert "fleetsyncd vehicle restore" in output
+    assert "fleetsyncd vehicle purge" in output
+    (left,) = listed(pulled)
+    assert (left["name"], left["measurements"], left["exact"]) == ("Truck-01", stored, True)
+    assert str(left["first_at"]) < str(left["last_at"]) < str(left["removed_at"])
+    table = pulled.command("vehicle", "list", "--removed")[1]
+    assert f"{stored:,}" in table
+    assert str(left["id"]) in table
+    assert "Truck-01" not in pulled.command("vehicle", "list")[1]
+
+    code, output, _ = pulled.command("vehicle", "restore", "Truck-01")
+    assert code == 0
+    assert f"restored Truck-01: the daemon pulls it from {left['last_sync_at']} on" in output
+    assert "fleetsyncd vehicle set Truck-01 --key-file FILE" in output
+    assert f"fleetsyncd access grant {USER} Truck-01" in output
+    assert key not in output
+    assert listed(pulled) == []
+    assert pulled.command("once", VEHICLE_DEFAULT_API_KEY=key)[0] == 0
+    assert pulled.check().clean
+
+
+def test_a_purge_asks_with_the_number_of_rows_and_says_what_becomes_of_the_space(
+    pulled: Installation,
+) -> None:
+    stored = rows(pulled)
+    assert pulled.command("vehicle", "remove", "Truck-01", "--yes")[0] == 0
+    code, output, _ = pulled.command("vehicle", "purge", "Truck-01", stdin="n\n")
+    assert code == 130
+    assert f"Delete {stored:,} measurements of Truck-01 for good?" in output
+    assert rows(pulled) == stored
+    code, output, _ = pulled.command("vehicle", "purge", "Truck-01", stdin="y\n")
+    assert code == 0
+    assert f"deleted {stored:,} measurements: new rows use their space" in output
+    assert "VACUUM FULL" in output
+    assert (rows(pulled), listed(pulled)) == (0, [])
+    code, _, errors = pulled.command("vehicle", "restore", "Truck-01")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "no removed vehicle is called Truck-01" in errors
+
+
+def test_a_vehicle_is_removed_together_with_its_measurements_while_a_daemon_runs(
+    pulled: Installation,
+) -> None:
+    daemon = pulled.daemon()
+    daemon.wait_for("Cycle done")
+    code, output, _ = pulled.command(
+        "vehicle", "remove", "Truck-01", "--with-measurements", "--yes"
+    )
+    assert code == 0
+    assert "if this is interrupted, `fleetsyncd vehicle purge" in output
+    assert "measurements: new rows use their space" in output
+    daemon.wait_for("Starting sync cycle for 0 vehicle")
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
+    assert (rows(pulled), listed(pulled)) == (0, [])
+
+
+def test_names_of_removed_vehicles_are_completed(pulled: Installation) -> None:
+    pulled.command("vehicle", "remove", "Truck-01", "--yes")
+    used = {
+        "_FLEETSYNCD_COMPLETE": "bash_complete",
+        "COMP_WORDS": "fleetsyncd vehicle restore Tr",
+        "COMP_CWORD": "3",
+    }
+    assert pulled.command(**used)[1] == "plain,Truck-01\n"
