@@ -21,6 +21,7 @@ time_limits.py  accepted times, deadlines
 validation.py   what operators register a vehicle with
 logs.py         log lines as text or JSON
 process.py      open files, core dumps, garbage collection
+signals.py      signals end a command, rolled back
 
 commands/       the other commands
 sync/           the daemon: supervisor, cycles, backfills

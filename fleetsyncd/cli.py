@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from fleetsyncd import __version__, process, streams
+from fleetsyncd import __version__, process, signals, streams
 from fleetsyncd.commands.group import (
     EXIT_CODES,
     EXIT_FAILED,
@@ -27,6 +27,7 @@ _LONG_WORD = re.compile(r"(\S{50})\S{30,}")
 def main() -> None:
     """Run the command line; an error is one line on standard error."""
     streams.prepare()
+    signals.end_on_signals()
     code = _exit_code()
     streams.finish()
     sys.exit(code)
@@ -39,8 +40,8 @@ def _exit_code() -> int:
         return int(cli.main(prog_name=PROGRAM, standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.Abort:
-        return EXIT_INTERRUPTED
+    except (signals.EndedBySignal, click.Abort):
+        return _interrupted()
     except click.exceptions.NoArgsIsHelpError as error:
         streams.tell(error.format_message())
     except click.ClickException as error:
@@ -51,11 +52,25 @@ def _exit_code() -> int:
     except streams.OutputLost as error:
         streams.tell(f"{PROGRAM}: the output cannot be written: {error}")
     except FleetsyncError as error:
+        if signals.received() is not None:
+            return _interrupted()  # the error is one of what the signal has cut off
         logging.getLogger("sync").debug("traceback", exc_info=True)
         lost = isinstance(error, DatabaseLost)
         hint = " (`fleetsyncd doctor` looks for the cause)" if lost else ""
         streams.tell(f"{PROGRAM}: {error}{hint}")
     return EXIT_IMPOSSIBLE
+
+
+def _interrupted() -> int:
+    """Tell which signal has ended the command, if one has; return the exit code.
+
+    A question may take the signal's exception for the end of its input.
+    """
+    number = signals.received()
+    if number is None:
+        return EXIT_INTERRUPTED
+    streams.tell(f"{PROGRAM}: ended by {number.name}: what was not committed is rolled back")
+    return 128 + number
 
 
 @click.group(
@@ -77,8 +92,9 @@ def cli() -> None:
 def run(cycles: int | None) -> None:
     """Run the daemon.
 
-    It pulls every vehicle each SYNC_INTERVAL_SEC until SIGTERM or SIGINT; running vehicles then get
-    SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once.
+    It pulls every vehicle each SYNC_INTERVAL_SEC until SIGTERM, SIGINT or SIGHUP; running vehicles
+    then get SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once. Under nohup
+    SIGHUP is ignored.
     """
     from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
     from fleetsyncd.database import pooler  # noqa: PLC0415

@@ -32,13 +32,13 @@ EXIT_FAILED = 1
 EXIT_IMPOSSIBLE = 2
 """The command could not run."""
 EXIT_INTERRUPTED = 130
-"""Interrupted, or a question answered with no."""
+"""Interrupted, or a question answered with no; another signal has 128 and its own number."""
 EXIT_CODES = """\b
 Exit codes:
   0    done, all well
   1    a check found a fault, or an operation failed
   2    could not run: one message on standard error says why
-  130  interrupted, or a question answered with no
+  130  interrupted, or a question answered with no (SIGHUP: 129, SIGTERM: 143)
 """
 
 

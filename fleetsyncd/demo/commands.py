@@ -16,6 +16,7 @@ from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from fleetsyncd.errors import CommandError
+from fleetsyncd.signals import EndedBySignal
 
 FOLDER = Path(".demo")
 
@@ -79,7 +80,7 @@ def simulate(
     else:
         rows = [[str(value) for value in vehicle.values()] for vehicle in known]
         click.echo(table(["NAME", "HOST", "PORT", "KEY"], rows))
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, EndedBySignal):
         get_hub().join()
     served.stop()
 

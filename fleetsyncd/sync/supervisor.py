@@ -17,6 +17,7 @@ from os import _exit
 import gevent
 from gevent.event import Event
 
+from fleetsyncd import signals
 from fleetsyncd.database import store
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import (
@@ -165,7 +166,10 @@ class Supervisor:
         self._stopping.set()
 
     def stop_on_signals(self) -> None:
-        """Let SIGTERM and SIGINT ask for a drain, and a second one end the process at once."""
+        """Let a signal ask for a drain, and a second one end the process at once.
+
+        Under nohup a closed terminal is ignored.
+        """
 
         def on_signal(number: signal.Signals) -> None:
             if self._stopping.is_set():
@@ -173,8 +177,9 @@ class Supervisor:
             log.info("%s: stopping, at most %g s", number.name, self._plan.shutdown_grace_sec)
             self.stop()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, on_signal, number)
+        for number in signals.ENDING:
+            if number != signal.SIGHUP or signals.is_heeded(number):
+                gevent.signal_handler(number, on_signal, number)
 
     def start_cycle(self) -> CycleSummary:
         """Read the vehicles of this replica and start those that are due; raise DatabaseError."""
