@@ -1,10 +1,8 @@
 """`fleetsyncd vehicle remove/restore/purge`, and the list of removed vehicles."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 import click
 
@@ -152,23 +150,21 @@ def restore(
 
 def _left_to_do(vehicle: RemovedVehicle, new: NewRegistration) -> Sequence[str]:
     """Return what the operator may want to do next, a line each."""
-    which = shlex.quote(vehicle.label)
+    key = vehicle.id  # a name may look like an option, or not be shown as it is stored
     lines = []
     if vehicle.paused:
-        lines.append(f"it is paused, as it was: `fleetsyncd vehicle resume {which}`")
+        lines.append(f"it is paused, as it was: `fleetsyncd vehicle resume {key}`")
     if vehicle.had_own_key and new.key is None:
         lines.append(
             "its own API key was not kept, VEHICLE_DEFAULT_API_KEY is used:"
-            f" `fleetsyncd vehicle set {which} --key-file FILE`"
+            f" `fleetsyncd vehicle set {key} --key-file FILE`"
         )
     if vehicle.purged_until is not None:
         lines.append("a part of its measurements was deleted before")
-    lines += [f"to let its user see it: {_grant(user, which)}" for user in vehicle.users]
-    return lines
-
-
-def _grant(user: UUID, which: str) -> str:
-    return f"`fleetsyncd access grant {user} {which}`, as the tables' owner"
+    return lines + [
+        f"as the tables' owner, to let its user see it: `fleetsyncd access grant {user} {key}`"
+        for user in vehicle.users
+    ]
 
 
 @click.command("purge")

@@ -2,7 +2,8 @@
 
 import json
 import signal
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from psycopg2 import sql
@@ -56,11 +57,15 @@ def test_a_vehicle_is_removed_listed_and_given_back_and_pulling_goes_on(
     code, output, _ = pulled.command("vehicle", "restore", "Truck-01")
     assert code == 0
     assert f"restored Truck-01: the daemon pulls it from {left['last_sync_at']} on" in output
-    assert "fleetsyncd vehicle set Truck-01 --key-file FILE" in output
-    assert f"fleetsyncd access grant {USER} Truck-01" in output
+    assert f"fleetsyncd vehicle set {left['id']} --key-file FILE" in output
+    assert f"fleetsyncd access grant {USER} {left['id']}" in output
     assert key not in output
     assert listed(pulled) == []
     assert pulled.command("once", VEHICLE_DEFAULT_API_KEY=key)[0] == 0
+    # Measurements are whole; alarms are those since the removal.
+    (expected,) = pulled.expectations
+    watermark = datetime.fromisoformat(str(left["last_sync_at"]))
+    pulled.expectations[:] = [replace(expected, alarms_from=watermark)]
     assert pulled.check().clean
 
 

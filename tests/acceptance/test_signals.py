@@ -1,8 +1,12 @@
 """Signals that end a command in the middle: nothing is half done, and no vehicle stays unpulled."""
 
+import fcntl
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -221,6 +225,25 @@ def test_a_daemon_whose_terminal_is_closed_finishes_its_window_and_ends(
     assert daemon.end() == 0
     assert "SIGHUP: stopping" in "\n".join(daemon.lines)
     assert installation.check().clean
+
+
+def test_a_dropped_line_ends_a_removal_with_nothing_removed(fleet: Installation) -> None:
+    terminal, theirs = pty.openpty()
+    with locked(fleet, "LOCK TABLE sync_journal IN SHARE MODE"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fleetsyncd", "vehicle", "remove", "T-1", "--yes"],
+            env=fleet.environment(),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  no threads
+        )
+        os.close(theirs)
+        waiting(fleet, 1)
+        os.close(terminal)
+        assert process.wait(PATIENCE_SEC) == 128 + signal.SIGHUP
+    assert fleet.rows("SELECT count(*) FROM vehicles WHERE name = 'T-1'") == [(1,)]
 
 
 @pytest.mark.parametrize("table", ["sync_journal", "channel_config"])

@@ -500,5 +500,19 @@ MUTANTS = (
         "pass",
         "tests/unit/test_scrapes.py",
     ),
+    Mutant(
+        "a vehicle that is in the fleet again is purged",
+        "fleetsyncd/database/removed_vehicles.py",
+        "    if cursor.fetchall()[0][0]:\n        raise",
+        "    if cursor.fetchall()[0][0] is None:\n        raise",
+        "tests/integration/test_removal.py",
+    ),
+    Mutant(
+        "a waiting writer ends a removal that is an hour old",
+        "fleetsyncd/database/removal.py",
+        '            cursor.execute("ROLLBACK TO SAVEPOINT unlocked")',
+        "            raise",
+        "tests/integration/test_adoption.py",
+    ),
 )
 """The hazards' own list comes first."""
