@@ -10,10 +10,11 @@ from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands.arguments import port_type, which_argument
 from fleetsyncd.commands.input_files import key_file_option, read_key
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import purge, removal, removed_vehicles, vehicles
+from fleetsyncd.database import purge, removal, removed_vehicles, restoration, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.purge import PurgeProgress
-from fleetsyncd.database.removed_vehicles import Leftover, NewRegistration, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
+from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.views.estimates import count_text
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.text import sanitise
@@ -141,7 +142,7 @@ def restore(
     )
     database = bootstrap.configured_database()
     before = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
-    vehicle = database.run(lambda cursor: removed_vehicles.restore(cursor, before, new))
+    vehicle = database.run(lambda cursor: restoration.restore(cursor, before, new))
     since = "" if vehicle.watermark is None else f" from {iso_ms(vehicle.watermark)} on"
     click.echo(f"restored {vehicle.label}: the daemon pulls it{since}, beginning at its next cycle")
     for line in _left_to_do(vehicle, new):

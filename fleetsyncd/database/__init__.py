@@ -20,7 +20,8 @@ vehicles.py      registration, pause, sync now
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others
 removal.py       vehicles leave the fleet
-removed_vehicles.py  what removed vehicles leave; given back
+removed_vehicles.py  what removed vehicles leave
+restoration.py   their way back into the fleet
 purge.py         their measurements deleted, in batches
 replicas.py      heartbeats of the daemons
 shard_locks.py   which daemon holds which shards

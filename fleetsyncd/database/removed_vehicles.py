@@ -1,24 +1,23 @@
-"""Vehicles that were removed: what is known of each, what it left, and its way back.
+"""Vehicles that were removed: what is known of each, and what it left.
 
 Those of `fleetsync.removed_vehicle`, and the owners of measurements that are in no table at all:
 earlier versions kept no record. No query reads more than the index has distinct entries.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg2
 
-from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.estimates import count_measurements
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
-from fleetsyncd.validation import DEFAULT_PORT, address_text
+from fleetsyncd.validation import address_text
 
 EXACT_UP_TO = 10_000
 """Measurements of each vehicle of the list are counted up to here, and estimated beyond."""
@@ -79,14 +78,7 @@ ON CONFLICT (vehicle_id) DO NOTHING
 """
 _LOCK = "SELECT 1 FROM fleetsync.removed_vehicle WHERE vehicle_id = %s::uuid FOR UPDATE"
 _IS_REGISTERED = "SELECT EXISTS (SELECT FROM public.vehicles WHERE id = %s::uuid)"
-_REGISTER = """
-INSERT INTO public.vehicles (id, name, vpn_ip, api_port, api_key, last_sync_at, created_at)
-SELECT vehicle_id, coalesce(%(name)s, name), coalesce(%(host)s::inet, vpn_ip),
-    coalesce(%(port)s, api_port, 8001), %(key)s, last_sync_at, coalesce(created_at, now())
-FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
-"""
 _FORGET = "DELETE FROM fleetsync.removed_vehicle WHERE vehicle_id = %s::uuid"
-_STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +126,6 @@ class Leftover:
     measurements: int
     exact: bool
     extent: Extent | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewRegistration:
-    """What is to differ from before; None: as it was, and the default key."""
-
-    name: str | None = None
-    host: str | None = None
-    port: int | None = None
-    key: str | None = field(default=None, repr=False)
 
 
 def list_removed(cursor: Cursor) -> list[Leftover]:
@@ -253,46 +235,6 @@ def lock_record(cursor: Cursor, vehicle: RemovedVehicle) -> None:
     cursor.execute(_IS_REGISTERED, (str(vehicle.id),))
     if cursor.fetchall()[0][0]:
         raise CommandError(SETTLED)
-
-
-def restore(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration) -> RemovedVehicle:
-    """Register a removed vehicle again, with its id and watermark; return it as it now is.
-
-    `users` are then those whose access was lost. Raises CommandError if its name or address is
-    taken, or not known, or if somebody else has settled it meanwhile.
-    """
-    name, host = new.name or vehicle.name, new.host or vehicle.host
-    if vehicle.removed_at is None and (name is None or host is None):
-        raise CommandError(
-            f"name and address of {vehicle.id} were not kept by the version that removed it: give"
-            " --name and --address"
-        )
-    if name is not None and vehicles.taken_names(cursor, [name]):
-        raise CommandError(vehicles.name_taken(name))
-    ensure_record(cursor, vehicle)
-    port = new.port or vehicle.port or DEFAULT_PORT
-    _register(cursor, vehicle, new, f"{host} port {port}")
-    if vehicle.paused:
-        vehicles.set_paused(cursor, vehicle.id, True)
-    forget(cursor, vehicle.id)
-    cursor.execute(_STILL_GRANTED, (str(vehicle.id),))
-    granted = {UUID(user) for (user,) in cursor.fetchall()}
-    lost = tuple(user for user in vehicle.users if user not in granted)
-    return replace(vehicle, name=name, host=host, port=port, users=lost)
-
-
-def _register(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration, address: str) -> None:
-    values = {
-        "id": str(vehicle.id),
-        "name": new.name,
-        "host": new.host,
-        "port": new.port,
-        "key": new.key,
-    }
-    try:
-        cursor.execute(_REGISTER, values)
-    except psycopg2.errors.UniqueViolation:
-        raise CommandError(f"a vehicle at {address} is registered already") from None
 
 
 def forget(cursor: Cursor, vehicle_id: UUID) -> None:

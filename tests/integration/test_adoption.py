@@ -10,7 +10,14 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, removal, removed_vehicles, store, vehicles
+from fleetsyncd.database import (
+    measurements,
+    removal,
+    removed_vehicles,
+    restoration,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
@@ -374,8 +381,8 @@ def test_a_vehicle_of_an_adopted_installation_comes_back(server: Server, install
         removal.remove_vehicles(database, [TRUCK_1], with_measurements=False)
         (left,) = database.run(removed_vehicles.list_removed)
         assert (left.vehicle.name, left.measurements) == ("Truck-01", 38)
-        new = removed_vehicles.NewRegistration()
-        database.run(lambda cursor: removed_vehicles.restore(cursor, left.vehicle, new))
+        new = restoration.NewRegistration()
+        database.run(lambda cursor: restoration.restore(cursor, left.vehicle, new))
         (after,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
     assert (after.name, after.host, after.port) == (before.name, before.host, before.port)
     assert after.watermark == before.watermark == WATERMARK

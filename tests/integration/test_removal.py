@@ -12,12 +12,21 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import measurements, purge, removal, removed_vehicles, store, vehicles
+from fleetsyncd.database import (
+    measurements,
+    purge,
+    removal,
+    removed_vehicles,
+    restoration,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.purge import PurgeProgress
 from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removed_vehicles import Leftover, NewRegistration, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
+from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
@@ -86,7 +95,7 @@ def removed(database: Database, which: object) -> RemovedVehicle:
 def restore(database: Database, which: object, **new: Any) -> RemovedVehicle:
     vehicle = removed(database, which)
     registration = NewRegistration(**new)
-    return database.run(lambda c: removed_vehicles.restore(c, vehicle, registration))
+    return database.run(lambda c: restoration.restore(c, vehicle, registration))
 
 
 def listed(database: Database, truck: UUID) -> Leftover | None:
@@ -372,10 +381,8 @@ def test_of_two_operators_who_restore_a_vehicle_at_once_one_succeeds(
     other = replace(new, name=f"Other-{truck}", host=f"10.4.0.{next(_numbers)}")
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
-            removed_vehicles.restore(cursor, vehicle, new)
-            late = thread.submit(
-                database.run, lambda c: removed_vehicles.restore(c, vehicle, other)
-            )
+            restoration.restore(cursor, vehicle, new)
+            late = thread.submit(database.run, lambda c: restoration.restore(c, vehicle, other))
             assert waiting(database, late)
         with pytest.raises(CommandError, match="restored or purged meanwhile"):
             late.result(10)
@@ -395,7 +402,7 @@ def test_a_purge_that_waits_for_a_return_deletes_nothing(
     new = NewRegistration(name=f"Back-{truck}", host=f"10.4.0.{next(_numbers)}")
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
-            removed_vehicles.restore(cursor, vehicle, new)
+            restoration.restore(cursor, vehicle, new)
             late = thread.submit(purge.purge, database, vehicle)
             assert waiting(database, late)
         with pytest.raises(CommandError, match="restored or purged meanwhile"):
