@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import month_of, parse_time
+from fleetsyncd.times import month_of, parse_time, utc_day
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 """`with deadline(seconds, error):` raises `error()` if its body takes longer."""
@@ -50,7 +50,7 @@ def backfill_window(
     oldest = accepted_interval(now, measurements_keep_months).start
     if window.start < oldest:
         raise CommandError(
-            f"{sanitise(start.strip(), 40)} is before {oldest:%Y-%m-%d}, and nothing older is kept:"
+            f"{sanitise(start.strip(), 40)} is before {utc_day(oldest)}, and nothing older is kept:"
             f" write {(now - oldest).days}d at most"
         )
     if window.start >= window.end:
@@ -61,7 +61,7 @@ def backfill_window(
 def check_time(time: datetime, oldest: datetime, newest: datetime) -> None:
     """Raise ValueError with the reason if `time` is not in [oldest, newest)."""
     if time < oldest:
-        raise ValueError(f"time is before {oldest:%Y-%m-%d}, the oldest that is kept")
+        raise ValueError(f"time is before {utc_day(oldest)}, the oldest that is kept")
     if time >= newest:
         raise ValueError("time is more than 10 minutes ahead of the central clock")
 

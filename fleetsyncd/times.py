@@ -1,4 +1,7 @@
-"""Times as the vehicle API writes them, as operators write them, and the months they lie in."""
+"""Times as the vehicle API, operators and messages write them, and the months they lie in.
+
+Messages, the log and the journal have one zone, UTC, and every time in their texts names it.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,6 +18,25 @@ def iso_ms(moment: datetime) -> str:
     return (
         moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
     )
+
+
+def utc_day(moment: datetime) -> str:
+    """Return the UTC day of `moment` for a message: `2026-02-23 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d} UTC"
+
+
+def utc_text(moment: datetime) -> str:
+    """Return `moment` for a message, cut to seconds: `2026-02-23 10:00:00 UTC`."""
+    return f"{_seconds(moment)} UTC"
+
+
+def utc_span(start: datetime, end: datetime) -> str:
+    """Return an interval for a message: `2026-02-23 10:00:00 to 2026-02-24 10:00:00 UTC`."""
+    return f"{_seconds(start)} to {utc_text(end)}"
+
+
+def _seconds(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def floor_ms(moment: datetime) -> datetime:

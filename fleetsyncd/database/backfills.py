@@ -13,7 +13,7 @@ from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Backfill, Window
 from fleetsyncd.time_limits import accepted_interval
-from fleetsyncd.times import floor_ms, utc_now
+from fleetsyncd.times import floor_ms, utc_day, utc_now
 
 # An unfinished one grows to contain both intervals; a part that is pulled twice adds nothing twice.
 _REQUEST = """
@@ -85,7 +85,7 @@ def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
     start = floor_ms(max(window.start, accepted_interval(now).start))
     end = floor_ms(min(window.end, now))
     if start >= end:
-        oldest = f"{accepted_interval(now).start:%Y-%m-%d}"
+        oldest = utc_day(accepted_interval(now).start)
         raise CommandError(f"the interval must begin before it ends, after {oldest} and before now")
     cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": start, "end": end})
     if cursor.rowcount != 1:

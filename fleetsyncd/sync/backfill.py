@@ -30,6 +30,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource, lost_history
 from fleetsyncd.text import sanitise
+from fleetsyncd.times import utc_day, utc_span
 from fleetsyncd.vehicle.client import VehicleClient
 
 _MOVED = "cancelled, or another daemon goes on with it"
@@ -97,7 +98,7 @@ class _BackfillAttempt:
         oldest = self.context.accepted_interval().start
         rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
         if self.backfill.window.start < oldest:
-            self.notes.append(f"before {oldest:%Y-%m-%d} nothing is kept")
+            self.notes.append(f"before {utc_day(oldest)} nothing is kept")
         if rest.start >= rest.end:
             self._commit(DataPage.merged([]), rest.end, 0.0)
             return
@@ -163,7 +164,7 @@ class _BackfillAttempt:
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""
         window = self.backfill.window
-        interval = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M}"
+        interval = utc_span(window.start, window.end)
         bad = bad_rows_remark(
             self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
         )

@@ -36,6 +36,7 @@ from fleetsyncd.sync.window import (
 )
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
+from fleetsyncd.times import utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 from fleetsyncd.vehicle.refusals import judge_by_status
@@ -171,19 +172,17 @@ class _VehicleCycle:
         self.status = decode.status(answer.body)
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
-            raise BadAnswer(
-                "/status", f"the vehicle's clock says {answer.clock:%Y-%m-%d %H:%M}: set it"
-            )
+            raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
         # Without a `Date` header the skew of the last good pull is taken to be still true.
         self.skew = answer.clock - now if answer.clock else self.vehicle.clock_skew
         skew = self.skew or timedelta(0)
         end = pull_end(now, now + skew)
         if end <= oldest:  # by a skew that was true once, without a `Date` header to correct it
-            raise BadAnswer("/status", f"the vehicle's clock says {end:%Y-%m-%d %H:%M}: set it")
+            raise BadAnswer("/status", f"the vehicle's clock says {utc_text(end)}: set it")
         if skew > MAX_AHEAD:
             self.notes.append(f"the vehicle's clock is {age(skew.total_seconds())} ahead: set it")
         if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
-            ahead = f"last_sync_at {self.watermark:%Y-%m-%d %H:%M:%S} is ahead of this host's clock"
+            ahead = f"last_sync_at {utc_text(self.watermark)} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")
         self.interval = pull_interval(
             self.vehicle,

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from fleetsyncd.reports import CycleReport, Outcome, Progress
+from fleetsyncd.times import utc_text
 
 NAMED = 5
 """Vehicles that a summary names before it counts the rest."""
@@ -48,7 +49,7 @@ def _window_seconds(report: CycleReport) -> str:
 def busy_vehicles(runs: Iterable[tuple[str, Progress | None]]) -> str:
     """Name the vehicles that are still busy when a cycle ends, with their gaps' progress."""
     named = [
-        name if progress is None else f"{name} {progress.fraction:.0%} to {progress.at:%m-%d %H:%M}"
+        name if progress is None else f"{name} {progress.fraction:.0%} to {utc_text(progress.at)}"
         for name, progress in sorted(runs, key=lambda run: run[0])
     ]
     rest = len(named) - NAMED

@@ -11,7 +11,7 @@ from fleetsyncd.errors import PartitionMissing
 from fleetsyncd.models import BadRow, Measurements, Window
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import iso_ms
+from fleetsyncd.times import iso_ms, utc_span
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         """Say what is missing, and what brings it."""
-        window = f"{self.window.start:%Y-%m-%d %H:%M} to {self.window.end:%Y-%m-%d %H:%M}"
+        window = utc_span(self.window.start, self.window.end)
         return (
             f"{self.rows} row(s) of {window} are not stored, no partition of measurements holds"
             f" them; {'; '.join(self.remedies)}; then `fleetsyncd backfill`"

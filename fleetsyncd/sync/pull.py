@@ -24,6 +24,7 @@ from fleetsyncd.sync.question_limit import QuestionLimit
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import OLDEST_ALARM
+from fleetsyncd.times import utc_span, utc_text
 from fleetsyncd.vehicle import decode, parsing
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
@@ -275,7 +276,7 @@ def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:
     """Return the error of a pull that ended, which says how far it came."""
     if isinstance(stop, PullOverrun) and not begun:
         return BadAnswer("/data", f"not one window is complete though {stop}")
-    return type(stop)(f"{stop}; resumes at {reached:%Y-%m-%d %H:%M:%S}")
+    return type(stop)(f"{stop}; resumes at {utc_text(reached)}")
 
 
 def lost_history(source: VehicleSource, gap: Window) -> str | None:
@@ -289,5 +290,4 @@ def lost_history(source: VehicleSource, gap: Window) -> str | None:
         return None
     if begins is None or begins <= gap.start:
         return None
-    lost = f"{gap.start:%Y-%m-%d %H:%M:%S} to {begins:%Y-%m-%d %H:%M:%S}"
-    return f"gone for good: {lost}, the vehicle's history begins there"
+    return f"gone for good: {utc_span(gap.start, begins)}, the vehicle's history begins there"

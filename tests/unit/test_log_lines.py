@@ -138,7 +138,7 @@ def test_a_reason_is_one_harmless_line() -> None:
 def test_busy_vehicles_are_named_in_order_with_how_far_they_have_come() -> None:
     halfway = Progress(NOW - timedelta(hours=2), NOW, NOW - timedelta(hours=1))
     assert log_lines.busy_vehicles([("Truck-02", halfway), ("Crane-01", None)]) == (
-        "Crane-01, Truck-02 50% to 02-23 09:00"
+        "Crane-01, Truck-02 50% to 2026-02-23 09:00:00 UTC"
     )
 
 

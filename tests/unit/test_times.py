@@ -1,11 +1,13 @@
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.time_limits import backfill_window
-from fleetsyncd.times import parse_time
+from fleetsyncd.times import parse_time, utc_day, utc_span, utc_text
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
@@ -54,7 +56,7 @@ def test_a_backfill_reaches_back_as_far_as_it_says_and_no_further() -> None:
     with pytest.raises(CommandError) as refusal:
         backfill_window("3650d", "now", NOW)
     assert str(refusal.value) == (
-        "3650d is before 2025-01-01, and nothing older is kept: write 417d at most"
+        "3650d is before 2025-01-01 UTC, and nothing older is kept: write 417d at most"
     )
     assert oldest <= backfill_window("417d", "now", NOW).start
     with pytest.raises(CommandError, match="is before 2025-01-01"):
@@ -62,7 +64,7 @@ def test_a_backfill_reaches_back_as_far_as_it_says_and_no_further() -> None:
 
 
 def test_a_backfill_reaches_back_no_further_than_measurements_are_kept() -> None:
-    with pytest.raises(CommandError, match=r"60d is before 2026-01-01, .* write 52d at most"):
+    with pytest.raises(CommandError, match=r"60d is before 2026-01-01 UTC, .* write 52d at most"):
         backfill_window("60d", "now", NOW, 1)
     assert backfill_window("52d", "1d", NOW, 1) == Window(
         NOW - timedelta(days=52), NOW - timedelta(days=1)
@@ -77,3 +79,24 @@ def test_a_backfill_begins_before_it_ends(start: str, end: str) -> None:
 
 def test_a_backfill_ends_now_at_the_latest() -> None:
     assert backfill_window("1d", "2030-01-01", NOW) == Window(NOW - timedelta(days=1), NOW)
+
+
+def test_a_time_in_a_message_is_utc_and_says_so() -> None:
+    elsewhere = datetime(2026, 2, 23, 1, 30, 15, 999_999, timezone(timedelta(hours=2)))
+    assert utc_text(elsewhere) == "2026-02-22 23:30:15 UTC"
+    assert utc_day(elsewhere) == "2026-02-22 UTC"
+    assert utc_span(elsewhere, NOW) == "2026-02-22 23:30:15 to 2026-02-22 12:00:00 UTC"
+
+
+def test_no_other_module_of_the_daemon_writes_a_time_without_its_zone() -> None:
+    package = Path(__file__).parents[2] / "fleetsyncd"
+    clock = re.compile(r"%H|%T|%X|%c|:%Y-%m-%d\}(?! 00:00\+00)")
+    zoned = re.compile(r"%H:%M\}'?\+00|T%H:%M:%S")
+    lines = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if path.name not in ("times.py", "logs.py")
+        for line in path.read_text().splitlines()
+        if clock.search(line) and not zoned.search(line)
+    ]
+    assert lines == []

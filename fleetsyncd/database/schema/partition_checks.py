@@ -8,7 +8,7 @@ from fleetsyncd.database.partitions import Verdict, attach_statement, plan_month
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.findings import Finding, fault, ok, warning
 from fleetsyncd.time_limits import accepted_interval
-from fleetsyncd.times import month_of, next_month
+from fleetsyncd.times import month_of, next_month, utc_day
 
 CHECK = "partitions"
 _PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
@@ -39,7 +39,7 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
     held = {present: any(row[2] for row in ranges), following: any(row[3] for row in ranges)}
     missing = [moment for moment in (present, following) if ranges and not held[moment]]
     for moment in missing[:1]:
-        text = f"there is none for {moment:%Y-%m-%d}: measurements cannot be stored"
+        text = f"there is none for {utc_day(moment)}: measurements cannot be stored"
         level = fault if moment == present else warning
         yield level(CHECK, text, _remedy(cursor, month_of(moment)))
     detached = list(_detached(cursor, present))
