@@ -1,9 +1,11 @@
 """What commands need, put together from the settings: configuration, database, client, daemon."""
 
 import logging
+import sys
 from dataclasses import fields
 from datetime import timedelta
 from functools import partial
+from typing import TextIO
 
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
@@ -27,10 +29,14 @@ from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 log = logging.getLogger("sync")
 
 
-def load_settings() -> Settings:
-    """Read the configuration and set the log up by it; raise SettingsError."""
+def load_settings(log_to: TextIO | None = None) -> Settings:
+    """Read the configuration and set the log up by it; raise SettingsError.
+
+    The log goes to standard error, since what a command prints on standard output is its result;
+    the log of a daemon is its result, and goes to `log_to`.
+    """
     settings = configuration.load()
-    logs.set_up(settings.log_level, settings.log_format)
+    logs.set_up(settings.log_level, settings.log_format, log_to or sys.stderr)
     return settings
 
 

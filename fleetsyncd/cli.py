@@ -99,9 +99,10 @@ def run(cycles: int | None) -> None:
     from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
     from fleetsyncd.database import pooler  # noqa: PLC0415
 
-    settings = bootstrap.load_settings()
+    settings = bootstrap.load_settings(log_to=sys.stdout)
     log.info(
-        "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs (first pull only)",
+        "Sync service starting  interval=%gs  timeout=%.1fs  window=%gs (first pull only)"
+        "  times=UTC",
         settings.sync_interval_sec,
         settings.pull_timeout_sec,
         settings.pull_window_sec,
@@ -123,7 +124,7 @@ def once() -> int:
     """
     from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
 
-    settings = bootstrap.load_settings()
+    settings = bootstrap.load_settings(log_to=sys.stdout)
     process.tune()
     database = bootstrap.open_database(settings)
     supervisor = bootstrap.build_supervisor(settings, database)

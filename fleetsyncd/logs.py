@@ -1,4 +1,4 @@
-"""Log lines: text for people or JSON for machines."""
+"""Log lines: text for people or JSON for machines; their times are UTC."""
 
 import json
 import logging
@@ -10,6 +10,19 @@ from fleetsyncd.streams import OutputLost, discarded, is_utf8
 
 TEXT_FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people; its time has no zone, so that whoever knows these lines can read them."""
+
+    def __init__(self) -> None:
+        super().__init__(TEXT_FORMAT)
+
+    def formatTime(  # noqa: N802  logging's name
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """Return when the record was made, in UTC."""
+        return f"{datetime.fromtimestamp(record.created, UTC):{datefmt or TIME_FORMAT}}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -65,13 +78,11 @@ class LogHandler(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def set_up(level: str, style: str) -> None:
-    """Send every logger's lines to standard output; `style` is `text` or `json`."""
-    handler = LogHandler(sys.stdout)
+def set_up(level: str, style: str, stream: TextIO) -> None:
+    """Send every logger's lines to a standard stream; `style` is `text` or `json`."""
+    handler = LogHandler(stream)
     handler.setFormatter(
-        JsonFormatter(ascii_only=not is_utf8(sys.stdout))
-        if style == "json"
-        else logging.Formatter(TEXT_FORMAT, TIME_FORMAT)
+        JsonFormatter(ascii_only=not is_utf8(stream)) if style == "json" else TextFormatter()
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]

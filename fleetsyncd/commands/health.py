@@ -3,6 +3,7 @@
 It is the one command that is not patched for gevent, so its deadline is another thread's.
 """
 
+import sys
 import threading
 from concurrent.futures import Future
 
@@ -29,7 +30,7 @@ def health(any_host: bool) -> int:
     Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, else 1.
     """
     configuration = settings.load()
-    logs.set_up(configuration.log_level, configuration.log_format)
+    logs.set_up(configuration.log_level, configuration.log_format, sys.stderr)
     host = None if any_host else replicas.this_host()
     age = _newest_heartbeat_age(configuration.database, host)
     if age is None:

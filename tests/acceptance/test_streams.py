@@ -246,7 +246,7 @@ def test_a_log_that_can_be_written_again_says_how_much_is_missing(tmp_path: Path
 import logging, resource, sys
 from fleetsyncd import logs, streams
 streams.prepare()
-logs.set_up("INFO", "text")
+logs.set_up("INFO", "text", sys.stdout)
 log = logging.getLogger("sync")
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -277,7 +277,7 @@ def test_a_log_whose_reader_comes_back_says_how_much_is_missing(tmp_path: Path) 
 import logging, os, sys
 from fleetsyncd import logs, streams
 streams.prepare()
-logs.set_up("INFO", "text")
+logs.set_up("INFO", "text", sys.stdout)
 log = logging.getLogger("sync")
 log.info("before")
 os.close(3)

@@ -94,7 +94,7 @@ class Watch:
 
 def step(watch: Watch) -> None:
     """Run a cycle for every line that comes; watch it if the line says so."""
-    settings = bootstrap.load_settings()
+    settings = bootstrap.load_settings(log_to=sys.stdout)
     process.tune()
     supervisor = bootstrap.build_supervisor(settings, bootstrap.open_database(settings))
     print("ready", flush=True)

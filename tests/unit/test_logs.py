@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+import sys
 import time
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ def _loggers_as_before() -> Iterator[None]:
 
 
 def test_a_text_line_is_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("INFO", "text")
+    logs.set_up("INFO", "text", sys.stdout)
     logging.getLogger("sync").info("Cycle done in %.1fs — sleeping %.1fs", 2.3, 27.7)
     out, err = capsys.readouterr()
     line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[INFO\] sync: Cycle done in 2\.3s — sleeping 27\.7s\n"
@@ -30,8 +31,23 @@ def test_a_text_line_is_time_level_logger_and_message(capsys: pytest.CaptureFixt
     assert err == ""
 
 
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York", "UTC"])
+def test_the_time_of_a_line_is_utc_whatever_the_zone_of_the_host(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        logs.set_up("INFO", "text", sys.stdout)
+        record = logging.makeLogRecord({"name": "sync", "levelname": "INFO", "msg": "done"})
+        record.created = 1771840800.9
+        logging.getLogger().handlers[0].handle(record)
+    time.tzset()
+    assert capsys.readouterr().out == "2026-02-23 10:00:00 [INFO] sync: done\n"
+
+
 def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("INFO", "json")
+    logs.set_up("INFO", "json", sys.stdout)
     before = time.time()
     logging.getLogger("sync").warning("[%s] °C\nnext", "Truck-01", extra={"vehicle": "Truck-01"})
     out = capsys.readouterr().out
@@ -49,7 +65,7 @@ def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_json_line_of_a_fault_holds_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("INFO", "json")
+    logs.set_up("INFO", "json", sys.stdout)
     try:
         int("broken")
     except ValueError:
@@ -64,7 +80,7 @@ def test_a_json_line_of_a_fault_holds_its_traceback(capsys: pytest.CaptureFixtur
 def test_only_the_configured_level_and_above_is_logged(
     capsys: pytest.CaptureFixture[str], style: str
 ) -> None:
-    logs.set_up("WARNING", style)
+    logs.set_up("WARNING", style, sys.stdout)
     logging.getLogger("sync").info("unheard")
     logging.getLogger("sync").warning("heard")
     out = capsys.readouterr().out
@@ -75,7 +91,7 @@ def test_only_the_configured_level_and_above_is_logged(
 def test_verbose_libraries_are_logged_from_warnings_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.set_up("DEBUG", "text")
+    logs.set_up("DEBUG", "text", sys.stdout)
     for name in ("urllib3.connectionpool", "yoyo"):
         logging.getLogger(name).info("chatter")
     logging.getLogger("sync").debug("wanted")
@@ -85,8 +101,8 @@ def test_verbose_libraries_are_logged_from_warnings_on(
 
 
 def test_setting_up_twice_logs_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.set_up("INFO", "text")
-    logs.set_up("INFO", "text")
+    logs.set_up("INFO", "text", sys.stdout)
+    logs.set_up("INFO", "text", sys.stdout)
     logging.getLogger("sync").info("once")
     assert capsys.readouterr().out.count("once") == 1
 
@@ -94,7 +110,7 @@ def test_setting_up_twice_logs_everything_once(capsys: pytest.CaptureFixture[str
 def test_a_librarys_warnings_which_name_no_vehicle_are_not_logged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.set_up("DEBUG", "text")
+    logs.set_up("DEBUG", "text", sys.stdout)
     both = ["Transfer-Encoding: chunked", "Content-Length: 7"]
     head = "\r\n".join(["HTTP/1.1 200 OK", *both, "", ""]).encode()
     with (
