@@ -23,6 +23,7 @@ from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
@@ -113,12 +114,14 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         kept_sessions=kept_sessions,
         backfill_concurrency=settings.backfill_concurrency,
         shutdown_grace_sec=settings.shutdown_grace_sec,
+        silent_interval_sec=settings.silent_interval_sec,
     )
     retention = Retention(database, _policy(settings), on_drop=context.partitions.forget)
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
-    return Supervisor(plan, context, retention, events.broadcast(*listeners))
+    vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
+    return Supervisor(plan, context, retention, events.broadcast(*listeners), vehicle_log)
 
 
 def _days(number: int | None) -> timedelta | None:

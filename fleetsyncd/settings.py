@@ -19,6 +19,7 @@ from fleetsyncd.text import sanitise
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
+LOGGED_VEHICLES = ("all", "changes")
 MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 """Vehicles that one process pulls at the same time."""
 MAX_DURATION_SEC = 400 * 86_400
@@ -61,6 +62,8 @@ class Settings:
 
     database: DatabaseSettings
     sync_interval_sec: float
+    silent_interval_sec: float
+    """How long a vehicle that is silent for long is left alone, at most."""
     sync_concurrency: int
     backfill_concurrency: int
     pull_timeout_sec: float
@@ -89,6 +92,7 @@ class Settings:
     metrics_port: int | None
     log_level: str
     log_format: str
+    log_vehicles: str
 
 
 VARIABLES = (
@@ -159,6 +163,9 @@ def _read(env: Env) -> dict[str, Any]:
     days = _positive("It", zero=True, most=MAX_DAYS)
     return {
         "sync_interval_sec": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
+        "silent_interval_sec": env.float(
+            "SILENT_INTERVAL_SEC", 120, validate=_positive("The interval")
+        ),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_concurrency),
         "backfill_concurrency": env.int(
             "BACKFILL_CONCURRENCY", 4, validate=_positive("It", most=1000)
@@ -192,6 +199,7 @@ def _read(env: Env) -> dict[str, Any]:
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "text", validate=_one_of(LOG_FORMATS)),
+        "log_vehicles": env.str("LOG_VEHICLES", "all", validate=_one_of(LOGGED_VEHICLES)),
     }
 
 

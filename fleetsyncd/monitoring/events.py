@@ -42,12 +42,16 @@ class BackfillEnded:
 
 @dataclass(frozen=True, slots=True)
 class CycleEnded:
-    """The fleet's cycle is over after so many seconds; `unfinished` vehicles are still busy."""
+    """The fleet's cycle is over after so many seconds; `unfinished` vehicles are still busy.
+
+    `resting` ones are silent for long, and were not asked.
+    """
 
     ok: int
     failed: int
     unfinished: int
     seconds: float
+    resting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

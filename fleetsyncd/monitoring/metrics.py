@@ -148,7 +148,7 @@ class Metrics:
         self._cycles.inc()
         self._cycle_seconds.set(cycle.seconds)
         self._cycle_ended.set(self._now())
-        for result in ("ok", "failed", "unfinished"):
+        for result in ("ok", "failed", "unfinished", "resting"):
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:
             self._quarantine.set(count)

@@ -12,6 +12,7 @@ placing.py          a partition for every row, or the row left out
 prefetch.py         how the next page is asked for meanwhile
 payment.py          a pause after answers that cost too much
 rests.py            who asked to be left alone, and until when
+silence.py          who is asked less often, since it does not answer
 sizing.py           how much one question asks for
 question_limit.py   how long and how often one pull may ask
 context.py          what cycles and backfills work with
@@ -27,5 +28,6 @@ heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
 intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged
+vehicle_log.py      what is logged of a vehicle, and how often
 log_lines.py        the text of log lines
 """

@@ -1,4 +1,4 @@
-"""Count and log one cycle of the fleet: a line for each vehicle, one for the whole."""
+"""Count one cycle of the fleet, and log it: its vehicles as they end, and its summary."""
 
 import logging
 import time
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.states import OUTAGE_FROM
 from fleetsyncd.sync import log_lines
+from fleetsyncd.sync.vehicle_log import VehicleLog
 
 log = logging.getLogger("sync")
 
@@ -18,12 +19,18 @@ class CycleSummary:
     does, it is one fault of this host's network, not many of the vehicles'.
     """
 
-    def __init__(self, started: int) -> None:
+    def __init__(
+        self, started: int, resting: int = 0, vehicle_log: VehicleLog | None = None
+    ) -> None:
         self.started = started
+        self.resting = resting
+        """Vehicles that are silent for long, and not asked in this cycle."""
         self.ok = 0
         self.failed = 0
+        self.rows_written = 0
         self.seconds = 0.0
         self._started_at = time.monotonic()
+        self._log = vehicle_log or VehicleLog()
         self._silent: list[CycleReport] = []
         self._any_answered = False
 
@@ -33,11 +40,13 @@ class CycleSummary:
             self.ok += 1
         else:
             self.failed += 1
+        self.rows_written += report.rows_written
         if report.vehicle_answered:
             self._any_answered = True
+            self._log.end_outage()
             self._log_silent()
-        if self._any_answered or self.started < OUTAGE_FROM:
-            _log(report)
+        if self._any_answered or self.started + self.resting < OUTAGE_FROM:
+            self._log.add(report)
         else:
             self._silent.append(report)
 
@@ -46,22 +55,37 @@ class CycleSummary:
         self.seconds = time.monotonic() - self._started_at
         unfinished = list(busy)
         pulling = any(progress is not None for _name, progress in unfinished)
-        vehicles = max(self.started, len(self._silent))
-        if len(self._silent) >= max(OUTAGE_FROM, vehicles / 2) and not pulling:
-            log.error("no vehicle answers (%d of %d): check the VPN", len(self._silent), vehicles)
+        if self._is_outage() and not pulling:
+            self._log.add_outage(self._outage_text())
             self._silent.clear()
         self._log_silent()
         self._any_answered = True  # later reports are logged at once
+        facts = self._facts()
         if named := log_lines.busy_vehicles(unfinished):
-            log.info("Cycle over after %.1fs — still busy: %s", self.seconds, named)
+            log.info("Cycle over after %.1fs — still busy: %s%s", self.seconds, named, facts)
         else:
-            log.info("Cycle done in %.1fs — sleeping %.1fs", self.seconds, sleep)
+            log.info("Cycle done in %.1fs — sleeping %.1fs%s", self.seconds, sleep, facts)
+
+    def _is_outage(self) -> bool:
+        """Tell whether most of those that were asked are silent, and none of them has answered."""
+        silent, asked = len(self._silent), max(self.started, len(self._silent))
+        return silent + self.resting >= OUTAGE_FROM and silent >= max(1, asked / 2)
+
+    def _outage_text(self) -> str:
+        asked = max(self.started, len(self._silent))
+        rest = f", {self.resting} more rest" if self.resting else ""
+        return f"no vehicle answers ({len(self._silent)} of {asked}{rest}): check the VPN"
+
+    def _facts(self) -> str:
+        """Return the counts that no line of a vehicle tells; without such lines, all of them."""
+        counts = {"failed": self.failed, "resting": self.resting}
+        if self._log.every_cycle:
+            counts = {name: count for name, count in counts.items() if count}
+        else:
+            counts = {"ok": self.ok, **counts, "rows": self.rows_written}
+        return "".join(f"  {name}={count}" for name, count in counts.items())
 
     def _log_silent(self) -> None:
         for report in self._silent:
-            _log(report)
+            self._log.add(report)
         self._silent.clear()
-
-
-def _log(report: CycleReport) -> None:
-    log.log(*log_lines.report_line(report), extra={"vehicle": report.vehicle.name})

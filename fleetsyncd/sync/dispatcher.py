@@ -17,6 +17,7 @@ from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
+from fleetsyncd.sync.silence import Silences
 
 CROWDED_SEC = 1.0
 """While a transaction has waited for a connection for so long, no vehicle is started."""
@@ -35,6 +36,7 @@ class Dispatcher:
         kept_sessions: int,
         backfill_concurrency: int,
         slow_after: timedelta,
+        silences: Silences,
         on_report: Callable[[CycleReport], None],
         on_backfill: Callable[[BackfillReport], None],
         on_database_error: Callable[[DatabaseError], None],
@@ -42,11 +44,13 @@ class Dispatcher:
         self._now = context.now
         self._slow_after = slow_after
         self._rests = Rests()
+        self._silences = silences
 
         def heed_cycle(report: CycleReport) -> None:
             if report.outcome is Outcome.OK:
                 self._rests.end([report.vehicle.id])
             self._rests.note(report.vehicle, report.retry_after_sec)
+            self._silences.note(report)
             on_report(report)
 
         def heed_backfill(vehicle: Vehicle, report: BackfillReport) -> None:
@@ -89,6 +93,11 @@ class Dispatcher:
         return self._cycles.sessions
 
     @property
+    def resting(self) -> int:
+        """The number of vehicles that this cycle leaves alone because they are silent for long."""
+        return len(self._silences.resting)
+
+    @property
     def shards(self) -> frozenset[int] | None:
         """The shards that this replica pulls; None for all."""
         return self._assignment.shards
@@ -128,7 +137,8 @@ class Dispatcher:
         """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.
 
         A vehicle that is another replica's but still runs here is left to finish. Returns the
-        started vehicles; paused and running ones are not due, nor those that asked for a rest.
+        started vehicles; paused and running ones are not due, nor those that asked for a rest or
+        are silent for long.
         """
         vehicles = list(fleet)
         known = {vehicle.id for vehicle in vehicles}
@@ -137,7 +147,8 @@ class Dispatcher:
         self._lanes.new_fleet_cycle(known)
         self._backfills.new_fleet_cycle()
         self._rests.end_of_changed(vehicles)
-        undue = self._rests.current().union(self._lanes.running)
+        self._silences.new_fleet_cycle(vehicles)
+        undue = self._rests.current().union(self._silences.resting, self._lanes.running)
         due = [v for v in vehicles if not v.paused and v.id not in undue]
         self.start(due)
         return due
@@ -145,7 +156,7 @@ class Dispatcher:
     def start(self, due: Iterable[Vehicle]) -> None:
         """Start cycles as slots come free; vehicles that fail or lag have a lane of their own.
 
-        An operator's request reaches also those that asked for a rest.
+        An operator's request reaches also those that asked for a rest or are silent for long.
         """
         slow_before = self._now() - self._slow_after
         prompt: list[Vehicle] = []
@@ -156,7 +167,10 @@ class Dispatcher:
         self._lanes.start(prompt, slow)
 
     def start_backfills(self) -> None:
-        """Start open backfills, as far as slots are free; raise DatabaseError."""
+        """Start open backfills, as far as slots are free; raise DatabaseError.
+
+        Also of vehicles that are silent for long: operators ask for them.
+        """
         self._backfills.start_due(self._assignment.shards, self._rests.current())
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
@@ -168,6 +182,7 @@ class Dispatcher:
         """Let pulls of paused vehicles end between two windows; once resumed, they are asked."""
         self.stop("paused", paused)
         self._rests.end(paused)
+        self._silences.end(paused)
 
     def cancel_waiting(self) -> None:
         """Start no cycle that still waits for a slot."""

@@ -37,6 +37,8 @@ from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
+from fleetsyncd.sync.silence import Silences
+from fleetsyncd.sync.vehicle_log import VehicleLog
 
 log = logging.getLogger("sync")
 
@@ -59,6 +61,7 @@ class Plan:
     """The most sessions that are kept between cycles."""
     backfill_concurrency: int
     shutdown_grace_sec: float
+    silent_interval_sec: float
 
 
 class Supervisor:
@@ -70,6 +73,7 @@ class Supervisor:
         context: SyncContext,
         retention: Retention,
         emit: events.Listener = events.ignore_event,
+        vehicle_log: VehicleLog | None = None,
     ) -> None:
         self._plan = plan
         self._context = context
@@ -81,6 +85,10 @@ class Supervisor:
             kept_sessions=plan.kept_sessions,
             backfill_concurrency=plan.backfill_concurrency,
             slow_after=timedelta(seconds=plan.sync_interval_sec * SLOW_AFTER_INTERVALS),
+            silences=Silences(
+                timedelta(seconds=plan.sync_interval_sec),
+                timedelta(seconds=plan.silent_interval_sec),
+            ),
             on_report=self._on_report,
             on_backfill=self._on_backfill,
             on_database_error=self._on_database_error,
@@ -92,6 +100,7 @@ class Supervisor:
             self._on_database_error,
             IntakeWatch(context.database, context.now).check,
         )
+        self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()
         self._requests = RequestReader(context.database)
@@ -199,7 +208,8 @@ class Supervisor:
             self._emit(events.DatabaseUp())
         self._busy_error = None
         due = self._dispatcher.start_fleet_cycle(fleet)
-        self._summary = CycleSummary(len(due))
+        self._vehicle_log.retain({vehicle.id for vehicle in fleet})
+        self._summary = CycleSummary(len(due), self._dispatcher.resting, self._vehicle_log)
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._emit(events.Alive())
         self._make_months()
@@ -269,7 +279,8 @@ class Supervisor:
         summary = self._summary
         summary.summarise(busy, sleep)
         self._cycle_sec = summary.seconds
-        self._emit(events.CycleEnded(summary.ok, summary.failed, len(busy), summary.seconds))
+        counts = summary.ok, summary.failed, len(busy)
+        self._emit(events.CycleEnded(*counts, summary.seconds, summary.resting))
 
     def _do_periodic_work(self) -> None:
         """Serve operators' requests; start backfills and retention; send the heartbeat."""

@@ -1,5 +1,7 @@
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg2 import sql
@@ -192,6 +194,42 @@ def test_status_is_a_table_for_people_and_json_for_scripts(installation: Install
     ]
     listed = json.loads(installation.command("status", "--json")[1])
     assert {vehicle["name"] for vehicle in listed} == {"Excavator-02", "Truck-01"}
+
+
+def test_a_commands_log_is_beside_its_result_and_one_object_a_line(
+    empty_database: str, installation: Installation
+) -> None:
+    owner = {"DB_NAME": empty_database, "DB_USER": embedded.OWNER}
+    code, output, errors = installation.command("migrate", **owner, LOG_FORMAT="json")
+    assert (code, output.startswith("applied: "), output.count("\n")) == (0, True, 1)
+    logged = [json.loads(line)["message"] for line in errors.splitlines()]
+    assert {f"applied migration {name}" for name in output.split(": ")[1].strip().split(", ")} <= {
+        *logged
+    }
+
+
+def test_the_log_says_first_in_which_zone_its_times_are(installation: Installation) -> None:
+    installation.fleet(1)
+    daemon = installation.daemon("--cycles", "1", TZ="Asia/Kolkata")
+    first = daemon.wait_for("Sync service starting")
+    assert first.rstrip().endswith("  times=UTC")
+    at = datetime.strptime(first[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - at) < timedelta(minutes=5)
+    assert daemon.end() == 0
+
+
+def test_a_daemon_that_logs_changes_has_no_line_for_a_good_cycle(
+    installation: Installation,
+) -> None:
+    installation.fleet(2)
+    daemon = installation.daemon("--cycles", "3", LOG_VEHICLES="changes")
+    assert daemon.end() == 0
+    of_vehicles = [line for line in daemon.lines if "sync: [" in line]
+    assert len(of_vehicles) == 2
+    assert all("] online  sw=" in line for line in of_vehicles)
+    ends = [line for line in daemon.lines if "Cycle done in" in line]
+    assert all(re.search(r"  ok=2  failed=0  resting=0  rows=\d+$", line) for line in ends)
+    assert len(ends) == 3
 
 
 def test_json_logs_are_one_object_a_line(installation: Installation) -> None:

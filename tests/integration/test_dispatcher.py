@@ -19,7 +19,12 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention, RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.errors import DatabaseBusy, DatabaseLost, DatabaseReadOnly, VehicleRefused
+from fleetsyncd.errors import (
+    DatabaseBusy,
+    DatabaseLost,
+    DatabaseReadOnly,
+    VehicleRefused,
+)
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import CycleReport
@@ -28,6 +33,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.rests import Rests
+from fleetsyncd.sync.silence import Silences
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.vehicle.client import Answer
 
@@ -80,13 +86,17 @@ def context_of(database: Database) -> SyncContext:
 
 
 @contextmanager
-def dispatcher(database: Database, reports: list[CycleReport]) -> Iterator[Dispatcher]:
+def dispatcher(
+    database: Database, reports: list[CycleReport], silences: Silences | None = None
+) -> Iterator[Dispatcher]:
+    never = Silences(timedelta(seconds=60), timedelta(seconds=60))
     made = Dispatcher(
         context_of(database),
         sync_concurrency=2 * HOSTILE,
         kept_sessions=HOSTILE,
         backfill_concurrency=1,
         slow_after=timedelta(hours=1),
+        silences=silences or never,
         on_report=reports.append,
         on_backfill=lambda _report: None,
         on_database_error=lambda error: pytest.fail(str(error)),
@@ -335,6 +345,7 @@ def test_a_pool_without_a_free_connection_is_no_lost_database(
         kept_sessions=8,
         backfill_concurrency=1,
         shutdown_grace_sec=0,
+        silent_interval_sec=60,
     )
     emitted: list[events.Event] = []
     retention = Retention(database, RetentionPolicy(None, None, None))
@@ -349,7 +360,7 @@ def test_a_pool_without_a_free_connection_is_no_lost_database(
 
 
 def test_a_single_cycle_without_a_free_connection_is_no_success(database: Database) -> None:
-    plan = Plan(60, 8, 8, 1, 0)
+    plan = Plan(60, 8, 8, 1, 0, 60)
     retention = Retention(database, RetentionPolicy(None, None, None))
 
     def fail(_event: events.Event) -> None:
@@ -374,7 +385,7 @@ def test_where_nothing_can_be_written_no_vehicle_is_asked(
     emitted: list[events.Event] = []
     with closing(Database(DatabaseSettings(server.parameters(database_name)))) as read_only:
         retention = Retention(read_only, RetentionPolicy(None, None, None))
-        plan = Plan(60, 8, 8, 1, 0)
+        plan = Plan(60, 8, 8, 1, 0, 60)
         supervisor = Supervisor(plan, context_of(read_only), retention, emitted.append)
         with pytest.raises(DatabaseReadOnly, match="can only read"):
             supervisor.start_cycle()

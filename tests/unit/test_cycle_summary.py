@@ -1,20 +1,21 @@
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 
 from fleetsyncd.models import Status, Vehicle
 from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.sync.cycle_summary import CycleSummary
+from fleetsyncd.sync.vehicle_log import VehicleLog
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 REASON = "/status: no complete answer within 10 s"
 
 
 def report(name: str, outcome: Outcome, *, answered: bool) -> CycleReport:
-    vehicle = Vehicle(UUID(int=1), name, "10.0.0.1", 8001, None, NOW, "ok", None)
+    vehicle = Vehicle(uuid5(NAMESPACE_DNS, name), name, "10.0.0.1", 8001, None, NOW, "ok", None)
     status = Status("1.1.0", True) if answered else None
     reason = None if outcome is Outcome.OK else REASON
     return CycleReport(vehicle, NOW, NOW, outcome, reason, status, vehicle_answered=answered)
@@ -120,6 +121,7 @@ def test_while_another_pulls_or_most_have_not_reported_the_network_is_not_blamed
     cycle.summarise([("Truck-3", progress)], 0.0)
     *held, over = logged.records()
     assert [record.levelno for record in held] == [logging.WARNING] * 3
+    assert over.getMessage().endswith("  failed=3")
     assert over.getMessage().startswith("Cycle over after 0.0s — still busy: Truck-3")
 
 
@@ -136,7 +138,7 @@ def test_the_summary_has_the_progress_of_a_vehicle_that_is_catching_up(logged: L
     progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
     cycle.summarise([("Truck-01", progress)], 0.0)
     (over,) = logged.records()
-    assert over.getMessage().endswith("still busy: Truck-01 67% to 02-22 10:00")
+    assert over.getMessage().endswith("still busy: Truck-01 67% to 2026-02-22 10:00:00 UTC")
 
 
 def test_a_cycle_without_vehicles_is_done(logged: Logged) -> None:
@@ -152,3 +154,55 @@ def test_a_fleet_that_refuses_the_key_is_not_taken_for_a_broken_network(logged: 
     for name in ("Truck-01", "Truck-02", "Truck-03"):
         cycle.add(replace(report(name, Outcome.ERROR, answered=False), vehicle_answered=True))
     assert logged.names() == ["Truck-01", "Truck-02", "Truck-03"]
+
+
+def test_where_good_cycles_have_no_line_the_summary_counts_them(logged: Logged) -> None:
+    cycle = CycleSummary(2, 0, VehicleLog(every_cycle=False))
+    cycle.add(replace(good("Truck-01"), rows_written=540))
+    cycle.add(replace(good("Truck-02"), rows_written=500))
+    logged.records()
+    cycle.summarise([], 20.0)
+    (done,) = logged.records()
+    facts = "  ok=2  failed=0  resting=0  rows=1040"
+    assert done.getMessage() == f"Cycle done in 0.0s — sleeping 20.0s{facts}"
+
+
+def test_vehicles_that_rest_are_counted_in_the_summary(logged: Logged) -> None:
+    cycle = CycleSummary(1, 7)
+    cycle.add(good("Truck-01"))
+    logged.records()
+    cycle.summarise([], 20.0)
+    assert logged.records()[-1].getMessage().endswith("sleeping 20.0s  resting=7")
+
+
+def test_vehicles_that_rest_are_as_silent_as_those_that_were_asked(logged: Logged) -> None:
+    cycle = CycleSummary(1, 2)
+    cycle.add(silent("Truck-01"))
+    assert logged.names() == []
+    cycle.summarise([], 20.0)
+    text = logged.records()[0].getMessage()
+    assert text == "no vehicle answers (1 of 1, 2 more rest): check the VPN"
+
+
+def test_a_parked_fleet_does_not_make_an_outage_of_vehicles_that_have_not_reported(
+    logged: Logged,
+) -> None:
+    cycle = CycleSummary(3, 90)
+    cycle.add(silent("Truck-01"))
+    cycle.summarise([("Truck-02", None), ("Truck-03", None)], 0.0)
+    assert logged.names()[0] == "Truck-01"
+    cycle = CycleSummary(3, 90)
+    cycle.summarise([("Truck-02", None)], 0.0)
+    assert len(logged.records()) == 1
+
+
+def test_an_outage_that_lasts_is_told_once_and_then_counted(logged: Logged) -> None:
+    log = VehicleLog()
+    for _ in range(3):
+        cycle = CycleSummary(3, 0, log)
+        for number in range(3):
+            cycle.add(silent(f"Truck-{number}"))
+        cycle.summarise([], 20.0)
+    told = [record for record in logged.records() if record.levelno > logging.DEBUG]
+    assert [record.levelno for record in told] == [logging.ERROR] + [logging.INFO] * 3
+    assert all(record.getMessage().endswith("  failed=3") for record in told[1:])

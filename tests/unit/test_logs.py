@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetsyncd import logs
+from fleetsyncd import bootstrap, logs
 from tests.hostile import HostileServer, client_of
 
 
@@ -105,6 +105,19 @@ def test_setting_up_twice_logs_everything_once(capsys: pytest.CaptureFixture[str
     logs.set_up("INFO", "text", sys.stdout)
     logging.getLogger("sync").info("once")
     assert capsys.readouterr().out.count("once") == 1
+
+
+def test_what_a_command_logs_is_not_among_its_results(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    bootstrap.load_settings()
+    logging.getLogger("sync").warning("of a command")
+    bootstrap.load_settings(log_to=sys.stdout)
+    logging.getLogger("sync").warning("of the daemon")
+    out, err = capsys.readouterr()
+    assert json.loads(err)["message"] == "of a command"
+    assert json.loads(out)["message"] == "of the daemon"
 
 
 def test_a_librarys_warnings_which_name_no_vehicle_are_not_logged(

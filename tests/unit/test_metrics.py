@@ -186,7 +186,7 @@ def test_a_name_is_shown_unchanged(name: str) -> None:
 
 def test_the_daemon_itself_is_exported() -> None:
     metrics = Metrics(lambda: 3)
-    metrics.listen(events.CycleEnded(ok=5, failed=2, unfinished=1, seconds=2.5))
+    metrics.listen(events.CycleEnded(ok=5, failed=2, unfinished=1, seconds=2.5, resting=4))
     metrics.pool_wait(0.002)
     metrics.stall(0.03)
     samples = scraped(metrics)
@@ -196,6 +196,7 @@ def test_the_daemon_itself_is_exported() -> None:
         (("result", "ok"),): 5,
         (("result", "failed"),): 2,
         (("result", "unfinished"),): 1,
+        (("result", "resting"),): 4,
     }
     assert samples["fleetsync_quarantine_rows"][()] == 3
     assert samples["fleetsync_pool_wait_seconds_count"][()] == 1

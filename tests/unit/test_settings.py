@@ -41,6 +41,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
             {"host": "localhost", "port": "5432", "dbname": "fleet", "user": "fleet_app"}, 8
         ),
         sync_interval_sec=30,
+        silent_interval_sec=120,
         sync_concurrency=500,
         backfill_concurrency=4,
         pull_timeout_sec=10,
@@ -63,6 +64,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         metrics_port=None,
         log_level="INFO",
         log_format="text",
+        log_vehicles="all",
     )
 
 
@@ -70,6 +72,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
     ("variable", "text", "name", "value"),
     [
         ("SYNC_INTERVAL_SEC", "2.5", "sync_interval_sec", 2.5),
+        ("SILENT_INTERVAL_SEC", "300", "silent_interval_sec", 300),
         ("SYNC_CONCURRENCY", "7", "sync_concurrency", 7),
         ("BACKFILL_CONCURRENCY", "2", "backfill_concurrency", 2),
         ("PULL_TIMEOUT_SEC", "0.5", "pull_timeout_sec", 0.5),
@@ -102,6 +105,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         ("METRICS_PORT", "9100", "metrics_port", 9100),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
         ("LOG_FORMAT", "json", "log_format", "json"),
+        ("LOG_VEHICLES", "changes", "log_vehicles", "changes"),
     ],
 )
 def test_every_variable_sets_its_setting(
@@ -172,6 +176,8 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("METRICS_PORT", "http", "Not a valid integer."),
         ("LOG_LEVEL", "loud", "Must be one of DEBUG, INFO, WARNING, ERROR."),
         ("LOG_FORMAT", "xml", "Must be one of text, json."),
+        ("LOG_VEHICLES", "some", "Must be one of all, changes."),
+        ("SILENT_INTERVAL_SEC", "0", "The interval must be more than 0 and at most 34560000."),
         ("VEHICLE_DEFAULT_API_KEY", "ключ", "Must be printable ASCII without blanks at its ends,"),
         ("VEHICLE_DEFAULT_API_KEY", " k", "Must be printable ASCII without blanks at its ends,"),
         ("VEHICLE_DEFAULT_API_KEY", "k" * 4097, "at most 4096 characters."),

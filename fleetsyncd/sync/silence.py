@@ -1,0 +1,139 @@
+"""Which vehicles are asked less often, because they have not answered for long.
+
+A vehicle is silent if its cycle got no byte from it: it is out of reach, or timed out. After
+EVERY_CYCLE silences in a row it is asked in every second cycle, then in every fourth, and so on,
+at most `longest_cycles` apart. So it never rests for much longer than it has been silent, and its
+turns differ by its id: those that fell silent together are not asked together.
+
+That many are silent may be this network's own fault. So of several that rest, at least one is asked
+in every cycle; and if one answers again, all whose last pull was as long ago as its own are treated
+as if they had just fallen silent, which happens once in each silence.
+
+Kept in memory: a daemon that was just started asks every vehicle once, and takes up the count of
+those that timed out already.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fleetsyncd.models import Registration, Vehicle
+from fleetsyncd.reports import CycleReport, Failure, Outcome
+from fleetsyncd.states import OUTAGE_FROM
+
+EVERY_CYCLE = 5
+"""Silences in a row after which a vehicle is still asked in the next cycle."""
+TOGETHER_CYCLES = 2
+"""Vehicles whose last pulls are so many cycles apart fell silent together."""
+_SILENT = (Failure.TIMEOUT, Failure.UNREACHABLE)
+
+
+def cycles_apart(silences: int, longest_cycles: int) -> int:
+    """Return how many cycles after the last one a vehicle is asked; 1 is the next cycle."""
+    doublings = max(0, silences - EVERY_CYCLE)
+    return max(1, min(longest_cycles, 1 << min(doublings, longest_cycles.bit_length())))
+
+
+def cycles_left(vehicle_id: UUID, cycle: int, apart: int) -> int:
+    """Return in how many cycles it is a vehicle's turn, of `apart`; 0 is this cycle."""
+    return (vehicle_id.int - cycle) % apart
+
+
+@dataclass(slots=True)
+class _Silence:
+    """A vehicle that has not answered the last `count` times."""
+
+    count: int
+    registration: Registration
+    pulled_at: datetime | None
+    """When it was pulled last, by this host's clock."""
+    ended_with_others: bool = False
+    """It was treated as if it had just fallen silent, since another one answered again."""
+
+
+class Silences:
+    """The silent vehicles of this daemon, and those of them that are not asked in this cycle."""
+
+    def __init__(self, sync_interval: timedelta, longest: timedelta) -> None:
+        self._longest_cycles = max(1, int(longest / sync_interval))
+        self._together = TOGETHER_CYCLES * sync_interval
+        self._silent: dict[UUID, _Silence] = {}
+        self._answering: set[int] = set()
+        """The periods in which vehicles that answer again were pulled last."""
+        self._cycle = 0
+        self.resting: frozenset[UUID] = frozenset()
+        """Those that are left alone in this cycle."""
+
+    def note(self, report: CycleReport) -> None:
+        """Take in how a vehicle's cycle ended."""
+        vehicle = report.vehicle
+        if report.stopped:
+            return
+        if report.vehicle_answered or report.failure not in _SILENT:
+            if (ended := self._silent.pop(vehicle.id, None)) and report.vehicle_answered:
+                self._answering |= self._periods(ended)
+            return
+        known = self._silent.get(vehicle.id)
+        if known is None:
+            # Of another kind of failure, the database does not say how many were silences.
+            timed_out = vehicle.status == Outcome.TIMEOUT
+            count = report.failures if timed_out else 1
+            self._silent[vehicle.id] = _Silence(count, vehicle.registration, _pulled_at(vehicle))
+        else:
+            known.count += 1
+
+    def end(self, vehicle_ids: Iterable[UUID]) -> None:
+        """Forget the silence of these vehicles."""
+        for vehicle_id in vehicle_ids:
+            self._silent.pop(vehicle_id, None)
+
+    def new_fleet_cycle(self, fleet: Collection[Vehicle]) -> None:
+        """Choose who rests in the cycle that begins.
+
+        Forgets those that left the fleet, or are registered otherwise than when they fell silent.
+        """
+        self._cycle += 1
+        registrations = {vehicle.id: vehicle.registration for vehicle in fleet}
+        self._silent = {
+            key: silence
+            for key, silence in self._silent.items()
+            if registrations.get(key) == silence.registration
+        }
+        self._end_common_silences()
+        left = {
+            key: cycles_left(key, self._cycle, cycles_apart(silence.count, self._longest_cycles))
+            for key, silence in self._silent.items()
+            if silence.count > EVERY_CYCLE
+        }
+        if len(left) >= OUTAGE_FROM and 0 not in left.values():
+            left[min(left, key=left.__getitem__)] = 0
+        self.resting = frozenset(key for key, cycles in left.items() if cycles)
+
+    def _end_common_silences(self) -> None:
+        """Let those be asked that fell silent together with one that answers again."""
+        if not self._answering:
+            return
+        for silence in self._silent.values():
+            rests = silence.count > EVERY_CYCLE and not silence.ended_with_others
+            if rests and not self._answering.isdisjoint(self._periods(silence)):
+                silence.count, silence.ended_with_others = 0, True
+        self._answering.clear()
+
+    def _periods(self, silence: _Silence) -> set[int]:
+        """Return the two periods that the last pull lies in: they overlap by half."""
+        if silence.pulled_at is None:
+            return set()
+        halves = int(silence.pulled_at.timestamp() // self._together.total_seconds())
+        return {halves, halves + 1}
+
+
+def _pulled_at(vehicle: Vehicle) -> datetime | None:
+    """Return when a vehicle was pulled last; a clock that is behind makes its watermark earlier."""
+    if vehicle.watermark is None:
+        return None
+    behind = max(timedelta(0), -(vehicle.clock_skew or timedelta(0)))
+    try:
+        return vehicle.watermark + behind
+    except OverflowError:
+        return None
