@@ -50,13 +50,19 @@ class CycleSummary:
         else:
             self._silent.append(report)
 
-    def summarise(self, busy: Iterable[tuple[str, Progress | None]], sleep: float) -> None:
-        """Log how the cycle went; `busy` are the vehicles that are not done yet."""
+    def summarise(
+        self, busy: Iterable[tuple[str, Progress | None]], sleep: float, waiting: int = 0
+    ) -> None:
+        """Log how the cycle went; `busy` are the vehicles that are not done yet.
+
+        So many of them are `waiting` for a slot, and tell nothing about the network.
+        """
         self.seconds = time.monotonic() - self._started_at
         unfinished = list(busy)
         pulling = any(progress is not None for _name, progress in unfinished)
-        if self._is_outage() and not pulling:
-            self._log.add_outage(self._outage_text())
+        asked = max(self.started - waiting, len(self._silent))
+        if self._is_outage(asked) and not pulling:
+            self._log.add_outage(self._outage_text(asked))
             self._silent.clear()
         self._log_silent()
         self._any_answered = True  # later reports are logged at once
@@ -66,13 +72,12 @@ class CycleSummary:
         else:
             log.info("Cycle done in %.1fs — sleeping %.1fs%s", self.seconds, sleep, facts)
 
-    def _is_outage(self) -> bool:
+    def _is_outage(self, asked: int) -> bool:
         """Tell whether most of those that were asked are silent, and none of them has answered."""
-        silent, asked = len(self._silent), max(self.started, len(self._silent))
+        silent = len(self._silent)
         return silent + self.resting >= OUTAGE_FROM and silent >= max(1, asked / 2)
 
-    def _outage_text(self) -> str:
-        asked = max(self.started, len(self._silent))
+    def _outage_text(self, asked: int) -> str:
         rest = f", {self.resting} more rest" if self.resting else ""
         return f"no vehicle answers ({len(self._silent)} of {asked}{rest}): check the VPN"
 

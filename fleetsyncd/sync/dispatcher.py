@@ -93,6 +93,11 @@ class Dispatcher:
         return self._cycles.sessions
 
     @property
+    def waiting(self) -> int:
+        """The number of vehicles that wait for a slot."""
+        return len(self._lanes.waiting)
+
+    @property
     def resting(self) -> int:
         """The number of vehicles that this cycle leaves alone because they are silent for long."""
         return len(self._silences.resting)

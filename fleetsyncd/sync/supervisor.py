@@ -277,7 +277,7 @@ class Supervisor:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())
         busy = self._dispatcher.progress()
         summary = self._summary
-        summary.summarise(busy, sleep)
+        summary.summarise(busy, sleep, self._dispatcher.waiting)
         self._cycle_sec = summary.seconds
         counts = summary.ok, summary.failed, len(busy)
         self._emit(events.CycleEnded(*counts, summary.seconds, summary.resting))

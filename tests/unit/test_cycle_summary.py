@@ -206,3 +206,12 @@ def test_an_outage_that_lasts_is_told_once_and_then_counted(logged: Logged) -> N
     told = [record for record in logged.records() if record.levelno > logging.DEBUG]
     assert [record.levelno for record in told] == [logging.ERROR] + [logging.INFO] * 3
     assert all(record.getMessage().endswith("  failed=3") for record in told[1:])
+
+
+def test_vehicles_that_wait_for_a_slot_do_not_hide_that_none_answers(logged: Logged) -> None:
+    cycle = CycleSummary(100)
+    for number in range(3):
+        cycle.add(silent(f"Truck-{number}"))
+    waiting = [(f"Truck-{number} (not started)", None) for number in range(5, 100)]
+    cycle.summarise([("Truck-3", None), ("Truck-4", None), *waiting], 0.0, len(waiting))
+    assert logged.records()[0].getMessage() == "no vehicle answers (3 of 5): check the VPN"
