@@ -128,6 +128,11 @@ class CycleReport:
     """For how long the vehicle asked to be left alone."""
 
     @property
+    def is_news_of_vehicle(self) -> bool:
+        """Whether the vehicle's own row, as the cycle has read it, does not say all of it."""
+        return self.status is not None or self.vehicle.status != self.outcome
+
+    @property
     def failures(self) -> int:
         """Cycles in a row, this one included, that the vehicle failed."""
         if self.stopped:

@@ -68,10 +68,10 @@ def write_report(report: CycleReport, database: Database) -> None:
     """Write the journal entry, then a failure's outcome into the vehicle's own row.
 
     In two transactions: another session may hold the vehicle's row, which must not cost the
-    journal its entry.
+    journal its entry. A vehicle that stays silent has nothing new in its row.
     """
     database.run(lambda cursor: store.add_cycle_report(cursor, report))
-    if report.outcome is not Outcome.OK and not report.stopped:
+    if report.outcome is not Outcome.OK and not report.stopped and report.is_news_of_vehicle:
         database.run(lambda cursor: store.mark_failed(cursor, report))
 
 

@@ -36,6 +36,7 @@ GROUPS = (
     "gap",
     "links",
     "bad_day",
+    "dark",
     "stalls",
     "dashboard",
 )

@@ -131,3 +131,31 @@ def test_a_fleet_that_its_network_had_silenced_is_back_after_two_cycles(
         cycle(database, pulling)
         cycle(database, pulling)
         assert {v.status for v in database.run(store.load_vehicles)} == {"ok"}
+
+
+def test_a_vehicle_that_stays_silent_has_its_row_written_only_if_it_says_otherwise(
+    database: Database,
+) -> None:
+    def rows(cursor: Cursor) -> list[tuple[str, str]]:
+        cursor.execute("SELECT xmin::text, sync_status FROM vehicles")
+        return cursor.fetchall()
+
+    with long_silent(database, 1) as (pulling, dark):
+        before = database.run(rows)
+        asked = dark.questions
+        while dark.questions == asked:
+            cycle(database, pulling)
+        assert database.run(rows) == before
+        database.run(lambda c: c.execute("UPDATE vehicles SET sync_status = 'ok'"))
+        while dark.questions == asked + 1:
+            cycle(database, pulling)
+        assert [status for _, status in database.run(rows)] == ["timeout"]
+
+
+@pytest.mark.parametrize("before", ["ok", "error", "unknown"])
+def test_a_vehicle_that_falls_silent_has_its_row_written(database: Database, before: str) -> None:
+    with long_silent(database, 1) as (pulling, _dark):
+        database.run(lambda c: c.execute("UPDATE vehicles SET sync_status = %s", (before,)))
+        while not cycle(database, pulling):
+            pass
+        assert {v.status for v in database.run(store.load_vehicles)} == {"timeout"}

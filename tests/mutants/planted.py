@@ -458,6 +458,27 @@ MUTANTS = (
         "tests/integration/test_dispatcher.py",
     ),
     Mutant(
+        "a fleet that its network had silenced goes on resting",
+        "fleetsyncd/sync/silence.py",
+        "silence.count, silence.ended_with_others = 0, True",
+        "silence.ended_with_others = True",
+        "tests/unit/test_silence.py",
+    ),
+    Mutant(
+        "a vehicle that answers with an error rests as if it were silent",
+        "fleetsyncd/sync/silence.py",
+        "if report.vehicle_answered or report.failure not in _SILENT:",
+        "if report.outcome is Outcome.OK:",
+        "tests/unit/test_silence.py",
+    ),
+    Mutant(
+        "a vehicle that falls silent keeps its old status",
+        "fleetsyncd/reports.py",
+        "return self.status is not None or self.vehicle.status != self.outcome",
+        "return self.status is not None",
+        "tests/integration/test_silent_vehicles.py",
+    ),
+    Mutant(
         "a channel that the table refuses counts as stored",
         "fleetsyncd/sync/commit.py",
         "if not without_range and not changes_refused:",
