@@ -74,7 +74,7 @@ _UNTRUE_MARKS = """
 SELECT w.at::text, v.name FROM chaos.watermark w JOIN public.vehicles v ON v.id = w.vehicle_id
 WHERE w.new < w.old OR w.new > w.at
 """
-_ENDED = re.compile(r"\[(?:INFO|WARNING)\] sync: \[([^\]]+)\] (timeout on|error on|.*wrote \d)")
+_ENDED = re.compile(r"\[[A-Z]+\] sync: \[([^\]]+)\] (timeout on|error on|.*wrote \d)")
 _KEPT = """
 SELECT v.name, (j.status = 'ok')::text, count(*) FROM public.sync_journal j
 JOIN public.vehicles v ON v.id = j.vehicle_id

@@ -18,12 +18,13 @@ TICK_SEC = 0.05
 STOP_SEC = 30.0
 SETTINGS = {
     "SYNC_INTERVAL_SEC": "1",
+    "SILENT_INTERVAL_SEC": "4",
     "PULL_TIMEOUT_SEC": "1.5",
     "PULL_MAX_BODY_MB": "16",
     "SHUTDOWN_GRACE_SEC": "2",
     "DB_POOL_SIZE": "4",
     "VEHICLE_DEFAULT_API_KEY": "",
-    "LOG_LEVEL": "INFO",
+    "LOG_LEVEL": "DEBUG",  # the end of every cycle, to be compared with the journal
     "TZ": "UTC",
 }
 LOST = ("no connection to", "did not answer within", "lost connection", "did not finish within")

@@ -17,6 +17,7 @@ from tests.chaos.audit import Truth
 NAME = "Truck-01"
 LOG = "2026-02-23 10:00:00 [{}] sync: [Truck-01] {}"
 WROTE = LOG.format("INFO", "online  sw=1.1.0  db_ok=True  wrote 2 measurements  window=60s")
+REPEATED = LOG.format("DEBUG", "timeout on /status: no complete answer within 1.5 s (2 in a row)")
 FAILED = LOG.format("WARNING", "timeout on /status: no complete answer within 1.5 s")
 Work = Callable[[Cursor], object]
 
@@ -104,7 +105,7 @@ def test_a_commit_that_was_rolled_back_leaves_no_note(watched: Watched) -> None:
     assert watched.audit().clean
 
 
-@pytest.mark.parametrize("line", [WROTE, FAILED])
+@pytest.mark.parametrize("line", [WROTE, FAILED, REPEATED])
 def test_a_cycle_in_the_log_that_the_journal_lacks_is_found(watched: Watched, line: str) -> None:
     watched.run("DELETE FROM sync_journal")
     assert watched.audit(line).missing_journal == 1
