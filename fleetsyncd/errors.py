@@ -14,7 +14,8 @@ FleetsyncError
 │       ├── AnswerTooLarge      more than is read of one answer: ask for less
 │       └── AnswerCutOff        the connection ended before the answer did
 ├── PullStopped                 a pull was ended between two questions, on purpose
-│   └── PullOverrun             it has taken as long, or asked as often, as one pull may
+│   ├── PullOverrun             it has taken as long, or asked as often, as one pull may
+│   └── BackfillTaken           an operator cancelled or replaced it, or another daemon pulls it
 └── DatabaseError               PostgreSQL could not do it
     ├── DatabaseUnavailable     PostgreSQL can serve no vehicle at present
     │   ├── DatabaseLost        no connection can be made, or it broke; try again later
@@ -128,6 +129,10 @@ class PullStopped(FleetsyncError):
 
 class PullOverrun(PullStopped):
     """A pull has reached the limit of its time or of its questions."""
+
+
+class BackfillTaken(PullStopped):
+    """A backfill is no longer this attempt's to pull; what it has committed stays."""
 
 
 class DatabaseError(FleetsyncError):

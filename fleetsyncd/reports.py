@@ -84,6 +84,8 @@ class BackfillReport:
     discarded_bytes: int = 0
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
+    needs_attention: bool = False
+    """It failed, or a part of what it was to pull is gone."""
 
 
 @dataclass(frozen=True, slots=True)

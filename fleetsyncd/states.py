@@ -42,6 +42,10 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     id: UUID
     name: str
     address: str
+    """Host and port as one text; IPv6 in brackets."""
+    host: str
+    """The same apart, for scripts; "?" without an address."""
+    port: int
     state: State
     software_version: str | None
     seen_age: float | None

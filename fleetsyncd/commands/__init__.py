@@ -8,11 +8,12 @@ removed_vehicles.py  `vehicle remove/restore/purge`, `vehicle list --removed`
 vehicle_csv.py  a CSV file of vehicles to register
 access.py       `access list/grant/revoke`
 backfill.py     `backfill`
+backfill_watch.py  how far backfills are, until they are done
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`
 completion.py   `completion`
-arguments.py    arguments of several commands
+parameters.py   options and arguments that several commands have
 input_files.py  key files and other files that commands read
 tables.py       plain text tables
 """

@@ -7,12 +7,13 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import access, vehicles
 from fleetsyncd.database.pool import Cursor
 
 _user = click.argument("user", type=click.UUID)
-_vehicles = click.argument("names", nargs=-1, metavar="[VEHICLE]...")
+_vehicles = click.argument("names", nargs=-1, metavar="[VEHICLE]...", shell_complete=complete_name)
 
 
 @click.group("access")
@@ -26,7 +27,7 @@ def access_group() -> None:
 
 @access_group.command("list")
 @click.option("--user", type=click.UUID, help="Only what this user may see.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@json_option
 def list_command(user: UUID | None, as_json: bool) -> None:
     """List who may see which vehicle."""
     entries = bootstrap.configured_database().run(lambda c: access.list_access(c, user))

@@ -1,59 +1,61 @@
-"""`fleetsyncd backfill`: request that a past interval is pulled again, and watch the progress."""
+"""`fleetsyncd backfill`: request that a past interval is pulled again, or cancel that."""
 
-import time
 from collections.abc import Sequence
 
 import click
 
 from fleetsyncd import bootstrap
-from fleetsyncd.cells import cut
-from fleetsyncd.commands.tables import table
-from fleetsyncd.database import backfills, replicas
+from fleetsyncd.commands.backfill_watch import Watch
+from fleetsyncd.commands.parameters import complete_name
+from fleetsyncd.database import backfills
 from fleetsyncd.database import vehicles as registry
-from fleetsyncd.database.backfills import BackfillStatus
-from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import MAX_AGE, backfill_window
-from fleetsyncd.times import utc_now
-
-REFRESH_SEC = 1.0
-STEPS = 1000
-ERROR_CELLS = 100
-"""A longer error would wrap, and the bar could not be drawn over itself."""
-Statuses = list[BackfillStatus | None]
+from fleetsyncd.times import floor_ms, parse_time, utc_now
 
 
 @click.command()
-@click.argument("vehicles", nargs=-1, metavar="[VEHICLE]...")
+@click.argument("vehicles", nargs=-1, metavar="[VEHICLE]...", shell_complete=complete_name)
 @click.option("--all", "all_vehicles", is_flag=True, help="Every vehicle of the fleet.")
 @click.option(
     "--from",
     "start",
     metavar="TIME",
-    help=f"24h, 7d, or 2026-11-23 14:30; up to {MAX_AGE.days} days ago.",
+    help="24h, 7d, 2026-11-23 14:30 by this host's clock and zone, or 2026-11-23T14:30Z in UTC;"
+    f" up to {MAX_AGE.days} days ago.",
 )
-@click.option("--to", "end", metavar="TIME", default="now", show_default=True)
+@click.option(
+    "--to", "end", metavar="TIME", default="now", show_default=True, help="Written as --from."
+)
 @click.option("--cancel", is_flag=True, help="Cancel the rest of a backfill.")
 @click.option("--no-wait", is_flag=True, help="Only request it; do not watch.")
+@click.option("--wait", metavar="LENGTH", help="Watch no longer than that: 90m, 1h, 2d.")
+@click.pass_context
 def backfill(
+    context: click.Context,
     vehicles: tuple[str, ...],
     all_vehicles: bool,
     start: str | None,
     end: str,
     cancel: bool,
     no_wait: bool,
+    wait: str | None,
 ) -> int:
     """Have a past interval pulled again.
 
     Without --from it only watches. The daemon pulls BACKFILL_CONCURRENCY vehicles at a time, beside
-    their cycles. It goes on when this command is interrupted, and after its own restart. Rows that
-    are stored already are not doubled, and no watermark moves.
+    their cycles. It goes on when this command is interrupted or --wait is over, and after its own
+    restart. Rows that are stored already are not doubled, and no watermark moves.
 
-    Exit code: 0 done, 1 a backfill was cancelled.
+    Exit code: 0 all of it was pulled; 1 a backfill was cancelled, a part of its interval is gone at
+    the vehicle or older than what is kept, or it is not done within --wait.
     """
+    if wait is not None and (no_wait or cancel):
+        raise click.UsageError("--wait goes with neither --no-wait nor --cancel", context)
+    wait_sec = None if wait is None else _seconds(wait)
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     chosen = database.run(
@@ -64,66 +66,42 @@ def backfill(
         click.echo(f"cancelled: {count} backfill(s); stored rows stay")
         return 0
     if start is not None:
-        window = backfill_window(start, end, utc_now(), settings.measurements_keep_months)
-        database.run(lambda cursor: _request(cursor, chosen, window))
-        click.echo(f"requested: {window} of {len(chosen)} vehicle(s)")
-    _warn_without_daemon(database)
-    return 0 if no_wait else _watch(database, chosen)
+        now = utc_now()
+        window = backfill_window(start, end, now, settings.measurements_keep_months)
+        if parse_time(end, now) > now:
+            click.echo(f"cut: --to is in the future, the interval is {window}", err=True)
+        _tell_requested(
+            chosen, window, database.run(lambda cursor: _request(cursor, chosen, window))
+        )
+    watch = Watch(database, chosen)
+    if no_wait:
+        watch.tell_obstacles()
+        return 0
+    return watch.run(wait_sec)
 
 
-def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> None:
-    for vehicle in chosen:
-        backfills.request_backfill(cursor, vehicle.id, window)
+def _seconds(text: str) -> float:
+    now = utc_now()
+    seconds = (now - parse_time(text, now)).total_seconds()
+    if seconds <= 0:
+        raise CommandError("--wait is a length of time, such as 1h")
+    return seconds
+
+
+def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> list[Window]:
+    return [backfills.request_backfill(cursor, vehicle.id, window) for vehicle in chosen]
+
+
+def _tell_requested(
+    chosen: Sequence[RegisteredVehicle], window: Window, requested: Sequence[Window]
+) -> None:
+    """Name the interval, and the vehicles whose backfill has another one."""
+    asked = Window(floor_ms(window.start), floor_ms(window.end))
+    click.echo(f"requested: {asked} of {len(chosen)} vehicle(s)")
+    for vehicle, real in zip(chosen, requested, strict=True):
+        if real != asked:
+            click.echo(f"[{vehicle.name}] has an open backfill, both are one now: {real}")
 
 
 def _cancel(cursor: Cursor, chosen: Sequence[RegisteredVehicle]) -> int:
     return sum(backfills.cancel_backfill(cursor, vehicle.id) for vehicle in chosen)
-
-
-def _warn_without_daemon(database: Database) -> None:
-    age = database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, None))
-    if age is None or age > replicas.FRESH_SEC:
-        click.echo("no daemon is running: the backfill starts with the next one", err=True)
-
-
-def _watch(database: Database, chosen: Sequence[RegisteredVehicle]) -> int:
-    """Show a progress bar until every backfill is finished or cancelled; return the exit code."""
-    statuses = _read_statuses(database, chosen)
-    if not any(statuses):
-        raise CommandError("no backfill is requested: give --from")
-    with click.progressbar(
-        range(STEPS), label="backfill", item_show_func=lambda _item: _first_error(chosen, statuses)
-    ) as bar:
-        while not all(status is None or status.finished for status in statuses):
-            bar.update(round(STEPS * _fraction(statuses)) - bar.pos)
-            time.sleep(REFRESH_SEC)
-            statuses = _read_statuses(database, chosen)
-        bar.update(STEPS - bar.pos)
-    lines = [
-        [
-            vehicle.name,
-            "cancelled" if status is None else "complete",
-            "" if status is None else str(status.rows_added),
-        ]
-        for vehicle, status in zip(chosen, statuses, strict=True)
-    ]
-    click.echo(table(["VEHICLE", "BACKFILL", "ROWS ADDED"], lines))
-    return 0 if all(statuses) else 1
-
-
-def _read_statuses(database: Database, chosen: Sequence[RegisteredVehicle]) -> Statuses:
-    ids = [vehicle.id for vehicle in chosen]
-    known = database.run(lambda cursor: backfills.backfill_statuses(cursor, ids))
-    return [known.get(vehicle_id) for vehicle_id in ids]
-
-
-def _fraction(statuses: Statuses) -> float:
-    return sum(1.0 if status is None else status.fraction for status in statuses) / len(statuses)
-
-
-def _first_error(chosen: Sequence[RegisteredVehicle], statuses: Statuses) -> str | None:
-    """Return the first error because of which a backfill makes no progress at present."""
-    for vehicle, status in zip(chosen, statuses, strict=True):
-        if status is not None and status.last_error and not status.finished:
-            return cut(sanitise(f"{vehicle.name}: {status.last_error}"), ERROR_CELLS)
-    return None

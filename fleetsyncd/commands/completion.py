@@ -9,18 +9,24 @@ from fleetsyncd.errors import CommandError
 _COMPLETE = "_FLEETSYNCD_COMPLETE"
 
 
-@click.command()
+_EXAMPLES = """\b
+bash:
+  fleetsyncd completion bash \\
+    > ~/.local/share/bash-completion/completions/fleetsyncd
+zsh:
+  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
+fish:
+  fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
+"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the completion script for a shell.
+    """Print the completion script for a shell.
 
     It completes commands, options and the names of vehicles.
-
-    \b
-    bash: fleetsyncd completion bash > ~/.local/share/bash-completion/completions/fleetsyncd
-    zsh:  fleetsyncd completion zsh > "${fpath[1]}/_fleetsyncd"
-    fish: fleetsyncd completion fish > ~/.config/fish/completions/fleetsyncd.fish
     """
     completion_class = get_completion_class(shell)
     root = context.find_root().command

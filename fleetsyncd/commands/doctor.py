@@ -16,6 +16,7 @@ from functools import partial
 import click
 
 from fleetsyncd import __version__, bootstrap, environment
+from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Database
@@ -49,8 +50,13 @@ NAMED = 20
 
 
 @click.command()
-@click.option("--vehicles/--no-vehicles", default=True, help="Also try every vehicle's four calls.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.option(
+    "--vehicles/--no-vehicles",
+    default=True,
+    show_default=True,
+    help="Also try every vehicle's four calls.",
+)
+@json_option
 def doctor(vehicles: bool, as_json: bool) -> int:
     """Find what is wrong here, and say what mends it.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import quarantine, vehicles
 from fleetsyncd.database.partitions import Partitions
@@ -22,7 +23,7 @@ EXCERPT = 60
 MAX_ID = 2**63 - 1
 """Of a bigserial."""
 
-_vehicle = click.argument("vehicle", required=False)
+_vehicle = click.argument("vehicle", required=False, shell_complete=complete_name)
 
 
 @click.group("quarantine")
@@ -38,7 +39,7 @@ def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
 @_vehicle
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--count", is_flag=True, help="Count by vehicle, call and reason instead.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@json_option
 def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> None:
     """List refused rows, the newest first, of a vehicle or of all."""
     database = bootstrap.configured_database()

@@ -7,8 +7,8 @@ from datetime import datetime
 import click
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.commands.arguments import port_type, which_argument
 from fleetsyncd.commands.input_files import key_file_option, read_key
+from fleetsyncd.commands.parameters import port_type, which_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import purge, removal, removed_vehicles, restoration, vehicles
 from fleetsyncd.database.pool import Database

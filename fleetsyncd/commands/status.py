@@ -6,12 +6,13 @@ import click
 import msgspec
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database.views.fleet import fleet_overview
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@json_option
 def status(as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 

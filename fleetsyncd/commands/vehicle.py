@@ -8,8 +8,8 @@ import msgspec
 
 from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import removed_vehicles, vehicle_csv
-from fleetsyncd.commands.arguments import port_type, which_argument
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
+from fleetsyncd.commands.parameters import json_option, port_type, which_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
@@ -30,7 +30,7 @@ for command in (removed_vehicles.remove, removed_vehicles.restore, removed_vehic
 
 @vehicle.command("list")
 @click.option("--removed", is_flag=True, help="Those that were removed, and what they left.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
+@json_option
 def list_vehicles(removed: bool, as_json: bool) -> None:
     """List all vehicles with address, key and id.
 
@@ -194,7 +194,7 @@ def sync(which: str) -> None:
 
 @vehicle.command()
 @which_argument
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list, for scripts.")
+@json_option
 def test(which: str, as_json: bool) -> int:
     """Try a vehicle's four calls.
 

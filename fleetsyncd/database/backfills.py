@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import BackfillTaken, CommandError, PullStopped
 from fleetsyncd.models import Backfill, Window
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_day, utc_now
@@ -27,8 +26,13 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
                  ELSE excluded.to_at END,
     reached_at = CASE WHEN b.finished_at IS NULL THEN least(b.from_at, excluded.from_at)
                       ELSE excluded.from_at END,
-    alarms_reached_at = NULL, rows_added = 0, busy_sec = 0, asked_at = clock_timestamp(),
-    finished_at = NULL, last_error = NULL
+    alarms_reached_at = NULL, rows_added = 0, busy_sec = 0, gone_sec = 0,
+    asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
+RETURNING from_at, to_at
+"""
+_CANCEL = """
+DELETE FROM fleetsync.backfill WHERE vehicle_id = %(id)s::uuid AND finished_at IS NULL
+    AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
 # Only from the progress that the attempt knows: a restore of the database may have taken its rows.
 # A row that has reached the new progress already was advanced by the first try of this transaction.
@@ -36,6 +40,7 @@ _ADVANCE = """
 UPDATE fleetsync.backfill SET reached_at = %(reached)s,
     rows_added = rows_added + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(rows)s END,
     busy_sec = busy_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(seconds)s END,
+    gone_sec = gone_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(gone)s END,
     last_error = NULL, finished_at = CASE WHEN %(reached)s >= to_at THEN now() END
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
     AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
@@ -57,29 +62,21 @@ WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesc
     {shards}
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
 """
-_STATUS = """
-SELECT vehicle_id::text, extract(epoch FROM reached_at - from_at)::float8
-           / extract(epoch FROM to_at - from_at)::float8,
-    rows_added, finished_at IS NOT NULL, last_error
-FROM fleetsync.backfill WHERE vehicle_id = ANY (%s::uuid[])
+_PROGRESS = """
+SELECT asked_at, reached_at, alarms_reached_at, finished_at IS NOT NULL
+FROM fleetsync.backfill WHERE vehicle_id = %s::uuid
 """
+_SET_BACK = (
+    "its progress was set back: the database was restored, or another daemon goes on with it"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class BackfillStatus:
-    """How far a backfill is pulled; `fraction` is 0 to 1."""
-
-    fraction: float
-    rows_added: int
-    finished: bool
-    last_error: str | None
-
-
-def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
+def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> Window:
     """Request that `window` be pulled again; raise CommandError if nothing of it can be stored.
 
-    It is cut to the accepted interval and to whole milliseconds, the resolution of the vehicle API.
-    The backfill of a paused vehicle waits until the vehicle is resumed.
+    Returns what is requested: the window, cut to the accepted interval and to whole milliseconds,
+    the resolution of the vehicle API, and joined to the vehicle's open backfill, if it has one. The
+    backfill of a paused vehicle waits until the vehicle is resumed.
     """
     now = utc_now()
     start = floor_ms(max(window.start, accepted_interval(now).start))
@@ -88,28 +85,19 @@ def request_backfill(cursor: Cursor, vehicle_id: UUID, window: Window) -> None:
         oldest = utc_day(accepted_interval(now).start)
         raise CommandError(f"the interval must begin before it ends, after {oldest} and before now")
     cursor.execute(_REQUEST, {"id": str(vehicle_id), "start": start, "end": end})
-    if cursor.rowcount != 1:
+    row = cursor.fetchone()
+    if row is None:
         raise CommandError("the vehicle was removed meanwhile")
+    return Window(*row)
 
 
-def cancel_backfill(cursor: Cursor, vehicle_id: UUID) -> bool:
-    """Cancel the rest of a backfill and return whether there was one; stored rows stay."""
-    cursor.execute(
-        "DELETE FROM fleetsync.backfill WHERE vehicle_id = %s::uuid AND finished_at IS NULL",
-        (str(vehicle_id),),
-    )
+def cancel_backfill(cursor: Cursor, vehicle_id: UUID, asked_at: datetime | None = None) -> bool:
+    """Cancel the rest of a backfill and return whether there was one; stored rows stay.
+
+    With `asked_at` only that version is cancelled, not one that was requested since.
+    """
+    cursor.execute(_CANCEL, {"id": str(vehicle_id), "asked_at": asked_at})
     return cursor.rowcount == 1
-
-
-def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
-    """Return the status of some vehicles' backfills; vehicles without one are left out."""
-    cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
-    return {
-        UUID(key): BackfillStatus(
-            fraction=fraction, rows_added=rows, finished=finished, last_error=error
-        )
-        for key, fraction, rows, finished, error in cursor.fetchall()
-    }
 
 
 def open_backfills(
@@ -139,8 +127,11 @@ def advance_backfill(
     reached: datetime,
     rows: int,
     seconds: float,
+    gone_sec: float = 0.0,
 ) -> bool:
     """Record that everything before `reached` is stored; False if its progress is another one.
+
+    `rows` were added, which took so many `seconds`; `gone_sec` of that time could not be pulled.
 
     `backfill` carries the progress that the caller has read or written last. It is another one if
     the backfill was cancelled or replaced, if another daemon goes on with it, or if the database
@@ -154,6 +145,7 @@ def advance_backfill(
         "reached": min(reached, backfill.window.end),
         "rows": rows,
         "seconds": seconds,
+        "gone": gone_sec,
     }
     cursor.execute(_ADVANCE, values)
     return cursor.rowcount == 1
@@ -169,6 +161,24 @@ def advance_alarms(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, reached
     }
     cursor.execute(_ADVANCE_ALARMS, values)
     return cursor.rowcount == 1
+
+
+def moved_error(cursor: Cursor, vehicle_id: UUID, backfill: Backfill) -> PullStopped:
+    """Return the error that says why a backfill has another progress than its attempt knows."""
+    cursor.execute(_PROGRESS, (str(vehicle_id),))
+    row = cursor.fetchone()
+    if row is None:
+        return BackfillTaken("cancelled by an operator")
+    asked_at, reached, alarms_reached, finished = row
+    if asked_at != backfill.asked_at:
+        return BackfillTaken("replaced by a newer request")
+    known = backfill.alarms_reached
+    behind = reached < backfill.reached or (
+        known is not None and (alarms_reached is None or alarms_reached < known)
+    )
+    if behind and not finished:
+        return PullStopped(_SET_BACK)
+    return BackfillTaken("another daemon goes on with it")
 
 
 def fail_backfill(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, error: str) -> None:

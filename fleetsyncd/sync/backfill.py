@@ -13,7 +13,7 @@ from functools import partial
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import BudgetSpent, DatabaseError, PullStopped, VehicleError
+from fleetsyncd.errors import BackfillTaken, BudgetSpent, DatabaseError, VehicleError
 from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
@@ -27,13 +27,12 @@ from fleetsyncd.reports import (
 )
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
-from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource, lost_history
+from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
 from fleetsyncd.text import sanitise
 from fleetsyncd.times import utc_day, utc_span
 from fleetsyncd.vehicle.client import VehicleClient
-
-_MOVED = "cancelled, or another daemon goes on with it"
 
 
 def run_backfill(
@@ -45,8 +44,10 @@ def run_backfill(
 ) -> BackfillReport:
     """Pull the rest of the backfill, commit it, write a journal entry.
 
-    `stop_reason` is called between windows and names the reason to end early. Raises
-    DatabaseUnavailable and VehicleRemoved, for which no journal entry can be written.
+    An attempt whose backfill was cancelled before it could commit anything has no entry: nothing
+    failed, and nothing was done. `stop_reason` is called between windows and names the reason to
+    end early. Raises DatabaseUnavailable and VehicleRemoved, for which no journal entry can be
+    written, and DatabaseError if it is refused.
     """
     source = context.source(vehicle, client, stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
@@ -54,12 +55,15 @@ def run_backfill(
     if result.database_refused:
         context.partitions.forget()
     entry = attempt.journal_entry(result)
-    context.database.run(partial(_record, entry, backfill, result, source.learned))
+    if attempt.taken is None or attempt.has_committed:
+        context.database.run(partial(_record, entry, backfill, result, source.learned))
+    failed = result.outcome is not Outcome.OK and not result.stopped
     return BackfillReport(
         entry,
         attempt.totals.bad_rows,
         source.discarded_bytes,
         result.retry_after_sec or attempt.retry_after_sec,
+        needs_attention=failed or attempt.gone_sec > 0,
     )
 
 
@@ -92,11 +96,26 @@ class _BackfillAttempt:
         self.intake = replace(vehicle.intake)
         self.notes: list[str] = []
         self.retry_after_sec: float | None = None
+        self.begins = backfill.reached
+        """Of what is before it nothing can be pulled."""
+        self.gone_sec = 0.0
+        """Of what this attempt has committed, the length of that part."""
+        self.has_committed = False
+        self.taken: str | None = None
+        """Why the backfill is no longer this attempt's."""
 
     def run(self) -> None:
+        """Pull the rest, unless the backfill is cancelled or goes on elsewhere."""
+        try:
+            self._pull()
+        except BackfillTaken as taken:
+            self.taken = str(taken)
+
+    def _pull(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
         oldest = self.context.accepted_interval().start
         rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
+        self.begins = rest.start
         if self.backfill.window.start < oldest:
             self.notes.append(f"before {utc_day(oldest)} nothing is kept")
         if rest.start >= rest.end:
@@ -104,7 +123,8 @@ class _BackfillAttempt:
             return
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
-            self.notes.append(lost)
+            self.notes.append(str(lost))
+            self.begins = lost.window.end
         begun = self.backfill.alarms_reached or self.backfill.window.start
         if begun < rest.end:
             begins = max(begun, oldest, self.context.oldest_alarm())
@@ -135,22 +155,31 @@ class _BackfillAttempt:
 
         def advance(cursor: Cursor) -> None:
             if not backfills.advance_alarms(cursor, self.vehicle.id, self.backfill, reached):
-                raise PullStopped(_MOVED)
+                raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
 
         vehicle_id = self.vehicle.id
         commit_alarms(self.context, vehicle_id, answer, advance, self.totals, self.intake)
         self.backfill = replace(self.backfill, alarms_reached=reached)
+        self.has_committed = True
 
     def _commit(self, page: DataPage, reached: datetime, covered_sec: float) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
         seconds = (self.context.now() - self.step_started_at).total_seconds()
+        gone = (min(reached, self.begins) - self.backfill.reached).total_seconds()
+        gone_sec = max(0.0, gone)
 
         def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
             if not backfills.advance_backfill(
-                cursor, self.vehicle.id, self.backfill, reached=reached, rows=added, seconds=seconds
+                cursor,
+                self.vehicle.id,
+                self.backfill,
+                reached=reached,
+                rows=added,
+                seconds=seconds,
+                gone_sec=gone_sec,
             ):
                 store.lock_vehicle(cursor, self.vehicle.id)
-                raise PullStopped(_MOVED)
+                raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
             intake = Intake(rows=len(page), seconds=covered_sec)
             vehicle_memory.count_intake(cursor, self.vehicle.id, intake)
 
@@ -159,6 +188,8 @@ class _BackfillAttempt:
         self.intake.rows += len(page)
         self.intake.seconds += covered_sec
         self.backfill = replace(self.backfill, reached=reached)
+        self.gone_sec += gone_sec
+        self.has_committed = True
         self.step_started_at = self.context.now()
 
     def journal_entry(self, result: StepResult) -> JournalEntry:
@@ -176,10 +207,17 @@ class _BackfillAttempt:
             rows_written=self.totals.rows_written,
             error_msg=join_remarks(
                 f"{BACKFILL_PREFIX}{interval}",
-                result.reason or "complete",
+                self._end(result),
                 *self.notes,
                 self.source.broken_remark,
                 odd_alarms_remark(self.totals.odd_alarms),
                 bad,
             ),
         )
+
+    def _end(self, result: StepResult) -> str:
+        """Say how the attempt ended, and how far it came if it is not complete."""
+        if self.taken is None:
+            return result.reason or "complete"
+        reached = self.backfill.reached
+        return f"{self.taken}; stored up to {reached:%Y-%m-%d %H:%M:%S}"

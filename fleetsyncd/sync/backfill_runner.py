@@ -12,7 +12,7 @@ from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import Backfill, Vehicle
-from fleetsyncd.reports import BackfillReport, Outcome
+from fleetsyncd.reports import BackfillReport
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 
@@ -114,5 +114,5 @@ class BackfillRunner:
             )
         self._on_report(vehicle, report)
         entry = report.entry
-        level = logging.INFO if entry.status == Outcome.OK else logging.WARNING
+        level = logging.WARNING if report.needs_attention else logging.INFO
         log.log(level, "[%s] %s  wrote %d", vehicle.name, entry.error_msg, entry.rows_written)

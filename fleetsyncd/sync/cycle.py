@@ -25,8 +25,9 @@ from fleetsyncd.models import AlarmState, DataPage, Measurements, Status, Vehicl
 from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
-from fleetsyncd.sync.pull import AlarmsAnswer, lost_history
+from fleetsyncd.sync.pull import AlarmsAnswer
 from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
     MILLISECOND,
@@ -235,7 +236,7 @@ class _VehicleCycle:
         """
         self.intake.check_rows(self.context.budget)
         if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
-            self.notes.append(lost)
+            self.notes.append(str(lost))
         began, reached = self.context.now(), pull.window.start
         try:
             with closing(self.source.measurements(pull.window)) as pages:

@@ -24,7 +24,7 @@ from fleetsyncd.sync.question_limit import QuestionLimit
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import OLDEST_ALARM
-from fleetsyncd.times import utc_span, utc_text
+from fleetsyncd.times import utc_text
 from fleetsyncd.vehicle import decode, parsing
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
@@ -33,6 +33,8 @@ MOST_BROKEN = 3
 """Answers in a row of which only a part came; then the pull ends, and with it what is thrown away.
 The next one goes on with the smaller questions."""
 
+HISTORY_ROWS = 100
+"""How many of a vehicle's oldest rows are asked for: the first ones may be null, or bad."""
 WindowPage = tuple[Window, DataPage]
 LONG_LATENCY_SEC, LATENCY_BOUND = 0.1, 4
 """If a link's latency is longer, and an answer takes less than so many times as long, longer
@@ -130,11 +132,16 @@ class VehicleSource:
             if pending:
                 pending.drop()
 
-    def oldest(self, interval: Window) -> datetime | None:
-        """Return the time of the oldest measurement that the vehicle has; None without any."""
-        answer = self.client.data(interval, None, 1)
-        times = self._decode_page(answer, interval, 1).measurements.times
-        return times[0] if times else None
+    def history_begins(self, interval: Window) -> datetime | None:
+        """Return the time of the oldest measurement in `interval`, its end if there is none.
+
+        None if the oldest rows hold no measurement that could be stored. Raises VehicleError.
+        """
+        answer = self.client.data(interval, None, HISTORY_ROWS)
+        page = self._decode_page(answer, interval, HISTORY_ROWS)
+        if times := page.measurements.times:
+            return times[0]
+        return None if page.truncated or page.bad else interval.end
 
     def carries_alarms(self, interval: Window) -> bool:
         """Tell whether one question may cover all of `interval`."""
@@ -277,17 +284,3 @@ def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:
     if isinstance(stop, PullOverrun) and not begun:
         return BadAnswer("/data", f"not one window is complete though {stop}")
     return type(stop)(f"{stop}; resumes at {utc_text(reached)}")
-
-
-def lost_history(source: VehicleSource, gap: Window) -> str | None:
-    """Say which part of `gap` the vehicle has dropped already; None if it still has all of it.
-
-    If the start of the vehicle's history is not known, nothing is taken as lost.
-    """
-    try:
-        begins = source.oldest(Window(source.accepted_interval().start, gap.end))
-    except VehicleError:
-        return None
-    if begins is None or begins <= gap.start:
-        return None
-    return f"gone for good: {utc_span(gap.start, begins)}, the vehicle's history begins there"

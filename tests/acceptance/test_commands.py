@@ -119,6 +119,8 @@ def test_a_vehicle_is_registered_changed_paused_and_removed(
     assert installation.command(*vehicle, "set", "Truck-01", "--address", "fd00::17")[0] == 0
     assert installation.command(*vehicle, "set", "Truck-01", "--no-key", "--port", "9001")[0] == 0
     assert "[fd00::17]:9001" in installation.command(*vehicle, "list")[1]
+    (listed,) = json.loads(installation.command(*vehicle, "list", "--json")[1])
+    assert (listed["host"], listed["port"]) == ("fd00::17", 9001)
     assert installation.command(*vehicle, "pause", "Truck-01")[0] == 0
     assert "paused" in installation.command("status")[1]
     assert "resume it first" in installation.command(*vehicle, "sync", "Truck-01")[2]

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.cli import cli
+from fleetsyncd.commands.parameters import complete_name
+from fleetsyncd.times import utc_now
 from tests.acceptance.conftest import Installation
 
 FLEET = "name,address,port,api_key\nTruck-01,10.8.0.1,,key-4711\nTruck-02,fd00::2,9001,\n"
@@ -81,7 +84,81 @@ def test_every_help_text_begins_with_a_sentence_that_fits_its_line(path: tuple[s
         if isinstance(option, click.Option) and not (option.help or option.show_default)
     ]
     assert undocumented == []
+    assert "\\b" not in command.get_help(context)
     assert max(map(len, command.get_help(context).splitlines())) <= 80
+
+
+VEHICLES = {"which", "vehicle", "vehicles", "names"}
+"""What arguments that name registered vehicles are called."""
+
+
+def command_at(path: tuple[str, ...]) -> click.Command:
+    """Return the command of a path."""
+    command: click.Command | None = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    return command
+
+
+def test_every_argument_that_names_vehicles_completes_their_names() -> None:
+    arguments = {
+        (*path, parameter.name)
+        for path in commands(cli)
+        for parameter in command_at(path).params
+        if isinstance(parameter, click.Argument) and parameter.name in VEHICLES
+    }
+    completing = {
+        (*path, parameter.name)
+        for path in commands(cli)
+        for parameter in command_at(path).params
+        if parameter.__dict__.get("_custom_shell_complete") is complete_name
+    }
+    assert len(arguments) > 10
+    assert completing == arguments
+
+
+def test_an_option_that_several_commands_have_is_worded_alike() -> None:
+    worded: dict[str, set[str | None]] = {}
+    for path in commands(cli):
+        for parameter in command_at(path).params:
+            # The simulation prints one line of JSON and goes on: another thing.
+            if parameter.name == "as_json" and path != ("simulate",):
+                assert isinstance(parameter, click.Option)
+                worded.setdefault(parameter.opts[0], set()).add(parameter.help)
+    assert {option: len(texts) for option, texts in worded.items()} == {"--json": 1}
+
+
+def test_every_switch_says_which_way_is_the_default() -> None:
+    silent = [
+        (*path, parameter.name)
+        for path in commands(cli)
+        for parameter in command_at(path).params
+        if isinstance(parameter, click.Option)
+        and parameter.secondary_opts
+        and not parameter.show_default
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_time_that_is_asked_for_says_its_zone(installation: Installation, option: str) -> None:
+    (text,) = (
+        parameter.help
+        for parameter in command_at(("backfill",)).params
+        if isinstance(parameter, click.Option) and option in parameter.opts
+    )
+    assert "by this host's clock and zone" in str(text) or "Written as --from" in str(text)
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
+    zones = {"TZ": "Asia/Tokyo"}
+    asked = ("backfill", "--all", "--no-wait", "--from", "2d", option)
+    day = utc_now() - timedelta(days=1)
+    _, output, _ = installation.command(*asked, f"{day:%Y-%m-%d} 09:30", **zones)
+    assert f"{day:%Y-%m-%d}T00:30:00.000Z" in output
+    installation.command("backfill", "--all", "--cancel")
+    _, output, _ = installation.command(*asked, f"{day:%Y-%m-%d}T09:30Z", **zones)
+    assert f"{day:%Y-%m-%d}T09:30:00.000Z" in output
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -106,6 +183,8 @@ def test_the_shell_completes_commands_and_the_names_of_vehicles(
 
     assert completed("fleetsyncd do", 1) == ["doctor"]
     assert completed("fleetsyncd vehicle pause Tr", 3) == ["Truck-01"]
+    assert completed("fleetsyncd backfill Tr", 2) == ["Truck-01"]
+    assert completed("fleetsyncd quarantine list Tr", 3) == ["Truck-01"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault(installation: Installation) -> None:
@@ -181,11 +260,7 @@ def test_every_command_is_among_those_whose_complaints_are_looked_at() -> None:
 
 
 def _is_group(path: tuple[str, ...]) -> bool:
-    command: click.Command | None = cli
-    for name in path:
-        assert isinstance(command, click.Group)
-        command = command.get_command(click.Context(command), name)
-    return isinstance(command, click.Group)
+    return isinstance(command_at(path), click.Group)
 
 
 def test_every_command_names_a_database_out_of_reach_in_one_line(

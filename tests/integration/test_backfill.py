@@ -1,14 +1,15 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import pytest
 
 from fleetsyncd.database import backfills, vehicles
-from fleetsyncd.database.backfills import BackfillStatus
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
+from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Backfill, Window
 from fleetsyncd.reports import JournalEntry, Outcome
@@ -36,12 +37,17 @@ def work(it: Rig, stopped: Callable[[], str | None] = lambda: None) -> JournalEn
 
 
 def status(it: Rig) -> BackfillStatus | None:
-    statuses = it.database.run(lambda c: backfills.backfill_statuses(c, [it.vehicle_id]))
+    statuses = it.database.run(lambda c: backfill_statuses(c, [it.vehicle_id]))
     return statuses.get(it.vehicle_id)
 
 
 def stored(it: Rig) -> int:
     return int(it.run("SELECT count(*) FROM measurements")[0][0])
+
+
+def down(_path: str, _query: str, _ask: Ask) -> Reply:
+    """Answer as a vehicle whose own database is down."""
+    return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
 
 
 def stop_after(questions: int) -> Callable[[], str | None]:
@@ -62,7 +68,10 @@ def test_a_backfill_stores_every_row_and_changes_neither_watermark_nor_state(
         assert replace(after, learned=before.learned, intake=before.intake) == before
         it.start = window.start
         assert it.compare().clean
-        assert status(it) == BackfillStatus(1.0, row.rows_written, True, None)
+        done = status(it)
+        assert done is not None
+        assert (done.window, done.rows_added, done.is_whole) == (window, row.rows_written, True)
+        assert (done.fraction, done.outcome, done.obstacle) == (1.0, "complete", None)
         ((outcome, rows, text),) = it.journal()
         assert (outcome, rows) == ("ok", row.rows_written)
         assert text.startswith("backfill of ")
@@ -134,6 +143,102 @@ def test_what_the_vehicle_no_longer_keeps_is_reported_in_the_journal(database: D
         assert f"gone for good: {window.start:%Y-%m-%d %H:%M:%S} to {begins}" in text
 
 
+@pytest.mark.parametrize(
+    ("kept_sec", "asked", "outcome"),
+    [
+        (7200, 10 * HOUR, "complete, but 8h of 10h gone"),
+        (60, 10 * HOUR, "complete, but 10h of 10h gone"),
+        (7200, HOUR, "complete"),
+    ],
+)
+def test_how_much_of_the_interval_is_gone_at_the_vehicle_is_kept_for_whoever_looks_later(
+    database: Database, kept_sec: float, asked: timedelta, outcome: str
+) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=kept_sec) as it:
+        ask_for(it, asked)
+        report = run_backfill(it.vehicle(), requested(it), it.client, it.context())
+        done = status(it)
+        assert done is not None
+        assert (done.outcome, done.is_whole) == (outcome, outcome == "complete")
+        assert done.gone_sec == pytest.approx(max(0.0, asked.total_seconds() - kept_sec), abs=2)
+        assert report.needs_attention == (outcome != "complete")
+        ask_for(it, timedelta(minutes=1))
+        again = status(it)
+        assert again is not None
+        assert again.gone_sec == 0
+
+
+def test_an_interval_of_which_the_vehicle_has_nothing_left_is_told_as_a_whole_loss(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
+        window = ask_for(it, 10 * HOUR, 5 * HOUR)
+        assert work(it).status == Outcome.OK
+        done = status(it)
+        assert done is not None
+        assert (done.outcome, done.is_whole) == ("nothing left to pull: all 5h gone", False)
+        start, end = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (window.start, window.end))
+        told = f"gone for good: {start} to {end}, the vehicle has no measurement before its end"
+        assert told in it.journal()[0][2]
+
+
+def test_what_is_gone_is_counted_once_over_several_attempts(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
+        ask_for(it, 30 * HOUR)
+        work(it, stop_after(11))
+        halfway = status(it)
+        assert halfway is not None
+        assert halfway.gone_sec == 10 * 3600
+        work(it)
+        done = status(it)
+        assert done is not None
+        assert done.gone_sec == pytest.approx(28 * 3600, abs=2)
+
+
+def test_a_vehicle_whose_oldest_rows_are_null_still_tells_what_is_gone(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
+        ask_for(it, 10 * HOUR)
+
+        def off_at_first(_path: str, query: str, ask: Ask) -> Reply:
+            code, body = ask(query)
+            return code, re.sub(rb'"value":[^,}]+', b'"value":null', body, count=18)
+
+        it.simulated.hook = off_at_first
+        assert work(it).status == Outcome.OK
+        assert "gone for good" in it.journal()[0][2]
+
+
+def test_oldest_rows_that_hold_no_measurement_are_no_loss(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+
+        def all_off(_path: str, query: str, ask: Ask) -> Reply:
+            code, body = ask(query)
+            return code, re.sub(rb'"value":[^,}]+', b'"value":null', body)
+
+        it.simulated.hook = all_off
+        assert work(it).status == Outcome.OK
+        done = status(it)
+        assert done is not None
+        assert done.is_whole
+
+
+def test_a_gap_of_which_the_vehicle_has_nothing_left_is_told_by_the_cycle(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=40 * 3600, channels=1) as it:
+        assert it.start is not None
+        it.simulated.hook = lambda path, query, ask: (
+            (HTTPStatus.OK, b'{"count":0,"truncated":false,"rows":[]}')
+            if path == "/data"
+            else ask(query)
+        )
+        it.cycle()
+        assert f"gone for good: {it.start - timedelta(seconds=5):%Y-%m-%d %H:%M:%S}" in str(
+            it.journal()[0][2]
+        )
+
+
 def test_a_gap_that_the_vehicles_retention_has_cut_is_reported_and_the_rest_stored(
     database: Database,
 ) -> None:
@@ -153,19 +258,68 @@ def test_a_gap_of_a_vehicle_that_was_only_switched_off_is_no_loss(database: Data
         assert it.journal()[0][2] is None
 
 
-def test_calling_a_backfill_off_ends_it_at_the_next_window(database: Database) -> None:
+def cancelling(it: Rig, question: int) -> Callable[[str, str, Ask], Reply]:
+    """Return a hook that cancels the backfill at a question for measurements, the first is 1."""
+    asked = 0
+
+    def cancel(path: str, query: str, ask: Ask) -> Reply:
+        nonlocal asked
+        asked += path == "/data" and "limit=100" not in query
+        if asked == question:
+            it.database.run(lambda c: backfills.cancel_backfill(c, it.vehicle_id))
+        return ask(query)
+
+    return cancel
+
+
+def test_a_backfill_cancelled_before_it_stored_anything_leaves_no_entry(
+    database: Database,
+) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, 30 * HOUR)
+        known = replace(requested(it), alarms_reached=it.now)
+        it.run("UPDATE fleetsync.backfill SET alarms_reached_at = %s", it.now)
+        it.simulated.hook = cancelling(it, 1)
+        report = run_backfill(it.vehicle(), known, it.client, it.context())
+        assert "cancelled by an operator" in str(report.entry.error_msg)
+        assert not report.needs_attention
+        assert (it.journal(), stored(it), status(it)) == ([], 0, None)
 
-        def call_off(path: str, query: str, ask: Ask) -> Reply:
-            if path == "/data" and "limit=1&" not in f"{query}&":
-                it.database.run(lambda c: backfills.cancel_backfill(c, it.vehicle_id))
-            return ask(query)
 
-        it.simulated.hook = call_off
-        entry = work(it)
-        assert "cancelled" in str(entry.error_msg)
-        assert (entry.rows_written, stored(it), status(it)) == (0, 0, None)
+def test_a_cancelled_backfill_is_no_error_and_says_how_far_it_came(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        window = ask_for(it, 30 * HOUR)
+        it.simulated.hook = cancelling(it, 4)
+        report = run_backfill(it.vehicle(), requested(it), it.client, it.context())
+        assert not report.needs_attention
+        ((outcome, rows, text),) = it.journal()
+        assert (outcome, rows) == ("ok", stored(it))
+        assert rows == 3 * 3600
+        reached = f"{window.start + 3 * HOUR:%Y-%m-%d %H:%M:%S}"
+        assert f"cancelled by an operator; stored up to {reached}" in text
+
+
+def test_another_daemon_that_goes_on_with_a_backfill_is_no_error(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 3 * HOUR)
+        known = requested(it)
+        work(it)
+        report = run_backfill(it.vehicle(), known, it.client, it.context())
+        assert "another daemon goes on with it" in str(report.entry.error_msg)
+        assert not report.needs_attention
+        assert [outcome for outcome, *_ in it.journal()] == ["ok"]
+
+
+def test_a_backfill_that_is_stopped_needs_no_attention_and_one_that_fails_does(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 30 * HOUR)
+        vehicle, context = it.vehicle(), it.context()
+        stopped = run_backfill(vehicle, requested(it), it.client, context, stop_after(3))
+        assert (stopped.entry.status, stopped.needs_attention) == (Outcome.ERROR, False)
+        it.simulated.hook = down
+        assert run_backfill(vehicle, requested(it), it.client, context).needs_attention
 
 
 def test_a_request_that_replaced_the_one_at_work_is_not_marked_done_by_it(
@@ -176,11 +330,43 @@ def test_a_request_that_replaced_the_one_at_work_is_not_marked_done_by_it(
         old = requested(it)
         window = ask_for(it, 3 * HOUR)
         entry = run_backfill(it.vehicle(), old, it.client, it.context()).entry
-        assert "cancelled" in str(entry.error_msg)
+        assert "replaced by a newer request" in str(entry.error_msg)
         assert requested(it).reached == window.start
         assert work(it).status == Outcome.OK
         it.start = window.start
         assert it.compare().clean
+
+
+def test_only_the_version_that_an_operator_has_seen_is_cancelled(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        seen = requested(it).asked_at
+        ask_for(it, 3 * HOUR)
+        newer = requested(it).asked_at
+
+        def cancel(version: datetime) -> bool:
+            return it.database.run(lambda c: backfills.cancel_backfill(c, it.vehicle_id, version))
+
+        assert (cancel(seen), cancel(newer)) == (False, True)
+
+
+def test_what_stands_in_the_way_of_a_backfill_is_told(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+
+        def obstacle() -> str | None:
+            known = status(it)
+            assert known is not None
+            return known.obstacle
+
+        assert obstacle() is None
+        it.simulated.hook = down
+        it.cycle()
+        assert "/status: HTTP 503" in str(obstacle())
+        work(it)
+        assert "/data: HTTP 503" in str(obstacle())
+        it.database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+        assert "paused" in str(obstacle())
 
 
 def test_a_second_request_is_joined_to_the_unfinished_first(database: Database) -> None:
@@ -188,6 +374,14 @@ def test_a_second_request_is_joined_to_the_unfinished_first(database: Database) 
         ask_for(it, 9 * HOUR, 8 * HOUR)
         ask_for(it, 3 * HOUR, 2 * HOUR)
         assert requested(it).window == Window(it.now - 9 * HOUR, it.now - 2 * HOUR)
+
+
+def test_a_request_returns_the_interval_that_it_is_joined_to(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 9 * HOUR, 8 * HOUR)
+        window = Window(it.now - 3 * HOUR, it.now - 2 * HOUR)
+        real = it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        assert real == requested(it).window
 
 
 def test_a_vehicle_removed_meanwhile_ends_its_backfill(database: Database) -> None:
@@ -235,7 +429,7 @@ def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> No
         assert (entry.status, stored(it)) == (Outcome.OK, 0)
         done = status(it)
         assert done is not None
-        assert done.finished
+        assert (done.finished, done.outcome) == (True, "nothing left to pull: all 24h gone")
 
 
 def test_alarms_that_only_a_backfill_brings_are_expected_by_the_checker(

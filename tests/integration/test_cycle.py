@@ -15,6 +15,7 @@ from fleetsyncd.models import DataPage
 from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
+from fleetsyncd.sync.pull import HISTORY_ROWS
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
@@ -81,7 +82,7 @@ def test_a_gap_over_a_day_is_pulled_by_the_hour_and_complete(database: Database)
         progress: list[Progress] = []
         report = it.cycle(on_progress=progress.append)
         horizon, *questions = [query for path, query in it.asked if path == "/data"]
-        assert horizon.endswith("limit=1")
+        assert horizon.endswith(f"limit={HISTORY_ROWS}")
         assert len(questions) == 27
         assert len(progress) == 27
         assert progress[-1].fraction == 1

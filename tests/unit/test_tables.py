@@ -24,6 +24,8 @@ def vehicle(name: str, version: str | None = "2.4.0", error: str | None = None) 
         id=UUID(int=1),
         name=name,
         address="10.8.0.1:8001",
+        host="10.8.0.1",
+        port=8001,
         state=State.ONLINE,
         software_version=version,
         seen_age=1,

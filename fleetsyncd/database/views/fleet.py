@@ -123,6 +123,8 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         id=key,
         name=sanitise(row.name, NAME_LIMIT),
         address=address_text(row.host, row.port),
+        host=row.host,
+        port=row.port,
         state=state,
         software_version=None if row.version is None else sanitise(row.version, NAME_LIMIT),
         seen_age=row.seen,

@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Options and arguments that several commands have."""
 
 import click
 
@@ -18,3 +18,6 @@ def complete_name(_context: click.Context, _argument: click.Parameter, start: st
 
 which_argument = click.argument("which", shell_complete=complete_name)
 port_type = click.IntRange(1, validation.MAX_PORT)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON list instead of a table."
+)

@@ -1,0 +1,147 @@
+"""Watch backfills until they are done: a progress bar, and what stands in their way."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import click
+
+from fleetsyncd.cells import cut
+from fleetsyncd.commands.group import EXIT_FAILED
+from fleetsyncd.commands.tables import table
+from fleetsyncd.database import replicas
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicles import RegisteredVehicle
+from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.errors import CommandError
+from fleetsyncd.text import age, sanitise
+
+REFRESH_SEC = 1.0
+STEPS = 1000
+LINE_CELLS = 100
+"""A longer text would wrap, and the bar could not be drawn over itself."""
+NAMED = 20
+"""Vehicles whose obstacles are told in lines before the rest is counted."""
+NO_DAEMON = "no daemon is running: backfills wait for the next one"
+_NOT_BEGUN = "not begun yet: the daemon pulls BACKFILL_CONCURRENCY vehicles at a time"
+Statuses = list[BackfillStatus | None]
+
+
+@dataclass
+class Watch:
+    """Watches the backfills of some vehicles; None stands for one that was cancelled."""
+
+    database: Database
+    vehicles: Sequence[RegisteredVehicle]
+    _statuses: Statuses = field(default_factory=list)
+    _daemon_runs: bool = True
+    _told: dict[str, str] = field(default_factory=dict)
+    """What was last told of a vehicle, or of the daemon, in a line of its own."""
+    _versions: dict[UUID, datetime] = field(default_factory=dict)
+
+    def run(self, wait_sec: float | None) -> int:
+        """Show the progress until all are done, `wait_sec` at most; return the exit code."""
+        until = None if wait_sec is None else time.monotonic() + wait_sec
+        self._read()
+        if not any(self._statuses):
+            raise CommandError("no backfill is requested: give --from")
+        with click.progressbar(
+            range(STEPS), label="backfill", item_show_func=lambda _item: self._bar_text()
+        ) as bar:
+            while self._open and (until is None or time.monotonic() < until):
+                self._tell_changes(on_terminal=sys.stdout.isatty())
+                bar.update(round(STEPS * self._fraction) - bar.pos)
+                rest = REFRESH_SEC if until is None else until - time.monotonic()
+                time.sleep(max(0.0, min(REFRESH_SEC, rest)))
+                self._read()
+            bar.update(round(STEPS * self._fraction) - bar.pos)
+        self._tell_outcome(wait_sec)
+        whole = all(status is not None and status.is_whole for status in self._statuses)
+        return 0 if whole else EXIT_FAILED
+
+    def tell_obstacles(self) -> None:
+        """Say what stands in the way of the backfills at present."""
+        self._read()
+        self._tell_changes(on_terminal=False)
+
+    @property
+    def _open(self) -> int:
+        return sum(status is not None and not status.finished for status in self._statuses)
+
+    @property
+    def _fraction(self) -> float:
+        done = [1.0 if status is None else status.fraction for status in self._statuses]
+        return sum(done) / len(done)
+
+    def _read(self) -> None:
+        ids = [vehicle.id for vehicle in self.vehicles]
+
+        def read(cursor: Cursor) -> tuple[dict[UUID, BackfillStatus], float | None]:
+            return backfill_statuses(cursor, ids), replicas.newest_heartbeat_age(cursor, None)
+
+        known, beat_age = self.database.run(read)
+        self._statuses = [known.get(vehicle_id) for vehicle_id in ids]
+        self._daemon_runs = beat_age is not None and beat_age < replicas.FRESH_SEC
+
+    def _obstacles(self) -> Iterator[tuple[str, str]]:
+        """Yield the vehicles whose backfill makes no progress, each with the reason."""
+        for vehicle, status in zip(self.vehicles, self._statuses, strict=True):
+            if status is not None and (obstacle := status.obstacle):
+                yield vehicle.name, obstacle
+
+    def _bar_text(self) -> str | None:
+        """Return the first reason why a backfill makes no progress at present."""
+        if not self._open:
+            return None
+        if not self._daemon_runs:
+            return NO_DAEMON
+        for name, obstacle in self._obstacles():
+            return cut(sanitise(f"{name}: {obstacle}"), LINE_CELLS)
+        begun = any(status is not None and status.fraction for status in self._statuses)
+        return None if begun else _NOT_BEGUN
+
+    def _tell_changes(self, *, on_terminal: bool) -> None:
+        """Say in lines what is new; on a terminal the bar shows what stands in the way."""
+        news = dict(self._replaced())
+        if not on_terminal and self._open:
+            obstacles = dict(self._obstacles())
+            if not self._daemon_runs:
+                obstacles = {"": NO_DAEMON}
+            news |= {key: text for key, text in obstacles.items() if self._told.get(key) != text}
+            self._told = obstacles
+        for number, (name, text) in enumerate(news.items()):
+            if number == NAMED:
+                click.echo(f"and {len(news) - NAMED} more", err=True)
+                break
+            click.echo(sanitise(f"[{name}] {text}" if name else text), err=True)
+
+    def _replaced(self) -> Iterator[tuple[str, str]]:
+        """Yield the vehicles whose backfill somebody has requested anew since the last look."""
+        for vehicle, status in zip(self.vehicles, self._statuses, strict=True):
+            if status is None:
+                continue
+            known = self._versions.setdefault(vehicle.id, status.asked_at)
+            if known != status.asked_at:
+                self._versions[vehicle.id] = status.asked_at
+                yield vehicle.name, f"its backfill was requested anew: {status.window}"
+
+    def _tell_outcome(self, wait_sec: float | None) -> None:
+        lines = [
+            [
+                vehicle.name,
+                "cancelled" if status is None else status.outcome,
+                "" if status is None else str(status.rows_added),
+                "" if status is None else status.obstacle or "",
+            ]
+            for vehicle, status in zip(self.vehicles, self._statuses, strict=True)
+        ]
+        click.echo(table(["VEHICLE", "BACKFILL", "ROWS ADDED", "WAITS FOR"], lines))
+        if self._open:
+            text = f"not done within {age(wait_sec)}: {self._open} backfill(s) stay requested"
+            click.echo(f"{text}, and a daemon goes on with them", err=True)
+        if any(status is not None and status.gone_sec for status in self._statuses):
+            text = "what is gone the vehicle has no longer, or it is older than what is kept"
+            click.echo(f"{text}: the journal names the times", err=True)

@@ -1,0 +1,87 @@
+"""How far the vehicles' backfills are, and why one makes no progress."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.models import Window
+from fleetsyncd.text import age, sanitise
+
+ERROR_LIMIT = 300
+_STATUS = f"""
+SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.rows_added, b.gone_sec,
+    b.finished_at IS NOT NULL, left(b.last_error, {ERROR_LIMIT}), coalesce(s.paused, false),
+    CASE WHEN v.sync_status IN ('timeout', 'error')
+         THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END
+FROM fleetsync.backfill b JOIN public.vehicles v ON v.id = b.vehicle_id
+LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
+WHERE b.vehicle_id = ANY (%s::uuid[])
+"""  # noqa: S608  made of this file's own text
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStatus:
+    """How far a backfill is pulled; `asked_at` is its version."""
+
+    window: Window
+    reached: datetime
+    asked_at: datetime
+    rows_added: int
+    gone_sec: float
+    """Seconds of the interval that the vehicle had no longer, or that are older than is kept."""
+    finished: bool
+    last_error: str | None
+    """Why the last attempt failed."""
+    paused: bool = False
+    vehicle_error: str | None = None
+    """Why the vehicle's last cycle failed."""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the interval that is pulled, 0 to 1."""
+        return (self.reached - self.window.start) / self.window.length
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the interval was pulled."""
+        return self.finished and not self.gone_sec
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, or how far it is."""
+        length = self.window.length.total_seconds()
+        if self.gone_sec >= length:
+            return f"nothing left to pull: all {age(length)} gone"
+        gone = f", but {age(self.gone_sec)} of {age(length)} gone" if self.gone_sec else ""
+        return f"complete{gone}" if self.finished else f"{int(100 * self.fraction)}%{gone}"
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it makes no progress, if something is known to stand in its way."""
+        if self.finished:
+            return None
+        if self.paused:
+            return "the vehicle is paused, its backfill waits until it is resumed"
+        return self.last_error or self.vehicle_error
+
+
+def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
+    """Return the status of some vehicles' backfills; vehicles without one are left out."""
+    cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
+    return {
+        UUID(key): BackfillStatus(
+            window=Window(start, end),
+            reached=reached,
+            asked_at=asked_at,
+            rows_added=rows,
+            gone_sec=gone_sec,
+            finished=finished,
+            last_error=None if error is None else sanitise(error, ERROR_LIMIT),
+            paused=paused,
+            vehicle_error=None if failure is None else sanitise(failure, ERROR_LIMIT),
+        )
+        for key, start, end, reached, asked_at, rows, gone_sec, finished, error, paused, failure
+        in cursor.fetchall()
+    }  # fmt: skip
