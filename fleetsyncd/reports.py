@@ -160,6 +160,19 @@ class CycleReport:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """How many vehicles' last cycles the database could not store, and why the last of these."""
+
+    vehicles: int = 0
+    reason: str | None = None
+    """With the vehicle's name in brackets."""
+
+    def __str__(self) -> str:
+        """Say it to operators."""
+        return f"{self.vehicles} vehicle(s) could not be stored in the last cycle: {self.reason}"
+
+
 def join_remarks(*remarks: str | None) -> str | None:
     """Return the remarks that there are as one `error_msg`; None without any."""
     given = [remark for remark in remarks if remark]

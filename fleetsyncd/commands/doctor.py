@@ -153,6 +153,9 @@ def _daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
         text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
         yield warning("daemon", text, f"read its log on {last.host}, start it again")
     for heartbeat in fresh:
+        if heartbeat.unstored.vehicles:
+            text = f"the daemon on {heartbeat.host}: {heartbeat.unstored}"
+            yield fault("daemon", text, f"read its log on {heartbeat.host}")
         if heartbeat.version == __version__:
             yield ok("daemon", f"alive on {heartbeat.host}")
         else:

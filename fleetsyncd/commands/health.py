@@ -14,6 +14,7 @@ from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database import replicas
 from fleetsyncd.database.connect_errors import CHECK_CONNECTION
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.settings import DatabaseSettings
@@ -25,33 +26,43 @@ ANSWER_SEC = 12.0
 @click.command()
 @click.option("--any-host", is_flag=True, help="Accept a daemon on any host, not only this one.")
 def health(any_host: bool) -> int:
-    """Tell whether a daemon is alive.
+    """Tell whether a daemon is alive and stores what it pulls.
 
-    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, else 1.
+    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, and could
+    store the last cycle of every vehicle; else 1, as on a full disk.
     """
     configuration = settings.load()
     logs.set_up(configuration.log_level, configuration.log_format, sys.stderr)
     host = None if any_host else replicas.this_host()
-    age = _newest_heartbeat_age(configuration.database, host)
-    if age is None:
+    heartbeats = _heartbeats(configuration.database, host)
+    if not heartbeats:
         click.echo("no daemon has shown a heartbeat")
         return EXIT_FAILED
-    fresh = age < replicas.FRESH_SEC
-    click.echo(f"{'healthy' if fresh else 'stale'}: last heartbeat {age:.0f} s ago")
-    return 0 if fresh else EXIT_FAILED
+    last = f"last heartbeat {heartbeats[0].age:.0f} s ago"
+    fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
+    failing = next((each.unstored for each in fresh if each.unstored.vehicles), None)
+    if not fresh:
+        click.echo(f"stale: {last}")
+    elif failing:
+        click.echo(f"failing: {failing}; {last}")
+    else:
+        click.echo(f"healthy: {last}")
+    return 0 if fresh and not failing else EXIT_FAILED
 
 
-def _newest_heartbeat_age(where: DatabaseSettings, host: str | None) -> float | None:
-    """Ask the database in a thread, which may hang with it; raise DatabaseError."""
-    answer: Future[float | None] = Future()
+def _heartbeats(where: DatabaseSettings, host: str | None) -> list[Heartbeat]:
+    """Return the heartbeats of `host`, or all, the freshest first; raise DatabaseError.
+
+    The database is asked in a thread, which may hang with it.
+    """
+    answer: Future[list[Heartbeat]] = Future()
 
     def ask() -> None:
         try:
             database = Database(where)
             migrate.require_current(database)
-            answer.set_result(
-                database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, host))
-            )
+            known = database.run(replicas.heartbeats)
+            answer.set_result([each for each in known if host is None or each.host == host])
         except BaseException as error:
             answer.set_exception(error)
 

@@ -8,6 +8,7 @@ import msgspec
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import fleet_table
+from fleetsyncd.database import replicas
 from fleetsyncd.database.views.fleet import fleet_overview
 
 
@@ -17,11 +18,20 @@ def status(as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 
     SEEN is the time since the vehicle answered, LAG the age of the watermark, DATA the age of
-    the newest measurement; ROWS are those of the last cycle.
+    the newest measurement; ROWS are those of the last cycle. A daemon that cannot store what it
+    pulls is named on standard error.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda cursor: fleet_overview(cursor, settings.sync_interval_sec))
+    vehicles, heartbeats = database.run(
+        lambda cursor: (
+            fleet_overview(cursor, settings.sync_interval_sec),
+            replicas.heartbeats(cursor),
+        )
+    )
+    for heartbeat in heartbeats:
+        if heartbeat.alive and heartbeat.unstored.vehicles:
+            click.echo(f"the daemon {heartbeat.name}: {heartbeat.unstored}", err=True)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
     else:

@@ -4,23 +4,28 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 from fleetsyncd import __version__
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.reports import Unstored
 from fleetsyncd.text import sanitise
 
 HEARTBEAT_SEC = 5.0
 FRESH_SEC = 30.0
 """A daemon with an older heartbeat hangs or has ended."""
 LISTED_FOR = "1 day"
+REASON_LIMIT = 300
+NOTHING_UNSTORED = Unstored()
 _HEARTBEAT = """
 INSERT INTO fleetsync.replica AS r
-    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards)
+    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards, unstored, unstored_reason)
 VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
-    %(shards)s::int[])
+    %(shards)s::int[], %(unstored)s, %(reason)s)
 ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
-    vehicles = excluded.vehicles, shards = excluded.shards
+    vehicles = excluded.vehicles, shards = excluded.shards, unstored = excluded.unstored,
+    unstored_reason = excluded.unstored_reason
 """
 
 
@@ -45,6 +50,7 @@ def write_heartbeat(
     cycle_sec: float | None,
     vehicles: int,
     shards: Sequence[int] = (),
+    unstored: Unstored = NOTHING_UNSTORED,
 ) -> None:
     """Write the heartbeat of `replica`; delete replicas that have been silent for a day."""
     cursor.execute(
@@ -58,6 +64,8 @@ def write_heartbeat(
             "cycle": cycle_sec,
             "vehicles": vehicles,
             "shards": list(shards),
+            "unstored": unstored.vehicles,
+            "reason": unstored.reason and sanitise(unstored.reason, REASON_LIMIT),
         },
     )
     cursor.execute(
@@ -83,6 +91,8 @@ class Heartbeat:
     pid: int
     shards: tuple[int, ...]
     """The shards of the fleet that it pulls."""
+    unstored: Unstored = NOTHING_UNSTORED
+    """What it could not store in its last cycles."""
 
     @property
     def alive(self) -> bool:
@@ -99,22 +109,26 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     """Return the heartbeats of all listed daemons, the freshest first."""
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
-        " extract(epoch FROM now() - beat_at)::float8, pid, shards"
+        " extract(epoch FROM now() - beat_at)::float8, pid, shards,"
+        " unstored, unstored_reason"
         " FROM fleetsync.replica ORDER BY beat_at DESC"
     )
-    return [
-        Heartbeat(
-            host=sanitise(host, 100),
-            version=sanitise(version, 30),
-            sync_interval_sec=interval_sec,
-            cycle_sec=cycle_sec,
-            vehicles=vehicles,
-            age=age,
-            pid=pid,
-            shards=tuple(shards),
-        )
-        for host, version, interval_sec, cycle_sec, vehicles, age, pid, shards in cursor.fetchall()
-    ]
+    return [_heartbeat(row) for row in cursor.fetchall()]
+
+
+def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
+    host, version, interval_sec, cycle_sec, vehicles, age, pid, shards, unstored, reason = row
+    return Heartbeat(
+        host=sanitise(host, 100),
+        version=sanitise(version, 30),
+        sync_interval_sec=interval_sec,
+        cycle_sec=cycle_sec,
+        vehicles=vehicles,
+        age=age,
+        pid=pid,
+        shards=tuple(shards),
+        unstored=Unstored(unstored, reason and sanitise(reason, REASON_LIMIT)),
+    )
 
 
 def newest_heartbeat_age(cursor: Cursor, host: str | None) -> float | None:

@@ -150,6 +150,11 @@ state AS (
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now()
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
+SAVE_FAILURE = """
+UPDATE fleetsync.vehicle_state SET failures = %(failures)s, last_rows = %(rows)s,
+    last_error = %(error)s, updated_at = now()
+WHERE vehicle_id = %(id)s::uuid
+"""
 SAVE_LEARNED = """
 UPDATE fleetsync.vehicle_state
 SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid

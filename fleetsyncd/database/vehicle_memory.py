@@ -11,6 +11,10 @@ from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import learned_values
 from fleetsyncd.models import AlarmState, LearnedWindows
+from fleetsyncd.reports import CycleReport
+
+FAILURE_LIMIT = 200
+"""Of an error that has to fit into the page of its row, because the disk is full."""
 
 
 def count_intake(cursor: Cursor, vehicle_id: UUID, intake: Intake) -> None:
@@ -76,3 +80,14 @@ def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> N
     """Keep what was learned of a vehicle's link, for any daemon's next pull."""
     values = {"id": str(vehicle_id), **learned_values(learned)}
     cursor.execute(statements.SAVE_LEARNED, values)
+
+
+def save_failure(cursor: Cursor, report: CycleReport) -> None:
+    """Write a cycle's result into the vehicle's state alone: its journal entry was refused."""
+    values = {
+        "id": str(report.vehicle.id),
+        "failures": report.failures,
+        "rows": report.rows_written,
+        "error": report.error_msg and report.error_msg[:FAILURE_LIMIT],
+    }
+    cursor.execute(statements.SAVE_FAILURE, values)

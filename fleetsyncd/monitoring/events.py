@@ -52,6 +52,8 @@ class CycleEnded:
     unfinished: int
     seconds: float
     resting: int = 0
+    unstored: int = 0
+    """Vehicles whose last cycle the database could not store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,9 @@ class Metrics:
             "fleetsync_cycle_vehicles", "Vehicles of the last cycle, by result", ["result"]
         )
         self._shards = self._gauge("fleetsync_shards", "Shards of the fleet that this daemon pulls")
+        self._unstored = self._gauge(
+            "fleetsync_unstored_vehicles", "Vehicles whose last cycle could not be stored"
+        )
         self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows in quarantine")
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
@@ -148,6 +151,7 @@ class Metrics:
         self._cycles.inc()
         self._cycle_seconds.set(cycle.seconds)
         self._cycle_ended.set(self._now())
+        self._unstored.set(cycle.unstored)
         for result in ("ok", "failed", "unfinished", "resting"):
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:

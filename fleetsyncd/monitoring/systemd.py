@@ -35,7 +35,8 @@ class Notifier:
                 self._send("WATCHDOG=1")
             case events.CycleEnded(ok, failed):
                 total = ok + failed + event.unfinished
-                self._status(f"{total} vehicle(s), last cycle: {ok} ok, {failed} failed")
+                lost = f", {event.unstored} not stored" if event.unstored else ""
+                self._status(f"{total} vehicle(s), last cycle: {ok} ok, {failed} failed{lost}")
             case events.DatabaseDown():
                 self._status("database lost: pulling stops")
             case events.DaemonStopping():

@@ -18,6 +18,7 @@ sizing.py           how much one question asks for
 question_limit.py   how long and how often one pull may ask
 context.py          what cycles and backfills work with
 sessions.py         kept sessions to the vehicles
+recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 backfill_runner.py  runs backfills beside the cycles
 backfill.py         one attempt at a vehicle's backfill
@@ -25,6 +26,7 @@ replay.py           quarantined rows tried again
 shards.py           this replica's shards
 requests.py         what is to be pulled now: requests, unfinished gaps
 setback.py          notices that the database went back
+unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
 intake_watch.py     warns of vehicles that store too much

@@ -12,7 +12,7 @@ from functools import partial
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
-from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import BackfillTaken, BudgetSpent, DatabaseError, VehicleError
 from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
@@ -47,7 +47,7 @@ def run_backfill(
     An attempt whose backfill was cancelled before it could commit anything has no entry: nothing
     failed, and nothing was done. `stop_reason` is called between windows and names the reason to
     end early. Raises DatabaseUnavailable and VehicleRemoved, for which no journal entry can be
-    written, and DatabaseError if it is refused.
+    written, and DatabaseError if nothing of the attempt's end can be.
     """
     source = context.source(vehicle, client, stop_reason)
     attempt = _BackfillAttempt(vehicle, backfill, source, context)
@@ -56,8 +56,8 @@ def run_backfill(
         context.partitions.forget()
     entry = attempt.journal_entry(result)
     if attempt.taken is None or attempt.has_committed:
-        context.database.run(partial(_record, entry, backfill, result, source.learned))
-    failed = result.outcome is not Outcome.OK and not result.stopped
+        entry = _write_entry(entry, backfill, result, source.learned, context.database)
+    failed = entry.status != Outcome.OK and not result.stopped
     return BackfillReport(
         entry,
         attempt.totals.bad_rows,
@@ -65,6 +65,29 @@ def run_backfill(
         result.retry_after_sec or attempt.retry_after_sec,
         needs_attention=failed or attempt.gone_sec > 0,
     )
+
+
+def _write_entry(
+    entry: JournalEntry,
+    backfill: Backfill,
+    result: StepResult,
+    learned: LearnedWindows,
+    database: Database,
+) -> JournalEntry:
+    """Write the journal entry; if it is refused, tell that with the backfill alone."""
+    try:
+        database.run(partial(_record, entry, backfill, result, learned))
+    except RERAISED:
+        raise
+    except DatabaseError as error:
+        refused = f"database: its journal entry cannot be written: {error}"
+        reason = sanitise(result.reason or refused, ERROR_LIMIT)
+        database.run(
+            lambda cursor: backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
+        )
+        text = join_remarks(entry.error_msg, refused)
+        return replace(entry, status=Outcome.ERROR, error_msg=text)
+    return entry
 
 
 def _record(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fleetsyncd.database import store, vehicle_memory
-from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import (
     BadAnswer,
     BudgetSpent,
@@ -22,12 +22,13 @@ from fleetsyncd.errors import (
     VehicleRefused,
 )
 from fleetsyncd.models import AlarmState, DataPage, Measurements, Status, Vehicle, Window
-from fleetsyncd.reports import CycleReport, Outcome, Progress, odd_alarms_remark
+from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer
+from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
     MILLISECOND,
@@ -60,20 +61,7 @@ def sync_vehicle(
     result = run_step(cycle.run)
     if result.database_refused:
         context.partitions.forget()
-    report = cycle.report(result)
-    write_report(report, context.database)
-    return report
-
-
-def write_report(report: CycleReport, database: Database) -> None:
-    """Write the journal entry, then a failure's outcome into the vehicle's own row.
-
-    In two transactions: another session may hold the vehicle's row, which must not cost the
-    journal its entry. A vehicle that stays silent has nothing new in its row.
-    """
-    database.run(lambda cursor: store.add_cycle_report(cursor, report))
-    if report.outcome is not Outcome.OK and not report.stopped and report.is_news_of_vehicle:
-        database.run(lambda cursor: store.mark_failed(cursor, report))
+    return write_report(cycle.report(result), context.database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
 from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import CycleReport, Failure, Outcome, Progress
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.cycle import sync_vehicle, write_report
+from fleetsyncd.sync.cycle import sync_vehicle
+from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.sessions import VehicleSessions
 
 log = logging.getLogger("sync")
@@ -79,8 +80,6 @@ class CycleRunner:
             log.info("[%s] was removed", vehicle.name)
         except DatabaseUnavailable as error:
             self._on_database_error(error)
-        except DatabaseError as error:
-            _log_unrecorded(vehicle, error)
         except Exception:
             log.exception("[%s] %s: its cycle ended", vehicle.name, INTERNAL_ERROR)
             self._record_internal_error(vehicle)
@@ -107,13 +106,9 @@ class CycleRunner:
         reason = f"{INTERNAL_ERROR}: the daemon's log has its traceback"
         report = CycleReport(vehicle, now, now, Outcome.ERROR, reason, failure=Failure.INTERNAL)
         try:
-            write_report(report, self._context.database)
+            report = write_report(report, self._context.database)
         except DatabaseUnavailable as error:
             self._on_database_error(error)
-        except DatabaseError as error:
-            _log_unrecorded(vehicle, error)
+        except VehicleRemoved:
+            log.info("[%s] was removed", vehicle.name)
         self._on_report(report)
-
-
-def _log_unrecorded(vehicle: Vehicle, error: DatabaseError) -> None:
-    log.error("[%s] its cycle's journal entry cannot be written: %s", vehicle.name, error)

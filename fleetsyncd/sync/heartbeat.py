@@ -8,6 +8,7 @@ from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import HEARTBEAT_SEC, Replica
 from fleetsyncd.errors import DatabaseError
+from fleetsyncd.reports import Unstored
 
 log = logging.getLogger("sync")
 
@@ -25,12 +26,14 @@ class HeartbeatSender:
         """Whether the last heartbeat is HEARTBEAT_SEC old."""
         return time.monotonic() - self._sent_at >= HEARTBEAT_SEC
 
-    def send(self, cycle_sec: float | None, vehicles: int, shards: Sequence[int]) -> None:
+    def send(
+        self, cycle_sec: float | None, vehicles: int, shards: Sequence[int], unstored: Unstored
+    ) -> None:
         """Write a heartbeat with the last cycle's seconds and the shards; raise DatabaseError."""
         self._sent_at = time.monotonic()
         self._database.run(
             lambda cursor: replicas.write_heartbeat(
-                cursor, self._replica, cycle_sec, vehicles, shards
+                cursor, self._replica, cycle_sec, vehicles, shards, unstored
             )
         )
 

@@ -38,6 +38,7 @@ from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
+from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.sync.vehicle_log import VehicleLog
 
 log = logging.getLogger("sync")
@@ -103,6 +104,7 @@ class Supervisor:
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()
+        self._unstored = UnstoredCycles()
         self._requests = RequestReader(context.database)
         self._cycle_sec: float | None = None
         self._database_error: DatabaseError | None = None
@@ -199,6 +201,7 @@ class Supervisor:
             lambda cursor: store.load_vehicles(cursor, shards=shards)
         )
         self._setbacks.check(fleet, committed)
+        self._unstored.retain({vehicle.id for vehicle in fleet})
         # What cannot be written is found out here, before a vehicle is asked for it in vain.
         self._send_heartbeat()
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
@@ -266,6 +269,7 @@ class Supervisor:
     def _on_report(self, report: CycleReport) -> None:
         self._summary.add(report)
         self._setbacks.note(report)
+        self._unstored.note(report)
         if report.goes_on:
             self._requests.add_unfinished(report.vehicle.id)
         self._emit(events.VehicleCycleEnded(report))
@@ -280,7 +284,8 @@ class Supervisor:
         summary.summarise(busy, sleep, self._dispatcher.waiting)
         self._cycle_sec = summary.seconds
         counts = summary.ok, summary.failed, len(busy)
-        self._emit(events.CycleEnded(*counts, summary.seconds, summary.resting))
+        unstored = self._unstored.present.vehicles
+        self._emit(events.CycleEnded(*counts, summary.seconds, summary.resting, unstored))
 
     def _do_periodic_work(self) -> None:
         """Serve operators' requests; start backfills and retention; send the heartbeat."""
@@ -302,7 +307,12 @@ class Supervisor:
 
     def _send_heartbeat(self) -> None:
         dispatcher = self._dispatcher
-        self._heartbeat.send(self._cycle_sec, dispatcher.sessions, dispatcher.shard_numbers)
+        self._heartbeat.send(
+            self._cycle_sec,
+            dispatcher.sessions,
+            dispatcher.shard_numbers,
+            self._unstored.present,
+        )
 
     def _on_database_error(self, error: DatabaseError) -> None:
         """Start nothing more until the database is back; log the first error of an outage."""

@@ -61,8 +61,13 @@ def test_a_full_disk_is_reported_with_a_hint_and_pulling_resumes_once_there_is_s
         daemon.wait_for("error on database: could not extend file")
         error = "SELECT error_msg FROM sync_journal WHERE status = 'error' LIMIT 1"
         assert "free space on the database's disk" in installation.rows(error)[0][0]
+        installation.until("SELECT unstored > 0 FROM fleetsync.replica")
+        code, text, _ = installation.command("health")
+        assert (code, "No space left on device" in text) == (1, True), text
         ballast.unlink()
         daemon.wait_for("online .* wrote", times=2)
+        installation.until("SELECT unstored = 0 FROM fleetsync.replica")
+        assert installation.command("health")[0] == 0
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.end() == 0
         findings = installation.check()

@@ -14,16 +14,21 @@ from uuid import UUID, uuid4
 import psycopg2
 
 from fleetsyncd.database import measurements, store, vehicles
-from fleetsyncd.database.hints import first_line
+from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.findings import Finding, fault, ok
 from fleetsyncd.models import Alarm, Channel, Measurements, Vehicle
-from fleetsyncd.reports import CycleReport, Outcome
+from fleetsyncd.reports import ERROR_LIMIT, CycleReport, JournalEntry, Outcome
 from fleetsyncd.times import month_of
 
 CHECK = "rehearsal"
+FILL_ROWS, FILL_ENTRIES = 5_000, 40
+"""Measurements, and journal entries of 1,000 characters: some hundred kB, which need new pages. A
+single row fits into a page that is there, also on a full disk."""
+_SERVERS_OWN = ("53", "58", "XX")
+"""Classes of SQLSTATE: no room or memory, an error of the system, of the server itself."""
 ADDRESS = "192.0.2.1"
 """Of a network for documentation: no vehicle has it."""
 CHANNEL, ALARM = 2**31 - 1, 2**63 - 1
@@ -68,11 +73,13 @@ def _rehearse(cursor: Cursor, now: datetime) -> list[Finding]:
         return [hidden]
     if vehicle is None:
         return [ok(CHECK, "not tried: there is no vehicle to try it with")]
-    faults = [
-        _fault(step, error)
-        for step in _steps(vehicle, now)
-        if (error := _try(cursor, step.write)) is not None
-    ]
+    faults = []
+    for step in _steps(vehicle, now):
+        error = _try(cursor, step.write)
+        if error is not None and _is_servers_own(error):
+            return [_fault(step, error)]  # the other steps would meet it as well
+        if error is not None:
+            faults.append(_fault(step, error))
     return faults or [ok(CHECK, "all that a cycle writes can be written")]
 
 
@@ -108,6 +115,7 @@ def _guest(cursor: Cursor) -> tuple[Vehicle | None, Finding | None]:
 def _steps(vehicle: Vehicle, now: datetime) -> Iterator[_Step]:
     rows = Measurements.from_rows([(now, CHANNEL, 0.5)])
     yield _Step("measurements", "a row", partial(_add_row, vehicle.id, rows))
+    yield _Step("measurements", "many rows", partial(_add_rows, vehicle.id, now))
     channel = Channel(CHANNEL, "rehearsal", "Ω", 0.0, 1.0)
     yield _Step("channel_config", "a channel", partial(_add_channel, vehicle.id, channel))
     alarm = Alarm(ALARM, CHANNEL, None, "rehearsal", now, None)
@@ -118,6 +126,7 @@ def _steps(vehicle: Vehicle, now: datetime) -> Iterator[_Step]:
         yield _Step("sync_journal", f"an entry `{outcome}`", partial(_report, report))
         if outcome is not Outcome.OK:
             yield _Step("vehicles", f"the status `{outcome}`", partial(_mark, report))
+    yield _Step("sync_journal", "many entries", partial(_add_entries, vehicle.id, now))
 
 
 def _add_row(vehicle_id: UUID, rows: Measurements, cursor: Cursor) -> None:
@@ -126,6 +135,19 @@ def _add_row(vehicle_id: UUID, rows: Measurements, cursor: Cursor) -> None:
     added = [measurements.add_measurements(cursor, vehicle_id, rows) for _ in range(2)]
     if added != [1, 0]:
         raise _Unseen(f"of one row written twice {added[0]} and {added[1]} were added")
+
+
+def _add_rows(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
+    """Store as many rows as need new pages; of one moment, so that they have one partition."""
+    rows = [(now, CHANNEL - number, 0.5) for number in range(1, FILL_ROWS + 1)]
+    measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
+
+
+def _add_entries(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
+    for number in range(FILL_ENTRIES):
+        at = now + timedelta(minutes=1, seconds=number)
+        entry = JournalEntry(vehicle_id, at, at, Outcome.OK, 0, "x" * ERROR_LIMIT)
+        store.add_journal_entry(cursor, entry)
 
 
 def _add_channel(vehicle_id: UUID, channel: Channel, cursor: Cursor) -> None:
@@ -167,6 +189,11 @@ def _mark(report: CycleReport, cursor: Cursor) -> None:
     store.mark_failed(cursor, report)
 
 
+def _is_servers_own(error: Exception) -> bool:
+    """Tell whether the server itself is short of something, or out of order."""
+    return isinstance(error, psycopg2.Error) and (error.pgcode or "").startswith(_SERVERS_OWN)
+
+
 def _fault(step: _Step, error: Exception) -> Finding:
     text = f"{step.what} cannot be written to public.{step.table}: {first_line(error)}"
     return fault(CHECK, text, _remedy(step.table, error))
@@ -176,6 +203,8 @@ def _remedy(table: str, error: Exception) -> str:
     """Name the statement that helps, where the error tells what stands in the way."""
     alter = f"as owner: ALTER TABLE public.{table}"
     code = error.pgcode if isinstance(error, psycopg2.Error) else None
+    if isinstance(error, psycopg2.Error) and _is_servers_own(error):
+        return reason_and_hint(error)[1] or "look at the server's log, and at its disks"
     diag = error.diag if isinstance(error, psycopg2.Error) else None
     constraint = diag and diag.constraint_name
     if code == "42P10":

@@ -1,0 +1,58 @@
+"""The end of a cycle, written down: its journal entry, the vehicle's state, the vehicle's row."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from fleetsyncd.database import store, vehicle_memory
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.reports import CycleReport, Failure, Outcome
+from fleetsyncd.sync.outcome import RERAISED
+
+SHORT_REASON = "database: the cycle could not be stored, see the daemon's log"
+"""For a page that has no room for more."""
+
+
+def write_report(report: CycleReport, database: Database) -> CycleReport:
+    """Write the journal entry, then a failure's outcome into the vehicle's own row.
+
+    In two transactions: another session may hold the vehicle's row, which must not cost the
+    journal its entry. If either cannot be written, the cycle has failed, and the returned report
+    says so; on a full disk there is often room for that in the pages of state and vehicle. A
+    vehicle that stays silent has nothing new in its row. Raises DatabaseUnavailable and VehicleRemoved.
+    """
+    if (error := _refusal(database, partial(store.add_cycle_report, report=report))) is not None:
+        report = _unwritten(report, "journal entry", error)
+        if _refusal(database, partial(vehicle_memory.save_failure, report=report)) is not None:
+            short = replace(report, reason=SHORT_REASON, notes=())
+            _refusal(database, partial(vehicle_memory.save_failure, report=short))
+    if report.outcome is Outcome.OK or report.stopped or not report.is_news_of_vehicle:
+        return report
+    if (error := _refusal(database, partial(store.mark_failed, report=report))) is not None:
+        return _unwritten(report, "state", error)
+    return report
+
+
+def _refusal(database: Database, write: Callable[[Cursor], None]) -> DatabaseError | None:
+    """Write in a transaction; return the error that refused it."""
+    try:
+        database.run(write)
+    except RERAISED:
+        raise
+    except DatabaseError as error:
+        return error
+    return None
+
+
+def _unwritten(report: CycleReport, what: str, error: DatabaseError) -> CycleReport:
+    """Return the report of a cycle of which something could not be written."""
+    if report.failure is Failure.DATABASE:
+        reason = f"{report.reason}; its {what} cannot be written either"
+    else:
+        reason = "; ".join(
+            filter(None, (report.reason, f"database: its {what} cannot be written: {error}"))
+        )
+    return replace(
+        report, outcome=Outcome.ERROR, reason=reason, failure=Failure.DATABASE, stopped=False
+    )

@@ -1,0 +1,34 @@
+"""Whose last cycle the database could not store.
+
+A daemon that cannot write must not look well: the journal entry that would tell is one of the
+things that cannot be written. What is known here goes with the heartbeat, a small row that keeps
+its place, and to the metrics.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from fleetsyncd.reports import CycleReport, Failure, Unstored
+
+
+class UnstoredCycles:
+    """Remembers of each vehicle whether its last cycle could be stored."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[UUID, str] = {}
+        """The last one failed last."""
+
+    def note(self, report: CycleReport) -> None:
+        """Remember how a vehicle's cycle ended."""
+        self._reasons.pop(report.vehicle.id, None)
+        if report.failure is Failure.DATABASE:
+            self._reasons[report.vehicle.id] = f"[{report.vehicle.name}] {report.reason}"
+
+    def retain(self, fleet: Collection[UUID]) -> None:
+        """Forget the vehicles that are not in `fleet`."""
+        self._reasons = {key: text for key, text in self._reasons.items() if key in fleet}
+
+    @property
+    def present(self) -> Unstored:
+        """What there is to tell now."""
+        return Unstored(len(self._reasons), next(reversed(self._reasons.values()), None))

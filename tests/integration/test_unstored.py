@@ -1,0 +1,194 @@
+"""What the database refuses is told wherever it still can be, and no such cycle looks well."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from psycopg2 import sql
+
+from fleetsyncd.database import backfills, replicas
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.replicas import Replica
+from fleetsyncd.database.views.backfills import backfill_statuses
+from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.demo.embedded import APP, Server
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.models import Window
+from fleetsyncd.reports import Failure, Outcome, Unstored
+from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.sync.unstored import UnstoredCycles
+from tests.integration.rig import Rig, rig
+
+INTERVAL_SEC = 30.0
+FULL = "could not extend file: No space left on device"
+_REFUSE = """
+CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+END $$
+"""
+_TRIGGER = (
+    "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION refuse()"
+)
+
+
+@pytest.fixture
+def refuse(server: Server, database_name: str) -> Callable[..., None]:
+    """Return a function that has tables refuse every row as a full disk does."""
+
+    def work(*tables: str) -> None:
+        triggers = [sql.SQL(_TRIGGER).format(sql.SQL(table)) for table in tables]
+        server.execute(sql.SQL(_REFUSE), *triggers, database=database_name)
+
+    return work
+
+
+@pytest.fixture
+def forbid(server: Server, database_name: str) -> Callable[[str], None]:
+    """Return a function that takes the right to insert into a table from the daemon."""
+
+    def work(table: str) -> None:
+        statement = sql.SQL("REVOKE INSERT ON {} FROM {}").format(
+            sql.SQL(table), sql.Identifier(APP)
+        )
+        server.execute(statement, database=database_name)
+
+    return work
+
+
+@contextmanager
+def pulled(database: Database, ago: timedelta = timedelta(0)) -> Iterator[Rig]:
+    """Yield a vehicle that was pulled twice, with an entry for each, so long ago."""
+    with rig(database, watermark_ago=300 + ago.total_seconds(), channels=2) as it:
+        it.now -= ago
+        for _ in range(2):
+            assert it.cycle(after=INTERVAL_SEC).outcome is Outcome.OK
+        yield it
+
+
+def overview(it: Rig) -> VehicleOverview:
+    (vehicle,) = it.database.run(lambda cursor: fleet_overview(cursor, INTERVAL_SEC))
+    return vehicle
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ("measurements",),
+        ("sync_journal",),
+        ("measurements", "sync_journal"),
+    ],
+    ids=" and ".join,
+)
+def test_a_cycle_that_cannot_be_stored_is_an_error_in_state_and_last_error(
+    database: Database, refuse: Callable[..., None], tables: tuple[str, ...]
+) -> None:
+    with pulled(database) as it:
+        refuse(*tables)
+        report = it.cycle(after=INTERVAL_SEC)
+        assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.DATABASE)
+        seen = overview(it)
+        assert (seen.state, seen.failures) == (State.ERROR, 1)
+        assert FULL in str(seen.last_error)
+        it.cycle(after=INTERVAL_SEC)
+        assert overview(it).failures == 2
+
+
+def test_a_missing_right_to_write_the_journal_is_an_error_that_names_the_remedy(
+    database: Database, forbid: Callable[[str], None]
+) -> None:
+    with pulled(database) as it:
+        forbid("sync_journal")
+        report = it.cycle(after=INTERVAL_SEC)
+        assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.DATABASE)
+        seen = overview(it)
+        assert seen.state is State.ERROR
+        assert "its journal entry cannot be written: permission denied" in str(seen.last_error)
+
+
+def test_a_check_that_refuses_a_vehicles_rows_is_an_error_of_that_vehicle(
+    server: Server, database_name: str, database: Database
+) -> None:
+    with pulled(database) as it:
+        check = "ALTER TABLE measurements ADD CONSTRAINT small CHECK (value > 1e300) NOT VALID"
+        server.execute(sql.SQL(check), database=database_name)
+        assert it.cycle(after=INTERVAL_SEC).failure is Failure.DATABASE
+        assert (overview(it).state, "small" in str(overview(it).last_error)) == (State.ERROR, True)
+
+
+def test_a_state_that_has_no_room_for_the_error_gets_a_short_one(
+    server: Server, database_name: str, database: Database, refuse: Callable[..., None]
+) -> None:
+    with pulled(database) as it:
+        refuse("sync_journal")
+        check = "ALTER TABLE fleetsync.vehicle_state ADD CHECK (length(last_error) < 100)"
+        server.execute(sql.SQL(check), database=database_name)
+        it.cycle(after=INTERVAL_SEC)
+        seen = overview(it)
+        assert seen.state is State.ERROR
+        assert seen.last_error == "database: the cycle could not be stored, see the daemon's log"
+
+
+def test_a_vehicle_of_which_nothing_at_all_can_be_written_becomes_late(
+    database: Database, refuse: Callable[..., None]
+) -> None:
+    with pulled(database, timedelta(minutes=10)) as it:
+        refuse("measurements", "sync_journal", "vehicles", "fleetsync.vehicle_state")
+        report = it.cycle(after=INTERVAL_SEC)
+        assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.DATABASE)
+        assert FULL in str(report.reason)
+        assert overview(it).state is State.LATE
+
+
+def test_a_daemon_knows_whose_last_cycle_could_not_be_stored_and_tells_it_with_its_heartbeat(
+    database: Database, refuse: Callable[..., None], server: Server, database_name: str
+) -> None:
+    unstored = UnstoredCycles()
+    with pulled(database) as it:
+        refuse("measurements")
+        unstored.note(it.cycle(after=INTERVAL_SEC))
+        present = unstored.present
+        assert present.vehicles == 1
+        assert str(present.reason).startswith(f"[{it.name}] database: {FULL}")
+        mine = Replica(INTERVAL_SEC)
+        database.run(
+            lambda cursor: replicas.write_heartbeat(cursor, mine, 1.0, 1, unstored=present)
+        )
+        (heartbeat,) = database.run(replicas.heartbeats)
+        assert heartbeat.unstored == present
+        server.execute(sql.SQL("DROP TRIGGER refuse ON measurements"), database=database_name)
+        unstored.note(it.cycle(after=INTERVAL_SEC))
+        assert unstored.present == Unstored()
+
+
+def test_a_vehicle_that_left_the_fleet_is_no_longer_among_those_not_stored(
+    database: Database, refuse: Callable[..., None]
+) -> None:
+    unstored = UnstoredCycles()
+    with pulled(database) as it:
+        refuse("measurements")
+        unstored.note(it.cycle(after=INTERVAL_SEC))
+        unstored.retain({it.vehicle_id})
+        assert unstored.present.vehicles == 1
+        unstored.retain(set())
+        assert unstored.present == Unstored()
+
+
+def test_a_backfill_whose_entry_the_journal_refuses_says_so_to_its_watcher(
+    database: Database, refuse: Callable[..., None]
+) -> None:
+    with pulled(database) as it:
+        window = Window(it.now - timedelta(hours=2), it.now - timedelta(hours=1))
+        it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        refuse("sync_journal", "measurements")
+        it.now += timedelta(seconds=1)
+        known = it.database.run(lambda c: backfills.open_backfills(c, (), 1))[it.vehicle_id]
+        report = run_backfill(it.vehicle(), known, it.client, it.context())
+        assert report.needs_attention
+        assert "its journal entry cannot be written" in str(report.entry.error_msg)
+        status = it.database.run(lambda c: backfill_statuses(c, [it.vehicle_id]))[it.vehicle_id]
+        assert FULL in str(status.obstacle)
+        refuse("fleetsync.backfill")
+        with pytest.raises(DatabaseError, match="No space left"):
+            run_backfill(it.vehicle(), known, it.client, it.context())
