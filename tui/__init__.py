@@ -3,6 +3,7 @@
 __main__.py    the command that starts the dashboard
 app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
+backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
 compositor.py  partial updates of the terminal, without unchanged cells
 context.py     what every screen needs: the gateway, the state, the clocks
@@ -10,6 +11,7 @@ export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
+operating.py   what operations share
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal

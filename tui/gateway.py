@@ -15,6 +15,7 @@ from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
+from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
@@ -178,13 +179,28 @@ class Gateway:
             and not (entry.error_msg or "").startswith(BACKFILL_PREFIX)
         }
 
-    def backfill(self, ids: Sequence[UUID], window: Window) -> None:
-        """Request that the daemon pulls a past interval of vehicles again."""
-        self._for_each(ids, lambda cursor, key: backfills.request_backfill(cursor, key, window))
+    def backfill(self, ids: Sequence[UUID], window: Window) -> dict[UUID, BackfillStatus]:
+        """Request that the daemon pulls a past interval of vehicles again; return the requests."""
 
-    def cancel_backfill(self, ids: Sequence[UUID]) -> int:
-        """Cancel the rest of vehicles' backfills; return how many there were."""
-        return sum(self._for_each(ids, backfills.cancel_backfill))
+        def request(cursor: Cursor) -> dict[UUID, BackfillStatus]:
+            for key in ids:
+                backfills.request_backfill(cursor, key, window)
+            return backfill_statuses(cursor, ids)
+
+        return self._database.run(request)
+
+    def backfills(self, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
+        """Return how far the vehicles' last backfills are; those without one are left out."""
+        return self._database.run(lambda cursor: backfill_statuses(cursor, ids))
+
+    def cancel_backfills(self, versions: Mapping[UUID, datetime]) -> int:
+        """Cancel the rest of vehicles' backfills, in these versions; return how many there were."""
+        return sum(
+            self._for_each(
+                list(versions),
+                lambda cursor, key: backfills.cancel_backfill(cursor, key, versions[key]),
+            )
+        )
 
     def pull_rate(self, ids: Sequence[UUID]) -> PullRate:
         """Return the vehicles' average row rate, and the speed at which gaps are pulled."""

@@ -5,53 +5,29 @@ pressed, whatever the table shows when the operator confirms.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.vehicles import VehicleChange
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.models import Window
 from fleetsyncd.reports import JournalEntry, Outcome
-from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.states import State
+from tui.backfills import Backfills
 from tui.background import in_thread
 from tui.context import ScreenContext
-from tui.dialogs.backfill import BackfillForm, CancelBackfill
 from tui.dialogs.dialog import Confirm
 from tui.dialogs.probe import ProbeDialog
 from tui.dialogs.vehicle import CurrentValues, DeleteForm, VehicleForm
-from tui.formatting import time_text
+from tui.operating import Result, Targets, attempt, ids, names_text
 from tui.ui import UI
 
 T = TypeVar("T")
 OUTCOME_SEC = 60.0
 """How long an operation waits for the outcome of a sync."""
 POLL_SEC = 0.5
-_MAX_NAMES = 3
-"""A notification about more vehicles gives their number only."""
 _MAX_NAMES_TO_CONFIRM = 20
-Targets = Sequence[VehicleOverview]
-
-
-@dataclass(frozen=True, slots=True)
-class Result(Generic[T]):
-    """What a successful call returned."""
-
-    value: T
-
-
-def names_text(targets: Targets) -> str:
-    """Return the targets' names, or their number if there are many."""
-    if len(targets) > _MAX_NAMES:
-        return f"{len(targets)} vehicles"
-    return ", ".join(vehicle.name for vehicle in targets)
-
-
-def ids(targets: Targets) -> list[UUID]:
-    """Return the targets' ids."""
-    return [vehicle.id for vehicle in targets]
 
 
 def outcome_text(targets: Targets, entries: Mapping[UUID, JournalEntry], ok: int) -> str:
@@ -77,14 +53,11 @@ class Operations:
         self._ui = ui
         self._gateway = context.gateway
         self._context = context
+        self._backfills = Backfills(ui, context)
 
     async def _try(self, work: Callable[[], T]) -> Result[T] | None:
         """Return the result of `work`; if it fails, show the error and return None."""
-        try:
-            return Result(await in_thread(work))
-        except FleetsyncError as error:
-            self._ui.say(str(error), error=True)
-            return None
+        return await attempt(self._ui, work)
 
     async def _write(self, work: Callable[[], object], success: str) -> None:
         """Run a write, show the `success` text or the error, and read the fleet again."""
@@ -147,28 +120,8 @@ class Operations:
 
     async def backfill(self, targets: Targets) -> None:
         """Ask for an interval and request its backfill, or cancel the running one."""
-        if not targets:
-            return
-        rate = await self._try(lambda: self._gateway.pull_rate(ids(targets)))
-        if rate is None:
-            return
-        names = names_text(targets)
-        running = any(vehicle.backfill is not None for vehicle in targets)
-        form = BackfillForm(self._context, f"Backfill {names}", len(targets), rate.value, running)
-        answer = await self._ui.ask(form)
-        if isinstance(answer, CancelBackfill):
-            await self._write(
-                lambda: self._gateway.cancel_backfill(ids(targets)), f"{names}: backfill cancelled"
-            )
-        elif answer is not None:
-            await self._request_backfill(targets, answer)
-
-    async def _request_backfill(self, targets: Targets, window: Window) -> None:
-        interval = f"{time_text(window.start)} to {time_text(window.end)}"
-        await self._write(
-            lambda: self._gateway.backfill(ids(targets), window),
-            f"{names_text(targets)}: backfill of {interval} requested",
-        )
+        if targets:
+            await self._backfills.ask(targets)
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it."""

@@ -129,16 +129,17 @@ class Watch:
                 yield vehicle.name, f"its backfill was requested anew: {status.window}"
 
     def _tell_outcome(self, wait_sec: float | None) -> None:
+        header = ["VEHICLE", "BACKFILL", "ROWS ADDED", *(["WAITS FOR"] if self._open else [])]
         lines = [
             [
                 vehicle.name,
                 "cancelled" if status is None else status.outcome,
                 "" if status is None else str(status.rows_added),
                 "" if status is None else status.obstacle or "",
-            ]
+            ][: len(header)]
             for vehicle, status in zip(self.vehicles, self._statuses, strict=True)
         ]
-        click.echo(table(["VEHICLE", "BACKFILL", "ROWS ADDED", "WAITS FOR"], lines))
+        click.echo(table(header, lines))
         if self._open:
             text = f"not done within {age(wait_sec)}: {self._open} backfill(s) stay requested"
             click.echo(f"{text}, and a daemon goes on with them", err=True)

@@ -20,7 +20,8 @@ def write_report(report: CycleReport, database: Database) -> CycleReport:
     In two transactions: another session may hold the vehicle's row, which must not cost the
     journal its entry. If either cannot be written, the cycle has failed, and the returned report
     says so; on a full disk there is often room for that in the pages of state and vehicle. A
-    vehicle that stays silent has nothing new in its row. Raises DatabaseUnavailable and VehicleRemoved.
+    vehicle that stays silent has nothing new in its row. Raises DatabaseUnavailable and
+    VehicleRemoved.
     """
     if (error := _refusal(database, partial(store.add_cycle_report, report=report))) is not None:
         report = _unwritten(report, "journal entry", error)

@@ -9,8 +9,8 @@ from fleetsyncd.database import store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.errors import DatabaseError, VehicleRefused
-from fleetsyncd.reports import Outcome
+from fleetsyncd.errors import VehicleRefused
+from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import question_limit
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle.client import Answer
@@ -271,8 +271,9 @@ def test_a_vehicles_row_that_cannot_be_written_does_not_cost_the_journal_its_row
     with rig(database) as it:
         refuse_writes(server, database_name, "UPDATE", "vehicles")
         it.simulated.hook = failing(it, "/status")
-        with pytest.raises(DatabaseError, match="not today"):
-            it.cycle()
+        report = it.cycle()
+        assert "its state cannot be written: not today" in str(report.reason)
+        assert report.failure is Failure.DATABASE
         assert [row[0] for row in it.journal()] == ["error"]
 
 

@@ -13,6 +13,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.reports import Unstored
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
 from tui import background
@@ -66,6 +67,31 @@ def test_running_daemons_are_counted(database: Database) -> None:
         await it.sees("×2 cycle 2.3s" if "cycle 2.3s" in it.lines()[0] else "×2 cycle 1.0s")
 
     drive(database, look, size=(120, 30))
+
+
+def test_a_daemon_that_cannot_store_what_it_pulls_has_a_warning_and_is_named_in_the_list(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    other = replicas.Replica(30, host="other", pid=7)
+    full = Unstored(2, "[Truck-01] database: No space left on device")
+
+    def beat_with(unstored: Unstored) -> None:
+        database.run(lambda c: replicas.write_heartbeat(c, other, 1.0, 2, unstored=unstored))
+
+    beat_with(full)
+    told = "other:7: 2 vehicle(s) could not be stored in the last cycle: [Truck-01] database: No"
+
+    async def look(it: Driver) -> None:
+        await it.sees(f"✖ daemon {told}")
+        await it.press("D")
+        await it.sees(f"✖ {told}")
+        await it.press("escape")
+        beat_with(Unstored())
+        await it.refresh()
+        await it.sees_no("could not be stored")
+
+    drive(database, look, size=(140, 30))
 
 
 def test_an_outage_of_the_whole_fleet_is_one_warning(database: Database) -> None:

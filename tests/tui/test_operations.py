@@ -1,13 +1,17 @@
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import purge, removed_vehicles, vehicles
+from fleetsyncd.database import backfills, purge, removed_vehicles, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
+from fleetsyncd.models import Window
 from fleetsyncd.states import State
+from fleetsyncd.times import utc_now
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
+from tui import backfills as tui_backfills
 from tui import operations
 from tui.gateway import Gateway
 
@@ -491,11 +495,11 @@ def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database
         await it.notified("Truck-01: backfill of")
 
     drive(database, look)
-    backfills = execute(
+    requested = execute(
         database,
         "SELECT extract(epoch FROM to_at - from_at)::int, finished_at FROM fleetsync.backfill",
     )
-    assert backfills == [(4 * 3600, None)]
+    assert requested == [(4 * 3600, None)]
 
 
 @pytest.mark.parametrize(
@@ -537,6 +541,107 @@ def test_a_running_backfill_is_shown_and_cancelled(database: Database) -> None:
 
     drive(database, look)
     assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
+
+
+def end_backfills(database: Database, gone_sec: float) -> None:
+    execute(
+        database,
+        "UPDATE fleetsync.backfill SET reached_at = to_at, finished_at = now(), rows_added = 1234,"
+        " gone_sec = %s",
+        gone_sec,
+    )
+
+
+def test_a_running_backfill_that_was_replaced_meanwhile_is_not_cancelled(
+    database: Database,
+) -> None:
+    truck = add(database, "Truck-01")
+    set_state(database, "Truck-01", "ok", "1 s", "1 s")
+    hour = timedelta(hours=1)
+    now = utc_now()
+    window = Window(now - 4 * hour, now - 3 * hour)
+    database.run(lambda cursor: backfills.request_backfill(cursor, truck, window))
+
+    async def look(it: Driver) -> None:
+        await it.press("b")
+        await it.sees("Cancel the running backfill")
+        other = Window(now - 9 * hour, now - hour)
+        database.run(lambda cursor: backfills.request_backfill(cursor, truck, other))
+        await it.click("#cancel-backfill")
+        await it.notified("Truck-01: 0 of 1 cancelled, the others ended or changed meanwhile")
+
+    drive(database, look)
+    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("gone_sec", "told"),
+    [
+        (0, "Truck-01: backfill complete, 1,234 rows"),
+        (5 * 3600, "Truck-01: backfill complete, but 5h of 24h gone, 1,234 rows"),
+        (86_400, "Truck-01: backfill nothing left to pull: all 24h gone, 1,234 rows"),
+    ],
+)
+def test_the_outcome_of_a_backfill_is_reported_and_stays_on_the_vehicles_page(
+    database: Database, monkeypatch: pytest.MonkeyPatch, gone_sec: float, told: str
+) -> None:
+    monkeypatch.setattr(tui_backfills, "POLL_SEC", 0.05)
+    add(database, "Truck-01")
+    set_state(database, "Truck-01", "ok", "1 s", "1 s")
+
+    async def look(it: Driver) -> None:
+        await it.press("b")
+        await it.sees("Backfill Truck-01")
+        await it.press("enter")
+        await it.notified("Truck-01: backfill of")
+        end_backfills(database, gone_sec)
+        await it.notified(told)
+        await it.press("enter", "5")
+        outcome = told.removeprefix("Truck-01: backfill ").removesuffix(", 1,234 rows")
+        await it.sees(f": {outcome}")
+
+    drive(database, look, size=(120, 30))
+
+
+def test_a_backfill_of_several_vehicles_ends_with_one_report(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tui_backfills, "POLL_SEC", 0.05)
+    for number in (1, 2, 3):
+        add(database, f"Truck-0{number}", f"10.8.0.{number}")
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "b")
+        await it.sees("Backfill Truck-01, Truck-02, Truck-03")
+        await it.press("enter")
+        await it.notified("backfill of")
+        execute(
+            database,
+            "DELETE FROM fleetsync.backfill b USING vehicles v"
+            " WHERE v.id = b.vehicle_id AND v.name = 'Truck-02'",
+        )
+        end_backfills(database, 60)
+        await it.notified(
+            "backfill 2 complete, 2,468 rows; 2 of them lack what is gone; 1 cancelled or replaced"
+        )
+
+    drive(database, look)
+
+
+def test_a_backfill_of_a_paused_vehicle_says_that_it_waits(database: Database) -> None:
+    truck = add(database, "Truck-01")
+    set_state(database, "Truck-01", "ok", "1 s", "1 s")
+    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
+
+    async def look(it: Driver) -> None:
+        await it.press("b")
+        await it.sees("Truck-01: paused, a backfill waits until p resumes it")
+        await it.press("enter")
+        await it.notified("Truck-01: paused, a backfill waits until p resumes it")
+        await it.press("enter", "5")
+        await it.sees("backfill waits for", "the vehicle is paused")
+
+    drive(database, look)
 
 
 def test_no_writing_key_works_in_read_only_mode(database: Database) -> None:

@@ -28,17 +28,26 @@ class CancelBackfill:
 class BackfillForm(Dialog[Window | CancelBackfill]):
     """Asks for an interval, by preset or typed in, and estimates the work.
 
-    With `running`, the operator can cancel the running backfill instead.
+    With `running`, the operator can cancel the running backfill instead. `notice` tells what the
+    operator should know before.
     """
 
     def __init__(
-        self, context: ScreenContext, title: str, vehicles: int, rate: PullRate, running: bool
+        self,
+        context: ScreenContext,
+        title: str,
+        vehicles: int,
+        rate: PullRate,
+        *,
+        running: bool,
+        notice: str = "",
     ) -> None:
         super().__init__(title, "Backfill")
         self.context = context
         self.vehicles = vehicles
         self.rate = rate
         self.running = running
+        self.notice = notice
 
     def body(self) -> ComposeResult:
         """Lay out presets, fields and estimate."""
@@ -50,6 +59,8 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
         yield Label("To (now, or as above)")
         yield Input("now", id="to", compact=True)
         yield Static("", id="estimate")
+        if self.notice:
+            yield Static(Text(self.notice, "yellow"), id="notice")
         if self.running:
             yield Button(
                 "Cancel the running backfill",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
@@ -52,7 +53,7 @@ class DaemonsDialog(ModalScreen[None]):
         self.query_one("#daemons", Static).update(_table(heartbeats, since_read))
 
 
-def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> Table | Text:
+def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> RenderableType:
     if not heartbeats:
         return Text("no daemon has sent a heartbeat: start one with `fleetsyncd run`")
     grid = Table(box=None, padding=(0, 1), header_style="bold")
@@ -72,4 +73,9 @@ def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> Table | Text:
             Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )
-    return grid
+    unstored = [
+        Text(f"\n✖ {each.name}: {each.unstored}", "bold red")
+        for each in heartbeats
+        if each.alive and each.unstored.vehicles
+    ]
+    return Group(grid, *unstored)

@@ -24,6 +24,7 @@ class WarningKind(Enum):
     OUTAGE = 3
     FROZEN = 4
     PART_UNREADABLE = 5
+    UNSTORED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class FleetState:
         else:
             if self.snapshot is not None and not self.snapshot.alive:
                 warnings.append(FleetWarning(WarningKind.DAEMON_DOWN, self._daemon_text(now)))
+            warnings += self._unstored()
             if self.outage:
                 text = "✖ no vehicle answers: check the VPN"
                 warnings.append(FleetWarning(WarningKind.OUTAGE, text))
@@ -122,6 +124,15 @@ class FleetState:
                 text = f"✖ part of this page could not be read: {reason}"
                 warnings.append(FleetWarning(WarningKind.PART_UNREADABLE, text))
         return warnings
+
+    def _unstored(self) -> list[FleetWarning]:
+        """Return a warning for each running daemon that cannot store what it pulls."""
+        alive = () if self.snapshot is None else self.snapshot.alive
+        return [
+            FleetWarning(WarningKind.UNSTORED, f"✖ daemon {each.name}: {each.unstored}")
+            for each in alive
+            if each.unstored.vehicles
+        ]
 
     def _lost_text(self, now: float) -> str:
         lost = "the fleet has been unreadable for" if self.refused else "database lost for"

@@ -3,6 +3,7 @@
 from rich.text import Text
 from textual.app import ComposeResult
 
+from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
 from tui.background import query
@@ -23,6 +24,7 @@ class ConfigPane(Pane):
         """Read the details and show them."""
         gateway, read_only = self.context.gateway, self.context.state.read_only
         details = await query(lambda: gateway.vehicle_details(self.vehicle_id))
+        backfills = await query(lambda: gateway.backfills([self.vehicle_id]))
         own_keys = set() if read_only else await query(gateway.vehicles_with_own_key)
         vehicle = self.context.state.view.get(self.vehicle_id)
         if details is None or vehicle is None:
@@ -30,13 +32,15 @@ class ConfigPane(Pane):
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
         lines = Text()
-        for name, text in _fields(details, vehicle, key):
+        for name, text in _fields(details, vehicle, key, backfills.get(self.vehicle_id)):
             if text:
                 lines.append(f" {name:<24}", "bold").append(f"{text}\n")
         self.query_one("#config", FixedText).show(lines)
 
 
-def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str) -> Fields:
+def _fields(
+    details: VehicleDetails, vehicle: VehicleOverview, key: str, backfill: BackfillStatus | None
+) -> Fields:
     return [
         ("name", details.name),
         ("id", str(vehicle.id)),
@@ -53,8 +57,17 @@ def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str) -> Fiel
         ("failures in a row", str(vehicle.failures)),
         ("in quarantine", f"{details.quarantined} bad row(s)"),
         ("catching up", progress_text(vehicle.catching_up)),
-        ("backfill", progress_text(vehicle.backfill)),
+        ("backfill", progress_text(vehicle.backfill) or _backfill_text(backfill)),
+        ("backfill waits for", (backfill and backfill.obstacle) or ""),
     ]
+
+
+def _backfill_text(backfill: BackfillStatus | None) -> str:
+    """Return how the last backfill ended; empty without one."""
+    if backfill is None:
+        return ""
+    start, end = time_text(backfill.window.start), time_text(backfill.window.end)
+    return f"{start} to {end}: {backfill.outcome}"
 
 
 def _skew_text(skew_ms: int | None) -> str:
