@@ -85,7 +85,7 @@ def test_a_daemon_that_cannot_store_what_it_pulls_has_a_warning_and_is_named_in_
     async def look(it: Driver) -> None:
         await it.sees(f"✖ daemon {told}")
         await it.press("D")
-        await it.sees(f"✖ {told}")
+        await it.sees("✖ other:7: 2 vehicle(s) could not be stored")
         await it.press("escape")
         beat_with(Unstored())
         await it.refresh()
