@@ -28,11 +28,12 @@ NAMED = 20
 NO_DAEMON = "no daemon is running: backfills wait for the next one"
 _NOT_BEGUN = "not begun yet: the daemon pulls BACKFILL_CONCURRENCY vehicles at a time"
 Statuses = list[BackfillStatus | None]
+"""None stands for a backfill that was cancelled."""
 
 
 @dataclass
 class Watch:
-    """Watches the backfills of some vehicles; None stands for one that was cancelled."""
+    """Watches the backfills of those of the vehicles that have one when it begins."""
 
     database: Database
     vehicles: Sequence[RegisteredVehicle]
@@ -46,7 +47,10 @@ class Watch:
         """Show the progress until all are done, `wait_sec` at most; return the exit code."""
         until = None if wait_sec is None else time.monotonic() + wait_sec
         self._read()
-        if not any(self._statuses):
+        known = zip(self.vehicles, self._statuses, strict=True)
+        self.vehicles = [vehicle for vehicle, status in known if status is not None]
+        self._statuses = [status for status in self._statuses if status is not None]
+        if not self.vehicles:
             raise CommandError("no backfill is requested: give --from")
         with click.progressbar(
             range(STEPS), label="backfill", item_show_func=lambda _item: self._bar_text()

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
+from fleetsyncd.commands.backfill_watch import Watch
 from fleetsyncd.database import backfills, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
@@ -430,6 +431,34 @@ def test_what_retention_has_dropped_is_not_pulled_back(database: Database) -> No
         done = status(it)
         assert done is not None
         assert (done.finished, done.outcome) == (True, "nothing left to pull: all 24h gone")
+
+
+def test_only_vehicles_that_have_a_backfill_are_watched(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        it.database.run(lambda c: vehicles.add_vehicle(c, "Truck-02", "10.8.0.9", 1, None))
+        work(it)
+        both = it.database.run(vehicles.list_vehicles)
+        assert Watch(it.database, both).run(None) == 0
+        told = capsys.readouterr().out
+        assert ("Truck-01" in told, "Truck-02" in told) == (True, False)
+        with pytest.raises(CommandError, match="no backfill is requested"):
+            Watch(it.database, both[1:]).run(None)
+
+
+def test_a_failed_cycle_stands_in_the_way_of_no_backfill_that_has_begun(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 30 * HOUR)
+        work(it, stop_after(5))
+        it.simulated.hook = down
+        it.cycle()
+        known = status(it)
+        assert known is not None
+        assert (known.obstacle, bool(known.vehicle_error)) == (None, True)
 
 
 def test_alarms_that_only_a_backfill_brings_are_expected_by_the_checker(

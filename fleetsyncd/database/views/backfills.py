@@ -64,7 +64,7 @@ class BackfillStatus:
             return None
         if self.paused:
             return "the vehicle is paused, its backfill waits until it is resumed"
-        return self.last_error or self.vehicle_error
+        return self.last_error or (None if self.fraction else self.vehicle_error)
 
 
 def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
