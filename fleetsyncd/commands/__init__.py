@@ -15,5 +15,6 @@ doctor.py       `doctor`
 completion.py   `completion`
 parameters.py   options and arguments that several commands have
 input_files.py  key files and other files that commands read
+questions.py    questions before something is deleted
 tables.py       plain text tables
 """

@@ -9,6 +9,7 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.parameters import complete_name, json_option
+from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import quarantine, vehicles
 from fleetsyncd.database.partitions import Partitions
@@ -16,6 +17,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import replay
+from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import iso_ms, parse_time, utc_now
 
@@ -100,8 +102,12 @@ def replay_rows(vehicle: str | None) -> None:
 @_vehicle
 @click.option("--all", "all_vehicles", is_flag=True, help="The rows of every vehicle.")
 @click.option("--older", metavar="AGE", default="0s", show_default=True, help="7d, 12h …")
-def purge_rows(vehicle: str | None, all_vehicles: bool, older: str) -> None:
-    """Delete refused rows for good, of a vehicle or of --all."""
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge_rows(vehicle: str | None, all_vehicles: bool, older: str, yes: bool) -> None:
+    """Delete refused rows for good, of a vehicle or of --all.
+
+    It counts them and asks first; without a terminal it needs --yes.
+    """
     if all_vehicles == (vehicle is not None):
         raise CommandError("name the vehicle, or give --all")
     now = utc_now()
@@ -109,5 +115,11 @@ def purge_rows(vehicle: str | None, all_vehicles: bool, older: str) -> None:
     if age < timedelta(0):
         raise CommandError("--older is an age, such as 7d")
     database = bootstrap.configured_database()
-    count = database.run(lambda c: quarantine.purge(c, _id_of(c, vehicle), age))
+    vehicle_id = database.run(lambda cursor: _id_of(cursor, vehicle))
+    found = database.run(lambda cursor: quarantine.purgeable(cursor, vehicle_id, age))
+    if found.rows and not yes:
+        whose = f"{found.vehicles} vehicle(s)" if vehicle is None else sanitise(vehicle)
+        aged = f" that are older than {sanitise(older)}" if age else ""
+        confirm(f"Delete {found.rows:,} refused row(s) of {whose}{aged} for good?")
+    count = database.run(lambda cursor: quarantine.purge(cursor, vehicle_id, found.until))
     click.echo(f"deleted {count} refused row(s)")

@@ -23,10 +23,15 @@ FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
 WHERE %(vehicle)s::uuid IS NULL OR q.vehicle_id = %(vehicle)s::uuid
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
-_PURGE = """
-DELETE FROM fleetsync.quarantine
-WHERE (%(vehicle)s::uuid IS NULL OR vehicle_id = %(vehicle)s::uuid) AND at <= now() - %(age)s
+_OLD_ENOUGH = """
+FROM fleetsync.quarantine
+WHERE (%(vehicle)s::uuid IS NULL OR vehicle_id = %(vehicle)s::uuid) AND at <= {until}
 """
+_PURGEABLE = f"""
+SELECT count(*), count(DISTINCT vehicle_id), now() - %(age)s
+{_OLD_ENOUGH.format(until="now() - %(age)s")}
+"""
+_PURGE = f"DELETE {_OLD_ENOUGH.format(until='%(until)s')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,15 @@ class ReasonCount:
     reason: str
     rows: int
     newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Purgeable:
+    """How many bad rows of how many vehicles a purge deletes: those that came up to `until`."""
+
+    rows: int
+    vehicles: int
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +140,13 @@ def stored_ids(cursor: Cursor, vehicle_id: UUID) -> StoredIds:
     return StoredIds(channels, frozenset(row[0] for row in cursor.fetchall()))
 
 
-def purge(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> int:
-    """Delete the bad rows of a vehicle or of all that are at least this old; return how many."""
-    cursor.execute(_PURGE, {"vehicle": vehicle_id and str(vehicle_id), "age": age})
+def purgeable(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> Purgeable:
+    """Count the bad rows of a vehicle or of all that are at least this old."""
+    cursor.execute(_PURGEABLE, {"vehicle": vehicle_id and str(vehicle_id), "age": age})
+    return Purgeable(*cursor.fetchall()[0])
+
+
+def purge(cursor: Cursor, vehicle_id: UUID | None, until: datetime) -> int:
+    """Delete the bad rows of a vehicle or of all that came up to `until`; return how many."""
+    cursor.execute(_PURGE, {"vehicle": vehicle_id and str(vehicle_id), "until": until})
     return cursor.rowcount

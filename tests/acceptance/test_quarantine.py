@@ -1,8 +1,13 @@
 import json
+import sys
+from pathlib import Path
+
+import pytest
 
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.models import BadRow
 from tests.acceptance.conftest import Installation
+from tests.tui.terminal import terminal
 
 REPLAYED = "tried 2: 1 stored, 0 were stored already, 1 are still refused"
 
@@ -28,7 +33,7 @@ def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Install
     assert (code, "Truck-01  /data" in out) == (0, True)
     code, out, _ = installation.command("quarantine", "replay")
     assert (code, out.splitlines()[-1]) == (0, REPLAYED)
-    code, out, _ = installation.command("quarantine", "purge", "--all")
+    code, out, _ = installation.command("quarantine", "purge", "--all", "--yes")
     assert (code, out) == (0, "deleted 1 refused row(s)\n")
     for arguments, told in (
         (["purge"], "name the vehicle, or give --all"),
@@ -38,3 +43,66 @@ def test_refused_rows_are_listed_shown_replayed_and_purged(installation: Install
     ):
         code, _, err = installation.command("quarantine", *arguments)
         assert (code, told in err) == (2, True), err
+
+
+def quarantined(installation: Installation) -> int:
+    number: int = installation.rows("SELECT count(*) FROM fleetsync.quarantine")[0][0]
+    return number
+
+
+def quarantine_two(installation: Installation) -> None:
+    """Register two vehicles with a refused row of 8 days and one of 1 day."""
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('A', '10.8.0.1'), ('B', '::1')")
+    installation.rows(
+        "INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason, at)"
+        " SELECT id, id, '/data', '{}', 'bad', now() - CASE name WHEN 'A' THEN 8 ELSE 1 END"
+        " * interval '1 day' FROM vehicles"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question", "left"),
+    [
+        (["--all"], "Delete 2 refused row(s) of 2 vehicle(s) for good?", 0),
+        (["A"], "Delete 1 refused row(s) of A for good?", 1),
+        (
+            ["--all", "--older", "7d"],
+            "Delete 1 refused row(s) of 1 vehicle(s) that are older than 7d for good?",
+            1,
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_purge_asks_with_the_count_and_deletes_nothing_unless_the_answer_is_yes(
+    installation: Installation, arguments: list[str], question: str, left: int
+) -> None:
+    quarantine_two(installation)
+    purge = ("quarantine", "purge", *arguments)
+    code, out, _ = installation.command(*purge, stdin="n\n")
+    assert (code, question in out, quarantined(installation)) == (130, True, 2)
+    code, out, err = installation.command(*purge)
+    assert (code, question in out, "give --yes" in err) == (2, True, True)
+    assert (err.count("\n"), quarantined(installation)) == (1, 2)
+    code, out, _ = installation.command(*purge, stdin="y\n")
+    assert (code, quarantined(installation)) == (0, left)
+
+
+def test_a_purge_of_nothing_asks_nothing(installation: Installation) -> None:
+    assert installation.command("quarantine", "purge", "--all")[:2] == (
+        0,
+        "deleted 0 refused row(s)\n",
+    )
+
+
+def test_an_operator_at_a_terminal_is_asked_and_may_break_off(
+    installation: Installation, tmp_path: Path
+) -> None:
+    quarantine_two(installation)
+    command = [sys.executable, "-m", "fleetsyncd", "quarantine", "purge", "--all"]
+    for keys, code, left in (("\x04", 130, 2), ("\r", 130, 2), ("y\r", 0, 0)):
+        with terminal(
+            installation.server, installation.database_name, tmp_path, command=command
+        ) as shown:
+            shown.sees("for good? [y/N]")
+            shown.type(keys)
+            assert (shown.ended(), quarantined(installation)) == (code, left)

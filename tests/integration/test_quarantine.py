@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from fleetsyncd.database import quarantine, store
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.quarantine import purgeable
 from fleetsyncd.models import BadRow
 from fleetsyncd.sync.replay import Replayed, replay
 from fleetsyncd.times import iso_ms
@@ -88,7 +89,19 @@ def test_the_quarantine_is_purged_by_vehicle_and_age(database: Database) -> None
     with rig(database) as it:
         set_aside(it, ("/data", "1"), ("/data", "2"))
         it.run("UPDATE fleetsync.quarantine SET at = now() - interval '8 days' WHERE raw = '1'")
-        assert it.database.run(lambda c: quarantine.purge(c, it.vehicle_id, timedelta(days=7))) == 1
+        old = it.database.run(lambda c: purgeable(c, it.vehicle_id, timedelta(days=7)))
+        assert (old.rows, old.vehicles) == (1, 1)
+        assert it.database.run(lambda c: quarantine.purge(c, it.vehicle_id, old.until)) == 1
         assert left(it) == ["2"]
-        assert it.database.run(lambda c: quarantine.purge(c, None, timedelta(0))) == 1
+        every = it.database.run(lambda c: purgeable(c, None, timedelta(0)))
+        assert it.database.run(lambda c: quarantine.purge(c, None, every.until)) == 1
         assert left(it) == []
+
+
+def test_what_comes_after_the_count_is_not_purged(database: Database) -> None:
+    with rig(database) as it:
+        set_aside(it, ("/data", "1"))
+        counted = it.database.run(lambda c: purgeable(c, None, timedelta(0)))
+        set_aside(it, ("/data", "2"))
+        assert it.database.run(lambda c: quarantine.purge(c, None, counted.until)) == 1
+        assert left(it) == ["2"]
