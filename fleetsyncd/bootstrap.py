@@ -13,7 +13,8 @@ from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
-from fleetsyncd.database.retention import Retention, RetentionPolicy
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
@@ -116,7 +117,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
     )
-    retention = Retention(database, _policy(settings), on_drop=context.partitions.forget)
+    retention = Retention(database, retention_policy(settings), on_drop=context.partitions.forget)
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
@@ -128,7 +129,8 @@ def _days(number: int | None) -> timedelta | None:
     return None if number is None else timedelta(days=number)
 
 
-def _policy(settings: Settings) -> RetentionPolicy:
+def retention_policy(settings: Settings) -> RetentionPolicy:
+    """Return how long rows are kept."""
     return RetentionPolicy(
         journal_keep=_days(settings.journal_keep_days),
         quarantine_keep=_days(settings.quarantine_keep_days),

@@ -1,10 +1,11 @@
-"""Text from outside, made harmless where it enters, and ages as text."""
+"""Text from outside, made harmless where it enters; ages and sizes as text."""
 
 import unicodedata
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_KILO, _HUNDRED = 1000, 100
 MOST_CACHED = 20_000
 """Characters; there are a million."""
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -51,3 +52,12 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{max(0.0, seconds):.0f}s"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes in its largest fitting unit: 512 B, 8 kB, 3.1 GB."""
+    for unit in ("B", "kB", "MB"):
+        if number < _KILO:
+            return f"{number:.0f} {unit}"
+        number /= _KILO
+    return f"{number:.1f} GB" if number < _HUNDRED else f"{number:,.0f} GB"

@@ -1,51 +1,47 @@
 """Retention: remove expired journal entries, quarantined rows, alarms, months of measurements.
 
-Every step is one short transaction under an advisory lock, so only one daemon at a time works on
-it. It can be stopped between any two steps, and repeated.
+What is going to be removed is told before; what is unusual waits until its announcement is a day
+old. Every step is one short transaction under an advisory lock, so only one daemon at a time works
+on it. It can be stopped between any two steps, and repeated.
 """
 
 import logging
+import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
+from fleetsyncd.database import retention_plan
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
+from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
+from fleetsyncd.database.views.retention import Announcement, announcement_of
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 
 log = logging.getLogger("sync.retention")
 
 BATCH = 5_000
 """Rows deleted in one transaction: few enough that no other session waits long."""
+PROGRESS_SEC = 30.0
+"""A long removal tells how far it is after every so many seconds, or the first step after them."""
 LOCK = 0x666C7265  # "flre"
-_TAKE = "SELECT pg_try_advisory_xact_lock(%s)"
-_MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_TRY = "SELECT pg_try_advisory_xact_lock(%s)"
+_WAIT = "SELECT true FROM pg_advisory_xact_lock(%s)"
 _DELETE = """
 DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
-    SELECT vehicle_id, {key} FROM {table} WHERE {column} < now() - %s::interval LIMIT %s)
+    SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
-_JOURNAL = _DELETE.format(table="public.sync_journal", key="id", column="started_at")
-_ALARMS = _DELETE.format(
-    table="public.alarms_log", key="alarm_id", column="resolved_at IS NOT NULL AND triggered_at"
-)
-_QUARANTINE = _DELETE.format(table="fleetsync.quarantine", key="digest", column="at")
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionPolicy:
-    """How long rows are kept; None: for ever.
-
-    `measurements_keep_months` are whole months, kept beside the present one.
-    """
-
-    journal_keep: timedelta | None
-    quarantine_keep: timedelta | None
-    measurements_keep_months: int | None
-    alarms_keep: timedelta | None = None
+_NAMES = {kind: kind.rows_name for kind in Kind} | {Kind.MEASUREMENTS: "months of measurements"}
+_ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, Kind.MEASUREMENTS)
 
 
 class Retention:
-    """Removes expired rows."""
+    """Removes expired rows.
+
+    `tell` and `warn` take what an operator is to read. `waits` for another daemon that is at it;
+    else the removal is left to that one.
+    """
 
     def __init__(
         self,
@@ -54,80 +50,152 @@ class Retention:
         *,
         batch: int = BATCH,
         on_drop: Callable[[], None] = lambda: None,
+        tell: Callable[[str], object] = log.info,
+        warn: Callable[[str], object] = log.warning,
+        waits: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._policy = policy
         self._batch = batch
         self._on_drop = on_drop
+        self._tell = tell
+        self._warn = warn
+        self._lock = _WAIT if waits else _TRY
+        self._clock = clock
+        self._told: dict[Kind, datetime] = {}
+        """When each kind is due, as it was told last."""
+        self.failed = False
+        """Whether something could not be removed."""
+
+    def apply(self, today: Callable[[], datetime]) -> None:
+        """End the wait of all that has been, or would be, announced. Raises DatabaseError."""
+        for kind in _ORDER:
+            if (keep := self._policy.keep(kind)) is not None:
+                self._database.run(partial(_apply, kind, keep, today()))
 
     def steps(self, today: Callable[[], datetime]) -> Generator[None, None, None]:
-        """Remove everything that has expired, one transaction a step; may be stopped after each.
+        """Remove everything that may go, one transaction a step; may be stopped after each.
 
-        `today` returns the present time. Removals are logged. Raises DatabaseUnavailable; any other
-        database error is logged, and the rest waits for the next round.
+        `today` returns the present time. What is unusual is announced before anything is removed.
+        Removals are told. Raises DatabaseUnavailable; any other database error is told, and the
+        rest waits for the next round.
         """
-        for what, work in (
-            ("journal entries", self._expired(_JOURNAL, self._policy.journal_keep)),
-            ("quarantined rows", self._expired(_QUARANTINE, self._policy.quarantine_keep)),
-            ("alarms", self._expired(_ALARMS, self._policy.alarms_keep)),
-            ("months of measurements", self._months(today)),
-        ):
-            total = 0
-            try:
-                for removed in work:
-                    total += removed
-                    yield
-            except DatabaseUnavailable:
-                raise
-            except DatabaseError as error:
-                log.warning("retention: %s could not be removed: %s", what, error)
-            finally:
-                if total:
-                    log.info("retention: removed expired %s: %d", what, total)
+        plans = [plan for kind in _ORDER if (plan := self._announce(kind, today())) is not None]
+        for plan in plans:
+            if plan.extent or plan.kind is Kind.MEASUREMENTS:
+                yield from self._remove(plan, today)
 
-    def _expired(self, statement: str, age: timedelta | None) -> Iterator[int]:
+    def _announce(self, kind: Kind, today: datetime) -> Plan | None:
+        """Tell what of a kind is going to be removed; return it if it may be removed now."""
+        keep = self._policy.keep(kind)
+        try:
+            if keep is None:
+                self._database.run(lambda cursor: retention_plan.withdraw(cursor, kind))
+                return None
+            plan, may_go, announced = self._database.run(partial(_decide, kind, keep, today))
+        except DatabaseUnavailable:
+            raise
+        except DatabaseError as error:
+            self._fail(kind, error)
+            return None
+        self._tell_of(plan, announced, may_go=may_go)
+        return plan if may_go else None
+
+    def _tell_of(self, plan: Plan, announced: Announcement | None, *, may_go: bool) -> None:
+        """Tell what is going to be removed; that it waits is told once."""
+        if announced is None:
+            if plan.extent and plan.extent.is_estimate:
+                self._tell(f"retention: {plan.setting} deletes {plan.extent}")
+        elif may_go:
+            self._warn(f"retention: {plan.setting} deletes {plan.extent}")
+        elif self._told.get(plan.kind) != announced.due_at:
+            self._told[plan.kind] = announced.due_at
+            self._warn(
+                f"retention: {plan.setting} will delete {plan.extent}, after"
+                f" {announced.due_at:%Y-%m-%d %H:%M} UTC: raise {plan.kind.setting} to keep them,"
+                " `fleetsyncd retention --apply` deletes them at once"
+            )
+
+    def _fail(self, kind: Kind, error: DatabaseError) -> None:
+        self.failed = True
+        self._warn(f"retention: {_NAMES[kind]} could not be removed: {error}")
+
+    def _remove(self, plan: Plan, today: Callable[[], datetime]) -> Iterator[None]:
+        kind, total, told_at = plan.kind, 0, self._clock()
+        if kind is Kind.MEASUREMENTS:
+            work = self._months(plan.keep, today)
+        else:
+            work = self._expired(ROW_SETS[kind], timedelta(days=plan.keep))
+        try:
+            for removed in work:
+                total += removed
+                if self._clock() - told_at >= PROGRESS_SEC:
+                    told_at = self._clock()
+                    self._tell(f"retention: removed {total:,} of {_expected(plan, total)} so far")
+                yield
+            if total and kind in ROW_SETS:  # an announcement that is carried out goes
+                self._database.run(partial(_decide, kind, plan.keep, today()))
+        except DatabaseUnavailable:
+            raise
+        except DatabaseError as error:
+            self._fail(kind, error)
+        finally:
+            if total:
+                self._tell(f"retention: removed expired {_NAMES[kind]}: {total}")
+
+    def _expired(self, rows: RowSet, age: timedelta) -> Iterator[int]:
         """Delete rows older than `age`, batch by batch; yield the size of each batch."""
-        if age is None:
-            return
-        while (deleted := self._database.run(partial(self._delete, statement, age))) > 0:
+        while (deleted := self._database.run(partial(self._delete, rows, age))) > 0:
             yield deleted
             if deleted < self._batch:
                 return
 
-    def _delete(self, statement: str, age: timedelta, cursor: Cursor) -> int:
-        if not _try_lock(cursor):
+    def _delete(self, rows: RowSet, age: timedelta, cursor: Cursor) -> int:
+        if not self._take_lock(cursor):
             return 0
-        cursor.execute(statement, (age, self._batch))
+        statement = _DELETE.format(table=rows.table, key=rows.key, expired=rows.expired())
+        cursor.execute(statement, {"age": age, "batch": self._batch})
         return cursor.rowcount
 
-    def _months(self, today: Callable[[], datetime]) -> Iterator[int]:
+    def _months(self, keep: int, today: Callable[[], datetime]) -> Iterator[int]:
         """Drop expired months, the oldest first; yield 1 for each."""
-        keep_months = self._policy.measurements_keep_months
-        if keep_months is None:
+        if not self._database.run(retention_plan.is_monthly):
+            self._warn("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        if not self._database.run(_is_monthly):
-            log.warning("retention: measurements has no monthly partitions, nothing is dropped")
-            return
-        while name := self._database.run(partial(_drop, keep_months, today())):
-            log.info("retention: dropped partition %s", name)
+        while name := self._database.run(partial(self._drop, keep, today())):
+            self._tell(f"retention: dropped partition {name}")
             self._on_drop()
             yield 1
 
+    def _drop(self, months: int, today: datetime, cursor: Cursor) -> str | None:
+        if not self._take_lock(cursor):
+            return None
+        cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s)", (months, today.date()))
+        name = cursor.fetchall()[0][0]
+        return None if name is None else str(name)
 
-def _try_lock(cursor: Cursor) -> bool:
-    """Take the advisory lock for this transaction; False while another daemon has it."""
-    cursor.execute(_TAKE, (LOCK,))
-    return bool(cursor.fetchall()[0][0])
+    def _take_lock(self, cursor: Cursor) -> bool:
+        """Take the advisory lock for this transaction; False while another daemon has it."""
+        cursor.execute(self._lock, (LOCK,))
+        return bool(cursor.fetchall()[0][0])
 
 
-def _is_monthly(cursor: Cursor) -> bool:
-    cursor.execute(_MONTHLY)
-    return bool(cursor.fetchall()[0][0])
+def _expected(plan: Plan, total: int) -> str:
+    """Return how much is to be removed: rows that expire meanwhile are removed as well."""
+    if plan.kind is Kind.MEASUREMENTS:
+        return f"{max(plan.extent.months, total)} {_NAMES[plan.kind]}"
+    return replace(plan.extent, rows=max(plan.extent.rows, total)).amount
 
 
-def _drop(months: int, today: datetime, cursor: Cursor) -> str | None:
-    if not _try_lock(cursor):
-        return None
-    cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s)", (months, today.date()))
-    name = cursor.fetchall()[0][0]
-    return None if name is None else str(name)
+def _apply(kind: Kind, keep: int, today: datetime, cursor: Cursor) -> None:
+    retention_plan.apply_now(cursor, retention_plan.make_plan(cursor, kind, keep, today))
+
+
+def _decide(
+    kind: Kind, keep: int, today: datetime, cursor: Cursor
+) -> tuple[Plan, bool, Announcement | None]:
+    """Plan and announce; return the plan, whether it may go, and what is announced."""
+    plan = retention_plan.make_plan(cursor, kind, keep, today)
+    may_go = retention_plan.may_delete(cursor, plan)
+    return plan, may_go, announcement_of(cursor, kind)

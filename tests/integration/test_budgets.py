@@ -12,7 +12,8 @@ from fleetsyncd.budgets import Intake, VehicleBudget
 from fleetsyncd.database import backfills, statements, store, vehicle_memory, vehicles
 from fleetsyncd.database.intake import heavy_vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.retention import Retention, RetentionPolicy
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import pull

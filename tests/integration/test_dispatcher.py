@@ -16,7 +16,8 @@ from psycopg2 import sql
 from fleetsyncd.database import backfills, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.retention import Retention, RetentionPolicy
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import (

@@ -14,7 +14,8 @@ from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.retention import Retention, RetentionPolicy
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.database.schema.applying import Backend
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -133,7 +134,9 @@ def test_retention_drops_what_has_expired_under_another_rule_for_backslashes(
         old = datetime(2020, 1, 1, tzinfo=UTC)
         Partitions(database).ensure(old, old)
         policy = RetentionPolicy(None, None, measurements_keep_months=1)
-        for _ in Retention(database, policy).steps(utc_now):
+        retention = Retention(database, policy)
+        retention.apply(utc_now)
+        for _ in retention.steps(utc_now):
             pass
         ranges = (
             "SELECT count(*)::int FROM fleetsync.partition_ranges() WHERE begins < '2021-01-01'"

@@ -22,6 +22,7 @@ DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
+RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
     Mutant(
@@ -563,5 +564,19 @@ MUTANTS = (
         "            raise",
         "tests/integration/test_adoption.py",
     ),
+    Mutant(
+        "retention does not wait",
+        RETENTION,
+        "    RETURN known.due_at <= now();\n",
+        "    RETURN true;\n",
+        "tests/integration/test_retention_wait.py",
+    ),
+    Mutant(
+        "a stricter setting goes on with the wait of the one before",
+        RETENTION,
+        "        announced_at = CASE WHEN excluded.keep >= r.keep THEN r.announced_at END,\n"
+        "        due_at = CASE WHEN excluded.keep >= r.keep THEN r.due_at END\n",
+        "        announced_at = r.announced_at, due_at = r.due_at\n",
+        "tests/integration/test_retention_wait.py",
+    ),
 )
-"""The hazards' own list comes first."""

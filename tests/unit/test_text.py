@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.text import NEWLINE, REPLACEMENT, sanitise
+from fleetsyncd.text import NEWLINE, REPLACEMENT, sanitise, size
 
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -57,3 +57,20 @@ def test_cleaning_twice_changes_nothing_more(value: str) -> None:
 def test_safe_text_within_the_limit_is_never_changed(value: str) -> None:
     assert sanitise(value) == value
     assert {NEWLINE, REPLACEMENT} & set(sanitise(value)) <= set(value)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1 kB"),
+        (74_400, "74 kB"),
+        (250_000_000, "250 MB"),
+        (3_100_000_000, "3.1 GB"),
+        (41_000_000_000, "41.0 GB"),
+        (1_234_000_000_000, "1,234 GB"),
+    ],
+)
+def test_a_size_is_shown_in_its_largest_fitting_unit(number: int, shown: str) -> None:
+    assert size(number) == shown

@@ -20,6 +20,7 @@ TABLES = {
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
     "fleetsync.removed_vehicle": _ALL,
+    "fleetsync.retention": _ALL,
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (
@@ -28,6 +29,9 @@ FUNCTIONS = (
     "fleetsync.partition_ranges()",
     "fleetsync.ensure_month(date)",
     "fleetsync.drop_expired_month(integer, date)",
+    "fleetsync.expired_months(integer, date)",
+    "fleetsync.may_delete(text, integer, boolean, integer, bigint, bigint, timestamptz,"
+    " timestamptz)",
 )
 # In an adopted installation the sequences of measurements and journal may have other names.
 _SEQUENCES = """

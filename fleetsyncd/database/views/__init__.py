@@ -5,5 +5,6 @@ journal.py    pages of the journal, a vehicle's history
 vehicle.py    one vehicle's channels, alarms, details
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
+retention.py  what is announced to be deleted, what a setting deletes
 sql_times.py  SQL for times and ages
 """

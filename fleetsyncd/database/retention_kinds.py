@@ -1,0 +1,109 @@
+"""What is kept for how long, and how much of it has expired: plain types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from fleetsyncd.text import size
+
+COUNTED = 10_000
+"""Rows are counted up to here; above it the planner's estimate is used."""
+
+
+class Kind(StrEnum):
+    """What is kept for a time of its own, as `fleetsync.retention` names it."""
+
+    MEASUREMENTS = "measurements"
+    JOURNAL = "journal"
+    QUARANTINE = "quarantine"
+    ALARMS = "alarms"
+
+    @property
+    def setting(self) -> str:
+        """The variable that sets how long it is kept."""
+        unit = "MONTHS" if self is Kind.MEASUREMENTS else "DAYS"
+        return f"{self.upper()}_KEEP_{unit}"
+
+    @property
+    def rows_name(self) -> str:
+        """What its rows are called."""
+        return _ROW_NAMES[self]
+
+
+_ROW_NAMES: Mapping[Kind, str] = {
+    Kind.MEASUREMENTS: "measurements",
+    Kind.JOURNAL: "journal entries",
+    Kind.QUARANTINE: "quarantined rows",
+    Kind.ALARMS: "alarms",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long rows are kept; None: for ever.
+
+    `measurements_keep_months` are whole months, kept beside the present one.
+    """
+
+    journal_keep: timedelta | None
+    quarantine_keep: timedelta | None
+    measurements_keep_months: int | None
+    alarms_keep: timedelta | None = None
+
+    def keep(self, kind: Kind) -> int | None:
+        """Return the kind's setting: months of measurements, days of the others."""
+        if kind is Kind.MEASUREMENTS:
+            return self.measurements_keep_months
+        age = {
+            Kind.JOURNAL: self.journal_keep,
+            Kind.QUARANTINE: self.quarantine_keep,
+            Kind.ALARMS: self.alarms_keep,
+        }[kind]
+        return None if age is None else age.days
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much has expired; `months` of measurements, else 0; `size` in bytes.
+
+    The rows of months, and many other rows, are an estimate.
+    """
+
+    kind: Kind
+    months: int
+    rows: int
+    size: int
+    oldest: datetime | None
+    """Where what has expired begins; None if nothing has, or if no one can tell."""
+    before: datetime | None
+    """Where it ends."""
+
+    def __bool__(self) -> bool:
+        """Tell whether anything has expired."""
+        return self.months > 0 or self.rows > 0
+
+    def __str__(self) -> str:
+        parts = [self.amount, self.size_text]
+        if self.oldest is not None and self.before is not None:
+            parts.append(f"of {self.oldest:%Y-%m-%d} to {self.before:%Y-%m-%d}")
+        return ", ".join(parts)
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `rows` is an estimate."""
+        return self.kind is Kind.MEASUREMENTS or self.rows >= COUNTED
+
+    @property
+    def amount(self) -> str:
+        """How much has expired, in words."""
+        rows = f"about {float(f'{self.rows:.3g}'):,.0f}" if self.is_estimate else f"{self.rows:,}"
+        if self.kind is not Kind.MEASUREMENTS:
+            return f"{rows} {self.kind.rows_name}"
+        months = "1 month" if self.months == 1 else f"{self.months} months"
+        return f"{months} of measurements ({rows} rows)"
+
+    @property
+    def size_text(self) -> str:
+        """How large it is; always an estimate for rows."""
+        return size(self.size)

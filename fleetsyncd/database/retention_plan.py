@@ -1,0 +1,179 @@
+"""What retention is going to delete, and whether it may: what is unusual is announced a day before.
+
+At once goes what expires in its turn: one month of measurements, if the setting is not new, and the
+journal entries, bad rows and alarms that expired within the last day. The announcements are rows of
+`fleetsync.retention`; the owner's function `may_delete` writes them and decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.retention_kinds import COUNTED, Extent, Kind
+from fleetsyncd.database.views.sql_times import epoch, from_epoch
+
+_MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_MONTHS = f"""
+SELECT count(*)::int, coalesce(sum(row_count), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
+    {epoch("min(begins)")}, {epoch("max(ends)")}
+FROM fleetsync.expired_months(%s, %s)
+"""  # noqa: S608  made of this file's own text
+# Without an expired row the table is looked at once: subqueries of a CASE run only when needed.
+_ROWS = """
+WITH found AS (SELECT min({column}) AS oldest FROM {table} WHERE {expired})
+SELECT CASE WHEN oldest IS NULL THEN 0 ELSE
+        (SELECT count(*) FROM (SELECT FROM {table} WHERE {expired} LIMIT %(counted)s) c) END,
+    CASE WHEN oldest IS NULL THEN false ELSE EXISTS (SELECT FROM {table} WHERE {overdue}) END,
+    {oldest}, {before}, pg_total_relation_size('{table}'),
+    CASE WHEN reltuples > 0 THEN reltuples ELSE pg_relation_size('{table}') / 100 END
+FROM found, pg_class WHERE pg_class.oid = '{table}'::regclass
+"""
+_ESTIMATED = "EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE {condition}"
+_MAY_DELETE = """
+SELECT fleetsync.may_delete(%(kind)s, %(keep)s, %(usual)s, %(months)s, %(rows)s, %(bytes)s,
+    %(oldest)s, %(before)s)
+"""
+_APPLY = """
+UPDATE fleetsync.retention SET due_at = now() WHERE kind = %s AND due_at > now() RETURNING kind
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """A table whose rows expire one by one: its key beside `vehicle_id`, and the time that counts.
+
+    `condition` is asked of expired rows, `overdue` also of those that expired over a day ago.
+    """
+
+    table: str
+    key: str
+    column: str
+    condition: str = "true"
+    overdue: str = "true"
+
+    def expired(self, age: str = "%(age)s") -> str:
+        """Return the SQL condition of the rows that have expired."""
+        return f"{self.condition} AND {self.column} < now() - {age}::interval"
+
+
+ROW_SETS: Mapping[Kind, RowSet] = {
+    Kind.JOURNAL: RowSet("public.sync_journal", "id", "started_at"),
+    Kind.QUARANTINE: RowSet("fleetsync.quarantine", "digest", "at"),
+    # An alarm that was open for long expires when its resolution is stored.
+    Kind.ALARMS: RowSet(
+        "public.alarms_log",
+        "alarm_id",
+        "triggered_at",
+        condition="resolved_at IS NOT NULL",
+        overdue="coalesce(synced_at, triggered_at) < now() - interval '1 day'",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a setting deletes now; `is_usual` if no more than what expires in its turn."""
+
+    keep: int
+    extent: Extent
+    is_usual: bool
+
+    @property
+    def kind(self) -> Kind:
+        """What is deleted."""
+        return self.extent.kind
+
+    @property
+    def setting(self) -> str:
+        """The setting as it is written."""
+        return f"{self.kind.setting}={self.keep}"
+
+
+def is_monthly(cursor: Cursor) -> bool:
+    """Tell whether measurements has partitions; without them no month can be dropped."""
+    cursor.execute(_MONTHLY)
+    return bool(cursor.fetchall()[0][0])
+
+
+def make_plan(cursor: Cursor, kind: Kind, keep: int, today: datetime) -> Plan:
+    """Return what `keep` months or days delete now; nothing is changed, and no table is scanned."""
+    if kind is Kind.MEASUREMENTS:
+        return _months_plan(cursor, keep, today)
+    rows, age = ROW_SETS[kind], timedelta(days=keep)
+    statement = _ROWS.format(
+        table=rows.table,
+        column=rows.column,
+        expired=rows.expired(),
+        overdue=f"{rows.expired('%(overdue_age)s')} AND {rows.overdue}",
+        oldest=epoch("oldest"),
+        before=epoch("(now() - %(age)s::interval)"),
+    )
+    cursor.execute(
+        statement, {"age": age, "overdue_age": age + timedelta(days=1), "counted": COUNTED}
+    )
+    count, is_overdue, oldest, before, size, total = cursor.fetchall()[0]
+    if count == COUNTED:
+        count = max(COUNTED, int(total * _expired_part(cursor, rows, age)))
+    size = int(size * count / max(count, total, 1))
+    extent = Extent(kind, 0, count, size, from_epoch(oldest), from_epoch(before))
+    return Plan(keep, extent, is_usual=not is_overdue)
+
+
+def _expired_part(cursor: Cursor, rows: RowSet, age: timedelta) -> float:
+    """Return the planner's estimate of which part of a table has expired.
+
+    It takes the policies of row level security for conditions that few rows fulfil, alike with and
+    without our own condition.
+    """
+    estimates = []
+    for condition in (rows.expired(), "true"):
+        statement = _ESTIMATED.format(table=rows.table, condition=condition)
+        cursor.execute(statement, {"age": age})
+        plan: Any = cursor.fetchall()[0][0]
+        estimates.append(float(plan[0]["Plan"]["Plan Rows"]))
+    expired, every = estimates
+    return min(1.0, expired / max(1.0, every))
+
+
+def _months_plan(cursor: Cursor, keep: int, today: datetime) -> Plan:
+    if not is_monthly(cursor):
+        return Plan(keep, Extent(Kind.MEASUREMENTS, 0, 0, 0, None, None), is_usual=True)
+    cursor.execute(_MONTHS, (keep, today.date()))
+    months, rows, size, oldest, before = cursor.fetchall()[0]
+    extent = Extent(Kind.MEASUREMENTS, months, rows, size, from_epoch(oldest), from_epoch(before))
+    return Plan(keep, extent, is_usual=months <= 1)
+
+
+def may_delete(cursor: Cursor, plan: Plan) -> bool:
+    """Tell whether what is planned may be deleted now; announce it if it must wait.
+
+    Two daemons, or one that is started again and again, get one answer: the wait is the database's.
+    """
+    extent = plan.extent
+    values = {
+        "kind": plan.kind,
+        "keep": plan.keep,
+        "usual": plan.is_usual,
+        "months": extent.months,
+        "rows": extent.rows,
+        "bytes": extent.size,
+        "oldest": extent.oldest,
+        "before": extent.before,
+    }
+    cursor.execute(_MAY_DELETE, values)
+    return bool(cursor.fetchall()[0][0])
+
+
+def apply_now(cursor: Cursor, plan: Plan) -> bool:
+    """End the wait of what is planned; return whether there was one."""
+    if may_delete(cursor, plan):
+        return False
+    cursor.execute(_APPLY, (plan.kind,))
+    return True
+
+
+def withdraw(cursor: Cursor, kind: Kind) -> None:
+    """Forget the announcement of a kind that is kept for ever."""
+    cursor.execute("DELETE FROM fleetsync.retention WHERE kind = %s", (kind,))

@@ -1,0 +1,139 @@
+"""What retention has announced, and what it deletes under these settings. Changes nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.retention_kinds import Extent, Kind, RetentionPolicy
+from fleetsyncd.database.retention_plan import Plan, make_plan
+from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
+
+# A role that only looks may have been given its rights before there was this table.
+_MAY_READ = "SELECT has_table_privilege(to_regclass('fleetsync.retention'), 'SELECT')"
+_SETTINGS = f"""
+SELECT kind, keep, since <= now() - interval '1 day', {epoch("due_at")}, -{age("due_at")},
+    months, row_count, bytes, {epoch("oldest_at")}, {epoch("before_at")}
+FROM fleetsync.retention ORDER BY due_at, kind
+"""  # noqa: S608  made of this file's own text
+
+
+class Fate(Enum):
+    """What becomes of what has expired under a setting."""
+
+    KEPT = "kept for ever"
+    NOTHING = "nothing has expired"
+    USUAL = "within the hour"
+    UNANNOUNCED = "a day after a daemon has announced it"
+    WAITING = "after {due_at:%Y-%m-%d %H:%M} UTC"
+    DUE = "within the hour: announced for {due_at:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a daemon that keeps `keep` months or days has announced; due in `due_in` seconds."""
+
+    keep: int
+    extent: Extent
+    due_at: datetime
+    due_in: float
+
+    @property
+    def setting(self) -> str:
+        """The daemon's setting as it is written."""
+        return f"{self.extent.kind.setting}={self.keep}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What this setting deletes, and when; `keep` is None for ever."""
+
+    kind: Kind
+    keep: int | None
+    extent: Extent
+    fate: Fate
+    due_at: datetime | None = None
+    elsewhere: Announcement | None = None
+    """What daemons with another setting have announced."""
+
+    @property
+    def setting(self) -> str:
+        """The setting as it is written."""
+        return f"{self.kind.setting}={self.keep or 0}"
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether more is deleted than what expires in its turn."""
+        return self.fate in (Fate.UNANNOUNCED, Fate.WAITING, Fate.DUE)
+
+    @property
+    def when(self) -> str:
+        """When it is deleted, in words."""
+        return self.fate.value.format(due_at=self.due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the database knows of a setting; `is_old`: for a day at least."""
+
+    keep: int
+    is_old: bool
+    announced: Announcement | None
+
+
+def announcements(cursor: Cursor) -> list[Announcement]:
+    """Return all that is announced, what is due first; nothing if this role may not read it."""
+    cursor.execute(_MAY_READ)
+    if not cursor.fetchall()[0][0]:
+        return []
+    return [known.announced for known in _known(cursor).values() if known.announced is not None]
+
+
+def announcement_of(cursor: Cursor, kind: Kind) -> Announcement | None:
+    """Return what is announced of a kind."""
+    known = _known(cursor).get(kind)
+    return None if known is None else known.announced
+
+
+def forecast(cursor: Cursor, policy: RetentionPolicy, today: datetime) -> list[Forecast]:
+    """Return what each setting deletes, and when. Raises DatabaseError."""
+    known = _known(cursor)
+    return [_forecast(cursor, kind, policy.keep(kind), known.get(kind), today) for kind in Kind]
+
+
+def _forecast(
+    cursor: Cursor, kind: Kind, keep: int | None, known: _Known | None, today: datetime
+) -> Forecast:
+    announced = None if known is None else known.announced
+    elsewhere = announced if announced is not None and announced.keep != keep else None
+    if keep is None:
+        nothing = Extent(kind, 0, 0, 0, None, None)
+        return Forecast(kind, None, nothing, Fate.KEPT, elsewhere=elsewhere)
+    plan = make_plan(cursor, kind, keep, today)
+    fate = _fate(plan, known)
+    due_at = announced.due_at if announced and fate in (Fate.WAITING, Fate.DUE) else None
+    return Forecast(kind, keep, plan.extent, fate, due_at, elsewhere)
+
+
+def _fate(plan: Plan, known: _Known | None) -> Fate:
+    """Say what the function `may_delete` would."""
+    if not plan.extent:
+        return Fate.NOTHING
+    is_in_force = known is not None and known.keep <= plan.keep
+    if plan.is_usual and plan.kind is not Kind.MEASUREMENTS:
+        return Fate.USUAL
+    if known is not None and is_in_force and known.announced is not None:
+        return Fate.DUE if known.announced.due_in <= 0 else Fate.WAITING
+    is_old = known is not None and is_in_force and known.is_old
+    return Fate.USUAL if plan.is_usual and is_old else Fate.UNANNOUNCED
+
+
+def _known(cursor: Cursor) -> dict[Kind, _Known]:
+    cursor.execute(_SETTINGS)
+    known = {}
+    for kind, keep, is_old, due, due_in, months, rows, size, oldest, before in cursor.fetchall():
+        extent = Extent(Kind(kind), months, rows, size, from_epoch(oldest), from_epoch(before))
+        due_at = from_epoch(due)
+        announced = None if due_at is None else Announcement(keep, extent, due_at, due_in)
+        known[extent.kind] = _Known(keep, is_old, announced)
+    return known
