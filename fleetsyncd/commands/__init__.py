@@ -12,6 +12,7 @@ backfill_watch.py  how far backfills are, until they are done
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`
+retention.py    `retention`
 completion.py   `completion`
 parameters.py   options and arguments that several commands have
 input_files.py  key files and other files that commands read

@@ -22,6 +22,7 @@ from fleetsyncd.database import replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
     AddressUnusable,
@@ -140,6 +141,8 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     fleet = sorted(database.run(store.load_vehicles), key=lambda vehicle: vehicle.name)
     yield _files(len(fleet), settings.database.pool_size)
     yield from _keys(settings, fleet)
+    policy = bootstrap.retention_policy(settings)
+    yield from database.run(lambda cursor: list(check_retention(policy, utc_now(), cursor)))
     if with_vehicles:
         yield from _vehicles(settings, fleet)
 

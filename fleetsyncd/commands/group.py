@@ -10,7 +10,7 @@ HELP_CHARACTERS = 80
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "access", "backfill", "quarantine"),
-    "Installation": ("migrate", "doctor", "completion"),
+    "Installation": ("migrate", "doctor", "retention", "completion"),
     "Demo": ("demo", "simulate"),
 }
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "health": "fleetsyncd.commands.health:health",
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
     "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",
+    "retention": "fleetsyncd.commands.retention:retention",
     "simulate": "fleetsyncd.demo.commands:simulate",
     "status": "fleetsyncd.commands.status:status",
     "vehicle": "fleetsyncd.commands.vehicle:vehicle",

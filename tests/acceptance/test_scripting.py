@@ -232,6 +232,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("--all",),
+    ("retention",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("demo",), ("simulate",)}
 """Tell more than a line, are the remedy, or ask no database."""

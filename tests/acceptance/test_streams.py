@@ -40,6 +40,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("T-9",),
+    ("retention",): (),
     ("migrate",): (),
     ("doctor",): ("--no-vehicles",),
     ("completion",): ("bash",),
