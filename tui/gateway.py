@@ -19,6 +19,7 @@ from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuse
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
@@ -42,6 +43,8 @@ class Snapshot:
     """The last hour of the vehicles for which it was requested."""
     tail: tuple[JournalEntry, ...] = ()
     """The newest journal entries of the fleet, newest first, if they were requested."""
+    announcements: tuple[Announcement, ...] = ()
+    """What retention is going to delete, what is due first."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
@@ -69,6 +72,7 @@ class Gateway:
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
                 tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else (),
+                announcements=tuple(announcements(cursor)),
             )
 
         return self._database.run(read)

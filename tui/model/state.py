@@ -17,7 +17,7 @@ _NOT_EXPECTED = (State.PAUSED, State.NEVER)
 
 
 class WarningKind(Enum):
-    """Why the operator must not rely on the screen."""
+    """Why the operator must not rely on the screen, or what is going to happen."""
 
     DATABASE_LOST = 1
     DAEMON_DOWN = 2
@@ -25,6 +25,7 @@ class WarningKind(Enum):
     FROZEN = 4
     PART_UNREADABLE = 5
     UNSTORED = 6
+    DELETION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class FleetWarning:
 
     @property
     def urgent(self) -> bool:
-        """Whether something is wrong; a frozen screen is the operator's own choice."""
-        return self.kind is not WarningKind.FROZEN
+        """Whether something is wrong; the others follow from what the operator chose."""
+        return self.kind not in (WarningKind.FROZEN, WarningKind.DELETION)
 
 
 @dataclass
@@ -123,7 +124,18 @@ class FleetState:
             for reason in sorted(set(unreadable)):
                 text = f"✖ part of this page could not be read: {reason}"
                 warnings.append(FleetWarning(WarningKind.PART_UNREADABLE, text))
-        return warnings
+        return [*warnings, *self._deletions(now)]
+
+    def _deletions(self, now: float) -> list[FleetWarning]:
+        """Return a notice for each announcement of retention."""
+        announced = () if self.snapshot is None else self.snapshot.announcements
+        notices = []
+        for each in announced:
+            left = each.due_in - self.since_read(now)
+            when = f"in {age(left)}" if left > 0 else "now"
+            text = f"! {when} {each.setting} deletes {each.extent}: `fleetsyncd retention`"
+            notices.append(FleetWarning(WarningKind.DELETION, text))
+        return notices
 
     def _unstored(self) -> list[FleetWarning]:
         """Return a warning for each running daemon that cannot store what it pulls."""
