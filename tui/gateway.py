@@ -14,6 +14,7 @@ from uuid import UUID
 from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
@@ -128,9 +129,18 @@ class Gateway:
             lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key)
         )
 
-    def change(self, ids: Sequence[UUID], new: vehicles.VehicleChange) -> None:
-        """Change the registration of vehicles."""
-        self._for_each(ids, lambda cursor, key: vehicles.change_vehicle(cursor, key, new))
+    def registered(self, ids: Sequence[UUID]) -> list[RegisteredVehicle]:
+        """Return how vehicles are registered, keys included; removed ones are left out."""
+        return self._database.run(lambda cursor: vehicles.read_registered(cursor, ids))
+
+    def change(self, seen: Sequence[RegisteredVehicle], new: vehicles.VehicleChange) -> None:
+        """Change the registration of vehicles that are still registered as they were `seen`."""
+
+        def work(cursor: Cursor) -> None:
+            for registered in seen:
+                vehicles.change_seen(cursor, registered, new)
+
+        self._database.run(work)
 
     def count_rows(self, ids: Sequence[UUID]) -> RowCounts:
         """Return how many rows belong to these vehicles."""

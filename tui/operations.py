@@ -137,21 +137,21 @@ class Operations:
         """Ask for new values and save them; several targets get only the port and the key."""
         if not targets:
             return
+        seen = await self._try(lambda: self._gateway.registered(ids(targets)))
+        if seen is None:
+            return
+        vehicles = seen.value
+        if len(vehicles) < len(targets):
+            self._ui.say(f"{names_text(targets)}: was removed meanwhile", error=True)
+            return
         current = CurrentValues(None, None, None)
-        if len(targets) == 1:
-            details = await self._try(lambda: self._gateway.vehicle_details(targets[0].id))
-            if details is None:
-                return
-            if details.value is None:
-                self._ui.say(f"{names_text(targets)}: was removed meanwhile", error=True)
-                return
-            vehicle = details.value
-            current = CurrentValues(vehicle.name, vehicle.host, vehicle.port)
+        if len(vehicles) == 1:
+            current = CurrentValues(vehicles[0].name, vehicles[0].host, vehicles[0].port)
         form = VehicleForm(
             f"Edit {names_text(targets)}",
             "Save",
             current,
-            lambda change: self._gateway.change(ids(targets), change),
+            lambda change: self._gateway.change(vehicles, change),
         )
         if await self._ui.ask(form) is not None:
             self._ui.say(f"{names_text(targets)}: changed")

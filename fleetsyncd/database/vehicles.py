@@ -16,6 +16,7 @@ SELECT id::text, coalesce(name, id::text), coalesce(host(vpn_ip), ''), coalesce(
 FROM public.vehicles
 """
 _FIND = f"{_REGISTERED} WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at"
+_SOME = f"{_REGISTERED} WHERE id = ANY (%s::uuid[]) ORDER BY id {{lock}}"
 _EVERYONE = f"{_REGISTERED} ORDER BY name, id"
 _ADD = """
 INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key)
@@ -41,11 +42,23 @@ INSERT INTO fleetsync.vehicle_state (vehicle_id, paused)
 SELECT id, %(paused)s FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now()
 """
+_REMOVED = "the vehicle was removed meanwhile"
 _REQUEST = """
 INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at)
 SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
 """
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVehicle:
+    """A vehicle as it is registered; `key` is never shown."""
+
+    id: UUID
+    name: str
+    host: str
+    port: int
+    key: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +71,15 @@ class VehicleChange:
     key: str | None = None
     drop_key: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class RegisteredVehicle:
-    """A vehicle as it is registered; `key` is never shown."""
-
-    id: UUID
-    name: str
-    host: str
-    port: int
-    key: str | None = field(repr=False)
+    def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
+        """Return a vehicle's registration after this change."""
+        return RegisteredVehicle(
+            vehicle.id,
+            self.name or vehicle.name,
+            self.host or vehicle.host,
+            self.port or vehicle.port,
+            None if self.drop_key else self.key or vehicle.key,
+        )
 
 
 def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
@@ -126,6 +138,34 @@ def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None
     return UUID(str(row and row[0]))
 
 
+def read_registered(
+    cursor: Cursor, ids: Sequence[UUID], *, lock: bool = False
+) -> list[RegisteredVehicle]:
+    """Return vehicles as they are registered, in the order of their ids; removed ones are left out.
+
+    `lock` keeps others from changing them until commit.
+    """
+    statement = _SOME.format(lock="FOR UPDATE" if lock else "")
+    cursor.execute(statement, ([str(vehicle_id) for vehicle_id in ids],))
+    return _registered(cursor)
+
+
+def require_unchanged(stored: RegisteredVehicle | None, seen: RegisteredVehicle) -> None:
+    """Raise CommandError unless a vehicle is registered as somebody has `seen` it."""
+    if stored is None:
+        raise CommandError(_REMOVED)
+    differences = [
+        f"{label} {getattr(stored, field)}"
+        for label, field in (("name", "name"), ("address", "host"), ("port", "port"))
+        if getattr(stored, field) != getattr(seen, field)
+    ]
+    if stored.key != seen.key:
+        differences.append("another API key")
+    if differences:
+        what = ", ".join(differences)
+        raise CommandError(f"{seen.name} was changed meanwhile by somebody ({what}): look again")
+
+
 def taken_addresses(cursor: Cursor, addresses: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
     """Return those of these addresses (host, port) at which a vehicle is registered."""
     cursor.execute(_TAKEN, ([host for host, _ in addresses], [port for _, port in addresses]))
@@ -145,6 +185,19 @@ def taken_names(cursor: Cursor, names: Sequence[str]) -> set[str]:
 def name_taken(name: str) -> str:
     """Return the text of the error."""
     return f"a vehicle called {name} is registered already: choose another name"
+
+
+def change_seen(cursor: Cursor, seen: RegisteredVehicle, new: VehicleChange) -> None:
+    """Change a vehicle as `change_vehicle` does, if it is still registered as it was `seen`.
+
+    Raises CommandError too if somebody has changed it meanwhile, in whatever field: name, address,
+    port and key are judged together.
+    """
+    stored = next(iter(read_registered(cursor, [seen.id], lock=True)), None)
+    # As it is to be: by the first try of this transaction, whose answer was lost.
+    if stored != new.applied_to(seen):
+        require_unchanged(stored, seen)
+    change_vehicle(cursor, seen.id, new)
 
 
 def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None:
@@ -191,7 +244,7 @@ def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
 
 def _require_vehicle(cursor: Cursor) -> None:
     if cursor.rowcount != 1:
-        raise CommandError("the vehicle was removed meanwhile")
+        raise CommandError(_REMOVED)
 
 
 def count_without_key(cursor: Cursor) -> int:

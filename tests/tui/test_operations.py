@@ -295,6 +295,86 @@ def test_an_edit_starts_from_stored_values_and_an_empty_key_is_kept(
     assert stored(database, "name, api_port, api_key") == [("Truck-1", 9001, KEY)]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("vpn_ip = '10.8.0.9'", "(address 10.8.0.9)"),
+        ("name = 'Truck-7', api_port = 8002", "(name Truck-7, port 8002)"),
+        ("api_key = 'another-secret'", "(another API key)"),
+    ],
+)
+def test_an_edit_of_what_somebody_else_has_changed_meanwhile_is_refused_and_told(
+    database: Database, change: str, told: str
+) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        execute(database, f"UPDATE vehicles SET {change}")  # noqa: S608  a test's
+        await fill_in(it, name="Truck-1")
+        await it.press("enter")
+        await it.until(lambda: "was changed meanwhile by somebody" in error_text(it))
+        assert told in error_text(it)
+        assert "another-secret" not in it.screen()
+        kept = stored(database, "name, host(vpn_ip), api_port, api_key")
+        await it.press("escape", "e")
+        await it.sees("Edit Truck-")
+        assert stored(database, "name, host(vpn_ip), api_port, api_key") == kept
+        await fill_in(it, name="Truck-1")
+        await it.press("enter")
+        await it.notified("changed")
+
+    drive(database, look)
+    assert stored(database, "name") == [("Truck-1",)]
+
+
+def test_an_edit_sends_only_the_fields_that_were_changed(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+    execute(database, "UPDATE vehicles SET vpn_ip = '10.8.0.1/24'")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        await fill_in(it, name="Truck-1")
+        await it.press("enter")
+        await it.notified("Truck-01: changed")
+
+    drive(database, look)
+    assert stored(database, "name, vpn_ip::text, api_key") == [("Truck-1", "10.8.0.1/24", KEY)]
+
+
+def test_an_edit_of_several_vehicles_changes_none_if_somebody_else_has_changed_one(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space", "e")
+        await it.sees("Edit Crane-02, Dozer-03")
+        execute(database, "UPDATE vehicles SET api_port = 8005 WHERE name = 'Dozer-03'")
+        await fill_in(it, key="another-key")
+        await it.press("enter")
+        await it.until(lambda: "Dozer-03 was changed meanwhile" in error_text(it))
+
+    drive(database, look)
+    assert execute(database, "SELECT DISTINCT api_key FROM vehicles") == [(KEY,)]
+
+
+def test_an_edit_of_a_vehicle_that_was_removed_meanwhile_is_told(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        execute(database, "DELETE FROM vehicles")
+        await fill_in(it, name="Truck-1")
+        await it.press("enter")
+        await it.until(lambda: "the vehicle was removed meanwhile" in error_text(it))
+
+    drive(database, look)
+
+
 def test_several_vehicles_get_one_key_and_keep_their_own_addresses(
     database: Database,
 ) -> None:
