@@ -67,8 +67,9 @@ class Operations:
 
     async def _confirm_if_many(self, title: str, targets: Targets, accept: str) -> bool:
         """Ask for a confirmation if there is more than one target."""
-        if len(targets) == 1:
-            return True
+        return len(targets) == 1 or await self._confirm(title, targets, accept)
+
+    async def _confirm(self, title: str, targets: Targets, accept: str) -> bool:
         names = ", ".join(vehicle.name for vehicle in targets[:_MAX_NAMES_TO_CONFIRM])
         others = len(targets) - _MAX_NAMES_TO_CONFIRM
         text = names + (f" and {others} more" if others > 0 else "")
@@ -107,16 +108,26 @@ class Operations:
         self._ui.say(f"{names_text(targets)}: {text}", error=ok < len(targets))
 
     async def pause(self, targets: Targets) -> None:
-        """Pause the targets, or resume them if all of them are paused."""
+        """Pause the targets, or ask whether to resume them if all of them are paused.
+
+        Somebody else may have paused them while the operator reached for the key that was to pause
+        them, so the key alone resumes nothing.
+        """
         if not targets:
             return
-        pausing = any(vehicle.state is not State.PAUSED for vehicle in targets)
-        verb = "Pause" if pausing else "Resume"
-        if await self._confirm_if_many(f"{verb} {len(targets)} vehicles?", targets, verb):
-            done = "paused" if pausing else "resumed"
-            await self._write(
-                lambda: self._gateway.pause(ids(targets), pausing), f"{names_text(targets)}: {done}"
-            )
+        paused = all(vehicle.state is State.PAUSED for vehicle in targets)
+        if not paused and await self._confirm_if_many(
+            f"Pause {len(targets)} vehicles?", targets, "Pause"
+        ):
+            await self._set_paused(targets, True, "paused")
+        which = "the vehicle" if len(targets) == 1 else f"{len(targets)} vehicles"
+        if paused and await self._confirm(f"Resume {which}?", targets, "Resume"):
+            await self._set_paused(targets, False, "resumed")
+
+    async def _set_paused(self, targets: Targets, paused: bool, done: str) -> None:
+        await self._write(
+            lambda: self._gateway.pause(ids(targets), paused), f"{names_text(targets)}: {done}"
+        )
 
     async def backfill(self, targets: Targets) -> None:
         """Ask for an interval and request its backfill, or cancel the running one."""

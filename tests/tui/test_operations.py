@@ -146,12 +146,45 @@ def test_the_pause_key_resumes_only_if_all_targets_are_paused(database: Database
         await it.notified("4 vehicles: paused")
         await it.until(lambda: it.state.counts[State.PAUSED] == 4)
         await it.press("p")
-        await it.sees("Resume 4 vehicles?")
+        await it.sees("Resume 4 vehicles?", "Crane-02, Dozer-03, Loader-04, Truck-01")
         await it.press("y")
         await it.notified("4 vehicles: resumed")
 
     drive(database, look)
     assert paused(database) == set()
+
+
+def test_the_pause_key_alone_does_not_resume_what_somebody_else_has_paused(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        await it.refresh()
+        await it.press("p")
+        await it.sees("Resume the vehicle?", "Crane-02")
+        assert paused(database) == {"Crane-02"}
+        await it.press("escape", "p")
+        await it.sees("Resume the vehicle?")
+        await it.press("y")
+        await it.notified("Crane-02: resumed")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_a_vehicle_shown_as_running_is_never_resumed(database: Database) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("Z")
+        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        await it.press("p")
+        await it.notified("Crane-02: paused")
+
+    drive(database, look)
+    assert paused(database) == {"Crane-02"}
 
 
 def test_an_action_applies_to_the_vehicles_it_was_opened_for(database: Database) -> None:
