@@ -15,6 +15,7 @@ FleetsyncError
 │       └── AnswerCutOff        the connection ended before the answer did
 ├── PullStopped                 a pull was ended between two questions, on purpose
 │   ├── PullOverrun             it has taken as long, or asked as often, as one pull may
+│   ├── AddressChanged          the vehicle is registered at another address meanwhile
 │   └── BackfillTaken           an operator cancelled or replaced it, or another daemon pulls it
 └── DatabaseError               PostgreSQL could not do it
     ├── DatabaseUnavailable     PostgreSQL can serve no vehicle at present
@@ -129,6 +130,10 @@ class PullStopped(FleetsyncError):
 
 class PullOverrun(PullStopped):
     """A pull has reached the limit of its time or of its questions."""
+
+
+class AddressChanged(PullStopped):
+    """The vehicle's address was changed during a pull: another machine may be there."""
 
 
 class BackfillTaken(PullStopped):

@@ -38,6 +38,8 @@ class LearnedWindows:
     alarms: timedelta | None = None
 
 
+Address = tuple[str, int]
+"""Host and port: what decides which machine answers."""
 Registration = tuple[str, int, str | None]
 """Host, port and API key: what decides who answers, and how."""
 
@@ -73,6 +75,11 @@ class Vehicle:
     any more, or were not confirmed for long."""
     learned: LearnedWindows = LearnedWindows()
     intake: Intake = field(default_factory=Intake)
+
+    @property
+    def address(self) -> Address:
+        """Where it is asked."""
+        return self.host, self.port
 
     @property
     def registration(self) -> Registration:

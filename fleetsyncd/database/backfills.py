@@ -7,10 +7,11 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import BackfillTaken, CommandError, PullStopped
-from fleetsyncd.models import Backfill, Window
+from fleetsyncd.models import Address, Backfill, Window
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_day, utc_now
 
@@ -36,7 +37,7 @@ DELETE FROM fleetsync.backfill WHERE vehicle_id = %(id)s::uuid AND finished_at I
 """
 # Only from the progress that the attempt knows: a restore of the database may have taken its rows.
 # A row that has reached the new progress already was advanced by the first try of this transaction.
-_ADVANCE = """
+_ADVANCE = f"""
 UPDATE fleetsync.backfill SET reached_at = %(reached)s,
     rows_added = rows_added + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(rows)s END,
     busy_sec = busy_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(seconds)s END,
@@ -45,7 +46,8 @@ UPDATE fleetsync.backfill SET reached_at = %(reached)s,
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
     AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
-"""
+    AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS})
+"""  # noqa: S608  made of this project's own text
 _ADVANCE_ALARMS = """
 UPDATE fleetsync.backfill SET alarms_reached_at = %(reached)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
@@ -128,6 +130,7 @@ def advance_backfill(
     rows: int,
     seconds: float,
     gone_sec: float = 0.0,
+    address: Address | None = None,
 ) -> bool:
     """Record that everything before `reached` is stored; False if its progress is another one.
 
@@ -135,8 +138,10 @@ def advance_backfill(
 
     `backfill` carries the progress that the caller has read or written last. It is another one if
     the backfill was cancelled or replaced, if another daemon goes on with it, or if the database
-    was restored.
+    was restored. False also if the vehicle is not registered at `address` any more, where the rows
+    came from.
     """
+    host, port = address or (None, None)
     values = {
         "id": str(vehicle_id),
         "asked_at": backfill.asked_at,
@@ -146,6 +151,8 @@ def advance_backfill(
         "rows": rows,
         "seconds": seconds,
         "gone": gone_sec,
+        "host": host,
+        "port": port,
     }
     cursor.execute(_ADVANCE, values)
     return cursor.rowcount == 1

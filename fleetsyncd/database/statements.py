@@ -13,11 +13,13 @@ _CHANNELS_CONTENT = f"""
         + count(*) FILTER (WHERE NOT ({_CONFIRMED.format(age=_OLD)})) AS content
     FROM public.channel_config c WHERE vehicle_id = {{vehicle}}
 """  # noqa: S608  made of this file's own text
+_ADDRESS = "coalesce(host({v}vpn_ip), ''), coalesce({v}api_port, 8001)"
+AT_ADDRESS = f"(%(host)s::text IS NULL OR ({_ADDRESS.format(v='')}) = (%(host)s, %(port)s))"
+"""Whether a row of `vehicles` has the address that was asked; true if none was."""
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
 LOAD_VEHICLES = f"""
-SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), ''),
-       coalesce(v.api_port, 8001), v.api_key,
+SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at::timestamptz, '9999-01-01Z'), '0001-01-02Z') END,
        coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
@@ -36,6 +38,9 @@ LEFT JOIN LATERAL (
 ) a ON true
 LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
 WHERE true {{conditions}}
+"""  # noqa: S608  made of this file's own text
+LOCK_VEHICLE = f"""
+SELECT {_ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 """  # noqa: S608  made of this file's own text
 TAKE_SYNC_REQUESTS = """
 UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
@@ -82,7 +87,8 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
 # asked_to is how far a pull behind the watermark has come. It goes back only with the vehicle's
 # clock, as the alarms' watermark does. If the vehicle's clock is ahead, the daemon's own was set
 # back, and hides no row of the vehicle.
-ADVANCE_WATERMARK = """
+# The address must be the one that was asked: another machine's rows are not this vehicle's.
+ADVANCE_WATERMARK = f"""
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s),
         last_seen_at = now(), sync_status = 'ok',
@@ -90,6 +96,7 @@ WITH vehicle AS (
     WHERE id = %(id)s::uuid
       AND (last_sync_at >= coalesce(%(known)s, %(pulled_from)s)
            OR last_sync_at IS NOT DISTINCT FROM %(known)s)
+      AND {AT_ADDRESS}
       AND NOT EXISTS (
           SELECT FROM fleetsync.vehicle_state
           WHERE vehicle_id = %(id)s::uuid AND asked_to IS DISTINCT FROM %(known_asked_to)s
@@ -123,7 +130,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
     intake_day = current_date, updated_at = now()
 RETURNING asked_to
-"""
+"""  # noqa: S608  made of this file's own text
 _LOCKED = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
 """

@@ -14,8 +14,8 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import VehicleRemoved, WatermarkMoved
-from fleetsyncd.models import Alarm, BadRow, Channel, LearnedWindows, Vehicle, Window
+from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
+from fleetsyncd.models import Address, Alarm, BadRow, Channel, LearnedWindows, Vehicle, Window
 from fleetsyncd.reports import CycleReport, JournalEntry
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
@@ -60,6 +60,8 @@ class WatermarkUpdate:
     """Rows that came for this window."""
     covered: timedelta = timedelta(0)
     """The vehicle's time that this window covers."""
+    address: Address | None = None
+    """Where the rows came from; None if they came from no vehicle."""
 
 
 def load_vehicles(
@@ -145,19 +147,26 @@ def paused_vehicles(cursor: Cursor) -> set[UUID]:
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
-def lock_vehicle(cursor: Cursor, vehicle_id: UUID) -> None:
-    """Keep the vehicle from being removed until commit; raise VehicleRemoved if it was."""
-    cursor.execute(
-        "SELECT 1 FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE", (str(vehicle_id),)
-    )
-    if cursor.fetchone() is None:
+def lock_vehicle(cursor: Cursor, vehicle_id: UUID, address: Address | None = None) -> None:
+    """Keep the vehicle from being removed until commit; raise VehicleRemoved if it was.
+
+    `address` is where the answer came from that is to be stored: raises AddressChanged if the
+    vehicle is registered at another one meanwhile.
+    """
+    cursor.execute(statements.LOCK_VEHICLE, (str(vehicle_id),))
+    registered = cursor.fetchone()
+    if registered is None:
         raise VehicleRemoved(_REMOVED)
+    if address is not None and registered != address:
+        raise AddressChanged(
+            "the vehicle's address was changed meanwhile: the next cycle asks the new one"
+        )
 
 
 def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | None:
-    """Move the watermark forward to what is now stored; raise WatermarkMoved or VehicleRemoved.
+    """Move the watermark forward to what is now stored, and return `asked_to` as it is now.
 
-    Returns `asked_to` as it is now.
+    Raises WatermarkMoved, VehicleRemoved, and AddressChanged as `lock_vehicle` does.
 
     It never moves backwards here. It moves only if the stored watermark is still the one that this
     cycle read or wrote last, or a later one. An earlier one was set back by an operator, or by a
@@ -184,14 +193,20 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "behind": update.clock_behind,
             "stepped_back": update.clock_stepped_back,
             "covered_sec": update.covered.total_seconds(),
+            **_address_values(update.address),
             **learned_values(update.learned),
         },
     )
     if cursor.rowcount != 1:
-        lock_vehicle(cursor, update.vehicle_id)
+        lock_vehicle(cursor, update.vehicle_id, update.address)
         raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
     row = cursor.fetchone()
     return row[0] if row else None
+
+
+def _address_values(address: Address | None) -> dict[str, str | int | None]:
+    host, port = address or (None, None)
+    return {"host": host, "port": port}
 
 
 def _milliseconds(length: timedelta) -> int:

@@ -180,8 +180,7 @@ class _BackfillAttempt:
             if not backfills.advance_alarms(cursor, self.vehicle.id, self.backfill, reached):
                 raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
 
-        vehicle_id = self.vehicle.id
-        commit_alarms(self.context, vehicle_id, answer, advance, self.totals, self.intake)
+        commit_alarms(self.context, self.vehicle, answer, advance, self.totals, self.intake)
         self.backfill = replace(self.backfill, alarms_reached=reached)
         self.has_committed = True
 
@@ -200,8 +199,9 @@ class _BackfillAttempt:
                 rows=added,
                 seconds=seconds,
                 gone_sec=gone_sec,
+                address=self.vehicle.address,
             ):
-                store.lock_vehicle(cursor, self.vehicle.id)
+                store.lock_vehicle(cursor, self.vehicle.id, self.vehicle.address)
                 raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
             intake = Intake(rows=len(page), seconds=covered_sec)
             vehicle_memory.count_intake(cursor, self.vehicle.id, intake)

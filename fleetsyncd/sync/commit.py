@@ -14,7 +14,7 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import adopted_nulls, measurements, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
-from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements
+from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
@@ -76,7 +76,7 @@ def commit_page(
 
 def commit_channels(
     context: SyncContext,
-    vehicle_id: UUID,
+    vehicle: Vehicle,
     channels: Sequence[Channel],
     bad: Sequence[BadRow],
     digest: int,
@@ -92,7 +92,7 @@ def commit_channels(
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
         nonlocal written, refused, changes_refused
-        stored = vehicle_memory.stored_channels(cursor, vehicle_id)
+        stored = vehicle_memory.stored_channels(cursor, vehicle.id)
         new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
         beyond = set(new[max(0, context.budget.vehicle_max_channels - len(stored)) :])
         kept = [channel for channel in channels if channel.channel_id not in beyond]
@@ -100,17 +100,17 @@ def commit_channels(
         if intake.may_change_channels(context.budget):
             allowed = kept
         else:
-            allowed = store.unchanged_channels(cursor, vehicle_id, kept)
+            allowed = store.unchanged_channels(cursor, vehicle.id, kept)
         changes_refused = len(kept) - len(allowed)
-        written, without_range = adopted_nulls.save_channels(cursor, vehicle_id, allowed)
+        written, without_range = adopted_nulls.save_channels(cursor, vehicle.id, allowed)
         # Else the same answer would not bring the rest when it may be stored.
         if not without_range and not changes_refused:
-            vehicle_memory.remember_channels(cursor, vehicle_id, digest)
+            vehicle_memory.remember_channels(cursor, vehicle.id, digest)
         if written:
-            vehicle_memory.count_intake(cursor, vehicle_id, Intake(channel_changes=written))
+            vehicle_memory.count_intake(cursor, vehicle.id, Intake(channel_changes=written))
         return [_as_bad_row(channel) for channel in without_range]
 
-    commit_answer(context, vehicle_id, bad, save, totals)
+    commit_answer(context, vehicle, bad, save, totals)
     intake.channel_changes += written
     if changes_refused:
         raise intake.channels_spent(context.budget, changes_refused)
@@ -119,7 +119,7 @@ def commit_channels(
 
 def commit_alarms(
     context: SyncContext,
-    vehicle_id: UUID,
+    vehicle: Vehicle,
     answer: AlarmsAnswer,
     record_progress: Callable[[Cursor], None],
     totals: Totals,
@@ -136,20 +136,20 @@ def commit_alarms(
     def save(cursor: Cursor) -> Sequence[BadRow]:
         nonlocal written, refused
         alarms = answer.alarms
-        if alarms and vehicle_memory.has_alarms(cursor, vehicle_id, most):
+        if alarms and vehicle_memory.has_alarms(cursor, vehicle.id, most):
             known = vehicle_memory.known_alarms(
-                cursor, vehicle_id, [alarm.alarm_id for alarm in alarms]
+                cursor, vehicle.id, [alarm.alarm_id for alarm in alarms]
             )
             alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
         refused = len(answer.alarms) - len(alarms)
-        written, without_channel = adopted_nulls.save_alarms(cursor, vehicle_id, alarms)
+        written, without_channel = adopted_nulls.save_alarms(cursor, vehicle.id, alarms)
         if written:
-            vehicle_memory.count_intake(cursor, vehicle_id, Intake(alarms=written))
+            vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=written))
         if not refused:
             record_progress(cursor)
         return [_as_bad_row(alarm) for alarm in without_channel]
 
-    commit_answer(context, vehicle_id, answer.bad, save, totals)
+    commit_answer(context, vehicle, answer.bad, save, totals)
     intake.alarms += written
     totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)
     if refused:
@@ -162,7 +162,7 @@ def commit_alarms(
 
 def commit_answer(
     context: SyncContext,
-    vehicle_id: UUID,
+    vehicle: Vehicle,
     bad: Sequence[BadRow],
     save_good: Callable[[Cursor], Sequence[BadRow]],
     totals: Totals,
@@ -170,15 +170,16 @@ def commit_answer(
     """Commit the good entries of a `/channels` or `/alarms` answer with its bad rows; count these.
 
     `save_good` returns more bad rows: those that the table refuses. Raises DatabaseError, and
-    VehicleRemoved if the vehicle is gone.
+    VehicleRemoved if the vehicle is gone, AddressChanged if another machine may have taken its
+    place.
     """
     refused: Sequence[BadRow] = ()
 
     def save(cursor: Cursor) -> bool:
         nonlocal refused
-        store.lock_vehicle(cursor, vehicle_id)
+        store.lock_vehicle(cursor, vehicle.id, vehicle.address)
         refused = save_good(cursor)
-        return store.quarantine_rows(cursor, vehicle_id, [*bad, *refused])
+        return store.quarantine_rows(cursor, vehicle.id, [*bad, *refused])
 
     quarantined = context.database.run(save)
     totals.count_bad([*bad, *refused], quarantined=quarantined)

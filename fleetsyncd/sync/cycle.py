@@ -8,9 +8,9 @@ commit.
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from fleetsyncd.database import store, vehicle_memory
+from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import (
     BadAnswer,
@@ -21,17 +21,16 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
-from fleetsyncd.models import AlarmState, DataPage, Measurements, Status, Vehicle, Window
+from fleetsyncd.models import DataPage, Measurements, Status, Vehicle, Window
 from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark
-from fleetsyncd.sync.commit import Totals, commit_alarms, commit_channels, commit_page
+from fleetsyncd.sync.alarm_pull import AlarmPull
+from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
-from fleetsyncd.sync.pull import AlarmsAnswer
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
-    MILLISECOND,
     pull_end,
     pull_interval,
     step_back,
@@ -99,12 +98,11 @@ class _VehicleCycle:
         self.vehicle_answered = False
         self.skew: timedelta | None = None
         self.interval: Window | None = None
-        self.alarm_watermark: datetime | None = None
-        self.known_alarms = AlarmState(vehicle.alarm_watermark, vehicle.alarms_digest)
         self.goes_on = False
         self.retry_after_sec: float | None = None
         self.intake = replace(vehicle.intake)
         self.totals = Totals()
+        self.alarms = AlarmPull(vehicle, self.source, context, self.totals, self.intake)
         self.notes: list[str] = []
 
     def run(self) -> None:
@@ -144,8 +142,8 @@ class _VehicleCycle:
             bad_rows_left_out=self.totals.bad_rows_left_out,
             watermark=self.watermark,
             interval=self.interval,
-            alarm_watermark=self.alarm_watermark,
-            known_alarms=self.known_alarms,
+            alarm_watermark=self.alarms.watermark,
+            known_alarms=self.alarms.known,
             clock_skew=self.skew,
             notes=tuple(self.notes),
             stopped=result.stopped,
@@ -209,7 +207,7 @@ class _VehicleCycle:
     def _save_channels(self, answer: Answer) -> None:
         channels, bad = decode.channels(answer.body)
         refused = commit_channels(
-            self.context, self.vehicle.id, channels, bad, answer.digest, self.totals, self.intake
+            self.context, self.vehicle, channels, bad, answer.digest, self.totals, self.intake
         )
         if refused:
             most = self.context.budget.vehicle_max_channels
@@ -262,6 +260,7 @@ class _VehicleCycle:
             learned=self.source.learned,
             rows=len(page),
             covered=covered,
+            address=self.vehicle.address,
         )
 
         asked_to, newest = self.asked_to, None
@@ -286,51 +285,9 @@ class _VehicleCycle:
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
-        known, end = self.vehicle.alarm_watermark, pull.window.end
-        begins = pull.window.start
-        if known is not None:
-            begins = min(begins, known - self.context.pull_overlap)
-        kept_since = min(self.context.oldest_alarm(), end - MILLISECOND)
-        begins = max(begins, kept_since)
-        # Older vehicles filter by the time of triggering and would never send the resolution.
-        oldest_open = max(self.vehicle.oldest_open_alarm or begins, kept_since)
-        # The first window's commit has begun the alarms' watermark where the pull begins, or has
-        # set it back to there.
-        begun = known or pull.window.start
-        if pull.stepped_back:
-            begun = min(begun, pull.window.start)
-        self.known_alarms = replace(self.known_alarms, watermark=begun)
-        self.alarm_watermark = min(begun, pull.window.start)
         try:
-            if self.source.carries_alarms(Window(min(oldest_open, begins), end)):
-                self._pull_alarms(Window(min(oldest_open, begins), end))
-            else:
-                self._pull_alarms(Window(begins, end))
-                if oldest_open < begins:
-                    self._pull_alarms(Window(oldest_open, begins))
+            self.alarms.run(pull.window, stepped_back=pull.stepped_back)
         except RERAISED:
             raise
         except (VehicleError, DatabaseError, PullOverrun) as error:
             self._note_failure("alarms will be asked for again", error)
-
-    def _pull_alarms(self, interval: Window) -> None:
-        """Pull alarms window by window; note how far all of them are stored."""
-        self.intake.check_alarms(self.context.budget)
-        for window, answer in self.source.alarms(interval, self.known_alarms.digest):
-            assert self.alarm_watermark is not None  # noqa: S101  set by the caller
-            reached = max(self.alarm_watermark, window.end)
-            if answer is not None:
-                self._save_alarms(answer, AlarmState(reached, answer.digest))
-            self.alarm_watermark = reached
-            if window.end < interval.end:
-                self.intake.check_alarms(self.context.budget)
-
-    def _save_alarms(self, answer: AlarmsAnswer, reached: AlarmState) -> None:
-        """Commit alarms together with how far they reach."""
-
-        def move(cursor: Cursor) -> None:
-            vehicle_memory.move_alarm_watermark(cursor, self.vehicle.id, self.known_alarms, reached)
-
-        vehicle_id = self.vehicle.id
-        commit_alarms(self.context, vehicle_id, answer, move, self.totals, self.intake)
-        self.known_alarms = reached

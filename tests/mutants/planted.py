@@ -189,9 +189,9 @@ MUTANTS = (
     ),
     Mutant(
         "alarms not asked for again",
-        CYCLE,
-        "        self.alarm_watermark = min(begun, pull.window.start)",
-        "        self.alarm_watermark = end",
+        "fleetsyncd/sync/alarm_pull.py",
+        "        self.watermark = min(begun, pull.start)",
+        "        self.watermark = end",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
