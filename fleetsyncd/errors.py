@@ -9,6 +9,7 @@ FleetsyncError
 │   ├── VehicleTimeout          no complete answer within the deadline
 │   ├── VehicleUnreachable      refused, reset, no route
 │   ├── VehicleRefused          an HTTP status other than 200
+│   ├── OtherMachine            another vehicle's machine answers at its address
 │   ├── BudgetSpent             it has stored as much as one vehicle may: asked for later
 │   └── BadAnswer               an answer that cannot be what was asked for
 │       ├── AnswerTooLarge      more than is read of one answer: ask for less
@@ -106,6 +107,10 @@ class VehicleRefused(VehicleError):
         self.cause = cause
         self.retry_after_sec = retry_after_sec
         """For how long the vehicle asks to be left alone, within bounds."""
+
+
+class OtherMachine(VehicleError):
+    """The machine of another vehicle answers: nothing of it is stored under this one."""
 
 
 class BudgetSpent(VehicleError):

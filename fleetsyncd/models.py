@@ -74,6 +74,10 @@ class Vehicle:
     """Of the last `/channels` answer that is stored; None if the stored channels are not its own
     any more, or were not confirmed for long."""
     learned: LearnedWindows = LearnedWindows()
+    id_hint: str | None = None
+    """What it has called itself in `/status` from the first time on; None if it never has."""
+    other_hint: str | None = None
+    """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
 
     @property
@@ -102,6 +106,8 @@ class Status:
     software_version: str | None
     """None if it does not tell one."""
     db_ok: bool
+    id_hint: str | None = None
+    """What it calls itself; None if it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

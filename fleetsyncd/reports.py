@@ -32,6 +32,7 @@ class Failure(StrEnum):
     REFUSED = "refused"
     BAD_ANSWER = "bad_answer"
     OVER_BUDGET = "over_budget"
+    OTHER_MACHINE = "other_machine"
     DATABASE = "database"
     INTERNAL = "internal"
 

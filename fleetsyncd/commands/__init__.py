@@ -5,6 +5,7 @@ status.py       `status`
 health.py       `health`
 vehicle.py      `vehicle list/add/set/pause/resume/sync/test`
 removed_vehicles.py  `vehicle remove/restore/purge`, `vehicle list --removed`
+vehicle_machines.py  `vehicle swap/accept`
 vehicle_csv.py  a CSV file of vehicles to register
 access.py       `access list/grant/revoke`
 backfill.py     `backfill`

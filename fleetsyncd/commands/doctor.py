@@ -18,7 +18,7 @@ import click
 from fleetsyncd import __version__, bootstrap, environment
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import replicas, store
+from fleetsyncd.database import machines, replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.schema import checks
@@ -143,6 +143,7 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from _keys(settings, fleet)
     policy = bootstrap.retention_policy(settings)
     yield from database.run(lambda cursor: list(check_retention(policy, utc_now(), cursor)))
+    yield from database.run(machines.findings)
     if with_vehicles:
         yield from _vehicles(settings, fleet)
 

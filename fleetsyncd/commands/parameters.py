@@ -1,8 +1,12 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands have, and the vehicle that one names."""
+
+from collections.abc import Callable
 
 import click
 
 from fleetsyncd import bootstrap, validation
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicles import RegisteredVehicle, find_vehicle
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import FleetsyncError
 
@@ -14,6 +18,17 @@ def complete_name(_context: click.Context, _argument: click.Parameter, start: st
     except FleetsyncError:
         return []
     return [vehicle.name for vehicle in known if vehicle.name.startswith(start)]
+
+
+def act_on(which: str, action: Callable[[Cursor, RegisteredVehicle], None]) -> RegisteredVehicle:
+    """Find the vehicle and act on it in one transaction; return what it was registered as."""
+
+    def work(cursor: Cursor) -> RegisteredVehicle:
+        known = find_vehicle(cursor, which)
+        action(cursor, known)
+        return known
+
+    return bootstrap.configured_database().run(work)
 
 
 which_argument = click.argument("which", shell_complete=complete_name)

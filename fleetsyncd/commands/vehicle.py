@@ -1,15 +1,15 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 import msgspec
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.commands import removed_vehicles, vehicle_csv
+from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
-from fleetsyncd.commands.parameters import json_option, port_type, which_argument
+from fleetsyncd.commands.parameters import act_on, json_option, port_type, which_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
@@ -155,7 +155,7 @@ def set_vehicle(
     )
     if new == vehicles.VehicleChange():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    known = _act_on(which, lambda cursor, known: vehicles.change_vehicle(cursor, known.id, new))
+    known = act_on(which, lambda cursor, known: vehicles.change_vehicle(cursor, known.id, new))
     click.echo(f"changed {known.name}")
 
 
@@ -166,7 +166,7 @@ def pause(which: str) -> None:
 
     WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
     """
-    known = _act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, True))
+    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, True))
     click.echo(f"paused {known.name}")
 
 
@@ -177,7 +177,7 @@ def resume(which: str) -> None:
 
     WHICH is its name or id. What it measured meanwhile is pulled.
     """
-    known = _act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
+    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
     click.echo(f"resumed {known.name}")
 
 
@@ -188,7 +188,7 @@ def sync(which: str) -> None:
 
     WHICH is its name or id. A running daemon begins within 2 s.
     """
-    known = _act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
+    known = act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
     click.echo(f"requested a sync of {known.name}")
 
 
@@ -215,14 +215,5 @@ def test(which: str, as_json: bool) -> int:
     return 0 if all(verdict.good for verdict in verdicts) else 1
 
 
-def _act_on(
-    which: str, action: Callable[[Cursor, vehicles.RegisteredVehicle], None]
-) -> vehicles.RegisteredVehicle:
-    """Find the vehicle and act on it in one transaction; return what it was registered as."""
-
-    def work(cursor: Cursor) -> vehicles.RegisteredVehicle:
-        known = vehicles.find_vehicle(cursor, which)
-        action(cursor, known)
-        return known
-
-    return bootstrap.configured_database().run(work)
+vehicle.add_command(vehicle_machines.swap)
+vehicle.add_command(vehicle_machines.accept)

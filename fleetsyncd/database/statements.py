@@ -26,8 +26,9 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
-       s.data_window_ms, s.alarms_window_ms, s.intake_day IS NOT DISTINCT FROM current_date,
-       s.day_rows, s.day_seconds, s.day_alarms, s.day_channel_changes
+       s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
+       s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
+       s.day_channel_changes
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -142,20 +143,32 @@ WHERE NOT EXISTS (SELECT FROM public.sync_journal
                   WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
 """
 JOURNAL_ENTRY = _LOCKED + _JOURNAL_ENTRY
-JOURNAL_ENTRY_AND_STATE = f"""{_LOCKED},
+# What a machine at an address of before has told says nothing about the one at the new address.
+JOURNAL_ENTRY_AND_STATE = f"""
+WITH vehicle AS (
+    SELECT id, {AT_ADDRESS} AS was_asked
+    FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
+),
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
-        (vehicle_id, failures, last_rows, last_error)
-    SELECT id, %(failures)s, %(rows)s, %(error)s FROM vehicle
+        (vehicle_id, failures, last_rows, last_error, id_hint)
+    SELECT id, %(failures)s, %(rows)s, %(error)s, CASE WHEN was_asked THEN %(hint)s END FROM vehicle
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = CASE
             WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
                 AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s
+                AND (SELECT was_asked FROM vehicle)
             THEN coalesce(%(alarm_watermark)s, s.alarm_watermark) ELSE s.alarm_watermark END,
         data_window_ms = coalesce(%(data_ms)s, s.data_window_ms),
         alarms_window_ms = coalesce(%(alarms_ms)s, s.alarms_window_ms),
         failures = excluded.failures, last_rows = excluded.last_rows,
-        last_error = excluded.last_error, updated_at = now()
+        last_error = excluded.last_error, updated_at = now(),
+        id_hint = coalesce(s.id_hint, excluded.id_hint),
+        other_hint = CASE WHEN excluded.id_hint IS NULL THEN s.other_hint
+                          WHEN excluded.id_hint <> s.id_hint THEN excluded.id_hint END,
+        other_hint_since = CASE
+            WHEN coalesce(excluded.id_hint, s.other_hint) = s.other_hint THEN s.other_hint_since
+            WHEN excluded.id_hint <> s.id_hint THEN %(started)s END
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
 SAVE_FAILURE = """
 UPDATE fleetsync.vehicle_state SET failures = %(failures)s, last_rows = %(rows)s,

@@ -81,7 +81,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, is_today, *intake,
+        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, is_today, *intake,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -102,6 +102,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         alarms_digest=alarms_digest,
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
+        id_hint=hint,
+        other_hint=other_hint,
         intake=Intake(*intake) if is_today else Intake(),
     )
 
@@ -295,8 +297,9 @@ def count_quarantined(cursor: Cursor) -> int:
 def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
     """Write a cycle's journal entry and its result into the vehicle's state; raise VehicleRemoved.
 
-    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark. The
-    last one moves only if the stored alarms are still those that the cycle knows.
+    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark, what
+    the vehicle calls itself. The alarm watermark moves only if the stored alarms are still those
+    that the cycle knows.
     """
     entry = _entry_values(report.journal_entry)
     state = {
@@ -304,6 +307,8 @@ def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
         "known_alarm_watermark": report.known_alarms.watermark,
         "known_alarms_digest": report.known_alarms.digest,
         "failures": report.failures,
+        "hint": report.status and report.status.id_hint,
+        **_address_values(report.vehicle.address),
         **learned_values(report.learned),
     }
     cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)

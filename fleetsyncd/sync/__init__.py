@@ -6,6 +6,7 @@ lanes.py            greenlets in two lanes, prompt and slow
 cycle_runner.py     runs cycles, keeps errors with their vehicle
 cycle.py            one cycle of one vehicle, top to bottom
 alarm_pull.py       a cycle's alarms
+identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
 history.py          what a vehicle has dropped of an interval
 window.py           which interval to pull, and how to split it

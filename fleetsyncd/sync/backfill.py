@@ -25,6 +25,7 @@ from fleetsyncd.reports import (
     join_remarks,
     odd_alarms_remark,
 )
+from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
@@ -136,6 +137,8 @@ class _BackfillAttempt:
 
     def _pull(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
+        # Its cycles ask what it calls itself; this is what the last one was told.
+        identity.check_machine(self.context.database, self.vehicle, self.vehicle.other_hint)
         oldest = self.context.accepted_interval().start
         rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
         self.begins = rest.start

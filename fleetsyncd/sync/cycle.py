@@ -27,6 +27,7 @@ from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
+from fleetsyncd.sync.identity import check_machine, history_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
@@ -157,6 +158,8 @@ class _VehicleCycle:
         answer = self.client.status()
         self.vehicle_answered = True
         self.status = decode.status(answer.body)
+        if other := check_machine(self.context.database, self.vehicle, self.status.id_hint):
+            self.notes.append(other)
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
             raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
@@ -227,6 +230,9 @@ class _VehicleCycle:
         try:
             with closing(self.source.measurements(pull.window)) as pages:
                 for window, page in pages:
+                    newest = self.vehicle.newest_measurement_at
+                    if remark := history_remark(newest, pull.window, window, page):
+                        self.notes.append(remark)
                     self._commit(pull, page, window)
                     reached = window.end
                     self.on_progress(Progress(pull.window.start, pull.window.end, reached))

@@ -7,6 +7,7 @@ from fleetsyncd.errors import (
     BudgetSpent,
     DatabaseError,
     DatabaseUnavailable,
+    OtherMachine,
     PullStopped,
     VehicleError,
     VehicleRefused,
@@ -79,4 +80,6 @@ def _failure(error: VehicleError) -> Failure:
         return Failure.UNREACHABLE
     if isinstance(error, BudgetSpent):
         return Failure.OVER_BUDGET
+    if isinstance(error, OtherMachine):
+        return Failure.OTHER_MACHINE
     return Failure.REFUSED if isinstance(error, VehicleRefused) else Failure.BAD_ANSWER

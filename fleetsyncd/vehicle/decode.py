@@ -38,6 +38,8 @@ LATEST_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 class _Status(Struct):
     software_version: Label | None = None
     db_ok: bool | None = None
+    vehicle_id_hint: object = None
+    """Of any type: nothing that is pulled depends on it."""
 
 
 class _Channel(Struct):
@@ -66,7 +68,12 @@ def status(body: bytes) -> Status:
     """Decode an answer to `/status`; raise BadAnswer."""
     call = "/status"
     answer = decode_body(call, _status, body, CpuSlices(call))
-    return Status(_label(answer.software_version), db_ok=answer.db_ok is not False)
+    hint = answer.vehicle_id_hint
+    return Status(
+        _label(answer.software_version),
+        db_ok=answer.db_ok is not False,
+        id_hint=_label(hint) if isinstance(hint, Label) else None,
+    )
 
 
 def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:

@@ -248,6 +248,27 @@ MUTANTS = (
         "tests/integration/test_rls.py",
     ),
     Mutant(
+        "what an address of before answered is stored",
+        STATEMENTS,
+        "      AND {AT_ADDRESS}\n      AND NOT EXISTS",
+        "      AND NOT EXISTS",
+        "tests/integration/test_machines.py",
+    ),
+    Mutant(
+        "a name that several vehicles have stops each of them",
+        "fleetsyncd/database/machines.py",
+        "        case [(name, True)]:",
+        "        case [(name, _), *_]:",
+        "tests/integration/test_machines.py",
+    ),
+    Mutant(
+        "an edit overwrites what somebody else has changed",
+        "fleetsyncd/database/vehicles.py",
+        "    if stored != new.applied_to(seen):",
+        "    if stored is None:",
+        "tests/tui/test_operations.py",
+    ),
+    Mutant(
         "a restore within a gap is not noticed",
         STATEMENTS,
         "last_sync_at >= coalesce(%(known)s, %(pulled_from)s)",

@@ -43,7 +43,8 @@ _DETAILS = f"""
 SELECT coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
     {epoch("v.created_at")}, {epoch("v.last_seen_at")}, {epoch("v.last_sync_at")},
     {epoch("s.alarm_watermark")}, {epoch("s.newest_measurement_at")}, s.clock_skew_ms,
-    (SELECT count(*) FROM fleetsync.quarantine q WHERE q.vehicle_id = v.id)
+    (SELECT count(*) FROM fleetsync.quarantine q WHERE q.vehicle_id = v.id),
+    s.id_hint, s.other_hint, {epoch("s.other_hint_since")}
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 WHERE v.id = %s::uuid
 """  # noqa: S608  made of this file's own text
@@ -99,6 +100,10 @@ class VehicleDetails:
     newest_measurement_at: datetime | None
     clock_skew_ms: int | None
     quarantined: int
+    id_hint: str | None = None
+    """What it calls itself, or has until `other_hint_since`."""
+    other_hint: str | None = None
+    other_hint_since: datetime | None = None
 
 
 def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
@@ -173,7 +178,21 @@ def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
     row = cursor.fetchone()
     if row is None:
         return None
-    name, host, port, created, seen, synced, alarms_to, newest, skew, quarantined = row
+    (
+        name,
+        host,
+        port,
+        created,
+        seen,
+        synced,
+        alarms_to,
+        newest,
+        skew,
+        quarantined,
+        hint,
+        other,
+        since,
+    ) = row
     return VehicleDetails(
         name=sanitise(name, 200),
         host=host,
@@ -185,4 +204,7 @@ def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
         newest_measurement_at=from_epoch(newest),
         clock_skew_ms=skew,
         quarantined=quarantined,
+        id_hint=hint,
+        other_hint=other,
+        other_hint_since=from_epoch(since),
     )

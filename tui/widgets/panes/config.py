@@ -47,6 +47,7 @@ def _fields(
         ("address", vehicle.address),
         ("key", key),
         ("software", vehicle.software_version or "-"),
+        ("calls itself", _hint_text(details)),
         ("pulled by", vehicle.replica or "-"),
         ("registered", time_text(details.created_at)),
         ("last seen", time_text(details.last_seen_at)),
@@ -68,6 +69,13 @@ def _backfill_text(backfill: BackfillStatus | None) -> str:
         return ""
     start, end = time_text(backfill.window.start), time_text(backfill.window.end)
     return f"{start} to {end}: {backfill.outcome}"
+
+
+def _hint_text(details: VehicleDetails) -> str:
+    if details.other_hint is None:
+        return details.id_hint or ""
+    since = time_text(details.other_hint_since)
+    return f"{details.other_hint} since {since}, {details.id_hint} before"
 
 
 def _skew_text(skew_ms: int | None) -> str:

@@ -1,0 +1,144 @@
+"""Which machine answers for which vehicle: swapped addresses, other machines, doubles.
+
+What a machine calls itself (`vehicle_id_hint`) is kept per vehicle in `fleetsync.vehicle_state`.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from psycopg2 import IntegrityError
+
+from fleetsyncd.database import vehicles
+from fleetsyncd.database.hints import first_line
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicles import RegisteredVehicle
+from fleetsyncd.errors import CommandError
+from fleetsyncd.findings import Finding, warning
+from fleetsyncd.text import sanitise
+
+NAMED = 20
+"""Vehicles or groups of them that are named before the rest is left out."""
+_MACHINES = """
+SELECT id::text, vpn_ip::text, api_port, api_key FROM public.vehicles
+WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE
+"""
+# A unique key is checked row by row, so one of the two needs an address of nobody in between: its
+# own id, written as an IPv6 address.
+_STEP_ASIDE = r"""
+UPDATE public.vehicles
+SET vpn_ip = regexp_replace(replace(id::text, '-', ''), '(....)(?!$)', '\1:', 'g')::inet
+WHERE id = %s::uuid
+"""
+_MOVE_IN = """
+UPDATE public.vehicles SET vpn_ip = %s::inet, api_port = %s, api_key = %s WHERE id = %s::uuid
+"""
+# The machine takes its name for itself along. Its clock, and which of its rows is the newest that
+# is stored under this vehicle, are not known.
+_SWAP_HINTS = """
+UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, other_hint = NULL, other_hint_since = NULL,
+    clock_skew_ms = NULL, newest_measurement_at = NULL
+FROM (SELECT p.vehicle_id, coalesce(q.other_hint, q.id_hint) AS hint
+      FROM (VALUES (%(a)s::uuid, %(b)s::uuid), (%(b)s::uuid, %(a)s::uuid)) p(vehicle_id, other)
+      LEFT JOIN fleetsync.vehicle_state q ON q.vehicle_id = p.other) o
+WHERE s.vehicle_id = o.vehicle_id
+"""
+_ACCEPT = """
+UPDATE fleetsync.vehicle_state
+SET id_hint = other_hint, other_hint = NULL, other_hint_since = NULL
+WHERE vehicle_id = %s::uuid AND other_hint IS NOT NULL
+RETURNING id_hint
+"""
+# Of exactly one other vehicle: a name that several have, or have got, tells nothing.
+_OWNERS = """
+SELECT coalesce(v.name, v.id::text), s.id_hint IS NOT DISTINCT FROM %(hint)s
+FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
+WHERE s.vehicle_id <> %(id)s::uuid AND %(hint)s IN (s.id_hint, s.other_hint) LIMIT 2
+"""
+_OTHERS = """
+SELECT coalesce(v.name, v.id::text), s.id_hint, s.other_hint, s.other_hint_since
+FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
+WHERE s.other_hint IS NOT NULL ORDER BY 1
+"""
+_DOUBLES = """
+SELECT coalesce(s.other_hint, s.id_hint) AS hint, count(*),
+    (array_agg(coalesce(v.name, v.id::text) ORDER BY v.name))[1:3]
+FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
+GROUP BY hint HAVING count(*) > 1 AND coalesce(s.other_hint, s.id_hint) IS NOT NULL ORDER BY hint
+"""
+
+
+def swap(cursor: Cursor, first: RegisteredVehicle, second: RegisteredVehicle) -> None:
+    """Exchange address, port and key of two vehicles; each keeps its name, history and watermark.
+
+    Both are given as they were read before: raises CommandError if somebody has changed one since.
+    Cycles and backfills that run store nothing more of what the old addresses answer.
+    """
+    if first.id == second.id:
+        raise CommandError("these are the same vehicle: name two")
+    cursor.execute(_MACHINES, ([str(first.id), str(second.id)],))
+    machines = {UUID(key): machine for key, *machine in cursor.fetchall()}
+    now = {vehicle.id: vehicle for vehicle in vehicles.read_registered(cursor, list(machines))}
+    if _is_swapped(now, first, second):
+        return  # by the first try of this transaction, whose answer was lost
+    for vehicle in (first, second):
+        vehicles.require_unchanged(now.get(vehicle.id), vehicle)
+    try:
+        cursor.execute(_STEP_ASIDE, (str(first.id),))
+        cursor.execute(_MOVE_IN, (*machines[first.id], str(second.id)))
+        cursor.execute(_MOVE_IN, (*machines[second.id], str(first.id)))
+    except IntegrityError as error:
+        raise CommandError(f"the table of vehicles refuses it: {first_line(error)}") from None
+    cursor.execute(_SWAP_HINTS, {"a": str(first.id), "b": str(second.id)})
+
+
+def _is_swapped(
+    now: dict[UUID, RegisteredVehicle], first: RegisteredVehicle, second: RegisteredVehicle
+) -> bool:
+    return len(now) == 2 and all(  # noqa: PLR2004  two vehicles
+        (now[one.id].host, now[one.id].port, now[one.id].key) == (other.host, other.port, other.key)
+        for one, other in ((first, second), (second, first))
+    )
+
+
+def accept(cursor: Cursor, vehicle_id: UUID) -> str | None:
+    """Accept what a vehicle calls itself by now, and return it; None if that was nothing new."""
+    cursor.execute(_ACCEPT, (str(vehicle_id),))
+    row = cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+def owner_of_hint(cursor: Cursor, vehicle_id: UUID, hint: str) -> str | None:
+    """Return the name of the other vehicle that is known by `hint`, if it is exactly one."""
+    cursor.execute(_OWNERS, {"id": str(vehicle_id), "hint": hint})
+    match cursor.fetchall():
+        case [(name, True)]:
+            return sanitise(name)
+    return None
+
+
+def findings(cursor: Cursor) -> list[Finding]:
+    """Return what an operator should know about the machines that answer."""
+    return [*_others(cursor), *_doubles(cursor)]
+
+
+def _others(cursor: Cursor) -> Iterator[Finding]:
+    cursor.execute(_OTHERS)
+    for name, known, other, since in cursor.fetchall()[:NAMED]:
+        changed = f"calls itself {other} instead of {known}"
+        text = f"[{sanitise(name)}] {changed} since {since:%Y-%m-%d %H:%M}"
+        remedy = (
+            "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap` or `set`"
+        )
+        yield warning("machines", text, remedy)
+
+
+def _doubles(cursor: Cursor) -> Iterator[Finding]:
+    cursor.execute(_DOUBLES)
+    for hint, count, names in cursor.fetchall()[:NAMED]:
+        named = ", ".join(f"[{sanitise(name)}]" for name in names) + (
+            " …" if count > len(names) else ""
+        )
+        text = f"{count} vehicles call themselves {hint}: {named}"
+        yield warning(
+            "machines", text, "is one machine registered twice? else set their names there"
+        )

@@ -1,0 +1,61 @@
+from fleetsyncd.demo.checker import Expectation
+from tests.acceptance.conftest import Installation
+
+ADDRESSES = "SELECT name, api_port, api_key FROM vehicles ORDER BY name"
+FRESH = "SELECT bool_and(last_sync_at > %s::timestamptz) FROM vehicles"
+NOW = "SELECT clock_timestamp()::text"
+
+
+def test_two_vehicles_change_places_while_a_daemon_pulls_them(installation: Installation) -> None:
+    installation.fleet(2)
+    daemon = installation.daemon()
+    installation.until(FRESH, installation.rows(NOW)[0][0])
+    (excavator, *its), (truck, *others) = installation.rows(ADDRESSES)
+    code, output, errors = installation.command("vehicle", "swap", truck, excavator)
+    assert (code, errors) == (0, "")
+    assert output.splitlines() == [
+        f"Truck-01 is at 127.0.0.1 port {its[0]} from now on",
+        f"Excavator-02 is at 127.0.0.1 port {others[0]} from now on",
+    ]
+    assert installation.rows(ADDRESSES) == [(excavator, *others), (truck, *its)]
+    installation.until(FRESH, installation.rows(NOW)[0][0])
+    daemon.process.terminate()
+    assert daemon.end() == 0
+    remarks = installation.rows("SELECT error_msg FROM sync_journal WHERE error_msg IS NOT NULL")
+    assert [r for (r,) in remarks if "changed meanwhile" not in r and "stopped" not in r] == []
+    # Rows of before the swap are of the one machine, those after it of the other.
+    own, swapped = ({e.name: e for e in installation.expectations}, {})
+    for name, other in ((truck, excavator), (excavator, truck)):
+        swapped[name] = Expectation(own[name].vehicle_id, other, own[name].start)
+    rows = "SELECT count(*) FROM measurements WHERE vehicle_id = %s::uuid"
+    for name in (truck, excavator):
+        installation.expectations = [own[name]]
+        before = installation.check()
+        installation.expectations = [swapped[name]]
+        after = installation.check()
+        stored = installation.rows(rows, str(own[name].vehicle_id))[0][0]
+        assert before.unexpected + after.unexpected == stored
+        assert 0 < before.unexpected < stored
+
+
+def test_a_swap_names_two_vehicles_that_exist(installation: Installation) -> None:
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
+    for second, told in (("Truck-01", "the same vehicle"), ("Truck-09", "no vehicle is called")):
+        code, _, errors = installation.command("vehicle", "swap", "Truck-01", second)
+        assert (code, errors.count("\n")) == (2, 1)
+        assert told in errors
+
+
+def test_an_operator_finds_a_renamed_machine_and_accepts_it(installation: Installation) -> None:
+    installation.fleet(1)
+    installation.command("once")
+    installation.rows("UPDATE fleetsync.vehicle_state SET id_hint = 'Old-01'")
+    assert "calls itself Truck-01 instead of Old-01" in installation.command("once")[1]
+    assert "calls itself Truck-01" in installation.command("status")[1]
+    assert "[Truck-01] calls itself Truck-01 instead" in installation.command("doctor")[1]
+    accepted = "accepted Truck-01: it calls itself Truck-01\n"
+    assert installation.command("vehicle", "accept", "Truck-01") == (0, accepted, "")
+    nothing = "nothing to accept of 1 vehicle(s)\n"
+    assert installation.command("vehicle", "accept", "--all") == (0, nothing, "")
+    assert installation.command("vehicle", "accept")[0] == 2
+    assert "calls itself" not in installation.command("once")[1]

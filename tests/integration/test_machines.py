@@ -1,0 +1,441 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http import HTTPStatus
+
+import pytest
+
+from fleetsyncd.database import backfills, machines, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.demo.embedded import OWNER, Server
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window
+from fleetsyncd.reports import Failure, Outcome
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.sync.cycle import sync_vehicle
+from tests.integration.rig import KEY, Ask, Hook, Reply, Rig, rig
+
+OPEN_ALARM = {"alarm_id": 7, "channel_id": 1, "severity": None, "message": "hot"}
+
+
+@contextmanager
+def two(database: Database) -> Iterator[tuple[Rig, Rig]]:
+    with rig(database, name="Truck-01") as one, rig(database, name="Truck-02") as other:
+        yield one, other
+
+
+def registered(it: Rig) -> RegisteredVehicle:
+    (seen,) = it.database.run(lambda c: vehicles.read_registered(c, [it.vehicle_id]))
+    return seen
+
+
+def swap(one: Rig, other: Rig) -> None:
+    pair = registered(one), registered(other)
+    one.database.run(lambda cursor: machines.swap(cursor, *pair))
+
+
+def reconnect(*rigs: Rig) -> None:
+    """Ask each vehicle at the address at which it is registered by now."""
+    for it in rigs:
+        it.client.close()
+        it.client = it.connect(it.vehicle().host, it.vehicle().port)
+
+
+def move(it: Rig) -> None:
+    """Change the port at which the vehicle is registered."""
+    change = VehicleChange(port=it.vehicle().port % 60_000 + 1)
+    it.database.run(lambda c: vehicles.change_vehicle(c, it.vehicle_id, change))
+
+
+def on(path: str, act: Callable[[], None], alarms: list[dict[str, object]] | None = None) -> Hook:
+    """Return a hook that acts after the vehicle's answer to `path`, and before the answer comes."""
+
+    def hook(asked: str, query: str, ask: Ask) -> Reply:
+        status, body = ask(query)
+        if asked == "/alarms" and alarms is not None:
+            body = json.dumps(alarms).encode()
+        if asked == path:
+            act()
+        return status, body
+
+    return hook
+
+
+def call_itself(it: Rig, name: object) -> None:
+    def renamed(path: str, query: str, ask: Ask) -> Reply:
+        status, body = ask(query)
+        if path == "/status":
+            body = json.dumps({**json.loads(body), "vehicle_id_hint": name}).encode()
+        return status, body
+
+    it.simulated.hook = renamed
+
+
+def count(it: Rig, table: str) -> int:
+    statement = f"SELECT count(*) FROM {table} WHERE vehicle_id = %s::uuid"  # noqa: S608  a test's
+    return int(it.run(statement, str(it.vehicle_id))[0][0])
+
+
+def hints(it: Rig) -> tuple[str | None, str | None]:
+    return it.vehicle().id_hint, it.vehicle().other_hint
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [("/channels", "channel_config"), ("/data", "measurements"), ("/alarms", "alarms_log")],
+)
+def test_nothing_is_stored_of_an_address_that_was_changed_meanwhile(
+    database: Database, path: str, table: str
+) -> None:
+    with rig(database) as it:
+        alarm: dict[str, object] = {
+            **OPEN_ALARM,
+            "triggered_at": it.now.isoformat(),
+            "resolved_at": None,
+        }
+        it.simulated.hook = on(path, lambda: move(it), [alarm])
+        report = it.cycle()
+        assert (report.stopped, report.failures) == (True, 0)
+        assert "the vehicle's address was changed meanwhile" in str(report.reason)
+        assert count(it, table) == 0
+        assert it.watermark() == (it.now if path == "/alarms" else it.start)
+        assert it.vehicle().id_hint is None
+
+
+def test_what_an_address_of_before_answered_hides_no_alarm_of_the_new_one(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        it.simulated.hook = on("/alarms", lambda: None, [])
+        it.cycle()
+        before = it.vehicle().alarm_watermark
+        it.simulated.hook = on("/alarms", lambda: move(it), [])
+        it.cycle(after=30)
+        assert it.vehicle().alarm_watermark == before
+
+
+def test_a_backfill_stores_nothing_of_an_address_that_was_changed_meanwhile(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        window = Window(it.now - timedelta(hours=1), it.now - timedelta(minutes=50))
+        database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        it.simulated.hook = on("/data", lambda: move(it))
+        assert "the vehicle's address was changed meanwhile" in it.backfill()
+        assert count(it, "measurements") == 0
+        it.simulated.hook = None
+        assert "complete" in it.backfill()
+        assert count(it, "measurements") > 0
+
+
+def test_a_changed_key_or_name_is_no_other_address(database: Database) -> None:
+    with rig(database) as it:
+        change = VehicleChange(name="Truck-1", key="another-key")
+        it.simulated.hook = on(
+            "/data",
+            lambda: database.run(lambda c: vehicles.change_vehicle(c, it.vehicle_id, change)),
+        )
+        assert it.cycle().outcome is Outcome.OK
+
+
+def test_a_swap_exchanges_address_port_and_key_and_nothing_else(database: Database) -> None:
+    with two(database) as (one, other):
+        database.run(
+            lambda c: vehicles.change_vehicle(c, other.vehicle_id, VehicleChange(host="10.8.0.2"))
+        )
+        database.run(
+            lambda c: vehicles.change_vehicle(c, one.vehicle_id, VehicleChange(key="its-own"))
+        )
+        first, second = registered(one), registered(other)
+        marks = [it.watermark() for it in (one, other)]
+        swap(one, other)
+        assert registered(one) == RegisteredVehicle(
+            first.id, first.name, second.host, second.port, second.key
+        )
+        assert registered(other) == RegisteredVehicle(
+            second.id, second.name, first.host, first.port, "its-own"
+        )
+        assert [it.watermark() for it in (one, other)] == marks
+        swap(one, other)
+        assert (registered(one), registered(other)) == (first, second)
+
+
+def test_a_swap_needs_no_free_address_where_the_address_alone_is_unique(
+    server: Server, database_name: str, database: Database
+) -> None:
+    with two(database) as (one, other):
+        one.run("UPDATE vehicles SET vpn_ip = '10.8.0.1/24' WHERE name = 'Truck-01'")
+        one.run("UPDATE vehicles SET vpn_ip = 'fd00::2', api_port = 1 WHERE name = 'Truck-02'")
+        owner = Database(DatabaseSettings(server.parameters(database_name, OWNER)))
+        owner.run(lambda c: c.execute("ALTER TABLE public.vehicles ADD UNIQUE (vpn_ip)"))
+        owner.close()
+        swap(one, other)
+        assert one.run("SELECT name, vpn_ip::text FROM vehicles ORDER BY name") == [
+            ("Truck-01", "fd00::2/128"),
+            ("Truck-02", "10.8.0.1/24"),
+        ]
+
+
+def test_a_swap_whose_answer_was_lost_is_not_undone_by_its_second_try(database: Database) -> None:
+    with two(database) as (one, other):
+        pair = registered(one), registered(other)
+        for _ in range(2):
+            database.run(lambda cursor: machines.swap(cursor, *pair))
+        assert registered(one).port == pair[1].port
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE vehicles SET api_port = 5 WHERE name = 'Truck-02'", r"Truck-02 .*\(port 5\)"),
+        ("UPDATE vehicles SET api_key = 'x' WHERE name = 'Truck-01'", r"\(another API key\)"),
+        ("DELETE FROM vehicles WHERE name = 'Truck-01'", "the vehicle was removed meanwhile"),
+    ],
+)
+def test_a_swap_of_what_somebody_has_changed_meanwhile_is_refused(
+    database: Database, statement: str, told: str
+) -> None:
+    with two(database) as (one, other):
+        pair = registered(one), registered(other)
+        one.run(statement)
+        left = registered(other)
+        with pytest.raises(CommandError, match=told):
+            database.run(lambda cursor: machines.swap(cursor, *pair))
+        assert registered(other) == left
+
+
+def test_a_vehicle_is_not_swapped_with_itself(database: Database) -> None:
+    with rig(database) as it, pytest.raises(CommandError, match="the same vehicle"):
+        swap(it, it)
+
+
+def test_cycles_that_run_during_a_swap_store_no_row_under_the_other_vehicle(
+    database: Database,
+) -> None:
+    with two(database) as (one, other):
+        other.simulated.hook = on("/data", lambda: swap(one, other))
+        reports = []
+        one.simulated.hook = on("/data", lambda: reports.append(other.cycle()))
+        reports.append(one.cycle())
+        assert [report.stopped for report in reports] == [True, True]
+        assert (count(one, "measurements"), count(other, "measurements")) == (0, 0)
+        one.simulated.hook = other.simulated.hook = None
+        reconnect(one, other)
+        for it in (one, other):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        one.name, other.name = other.name, one.name
+        one.simulated, other.simulated = other.simulated, one.simulated
+        for it in (one, other):
+            assert it.cycle(after=30).notes == ()
+            assert it.compare().unexpected == 0
+
+
+def test_a_vehicle_that_calls_itself_otherwise_is_told_of_and_pulled_until_it_is_accepted(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        assert it.cycle().notes == ()
+        assert hints(it) == ("Truck-01", None)
+        call_itself(it, "spare-7")
+        for _ in range(2):
+            report = it.cycle(after=30)
+            assert report.outcome is Outcome.OK
+            assert report.rows_written > 0
+            assert "calls itself spare-7 instead of Truck-01" in str(it.journal()[-1][2])
+        assert hints(it) == ("Truck-01", "spare-7")
+        since = it.run("SELECT other_hint_since FROM fleetsync.vehicle_state")
+        assert since == [(it.now - timedelta(seconds=30),)]
+        assert database.run(lambda c: machines.accept(c, it.vehicle_id)) == "spare-7"
+        assert database.run(lambda c: machines.accept(c, it.vehicle_id)) is None
+        assert it.cycle(after=30).notes == ()
+        assert hints(it) == ("spare-7", None)
+
+
+def test_a_vehicle_that_calls_itself_as_before_again_is_told_of_no_more(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        call_itself(it, "spare-7")
+        it.cycle(after=30)
+        it.simulated.hook = None
+        assert it.cycle(after=30).notes == ()
+        assert hints(it) == ("Truck-01", None)
+
+
+@pytest.mark.parametrize("name", [None, "", {"id": 3}, ["x"], True])
+def test_a_vehicle_that_tells_no_usable_name_is_pulled_as_ever(
+    database: Database, name: object
+) -> None:
+    with rig(database) as it:
+        it.cycle()
+        call_itself(it, name)
+        report = it.cycle(after=30)
+        assert report.outcome is Outcome.OK
+        assert name is True or report.notes == ()
+        assert hints(it)[0] == "Truck-01"
+
+
+def test_a_number_is_as_good_a_name_as_a_text(database: Database) -> None:
+    with rig(database) as it:
+        call_itself(it, 4711)
+        it.cycle()
+        assert hints(it) == ("4711", None)
+
+
+def test_of_another_vehicles_machine_nothing_is_stored_until_it_is_swapped(
+    database: Database,
+) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        for it in (one, other):
+            it.set_watermark(it.now)
+        pair = registered(one), registered(other)
+        stored = [count(it, "measurements") for it in (one, other)]
+        # The machines change places behind the daemon's back.
+        one.client, other.client = other.client, one.client
+        for it, owner in ((one, "Truck-02"), (other, "Truck-01")):
+            report = it.cycle(after=30)
+            assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.OTHER_MACHINE)
+            assert f"which is the machine of [{owner}]" in str(it.journal()[-1][2])
+            assert it.watermark() == one.now - timedelta(seconds=30)
+        assert [count(it, "measurements") for it in (one, other)] == stored
+        # Their addresses are swapped as well: each is found where it is by now.
+        database.run(lambda cursor: machines.swap(cursor, *pair))
+        one.client, other.client = other.client, one.client
+        for it in (one, other):
+            report = it.cycle(after=30)
+            assert (report.outcome, report.notes) == (Outcome.OK, ())
+
+
+def test_a_backfill_stores_nothing_of_another_vehicles_machine(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        call_itself(one, "Truck-02")
+        one.cycle(after=30)
+        stored = count(one, "measurements")
+        window = Window(one.now - timedelta(hours=1), one.now - timedelta(minutes=50))
+        database.run(lambda c: backfills.request_backfill(c, one.vehicle_id, window))
+        assert "which is the machine of [Truck-02]" in one.backfill()
+        assert count(one, "measurements") == stored
+        database.run(lambda c: machines.accept(c, one.vehicle_id))
+        assert "complete" in one.backfill()
+
+
+def test_an_update_that_renames_every_vehicle_stops_none(database: Database) -> None:
+    with two(database) as (one, other), rig(database, name="Truck-03") as third:
+        fleet = one, other, third
+        for it in fleet:
+            it.cycle()
+        for it in fleet:
+            call_itself(it, "unnamed")
+            assert it.cycle(after=30).outcome is Outcome.OK
+            assert it.cycle(after=30).outcome is Outcome.OK
+
+
+def test_a_name_that_several_vehicles_have_stops_none(database: Database) -> None:
+    with two(database) as (one, other), rig(database, name="Truck-03") as third:
+        for it in (one, other):
+            call_itself(it, "factory")
+            it.cycle()
+        third.cycle()
+        call_itself(third, "factory")
+        assert third.cycle(after=30).outcome is Outcome.OK
+
+
+def test_a_machine_with_another_history_is_told_of_though_it_tells_no_name(
+    database: Database,
+) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            call_itself(it, None)
+            it.cycle()
+        newest = one.vehicle().newest_measurement_at
+        one.client, other.client = other.client, one.client
+        other.now += timedelta(seconds=30)
+        report = one.cycle(after=30)
+        assert report.outcome is Outcome.OK
+        assert f"it lacks the newest stored row, of {newest:%Y-%m-%dT%H:%M:%S}" in report.notes[0]
+        other.now += timedelta(seconds=30)
+        assert one.cycle(after=30).notes == ()
+
+
+def test_a_vehicle_that_was_away_for_hours_has_its_own_history(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        assert it.cycle(after=5 * 3600).notes == ()
+        assert it.cycle(after=30 * 3600).notes == ()
+
+
+def test_a_machine_without_a_history_is_told_of(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        installed = it.now + timedelta(hours=1)
+        it.simulated.history_start_ms = int(installed.timestamp() * 1000)
+        report = it.cycle(after=2 * 3600)
+        assert "it lacks the newest stored row" in report.notes[0]
+
+
+def test_a_name_of_a_vehicle_is_no_place_for_control_characters(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        call_itself(it, "x\x1b]52;c;aGk=\x07" + "y" * 500)
+        it.cycle(after=30)
+        assert "\x1b" not in str(it.journal()[-1][2])
+        assert len(str(hints(it)[1])) <= 200
+        assert "\x1b" not in str(hints(it)[1])
+
+
+def test_a_cycle_has_five_round_trips_to_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed: list[str] = []
+
+    def count_trips(cursor: Cursor, query: str, arguments: object = None) -> None:
+        executed.append(query)
+        execute(cursor, query, arguments)
+
+    execute = Cursor.execute
+    with rig(database) as it:
+        it.partitions = Partitions(database)
+        it.simulated.hook = on("/alarms", lambda: None, [])
+        it.cycle()
+        it.cycle(after=30)
+        it.now += timedelta(seconds=30)
+        vehicle = it.vehicle()
+        monkeypatch.setattr(Cursor, "execute", count_trips)
+        assert sync_vehicle(vehicle, it.client, it.context()).outcome is Outcome.OK
+        assert len(executed) == 5
+        assert executed.count("COMMIT") == 2
+
+
+def found(database: Database) -> list[str]:
+    def work(cursor: Cursor) -> list[str]:
+        return [finding.text for finding in machines.findings(cursor)]
+
+    return database.run(work)
+
+
+def test_vehicles_that_call_themselves_otherwise_or_alike_are_findings(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        assert found(database) == []
+        call_itself(one, "Truck-02")
+        one.cycle(after=30)
+        (changed, alike) = found(database)
+        since = f"{one.now:%Y-%m-%d %H:%M}"
+        assert changed == f"[Truck-01] calls itself Truck-02 instead of Truck-01 since {since}"
+        assert alike == "2 vehicles call themselves Truck-02: [Truck-01], [Truck-02]"
+
+
+def test_a_vehicle_that_refuses_is_asked_nothing_about_its_name(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        it.simulated.hook = lambda *_: (HTTPStatus.UNAUTHORIZED, b"{}")
+        assert it.cycle(after=30).failure is Failure.REFUSED
+        assert hints(it) == ("Truck-01", None)
+        assert KEY not in str(it.journal())
