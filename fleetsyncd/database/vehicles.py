@@ -220,7 +220,10 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
     try:
         cursor.execute(_CHANGE, values)
     except psycopg2.errors.UniqueViolation:
-        raise CommandError("another vehicle is registered at that address already") from None
+        raise CommandError(
+            "another vehicle is registered at that address already:"
+            " `fleetsyncd vehicle swap` exchanges the addresses of two"
+        ) from None
     _require_vehicle(cursor)
 
 

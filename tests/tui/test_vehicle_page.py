@@ -1,5 +1,6 @@
 from uuid import UUID
 
+import pytest
 from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
@@ -190,6 +191,35 @@ def test_the_config_shows_everything_but_the_key(database: Database) -> None:
         await it.press("5")
         await it.sees(str(vehicle), "40.2 s behind the daemon's", "•••• its own", "0 bad row(s)")
         assert "its-secret-key" not in it.screen()
+
+    drive(database, look)
+
+
+@pytest.mark.parametrize(
+    ("other", "since", "shown"),
+    [
+        (None, None, "box-1"),
+        ("box-2", "2026-02-22 10:30Z", "box-2 since 02-22 10:30:00, box-1 before"),
+    ],
+)
+def test_the_config_shows_what_the_vehicle_calls_itself(
+    database: Database, other: str | None, since: str | None, shown: str
+) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, id_hint, other_hint, other_hint_since)"
+        " VALUES (%s::uuid, 'box-1', %s, %s)",
+        str(vehicle),
+        other,
+        since,
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("5")
+        await it.sees(f"calls itself {' ' * 11}{shown}")
+        assert ("before" in it.screen()) == (other is not None)
 
     drive(database, look)
 
