@@ -55,7 +55,8 @@ FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE s.vehicle_id <> %(id)s::uuid AND %(hint)s IN (s.id_hint, s.other_hint) LIMIT 2
 """
 _OTHERS = """
-SELECT coalesce(v.name, v.id::text), s.id_hint, s.other_hint, s.other_hint_since
+SELECT coalesce(v.name, v.id::text), coalesce(s.id_hint, '-'), s.other_hint,
+    coalesce(s.other_hint_since, now())
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE s.other_hint IS NOT NULL ORDER BY 1
 """
@@ -124,7 +125,7 @@ def findings(cursor: Cursor) -> list[Finding]:
 def _others(cursor: Cursor) -> Iterator[Finding]:
     cursor.execute(_OTHERS)
     for name, known, other, since in cursor.fetchall()[:NAMED]:
-        changed = f"calls itself {other} instead of {known}"
+        changed = f"calls itself {sanitise(other)} instead of {sanitise(known)}"
         text = f"[{sanitise(name)}] {changed} since {since:%Y-%m-%d %H:%M}"
         remedy = (
             "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap` or `set`"
@@ -135,10 +136,8 @@ def _others(cursor: Cursor) -> Iterator[Finding]:
 def _doubles(cursor: Cursor) -> Iterator[Finding]:
     cursor.execute(_DOUBLES)
     for hint, count, names in cursor.fetchall()[:NAMED]:
-        named = ", ".join(f"[{sanitise(name)}]" for name in names) + (
-            " …" if count > len(names) else ""
-        )
-        text = f"{count} vehicles call themselves {hint}: {named}"
-        yield warning(
-            "machines", text, "is one machine registered twice? else set their names there"
-        )
+        named = ", ".join(f"[{sanitise(name)}]" for name in names)
+        rest = " …" if count > len(names) else ""
+        text = f"{count} vehicles call themselves {sanitise(hint)}: {named}{rest}"
+        remedy = "if one machine is registered twice, remove one; else name the machines apart"
+        yield warning("machines", text, remedy)

@@ -204,7 +204,7 @@ def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
         newest_measurement_at=from_epoch(newest),
         clock_skew_ms=skew,
         quarantined=quarantined,
-        id_hint=hint,
-        other_hint=other,
+        id_hint=None if hint is None else sanitise(hint, 200),
+        other_hint=None if other is None else sanitise(other, 200),
         other_hint_since=from_epoch(since),
     )
