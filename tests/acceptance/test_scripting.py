@@ -224,6 +224,8 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "resume"): ("Truck-01",),
     ("vehicle", "sync"): ("Truck-01",),
     ("vehicle", "test"): ("Truck-01",),
+    ("vehicle", "swap"): ("Truck-01", "Truck-02"),
+    ("vehicle", "accept"): ("Truck-01",),
     ("access", "list"): (),
     ("access", "grant"): ("11111111-2222-3333-4444-555555555555", "Truck-01"),
     ("access", "revoke"): ("11111111-2222-3333-4444-555555555555", "Truck-01"),

@@ -32,6 +32,8 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "resume"): ("T-4",),
     ("vehicle", "sync"): ("T-5",),
     ("vehicle", "test"): ("T-6",),
+    ("vehicle", "swap"): ("T-10", "T-11"),
+    ("vehicle", "accept"): ("T-12",),
     ("access", "list"): (),
     ("access", "grant"): (USER, "T-7"),
     ("access", "revoke"): (USER, "T-8"),
@@ -60,7 +62,7 @@ def fleet(installation: Installation) -> Installation:
     """Return an installation with vehicles that do not answer, and a quarantined row."""
     installation.rows(
         "INSERT INTO vehicles (name, vpn_ip, api_port)"
-        " SELECT 'T-' || n, '127.0.0.1', n FROM generate_series(1, 9) n"
+        " SELECT 'T-' || n, '127.0.0.1', n FROM generate_series(1, 12) n"
     )
     installation.rows(
         "INSERT INTO fleetsync.quarantine (vehicle_id, call, reason, raw, digest)"
