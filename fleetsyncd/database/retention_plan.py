@@ -98,7 +98,11 @@ def is_monthly(cursor: Cursor) -> bool:
 
 
 def make_plan(cursor: Cursor, kind: Kind, keep: int, today: datetime) -> Plan:
-    """Return what `keep` months or days delete now; nothing is changed, and no table is scanned."""
+    """Return what `keep` months or days delete now; nothing is changed.
+
+    Indexes and the planner tell it; the alarms, which have no index by time, are read up to the
+    first COUNTED that have expired.
+    """
     if kind is Kind.MEASUREMENTS:
         return _months_plan(cursor, keep, today)
     rows, age = ROW_SETS[kind], timedelta(days=keep)

@@ -1,6 +1,6 @@
 -- What is known of vehicles that were removed: measurements may stay behind them, to be given back
 -- to the vehicle or deleted. An API key is not kept.
--- depends: 0010.partitions-of-others
+-- depends: 0011.retention-announcements
 
 CREATE TABLE IF NOT EXISTS fleetsync.removed_vehicle (
     vehicle_id uuid PRIMARY KEY,

@@ -1,8 +1,5 @@
 -- What each vehicle calls itself, so that another machine in its place is noticed.
--- depends: 0010.partitions-of-others
-
--- Queries that wait for this lock must not wait long; what is refused is tried again.
-SET LOCAL lock_timeout = '3s';
+-- depends: 0012.removed-vehicles
 
 ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS id_hint text,

@@ -1,8 +1,5 @@
 -- A daemon that runs but cannot store what it pulls says so beside its heartbeat.
--- depends: 0010.partitions-of-others
-
--- Queries that wait for this lock must not wait long; what is refused is tried again.
-SET LOCAL lock_timeout = '3s';
+-- depends: 0014.backfill-losses
 
 ALTER TABLE fleetsync.replica
     ADD COLUMN IF NOT EXISTS unstored integer NOT NULL DEFAULT 0,
