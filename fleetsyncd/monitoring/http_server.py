@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         gzipped = accepts_gzip(self.headers.get("Accept-Encoding", ""))
         # The length is not known before the end, which HTTP/1.0 tells by closing the connection.
         chunked = self.request_version >= "HTTP/1.1"
-        self.close_connection |= not chunked or self.server.slots.is_full
+        self.close_connection |= not chunked
         headers = {"Content-Type": page.content_type, "Vary": "Accept-Encoding"}
         headers |= {"Content-Encoding": "gzip"} if gzipped else {}
         headers |= {"Transfer-Encoding": "chunked"} if chunked else {}

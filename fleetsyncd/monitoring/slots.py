@@ -17,15 +17,10 @@ class ConnectionSlots:
         """The longest first."""
         self._changed = Condition()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether another client would have to wait."""
-        return self._open >= self._most
-
     def take(self) -> None:
         """Take a slot; while there is none, close connections that wait, one after the other."""
         with self._changed:
-            while self.is_full:
+            while self._open >= self._most:
                 for longest_waiting in islice(self._waiting, 1):
                     with suppress(OSError):
                         longest_waiting.shutdown(socket.SHUT_RDWR)

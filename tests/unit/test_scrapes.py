@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -381,16 +381,19 @@ def test_more_clients_than_connections_are_answered_one_after_the_other(served: 
     assert [series(answer.body) for answer in answers] == [VEHICLES] * 12
 
 
-def test_clients_that_only_wait_give_way_the_longest_first(served: Exporter) -> None:
-    idle = [Client(served.port) for _ in range(int(LIMITS["connections"]))]
-    for client in idle[::2]:
-        client.send(SMALL)
-        client.read(head_only=True)
-    began = time.monotonic()
-    assert series(served.ask(GET).body) == VEHICLES
-    assert time.monotonic() - began < LIMITS["head_sec"]
-    for client in idle:
-        client.close()
+def test_clients_that_only_wait_give_way_the_longest_first(tmp_path: Path) -> None:
+    limits = {"connections": 4, "head_sec": 60.0, "idle_sec": 60.0, "linger_sec": 0.2}
+    for served in exporter(tmp_path / "stderr", 1, limits):
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(served.connect()) for _ in range(4)]
+            for client in waiting:
+                client.send(SMALL)
+                client.read(head_only=True)
+            assert served.ask(SMALL, head_only=True).status == 200
+            assert waiting[0].is_closed()
+            for client in waiting[1:]:
+                client.send(SMALL)
+                assert client.read(head_only=True).status == 200
 
 
 @pytest.mark.parametrize(
@@ -456,11 +459,11 @@ def test_a_process_that_may_open_no_more_files_neither_spins_nor_stays_so(tmp_pa
         resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
 
     for served in exporter(tmp_path / "stderr", 1, {"connections": 40}, few_files):
-        crowd = [Client(served.port) for _ in range(30)]
         cpu = Path(f"/proc/{served.process.pid}/stat")
-        before = int(cpu.read_text().split()[13])
-        time.sleep(1)
-        assert int(cpu.read_text().split()[13]) - before < 20
-        for client in crowd:
-            client.close()
+        with ExitStack() as crowd:
+            for _ in range(30):
+                crowd.enter_context(served.connect())
+            before = int(cpu.read_text().split()[13])
+            time.sleep(1)
+            assert int(cpu.read_text().split()[13]) - before < 20
         assert served.ask(SMALL, head_only=True).status == 200
