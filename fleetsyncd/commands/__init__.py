@@ -15,6 +15,8 @@ migrate.py      `migrate`
 doctor.py       `doctor`
 retention.py    `retention`
 completion.py   `completion`
+schema.py       `schema`
+json_output.py  what is printed with --json, and its versions
 parameters.py   options and arguments that several commands have
 input_files.py  key files and other files that commands read
 questions.py    questions before something is deleted

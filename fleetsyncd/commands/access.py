@@ -1,12 +1,11 @@
 """`fleetsyncd access ...`: which user of the other services may see which vehicle."""
 
-import json
-from dataclasses import asdict
 from uuid import UUID
 
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import access, vehicles
@@ -32,7 +31,7 @@ def list_command(user: UUID | None, as_json: bool) -> None:
     """List who may see which vehicle."""
     entries = bootstrap.configured_database().run(lambda c: access.list_access(c, user))
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in entries], default=str, indent=2))
+        print_list(entries)
         return
     rows = [[str(each.user_id), each.vehicle or "-", str(each.vehicle_id)] for each in entries]
     click.echo(table(["USER", "VEHICLE", "ID"], rows))

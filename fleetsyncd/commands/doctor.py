@@ -3,19 +3,18 @@
 Checks the configuration, this host, the database and every vehicle's four calls; changes nothing.
 """
 
-import json
 import resource
 import shlex
 import socket
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 
 import click
 
 from fleetsyncd import __version__, bootstrap, environment
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import machines, replicas, store
@@ -68,7 +67,7 @@ def doctor(vehicles: bool, as_json: bool) -> int:
     """
     findings = list(examine(with_vehicles=vehicles))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_list(findings)
     else:
         click.echo(_report(findings))
     return 1 if any(finding.level is Level.FAULT for finding in findings) else 0

@@ -10,7 +10,7 @@ HELP_CHARACTERS = 80
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "access", "backfill", "quarantine"),
-    "Installation": ("migrate", "doctor", "retention", "completion"),
+    "Installation": ("migrate", "doctor", "retention", "completion", "schema"),
     "Demo": ("demo", "simulate"),
 }
 COMMANDS = {
@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
     "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",
     "retention": "fleetsyncd.commands.retention:retention",
+    "schema": "fleetsyncd.commands.schema:schema_command",
     "simulate": "fleetsyncd.demo.commands:simulate",
     "status": "fleetsyncd.commands.status:status",
     "vehicle": "fleetsyncd.commands.vehicle:vehicle",

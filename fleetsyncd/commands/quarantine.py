@@ -1,19 +1,20 @@
 """`fleetsyncd quarantine ...`: show quarantined rows, try them again, delete them."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import quarantine, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.quarantine import QuarantinedRow, ReasonCount
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import replay
@@ -45,19 +46,23 @@ def _id_of(cursor: Cursor, vehicle: str | None) -> UUID | None:
 def list_rows(vehicle: str | None, limit: int, count: bool, as_json: bool) -> None:
     """List refused rows, the newest first, of a vehicle or of all."""
     database = bootstrap.configured_database()
+    entries: Sequence[QuarantinedRow] | Sequence[ReasonCount]
     if count:
         counts = database.run(lambda c: quarantine.count_by_reason(c, _id_of(c, vehicle)))
-        objects = [asdict(each) for each in counts]
-        rows = [[c.vehicle, c.call, str(c.rows), iso_ms(c.newest), c.reason] for c in counts]
         header = ["VEHICLE", "CALL", "ROWS", "NEWEST", "REASON"]
+        lines = [[c.vehicle, c.call, str(c.rows), iso_ms(c.newest), c.reason] for c in counts]
+        entries = counts
     else:
-        entries = database.run(lambda c: quarantine.list_rows(c, _id_of(c, vehicle), limit))
-        objects = [asdict(each) for each in entries]
-        rows = [
-            [str(e.id), e.vehicle, e.call, iso_ms(e.at), e.reason, e.raw[:EXCERPT]] for e in entries
-        ]
+        rows = database.run(lambda c: quarantine.list_rows(c, _id_of(c, vehicle), limit))
         header = ["ID", "VEHICLE", "CALL", "AT", "REASON", "ROW"]
-    click.echo(json.dumps(objects, default=str, indent=2) if as_json else table(header, rows))
+        lines = [
+            [str(r.id), r.vehicle, r.call, iso_ms(r.at), r.reason, r.raw[:EXCERPT]] for r in rows
+        ]
+        entries = rows
+    if as_json:
+        print_list(entries)
+    else:
+        click.echo(table(header, lines))
 
 
 @quarantine_group.command()

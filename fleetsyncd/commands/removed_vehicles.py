@@ -1,13 +1,15 @@
 """`fleetsyncd vehicle remove/restore/purge`, and the list of removed vehicles."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import click
 
 from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands.input_files import key_file_option, read_key
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import port_type, which_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import purge, removal, removed_vehicles, restoration, vehicles
@@ -27,6 +29,22 @@ DISK_SPACE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ListedLeftover:
+    """A removed vehicle as `vehicle list --removed --json` prints it; null: not known."""
+
+    id: UUID
+    name: str | None
+    address: str | None
+    removed_at: datetime | None
+    last_sync_at: datetime | None
+    measurements: int
+    exact: bool
+    first_at: datetime | None
+    last_at: datetime | None
+    being_purged: bool
+
+
 def _complete_removed(_context: click.Context, _argument: click.Parameter, start: str) -> list[str]:
     """Return the names and ids that begin so; none without a database."""
     try:
@@ -43,7 +61,7 @@ def print_removed(as_json: bool) -> None:
     """Print the removed vehicles and what they left."""
     leftovers = bootstrap.configured_database().run(removed_vehicles.list_removed)
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in leftovers], indent=2))
+        print_list([_listed(each) for each in leftovers])
         return
     header = ["VEHICLE", "ADDRESS", "REMOVED", "MEASUREMENTS", "FIRST", "LAST", "ID"]
     click.echo(table(header, [_line(each) for each in leftovers]))
@@ -67,20 +85,20 @@ def _moment(at: datetime | None) -> str:
     return "-" if at is None else iso_ms(at)
 
 
-def _as_json(each: Leftover) -> dict[str, object]:
+def _listed(each: Leftover) -> ListedLeftover:
     vehicle, extent = each.vehicle, each.extent
-    return {
-        "id": str(vehicle.id),
-        "name": vehicle.name,
-        "address": vehicle.address,
-        "removed_at": vehicle.removed_at and iso_ms(vehicle.removed_at),
-        "last_sync_at": vehicle.watermark and iso_ms(vehicle.watermark),
-        "measurements": each.measurements,
-        "exact": each.exact,
-        "first_at": extent and iso_ms(extent.first),
-        "last_at": extent and iso_ms(extent.last),
-        "being_purged": vehicle.purged_until is not None,
-    }
+    return ListedLeftover(
+        id=vehicle.id,
+        name=vehicle.name,
+        address=vehicle.address,
+        removed_at=vehicle.removed_at,
+        last_sync_at=vehicle.watermark,
+        measurements=each.measurements,
+        exact=each.exact,
+        first_at=None if extent is None else extent.first,
+        last_at=None if extent is None else extent.last,
+        being_purged=vehicle.purged_until is not None,
+    )
 
 
 @click.command()

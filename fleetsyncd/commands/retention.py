@@ -1,27 +1,55 @@
 """`fleetsyncd retention`: what is going to be deleted and when; --apply deletes it at once."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
 
 import click
+import msgspec
 
 from fleetsyncd import bootstrap, streams
 from fleetsyncd.commands.group import EXIT_FAILED, PROGRAM
+from fleetsyncd.commands.json_output import print_list
+from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
 from fleetsyncd.database.views.retention import Forecast, forecast
-from fleetsyncd.times import iso_ms, utc_now
+from fleetsyncd.times import utc_now
 
 HEADER = ["SETTING", "DELETES", "SIZE", "FROM", "TO", "WHEN"]
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a daemon with another setting has announced."""
+
+    keep: int
+    due_at: datetime
+
+
+class Deletion(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
+    """What a setting deletes, as `retention --json` prints it."""
+
+    kind: Kind
+    setting: str
+    keep: int | None
+    state: str
+    months: int
+    rows: int
+    rows_are_estimated: bool
+    bytes: int | None
+    begins: datetime | None
+    ends: datetime | None
+    due_at: datetime | None
+    announced_elsewhere: Announced | None
+
+
 @click.command()
 @click.option("--apply", "apply", is_flag=True, help="Delete it at once, without a day's wait.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@json_option
 def retention(apply: bool, as_json: bool) -> int:
     """Show what retention is going to delete, and when.
 
@@ -40,8 +68,10 @@ def retention(apply: bool, as_json: bool) -> int:
     if apply:
         return _delete(database, policy)
     forecasts = _forecasts(database, policy)
-    objects = [_as_json(each) for each in forecasts]
-    click.echo(json.dumps(objects, indent=2) if as_json else _report(forecasts))
+    if as_json:
+        print_list([_deletion(each) for each in forecasts])
+    else:
+        click.echo(_report(forecasts))
     return 0
 
 
@@ -73,26 +103,22 @@ def _line(each: Forecast) -> list[str]:
     ]
 
 
-def _as_json(each: Forecast) -> dict[str, Any]:
-    extent, moments = each.extent, (each.extent.oldest, each.extent.before, each.due_at)
-    oldest, before, due_at = (None if moment is None else iso_ms(moment) for moment in moments)
-    other = each.elsewhere
-    return {
-        "kind": each.kind,
-        "setting": each.kind.setting,
-        "keep": each.keep,
-        "state": each.fate.name.lower(),
-        "months": extent.months,
-        "rows": extent.rows,
-        "rows_are_estimated": extent.is_estimate,
-        "bytes": extent.size,
-        "from": oldest,
-        "to": before,
-        "due_at": due_at,
-        "announced_elsewhere": None
-        if other is None
-        else {"keep": other.keep, "due_at": iso_ms(other.due_at)},
-    }
+def _deletion(each: Forecast) -> Deletion:
+    extent, other = each.extent, each.elsewhere
+    return Deletion(
+        kind=each.kind,
+        setting=each.kind.setting,
+        keep=each.keep,
+        state=each.fate.name.lower(),
+        months=extent.months,
+        rows=extent.rows,
+        rows_are_estimated=extent.is_estimate,
+        bytes=extent.size,
+        begins=extent.oldest,
+        ends=extent.before,
+        due_at=each.due_at,
+        announced_elsewhere=None if other is None else Announced(other.keep, other.due_at),
+    )
 
 
 def _delete(database: Database, policy: RetentionPolicy) -> int:

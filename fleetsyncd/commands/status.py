@@ -1,11 +1,9 @@
 """`fleetsyncd status`: the state of the fleet."""
 
-import json
-
 import click
-import msgspec
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database import replicas
@@ -33,6 +31,6 @@ def status(as_json: bool) -> None:
         if heartbeat.alive and heartbeat.unstored.vehicles:
             click.echo(f"the daemon {heartbeat.name}: {heartbeat.unstored}", err=True)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(vehicles), indent=2))
+        print_list(vehicles)
     else:
         click.echo(fleet_table(vehicles))

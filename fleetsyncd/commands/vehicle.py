@@ -1,6 +1,5 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
-import json
 from collections.abc import Sequence
 
 import click
@@ -9,14 +8,26 @@ import msgspec
 from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
+from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import act_on, json_option, port_type, which_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.errors import CommandError
+from fleetsyncd.states import VehicleOverview
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
+
+
+class ListedVehicle(VehicleOverview, frozen=True, kw_only=True):
+    """A vehicle as `vehicle list --json` prints it: `has_own_key`, or it uses the default key."""
+
+    has_own_key: bool
+
+
+def _listed(known: VehicleOverview, has_own_key: bool) -> ListedVehicle:
+    return ListedVehicle(**msgspec.structs.asdict(known), has_own_key=has_own_key)
 
 
 @click.group()
@@ -44,10 +55,7 @@ def list_vehicles(removed: bool, as_json: bool) -> None:
     vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec))
     own_key = database.run(vehicles_with_own_key)
     if as_json:
-        known_vehicles = [
-            {**msgspec.to_builtins(known), "has_own_key": known.id in own_key} for known in vehicles
-        ]
-        click.echo(json.dumps(known_vehicles, indent=2))
+        print_list([_listed(known, known.id in own_key) for known in vehicles])
         return
     rows = [
         [known.name, known.address, "own" if known.id in own_key else "default", str(known.id)]
@@ -208,7 +216,7 @@ def test(which: str, as_json: bool) -> int:
     verdicts = probe(client, utc_now)
     client.close()
     if as_json:
-        click.echo(json.dumps([verdict.as_json() for verdict in verdicts], indent=2))
+        print_list([verdict.result for verdict in verdicts])
     else:
         rows = [["ok" if each.good else "FAILED", each.call, each.text] for each in verdicts]
         click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from fleetsyncd.errors import VehicleError, VehicleRefused
 from fleetsyncd.models import Status, Window
@@ -18,6 +17,16 @@ MAX_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
+class CallResult:
+    """How one call went, as `vehicle test --json` prints it."""
+
+    call: str
+    good: bool
+    text: str
+    skewed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """How one call went: `text` is for the operator."""
 
@@ -28,9 +37,10 @@ class Verdict:
     """The vehicle's clock is off by more than MAX_SKEW."""
     error: VehicleError | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what scripts and the dashboard read of it."""
-        return {"call": self.call, "good": self.good, "text": self.text, "skewed": self.skewed}
+    @property
+    def result(self) -> CallResult:
+        """What scripts read of it."""
+        return CallResult(self.call, self.good, self.text, self.skewed)
 
 
 def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:

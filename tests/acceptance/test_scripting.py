@@ -88,7 +88,9 @@ def test_every_help_text_begins_with_a_sentence_that_fits_its_line(path: tuple[s
     assert max(map(len, command.get_help(context).splitlines())) <= 80
 
 
-VEHICLES = {"which", "vehicle", "vehicles", "names"}
+VEHICLES = {"which", "vehicle", "vehicles", "names", "first", "second"}
+REMOVED = {("vehicle", "restore", "which"), ("vehicle", "purge", "which")}
+"""These complete the names of vehicles that are in the fleet no more."""
 """What arguments that name registered vehicles are called."""
 
 
@@ -116,7 +118,8 @@ def test_every_argument_that_names_vehicles_completes_their_names() -> None:
         if parameter.__dict__.get("_custom_shell_complete") is complete_name
     }
     assert len(arguments) > 10
-    assert completing == arguments
+    assert completing == arguments - REMOVED
+    assert arguments >= REMOVED
 
 
 def test_an_option_that_several_commands_have_is_worded_alike() -> None:
@@ -236,7 +239,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "purge"): ("--all",),
     ("retention",): (),
 }
-WITHOUT = {("doctor",), ("migrate",), ("completion",), ("demo",), ("simulate",)}
+WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)}
 """Tell more than a line, are the remedy, or ask no database."""
 
 
