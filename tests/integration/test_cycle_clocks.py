@@ -81,7 +81,7 @@ def test_a_clock_at_1970_is_an_error_of_its_own_and_moves_nothing(database: Data
         before = it.watermark()
         it.offset = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=3) - it.now
         assert it.cycle().outcome is Outcome.ERROR
-        assert "clock says 1970-01-01 00:03: set it" in it.journal()[0][2]
+        assert "clock says 1970-01-01 00:03:00 UTC: set it" in it.journal()[0][2]
         assert it.watermark() == before
         assert it.run("SELECT count(*) FROM measurements") == [(0,)]
         it.offset = timedelta(0)
@@ -153,7 +153,7 @@ def test_a_clock_beyond_all_limits_is_the_vehicles_error_and_is_not_remembered(
         with monkeypatch.context() as mute:
             mute.setattr(it.client, "status", lambda: replace(status(), clock=wrong))
             assert it.cycle(after=30).failure is Failure.BAD_ANSWER
-        assert f"clock says {year}-12-31 23:59: set it" in it.journal()[-1][2]
+        assert f"clock says {year}-12-31 23:59:59 UTC: set it" in it.journal()[-1][2]
         assert (it.watermark(), it.vehicle().clock_skew) == (before.watermark, before.clock_skew)
         assert it.cycle(after=30).outcome is Outcome.OK
         assert it.compare().clean
