@@ -35,6 +35,11 @@ def utc_span(start: datetime, end: datetime) -> str:
     return f"{_seconds(start)} to {utc_text(end)}"
 
 
+def utc_days(start: datetime, end: datetime) -> str:
+    """Return an interval of whole UTC days for a message: `2026-02-23 to 2026-03-01 UTC`."""
+    return f"{start.astimezone(UTC):%Y-%m-%d} to {utc_day(end)}"
+
+
 def _seconds(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 

@@ -17,7 +17,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
 from fleetsyncd.database.views.retention import Forecast, forecast
-from fleetsyncd.times import utc_now
+from fleetsyncd.times import utc_day, utc_now, utc_text
 
 HEADER = ["SETTING", "DELETES", "SIZE", "FROM", "TO", "WHEN"]
 
@@ -79,7 +79,7 @@ def _report(forecasts: Sequence[Forecast]) -> str:
     lines = [table(HEADER, [_line(each) for each in forecasts])]
     lines += [
         f"a daemon with {announced.setting} deletes {announced.extent}, after"
-        f" {announced.due_at:%Y-%m-%d %H:%M} UTC"
+        f" {utc_text(announced.due_at)}"
         for each in forecasts
         if (announced := each.elsewhere)
     ]
@@ -90,7 +90,7 @@ def _line(each: Forecast) -> list[str]:
     if not each.extent:
         return [each.setting, "-", "-", "-", "-", each.when]
     oldest, before = (
-        "-" if moment is None else f"{moment:%Y-%m-%d}"
+        "-" if moment is None else utc_day(moment)
         for moment in (each.extent.oldest, each.extent.before)
     )
     return [

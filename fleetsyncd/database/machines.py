@@ -15,6 +15,7 @@ from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.findings import Finding, warning
 from fleetsyncd.text import sanitise
+from fleetsyncd.times import utc_text
 
 NAMED = 20
 """Vehicles or groups of them that are named before the rest is left out."""
@@ -126,7 +127,7 @@ def _others(cursor: Cursor) -> Iterator[Finding]:
     cursor.execute(_OTHERS)
     for name, known, other, since in cursor.fetchall()[:NAMED]:
         changed = f"calls itself {sanitise(other)} instead of {sanitise(known)}"
-        text = f"[{sanitise(name)}] {changed} since {since:%Y-%m-%d %H:%M}"
+        text = f"[{sanitise(name)}] {changed} since {utc_text(since)}"
         remedy = (
             "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap` or `set`"
         )

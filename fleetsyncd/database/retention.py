@@ -18,6 +18,7 @@ from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
 from fleetsyncd.database.views.retention import Announcement, announcement_of
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
+from fleetsyncd.times import utc_text
 
 log = logging.getLogger("sync.retention")
 
@@ -113,7 +114,7 @@ class Retention:
             self._told[plan.kind] = announced.due_at
             self._warn(
                 f"retention: {plan.setting} will delete {plan.extent}, after"
-                f" {announced.due_at:%Y-%m-%d %H:%M} UTC: raise {plan.kind.setting} to keep them,"
+                f" {utc_text(announced.due_at)}: raise {plan.kind.setting} to keep them,"
                 " `fleetsyncd retention --apply` deletes them at once"
             )
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fleetsyncd.text import size
+from fleetsyncd.times import utc_days
 
 COUNTED = 10_000
 """Rows are counted up to here; above it the planner's estimate is used."""
@@ -86,7 +87,7 @@ class Extent:
     def __str__(self) -> str:
         parts = [self.amount, self.size_text]
         if self.oldest is not None and self.before is not None:
-            parts.append(f"of {self.oldest:%Y-%m-%d} to {self.before:%Y-%m-%d}")
+            parts.append(f"of {utc_days(self.oldest, self.before)}")
         return ", ".join(parts)
 
     @property

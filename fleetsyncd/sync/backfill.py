@@ -32,7 +32,7 @@ from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import utc_day, utc_span
+from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -246,4 +246,4 @@ class _BackfillAttempt:
         if self.taken is None:
             return result.reason or "complete"
         reached = self.backfill.reached
-        return f"{self.taken}; stored up to {reached:%Y-%m-%d %H:%M:%S}"
+        return f"{self.taken}; stored up to {utc_text(reached)}"

@@ -121,7 +121,9 @@ def test_what_expires_in_its_turn_is_no_warning(year: Installation) -> None:
 
 def test_what_is_announced_is_told_with_its_time(year: Installation) -> None:
     year.rows(ANNOUNCED, 1)
-    due = year.rows("SELECT to_char(due_at, 'YYYY-MM-DD HH24:MI') FROM fleetsync.retention")[0][0]
+    ((due,),) = year.rows(
+        "SELECT to_char(due_at, 'YYYY-MM-DD HH24:MI:SS') FROM fleetsync.retention"
+    )
     (finding,) = retention_findings(year, MEASUREMENTS_KEEP_MONTHS="1")
     assert f"after {due} UTC" in finding["text"]
     assert f"after {due} UTC" in year.command("retention", MEASUREMENTS_KEEP_MONTHS="1")[1]
@@ -132,7 +134,7 @@ def test_what_a_daemon_with_another_setting_has_announced_is_told(year: Installa
     year.rows(ANNOUNCED, 9)
     told = (
         "a daemon with MEASUREMENTS_KEEP_MONTHS=9 deletes 3 months of measurements"
-        " (about 5,000,000 rows), 3.1 GB, of 2025-10-01 to 2026-01-01, after "
+        " (about 5,000,000 rows), 3.1 GB, of 2025-10-01 to 2026-01-01 UTC, after "
     )
     (finding,) = retention_findings(year)
     assert finding["level"] == "WARNING"

@@ -16,7 +16,7 @@ from fleetsyncd.database.retention_kinds import COUNTED, Extent, Kind, Retention
 from fleetsyncd.database.retention_plan import make_plan
 from fleetsyncd.database.views.retention import announcements
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.times import utc_now
+from fleetsyncd.times import utc_now, utc_text
 from tests.integration.test_retention import (
     fill_journal,
     keep_months_for_long,
@@ -98,7 +98,7 @@ def test_more_than_one_month_is_announced_and_waits_for_a_day_whatever_is_starte
     assert "`fleetsyncd retention --apply`" in told
     (announced,) = database.run(announcements)
     assert 86_000 < announced.due_in <= 86_400
-    assert f"{announced.due_at:%Y-%m-%d %H:%M} UTC" in told
+    assert utc_text(announced.due_at) in told
     for _start in range(5):
         pass_time(database, "4 hours")
         daemon_round(database, keeping_months(2))

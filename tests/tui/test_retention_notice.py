@@ -58,9 +58,9 @@ def test_what_is_due_first_comes_first_and_how_much_it_is_fits_a_wide_screen(
         await it.sees("JOURNAL_KEEP_DAYS=3")
         assert warning_lines(it) == [
             " ! now MEASUREMENTS_KEEP_MONTHS=1 deletes 13 months of measurements (about 560,000,000"
-            " rows), 41.0 GB, of 2025-10-01 to 2026-11-01: `fleetsyncd retention`",
+            " rows), 41.0 GB, of 2025-10-01 to 2026-11-01 UTC: `fleetsyncd retention`",
             " ! in 24h JOURNAL_KEEP_DAYS=3 deletes about 560,000,000 journal entries, 41.0 GB, of"
-            " 2025-10-01 to 2026-11-01: `fleetsyncd retention`",
+            " 2025-10-01 to 2026-11-01 UTC: `fleetsyncd retention`",
         ]
 
     drive(database, look, size=(170, 30))

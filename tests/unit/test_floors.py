@@ -148,7 +148,11 @@ def test_the_health_probe_imports_little() -> None:
 
 @pytest.mark.parametrize(
     ("command", "modules"),
-    [("health", {"health"}), ("status", {"status", "parameters", "tables"}), ("run", set())],
+    [
+        ("health", {"health"}),
+        ("status", {"json_output", "parameters", "status", "tables"}),
+        ("run", set()),
+    ],
 )
 def test_a_command_imports_no_other_command(command: str, modules: set[str]) -> None:
     loaded = imported_by(command)

@@ -14,7 +14,7 @@ FROM, TO = datetime(2025, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
         (
             Extent(Kind.MEASUREMENTS, 13, 561_234_567, 41_000_000_000, FROM, TO),
             "13 months of measurements (about 561,000,000 rows), 41.0 GB,"
-            " of 2025-10-01 to 2026-11-01",
+            " of 2025-10-01 to 2026-11-01 UTC",
         ),
         (
             Extent(Kind.MEASUREMENTS, 1, 0, 8192, None, TO),
@@ -22,7 +22,7 @@ FROM, TO = datetime(2025, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
         ),
         (
             Extent(Kind.JOURNAL, 0, 9_999, 1_000_000, FROM, TO),
-            "9,999 journal entries, 1 MB, of 2025-10-01 to 2026-11-01",
+            "9,999 journal entries, 1 MB, of 2025-10-01 to 2026-11-01 UTC",
         ),
         (Extent(Kind.ALARMS, 0, 162_669, 30_000_000, None, TO), "about 163,000 alarms, 30 MB"),
     ],

@@ -7,6 +7,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.views.retention import Announcement, Forecast, forecast
 from fleetsyncd.findings import Finding, ok, warning
+from fleetsyncd.times import utc_text
 
 CHECK = "retention"
 
@@ -32,6 +33,6 @@ def _elsewhere(each: Forecast, announced: Announcement) -> Finding:
     return warning(
         CHECK,
         f"a daemon with {announced.setting} deletes {announced.extent}, after"
-        f" {announced.due_at:%Y-%m-%d %H:%M} UTC; here it is {each.keep or 0}",
+        f" {utc_text(announced.due_at)}; here it is {each.keep or 0}",
         f"set {each.kind.setting} alike here and for every daemon",
     )

@@ -8,6 +8,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention_kinds import Extent, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import Plan, make_plan
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
+from fleetsyncd.times import utc_text
 
 # A role that only looks may have been given its rights before there was this table.
 _MAY_READ = "SELECT has_table_privilege(to_regclass('fleetsync.retention'), 'SELECT')"
@@ -25,8 +26,8 @@ class Fate(Enum):
     NOTHING = "nothing has expired"
     USUAL = "within the hour"
     UNANNOUNCED = "a day after a daemon has announced it"
-    WAITING = "after {due_at:%Y-%m-%d %H:%M} UTC"
-    DUE = "within the hour: announced for {due_at:%Y-%m-%d %H:%M} UTC"
+    WAITING = "after {due_at}"
+    DUE = "within the hour: announced for {due_at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Forecast:
     @property
     def when(self) -> str:
         """When it is deleted, in words."""
-        return self.fate.value.format(due_at=self.due_at)
+        return self.fate.value.format(due_at=None if self.due_at is None else utc_text(self.due_at))
 
 
 @dataclass(frozen=True, slots=True)
