@@ -109,7 +109,12 @@ def migrate(
     began = time.monotonic()
     command = [sys.executable, "-m", "fleetsyncd", "migrate"]
     with subprocess.Popen(
-        command, cwd=program, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=program,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as migrating:
         assert migrating.stdout is not None
         for line in migrating.stdout:
