@@ -81,3 +81,11 @@ def parse_time(text: str, now: datetime) -> datetime:
     except ValueError:
         forms = "24h, 7d, now, 2026-11-23 14:30 (your clock) or 2026-11-23T14:30Z"
         raise CommandError(f"{sanitise(text, 40)} is not a time; write {forms}") from None
+
+
+def parse_length(text: str) -> timedelta:
+    """Return a length of time such as 90m or 1h; raise CommandError saying what is expected."""
+    length = _AGO.fullmatch(text.strip())
+    if length is None or int(length[1]) == 0:
+        raise CommandError(f"{sanitise(text, 40)} is not a length of time; write 90m, 1h or 2d")
+    return timedelta(**{_UNITS[length[2]]: int(length[1])})

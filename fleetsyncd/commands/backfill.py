@@ -11,10 +11,9 @@ from fleetsyncd.database import backfills
 from fleetsyncd.database import vehicles as registry
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
-from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.time_limits import MAX_AGE, backfill_window
-from fleetsyncd.times import floor_ms, parse_time, utc_now
+from fleetsyncd.times import floor_ms, parse_length, parse_time, utc_now
 
 
 @click.command()
@@ -55,7 +54,7 @@ def backfill(
     """
     if wait is not None and (no_wait or cancel):
         raise click.UsageError("--wait goes with neither --no-wait nor --cancel", context)
-    wait_sec = None if wait is None else _seconds(wait)
+    wait_sec = None if wait is None else parse_length(wait).total_seconds()
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     chosen = database.run(
@@ -78,14 +77,6 @@ def backfill(
         watch.tell_obstacles()
         return 0
     return watch.run(wait_sec)
-
-
-def _seconds(text: str) -> float:
-    now = utc_now()
-    seconds = (now - parse_time(text, now)).total_seconds()
-    if seconds <= 0:
-        raise CommandError("--wait is a length of time, such as 1h")
-    return seconds
 
 
 def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> list[Window]:

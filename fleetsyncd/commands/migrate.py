@@ -7,8 +7,7 @@ from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import adoption, citus, indexes, migrate
 from fleetsyncd.database.schema.lock_waits import Patience
-from fleetsyncd.errors import CommandError
-from fleetsyncd.times import parse_time, utc_now
+from fleetsyncd.times import parse_length
 
 
 def _check(database: Database) -> int:
@@ -27,30 +26,19 @@ def _up_to_date(database: Database) -> str:
     return f"{newer} ({migrate.UPGRADE})" if newer else "the schema is up to date"
 
 
-def _seconds(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    """Read an age such as 10m."""
-    now = utc_now()
-    seconds = (now - parse_time(text, now)).total_seconds()
-    if seconds < 0:
-        raise CommandError("--wait is a time such as 10m or 3h")
-    return seconds
-
-
 @click.command("migrate")
 @click.option("--check", is_flag=True, help="Only check; exit 1 if something is missing.")
 @click.option(
     "--wait",
-    "wait_sec",
-    metavar="TIME",
+    metavar="LENGTH",
     default="10m",
     show_default=True,
-    callback=_seconds,
     help="How long another session may stand in the way of a step.",
 )
 @click.option(
     "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
 )
-def migrate_command(check: bool, wait_sec: float, distribute: bool) -> int:
+def migrate_command(check: bool, wait: str, distribute: bool) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
@@ -68,9 +56,8 @@ def migrate_command(check: bool, wait_sec: float, distribute: bool) -> int:
     database = Database(settings.database, deadline=green.deadline)
     if check:
         return _check(database)
-    done = migrate.migrate(
-        settings.database, settings.db_app_role, green.deadline, Patience(wait_sec)
-    )
+    patience = Patience(parse_length(wait).total_seconds())
+    done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
     click.echo(f"applied: {', '.join(applied)}" if applied else _up_to_date(database))
     if distribute:

@@ -112,8 +112,8 @@ def test_a_backfill_can_be_cancelled_and_mistakes_are_explained(installation: In
         (["--all", "--from", "yesterday"], "yesterday is not a time"),
         (["--all", "--from", "1h", "--to", "2h"], "before it ends"),
         (["--all", "--from", "500d"], "nothing older is kept: write "),
-        (["--all", "--from", "1d", "--wait", "soon"], "soon is not a time"),
-        (["--all", "--from", "1d", "--wait", "now"], "--wait is a length of time, such as 1h"),
+        (["--all", "--from", "1d", "--wait", "soon"], "soon is not a length of time"),
+        (["--all", "--from", "1d", "--wait", "now"], "now is not a length of time; write 90m"),
         (["--all", "--wait", "1h", "--no-wait"], "--wait goes with neither"),
         (["--all", "--wait", "1h", "--cancel"], "--wait goes with neither"),
     ):

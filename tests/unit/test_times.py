@@ -7,7 +7,7 @@ import pytest
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.time_limits import backfill_window
-from fleetsyncd.times import parse_time, utc_day, utc_span, utc_text
+from fleetsyncd.times import parse_length, parse_time, utc_day, utc_span, utc_text
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 
@@ -48,6 +48,18 @@ def test_an_age_of_any_length_is_refused_in_a_short_line(digits: int) -> None:
     with pytest.raises(CommandError, match="is not a time; write") as refusal:
         parse_time("9" * digits + "s", NOW)
     assert len(str(refusal.value)) < 150
+
+
+@pytest.mark.parametrize(("text", "length"), [("90m", 90), ("1h", 60), (" 2d ", 2880)])
+def test_a_length_of_time_is_understood(text: str, length: int) -> None:
+    assert parse_length(text) == timedelta(minutes=length)
+
+
+@pytest.mark.parametrize("text", ["now", "0s", "-1h", "2026-11-23", "1h30m", "\x1b[2J"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="is not a length of time; write 90m, 1h or 2d") as error:
+        parse_length(text)
+    assert "\x1b" not in str(error.value)
 
 
 def test_a_backfill_reaches_back_as_far_as_it_says_and_no_further() -> None:
