@@ -1,9 +1,10 @@
 """Which vehicles are asked less often, because they have not answered for long.
 
-A vehicle is silent if its cycle got no byte from it: it is out of reach, or timed out. After
-EVERY_CYCLE silences in a row it is asked in every second cycle, then in every fourth, and so on,
-at most `longest_cycles` apart. So it never rests for much longer than it has been silent, and its
-turns differ by its id: those that fell silent together are not asked together.
+A vehicle is silent if its cycle got no byte from it: it is out of reach, or timed out. It rests for
+a tenth of the time for which it has been silent at most, so the end of a short absence is seen at
+once: after 20 cycles it is asked in every second one, after 40 in every fourth, and so on, at most
+`longest_cycles` apart. Its turns differ by its id: those that fell silent together are not asked
+together.
 
 That many are silent may be this network's own fault. So of several that rest, at least one is asked
 in every cycle; and if one answers again, all whose last pull was as long ago as its own are treated
@@ -22,17 +23,19 @@ from fleetsyncd.models import Registration, Vehicle
 from fleetsyncd.reports import CycleReport, Failure, Outcome
 from fleetsyncd.states import OUTAGE_FROM
 
-EVERY_CYCLE = 5
-"""Silences in a row after which a vehicle is still asked in the next cycle."""
+REST_SHARE = 10
+"""A vehicle rests for this part of its silence at most."""
+ASKED_AGAIN_CYCLES = 5
+"""In so many cycles those are asked that fell silent together with one that answers again."""
 TOGETHER_CYCLES = 2
 """Vehicles whose last pulls are so many cycles apart fell silent together."""
 _SILENT = (Failure.TIMEOUT, Failure.UNREACHABLE)
 
 
-def cycles_apart(silences: int, longest_cycles: int) -> int:
+def cycles_apart(silent_cycles: int, longest_cycles: int) -> int:
     """Return how many cycles after the last one a vehicle is asked; 1 is the next cycle."""
-    doublings = max(0, silences - EVERY_CYCLE)
-    return max(1, min(longest_cycles, 1 << min(doublings, longest_cycles.bit_length())))
+    allowed = min(max(1, silent_cycles // REST_SHARE), longest_cycles)
+    return longest_cycles if allowed == longest_cycles else 1 << (allowed.bit_length() - 1)
 
 
 def cycles_left(vehicle_id: UUID, cycle: int, apart: int) -> int:
@@ -42,9 +45,9 @@ def cycles_left(vehicle_id: UUID, cycle: int, apart: int) -> int:
 
 @dataclass(slots=True)
 class _Silence:
-    """A vehicle that has not answered the last `count` times."""
+    """A vehicle that has not answered since a cycle, counted as those of this daemon are."""
 
-    count: int
+    since: int
     registration: Registration
     pulled_at: datetime | None
     """When it was pulled last, by this host's clock."""
@@ -74,14 +77,11 @@ class Silences:
             if (ended := self._silent.pop(vehicle.id, None)) and report.vehicle_answered:
                 self._answering |= self._periods(ended)
             return
-        known = self._silent.get(vehicle.id)
-        if known is None:
+        if vehicle.id not in self._silent:
             # Of another kind of failure, the database does not say how many were silences.
             timed_out = vehicle.status == Outcome.TIMEOUT
-            count = report.failures if timed_out else 1
-            self._silent[vehicle.id] = _Silence(count, vehicle.registration, _pulled_at(vehicle))
-        else:
-            known.count += 1
+            since = self._cycle - (report.failures if timed_out else 1)
+            self._silent[vehicle.id] = _Silence(since, vehicle.registration, _pulled_at(vehicle))
 
     def end(self, vehicle_ids: Iterable[UUID]) -> None:
         """Forget the silence of these vehicles."""
@@ -102,9 +102,9 @@ class Silences:
         }
         self._end_common_silences()
         left = {
-            key: cycles_left(key, self._cycle, cycles_apart(silence.count, self._longest_cycles))
+            key: cycles_left(key, self._cycle, apart)
             for key, silence in self._silent.items()
-            if silence.count > EVERY_CYCLE
+            if (apart := self._cycles_apart(silence)) > 1
         }
         if len(left) >= OUTAGE_FROM and 0 not in left.values():
             left[min(left, key=left.__getitem__)] = 0
@@ -114,11 +114,15 @@ class Silences:
         """Let those be asked that fell silent together with one that answers again."""
         if not self._answering:
             return
+        about_to_rest = self._cycle + ASKED_AGAIN_CYCLES - 2 * REST_SHARE
         for silence in self._silent.values():
-            rests = silence.count > EVERY_CYCLE and not silence.ended_with_others
+            rests = self._cycles_apart(silence) > 1 and not silence.ended_with_others
             if rests and not self._answering.isdisjoint(self._periods(silence)):
-                silence.count, silence.ended_with_others = 0, True
+                silence.since, silence.ended_with_others = about_to_rest, True
         self._answering.clear()
+
+    def _cycles_apart(self, silence: _Silence) -> int:
+        return cycles_apart(self._cycle - silence.since, self._longest_cycles)
 
     def _periods(self, silence: _Silence) -> set[int]:
         """Return the two periods that the last pull lies in: they overlap by half."""

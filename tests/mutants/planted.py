@@ -510,7 +510,7 @@ MUTANTS = (
     Mutant(
         "a fleet that its network had silenced goes on resting",
         "fleetsyncd/sync/silence.py",
-        "silence.count, silence.ended_with_others = 0, True",
+        "silence.since, silence.ended_with_others = about_to_rest, True",
         "silence.ended_with_others = True",
         "tests/unit/test_silence.py",
     ),

@@ -4,7 +4,6 @@ import socket
 from contextlib import closing
 from statistics import mean
 
-from fleetsyncd.sync.silence import EVERY_CYCLE
 from tests.bench import processes
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
@@ -13,8 +12,12 @@ from tests.bench.processes import Puller
 GROUP = "dark"
 DATABASE = "dark"
 INTERVAL_SEC = 30.0
-SETTLED_AFTER = 6
-"""Cycles until every vehicle rests as long as it may."""
+ASKED = 4
+"""Cycles that are measured while all are asked."""
+LONG_SILENT = """
+UPDATE public.vehicles SET sync_status = 'timeout';
+UPDATE fleetsync.vehicle_state SET failures = 500
+"""
 TURNS = 4
 """Cycles in which each vehicle is asked once then."""
 MOST_SHARE = 0.35
@@ -41,8 +44,11 @@ def measure(bench: Bench) -> list[Figure]:
         )
         with processes.commanded(["tests.bench.daemon", "step"], environment) as daemon:
             daemon.command()  # opens the connections
-            asked = _cpu_of(daemon, EVERY_CYCLE)
-            _cpu_of(daemon, SETTLED_AFTER)
+            asked = _cpu_of(daemon, ASKED)
+        with bench.installation.cursor(DATABASE) as cursor:
+            cursor.execute(LONG_SILENT)
+        with processes.commanded(["tests.bench.daemon", "step"], environment) as daemon:
+            daemon.command()  # asks all once, and takes up how long they have been silent
             resting = _cpu_of(daemon, TURNS)
     percent = 100 * resting / INTERVAL_SEC
     at_10_000 = percent * 10_000 / count
