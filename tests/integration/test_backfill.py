@@ -16,7 +16,7 @@ from fleetsyncd.models import Backfill, Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import accepted_interval
-from fleetsyncd.times import iso_ms
+from fleetsyncd.times import iso_ms, utc_span
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 HOUR = timedelta(hours=1)
@@ -178,8 +178,8 @@ def test_an_interval_of_which_the_vehicle_has_nothing_left_is_told_as_a_whole_lo
         done = status(it)
         assert done is not None
         assert (done.outcome, done.is_whole) == ("nothing left to pull: all 5h gone", False)
-        start, end = (f"{at:%Y-%m-%d %H:%M:%S}" for at in (window.start, window.end))
-        told = f"gone for good: {start} to {end}, the vehicle has no measurement before its end"
+        span = utc_span(window.start, window.end)
+        told = f"gone for good: {span}, the vehicle has no measurement before its end"
         assert told in it.journal()[0][2]
 
 

@@ -16,6 +16,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.cycle import sync_vehicle
+from fleetsyncd.times import utc_text
 from tests.integration.rig import KEY, Ask, Hook, Reply, Rig, rig
 
 OPEN_ALARM = {"alarm_id": 7, "channel_id": 1, "severity": None, "message": "hot"}
@@ -427,7 +428,7 @@ def test_vehicles_that_call_themselves_otherwise_or_alike_are_findings(database:
         call_itself(one, "Truck-02")
         one.cycle(after=30)
         (changed, alike) = found(database)
-        since = f"{one.now:%Y-%m-%d %H:%M}"
+        since = utc_text(one.now)
         assert changed == f"[Truck-01] calls itself Truck-02 instead of Truck-01 since {since}"
         assert alike == "2 vehicles call themselves Truck-02: [Truck-01], [Truck-02]"
 

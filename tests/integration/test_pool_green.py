@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,8 @@ def test_a_server_that_never_answers_is_lost_within_the_connect_deadline(
 ) -> None:
     outcome = outcomes["mute_server"]
     assert outcome["fault"].startswith("DatabaseLost: no connection to localhost:")
-    assert "no answer within 0.3 s" in outcome["fault"]
+    # Each address has its share of it, what is left when its turn comes.
+    assert re.search(r"no answer within 0\.[0-3]\d* s", outcome["fault"])
     assert "check DB_HOST" in outcome["fault"]
     assert 0.25 <= outcome["seconds"] <= 1
 

@@ -334,7 +334,8 @@ def test_a_restore_to_an_earlier_window_of_the_same_backfill_leaves_no_row_out(
 ) -> None:
     with rig(database, watermark_ago=60, channels=12) as it:
         it.cycle()
-        window = Window(it.now - 2 * HOUR, it.now)
+        # Long enough for so many questions, however large their windows become.
+        window = Window(it.now - 10 * HOUR, it.now)
         it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
         backfill(it, going_back(back_up, backed_up, restored))
         assert "complete" in backfill(it, None)
