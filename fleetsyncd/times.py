@@ -5,10 +5,15 @@ Messages, the log and the journal have one zone, UTC, and every time in their te
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import sanitise
 
+ZonedTime = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone, for what is printed as JSON."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGO = re.compile(r"([0-9]{1,9})([smhd])")
 

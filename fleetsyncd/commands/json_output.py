@@ -1,7 +1,7 @@
 """The JSON that commands print for scripts: each output has a type, which is its schema.
 
-Within a version fields and values of `state` or `level` may be added, and none is renamed, removed
-or given another meaning. docs/json.md describes them; `fleetsyncd schema` prints them.
+Within a version fields and values of enumerations may be added, and none is renamed, removed or
+given another meaning. docs/json.md describes them; `fleetsyncd schema` prints them.
 """
 
 import json
@@ -61,6 +61,8 @@ def schema(name: str) -> dict[str, Any]:
     for definition in described["$defs"].values():
         # The rest of a docstring is for those who read the code.
         definition["description"] = definition["description"].partition("\n")[0]
+        if "enum" in definition:
+            definition |= {"type": "string", "examples": definition.pop("enum")}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:fleetsyncd:{name}:{output.version}",

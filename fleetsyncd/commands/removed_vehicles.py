@@ -20,7 +20,7 @@ from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.views.estimates import count_text
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import iso_ms
+from fleetsyncd.times import ZonedTime, iso_ms
 
 STEPS = 1000
 DISK_SPACE = (
@@ -36,12 +36,12 @@ class ListedLeftover:
     id: UUID
     name: str | None
     address: str | None
-    removed_at: datetime | None
-    last_sync_at: datetime | None
+    removed_at: ZonedTime | None
+    last_sync_at: ZonedTime | None
     measurements: int
     exact: bool
-    first_at: datetime | None
-    last_at: datetime | None
+    first_at: ZonedTime | None
+    last_at: ZonedTime | None
     being_purged: bool
 
 

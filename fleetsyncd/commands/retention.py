@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 
 import click
@@ -17,7 +16,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
 from fleetsyncd.database.views.retention import Forecast, forecast
-from fleetsyncd.times import utc_day, utc_now, utc_text
+from fleetsyncd.times import ZonedTime, utc_day, utc_now, utc_text
 
 HEADER = ["SETTING", "DELETES", "SIZE", "FROM", "TO", "WHEN"]
 
@@ -27,7 +26,7 @@ class Announced:
     """What a daemon with another setting has announced."""
 
     keep: int
-    due_at: datetime
+    due_at: ZonedTime
 
 
 class Deletion(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
@@ -41,9 +40,9 @@ class Deletion(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "t
     rows: int
     rows_are_estimated: bool
     bytes: int | None
-    begins: datetime | None
-    ends: datetime | None
-    due_at: datetime | None
+    begins: ZonedTime | None
+    ends: ZonedTime | None
+    due_at: ZonedTime | None
     announced_elsewhere: Announced | None
 
 

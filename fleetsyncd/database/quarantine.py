@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.text import sanitise
+from fleetsyncd.times import ZonedTime
 
 RAW_LIMIT = 5_000
 """Of a row's JSON: an alarm's message of 2,000 characters, each escaped, and the other fields."""
@@ -44,7 +45,7 @@ class QuarantinedRow:
     call: str
     raw: str
     reason: str
-    at: datetime
+    at: ZonedTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class ReasonCount:
     call: str
     reason: str
     rows: int
-    newest: datetime
+    newest: ZonedTime
 
 
 @dataclass(frozen=True, slots=True)

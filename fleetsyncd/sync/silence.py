@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
+from zlib import crc32
 
 from fleetsyncd.models import Registration, Vehicle
 from fleetsyncd.reports import CycleReport, Failure, Outcome
@@ -40,7 +41,8 @@ def cycles_apart(silent_cycles: int, longest_cycles: int) -> int:
 
 def cycles_left(vehicle_id: UUID, cycle: int, apart: int) -> int:
     """Return in how many cycles it is a vehicle's turn, of `apart`; 0 is this cycle."""
-    return (vehicle_id.int - cycle) % apart
+    # The bits of an id are no dice: those of a time and a network card are alike.
+    return (crc32(vehicle_id.bytes) - cycle) % apart
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 What is not told is logged as DEBUG. A failure or a remark that stays the same but for its numbers
 is told when it comes, an hour later, and then after pauses that double up to a day. A cycle that
-went well is told each time, or only when it is a change: LOG_VEHICLES.
+went well is told each time, or only when it is a change: LOG_VEHICLES; with a remark that is not
+told again it is no warning.
 """
 
 import logging
@@ -50,7 +51,8 @@ class VehicleLog:
         """Log how a vehicle's cycle ended."""
         level, text = log_lines.report_line(report)
         if not self._is_news(report):
-            level = logging.DEBUG
+            good = report.outcome is Outcome.OK
+            level = logging.INFO if good and self.every_cycle else logging.DEBUG
         log.log(level, text, extra={"vehicle": report.vehicle.name})
 
     def add_outage(self, text: str) -> None:
@@ -68,14 +70,13 @@ class VehicleLog:
     def _is_news(self, report: CycleReport) -> bool:
         if report.stopped:
             return True
-        vehicle_id, good = report.vehicle.id, report.outcome is Outcome.OK
+        vehicle_id = report.vehicle.id
         if report.error_msg:
-            is_new = self._is_new(vehicle_id, f"{report.outcome} {report.error_msg}")
-            return is_new or (good and self.every_cycle)
+            return self._is_new(vehicle_id, f"{report.outcome} {report.error_msg}")
         had_told = self._told.pop(vehicle_id, None) is not None
         came_online = report.vehicle.status != Outcome.OK
         caught_up = report.interval is not None and report.interval.length >= CAUGHT_UP_FROM
-        return self.every_cycle or had_told or came_online or caught_up
+        return had_told or came_online or caught_up
 
     def _is_new(self, key: UUID | None, text: str) -> bool:
         """Tell whether `text` is to be told of a vehicle, and remember that it was."""

@@ -1,7 +1,8 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid1, uuid4
 
 import pytest
 
@@ -65,9 +66,12 @@ def test_a_vehicle_is_asked_less_often_the_longer_it_is_silent(longest: int) -> 
         assert rest == 1 or rest <= cycles / REST_SHARE, "rests for over a tenth of its silence"
 
 
+@pytest.mark.parametrize("make_id", [uuid4, uuid1])
 @pytest.mark.parametrize("apart", [1, 2, 4, 5])
-def test_turns_are_spread_evenly_and_none_is_left_out(apart: int) -> None:
-    ids = [uuid4() for _ in range(4000)]
+def test_turns_are_spread_evenly_and_none_is_left_out(
+    apart: int, make_id: Callable[[], UUID]
+) -> None:
+    ids = [make_id() for _ in range(4000)]
     turns = [[key for key in ids if cycles_left(key, cycle, apart) == 0] for cycle in range(apart)]
     assert sorted(key for turn in turns for key in turn) == sorted(ids)
     assert all(abs(len(turn) - 4000 / apart) < 250 for turn in turns)
