@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from fleetsyncd.commands.group import (
     Commands,
 )
 from fleetsyncd.errors import DatabaseLost, FleetsyncError
+
+if TYPE_CHECKING:
+    from fleetsyncd.sync.supervisor import Supervisor
 
 log = logging.getLogger("sync")
 
@@ -96,6 +100,18 @@ def run(cycles: int | None) -> None:
     then get SHUTDOWN_GRACE_SEC to finish their window. A second signal ends it at once. Under nohup
     SIGHUP is ignored.
     """
+    try:
+        supervisor = _start_daemon()
+    except (signals.EndedBySignal, FleetsyncError):
+        if signals.received() is None:
+            raise
+        log.info("Sync service stopped before its first cycle")
+        return
+    supervisor.run(cycles)
+
+
+def _start_daemon() -> "Supervisor":
+    """Return the daemon, which has its own handlers of signals then."""
     from fleetsyncd import bootstrap  # noqa: PLC0415  the other commands need no daemon
     from fleetsyncd.database import pooler  # noqa: PLC0415
 
@@ -113,7 +129,7 @@ def run(cycles: int | None) -> None:
     bootstrap.warn_of_newer_schema(database)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
-    supervisor.run(cycles)
+    return supervisor
 
 
 @cli.command()
@@ -127,6 +143,7 @@ def once() -> int:
     settings = bootstrap.load_settings(log_to=sys.stdout)
     process.tune()
     database = bootstrap.open_database(settings)
+    bootstrap.warn_of_newer_schema(database)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
     summary = supervisor.once()

@@ -1,5 +1,7 @@
 """`fleetsyncd migrate`: create or upgrade the schema."""
 
+from collections.abc import Sequence
+
 import click
 
 from fleetsyncd import bootstrap, green
@@ -15,15 +17,20 @@ def _check(database: Database) -> int:
     missing = migrate.missing_migrations(database)
     missing += [index.name for index in database.run(indexes.missing_indexes)]
     misfits = database.run(adoption.misfits)
-    click.echo(f"missing: {', '.join(missing)}" if missing else _up_to_date(database))
+    _tell("missing", missing, database)
     for misfit in misfits:
         click.echo(f"does not fit: {misfit}")
     return EXIT_FAILED if missing or misfits else 0
 
 
-def _up_to_date(database: Database) -> str:
-    newer = migrate.newer_schema(database)
-    return f"{newer} ({migrate.UPGRADE})" if newer else "the schema is up to date"
+def _tell(word: str, names: Sequence[str], database: Database) -> None:
+    """Print the names, if there are any, and whether a newer program was here."""
+    if names:
+        click.echo(f"{word}: {', '.join(names)}")
+    if newer := migrate.newer_schema(database):
+        click.echo(f"{newer} ({migrate.UPGRADE})")
+    elif not names:
+        click.echo("the schema is up to date")
 
 
 @click.command("migrate")
@@ -59,7 +66,7 @@ def migrate_command(check: bool, wait: str, distribute: bool) -> int:
     patience = Patience(parse_length(wait).total_seconds())
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
-    click.echo(f"applied: {', '.join(applied)}" if applied else _up_to_date(database))
+    _tell("applied", applied, database)
     if distribute:
         # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))

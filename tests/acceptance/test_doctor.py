@@ -121,6 +121,12 @@ def an_index_that_is_missing(installation: Installation) -> dict[str, str]:
     return {}
 
 
+@planted("FAULT", "schema", "fleetsyncd migrate")
+def the_key_of_measurements_that_is_missing(installation: Installation) -> dict[str, str]:
+    as_superuser(installation, "ALTER TABLE measurements DROP CONSTRAINT measurements_pkey")
+    return {}
+
+
 @planted("FAULT", "rights", "DB_APP_ROLE")
 def a_right_that_is_missing(installation: Installation) -> dict[str, str]:
     as_superuser(installation, f"REVOKE INSERT ON public.sync_journal FROM {embedded.APP}")

@@ -17,7 +17,8 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import connection, make_dsn
 
-from fleetsyncd.database.schema import indexes, migrate
+from fleetsyncd.database.connections import Connector
+from fleetsyncd.database.schema import indexes, lock_waits, migrate
 from fleetsyncd.database.schema.applying import statements
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -100,7 +101,9 @@ def test_each_statement_of_a_migration_locks_one_table_at_most(
     name = request.getfixturevalue(origin)
     with session(server, name) as opened:
         ask(opened, "CREATE SCHEMA IF NOT EXISTS fleetsync")
-        indexes.build_missing(PatientSession(opened, QUICK))
+        indexes.build_missing(
+            PatientSession(Connector(settings(server, name)), opened, QUICK), keys_only=True
+        )
         for path in MIGRATIONS:
             for statement in statements(str(path)):
                 before = [oid for (oid,) in ask(opened, TABLES)]
@@ -252,3 +255,110 @@ def test_a_killed_migration_leaves_nobody_behind_and_is_begun_again(
     with session(server, installation) as opened:
         assert indexes.missing_indexes(opened.cursor()) == []
         assert ask(opened, INVALID) == []
+
+
+PARTS = (
+    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'measurements'::regclass"
+)
+WHOLE = "measurements_vehicle_channel_time"
+WITHOUT_KEY = "ALTER TABLE measurements DROP CONSTRAINT one_measurement"
+ON_KEY = "(vehicle_id, channel_id, time)"
+
+
+def assert_key_is_whole(server: Server, name: str) -> None:
+    with session(server, name) as opened:
+        assert indexes.missing_indexes(opened.cursor()) == []
+        assert ask(opened, INVALID) == []
+        row = "INSERT INTO measurements (vehicle_id, channel_id, time, value) SELECT vehicle_id,"
+        row += " channel_id, time, value FROM measurements LIMIT 1"
+        assert ask(opened, f"{row} ON CONFLICT {ON_KEY} DO NOTHING") == []
+
+
+def test_an_index_whose_last_part_was_dropped_is_finished(
+    server: Server, installation: str
+) -> None:
+    as_owner(server, installation, WITHOUT_KEY)
+    with session(server, installation) as opened:
+        *parts, last = [part for (part,) in ask(opened, PARTS)]
+        assert parts
+        ask(opened, f"CREATE UNIQUE INDEX {WHOLE} ON ONLY measurements {ON_KEY}")
+        for number, part in enumerate(parts):
+            ask(opened, f"CREATE UNIQUE INDEX part_{number} ON {part} {ON_KEY}")
+            ask(opened, f"ALTER INDEX {WHOLE} ATTACH PARTITION part_{number}")
+        ask(opened, f"DROP TABLE {last}")
+        assert ask(opened, INVALID) == [(WHOLE,)]
+    migrate.migrate(settings(server, installation), APP)
+    assert_key_is_whole(server, installation)
+
+
+def test_a_partition_that_is_dropped_while_its_index_is_to_be_built_is_left_out(
+    server: Server, installation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="sync.migrate")
+    as_owner(server, installation, WITHOUT_KEY)
+    with ThreadPoolExecutor(1) as threads, session(server, installation) as reader:
+        first_part, *_, last = sorted(part for (part,) in ask(reader, PARTS))
+        ask(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        ask(reader, f"SELECT FROM {first_part} LIMIT 1")
+        migrating = threads.submit(migrate.migrate, settings(server, installation), APP)
+        with session(server, installation) as other:
+            while len(ask(other, INVALID)) < 2:
+                assert not migrating.done()
+                time.sleep(0.01)
+            ask(other, f"DROP TABLE {last}")
+        ask(reader, "COMMIT")
+        migrating.result(60)
+    assert_key_is_whole(server, installation)
+
+
+def test_a_build_that_deadlocks_with_a_foreign_migration_is_begun_again(
+    server: Server, database_name: str
+) -> None:
+    with ThreadPoolExecutor(1) as threads, session(server, database_name) as other:
+        ask(other, "DROP INDEX sync_journal_started")
+        ask(other, "BEGIN")
+        ask(other, "UPDATE sync_journal SET rows_written = rows_written")
+        owner = settings(server, database_name)
+        migrating = threads.submit(migrate.migrate, owner, APP, patience=QUICK)
+        with session(server, database_name) as watcher:
+            while ("sync_journal_started",) not in ask(watcher, INVALID):
+                assert not migrating.done()
+                time.sleep(0.01)
+        # Whoever has waited longer finds the deadlock, and gives way: the build.
+        ask(other, "ALTER TABLE sync_journal ALTER COLUMN error_msg SET STATISTICS 100")
+        ask(other, "COMMIT")
+        assert migrating.result(60) == migrate.Migrated([], ["sync_journal_started"])
+    with session(server, database_name) as opened:
+        assert ask(opened, INVALID) == []
+
+
+def test_who_a_build_waits_for_is_told_and_it_waits_no_longer_than_it_may(
+    server: Server,
+    first: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, logger="sync.migrate")
+    monkeypatch.setattr(lock_waits, "REPORT_SEC", 0.1)
+    with session(server, first) as reader:
+        ask(reader, "SET application_name = 'pg_dump'")
+        ask(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        ask(reader, "SELECT FROM measurements LIMIT 1")
+        pid = reader.info.backend_pid
+        with pytest.raises(MigrationFailed, match=rf"index sync_journal_started.*\(pid {pid}, "):
+            migrate.migrate(settings(server, first), APP, patience=Patience(1.5, 0.05))
+        told = f"index sync_journal_started waits for pg_dump (pid {pid}, role {OWNER}"
+        assert any(message.startswith(told) for message in caplog.messages)
+    done = migrate.migrate(settings(server, first), APP)
+    assert done.migrations == [], "they do not wait for the indexes"
+    assert "sync_journal_started" in done.indexes
+
+
+def test_a_table_that_somebody_rewrites_does_not_stop_migrate_without_a_word(
+    server: Server, installation: str
+) -> None:
+    with session(server, installation) as other:
+        ask(other, "BEGIN")
+        ask(other, "LOCK TABLE sync_journal IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(MigrationFailed, match="the look at what is there found no moment"):
+            migrate.migrate(settings(server, installation), APP, patience=Patience(0.5, 0.05))

@@ -192,7 +192,7 @@ REFUSING = {
     ),
     "a key that was dropped": (
         "ALTER TABLE measurements DROP CONSTRAINT measurements_pkey",
-        "CREATE UNIQUE INDEX ON public.measurements (vehicle_id, channel_id, time)",
+        "run `fleetsyncd migrate`",
     ),
     "a trigger": (
         "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS"

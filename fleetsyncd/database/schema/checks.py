@@ -100,8 +100,11 @@ def _schema(database: Database) -> Iterator[Finding]:
     newer = migrate.newer_schema(database)
     yield warning("schema", newer, migrate.UPGRADE) if newer else ok("schema", "up to date")
     for index in database.run(indexes.missing_indexes):
-        text = f"the index {index.name} of {index.table} is missing: queries read whole tables"
-        yield warning("schema", text, MIGRATE)
+        what = f"the index {index.name} of {index.table} is missing"
+        if index.unique:
+            yield fault("schema", f"{what}: no row can be stored", MIGRATE)
+        else:
+            yield warning("schema", f"{what}: queries read whole tables", MIGRATE)
 
 
 def _all(database: Database, check: Callable[[Cursor], Iterator[Finding]]) -> list[Finding]:

@@ -5,7 +5,9 @@ waiting. A build that was interrupted is begun again by the next `migrate`.
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -81,6 +83,13 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE i.inhparent = to_regclass(%s) ORDER BY c.relname
 """
 _LEAVES = "SELECT relid::regclass::text FROM pg_partition_tree(to_regclass(%s)) WHERE isleaf"
+_JOINED = """
+SELECT format('%%I.%%I', n.nspname, c.relname)
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.inhparent = to_regclass(%s)
+"""
+_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
 _OF_TABLE = """
 SELECT format('%%I.%%I', n.nspname, c.relname), i.indisvalid,
     (SELECT up.inhparent FROM pg_inherits up WHERE up.inhrelid = c.oid) IS NOT NULL
@@ -106,10 +115,12 @@ def missing_indexes(cursor: extensions.cursor) -> list[Index]:
     return [index for index in INDEXES if is_missing(index)]
 
 
-def build_missing(session: PatientSession) -> list[str]:
-    """Build what is missing, and return the names; raise MigrationFailed if rows contradict it."""
-    with session.connection.cursor() as cursor:
-        missing = missing_indexes(cursor)
+def build_missing(session: PatientSession, *, keys_only: bool = False) -> list[str]:
+    """Build what is missing, or (`keys_only`) missing unique ones; return the names.
+
+    Raises MigrationFailed if rows contradict one, or if it is still missing in the end.
+    """
+    missing = [each for each in _missing(session) if each.unique or not keys_only]
     for index in missing:
         log.info("building index %s of %s: the fleet goes on meanwhile", index.name, index.table)
         builder = _Builder(session, index)
@@ -122,7 +133,20 @@ def build_missing(session: PatientSession) -> list[str]:
                 f"{index.table} holds two rows of one key: {detail}",
                 "delete one of them, then run `fleetsyncd migrate` again",
             ) from error
+    for index in _missing(session):
+        if index in missing:
+            text = f"the index {index.name} of {index.table} could not be finished"
+            raise MigrationFailed(text, "run `fleetsyncd migrate` again")
     return [index.name for index in missing]
+
+
+def _missing(session: PatientSession) -> list[Index]:
+    with session.connection.cursor() as cursor:
+        return missing_indexes(cursor)
+
+
+class _Gone(Exception):
+    """Somebody has dropped the table meanwhile."""
 
 
 class _Builder:
@@ -136,18 +160,30 @@ class _Builder:
     def build(self, table: str, name: str) -> str:
         """Build the index of a table, which may be a partition; return its qualified name.
 
-        Begins with what an interrupted build has left.
+        Begins with what an interrupted build has left. Raises _Gone if the table was dropped.
         """
-        ((kind, schema, _, table),) = self._session.query(_TABLE, table)
+        kind, schema, _, table = self._table(table)
         index = f'{schema}."{name}"'
-        definition = f"ON {table} USING {self._index.definition}"
+        using = f"USING {self._index.definition}"
         if kind == "p":
-            definition = f"ON ONLY {table} USING {self._index.definition}"
-            self._execute(f'{self._create} IF NOT EXISTS "{name}" {definition}')
+            whole = f'{self._create} IF NOT EXISTS "{name}" ON ONLY {table} {using}'
+            self._execute(whole)
             self._join_partitions(table, index)
+            if not self._is_valid(index):
+                # Not every server looks again at what is joined already.
+                self._execute(f"DROP INDEX {index}")
+                self._execute(whole)
+                self._join_partitions(table, index)
             return index
-        self._drop_broken(table)
-        self._execute_unhurried(f'{self._create} CONCURRENTLY "{name}" {definition}')
+
+        def build() -> None:
+            self._drop_broken(table)
+            self._try_unhurried(f'{self._create} CONCURRENTLY "{name}" ON {table} {using}')
+
+        try:
+            self._session.repeat(self._what, build)
+        except psycopg2.errors.UndefinedTable:
+            raise _Gone from None
         return index
 
     def undo(self) -> None:
@@ -155,12 +191,12 @@ class _Builder:
 
         Partitions that were done go with the index of the whole table.
         """
-        ((kind, _, _, table),) = self._session.query(_TABLE, self._index.table)
+        kind, _, _, table = self._table(self._index.table)
+        leaves = self._session.query(_LEAVES, table) if kind == "p" else [(table,)]
+        for (leaf,) in leaves:
+            self._session.repeat(self._what, partial(self._drop_broken, leaf))
         if kind != "p":
-            self._drop_broken(table)
             return
-        for (part,) in self._session.query(_LEAVES, table):
-            self._drop_broken(part)
         for whole, is_valid, _ in self._of_table(table):
             if not is_valid:
                 self._execute(f"DROP INDEX {whole}")
@@ -168,19 +204,42 @@ class _Builder:
     def _drop_broken(self, table: str) -> None:
         for broken, is_valid, _ in self._of_table(table):
             if not is_valid:
-                self._execute_unhurried(f"DROP INDEX CONCURRENTLY {broken}")
+                self._try_unhurried(f"DROP INDEX CONCURRENTLY {broken}")
 
     def _join_partitions(self, table: str, whole: str) -> None:
         for (part,) in self._session.query(_PARTS, table):
-            known = self._of_table(part)
-            if any(is_joined for _, _, is_joined in known):
-                continue
-            ready = [index for index, is_valid, _ in known if is_valid]
-            index = ready[0] if ready else self.build(part, self._name_for(part))
+            with suppress(_Gone):
+                self._join(part, whole)
+        joined = self._session.query(_JOINED, whole)
+        if joined and not self._is_valid(whole):
+            # The last part that was missing was dropped, so no joining has completed it.
+            self._execute(f"ALTER INDEX {whole} ATTACH PARTITION {joined[0][0]}")
+
+    def _join(self, part: str, whole: str) -> None:
+        """Join a partition's index to that of the whole table; build it if it is missing."""
+        known = self._of_table(part)
+        if any(is_joined for _, _, is_joined in known):
+            return
+        ready = [index for index, is_valid, _ in known if is_valid]
+        index = ready[0] if ready else self.build(part, self._name_for(part))
+        try:
             self._execute(f"ALTER INDEX {whole} ATTACH PARTITION {index}")
+        except psycopg2.errors.UndefinedTable:
+            raise _Gone from None
+
+    def _is_valid(self, index: str) -> bool:
+        return self._session.query(_IS_VALID, index) == [(True,)]
+
+    def _table(self, table: str) -> tuple[str, str, str, str]:
+        """Return its kind, its schema, its bare and its qualified name; raise _Gone."""
+        rows = self._session.query(_TABLE, table)
+        if not rows:
+            raise _Gone
+        kind, schema, bare_name, qualified = rows[0]
+        return kind, schema, bare_name, qualified
 
     def _name_for(self, part: str) -> str:
-        ((_, _, bare_name, _),) = self._session.query(_TABLE, part)
+        _, _, bare_name, _ = self._table(part)
         ending = f"_{self._index.name}"
         return f"{bare_name[: LONGEST_NAME - len(ending)]}{ending}".replace('"', '""')
 
@@ -188,9 +247,12 @@ class _Builder:
         """Return the indexes of this definition: name, whether valid, whether joined to another."""
         return self._session.query(_OF_TABLE, table, self._index.unique, self._index.definition)
 
-    def _execute(self, statement: str) -> None:
-        self._session.execute(f"index {self._index.name}", statement)
+    @property
+    def _what(self) -> str:
+        return f"index {self._index.name}"
 
-    def _execute_unhurried(self, statement: str) -> None:
-        """Run a statement for whose locks nobody waits, so it may wait as long as it takes."""
-        self._session.execute(f"index {self._index.name}", statement, lock_sec=0)
+    def _execute(self, statement: str) -> None:
+        self._session.execute(self._what, statement)
+
+    def _try_unhurried(self, statement: str) -> None:
+        self._session.try_unhurried(self._what, statement)

@@ -6,14 +6,17 @@ long as one statement takes.
 """
 
 import logging
+import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
-from fleetsyncd.database.connections import Connection
-from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.database.connections import Connection, Connector
+from fleetsyncd.errors import DatabaseLost, MigrationFailed
 from fleetsyncd.text import age, sanitise
 
 log = logging.getLogger("sync.migrate")
@@ -23,10 +26,14 @@ LOCK_SEC = 1.0
 ADVISORY_SEC = 0.25
 """How often the lock of another migration is tried."""
 BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
+REPORT_SEC = 30.0
+"""How often those are named for whom a statement waits that is in nobody's way."""
 # Without a right to see more, only these columns of other roles' sessions are there.
-_HOLDERS = """
+_SESSIONS = """
 SELECT a.pid, a.application_name, a.usename::text, extract(epoch FROM now() - a.xact_start)::float8
 FROM pg_stat_activity a
+"""
+_HOLDERS = f"""{_SESSIONS}
 WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
   AND (a.xact_start IS NULL OR a.xact_start < now() - make_interval(secs => %s))
   AND EXISTS (
@@ -35,6 +42,7 @@ WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
         AND c.relnamespace IN ('public'::regnamespace, to_regnamespace('fleetsync')))
 ORDER BY a.xact_start LIMIT 3
 """
+_BLOCKING = f"{_SESSIONS} WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY a.xact_start LIMIT 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +59,55 @@ class Patience:
 USUAL_PATIENCE = Patience()
 
 
-@dataclass(frozen=True, slots=True)
 class PatientSession:
     """A connection on which statements wait for locks without keeping others from their work."""
 
-    connection: Connection
-    patience: Patience
+    def __init__(self, connector: Connector, connection: Connection, patience: Patience) -> None:
+        self._connector = connector
+        self.connection = connection
+        self._patience = patience
 
-    def execute(self, what: str, statement: str, *, lock_sec: float = LOCK_SEC) -> None:
-        """Run a statement as a transaction of its own; `lock_sec` 0: no limit for one wait.
+    def execute(self, what: str, statement: str) -> None:
+        """Run a statement as a transaction of its own; `what` names it in messages.
 
-        `what` names it in messages. Raises MigrationFailed if it was blocked all the time, and
-        psycopg2.Error.
+        Raises MigrationFailed if it was blocked all the time, and psycopg2.Error.
         """
-        ends = time.monotonic() + self.patience.wait_sec
+        self.repeat(what, lambda: self.try_once(statement, LOCK_SEC))
+
+    def repeat(self, what: str, work: Callable[[], None]) -> None:
+        """Run `work` until no lock is in its way; it waits for one with a time limit, see above."""
+        ends = time.monotonic() + self._patience.wait_sec
         while True:
             try:
-                self._try(statement, lock_sec)
+                work()
             except BLOCKED:
-                if time.monotonic() + self.patience.pause_sec >= ends:
+                if time.monotonic() + self._patience.pause_sec >= ends:
                     raise self._given_up(what) from None
                 log.info("%s: gives way to %s, and is tried again", what, self._holders())
-                time.sleep(self.patience.pause_sec)
+                time.sleep(self._patience.pause_sec)
             else:
                 return
+
+    def try_once(self, statement: str, lock_sec: float) -> None:
+        """Run a statement that waits for its locks so long; raise one of BLOCKED."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{lock_sec:g}s'")
+            cursor.execute(statement)
+
+    def try_unhurried(self, what: str, statement: str) -> None:
+        """Run a statement for whose locks nobody waits: it may wait as long as all tries together.
+
+        Says in the log from time to time for whom it waits.
+        """
+        ended = threading.Event()
+        pid = self.connection.info.backend_pid
+        reporter = threading.Thread(target=self._report, args=(what, pid, ended), daemon=True)
+        reporter.start()
+        try:
+            self.try_once(statement, self._patience.wait_sec)
+        finally:
+            ended.set()
+            reporter.join()
 
     def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -88,37 +121,46 @@ class PatientSession:
         It is tried again and again. A statement that waits would be an open transaction, for which
         an index that the holder builds waits in turn.
         """
-        ends = time.monotonic() + self.patience.wait_sec
+        ends = time.monotonic() + self._patience.wait_sec
         told = False
         while self.query("SELECT pg_try_advisory_lock(%s)", number) != [(True,)]:
             if time.monotonic() >= ends:
-                text = f"{holder} has been at work for longer than {age(self.patience.wait_sec)}"
+                text = f"{holder} has been at work for longer than {age(self._patience.wait_sec)}"
                 raise MigrationFailed(text, "wait for its end, then run this again")
             if not told:
                 log.info("waiting for %s", holder)
                 told = True
             time.sleep(ADVISORY_SEC)
 
-    def _try(self, statement: str, lock_sec: float) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"SET lock_timeout = '{lock_sec:g}s'")
-            cursor.execute(statement)
-
     def _given_up(self, what: str) -> MigrationFailed:
         return MigrationFailed(
             f"{what} found no moment without a lock in its way for"
-            f" {age(self.patience.wait_sec)}: {self._holders()}",
+            f" {age(self._patience.wait_sec)}: {self._holders()}",
             "end that session, or run `fleetsyncd migrate --wait` again with a longer time; what is"
             " done stays done",
         )
 
     def _holders(self) -> str:
         """Return who has held locks on the tables for longest, for operators."""
-        holders = self.query(_HOLDERS, LOCK_SEC)
-        known = [each for each in holders if each[-1] is not None]
-        named = [
-            f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
-            + (")" if seconds is None else f", for {age(seconds)})")
-            for pid, program, role, seconds in known or holders
-        ]
-        return ", ".join(named) or "a session that has ended since"
+        return _named(self.query(_HOLDERS, LOCK_SEC)) or "a session that has ended since"
+
+    def _report(self, what: str, pid: int, ended: threading.Event) -> None:
+        """Log who blocks the session of this pid, on a connection of its own, until it `ended`."""
+        while not ended.wait(REPORT_SEC):
+            try:
+                with closing(self._connector.connect()) as another, another.cursor() as cursor:
+                    cursor.execute(_BLOCKING, (pid,))
+                    blocking = _named(cursor.fetchall())
+            except (psycopg2.Error, DatabaseLost):
+                continue  # the statement itself finds out
+            if blocking:
+                log.info("%s waits for %s; the fleet goes on meanwhile", what, blocking)
+
+
+def _named(sessions: Sequence[tuple[Any, ...]]) -> str:
+    known = [each for each in sessions if each[-1] is not None]
+    return ", ".join(
+        f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
+        + (")" if seconds is None else f", for {age(seconds)})")
+        for pid, program, role, seconds in known or sessions
+    )

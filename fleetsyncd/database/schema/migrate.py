@@ -6,21 +6,23 @@ owner too.
 """
 
 import logging
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import cast
 
 import psycopg2
 
 from fleetsyncd import __version__
-from fleetsyncd.database import pooler
+from fleetsyncd.database import pooler, session_settings
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import grants, indexes, preconditions
-from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
+from fleetsyncd.database.schema.lock_waits import LOCK_SEC, USUAL_PATIENCE, Patience, PatientSession
 from fleetsyncd.errors import MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.text import sanitise
@@ -105,32 +107,58 @@ def migrate(
     While others stand in the way of a statement, it is tried again with `patience`. Raises
     MigrationFailed with everything that stands in the way, DatabaseLost and PoolerUnfit.
     """
+    connector = Connector(settings, APPLICATION, deadline)
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
         pending = bool(missing_migrations(database))
-        database.run(partial(preconditions.require, app_role, pending))
+    with _told_as_failed():
+        _look(connector, patience, partial(preconditions.require, app_role, pending))
     # Every command checks the schema, only this one changes it, and its library takes a while.
     from fleetsyncd.database.schema.applying import Backend, apply_pending  # noqa: PLC0415
 
-    with closing(Backend(Connector(settings, APPLICATION, deadline), SCHEMA, HISTORY)) as backend:
-        session = PatientSession(backend.connection, patience)
-        try:
-            session.take_lock(LOCK, f"another `{APPLICATION}`")
-            session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            # Those of tables that were there before, then those of tables that were made.
-            built = indexes.build_missing(session)
-            applied = apply_pending(backend, _folder(), session)
-            built += indexes.build_missing(session)
-            if app_role is not None:
-                with backend.connection.cursor() as cursor:
-                    grants.grant(cursor, app_role)
-        except psycopg2.errors.InsufficientPrivilege as error:
-            text = "run it as the owner of the tables and of the schema fleetsync"
-            raise MigrationFailed(f"migration failed: {first_line(error)}", text) from error
-        except psycopg2.Error as error:
-            reason, hint = reason_and_hint(error)
-            raise MigrationFailed(f"migration failed: {reason}", hint) from error
+    with closing(Backend(connector, SCHEMA, HISTORY)) as backend, _told_as_failed():
+        session = PatientSession(connector, backend.connection, patience)
+        session.take_lock(LOCK, f"another `{APPLICATION}`")
+        session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        # Exactly once rests on them, so no migration is recorded without them.
+        built = indexes.build_missing(session, keys_only=True)
+        applied = apply_pending(backend, _folder(), session)
+        if app_role is not None:
+            with backend.connection.cursor() as cursor:
+                grants.grant(cursor, app_role)
+        built += indexes.build_missing(session)
     return Migrated(applied, built)
+
+
+@contextmanager
+def _told_as_failed() -> Iterator[None]:
+    """Raise MigrationFailed for what the server refuses."""
+    try:
+        yield
+    except psycopg2.errors.InsufficientPrivilege as error:
+        text = "run it as the owner of the tables and of the schema fleetsync"
+        raise MigrationFailed(f"migration failed: {first_line(error)}", text) from error
+    except psycopg2.Error as error:
+        reason, hint = reason_and_hint(error)
+        raise MigrationFailed(f"migration failed: {reason}", hint) from error
+
+
+def _look(connector: Connector, patience: Patience, look: Callable[[Cursor], None]) -> None:
+    """Look at what is there; a table that somebody rewrites keeps its constraints to itself."""
+    with closing(connector.connect()) as connection, connection.cursor() as plain:
+        plain.execute(session_settings.for_whole_session(connection.server_version))
+        plain.execute(f"SET lock_timeout = '{LOCK_SEC:g}s'")
+        session = PatientSession(connector, connection, patience)
+
+        def in_a_transaction() -> None:
+            plain.execute("BEGIN")
+            try:
+                # Of a transaction's cursor, only what every cursor has is used.
+                look(cast("Cursor", plain))
+            finally:
+                plain.execute("ROLLBACK")
+
+        session.repeat("the look at what is there", in_a_transaction)
 
 
 def _folder() -> Traversable:
