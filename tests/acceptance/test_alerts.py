@@ -35,7 +35,7 @@ FACTOR = 200.0
 """By this the times of the rules are divided: an hour is 18 s."""
 SCRAPE_SEC = 0.5
 PATIENCE_SEC = 60.0
-GONE, BEHIND, WRONG_KEY = "Gone-01", 5, 2
+GONE, BEHIND, WRONG_KEY, SWAPPED = "Gone-01", 5, 2, (0, 4)
 """A vehicle that nobody reaches, and places in the simulated fleet."""
 
 
@@ -117,12 +117,14 @@ def test_alerts_of_vehicles_outlive_the_daemon_and_end_with_their_cause(
         odd = add(installation, "Odd-01", "127.0.0.1", bad, "any")
         fired = {
             "FleetsyncVehicleRefuses": ids[WRONG_KEY],
+            "FleetsyncVehicleOtherMachine": ids[SWAPPED[0]],
             "FleetsyncVehicleLags": ids[BEHIND],
             "FleetsyncBadRows": odd,
             "FleetsyncVehicleDown": gone,
         }
         daemon = watched_daemon(installation, port)
         with watching(tmp_path, port) as watched:
+            _swap_machines(installation, *((ids[place], fleet[place]) for place in SWAPPED))
             for alert, vehicle_id in fired.items():
                 watched.until(alert, vehicle_id, within=PATIENCE_SEC)
             assert watched.summary("FleetsyncVehicleDown", gone).startswith(f"{GONE} has had no")
@@ -135,6 +137,7 @@ def test_alerts_of_vehicles_outlive_the_daemon_and_end_with_their_cause(
             assert words.count(("FleetsyncVehicleDown", gone)) == 1
             assert words.count(("FleetsyncVehicleRefuses", ids[WRONG_KEY])) == 1
             installation.command("vehicle", "remove", "--yes", gone)
+            installation.command("vehicle", "swap", *(ids[place] for place in SWAPPED))
             installation.command("vehicle", "pause", odd)
             installation.command("vehicle", "pause", ids[BEHIND])
             installation.rows(
@@ -143,6 +146,25 @@ def test_alerts_of_vehicles_outlive_the_daemon_and_end_with_their_cause(
             )
             for alert, vehicle_id in fired.items():
                 watched.until(alert, vehicle_id, fires=False, within=PATIENCE_SEC)
+
+
+def _swap_machines(
+    installation: Installation, one: tuple[str, dict[str, Any]], other: tuple[str, dict[str, Any]]
+) -> None:
+    """Register two vehicles, once their machines are known, with each other's address."""
+    known = "SELECT count(id_hint) = 2 FROM fleetsync.vehicle_state WHERE vehicle_id::text IN %s"
+    installation.until(known, (one[0], other[0]))
+    _move(installation, one[0], {**one[1], "port": 2})  # no two may have the same
+    _move(installation, other[0], one[1])
+    _move(installation, one[0], other[1])
+
+
+def _move(installation: Installation, vehicle_id: str, machine: dict[str, Any]) -> None:
+    """Let a vehicle be asked where this machine is, with its key."""
+    installation.rows(
+        "UPDATE vehicles SET vpn_ip = %s::inet, api_port = %s, api_key = %s WHERE id = %s",
+        *(machine["host"], machine["port"], machine["key"], vehicle_id),
+    )
 
 
 def _await_name(watched: Prometheus, vehicle_id: str, name: str) -> None:
