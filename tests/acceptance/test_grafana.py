@@ -288,6 +288,11 @@ def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one
     # Powers of two: their rates divide without rest.
     seen += [series("call_seconds_sum", n, f"0+{2**n}", AT_A + OF_DATA) for n in range(16)]
     seen += [series("call_seconds_count", n, "0+1", AT_A + OF_DATA) for n in range(16)]
+    seen += [
+        {"series": f'fleetsync_{metric}instance="{instance}"}}', "values": f"{count}x60"}
+        for instance, count in (("a", 2), ("b", 3))
+        for metric in ('cycle_vehicles{result="resting", ', "unstored_vehicles{")
+    ]
     by_title = {panel["title"]: panel for panel in grafana.panels("prometheus")}
     worst = "Lag of the ten that lag most at the end"
     slowest = "Mean seconds per /data of the ten slowest at the end"
@@ -295,6 +300,8 @@ def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one
         "Vehicles up": [{"labels": "{}", "value": 11}],
         "Vehicles failing": [{"labels": "{}", "value": 3}],
         "Worst lag": [{"labels": "{}", "value": 998}],
+        "Vehicles of the last cycle, by result": [{"labels": '{result="resting"}', "value": 5}],
+        "Vehicles whose last cycle could not be stored": [{"labels": "{}", "value": 5}],
         worst: [
             {"labels": f'{{vehicle="T{n}", vehicle_id="{n}"}}', "value": 1_000 - n}
             for n in range(2, 12)
