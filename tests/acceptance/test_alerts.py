@@ -1,6 +1,6 @@
 """Every alert is provoked once: a real Prometheus scrapes real daemons, with the rules made faster.
 
-When an alert must not fire is tested in alerts_test.yaml, and by `python -m tests.chaos.alerts`.
+When an alert must not fire is tested in alerts*_test.yaml, and by `python -m tests.chaos.alerts`.
 """
 
 import json

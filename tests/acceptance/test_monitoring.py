@@ -174,6 +174,12 @@ def test_the_alerts_are_documented() -> None:
     assert documented == [rule["alert"] for rule in rules()]
 
 
+def test_the_proof_names_every_file_of_cases() -> None:
+    page = (ROOT / "docs" / "proof.md").read_text()
+    named = re.findall(r"`(tests/acceptance/alerts\S*_test\.yaml)`", page)
+    assert sorted(path for each in named for path in ROOT.glob(each)) == CASES
+
+
 def test_an_alert_of_a_vehicle_looks_its_name_up_where_it_is_recorded() -> None:
     of_vehicles = [rule for rule in rules() if "$labels.vehicle_id" in str(rule["annotations"])]
     assert len(of_vehicles) >= 5
