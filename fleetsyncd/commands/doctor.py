@@ -26,6 +26,7 @@ from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
     AddressUnusable,
     KeyUnusable,
+    OtherMachine,
     RefusalCause,
     SettingsError,
     VehicleError,
@@ -37,6 +38,7 @@ from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import DATABASE_PARTS, Settings
 from fleetsyncd.states import OUTAGE_FROM
+from fleetsyncd.sync.identity import check_machine
 from fleetsyncd.text import NEWLINE, REPLACEMENT
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
@@ -144,7 +146,7 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(lambda cursor: list(check_retention(policy, utc_now(), cursor)))
     yield from database.run(machines.findings)
     if with_vehicles:
-        yield from _vehicles(settings, fleet)
+        yield from _vehicles(settings, database, fleet)
 
 
 def _daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
@@ -198,10 +200,12 @@ def _keys(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
         yield fault("API keys", text, "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")
 
 
-def _vehicles(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
+def _vehicles(
+    settings: Settings, database: Database, fleet: Sequence[Vehicle]
+) -> Iterator[Finding]:
     active = [vehicle for vehicle in fleet if not vehicle.paused]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        verdicts = list(threads.map(partial(_try, settings), active))
+        verdicts = list(threads.map(partial(_try, settings, database), active))
     failed = [
         (vehicle, next(verdict for verdict in tried if not verdict.good))
         for vehicle, tried in zip(active, verdicts, strict=True)
@@ -225,10 +229,12 @@ def _vehicles(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]
                 yield warning("vehicles", text, "set its clock: it has no GPS fix, or no NTP")
 
 
-def _try(settings: Settings, vehicle: Vehicle) -> list[Verdict]:
+def _try(settings: Settings, database: Database, vehicle: Vehicle) -> list[Verdict]:
     client = bootstrap.vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key)
     try:
-        return probe(client, utc_now)
+        return probe(
+            client, utc_now, lambda status: check_machine(database, vehicle, status.id_hint)
+        )
     finally:
         client.close()
 
@@ -244,6 +250,8 @@ def _remedy(vehicle: Vehicle, error: VehicleError | None) -> str:
         return f"fleetsyncd vehicle set {which} --key-file FILE"
     if isinstance(error, AddressUnusable):
         return f"fleetsyncd vehicle set {which} --address ADDRESS --port PORT"
+    if isinstance(error, OtherMachine):
+        return f"fleetsyncd vehicle swap {which} OTHER"
     if cause is RefusalCause.DATABASE:
         return "restart the vehicle's own database"
     if cause is RefusalCause.PAGE:

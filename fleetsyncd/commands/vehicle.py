@@ -11,11 +11,13 @@ from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import act_on, json_option, port_type, which_argument
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Vehicle
 from fleetsyncd.states import VehicleOverview
+from fleetsyncd.sync.identity import check_machine
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
 
@@ -206,14 +208,14 @@ def sync(which: str) -> None:
 def test(which: str, as_json: bool) -> int:
     """Try a vehicle's four calls.
 
-    WHICH is its name or id. Exit code: 0 all went well, 1 one failed.
+    WHICH is its name or id. A machine of which cycles store nothing, because it is that of another
+    vehicle, fails as well. Exit code: 0 all went well, 1 one failed.
     """
     settings = bootstrap.load_settings()
-    known = bootstrap.open_database(settings).run(
-        lambda cursor: vehicles.find_vehicle(cursor, which)
-    )
-    client = bootstrap.vehicle_client(settings, known.host, known.port, known.key)
-    verdicts = probe(client, utc_now)
+    database = bootstrap.open_database(settings)
+    known = database.run(lambda cursor: _find(cursor, which))
+    client = bootstrap.vehicle_client(settings, known.host, known.port, known.api_key)
+    verdicts = probe(client, utc_now, lambda status: check_machine(database, known, status.id_hint))
     client.close()
     if as_json:
         print_list([verdict.result for verdict in verdicts])
@@ -221,6 +223,14 @@ def test(which: str, as_json: bool) -> int:
         rows = [["ok" if each.good else "FAILED", each.call, each.text] for each in verdicts]
         click.echo(table(["", "CALL", f"{known.name} AT {known.host} PORT {known.port}"], rows))
     return 0 if all(verdict.good for verdict in verdicts) else 1
+
+
+def _find(cursor: Cursor, which: str) -> Vehicle:
+    """Return a vehicle as cycles know it; raise CommandError if there is none or several."""
+    registered = vehicles.find_vehicle(cursor, which)
+    for known in store.load_vehicles(cursor, only=[registered.id]):
+        return known
+    raise CommandError(f"{registered.name} was removed meanwhile")
 
 
 vehicle.add_command(vehicle_machines.swap)

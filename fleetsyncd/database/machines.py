@@ -13,7 +13,7 @@ from fleetsyncd.database.hints import first_line
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
-from fleetsyncd.findings import Finding, warning
+from fleetsyncd.findings import Finding, fault, warning
 from fleetsyncd.text import sanitise
 from fleetsyncd.times import utc_text
 
@@ -55,11 +55,19 @@ SELECT coalesce(v.name, v.id::text), s.id_hint IS NOT DISTINCT FROM %(hint)s
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE s.vehicle_id <> %(id)s::uuid AND %(hint)s IN (s.id_hint, s.other_hint) LIMIT 2
 """
+# `owned`: whether another vehicle may own the name. The owner is asked for only then, since a new
+# software may rename the whole fleet.
 _OTHERS = """
-SELECT coalesce(v.name, v.id::text), coalesce(s.id_hint, '-'), s.other_hint,
-    coalesce(s.other_hint_since, now())
+WITH shared AS (
+    SELECT n.hint FROM fleetsync.vehicle_state s, LATERAL (VALUES (s.id_hint), (s.other_hint))
+        n(hint)
+    GROUP BY n.hint HAVING count(*) = 2
+)
+SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(s.id_hint, '-'), s.other_hint,
+    coalesce(s.other_hint_since, now()), shared.hint IS NOT NULL AND NOT s.paused AS owned
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.other_hint IS NOT NULL ORDER BY 1
+    LEFT JOIN shared ON shared.hint = s.other_hint
+WHERE s.other_hint IS NOT NULL ORDER BY owned DESC, 2
 """
 _DOUBLES = """
 SELECT coalesce(s.other_hint, s.id_hint) AS hint, count(*),
@@ -125,13 +133,17 @@ def findings(cursor: Cursor) -> list[Finding]:
 
 def _others(cursor: Cursor) -> Iterator[Finding]:
     cursor.execute(_OTHERS)
-    for name, known, other, since in cursor.fetchall()[:NAMED]:
+    for key, name, known, other, since, owned in cursor.fetchall()[:NAMED]:
         changed = f"calls itself {sanitise(other)} instead of {sanitise(known)}"
         text = f"[{sanitise(name)}] {changed} since {utc_text(since)}"
-        remedy = (
-            "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap` or `set`"
-        )
-        yield warning("machines", text, remedy)
+        owner = owner_of_hint(cursor, UUID(key), other) if owned else None
+        if owner is None:
+            remedy = "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap`"
+            yield warning("machines", text, f"{remedy} or `set`")
+        else:
+            text = f"{text}, which is the machine of [{owner}]: nothing of it is stored"
+            remedy = "`fleetsyncd vehicle swap`, or `vehicle set` with the right address"
+            yield fault("machines", text, f"{remedy}; `vehicle accept` if only the name is wrong")
 
 
 def _doubles(cursor: Cursor) -> Iterator[Finding]:

@@ -43,8 +43,16 @@ class Verdict:
         return CallResult(self.call, self.good, self.text, self.skewed)
 
 
-def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
-    """Make each call once, over the vehicle's last minute; raises no VehicleError."""
+def probe(
+    client: VehicleClient,
+    now: Callable[[], datetime],
+    check_machine: Callable[[Status], str | None],
+) -> list[Verdict]:
+    """Make each call once, over the vehicle's last minute; raises no VehicleError.
+
+    `check_machine` returns a remark on the machine that gave this status, if there is one, and
+    raises OtherMachine if nothing of it would be stored.
+    """
     end = floor_ms(now())
     window = Window(end - PROBED, end)
     any_time = Window(end - timedelta(days=4000), end + timedelta(days=1))
@@ -58,7 +66,9 @@ def probe(client: VehicleClient, now: Callable[[], datetime]) -> list[Verdict]:
         skew = answer.clock - now() if answer.clock else timedelta(0)
         skewed = abs(skew) > MAX_SKEW
         clock = f", clock {skew.total_seconds():+.0f} s off" if skewed else ""
-        text = f"sw={known.software_version or '?'} db_ok={known.db_ok}{clock}"
+        remark = check_machine(known)
+        other = f"; {remark}" if remark else ""
+        text = f"sw={known.software_version or '?'} db_ok={known.db_ok}{clock}{other}"
         return Verdict("/status", True, text, skewed)
 
     def channels() -> Verdict:

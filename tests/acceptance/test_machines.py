@@ -1,5 +1,8 @@
+import json
+
 from fleetsyncd.demo.checker import Expectation
 from tests.acceptance.conftest import Installation
+from tests.acceptance.test_doctor import findings, wrong
 
 ADDRESSES = "SELECT name, api_port, api_key FROM vehicles ORDER BY name"
 FRESH = "SELECT bool_and(last_sync_at > %s::timestamptz) FROM vehicles"
@@ -59,3 +62,40 @@ def test_an_operator_finds_a_renamed_machine_and_accepts_it(installation: Instal
     assert installation.command("vehicle", "accept", "--all") == (0, nothing, "")
     assert installation.command("vehicle", "accept")[0] == 2
     assert "calls itself" not in installation.command("once")[1]
+
+
+def test_another_vehicles_machine_fails_where_an_operator_looks(
+    installation: Installation,
+) -> None:
+    installation.fleet(2)
+    installation.command("once")
+    installation.rows(
+        "UPDATE fleetsync.vehicle_state s SET id_hint = o.name FROM vehicles o"
+        " WHERE o.id <> s.vehicle_id"
+    )
+    told = "calls itself Truck-01 instead of Excavator-02, which is the machine of [Excavator-02]"
+    code, output, errors = installation.command("vehicle", "test", "Truck-01")
+    assert (code, errors) == (1, "")
+    assert f"FAILED  /status    {told}" in output
+    assert [line[:2] for line in output.splitlines()[2:]] == ["ok"] * 3
+    code, output, _ = installation.command("vehicle", "test", "Truck-01", "--json")
+    assert (code, [each["good"] for each in json.loads(output)]) == (1, [False, True, True, True])
+    code, rows = findings(installation, PULL_TIMEOUT_SEC="0.9")
+    assert (code, wrong(rows)) == (1, [("FAULT", "vehicles")] * 2)
+    assert "fleetsyncd vehicle swap Truck-01 OTHER" in [each["remedy"] for each in rows]
+    assert told in installation.command("once")[1]
+    code, output, _ = installation.command("doctor", "--no-vehicles")
+    assert code == 1
+    assert "FAULT    machines" in output
+    assert "which is the machine of [Excavator-02]: nothing of it is stored" in output
+
+
+def test_a_vehicle_with_a_name_of_nobody_passes_its_test_with_a_remark(
+    installation: Installation,
+) -> None:
+    installation.fleet(1)
+    installation.command("once")
+    installation.rows("UPDATE fleetsync.vehicle_state SET id_hint = 'Old-01'")
+    code, output, _ = installation.command("vehicle", "test", "Truck-01")
+    assert code == 0
+    assert "db_ok=True; calls itself Truck-01 instead of Old-01: another machine" in output

@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.errors import CommandError
+from fleetsyncd.findings import Finding, Level
 from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.settings import DatabaseSettings
@@ -428,9 +429,55 @@ def test_vehicles_that_call_themselves_otherwise_or_alike_are_findings(database:
         call_itself(one, "Truck-02")
         one.cycle(after=30)
         (changed, alike) = found(database)
-        since = utc_text(one.now)
-        assert changed == f"[Truck-01] calls itself Truck-02 instead of Truck-01 since {since}"
+        assert changed == (
+            f"[Truck-01] calls itself Truck-02 instead of Truck-01 since {utc_text(one.now)},"
+            " which is the machine of [Truck-02]: nothing of it is stored"
+        )
         assert alike == "2 vehicles call themselves Truck-02: [Truck-01], [Truck-02]"
+
+
+def levels(database: Database) -> dict[str, Level]:
+    """Return the level of what is found of each vehicle that calls itself otherwise."""
+
+    def work(cursor: Cursor) -> list[Finding]:
+        return machines.findings(cursor)
+
+    told = [each for each in database.run(work) if each.text.startswith("[")]
+    return {each.text[1:].partition("]")[0]: each.level for each in told}
+
+
+def test_a_machine_is_a_fault_only_while_cycles_store_nothing_of_it(database: Database) -> None:
+    with two(database) as (one, other), rig(database, name="Truck-03") as third:
+        for it in (one, other, third):
+            it.cycle()
+        call_itself(one, "spare-7")
+        call_itself(other, "Truck-03")
+        reports = [it.cycle(after=30) for it in (one, other)]
+        assert [report.failure for report in reports] == [None, Failure.OTHER_MACHINE]
+        assert levels(database) == {"Truck-01": Level.WARNING, "Truck-02": Level.FAULT}
+        call_itself(one, "Truck-03")
+        assert one.cycle(after=60).failure is None
+        assert levels(database) == {"Truck-01": Level.WARNING, "Truck-02": Level.WARNING}
+        one.simulated.hook = None
+        one.cycle(after=30)
+        assert levels(database) == {"Truck-02": Level.FAULT}
+        database.run(lambda c: vehicles.set_paused(c, other.vehicle_id, True))
+        assert levels(database) == {"Truck-02": Level.WARNING}
+
+
+def test_an_update_that_renames_many_vehicles_hides_no_other_machine(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        one.run(
+            "WITH v AS (INSERT INTO vehicles (name, vpn_ip, api_port)"
+            " SELECT 'A-' || n, '10.9.0.1', n FROM generate_series(1, 30) n RETURNING id, name)"
+            " INSERT INTO fleetsync.vehicle_state (vehicle_id, id_hint, other_hint)"
+            " SELECT id, name, 'new-' || name FROM v"
+        )
+        call_itself(one, "Truck-02")
+        one.cycle(after=30)
+        assert levels(database)["Truck-01"] is Level.FAULT
 
 
 def test_a_vehicle_that_refuses_is_asked_nothing_about_its_name(database: Database) -> None:

@@ -262,6 +262,13 @@ MUTANTS = (
         "tests/integration/test_machines.py",
     ),
     Mutant(
+        "a test of a vehicle passes with another vehicle's machine",
+        "fleetsyncd/vehicle/probe.py",
+        "        remark = check_machine(known)",
+        "        remark = None",
+        "tests/acceptance/test_machines.py",
+    ),
+    Mutant(
         "an edit overwrites what somebody else has changed",
         "fleetsyncd/database/vehicles.py",
         "    if stored != new.applied_to(seen):",

@@ -46,6 +46,28 @@ def test_each_of_the_four_calls_is_tested_and_gets_a_readable_result(database: D
         drive(database, look, size=(100, 40))
 
 
+@pytest.mark.usefixtures("configured")
+def test_another_vehicles_machine_fails_its_test(database: Database) -> None:
+    (spec,) = demo_specs(1, with_faults=False)
+    fleet = Fleet([spec.build(channels=3)])
+
+    async def look(it: Driver) -> None:
+        await it.press("t")
+        await it.sees("✖ /status", "which is the machine of [Truck-10]", "✔ /data")
+
+    with running(fleet):
+        ((host, port),) = fleet.addresses
+        execute(
+            database,
+            "WITH v AS (INSERT INTO vehicles (name, vpn_ip, api_port, api_key) VALUES"
+            " ('Truck-09', %s::inet, %s, %s), ('Truck-10', '127.0.0.1', 1, 'k') RETURNING id, name)"
+            " INSERT INTO fleetsync.vehicle_state (vehicle_id, id_hint)"
+            " SELECT id, CASE name WHEN 'Truck-10' THEN %s ELSE name END FROM v",
+            host, port, spec.key, spec.name,
+        )  # fmt: skip
+        drive(database, look, size=(140, 40))
+
+
 def test_a_test_that_cannot_run_shows_the_reason(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
