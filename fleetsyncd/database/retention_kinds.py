@@ -98,11 +98,20 @@ class Extent:
     @property
     def amount(self) -> str:
         """How much has expired, in words."""
-        rows = f"about {float(f'{self.rows:.3g}'):,.0f}" if self.is_estimate else f"{self.rows:,}"
+        is_monthly = self.kind is Kind.MEASUREMENTS
+        return f"{self.short_amount} ({self._rows_text} rows)" if is_monthly else self.short_amount
+
+    @property
+    def short_amount(self) -> str:
+        """The same without the rows of months."""
         if self.kind is not Kind.MEASUREMENTS:
-            return f"{rows} {self.kind.rows_name}"
+            return f"{self._rows_text} {self.kind.rows_name}"
         months = "1 month" if self.months == 1 else f"{self.months} months"
-        return f"{months} of measurements ({rows} rows)"
+        return f"{months} of measurements"
+
+    @property
+    def _rows_text(self) -> str:
+        return f"about {float(f'{self.rows:.3g}'):,.0f}" if self.is_estimate else f"{self.rows:,}"
 
     @property
     def size_text(self) -> str:

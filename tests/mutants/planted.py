@@ -593,6 +593,13 @@ MUTANTS = (
         "tests/integration/test_adoption.py",
     ),
     Mutant(
+        "the dashboard cuts off what does not fit without a word",
+        "tui/widgets/warning_bar.py",
+        "        if len(lines) <= MOST_LINES:",
+        "        if lines:",
+        "tests/tui/test_warning_bar.py",
+    ),
+    Mutant(
         "retention does not wait",
         RETENTION,
         "    RETURN known.due_at <= now();\n",

@@ -66,6 +66,35 @@ def test_what_is_due_first_comes_first_and_how_much_it_is_fits_a_wide_screen(
     drive(database, look, size=(170, 30))
 
 
+def test_every_announcement_is_told_on_a_small_screen_the_measurements_first(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    announce(database, "alarms", 9, "2 hours 1 minute")
+    for kind in ("journal", "quarantine"):
+        announce(database, kind, 3, "5 hours 1 minute")
+    announce(database, "measurements", 1, "23 hours 1 minute")
+    deleted = " ! retention deletes 13 months of measurements, 41.0 GB, in 23h"
+
+    async def look(it: Driver) -> None:
+        await it.sees("retention deletes")
+        assert warning_lines(it) == [
+            deleted,
+            " ! retention deletes about 560,000,000 alarms, 41.0 GB, in 2h",
+            " ! retention deletes about 560,000,000 journal entries, 41.0 GB, in 5h",
+            " ! retention deletes about 560,000,000 quarantined rows, 41.0 GB, in 5h",
+        ]
+        await it.pilot.resize_terminal(200, 30)
+        await it.sees(" ! in 23h MEASUREMENTS_KEEP_MONTHS=1 deletes", " ! in 2h ALARMS_KEEP_DAYS=9")
+        await it.pilot.resize_terminal(80, 24)
+        execute(database, "UPDATE fleetsync.replica SET unstored = 2, unstored_reason = 'full'")
+        await it.refresh()
+        await it.sees("2 vehicle(s) could not be stored")
+        assert warning_lines(it) == [f"{deleted}; and 3 more"]
+
+    drive(database, look)
+
+
 def test_a_role_that_may_not_read_the_announcements_sees_the_fleet_all_the_same(
     server: Server, database_name: str, database: Database
 ) -> None:

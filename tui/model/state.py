@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State
 from fleetsyncd.text import age, sanitise
 from tui.gateway import Snapshot
@@ -34,6 +35,8 @@ class FleetWarning:
 
     kind: WarningKind
     text: str
+    short: str = ""
+    """A form of it for a single line, if it has one."""
 
     @property
     def urgent(self) -> bool:
@@ -127,14 +130,16 @@ class FleetState:
         return [*warnings, *self._deletions(now)]
 
     def _deletions(self, now: float) -> list[FleetWarning]:
-        """Return a notice for each announcement of retention."""
+        """Return a notice for each announcement of retention, the measurements first."""
         announced = () if self.snapshot is None else self.snapshot.announcements
         notices = []
-        for each in announced:
+        for each in sorted(announced, key=lambda it: it.extent.kind is not Kind.MEASUREMENTS):
             left = each.due_in - self.since_read(now)
             when = f"in {age(left)}" if left > 0 else "now"
             text = f"! {when} {each.setting} deletes {each.extent}: `fleetsyncd retention`"
-            notices.append(FleetWarning(WarningKind.DELETION, text))
+            extent = f"{each.extent.short_amount}, {each.extent.size_text}"
+            short = f"! retention deletes {extent}, {when}"
+            notices.append(FleetWarning(WarningKind.DELETION, text, short))
         return notices
 
     def _unstored(self) -> list[FleetWarning]:

@@ -15,7 +15,8 @@ from tui.context import ScreenContext
 from tui.model.columns import WIDE
 from tui.model.export_table import ExportTable
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.status_bar import WarningBar, totals_line
+from tui.widgets.status_bar import totals_line
+from tui.widgets.warning_bar import WarningBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Page(Screen[None]):
             totals_line(self.context.state, now, self.size.width)
         )
         warnings = self.context.state.warnings(now, self.unreadable.values())
-        self.query_one(WarningBar).show(warnings)
+        self.query_one(WarningBar).show(warnings, self.size.width)
 
     def update_page(self) -> None:
         """Show the last snapshot."""

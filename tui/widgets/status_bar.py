@@ -1,16 +1,14 @@
-"""The two bars at the top of every page: the line of totals and the warnings."""
+"""The line of totals at the top of every page."""
 
-from collections.abc import Sequence
 from enum import IntEnum
 
 from rich.text import Text
-from textual.widgets import Static
 
 from fleetsyncd.states import State
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES
 from tui.gateway import Snapshot
-from tui.model.state import FleetState, FleetWarning
+from tui.model.state import FleetState
 
 _SHORT_LABELS = {
     State.ONLINE: "ok", State.CATCHING_UP: "gap", State.TIMEOUT: "timeout", State.ERROR: "err",
@@ -25,22 +23,6 @@ class Detail(IntEnum):
     SHORT_LABELS = 2
     NO_TITLE = 3
     NO_LABELS = 4
-
-
-class WarningBar(Static):
-    """One line for each warning; hidden without warnings."""
-
-    shown: tuple[FleetWarning, ...] = ()
-
-    def show(self, warnings: Sequence[FleetWarning]) -> None:
-        """Replace the warnings."""
-        if tuple(warnings) == self.shown:
-            return
-        self.shown = tuple(warnings)
-        self.display = bool(warnings)
-        self.set_class(any(warning.urgent for warning in warnings), "-urgent")
-        lines = [Text(f" {warning.text}", no_wrap=True) for warning in warnings]
-        self.update(Text("\n").join(lines))
 
 
 def totals_line(state: FleetState, now: float, width: int) -> Text:
