@@ -11,6 +11,7 @@ from fleetsyncd import bootstrap, streams
 from fleetsyncd.commands.group import EXIT_FAILED, PROGRAM
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
+from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
@@ -48,30 +49,36 @@ class Deletion(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "t
 
 @click.command()
 @click.option("--apply", "apply", is_flag=True, help="Delete it at once, without a day's wait.")
+@click.option("--yes", is_flag=True, help="Do not ask (--apply).")
 @json_option
-def retention(apply: bool, as_json: bool) -> int:
+def retention(apply: bool, yes: bool, as_json: bool) -> int:
     """Show what retention is going to delete, and when.
 
     What expires in its turn goes at once: one month of measurements, one day of journal entries,
     refused rows and alarms. More than that, and all that a new or stricter MEASUREMENTS_KEEP_MONTHS
     deletes, waits for a day after a daemon has announced it. Give this command the daemon's
-    settings.
+    settings. With --apply it shows what it deletes, and asks; without a terminal it needs --yes.
 
     Exit code: 0 done, 1 something could not be deleted (--apply only).
     """
     if apply and as_json:
         raise click.UsageError("--apply and --json exclude each other")
+    if yes and not apply:
+        raise click.UsageError("--yes goes with --apply")
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     policy = bootstrap.retention_policy(settings)
-    if apply:
-        return _delete(database, policy)
     forecasts = _forecasts(database, policy)
     if as_json:
         print_list([_deletion(each) for each in forecasts])
-    else:
+        return 0
+    if not (apply and yes):
         click.echo(_report(forecasts))
-    return 0
+    if not apply:
+        return 0
+    if not yes and any(each.extent for each in forecasts):
+        confirm("Delete this for good, now?")
+    return _delete(database, policy)
 
 
 def _report(forecasts: Sequence[Forecast]) -> str:

@@ -73,7 +73,7 @@ def test_what_would_go_is_shown_with_how_much_and_when_and_nothing_goes(
 
 
 def test_apply_deletes_it_at_once_and_only_what_has_expired(year: Installation) -> None:
-    code, output, errors = year.command("retention", "--apply", **MISTAKE)
+    code, output, errors = year.command("retention", "--apply", "--yes", **MISTAKE)
     assert (code, errors) == (0, "")
     assert output.count("retention: dropped partition measurements_") == 12
     assert "retention: removed expired journal entries: 20" in output
@@ -85,7 +85,7 @@ def test_apply_deletes_it_at_once_and_only_what_has_expired(year: Installation) 
 def test_apply_says_what_is_left_while_a_reader_holds_a_month(year: Installation) -> None:
     with year.database.transaction() as reader:
         reader.execute("SELECT count(*) FROM measurements")
-        code, output, errors = year.command("retention", "--apply", **MISTAKE)
+        code, output, errors = year.command("retention", "--apply", "--yes", **MISTAKE)
     assert (code, errors.count("\n")) == (1, 1)
     assert "months of measurements could not be removed" in output
     assert "the daemon goes on with it" in errors
@@ -93,9 +93,34 @@ def test_apply_says_what_is_left_while_a_reader_holds_a_month(year: Installation
     assert shown(year, **MISTAKE)["measurements"]["state"] == "due"
 
 
-def test_apply_and_json_exclude_each_other(installation: Installation) -> None:
-    code, _, errors = installation.command("retention", "--apply", "--json")
-    assert (code, errors.count("\n")) == (2, 1)
+def test_apply_shows_what_goes_and_deletes_nothing_unless_the_answer_is_yes(
+    year: Installation,
+) -> None:
+    apply, question = ("retention", "--apply"), "Delete this for good, now?"
+    code, output, _ = year.command(*apply, stdin="n\n", **MISTAKE)
+    assert (code, question in output) == (130, True)
+    assert "12 months of measurements (about 0 rows)" in output.partition(question)[0]
+    assert "20 journal entries" in output.partition(question)[0]
+    code, _, errors = year.command(*apply, **MISTAKE)
+    assert (code, "give --yes" in errors, errors.count("\n")) == (2, True, 1)
+    assert (year.rows(MONTHS), journal_rows(year)) == ([(14,)], 30)
+    assert year.rows("SELECT count(*) FROM fleetsync.retention") == [(0,)]
+    code, output, errors = year.command(*apply, stdin="y\n", **MISTAKE)
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[-1] == "all that had expired is deleted"
+    assert (year.rows(MONTHS), journal_rows(year)) == ([(2,)], 10)
+
+
+def test_apply_asks_nothing_if_nothing_has_expired(installation: Installation) -> None:
+    code, output, errors = installation.command("retention", "--apply")
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[-1] == "all that had expired is deleted"
+
+
+def test_apply_and_json_exclude_each_other_and_yes_needs_apply(installation: Installation) -> None:
+    for options in (["--apply", "--json"], ["--yes"], ["--yes", "--json"]):
+        code, _, errors = installation.command("retention", *options)
+        assert (code, errors.count("\n")) == (2, 1)
 
 
 def test_doctor_warns_of_what_a_setting_deletes_before_any_daemon_has_seen_it(

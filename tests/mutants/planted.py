@@ -600,6 +600,13 @@ MUTANTS = (
         "tests/tui/test_warning_bar.py",
     ),
     Mutant(
+        "retention --apply asks nothing",
+        "fleetsyncd/commands/retention.py",
+        "    if not yes and any(each.extent for each in forecasts):",
+        "    if False:",
+        "tests/acceptance/test_retention.py",
+    ),
+    Mutant(
         "retention does not wait",
         RETENTION,
         "    RETURN known.due_at <= now();\n",
