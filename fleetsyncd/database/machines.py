@@ -33,12 +33,15 @@ WHERE id = %s::uuid
 _MOVE_IN = """
 UPDATE public.vehicles SET vpn_ip = %s::inet, api_port = %s, api_key = %s WHERE id = %s::uuid
 """
-# The machine takes its name for itself along. Its clock, and which of its rows is the newest that
-# is stored under this vehicle, are not known.
-_SWAP_HINTS = """
+# The machine takes along what is known of it and of its link. Which of its rows is the newest that
+# is stored under this vehicle is not known, and how far one pulled behind its watermark says nothing
+# about the other.
+_SWAP_STATES = """
 UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, other_hint = NULL, other_hint_since = NULL,
-    clock_skew_ms = NULL, newest_measurement_at = NULL
-FROM (SELECT p.vehicle_id, coalesce(q.other_hint, q.id_hint) AS hint
+    clock_skew_ms = o.clock_skew_ms, data_window_ms = o.data_window_ms,
+    alarms_window_ms = o.alarms_window_ms, asked_to = NULL, newest_measurement_at = NULL
+FROM (SELECT p.vehicle_id, q.clock_skew_ms, q.data_window_ms, q.alarms_window_ms,
+             coalesce(q.other_hint, q.id_hint) AS hint
       FROM (VALUES (%(a)s::uuid, %(b)s::uuid), (%(b)s::uuid, %(a)s::uuid)) p(vehicle_id, other)
       LEFT JOIN fleetsync.vehicle_state q ON q.vehicle_id = p.other) o
 WHERE s.vehicle_id = o.vehicle_id
@@ -98,7 +101,7 @@ def swap(cursor: Cursor, first: RegisteredVehicle, second: RegisteredVehicle) ->
         cursor.execute(_MOVE_IN, (*machines[second.id], str(first.id)))
     except IntegrityError as error:
         raise CommandError(f"the table of vehicles refuses it: {first_line(error)}") from None
-    cursor.execute(_SWAP_HINTS, {"a": str(first.id), "b": str(second.id)})
+    cursor.execute(_SWAP_STATES, {"a": str(first.id), "b": str(second.id)})
 
 
 def _is_swapped(

@@ -235,6 +235,36 @@ def test_cycles_that_run_during_a_swap_store_no_row_under_the_other_vehicle(
             assert it.compare().unexpected == 0
 
 
+def test_a_vehicle_is_not_pulled_behind_its_own_watermark_after_a_swap(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        one.offset = timedelta(hours=-1)
+        for _ in range(3):
+            one.cycle(after=30)
+        assert one.vehicle().pulled_until is not None
+        other.now = one.now
+        behind = [it.vehicle().clock_skew for it in (one, other)]
+        # Its links were learned as well.
+        one.run("UPDATE fleetsync.vehicle_state SET data_window_ms = 7000, alarms_window_ms = 9000")
+        other.run(
+            "UPDATE fleetsync.vehicle_state SET data_window_ms = 8000, alarms_window_ms = NULL"
+            " WHERE vehicle_id = %s::uuid",
+            str(other.vehicle_id),
+        )
+        links = [it.vehicle().learned for it in (one, other)]
+        swap(one, other)
+        reconnect(one, other)
+        assert [it.vehicle().clock_skew for it in (other, one)] == behind
+        assert [it.vehicle().learned for it in (other, one)] == links
+        for it, clock in ((one, one.now), (other, other.now + one.offset)):
+            report = it.cycle()
+            assert report.outcome is Outcome.OK
+            assert report.interval is not None
+            begins = min(report.vehicle.watermark or clock, clock)
+            assert report.interval.start >= begins - it.overlap - timedelta(milliseconds=1)
+
+
 def test_a_vehicle_that_calls_itself_otherwise_is_told_of_and_pulled_until_it_is_accepted(
     database: Database,
 ) -> None:
