@@ -34,15 +34,18 @@ _MOVE_IN = """
 UPDATE public.vehicles SET vpn_ip = %s::inet, api_port = %s, api_key = %s WHERE id = %s::uuid
 """
 # The machine takes along what is known of it and of its link. Which of its rows is the newest that
-# is stored under this vehicle is not known, and how far one pulled behind its watermark says nothing
-# about the other.
+# is stored under this vehicle is not known, and how far one pulled behind its watermark says
+# nothing about the other. If one machine answered in the other's place, and that place has told
+# nothing new since, they have changed places: each goes back to where it was.
 _SWAP_STATES = """
 UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, other_hint = NULL, other_hint_since = NULL,
     clock_skew_ms = o.clock_skew_ms, data_window_ms = o.data_window_ms,
     alarms_window_ms = o.alarms_window_ms, asked_to = NULL, newest_measurement_at = NULL
 FROM (SELECT p.vehicle_id, q.clock_skew_ms, q.data_window_ms, q.alarms_window_ms,
-             coalesce(q.other_hint, q.id_hint) AS hint
+             coalesce(q.other_hint, CASE WHEN m.other_hint = q.id_hint THEN m.id_hint
+                                         ELSE q.id_hint END) AS hint
       FROM (VALUES (%(a)s::uuid, %(b)s::uuid), (%(b)s::uuid, %(a)s::uuid)) p(vehicle_id, other)
+      LEFT JOIN fleetsync.vehicle_state m ON m.vehicle_id = p.vehicle_id
       LEFT JOIN fleetsync.vehicle_state q ON q.vehicle_id = p.other) o
 WHERE s.vehicle_id = o.vehicle_id
 """

@@ -235,6 +235,30 @@ def test_cycles_that_run_during_a_swap_store_no_row_under_the_other_vehicle(
             assert it.compare().unexpected == 0
 
 
+@pytest.mark.parametrize("asked", [("Truck-01",), ("Truck-02",), ("Truck-01", "Truck-02"), ()])
+def test_each_machine_is_known_by_its_name_after_a_swap_whichever_was_asked_before_it(
+    database: Database, asked: tuple[str, ...]
+) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        pair = registered(one), registered(other)
+        # The machines change places; if a vehicle was asked since, its cycle was refused.
+        one.client, other.client = other.client, one.client
+        for it in (one, other):
+            it.now += timedelta(seconds=30)
+            if it.name in asked:
+                assert it.cycle().failure is Failure.OTHER_MACHINE
+        database.run(lambda cursor: machines.swap(cursor, *pair))
+        if asked:  # else nobody knows of the change, and each takes its name along
+            assert (hints(one), hints(other)) == (("Truck-01", None), ("Truck-02", None))
+            one.client, other.client = other.client, one.client
+        for it in (one, other):
+            report = it.cycle(after=30)
+            assert (report.outcome, report.notes) == (Outcome.OK, ())
+        assert found(database) == []
+
+
 def test_a_vehicle_is_not_pulled_behind_its_own_watermark_after_a_swap(database: Database) -> None:
     with two(database) as (one, other):
         for it in (one, other):
