@@ -4,6 +4,7 @@ What a machine calls itself (`vehicle_id_hint`) is kept per vehicle in `fleetsyn
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg2 import IntegrityError
@@ -19,6 +20,12 @@ from fleetsyncd.times import utc_text
 
 NAMED = 20
 """Vehicles or groups of them that are named before the rest is left out."""
+# A machine cannot be at two places: the other vehicle has gone on to answer by this name after this
+# one began to, for longer than the clocks of two daemons differ.
+_BOTH_ANSWER = """
+coalesce({owner}.other_hint IS NULL
+         AND {owner}.id_hint_at > {other}.other_hint_since + interval '10 min', false)
+"""
 _MACHINES = """
 SELECT id::text, vpn_ip::text, api_port, api_key FROM public.vehicles
 WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE
@@ -37,30 +44,36 @@ UPDATE public.vehicles SET vpn_ip = %s::inet, api_port = %s, api_key = %s WHERE 
 # is stored under this vehicle is not known, and how far one pulled behind its watermark says
 # nothing about the other. If one machine answered in the other's place, and that place has told
 # nothing new since, they have changed places: each goes back to where it was.
-_SWAP_STATES = """
-UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, other_hint = NULL, other_hint_since = NULL,
-    clock_skew_ms = o.clock_skew_ms, data_window_ms = o.data_window_ms,
-    alarms_window_ms = o.alarms_window_ms, asked_to = NULL, newest_measurement_at = NULL
+_SWAP_STATES = f"""
+UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, id_hint_at = NULL,
+    other_hint = NULL, other_hint_since = NULL, clock_skew_ms = o.clock_skew_ms,
+    data_window_ms = o.data_window_ms, alarms_window_ms = o.alarms_window_ms,
+    asked_to = NULL, newest_measurement_at = NULL
 FROM (SELECT p.vehicle_id, q.clock_skew_ms, q.data_window_ms, q.alarms_window_ms,
-             coalesce(q.other_hint, CASE WHEN m.other_hint = q.id_hint THEN m.id_hint
-                                         ELSE q.id_hint END) AS hint
+             CASE WHEN q.other_hint IS NOT NULL THEN q.other_hint
+                  WHEN m.other_hint = q.id_hint
+                      AND NOT {_BOTH_ANSWER.format(owner="q", other="m")} THEN m.id_hint
+                  ELSE q.id_hint END AS hint
       FROM (VALUES (%(a)s::uuid, %(b)s::uuid), (%(b)s::uuid, %(a)s::uuid)) p(vehicle_id, other)
       LEFT JOIN fleetsync.vehicle_state m ON m.vehicle_id = p.vehicle_id
       LEFT JOIN fleetsync.vehicle_state q ON q.vehicle_id = p.other) o
 WHERE s.vehicle_id = o.vehicle_id
-"""
+"""  # noqa: S608  made of this file's own text
 _ACCEPT = """
 UPDATE fleetsync.vehicle_state
-SET id_hint = other_hint, other_hint = NULL, other_hint_since = NULL
+SET id_hint = other_hint, id_hint_at = NULL, other_hint = NULL, other_hint_since = NULL
 WHERE vehicle_id = %s::uuid AND other_hint IS NOT NULL
 RETURNING id_hint
 """
 # Of exactly one other vehicle: a name that several have, or have got, tells nothing.
-_OWNERS = """
-SELECT coalesce(v.name, v.id::text), s.id_hint IS NOT DISTINCT FROM %(hint)s
+_OWNERS = f"""
+SELECT coalesce(v.name, v.id::text), s.id_hint IS NOT DISTINCT FROM %(hint)s,
+    {_BOTH_ANSWER.format(owner="s", other="mine")}
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
+LEFT JOIN fleetsync.vehicle_state mine
+    ON mine.vehicle_id = %(id)s::uuid AND mine.other_hint = %(hint)s
 WHERE s.vehicle_id <> %(id)s::uuid AND %(hint)s IN (s.id_hint, s.other_hint) LIMIT 2
-"""
+"""  # noqa: S608  made of this file's own text
 # `owned`: whether another vehicle may own the name. The owner is asked for only then, since a new
 # software may rename the whole fleet.
 _OTHERS = """
@@ -123,12 +136,21 @@ def accept(cursor: Cursor, vehicle_id: UUID) -> str | None:
     return None if row is None else str(row[0])
 
 
-def owner_of_hint(cursor: Cursor, vehicle_id: UUID, hint: str) -> str | None:
-    """Return the name of the other vehicle that is known by `hint`, if it is exactly one."""
+@dataclass(frozen=True, slots=True)
+class HintOwner:
+    """The vehicle that is known by what another one calls itself."""
+
+    name: str
+    answers_too: bool
+    """It has answered by that name itself since the other one began to: these are two machines."""
+
+
+def owner_of_hint(cursor: Cursor, vehicle_id: UUID, hint: str) -> HintOwner | None:
+    """Return the other vehicle that is known by `hint`, if it is exactly one."""
     cursor.execute(_OWNERS, {"id": str(vehicle_id), "hint": hint})
     match cursor.fetchall():
-        case [(name, True)]:
-            return sanitise(name)
+        case [(name, True, answers_too)]:
+            return HintOwner(sanitise(name), answers_too)
     return None
 
 

@@ -151,8 +151,10 @@ WITH vehicle AS (
 ),
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
-        (vehicle_id, failures, last_rows, last_error, id_hint)
-    SELECT id, %(failures)s, %(rows)s, %(error)s, CASE WHEN was_asked THEN %(hint)s END FROM vehicle
+        (vehicle_id, failures, last_rows, last_error, id_hint, id_hint_at)
+    SELECT id, %(failures)s, %(rows)s, %(error)s, CASE WHEN was_asked THEN %(hint)s END,
+        CASE WHEN was_asked AND %(hint)s IS NOT NULL THEN %(started)s::timestamptz END
+    FROM vehicle
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = CASE
             WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
@@ -164,6 +166,8 @@ state AS (
         failures = excluded.failures, last_rows = excluded.last_rows,
         last_error = excluded.last_error, updated_at = now(),
         id_hint = coalesce(s.id_hint, excluded.id_hint),
+        id_hint_at = CASE WHEN excluded.id_hint = coalesce(s.id_hint, excluded.id_hint)
+                          THEN excluded.id_hint_at ELSE s.id_hint_at END,
         other_hint = CASE WHEN excluded.id_hint IS NULL THEN s.other_hint
                           WHEN excluded.id_hint <> s.id_hint THEN excluded.id_hint END,
         other_hint_since = CASE

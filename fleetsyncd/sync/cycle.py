@@ -27,7 +27,7 @@ from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
-from fleetsyncd.sync.identity import check_machine, history_remark
+from fleetsyncd.sync.identity import NewName, history_remark, new_name
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
@@ -96,6 +96,7 @@ class _VehicleCycle:
         self.asked_to = vehicle.pulled_until
         self.newest = vehicle.newest_measurement_at
         self.status: Status | None = None
+        self.name: NewName | None = None
         self.vehicle_answered = False
         self.skew: timedelta | None = None
         self.interval: Window | None = None
@@ -158,8 +159,9 @@ class _VehicleCycle:
         answer = self.client.status()
         self.vehicle_answered = True
         self.status = decode.status(answer.body)
-        if other := check_machine(self.context.database, self.vehicle, self.status.id_hint):
-            self.notes.append(other)
+        self.name = new_name(self.context.database, self.vehicle, self.status.id_hint)
+        if self.name is not None:
+            self.notes.append(self.name.remark)
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
             raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
@@ -231,6 +233,8 @@ class _VehicleCycle:
             with closing(self.source.measurements(pull.window)) as pages:
                 for window, page in pages:
                     newest = self.vehicle.newest_measurement_at
+                    if self.name is not None and window.start == pull.window.start:
+                        self.name.require_history(newest, window, page)
                     if remark := history_remark(newest, pull.window, window, page):
                         self.notes.append(remark)
                     self._commit(pull, page, window)

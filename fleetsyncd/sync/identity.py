@@ -3,13 +3,16 @@
 The name (`vehicle_id_hint`) is only a hint: an update may change it for a whole fleet. So a new
 name is told in every cycle until an operator accepts it, and the data are stored meanwhile. The
 name of exactly one other vehicle is no update: its machine answers here, and nothing of it is
-stored. It keeps its history meanwhile, so nothing is lost by waiting.
+stored. It keeps its history meanwhile, so nothing is lost by waiting. Only if that vehicle goes on
+to answer by the name as well, and this one has the history of before, both were renamed alike.
 """
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from datetime import datetime
 
 from fleetsyncd.database import machines
+from fleetsyncd.database.machines import HintOwner
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import OtherMachine
 from fleetsyncd.models import DataPage, Vehicle, Window
@@ -17,22 +20,72 @@ from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.times import iso_ms
 
 
-def check_machine(database: Database, vehicle: Vehicle, hint: str | None) -> str | None:
-    """Return a remark if the vehicle calls itself otherwise than before, else None.
+@dataclass(frozen=True, slots=True)
+class NewName:
+    """What a vehicle calls itself otherwise than before."""
 
-    Costs a query only then. Raises OtherMachine if the name is that of exactly one other vehicle,
-    and DatabaseError.
+    change: str
+    owner: HintOwner | None
+    """The one other vehicle that is known by this name."""
+
+    @property
+    def remark(self) -> str:
+        """Tell it to operators."""
+        alike = "" if self.owner is None else f", as [{self.owner.name}] does"
+        why = "another machine, or new software; `fleetsyncd vehicle accept` if it is right"
+        return f"{self.change}{alike}: {why}"
+
+    @property
+    def refusal(self) -> OtherMachine:
+        """Say that the other vehicle's machine answers."""
+        owner = "" if self.owner is None else self.owner.name
+        reason = f"{self.change}, which is the machine of [{owner}]: nothing of it is stored here"
+        return OtherMachine(
+            "/status",
+            f"{reason}; `fleetsyncd vehicle swap`, or set the right address; if it is no other"
+            " machine but only its name is new, `fleetsyncd vehicle accept`",
+        )
+
+    def require_history(self, newest: datetime | None, window: Window, page: DataPage) -> None:
+        """Raise OtherMachine unless the first answer shows that this is the machine of before.
+
+        It must hold the `newest` stored row of the vehicle, if another is known by its name.
+        """
+        if self.owner is not None and (
+            newest is None
+            or not window.start <= newest < window.end
+            or history_remark(newest, window, window, page)
+        ):
+            raise self.refusal
+
+
+def new_name(database: Database, vehicle: Vehicle, hint: str | None) -> NewName | None:
+    """Return what a vehicle calls itself, if that is not what it did before.
+
+    Costs a query only then. Raises OtherMachine if the name is that of exactly one other vehicle
+    which does not answer by it as well, and DatabaseError.
     """
+    new = _judge(database, vehicle, hint)
+    if new is not None and new.owner is not None and not new.owner.answers_too:
+        raise new.refusal
+    return new
+
+
+def check_machine(database: Database, vehicle: Vehicle, hint: str | None) -> None:
+    """Raise OtherMachine if a vehicle calls itself as exactly one other does; or DatabaseError.
+
+    For a pull that cannot tell by the vehicle's history which machine it is.
+    """
+    new = _judge(database, vehicle, hint)
+    if new is not None and new.owner is not None:
+        raise new.refusal
+
+
+def _judge(database: Database, vehicle: Vehicle, hint: str | None) -> NewName | None:
     if hint is None or vehicle.id_hint in (None, hint):
         return None
-    told = f"calls itself {hint} instead of {vehicle.id_hint}"
     owner = database.run(lambda cursor: machines.owner_of_hint(cursor, vehicle.id, hint))
-    if owner is None:
-        return (
-            f"{told}: another machine, or new software; `fleetsyncd vehicle accept` if it is right"
-        )
-    reason = f"{told}, which is the machine of [{owner}]: nothing of it is stored here"
-    raise OtherMachine("/status", f"{reason}; `fleetsyncd vehicle swap`, or set the right address")
+    return NewName(f"calls itself {hint} instead of {vehicle.id_hint}", owner)
 
 
 def history_remark(

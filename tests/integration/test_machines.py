@@ -14,7 +14,7 @@ from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.errors import CommandError
 from fleetsyncd.findings import Finding, Level
 from fleetsyncd.models import Window
-from fleetsyncd.reports import Failure, Outcome
+from fleetsyncd.reports import CycleReport, Failure, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.times import utc_text
@@ -24,8 +24,11 @@ OPEN_ALARM = {"alarm_id": 7, "channel_id": 1, "severity": None, "message": "hot"
 
 
 @contextmanager
-def two(database: Database) -> Iterator[tuple[Rig, Rig]]:
-    with rig(database, name="Truck-01") as one, rig(database, name="Truck-02") as other:
+def two(database: Database, channels: int = 18) -> Iterator[tuple[Rig, Rig]]:
+    with (
+        rig(database, name="Truck-01", channels=channels) as one,
+        rig(database, name="Truck-02", channels=channels) as other,
+    ):
         yield one, other
 
 
@@ -390,6 +393,64 @@ def test_an_update_that_renames_every_vehicle_stops_none(database: Database) -> 
             call_itself(it, "unnamed")
             assert it.cycle(after=30).outcome is Outcome.OK
             assert it.cycle(after=30).outcome is Outcome.OK
+
+
+def rename_alike(one: Rig, other: Rig) -> CycleReport:
+    """Accept a new name of one, then give it to the other; return the other's first cycle."""
+    for it in (one, other):
+        it.cycle()
+    call_itself(one, "tracker")
+    one.cycle(after=30)
+    one.database.run(lambda c: machines.accept(c, one.vehicle_id))
+    one.cycle(after=30)
+    call_itself(other, "tracker")
+    return other.cycle(after=90)
+
+
+def test_two_vehicles_that_an_update_renames_alike_go_on_both(database: Database) -> None:
+    with two(database, channels=2) as (one, other):
+        refused = rename_alike(one, other)
+        assert refused.failure is Failure.OTHER_MACHINE
+        assert "if it is no other machine" in str(refused.reason)
+        assert "`fleetsyncd vehicle accept`" in str(refused.reason)
+        # A machine is not at two places for so long.
+        one.cycle(after=60 + 500)
+        assert other.cycle(after=500).failure is Failure.OTHER_MACHINE
+        one.cycle(after=200)
+        report = other.cycle(after=200)
+        assert report.outcome is Outcome.OK
+        assert "calls itself tracker instead of Truck-02, as [Truck-01] does" in report.notes[0]
+        assert other.cycle(after=30).outcome is Outcome.OK
+        assert other.compare().lost == 0
+
+
+def test_a_machine_that_answers_at_the_addresses_of_two_vehicles_is_stored_under_one(
+    database: Database,
+) -> None:
+    with two(database, channels=2) as (one, other):
+        assert rename_alike(one, other).failure is Failure.OTHER_MACHINE
+        stored = count(other, "measurements")
+        other.client, client = one.client, other.client
+        one.cycle(after=3600)
+        for _ in range(2):
+            assert other.cycle(after=1800).failure is Failure.OTHER_MACHINE
+            one.cycle(after=1800)
+        window = Window(other.now - timedelta(hours=9), other.now - timedelta(hours=8))
+        database.run(lambda c: backfills.request_backfill(c, other.vehicle_id, window))
+        assert "which is the machine of [Truck-01]" in other.backfill()
+        assert count(other, "measurements") == stored
+        other.client = client
+
+
+def test_the_owner_of_a_name_that_answers_by_another_one_answers_by_it_no_more(
+    database: Database,
+) -> None:
+    with two(database, channels=2) as (one, other):
+        rename_alike(one, other)
+        one.cycle(after=3600)
+        call_itself(one, "spare")
+        one.cycle(after=30)
+        assert other.cycle(after=3600).failure is Failure.OTHER_MACHINE
 
 
 def test_a_name_that_several_vehicles_have_stops_none(database: Database) -> None:

@@ -257,8 +257,15 @@ MUTANTS = (
     Mutant(
         "a name that several vehicles have stops each of them",
         "fleetsyncd/database/machines.py",
-        "        case [(name, True)]:",
-        "        case [(name, _), *_]:",
+        "        case [(name, True, answers_too)]:",
+        "        case [(name, _, answers_too), *_]:",
+        "tests/integration/test_machines.py",
+    ),
+    Mutant(
+        "one machine at two addresses is taken for two machines of one name",
+        "fleetsyncd/sync/cycle.py",
+        "                        self.name.require_history(newest, window, page)",
+        "                        pass",
         "tests/integration/test_machines.py",
     ),
     Mutant(
