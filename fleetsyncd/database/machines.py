@@ -72,7 +72,7 @@ SELECT coalesce(v.name, v.id::text), s.id_hint IS NOT DISTINCT FROM %(hint)s,
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 LEFT JOIN fleetsync.vehicle_state mine
     ON mine.vehicle_id = %(id)s::uuid AND mine.other_hint = %(hint)s
-WHERE s.vehicle_id <> %(id)s::uuid AND %(hint)s IN (s.id_hint, s.other_hint) LIMIT 2
+WHERE s.vehicle_id <> %(id)s::uuid AND (s.id_hint = %(hint)s OR s.other_hint = %(hint)s) LIMIT 2
 """  # noqa: S608  made of this file's own text
 # `owned`: whether another vehicle may own the name. The owner is asked for only then, since a new
 # software may rename the whole fleet.

@@ -529,6 +529,35 @@ def test_a_cycle_has_five_round_trips_to_the_database(
         assert executed.count("COMMIT") == 2
 
 
+@pytest.mark.parametrize("name", ["new-77", "new-of-nobody"])
+def test_whose_name_it_is_is_found_without_looking_at_every_vehicle(
+    database: Database, server: Server, database_name: str, name: str
+) -> None:
+    with rig(database) as it:
+        it.run(
+            "INSERT INTO vehicles (name, vpn_ip) SELECT 'V-' || n, '10.0.0.0'::inet + n"
+            " FROM generate_series(1, 2000) n"
+        )
+        it.run(
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, id_hint, other_hint)"
+            " SELECT id, 'old-' || name, replace(name, 'V-', 'new-') FROM vehicles"
+        )
+        owner = Database(DatabaseSettings(server.parameters(database_name, OWNER)))
+        owner.run(lambda c: c.execute("ANALYZE fleetsync.vehicle_state"))
+        owner.close()
+
+        def explain(cursor: Cursor) -> str:
+            cursor.execute("SELECT")  # the transaction begins with the first statement
+            machines.owner_of_hint(cursor, it.vehicle_id, name)
+            assert cursor.query is not None
+            cursor.execute(b"EXPLAIN " + cursor.query)
+            return "\n".join(line for (line,) in cursor.fetchall())
+
+        plan = database.run(explain)
+        assert "vehicle_state_other_hint" in plan
+        assert "Seq Scan on vehicle_state s" not in plan
+
+
 def found(database: Database) -> list[str]:
     def work(cursor: Cursor) -> list[str]:
         return [finding.text for finding in machines.findings(cursor)]

@@ -54,6 +54,12 @@ INDEXES = (
         "btree (started_at DESC, id DESC) WHERE (status <> 'ok'::text)",
     ),
     Index("quarantine_at", "fleetsync.quarantine", "btree (at)"),
+    Index("vehicle_state_id_hint", "fleetsync.vehicle_state", "btree (id_hint)"),
+    Index(
+        "vehicle_state_other_hint",
+        "fleetsync.vehicle_state",
+        "btree (other_hint) WHERE (other_hint IS NOT NULL)",
+    ),
 )
 """The first is the key on which exactly once rests: an adopted table may lack it."""
 # One of another name will do, and a unique one whatever the order of its columns.
