@@ -152,14 +152,13 @@ WITH vehicle AS (
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
         (vehicle_id, failures, last_rows, last_error, id_hint, id_hint_at)
-    SELECT id, %(failures)s, %(rows)s, %(error)s, CASE WHEN was_asked THEN %(hint)s END,
-        CASE WHEN was_asked AND %(hint)s IS NOT NULL THEN %(started)s::timestamptz END
-    FROM vehicle
+    SELECT id, %(failures)s, %(rows)s, %(error)s, %(hint)s,
+        CASE WHEN %(hint)s IS NOT NULL THEN %(started)s::timestamptz END
+    FROM vehicle WHERE was_asked
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = CASE
             WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
                 AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s
-                AND (SELECT was_asked FROM vehicle)
             THEN coalesce(%(alarm_watermark)s, s.alarm_watermark) ELSE s.alarm_watermark END,
         data_window_ms = coalesce(%(data_ms)s, s.data_window_ms),
         alarms_window_ms = coalesce(%(alarms_ms)s, s.alarms_window_ms),
@@ -174,21 +173,22 @@ state AS (
             WHEN coalesce(excluded.id_hint, s.other_hint) = s.other_hint THEN s.other_hint_since
             WHEN excluded.id_hint <> s.id_hint THEN %(started)s END
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
-SAVE_FAILURE = """
+SAVE_FAILURE = f"""
 UPDATE fleetsync.vehicle_state SET failures = %(failures)s, last_rows = %(rows)s,
     last_error = %(error)s, updated_at = now()
 WHERE vehicle_id = %(id)s::uuid
-"""
+  AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {AT_ADDRESS})
+"""  # noqa: S608  made of this file's own text
 SAVE_LEARNED = """
 UPDATE fleetsync.vehicle_state
 SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
 """
-MARK_FAILED = """
-UPDATE public.vehicles SET sync_status = %s,
-    last_seen_at = CASE WHEN %s THEN now() ELSE last_seen_at END,
-    software_version = coalesce(%s, software_version)
-WHERE id = %s::uuid
-"""
+MARK_FAILED = f"""
+UPDATE public.vehicles SET sync_status = %(status)s,
+    last_seen_at = CASE WHEN %(answered)s THEN now() ELSE last_seen_at END,
+    software_version = coalesce(%(version)s, software_version)
+WHERE id = %(id)s::uuid AND {AT_ADDRESS}
+"""  # noqa: S608  made of this file's own text
 SAVE_CHANNELS = """
 INSERT INTO public.channel_config AS c
     (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)

@@ -195,7 +195,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "behind": update.clock_behind,
             "stepped_back": update.clock_stepped_back,
             "covered_sec": update.covered.total_seconds(),
-            **_address_values(update.address),
+            **address_values(update.address),
             **learned_values(update.learned),
         },
     )
@@ -206,7 +206,8 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
     return row[0] if row else None
 
 
-def _address_values(address: Address | None) -> dict[str, str | int | None]:
+def address_values(address: Address | None) -> dict[str, str | int | None]:
+    """Return the address that was asked as arguments of a statement."""
     host, port = address or (None, None)
     return {"host": host, "port": port}
 
@@ -298,7 +299,8 @@ def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
     """Write a cycle's journal entry and its result into the vehicle's state; raise VehicleRemoved.
 
     The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark, what
-    the vehicle calls itself. The alarm watermark moves only if the stored alarms are still those
+    the vehicle calls itself. It is not written if the vehicle is registered at another address
+    meanwhile. The alarm watermark moves only if the stored alarms are still those
     that the cycle knows.
     """
     entry = _entry_values(report.journal_entry)
@@ -308,7 +310,7 @@ def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
         "known_alarms_digest": report.known_alarms.digest,
         "failures": report.failures,
         "hint": report.status and report.status.id_hint,
-        **_address_values(report.vehicle.address),
+        **address_values(report.vehicle.address),
         **learned_values(report.learned),
     }
     cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
@@ -337,12 +339,19 @@ def _entry_values(entry: JournalEntry) -> dict[str, Any]:
 def mark_failed(cursor: Cursor, report: CycleReport) -> None:
     """Write a failed cycle's outcome into the vehicle's row; raise VehicleRemoved.
 
-    After a good cycle that row is true already: the last window's transaction wrote it.
+    Nothing is written if the vehicle is registered at another address meanwhile. After a good cycle
+    that row is true already: the last window's transaction wrote it.
     """
     version = report.status and report.status.software_version
     cursor.execute(
         statements.MARK_FAILED,
-        (report.outcome, report.status is not None, version, str(report.vehicle.id)),
+        {
+            "id": str(report.vehicle.id),
+            "status": report.outcome,
+            "answered": report.status is not None,
+            "version": version,
+            **address_values(report.vehicle.address),
+        },
     )
     if cursor.rowcount != 1:
-        raise VehicleRemoved(_REMOVED)
+        lock_vehicle(cursor, report.vehicle.id)

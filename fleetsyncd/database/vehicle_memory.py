@@ -9,7 +9,7 @@ from uuid import UUID
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.store import learned_values
+from fleetsyncd.database.store import address_values, learned_values
 from fleetsyncd.models import AlarmState, LearnedWindows
 from fleetsyncd.reports import CycleReport
 
@@ -89,5 +89,6 @@ def save_failure(cursor: Cursor, report: CycleReport) -> None:
         "failures": report.failures,
         "rows": report.rows_written,
         "error": report.error_msg and report.error_msg[:FAILURE_LIMIT],
+        **address_values(report.vehicle.address),
     }
     cursor.execute(statements.SAVE_FAILURE, values)

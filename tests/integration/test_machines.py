@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
-from fleetsyncd.database import backfills, machines, vehicles
+from fleetsyncd.database import backfills, machines, vehicle_memory, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
@@ -120,6 +120,34 @@ def test_what_an_address_of_before_answered_hides_no_alarm_of_the_new_one(
         it.simulated.hook = on("/alarms", lambda: move(it), [])
         it.cycle(after=30)
         assert it.vehicle().alarm_watermark == before
+
+
+@pytest.mark.parametrize("call", ["/status", "/data"])
+def test_a_failure_of_an_address_of_before_says_nothing_of_the_machine_at_the_new_one(
+    database: Database, call: str
+) -> None:
+    with rig(database) as it:
+        it.cycle()
+
+        def fail(path: str, query: str, ask: Ask) -> Reply:
+            status, body = ask(query)
+            if path == "/status":
+                body = json.dumps({**json.loads(body), "software_version": "0.9"}).encode()
+            if path == call:
+                move(it)
+                return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
+            return status, body
+
+        state = "SELECT failures, last_rows, last_error, id_hint_at FROM fleetsync.vehicle_state"
+        row = "SELECT sync_status, software_version FROM vehicles"
+        before = it.run(state), it.run(row)
+        it.simulated.hook = fail
+        report = it.cycle(after=30)
+        assert report.outcome is Outcome.ERROR
+        assert it.journal()[-1][0] == "error"
+        assert (it.run(state), it.run(row)) == before
+        database.run(lambda cursor: vehicle_memory.save_failure(cursor, report))
+        assert it.run(state) == before[0]
 
 
 def test_a_backfill_stores_nothing_of_an_address_that_was_changed_meanwhile(

@@ -262,6 +262,13 @@ MUTANTS = (
         "tests/integration/test_machines.py",
     ),
     Mutant(
+        "what a cycle of an address of before ended with is said of the new one",
+        STATEMENTS,
+        "    FROM vehicle WHERE was_asked\n",
+        "    FROM vehicle\n",
+        "tests/integration/test_machines.py",
+    ),
+    Mutant(
         "one machine at two addresses is taken for two machines of one name",
         "fleetsyncd/sync/cycle.py",
         "                        self.name.require_history(newest, window, page)",
@@ -391,8 +398,8 @@ MUTANTS = (
     Mutant(
         "a vehicle that tells no version makes the known one unknown",
         STATEMENTS,
-        "software_version = coalesce(%(version)s, software_version)",
-        "software_version = %(version)s",
+        "software_version = coalesce(%(version)s, software_version)\n    WHERE",
+        "software_version = %(version)s\n    WHERE",
         "tests/integration/test_odd_answers.py",
     ),
     Mutant(
