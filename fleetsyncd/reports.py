@@ -185,6 +185,13 @@ def odd_alarms_remark(count: int) -> str | None:
     return f"{count} alarm(s) resolved before they were triggered" if count else None
 
 
+def reused_ids_remark(count: int) -> str | None:
+    """Say that so many alarms are not stored, because others have their ids."""
+    if not count:
+        return None
+    return f"{count} alarm(s) not stored, another has the alarm_id: another machine, or set up anew"
+
+
 def bad_rows_remark(count: int, left_out: int = 0, *, full: bool) -> str | None:
     """Say what became of so many bad rows; `full` if the quarantine could not keep all of them.
 

@@ -214,8 +214,21 @@ UPDATE public.channel_config c SET synced_at = now()
 WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
   AND NOT ({_CONFIRMED.format(age="interval '20 min'")})
 """  # noqa: S608  made of this file's own text
+# Another machine, or one that was set up anew, counts its alarms from the beginning. An adopted
+# column may keep whole milliseconds only.
+_IS_SAME_ALARM = """
+({known}.triggered_at BETWEEN {triggered} - interval '1 ms' AND {triggered} + interval '1 ms'
+ AND {known}.channel_id IS NOT DISTINCT FROM {channel})
+"""
+REUSED_ALARM_IDS = f"""
+SELECT r.number::int
+FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[])
+    WITH ORDINALITY r(id, channel, triggered, number)
+JOIN public.alarms_log k ON k.vehicle_id = %s::uuid AND k.alarm_id = r.id
+WHERE {_IS_SAME_ALARM.format(known="k", triggered="r.triggered", channel="r.channel")} IS NOT TRUE
+"""  # noqa: S608  made of this file's own text
 # A conflict locks and logs the row even if nothing changes, so what is stored is left out before.
-SAVE_ALARMS = """
+SAVE_ALARMS = f"""
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
 SELECT v.id, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, now()
@@ -227,7 +240,12 @@ WHERE NOT EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id
 ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
-"""
+  AND {
+    _IS_SAME_ALARM.format(
+        known="a", triggered="excluded.triggered_at", channel="excluded.channel_id"
+    )
+}
+"""  # noqa: S608  made of this file's own text
 # Only from the state that the cycle knows: it may have been restored to an older one meanwhile.
 MOVE_ALARM_WATERMARK = """
 UPDATE fleetsync.vehicle_state SET alarms_digest = %(digest)s,

@@ -248,7 +248,10 @@ def _channel_columns(channels: Sequence[Channel]) -> tuple[list[Any], ...]:
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
-    """Store new alarms and resolutions; return how many there were."""
+    """Store new alarms and resolutions; return how many there were.
+
+    An alarm whose id is that of another stored one changes nothing: see `reused_alarms`.
+    """
     cursor.execute(
         statements.SAVE_ALARMS,
         (

@@ -10,7 +10,7 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import address_values, learned_values
-from fleetsyncd.models import AlarmState, LearnedWindows
+from fleetsyncd.models import Alarm, AlarmState, LearnedWindows
 from fleetsyncd.reports import CycleReport
 
 FAILURE_LIMIT = 200
@@ -44,6 +44,19 @@ def known_alarms(cursor: Cursor, vehicle_id: UUID, ids: Sequence[int]) -> set[in
         (str(vehicle_id), list(ids)),
     )
     return {row[0] for row in cursor.fetchall()}
+
+
+def reused_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> list[Alarm]:
+    """Return those of the alarms whose ids are stored already, of other alarms."""
+    if not alarms:
+        return []
+    columns = (
+        [alarm.alarm_id for alarm in alarms],
+        [alarm.channel_id for alarm in alarms],
+        [alarm.triggered_at for alarm in alarms],
+    )
+    cursor.execute(statements.REUSED_ALARM_IDS, (*columns, str(vehicle_id)))
+    return [alarms[number - 1] for (number,) in cursor.fetchall()]
 
 
 def has_alarms(cursor: Cursor, vehicle_id: UUID, count: int) -> bool:

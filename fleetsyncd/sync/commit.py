@@ -19,6 +19,9 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
 
+REUSED_ID = "alarm_id was used before for another alarm"
+"""Why an alarm is put into the quarantine."""
+
 
 @dataclass(slots=True)
 class Totals:
@@ -29,6 +32,8 @@ class Totals:
     quarantine_full: bool = False
     bad_rows_left_out: int = 0
     """Of `bad_rows`, of which an answer had too many for all of them to be kept."""
+    reused_alarm_ids: int = 0
+    """Alarms that were not stored: another one has their id."""
     odd_alarms: int = 0
     """Resolved before they were triggered; stored as they came."""
     left_out: LeftOut | None = None
@@ -108,7 +113,7 @@ def commit_channels(
             vehicle_memory.remember_channels(cursor, vehicle.id, digest)
         if written:
             vehicle_memory.count_intake(cursor, vehicle.id, Intake(channel_changes=written))
-        return [_as_bad_row(channel) for channel in without_range]
+        return [_as_bad_row(channel, adopted_nulls.NEEDS_RANGE) for channel in without_range]
 
     commit_answer(context, vehicle, bad, save, totals)
     intake.channel_changes += written
@@ -132,9 +137,10 @@ def commit_alarms(
     """
     most = context.budget.vehicle_max_alarms
     written = refused = 0
+    reused: Sequence[Alarm] = ()
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal written, refused
+        nonlocal written, refused, reused
         alarms = answer.alarms
         if alarms and vehicle_memory.has_alarms(cursor, vehicle.id, most):
             known = vehicle_memory.known_alarms(
@@ -142,15 +148,21 @@ def commit_alarms(
             )
             alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
         refused = len(answer.alarms) - len(alarms)
+        reused = vehicle_memory.reused_alarms(cursor, vehicle.id, alarms)
+        alarms = [alarm for alarm in alarms if alarm not in reused]
         written, without_channel = adopted_nulls.save_alarms(cursor, vehicle.id, alarms)
         if written:
             vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=written))
         if not refused:
             record_progress(cursor)
-        return [_as_bad_row(alarm) for alarm in without_channel]
+        return [
+            *(_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel),
+            *(_as_bad_row(alarm, REUSED_ID) for alarm in reused),
+        ]
 
     commit_answer(context, vehicle, answer.bad, save, totals)
     intake.alarms += written
+    totals.reused_alarm_ids += len(reused)
     totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)
     if refused:
         raise BudgetSpent(
@@ -185,14 +197,13 @@ def commit_answer(
     totals.count_bad([*bad, *refused], quarantined=quarantined)
 
 
-def _as_bad_row(entry: Alarm | Channel) -> BadRow:
-    """Return an entry that an adopted table refuses, as a vehicle may have written it.
+def _as_bad_row(entry: Alarm | Channel, reason: str) -> BadRow:
+    """Return an entry that the table cannot take, as a vehicle may have written it.
 
     It is kept whole, so that it can be replayed: its texts are bounded and harmless already.
     """
     if isinstance(entry, Alarm):
-        raw, reason = msgspec.json.encode(entry), adopted_nulls.NEEDS_CHANNEL
-        return BadRow("/alarms", raw.decode(), reason)
+        return BadRow("/alarms", msgspec.json.encode(entry).decode(), reason)
     range_ = {"phys_min": entry.min_value, "phys_max": entry.max_value}
     told = {"channel_id": entry.channel_id, "name": entry.name, "unit": entry.unit, **range_}
-    return BadRow("/channels", msgspec.json.encode(told).decode(), adopted_nulls.NEEDS_RANGE)
+    return BadRow("/channels", msgspec.json.encode(told).decode(), reason)

@@ -22,7 +22,7 @@ from fleetsyncd.errors import (
     VehicleRefused,
 )
 from fleetsyncd.models import DataPage, Measurements, Status, Vehicle, Window
-from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark
+from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark, reused_ids_remark
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
@@ -126,7 +126,11 @@ class _VehicleCycle:
     def report(self, result: StepResult) -> CycleReport:
         """Return the result of the cycle."""
         result = result.with_left_out(self.totals.left_out)
-        remarks = (self.source.broken_remark, odd_alarms_remark(self.totals.odd_alarms))
+        remarks = (
+            self.source.broken_remark,
+            odd_alarms_remark(self.totals.odd_alarms),
+            reused_ids_remark(self.totals.reused_alarm_ids),
+        )
         self.notes += [remark for remark in remarks if remark]
         return CycleReport(
             vehicle=self.vehicle,

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import adopted_nulls, measurements, quarantine, store
+from fleetsyncd.database import adopted_nulls, measurements, quarantine, store, vehicle_memory
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow
@@ -46,7 +46,8 @@ def replay(
     """Try the quarantined rows of a vehicle or of all; rows that are still bad stay in quarantine.
 
     Channels and alarms are stored only if their ids are not stored yet: cycles keep the others up
-    to date, and an old row must not overwrite a newer one.
+    to date, and an old row must not overwrite a newer one. An alarm whose id another stored one has
+    stays in quarantine.
     """
     total, last = Replayed(), 0
     while batch := database.run(partial(_read_batch, vehicle_id, last)):
@@ -125,7 +126,12 @@ def _release(
         new_channels, without_range = adopted_nulls.save_channels(cursor, vehicle_id, new)
         added += new_alarms + new_channels
         refused = {_key(entry) for entry in (*without_channel, *without_range)}
-        released += [number for number, row in mine.items() if _key(row) not in refused]
+        # Also of these alarms themselves, two may have one id.
+        mine_alarms = [each for each in contents if isinstance(each, Alarm)]
+        reused = vehicle_memory.reused_alarms(cursor, vehicle_id, mine_alarms)
+        released += [
+            number for number, row in mine.items() if _key(row) not in refused and row not in reused
+        ]
     quarantine.delete_rows(cursor, released)
     return len(released), added
 

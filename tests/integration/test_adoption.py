@@ -252,7 +252,8 @@ def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: 
 
 
 def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Database) -> None:
-    resolved = Alarm(9007199254740993, 1, None, "Oil pressure low", WATERMARK, WATERMARK)
+    triggered = datetime(2026, 2, 10, 11, tzinfo=UTC)
+    resolved = Alarm(9007199254740993, 1, None, "Oil pressure low", triggered, WATERMARK)
     channels = [Channel(1, "Oil pressure", "kPa", 0.0, 1000.0), Channel(2, "Fuel", "l", 0.0, 90.0)]
     (truck,) = adopted.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
     report = CycleReport(

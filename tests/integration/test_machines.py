@@ -17,6 +17,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.reports import CycleReport, Failure, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.cycle import sync_vehicle
+from fleetsyncd.sync.replay import Replayed, replay
 from fleetsyncd.times import utc_text
 from tests.integration.rig import KEY, Ask, Hook, Reply, Rig, rig
 
@@ -288,6 +289,51 @@ def test_each_machine_is_known_by_its_name_after_a_swap_whichever_was_asked_befo
             report = it.cycle(after=30)
             assert (report.outcome, report.notes) == (Outcome.OK, ())
         assert found(database) == []
+
+
+@pytest.mark.parametrize("changed", [{"channel_id": 2}, {"triggered_at": 90}])
+def test_an_alarm_of_another_machine_does_not_touch_one_that_has_its_alarm_id(
+    database: Database, changed: dict[str, int]
+) -> None:
+    with two(database, channels=2) as (one, other):
+        begun = one.now - timedelta(seconds=100)
+        mine: dict[str, object] = {
+            **OPEN_ALARM,
+            "triggered_at": begun.isoformat(),
+            "resolved_at": None,
+        }
+        one.simulated.hook = on("/alarms", lambda: None, [mine])
+        one.cycle()
+        other.cycle()
+        swap(one, other)
+        reconnect(one, other)
+        later = begun + timedelta(seconds=changed.get("triggered_at", 0))
+        its: dict[str, object] = {
+            **mine,
+            **changed,
+            "message": "low",
+            "triggered_at": later.isoformat(),
+            "resolved_at": (begun + timedelta(seconds=95)).isoformat(),
+        }
+        other.simulated.hook = on("/alarms", lambda: None, [its])
+        report = one.cycle(after=30)
+        assert report.outcome is Outcome.OK
+        assert "1 alarm(s) not stored, another has the alarm_id" in str(report.error_msg)
+        stored = "SELECT message, resolved_at FROM alarms_log ORDER BY message"
+        assert one.run(stored) == [("hot", None)]
+        kept = "SELECT reason, raw::jsonb ->> 'message' FROM fleetsync.quarantine"
+        assert one.run(kept) == [("alarm_id was used before for another alarm", "low")]
+
+        # It stays there until the other alarm is out of the way.
+        def try_again() -> Replayed:
+            return replay(database, one.context().partitions, one.context().accepted_interval)
+
+        assert try_again().valid == 0
+        assert one.run(stored) == [("hot", None)]
+        one.run("DELETE FROM alarms_log")
+        assert try_again().added == 1
+        assert one.run(stored) == [("low", begun + timedelta(seconds=95))]
+        assert one.run(kept) == []
 
 
 def test_a_vehicle_is_not_pulled_behind_its_own_watermark_after_a_swap(database: Database) -> None:

@@ -199,8 +199,8 @@ MUTANTS = (
         STATEMENTS,
         "ON CONFLICT (vehicle_id, alarm_id) DO UPDATE\n"
         "    SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at\n"
-        "WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at",
-        "ON CONFLICT (vehicle_id, alarm_id) DO NOTHING",
+        "WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at\n  AND",
+        "ON CONFLICT (vehicle_id, alarm_id) DO UPDATE SET synced_at = excluded.synced_at WHERE",
         "tests/integration/test_store.py tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -266,6 +266,13 @@ MUTANTS = (
         STATEMENTS,
         "    FROM vehicle WHERE was_asked\n",
         "    FROM vehicle\n",
+        "tests/integration/test_machines.py",
+    ),
+    Mutant(
+        "another alarm of the same id is lost",
+        "fleetsyncd/sync/commit.py",
+        "            *(_as_bad_row(alarm, REUSED_ID) for alarm in reused),\n",
+        "",
         "tests/integration/test_machines.py",
     ),
     Mutant(
