@@ -146,9 +146,12 @@ class Gateway:
         """Return how many rows belong to these vehicles."""
         return self._database.run(lambda cursor: estimates.count_rows(cursor, ids))
 
-    def remove(self, ids: Sequence[UUID], *, with_measurements: bool) -> int:
-        """Remove vehicles, all of them or none; return how many measurements were deleted."""
-        removals = removal.remove_vehicles(self._database, ids, with_measurements=with_measurements)
+    def remove(self, seen: Sequence[RegisteredVehicle], *, with_measurements: bool) -> int:
+        """Remove vehicles that are still registered as they were `seen`, all of them or none.
+
+        Returns how many measurements were deleted.
+        """
+        removals = removal.remove_seen(self._database, seen, with_measurements=with_measurements)
         deleted = sum(removed.measurements_removed for removed in removals)
         if with_measurements:
             left = [removed.vehicle_id for removed in removals if removed.measurements_left]

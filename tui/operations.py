@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.states import State
@@ -148,12 +148,8 @@ class Operations:
         """Ask for new values and save them; several targets get only the port and the key."""
         if not targets:
             return
-        seen = await self._try(lambda: self._gateway.registered(ids(targets)))
-        if seen is None:
-            return
-        vehicles = seen.value
-        if len(vehicles) < len(targets):
-            self._ui.say(f"{names_text(targets)}: was removed meanwhile", error=True)
+        vehicles = await self._registered(targets)
+        if vehicles is None:
             return
         current = CurrentValues(None, None, None)
         if len(vehicles) == 1:
@@ -168,19 +164,36 @@ class Operations:
             self._ui.say(f"{names_text(targets)}: changed")
             self._ui.reload()
 
+    async def _registered(self, targets: Targets) -> list[RegisteredVehicle] | None:
+        """Return how the targets are registered, in their order; None, with a word, if one is not.
+
+        The table may show what was so a while ago.
+        """
+        seen = await self._try(lambda: self._gateway.registered(ids(targets)))
+        if seen is None:
+            return None
+        known = {vehicle.id: vehicle for vehicle in seen.value}
+        if len(known) < len(targets):
+            self._ui.say(f"{names_text(targets)}: was removed meanwhile", error=True)
+            return None
+        return [known[vehicle.id] for vehicle in targets]
+
     async def delete(self, targets: Targets) -> None:
         """Show what is deleted, ask for a confirmation, and remove the targets."""
         if not targets:
             return
+        vehicles = await self._registered(targets)
+        if vehicles is None:
+            return
         rows = await self._try(lambda: self._gateway.count_rows(ids(targets)))
         if rows is None:
             return
-        with_measurements = await self._ui.ask(DeleteForm(list(targets), rows.value))
+        with_measurements = await self._ui.ask(DeleteForm(vehicles, rows.value))
         if with_measurements is None:
             return
         self._ui.say(f"{names_text(targets)}: being removed …")
         removed = await self._try(
-            lambda: self._gateway.remove(ids(targets), with_measurements=with_measurements)
+            lambda: self._gateway.remove(vehicles, with_measurements=with_measurements)
         )
         if removed is not None:
             done = f"removed, and {removed.value:,} measurements"

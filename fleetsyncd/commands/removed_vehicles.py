@@ -111,16 +111,16 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
     WHICH is its name or id. Its journal, alarms, channels and API key go with it. Its measurements
     stay, so that `vehicle restore` can give it back; `vehicle purge` deletes them.
     """
-    if not yes:
-        extent = "and all its measurements" if with_measurements else "but keep its measurements"
-        click.confirm(f"Remove {sanitise(which)} {extent}?", abort=True)
-
     settings = bootstrap.load_settings()
     known = bootstrap.open_database(settings).run(
         lambda cursor: vehicles.find_vehicle(cursor, which)
     )
+    if not yes:
+        extent = "and all its measurements" if with_measurements else "but keep its measurements"
+        where = f"id {known.id}, {known.host} port {known.port}"
+        click.confirm(f"Remove {known.name} ({where}) {extent}?", abort=True)
     database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (removed,) = removal.remove_vehicles(database, [known.id], with_measurements=with_measurements)
+    (removed,) = removal.remove_seen(database, [known], with_measurements=with_measurements)
     click.echo(f"removed {known.name}, id {known.id}")
     if removed.users:
         click.echo(f"users who see it no more: {', '.join(map(str, removed.users))}")

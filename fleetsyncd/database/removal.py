@@ -6,14 +6,16 @@ stay, for `purge` to delete them in batches, unless a foreign key ties them to t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg2
 from psycopg2 import errorcodes
 
+from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 
 REMOVAL_SEC = 3600
@@ -69,6 +71,32 @@ class Removal:
     users: tuple[UUID, ...] = ()
 
 
+def remove_seen(
+    database: Database, seen: Sequence[RegisteredVehicle], *, with_measurements: bool
+) -> list[Removal]:
+    """Remove vehicles as `remove_vehicles` does, if they are still registered as they were `seen`.
+
+    Raises CommandError if somebody has changed one meanwhile; one that was removed is as wanted.
+    """
+
+    def work(cursor: Cursor) -> list[Removal]:
+        _require_unchanged(cursor, seen)  # before much is deleted, to be rolled back
+        return remove(
+            cursor,
+            [vehicle.id for vehicle in seen],
+            with_measurements=with_measurements,
+            check=lambda: _require_unchanged(cursor, seen),
+        )
+
+    return database.run(work)
+
+
+def _require_unchanged(cursor: Cursor, seen: Sequence[RegisteredVehicle]) -> None:
+    known = {vehicle.id: vehicle for vehicle in seen}
+    for stored in vehicles.read_registered(cursor, list(known)):
+        vehicles.require_unchanged(stored, known[stored.id])
+
+
 def remove_vehicles(
     database: Database, ids: Sequence[UUID], *, with_measurements: bool
 ) -> list[Removal]:
@@ -79,14 +107,24 @@ def remove_vehicles(
     return database.run(lambda cursor: remove(cursor, ids, with_measurements=with_measurements))
 
 
-def remove(cursor: Cursor, ids: Sequence[UUID], *, with_measurements: bool) -> list[Removal]:
-    """Remove vehicles within a transaction, as `remove_vehicles` does."""
+def remove(
+    cursor: Cursor,
+    ids: Sequence[UUID],
+    *,
+    with_measurements: bool,
+    check: Callable[[], None] = lambda: None,
+) -> list[Removal]:
+    """Remove vehicles within a transaction, as `remove_vehicles` does.
+
+    `check` is called when nobody else can change them any more; if it raises, nothing is removed.
+    """
     ids = sorted(ids)  # two removals at the same time do not deadlock
     cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
     are_tied = _is_true(cursor, _ARE_TIED)
     deletes = are_tied and with_measurements
     deleted = {key: _delete_beforehand(cursor, key, deletes) for key in ids}
     present = _lock(cursor, ids)
+    check()
     for key in present if deletes else ():
         deleted[key] += _delete(cursor, "measurements", key)
     left = set() if deletes else {key for key in ids if _has_measurements(cursor, key)}

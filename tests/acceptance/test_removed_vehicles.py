@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -86,6 +88,36 @@ def test_a_purge_asks_with_the_number_of_rows_and_says_what_becomes_of_the_space
     code, _, errors = pulled.command("vehicle", "restore", "Truck-01")
     assert (code, errors.count("\n")) == (2, 1)
     assert "no removed vehicle is called Truck-01" in errors
+
+
+def test_a_vehicle_that_is_renamed_while_its_removal_is_asked_about_stays(
+    pulled: Installation,
+) -> None:
+    ((key, host),) = pulled.rows("SELECT id::text, host(vpn_ip) FROM vehicles")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fleetsyncd", "vehicle", "remove", "Truck-01"],
+        env=pulled.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    question = f"Remove Truck-01 (id {key}, {host} port "
+    assert process.stdout.read(len(question)) == question
+    pulled.rows("UPDATE vehicles SET name = 'Crane-77'")
+    _, errors = process.communicate("y\n", timeout=60)
+    assert process.returncode == 2
+    assert "Truck-01 was changed meanwhile by somebody (name Crane-77): look again" in errors
+    assert errors.count("\n") == 1
+    assert pulled.rows("SELECT name FROM vehicles") == [("Crane-77",)]
+    assert listed(pulled) == []
+
+
+def test_a_removal_of_an_unknown_vehicle_asks_nothing(pulled: Installation) -> None:
+    code, output, errors = pulled.command("vehicle", "remove", "Truck-99")
+    assert (code, output) == (2, "")
+    assert "no vehicle is called Truck-99" in errors
 
 
 def test_a_vehicle_is_removed_together_with_its_measurements_while_a_daemon_runs(

@@ -1,6 +1,6 @@
 """Vehicles that leave the fleet, what they leave behind, and their way back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -257,6 +257,32 @@ def test_a_vehicle_whose_row_is_held_for_long_is_not_removed_and_the_reason_is_t
         with pytest.raises(CommandError, match=r"holds the vehicle's row.*pg_stat_activity"):
             remove(database, truck)
     assert registered(database, truck)
+
+
+def test_a_vehicle_that_is_changed_while_its_removal_runs_is_not_removed(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_rows(database, truck)
+    seen = database.run(lambda cursor: vehicles.read_registered(cursor, [truck]))
+    lock = removal._lock
+
+    def change_before(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
+        change = vehicles.VehicleChange(port=8999)
+        database.run(lambda c: vehicles.change_vehicle(c, truck, change))
+        return lock(cursor, ids)
+
+    monkeypatch.setattr(removal, "_lock", change_before)
+    with pytest.raises(CommandError, match=r"changed meanwhile by somebody \(port 8999\)"):
+        removal.remove_seen(database, seen, with_measurements=True)
+    monkeypatch.undo()
+    assert registered(database, truck)
+    assert measured(database, truck) == 5
+    with pytest.raises(CommandError, match="changed meanwhile"):
+        removal.remove_seen(database, seen, with_measurements=True)
+    seen = database.run(lambda cursor: vehicles.read_registered(cursor, [truck]))
+    for _ in range(2):  # the second time it is gone
+        removal.remove_seen(database, seen, with_measurements=True)
+    assert not registered(database, truck)
 
 
 def test_users_who_lose_sight_of_a_vehicle_are_told_at_the_removal_and_the_return(

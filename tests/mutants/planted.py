@@ -607,6 +607,13 @@ MUTANTS = (
         "tests/integration/test_removal.py",
     ),
     Mutant(
+        "a vehicle that was changed while its removal ran is removed",
+        "fleetsyncd/database/removal.py",
+        "            check=lambda: _require_unchanged(cursor, seen),\n",
+        "",
+        "tests/integration/test_removal.py",
+    ),
+    Mutant(
         "a waiting writer ends a removal that is an hour old",
         "fleetsyncd/database/removal.py",
         '            cursor.execute("ROLLBACK TO SAVEPOINT unlocked")',

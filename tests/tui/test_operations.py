@@ -569,6 +569,50 @@ def test_several_vehicles_are_deleted_together(database: Database) -> None:
     assert stored(database, "name") == [("Loader-04",), ("Truck-01",)]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("name = 'Crane-77', vpn_ip = '10.8.0.99'", "(name Crane-77, address 10.8.0.99)"),
+        ("api_port = 8002", "(port 8002)"),
+        ("api_key = 'another-secret'", "(another API key)"),
+    ],
+)
+def test_a_vehicle_that_somebody_has_changed_meanwhile_is_not_deleted(
+    database: Database, change: str, told: str
+) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Delete Truck-01")
+        execute(database, f"UPDATE vehicles SET {change}")  # noqa: S608  a test's
+        await it.type("#phrase", "Truck-01")
+        await it.click("#accept")
+        await it.notified(f"Truck-01 was changed meanwhile by somebody {told}: look again")
+
+    drive(database, look)
+    assert len(stored(database, "name")) == 1
+    assert execute(database, "SELECT name FROM fleetsync.removed_vehicle") == []
+
+
+def test_a_vehicle_is_deleted_by_the_name_that_it_has_not_by_one_that_is_still_shown(
+    database: Database,
+) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("Z")
+        execute(database, "UPDATE vehicles SET name = 'Crane-77'")
+        await it.press("ctrl+d")
+        await it.sees("Delete Crane-77")
+        await it.type("#phrase", "Truck-01")
+        await it.click("#accept")
+        assert "that is not Crane-77: nothing was deleted" in error_text(it)
+
+    drive(database, look)
+    assert stored(database, "name") == [("Crane-77",)]
+
+
 def test_a_database_error_is_shown_and_no_vehicle_is_changed(database: Database) -> None:
     small_fleet(database)
 

@@ -8,10 +8,9 @@ from textual.app import ComposeResult
 from textual.widgets import Input, Label, Static
 
 from fleetsyncd import validation
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.states import VehicleOverview
 from tui.background import in_thread
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
@@ -132,7 +131,7 @@ class VehicleForm(Dialog[VehicleChange]):
 class DeleteForm(Dialog[bool]):
     """Asks to type a vehicle's name; answers whether its measurements are deleted too."""
 
-    def __init__(self, targets: list[VehicleOverview], rows: RowCounts) -> None:
+    def __init__(self, targets: list[RegisteredVehicle], rows: RowCounts) -> None:
         self.targets = targets
         self.rows = rows
         self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
