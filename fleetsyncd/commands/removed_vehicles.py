@@ -19,7 +19,6 @@ from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.views.estimates import count_text
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.text import sanitise
 from fleetsyncd.times import ZonedTime, iso_ms
 
 STEPS = 1000
