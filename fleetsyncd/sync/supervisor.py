@@ -201,7 +201,7 @@ class Supervisor:
             lambda cursor: store.load_vehicles(cursor, shards=shards)
         )
         self._setbacks.check(fleet, committed)
-        self._unstored.retain({vehicle.id for vehicle in fleet})
+        self._unstored.retain({vehicle.id for vehicle in fleet if not vehicle.paused})
         # What cannot be written is found out here, before a vehicle is asked for it in vain.
         self._send_heartbeat()
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
@@ -294,6 +294,7 @@ class Supervisor:
         try:
             requests = self._requests.read(self._dispatcher.running, self._dispatcher.shards)
             self._dispatcher.heed_pauses(requests.paused)
+            self._unstored.drop(requests.paused)
             self._dispatcher.start(requests.wanted)
             self._emit(events.Alive())
             self._dispatcher.start_backfills()

@@ -28,6 +28,11 @@ class UnstoredCycles:
         """Forget the vehicles that are not in `fleet`."""
         self._reasons = {key: text for key, text in self._reasons.items() if key in fleet}
 
+    def drop(self, vehicle_ids: Collection[UUID]) -> None:
+        """Forget vehicles that are not asked: no cycle of theirs would say that it is over."""
+        for vehicle_id in vehicle_ids:
+            self._reasons.pop(vehicle_id, None)
+
     @property
     def present(self) -> Unstored:
         """What there is to tell now."""

@@ -7,9 +7,12 @@ from datetime import timedelta
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import backfills, replicas
+from fleetsyncd.database import backfills, replicas, vehicles
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.replicas import Replica
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.views.backfills import backfill_statuses
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, Server
@@ -18,6 +21,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome, Unstored
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.unstored import UnstoredCycles
 from tests.integration.rig import Rig, rig
 
@@ -173,6 +177,38 @@ def test_a_vehicle_that_left_the_fleet_is_no_longer_among_those_not_stored(
         assert unstored.present.vehicles == 1
         unstored.retain(set())
         assert unstored.present == Unstored()
+
+
+@pytest.mark.parametrize(
+    ("how", "notice"),
+    [
+        ("paused", Supervisor._do_periodic_work),
+        ("paused", Supervisor.start_cycle),
+        ("removed", Supervisor.start_cycle),
+    ],
+)
+def test_a_vehicle_that_is_asked_no_more_does_not_keep_the_daemon_failing(
+    database: Database,
+    refuse: Callable[..., None],
+    how: str,
+    notice: Callable[[Supervisor], object],
+) -> None:
+    with pulled(database) as it:
+        retention = Retention(database, RetentionPolicy(None, None, None))
+        plan = Plan(60, 8, 8, 1, 0, 60)
+        supervisor = Supervisor(plan, it.context(), retention)
+        refuse("measurements")
+        supervisor._on_report(it.cycle(after=INTERVAL_SEC))
+        supervisor._send_heartbeat()
+        assert database.run(replicas.heartbeats)[0].unstored.vehicles == 1
+        if how == "paused":
+            database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+        else:
+            remove_vehicles(database, [it.vehicle_id], with_measurements=True)
+        notice(supervisor)
+        supervisor._send_heartbeat()
+        assert database.run(replicas.heartbeats)[0].unstored == Unstored()
+        supervisor.stop()
 
 
 def test_a_backfill_whose_entry_the_journal_refuses_says_so_to_its_watcher(
