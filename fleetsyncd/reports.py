@@ -127,6 +127,8 @@ class CycleReport:
     discarded_bytes: int = 0
     """Of answers that had to be asked for again in smaller parts, compressed."""
     failure: Failure | None = None
+    unstored: str | None = None
+    """Why PostgreSQL refused something of the cycle; None if all that it wrote is stored."""
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
 

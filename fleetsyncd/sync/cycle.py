@@ -139,6 +139,7 @@ class _VehicleCycle:
             outcome=result.outcome,
             reason=result.reason,
             failure=result.failure,
+            unstored=result.reason if result.unstored else None,
             retry_after_sec=result.retry_after_sec or self.retry_after_sec,
             status=self.status,
             vehicle_answered=self.vehicle_answered or result.vehicle_answered,

@@ -14,6 +14,7 @@ from fleetsyncd.errors import (
     VehicleRemoved,
     VehicleTimeout,
     VehicleUnreachable,
+    WatermarkMoved,
 )
 from fleetsyncd.reports import Failure, Outcome
 
@@ -33,6 +34,8 @@ class StepResult:
     vehicle_answered: bool = False
     """The error itself shows that the vehicle can be reached."""
     database_refused: bool = False
+    unstored: bool = False
+    """PostgreSQL could not store what was to be stored."""
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
 
@@ -71,7 +74,11 @@ def run_step(step: Callable[[], None]) -> StepResult:
         raise
     except DatabaseError as error:
         reason = f"database: {error}"
-        return StepResult(Outcome.ERROR, reason, Failure.DATABASE, database_refused=True)
+        # Another writer has set the watermark back: nothing is wrong with storing.
+        unstored = not isinstance(error, WatermarkMoved)
+        return StepResult(
+            Outcome.ERROR, reason, Failure.DATABASE, database_refused=True, unstored=unstored
+        )
     return StepResult()
 
 

@@ -55,5 +55,10 @@ def _unwritten(report: CycleReport, what: str, error: DatabaseError) -> CycleRep
             filter(None, (report.reason, f"database: its {what} cannot be written: {error}"))
         )
     return replace(
-        report, outcome=Outcome.ERROR, reason=reason, failure=Failure.DATABASE, stopped=False
+        report,
+        outcome=Outcome.ERROR,
+        reason=reason,
+        failure=Failure.DATABASE,
+        unstored=reason,
+        stopped=False,
     )

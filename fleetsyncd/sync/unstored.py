@@ -8,7 +8,7 @@ its place, and to the metrics.
 from collections.abc import Collection
 from uuid import UUID
 
-from fleetsyncd.reports import CycleReport, Failure, Unstored
+from fleetsyncd.reports import CycleReport, Unstored
 
 
 class UnstoredCycles:
@@ -21,8 +21,8 @@ class UnstoredCycles:
     def note(self, report: CycleReport) -> None:
         """Remember how a vehicle's cycle ended."""
         self._reasons.pop(report.vehicle.id, None)
-        if report.failure is Failure.DATABASE:
-            self._reasons[report.vehicle.id] = f"[{report.vehicle.name}] {report.reason}"
+        if report.unstored:
+            self._reasons[report.vehicle.id] = f"[{report.vehicle.name}] {report.unstored}"
 
     def retain(self, fleet: Collection[UUID]) -> None:
         """Forget the vehicles that are not in `fleet`."""

@@ -213,6 +213,7 @@ def test_a_detached_month_is_told_and_does_not_stand_in_the_way_of_newer_rows(
         ((kept,),) = it.run("SELECT string_agg(reason, '') FROM fleetsync.quarantine")
         assert f"{table} is detached" in kept, "also if the daemon had ended here"
         assert "5405 row(s) of" in str(report.error_msg), "an hour and a half, and the overlap"
+        assert report.unstored is None, "no fault of storing, which would fail the health check"
         assert it.cycle(after=30).outcome == "ok"
 
         as_owner(server, database_name, attach)

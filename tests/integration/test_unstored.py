@@ -23,7 +23,7 @@ from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.unstored import UnstoredCycles
-from tests.integration.rig import Rig, rig
+from tests.integration.rig import Ask, Reply, Rig, rig
 
 INTERVAL_SEC = 30.0
 FULL = "could not extend file: No space left on device"
@@ -209,6 +209,23 @@ def test_a_vehicle_that_is_asked_no_more_does_not_keep_the_daemon_failing(
         supervisor._send_heartbeat()
         assert database.run(replicas.heartbeats)[0].unstored == Unstored()
         supervisor.stop()
+
+
+def test_a_watermark_that_was_set_back_meanwhile_is_no_fault_of_storing(
+    database: Database,
+) -> None:
+    def set_back(path: str, query: str, ask: Ask) -> Reply:
+        if path == "/data":
+            it.run("UPDATE vehicles SET last_sync_at = last_sync_at - interval '1 h'")
+        return ask(query)
+
+    unstored = UnstoredCycles()
+    with pulled(database) as it:
+        it.simulated.hook = set_back
+        report = it.cycle(after=INTERVAL_SEC)
+        assert (report.outcome, report.failure) == (Outcome.ERROR, Failure.DATABASE)
+        unstored.note(report)
+        assert unstored.present == Unstored()
 
 
 def test_a_backfill_whose_entry_the_journal_refuses_says_so_to_its_watcher(
