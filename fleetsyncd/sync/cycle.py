@@ -106,6 +106,8 @@ class _VehicleCycle:
         self.totals = Totals()
         self.alarms = AlarmPull(vehicle, self.source, context, self.totals, self.intake)
         self.notes: list[str] = []
+        self.unstored: str | None = None
+        """What PostgreSQL refused of the steps that do not end the cycle."""
 
     def run(self) -> None:
         """Take the steps in order."""
@@ -139,7 +141,7 @@ class _VehicleCycle:
             outcome=result.outcome,
             reason=result.reason,
             failure=result.failure,
-            unstored=result.reason if result.unstored else None,
+            unstored=result.reason if result.unstored else self.unstored,
             retry_after_sec=result.retry_after_sec or self.retry_after_sec,
             status=self.status,
             vehicle_answered=self.vehicle_answered or result.vehicle_answered,
@@ -211,7 +213,10 @@ class _VehicleCycle:
         """Note a failure that does not end the cycle."""
         if isinstance(error, VehicleRefused):
             error = judge_by_status(error, self.status)
-        self.notes.append(f"{remark} ({error})")
+        note = f"{remark} ({error})"
+        self.notes.append(note)
+        if isinstance(error, DatabaseError):
+            self.unstored = note
         self.retry_after_sec = retry_after(error) or self.retry_after_sec
 
     def _save_channels(self, answer: Answer) -> None:

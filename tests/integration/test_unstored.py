@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 
 import pytest
 from psycopg2 import sql
@@ -13,16 +14,19 @@ from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.schema import rehearsal
 from fleetsyncd.database.views.backfills import backfill_statuses
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, Server
 from fleetsyncd.errors import DatabaseError
+from fleetsyncd.findings import Level
 from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome, Unstored
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.unstored import UnstoredCycles
+from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 INTERVAL_SEC = 30.0
@@ -209,6 +213,72 @@ def test_a_vehicle_that_is_asked_no_more_does_not_keep_the_daemon_failing(
         supervisor._send_heartbeat()
         assert database.run(replicas.heartbeats)[0].unstored == Unstored()
         supervisor.stop()
+
+
+@pytest.mark.parametrize(
+    ("call", "table", "answer"),
+    [
+        ("/channels", "channel_config", '[{{"channel_id": 77, "name": "oil"}}]'),
+        ("/alarms", "alarms_log", '[{{"alarm_id": 7, "message": "hot", "triggered_at": "{now}"}}]'),
+    ],
+    ids=["channels", "alarms"],
+)
+def test_channels_or_alarms_that_cannot_be_stored_show_though_the_cycle_goes_on(
+    database: Database, refuse: Callable[..., None], call: str, table: str, answer: str
+) -> None:
+    unstored = UnstoredCycles()
+    with pulled(database) as it:
+        body = answer.format(now=iso_ms(it.now)).encode()
+        it.simulated.hook = lambda path, query, ask: (
+            (HTTPStatus.OK, body) if path == call else ask(query)
+        )
+        refuse(table)
+        report = it.cycle(after=INTERVAL_SEC)
+        assert (report.outcome, report.rows_written > 0) == (Outcome.OK, True)
+        assert FULL in str(overview(it).last_error)
+        unstored.note(report)
+        assert unstored.present.vehicles == 1
+        assert FULL in str(unstored.present.reason)
+        it.simulated.hook = None
+        unstored.note(it.cycle(after=INTERVAL_SEC))
+        assert unstored.present == Unstored()
+
+
+def test_a_vehicle_that_refuses_its_alarms_is_no_fault_of_storing(database: Database) -> None:
+    with pulled(database) as it:
+        it.simulated.hook = lambda path, query, ask: (
+            (HTTPStatus.SERVICE_UNAVAILABLE, b"{}") if path == "/alarms" else ask(query)
+        )
+        report = it.cycle(after=INTERVAL_SEC)
+        assert "alarms will be asked for again" in str(report.error_msg)
+        assert report.unstored is None
+
+
+_REFUSE_MANY = """
+CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM added) > 4000 THEN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+_FEW_ONLY = (
+    "CREATE TRIGGER refuse_many AFTER INSERT ON {} REFERENCING NEW TABLE AS added"
+    " FOR EACH STATEMENT EXECUTE FUNCTION refuse_many()"
+)
+
+
+@pytest.mark.parametrize("table", ["measurements", "channel_config", "alarms_log"])
+def test_doctor_tries_as_many_rows_of_each_table_as_need_new_pages(
+    server: Server, database_name: str, database: Database, table: str
+) -> None:
+    with pulled(database) as it:
+        few_only = sql.SQL(_FEW_ONLY).format(sql.Identifier(table))
+        server.execute(sql.SQL(_REFUSE_MANY), few_only, database=database_name)
+        (finding,) = rehearsal.rehearse(database, it.now)
+        assert finding.level is Level.FAULT
+        assert f"cannot be written to public.{table}: {FULL}" in finding.text
 
 
 def test_a_watermark_that_was_set_back_meanwhile_is_no_fault_of_storing(

@@ -25,8 +25,8 @@ from fleetsyncd.times import month_of
 
 CHECK = "rehearsal"
 FILL_ROWS, FILL_ENTRIES = 5_000, 40
-"""Measurements, and journal entries of 1,000 characters: some hundred kB, which need new pages. A
-single row fits into a page that is there, also on a full disk."""
+"""Measurements, channels and alarms, and journal entries of 1,000 characters: some hundred kB,
+which need new pages. A single row fits into a page that is there, also on a full disk."""
 _SERVERS_OWN = ("53", "58", "XX")
 """Classes of SQLSTATE: no room or memory, an error of the system, of the server itself."""
 ADDRESS = "192.0.2.1"
@@ -137,6 +137,8 @@ def _steps(vehicle: Vehicle, now: datetime) -> Iterator[_Step]:
 def _large_steps(vehicle: Vehicle, now: datetime) -> Iterator[_Step]:
     """Yield writes that need new pages."""
     yield _Step("measurements", "many rows", partial(_add_rows, vehicle.id, now))
+    yield _Step("channel_config", "many channels", partial(_add_channels, vehicle.id))
+    yield _Step("alarms_log", "many alarms", partial(_add_alarms, vehicle.id, now))
     yield _Step("sync_journal", "many entries", partial(_add_entries, vehicle.id, now))
 
 
@@ -152,6 +154,21 @@ def _add_rows(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
     """Store as many rows as need new pages; of one moment, so that they have one partition."""
     rows = [(now, CHANNEL - number, 0.5) for number in range(1, FILL_ROWS + 1)]
     measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
+
+
+def _add_channels(vehicle_id: UUID, cursor: Cursor) -> None:
+    """Store channels that differ in all that a key of others may ask for."""
+    numbers = range(1, FILL_ROWS + 1)
+    channels = [Channel(CHANNEL - n, f"rehearsal {n}", "Ω", 0.0, 1.0) for n in numbers]
+    store.save_channels(cursor, vehicle_id, channels)
+
+
+def _add_alarms(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
+    alarms = [
+        Alarm(ALARM - n, CHANNEL, None, "rehearsal", now - timedelta(milliseconds=n), None)
+        for n in range(1, FILL_ROWS + 1)
+    ]
+    store.save_alarms(cursor, vehicle_id, alarms)
 
 
 def _add_entries(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
