@@ -150,7 +150,7 @@ class _BackfillAttempt:
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self.notes.append(str(lost))
-            self.begins = lost.window.end
+            self.begins = lost.window.end if lost.window else rest.start
         begun = self.backfill.alarms_reached or self.backfill.window.start
         if begun < rest.end:
             begins = max(begun, oldest, self.context.oldest_alarm())

@@ -26,7 +26,7 @@ from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark, reused_
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.history import lost_history
+from fleetsyncd.sync.history import NOT_KNOWN, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
@@ -236,8 +236,8 @@ class _VehicleCycle:
         vehicle unless the pull has come nearer to the present.
         """
         self.intake.check_rows(self.context.budget)
-        if pull.window.length > HOURLY_ABOVE and (lost := lost_history(self.source, pull.window)):
-            self.notes.append(str(lost))
+        if pull.window.length > HOURLY_ABOVE:
+            self.note_lost_history(pull)
         began, reached = self.context.now(), pull.window.start
         try:
             with closing(self.source.measurements(pull.window)) as pages:
@@ -257,6 +257,17 @@ class _VehicleCycle:
                 return PullStopped(str(overrun))
             return BadAnswer("/data", f"{overrun}; it comes no nearer to the present")
         return None
+
+    def note_lost_history(self, pull: _Pull) -> None:
+        """Note what the vehicle has dropped; a failed question must not keep it from being pulled.
+
+        It is pulled only once, so that is told if it is not known.
+        """
+        try:
+            if lost := lost_history(self.source, pull.window):
+                self.notes.append(str(lost))
+        except VehicleError as error:
+            self._note_failure(NOT_KNOWN, error)
 
     def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the watermark at its end, or nothing of either."""

@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass
 
-from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.times import utc_span
+
+NOT_KNOWN = "how much is gone for good is not known"
 
 
 @dataclass(frozen=True, slots=True)
 class LostHistory:
     """The part of an interval that the vehicle no longer has; `whole` if that is all of it."""
 
-    window: Window
-    whole: bool
+    window: Window | None
+    """None if it is not known what is lost."""
+    whole: bool = False
 
     def __str__(self) -> str:
         """Say what is lost, for the journal."""
+        if self.window is None:
+            return NOT_KNOWN
         span = utc_span(self.window.start, self.window.end)
         if self.whole:
             return f"gone for good: {span}, the vehicle has no measurement before its end"
@@ -26,12 +30,11 @@ class LostHistory:
 def lost_history(source: VehicleSource, gap: Window) -> LostHistory | None:
     """Return which part of `gap` the vehicle has dropped already; None if it still has all of it.
 
-    If the start of the vehicle's history is not known, nothing is taken as lost.
+    Raises VehicleError.
     """
-    try:
-        begins = source.history_begins(Window(source.accepted_interval().start, gap.end))
-    except VehicleError:
-        return None
-    if begins is None or begins <= gap.start:
+    begins = source.history_begins(Window(source.accepted_interval().start, gap.end))
+    if begins is None:
+        return LostHistory(None)
+    if begins <= gap.start:
         return None
     return LostHistory(Window(gap.start, begins), whole=begins == gap.end)

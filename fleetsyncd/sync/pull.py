@@ -34,7 +34,7 @@ MOST_BROKEN = 3
 The next one goes on with the smaller questions."""
 
 HISTORY_ROWS = 100
-"""How many of a vehicle's oldest rows are asked for: the first ones may be null, or bad."""
+"""How many of a vehicle's oldest rows are asked for: the first ones may be bad."""
 WindowPage = tuple[Window, DataPage]
 LONG_LATENCY_SEC, LATENCY_BOUND = 0.1, 4
 """If a link's latency is longer, and an answer takes less than so many times as long, longer
@@ -133,15 +133,15 @@ class VehicleSource:
                 pending.drop()
 
     def history_begins(self, interval: Window) -> datetime | None:
-        """Return the time of the oldest measurement in `interval`, its end if there is none.
+        """Return the time of the oldest row in `interval`, its end if there is none.
 
-        None if the oldest rows hold no measurement that could be stored. Raises VehicleError.
+        None if none of the oldest rows has a time that can be read. Raises VehicleError.
         """
         answer = self.client.data(interval, None, HISTORY_ROWS)
-        page = self._decode_page(answer, interval, HISTORY_ROWS)
-        if times := page.measurements.times:
-            return times[0]
-        return None if page.truncated or page.bad else interval.end
+        slices = CpuSlices("/data")
+        with self._paid(answer, slices) as worth:
+            worth.append(HISTORY_ROWS)
+            return decode.oldest_time(answer.body, HISTORY_ROWS, interval, PAGE_LIMIT, slices)
 
     def carries_alarms(self, interval: Window) -> bool:
         """Tell whether one question may cover all of `interval`."""
@@ -193,17 +193,19 @@ class VehicleSource:
 
     def _page(self, window: Window, channel_id: int | None = None) -> DataPage:
         answer = self.client.data(window, channel_id)
-        page = self._decode_page(answer, window, PAGE_LIMIT)
+        page = self._decode_page(answer, window)
         if page.truncated:
             self.discarded_bytes += answer.received
         elif channel_id is None:
             self._learn(self.data_size, window, answer)
         return page
 
-    def _decode_page(self, answer: Answer, window: Window, limit: int) -> DataPage:
+    def _decode_page(self, answer: Answer, window: Window) -> DataPage:
         accepted, slices = self.accepted_interval(), CpuSlices("/data")
         with self._paid(answer, slices) as worth:
-            page = decode.page(answer.body, limit, accepted.start, accepted.end, window, slices)
+            page = decode.page(
+                answer.body, PAGE_LIMIT, accepted.start, accepted.end, window, slices
+            )
             worth.append(len(page.measurements))
         return page
 

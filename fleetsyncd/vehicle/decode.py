@@ -1,6 +1,7 @@
 """Decode a vehicle's answers into models; a bad row never spoils the other rows."""
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,9 +14,10 @@ from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import check_time
 from fleetsyncd.times import floor_ms, iso_ms
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
-from fleetsyncd.vehicle.measurement_rows import Int4, RowReader
+from fleetsyncd.vehicle.measurement_rows import Int4, RawPage, RowReader
 from fleetsyncd.vehicle.notations import parse_time
 from fleetsyncd.vehicle.parsing import (
+    DECODE_ERRORS,
     MAX_ALARMS,
     MAX_CHANNELS,
     NAME_LIMIT,
@@ -59,6 +61,12 @@ class _Alarm(Struct):
     resolved_at: str | None = None
 
 
+class _Timed(Struct):
+    time: str
+
+
+_raw_page = msgspec.json.Decoder(RawPage)
+_timed = msgspec.json.Decoder(_Timed)
 _status = msgspec.json.Decoder(_Status)
 _channel = msgspec.json.Decoder(_Channel)
 _alarm = msgspec.json.Decoder(_Alarm)
@@ -137,6 +145,29 @@ def page(
         _check_interval(call, answer.start, answer.end, window)
     truncated = answer.truncated or len(answer.rows) >= limit
     return DataPage(rows, truncated, bad)
+
+
+def oldest_time(
+    body: bytes, most: int, window: Window, limit: int, slices: CpuSlices | None = None
+) -> datetime | None:
+    """Return the oldest time in `window` of the first `most` rows of an answer to `/data`.
+
+    Whatever a row's value is, its time counts. The end of the window if there is no row, None if
+    none of these rows has a time that can be read. Raises BadAnswer, also for over `limit` rows.
+    """
+    call = "/data"
+    slices = slices or CpuSlices(call)
+    check_size(call, body, limit)
+    answer = decode_body(call, _raw_page, body, slices)
+    _check_interval(call, answer.start, answer.end, window)
+    times = []
+    for raw in slices.each(answer.rows[:most], every=8):
+        with suppress(*DECODE_ERRORS):
+            times.append(parse_time(_timed.decode(raw).time))
+    known = [time for time in times if window.start <= time < window.end]
+    if known:
+        return min(known)
+    return None if answer.rows or answer.truncated else window.end
 
 
 def _check_interval(call: str, start: str | None, end: str | None, window: Window) -> None:

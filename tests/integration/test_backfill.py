@@ -1,8 +1,11 @@
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from math import ceil
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -17,9 +20,10 @@ from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import iso_ms, utc_span
-from tests.integration.rig import Ask, Reply, Rig, rig
+from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 
 
 def ask_for(it: Rig, start: timedelta, end: timedelta = timedelta(0)) -> Window:
@@ -222,6 +226,84 @@ def test_oldest_rows_that_hold_no_measurement_are_no_loss(database: Database) ->
         done = status(it)
         assert done is not None
         assert done.is_whole
+
+
+def nulls_at_first(it: Rig, kept: timedelta, off: timedelta) -> Hook:
+    """Return a hook of a vehicle whose history begins so long ago, with all channels off."""
+    begins = it.now - kept
+
+    def answer(path: str, query: str, ask: Ask) -> Reply:
+        if path != "/data":
+            return ask(query)
+        asked = dict(parse_qsl(query))
+        start, end = (datetime.fromisoformat(asked[name]) for name in ("from", "to"))
+        seconds = (max(start, begins) - begins) / SECOND
+        rows = []
+        for second in range(ceil(seconds), int((end - begins) / SECOND)):
+            at = begins + second * SECOND
+            value = None if at < begins + off else 1.0
+            rows.append({"channel_id": 1, "value": value, "time": iso_ms(at)})
+            if len(rows) == int(asked["limit"]):
+                break
+        return HTTPStatus.OK, json.dumps({"rows": rows, "truncated": False}).encode()
+
+    return answer
+
+
+def test_a_history_that_begins_with_all_channels_off_hides_no_loss(database: Database) -> None:
+    with rig(database, watermark_ago=60) as it:
+        ask_for(it, 5 * HOUR, 3 * HOUR)
+        it.simulated.hook = nulls_at_first(it, 4 * HOUR, off=HOUR / 2)
+        assert work(it).status == Outcome.OK
+        done = status(it)
+        assert done is not None
+        assert (done.outcome, done.is_whole) == ("complete, but 60m of 2h gone", False)
+
+
+def test_a_gap_whose_history_begins_with_all_channels_off_is_told_by_the_cycle(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=30 * 3600) as it:
+        it.simulated.hook = nulls_at_first(it, 4 * HOUR, off=HOUR)
+        assert f"to {it.now - 4 * HOUR:%Y-%m-%d %H:%M:%S}" in str(it.cycle().error_msg)
+
+
+def first_question_fails(it: Rig) -> None:
+    """Let the vehicle's own database be down for the first question for measurements only."""
+
+    def answer(path: str, query: str, ask: Ask) -> Reply:
+        if path == "/data":
+            it.simulated.hook = None
+            return down(path, query, ask)
+        return ask(query)
+
+    it.simulated.hook = answer
+
+
+def test_a_backfill_that_does_not_get_to_know_what_is_gone_is_tried_again(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1, history_s=7200) as it:
+        ask_for(it, 10 * HOUR, 5 * HOUR)
+        first_question_fails(it)
+        assert work(it).status == Outcome.ERROR
+        failed = status(it)
+        assert failed is not None
+        assert (failed.finished, "HTTP 503" in str(failed.obstacle)) == (False, True)
+        assert work(it).status == Outcome.OK
+        done = status(it)
+        assert done is not None
+        assert done.outcome == "nothing left to pull: all 5h gone"
+
+
+def test_a_cycle_that_does_not_get_to_know_what_is_gone_says_so_and_pulls_the_rest(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=40 * 3600, channels=1, history_s=7200) as it:
+        first_question_fails(it)
+        report = it.cycle()
+        assert (report.outcome, it.watermark()) == (Outcome.OK, it.now)
+        assert "how much is gone for good is not known (/data: HTTP 503" in str(report.error_msg)
 
 
 def test_a_gap_of_which_the_vehicle_has_nothing_left_is_told_by_the_cycle(

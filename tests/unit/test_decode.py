@@ -33,6 +33,30 @@ def row(**changed: str) -> str:
     return "{" + ",".join(f'"{name}":{text}' for name, text in fields.items() if text) + "}"
 
 
+WINDOW = Window(OLDEST, NEWEST)
+
+
+def oldest_time(*rows: str) -> datetime | None:
+    body = f'{{"truncated":false,"rows":[{",".join(rows)}]}}'
+    return decode.oldest_time(body.encode(), 3, WINDOW, LIMIT)
+
+
+@pytest.mark.parametrize("value", ["null", '"off"', "NaN", "1e999", ""])
+def test_the_oldest_time_of_an_answer_is_that_of_its_first_row_whatever_its_value(
+    value: str,
+) -> None:
+    later = row(time='"2026-02-22T12:00:01Z"')
+    assert oldest_time(row(value=value), later) == NOON_AT
+
+
+def test_rows_without_a_readable_time_in_the_interval_tell_no_oldest_time() -> None:
+    odd = (row(time='"soon"'), row(time='"1970-01-01T00:00:00Z"'), "7")
+    assert oldest_time(*odd) is None
+    assert oldest_time(*odd[:2], row()) == NOON_AT
+    assert oldest_time(*odd, row()) is None, "only the first rows are looked at"
+    assert oldest_time() == NEWEST
+
+
 def in_bytes(body: str) -> bytes:
     """Return a body in which ÿ stands for a byte that is no UTF-8."""
     return body.encode().replace("\xff".encode(), b"\xff")

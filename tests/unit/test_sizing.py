@@ -105,9 +105,9 @@ class Link:
 class CountingSource(VehicleSource):
     """Takes a body for the number of its rows, since a million of them would take too long."""
 
-    def _decode_page(self, answer: Answer, _window: Window, limit: int) -> DataPage:
+    def _decode_page(self, answer: Answer, _window: Window) -> DataPage:
         rows = (BadRow("/data", "", ""),) * int(answer.body)
-        return DataPage(Measurements((), (), ()), len(rows) >= limit, rows)
+        return DataPage(Measurements((), (), ()), len(rows) >= PAGE_LIMIT, rows)
 
 
 def source(link: Link, size: QuestionSize, stop: Callable[[], str | None]) -> VehicleSource:
