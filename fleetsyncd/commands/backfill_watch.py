@@ -113,7 +113,7 @@ class Watch:
         if not on_terminal and self._open:
             obstacles = dict(self._obstacles())
             if not self._daemon_runs:
-                obstacles = {"": NO_DAEMON}
+                obstacles = {"": NO_DAEMON, **obstacles}
             news |= {key: text for key, text in obstacles.items() if self._told.get(key) != text}
             self._told = obstacles
         for number, (name, text) in enumerate(news.items()):

@@ -530,6 +530,23 @@ def test_only_vehicles_that_have_a_backfill_are_watched(
             Watch(it.database, both[1:]).run(None)
 
 
+@pytest.mark.parametrize("wait_sec", [None, 0.1], ids=["no wait", "wait"])
+def test_a_missing_daemon_hides_no_pause(
+    database: Database, capsys: pytest.CaptureFixture[str], wait_sec: float | None
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        it.database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+        watch = Watch(it.database, it.database.run(vehicles.list_vehicles))
+        if wait_sec is None:
+            watch.tell_obstacles()
+        else:
+            assert watch.run(wait_sec) == 1
+        told = capsys.readouterr().err
+        assert "no daemon is running" in told
+        assert "[Truck-01] the vehicle is paused, its backfill waits" in told
+
+
 def test_a_failed_cycle_stands_in_the_way_of_no_backfill_that_has_begun(
     database: Database,
 ) -> None:
