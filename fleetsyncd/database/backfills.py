@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import BackfillTaken, CommandError, PullStopped
 from fleetsyncd.models import Address, Backfill, Window
+from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_day, utc_now
 
@@ -35,6 +36,10 @@ _CANCEL = """
 DELETE FROM fleetsync.backfill WHERE vehicle_id = %(id)s::uuid AND finished_at IS NULL
     AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
+# What a cycle has been told since: another machine may answer by now, and the next attempt asks it.
+_SAME_MACHINE = """NOT EXISTS (
+        SELECT FROM fleetsync.vehicle_state s
+        WHERE s.vehicle_id = backfill.vehicle_id AND s.other_hint <> coalesce(%(hint)s, ''))"""
 # Only from the progress that the attempt knows: a restore of the database may have taken its rows.
 # A row that has reached the new progress already was advanced by the first try of this transaction.
 _ADVANCE = f"""
@@ -47,12 +52,14 @@ WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
     AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
     AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS})
+    AND {_SAME_MACHINE}
 """  # noqa: S608  made of this project's own text
-_ADVANCE_ALARMS = """
+_ADVANCE_ALARMS = f"""
 UPDATE fleetsync.backfill SET alarms_reached_at = %(reached)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
     AND (alarms_reached_at = %(reached)s OR alarms_reached_at IS NOT DISTINCT FROM %(known)s)
-"""
+    AND {_SAME_MACHINE}
+"""  # noqa: S608  made of this file's own text
 _FAIL = """
 UPDATE fleetsync.backfill SET last_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
@@ -65,8 +72,9 @@ WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesc
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
 """
 _PROGRESS = """
-SELECT asked_at, reached_at, alarms_reached_at, finished_at IS NOT NULL
-FROM fleetsync.backfill WHERE vehicle_id = %s::uuid
+SELECT b.asked_at, b.reached_at, b.alarms_reached_at, b.finished_at IS NOT NULL, s.other_hint
+FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
+WHERE b.vehicle_id = %s::uuid
 """
 _SET_BACK = (
     "its progress was set back: the database was restored, or another daemon goes on with it"
@@ -131,6 +139,7 @@ def advance_backfill(
     seconds: float,
     gone_sec: float = 0.0,
     address: Address | None = None,
+    hint: str | None = None,
 ) -> bool:
     """Record that everything before `reached` is stored; False if its progress is another one.
 
@@ -139,7 +148,7 @@ def advance_backfill(
     `backfill` carries the progress that the caller has read or written last. It is another one if
     the backfill was cancelled or replaced, if another daemon goes on with it, or if the database
     was restored. False also if the vehicle is not registered at `address` any more, where the rows
-    came from.
+    came from, or if a cycle was told that the machine calls itself neither as before nor `hint`.
     """
     host, port = address or (None, None)
     values = {
@@ -153,32 +162,47 @@ def advance_backfill(
         "gone": gone_sec,
         "host": host,
         "port": port,
+        "hint": hint,
     }
     cursor.execute(_ADVANCE, values)
     return cursor.rowcount == 1
 
 
-def advance_alarms(cursor: Cursor, vehicle_id: UUID, backfill: Backfill, reached: datetime) -> bool:
+def advance_alarms(
+    cursor: Cursor,
+    vehicle_id: UUID,
+    backfill: Backfill,
+    reached: datetime,
+    hint: str | None = None,
+) -> bool:
     """Record that the alarms before `reached` are stored; False as for `advance_backfill`."""
     values = {
         "id": str(vehicle_id),
         "asked_at": backfill.asked_at,
         "known": backfill.alarms_reached,
         "reached": reached,
+        "hint": hint,
     }
     cursor.execute(_ADVANCE_ALARMS, values)
     return cursor.rowcount == 1
 
 
-def moved_error(cursor: Cursor, vehicle_id: UUID, backfill: Backfill) -> PullStopped:
-    """Return the error that says why a backfill has another progress than its attempt knows."""
+def moved_error(
+    cursor: Cursor, vehicle_id: UUID, backfill: Backfill, hint: str | None = None
+) -> PullStopped:
+    """Return the error that says why an attempt, which knows `hint`, must not store any more."""
     cursor.execute(_PROGRESS, (str(vehicle_id),))
     row = cursor.fetchone()
     if row is None:
         return BackfillTaken("cancelled by an operator")
-    asked_at, reached, alarms_reached, finished = row
+    asked_at, reached, alarms_reached, finished, other_hint = row
     if asked_at != backfill.asked_at:
         return BackfillTaken("replaced by a newer request")
+    if other_hint is not None and other_hint != hint:
+        told = sanitise(other_hint)
+        return PullStopped(
+            f"the vehicle calls itself {told} meanwhile: the next attempt asks again"
+        )
     known = backfill.alarms_reached
     behind = reached < backfill.reached or (
         known is not None and (alarms_reached is None or alarms_reached < known)

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
-from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BackfillTaken, BudgetSpent, DatabaseError, VehicleError
-from fleetsyncd.models import Backfill, DataPage, LearnedWindows, Measurements, Vehicle, Window
+from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
-    ERROR_LIMIT,
     BackfillReport,
     JournalEntry,
     Outcome,
@@ -31,8 +29,9 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
-from fleetsyncd.text import sanitise
+from fleetsyncd.sync.recording import write_backfill_entry
 from fleetsyncd.times import utc_day, utc_span, utc_text
+from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -57,7 +56,7 @@ def run_backfill(
         context.partitions.forget()
     entry = attempt.journal_entry(result)
     if attempt.taken is None or attempt.has_committed:
-        entry = _write_entry(entry, backfill, result, source.learned, context.database)
+        entry = write_backfill_entry(entry, backfill, result, source.learned, context.database)
     failed = entry.status != Outcome.OK and not result.stopped
     return BackfillReport(
         entry,
@@ -66,43 +65,6 @@ def run_backfill(
         result.retry_after_sec or attempt.retry_after_sec,
         needs_attention=failed or attempt.gone_sec > 0,
     )
-
-
-def _write_entry(
-    entry: JournalEntry,
-    backfill: Backfill,
-    result: StepResult,
-    learned: LearnedWindows,
-    database: Database,
-) -> JournalEntry:
-    """Write the journal entry; if it is refused, tell that with the backfill alone."""
-    try:
-        database.run(partial(_record, entry, backfill, result, learned))
-    except RERAISED:
-        raise
-    except DatabaseError as error:
-        refused = f"database: its journal entry cannot be written: {error}"
-        reason = sanitise(result.reason or refused, ERROR_LIMIT)
-        database.run(
-            lambda cursor: backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
-        )
-        text = join_remarks(entry.error_msg, refused)
-        return replace(entry, status=Outcome.ERROR, error_msg=text)
-    return entry
-
-
-def _record(
-    entry: JournalEntry,
-    backfill: Backfill,
-    result: StepResult,
-    learned: LearnedWindows,
-    cursor: Cursor,
-) -> None:
-    store.add_journal_entry(cursor, entry)
-    vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
-    if result.outcome is not Outcome.OK and not result.stopped:
-        reason = sanitise(str(result.reason), ERROR_LIMIT)
-        backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
 
 
 class _BackfillAttempt:
@@ -120,6 +82,8 @@ class _BackfillAttempt:
         self.intake = replace(vehicle.intake)
         self.notes: list[str] = []
         self.retry_after_sec: float | None = None
+        self.hint = vehicle.other_hint
+        """What the machine calls itself otherwise than the vehicle, as this attempt knows it."""
         self.begins = backfill.reached
         """Of what is before it nothing can be pulled."""
         self.gone_sec = 0.0
@@ -135,10 +99,15 @@ class _BackfillAttempt:
         except BackfillTaken as taken:
             self.taken = str(taken)
 
+    def _check_machine(self) -> None:
+        """Ask what the machine calls itself; raise OtherMachine if it is another vehicle's."""
+        told = decode.status(self.source.client.status().body).id_hint
+        # If it tells no name, this is the last one that a cycle was told.
+        self.hint = told or self.vehicle.other_hint
+        identity.check_machine(self.context.database, self.vehicle, self.hint)
+
     def _pull(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
-        # Its cycles ask what it calls itself; this is what the last one was told.
-        identity.check_machine(self.context.database, self.vehicle, self.vehicle.other_hint)
         oldest = self.context.accepted_interval().start
         rest = Window(max(self.backfill.rest.start, oldest), self.backfill.window.end)
         self.begins = rest.start
@@ -147,6 +116,7 @@ class _BackfillAttempt:
         if rest.start >= rest.end:
             self._commit(DataPage.merged([]), rest.end, 0.0)
             return
+        self._check_machine()
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self.notes.append(str(lost))
@@ -180,8 +150,9 @@ class _BackfillAttempt:
         """Commit one window's alarms together with how far they reach."""
 
         def advance(cursor: Cursor) -> None:
-            if not backfills.advance_alarms(cursor, self.vehicle.id, self.backfill, reached):
-                raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
+            known = self.vehicle.id, self.backfill
+            if not backfills.advance_alarms(cursor, *known, reached, self.hint):
+                raise backfills.moved_error(cursor, *known, self.hint)
 
         commit_alarms(self.context, self.vehicle, answer, advance, self.totals, self.intake)
         self.backfill = replace(self.backfill, alarms_reached=reached)
@@ -203,9 +174,10 @@ class _BackfillAttempt:
                 seconds=seconds,
                 gone_sec=gone_sec,
                 address=self.vehicle.address,
+                hint=self.hint,
             ):
                 store.lock_vehicle(cursor, self.vehicle.id, self.vehicle.address)
-                raise backfills.moved_error(cursor, self.vehicle.id, self.backfill)
+                raise backfills.moved_error(cursor, self.vehicle.id, self.backfill, self.hint)
             intake = Intake(rows=len(page), seconds=covered_sec)
             vehicle_memory.count_intake(cursor, self.vehicle.id, intake)
 

@@ -4,11 +4,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from fleetsyncd.database import store, vehicle_memory
+from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.reports import CycleReport, Failure, Outcome
-from fleetsyncd.sync.outcome import RERAISED
+from fleetsyncd.models import Backfill, LearnedWindows
+from fleetsyncd.reports import (
+    ERROR_LIMIT,
+    CycleReport,
+    Failure,
+    JournalEntry,
+    Outcome,
+    join_remarks,
+)
+from fleetsyncd.sync.outcome import RERAISED, StepResult
+from fleetsyncd.text import sanitise
 
 SHORT_REASON = "database: the cycle could not be stored, see the daemon's log"
 """For a page that has no room for more."""
@@ -62,3 +71,43 @@ def _unwritten(report: CycleReport, what: str, error: DatabaseError) -> CycleRep
         unstored=reason,
         stopped=False,
     )
+
+
+def write_backfill_entry(
+    entry: JournalEntry,
+    backfill: Backfill,
+    result: StepResult,
+    learned: LearnedWindows,
+    database: Database,
+) -> JournalEntry:
+    """Write an attempt's journal entry; if it is refused, tell that with the backfill alone.
+
+    Raises DatabaseError if neither can be written.
+    """
+    try:
+        database.run(partial(_add_backfill_entry, entry, backfill, result, learned))
+    except RERAISED:
+        raise
+    except DatabaseError as error:
+        refused = f"database: its journal entry cannot be written: {error}"
+        reason = sanitise(result.reason or refused, ERROR_LIMIT)
+        database.run(
+            lambda cursor: backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
+        )
+        text = join_remarks(entry.error_msg, refused)
+        return replace(entry, status=Outcome.ERROR, error_msg=text)
+    return entry
+
+
+def _add_backfill_entry(
+    entry: JournalEntry,
+    backfill: Backfill,
+    result: StepResult,
+    learned: LearnedWindows,
+    cursor: Cursor,
+) -> None:
+    store.add_journal_entry(cursor, entry)
+    vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
+    if result.outcome is not Outcome.OK and not result.stopped:
+        reason = sanitise(str(result.reason), ERROR_LIMIT)
+        backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)

@@ -447,7 +447,7 @@ def test_what_stands_in_the_way_of_a_backfill_is_told(database: Database) -> Non
         it.cycle()
         assert "/status: HTTP 503" in str(obstacle())
         work(it)
-        assert "/data: HTTP 503" in str(obstacle())
+        assert "/status: HTTP 503" in str(obstacle())
         it.database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
         assert "paused" in str(obstacle())
 

@@ -458,6 +458,81 @@ def test_a_backfill_stores_nothing_of_another_vehicles_machine(database: Databas
         assert "complete" in one.backfill()
 
 
+def tell_cycle(it: Rig, name: str) -> None:
+    """Leave behind what a cycle leaves that was told another name while a backfill runs."""
+    it.run(
+        "UPDATE fleetsync.vehicle_state SET other_hint = %s WHERE vehicle_id = %s::uuid",
+        name,
+        str(it.vehicle_id),
+    )
+
+
+def test_a_backfill_asks_itself_whose_machine_answers(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        call_itself(one, "Truck-02")
+        stored = count(one, "measurements"), count(one, "alarms_log")
+        window = Window(one.now - timedelta(hours=4), one.now - timedelta(hours=3))
+        database.run(lambda c: backfills.request_backfill(c, one.vehicle_id, window))
+        assert "which is the machine of [Truck-02]" in one.backfill(), "no cycle has noticed it"
+        assert (count(one, "measurements"), count(one, "alarms_log")) == stored
+        one.simulated.hook = None
+        assert "complete" in one.backfill()
+
+
+@pytest.mark.parametrize(("path", "windows"), [("/alarms", 0), ("/data", 2)])
+def test_a_running_backfill_stores_nothing_more_once_a_cycle_is_told_another_name(
+    database: Database, path: str, windows: int
+) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            it.cycle()
+        start = one.now - timedelta(hours=5)
+        window = Window(start, one.now - timedelta(hours=1))
+        database.run(lambda c: backfills.request_backfill(c, one.vehicle_id, window))
+        asked = iter([False] * windows + [True])
+
+        def exchange(asked_path: str, query: str, ask: Ask) -> Reply:
+            if asked_path == path and "limit=100" not in query and next(asked):
+                call_itself(one, "Truck-02")
+                tell_cycle(one, "Truck-02")
+            return ask(query)
+
+        one.simulated.hook = exchange
+        told = one.backfill()
+        assert "the vehicle calls itself Truck-02 meanwhile: the next attempt asks again" in told
+        (known,) = database.run(lambda c: backfills.open_backfills(c, (), 1)).values()
+        assert start <= known.reached < window.end
+        assert (known.reached == start, known.alarms_reached is None) == (not windows, not windows)
+        newest = one.run(
+            "SELECT max(time) FROM measurements WHERE vehicle_id = %s::uuid AND time < %s",
+            str(one.vehicle_id),
+            window.end,
+        )[0][0]
+        assert newest is None or newest < known.reached
+        assert "which is the machine of [Truck-02]" in one.backfill()
+
+
+def test_a_new_name_that_is_nobodys_ends_no_backfill(database: Database) -> None:
+    with rig(database) as it:
+        it.cycle()
+        call_itself(it, "spare-7")
+        window = Window(it.now - timedelta(hours=5), it.now - timedelta(hours=1))
+        database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        renamed, asked = it.simulated.hook, iter([True])
+        assert renamed is not None
+
+        def notice(path: str, query: str, ask: Ask) -> Reply:
+            if path == "/data" and next(asked, False):
+                it.simulated.hook = renamed
+                tell_cycle(it, "spare-7")
+            return renamed(path, query, ask)
+
+        it.simulated.hook = notice
+        assert "; complete" in it.backfill()
+
+
 def test_an_update_that_renames_every_vehicle_stops_none(database: Database) -> None:
     with two(database) as (one, other), rig(database, name="Truck-03") as third:
         fleet = one, other, third
