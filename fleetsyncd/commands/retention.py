@@ -129,12 +129,11 @@ def _deletion(each: Forecast) -> Deletion:
 
 def _delete(database: Database, policy: RetentionPolicy) -> int:
     """Delete all that has expired, beside a daemon that may be at it; return the exit code."""
-    retention = Retention(database, policy, tell=click.echo, warn=click.echo, waits=True)
-    retention.apply(utc_now)
+    retention = Retention(database, policy, tell=click.echo, warn=click.echo, at_once=True)
     for _step in retention.steps(utc_now):
         pass
     if retention.failed or any(each.is_unusual for each in _forecasts(database, policy)):
-        streams.tell(f"{PROGRAM}: not all could be deleted; the daemon goes on with it")
+        streams.tell(f"{PROGRAM}: not all could be deleted: run it again")
         return EXIT_FAILED
     click.echo("all that had expired is deleted")
     return 0

@@ -40,8 +40,8 @@ _ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, Kind.MEASUREMENTS)
 class Retention:
     """Removes expired rows.
 
-    `tell` and `warn` take what an operator is to read. `waits` for another daemon that is at it;
-    else the removal is left to that one.
+    `tell` and `warn` take what an operator is to read. `at_once` removes without a wait, announces
+    nothing, and waits for another daemon that is at it; else the removal is left to that one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Retention:
         on_drop: Callable[[], None] = lambda: None,
         tell: Callable[[str], object] = log.info,
         warn: Callable[[str], object] = log.warning,
-        waits: bool = False,
+        at_once: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -62,18 +62,13 @@ class Retention:
         self._on_drop = on_drop
         self._tell = tell
         self._warn = warn
-        self._lock = _WAIT if waits else _TRY
+        self._at_once = at_once
+        self._lock = _WAIT if at_once else _TRY
         self._clock = clock
         self._told: dict[Kind, datetime] = {}
         """When each kind is due, as it was told last."""
         self.failed = False
         """Whether something could not be removed."""
-
-    def apply(self, today: Callable[[], datetime]) -> None:
-        """End the wait of all that has been, or would be, announced. Raises DatabaseError."""
-        for kind in _ORDER:
-            if (keep := self._policy.keep(kind)) is not None:
-                self._database.run(partial(_apply, kind, keep, today()))
 
     def steps(self, today: Callable[[], datetime]) -> Generator[None, None, None]:
         """Remove everything that may go, one transaction a step; may be stopped after each.
@@ -92,9 +87,10 @@ class Retention:
         keep = self._policy.keep(kind)
         try:
             if keep is None:
-                self._database.run(lambda cursor: retention_plan.withdraw(cursor, kind))
+                if not self._at_once:
+                    self._database.run(lambda cursor: retention_plan.withdraw(cursor, kind))
                 return None
-            plan, may_go, announced = self._database.run(partial(_decide, kind, keep, today))
+            plan, may_go, announced = self._database.run(partial(self._decide, kind, keep, today))
         except DatabaseUnavailable:
             raise
         except DatabaseError as error:
@@ -106,7 +102,7 @@ class Retention:
     def _tell_of(self, plan: Plan, announced: Announcement | None, *, may_go: bool) -> None:
         """Tell what is going to be removed; that it waits is told once."""
         if announced is None:
-            if plan.extent and plan.extent.is_estimate:
+            if plan.extent and (plan.extent.is_estimate or self._at_once):
                 self._tell(f"retention: {plan.setting} deletes {plan.extent}")
         elif may_go:
             self._warn(f"retention: {plan.setting} deletes {plan.extent}")
@@ -135,8 +131,8 @@ class Retention:
                     told_at = self._clock()
                     self._tell(f"retention: removed {total:,} of {_expected(plan, total)} so far")
                 yield
-            if total and kind in ROW_SETS:  # an announcement that is carried out goes
-                self._database.run(partial(_decide, kind, plan.keep, today()))
+            if total:
+                self._database.run(partial(self._settle, kind, plan.keep, today()))
         except DatabaseUnavailable:
             raise
         except DatabaseError as error:
@@ -172,9 +168,26 @@ class Retention:
     def _drop(self, months: int, today: datetime, cursor: Cursor) -> str | None:
         if not self._take_lock(cursor):
             return None
-        cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s)", (months, today.date()))
+        values = (months, today.date(), self._at_once)
+        cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s, %s)", values)
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
+
+    def _decide(
+        self, kind: Kind, keep: int, today: datetime, cursor: Cursor
+    ) -> tuple[Plan, bool, Announcement | None]:
+        """Plan and announce; return the plan, whether it may go, and what is announced."""
+        plan = retention_plan.make_plan(cursor, kind, keep, today)
+        if self._at_once:
+            return plan, True, None
+        may_go = retention_plan.may_delete(cursor, plan)
+        return plan, may_go, announcement_of(cursor, kind)
+
+    def _settle(self, kind: Kind, keep: int, today: datetime, cursor: Cursor) -> None:
+        """Take the announcement of what is removed away."""
+        plan, _may_go, _announced = self._decide(kind, keep, today, cursor)
+        if self._at_once and not plan.extent:
+            retention_plan.clear_announcements(cursor, plan)
 
     def _take_lock(self, cursor: Cursor) -> bool:
         """Take the advisory lock for this transaction; False while another daemon has it."""
@@ -187,16 +200,3 @@ def _expected(plan: Plan, total: int) -> str:
     if plan.kind is Kind.MEASUREMENTS:
         return f"{max(plan.extent.months, total)} {_NAMES[plan.kind]}"
     return replace(plan.extent, rows=max(plan.extent.rows, total)).amount
-
-
-def _apply(kind: Kind, keep: int, today: datetime, cursor: Cursor) -> None:
-    retention_plan.apply_now(cursor, retention_plan.make_plan(cursor, kind, keep, today))
-
-
-def _decide(
-    kind: Kind, keep: int, today: datetime, cursor: Cursor
-) -> tuple[Plan, bool, Announcement | None]:
-    """Plan and announce; return the plan, whether it may go, and what is announced."""
-    plan = retention_plan.make_plan(cursor, kind, keep, today)
-    may_go = retention_plan.may_delete(cursor, plan)
-    return plan, may_go, announcement_of(cursor, kind)

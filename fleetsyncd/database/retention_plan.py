@@ -35,8 +35,9 @@ _MAY_DELETE = """
 SELECT fleetsync.may_delete(%(kind)s, %(keep)s, %(usual)s, %(months)s, %(rows)s, %(bytes)s,
     %(oldest)s, %(before)s)
 """
-_APPLY = """
-UPDATE fleetsync.retention SET due_at = now() WHERE kind = %s AND due_at > now() RETURNING kind
+_CLEAR = """
+UPDATE fleetsync.retention SET announced_at = NULL, due_at = NULL
+WHERE kind = %s AND keep >= %s AND announced_at IS NOT NULL
 """
 
 
@@ -170,12 +171,9 @@ def may_delete(cursor: Cursor, plan: Plan) -> bool:
     return bool(cursor.fetchall()[0][0])
 
 
-def apply_now(cursor: Cursor, plan: Plan) -> bool:
-    """End the wait of what is planned; return whether there was one."""
-    if may_delete(cursor, plan):
-        return False
-    cursor.execute(_APPLY, (plan.kind,))
-    return True
+def clear_announcements(cursor: Cursor, plan: Plan) -> None:
+    """Take away the announcements of this setting and of longer ones: all of it is deleted."""
+    cursor.execute(_CLEAR, (plan.kind, plan.keep))
 
 
 def withdraw(cursor: Cursor, kind: Kind) -> None:

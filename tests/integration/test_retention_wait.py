@@ -275,14 +275,52 @@ def test_a_removal_that_was_broken_off_goes_on_without_another_wait(
     database: Database, truck: str
 ) -> None:
     fill_journal(database, truck, 60)
-    retention = Retention(database, keeping("journal"), batch=7)
-    retention.apply(utc_now)
-    steps = retention.steps(utc_now)
+    daemon_round(database, keeping("journal"))
+    pass_time(database, "1 day")
+    steps = Retention(database, keeping("journal"), batch=7).steps(utc_now)
     next(steps)
     steps.close()
     assert count(database, "journal") == 53
     daemon_round(database, keeping("journal"))
     assert (count(database, "journal"), due(database)) == (30, [])
+
+
+def everything_known(database: Database) -> list[tuple[object, ...]]:
+    return query(database, "SELECT * FROM fleetsync.retention ORDER BY kind, keep")
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("other", [1, 2, 6])
+def test_deletion_at_once_that_is_broken_off_lets_no_daemon_delete_before_its_time(
+    database: Database, truck: str, other: int, steps: int
+) -> None:
+    past_months(database, 0, *range(3, 10))
+    fill_journal(database, truck, 60)
+    daemon = RetentionPolicy(DAYS, None, other)
+    daemon_round(database, daemon)
+    known = everything_known(database)
+    operator = RetentionPolicy(DAYS / 2, None, 1)
+    work = Retention(database, operator, batch=5, at_once=True).steps(utc_now)
+    for _step in range(steps):
+        next(work)
+    work.close()
+    assert everything_known(database) == known
+    left = (months(database), count(database, "journal"))
+    pass_time(database, "23 hours")
+    daemon_round(database, daemon)
+    assert (months(database), count(database, "journal")) == left
+
+
+def test_deletion_at_once_takes_the_announcements_with_it(database: Database, truck: str) -> None:
+    names = past_months(database, 0, 3, 4, 5)
+    fill_journal(database, truck, 60)
+    policy = RetentionPolicy(DAYS, None, 1)
+    daemon_round(database, policy)
+    assert len(due(database)) == 2
+    for _step in Retention(database, policy, at_once=True).steps(utc_now):
+        pass
+    assert (months(database), count(database, "journal")) == ({names[0]}, 30)
+    assert due(database) == []
 
 
 @pytest.mark.usefixtures("truck")
@@ -304,9 +342,14 @@ def test_a_long_removal_tells_how_far_it_is_at_least_once_a_minute(
         told_at.append((clock[0], text))
 
     retention = Retention(
-        database, keeping("journal"), batch=1, tell=tell, warn=tell, clock=lambda: clock[0]
+        database,
+        keeping("journal"),
+        batch=1,
+        at_once=True,
+        tell=tell,
+        warn=tell,
+        clock=lambda: clock[0],
     )
-    retention.apply(utc_now)
     for _step in retention.steps(utc_now):
         clock[0] += 11.0
     moments = [at for at, _text in told_at]

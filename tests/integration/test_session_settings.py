@@ -134,8 +134,7 @@ def test_retention_drops_what_has_expired_under_another_rule_for_backslashes(
         old = datetime(2020, 1, 1, tzinfo=UTC)
         Partitions(database).ensure(old, old)
         policy = RetentionPolicy(None, None, measurements_keep_months=1)
-        retention = Retention(database, policy)
-        retention.apply(utc_now)
+        retention = Retention(database, policy, at_once=True)
         for _ in retention.steps(utc_now):
             pass
         ranges = (

@@ -649,4 +649,11 @@ MUTANTS = (
         "        announced_at = r.announced_at, due_at = r.due_at\n",
         "tests/integration/test_retention_wait.py",
     ),
+    Mutant(
+        "what an operator deletes at once is announced for the daemons",
+        "fleetsyncd/database/retention.py",
+        "        if self._at_once:\n            return plan, True, None\n",
+        "",
+        "tests/integration/test_retention_wait.py",
+    ),
 )

@@ -29,6 +29,7 @@ FUNCTIONS = (
     "fleetsync.partition_ranges()",
     "fleetsync.ensure_month(date)",
     "fleetsync.drop_expired_month(integer, date)",
+    "fleetsync.drop_expired_month(integer, date, boolean)",
     "fleetsync.expired_months(integer, date)",
     "fleetsync.may_delete(text, integer, boolean, integer, bigint, bigint, timestamptz,"
     " timestamptz)",

@@ -104,8 +104,10 @@ END
 $$;
 
 -- There is no month to name: whatever a caller says, only the oldest expired one can go, and none
--- before its time. Daemons of the version before wait as well: null means that nothing is to be done.
-CREATE OR REPLACE FUNCTION fleetsync.drop_expired_month(keep_months integer, today date)
+-- before its time unless an operator wants it `at_once`. Null means that nothing is to be done.
+CREATE OR REPLACE FUNCTION fleetsync.drop_expired_month(
+    keep_months integer, today date, at_once boolean
+)
 RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -119,8 +121,9 @@ BEGIN
         coalesce(sum(bytes), 0)::bigint AS bytes, min(begins) AS oldest, max(ends) AS before,
         (array_agg(partition ORDER BY ends))[1] AS partition
     INTO plan FROM fleetsync.expired_months(keep_months, today);
-    IF fleetsync.may_delete('measurements', keep_months, plan.months <= 1, plan.months,
-                            plan.row_count, plan.bytes, plan.oldest, plan.before) IS NOT TRUE
+    IF at_once IS NOT TRUE
+       AND fleetsync.may_delete('measurements', keep_months, plan.months <= 1, plan.months,
+                                plan.row_count, plan.bytes, plan.oldest, plan.before) IS NOT TRUE
        OR plan.months = 0 THEN
         RETURN NULL;
     END IF;
@@ -129,6 +132,14 @@ BEGIN
 END
 $$;
 
+-- Daemons of the version before call this one: they wait as well.
+CREATE OR REPLACE FUNCTION fleetsync.drop_expired_month(keep_months integer, today date)
+RETURNS text
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'SELECT fleetsync.drop_expired_month(keep_months, today, false)';
+
+REVOKE ALL ON FUNCTION fleetsync.drop_expired_month(integer, date, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleetsync.expired_months(integer, date) FROM PUBLIC;
 REVOKE ALL ON FUNCTION fleetsync.may_delete(
     text, integer, boolean, integer, bigint, bigint, timestamptz, timestamptz
