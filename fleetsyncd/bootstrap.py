@@ -14,6 +14,7 @@ from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_in_force import RetentionInForce
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
@@ -92,6 +93,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
     _warn_of_missing_keys(settings, database)
+    policy = retention_policy(settings)
     context = SyncContext(
         database=database,
         partitions=Partitions(database),
@@ -102,6 +104,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         measurements_keep_months=settings.measurements_keep_months,
         prefetch=green.BackgroundCall,
         alarms_keep=_days(settings.alarms_keep_days),
+        is_in_force=RetentionInForce(database, policy),
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
         ),
@@ -117,7 +120,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
     )
-    retention = Retention(database, retention_policy(settings), on_drop=context.partitions.forget)
+    retention = Retention(database, policy, on_drop=context.partitions.forget)
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)

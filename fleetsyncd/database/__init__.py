@@ -14,6 +14,7 @@ vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
+retention_in_force.py  which settings may have deleted already
 retention_kinds.py  what is kept for how long
 retention_plan.py  what is to be removed, and whether it may be
 quarantine.py    bad rows: list, release, delete

@@ -32,6 +32,8 @@ class Kind(StrEnum):
         return _ROW_NAMES[self]
 
 
+FROM_VEHICLES = (Kind.MEASUREMENTS, Kind.ALARMS)
+"""What is pulled: while a setting of these is new, vehicles are asked for what it would delete."""
 _ROW_NAMES: Mapping[Kind, str] = {
     Kind.MEASUREMENTS: "measurements",
     Kind.JOURNAL: "journal entries",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
@@ -31,17 +32,24 @@ class SyncContext:
     now: Callable[[], datetime]
     measurements_keep_months: int | None = None
     alarms_keep: timedelta | None = None
+    is_in_force: Callable[[Kind], bool] = lambda _kind: True
+    """Whether retention may have deleted by the kind's setting already."""
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
 
     def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""
-        return accepted_interval(self.now(), self.measurements_keep_months)
+        months = self.measurements_keep_months
+        if months is not None and not self.is_in_force(Kind.MEASUREMENTS):
+            months = None
+        return accepted_interval(self.now(), months)
 
     def oldest_alarm(self) -> datetime:
         """Return the time before which alarms are not asked for: retention has deleted them."""
-        return OLDEST_ALARM if self.alarms_keep is None else self.now() - self.alarms_keep
+        if self.alarms_keep is None or not self.is_in_force(Kind.ALARMS):
+            return OLDEST_ALARM
+        return self.now() - self.alarms_keep
 
     def source(
         self, vehicle: Vehicle, client: VehicleClient, stop_reason: Callable[[], str | None]

@@ -34,11 +34,12 @@ from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
     pull_end,
     pull_interval,
+    skipped_before,
     step_back,
 )
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
-from fleetsyncd.times import utc_text
+from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import Answer, VehicleClient
 from fleetsyncd.vehicle.refusals import judge_by_status
@@ -191,6 +192,9 @@ class _VehicleCycle:
             pull_overlap=self.context.pull_overlap,
             oldest=oldest,
         )
+        if skipped := skipped_before(self.vehicle, self.interval):
+            span = utc_span(skipped.start, skipped.end)
+            self.notes.append(f"not pulled: {span}, before {utc_day(oldest)} nothing is kept")
         return _Pull(
             window=self.interval,
             stepped_back=step_back(self.vehicle, skew) < timedelta(0),

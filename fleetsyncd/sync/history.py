@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import VehicleSource
+from fleetsyncd.time_limits import MAX_AHEAD, accepted_interval
 from fleetsyncd.times import utc_span
 
 NOT_KNOWN = "how much is gone for good is not known"
@@ -32,7 +33,9 @@ def lost_history(source: VehicleSource, gap: Window) -> LostHistory | None:
 
     Raises VehicleError.
     """
-    begins = source.history_begins(Window(source.accepted_interval().start, gap.end))
+    # Also from what retention would delete: it shows that the vehicle has what follows.
+    oldest = accepted_interval(source.accepted_interval().end - MAX_AHEAD).start
+    begins = source.history_begins(Window(oldest, gap.end))
     if begins is None:
         return LostHistory(None)
     if begins <= gap.start:

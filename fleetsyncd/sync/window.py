@@ -60,6 +60,14 @@ def pull_interval(
     return Window(start, end)
 
 
+def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:
+    """Return the time between what was pulled before and `pull`: it is older than what is kept."""
+    if vehicle.watermark is None:
+        return None
+    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
+    return Window(reached, pull.start) if reached < pull.start else None
+
+
 def step_back(vehicle: Vehicle, skew: timedelta) -> timedelta:
     """Return by how much the clock has fallen behind since the last pull: 0, or less."""
     step = _behind(skew) - _behind(vehicle.clock_skew or timedelta(0))

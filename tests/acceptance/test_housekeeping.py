@@ -1,4 +1,5 @@
 import signal
+from datetime import timedelta
 
 from tests.acceptance.conftest import Installation
 
@@ -66,6 +67,16 @@ def test_a_years_months_outlive_a_setting_made_by_mistake_and_every_start_under_
         "SELECT NOT EXISTS (SELECT FROM fleetsync.retention WHERE due_at IS NOT NULL)"
     )
     assert installation.rows(MONTHS) == [(16,)]
+
+
+def test_a_daemon_under_a_setting_made_by_mistake_pulls_on_from_where_it_was(
+    installation: Installation,
+) -> None:
+    installation.fleet(1, ago=timedelta(days=75), channels=1)
+    daemon = installation.daemon(MEASUREMENTS_KEEP_MONTHS="1")
+    installation.until("SELECT min(time) < now() - interval '74 days' FROM measurements")
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.end() == 0
 
 
 def test_one_cycle_alone_removes_nothing(installation: Installation) -> None:

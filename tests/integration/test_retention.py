@@ -57,6 +57,16 @@ def keep_months_for_long(database: Database, months: int) -> None:
     )
 
 
+def keep_alarms_for_long(database: Database, days: int) -> None:
+    """Note that daemons have kept so many days of alarms for two days."""
+    query(
+        database,
+        "INSERT INTO fleetsync.retention (kind, keep, since)"
+        " VALUES ('alarms', %s, now() - interval '2 days')",
+        days,
+    )
+
+
 def months(database: Database) -> set[str]:
     rows = query(
         database,

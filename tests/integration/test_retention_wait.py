@@ -19,6 +19,7 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.times import utc_now, utc_text
 from tests.integration.test_retention import (
     fill_journal,
+    keep_alarms_for_long,
     keep_months_for_long,
     months,
     past_months,
@@ -225,6 +226,7 @@ def test_daemons_that_are_started_together_announce_once(database: Database) -> 
 def test_rows_that_expired_within_a_day_go_at_once_and_others_wait(
     database: Database, kind: str
 ) -> None:
+    keep_alarms_for_long(database, 30)
     for age in ("30 days 1 hour", "30 days 23 hours", "29 days"):
         query(database, ROWS[kind], age)
     daemon_round(database, keeping(kind))
@@ -265,6 +267,7 @@ def test_what_is_no_more_unusual_takes_its_announcement_with_it(database: Databa
 
 @pytest.mark.usefixtures("truck")
 def test_an_alarm_that_was_open_for_long_expires_in_its_turn(database: Database) -> None:
+    keep_alarms_for_long(database, 30)
     query(database, ROWS["alarms"], "90 days")
     query(database, "UPDATE alarms_log SET synced_at = now() - interval '1 hour'")
     daemon_round(database, keeping("alarms"))

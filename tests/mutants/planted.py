@@ -650,6 +650,13 @@ MUTANTS = (
         "tests/integration/test_retention_wait.py",
     ),
     Mutant(
+        "a setting that waits moves the watermark past what it would delete",
+        "fleetsyncd/sync/context.py",
+        "        if months is not None and not self.is_in_force(Kind.MEASUREMENTS):\n",
+        "        if False:\n",
+        "tests/integration/test_retention_in_force.py",
+    ),
+    Mutant(
         "what an operator deletes at once is announced for the daemons",
         "fleetsyncd/database/retention.py",
         "        if self._at_once:\n            return plan, True, None\n",

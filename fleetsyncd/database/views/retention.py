@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.retention_kinds import Extent, Kind, RetentionPolicy
+from fleetsyncd.database.retention_kinds import FROM_VEHICLES, Extent, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import Plan, make_plan
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.times import utc_text
@@ -121,7 +121,7 @@ def _fate(plan: Plan, known: _Known | None) -> Fate:
     if not plan.extent:
         return Fate.NOTHING
     is_in_force = known is not None and known.keep <= plan.keep
-    if plan.is_usual and plan.kind is not Kind.MEASUREMENTS:
+    if plan.is_usual and plan.kind not in FROM_VEHICLES:
         return Fate.USUAL
     if known is not None and is_in_force and known.announced is not None:
         return Fate.DUE if known.announced.due_in <= 0 else Fate.WAITING

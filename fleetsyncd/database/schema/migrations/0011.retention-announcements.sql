@@ -61,8 +61,8 @@ END
 $$;
 
 -- Whether a daemon with this setting may delete now; announces what has to wait. `is_usual`: no more
--- than one month, or than what expired within the last day. A month waits also while the setting is
--- new or stricter than before; an announcement that the setting or the clock has outrun begins again.
+-- than one month, or than what expired within the last day. What comes from vehicles waits also while
+-- the setting is new or stricter than before: until then they are asked for it. An announcement that the setting or the clock has outrun begins again.
 CREATE OR REPLACE FUNCTION fleetsync.may_delete(
     of_kind text, keep_for integer, is_usual boolean, month_count integer, about_rows bigint,
     about_bytes bigint, oldest timestamptz, before timestamptz
@@ -74,6 +74,7 @@ AS $$
 DECLARE
     a_day CONSTANT interval := '1 day';
     is_monthly boolean := of_kind = 'measurements';
+    from_vehicles boolean := of_kind IN ('measurements', 'alarms');
     outrun interval := CASE WHEN is_monthly THEN interval '32 days' ELSE interval '2 days' END;
     known fleetsync.retention;
 BEGIN
@@ -83,7 +84,7 @@ BEGIN
         announced_at = CASE WHEN excluded.keep >= r.keep THEN r.announced_at END,
         due_at = CASE WHEN excluded.keep >= r.keep THEN r.due_at END
     RETURNING * INTO known;
-    IF month_count = 0 AND about_rows = 0 OR is_usual AND NOT is_monthly THEN
+    IF month_count = 0 AND about_rows = 0 OR is_usual AND NOT from_vehicles THEN
         UPDATE fleetsync.retention SET announced_at = NULL, due_at = NULL
         WHERE kind = of_kind AND announced_at IS NOT NULL;
         RETURN true;
