@@ -65,8 +65,8 @@ class Retention:
         self._at_once = at_once
         self._lock = _WAIT if at_once else _TRY
         self._clock = clock
-        self._told: dict[Kind, datetime] = {}
-        """When each kind is due, as it was told last."""
+        self._told: dict[Kind, object] = {}
+        """What each kind waits for, as it was told last."""
         self.failed = False
         """Whether something could not be removed."""
 
@@ -88,7 +88,7 @@ class Retention:
         try:
             if keep is None:
                 if not self._at_once:
-                    self._database.run(lambda cursor: retention_plan.withdraw(cursor, kind))
+                    self._database.run(lambda cursor: retention_plan.keep_for_ever(cursor, kind))
                 return None
             plan, may_go, announced = self._database.run(partial(self._decide, kind, keep, today))
         except DatabaseUnavailable:
@@ -106,13 +106,28 @@ class Retention:
                 self._tell(f"retention: {plan.setting} deletes {plan.extent}")
         elif may_go:
             self._warn(f"retention: {plan.setting} deletes {plan.extent}")
-        elif self._told.get(plan.kind) != announced.due_at:
-            self._told[plan.kind] = announced.due_at
-            self._warn(
+        elif announced.longer is not None:
+            self._tell_once(
+                plan.kind,
+                announced.longer,
+                f"retention: {plan.setting} deletes nothing while a daemon with"
+                f" {plan.kind.setting}={announced.longer} keeps more ({plan.extent}): set it alike"
+                " for every daemon",
+            )
+        else:
+            self._tell_once(
+                plan.kind,
+                announced.due_at,
                 f"retention: {plan.setting} will delete {plan.extent}, after"
                 f" {utc_text(announced.due_at)}: raise {plan.kind.setting} to keep them,"
-                " `fleetsyncd retention --apply` deletes them at once"
+                " `fleetsyncd retention --apply` deletes them at once",
             )
+
+    def _tell_once(self, kind: Kind, cause: object, text: str) -> None:
+        """Warn of a wait unless it was the last one told of its kind."""
+        if self._told.get(kind) != cause:
+            self._told[kind] = cause
+            self._warn(text)
 
     def _fail(self, kind: Kind, error: DatabaseError) -> None:
         self.failed = True
@@ -181,7 +196,7 @@ class Retention:
         if self._at_once:
             return plan, True, None
         may_go = retention_plan.may_delete(cursor, plan)
-        return plan, may_go, announcement_of(cursor, kind)
+        return plan, may_go, announcement_of(cursor, kind, keep)
 
     def _settle(self, kind: Kind, keep: int, today: datetime, cursor: Cursor) -> None:
         """Take the announcement of what is removed away."""

@@ -35,6 +35,11 @@ _MAY_DELETE = """
 SELECT fleetsync.may_delete(%(kind)s, %(keep)s, %(usual)s, %(months)s, %(rows)s, %(bytes)s,
     %(oldest)s, %(before)s)
 """
+_KEEP_FOR_EVER = """
+DELETE FROM fleetsync.retention WHERE kind = %(kind)s AND keep <> 0;
+INSERT INTO fleetsync.retention (kind, keep) VALUES (%(kind)s, 0)
+ON CONFLICT (kind, keep) DO UPDATE SET seen_at = now()
+"""
 _CLEAR = """
 UPDATE fleetsync.retention SET announced_at = NULL, due_at = NULL
 WHERE kind = %s AND keep >= %s AND announced_at IS NOT NULL
@@ -154,7 +159,8 @@ def _months_plan(cursor: Cursor, keep: int, today: datetime) -> Plan:
 def may_delete(cursor: Cursor, plan: Plan) -> bool:
     """Tell whether what is planned may be deleted now; announce it if it must wait.
 
-    Two daemons, or one that is started again and again, get one answer: the wait is the database's.
+    Daemons with one setting, or one that is started again and again, get one answer: the wait is
+    the database's. Where there are several settings, only the longest deletes.
     """
     extent = plan.extent
     values = {
@@ -176,6 +182,6 @@ def clear_announcements(cursor: Cursor, plan: Plan) -> None:
     cursor.execute(_CLEAR, (plan.kind, plan.keep))
 
 
-def withdraw(cursor: Cursor, kind: Kind) -> None:
-    """Forget the announcement of a kind that is kept for ever."""
-    cursor.execute("DELETE FROM fleetsync.retention WHERE kind = %s", (kind,))
+def keep_for_ever(cursor: Cursor, kind: Kind) -> None:
+    """Forget the announcements of a kind that is kept for ever, and note that it is."""
+    cursor.execute(_KEEP_FOR_EVER, {"kind": kind})

@@ -75,7 +75,8 @@ def pass_time(database: Database, interval: str) -> None:
     query(
         database,
         "UPDATE fleetsync.retention SET since = since - passed, due_at = due_at - passed,"
-        " announced_at = announced_at - passed FROM (SELECT %s::interval) t(passed)",
+        " seen_at = seen_at - passed, announced_at = announced_at - passed"
+        " FROM (SELECT %s::interval) t(passed)",
         interval,
     )
 
@@ -144,9 +145,7 @@ def test_a_single_month_waits_under_a_setting_that_is_new_or_stricter(
     assert months(database) == {names[0], names[1]}
 
 
-def test_a_stricter_setting_begins_the_wait_again_and_a_laxer_one_does_not(
-    database: Database,
-) -> None:
+def test_each_setting_has_a_wait_of_its_own(database: Database) -> None:
     names = past_months(database, 0, 1, 2, 3, 4, 5)
     daemon_round(database, keeping_months(2))
     pass_time(database, "20 hours")
@@ -155,9 +154,25 @@ def test_a_stricter_setting_begins_the_wait_again_and_a_laxer_one_does_not(
     daemon_round(database, keeping_months(1))
     assert months(database) == set(names.values())
     daemon_round(database, keeping_months(3))
-    pass_time(database, "4 hours")
+    pass_time(database, "23 hours")
+    daemon_round(database, keeping_months(3))
+    assert months(database) == set(names.values())
+    pass_time(database, "1 hour")
     daemon_round(database, keeping_months(3))
     assert months(database) == {names[number] for number in (0, 1, 2, 3)}
+
+
+def test_a_setting_that_was_taken_back_waits_again_however_long_ago_it_was(
+    database: Database,
+) -> None:
+    names = past_months(database, 0, 3, 4)
+    for right in (12, None):
+        daemon_round(database, keeping_months(1))
+        pass_time(database, "1 hour")
+        daemon_round(database, keeping_months(right))
+        pass_time(database, "90 days")
+    daemon_round(database, keeping_months(1))
+    assert months(database) == set(names.values())
 
 
 @pytest.mark.parametrize(("older", "begins_again"), [("31 days", False), ("62 days", True)])
@@ -183,7 +198,9 @@ def test_a_setting_that_is_withdrawn_deletes_nothing_and_takes_its_announcement_
     daemon_round(database, keeping_months(1))
     pass_time(database, "2 days")
     assert daemon_round(database, keeping_months(None)) == []
-    assert query(database, "SELECT count(*) FROM fleetsync.retention") == [(0,)]
+    assert query(database, "SELECT keep FROM fleetsync.retention WHERE kind = 'measurements'") == [
+        (0,)
+    ]
     daemon_round(database, keeping_months(1))
     assert months(database) == set(names.values())
 
@@ -194,6 +211,40 @@ def test_daemons_that_disagree_delete_nothing(database: Database) -> None:
         daemon_round(database, keeping_months(1))
         daemon_round(database, keeping_months(12))
         pass_time(database, "1 day")
+    assert months(database) == set(names.values())
+
+
+@pytest.mark.parametrize("shorter", [1, 5])
+def test_daemons_with_a_shorter_setting_hold_up_nothing_of_those_with_the_longest(
+    database: Database, shorter: int
+) -> None:
+    names = past_months(database, 0, 3, 6, 7)
+    keep_months_for_long(database, 6)
+    longest = Retention(database, keeping_months(6))
+    list(longest.steps(utc_now))
+    assert months(database) == {names[0], names[3], names[6]}
+    past_months(database, 7, 8)
+    for _hour in range(26):
+        daemon_round(database, keeping_months(shorter))
+        list(longest.steps(utc_now))
+        pass_time(database, "1 hour")
+    assert months(database) == {names[0], names[3], names[6]}
+
+
+def test_a_shorter_setting_tells_once_that_other_daemons_keep_more(database: Database) -> None:
+    names = past_months(database, 0, 3, 4)
+    for longer in (12, None):
+        told: list[str] = []
+        shorter = Retention(database, keeping_months(1), tell=told.append, warn=told.append)
+        for _hour in range(26):
+            daemon_round(database, keeping_months(longer))
+            list(shorter.steps(utc_now))
+            pass_time(database, "1 hour")
+        (line,) = told
+        assert f"while a daemon with MEASUREMENTS_KEEP_MONTHS={longer or 0} keeps more" in line
+    pass_time(database, "2 hours")
+    list(shorter.steps(utc_now))
+    assert "will delete 2 months of measurements" in told[-1]
     assert months(database) == set(names.values())
 
 

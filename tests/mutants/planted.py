@@ -642,11 +642,10 @@ MUTANTS = (
         "tests/integration/test_retention_wait.py",
     ),
     Mutant(
-        "a stricter setting goes on with the wait of the one before",
+        "a setting that was taken back goes on with its wait",
         RETENTION,
-        "        announced_at = CASE WHEN excluded.keep >= r.keep THEN r.announced_at END,\n"
-        "        due_at = CASE WHEN excluded.keep >= r.keep THEN r.due_at END\n",
-        "        announced_at = r.announced_at, due_at = r.due_at\n",
+        "      AND (r.keep BETWEEN 1 AND keep_for OR r.seen_at < now() - a_day);\n",
+        "      AND r.seen_at < now() - a_day;\n",
         "tests/integration/test_retention_wait.py",
     ),
     Mutant(

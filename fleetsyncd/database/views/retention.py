@@ -14,8 +14,11 @@ from fleetsyncd.times import utc_text
 _MAY_READ = "SELECT has_table_privilege(to_regclass('fleetsync.retention'), 'SELECT')"
 _SETTINGS = f"""
 SELECT kind, keep, since <= now() - interval '1 day', {epoch("due_at")}, -{age("due_at")},
-    months, row_count, bytes, {epoch("oldest_at")}, {epoch("before_at")}
-FROM fleetsync.retention ORDER BY due_at, kind
+    months, row_count, bytes, {epoch("oldest_at")}, {epoch("before_at")},
+    (SELECT CASE WHEN min(o.keep) = 0 THEN 0 ELSE max(o.keep) END FROM fleetsync.retention o
+     WHERE o.kind = r.kind AND (o.keep = 0 OR o.keep > r.keep)
+       AND o.seen_at > now() - interval '2 hours')
+FROM fleetsync.retention r ORDER BY due_at, kind
 """  # noqa: S608  made of this file's own text
 
 
@@ -38,6 +41,8 @@ class Announcement:
     extent: Extent
     due_at: datetime
     due_in: float
+    longer: int | None = None
+    """The longest setting of other daemons, 0 for ever, if one keeps more: then this one waits."""
 
     @property
     def setting(self) -> str:
@@ -77,7 +82,6 @@ class Forecast:
 class _Known:
     """What the database knows of a setting; `is_old`: for a day at least."""
 
-    keep: int
     is_old: bool
     announced: Announcement | None
 
@@ -90,23 +94,25 @@ def announcements(cursor: Cursor) -> list[Announcement]:
     return [known.announced for known in _known(cursor).values() if known.announced is not None]
 
 
-def announcement_of(cursor: Cursor, kind: Kind) -> Announcement | None:
-    """Return what is announced of a kind."""
-    known = _known(cursor).get(kind)
+def announcement_of(cursor: Cursor, kind: Kind, keep: int) -> Announcement | None:
+    """Return what is announced of a kind under one setting."""
+    known = _known(cursor).get((kind, keep))
     return None if known is None else known.announced
 
 
 def forecast(cursor: Cursor, policy: RetentionPolicy, today: datetime) -> list[Forecast]:
     """Return what each setting deletes, and when. Raises DatabaseError."""
     known = _known(cursor)
-    return [_forecast(cursor, kind, policy.keep(kind), known.get(kind), today) for kind in Kind]
+    return [_forecast(cursor, kind, policy.keep(kind), known, today) for kind in Kind]
 
 
 def _forecast(
-    cursor: Cursor, kind: Kind, keep: int | None, known: _Known | None, today: datetime
+    cursor: Cursor, kind: Kind, keep: int | None, every: "_EveryKnown", today: datetime
 ) -> Forecast:
+    known = None if keep is None else every.get((kind, keep))
+    others = [each for (of, other), each in every.items() if of is kind and other != keep]
+    elsewhere = next((each.announced for each in others if each.announced), None)
     announced = None if known is None else known.announced
-    elsewhere = announced if announced is not None and announced.keep != keep else None
     if keep is None:
         nothing = Extent(kind, 0, 0, 0, None, None)
         return Forecast(kind, None, nothing, Fate.KEPT, elsewhere=elsewhere)
@@ -120,21 +126,25 @@ def _fate(plan: Plan, known: _Known | None) -> Fate:
     """Say what the function `may_delete` would."""
     if not plan.extent:
         return Fate.NOTHING
-    is_in_force = known is not None and known.keep <= plan.keep
     if plan.is_usual and plan.kind not in FROM_VEHICLES:
         return Fate.USUAL
-    if known is not None and is_in_force and known.announced is not None:
+    if known is not None and known.announced is not None:
         return Fate.DUE if known.announced.due_in <= 0 else Fate.WAITING
-    is_old = known is not None and is_in_force and known.is_old
+    is_old = known is not None and known.is_old
     return Fate.USUAL if plan.is_usual and is_old else Fate.UNANNOUNCED
 
 
-def _known(cursor: Cursor) -> dict[Kind, _Known]:
+_EveryKnown = dict[tuple[Kind, int], _Known]
+
+
+def _known(cursor: Cursor) -> _EveryKnown:
+    """Return all settings that daemons have, what is due first."""
     cursor.execute(_SETTINGS)
     known = {}
-    for kind, keep, is_old, due, due_in, months, rows, size, oldest, before in cursor.fetchall():
+    for kind, keep, is_old, due, due_in, *amounts, oldest, before, longer in cursor.fetchall():
+        months, rows, size = amounts
         extent = Extent(Kind(kind), months, rows, size, from_epoch(oldest), from_epoch(before))
         due_at = from_epoch(due)
-        announced = None if due_at is None else Announcement(keep, extent, due_at, due_in)
-        known[extent.kind] = _Known(keep, is_old, announced)
+        announced = None if due_at is None else Announcement(keep, extent, due_at, due_in, longer)
+        known[extent.kind, keep] = _Known(is_old, announced)
     return known

@@ -3,23 +3,26 @@
 -- depends: 0010.partitions-of-others
 
 CREATE TABLE IF NOT EXISTS fleetsync.retention (
-    kind text PRIMARY KEY CHECK (kind IN ('measurements', 'journal', 'quarantine', 'alarms')),
+    kind text NOT NULL CHECK (kind IN ('measurements', 'journal', 'quarantine', 'alarms')),
     keep integer NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
+    seen_at timestamptz NOT NULL DEFAULT now(),
     announced_at timestamptz,
     due_at timestamptz,
     months integer NOT NULL DEFAULT 0,
     row_count bigint NOT NULL DEFAULT 0,
     bytes bigint NOT NULL DEFAULT 0,
     oldest_at timestamptz,
-    before_at timestamptz
+    before_at timestamptz,
+    PRIMARY KEY (kind, keep)
 );
 
 COMMENT ON TABLE fleetsync.retention IS
     'What each setting of retention keeps, and what it is going to delete';
-COMMENT ON COLUMN fleetsync.retention.keep IS 'Months of measurements, days of the others';
+COMMENT ON COLUMN fleetsync.retention.keep IS 'Months of measurements, days of the others; 0: for ever';
 COMMENT ON COLUMN fleetsync.retention.since IS
-    'When a daemon first ran with this setting, after none or a longer one';
+    'When a daemon first ran with this setting, after the last one with a longer';
+COMMENT ON COLUMN fleetsync.retention.seen_at IS 'When a daemon last ran with this setting';
 COMMENT ON COLUMN fleetsync.retention.due_at IS
     'From when on it is deleted; null if nothing is announced';
 COMMENT ON COLUMN fleetsync.retention.before_at IS 'What is older than this is announced';
@@ -62,7 +65,9 @@ $$;
 
 -- Whether a daemon with this setting may delete now; announces what has to wait. `is_usual`: no more
 -- than one month, or than what expired within the last day. What comes from vehicles waits also while
--- the setting is new or stricter than before: until then they are asked for it. An announcement that the setting or the clock has outrun begins again.
+-- the setting is new: until then they are asked for it. An announcement that the clock has outrun
+-- begins again. Where daemons have several settings, the longest holds: each time that a daemon asks
+-- with it, all shorter ones begin anew. What was not asked with for a day is forgotten.
 CREATE OR REPLACE FUNCTION fleetsync.may_delete(
     of_kind text, keep_for integer, is_usual boolean, month_count integer, about_rows bigint,
     about_bytes bigint, oldest timestamptz, before timestamptz
@@ -78,15 +83,16 @@ DECLARE
     outrun interval := CASE WHEN is_monthly THEN interval '32 days' ELSE interval '2 days' END;
     known fleetsync.retention;
 BEGIN
-    INSERT INTO fleetsync.retention AS r (kind, keep) VALUES (of_kind, keep_for)
-    ON CONFLICT (kind) DO UPDATE SET keep = excluded.keep,
-        since = CASE WHEN excluded.keep < r.keep THEN now() ELSE r.since END,
-        announced_at = CASE WHEN excluded.keep >= r.keep THEN r.announced_at END,
-        due_at = CASE WHEN excluded.keep >= r.keep THEN r.due_at END
+    LOCK TABLE fleetsync.retention IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM fleetsync.retention r
+    WHERE r.kind = of_kind AND r.keep <> keep_for
+      AND (r.keep BETWEEN 1 AND keep_for OR r.seen_at < now() - a_day);
+    INSERT INTO fleetsync.retention (kind, keep) VALUES (of_kind, keep_for)
+    ON CONFLICT (kind, keep) DO UPDATE SET seen_at = now()
     RETURNING * INTO known;
     IF month_count = 0 AND about_rows = 0 OR is_usual AND NOT from_vehicles THEN
         UPDATE fleetsync.retention SET announced_at = NULL, due_at = NULL
-        WHERE kind = of_kind AND announced_at IS NOT NULL;
+        WHERE kind = of_kind AND keep = keep_for AND announced_at IS NOT NULL;
         RETURN true;
     END IF;
     IF known.announced_at IS NULL AND is_usual AND known.since <= now() - a_day THEN
@@ -99,7 +105,7 @@ BEGIN
     UPDATE fleetsync.retention
     SET announced_at = known.announced_at, due_at = known.due_at, months = month_count,
         row_count = about_rows, bytes = about_bytes, oldest_at = oldest, before_at = before
-    WHERE kind = of_kind;
+    WHERE kind = of_kind AND keep = keep_for;
     RETURN known.due_at <= now();
 END
 $$;
