@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import psycopg2
+
 from fleetsyncd.database import retention_plan
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
@@ -29,12 +31,19 @@ PROGRESS_SEC = 30.0
 LOCK = 0x666C7265  # "flre"
 _TRY = "SELECT pg_try_advisory_xact_lock(%s)"
 _WAIT = "SELECT true FROM pg_advisory_xact_lock(%s)"
+_LOCK_MS = 500
+"""For a row that another transaction is deleting. Less than the usual deadlock_timeout, so that a
+removal of vehicles is not what ends a deadlock."""
 _DELETE = """
 DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
 _NAMES = {kind: kind.rows_name for kind in Kind} | {Kind.MEASUREMENTS: "months of measurements"}
 _ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, Kind.MEASUREMENTS)
+
+
+class _RowsLocked(DatabaseError):
+    """Another transaction is deleting some of the rows, such as a removal of vehicles."""
 
 
 class Retention:
@@ -150,6 +159,10 @@ class Retention:
                 self._database.run(partial(self._settle, kind, plan.keep, today()))
         except DatabaseUnavailable:
             raise
+        except _RowsLocked:
+            self.failed = True
+            rest = "the rest goes in a later round"
+            self._tell(f"retention: another program is deleting {_NAMES[kind]}: {rest}")
         except DatabaseError as error:
             self._fail(kind, error)
         finally:
@@ -167,7 +180,11 @@ class Retention:
         if not self._take_lock(cursor):
             return 0
         statement = _DELETE.format(table=rows.table, key=rows.key, expired=rows.expired())
-        cursor.execute(statement, {"age": age, "batch": self._batch})
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_MS}ms'")
+        try:
+            cursor.execute(statement, {"age": age, "batch": self._batch})
+        except psycopg2.errors.LockNotAvailable as error:
+            raise _RowsLocked(f"rows of {rows.table} are locked") from error
         return cursor.rowcount
 
     def _months(self, keep: int, today: Callable[[], datetime]) -> Iterator[int]:

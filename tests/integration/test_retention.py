@@ -1,4 +1,5 @@
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -229,6 +230,41 @@ def test_a_month_in_use_is_left_for_later(
         assert "months of measurements could not be removed" in caplog.text
     remove(database, RetentionPolicy(None, None, 1))
     assert months(database) == {names[0]}
+
+
+@pytest.mark.parametrize("table", ["sync_journal", "alarms_log"])
+def test_a_removal_at_work_is_not_waited_for_and_is_no_warning(
+    database: Database, truck: str, table: str
+) -> None:
+    fill_journal(database, truck, 60)
+    query(
+        database,
+        "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, message, triggered_at,"
+        " resolved_at, synced_at) SELECT %s, n, 1, 'Oil', now() - interval '40 days', now(), now()"
+        " FROM generate_series(1, 30) n",
+        truck,
+    )
+    told: list[str] = []
+    warned: list[str] = []
+    policy = RetentionPolicy(MONTH, None, None, alarms_keep=MONTH)
+    removal = Retention(database, policy, at_once=True, tell=told.append, warn=warned.append)
+    other = {"sync_journal": "alarms_log", "alarms_log": "sync_journal"}[table]
+    counts = {
+        name: f"SELECT count(*) FROM {name} WHERE {column} < now() - interval '30 days'"  # noqa: S608  ours
+        for name, column in (("sync_journal", "started_at"), ("alarms_log", "triggered_at"))
+    }
+    with database.transaction() as busy:
+        busy.execute(f"DELETE FROM {table} WHERE vehicle_id = %s", (truck,))  # noqa: S608  ours
+        started = time.monotonic()
+        list(removal.steps(utc_now))
+        assert time.monotonic() - started < 5
+        busy.execute("ROLLBACK")
+    assert query(database, counts[table]) == [(30,)]
+    assert query(database, counts[other]) == [(0,)]
+    assert (warned, removal.failed) == ([], True)
+    assert any("another program is deleting" in line for line in told)
+    assert len(list(removal.steps(utc_now))) == 1
+    assert query(database, counts[table]) == [(0,)]
 
 
 def test_the_daemons_role_may_not_drop_a_month_by_itself(database: Database) -> None:
