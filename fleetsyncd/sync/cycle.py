@@ -98,6 +98,8 @@ class _VehicleCycle:
         self.newest = vehicle.newest_measurement_at
         self.status: Status | None = None
         self.name: NewName | None = None
+        self.awaits_proof = False
+        """Only its history can tell whether this is another vehicle's machine."""
         self.vehicle_answered = False
         self.skew: timedelta | None = None
         self.interval: Window | None = None
@@ -113,7 +115,8 @@ class _VehicleCycle:
     def run(self) -> None:
         """Take the steps in order."""
         pull = self.ask_status()
-        self.refresh_channels()
+        if not self.awaits_proof:
+            self.refresh_channels()
         rest: VehicleError | PullStopped | None = None
         try:
             rest = self.pull_measurements(pull)
@@ -121,7 +124,8 @@ class _VehicleCycle:
             rest = spent
         except VehicleRefused as refused:
             raise judge_by_status(refused, self.status) from None
-        self.pull_alarms(pull)
+        if not self.awaits_proof:
+            self.pull_alarms(pull)
         if rest is not None:
             self.goes_on = isinstance(rest, PullStopped) and self.retry_after_sec is None
             raise rest.with_traceback(None)
@@ -170,6 +174,7 @@ class _VehicleCycle:
         self.name = new_name(self.context.database, self.vehicle, self.status.id_hint)
         if self.name is not None:
             self.notes.append(self.name.remark)
+            self.awaits_proof = self.name.owner is not None
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
             raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
@@ -249,6 +254,7 @@ class _VehicleCycle:
                     newest = self.vehicle.newest_measurement_at
                     if self.name is not None and window.start == pull.window.start:
                         self.name.require_history(newest, window, page)
+                        self.awaits_proof = False
                     if remark := history_remark(newest, pull.window, window, page):
                         self.notes.append(remark)
                     self._commit(pull, page, window)

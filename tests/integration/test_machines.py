@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import pytest
 
+from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database import backfills, machines, vehicle_memory, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -581,8 +582,23 @@ def test_a_machine_that_answers_at_the_addresses_of_two_vehicles_is_stored_under
         stored = count(other, "measurements")
         other.client, client = one.client, other.client
         one.cycle(after=3600)
-        for _ in range(2):
-            assert other.cycle(after=1800).failure is Failure.OTHER_MACHINE
+        asked: list[str] = []
+        named = one.simulated.hook
+        assert named is not None
+
+        def note(path: str, query: str, ask: Ask) -> Reply:
+            asked.append(path)
+            return named(path, query, ask)
+
+        for spent in (False, True):
+            one.simulated.hook = note
+            other.budget = VehicleBudget(vehicle_max_rows_per_day=0 if spent else 10**6)
+            report = other.cycle(after=1800)
+            expected = Failure.OVER_BUDGET if spent else Failure.OTHER_MACHINE
+            assert report.failure is expected
+            assert set(asked) == ({"/status"} if spent else {"/status", "/data"})
+            asked.clear()
+            one.simulated.hook = named
             one.cycle(after=1800)
         window = Window(other.now - timedelta(hours=9), other.now - timedelta(hours=8))
         database.run(lambda c: backfills.request_backfill(c, other.vehicle_id, window))
