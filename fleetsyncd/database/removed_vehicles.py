@@ -71,8 +71,9 @@ WHERE id IS NOT NULL
 """
 # The newest measurement is the end of a committed window, unless the vehicle's clock was ahead.
 _RECORD = """
-INSERT INTO fleetsync.removed_vehicle (vehicle_id, last_sync_at)
-SELECT %(id)s::uuid, least(%(last)s::timestamptz, now())
+INSERT INTO fleetsync.removed_vehicle (vehicle_id, last_sync_at, newest_measurement_at)
+SELECT %(id)s::uuid, least(%(last)s::timestamptz, now()),
+    CASE WHEN %(last)s::timestamptz <= now() THEN %(last)s::timestamptz END
 WHERE NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
 ON CONFLICT (vehicle_id) DO NOTHING
 """

@@ -17,6 +17,14 @@ SELECT vehicle_id, coalesce(%(name)s, name), coalesce(%(host)s::inet, vpn_ip),
     coalesce(%(port)s, api_port, 8001), %(key)s, last_sync_at, coalesce(created_at, now())
 FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 """
+# Another machine at its address is noticed by what the vehicle called itself and measured last.
+_REMEMBER = """
+INSERT INTO fleetsync.vehicle_state (vehicle_id, paused, id_hint, newest_measurement_at)
+SELECT vehicle_id, paused, id_hint, newest_measurement_at
+FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = excluded.id_hint,
+    newest_measurement_at = excluded.newest_measurement_at, updated_at = now()
+"""
 _STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 
 
@@ -47,8 +55,6 @@ def restore(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration) -> Re
     removed_vehicles.ensure_record(cursor, vehicle)
     port = new.port or vehicle.port or DEFAULT_PORT
     _register(cursor, vehicle, new, f"{host} port {port}")
-    if vehicle.paused:
-        vehicles.set_paused(cursor, vehicle.id, True)
     removed_vehicles.forget(cursor, vehicle.id)
     cursor.execute(_STILL_GRANTED, (str(vehicle.id),))
     granted = {UUID(user) for (user,) in cursor.fetchall()}
@@ -68,3 +74,4 @@ def _register(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration, add
         cursor.execute(_REGISTER, values)
     except psycopg2.errors.UniqueViolation:
         raise CommandError(f"a vehicle at {address} is registered already") from None
+    cursor.execute(_REMEMBER, values)

@@ -614,6 +614,13 @@ MUTANTS = (
         "tests/integration/test_removal.py",
     ),
     Mutant(
+        "a restored vehicle forgets which machine it was",
+        "fleetsyncd/database/restoration.py",
+        "SELECT vehicle_id, paused, id_hint, newest_measurement_at\n",
+        "SELECT vehicle_id, paused, NULL, NULL::timestamptz\n",
+        "tests/integration/test_restored_machines.py",
+    ),
+    Mutant(
         "a waiting writer ends a removal that is an hour old",
         "fleetsyncd/database/removal.py",
         '            cursor.execute("ROLLBACK TO SAVEPOINT unlocked")',

@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS fleetsync.removed_vehicle (
     api_port integer,
     created_at timestamptz,
     last_sync_at timestamptz,
+    newest_measurement_at timestamptz,
+    id_hint text,
     had_own_key boolean NOT NULL DEFAULT false,
     paused boolean NOT NULL DEFAULT false,
     granted_to uuid[] NOT NULL DEFAULT '{}',
@@ -16,6 +18,8 @@ CREATE TABLE IF NOT EXISTS fleetsync.removed_vehicle (
     purged_until timestamptz
 );
 
+COMMENT ON COLUMN fleetsync.removed_vehicle.id_hint IS
+    'What the vehicle called itself, so that another machine in its place is noticed at its return';
 COMMENT ON COLUMN fleetsync.removed_vehicle.granted_to IS
     'The users that vehicle_access let see it';
 COMMENT ON COLUMN fleetsync.removed_vehicle.removed_at IS
