@@ -11,6 +11,7 @@ from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands.input_files import key_file_option, read_key
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import port_type, which_argument
+from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import purge, removal, removed_vehicles, restoration, vehicles
 from fleetsyncd.database.pool import Database
@@ -117,7 +118,7 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
     if not yes:
         extent = "and all its measurements" if with_measurements else "but keep its measurements"
         where = f"id {known.id}, {known.host} port {known.port}"
-        click.confirm(f"Remove {known.name} ({where}) {extent}?", abort=True)
+        confirm(f"Remove {known.name} ({where}) {extent}?")
     database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
     (removed,) = removal.remove_seen(database, [known], with_measurements=with_measurements)
     click.echo(f"removed {known.name}, id {known.id}")
@@ -199,7 +200,7 @@ def purge_command(which: str, yes: bool) -> None:
     if not yes:
         left = database.run(lambda cursor: removed_vehicles.leftover(cursor, vehicle))
         count = count_text(left.measurements, left.exact)
-        click.confirm(f"Delete {count} measurements of {vehicle.label} for good?", abort=True)
+        confirm(f"Delete {count} measurements of {vehicle.label} for good?")
     _purge(database, vehicle)
 
 

@@ -120,6 +120,21 @@ def test_a_removal_of_an_unknown_vehicle_asks_nothing(pulled: Installation) -> N
     assert "no vehicle is called Truck-99" in errors
 
 
+@pytest.mark.parametrize("command", [["remove"], ["remove", "--with-measurements"], ["purge"]])
+def test_where_nobody_can_answer_nothing_is_deleted_and_the_option_is_named(
+    pulled: Installation, command: list[str]
+) -> None:
+    stored = rows(pulled)
+    if command == ["purge"]:
+        assert pulled.command("vehicle", "remove", "Truck-01", "--yes")[0] == 0
+    fleet = pulled.rows("SELECT name FROM vehicles")
+    code, output, errors = pulled.command("vehicle", *command, "Truck-01")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "nobody can answer without a terminal: give --yes" in errors
+    assert "Truck-01" in output
+    assert (rows(pulled), pulled.rows("SELECT name FROM vehicles")) == (stored, fleet)
+
+
 def test_a_vehicle_is_removed_together_with_its_measurements_while_a_daemon_runs(
     pulled: Installation,
 ) -> None:
