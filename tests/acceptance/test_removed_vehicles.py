@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd.times import iso_ms
 from tests.acceptance.conftest import Installation
 
 USER = "11111111-2222-3333-4444-555555555555"
@@ -58,7 +59,8 @@ def test_a_vehicle_is_removed_listed_and_given_back_and_pulling_goes_on(
 
     code, output, _ = pulled.command("vehicle", "restore", "Truck-01")
     assert code == 0
-    assert f"restored Truck-01: the daemon pulls it from {left['last_sync_at']} on" in output
+    watermark = datetime.fromisoformat(str(left["last_sync_at"]))
+    assert f"restored Truck-01: the daemon pulls it from {iso_ms(watermark)} on" in output
     assert f"fleetsyncd vehicle set {left['id']} --key-file FILE" in output
     assert f"fleetsyncd access grant {USER} {left['id']}" in output
     assert key not in output
@@ -66,7 +68,6 @@ def test_a_vehicle_is_removed_listed_and_given_back_and_pulling_goes_on(
     assert pulled.command("once", VEHICLE_DEFAULT_API_KEY=key)[0] == 0
     # Measurements are whole; alarms are those since the removal.
     (expected,) = pulled.expectations
-    watermark = datetime.fromisoformat(str(left["last_sync_at"]))
     pulled.expectations[:] = [replace(expected, alarms_from=watermark)]
     assert pulled.check().clean
 
