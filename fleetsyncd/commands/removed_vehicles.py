@@ -18,7 +18,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.purge import PurgeProgress
 from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
-from fleetsyncd.database.views.estimates import count_text
+from fleetsyncd.database.views import estimates
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.times import ZonedTime, iso_ms
 
@@ -40,6 +40,7 @@ class ListedLeftover:
     last_sync_at: ZonedTime | None
     measurements: int
     exact: bool
+    at_least: bool
     first_at: ZonedTime | None
     last_at: ZonedTime | None
     being_purged: bool
@@ -69,7 +70,7 @@ def print_removed(as_json: bool) -> None:
 
 def _line(each: Leftover) -> list[str]:
     vehicle, extent = each.vehicle, each.extent
-    count = count_text(each.measurements, each.exact)
+    count = each.measurements.text
     return [
         vehicle.name or "-",
         vehicle.address or "-",
@@ -93,8 +94,9 @@ def _listed(each: Leftover) -> ListedLeftover:
         address=vehicle.address,
         removed_at=vehicle.removed_at,
         last_sync_at=vehicle.watermark,
-        measurements=each.measurements,
-        exact=each.exact,
+        measurements=each.measurements.rows,
+        exact=each.measurements.exact,
+        at_least=each.measurements.at_least,
         first_at=None if extent is None else extent.first,
         last_at=None if extent is None else extent.last,
         being_purged=vehicle.purged_until is not None,
@@ -198,9 +200,10 @@ def purge_command(which: str, yes: bool) -> None:
     database = bootstrap.configured_database()
     vehicle = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
     if not yes:
-        left = database.run(lambda cursor: removed_vehicles.leftover(cursor, vehicle))
-        count = count_text(left.measurements, left.exact)
-        confirm(f"Delete {count} measurements of {vehicle.label} for good?")
+        left = database.run(
+            lambda c: removed_vehicles.count_left(c, vehicle, estimates.EXACT_UP_TO)
+        )
+        confirm(f"Delete {left.text} measurements of {vehicle.label} for good?")
     _purge(database, vehicle)
 
 

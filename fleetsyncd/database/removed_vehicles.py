@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.estimates import count_measurements
+from fleetsyncd.database.views.estimates import Count, count_measurements
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
@@ -121,11 +121,10 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """How many measurements a removed vehicle has left, exactly or estimated; None: no extent."""
+    """How many measurements a removed vehicle has left, and their extent; None: it has none."""
 
     vehicle: RemovedVehicle
-    measurements: int
-    exact: bool
+    measurements: Count
     extent: Extent | None
 
 
@@ -154,9 +153,14 @@ def _unrecorded(cursor: Cursor) -> list[RemovedVehicle]:
 
 def leftover(cursor: Cursor, vehicle: RemovedVehicle) -> Leftover:
     """Return what a removed vehicle left."""
+    left = count_left(cursor, vehicle, EXACT_UP_TO)
+    return Leftover(vehicle, left, read_extent(cursor, vehicle) if left.rows else None)
+
+
+def count_left(cursor: Cursor, vehicle: RemovedVehicle, exact_up_to: int) -> Count:
+    """Return how many measurements a removed vehicle has left, exactly up to a number."""
     since = vehicle.purged_until or "-infinity"
-    count, exact = count_measurements(cursor, [vehicle.id], EXACT_UP_TO, since)
-    return Leftover(vehicle, count, exact, read_extent(cursor, vehicle) if count else None)
+    return count_measurements(cursor, [vehicle.id], exact_up_to, since)
 
 
 def read_extent(cursor: Cursor, vehicle: RemovedVehicle) -> Extent | None:

@@ -75,8 +75,15 @@ def test_a_vehicle_is_removed_listed_and_given_back_and_pulling_goes_on(
 def test_a_purge_asks_with_the_number_of_rows_and_says_what_becomes_of_the_space(
     pulled: Installation,
 ) -> None:
+    # More than are counted of each vehicle of the list.
+    pulled.rows(
+        "INSERT INTO measurements (vehicle_id, channel_id, time, value)"
+        " SELECT id, 77, now() - n * interval '1 microsecond', 0.5"
+        " FROM vehicles, generate_series(1, 12000) n"
+    )
     stored = rows(pulled)
     assert pulled.command("vehicle", "remove", "Truck-01", "--yes")[0] == 0
+    assert listed(pulled)[0]["exact"] is False
     code, output, _ = pulled.command("vehicle", "purge", "Truck-01", stdin="n\n")
     assert code == 130
     assert f"Delete {stored:,} measurements of Truck-01 for good?" in output

@@ -381,7 +381,7 @@ def test_a_vehicle_of_an_adopted_installation_comes_back(server: Server, install
         (before,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
         removal.remove_vehicles(database, [TRUCK_1], with_measurements=False)
         (left,) = database.run(removed_vehicles.list_removed)
-        assert (left.vehicle.name, left.measurements) == ("Truck-01", 38)
+        assert (left.vehicle.name, left.measurements.rows) == ("Truck-01", 38)
         new = restoration.NewRegistration()
         database.run(lambda cursor: restoration.restore(cursor, left.vehicle, new))
         (after,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))

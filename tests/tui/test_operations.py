@@ -551,7 +551,7 @@ def test_a_removal_whose_purge_fails_says_what_goes_on_with_it(
     drive(database, look)
     monkeypatch.undo()
     (left,) = database.run(removed_vehicles.list_removed)
-    assert (left.vehicle.name, left.measurements) == ("Truck-01", 1500)
+    assert (left.vehicle.name, left.measurements.rows) == ("Truck-01", 1500)
     assert purge.purge_by_id(database, left.vehicle.id) == 1500
 
 

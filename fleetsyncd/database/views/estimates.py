@@ -9,6 +9,8 @@ from fleetsyncd.database.pool import Cursor
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
+DOUBTFUL_SHARE = 0.1
+"""An estimate is none if so much of it may be in partitions without statistics."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
     (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[])),
@@ -19,10 +21,19 @@ SELECT FROM public.measurements WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND tim
 """
 _COUNT_SOME = f"SELECT count(*) FROM ({_MEASUREMENTS} LIMIT %(exact)s) counted"  # noqa: S608  constants
 _ALL_MEASUREMENTS = "SELECT FROM public.measurements"
+# A partition that has grown since it was analysed counts with its size of now; one that never was,
+# with 68 bytes a row.
 _TOTAL = """
-SELECT coalesce(sum(reltuples) FILTER (WHERE reltuples > 0), 0) FROM pg_class
-WHERE oid = 'public.measurements'::regclass AND relkind = 'r'
-   OR oid IN (SELECT relid FROM pg_partition_tree('public.measurements') WHERE isleaf)
+SELECT coalesce(sum(reltuples * blocks / relpages) FILTER (WHERE is_analysed), 0)::float8,
+    coalesce(sum(bytes / 68) FILTER (WHERE NOT is_analysed), 0)::float8
+FROM (
+    SELECT reltuples, relpages, reltuples > 0 AND relpages > 0 AS is_analysed,
+        coalesce(pg_relation_size(oid), 0) AS bytes,
+        coalesce(pg_relation_size(oid), 0) / current_setting('block_size')::integer AS blocks
+    FROM pg_class
+    WHERE oid = 'public.measurements'::regclass AND relkind = 'r'
+       OR oid IN (SELECT relid FROM pg_partition_tree('public.measurements') WHERE isleaf)
+) tables
 """
 _RATE = """
 SELECT sum(rows_written) FILTER (WHERE status = 'ok') / 3600.0 / %(vehicles)s
@@ -43,19 +54,34 @@ SELECT avg(speed)::float8 FROM (
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """A number of rows; if it is not exact, an estimate, or the least that there are."""
+
+    rows: int
+    exact: bool = True
+    at_least: bool = False
+
+    @property
+    def text(self) -> str:
+        """The number as text."""
+        if self.exact:
+            return f"{self.rows:,}"
+        return f"at least {self.rows:,}" if self.at_least else f"about {self.rows:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class RowCounts:
-    """How many rows belong to some vehicles; `exact` is about the measurements."""
+    """How many rows belong to some vehicles."""
 
     journal: int
     alarms: int
     channels: int
-    measurements: int
-    exact: bool
+    measurements: Count
 
     @property
     def measurements_text(self) -> str:
         """The number of measurements as text."""
-        return count_text(self.measurements, self.exact)
+        return self.measurements.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +92,36 @@ class PullRate:
     speed: float | None
 
 
-def count_text(count: int, exact: bool) -> str:
-    """Return a number of rows as text."""
-    return f"{count:,}" if exact else f"about {count:,}"
-
-
 def count_rows(cursor: Cursor, ids: Sequence[UUID]) -> RowCounts:
     """Count the vehicles' rows; a large number of measurements is estimated."""
     keys = [str(vehicle_id) for vehicle_id in ids]
     cursor.execute(_COUNTED, {"ids": keys})
     journal, alarms, channels = cursor.fetchall()[0]
-    measurements, exact = count_measurements(cursor, ids, EXACT_UP_TO)
-    return RowCounts(journal, alarms, channels, measurements, exact)
+    measurements = count_measurements(cursor, ids, EXACT_UP_TO)
+    return RowCounts(journal, alarms, channels, measurements)
 
 
 def count_measurements(
     cursor: Cursor, ids: Sequence[UUID], exact_up_to: int, since: str = "-infinity"
-) -> tuple[int, bool]:
-    """Count the vehicles' measurements from `since` on; whether the number is exact comes with it.
+) -> Count:
+    """Count the vehicles' measurements from `since` on.
 
-    From `exact_up_to` on it is an estimate.
+    From `exact_up_to` on it is an estimate, or where statistics are missing the least.
     """
     values = {"ids": [str(key) for key in ids], "exact": exact_up_to, "since": since}
     cursor.execute(_COUNT_SOME, values)
     count = int(cursor.fetchall()[0][0])
     if count < exact_up_to:
-        return count, True
+        return Count(count)
     # The planner takes the policies of row level security for filters, and expects too few rows of
     # every query by the same factor.
     share = _planned(cursor, _MEASUREMENTS, values) / _planned(cursor, _ALL_MEASUREMENTS)
     cursor.execute(_TOTAL)
-    return max(exact_up_to, round(cursor.fetchall()[0][0] * share)), False
+    analysed, others = cursor.fetchall()[0]
+    estimate = round((analysed + others) * share)
+    if estimate < exact_up_to or others > estimate * DOUBTFUL_SHARE:
+        return Count(exact_up_to, exact=False, at_least=True)
+    return Count(estimate, exact=False)
 
 
 def _planned(cursor: Cursor, query: str, values: dict[str, Any] | None = None) -> float:
