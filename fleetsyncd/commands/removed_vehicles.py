@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import click
@@ -12,17 +12,30 @@ from fleetsyncd.commands.input_files import key_file_option, read_key
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import port_type, which_argument
 from fleetsyncd.commands.questions import confirm
-from fleetsyncd.commands.tables import table
-from fleetsyncd.database import purge, removal, removed_vehicles, restoration, vehicles
+from fleetsyncd.commands.tables import table_lines
+from fleetsyncd.database import (
+    leftovers,
+    purge,
+    removal,
+    removed_vehicles,
+    restoration,
+    vehicles,
+)
+from fleetsyncd.database.leftovers import Leftover
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.purge import PurgeProgress
-from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import Extent, RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.views import estimates
+from fleetsyncd.database.views.estimates import Count
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.times import ZonedTime, iso_ms
 
 STEPS = 1000
+HEADER = ["VEHICLE", "ADDRESS", "REMOVED", "MEASUREMENTS", "FIRST", "LAST", "ID"]
+_A_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+_WIDEST = (Count(999_999_999_999, exact=False), Extent((), _A_TIME, _A_TIME))
+"""Stands in a line of the list for what is not read yet."""
 DISK_SPACE = (
     "new rows use their space once it is vacuumed, which PostgreSQL does by itself; the file system"
     " gets it back when their month is dropped (MEASUREMENTS_KEEP_MONTHS), or by VACUUM FULL"
@@ -60,12 +73,15 @@ _removed_argument = click.argument("which", shell_complete=_complete_removed)
 
 def print_removed(as_json: bool) -> None:
     """Print the removed vehicles and what they left."""
-    leftovers = bootstrap.configured_database().run(removed_vehicles.list_removed)
+    database = bootstrap.configured_database()
+    everyone = database.run(leftovers.find_all)
+    left = leftovers.read_each(database, everyone)
     if as_json:
-        print_list([_listed(each) for each in leftovers])
+        print_list([_listed(each) for each in left])
         return
-    header = ["VEHICLE", "ADDRESS", "REMOVED", "MEASUREMENTS", "FIRST", "LAST", "ID"]
-    click.echo(table(header, [_line(each) for each in leftovers]))
+    expected = [_line(Leftover(vehicle, *_WIDEST)) for vehicle in everyone]
+    for line in table_lines(HEADER, expected, map(_line, left)):
+        click.echo(line)
 
 
 def _line(each: Leftover) -> list[str]:
@@ -200,9 +216,7 @@ def purge_command(which: str, yes: bool) -> None:
     database = bootstrap.configured_database()
     vehicle = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
     if not yes:
-        left = database.run(
-            lambda c: removed_vehicles.count_left(c, vehicle, estimates.EXACT_UP_TO)
-        )
+        left = database.run(lambda c: leftovers.count_left(c, vehicle, estimates.EXACT_UP_TO))
         confirm(f"Delete {left.text} measurements of {vehicle.label} for good?")
     _purge(database, vehicle)
 

@@ -1,6 +1,7 @@
 """Plain text tables for the terminal, with columns as wide as their content, within a limit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from rich.cells import cell_len
 
@@ -15,10 +16,22 @@ MAX_VERSION_CELLS = 20
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a header and rows as text that is harmless for a terminal."""
-    lines = [list(header), *([sanitise(cell) for cell in row] for row in rows)]
-    lines = [[*(cut(cell, MAX_CELLS) for cell in line[:-1]), line[-1]] for line in lines]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(padded, line, widths)).rstrip() for line in lines)
+    return "\n".join(table_lines(header, rows, rows))
+
+
+def table_lines(
+    header: Sequence[str], expected: Sequence[Sequence[str]], rows: Iterable[Sequence[str]]
+) -> Iterator[str]:
+    """Yield the header, and each row as it comes, in columns as wide as those of `expected`."""
+    known = map(_harmless, [header, *expected])
+    widths = [max(map(cell_len, column)) for column in zip(*known, strict=True)]
+    for row in chain([header], rows):
+        yield "  ".join(map(padded, _harmless(row), widths)).rstrip()
+
+
+def _harmless(row: Sequence[str]) -> list[str]:
+    cells = [sanitise(cell) for cell in row]
+    return [*(cut(cell, MAX_CELLS) for cell in cells[:-1]), cells[-1]]
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:

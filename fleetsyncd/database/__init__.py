@@ -24,7 +24,8 @@ machines.py      which machine answers for which vehicle
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others
 removal.py       vehicles leave the fleet
-removed_vehicles.py  what removed vehicles leave
+removed_vehicles.py  what is known of removed vehicles
+leftovers.py     what they left
 restoration.py   their way back into the fleet
 purge.py         their measurements deleted, in batches
 replicas.py      heartbeats of the daemons

@@ -1,4 +1,4 @@
-"""Vehicles that were removed: what is known of each, and what it left.
+"""Vehicles that were removed: what is known of each, and from when to when it has measured.
 
 Those of `fleetsync.removed_vehicle`, and the owners of measurements that are in no table at all:
 earlier versions kept no record. No query reads more than the index has distinct entries.
@@ -10,17 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg2
-
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.estimates import Count, count_measurements
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
 from fleetsyncd.validation import address_text
 
-EXACT_UP_TO = 10_000
-"""Measurements of each vehicle of the list are counted up to here, and estimated beyond."""
 SETTLED = "the vehicle was restored or purged meanwhile: see `fleetsyncd vehicle list --removed`"
 _RECORDS = f"""
 SELECT vehicle_id::text, name, host(vpn_ip), api_port, {epoch("removed_at")},
@@ -30,20 +25,6 @@ WHERE NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = r.vehicle_id)
 """  # noqa: S608  made of this file's own text
 _LIST = f"{_RECORDS} ORDER BY removed_at DESC NULLS LAST, name, vehicle_id"
 _FIND = f"{_RECORDS} AND (name = %(text)s OR vehicle_id = %(id)s::uuid) ORDER BY removed_at"
-# Each step goes to the next id in the index. An id that is registered, or has a record, is known.
-_UNRECORDED = """
-WITH RECURSIVE measured(id) AS (
-    (SELECT vehicle_id FROM public.measurements ORDER BY vehicle_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT m.vehicle_id FROM public.measurements m WHERE m.vehicle_id > measured.id
-            ORDER BY m.vehicle_id LIMIT 1)
-    FROM measured WHERE measured.id IS NOT NULL
-)
-SELECT id::text FROM measured
-WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = measured.id)
-  AND NOT EXISTS (SELECT FROM fleetsync.removed_vehicle r WHERE r.vehicle_id = measured.id)
-ORDER BY id
-"""
 _IS_UNRECORDED = """
 SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid)
     AND NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
@@ -119,48 +100,10 @@ class Extent:
     last: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """How many measurements a removed vehicle has left, and their extent; None: it has none."""
-
-    vehicle: RemovedVehicle
-    measurements: Count
-    extent: Extent | None
-
-
-def list_removed(cursor: Cursor) -> list[Leftover]:
-    """Return every removed vehicle with what it left, the last removed one first."""
-    return [leftover(cursor, each) for each in [*recorded(cursor), *_unrecorded(cursor)]]
-
-
 def recorded(cursor: Cursor) -> list[RemovedVehicle]:
     """Return the removed vehicles of which a record was kept, the last removed one first."""
     cursor.execute(_LIST)
     return _read(cursor.fetchall())
-
-
-def _unrecorded(cursor: Cursor) -> list[RemovedVehicle]:
-    """Return the removed vehicles of which nothing but measurements is there."""
-    cursor.execute("SAVEPOINT unrecorded")
-    try:
-        cursor.execute(_UNRECORDED)
-    except psycopg2.errors.FeatureNotSupported:
-        # Citus does not follow an index over several machines.
-        cursor.execute("ROLLBACK TO SAVEPOINT unrecorded")
-        return []
-    return [RemovedVehicle(UUID(key)) for (key,) in cursor.fetchall()]
-
-
-def leftover(cursor: Cursor, vehicle: RemovedVehicle) -> Leftover:
-    """Return what a removed vehicle left."""
-    left = count_left(cursor, vehicle, EXACT_UP_TO)
-    return Leftover(vehicle, left, read_extent(cursor, vehicle) if left.rows else None)
-
-
-def count_left(cursor: Cursor, vehicle: RemovedVehicle, exact_up_to: int) -> Count:
-    """Return how many measurements a removed vehicle has left, exactly up to a number."""
-    since = vehicle.purged_until or "-infinity"
-    return count_measurements(cursor, [vehicle.id], exact_up_to, since)
 
 
 def read_extent(cursor: Cursor, vehicle: RemovedVehicle) -> Extent | None:

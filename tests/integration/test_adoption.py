@@ -11,9 +11,9 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import (
+    leftovers,
     measurements,
     removal,
-    removed_vehicles,
     restoration,
     store,
     vehicles,
@@ -380,7 +380,7 @@ def test_a_vehicle_of_an_adopted_installation_comes_back(server: Server, install
     with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
         (before,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
         removal.remove_vehicles(database, [TRUCK_1], with_measurements=False)
-        (left,) = database.run(removed_vehicles.list_removed)
+        (left,) = leftovers.read_each(database, database.run(leftovers.find_all))
         assert (left.vehicle.name, left.measurements.rows) == ("Truck-01", 38)
         new = restoration.NewRegistration()
         database.run(lambda cursor: restoration.restore(cursor, left.vehicle, new))

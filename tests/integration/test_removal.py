@@ -13,6 +13,7 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database import (
+    leftovers,
     measurements,
     purge,
     removal,
@@ -21,11 +22,12 @@ from fleetsyncd.database import (
     store,
     vehicles,
 )
+from fleetsyncd.database.leftovers import Leftover
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.purge import PurgeProgress
 from fleetsyncd.database.removal import Removal
-from fleetsyncd.database.removed_vehicles import Leftover, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.estimates import Count
@@ -100,8 +102,8 @@ def restore(database: Database, which: object, **new: Any) -> RemovedVehicle:
 
 
 def listed(database: Database, truck: UUID) -> Leftover | None:
-    everyone = database.run(removed_vehicles.list_removed)
-    return next((each for each in everyone if each.vehicle.id == truck), None)
+    left = leftovers.read_each(database, database.run(leftovers.find_all))
+    return next((each for each in left if each.vehicle.id == truck), None)
 
 
 def registered(database: Database, truck: UUID) -> bool:
@@ -529,7 +531,7 @@ def test_what_removed_vehicles_left_is_found_without_reading_all_measurements(
         store_rows(database, truck, Measurements.from_rows(rows))
     server.execute(sql.SQL("ANALYZE public.measurements"), database=NAME)
     remove(database, everyone[0])
-    monkeypatch.setattr(removed_vehicles, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(leftovers, "EXACT_UP_TO", 100)
     read: list[float] = []
     execute = Cursor.execute
 

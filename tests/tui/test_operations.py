@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import backfills, purge, removed_vehicles, vehicles
+from fleetsyncd.database import backfills, leftovers, purge, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.models import Window
@@ -550,7 +550,7 @@ def test_a_removal_whose_purge_fails_says_what_goes_on_with_it(
 
     drive(database, look)
     monkeypatch.undo()
-    (left,) = database.run(removed_vehicles.list_removed)
+    (left,) = leftovers.read_each(database, database.run(leftovers.find_all))
     assert (left.vehicle.name, left.measurements.rows) == ("Truck-01", 1500)
     assert purge.purge_by_id(database, left.vehicle.id) == 1500
 
