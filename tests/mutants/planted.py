@@ -621,6 +621,20 @@ MUTANTS = (
         "tests/integration/test_restored_machines.py",
     ),
     Mutant(
+        "a guess without statistics passes for an estimate",
+        "fleetsyncd/database/views/estimates.py",
+        "estimate < exact_up_to or others > estimate * DOUBTFUL_SHARE",
+        "estimate < 0",
+        "tests/integration/test_estimates.py",
+    ),
+    Mutant(
+        "a vehicle that was restored meanwhile is listed as removed",
+        "fleetsyncd/database/leftovers.py",
+        "    if cursor.fetchall()[0][0]:\n        return None",
+        "    if cursor.fetchall()[0][0] is None:\n        return None",
+        "tests/integration/test_leftovers.py",
+    ),
+    Mutant(
         "a waiting writer ends a removal that is an hour old",
         "fleetsyncd/database/removal.py",
         '            cursor.execute("ROLLBACK TO SAVEPOINT unlocked")',
