@@ -116,6 +116,8 @@ def outcome_text(done: Sequence[BackfillStatus], requested: int) -> str:
     gone = sum(status.gone_sec > 0 for status in done)
     parts = [f"{len(done)} complete, {sum(status.rows_added for status in done):,} rows"]
     parts += [f"{gone} of them lack what is gone"] if gone else []
+    lacking = sum(status.lacks_alarms for status in done)
+    parts += [f"{lacking} of them without alarms"] if lacking else []
     parts += [f"{others} cancelled or replaced"] if others else []
     return "; ".join(parts)
 

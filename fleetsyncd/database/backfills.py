@@ -28,7 +28,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
                  ELSE excluded.to_at END,
     reached_at = CASE WHEN b.finished_at IS NULL THEN least(b.from_at, excluded.from_at)
                       ELSE excluded.from_at END,
-    alarms_reached_at = NULL, rows_added = 0, busy_sec = 0, gone_sec = 0,
+    alarms_reached_at = NULL, rows_added = 0, busy_sec = 0, gone_sec = 0, lacks_alarms = false,
     asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
 RETURNING from_at, to_at
 """
@@ -47,7 +47,8 @@ UPDATE fleetsync.backfill SET reached_at = %(reached)s,
     rows_added = rows_added + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(rows)s END,
     busy_sec = busy_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(seconds)s END,
     gone_sec = gone_sec + CASE reached_at WHEN %(reached)s THEN 0 ELSE %(gone)s END,
-    last_error = NULL, finished_at = CASE WHEN %(reached)s >= to_at THEN now() END
+    lacks_alarms = %(lacks_alarms)s, last_error = NULL,
+    finished_at = CASE WHEN %(reached)s >= to_at AND %(may_finish)s THEN now() ELSE finished_at END
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
     AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
@@ -140,10 +141,14 @@ def advance_backfill(
     gone_sec: float = 0.0,
     address: Address | None = None,
     hint: str | None = None,
+    may_finish: bool = True,
+    lacks_alarms: bool = False,
 ) -> bool:
     """Record that everything before `reached` is stored; False if its progress is another one.
 
     `rows` were added, which took so many `seconds`; `gone_sec` of that time could not be pulled.
+    Unless it `may_finish` it stays open also at its end: alarms are missing. `lacks_alarms`: the
+    vehicle has none to give.
 
     `backfill` carries the progress that the caller has read or written last. It is another one if
     the backfill was cancelled or replaced, if another daemon goes on with it, or if the database
@@ -163,6 +168,8 @@ def advance_backfill(
         "host": host,
         "port": port,
         "hint": hint,
+        "may_finish": may_finish,
+        "lacks_alarms": lacks_alarms,
     }
     cursor.execute(_ADVANCE, values)
     return cursor.rowcount == 1

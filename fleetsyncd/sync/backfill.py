@@ -8,11 +8,18 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import backfills, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.errors import BackfillTaken, BudgetSpent, DatabaseError, VehicleError
+from fleetsyncd.errors import (
+    BackfillTaken,
+    BudgetSpent,
+    DatabaseError,
+    VehicleError,
+    VehicleRefused,
+)
 from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
@@ -33,6 +40,9 @@ from fleetsyncd.sync.recording import write_backfill_entry
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
+
+UNKNOWN_CALL = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.NOT_IMPLEMENTED)
+"""What an old vehicle without `/alarms` answers, which asking again does not change."""
 
 
 def run_backfill(
@@ -63,7 +73,7 @@ def run_backfill(
         attempt.totals.bad_rows,
         source.discarded_bytes,
         result.retry_after_sec or attempt.retry_after_sec,
-        needs_attention=failed or attempt.gone_sec > 0,
+        needs_attention=failed or attempt.gone_sec > 0 or attempt.lacks_alarms,
     )
 
 
@@ -84,6 +94,9 @@ class _BackfillAttempt:
         self.retry_after_sec: float | None = None
         self.hint = vehicle.other_hint
         """What the machine calls itself otherwise than the vehicle, as this attempt knows it."""
+        self.alarms_error: VehicleError | DatabaseError | None = None
+        """Why not all alarms could be stored; the backfill is not done without them."""
+        self.lacks_alarms = False
         self.begins = backfill.reached
         """Of what is before it nothing can be pulled."""
         self.gone_sec = 0.0
@@ -113,18 +126,25 @@ class _BackfillAttempt:
         self.begins = rest.start
         if self.backfill.window.start < oldest:
             self.notes.append(f"before {utc_day(oldest)} nothing is kept")
-        if rest.start >= rest.end:
-            self._commit(DataPage.merged([]), rest.end, 0.0)
-            return
-        self._check_machine()
+        begun = max(self.backfill.alarms_reached or self.backfill.window.start, oldest)
+        alarms = Window(max(begun, self.context.oldest_alarm()), self.backfill.window.end)
+        if alarms.start < alarms.end or rest.start < rest.end:
+            self._check_machine()
+        if alarms.start < alarms.end:
+            self._pull_alarms(alarms)
+        if rest.start < rest.end:
+            self._pull_measurements(rest)
+        else:
+            self._commit(DataPage.merged([]), self.backfill.window.end, 0.0)
+        if self.alarms_error is not None:
+            raise self.alarms_error.with_traceback(None)
+
+    def _pull_measurements(self, rest: Window) -> None:
+        """Pull the rest window by window, and find out what of it is gone."""
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self.notes.append(str(lost))
             self.begins = lost.window.end if lost.window else rest.start
-        begun = self.backfill.alarms_reached or self.backfill.window.start
-        if begun < rest.end:
-            begins = max(begun, oldest, self.context.oldest_alarm())
-            self._pull_alarms(Window(begins, max(begins, rest.end)))
         with closing(self.source.measurements(rest)) as pages:
             for window, page in pages:
                 self._commit(page, window.end, window.length.total_seconds())
@@ -132,7 +152,11 @@ class _BackfillAttempt:
                     self.intake.check_rows(self.context.budget)
 
     def _pull_alarms(self, interval: Window) -> None:
-        """Store the interval's alarms; the measurements are worth having without them."""
+        """Store the interval's alarms; the measurements are worth having without them.
+
+        After an error the backfill stays open, so that a later attempt asks for the rest of them,
+        unless the vehicle does not know the call.
+        """
         try:
             self.intake.check_alarms(self.context.budget)
             for window, answer in self.source.alarms(interval):
@@ -143,7 +167,12 @@ class _BackfillAttempt:
         except (BudgetSpent, *RERAISED):
             raise  # a later attempt goes on with the alarms
         except (VehicleError, DatabaseError) as error:
-            self.notes.append(f"without alarms ({error})")
+            if isinstance(error, VehicleRefused) and error.status in UNKNOWN_CALL:
+                self.lacks_alarms = True
+                self.notes.append(f"without alarms, the vehicle has none to give ({error})")
+                return
+            self.alarms_error = error
+            self.notes.append("alarms will be asked for again")
             self.retry_after_sec = retry_after(error)
 
     def _save_alarms(self, answer: AlarmsAnswer, reached: datetime) -> None:
@@ -175,6 +204,8 @@ class _BackfillAttempt:
                 gone_sec=gone_sec,
                 address=self.vehicle.address,
                 hint=self.hint,
+                may_finish=self.alarms_error is None,
+                lacks_alarms=self.lacks_alarms,
             ):
                 store.lock_vehicle(cursor, self.vehicle.id, self.vehicle.address)
                 raise backfills.moved_error(cursor, self.vehicle.id, self.backfill, self.hint)

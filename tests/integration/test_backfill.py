@@ -8,12 +8,14 @@ from math import ceil
 from urllib.parse import parse_qsl
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.commands.backfill_watch import Watch
 from fleetsyncd.database import backfills, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Backfill, Window
 from fleetsyncd.reports import JournalEntry, Outcome
@@ -98,6 +100,71 @@ def test_alarms_of_the_interval_are_pulled_too(database: Database) -> None:
         count, first = it.run("SELECT count(*), min(triggered_at) FROM alarms_log")[0]
         assert count > 0
         assert first < it.now - 20 * HOUR
+
+
+ALARM = {"alarm_id": 7, "channel_id": 1, "message": "hot"}
+
+
+def alarms_answer(it: Rig, code: HTTPStatus) -> Hook:
+    """Return a hook that answers `/alarms` with one alarm of an hour ago, or with an error."""
+    body = json.dumps([{**ALARM, "triggered_at": iso_ms(it.now - HOUR)}])
+    sent = body.encode() if code is HTTPStatus.OK else b"{}"
+    return lambda path, query, ask: (code, sent) if path == "/alarms" else ask(query)
+
+
+def is_open(it: Rig) -> bool:
+    return bool(it.database.run(lambda cursor: backfills.open_backfills(cursor, (), 5)))
+
+
+def test_a_backfill_is_not_done_before_it_has_its_alarms(database: Database) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        window = ask_for(it, 3 * HOUR)
+        it.simulated.hook = alarms_answer(it, HTTPStatus.SERVICE_UNAVAILABLE)
+        first = run_backfill(it.vehicle(), requested(it), it.client, it.context())
+        assert (first.entry.status, first.needs_attention) == (Outcome.ERROR, True)
+        assert stored(it) == first.entry.rows_written > 10_000
+        yet = status(it)
+        assert yet is not None
+        assert (yet.finished, yet.reached) == (False, window.end)
+        assert "/alarms: HTTP 503" in str(yet.obstacle)
+        it.simulated.hook = alarms_answer(it, HTTPStatus.OK)
+        assert (work(it).status, is_open(it)) == (Outcome.OK, False)
+        assert it.run("SELECT alarm_id FROM alarms_log") == [(7,)]
+        done = status(it)
+        assert done is not None
+        assert (done.is_whole, done.rows_added) == (True, first.entry.rows_written)
+
+
+def test_alarms_that_the_database_refuses_keep_a_backfill_open(
+    database: Database, server: Server, database_name: str
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, 3 * HOUR)
+        it.simulated.hook = alarms_answer(it, HTTPStatus.OK)
+        check = "ALTER TABLE alarms_log ADD CONSTRAINT no_alarm CHECK (false) NOT VALID"
+        server.execute(sql.SQL(check), database=database_name)
+        assert work(it).status == Outcome.ERROR
+        assert (stored(it) > 10_000, is_open(it)) == (True, True)
+        drop = "ALTER TABLE alarms_log DROP CONSTRAINT no_alarm"
+        server.execute(sql.SQL(drop), database=database_name)
+        assert (work(it).status, is_open(it)) == (Outcome.OK, False)
+        assert it.run("SELECT alarm_id FROM alarms_log") == [(7,)]
+
+
+def test_an_old_vehicle_without_alarms_keeps_no_backfill_open_and_is_told_of(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=60, channels=1) as it:
+        ask_for(it, HOUR)
+        it.simulated.hook = alarms_answer(it, HTTPStatus.NOT_FOUND)
+        report = run_backfill(it.vehicle(), requested(it), it.client, it.context())
+        assert (report.entry.status, report.needs_attention) == (Outcome.OK, True)
+        assert "without alarms, the vehicle has none to give" in str(report.entry.error_msg)
+        done = status(it)
+        assert done is not None
+        assert (done.outcome, done.is_whole) == ("complete, but without alarms", False)
+        ask_for(it, HOUR)
+        assert it.run("SELECT lacks_alarms FROM fleetsync.backfill") == [(False,)]
 
 
 def test_an_interrupted_backfill_goes_on_where_it_stopped(database: Database) -> None:

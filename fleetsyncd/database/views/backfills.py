@@ -14,7 +14,8 @@ _STATUS = f"""
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.rows_added, b.gone_sec,
     b.finished_at IS NOT NULL, left(b.last_error, {ERROR_LIMIT}), coalesce(s.paused, false),
     CASE WHEN v.sync_status IN ('timeout', 'error')
-         THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END
+         THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END,
+    b.lacks_alarms
 FROM fleetsync.backfill b JOIN public.vehicles v ON v.id = b.vehicle_id
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 WHERE b.vehicle_id = ANY (%s::uuid[])
@@ -37,6 +38,8 @@ class BackfillStatus:
     paused: bool = False
     vehicle_error: str | None = None
     """Why the vehicle's last cycle failed."""
+    lacks_alarms: bool = False
+    """The vehicle has no call for alarms."""
 
     @property
     def fraction(self) -> float:
@@ -46,7 +49,7 @@ class BackfillStatus:
     @property
     def is_whole(self) -> bool:
         """Whether all of the interval was pulled."""
-        return self.finished and not self.gone_sec
+        return self.finished and not self.gone_sec and not self.lacks_alarms
 
     @property
     def outcome(self) -> str:
@@ -55,6 +58,8 @@ class BackfillStatus:
         if self.gone_sec >= length:
             return f"nothing left to pull: all {age(length)} gone"
         gone = f", but {age(self.gone_sec)} of {age(length)} gone" if self.gone_sec else ""
+        if self.finished and self.lacks_alarms:
+            return f"complete{gone} and without alarms" if gone else "complete, but without alarms"
         return f"complete{gone}" if self.finished else f"{int(100 * self.fraction)}%{gone}"
 
     @property
@@ -81,7 +86,8 @@ def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Backf
             last_error=None if error is None else sanitise(error, ERROR_LIMIT),
             paused=paused,
             vehicle_error=None if failure is None else sanitise(failure, ERROR_LIMIT),
+            lacks_alarms=lacks_alarms,
         )
-        for key, start, end, reached, asked_at, rows, gone_sec, finished, error, paused, failure
-        in cursor.fetchall()
+        for key, start, end, reached, asked_at, rows, gone_sec, finished, error, paused, failure,
+            lacks_alarms in cursor.fetchall()
     }  # fmt: skip
