@@ -3,8 +3,9 @@
 `asked_at` is the version of a backfill: a daemon writes only to the version that it has read.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from fleetsyncd.database import statements
@@ -69,6 +70,8 @@ _OPEN = """
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.alarms_reached_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
+    AND NOT EXISTS (SELECT FROM unnest(%s::uuid[], %s::timestamptz[]) k(id, asked_at)
+                    WHERE k.id = b.vehicle_id AND k.asked_at = b.asked_at)
     {shards}
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
 """
@@ -116,13 +119,21 @@ def open_backfills(
     excluded: Collection[UUID],
     limit: int,
     shards: Collection[int] | None = None,
+    resting: Mapping[UUID, datetime] = MappingProxyType({}),
 ) -> dict[UUID, Backfill]:
     """Return at most `limit` unfinished backfills by vehicle, of some shards or (None) of all.
 
-    The oldest request comes first, failing vehicles come last.
+    The oldest request comes first, failing vehicles come last. Those of `resting` vehicles are left
+    out if they are still of the version that is given for each.
     """
     condition, arguments = in_shards("b.vehicle_id", shards)
-    values = ([str(vehicle_id) for vehicle_id in excluded], *arguments, limit)
+    values = (
+        [str(vehicle_id) for vehicle_id in excluded],
+        [str(vehicle_id) for vehicle_id in resting],
+        list(resting.values()),
+        *arguments,
+        limit,
+    )
     cursor.execute(_OPEN.format(shards=condition), values)
     return {
         UUID(key): Backfill(Window(start, end), reached, asked_at, alarms_reached)

@@ -234,6 +234,7 @@ class _BackfillAttempt:
             finished_at=self.context.now(),
             status=result.outcome,
             rows_written=self.totals.rows_written,
+            vehicle_name=self.vehicle.name,
             error_msg=join_remarks(
                 f"{BACKFILL_PREFIX}{interval}",
                 self._end(result),

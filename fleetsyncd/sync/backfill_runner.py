@@ -1,8 +1,9 @@
 """Run the requested backfills, a few vehicles at a time, beside the cycles."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -40,6 +41,9 @@ class BackfillRunner:
         self._on_database_error = on_database_error
         self._stop_reasons: dict[UUID, str | None] = {}
         self._tried: set[UUID] = set()
+        """In this cycle."""
+        self._versions: dict[UUID, datetime] = {}
+        """Of each vehicle's backfill, the version that was tried last."""
         self.accepting = True
         """Whether `start_due` starts anything."""
 
@@ -48,21 +52,31 @@ class BackfillRunner:
         """The vehicles whose backfill runs."""
         return self._stop_reasons.keys()
 
-    def new_fleet_cycle(self) -> None:
-        """Let those that failed be tried again."""
+    def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
+        """Let those that failed be tried again; forget vehicles that are not in `fleet`."""
         self._tried.clear()
+        self._versions = {key: at for key, at in self._versions.items() if key in fleet}
 
     def start_due(
-        self, shards: Collection[int] | None = None, resting: Collection[UUID] = ()
+        self,
+        shards: Collection[int] | None = None,
+        resting: Collection[UUID] = (),
+        silent: Collection[UUID] = (),
     ) -> None:
         """Start the shards' open backfills, as far as slots are free; raise DatabaseError.
 
-        Vehicles that are `resting` are left alone.
+        Vehicles that are `resting` are left alone; those that are `silent` are tried once, as the
+        operator asks for it.
         """
         if self.accepting and (free := self._pool.free_count()):
-            due = partial(self._due, free, shards, resting)
+            tried = {key: self._versions[key] for key in silent if key in self._versions}
+            due = partial(self._due, free, shards, resting, tried)
             for vehicle, backfill in self._context.database.run(due):
                 self._tried.add(vehicle.id)
+                is_new = self._versions.get(vehicle.id) != backfill.asked_at
+                self._versions[vehicle.id] = backfill.asked_at
+                level = logging.INFO if is_new else logging.DEBUG
+                log.log(level, "[%s] backfill of %s begins", vehicle.name, backfill.rest)
                 self._stop_reasons[vehicle.id] = None
                 self._pool.spawn(self._run, vehicle, backfill)
 
@@ -71,10 +85,11 @@ class BackfillRunner:
         limit: int,
         shards: Collection[int] | None,
         resting: Collection[UUID],
+        tried: Mapping[UUID, datetime],
         cursor: Cursor,
     ) -> list[tuple[Vehicle, Backfill]]:
         excluded = self._tried.union(self.running, resting)
-        due = backfills.open_backfills(cursor, excluded, limit, shards)
+        due = backfills.open_backfills(cursor, excluded, limit, shards, tried)
         vehicles = store.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]
 
@@ -107,12 +122,8 @@ class BackfillRunner:
             del self._stop_reasons[vehicle.id]
 
     def _pull(self, vehicle: Vehicle, backfill: Backfill) -> None:
-        log.info("[%s] backfill of %s begins", vehicle.name, backfill.rest)
         with closing(self._context.connect(vehicle)) as client:
             report = run_backfill(
                 vehicle, backfill, client, self._context, lambda: self._stop_reasons[vehicle.id]
             )
         self._on_report(vehicle, report)
-        entry = report.entry
-        level = logging.WARNING if report.needs_attention else logging.INFO
-        log.log(level, "[%s] %s  wrote %d", vehicle.name, entry.error_msg, entry.rows_written)

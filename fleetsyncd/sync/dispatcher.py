@@ -150,7 +150,7 @@ class Dispatcher:
         known |= {key for key in self._lanes.running if not self._assignment.has(key)}
         self._cycles.retain(known, "the vehicle was removed")
         self._lanes.new_fleet_cycle(known)
-        self._backfills.new_fleet_cycle()
+        self._backfills.new_fleet_cycle(known)
         self._rests.end_of_changed(vehicles)
         self._silences.new_fleet_cycle(vehicles)
         undue = self._rests.current().union(self._silences.resting, self._lanes.running)
@@ -174,9 +174,11 @@ class Dispatcher:
     def start_backfills(self) -> None:
         """Start open backfills, as far as slots are free; raise DatabaseError.
 
-        Also of vehicles that are silent for long: operators ask for them.
+        Of vehicles that are silent for long once, as operators ask for it, and then in those cycles
+        in which they are asked.
         """
-        self._backfills.start_due(self._assignment.shards, self._rests.current())
+        silent = self._silences.resting
+        self._backfills.start_due(self._assignment.shards, self._rests.current(), silent)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let all pulls, or those of some vehicles, end between two windows."""

@@ -275,6 +275,7 @@ class Supervisor:
         self._emit(events.VehicleCycleEnded(report))
 
     def _on_backfill(self, report: BackfillReport) -> None:
+        self._vehicle_log.add_backfill(report)
         self._emit(events.BackfillEnded(report))
 
     def _summarise(self, until: float | None) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from fleetsyncd.reports import CycleReport, Outcome
+from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
 from fleetsyncd.sync import log_lines
 
 log = logging.getLogger("sync")
@@ -23,6 +23,8 @@ FIRST_REPEAT_SEC, LONGEST_REPEAT_SEC = 3600.0, 86_400.0
 """After what time a failure or remark that stays the same is told again."""
 CAUGHT_UP_FROM = timedelta(minutes=10)
 """A pull of a longer interval has closed a gap, which is a change."""
+_Key = UUID | tuple[UUID, str] | None
+"""A vehicle, its backfill, or the fleet as a whole."""
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -44,7 +46,7 @@ class VehicleLog:
         self.every_cycle = every_cycle
         """Whether every good cycle of a vehicle has its line."""
         self._monotonic = monotonic
-        self._told: dict[UUID | None, _Told] = {}
+        self._told: dict[_Key, _Told] = {}
         """What was told last; None is the fleet as a whole."""
 
     def add(self, report: CycleReport) -> None:
@@ -54,6 +56,18 @@ class VehicleLog:
             good = report.outcome is Outcome.OK
             level = logging.INFO if good and self.every_cycle else logging.DEBUG
         log.log(level, text, extra={"vehicle": report.vehicle.name})
+
+    def add_backfill(self, report: BackfillReport) -> None:
+        """Log how an attempt at a vehicle's backfill ended."""
+        entry = report.entry
+        key = entry.vehicle_id, "backfill"
+        level = logging.WARNING if report.needs_attention else logging.INFO
+        if not report.needs_attention:
+            self._told.pop(key, None)
+        elif not self._is_new(key, str(entry.error_msg)):
+            level = logging.DEBUG
+        text = f"[{entry.vehicle_name}] {entry.error_msg}  wrote {entry.rows_written}"
+        log.log(level, text, extra={"vehicle": entry.vehicle_name})
 
     def add_outage(self, text: str) -> None:
         """Log that no vehicle answers, which is a failure of the fleet as a whole."""
@@ -65,7 +79,11 @@ class VehicleLog:
 
     def retain(self, fleet: Collection[UUID]) -> None:
         """Forget the vehicles that left the fleet."""
-        self._told = {key: told for key, told in self._told.items() if key is None or key in fleet}
+
+        def is_kept(key: _Key) -> bool:
+            return key is None or (key[0] if isinstance(key, tuple) else key) in fleet
+
+        self._told = {key: told for key, told in self._told.items() if is_kept(key)}
 
     def _is_news(self, report: CycleReport) -> bool:
         if report.stopped:
@@ -78,7 +96,7 @@ class VehicleLog:
         caught_up = report.interval is not None and report.interval.length >= CAUGHT_UP_FROM
         return had_told or came_online or caught_up
 
-    def _is_new(self, key: UUID | None, text: str) -> bool:
+    def _is_new(self, key: _Key, text: str) -> bool:
         """Tell whether `text` is to be told of a vehicle, and remember that it was."""
         text, now = _NUMBERS.sub("0", text), self._monotonic()
         known = self._told.get(key)

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import gevent
 import pytest
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import backfills, store, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import VehicleTimeout
-from fleetsyncd.models import Vehicle
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.dispatcher import Dispatcher
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.silence import Silences
@@ -87,6 +89,39 @@ def test_a_fleet_that_is_silent_for_long_is_asked_a_quarter_a_cycle_and_journall
     assert (count, status) == (2 * VEHICLES, "timeout")
     fleet = database.run(store.load_vehicles)
     assert {(v.status, v.failures) for v in fleet} == {("timeout", LONG_SILENT + 2)}
+
+
+def test_a_backfill_of_a_silent_vehicle_is_tried_once_and_then_when_the_vehicle_is_asked(
+    database: Database,
+) -> None:
+    with long_silent(database, 20) as (pulling, dark):
+        chosen = resting_vehicle(database, pulling)
+        connect: Any = lambda _vehicle: dark  # noqa: E731  of another type than a client
+        pulling._backfills._context = replace(pulling._backfills._context, connect=connect)
+
+        def request() -> None:
+            now = datetime.now(UTC)
+            window = Window(now - timedelta(hours=2), now)
+            database.run(lambda c: backfills.request_backfill(c, chosen.id, window))
+
+        def attempts() -> int:
+            asked = dark.questions
+            pulling.start_backfills()
+            while pulling._backfills.running:
+                gevent.sleep(0.01)
+            return dark.questions - asked
+
+        def rest() -> None:
+            while chosen.id in {v.id for v in cycle(database, pulling)}:
+                pass
+
+        for _ in range(2):
+            rest()
+            request()
+            assert (attempts(), attempts()) == (1, 0), "once for each request"
+        for _ in range(4):
+            was_asked = chosen.id in {v.id for v in cycle(database, pulling)}
+            assert attempts() == was_asked
 
 
 def _journal(cursor: Cursor) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.models import Status, Vehicle, Window
-from fleetsyncd.reports import CycleReport, Outcome
+from fleetsyncd.reports import BackfillReport, CycleReport, JournalEntry, Outcome
 from fleetsyncd.sync.vehicle_log import (
     CAUGHT_UP_FROM,
     FIRST_REPEAT_SEC,
@@ -177,3 +177,25 @@ def test_a_vehicle_that_left_the_fleet_is_forgotten_but_not_the_fleets_outage(
     assert either.told_of(failed(1))
     either.log.add_outage("no vehicle answers")
     assert either.told() == []
+
+
+def test_a_backfill_that_fails_again_and_again_is_told_once_an_hour_and_its_end_always(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    told = VehicleLog(monotonic=lambda: now)
+
+    def attempt(text: str, *, failed: bool) -> list[str]:
+        entry = JournalEntry(UUID(int=1), NOW, NOW, "error", 7, text, vehicle_name="Truck-01")
+        caplog.clear()
+        told.add_backfill(BackfillReport(entry, 0, needs_attention=failed))
+        return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.levelname != "DEBUG"]
+
+    with caplog.at_level(logging.DEBUG, "sync"):
+        failure = "backfill of 2026-11-01; /status: no complete answer within 10 s"
+        line = f"WARNING [Truck-01] {failure}  wrote 7"
+        assert [attempt(failure, failed=True) for _ in range(3)] == [[line], [], []]
+        now = 3600.0
+        assert attempt(failure, failed=True) == [line]
+        assert len(attempt("complete", failed=False)) == 1
+        assert attempt(failure, failed=True) == [line]
