@@ -38,7 +38,7 @@ from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import DATABASE_PARTS, Settings
 from fleetsyncd.states import OUTAGE_FROM
-from fleetsyncd.sync.identity import check_machine
+from fleetsyncd.sync.identity import remark_on_name
 from fleetsyncd.text import NEWLINE, REPLACEMENT
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import Verdict, probe
@@ -233,7 +233,7 @@ def _try(settings: Settings, database: Database, vehicle: Vehicle) -> list[Verdi
     client = bootstrap.vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key)
     try:
         return probe(
-            client, utc_now, lambda status: check_machine(database, vehicle, status.id_hint)
+            client, utc_now, lambda status: remark_on_name(database, vehicle, status.id_hint)
         )
     finally:
         client.close()

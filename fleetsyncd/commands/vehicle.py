@@ -17,7 +17,7 @@ from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_ke
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.sync.identity import check_machine
+from fleetsyncd.sync.identity import remark_on_name
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
 
@@ -215,7 +215,9 @@ def test(which: str, as_json: bool) -> int:
     database = bootstrap.open_database(settings)
     known = database.run(lambda cursor: _find(cursor, which))
     client = bootstrap.vehicle_client(settings, known.host, known.port, known.api_key)
-    verdicts = probe(client, utc_now, lambda status: check_machine(database, known, status.id_hint))
+    verdicts = probe(
+        client, utc_now, lambda status: remark_on_name(database, known, status.id_hint)
+    )
     client.close()
     if as_json:
         print_list([verdict.result for verdict in verdicts])

@@ -165,11 +165,11 @@ def _others(cursor: Cursor) -> Iterator[Finding]:
         changed = f"calls itself {sanitise(other)} instead of {sanitise(known)}"
         text = f"[{sanitise(name)}] {changed} since {utc_text(since)}"
         owner = owner_of_hint(cursor, UUID(key), other) if owned else None
-        if owner is None:
+        if owner is None or owner.answers_too:
             remedy = "if it is right `fleetsyncd vehicle accept`, else `fleetsyncd vehicle swap`"
             yield warning("machines", text, f"{remedy} or `set`")
         else:
-            text = f"{text}, which is the machine of [{owner}]: nothing of it is stored"
+            text = f"{text}, which is the machine of [{owner.name}]: nothing of it is stored"
             remedy = "`fleetsyncd vehicle swap`, or `vehicle set` with the right address"
             yield fault("machines", text, f"{remedy}; `vehicle accept` if only the name is wrong")
 

@@ -71,6 +71,12 @@ def new_name(database: Database, vehicle: Vehicle, hint: str | None) -> NewName 
     return new
 
 
+def remark_on_name(database: Database, vehicle: Vehicle, hint: str | None) -> str | None:
+    """Return what is to be said of a vehicle's name; raises as `new_name` does."""
+    new = new_name(database, vehicle, hint)
+    return None if new is None else new.remark
+
+
 def check_machine(database: Database, vehicle: Vehicle, hint: str | None) -> None:
     """Raise OtherMachine if a vehicle calls itself as exactly one other does; or DatabaseError.
 

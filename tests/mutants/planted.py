@@ -503,8 +503,8 @@ MUTANTS = (
     Mutant(
         "migrate looks at nothing before it begins",
         "fleetsyncd/database/schema/migrate.py",
-        "        database.run(partial(preconditions.require, app_role, pending))\n",
-        "",
+        "        _look(connector, patience, partial(preconditions.require, app_role, pending))\n",
+        "        pass\n",
         "tests/integration/test_misfits.py",
     ),
     Mutant(

@@ -1,5 +1,5 @@
 -- Whether a backfill had to do without alarms, so that whoever looks later is told as well.
--- depends: 0015.unstored-cycles
+-- depends: 0016.machines-seen
 
 ALTER TABLE fleetsync.backfill ADD COLUMN IF NOT EXISTS lacks_alarms boolean NOT NULL DEFAULT false;
 
