@@ -30,13 +30,16 @@ def test_two_vehicles_change_places_while_a_daemon_pulls_them(installation: Inst
     own, swapped = ({e.name: e for e in installation.expectations}, {})
     for name, other in ((truck, excavator), (excavator, truck)):
         swapped[name] = Expectation(own[name].vehicle_id, other, own[name].start)
-    rows = "SELECT count(*) FROM measurements WHERE vehicle_id = %s::uuid"
+    rows = (
+        "SELECT (SELECT count(*) FROM measurements WHERE vehicle_id = %s::uuid)"
+        " + (SELECT count(*) FROM alarms_log WHERE vehicle_id = %s::uuid)"
+    )
     for name in (truck, excavator):
         installation.expectations = [own[name]]
         before = installation.check()
         installation.expectations = [swapped[name]]
         after = installation.check()
-        stored = installation.rows(rows, str(own[name].vehicle_id))[0][0]
+        stored = installation.rows(rows, *[str(own[name].vehicle_id)] * 2)[0][0]
         assert before.unexpected + after.unexpected == stored
         assert 0 < before.unexpected < stored
 

@@ -31,6 +31,8 @@ CHANGING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "pause"): ("T-1",),
     ("vehicle", "resume"): ("T-1",),
     ("vehicle", "sync"): ("T-1",),
+    ("vehicle", "swap"): ("T-1", "T-2"),
+    ("vehicle", "accept"): ("--all",),
     ("access", "grant"): (USER, "T-1"),
     ("access", "revoke"): (USER, "T-2"),
     ("backfill",): ("T-1", "--from", "1d"),
@@ -48,8 +50,10 @@ READING = {
     ("quarantine", "show"),
     ("doctor",),
     ("completion",),
+    ("schema",),
 }
-OWN_HANDLING = {("run",), ("once",), ("demo",), ("simulate",)}
+OWN_HANDLING = {("run",), ("once",), ("demo",), ("simulate",), ("retention",)}
+"""Retention goes by small transactions, and waits for nobody: it may end between any two."""
 AT_ONCE = 7
 """Commands that are started together."""
 _TABLES = """
