@@ -320,8 +320,11 @@ def test_an_alarm_of_another_machine_does_not_touch_one_that_has_its_alarm_id(
         report = one.cycle(after=30)
         assert report.outcome is Outcome.OK
         assert "1 alarm(s) not stored, another has the alarm_id" in str(report.error_msg)
-        stored = "SELECT message, resolved_at FROM alarms_log WHERE vehicle_id = %s::uuid"
-        assert one.run(stored, str(one.vehicle_id)) == [("hot", None)]
+        stored = (
+            "SELECT a.message, resolved_at FROM alarms_log a JOIN vehicles v ON v.id = vehicle_id"
+            " WHERE v.name = 'Truck-01'"
+        )
+        assert one.run(stored) == [("hot", None)]
         kept = "SELECT reason, raw::jsonb ->> 'message' FROM fleetsync.quarantine"
         assert one.run(kept) == [("alarm_id was used before for another alarm", "low")]
 

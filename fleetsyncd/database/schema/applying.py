@@ -1,6 +1,7 @@
 """Apply SQL files as migrations: yoyo knows which, their statements run one by one."""
 
 import logging
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -39,8 +40,7 @@ class Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
 def apply_pending(backend: Backend, migrations: Traversable, session: PatientSession) -> list[str]:
     """Apply pending migrations; the advisory lock makes yoyo's own lock row superfluous."""
     session.query("SELECT set_config('client_min_messages', 'warning', false)")
-    backend.create_lock_table()
-    backend.break_lock()
+    session.repeat("the history of migrations", partial(_clear_lock, backend))
     with resources.as_file(migrations) as folder:
         pending = backend.to_apply(yoyo.read_migrations(str(folder)))
         for migration in pending:
@@ -58,6 +58,15 @@ def _apply_one(
     """
     for statement in statements(migration.path):
         session.execute(f"migration {migration.id}", statement)
+    session.repeat(f"migration {migration.id}", partial(_record, backend, migration))
+
+
+def _clear_lock(backend: Backend) -> None:
+    backend.create_lock_table()
+    backend.break_lock()
+
+
+def _record(backend: Backend, migration: yoyo.migrations.Migration) -> None:
     backend.log_migration(migration, "apply")
     with backend.transaction():
         backend.mark_one(migration, log=False)
