@@ -37,7 +37,7 @@ CHANGING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("access", "revoke"): (USER, "T-2"),
     ("backfill",): ("T-1", "--from", "1d"),
     ("quarantine", "replay"): (),
-    ("quarantine", "purge"): ("--all",),
+    ("quarantine", "purge"): ("--all", "--yes"),
     ("migrate",): (),
 }
 READING = {
