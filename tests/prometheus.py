@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -13,7 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 JOB = "fleetsyncd"
+PROMTOOL = shutil.which("promtool")
+# Prometheus is no Python package, and its 100 MB are not worth installing for one file of rules:
+# whatever is installed, every expression is parsed, and every alert must have its cases.
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None or PROMTOOL is None, reason="Prometheus is not installed"
+)
 READY_SEC = 30.0
 LOOK_SEC = 0.25
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -5,7 +5,6 @@ When an alert must not fire is tested in alerts*_test.yaml, and by `python -m te
 
 import json
 import resource
-import shutil
 import signal
 import threading
 import time
@@ -25,12 +24,9 @@ from tests import prometheus
 from tests.acceptance.conftest import Daemon, Installation
 from tests.acceptance.grafana import OPS
 from tests.acceptance.test_monitoring import free_port
-from tests.prometheus import Prometheus
+from tests.prometheus import Prometheus, needs_prometheus
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed"),
-]
+pytestmark = [pytest.mark.long, needs_prometheus]
 FACTOR = 200.0
 """By this the times of the rules are divided: an hour is 18 s."""
 SCRAPE_SEC = 0.5

@@ -20,7 +20,7 @@ from tests.acceptance import grafana
 from tests.acceptance.command_lines import ROOT
 from tests.acceptance.conftest import Installation
 from tests.acceptance.grafana import Panel, TimeRange
-from tests.acceptance.test_monitoring import PROMTOOL
+from tests.prometheus import PROMTOOL, needs_prometheus
 
 VIEWER = "grafana_viewer"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -272,7 +272,7 @@ AT_A, AT_B = ', instance="a"', ', instance="b"'
 OF_DATA = ', call="/data"'
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
+@needs_prometheus
 def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one_once(
     tmp_path: Path,
 ) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import struct
 import subprocess
@@ -21,6 +20,7 @@ from tests.acceptance import grafana
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import Installation
 from tests.acceptance.grafana import OPS
+from tests.prometheus import PROMTOOL, needs_prometheus
 
 Labels = dict[str, set[str]]
 # What Prometheus itself adds to every sample.
@@ -106,14 +106,11 @@ def recorded() -> Labels:
     return {name: set(by.split(", ")) - _ADDED for name, by in labels.items()}
 
 
-# Prometheus is no Python package, and its 100 MB are not worth installing for one file of rules:
-# the expressions are parsed above whatever is installed, and every alert must have its cases.
-PROMTOOL = shutil.which("promtool")
 CASES = sorted(Path(__file__).parent.glob("alerts*_test.yaml"))
 
 
 @pytest.mark.long
-@pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
+@needs_prometheus
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 def test_each_alert_fires_when_it_should_and_not_else(cases: Path) -> None:
     subprocess.run([str(PROMTOOL), "test", "rules", str(cases)], check=True)

@@ -29,6 +29,7 @@ from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from tests.integration.recording import record
+from tests.integration.written import first_window
 
 INSTALLATION = Path(__file__).with_name("adopted.sql").read_text()
 ADOPTED = "adopted"
@@ -114,20 +115,6 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
         return cursor.fetchall()
 
     return database.run(work)
-
-
-def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate:
-    return store.WatermarkUpdate(
-        vehicle_id=vehicle_id,
-        known=None,
-        watermark=watermark,
-        newest_measurement_at=watermark,
-        clock_skew=timedelta(0),
-        software_version="2.0",
-        known_asked_to=None,
-        pulled_from=watermark,
-        gap=None,
-    )
 
 
 def with_a_measurement(adopted: Database, host: str) -> UUID:

@@ -18,10 +18,10 @@ from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_ke
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Measurements
-from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
 from tests.integration.recording import record
+from tests.integration.written import failure, first_window
 
 NAME = "fleet"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -70,25 +70,6 @@ def measured(database: Database, truck: UUID) -> int:
     return int(execute(database, statement, truck)[0][0])
 
 
-def first_window(truck: UUID) -> store.WatermarkUpdate:
-    return store.WatermarkUpdate(
-        vehicle_id=truck,
-        known=None,
-        watermark=NOW,
-        newest_measurement_at=NOW,
-        clock_skew=timedelta(0),
-        software_version="2.0",
-        known_asked_to=None,
-        pulled_from=NOW,
-        gap=None,
-    )
-
-
-def failure(database: Database, truck: UUID) -> CycleReport:
-    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
-    return CycleReport(seen, NOW, NOW, Outcome.ERROR, reason="/data: cut short", rows_written=7)
-
-
 @pytest.mark.parametrize(
     ("columns", "state"),
     [
@@ -107,7 +88,7 @@ def test_the_overview_has_a_vehicles_state(
 
 
 def test_the_overview_shows_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck, NOW)))
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
     assert shown(database, truck).state == "paused"
     database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
@@ -115,7 +96,7 @@ def test_the_overview_shows_a_pause_before_anything_else(database: Database, tru
 
 
 def test_the_overview_has_the_progress_of_catching_up(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: store.advance_watermark(cursor, first_window(truck)))
+    database.run(lambda cursor: store.advance_watermark(cursor, first_window(truck, NOW)))
     execute(
         database,
         "UPDATE fleetsync.vehicle_state s"
@@ -146,7 +127,7 @@ def test_an_infinite_time_hides_no_vehicle(database: Database, truck: UUID, neve
 
 
 def test_the_overview_has_the_last_cycle_and_never_the_key(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck, NOW)))
     overview = shown(database, truck)
     assert (overview.rows, overview.last_error, overview.failures) == (7, "/data: cut short", 1)
     assert truck in database.run(vehicles_with_own_key)

@@ -34,11 +34,12 @@ from fleetsyncd.database.views.estimates import Count
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
 from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
-from fleetsyncd.reports import CycleReport, Outcome
+from fleetsyncd.reports import Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import utc_now
 from tests.integration.recording import record
 from tests.integration.rig import rig
+from tests.integration.written import failure, first_window
 
 NAME = "removals"
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -110,25 +111,6 @@ def registered(database: Database, truck: UUID) -> bool:
     return bool(database.run(lambda cursor: store.load_vehicles(cursor, [truck])))
 
 
-def first_window(truck: UUID) -> store.WatermarkUpdate:
-    return store.WatermarkUpdate(
-        vehicle_id=truck,
-        known=None,
-        watermark=NOW,
-        newest_measurement_at=NOW,
-        clock_skew=timedelta(0),
-        software_version="2.0",
-        known_asked_to=None,
-        pulled_from=NOW,
-        gap=None,
-    )
-
-
-def failure(database: Database, truck: UUID) -> CycleReport:
-    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
-    return CycleReport(seen, NOW, NOW, Outcome.ERROR, reason="/data: cut short", rows_written=7)
-
-
 def forget(database: Database, truck: UUID) -> None:
     """Leave what a version that kept no record has left of a removed vehicle."""
     query(
@@ -142,13 +124,13 @@ def test_a_vehicle_is_removed_with_all_that_is_its_own(
 ) -> None:
     def fill(cursor: Cursor) -> None:
         measurements.add_measurements(cursor, truck, ROWS)
-        store.advance_watermark(cursor, first_window(truck))
+        store.advance_watermark(cursor, first_window(truck, NOW))
         store.save_channels(cursor, truck, [Channel(1, "Oil", "bar", 0.0, 1.0)])
         store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
         store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "poison")])
 
     database.run(fill)
-    database.run(lambda cursor: record(cursor, failure(database, truck)))
+    database.run(lambda cursor: record(cursor, failure(database, truck, NOW)))
     told = remove(database, truck, with_measurements=with_measurements)
     assert told == Removal(truck, 0, measurements_left=True)
     left = (
@@ -193,7 +175,7 @@ def test_a_removal_whose_answer_was_lost_does_not_lose_the_record(
 def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     database: Database, truck: UUID
 ) -> None:
-    report = failure(database, truck)
+    report = failure(database, truck, NOW)
     remove(database, truck)
     before = NOW - timedelta(days=1)
     assert database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS)) == 0
@@ -203,7 +185,7 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
     database.run(lambda c: store.quarantine_rows(c, truck, [BadRow("/data", "{}", "poison")]))
     calls: list[Callable[[Cursor], object]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
-        lambda cursor: store.advance_watermark(cursor, first_window(truck)),
+        lambda cursor: store.advance_watermark(cursor, first_window(truck, NOW)),
         lambda cursor: record(cursor, report),
         lambda cursor: record(cursor, replace(report, stopped=True)),
         lambda cursor: record(cursor, replace(report, outcome=Outcome.OK)),
@@ -239,7 +221,7 @@ def test_rows_written_during_a_removal_wait_for_it_and_are_refused(
 ) -> None:
     def pull(cursor: Cursor) -> None:
         measurements.add_measurements(cursor, truck, ROWS)
-        store.advance_watermark(cursor, first_window(truck))
+        store.advance_watermark(cursor, first_window(truck, NOW))
 
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as cursor:
