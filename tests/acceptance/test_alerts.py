@@ -206,7 +206,7 @@ def _on_measurements(installation: Installation, statement: str) -> None:
 def test_alerts_of_two_daemons(installation: Installation, tmp_path: Path) -> None:
     ports = free_port(), free_port()
     frozen = f"127.0.0.1:{ports[0]}"
-    installation.fleet(6, channels=2)
+    installation.fleet(24, channels=2)  # so many that each daemon has some
     first, _second = (watched_daemon(installation, port, DB_POOL_SIZE="1") for port in ports)
     with watching(tmp_path, *ports) as watched:
         _await_both(watched)
