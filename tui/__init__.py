@@ -16,6 +16,7 @@ operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
 terminal_input.py  keys of a terminal that does not send UTF-8
+typing_order.py  hands keys on one at a time, each after what the one before it opens
 ui.py          the part of the app that operations use
 dialogs/       boxes above a page, which ask for something or show details
 model/         the data that the dashboard shows, without Textual

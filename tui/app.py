@@ -1,11 +1,12 @@
 """The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
@@ -32,6 +33,7 @@ from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
+from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
 
@@ -45,7 +47,7 @@ TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
-class FleetApp(App[None]):
+class FleetApp(KeysInOrder):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -56,9 +58,10 @@ class FleetApp(App[None]):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
         self.context = context
-        self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
+        self.poller = Poller(context, lambda: self.page, self._fleet_read)
         self._operations = Operations(self, context)
         self._presence = Presence()
+        self._starting: Opening | None = None
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         self.set_class(self.console.color_system == "standard", "-few-colours")
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -66,6 +69,7 @@ class FleetApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
+        self._starting = self.open_soon(LOADING_SEC)
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
@@ -82,6 +86,12 @@ class FleetApp(App[None]):
     def page(self) -> Page | None:
         """The topmost page, which a dialog may cover."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
+
+    def _fleet_read(self) -> None:
+        """Go on after the first read, and after the database was lost or came back."""
+        if self._starting is not None:
+            self._starting.release()
+        self.refresh_bindings()
 
     def _tick(self) -> None:
         page = self.page
@@ -122,7 +132,11 @@ class FleetApp(App[None]):
 
     async def ask(self, dialog: Screen[T]) -> T | None:
         """Open a dialog and return its answer; None if it was cancelled."""
-        return await self.push_screen_wait(dialog)
+        answer = self.push_screen(dialog, wait_for_dismiss=True)
+        if (begun := opening.get()) is not None:
+            begun.release()
+        # Shielded as in push_screen_wait: the dialog stays if the worker is cancelled.
+        return await asyncio.shield(answer)
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a notification for some seconds; its text is never parsed as markup."""
@@ -149,16 +163,19 @@ class FleetApp(App[None]):
         return self.screen.targets() if isinstance(self.screen, Page) else []
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
-        work: Work = partial(self._run_operation, operation, *arguments)
+        work: Work = partial(self._run_operation, self.open_soon(), operation, *arguments)
         _: Worker[None] = self.run_worker(work, group="operation", exit_on_error=False)
 
-    async def _run_operation(self, operation: Operation, *arguments: Any) -> None:
+    async def _run_operation(self, begun: Opening, operation: Operation, *arguments: Any) -> None:
         """Run an operation; show an unexpected error, and keep the app running."""
+        opening.set(begun)
         try:
             await operation(*arguments)
         except Exception as error:
             self.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
             self.say(internal_error(error), error=True)
+        finally:
+            begun.close()
 
     def action_sync(self) -> None:
         """Request a sync of the targets."""

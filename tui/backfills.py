@@ -32,7 +32,9 @@ class Backfills:
         """Show the dialog and do what is answered; what runs is cancelled only as it was shown."""
         keys = ids(targets)
         known = await attempt(
-            self._ui, lambda: (self._gateway.pull_rate(keys), self._gateway.backfills(keys))
+            self._ui,
+            lambda: (self._gateway.pull_rate(keys), self._gateway.backfills(keys)),
+            before_dialog=True,
         )
         if known is None:
             return

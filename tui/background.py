@@ -14,6 +14,7 @@ from textual.worker import Worker
 
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseLost
 from fleetsyncd.text import sanitise
+from tui.typing_order import KeysInOrder, Opening
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]
@@ -83,11 +84,12 @@ def read_part(part: Widget, load: Work, group: str) -> None:
 
     A `load` of the same group that is still running is cancelled.
     """
-    work: Work = partial(_read_part, part, load)
+    begun = part.app.first_load(part) if isinstance(part.app, KeysInOrder) else None
+    work: Work = partial(_read_part, part, load, begun)
     _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
 
 
-async def _read_part(part: Widget, load: Work) -> None:
+async def _read_part(part: Widget, load: Work, begun: Opening | None) -> None:
     message = None
     try:
         await load()
@@ -96,4 +98,7 @@ async def _read_part(part: Widget, load: Work) -> None:
     except Exception as error:
         part.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
         message = internal_error(error)
+    finally:
+        if begun is not None:
+            begun.release()
     part.post_message(PartRead(part, message))

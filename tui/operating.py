@@ -8,6 +8,7 @@ from uuid import UUID
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.states import VehicleOverview
 from tui.background import in_thread
+from tui.typing_order import opening
 from tui.ui import UI
 
 T = TypeVar("T")
@@ -35,8 +36,15 @@ def ids(targets: Targets) -> list[UUID]:
     return [vehicle.id for vehicle in targets]
 
 
-async def attempt(ui: UI, work: Callable[[], T]) -> Result[T] | None:
-    """Return the result of `work`, run in a thread; if it fails, show the error, return None."""
+async def attempt(
+    ui: UI, work: Callable[[], T], *, before_dialog: bool = False
+) -> Result[T] | None:
+    """Return the result of `work`, run in a thread; if it fails, show the error, return None.
+
+    Keys that are typed meanwhile wait for the dialog, if one opens with what `work` has read.
+    """
+    if (begun := opening.get()) is not None:
+        begun.expect_dialog() if before_dialog else begun.release()
     try:
         return Result(await in_thread(work))
     except FleetsyncError as error:

@@ -59,6 +59,10 @@ class Operations:
         """Return the result of `work`; if it fails, show the error and return None."""
         return await attempt(self._ui, work)
 
+    async def _read(self, work: Callable[[], T]) -> Result[T] | None:
+        """Return what a dialog will show; if that cannot be read, say so and return None."""
+        return await attempt(self._ui, work, before_dialog=True)
+
     async def _write(self, work: Callable[[], object], success: str) -> None:
         """Run a write, show the `success` text or the error, and read the fleet again."""
         if await self._try(work) is not None:
@@ -169,7 +173,7 @@ class Operations:
 
         The table may show what was so a while ago.
         """
-        seen = await self._try(lambda: self._gateway.registered(ids(targets)))
+        seen = await self._read(lambda: self._gateway.registered(ids(targets)))
         if seen is None:
             return None
         known = {vehicle.id: vehicle for vehicle in seen.value}
@@ -185,7 +189,7 @@ class Operations:
         vehicles = await self._registered(targets)
         if vehicles is None:
             return
-        rows = await self._try(lambda: self._gateway.count_rows(ids(targets)))
+        rows = await self._read(lambda: self._gateway.count_rows(ids(targets)))
         if rows is None:
             return
         with_measurements = await self._ui.ask(DeleteForm(vehicles, rows.value))

@@ -18,8 +18,8 @@ MAX_RETRY_SEC = 10.0
 class Poller:
     """Reads the fleet; the next read starts `interval` seconds after the last one has ended.
 
-    `page` returns the topmost page, if there is one. `on_change` is called when the database is
-    lost, and when it is back.
+    `page` returns the topmost page, if there is one. `on_change` is called after the first read,
+    when the database is lost, and when it is back.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Poller:
     async def _read(self) -> float:
         """Read the fleet once and show it; return the pause before the next read in seconds."""
         state = self._context.state
-        was_lost = state.lost
+        before = state.lost, state.snapshot is None
         needs = self._page_needs()
         pause = await self._update_state(needs)
         page = self._page()
@@ -67,7 +67,7 @@ class Poller:
             page.update_page()
         if not state.lost and not set(self._page_needs().last_hour) <= set(needs.last_hour):
             pause = SOON_SEC
-        if state.lost != was_lost:
+        if (state.lost, state.snapshot is None) != before:
             self._on_change()
         return pause
 

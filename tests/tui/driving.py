@@ -53,6 +53,7 @@ class Driver:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.until(lambda: not self.app.keys_are_waiting)
         await self.pilot.pause()
 
     async def type(self, field: str, text: str) -> None:

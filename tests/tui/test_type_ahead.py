@@ -1,0 +1,139 @@
+"""Keys that arrive together go where the one before them leads; bytes through a real terminal."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from textual.events import Key
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.vehicles import RegisteredVehicle
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.errors import DatabaseError
+from tests.tui.driving import Driver, channel, drive, execute, small_fleet
+from tests.tui.terminal import Terminal, terminal
+from tui.gateway import Gateway
+
+FLEET = "SELECT name, host(vpn_ip), api_port FROM vehicles ORDER BY name"
+PAUSED = "SELECT count(*) FROM fleetsync.vehicle_state WHERE paused"
+PRESENT = (
+    ("Crane-02", "10.8.0.1", 8001),
+    ("Dozer-03", "10.8.0.2", 8001),
+    ("Loader-04", "10.8.0.3", 8001),
+    ("Truck-01", "10.8.0.4", 8001),
+)
+
+
+def rows_are(it: Terminal, database: Database, statement: str, rows: Sequence[Any]) -> None:
+    """Wait until a statement returns these rows."""
+    for _ in range(600):
+        if execute(database, statement) == list(rows):
+            return
+        it.read_for(0.05)
+    raise AssertionError(execute(database, statement))
+
+
+def test_a_filter_that_is_typed_at_once_is_text_and_no_action(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("/dpse\x7f\x7f\x7fozer\r")
+        it.sees("filter: dozer")
+        it.read_for(1)
+        assert execute(database, PAUSED) == [(0,)]
+        assert b"1 History" not in it.shown
+
+
+def test_what_is_typed_for_a_dialog_lands_in_the_fields_that_tab_leads_to(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("aBad\t10.8.0.5\t\x158002\tsecret-p\r")
+        rows_are(it, database, FLEET, (("Bad", "10.8.0.5", 8002), *PRESENT))
+        assert execute(database, "SELECT api_key FROM vehicles WHERE name = 'Bad'") == [
+            ("secret-p",)
+        ]
+        assert b"secret" not in it.shown
+        assert execute(database, PAUSED) == [(0,)]
+
+
+def test_a_key_behind_enter_goes_to_the_page_that_opens(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    ids = small_fleet(database)
+    for number, name in ((1, "Oil"), (2, "Water"), (3, "Boost")):
+        channel(database, ids["Crane-02"], number, name)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("\x1b[H\r4j\r")
+        it.sees("Crane-02 · Water")
+        it.type("qqj\r5")
+        it.sees(str(ids["Dozer-03"]))
+
+
+def test_keys_wait_for_a_dialog_that_first_has_to_read(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Truck-01")
+        it.type("\x1b[H")
+        it.read_for(0.5)
+        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
+        it.type("e\x15Pump-9\r")
+        it.read_for(1.5)
+        other.rollback()
+        rows_are(it, database, FLEET, sorted((*PRESENT[1:], ("Pump-9", "10.8.0.1", 8001))))
+        assert execute(database, PAUSED) == [(0,)]
+
+
+def test_the_dashboard_can_be_left_while_keys_wait_for_a_dialog(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Truck-01")
+        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
+        it.type("epp\x11")
+        assert it.ended() == 0
+        other.rollback()
+        assert execute(database, PAUSED) == [(0,)]
+
+
+class Unreadable(Gateway):
+    """Cannot tell how vehicles are registered."""
+
+    def registered(self, _ids: Sequence[UUID]) -> list[RegisteredVehicle]:
+        raise DatabaseError("permission denied for table vehicles")
+
+
+@pytest.mark.parametrize("keys", ["epp", "\x04pp"], ids=["edit", "delete"])
+def test_keys_for_a_dialog_that_does_not_open_are_for_nothing_else(
+    database: Database, keys: str
+) -> None:
+    small_fleet(database)
+
+    async def script(it: Driver) -> None:
+        for key in keys:
+            name = "ctrl+d" if key == "\x04" else key
+            it.app.post_message(Key(name, key))
+        await it.notified("permission denied")
+        await it.until(lambda: not it.app.keys_are_waiting)
+        assert execute(database, PAUSED) == [(0,)]
+
+    drive(Unreadable(database, 30), script)
