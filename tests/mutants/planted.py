@@ -683,4 +683,18 @@ MUTANTS = (
         "",
         "tests/integration/test_retention_wait.py",
     ),
+    Mutant(
+        "the dashboard hands a key on before what the last one opens has opened",
+        "tui/typing_order.py",
+        "        if self._settling is not None or not self._waiting:\n            return\n",
+        "        if not self._waiting:\n            return\n",
+        "tests/tui/test_type_ahead.py",
+    ),
+    Mutant(
+        "keys for a dialog that does not open go to the page",
+        "tui/typing_order.py",
+        "            self._keys.drop()\n",
+        "            pass\n",
+        "tests/tui/test_type_ahead.py",
+    ),
 )
