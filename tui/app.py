@@ -17,6 +17,7 @@ from fleetsyncd.states import VehicleOverview
 from tui import export, keymap
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
+from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
@@ -141,12 +142,24 @@ class FleetApp(App[None]):
         """Open the page of a vehicle."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
+    def on_fleet_page_columns_asked(self, event: FleetPage.ColumnsAsked) -> None:
+        """Ask which columns the fleet page shows."""
+        page = event.page
+        dialog = ColumnsDialog(page.fleet_table.shown_columns, page.view.columns)
+        self.push_screen(dialog, page.choose_columns)
+
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""
         self.push_screen(DetailsDialog(event.fields))
 
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
+
+    def _targets_to_act_on(self) -> list[VehicleOverview]:
+        """Return the targets, and leave them on the screen whatever becomes of their states."""
+        targets = self._targets()
+        self.context.state.view.keep(targets)
+        return targets
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         work: Work = partial(self._run_operation, operation, *arguments)
@@ -162,15 +175,15 @@ class FleetApp(App[None]):
 
     def action_sync(self) -> None:
         """Request a sync of the targets."""
-        self._operate(self._operations.sync, self._targets())
+        self._operate(self._operations.sync, self._targets_to_act_on())
 
     def action_pause(self) -> None:
         """Pause the targets, or resume them if all are paused."""
-        self._operate(self._operations.pause, self._targets())
+        self._operate(self._operations.pause, self._targets_to_act_on())
 
     def action_backfill(self) -> None:
         """Request a backfill of the targets, or cancel it."""
-        self._operate(self._operations.backfill, self._targets())
+        self._operate(self._operations.backfill, self._targets_to_act_on())
 
     def action_add(self) -> None:
         """Register a vehicle."""
@@ -178,11 +191,11 @@ class FleetApp(App[None]):
 
     def action_edit(self) -> None:
         """Change the registration of the targets."""
-        self._operate(self._operations.edit, self._targets())
+        self._operate(self._operations.edit, self._targets_to_act_on())
 
     def action_delete(self) -> None:
         """Remove the targets."""
-        self._operate(self._operations.delete, self._targets())
+        self._operate(self._operations.delete, self._targets_to_act_on())
 
     def action_test(self) -> None:
         """Test the targets' four calls."""

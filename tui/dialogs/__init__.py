@@ -1,6 +1,7 @@
 """Dialogs: boxes above a page, which ask for something or show details.
 
 backfill.py   asks for a past interval, or whether to cancel the running backfill
+columns.py    chooses the columns of the fleet table
 daemons.py    shows the daemons that pull the fleet
 details.py    shows one row of a table in full
 dialog.py     the base class of the dialogs that ask, and a plain confirmation
