@@ -29,10 +29,12 @@ from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
+from tui.remembered import Memory
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
+from tui.view_keeper import ViewKeeper
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
 
@@ -54,9 +56,10 @@ class FleetApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = keymap.APP_BINDINGS
 
-    def __init__(self, context: ScreenContext) -> None:
+    def __init__(self, context: ScreenContext, memory: Memory | None = None) -> None:
         super().__init__()
         self.context = context
+        self._keeper = None if memory is None else ViewKeeper(self, context.state.view, memory)
         self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, context)
         self._presence = Presence()
@@ -67,6 +70,8 @@ class FleetApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
+        if self._keeper is not None:
+            self._keeper.restore()
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
@@ -84,7 +89,14 @@ class FleetApp(App[None]):
         """The topmost page, which a dialog may cover."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
 
+    def save_view(self) -> None:
+        """Remember how the fleet is shown, after the app has ended."""
+        if self._keeper is not None:
+            self._keeper.save()
+
     def _tick(self) -> None:
+        if self._keeper is not None:
+            self._keeper.save_soon()
         page = self.page
         if page is not None and page.is_mounted:
             page.tick()
@@ -254,11 +266,12 @@ class FleetApp(App[None]):
             self.pop_screen()
 
 
-def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
+def build(settings: Settings, *, read_only: bool = False, memory: Memory | None = None) -> FleetApp:
     """Return the dashboard over the database of the daemon's settings."""
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
     gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
-    return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))
+    state = FleetState(gateway.where, read_only=read_only)
+    return FleetApp(ScreenContext(gateway, state), memory)
