@@ -151,7 +151,8 @@ def _state_test(prefixes: tuple[str, ...]) -> Test:
             known = " ".join(style.word for style in STATE_STYLES.values())
             raise CommandError(f"st:{shown(prefix)} is no state: {known}")
         states |= matches
-    return lambda vehicle: vehicle.state in states
+    wanted = tuple(states)  # the hash of an enumeration is slow
+    return lambda vehicle: vehicle.state in wanted
 
 
 def _comparison_test(word: Word) -> Test:

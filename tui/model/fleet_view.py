@@ -19,7 +19,7 @@ _WORST_FIRST = (
     State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
     State.ONLINE,
 )  # fmt: skip
-_RANK = {state: rank for rank, state in enumerate(_WORST_FIRST)}
+_PROBLEMS = tuple(PROBLEMS)
 _NEVER = float("inf")
 
 
@@ -32,19 +32,27 @@ class Sort(StrEnum):
     SEEN = "seen"
 
 
-def _by_state(vehicle: VehicleOverview) -> tuple[int, float]:
-    """Order by state, and vehicles in trouble by their lag.
+def _lag(vehicle: VehicleOverview) -> float:
+    return _NEVER if vehicle.lag is None else vehicle.lag
+
+
+def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
+    """Return the vehicles ordered by state, and those in trouble by their lag.
 
     The lag of the others falls with each cycle: ordered by it, they would jump about.
     """
-    if vehicle.state not in PROBLEMS:
-        return _RANK[vehicle.state], 0.0
-    return _RANK[vehicle.state], -_NEVER if vehicle.lag is None else -vehicle.lag
+    ordered = []
+    for state in _WORST_FIRST:
+        # By identity: an enumeration's hash costs ten times as much, for each of 10,000 vehicles.
+        alike = [vehicle for vehicle in vehicles if vehicle.state is state]
+        if state in PROBLEMS:
+            alike.sort(key=_lag, reverse=True)  # ties stay by name
+        ordered += alike
+    return ordered
 
 
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
-    Sort.STATE: _by_state,
-    Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
+    Sort.LAG: _lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
 }
 SORT_TITLES = {
@@ -94,29 +102,40 @@ class FleetView:
         self._show(frozenset())
         self.move_cursor(0)
 
-    def _held(self) -> frozenset[UUID]:
-        """Return the vehicles that stay shown though they may no longer match."""
-        held = self.marked | self._acted_on | {self.cursor}
-        return frozenset(vehicle.id for vehicle in self.shown if vehicle.id in held)
+    def _held(self) -> frozenset[int]:
+        """Return the numbers of the ids that stay shown though they may no longer match.
 
-    def _show(self, held: frozenset[UUID]) -> None:
+        Numbers, because the hash of a UUID is ten times slower.
+        """
+        if not (self.problems_only or self.filter.tests):
+            return frozenset()
+        ids = self.marked | self._acted_on | ({self.cursor} if self.cursor else set())
+        held = {vehicle_id.int for vehicle_id in ids}
+        return frozenset(number for vehicle in self.shown if (number := vehicle.id.int) in held)
+
+    def _show(self, held: frozenset[int]) -> None:
         """Set `shown` to the vehicles that match and the held ones, in their order."""
         matching = list(self._all)
         if self.problems_only:
-            matching = [vehicle for vehicle in matching if vehicle.state in PROBLEMS]
+            matching = [vehicle for vehicle in matching if vehicle.state in _PROBLEMS]
         for test in self.filter.tests:
             matching = [vehicle for vehicle in matching if test(vehicle)]
-        self.shown, self.kept = matching, []
+        self.kept = []
         if held and len(matching) < self.total:
-            matching_ids = {vehicle.id for vehicle in matching}
-            self.kept = [vehicle for vehicle in self._all if vehicle.id in held - matching_ids]
+            numbers = {vehicle.id.int for vehicle in matching}
+            self.kept = [v for v in self._all if v.id.int in held and v.id.int not in numbers]
             if self.kept:
-                ids = matching_ids | held
-                self.shown = [vehicle for vehicle in self._all if vehicle.id in ids]
-        if self.sort is not Sort.NAME:
-            self.shown.sort(key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
-        elif self.descending:
-            self.shown.reverse()
+                numbers |= held
+                matching = [vehicle for vehicle in self._all if vehicle.id.int in numbers]
+        self.shown = self._ordered(matching)
+
+    def _ordered(self, vehicles: list[VehicleOverview]) -> list[VehicleOverview]:
+        """Return the vehicles, which are ordered by name, in the order that was asked for."""
+        if self.sort is Sort.NAME:
+            return vehicles[::-1] if self.descending else vehicles
+        if self.sort is Sort.STATE:
+            return _by_state(vehicles)
+        return sorted(vehicles, key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
 
     def _hold_cursor(self) -> None:
         """Leave the cursor on its vehicle, and where states decide, the vehicle in its row.
@@ -138,8 +157,12 @@ class FleetView:
         self.cursor = self.shown[self.cursor_row].id if self.shown else None
 
     def sort_by(self, sort: Sort) -> None:
-        """Sort by `sort`; if the vehicles are sorted by it already, reverse the order."""
-        self.descending = not self.descending if sort is self.sort else sort in _DESCENDING_FIRST
+        """Sort by `sort`; if the vehicles are sorted by it already, reverse the order.
+
+        By state, the worst are always first: whoever asks again looks for them once more.
+        """
+        again = sort is self.sort and sort is not Sort.STATE
+        self.descending = not self.descending if again else sort in _DESCENDING_FIRST
         self.sort = sort
         self.arrange()
 
@@ -160,10 +183,12 @@ class FleetView:
 
     def index_of(self, vehicle_id: UUID | None, guess: int) -> int | None:
         """Return a vehicle's index in `shown`, or None; the index `guess` is tried first."""
+        if vehicle_id is None:
+            return None
         if guess < len(self.shown) and self.shown[guess].id == vehicle_id:
             return guess
-        indexes = (index for index, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
-        return next(indexes, None)
+        number = vehicle_id.int
+        return next((row for row, each in enumerate(self.shown) if each.id.int == number), None)
 
     def get(self, vehicle_id: UUID) -> VehicleOverview | None:
         """Return a vehicle of the fleet, shown or not; None if there is no such vehicle."""

@@ -41,7 +41,7 @@ class FleetPage(Page):
                 id="fleet.problems", tooltip="Show vehicles in trouble only, or all"),
         Binding("N", "sort('name')", "By name", show=False, id="fleet.sort-name"),
         Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status",
-                tooltip="The worst first; the same key again reverses the order"),
+                tooltip="The worst first, from the top"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
