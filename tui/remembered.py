@@ -31,7 +31,8 @@ class Remembered(msgspec.Struct, frozen=True):
 
     def restore(self, view: FleetView) -> None:
         """Show the fleet so."""
-        view.sort, view.descending = self.sort, self.descending
+        view.sort = self.sort
+        view.descending = self.descending and self.sort is not Sort.STATE
         view.problems_only, view.columns = self.problems_only, dict(self.columns)
 
 

@@ -20,6 +20,7 @@ from tui.context import ScreenContext
 from tui.gateway import Gateway
 from tui.model.fleet_view import FleetView, Sort
 from tui.model.state import FleetState
+from tui.remembered import Memory
 from tui.screens.fleet import FleetPage
 
 WAIT_SEC = 60.0
@@ -109,11 +110,12 @@ def dashboard(
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
     sort: Sort = Sort.NAME,
+    memory: Memory | None = None,
 ) -> FleetApp:
     """Return the dashboard; where a test's vehicle stands does not depend on its state."""
     gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
     state = FleetState(gateway.where, FleetView(sort=sort), read_only=read_only)
-    return FleetApp(ScreenContext(gateway, state, now=now, wall=lambda: NOW))
+    return FleetApp(ScreenContext(gateway, state, now=now, wall=lambda: NOW), memory)
 
 
 def drive(

@@ -38,23 +38,11 @@ class FleetTable(ScrollView, can_focus=True):
         Binding("home,g", "jump(0)", "First", show=False, id="table.first"),
         Binding("end,G", "jump(-1)", "Last", show=False, id="table.last"),
         Binding("enter", "open", "Open", id="table.open", tooltip="Show the vehicle's history"),
-        Binding(
-            "space",
-            "mark",
-            "Mark",
-            show=False,
-            id="table.mark",
-            tooltip="Mark the vehicle for an action",
-        ),
-        Binding(
-            "asterisk",
-            "mark_all",
-            "Mark all",
-            show=False,
-            id="table.mark-all",
-            tooltip="Mark all vehicles that are shown, or none",
-        ),
-    ]
+        Binding("space", "mark", "Mark", show=False, id="table.mark",
+                tooltip="Mark the vehicle for an action"),
+        Binding("asterisk", "mark_all", "Mark all", show=False, id="table.mark-all",
+                tooltip="Mark all vehicles that are shown, or none"),
+    ]  # fmt: skip
 
     class Opened(Message):
         """The operator wants the page of a vehicle."""
