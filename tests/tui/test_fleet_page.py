@@ -241,6 +241,11 @@ def test_an_empty_table_shows_what_to_do(database: Database) -> None:
     async def nothing_fits(it: Driver) -> None:
         await it.press("slash", *"zeppelin", "enter")
         assert "No vehicle matches the filter: Esc clears it" in it.screen()
+        assert "as text: zeppelin" in it.screen()
+        await it.press("slash")
+        await it.type("#filter", "tag:mien-3")
+        await it.press("enter")
+        assert "No vehicle has the tag mien-3: Esc clears the filter" in it.screen()
         await it.press("escape", "exclamation_mark")
         assert "No vehicle is in trouble: ! shows all" in it.screen()
 

@@ -74,6 +74,8 @@ class Filter:
     tests: tuple[Test, ...]
     texts: tuple[str, ...] = ()
     """The words that are searched for as text."""
+    tags: tuple[str, ...] = ()
+    """The tags that it asks for, in lower case."""
 
 
 NO_FILTER = Filter("", ())
@@ -84,7 +86,8 @@ def parse_filter(text: str) -> Filter:
     words = split(text, frozenset(_LISTS))
     _refuse_missing_operators(words)
     texts = tuple(word.typed for word in words if not word.operator)
-    return Filter(text.strip(), tuple(_test(word) for word in words), texts)
+    tags = tuple(tag for word in words if _LISTS.get(word.name) == "tag" for tag in word.values)
+    return Filter(text.strip(), tuple(_test(word) for word in words), texts, tags)
 
 
 def _refuse_missing_operators(words: Sequence[Word]) -> None:

@@ -194,6 +194,11 @@ class FleetView:
         """Return a vehicle of the fleet, shown or not; None if there is no such vehicle."""
         return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
 
+    def unknown_tags(self) -> list[str]:
+        """Return the tags that the filter asks for and no vehicle has."""
+        known = {tag.lower() for vehicle in self._all for tag in vehicle.tags}
+        return [tag for tag in self.filter.tags if tag not in known]
+
     def toggle_mark(self, vehicle_id: UUID) -> None:
         """Mark a vehicle, or remove its mark."""
         self.marked ^= {vehicle_id}

@@ -54,6 +54,8 @@ def empty_text(view: FleetView, *, read_only: bool) -> str:
         return f"No vehicles yet{'' if read_only else ': press a to add one'}"
     if view.problems_only and not view.filter.text:
         return "No vehicle is in trouble: ! shows all"
+    if tags := view.unknown_tags():
+        return f"No vehicle has the tag {sanitise(tags[0], 30)}: Esc clears the filter"
     texts = "".join(f" · as text: {sanitise(text, 20)}" for text in view.filter.texts[:2])
     among = " in trouble" if view.problems_only else ""
     return f"No vehicle{among} matches the filter: Esc clears it{texts}"
