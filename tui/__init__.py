@@ -15,9 +15,11 @@ operating.py   what operations share
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
+remembered.py  the file that remembers the view between two runs
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 ui.py          the part of the app that operations use
+view_keeper.py restores the view and the theme, and saves what is changed
 dialogs/       boxes above a page, which ask for something or show details
 model/         the data that the dashboard shows, without Textual
 screens/       pages: full screens

@@ -1,5 +1,6 @@
 """`python -m tui` and `fleetsync-tui`: the command that starts the dashboard."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import click
 
 from fleetsyncd import __version__, process, settings, streams
 from fleetsyncd.errors import FleetsyncError
-from tui import keymap, terminal_input
+from tui import keymap, remembered, terminal_input
 from tui.app import FleetApp, build
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
@@ -32,7 +33,8 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
     process.forbid_core_dumps()
     terminal_input.decode_leniently()
     try:
-        app = build(settings.load(), read_only=read_only)
+        memory = remembered.memory(os.environ)
+        app = build(settings.load(), read_only=read_only, memory=memory)
         default_path = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or default_path.exists():
             app.set_keymap(keymap.load(keymap_path or default_path, keymap.ids(FleetApp)))
@@ -40,6 +42,7 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
         streams.tell(f"fleetsync-tui: {error}")
         sys.exit(2)
     app.run()
+    app.save_view()
     sys.exit(app.return_code or 0)
 
 

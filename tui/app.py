@@ -18,6 +18,7 @@ from fleetsyncd.states import VehicleOverview
 from tui import export, keymap
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
+from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
@@ -29,11 +30,13 @@ from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
+from tui.remembered import Memory
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
+from tui.view_keeper import ViewKeeper
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
 
@@ -55,9 +58,10 @@ class FleetApp(KeysInOrder):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = keymap.APP_BINDINGS
 
-    def __init__(self, context: ScreenContext) -> None:
+    def __init__(self, context: ScreenContext, memory: Memory | None = None) -> None:
         super().__init__()
         self.context = context
+        self._keeper = None if memory is None else ViewKeeper(self, context.state.view, memory)
         self.poller = Poller(context, lambda: self.page, self._fleet_read)
         self._operations = Operations(self, context)
         self._presence = Presence()
@@ -70,6 +74,8 @@ class FleetApp(KeysInOrder):
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
         self._starting = self.open_soon(LOADING_SEC)
+        if self._keeper is not None:
+            self._keeper.restore()
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
@@ -93,7 +99,14 @@ class FleetApp(KeysInOrder):
             self._starting.release()
         self.refresh_bindings()
 
+    def save_view(self) -> None:
+        """Remember how the fleet is shown, after the app has ended."""
+        if self._keeper is not None:
+            self._keeper.save()
+
     def _tick(self) -> None:
+        if self._keeper is not None:
+            self._keeper.save_soon()
         page = self.page
         if page is not None and page.is_mounted:
             page.tick()
@@ -155,12 +168,24 @@ class FleetApp(KeysInOrder):
         """Open the page of a vehicle."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
+    def on_fleet_page_columns_asked(self, event: FleetPage.ColumnsAsked) -> None:
+        """Ask which columns the fleet page shows."""
+        page = event.page
+        dialog = ColumnsDialog(page.fleet_table.shown_columns, page.view.columns)
+        self.push_screen(dialog, page.choose_columns)
+
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""
         self.push_screen(DetailsDialog(event.fields))
 
     def _targets(self) -> list[VehicleOverview]:
         return self.screen.targets() if isinstance(self.screen, Page) else []
+
+    def _targets_to_act_on(self) -> list[VehicleOverview]:
+        """Return the targets, and leave them on the screen whatever becomes of their states."""
+        targets = self._targets()
+        self.context.state.view.keep(targets)
+        return targets
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         work: Work = partial(self._run_operation, self.open_soon(), operation, *arguments)
@@ -179,15 +204,15 @@ class FleetApp(KeysInOrder):
 
     def action_sync(self) -> None:
         """Request a sync of the targets."""
-        self._operate(self._operations.sync, self._targets())
+        self._operate(self._operations.sync, self._targets_to_act_on())
 
     def action_pause(self) -> None:
         """Pause the targets, or resume them if all are paused."""
-        self._operate(self._operations.pause, self._targets())
+        self._operate(self._operations.pause, self._targets_to_act_on())
 
     def action_backfill(self) -> None:
         """Request a backfill of the targets, or cancel it."""
-        self._operate(self._operations.backfill, self._targets())
+        self._operate(self._operations.backfill, self._targets_to_act_on())
 
     def action_add(self) -> None:
         """Register a vehicle."""
@@ -195,11 +220,11 @@ class FleetApp(KeysInOrder):
 
     def action_edit(self) -> None:
         """Change the registration of the targets."""
-        self._operate(self._operations.edit, self._targets())
+        self._operate(self._operations.edit, self._targets_to_act_on())
 
     def action_delete(self) -> None:
         """Remove the targets."""
-        self._operate(self._operations.delete, self._targets())
+        self._operate(self._operations.delete, self._targets_to_act_on())
 
     def action_test(self) -> None:
         """Test the targets' four calls."""
@@ -258,11 +283,12 @@ class FleetApp(KeysInOrder):
             self.pop_screen()
 
 
-def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
+def build(settings: Settings, *, read_only: bool = False, memory: Memory | None = None) -> FleetApp:
     """Return the dashboard over the database of the daemon's settings."""
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
     gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
-    return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))
+    state = FleetState(gateway.where, read_only=read_only)
+    return FleetApp(ScreenContext(gateway, state), memory)

@@ -181,13 +181,18 @@ async def _longest_stall(seconds: float) -> float:
 class Terminal:
     """The dashboard as a program of its own, in a pseudo-terminal of 80x24."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], folder: str) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.begun = time.perf_counter()
         self.program = subprocess.Popen(
             [sys.executable, "-m", "tui"],
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "XDG_STATE_HOME": folder,
+                **environment,
+            },
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -232,10 +237,10 @@ class Terminal:
         os.close(self.ours)
 
 
-def of_the_terminal(environment: dict[str, str]) -> dict[str, float]:
-    """Measure the program: its start, an idle screen, keys."""
-    terminal = Terminal(environment)
-    started = terminal.wait_for(b"truck-00001")
+def of_the_terminal(environment: dict[str, str], folder: str) -> dict[str, float]:
+    """Measure the program: its start, an idle screen, keys; it remembers its view in `folder`."""
+    terminal = Terminal(environment, folder)
+    started = terminal.wait_for(b"truck-")
     terminal.read_for(SETTLE_SEC)
     cpu = cpu_seconds(terminal.program.pid)
     written = terminal.read_for(IDLE_SEC)
@@ -260,7 +265,7 @@ def measure(vehicles: int = VEHICLES) -> dict[str, float]:
         database.run(lambda cursor: cursor.execute("ANALYZE"))
         with pulled(database, vehicles):
             figures = of_the_loop(database)
-            figures |= of_the_terminal(bench.server.environment(NAME))
+            figures |= of_the_terminal(bench.server.environment(NAME), folder)
         database.close()
     return figures
 

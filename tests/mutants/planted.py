@@ -76,6 +76,20 @@ MUTANTS = (
         "tests/unit/test_client_secrets.py",
     ),
     Mutant(
+        "the beginning of a wrong word hides vehicles",
+        "tui/model/typed_filter.py",
+        "                self.applies = self._before",
+        "                pass",
+        "tests/tui/test_filters.py",
+    ),
+    Mutant(
+        "a sort leaves the cursor far from the worst",
+        "tui/model/fleet_view.py",
+        "        self.move_cursor(0)",
+        "        self._hold_cursor()",
+        "tests/tui/test_fleet_page.py",
+    ),
+    Mutant(
         "markup not escaped",
         "tui/app.py",
         "markup=False",

@@ -18,7 +18,9 @@ from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
 from tui.context import ScreenContext
 from tui.gateway import Gateway
+from tui.model.fleet_view import FleetView, Sort
 from tui.model.state import FleetState
+from tui.remembered import Memory
 from tui.screens.fleet import FleetPage
 
 WAIT_SEC = 60.0
@@ -88,8 +90,8 @@ class Driver:
         parts = ("pane", "journal", "plot")
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page
-        if isinstance(page, FleetPage) and page.wide and self.state.frozen_at is None:
-            on_screen = set(page.fleet_table.on_screen)
+        if isinstance(page, FleetPage) and self.state.frozen_at is None:
+            on_screen = set(page.needs().last_hour)
             await self.until(lambda: on_screen <= set(getattr(self.state.snapshot, "hours", ())))
         await self.pilot.pause()
 
@@ -108,10 +110,13 @@ def dashboard(
     *,
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
+    sort: Sort = Sort.NAME,
+    memory: Memory | None = None,
 ) -> FleetApp:
+    """Return the dashboard; where a test's vehicle stands does not depend on its state."""
     gateway = database if isinstance(database, Gateway) else Gateway(database, 30)
-    state = FleetState(gateway.where, read_only=read_only)
-    return FleetApp(ScreenContext(gateway, state, now=now, wall=lambda: NOW))
+    state = FleetState(gateway.where, FleetView(sort=sort), read_only=read_only)
+    return FleetApp(ScreenContext(gateway, state, now=now, wall=lambda: NOW), memory)
 
 
 def drive(
@@ -121,9 +126,10 @@ def drive(
     size: tuple[int, int] = (80, 24),
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
+    sort: Sort = Sort.NAME,
 ) -> None:
     """Run the dashboard at that size; run the script after the first read of the fleet."""
-    app = dashboard(database, read_only=read_only, now=now)
+    app = dashboard(database, read_only=read_only, now=now, sort=sort)
 
     async def session() -> None:
         async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:

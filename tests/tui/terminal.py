@@ -39,6 +39,7 @@ class Terminal:
                 **os.environ,
                 **server.environment(database),
                 "PYTHONPATH": str(ROOT),
+                "XDG_STATE_HOME": str(folder / "state"),
                 "TERM": "xterm-256color",
             },
             stdin=theirs,

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.reports import JournalEntry
-from tests.tui.driving import Driver, add, drive, execute
+from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
 from tui.model.columns import Column, columns
 from tui.screens.fleet import tail_line
 
@@ -51,5 +51,32 @@ def test_a_version_of_200_characters_leaves_the_state_on_the_vehicles_page(
     async def look(it: Driver) -> None:
         await it.press("enter")
         await it.sees("1 History", "NEVER")
+
+    drive(database, look)
+
+
+REASON = "/data: HTTP 503: the vehicle's own database is down, and has been for a while"
+
+
+@pytest.mark.parametrize("page", ["l", "enter"])
+@pytest.mark.parametrize("more", [0, 40], ids=["no scroll bar", "scroll bar"])
+def test_a_row_that_goes_on_beyond_the_table_ends_with_an_ellipsis(
+    database: Database, page: str, more: int
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Crane-02"], more, every="90 s")
+    attempts(database, ids["Crane-02"], 1, status="error", error=REASON)
+    attempts(database, ids["Crane-02"], 1, every="60 s", status="error", error="short")
+
+    async def look(it: Driver) -> None:
+        await it.press(page)
+        await it.sees("/data: HTTP 503", "short")
+        whole, cut_off = (
+            next(line for line in it.lines() if text in line) for text in ("short", "/data:")
+        )
+        assert "…" not in whole
+        assert cut_off.rstrip("▁▂▃▄▅▆▇█ ").endswith("…")
+        await it.pilot.resize_terminal(160, 30)
+        await it.sees("for a while" if page == "l" else "…")
 
     drive(database, look)

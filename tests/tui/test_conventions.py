@@ -92,6 +92,7 @@ def test_help_lists_the_keys_of_the_screen_it_was_opened_from(database: Database
         assert "Zoom" not in it.screen()
         await it.press("end")
         await it.sees("SEEN", "time since the vehicle answered", "an operator paused it")
+        await it.sees("fails>=3", "-st:paused", "a vehicle must match every word")
         await it.press("escape", "enter")
         await it.sees("1 History")
         await it.press("question_mark")
@@ -147,8 +148,14 @@ def test_an_invalid_keymap_is_refused(tmp_path: Path, text: str, complaint: str)
 
 
 def test_the_shown_vehicles_are_exported_as_csv(database: Database, tmp_path: Path) -> None:
-    small_fleet(database)
+    ids = small_fleet(database)
     execute(database, "UPDATE vehicles SET name = '=cmd|evil' WHERE name = 'Crane-02'")
+    execute(
+        database,
+        "INSERT INTO fleetsync.backfill (vehicle_id, from_at, to_at, reached_at) VALUES"
+        " (%s::uuid, now() - interval '4 h', now(), now() - interval '1 h')",
+        str(ids["Dozer-03"]),
+    )
     path = tmp_path / "fleet.csv"
 
     async def look(it: Driver) -> None:
@@ -169,8 +176,11 @@ def test_the_shown_vehicles_are_exported_as_csv(database: Database, tmp_path: Pa
     drive(database, look)
     with path.open(newline="") as file:
         heading, *rows = csv.reader(file)
-    assert heading[:5] == ["vehicle", "id", "address", "state", "seen_s"]
+    assert heading[:6] == ["vehicle", "id", "address", "state", "since_s", "progress"]
     assert [row[0] for row in rows] == ["'=cmd|evil", "Dozer-03", "Loader-04"]
+    assert [row[3] for row in rows] == ["never", "timeout", "error"]
+    assert [row[5] for row in rows] == ["", "75%", ""]
+    assert [row[heading.index("fails")] for row in rows] == ["0", "0", "0"]
 
 
 def test_a_file_that_cannot_be_written_is_reported(database: Database) -> None:

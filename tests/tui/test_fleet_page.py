@@ -2,9 +2,20 @@ import pytest
 
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
-from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
-from tui.model.columns import PREFIX_WIDTH, columns
+from tests.tui.driving import (
+    Driver,
+    add,
+    attempts,
+    beat,
+    drive,
+    execute,
+    set_state,
+    small_fleet,
+)
+from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns
+from tui.model.fleet_view import Sort
 from tui.screens.fleet import FleetPage
+from tui.widgets.checkbox import PlainCheckbox
 from tui.widgets.fleet_line import MARK
 from tui.widgets.fleet_table import FleetTable
 
@@ -21,6 +32,17 @@ def under_cursor(it: Driver) -> str:
 
 def names(it: Driver) -> list[str]:
     return [vehicle.name for vehicle in it.state.view.shown]
+
+
+def large_fleet(database: Database) -> None:
+    """Register sixty vehicles, all of them online."""
+    for number in range(60):
+        add(database, f"Truck-{number:02}", f"10.9.0.{number + 1}")
+    execute(
+        database,
+        "UPDATE vehicles SET sync_status = 'ok', last_seen_at = now(), last_sync_at = now()",
+    )
+    beat(database)
 
 
 def test_each_vehicle_is_shown_by_glyph_word_and_ages(database: Database) -> None:
@@ -43,27 +65,116 @@ def test_each_vehicle_is_shown_by_glyph_word_and_ages(database: Database) -> Non
     drive(database, look)
 
 
-def test_the_cursor_stays_on_its_vehicle_through_sorts_filters_and_refreshes(
-    database: Database,
-) -> None:
+def test_the_cursor_stays_on_its_vehicle_through_refreshes(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("down")
         assert under_cursor(it) == "Dozer-03"
-        for key in "LLASN":
-            await it.press(key)
-            assert under_cursor(it) == "Dozer-03"
         add(database, "Bulldozer-00", "10.8.0.99")
         await it.refresh()
         assert under_cursor(it) == "Dozer-03"
-        await it.press("slash", *"dozer", "enter")
-        assert (names(it), under_cursor(it)) == (["Bulldozer-00", "Dozer-03"], "Dozer-03")
         execute(database, "DELETE FROM vehicles WHERE name = 'Dozer-03'")
         await it.refresh()
-        assert under_cursor(it) == "Bulldozer-00"
+        assert under_cursor(it) == "Loader-04"
 
     drive(database, look)
+
+
+@pytest.mark.parametrize("keys", ["S", "L", "N", "A", "!", "/3\r", "\x1b"])
+def test_what_the_operator_asks_for_is_shown_from_its_top(database: Database, keys: str) -> None:
+    large_fleet(database)
+    set_state(database, "Truck-30", "error", "1 h", "1 h")
+
+    async def look(it: Driver) -> None:
+        if keys == "\x1b":
+            await it.press("slash", "0", "enter")
+        await it.press("end")
+        table(it).scroll_to(y=20, animate=False, immediate=True)
+        names_of_keys = {"!": "exclamation_mark", "/": "slash", "\r": "enter", "\x1b": "escape"}
+        await it.press(*(names_of_keys.get(key, key) for key in keys))
+        assert (table(it).scroll_y, under_cursor(it)) == (0, names(it)[0])
+        assert names(it)[0] in it.lines()[2]
+
+    drive(database, look)
+
+
+def test_the_first_screen_starts_with_the_trouble_and_the_furthest_behind(
+    database: Database,
+) -> None:
+    large_fleet(database)
+    set_state(database, "Truck-59", "timeout", "1 h", "1 h")
+    set_state(database, "Truck-58", "timeout", "2 h", "2 h")
+    set_state(database, "Truck-57", "error", "5 s", "9 min")
+
+    async def look(it: Driver) -> None:
+        assert [line[3:11] for line in it.lines()[2:6]] == [
+            "Truck-57", "Truck-58", "Truck-59", "Truck-00",
+        ]  # fmt: skip
+        assert under_cursor(it) == "Truck-57"
+
+    drive(database, look, sort=Sort.STATE)
+
+
+def test_a_vehicle_that_recovers_under_the_cursor_stays_in_its_row_until_the_operator_moves(
+    database: Database,
+) -> None:
+    large_fleet(database)
+    set_state(database, "Truck-59", "timeout", "1 h", "1 h")
+    set_state(database, "Truck-58", "timeout", "2 h", "2 h")
+
+    async def look(it: Driver) -> None:
+        assert under_cursor(it) == "Truck-58"
+        set_state(database, "Truck-58", "ok", "1 s", "1 s")
+        set_state(database, "Truck-57", "error", "3 h", "3 h")
+        await it.refresh()
+        assert [line[3:11] for line in it.lines()[2:5]] == ["Truck-58", "Truck-57", "Truck-59"]
+        assert under_cursor(it) == "Truck-58"
+        await it.press("down")
+        await it.refresh()
+        assert [line[3:11] for line in it.lines()[2:4]] == ["Truck-59", "Truck-57"]
+        await it.press("S", "S")
+        assert [line[3:11] for line in it.lines()[2:4]] == ["Truck-57", "Truck-59"]
+
+    drive(database, look, sort=Sort.STATE)
+
+
+def test_what_was_acted_on_marked_or_under_the_cursor_stays_among_the_problems(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("exclamation_mark", "down", "p")
+        await it.notified("Dozer-03: paused")
+        await it.press("up")
+        await it.until(lambda: "Dozer-03 kept: paused" in it.screen())
+        assert names(it) == ["Crane-02", "Dozer-03", "Loader-04"]
+        await it.press("end", "space")
+        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Loader-04"], True))
+        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        await it.refresh()
+        assert names(it) == ["Dozer-03", "Loader-04"]
+        assert "2 kept" in it.screen()
+        await it.press("N")
+        assert names(it) == []
+        assert it.state.view.targets(table(it).cursor) != []
+        await it.press("escape", "escape")
+        assert len(names(it)) == 4
+
+    drive(database, look)
+
+
+def test_where_no_vehicle_is_shown_no_key_acts_on_one(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("slash", *"zeppelin", "enter", "p", "enter")
+        assert it.dialog() == "FleetPage"
+        assert not it.app._notifications
+
+    drive(database, look)
+    assert execute(database, "SELECT count(*) FROM fleetsync.vehicle_state WHERE paused") == [(0,)]
 
 
 def test_keys_sort_and_the_same_key_reverses_the_order(database: Database) -> None:
@@ -79,8 +190,9 @@ def test_keys_sort_and_the_same_key_reverses_the_order(database: Database) -> No
         assert "LAG▼" in it.lines()[1]
         await it.press("A", "A")
         assert names(it) == ["Truck-01", "Dozer-03", "Loader-04", "Crane-02"]
-        await it.press("S")
-        assert names(it) == ["Loader-04", "Dozer-03", "Crane-02", "Truck-01"]
+        for _ in range(2):
+            await it.press("S")
+            assert names(it) == ["Loader-04", "Dozer-03", "Crane-02", "Truck-01"]
 
     drive(database, look)
 
@@ -110,8 +222,12 @@ def test_an_invalid_filter_is_reported_and_the_last_valid_one_stays(database: Da
         await it.press("slash", *"st:time")
         assert names(it) == ["Dozer-03"]
         await it.type("#filter", "lag>soon")
-        assert "soon is not an age" in it.screen()
+        assert "soon is not an age, as in lag>5m" in it.screen()
+        assert "still filtered by st:time" in it.screen()
         assert names(it) == ["Dozer-03"]
+        await it.press("enter")
+        assert it.app.screen.query_one("#filter").has_focus
+        assert "soon is not an age, as in lag>5m" in it.screen()
         await it.press("escape")
         assert "filter: st:time" in it.screen()
 
@@ -125,6 +241,11 @@ def test_an_empty_table_shows_what_to_do(database: Database) -> None:
     async def nothing_fits(it: Driver) -> None:
         await it.press("slash", *"zeppelin", "enter")
         assert "No vehicle matches the filter: Esc clears it" in it.screen()
+        assert "as text: zeppelin" in it.screen()
+        await it.press("slash")
+        await it.type("#filter", "tag:mien-3")
+        await it.press("enter")
+        assert "No vehicle has the tag mien-3: Esc clears the filter" in it.screen()
         await it.press("escape", "exclamation_mark")
         assert "No vehicle is in trouble: ! shows all" in it.screen()
 
@@ -149,14 +270,12 @@ def test_marks_are_shown_counted_and_removed(database: Database) -> None:
 
 
 def test_every_cursor_key_moves_through_a_long_fleet(database: Database) -> None:
-    for number in range(60):
-        add(database, f"Truck-{number:02}", f"10.9.0.{number + 1}")
-    beat(database)
+    large_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("end")
         assert under_cursor(it) == "Truck-59"
-        assert "Truck-59" in it.lines()[-3]
+        assert "Truck-59" in it.lines()[-4]
         await it.press("k", "up")
         assert under_cursor(it) == "Truck-57"
         await it.press("home", "pagedown", "j")
@@ -201,7 +320,7 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
     async def look(it: Driver) -> None:
         await it.sees("ADDRESS", "LAG 1H", "10.8.0.2:8001", "◌ timeout Dozer-03")
         row = next(line for line in it.lines() if "10.8.0.2:8001" in line)
-        assert row.split()[-2] == "7"
+        assert set("▁▂▃▄▅▆▇█") & set(row)
         await it.pilot.resize_terminal(100, 30)
         await it.sees_no("ADDRESS")
 
@@ -209,10 +328,102 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
 
 
 @pytest.mark.parametrize("width", [76, 80, 117, 118, 120, 139, 140, 158, 240])
-def test_columns_fill_the_table_and_do_not_exceed_it(width: int) -> None:
-    shown = columns(width)
+@pytest.mark.parametrize("choice", [{}, dict.fromkeys(CHOOSABLE, True), {"ROWS": False}])
+def test_columns_fill_the_table_and_do_not_exceed_it(width: int, choice: dict[str, bool]) -> None:
+    shown = columns(width, choice)
     spaces = len(shown) - 1
     assert PREFIX_WIDTH + sum(column.width for column in shown) + spaces == width
+
+
+@pytest.mark.parametrize(("width", "cells"), [(79, 24), (120, 40), (159, 40), (200, 60)])
+def test_the_reason_has_more_room_than_address_and_version(width: int, cells: int) -> None:
+    *others, reason = columns(width)
+    assert reason.width >= cells > max(column.width for column in others)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (118, 30), (119, 30), (120, 40), (160, 45)])
+def test_no_column_is_shown_that_stays_empty(database: Database, size: tuple[int, int]) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 20)
+
+    async def look(it: Driver) -> None:
+        await it.settled()
+        heading, row = it.lines()[1], next(line for line in it.lines() if "Truck-01" in line)
+        for title in table(it).shown_columns[:-1]:
+            start = heading.index(title)
+            assert row[max(0, start - 4) : start + len(title)].strip(), title
+
+    drive(database, look, size=size)
+
+
+def test_a_refused_key_shows_its_status_in_80_columns_and_the_whole_reason_under_the_cursor(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    whole = "/status: HTTP 401: the vehicle refuses the API key"
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, failures, last_error)"
+        " SELECT id, 3, %s FROM vehicles WHERE name = 'Loader-04'",
+        whole,
+    )
+
+    async def look(it: Driver) -> None:
+        row = next(line for line in it.lines() if "Loader-04" in line)
+        assert "/status: HTTP 401: the …" in row
+        assert whole not in it.screen()
+        await it.press("end", "up")
+        assert f"✖ {whole}" in it.screen()
+
+    drive(database, look)
+
+
+def test_the_operator_chooses_the_columns(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("c")
+        await it.sees("Columns", "VERSION")
+        for title, wanted in (("ROWS", False), ("VERSION", True)):
+            box = it.app.screen.query_one(f"#column-{title.lower()}", PlainCheckbox)
+            assert box.value != wanted
+            box.focus()
+            await it.press("space")
+        await it.press("enter")
+        await it.sees("VERSION")
+        assert "ROWS" not in it.lines()[1]
+        assert "1.1.0" in it.lines()[5]
+        await it.press("c", "escape", "c", "enter")
+        assert "VERSION" in it.lines()[1]
+        await it.press("c")
+        await it.click("#automatic")
+        await it.sees_no("VERSION")
+        assert "ROWS" in it.lines()[1]
+
+    drive(database, look)
+
+
+def test_a_click_on_a_heading_sorts_and_one_on_a_count_filters(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.pilot.click(FleetTable, offset=(it.lines()[1].index("LAG"), 0))
+        assert names(it) == ["Crane-02", "Loader-04", "Dozer-03", "Truck-01"]
+        await it.pilot.click(FleetTable, offset=(it.lines()[1].index("ROWS"), 0))
+        assert "LAG▼" in it.lines()[1]
+        await it.pilot.click(FleetTable, offset=(it.lines()[1].index("LAG"), 0))
+        assert "LAG▲" in it.lines()[1]
+        await it.pilot.click("#totals", offset=(it.lines()[0].index("◌"), 0))
+        assert names(it) == ["Dozer-03"]
+        assert "filter: st:timeout" in it.screen()
+        await it.pilot.click("#totals", offset=(it.lines()[0].index("live"), 0))
+        assert names(it) == ["Dozer-03"]
+        await it.pilot.click("#totals", offset=(it.lines()[0].index("◌"), 0))
+        assert len(names(it)) == 4
+        await it.pilot.click("#totals", offset=(it.lines()[0].rindex("●"), 0))
+        assert names(it) == ["Truck-01"]
+
+    drive(database, look)
 
 
 def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
@@ -229,7 +440,7 @@ def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
         assert "‖ Crane-02           paused" in it.screen()
         assert "◐ Truck-01           catching 50%" in it.screen()
         await it.pilot.resize_terminal(160, 45)
-        await it.sees("catching 50% 60s left")
+        await it.sees("catching 50%", "60s left, 50/s")
 
     drive(database, look)
 

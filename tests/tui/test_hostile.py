@@ -94,7 +94,7 @@ def test_unknown_values_of_a_vehicle_are_shown_as_unknown(
     beat(database)
 
     async def look(it: Driver) -> None:
-        await it.sees(str(vehicle)[:18], "? ")
+        await it.sees(str(vehicle)[:17] + "…", "? ")
         await it.press("enter")
         for tab in "12345":
             await it.press(tab)

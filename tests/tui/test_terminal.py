@@ -41,7 +41,7 @@ def test_hostile_text_reaches_no_terminal_and_idling_sends_little(
         it.sees("Truck-05")
         it.read_for(SETTLE_SEC)
         assert it.read_for(IDLE_SEC) < 1000 * IDLE_SEC
-        it.type("\x1b[H\r")
+        it.type("N\x1b[H\r")
         it.sees("1 History")
         for tab, text in (("2", "SEVERITY"), ("3", "RESULT"), ("4", "RANGE"), ("5", "committed")):
             it.type(tab)
@@ -100,7 +100,7 @@ def test_a_dashboard_that_is_ended_while_it_removes_a_vehicle_leaves_it_in_the_f
         other.cursor() as cursor,
     ):
         it.sees("Crane-02")
-        it.type("\x1b[H\x04")
+        it.type("N\x1b[H\x04")
         it.sees("Delete Crane-02")
         cursor.execute("SELECT 1 FROM sync_journal LIMIT 1 FOR UPDATE")
         it.type("Crane-02\r")

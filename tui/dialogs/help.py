@@ -1,4 +1,4 @@
-"""The help: the keys of the screen it was opened from, the states, the ages."""
+"""The help: the keys of the screen it was opened from, the states, the ages, the filter."""
 
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from fleetsyncd.states import State
 from tui.formatting import STATE_STYLES
+from tui.model.filters import EXPLANATIONS
 
 MEANINGS = {
     State.ONLINE: "the last cycle succeeded and the lag is small",
@@ -26,11 +27,12 @@ CLOCKS = (
     ("SEEN", "time since the vehicle answered"),
     ("LAG", "time since the moment up to which all data are committed"),
     ("DATA", "age of the newest measurement stored"),
+    ("FAILS", "cycles in a row that failed; not a time"),
 )
 
 
 class HelpDialog(ModalScreen[None]):
-    """Shows keys, states and ages."""
+    """Shows keys, states, ages and the filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "dismiss", "Back", id="help.back"),
@@ -42,7 +44,7 @@ class HelpDialog(ModalScreen[None]):
         self.bindings = bindings
 
     def compose(self) -> ComposeResult:
-        """Lay out the three tables."""
+        """Lay out the tables."""
         with VerticalScroll(id="box"):
             yield Static(Text("Keys", "bold"))
             yield Static(self._keys())
@@ -50,6 +52,8 @@ class HelpDialog(ModalScreen[None]):
             yield Static(_states())
             yield Static(Text("\nClocks", "bold"))
             yield Static(_clocks())
+            yield Static(Text("\nThe filter of the fleet", "bold"))
+            yield Static(_filters())
 
     def _keys(self) -> Table:
         keys: dict[tuple[str, str], list[str]] = {}
@@ -78,6 +82,13 @@ def _states() -> Table:
     table = _grid()
     for state, style in STATE_STYLES.items():
         table.add_row(Text(style.glyph, style.colour), Text(style.word), Text(MEANINGS[state]))
+    return table
+
+
+def _filters() -> Table:
+    table = _grid()
+    for form, meaning in EXPLANATIONS:
+        table.add_row(Text(form, "bold"), Text(""), Text(meaning))
     return table
 
 

@@ -2,8 +2,12 @@
 
 columns.py       the columns of the fleet table, and which of them fit into a width
 export_table.py  a table of text, as pages and panes offer it for export
+filter_words.py  the words of a filter
 filters.py       the filter that an operator types
+fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 span.py          a span of time up to now, as curves and plots show it
 state.py         the last snapshot, its freshness, and the warnings that follow from it
+typed_filter.py  the filter while it is typed
+view_text.py     what the lines below the fleet table say
 """

@@ -1,9 +1,8 @@
 """The columns of the fleet table, and which of them fit into a width."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from rich.cells import set_cell_size
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from fleetsyncd.cells import padded
 from fleetsyncd.database.views.journal import LastHour
@@ -13,14 +12,23 @@ from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
 from tui.model.fleet_view import Sort
 
 WIDE = 120
-"""From this width of the terminal on, the fleet page shows more columns and the journal."""
-EXTRA_WIDE = 140
-"""From this width of the table on, columns are wider."""
+"""From this width of the terminal on, the fleet page shows the journal."""
+EXTRA_WIDE = 150
+"""From this width of the table on, some columns are wider."""
 PREFIX_WIDTH = 3
 """Terminal cells at the start of a row: the mark, the state's glyph, a space."""
-_MIN_ERROR_WIDTH = 10
+REASON = "LAST ERROR"
+"""The title of the last column, which fills the rest."""
+_LEAST_REASON: Final = 10
+"""What the columns that the operator wants must leave for the reason."""
+_SHORT_REASON: Final = 24
+"""Room for a call and a status: `/status: HTTP 401: the v…`."""
+_WHOLE_REASON: Final = 40
+"""Room for most reasons."""
 
 CellText = Callable[[VehicleOverview, LastHour | None], str]
+Choice = Mapping[str, bool]
+"""The columns, by title, that the operator wants (True) or hides (False)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,14 @@ class Column:
     """The order that sorts by this column, if there is one."""
     state_coloured: bool = False
     """Whether the text has the colour of the vehicle's state."""
+    last_hour: bool = False
+    """Whether the text needs the vehicle's last hour."""
+    turn: int = 0
+    """When the column gets its room: those with a smaller number come first."""
+    leaves: int = _SHORT_REASON
+    """The cells that must be left for the reason, or else the column is not shown."""
+    extra: int = 0
+    """Cells that it is wider where there is much room."""
 
     def text(self, vehicle: VehicleOverview, hour: LastHour | None) -> str:
         """Return the vehicle's cell, cut or padded to the column's width."""
@@ -47,19 +63,15 @@ class Column:
         return self.fitted(self.title + arrow)
 
     def fitted(self, text: str) -> str:
-        """Return `text`, cut or padded to the column's width."""
-        if self.right:
-            return padded(text, self.width, right=True)
-        return set_cell_size(text, self.width)
+        """Return `text`, padded to the column's width, or cut, with an ellipsis."""
+        return padded(text, self.width, right=self.right)
 
 
 def status(vehicle: VehicleOverview) -> str:
     """Return the state's word, with the progress of a gap or of a backfill."""
     word = STATE_STYLES[vehicle.state].word
     if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
-        seconds_left = vehicle.catching_up.seconds_left
-        left = "" if seconds_left is None else f" {age(seconds_left)} left"
-        return f"{word} {percent_text(vehicle.catching_up.fraction)}{left}"
+        return f"{word} {percent_text(vehicle.catching_up.fraction)}"
     if vehicle.backfill is not None:
         return f"{word} +{percent_text(vehicle.backfill.fraction)}"
     return word
@@ -78,34 +90,57 @@ def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else lag_spark(hour.lags)
 
 
-def _failures(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
-    return "" if hour is None else str(hour.failures)
+COLUMNS = (
+    Column("VEHICLE", 18, lambda v, _: v.name, sort=Sort.NAME, extra=4),
+    Column("ADDRESS", 17, lambda v, _: v.address, turn=7, leaves=_WHOLE_REASON, extra=4),
+    Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
+    Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
+    Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
+    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=9, leaves=_WHOLE_REASON),
+    Column("ROWS", 6, _rows, right=True, turn=4),
+    Column("LAG 1H", 12, _lags, last_hour=True, turn=6, leaves=_WHOLE_REASON),
+    Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
+    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=8, leaves=_WHOLE_REASON,
+           extra=2),
+)  # fmt: skip
+"""Every column but the last one, from left to right."""
+CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)
+"""The titles of the columns that may be hidden."""
 
 
-def columns(width: int) -> list[Column]:
-    """Return the columns of a table that is `width` cells wide; the last one fills the rest."""
-    wide, extra_wide = width >= WIDE - 2, width >= EXTRA_WIDE
-    name = Column("VEHICLE", 22 if extra_wide else 18, lambda v, _: v.name, sort=Sort.NAME)
-    address = Column("ADDRESS", 21 if extra_wide else 17, lambda v, _: v.address)
-    state = Column(
-        "STATUS",
-        22 if extra_wide else 13,
-        lambda v, _: status(v),
-        sort=Sort.STATE,
-        state_coloured=True,
-    )
-    seen = Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN)
-    lag = Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG)
-    data = Column("DATA", 5, lambda v, _: age(v.data_age), right=True)
-    rows = Column("ROWS", 6, _rows, right=True)
-    lag_hour = Column("LAG 1H", 12, _lags)
-    fails = Column("FAIL", 4, _failures, right=True)
-    version = Column("VERSION", 10 if extra_wide else 8, lambda v, _: v.software_version or "-")
-    fitting = (
-        [name, address, state, seen, lag, data, rows, lag_hour, fails, version]
-        if wide
-        else [name, state, seen, lag, rows, version]
-    )
-    used = PREFIX_WIDTH + sum(column.width + 1 for column in fitting)
-    rest = max(_MIN_ERROR_WIDTH, width - used)
-    return [*fitting, Column("LAST ERROR", rest, lambda v, _: remark(v))]
+def columns(width: int, choice: Choice | None = None) -> list[Column]:
+    """Return the columns of a table that is `width` cells wide; the last one fills the rest.
+
+    A column that the operator wants comes before those that the width would allow.
+    """
+    wanted = {} if choice is None else choice
+    room = width - PREFIX_WIDTH
+    taken: set[str] = set()
+    for column in sorted(COLUMNS, key=lambda it: _precedence(it, wanted)):
+        needed = _width(column, width) + 1
+        leaves = _LEAST_REASON if wanted.get(column.title) else column.leaves
+        if not column.turn or (wanted.get(column.title, True) and needed + leaves <= room):
+            taken.add(column.title)
+            room -= needed
+    fitting = [
+        replace(column, width=_width(column, width)) for column in COLUMNS if column.title in taken
+    ]
+    return [*fitting, Column(REASON, max(_LEAST_REASON, room), lambda v, _: remark(v))]
+
+
+def column_sort(shown: Sequence[Column], cell: int) -> Sort | None:
+    """Return the order of the column at a terminal cell of the table; None if there is none."""
+    end = PREFIX_WIDTH
+    for column in shown:
+        end += column.width + 1
+        if cell < end:
+            return column.sort
+    return None
+
+
+def _precedence(column: Column, wanted: Choice) -> tuple[bool, bool, int]:
+    return column.turn > 0, not wanted.get(column.title), column.turn
+
+
+def _width(column: Column, table_width: int) -> int:
+    return column.width + (column.extra if table_width >= EXTRA_WIDE else 0)

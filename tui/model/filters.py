@@ -1,31 +1,69 @@
-"""The filter that an operator types, such as `truck st:timeout,error lag>5m`.
+"""The filter that an operator types, such as `truck st:timeout,error lag>5m -tag:yard`.
 
-A vehicle matches if it matches every part.
+A vehicle matches if it matches every word. A word is
+
+- a text, which is in the vehicle's name, address, tags or last error. In quotes it may contain
+  spaces and every sign: `"a>b"`, `"site: north"`;
+- `st:`, `ver:` or `tag:` and values, one of which must fit: `st:timeout,error`;
+- a number or an age that is compared: `lag>5m`, `fails >= 3`;
+- each of them after a minus, if it must not match: `-st:paused`.
+
+What has an operator in it and is none of these is refused: as a text it would find nothing, and an
+empty list of vehicles in trouble reads like good news. An address is a text: `10.8.0.5:8001`.
 """
 
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import sanitise
 from tui.formatting import STATE_STYLES
+from tui.model.filter_words import Word, shown, split
 
 Test = Callable[[VehicleOverview], bool]
 
 PROBLEMS = frozenset({State.TIMEOUT, State.ERROR, State.LATE, State.NEVER})
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
-_COMPARISON = re.compile(r"(lag|seen|data|fails|rows)([<>])(.+)")
-_NUMBERS: dict[str, Callable[[VehicleOverview], float | None]] = {
+_AGES: Mapping[str, Callable[[VehicleOverview], float | None]] = {
     "lag": lambda vehicle: vehicle.lag,
     "seen": lambda vehicle: vehicle.seen_age,
     "data": lambda vehicle: vehicle.data_age,
+    "since": lambda vehicle: vehicle.state_age,
+}
+_COUNTS: Mapping[str, Callable[[VehicleOverview], float | None]] = {
     "fails": lambda vehicle: vehicle.failures,
     "rows": lambda vehicle: vehicle.rows,
 }
-SYNTAX = "text  st:timeout,error  lag>5m  seen>1h  data>2m  fails>3  rows<1  ver:2.1"
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "!=": operator.ne,
+}
+_NAMES = {*_AGES, *_COUNTS}
+_LISTS = {"st": "st", "state": "st", "status": "st", "ver": "ver", "version": "ver", "tag": "tag"}
+"""What may stand before a colon, and its short form."""
+_SHORT_STATES = {"ok": State.ONLINE, "gap": State.CATCHING_UP}
+"""What the line of totals calls states where there is little room."""
+SYNTAX = "text  st:timeout,error  lag>5m  since<1h  fails>=3  ver:2.1  tag:mine-3  -st:paused"
+EXPLANATIONS = (
+    ("truck", "in the name, the address, the tags or the last error"),
+    ('"a>b: c"', "in quotes a text may have spaces and every sign"),
+    ("st:timeout,error", "one of these states; their beginnings are enough"),
+    ("ver:2.1", "the software version begins with 2.1"),
+    ("tag:mine-3", "one of these tags"),
+    ("lag>5m seen>=90s", "also data, and since: how long the state has lasted; in s, m, h or d"),
+    ("fails>=3 rows=0", "cycles in a row that failed, rows of the last cycle; also < <= !="),
+    ("-st:paused", "a minus before any of them: all others"),
+    ("", "a vehicle must match every word; what never was is older than every age"),
+)  # fmt: skip
+"""The grammar as the help shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +72,122 @@ class Filter:
 
     text: str
     tests: tuple[Test, ...]
+    texts: tuple[str, ...] = ()
+    """The words that are searched for as text."""
+    tags: tuple[str, ...] = ()
+    """The tags that it asks for, in lower case."""
 
 
 NO_FILTER = Filter("", ())
 
 
 def parse_filter(text: str) -> Filter:
-    """Return the filter that `text` describes; raise CommandError if it is not valid."""
-    return Filter(text.strip(), tuple(_test(part) for part in text.split()))
+    """Return the filter that `text` describes; raise CommandError if any part is not valid."""
+    words = split(text, frozenset(_LISTS))
+    _refuse_missing_operators(words)
+    texts = tuple(word.typed for word in words if not word.operator)
+    tags = tuple(tag for word in words if _LISTS.get(word.name) == "tag" for tag in word.values)
+    return Filter(text.strip(), tuple(_test(word) for word in words), texts, tags)
 
 
-def _test(part: str) -> Test:
-    lowered = part.lower()
-    if lowered.startswith("st:"):
-        return _state_test(lowered.removeprefix("st:"))
-    if lowered.startswith("ver:"):
-        version = lowered.removeprefix("ver:")
-        return lambda vehicle: (vehicle.software_version or "").lower().startswith(version)
-    if comparison := _COMPARISON.fullmatch(lowered):
-        return _comparison_test(*comparison.groups())
+def _refuse_missing_operators(words: Sequence[Word]) -> None:
+    """Refuse `lag 5m`: as two texts it would find nothing."""
+    for word, following in pairwise(words):
+        (name, *_), (value, *_) = word.values, following.values
+        if word.operator or following.operator or name not in _NAMES:
+            continue
+        if _AGE.fullmatch(value) and '"' not in word.typed:
+            text = f"{name} {value}"
+            raise CommandError(f'{text} lacks an operator: {name}>{value}; for a text "{text}"')
+
+
+def _test(word: Word) -> Test:
+    test = _meaning(word)
+    return (lambda vehicle: not test(vehicle)) if word.negated else test
+
+
+def _meaning(word: Word) -> Test:
+    """Return the test of a word, without its minus."""
+    if word.operator == ":":
+        return _list_test(word)
+    if word.operator:
+        return _comparison_test(word)
+    (text,) = word.values
+    if not word.typed.endswith('"') and (sign := re.search(r"[<>=]", text)):
+        raise CommandError(f'{shown(text)}: {sign[0]} compares; for a text write "{shown(text)}"')
     return lambda vehicle: (
-        lowered in vehicle.name.lower()
-        or lowered in vehicle.address
-        or lowered in (vehicle.last_error or "").lower()
+        text in vehicle.name.lower()
+        or text in vehicle.address
+        or text in (vehicle.last_error or "").lower()
+        or any(text in tag.lower() for tag in vehicle.tags)
     )
 
 
-def _state_test(prefixes: str) -> Test:
+def _list_test(word: Word) -> Test:
+    kind = _LISTS.get(word.name)
+    if kind is None:
+        part = shown(word.typed.lstrip("-!"))
+        raise CommandError(f'{part}: only st: ver: tag: are known; for a text write "{part}"')
+    if "" in word.values:
+        raise CommandError(f"{shown(word.typed)} lacks a value, as in {_EXAMPLES[kind]}")
+    if kind == "st":
+        return _state_test(word.values)
+    values = word.values
+    if kind == "ver":
+        return lambda vehicle: (vehicle.software_version or "").lower().startswith(values)
+    return lambda vehicle: any(tag.lower() in values for tag in vehicle.tags)
+
+
+_EXAMPLES = {"st": "st:timeout,error", "ver": "ver:2.1", "tag": "tag:mine-3"}
+
+
+def _state_test(prefixes: tuple[str, ...]) -> Test:
     states: set[State] = set()
-    for prefix in prefixes.split(","):
+    for prefix in prefixes:
         matches = {
             state
             for state, style in STATE_STYLES.items()
-            if prefix and style.word.startswith(prefix)
+            if style.word.startswith(prefix) or state.startswith(prefix)
         }
+        matches |= {state for word, state in _SHORT_STATES.items() if word == prefix}
         if not matches:
-            known = ", ".join(style.word for style in STATE_STYLES.values())
-            raise CommandError(f"no state begins with {sanitise(prefix, 20) or '…'}: {known}")
+            known = " ".join(style.word for style in STATE_STYLES.values())
+            raise CommandError(f"st:{shown(prefix)} is no state: {known}")
         states |= matches
-    return lambda vehicle: vehicle.state in states
+    wanted = tuple(states)  # the hash of an enumeration is slow
+    return lambda vehicle: vehicle.state in wanted
 
 
-def _comparison_test(name: str, operator: str, limit_text: str) -> Test:
-    limit = _number(limit_text, with_unit=name in ("lag", "seen", "data"))
-    read = _NUMBERS[name]
+def _comparison_test(word: Word) -> Test:
+    compare = _OPERATORS.get(word.operator)
+    read = _AGES.get(word.name) or _COUNTS.get(word.name)
+    part = shown(word.typed.lstrip("-!"))
+    if read is None:
+        known = " ".join((*_AGES, *_COUNTS))
+        raise CommandError(f'{part}: compare one of {known}; for a text write "{part}"')
+    if compare is None:
+        raise CommandError(f"{part}: compare by one of {' '.join(_OPERATORS)}")
+    if word.name in _AGES and word.operator in ("=", "!="):
+        raise CommandError(f"{part}: an age is never exactly so; write {word.name}>5m or <5m")
+    limit = _limit(word, part)
+    # A vehicle that never answered is older than any age; without a cycle it has no rows.
+    missing = 0.0 if word.name == "rows" else float("inf")
 
     def test(vehicle: VehicleOverview) -> bool:
         value = read(vehicle)
-        if value is None:
-            # A vehicle that never answered is older than any age; without a cycle it has no rows.
-            value = 0.0 if name == "rows" else float("inf")
-        return value > limit if operator == ">" else value < limit
+        return compare(missing if value is None else value, limit)
 
     return test
 
 
-def _number(text: str, *, with_unit: bool) -> float:
+def _limit(word: Word, part: str) -> float:
+    """Return the number or the age, in seconds, that a comparison has on its right."""
+    (text,) = word.values
+    is_age = word.name in _AGES
+    what, example = ("an age", f"{word.name}>5m") if is_age else ("a number", f"{word.name}>3")
+    if not text:
+        raise CommandError(f"{part} lacks {what}, as in {example}")
     match = _AGE.fullmatch(text)
-    if match is None or (match[2] and not with_unit):
-        example = "an age like 90s, 5m, 2h or 3d" if with_unit else "a number"
-        raise CommandError(f"{sanitise(text, 20)} is not {example}")
+    if match is None or (match[2] and not is_age):
+        raise CommandError(f"{part}: {shown(text)} is not {what}, as in {example}")
     return float(match[1]) * _UNITS[match[2]]

@@ -1,4 +1,10 @@
-"""Which vehicles are shown, in which order, and which are marked."""
+"""Which vehicles are shown, in which order, which are marked, and which one the cursor is on.
+
+What the operator asks for (a sort, a filter) arranges everything anew, and the cursor goes to the
+first row. A refresh arranges anew too, but takes nothing out of the operator's hands: the vehicle
+under the cursor keeps its place, and it, the marked ones and those that were acted on stay shown
+though they no longer match.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +16,10 @@ from fleetsyncd.states import State, VehicleOverview
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
 
 _WORST_FIRST = (
-    State.ERROR, State.TIMEOUT, State.LATE, State.CATCHING_UP, State.NEVER, State.PAUSED,
+    State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
     State.ONLINE,
 )  # fmt: skip
-_RANK = {state: rank for rank, state in enumerate(_WORST_FIRST)}
+_PROBLEMS = tuple(PROBLEMS)
 _NEVER = float("inf")
 
 
@@ -26,9 +32,27 @@ class Sort(StrEnum):
     SEEN = "seen"
 
 
+def _lag(vehicle: VehicleOverview) -> float:
+    return _NEVER if vehicle.lag is None else vehicle.lag
+
+
+def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
+    """Return the vehicles ordered by state, and those in trouble by their lag.
+
+    The lag of the others falls with each cycle: ordered by it, they would jump about.
+    """
+    ordered = []
+    for state in _WORST_FIRST:
+        # By identity: an enumeration's hash costs ten times as much, for each of 10,000 vehicles.
+        alike = [vehicle for vehicle in vehicles if vehicle.state is state]
+        if state in PROBLEMS:
+            alike.sort(key=_lag, reverse=True)  # ties stay by name
+        ordered += alike
+    return ordered
+
+
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
-    Sort.STATE: lambda vehicle: _RANK[vehicle.state],
-    Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
+    Sort.LAG: _lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
 }
 SORT_TITLES = {
@@ -43,15 +67,24 @@ _DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}
 
 @dataclass
 class FleetView:
-    """The vehicles after filter and sort, and the operator's marks."""
+    """The vehicles after filter and sort, the operator's marks and the cursor."""
 
     filter: Filter = NO_FILTER
     problems_only: bool = False
-    sort: Sort = Sort.NAME
+    sort: Sort = Sort.STATE
     descending: bool = False
     marked: set[UUID] = field(default_factory=set)
     shown: list[VehicleOverview] = field(default_factory=list)
     total: int = 0
+    cursor: UUID | None = None
+    """The vehicle under the cursor; None if no vehicle is shown."""
+    cursor_row: int = 0
+    """Index of the cursor in `shown`."""
+    columns: dict[str, bool] = field(default_factory=dict)
+    """The columns that the operator wants or hides, by title; the width decides on the others."""
+    kept: list[VehicleOverview] = field(default_factory=list)
+    """Those of `shown` that no longer match the filter."""
+    _acted_on: set[UUID] = field(default_factory=set)
     _all: Sequence[VehicleOverview] = ()
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
@@ -60,36 +93,111 @@ class FleetView:
         self.total = len(vehicles)
         if self.marked:
             self.marked &= {vehicle.id for vehicle in vehicles}
-        self.arrange()
+        self._show(self._held())
+        self._hold_cursor()
 
     def arrange(self) -> None:
-        """Filter and sort again."""
-        self.shown = list(self._all)
+        """Filter and sort again, as the operator asked; the cursor goes to the first row."""
+        self._acted_on.clear()
+        self._show(frozenset())
+        self.move_cursor(0)
+
+    def _held(self) -> frozenset[int]:
+        """Return the numbers of the ids that stay shown though they may no longer match.
+
+        Numbers, because the hash of a UUID is ten times slower.
+        """
+        if not (self.problems_only or self.filter.tests):
+            return frozenset()
+        ids = self.marked | self._acted_on | ({self.cursor} if self.cursor else set())
+        held = {vehicle_id.int for vehicle_id in ids}
+        return frozenset(number for vehicle in self.shown if (number := vehicle.id.int) in held)
+
+    def _show(self, held: frozenset[int]) -> None:
+        """Set `shown` to the vehicles that match and the held ones, in their order."""
+        matching = list(self._all)
         if self.problems_only:
-            self.shown = [vehicle for vehicle in self.shown if vehicle.state in PROBLEMS]
+            matching = [vehicle for vehicle in matching if vehicle.state in _PROBLEMS]
         for test in self.filter.tests:
-            self.shown = [vehicle for vehicle in self.shown if test(vehicle)]
-        if self.sort is not Sort.NAME:
-            self.shown.sort(key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
-        elif self.descending:
-            self.shown.reverse()
+            matching = [vehicle for vehicle in matching if test(vehicle)]
+        self.kept = []
+        if held and len(matching) < self.total:
+            numbers = {vehicle.id.int for vehicle in matching}
+            self.kept = [v for v in self._all if v.id.int in held and v.id.int not in numbers]
+            if self.kept:
+                numbers |= held
+                matching = [vehicle for vehicle in self._all if vehicle.id.int in numbers]
+        self.shown = self._ordered(matching)
+
+    def _ordered(self, vehicles: list[VehicleOverview]) -> list[VehicleOverview]:
+        """Return the vehicles, which are ordered by name, in the order that was asked for."""
+        if self.sort is Sort.NAME:
+            return vehicles[::-1] if self.descending else vehicles
+        if self.sort is Sort.STATE:
+            return _by_state(vehicles)
+        return sorted(vehicles, key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
+
+    def _hold_cursor(self) -> None:
+        """Leave the cursor on its vehicle, and where states decide, the vehicle in its row.
+
+        Its state may change at any refresh: it would leave the screen, or take the screen with it.
+        """
+        row = self.index_of(self.cursor, self.cursor_row)
+        if row is None:
+            self.move_cursor(self.cursor_row)
+            return
+        if self.sort is not Sort.NAME and row != self.cursor_row:
+            self.shown.insert(self.cursor_row, self.shown.pop(row))
+            row = min(self.cursor_row, len(self.shown) - 1)
+        self.cursor_row = row
+
+    def move_cursor(self, row: int) -> None:
+        """Put the cursor on the vehicle at that index, or at the nearest one that there is."""
+        self.cursor_row = max(0, min(row, len(self.shown) - 1))
+        self.cursor = self.shown[self.cursor_row].id if self.shown else None
 
     def sort_by(self, sort: Sort) -> None:
-        """Sort by `sort`; if the vehicles are sorted by it already, reverse the order."""
-        self.descending = not self.descending if sort is self.sort else sort in _DESCENDING_FIRST
+        """Sort by `sort`; if the vehicles are sorted by it already, reverse the order.
+
+        By state, the worst are always first: whoever asks again looks for them once more.
+        """
+        again = sort is self.sort and sort is not Sort.STATE
+        self.descending = not self.descending if again else sort in _DESCENDING_FIRST
         self.sort = sort
         self.arrange()
 
+    def filter_by(self, new: Filter) -> None:
+        """Show the vehicles that match `new`; nothing moves if it is the present filter."""
+        if new.text != self.filter.text:
+            self.filter = new
+            self.arrange()
+
+    def toggle_problems(self) -> None:
+        """Show vehicles in trouble only, or all."""
+        self.problems_only = not self.problems_only
+        self.arrange()
+
+    def keep(self, vehicles: Iterable[VehicleOverview]) -> None:
+        """Leave vehicles that are acted on shown until the operator sorts or filters."""
+        self._acted_on.update(vehicle.id for vehicle in vehicles)
+
     def index_of(self, vehicle_id: UUID | None, guess: int) -> int | None:
         """Return a vehicle's index in `shown`, or None; the index `guess` is tried first."""
+        if vehicle_id is None:
+            return None
         if guess < len(self.shown) and self.shown[guess].id == vehicle_id:
             return guess
-        indexes = (index for index, vehicle in enumerate(self.shown) if vehicle.id == vehicle_id)
-        return next(indexes, None)
+        number = vehicle_id.int
+        return next((row for row, each in enumerate(self.shown) if each.id.int == number), None)
 
     def get(self, vehicle_id: UUID) -> VehicleOverview | None:
         """Return a vehicle of the fleet, shown or not; None if there is no such vehicle."""
         return next((vehicle for vehicle in self._all if vehicle.id == vehicle_id), None)
+
+    def unknown_tags(self) -> list[str]:
+        """Return the tags that the filter asks for and no vehicle has."""
+        known = {tag.lower() for vehicle in self._all for tag in vehicle.tags}
+        return [tag for tag in self.filter.tags if tag not in known]
 
     def toggle_mark(self, vehicle_id: UUID) -> None:
         """Mark a vehicle, or remove its mark."""

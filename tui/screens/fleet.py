@@ -3,29 +3,28 @@
 from typing import ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.message import Message
 from textual.widgets import Input
 
 from fleetsyncd.cells import padded
-from fleetsyncd.errors import CommandError
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
-from tui.formatting import outcome_style, time_text
-from tui.model import filters
-from tui.model.columns import status
+from tui.formatting import STATE_STYLES, outcome_style, time_text
+from tui.model import filters, view_text
 from tui.model.export_table import ExportTable
-from tui.model.fleet_view import SORT_TITLES, Sort
+from tui.model.fleet_export import fleet_row, fleet_table
+from tui.model.fleet_view import Sort
+from tui.model.typed_filter import TypedFilter
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
-
-EXPORT_HEADING = [
-    "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
-    "version", "last_error",
-]  # fmt: skip
+from tui.widgets.status_bar import state_at
 
 
 class FleetPage(Page):
@@ -36,24 +35,36 @@ class FleetPage(Page):
                 tooltip=f"Show matching vehicles only: {filters.SYNTAX}"),
         Binding("escape", "clear", "Clear", show=False, id="fleet.clear",
                 tooltip="Clear the filter, then the marks"),
+        Binding("c", "columns", "Columns", show=False, id="fleet.columns",
+                tooltip="Choose the columns"),
         Binding("exclamation_mark", "problems", "Problems", key_display="!", show=False,
                 id="fleet.problems", tooltip="Show vehicles in trouble only, or all"),
         Binding("N", "sort('name')", "By name", show=False, id="fleet.sort-name"),
-        Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status"),
+        Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status",
+                tooltip="The worst first, from the top"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
 
+    class ColumnsAsked(Message):
+        """The operator wants to choose the columns."""
+
+        def __init__(self, page: "FleetPage") -> None:
+            super().__init__()
+            self.page = page
+
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.view = context.state.view
+        self._typed = TypedFilter()
 
     def body(self) -> ComposeResult:
-        """Lay out table, hint, filter, status line and journal tail."""
+        """Lay out table, hint, filter, reason, status line and journal tail."""
         yield FleetTable(self.view)
         yield FixedText(id="hint")
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
+        yield FixedText(id="reason")
         yield FixedText(id="status-line")
         yield FixedText(id="tail")
 
@@ -77,74 +88,86 @@ class FleetPage(Page):
         tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
         self.query_one("#tail", FixedText).show(tail_text)
 
-    def _show_view(self) -> None:
-        self.fleet_table.update_view()
+    def _show_top(self) -> None:
+        """Show the view from its top, after the operator has sorted or filtered."""
+        self.fleet_table.show_top()
         self._update_status_line()
 
     def _update_status_line(self) -> None:
-        """Show what the table shows, and a hint if it shows nothing."""
-        self.query_one("#status-line", FixedText).show(self._status_line())
-        hint = self._hint()
-        self.query_one("#hint", FixedText).show(Text(hint))
-        self.query_one("#hint").display = bool(hint)
+        """Show what the table shows, why the vehicle under the cursor is so, and a hint."""
+        table = self.fleet_table
+        parts = view_text.view_parts(
+            self.view, round(table.scroll_y), table.rows_on_screen, wrong=bool(self._typed.fault)
+        )
+        self.query_one("#status-line", FixedText).show(_line(" · ".join(parts)))
+        self.query_one("#reason", FixedText).show(self._reason())
+        is_empty = self.context.state.snapshot is not None and not self.view.shown
+        hint = view_text.empty_text(self.view, read_only=self.context.state.read_only)
+        self.query_one("#hint", FixedText).show(Text(hint if is_empty else ""))
+        self.query_one("#hint").display = is_empty
 
-    def _hint(self) -> str:
-        state = self.context.state
-        if state.snapshot is None or self.view.shown:
-            return ""
-        if not self.view.total:
-            hint = "" if state.read_only else ": press a to add one"
-            return f"No vehicles yet{hint}"
-        if self.view.problems_only and not self.view.filter.text:
-            return "No vehicle is in trouble: ! shows all"
-        return "No vehicle matches the filter: Esc clears it"
-
-    def _status_line(self) -> Text:
-        view, table = self.view, self.fleet_table
-        parts = []
-        if view.problems_only:
-            parts.append("problems only")
-        if view.filter.text:
-            parts.append(f"filter: {view.filter.text}")
-        parts.append(f"sort {SORT_TITLES[view.sort]}{'▼' if view.descending else '▲'}")
-        top = round(table.scroll_y)
-        last = min(top + table.rows_on_screen, len(view.shown))
-        total = f" ({view.total})" if len(view.shown) != view.total else ""
-        parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
-        if view.marked:
-            parts.append(f"{len(view.marked)} marked")
-        return Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
+    def _reason(self) -> Text:
+        """Return what is wrong with the filter; else why the vehicle under the cursor is so."""
+        if self._typed.fault:
+            return _line(f"✖ {self._typed.fault}", "bold red")
+        cursor = self.fleet_table.cursor
+        vehicle = None if cursor is None else self.view.get(cursor)
+        if vehicle is None:
+            return Text("")
+        style = STATE_STYLES[vehicle.state]
+        return _line("").append(f"{style.glyph} ", style.colour).append(view_text.reason(vehicle))
 
     def on_fleet_table_changed(self) -> None:
         """Update the status line after the cursor or the marks changed."""
         self._update_status_line()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing; while the text is not valid, the last valid filter applies."""
-        try:
-            self.view.filter = filters.parse_filter(event.value)
-        except CommandError as error:
-            event.input.add_class("-invalid")
-            self.query_one("#status-line", FixedText).show(
-                Text(f" {error}", "bold red", no_wrap=True)
-            )
-            return
-        event.input.remove_class("-invalid")
-        self.view.arrange()
-        self._show_view()
+    def on_fleet_table_sort_asked(self, event: FleetTable.SortAsked) -> None:
+        """Sort by the column whose heading was clicked."""
+        self.action_sort(event.sort)
 
-    def on_input_submitted(self, _event: Input.Submitted) -> None:
-        """Focus the table; the filter stays."""
+    @on(Click, "#totals")
+    def _filter_by_count(self, event: Click) -> None:
+        """Show the vehicles whose count was clicked in the line of totals; a second time, all."""
+        totals = self.query_one("#totals", FixedText).shown
+        state = state_at(totals, event.x)
+        if state is not None:
+            text = f"st:{STATE_STYLES[state].word}"
+            self._filter_by("" if self.view.filter.text == text else text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while typing."""
+        self._typed.type(event.value)
+        self._apply_filter()
+
+    def _filter_by(self, text: str) -> None:
+        """Filter by a text that was not typed, and leave the field."""
+        self._typed.set(filters.parse_filter(text))
+        self._apply_filter()
         self._leave_filter()
 
+    def _apply_filter(self) -> None:
+        """Show what the filter shows, and what is wrong with it."""
+        before = self.view.filter
+        self.view.filter_by(self._typed.applies)
+        self.query_one("#filter").set_class(bool(self._typed.fault), "-invalid")
+        if self.view.filter is not before:
+            self.fleet_table.show_top()
+        self._update_status_line()
+
+    def on_input_submitted(self, _event: Input.Submitted) -> None:
+        """Focus the table, and the filter stays; a wrong filter stays open."""
+        if not self._typed.fault:
+            self._leave_filter()
+
     def _leave_filter(self) -> None:
+        """Close the filter's field, which holds the filter that applies."""
         field = self.query_one("#filter", Input)
         field.display = False
         with field.prevent(Input.Changed):
             field.value = self.view.filter.text
-        field.remove_class("-invalid")
+        self._typed.set(self.view.filter)
+        self._apply_filter()
         self.fleet_table.focus()
-        self._update_status_line()
 
     def action_filter(self) -> None:
         """Open the filter."""
@@ -154,32 +177,42 @@ class FleetPage(Page):
 
     def action_clear(self) -> None:
         """Leave the filter's field; else clear the filter, else problems only, else the marks."""
-        if self.query_one("#filter").has_focus:
-            self._leave_filter()
-            return
         view = self.view
-        if view.filter.text:
-            self.query_one("#filter", Input).value = ""
+        if self.query_one("#filter").display:
+            self._leave_filter()
+        elif view.filter.text:
+            self._filter_by("")
         elif view.problems_only:
             self.action_problems()
         else:
             view.marked.clear()
-            self._show_view()
+            self.fleet_table.update_view()
+            self._update_status_line()
 
     def action_problems(self) -> None:
         """Show vehicles in trouble only, or all."""
-        self.view.problems_only = not self.view.problems_only
-        self.view.arrange()
-        self._show_view()
+        self.view.toggle_problems()
+        self._show_top()
 
     def action_sort(self, sort: str) -> None:
         """Sort by `sort`; if the table is sorted by it already, reverse the order."""
         self.view.sort_by(Sort(sort))
-        self._show_view()
+        self._show_top()
+
+    def action_columns(self) -> None:
+        """Ask which columns to show."""
+        self.post_message(self.ColumnsAsked(self))
+
+    def choose_columns(self, choice: dict[str, bool] | None) -> None:
+        """Show the columns that the operator has chosen; None leaves them as they are."""
+        if choice is not None:
+            self.view.columns = choice
+            self.fleet_table.choose_columns()
 
     def needs(self) -> PageNeeds:
-        """Return the vehicles on the screen and the journal's tail; nothing on a narrow screen."""
-        return PageNeeds(self.fleet_table.on_screen, True) if self.wide else PageNeeds()
+        """Return the vehicles whose last hour is shown, and whether the journal's tail is."""
+        table = self.fleet_table
+        return PageNeeds(table.on_screen if table.shows_last_hour else (), self.wide)
 
     def targets(self) -> list[VehicleOverview]:
         """Return the marked vehicles, else the one under the cursor."""
@@ -187,26 +220,15 @@ class FleetPage(Page):
 
     def copy_text(self) -> str:
         """Return a line of tab-separated cells for each target."""
-        return "\n".join("\t".join(_row(vehicle)) for vehicle in self.targets())
+        return "\n".join("\t".join(fleet_row(vehicle)) for vehicle in self.targets())
 
     def export_table(self) -> ExportTable:
         """Return the vehicles that match the filter."""
-        return ExportTable("fleet", EXPORT_HEADING, [_row(vehicle) for vehicle in self.view.shown])
+        return fleet_table(self.view.shown)
 
 
-def _row(vehicle: VehicleOverview) -> list[str]:
-    ages = [vehicle.seen_age, vehicle.lag, vehicle.data_age]
-    return [
-        vehicle.name,
-        str(vehicle.id),
-        vehicle.address,
-        status(vehicle),
-        *("" if seconds is None else f"{seconds:.0f}" for seconds in ages),
-        "" if vehicle.rows is None else str(vehicle.rows),
-        str(vehicle.failures),
-        vehicle.software_version or "",
-        vehicle.last_error or "",
-    ]
+def _line(text: str, style: str = "") -> Text:
+    return Text(f" {text}", style, no_wrap=True, overflow="ellipsis")
 
 
 def tail_line(entry: JournalEntry) -> Text:

@@ -12,8 +12,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
-from tui.model.columns import PREFIX_WIDTH, Column, columns
-from tui.model.fleet_view import FleetView
+from tui.model.columns import PREFIX_WIDTH, Column, column_sort, columns
+from tui.model.fleet_view import FleetView, Sort
 from tui.widgets.fleet_line import FleetLine, RowState, paint_heading, paint_row
 
 HEADING_LINES = 1
@@ -22,8 +22,8 @@ HEADING_LINES = 1
 class FleetTable(ScrollView, can_focus=True):
     """Shows a FleetView; repaints only the cells on the screen that changed.
 
-    The first line is the heading. After every refresh, sort and filter, the cursor is on the same
-    vehicle as before, and on the same line of the screen.
+    The first line is the heading. After every refresh, the cursor is on the same vehicle as before,
+    and on the same line of the screen.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -38,23 +38,11 @@ class FleetTable(ScrollView, can_focus=True):
         Binding("home,g", "jump(0)", "First", show=False, id="table.first"),
         Binding("end,G", "jump(-1)", "Last", show=False, id="table.last"),
         Binding("enter", "open", "Open", id="table.open", tooltip="Show the vehicle's history"),
-        Binding(
-            "space",
-            "mark",
-            "Mark",
-            show=False,
-            id="table.mark",
-            tooltip="Mark the vehicle for an action",
-        ),
-        Binding(
-            "asterisk",
-            "mark_all",
-            "Mark all",
-            show=False,
-            id="table.mark-all",
-            tooltip="Mark all vehicles that are shown, or none",
-        ),
-    ]
+        Binding("space", "mark", "Mark", show=False, id="table.mark",
+                tooltip="Mark the vehicle for an action"),
+        Binding("asterisk", "mark_all", "Mark all", show=False, id="table.mark-all",
+                tooltip="Mark all vehicles that are shown, or none"),
+    ]  # fmt: skip
 
     class Opened(Message):
         """The operator wants the page of a vehicle."""
@@ -66,17 +54,38 @@ class FleetTable(ScrollView, can_focus=True):
     class Changed(Message):
         """The cursor moved, or the marks changed."""
 
+    class SortAsked(Message):
+        """The operator clicked the heading of a column that the table can be sorted by."""
+
+        def __init__(self, sort: Sort) -> None:
+            super().__init__()
+            self.sort = sort
+
     def __init__(self, view: FleetView) -> None:
         super().__init__()
         self.view = view
-        self.cursor: UUID | None = None
         self.stale = False
         self._cursor_row = 0
-        """Index of the cursor in the view's `shown`."""
+        """The view's `cursor_row` as it was shown last."""
         self._hours: Mapping[UUID, LastHour] = {}
         self._columns: list[Column] = columns(80)
         self._painted: dict[int, FleetLine] = {}
         """The lines as they were painted last, by line of the screen."""
+
+    @property
+    def cursor(self) -> UUID | None:
+        """The vehicle under the cursor."""
+        return self.view.cursor
+
+    @property
+    def shows_last_hour(self) -> bool:
+        """Whether a column needs the last hour of the vehicles on the screen."""
+        return any(column.last_hour for column in self._columns)
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """The titles of the columns."""
+        return [column.title for column in self._columns]
 
     @property
     def rows_on_screen(self) -> int:
@@ -91,9 +100,15 @@ class FleetTable(ScrollView, can_focus=True):
 
     def on_resize(self, _event: Resize) -> None:
         """Choose the columns that fit."""
-        self._columns = columns(self.scrollable_content_region.width)
-        self.update_view()
+        self.choose_columns()
         self._scroll_to_cursor()
+
+    def choose_columns(self) -> None:
+        """Show the columns that the operator wants, and those that fit."""
+        self._columns = columns(self.scrollable_content_region.width, self.view.columns)
+        self._painted.clear()
+        self.refresh()
+        self.update_view()
 
     def show(self, hours: Mapping[UUID, LastHour], *, stale: bool) -> None:
         """Show a new snapshot; `stale` dims the vehicles, because they may be out of date."""
@@ -104,18 +119,19 @@ class FleetTable(ScrollView, can_focus=True):
         self.update_view()
 
     def update_view(self) -> None:
-        """Show the view after a sort, a filter or a change of its vehicles or marks."""
-        shown = self.view.shown
-        row = self.view.index_of(self.cursor, self._cursor_row)
-        if row is None and shown:
-            row = min(self._cursor_row, len(shown) - 1)
-            self.cursor = shown[row].id
-        self.virtual_size = Size(self.size.width, len(shown) + HEADING_LINES)
-        before, self._cursor_row = self._cursor_row, row or 0
+        """Show the view after a refresh or a change of its marks."""
+        self.virtual_size = Size(self.size.width, len(self.view.shown) + HEADING_LINES)
+        before, self._cursor_row = self._cursor_row, self.view.cursor_row
         # If the operator scrolled the cursor off the screen, the scroll position stays.
         if 0 <= before - round(self.scroll_y) < max(1, self.rows_on_screen):
             self._scroll(self.scroll_y + self._cursor_row - before)
             self._scroll_to_cursor()
+        self._repaint()
+
+    def show_top(self) -> None:
+        """Show the first vehicles, after a sort or a filter that the operator asked for."""
+        self.update_view()
+        self._scroll(0)
         self._repaint()
 
     def _scroll_to_cursor(self) -> None:
@@ -193,8 +209,8 @@ class FleetTable(ScrollView, can_focus=True):
     def _move_cursor(self, row: int) -> None:
         if not self.view.shown:
             return
-        self._cursor_row = max(0, min(row, len(self.view.shown) - 1))
-        self.cursor = self.view.shown[self._cursor_row].id
+        self.view.move_cursor(row)
+        self._cursor_row = self.view.cursor_row
         self._scroll_to_cursor()
         self._repaint()
         self.post_message(self.Changed())
@@ -228,9 +244,17 @@ class FleetTable(ScrollView, can_focus=True):
             self.post_message(self.Opened(self.cursor))
 
     def on_click(self, event: Click) -> None:
-        """Move the cursor to the clicked vehicle; open its page on a double click."""
+        """Move the cursor to the clicked vehicle; open its page on a double click.
+
+        A click on a column's heading sorts by it.
+        """
         row = round(self.scroll_y) + event.y - HEADING_LINES
-        if event.y < HEADING_LINES or row >= len(self.view.shown):
+        if event.y < HEADING_LINES:
+            sort = column_sort(self._columns, event.x)
+            if sort is not None:
+                self.post_message(self.SortAsked(sort))
+            return
+        if row >= len(self.view.shown):
             return
         self._move_cursor(row)
         if event.chain > 1:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 Rows = Sequence[Sequence[Text]]
@@ -57,3 +59,21 @@ class RowTable(DataTable[Text]):
 
     def __init__(self) -> None:
         super().__init__(cursor_type="row")
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line of the screen; an ellipsis ends a row that goes on beyond its right end."""
+        strip = super().render_line(y)
+        end = self.scrollable_content_region.width  # the strip goes on below a scroll bar
+        row = y - self.header_height + self.scroll_offset.y
+        if y < self.header_height or not self._goes_on(row, self.scroll_offset.x + end):
+            return strip
+        ellipsis = Segment("…", [segment.style for segment in strip][-1])
+        return Strip.join([strip.crop(0, end - 1), Strip([ellipsis]), strip.crop(end)])
+
+    def _goes_on(self, row: int, end: int) -> bool:
+        """Whether the text of a row goes on beyond `end`, in cells from the row's beginning."""
+        if row >= self.row_count:
+            return False
+        *others, _ = (column.get_render_width(self) for column in self.ordered_columns)
+        last_cell: Text = self.get_row_at(row)[-1]
+        return sum(others) + self.cell_padding + last_cell.cell_len > end

@@ -1,5 +1,6 @@
 """The line of totals at the top of every page."""
 
+import re
 from enum import IntEnum
 
 from rich.text import Text
@@ -33,6 +34,15 @@ def totals_line(state: FleetState, now: float, width: int) -> Text:
     lines = (_line(state, snapshot, now, detail) for detail in Detail)
     shortest = _line(state, snapshot, now, Detail.NO_LABELS)
     return next((line for line in lines if line.cell_len <= width), shortest)
+
+
+def state_at(line: Text, cell: int) -> State | None:
+    """Return the state whose count is at a terminal cell of the line; None if none is."""
+    for state, style in STATE_STYLES.items():
+        for count in re.finditer(rf"{re.escape(style.glyph)} \d+( \w+)?", line.plain):
+            if count.start() <= cell < count.end():
+                return state
+    return None
 
 
 def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:

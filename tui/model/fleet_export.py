@@ -1,0 +1,42 @@
+"""The fleet as a table of text, for CSV files and for the clipboard."""
+
+from collections.abc import Sequence
+
+from fleetsyncd.states import VehicleOverview
+from tui.formatting import percent_text
+from tui.model.export_table import ExportTable
+
+HEADING = (
+    "vehicle", "id", "address", "state", "since_s", "progress", "seen_s", "lag_s", "data_s", "rows",
+    "fails", "version", "tags", "last_error",
+)  # fmt: skip
+
+
+def fleet_table(vehicles: Sequence[VehicleOverview]) -> ExportTable:
+    """Return the vehicles as a table."""
+    return ExportTable("fleet", HEADING, [fleet_row(vehicle) for vehicle in vehicles])
+
+
+def fleet_row(vehicle: VehicleOverview) -> list[str]:
+    """Return a vehicle's cells, as HEADING names them; ages in seconds, what is unknown empty."""
+    progress = vehicle.catching_up or vehicle.backfill
+    return [
+        vehicle.name,
+        str(vehicle.id),
+        vehicle.address,
+        str(vehicle.state),
+        _seconds(vehicle.state_age),
+        "" if progress is None else percent_text(progress.fraction),
+        _seconds(vehicle.seen_age),
+        _seconds(vehicle.lag),
+        _seconds(vehicle.data_age),
+        "" if vehicle.rows is None else str(vehicle.rows),
+        str(vehicle.failures),
+        vehicle.software_version or "",
+        " ".join(vehicle.tags),
+        vehicle.last_error or "",
+    ]
+
+
+def _seconds(age: float | None) -> str:
+    return "" if age is None else f"{age:.0f}"

@@ -1,0 +1,46 @@
+"""The filter while it is typed: which one applies, and what is wrong with the text."""
+
+import re
+
+from fleetsyncd.errors import CommandError
+from tui.model.filters import NO_FILTER, Filter, parse_filter
+
+_CONTINUES = re.compile(r"\S|\s+([<>=:,\d]|!=)")
+"""What makes more of the last word; after a space, only an operator or its number does."""
+
+
+class TypedFilter:
+    """Follows the text of a field. While the text is wrong, the last valid filter applies.
+
+    The valid beginning of a wrong word is not such a filter: the `foo` of `foo:bar` would hide
+    every vehicle, and the `lag>5` of `lag>5x` those that lag less.
+    """
+
+    def __init__(self) -> None:
+        self.applies = NO_FILTER
+        self.fault = ""
+        """What is wrong with the text; empty if it is valid."""
+        self._before = NO_FILTER
+        """The filter that applied before the last word was begun."""
+
+    def set(self, new: Filter) -> None:
+        """Begin with a filter that was not typed."""
+        self.applies = self._before = new
+        self.fault = ""
+
+    def type(self, text: str) -> None:
+        """Follow a change of the text."""
+        try:
+            new = parse_filter(text)
+        except CommandError as error:
+            self.fault = str(error)
+            rest = text.strip().removeprefix(self.applies.text)
+            if text.strip().startswith(self.applies.text) and _CONTINUES.match(rest):
+                self.applies = self._before
+            return
+        self.fault = ""
+        if new.text.startswith(f"{self.applies.text} "):
+            self._before = self.applies
+        elif not new.text.startswith(self._before.text):
+            self._before = NO_FILTER
+        self.applies = new

@@ -1,0 +1,61 @@
+"""What the lines below the fleet table say about the view and the vehicle under the cursor."""
+
+from fleetsyncd.cells import cut
+from fleetsyncd.states import VehicleOverview
+from fleetsyncd.text import sanitise
+from tui.formatting import STATE_STYLES, progress_text
+from tui.model.fleet_view import SORT_TITLES, FleetView
+
+_FILTER_CELLS = 40
+
+
+def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False) -> list[str]:
+    """Return what is shown in which order; `top` is the index of the first row on the screen.
+
+    `wrong` says that what the operator types is no filter: then the last one that was still holds.
+    """
+    parts = _kept(view)
+    if view.problems_only:
+        parts.append("problems only")
+    if view.filter.text:
+        word = "still filtered by" if wrong else "filter:"
+        parts.append(f"{word} {cut(sanitise(view.filter.text), _FILTER_CELLS)}")
+    elif wrong:
+        parts.append("still no filter")
+    parts.append(f"sort {SORT_TITLES[view.sort]}{'▼' if view.descending else '▲'}")
+    last = min(top + on_screen, len(view.shown))
+    total = f" ({view.total})" if len(view.shown) != view.total else ""
+    parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
+    if view.marked:
+        parts.append(f"{len(view.marked)} marked")
+    return parts
+
+
+def _kept(view: FleetView) -> list[str]:
+    """Name the vehicles that are shown though they match no more."""
+    if not view.kept:
+        return []
+    if len(view.kept) > 1:
+        return [f"{len(view.kept)} kept"]
+    (vehicle,) = view.kept
+    return [f"{cut(vehicle.name, 20)} kept: {STATE_STYLES[vehicle.state].word}"]
+
+
+def reason(vehicle: VehicleOverview) -> str:
+    """Return why the vehicle is in its state, or how far it is; else its address and version."""
+    progress = progress_text(vehicle.catching_up or vehicle.backfill)
+    whereabouts = f"{vehicle.address} · {vehicle.software_version or 'version unknown'}"
+    return vehicle.last_error or progress or whereabouts
+
+
+def empty_text(view: FleetView, *, read_only: bool) -> str:
+    """Return what an empty table says, and which key helps."""
+    if not view.total:
+        return f"No vehicles yet{'' if read_only else ': press a to add one'}"
+    if view.problems_only and not view.filter.text:
+        return "No vehicle is in trouble: ! shows all"
+    if tags := view.unknown_tags():
+        return f"No vehicle has the tag {sanitise(tags[0], 30)}: Esc clears the filter"
+    texts = "".join(f" · as text: {sanitise(text, 20)}" for text in view.filter.texts[:2])
+    among = " in trouble" if view.problems_only else ""
+    return f"No vehicle{among} matches the filter: Esc clears it{texts}"
