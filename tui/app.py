@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
@@ -20,11 +21,13 @@ from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
+from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
+from tui.notifying import NotifyingApp
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
@@ -45,7 +48,7 @@ TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
-class FleetApp(App[None]):
+class FleetApp(NotifyingApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -71,6 +74,10 @@ class FleetApp(App[None]):
             self._presence = watch_terminal(self, self._driver.write)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
+
+    def wall(self) -> datetime:
+        """Return the time of day, aware."""
+        return self.context.wall()
 
     async def on_event(self, event: Event) -> None:
         """Note that the terminal is still there."""
@@ -125,7 +132,7 @@ class FleetApp(App[None]):
         return await self.push_screen_wait(dialog)
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show a notification for some seconds; its text is never parsed as markup."""
+        """Show a message; its text is never parsed as markup."""
         self.notify(text, severity="error" if error else "information", markup=False)
 
     def on_resize(self, event: Resize) -> None:
@@ -196,6 +203,10 @@ class FleetApp(App[None]):
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""
         self.push_screen(DaemonsDialog(self.context))
+
+    def action_messages(self) -> None:
+        """Show the last messages again."""
+        self.push_screen(MessagesDialog(self.messages))
 
     def action_copy(self) -> None:
         """Copy the page's text to the clipboard of the operator's terminal."""

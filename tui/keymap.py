@@ -27,6 +27,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The journal of the whole fleet"),
     Binding("D", "daemons", "Daemons", show=False, id="daemons",
             tooltip="The daemons that pull the fleet"),
+    Binding("M", "messages", "Messages", show=False, id="messages",
+            tooltip="Read the last messages again"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
     Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
     Binding("Z", "freeze", "Freeze", show=False, id="freeze",
