@@ -14,8 +14,10 @@ keymap.py      the keys of the app, and the operator's own keys
 notifying.py   the base class of the app: it shows messages, and keeps them
 operating.py   what operations share
 operations.py  what an operator can do to vehicles
+pauses.py      pausing and resuming vehicles, and the way back
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
+syncs.py       requests of syncs, and how they end
 terminal_input.py  keys of a terminal that does not send UTF-8
 ui.py          the part of the app that operations use
 dialogs/       boxes above a page, which ask for something or show details

@@ -14,7 +14,7 @@ from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.text import counted
 from tui import export, keymap
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
@@ -27,6 +27,7 @@ from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
+from tui.model.targets import Targets
 from tui.notifying import NotifyingApp
 from tui.operations import Operations
 from tui.poller import Poller
@@ -43,7 +44,7 @@ Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 CONNECT_SEC = "3"
 """A timeout for libpq, which takes it as text."""
-WRITING_ACTIONS = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
+WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
@@ -152,8 +153,8 @@ class FleetApp(NotifyingApp):
         """Show one row in full."""
         self.push_screen(DetailsDialog(event.fields))
 
-    def _targets(self) -> list[VehicleOverview]:
-        return self.screen.targets() if isinstance(self.screen, Page) else []
+    def _targets(self) -> Targets:
+        return self.screen.targets() if isinstance(self.screen, Page) else Targets()
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         work: Work = partial(self._run_operation, operation, *arguments)
@@ -174,6 +175,10 @@ class FleetApp(NotifyingApp):
     def action_pause(self) -> None:
         """Pause the targets, or resume them if all are paused."""
         self._operate(self._operations.pause, self._targets())
+
+    def action_undo(self) -> None:
+        """Undo the last pause or resume of this dashboard."""
+        self._operate(self._operations.undo)
 
     def action_backfill(self) -> None:
         """Request a backfill of the targets, or cancel it."""
@@ -213,7 +218,8 @@ class FleetApp(NotifyingApp):
         text = self.screen.copy_text() if isinstance(self.screen, Page) else ""
         if text:
             self.copy_to_clipboard(text)
-            self.say(f"copied {text.count(chr(10)) + 1} line(s)")
+            lines = counted(text.count("\n") + 1, "line")
+            self.say(". ".join(filter(None, [f"copied {lines}", self._targets().notice])))
 
     def action_export(self) -> None:
         """Write the page's table to a CSV file."""

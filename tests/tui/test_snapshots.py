@@ -130,7 +130,7 @@ async def messages(it: Driver) -> None:
 
 async def confirm(it: Driver) -> None:
     await it.press("space", "space", "s")
-    await it.sees("Sync 2 vehicles now?")
+    await it.sees("Sync 2 vehicles?")
 
 
 async def add(it: Driver) -> None:

@@ -1,9 +1,10 @@
 """Dialogs: boxes above a page, which ask for something or show details.
 
 backfill.py   asks for a past interval, or whether to cancel the running backfill
+confirm.py    asks for a confirmation
 daemons.py    shows the daemons that pull the fleet
 details.py    shows one row of a table in full
-dialog.py     the base class of the dialogs that ask, and a plain confirmation
+dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states and ages
 messages.py   shows the last messages again

@@ -12,8 +12,8 @@ from tui.dialogs.dialog import Dialog
 class ExportForm(Dialog[Path]):
     """Asks for the path of a new file; `proposed` is filled in."""
 
-    def __init__(self, title: str, proposed: Path) -> None:
-        super().__init__(title, "Write")
+    def __init__(self, title: str, proposed: Path, *, notice: str = "") -> None:
+        super().__init__(title, "Write", notice=notice)
         self.proposed = proposed
 
     def body(self) -> ComposeResult:

@@ -11,6 +11,7 @@ from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
+from fleetsyncd.text import listed
 from tui.background import in_thread
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
@@ -44,8 +45,10 @@ class VehicleForm(Dialog[VehicleChange]):
         accept: str,
         current: CurrentValues | None,
         save: Callable[[VehicleChange], None],
+        *,
+        notice: str = "",
     ) -> None:
-        super().__init__(title, accept)
+        super().__init__(title, accept, notice=notice)
         self.current = current
         self.single = current is None or current.name is not None
         """Whether it is about one vehicle: several cannot share a name and an address."""
@@ -131,20 +134,20 @@ class VehicleForm(Dialog[VehicleChange]):
 class DeleteForm(Dialog[bool]):
     """Asks to type a vehicle's name; answers whether its measurements are deleted too."""
 
-    def __init__(self, targets: list[RegisteredVehicle], rows: RowCounts) -> None:
+    def __init__(
+        self, targets: list[RegisteredVehicle], rows: RowCounts, *, notice: str = ""
+    ) -> None:
         self.targets = targets
         self.rows = rows
         self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
         title = f"Delete {targets[0].name}" if len(targets) == 1 else self.phrase.capitalize()
-        super().__init__(title, "Delete")
+        super().__init__(title, "Delete", notice=notice)
 
     def body(self) -> ComposeResult:
         """Show which rows are deleted, and ask for the name."""
         rows = self.rows
         if len(self.targets) > 1:
-            names = ", ".join(vehicle.name for vehicle in self.targets[:MAX_NAMES])
-            others = len(self.targets) - MAX_NAMES
-            yield Static(Text(names + (f" and {others} more" if others > 0 else "")))
+            yield Static(Text(listed([vehicle.name for vehicle in self.targets], MAX_NAMES)))
         yield Static(
             Text(
                 f"Deletes: {rows.journal:,} journal entries, {rows.alarms:,} alarms,"

@@ -7,4 +7,5 @@ fleet_view.py    which vehicles are shown, in which order, and which are marked
 messages.py      what the dashboard has told the operator
 span.py          a span of time up to now, as curves and plots show it
 state.py         the last snapshot, its freshness, and the warnings that follow from it
+targets.py       the vehicles that an action applies to, and which of them are out of sight
 """

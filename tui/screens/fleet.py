@@ -18,6 +18,7 @@ from tui.model import filters
 from tui.model.columns import status
 from tui.model.export_table import ExportTable
 from tui.model.fleet_view import SORT_TITLES, Sort
+from tui.model.targets import Targets
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
@@ -101,7 +102,7 @@ class FleetPage(Page):
 
     def _status_line(self) -> Text:
         view, table = self.view, self.fleet_table
-        parts = []
+        parts = [view.marks_text] if view.marked else []
         if view.problems_only:
             parts.append("problems only")
         if view.filter.text:
@@ -111,8 +112,6 @@ class FleetPage(Page):
         last = min(top + table.rows_on_screen, len(view.shown))
         total = f" ({view.total})" if len(view.shown) != view.total else ""
         parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
-        if view.marked:
-            parts.append(f"{len(view.marked)} marked")
         return Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
 
     def on_fleet_table_changed(self) -> None:
@@ -181,9 +180,9 @@ class FleetPage(Page):
         """Return the vehicles on the screen and the journal's tail; nothing on a narrow screen."""
         return PageNeeds(self.fleet_table.on_screen, True) if self.wide else PageNeeds()
 
-    def targets(self) -> list[VehicleOverview]:
+    def targets(self) -> Targets:
         """Return the marked vehicles, else the one under the cursor."""
-        return self.view.targets(self.fleet_table.cursor)
+        return self.view.targets(self.fleet_table.cursor, self.fleet_table.on_screen)
 
     def copy_text(self) -> str:
         """Return a line of tab-separated cells for each target."""
@@ -191,7 +190,10 @@ class FleetPage(Page):
 
     def export_table(self) -> ExportTable:
         """Return the vehicles that match the filter."""
-        return ExportTable("fleet", EXPORT_HEADING, [_row(vehicle) for vehicle in self.view.shown])
+        rows = [_row(vehicle) for vehicle in self.view.shown]
+        left_out = f"Only what is shown is written, and of the marks: {self.view.marks_text}"
+        notice = left_out if self.targets().hidden else ""
+        return ExportTable("fleet", EXPORT_HEADING, rows, notice)
 
 
 def _row(vehicle: VehicleOverview) -> list[str]:
@@ -215,8 +217,8 @@ def tail_line(entry: JournalEntry) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f" {time_text(entry.started_at, day=False)}  ")
     line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
-    line.append(
-        f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
-    )
+    noun = "row " if entry.rows_written == 1 else "rows"
+    line.append(f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} {noun}")
+    line.append(f"  {age(entry.seconds):>4}  ")
     line.append(entry.error_msg or "")
     return line
