@@ -26,7 +26,7 @@ def notice(it: Driver) -> str:
     return str(it.app.screen.query_one("#notice", Static).render())
 
 
-@pytest.mark.parametrize("refusal", ["\r", "\x1b"], ids=["Enter", "Esc"])
+@pytest.mark.parametrize("refusal", ["\r", "\x1b", "q"], ids=["Enter", "Esc", "q"])
 def test_keys_pause_no_vehicle_that_a_filter_hides_unless_the_question_is_answered(
     server: Server, database: Database, database_name: str, tmp_path: Path, refusal: str
 ) -> None:
@@ -65,7 +65,7 @@ def test_an_action_on_a_single_hidden_vehicle_asks_and_names_it(
 
     async def look(it: Driver) -> None:
         await mark_and_hide(it, "Crane-02")
-        for refusal in ("enter", "escape"):
+        for refusal in ("enter", "escape", "q"):
             await it.press(key)
             await it.sees(f"{verb} Crane-02?", "marked, but not shown, hidden by the filter Dozer")
             await it.press(refusal)

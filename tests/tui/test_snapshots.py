@@ -113,7 +113,7 @@ async def details(it: Driver) -> None:
     await it.press("l", "exclamation_mark")
     await it.sees("timeout/error · newest page")
     await it.press("enter")
-    await it.sees("Esc goes back")
+    await it.sees("Esc or q goes back")
 
 
 async def daemons(it: Driver) -> None:

@@ -20,6 +20,7 @@ class Confirm(Dialog[bool]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "accept", "Yes", id="dialog.yes")]
+    CLOSE_LABEL = "Cancel (Esc, q)"
 
     def __init__(self, title: str, text: str, accept: str, *, unexpected: bool = False) -> None:
         super().__init__(title, f"{accept} (y)")

@@ -19,9 +19,13 @@ class Dialog(ModalScreen[T | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
+        # A field that has the focus takes q as text.
+        Binding("escape,q", "cancel", "Cancel", id="dialog.cancel"),
         Binding("ctrl+q", "app.quit", "Quit", show=False),
     ]
+
+    CLOSE_LABEL = "Cancel (Esc)"
+    """How to close it without a result."""
 
     def __init__(self, title: str, accept: str, *, notice: str = "") -> None:
         super().__init__()
@@ -41,7 +45,7 @@ class Dialog(ModalScreen[T | None]):
             yield Static("", id="error")
             with Horizontal(id="buttons"):
                 yield Button(self.accept, id="accept", variant="primary", compact=True)
-                yield Button("Cancel (Esc)", id="cancel", compact=True)
+                yield Button(self.CLOSE_LABEL, id="cancel", compact=True)
 
     def body(self) -> ComposeResult:
         """Lay out the dialog's body; subclasses override it."""

@@ -50,6 +50,7 @@ class HelpDialog(ModalScreen[None]):
             yield Static(_states())
             yield Static(Text("\nClocks", "bold"))
             yield Static(_clocks())
+            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def _keys(self) -> Table:
         keys: dict[tuple[str, str], list[str]] = {}

@@ -33,6 +33,8 @@ class ProbeDialog(Dialog[None]):
     asyncio.
     """
 
+    CLOSE_LABEL = "Close (Esc, q)"
+
     def __init__(self, targets: Targets) -> None:
         super().__init__(f"Test {targets.title}", "Again", notice=targets.notice)
         self.targets = targets
