@@ -410,7 +410,7 @@ def test_an_edit_of_a_vehicle_that_was_removed_meanwhile_is_told(database: Datab
         execute(database, "DELETE FROM vehicles")
         await fill_in(it, name="Truck-1")
         await it.press("enter")
-        await it.until(lambda: "the vehicle was removed meanwhile" in error_text(it))
+        await it.until(lambda: "not saved: the vehicle was removed meanwhile" in error_text(it))
 
     drive(database, look)
 

@@ -21,6 +21,10 @@ class ExportForm(Dialog[Path]):
         yield Label("File (an existing file is not overwritten)")
         yield Input(str(self.proposed), id="path", compact=True)
 
+    def on_input_changed(self) -> None:
+        """Forget what was wrong with another path."""
+        self.show_error("")
+
     def submit(self) -> None:
         """Answer the path, or show why no file can be created there."""
         try:
