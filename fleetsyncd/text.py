@@ -1,11 +1,14 @@
 """Text from outside, made harmless where it enters; ages and sizes as text."""
 
 import unicodedata
+from collections.abc import Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KILO, _HUNDRED = 1000, 100
+MOST_NAMES = 3
+"""Names in one line of text."""
 MOST_CACHED = 20_000
 """Characters; there are a million."""
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -52,6 +55,17 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{max(0.0, seconds):.0f}s"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 alarm, 0 alarms, 1,500 rows, 2 journal entries."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
+    """Return the first names, and how many more there are: `Truck-01, Truck-02 and 7 more`."""
+    others = len(names) - most
+    return ", ".join(names[:most]) + (f" and {others:,} more" if others > 0 else "")
 
 
 def size(number: float) -> str:

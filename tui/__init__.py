@@ -11,11 +11,14 @@ export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
+notifying.py   the base class of the app: it shows messages, and keeps them
 operating.py   what operations share
 operations.py  what an operator can do to vehicles
+pauses.py      pausing and resuming vehicles, and the way back
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
 remembered.py  the file that remembers the view between two runs
+syncs.py       requests of syncs, and how they end
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 ui.py          the part of the app that operations use

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -14,7 +15,7 @@ from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.text import counted
 from tui import export, keymap
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
@@ -22,11 +23,14 @@ from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
+from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
+from tui.model.targets import Targets
+from tui.notifying import NotifyingApp
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
@@ -45,12 +49,12 @@ Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 CONNECT_SEC = "3"
 """A timeout for libpq, which takes it as text."""
-WRITING_ACTIONS = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
+WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
-class FleetApp(KeysInOrder):
+class FleetApp(KeysInOrder, NotifyingApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -81,6 +85,10 @@ class FleetApp(KeysInOrder):
             self._presence = watch_terminal(self, self._driver.write)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
+
+    def wall(self) -> datetime:
+        """Return the time of day, aware."""
+        return self.context.wall()
 
     async def on_event(self, event: Event) -> None:
         """Note that the terminal is still there."""
@@ -152,7 +160,7 @@ class FleetApp(KeysInOrder):
         return await asyncio.shield(answer)
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show a notification for some seconds; its text is never parsed as markup."""
+        """Show a message; its text is never parsed as markup."""
         self.notify(text, severity="error" if error else "information", markup=False)
 
     def on_resize(self, event: Resize) -> None:
@@ -178,10 +186,10 @@ class FleetApp(KeysInOrder):
         """Show one row in full."""
         self.push_screen(DetailsDialog(event.fields))
 
-    def _targets(self) -> list[VehicleOverview]:
-        return self.screen.targets() if isinstance(self.screen, Page) else []
+    def _targets(self) -> Targets:
+        return self.screen.targets() if isinstance(self.screen, Page) else Targets()
 
-    def _targets_to_act_on(self) -> list[VehicleOverview]:
+    def _targets_to_act_on(self) -> Targets:
         """Return the targets, and leave them on the screen whatever becomes of their states."""
         targets = self._targets()
         self.context.state.view.keep(targets)
@@ -209,6 +217,10 @@ class FleetApp(KeysInOrder):
     def action_pause(self) -> None:
         """Pause the targets, or resume them if all are paused."""
         self._operate(self._operations.pause, self._targets_to_act_on())
+
+    def action_undo(self) -> None:
+        """Undo the last pause or resume of this dashboard."""
+        self._operate(self._operations.undo)
 
     def action_backfill(self) -> None:
         """Request a backfill of the targets, or cancel it."""
@@ -239,12 +251,17 @@ class FleetApp(KeysInOrder):
         """Show the daemons that pull the fleet."""
         self.push_screen(DaemonsDialog(self.context))
 
+    def action_messages(self) -> None:
+        """Show the last messages again."""
+        self.push_screen(MessagesDialog(self.messages))
+
     def action_copy(self) -> None:
         """Copy the page's text to the clipboard of the operator's terminal."""
         text = self.screen.copy_text() if isinstance(self.screen, Page) else ""
         if text:
             self.copy_to_clipboard(text)
-            self.say(f"copied {text.count(chr(10)) + 1} line(s)")
+            lines = counted(text.count("\n") + 1, "line")
+            self.say(". ".join(filter(None, [f"copied {lines}", self._targets().notice])))
 
     def action_export(self) -> None:
         """Write the page's table to a CSV file."""

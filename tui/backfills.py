@@ -9,11 +9,13 @@ from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.states import State
+from fleetsyncd.text import counted, listed
 from tui.background import in_thread
 from tui.context import ScreenContext
 from tui.dialogs.backfill import BackfillForm, CancelBackfill
 from tui.formatting import time_text
-from tui.operating import Targets, attempt, ids, names_text
+from tui.model.targets import Targets
+from tui.operating import attempt
 from tui.ui import UI
 
 POLL_SEC = 2.0
@@ -30,7 +32,7 @@ class Backfills:
 
     async def ask(self, targets: Targets) -> None:
         """Show the dialog and do what is answered; what runs is cancelled only as it was shown."""
-        keys = ids(targets)
+        keys = targets.ids
         known = await attempt(
             self._ui,
             lambda: (self._gateway.pull_rate(keys), self._gateway.backfills(keys)),
@@ -42,11 +44,11 @@ class Backfills:
         versions = {key: each.asked_at for key, each in statuses.items() if not each.finished}
         form = BackfillForm(
             self._context,
-            f"Backfill {names_text(targets)}",
+            f"Backfill {targets.names()}",
             len(targets),
             rate,
             running=bool(versions),
-            notice=paused_text(targets),
+            notice="\n".join(filter(None, [targets.notice, paused_text(targets)])),
         )
         answer = await self._ui.ask(form)
         if isinstance(answer, CancelBackfill):
@@ -58,7 +60,7 @@ class Backfills:
         self._ui.reload()
 
     def _tell_cancelled(self, targets: Targets, shown: int, cancelled: int) -> None:
-        name = names_text(targets)
+        name = targets.names()
         if cancelled == shown:
             self._ui.say(f"{name}: backfill cancelled")
         else:
@@ -66,12 +68,12 @@ class Backfills:
             self._ui.say(f"{name}: {text}", error=True)
 
     async def _request(self, targets: Targets, window: Window) -> None:
-        requested = await attempt(self._ui, lambda: self._gateway.backfill(ids(targets), window))
+        requested = await attempt(self._ui, lambda: self._gateway.backfill(targets.ids, window))
         if requested is None:
             return
         intervals = {status.window for status in requested.value.values()}
         real = _interval_text(next(iter(intervals))) if len(intervals) == 1 else "several intervals"
-        self._ui.say(f"{names_text(targets)}: backfill of {real} requested")
+        self._ui.say(f"{targets.names()}: backfill of {real} requested")
         if paused := paused_text(targets):
             self._ui.say(paused, error=True)
         self._ui.reload()
@@ -93,35 +95,31 @@ class Backfills:
                     ended[key] = None
                 elif status.finished:
                     ended[key] = status
-        done = [status for status in ended.values() if status is not None]
-        text = outcome_text(done, len(ended))
-        whole = len(done) == len(ended) and all(status.is_whole for status in done)
-        self._ui.say(f"{names_text(targets)}: backfill {text}", error=not whole)
+        whole = all(status is not None and status.is_whole for status in ended.values())
+        names = targets.names_by_id
+        text = outcome_text([(names[key], status) for key, status in ended.items()])
+        self._ui.say(f"backfill of {targets.title}: {text}", error=not whole)
 
 
 def paused_text(targets: Targets) -> str:
     """Say which of the targets are paused, so that their backfills wait; empty without any."""
-    paused = [vehicle for vehicle in targets if vehicle.state is State.PAUSED]
-    if not paused:
-        return ""
-    return f"{names_text(paused)}: paused, a backfill waits until p resumes it"
+    paused = targets.where(lambda vehicle: vehicle.state is State.PAUSED)
+    return f"{paused.names()}: paused, a backfill waits until p resumes it" if paused else ""
 
 
-def outcome_text(done: Sequence[BackfillStatus], requested: int) -> str:
-    """Say how backfills ended: those that are done, of so many that were requested."""
-    others = requested - len(done)
-    if requested == 1:
-        (status,) = done or (None,)
-        if status is None:
-            return "cancelled or replaced"
-        return f"{status.outcome}, {status.rows_added:,} rows"
-    gone = sum(status.gone_sec > 0 for status in done)
-    parts = [f"{len(done)} complete, {sum(status.rows_added for status in done):,} rows"]
-    parts += [f"{gone} of them lack what is gone"] if gone else []
-    lacking = sum(status.lacks_alarms for status in done)
-    parts += [f"{lacking} of them without alarms"] if lacking else []
-    parts += [f"{others} cancelled or replaced"] if others else []
-    return "; ".join(parts)
+def outcome_text(ended: Sequence[tuple[str, BackfillStatus | None]]) -> str:
+    """Say how vehicles' backfills ended; None is one that was cancelled or replaced."""
+    done = [(name, status) for name, status in ended if status is not None]
+    rows = counted(sum(status.rows_added for _, status in done), "row")
+    if len(ended) == 1:
+        return f"{done[0][1].outcome}, {rows}" if done else "cancelled or replaced"
+    kinds = (
+        ("of them without what is gone", [name for name, status in done if status.gone_sec > 0]),
+        ("of them without alarms", [name for name, status in done if status.lacks_alarms]),
+        ("cancelled or replaced", [name for name, status in ended if status is None]),
+    )
+    lacking = [f"{len(names)} {what}: {listed(names)}" for what, names in kinds if names]
+    return "; ".join([f"{len(done)} complete, {rows}", *lacking])
 
 
 def _interval_text(window: Window) -> str:

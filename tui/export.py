@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from fleetsyncd.text import counted
 from tui.background import in_thread
 from tui.context import ScreenContext
 from tui.dialogs.export import ExportForm
@@ -18,7 +19,8 @@ async def export(ui: UI, context: ScreenContext, table: ExportTable) -> None:
     """Ask for a path, write the table there, and report the result."""
     timestamp = f"{context.wall().astimezone():%Y%m%d-%H%M%S}"
     proposed = default_folder() / f"fleetsync-{table.name}-{timestamp}.csv"
-    path = await ui.ask(ExportForm(f"Export {len(table.rows)} rows", proposed))
+    rows = counted(len(table.rows), "row")
+    path = await ui.ask(ExportForm(f"Export {rows}", proposed, notice=table.notice))
     if path is None:
         return
     try:
@@ -26,7 +28,7 @@ async def export(ui: UI, context: ScreenContext, table: ExportTable) -> None:
     except OSError as error:
         ui.say(f"{path} cannot be written: {error.strerror}", error=True)
     else:
-        ui.say(f"wrote {len(table.rows)} rows to {path}")
+        ui.say(f"wrote {rows} to {path}")
 
 
 def default_folder() -> Path:

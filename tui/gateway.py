@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
+from fleetsyncd.database import backfills, bulk, purge, removal, replicas, vehicles
+from fleetsyncd.database.bulk import BulkResult
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.vehicles import RegisteredVehicle
-from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
+from fleetsyncd.database.views import estimates, journal, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
@@ -168,19 +169,20 @@ class Gateway:
                 " --removed` shows the rest, `fleetsyncd vehicle purge` deletes it"
             ) from error
 
-    def pause(self, ids: Sequence[UUID], paused: bool) -> None:
-        """Pause vehicles, or resume them."""
-        self._for_each(ids, lambda cursor, key: vehicles.set_paused(cursor, key, paused))
+    def pause(self, names: Mapping[UUID, str], paused: bool) -> frozenset[UUID]:
+        """Pause vehicles (names by id), or resume them; return those that were not so already."""
+        return bulk.set_paused(self._database, names, paused)
 
-    def sync(self, ids: Sequence[UUID]) -> datetime:
-        """Request a sync of vehicles; return the time of the request by the database's clock."""
+    def undo_pause(self, names: Mapping[UUID, str], paused: bool) -> BulkResult:
+        """Resume what an action has `paused`, or pause what it has resumed, where it is still so.
 
-        def request(cursor: Cursor) -> datetime:
-            for key in ids:
-                vehicles.request_sync(cursor, key)
-            return sql_times.database_now(cursor)
+        Unlike other writes, it does what can be done although some vehicles were removed.
+        """
+        return bulk.undo_paused(self._database, names, paused)
 
-        return self._database.run(request)
+    def sync(self, names: Mapping[UUID, str]) -> datetime:
+        """Request a sync of vehicles (names by id); return when, by the database's clock."""
+        return bulk.request_sync(self._database, names)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
         """Return each vehicle's newest cycle that began at `since` or later, without backfills."""

@@ -16,6 +16,8 @@ from fleetsyncd.errors import SettingsError
 APP_BINDINGS: list[BindingType] = [
     Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
     Binding("p", "pause", "Pause", id="pause", tooltip="Pause the vehicle, or resume it"),
+    Binding("u", "undo", "Undo", show=False, id="undo",
+            tooltip="Undo the last pause or resume of this dashboard, then the one before"),
     Binding("b", "backfill", "Backfill", id="backfill",
             tooltip="Pull a past interval of the vehicle again"),
     Binding("a", "add", "Add", id="add", tooltip="Register a vehicle"),
@@ -27,6 +29,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The journal of the whole fleet"),
     Binding("D", "daemons", "Daemons", show=False, id="daemons",
             tooltip="The daemons that pull the fleet"),
+    Binding("M", "messages", "Messages", show=False, id="messages",
+            tooltip="Read the last messages again"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
     Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
     Binding("Z", "freeze", "Freeze", show=False, id="freeze",

@@ -1,20 +1,15 @@
-"""What the operations on vehicles share: their targets, and calls that may fail."""
+"""What the operations on vehicles share: calls that may fail."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from uuid import UUID
 
 from fleetsyncd.errors import FleetsyncError
-from fleetsyncd.states import VehicleOverview
 from tui.background import in_thread
 from tui.typing_order import opening
 from tui.ui import UI
 
 T = TypeVar("T")
-_MAX_NAMES = 3
-"""A notification about more vehicles gives their number only."""
-Targets = Sequence[VehicleOverview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +17,6 @@ class Result(Generic[T]):
     """What a successful call returned."""
 
     value: T
-
-
-def names_text(targets: Targets) -> str:
-    """Return the targets' names, or their number if there are many."""
-    if len(targets) > _MAX_NAMES:
-        return f"{len(targets)} vehicles"
-    return ", ".join(vehicle.name for vehicle in targets)
-
-
-def ids(targets: Targets) -> list[UUID]:
-    """Return the targets' ids."""
-    return [vehicle.id for vehicle in targets]
 
 
 async def attempt(

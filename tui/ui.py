@@ -14,7 +14,7 @@ class UI(Protocol):
         """Open a dialog and return its answer; None if it was cancelled."""
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show a notification for some seconds; `error` marks it as an error."""
+        """Show a message for as long as it takes to read; `error` marks it as an error."""
 
     # Not named `refresh`: Textual's App.refresh repaints the screen.
     def reload(self) -> Any:

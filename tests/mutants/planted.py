@@ -311,6 +311,20 @@ MUTANTS = (
         "tests/tui/test_operations.py",
     ),
     Mutant(
+        "an undo resumes what was paused before",
+        "fleetsyncd/database/bulk.py",
+        "updated_at = now() WHERE NOT s.paused",
+        "updated_at = now()",
+        "tests/integration/test_bulk.py",
+    ),
+    Mutant(
+        "an action on a marked vehicle that a filter hides asks nothing",
+        "tui/model/fleet_view.py",
+        "            hidden=frozenset(ids - shown),",
+        "            hidden=frozenset(),",
+        "tests/tui/test_marks.py",
+    ),
+    Mutant(
         "a restore within a gap is not noticed",
         STATEMENTS,
         "last_sync_at >= coalesce(%(known)s, %(pulled_from)s)",

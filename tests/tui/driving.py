@@ -82,8 +82,9 @@ class Driver:
         await self.until(lambda: text not in self.screen())
 
     async def notified(self, text: str) -> None:
-        """Wait until a notification contains the text."""
-        await self.until(lambda: any(text in note.message for note in self.app._notifications))
+        """Wait until a message contains the text, still shown or not."""
+        kept = self.app.messages
+        await self.until(lambda: any(text in message.text for message in kept.newest_first))
 
     async def settled(self) -> None:
         """Wait until no read for the screen is running."""

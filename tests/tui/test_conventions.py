@@ -124,7 +124,7 @@ def test_a_keymap_changes_keys_and_their_help(database: Database, tmp_path: Path
         await it.press("question_mark")
         await it.sees("f5 ", "insert m ")
         await it.press("escape", "f5")
-        await it.sees("Sync 2 vehicles now?")
+        await it.sees("Sync 2 vehicles?")
 
     drive(database, look, size=(80, 60))
 
@@ -243,7 +243,7 @@ def test_marked_vehicles_are_copied_to_the_clipboard(database: Database) -> None
 
     async def look(it: Driver) -> None:
         await it.press("space", "space", "y")
-        await it.notified("copied 2 line(s)")
+        await it.notified("copied 2 lines")
         first, second = it.app.clipboard.splitlines()
         assert first.split("\t")[:3] == ["Crane-02", str(ids["Crane-02"]), "10.8.0.1:8001"]
         assert second.startswith("Dozer-03\t")

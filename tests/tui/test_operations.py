@@ -12,7 +12,7 @@ from fleetsyncd.states import State
 from fleetsyncd.times import utc_now
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
 from tui import backfills as tui_backfills
-from tui import operations
+from tui import syncs
 from tui.gateway import Gateway
 
 KEY = "its-secret-key"
@@ -61,8 +61,8 @@ def test_a_sync_is_requested_and_confirmed(database: Database) -> None:
 @pytest.mark.parametrize(
     ("status", "error", "report"),
     [
-        ("ok", None, "Truck-01: ok, 540 rows"),
-        ("timeout", "/status: mute", "Truck-01: timeout, /status: mute"),
+        ("ok", None, "sync of Truck-01: ok, 540 rows"),
+        ("timeout", "/status: mute", "sync of Truck-01: timeout, /status: mute"),
     ],
 )
 def test_the_outcome_of_a_sync_is_reported(
@@ -81,20 +81,25 @@ def test_the_outcome_of_a_sync_is_reported(
     drive(database, look)
 
 
-def test_the_outcomes_of_a_sync_of_several_vehicles_are_counted(
+def test_the_outcomes_of_a_sync_of_several_vehicles_are_counted_and_failures_named(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "OUTCOME_SEC", 3.0)
+    monkeypatch.setattr(syncs, "OUTCOME_SEC", 3.0)
     ids = small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("asterisk", "s")
-        await it.sees("Sync 4 vehicles now?")
+        await it.sees("Sync 4 vehicles?")
         await it.press("y")
-        await it.notified("4 vehicles: sync requested")
-        for name, status in (("Truck-01", "ok"), ("Dozer-03", "ok"), ("Crane-02", "error")):
+        await it.notified("Crane-02, Dozer-03, Loader-04 and 1 more: sync requested")
+        for name, status in (("Truck-01", "ok"), ("Dozer-03", "ok")):
             attempts(database, ids[name], 1, every="-1 s", status=status)
-        await it.notified("4 vehicles: 2 ok, 1 failed, 1 not pulled within 3 s")
+        reason = "/status: HTTP 401"
+        attempts(database, ids["Crane-02"], 1, every="-1 s", status="error", error=reason)
+        await it.notified(
+            "sync of 4 vehicles: 2 ok; 1 failed: Crane-02 (error, /status: HTTP 401);"
+            " 1 not pulled within 3 s: Loader-04"
+        )
 
     drive(database, look)
 
@@ -102,12 +107,12 @@ def test_the_outcomes_of_a_sync_of_several_vehicles_are_counted(
 def test_a_sync_that_no_daemon_runs_is_reported(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "OUTCOME_SEC", 0.5)
+    monkeypatch.setattr(syncs, "OUTCOME_SEC", 0.5)
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await it.press("end", "s")
-        await it.notified("Truck-01: not pulled within 0.5 s")
+        await it.notified("sync of Truck-01: not pulled within 0.5 s")
 
     drive(database, look)
 
@@ -121,11 +126,11 @@ def test_sync_of_several_asks_to_confirm_and_skips_paused_vehicles(
     async def look(it: Driver) -> None:
         await it.press("asterisk", "s")
         await it.notified("Crane-02: paused, press p to resume")
-        await it.sees("Sync 3 vehicles now?", "Dozer-03, Loader-04, Truck-01")
+        await it.sees("Sync 3 vehicles?", "Dozer-03, Loader-04, Truck-01")
         await it.press("escape")
         assert asked_for(database) == set()
         await it.press("s")
-        await it.sees("Sync 3 vehicles now?")
+        await it.sees("Sync 3 vehicles?")
         await it.press("y")
         await it.notified("Dozer-03, Loader-04, Truck-01: sync requested")
 
@@ -143,12 +148,14 @@ def test_the_pause_key_resumes_only_if_all_targets_are_paused(database: Database
         await it.press("asterisk", "p")
         await it.sees("Pause 4 vehicles?")
         await it.click("#accept")
-        await it.notified("4 vehicles: paused")
+        await it.notified(
+            "Dozer-03, Loader-04, Truck-01: paused, u undoes; Crane-02: paused already"
+        )
         await it.until(lambda: it.state.counts[State.PAUSED] == 4)
         await it.press("p")
         await it.sees("Resume 4 vehicles?", "Crane-02, Dozer-03, Loader-04, Truck-01")
         await it.press("y")
-        await it.notified("4 vehicles: resumed")
+        await it.notified("Crane-02, Dozer-03, Loader-04 and 1 more: resumed, u undoes")
 
     drive(database, look)
     assert paused(database) == set()
@@ -163,10 +170,10 @@ def test_the_pause_key_alone_does_not_resume_what_somebody_else_has_paused(
         database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
         await it.refresh()
         await it.press("p")
-        await it.sees("Resume the vehicle?", "Crane-02")
+        await it.sees("Resume Crane-02?")
         assert paused(database) == {"Crane-02"}
         await it.press("escape", "p")
-        await it.sees("Resume the vehicle?")
+        await it.sees("Resume Crane-02?")
         await it.press("y")
         await it.notified("Crane-02: resumed")
 
@@ -403,7 +410,7 @@ def test_an_edit_of_a_vehicle_that_was_removed_meanwhile_is_told(database: Datab
         execute(database, "DELETE FROM vehicles")
         await fill_in(it, name="Truck-1")
         await it.press("enter")
-        await it.until(lambda: "the vehicle was removed meanwhile" in error_text(it))
+        await it.until(lambda: "not saved: the vehicle was removed meanwhile" in error_text(it))
 
     drive(database, look)
 
@@ -621,7 +628,7 @@ def test_a_database_error_is_shown_and_no_vehicle_is_changed(database: Database)
         await it.sees("Pause 4 vehicles?")
         execute(database, "DELETE FROM vehicles WHERE name = 'Truck-01'")
         await it.press("y")
-        await it.notified("removed meanwhile")
+        await it.notified("Truck-01: removed meanwhile, nothing was done")
 
     drive(database, look)
     assert paused(database) == set()
@@ -734,9 +741,9 @@ def test_a_running_backfill_that_was_replaced_meanwhile_is_not_cancelled(
 @pytest.mark.parametrize(
     ("gone_sec", "told"),
     [
-        (0, "Truck-01: backfill complete, 1,234 rows"),
-        (5 * 3600, "Truck-01: backfill complete, but 5h of 24h gone, 1,234 rows"),
-        (86_400, "Truck-01: backfill nothing left to pull: all 24h gone, 1,234 rows"),
+        (0, "complete, 1,234 rows"),
+        (5 * 3600, "complete, but 5h of 24h gone, 1,234 rows"),
+        (86_400, "nothing left to pull: all 24h gone, 1,234 rows"),
     ],
 )
 def test_the_outcome_of_a_backfill_is_reported_and_stays_on_the_vehicles_page(
@@ -752,9 +759,9 @@ def test_the_outcome_of_a_backfill_is_reported_and_stays_on_the_vehicles_page(
         await it.press("enter")
         await it.notified("Truck-01: backfill of")
         end_backfills(database, gone_sec)
-        await it.notified(told)
+        await it.notified(f"backfill of Truck-01: {told}")
         await it.press("enter", "5")
-        outcome = told.removeprefix("Truck-01: backfill ").removesuffix(", 1,234 rows")
+        outcome = told.removesuffix(", 1,234 rows")
         await it.sees(f": {outcome}")
 
     drive(database, look, size=(120, 30))
@@ -779,7 +786,8 @@ def test_a_backfill_of_several_vehicles_ends_with_one_report(
         )
         end_backfills(database, 60)
         await it.notified(
-            "backfill 2 complete, 2,468 rows; 2 of them lack what is gone; 1 cancelled or replaced"
+            "backfill of 3 vehicles: 2 complete, 2,468 rows; 2 of them without what is gone:"
+            " Truck-01, Truck-03; 1 cancelled or replaced: Truck-02"
         )
 
     drive(database, look)

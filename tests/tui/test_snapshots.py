@@ -18,10 +18,11 @@ from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.conftest import TEMPLATE
-from tests.tui.driving import Driver, drive
+from tests.tui.driving import NOW, Driver, drive
 from tests.tui.fixed_fleet import register_fixed_fleet, stop_clock
 from tests.tui.picture import picture
 from tui.model.fleet_view import Sort
+from tui.model.messages import Message
 from tui.widgets.fleet_table import FleetTable
 
 SIZES = [(80, 24), (160, 45)]
@@ -112,7 +113,7 @@ async def details(it: Driver) -> None:
     await it.press("l", "exclamation_mark")
     await it.sees("timeout/error · newest page")
     await it.press("enter")
-    await it.sees("Esc goes back")
+    await it.sees("Esc or q goes back")
 
 
 async def daemons(it: Driver) -> None:
@@ -120,9 +121,16 @@ async def daemons(it: Driver) -> None:
     await it.sees("DAEMON")
 
 
+async def messages(it: Driver) -> None:
+    for text, error in (("Truck-07: paused, u undoes", False), ("Truck-09 " + "fails " * 20, True)):
+        it.app.messages.add(Message(text, error, NOW))
+    await it.press("M")
+    await it.sees("Messages")
+
+
 async def confirm(it: Driver) -> None:
     await it.press("space", "space", "s")
-    await it.sees("Sync 2 vehicles now?")
+    await it.sees("Sync 2 vehicles?")
 
 
 async def add(it: Driver) -> None:
@@ -159,7 +167,7 @@ async def frozen(it: Driver) -> None:
 
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
-    daemons, confirm, add, edit, delete, backfill, helped, frozen,
+    daemons, messages, confirm, add, edit, delete, backfill, helped, frozen,
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.text import NEWLINE, REPLACEMENT, sanitise, size
+from fleetsyncd.text import NEWLINE, REPLACEMENT, counted, listed, sanitise, size
 
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
@@ -74,3 +74,18 @@ def test_safe_text_within_the_limit_is_never_changed(value: str) -> None:
 )
 def test_a_size_is_shown_in_its_largest_fitting_unit(number: int, shown: str) -> None:
     assert size(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0, "0 alarms"), (1, "1 alarm"), (2, "2 alarms"), (1500, "1,500 alarms")]
+)
+def test_a_number_stands_with_its_noun_in_singular_or_plural(number: int, shown: str) -> None:
+    assert counted(number, "alarm") == shown
+    assert counted(2, "journal entry", "journal entries") == "2 journal entries"
+
+
+def test_a_list_names_the_first_and_says_how_many_more_there_are() -> None:
+    assert listed(["a", "b", "c"]) == "a, b, c"
+    assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
+    assert listed([str(n) for n in range(1500)], 1) == "0 and 1,499 more"
+    assert listed([]) == ""

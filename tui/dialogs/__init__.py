@@ -2,11 +2,13 @@
 
 backfill.py   asks for a past interval, or whether to cancel the running backfill
 columns.py    chooses the columns of the fleet table
+confirm.py    asks for a confirmation
 daemons.py    shows the daemons that pull the fleet
 details.py    shows one row of a table in full
-dialog.py     the base class of the dialogs that ask, and a plain confirmation
+dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states, ages and the filter
+messages.py   shows the last messages again
 probe.py      tests vehicles' four calls and shows the results
 too_small.py  shown while the terminal is too small
 vehicle.py    asks for a vehicle's registration, or confirms a deletion

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Label, Static
 from fleetsyncd.database.views.estimates import PullRate
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
-from fleetsyncd.text import age
+from fleetsyncd.text import age, counted
 from fleetsyncd.time_limits import backfill_window
 from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
@@ -28,8 +28,7 @@ class CancelBackfill:
 class BackfillForm(Dialog[Window | CancelBackfill]):
     """Asks for an interval, by preset or typed in, and estimates the work.
 
-    With `running`, the operator can cancel the running backfill instead. `notice` tells what the
-    operator should know before.
+    With `running`, the operator can cancel the running backfill instead.
     """
 
     def __init__(
@@ -42,12 +41,11 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
         running: bool,
         notice: str = "",
     ) -> None:
-        super().__init__(title, "Backfill")
+        super().__init__(title, "Backfill", notice=notice)
         self.context = context
         self.vehicles = vehicles
         self.rate = rate
         self.running = running
-        self.notice = notice
 
     def body(self) -> ComposeResult:
         """Lay out presets, fields and estimate."""
@@ -59,8 +57,6 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
         yield Label("To (now, or as above)")
         yield Input("now", id="to", compact=True)
         yield Static("", id="estimate")
-        if self.notice:
-            yield Static(Text(self.notice, "yellow"), id="notice")
         if self.running:
             yield Button(
                 "Cancel the running backfill",
@@ -113,12 +109,13 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
 
 def estimate_text(rate: PullRate, length: timedelta, vehicles: int) -> str:
     """Return how many measurements an interval holds, and how long pulling it may take."""
-    of_vehicles = "" if vehicles == 1 else f" of {vehicles} vehicles"
+    of_vehicles = "" if vehicles == 1 else f" of {counted(vehicles, 'vehicle')}"
     span = f"{age(length.total_seconds())}{of_vehicles}"
     if not rate.rows_per_second:
         return f"{span}; the number of measurements is not known yet"
-    rows = rate.rows_per_second * length.total_seconds()
-    text = f"{span}: about {count_text(rows)} measurements; rows already stored are not doubled"
+    rows = count_text(rate.rows_per_second * length.total_seconds())
+    noun = "measurement" if rows == "1" else "measurements"
+    text = f"{span}: about {rows} {noun}; rows already stored are not doubled"
     if not rate.speed:
         return text
     return f"{text}. About {age(length.total_seconds() / rate.speed)} per vehicle"

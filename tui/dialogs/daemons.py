@@ -39,7 +39,7 @@ class DaemonsDialog(ModalScreen[None]):
         """Lay out the table."""
         with VerticalScroll(id="box"):
             yield Static(id="daemons")
-            yield Static(Text("\nEsc goes back", "dim"))
+            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def on_mount(self) -> None:
         """Show the table, and update its ages every second."""

@@ -34,7 +34,7 @@ class DetailsDialog(ModalScreen[None]):
             grid.add_row(Text(name, "bold"), Text(text))
         with VerticalScroll(id="box"):
             yield Static(grid)
-            yield Static(Text("\nEsc goes back, y copies", "dim"))
+            yield Static(Text("\nEsc or q goes back, y copies", "dim"))
 
     def action_copy(self) -> None:
         """Copy the fields to the clipboard of the operator's terminal."""

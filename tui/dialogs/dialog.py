@@ -13,17 +13,25 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """A box above a page, with a title, a body and two buttons; its result is None on cancel."""
+    """A box above a page, with a title, a body and two buttons; its result is None on cancel.
+
+    `notice` tells what the operator should know before.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", id="dialog.cancel"),
+        # A field that has the focus takes q as text.
+        Binding("escape,q", "cancel", "Cancel", id="dialog.cancel"),
         Binding("ctrl+q", "app.quit", "Quit", show=False),
     ]
 
-    def __init__(self, title: str, accept: str) -> None:
+    CLOSE_LABEL = "Cancel (Esc)"
+    """How to close it without a result."""
+
+    def __init__(self, title: str, accept: str, *, notice: str = "") -> None:
         super().__init__()
         self.heading = title
         self.accept = accept
+        self.notice = notice
         self._finished = False
         self._result: T | None = None
 
@@ -31,11 +39,13 @@ class Dialog(ModalScreen[T | None]):
         """Lay out title, body and buttons."""
         with VerticalScroll(id="box", can_focus=False):
             yield Static(Text(self.heading, "bold"), id="title")
+            if self.notice:
+                yield Static(Text(self.notice, "yellow"), id="notice")
             yield from self.body()
             yield Static("", id="error")
             with Horizontal(id="buttons"):
                 yield Button(self.accept, id="accept", variant="primary", compact=True)
-                yield Button("Cancel (Esc)", id="cancel", compact=True)
+                yield Button(self.CLOSE_LABEL, id="cancel", compact=True)
 
     def body(self) -> ComposeResult:
         """Lay out the dialog's body; subclasses override it."""
@@ -75,25 +85,3 @@ class Dialog(ModalScreen[T | None]):
     def action_cancel(self) -> None:
         """Close without a result."""
         self.finish(None)
-
-
-class Confirm(Dialog[bool]):
-    """Asks for a confirmation; its result is True, or None."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "accept", "Yes", id="dialog.yes")]
-
-    def __init__(self, title: str, text: str, accept: str) -> None:
-        super().__init__(title, accept)
-        self.text = text
-
-    def body(self) -> ComposeResult:
-        """Show the text."""
-        yield Static(Text(self.text))
-
-    def submit(self) -> None:
-        """Confirm."""
-        self.finish(True)
-
-    def action_accept(self) -> None:
-        """Confirm with a key."""
-        self.submit()

@@ -12,14 +12,18 @@ from tui.dialogs.dialog import Dialog
 class ExportForm(Dialog[Path]):
     """Asks for the path of a new file; `proposed` is filled in."""
 
-    def __init__(self, title: str, proposed: Path) -> None:
-        super().__init__(title, "Write")
+    def __init__(self, title: str, proposed: Path, *, notice: str = "") -> None:
+        super().__init__(title, "Write", notice=notice)
         self.proposed = proposed
 
     def body(self) -> ComposeResult:
         """Lay out the field."""
         yield Label("File (an existing file is not overwritten)")
         yield Input(str(self.proposed), id="path", compact=True)
+
+    def on_input_changed(self) -> None:
+        """Forget what was wrong with another path."""
+        self.show_error("")
 
     def submit(self) -> None:
         """Answer the path, or show why no file can be created there."""

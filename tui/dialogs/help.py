@@ -54,6 +54,7 @@ class HelpDialog(ModalScreen[None]):
             yield Static(_clocks())
             yield Static(Text("\nThe filter of the fleet", "bold"))
             yield Static(_filters())
+            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def _keys(self) -> Table:
         keys: dict[tuple[str, str], list[str]] = {}

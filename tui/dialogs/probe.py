@@ -13,6 +13,7 @@ from textual.widgets import Static
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
 from tui.dialogs.dialog import Dialog
+from tui.model.targets import Targets
 
 MAX_PROCESSES = 4
 
@@ -32,9 +33,10 @@ class ProbeDialog(Dialog[None]):
     asyncio.
     """
 
-    def __init__(self, targets: list[VehicleOverview]) -> None:
-        title = f"Test {targets[0].name}" if len(targets) == 1 else f"Test {len(targets)} vehicles"
-        super().__init__(title, "Again")
+    CLOSE_LABEL = "Close (Esc, q)"
+
+    def __init__(self, targets: Targets) -> None:
+        super().__init__(f"Test {targets.title}", "Again", notice=targets.notice)
         self.targets = targets
 
     def body(self) -> ComposeResult:

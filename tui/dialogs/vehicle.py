@@ -11,6 +11,7 @@ from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
+from fleetsyncd.text import counted, listed
 from tui.background import in_thread
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
@@ -44,17 +45,24 @@ class VehicleForm(Dialog[VehicleChange]):
         accept: str,
         current: CurrentValues | None,
         save: Callable[[VehicleChange], None],
+        *,
+        notice: str = "",
     ) -> None:
-        super().__init__(title, accept)
+        super().__init__(title, accept, notice=notice)
         self.current = current
-        self.single = current is None or current.name is not None
-        """Whether it is about one vehicle: several cannot share a name and an address."""
+        self._complaints: dict[str, str] = {}
+        """What is wrong with each field that is not valid."""
+        self._refusal = ""
+        """Why the last attempt to save failed."""
+        single = current is None or current.name is not None
+        # Several vehicles cannot share a name and an address.
+        self.fields = ("name", "host", "port", "key") if single else ("port", "key")
         self._save = save
 
     def body(self) -> ComposeResult:
         """Lay out the fields."""
         current = self.current or CurrentValues("", "", validation.DEFAULT_PORT)
-        if self.single:
+        if "name" in self.fields:
             yield Label("Name")
             yield Input(current.name or "", id="name", compact=True)
             yield Label("VPN address (IPv4 or IPv6)")
@@ -72,15 +80,41 @@ class VehicleForm(Dialog[VehicleChange]):
             )
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Check a field while it is typed."""
+        """Check a field while it is typed; what is wrong with the others stays on the screen."""
+        self._check(str(event.input.id), told=bool(event.value))
+        self._show_complaints()
+
+    def on_checkbox_changed(self) -> None:
+        """Forget the complaint about two keys at once, if this removed one of them."""
+        self._show_complaints()
+
+    def _check(self, field: str, *, told: bool = True) -> str | int | None:
+        """Return a field's value, marked if it is not valid; note why if that is to be `told`."""
+        value, complaint = None, None
         try:
-            self._parse(str(event.input.id))
+            value = self._parse(field)
         except CommandError as error:
-            event.input.add_class("-invalid")
-            self.show_error(str(error) if event.value else "")
-        else:
-            event.input.remove_class("-invalid")
-            self.show_error("")
+            complaint = str(error)
+        self.query_one(f"#{field}", Input).set_class(complaint is not None, "-invalid")
+        self._complaints.pop(field, None)
+        if complaint is not None and told:
+            self._complaints[field] = complaint
+        return value
+
+    def _show_complaints(self) -> None:
+        """Show all that is wrong, in the order of the fields."""
+        complaints = [self._complaints[field] for field in self.fields if field in self._complaints]
+        if self._has_two_keys:
+            complaints.append("a new key and the default key exclude each other")
+        self.show_error("\n".join(filter(None, [*complaints, self._refusal])))
+
+    @property
+    def _has_two_keys(self) -> bool:
+        return self._drop_key and bool(self.query_one("#key", Input).value)
+
+    @property
+    def _drop_key(self) -> bool:
+        return bool(self.current and self.query_one("#drop-key", PlainCheckbox).value)
 
     def _parse(self, field: str) -> str | int | None:
         """Return a field's value; None means unchanged; raise CommandError if it is not valid.
@@ -97,33 +131,30 @@ class VehicleForm(Dialog[VehicleChange]):
             "port": validation.parse_port,
             "key": validation.parse_api_key,
         }
-        if text == "" and (field == "key" or (field == "port" and not self.single)):
+        if text == "" and (field == "key" or (field == "port" and "name" not in self.fields)):
             return None
         return parsers[field](text)
 
     def submit(self) -> None:
-        """Check every field; save the change, or show the first error."""
-        values: dict[str, str | int | None] = {}
-        for field in ("name", "host", "port", "key") if self.single else ("port", "key"):
-            try:
-                values[field] = self._parse(field)
-            except CommandError as error:
-                self.query_one(f"#{field}", Input).add_class("-invalid")
-                self.query_one(f"#{field}", Input).focus()
-                self.show_error(str(error))
-                return
-        drop_key = bool(self.current and self.query_one("#drop-key", PlainCheckbox).value)
-        if drop_key and values["key"]:
-            self.show_error("a new key and the default key exclude each other")
+        """Check every field; save the change, or show what is wrong."""
+        self._refusal = ""
+        values = {field: self._check(field) for field in self.fields}
+        self._show_complaints()
+        if self._complaints:
+            first = next(field for field in self.fields if field in self._complaints)
+            self.query_one(f"#{first}", Input).focus()
+        if self._complaints or self._has_two_keys:
             return
-        change = VehicleChange(drop_key=drop_key, **values)  # type: ignore[arg-type]  # fields have their types
+        change = VehicleChange(drop_key=self._drop_key, **values)  # type: ignore[arg-type]  # fields have their types
         self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
         try:
             await in_thread(lambda: self._save(change))
         except FleetsyncError as error:
-            self.show_error(str(error))
+            # It stays true of what was sent, whatever is typed afterwards, until the next attempt.
+            self._refusal = f"not saved: {error}"
+            self._show_complaints()
         else:
             self.finish(change)
 
@@ -131,26 +162,26 @@ class VehicleForm(Dialog[VehicleChange]):
 class DeleteForm(Dialog[bool]):
     """Asks to type a vehicle's name; answers whether its measurements are deleted too."""
 
-    def __init__(self, targets: list[RegisteredVehicle], rows: RowCounts) -> None:
+    def __init__(
+        self, targets: list[RegisteredVehicle], rows: RowCounts, *, notice: str = ""
+    ) -> None:
         self.targets = targets
         self.rows = rows
         self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
         title = f"Delete {targets[0].name}" if len(targets) == 1 else self.phrase.capitalize()
-        super().__init__(title, "Delete")
+        super().__init__(title, "Delete", notice=notice)
 
     def body(self) -> ComposeResult:
         """Show which rows are deleted, and ask for the name."""
         rows = self.rows
         if len(self.targets) > 1:
-            names = ", ".join(vehicle.name for vehicle in self.targets[:MAX_NAMES])
-            others = len(self.targets) - MAX_NAMES
-            yield Static(Text(names + (f" and {others} more" if others > 0 else "")))
-        yield Static(
-            Text(
-                f"Deletes: {rows.journal:,} journal entries, {rows.alarms:,} alarms,"
-                f" {rows.channels:,} channels"
-            )
+            yield Static(Text(listed([vehicle.name for vehicle in self.targets], MAX_NAMES)))
+        parts = (
+            counted(rows.journal, "journal entry", "journal entries"),
+            counted(rows.alarms, "alarm"),
+            counted(rows.channels, "channel"),
         )
+        yield Static(Text(f"Deletes: {', '.join(parts)}"))
         yield Static("", id="measurements")
         yield PlainCheckbox("delete the measurements as well", id="with", compact=True)
         yield Label(Text(f"Type  {self.phrase}  to confirm"))
@@ -165,13 +196,18 @@ class DeleteForm(Dialog[bool]):
         """Show whether the measurements are deleted."""
         self._update_measurements_line()
 
+    def on_input_changed(self) -> None:
+        """Forget what was wrong with another text."""
+        self.show_error("")
+
     @property
     def _with_measurements(self) -> bool:
         return self.query_one("#with", PlainCheckbox).value
 
     def _update_measurements_line(self) -> None:
         verb = "Deletes" if self._with_measurements else "Keeps"
-        line = f"{verb}: {self.rows.measurements_text} measurements"
+        noun = "measurement" if self.rows.measurements.rows == 1 else "measurements"
+        line = f"{verb}: {self.rows.measurements_text} {noun}"
         note = DISK_SPACE if self._with_measurements else WAY_BACK
         self.query_one("#measurements", Static).update(Text(f"{line}\n{note}"))
 

@@ -6,8 +6,10 @@ filter_words.py  the words of a filter
 filters.py       the filter that an operator types
 fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
+messages.py      what the dashboard has told the operator
 span.py          a span of time up to now, as curves and plots show it
 state.py         the last snapshot, its freshness, and the warnings that follow from it
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say
+targets.py       the vehicles that an action applies to, and which of them are out of sight
 """

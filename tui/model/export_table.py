@@ -12,3 +12,5 @@ class ExportTable:
     """The part of the proposed file name that describes the table."""
     heading: Sequence[str]
     rows: Sequence[Sequence[str]]
+    notice: str = ""
+    """What the operator may not expect of it."""

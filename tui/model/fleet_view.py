@@ -6,7 +6,7 @@ under the cursor keeps its place, and it, the marked ones and those that were ac
 though they no longer match.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fleetsyncd.states import State, VehicleOverview
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
+from tui.model.targets import Targets
 
 _WORST_FIRST = (
     State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
@@ -208,7 +209,31 @@ class FleetView:
         all_ids = set(ids)
         self.marked = self.marked - all_ids if all_ids <= self.marked else self.marked | all_ids
 
-    def targets(self, under_cursor: UUID | None) -> list[VehicleOverview]:
-        """Return the targets of an action: the marked vehicles, else the one under the cursor."""
-        ids = self.marked or ({under_cursor} if under_cursor else set())
-        return [vehicle for vehicle in self._all if vehicle.id in ids]
+    def targets(self, under_cursor: UUID | None, on_screen: Collection[UUID]) -> Targets:
+        """Return the targets of an action: the marked vehicles, else the one under the cursor.
+
+        The cursor counts only while its vehicle is shown.
+        """
+        shown = {vehicle.id for vehicle in self.shown}
+        ids = self.marked or shown & {under_cursor}
+        return Targets(
+            tuple(vehicle for vehicle in self._all if vehicle.id in ids),
+            hidden=frozenset(ids - shown),
+            off_screen=frozenset((ids & shown).difference(on_screen)),
+            hidden_by=self.hidden_by,
+        )
+
+    @property
+    def hidden_by(self) -> str:
+        """What keeps vehicles of the fleet from being shown; empty if nothing does."""
+        parts = ["problems only"] if self.problems_only else []
+        parts += [f"the filter {self.filter.text}"] if self.filter.text else []
+        return " and ".join(parts)
+
+    @property
+    def marks_text(self) -> str:
+        """How many vehicles are marked, and how many of them are not shown; empty without marks."""
+        if not self.marked:
+            return ""
+        hidden = len(self.marked) - sum(vehicle.id in self.marked for vehicle in self.shown)
+        return f"{len(self.marked)} marked" + (f", {hidden} not shown" if hidden else "")

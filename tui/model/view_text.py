@@ -14,7 +14,8 @@ def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False
 
     `wrong` says that what the operator types is no filter: then the last one that was still holds.
     """
-    parts = _kept(view)
+    parts = [view.marks_text] if view.marked else []
+    parts += _kept(view)
     if view.problems_only:
         parts.append("problems only")
     if view.filter.text:
@@ -26,8 +27,6 @@ def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False
     last = min(top + on_screen, len(view.shown))
     total = f" ({view.total})" if len(view.shown) != view.total else ""
     parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
-    if view.marked:
-        parts.append(f"{len(view.marked)} marked")
     return parts
 
 

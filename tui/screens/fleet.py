@@ -12,7 +12,6 @@ from textual.widgets import Input
 
 from fleetsyncd.cells import padded
 from fleetsyncd.reports import JournalEntry
-from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
 from tui.formatting import STATE_STYLES, outcome_style, time_text
@@ -20,6 +19,7 @@ from tui.model import filters, view_text
 from tui.model.export_table import ExportTable
 from tui.model.fleet_export import fleet_row, fleet_table
 from tui.model.fleet_view import Sort
+from tui.model.targets import Targets
 from tui.model.typed_filter import TypedFilter
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
@@ -214,9 +214,9 @@ class FleetPage(Page):
         table = self.fleet_table
         return PageNeeds(table.on_screen if table.shows_last_hour else (), self.wide)
 
-    def targets(self) -> list[VehicleOverview]:
+    def targets(self) -> Targets:
         """Return the marked vehicles, else the one under the cursor."""
-        return self.view.targets(self.fleet_table.cursor)
+        return self.view.targets(self.fleet_table.cursor, self.fleet_table.on_screen)
 
     def copy_text(self) -> str:
         """Return a line of tab-separated cells for each target."""
@@ -237,8 +237,8 @@ def tail_line(entry: JournalEntry) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f" {time_text(entry.started_at, day=False)}  ")
     line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
-    line.append(
-        f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
-    )
+    noun = "row " if entry.rows_written == 1 else "rows"
+    line.append(f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} {noun}")
+    line.append(f"  {age(entry.seconds):>4}  ")
     line.append(entry.error_msg or "")
     return line

@@ -8,12 +8,12 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from fleetsyncd.states import VehicleOverview
 from tui.background import PartRead
 from tui.compositor import TrimmedCompositor
 from tui.context import ScreenContext
 from tui.model.columns import WIDE
 from tui.model.export_table import ExportTable
+from tui.model.targets import Targets
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.status_bar import totals_line
 from tui.widgets.warning_bar import WarningBar
@@ -81,9 +81,9 @@ class Page(Screen[None]):
     def update_body(self) -> None:
         """Show the last snapshot in the page's body; subclasses override it."""
 
-    def targets(self) -> list[VehicleOverview]:
+    def targets(self) -> Targets:
         """Return the vehicles that an action applies to."""
-        return []
+        return Targets()
 
     def copy_text(self) -> str:
         """Return the text that the copy key copies; empty if there is nothing to copy."""

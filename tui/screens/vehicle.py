@@ -16,6 +16,7 @@ from fleetsyncd.text import age
 from tui.context import ScreenContext
 from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
 from tui.model.export_table import ExportTable
+from tui.model.targets import Targets
 from tui.screens.page import Page
 from tui.screens.plot import ZOOM_KEYS, PlotPage
 from tui.widgets.fixed_text import FixedText
@@ -178,9 +179,9 @@ class VehiclePage(Page):
         """Open the plot page of a channel."""
         self.app.push_screen(PlotPage(self.context, self.vehicle_id, event.channel))
 
-    def targets(self) -> list[VehicleOverview]:
+    def targets(self) -> Targets:
         """Return this vehicle; nothing if it was removed."""
-        return [] if self.vehicle is None else [self.vehicle]
+        return Targets() if self.vehicle is None else Targets((self.vehicle,))
 
     def copy_text(self) -> str:
         """Return the row under the cursor, or the vehicle's name, address and id."""

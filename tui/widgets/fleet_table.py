@@ -229,7 +229,7 @@ class FleetTable(ScrollView, can_focus=True):
 
     def action_mark(self) -> None:
         """Mark the vehicle under the cursor, or remove its mark; move to the next one."""
-        if self.cursor is not None:
+        if self.cursor is not None and self.view.shown:
             self.view.toggle_mark(self.cursor)
             self._move_cursor(self._cursor_row + 1)
 
@@ -240,7 +240,7 @@ class FleetTable(ScrollView, can_focus=True):
 
     def action_open(self) -> None:
         """Open the page of the vehicle under the cursor."""
-        if self.cursor is not None:
+        if self.cursor is not None and self.view.shown:
             self.post_message(self.Opened(self.cursor))
 
     def on_click(self, event: Click) -> None:

@@ -1,0 +1,107 @@
+"""Changes to several vehicles at once."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2
+import pytest
+
+from fleetsyncd.database import bulk, pool, vehicles
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.errors import CommandError
+
+NAMES = ("Crane-02", "Dozer-03", "Truck-01")
+
+
+@pytest.fixture
+def fleet(database: Database) -> dict[UUID, str]:
+    def register(cursor: Cursor) -> dict[UUID, str]:
+        hosts = enumerate(NAMES, 1)
+        return {vehicles.add_vehicle(cursor, n, f"10.8.0.{i}", 8001, None): n for i, n in hosts}
+
+    return database.run(register)
+
+
+def ids(fleet: dict[UUID, str], *names: str) -> set[UUID]:
+    return {key for key, name in fleet.items() if name in names}
+
+
+def test_a_pause_returns_what_it_changed_and_leaves_the_rest(
+    database: Database, fleet: dict[UUID, str]
+) -> None:
+    (crane,) = ids(fleet, "Crane-02")
+    database.run(lambda cursor: vehicles.set_paused(cursor, crane, True))
+    assert bulk.set_paused(database, fleet, True) == ids(fleet, "Dozer-03", "Truck-01")
+    assert bulk.set_paused(database, fleet, True) == set()
+    assert bulk.set_paused(database, fleet, False) == set(fleet)
+    assert bulk.set_paused(database, fleet, False) == set()
+
+
+def test_a_resume_of_what_was_never_paused_changes_nothing(
+    database: Database, fleet: dict[UUID, str]
+) -> None:
+    assert bulk.set_paused(database, fleet, False) == set()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_removed_vehicle_is_named_and_then_none_is_changed(
+    database: Database, fleet: dict[UUID, str], paused: bool
+) -> None:
+    if not paused:
+        bulk.set_paused(database, fleet, True)
+    with pytest.raises(CommandError, match=r"^Loader-04: removed meanwhile, nothing was done"):
+        bulk.set_paused(database, {**fleet, uuid4(): "Loader-04"}, paused)
+    assert bulk.set_paused(database, fleet, paused) == set(fleet)
+
+
+def test_an_undo_goes_on_without_the_removed_and_leaves_what_others_have_changed(
+    database: Database, fleet: dict[UUID, str]
+) -> None:
+    gone = uuid4()
+    bulk.set_paused(database, fleet, True)
+    (crane,) = ids(fleet, "Crane-02")
+    database.run(lambda cursor: vehicles.set_paused(cursor, crane, False))
+    result = bulk.undo_paused(database, {**fleet, gone: "Loader-04"}, True)
+    assert result == bulk.BulkResult(
+        frozenset(ids(fleet, "Dozer-03", "Truck-01")), frozenset({gone})
+    )
+
+
+def test_a_pause_whose_commit_was_not_answered_still_returns_what_it_changed(
+    database: Database, fleet: dict[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[str] = []
+    execute = Cursor.execute
+
+    def lose_first_commit(cursor: Cursor, query: Any, arguments: Any = None) -> None:
+        execute(cursor, query, arguments)
+        if query == "COMMIT" and not answered:
+            answered.append(query)
+            cursor.connection.close()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(pool.Cursor, "execute", lose_first_commit)
+    assert bulk.set_paused(database, fleet, True) == set(fleet)
+    assert answered
+    monkeypatch.undo()
+    assert bulk.set_paused(database, fleet, True) == set()
+
+
+def test_a_sync_of_several_is_requested_for_all_or_none(
+    database: Database, fleet: dict[UUID, str]
+) -> None:
+    def requested(cursor: Cursor) -> int:
+        cursor.execute(
+            "SELECT count(*) FROM fleetsync.vehicle_state WHERE sync_requested_at IS NOT NULL"
+        )
+        return int(cursor.fetchall()[0][0])
+
+    bulk.set_paused(database, {key: fleet[key] for key in ids(fleet, "Dozer-03")}, True)
+    with pytest.raises(CommandError, match=r"^Dozer-03: paused, resume first"):
+        bulk.request_sync(database, fleet)
+    with pytest.raises(CommandError, match=r"^Loader-04: removed meanwhile"):
+        bulk.request_sync(database, {**fleet, uuid4(): "Loader-04"})
+    assert database.run(requested) == 0
+    bulk.set_paused(database, fleet, False)
+    bulk.request_sync(database, fleet)
+    assert database.run(requested) == 3

@@ -1,0 +1,112 @@
+"""Forms: each complaint stays until what it is about is mended; numbers agree with their nouns."""
+
+from fleetsyncd.database.pool import Database
+from tests.tui.driving import Driver, add, alarm, attempts, channel, drive, execute
+from tests.tui.test_operations import dialog, error_text, fill_in, stored
+
+NO_ADDRESS = "10.8.0.300 is not an IPv4 or IPv6 address"
+NO_PORT = "a port is a number from 1 to 65535"
+
+
+def test_mending_one_field_leaves_what_is_wrong_with_the_others(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, name="Truck-09", host="10.8.0.300", port="0")
+        assert error_text(it).splitlines()[0].startswith(NO_ADDRESS)
+        assert NO_PORT in error_text(it)
+        await fill_in(it, name="Truck-10")
+        assert (NO_ADDRESS in error_text(it), NO_PORT in error_text(it)) == (True, True)
+        await fill_in(it, port="8001")
+        assert (NO_ADDRESS in error_text(it), NO_PORT in error_text(it)) == (True, False)
+        await fill_in(it, host="10.8.0.3")
+        assert error_text(it) == ""
+
+    drive(database, look)
+
+
+def test_all_that_is_wrong_is_told_at_once_when_a_form_is_sent(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, port="")
+        await it.press("enter")
+        for complaint in ("a name has", "is not an IPv4 or IPv6 address", NO_PORT):
+            assert complaint in error_text(it)
+        assert it.app.focused is not None
+        assert it.app.focused.id == "name"
+
+    drive(database, look)
+
+
+def test_a_refused_save_stays_told_until_the_next_one(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await fill_in(it, name="Truck-01", host="10.8.0.2")
+        await it.press("enter")
+        refusal = "not saved: a vehicle called Truck-01 is registered already"
+        await it.until(lambda: refusal in error_text(it))
+        await fill_in(it, port="8005")
+        assert refusal in error_text(it)
+        await fill_in(it, port="0", name="Truck-02")
+        assert (refusal in error_text(it), NO_PORT in error_text(it)) == (True, True)
+        await it.press("enter")
+        assert (refusal in error_text(it), NO_PORT in error_text(it)) == (False, True)
+        await fill_in(it, port="8005")
+        await it.press("enter")
+        await it.notified("Truck-02: added")
+
+    drive(database, look)
+    assert stored(database, "name") == [("Truck-01",), ("Truck-02",)]
+
+
+def test_two_keys_at_once_are_told_until_one_of_them_is_gone(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Truck-01")
+        await fill_in(it, key="new")
+        it.app.screen.query_one("#drop-key").focus()
+        await it.press("space")
+        await it.until(lambda: "exclude each other" in error_text(it))
+        await fill_in(it, port="0")
+        assert "exclude each other" in error_text(it)
+        await it.press("space")
+        await it.until(lambda: "exclude each other" not in error_text(it))
+        assert NO_PORT in error_text(it)
+
+    drive(database, look)
+
+
+def test_a_wrong_phrase_is_told_until_another_one_is_typed(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Delete Truck-01")
+        await it.type("#phrase", "Truck-2")
+        await it.press("enter")
+        assert "that is not Truck-01" in error_text(it)
+        await it.type("#phrase", "Truck-0")
+        assert error_text(it) == ""
+        assert dialog(it) == "DeleteForm"
+
+    drive(database, look)
+
+
+def test_a_single_row_of_each_kind_is_counted_in_the_singular(database: Database) -> None:
+    truck = add(database, "Truck-01", "10.8.0.1")
+    attempts(database, truck, 1)
+    alarm(database, truck, 1, "oil pressure", "1 h", None)
+    channel(database, truck, 1, "speed")
+    execute(database, "DELETE FROM measurements WHERE time < (SELECT max(time) FROM measurements)")
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Deletes: 1 journal entry, 1 alarm, 1 channel ", "Keeps: 1 measurement ")
+
+    drive(database, look)

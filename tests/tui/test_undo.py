@@ -1,0 +1,177 @@
+"""The undo of a pause or a resume."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.database import vehicles
+from fleetsyncd.database.bulk import BulkResult
+from fleetsyncd.database.pool import Database
+from fleetsyncd.errors import DatabaseLost
+from fleetsyncd.states import State
+from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.test_operations import paused
+from tui.gateway import Gateway
+
+
+def set_paused(database: Database, vehicle: UUID, to: bool) -> None:
+    database.run(lambda cursor: vehicles.set_paused(cursor, vehicle, to))
+
+
+async def pause_all(it: Driver) -> None:
+    await it.press("asterisk", "p")
+    await it.sees("Pause 4 vehicles?")
+    await it.press("y")
+
+
+def test_undo_resumes_what_was_paused_and_says_whom(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("p")
+        await it.notified("Crane-02: paused, u undoes")
+        assert paused(database) == {"Crane-02"}
+        await it.press("u")
+        await it.notified("undo: Crane-02: resumed again")
+        await it.press("u")
+        await it.notified("nothing to undo")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_undo_leaves_paused_what_was_paused_before(database: Database) -> None:
+    ids = small_fleet(database)
+    set_paused(database, ids["Crane-02"], True)
+
+    async def look(it: Driver) -> None:
+        await pause_all(it)
+        await it.notified(
+            "Dozer-03, Loader-04, Truck-01: paused, u undoes; Crane-02: paused already"
+        )
+        await it.press("u")
+        await it.notified("undo: Dozer-03, Loader-04, Truck-01: resumed again")
+
+    drive(database, look)
+    assert paused(database) == {"Crane-02"}
+
+
+def test_undo_leaves_what_somebody_else_has_resumed_and_tells_what_was_removed(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await pause_all(it)
+        await it.notified("paused, u undoes")
+        set_paused(database, ids["Crane-02"], False)
+        execute(database, "DELETE FROM vehicles WHERE name = 'Truck-01'")
+        await it.press("u")
+        await it.notified(
+            "undo: Dozer-03, Loader-04: resumed again;"
+            " Crane-02: resumed meanwhile by somebody, left so; Truck-01: removed meanwhile"
+        )
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_undo_goes_back_step_by_step_over_resumes_too(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("p")
+        await it.notified("Crane-02: paused, u undoes")
+        await it.until(lambda: it.state.counts[State.PAUSED] == 1)
+        await it.press("p")
+        await it.sees("Resume Crane-02?")
+        await it.press("y")
+        await it.notified("Crane-02: resumed, u undoes")
+        await it.press("u")
+        await it.notified("undo: Crane-02: paused again")
+        assert paused(database) == {"Crane-02"}
+        await it.press("u")
+        await it.notified("undo: Crane-02: resumed again")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_undo_concerns_no_pause_of_another_dashboard(database: Database) -> None:
+    ids = small_fleet(database)
+    set_paused(database, ids["Crane-02"], True)
+
+    async def look(it: Driver) -> None:
+        await it.press("p")
+        await it.sees("Resume Crane-02?")
+        await it.press("escape", "u")
+        await it.notified("nothing to undo")
+
+    drive(database, look)
+    assert paused(database) == {"Crane-02"}
+
+
+def test_undo_does_not_overtake_the_pause_that_it_is_pressed_after(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.pilot.press("p", "u")
+        await it.notified("undo: Crane-02: resumed again")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_a_second_quick_pause_key_resumes_nothing_whatever_is_on_the_screen(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("Z")
+        await it.pilot.press("p", "p")
+        await it.notified("Crane-02: paused already")
+        await it.press("Z")
+        await it.until(lambda: it.state.counts[State.PAUSED] == 1)
+        await it.press("p", "enter")
+        await it.until(lambda: it.dialog() == "FleetPage")
+
+    drive(database, look)
+    assert paused(database) == {"Crane-02"}
+
+
+def lost(_names: Mapping[UUID, str], _paused: bool) -> BulkResult:
+    raise DatabaseLost("lost connection")
+
+
+def test_an_undo_that_fails_can_be_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_fleet(database)
+    gateway = Gateway(database, 30)
+
+    async def look(it: Driver) -> None:
+        await it.press("p")
+        await it.notified("Crane-02: paused, u undoes")
+        with monkeypatch.context() as broken:
+            broken.setattr(gateway, "undo_pause", lost)
+            await it.press("u")
+            await it.notified("lost connection")
+        await it.press("u")
+        await it.notified("undo: Crane-02: resumed again")
+
+    drive(gateway, look)
+    assert paused(database) == set()
+
+
+def test_there_is_no_undo_in_read_only_mode(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("u")
+        assert not it.app.messages.told
+        keys = it.app.screen.active_bindings.values()
+        assert "undo" not in {key.binding.action for key in keys if key.enabled}
+
+    drive(database, look, read_only=True)
