@@ -61,6 +61,10 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     last_error: str | None
     replica: str | None = None
     """The daemon that pulls it, by host and process; None while none does."""
+    state_age: float | None = None
+    """How long the state has lasted; None if that is not known."""
+    tags: tuple[str, ...] = ()
+    """The vehicle's tags, such as its site, in alphabetical order."""
 
 
 def derive_state(
