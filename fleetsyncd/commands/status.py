@@ -15,9 +15,9 @@ from fleetsyncd.database.views.fleet import fleet_overview
 def status(as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 
-    SEEN is the time since the vehicle answered, LAG the age of the watermark, DATA the age of
-    the newest measurement; ROWS are those of the last cycle. A daemon that cannot store what it
-    pulls is named on standard error.
+    SINCE is the age of the state, SEEN the time since the vehicle answered, LAG the age of the
+    watermark, DATA the age of the newest measurement; ROWS are those of the last cycle. A daemon
+    that cannot store what it pulls is named on standard error.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)

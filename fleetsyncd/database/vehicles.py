@@ -7,6 +7,7 @@ from uuid import UUID
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import DATED, if_dated
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
 
@@ -37,17 +38,24 @@ UPDATE public.vehicles SET name = coalesce(%(name)s, name),
     api_key = CASE WHEN %(drop_key)s THEN NULL ELSE coalesce(%(key)s, api_key) END
 WHERE id = %(id)s::uuid
 """
-_PAUSE = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, paused)
-SELECT id, %(paused)s FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now()
-"""
+_PAUSE = f"""
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused, paused_at)
+SELECT id, %(paused)s, CASE WHEN %(paused)s THEN now() END
+FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now(),
+    paused_at = CASE WHEN NOT excluded.paused THEN NULL WHEN NOT s.paused THEN now()
+                     WHEN {DATED} THEN s.paused_at END,
+    resumed_at = CASE WHEN s.paused AND NOT excluded.paused THEN now()
+                      WHEN {DATED} THEN s.resumed_at END,
+    status_since = {if_dated("status_since")}, dated_at = now()
+"""  # noqa: S608  made of this file's own text
 _REMOVED = "the vehicle was removed meanwhile"
-_REQUEST = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at)
+_REQUEST = f"""
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
 SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
-"""
+ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now(),
+    dated_at = CASE WHEN {DATED} THEN now() END
+"""  # noqa: S608  made of this file's own text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,15 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
+from fleetsyncd.database.statements import DATED
 from fleetsyncd.database.views.sql_times import age, seconds_between
-from fleetsyncd.states import GapProgress, VehicleOverview, derive_state
+from fleetsyncd.states import (
+    LATE_AFTER_INTERVALS,
+    GapProgress,
+    State,
+    VehicleOverview,
+    derive_state,
+)
 from fleetsyncd.text import sanitise
 from fleetsyncd.validation import address_text
 
@@ -24,6 +31,24 @@ def _gap(start: str, end: str, reached: str, seconds: str, rows: str) -> str:
     return f"CASE WHEN {start} IS NOT NULL THEN json_build_array({parts}) END"
 
 
+def _dated_age(condition: str, time: str) -> str:
+    """Return SQL for the age of a time that this program writes, where the condition holds."""
+    return f"CASE WHEN {condition} THEN extract(epoch FROM now() - {time})::float8 END"
+
+
+# How long the pause, or else the status with its gap, has lasted; null if it is not known, which is
+# so as well if somebody else wrote either of them.
+_SINCE = f"""CASE WHEN s.paused THEN {_dated_age(DATED, "s.paused_at")}
+    ELSE {
+    _dated_age(
+        f"{DATED} AND s.dated_status = v.sync_status AND s.paused_at IS NULL"
+        " AND s.status_since IS NOT NULL",
+        "greatest(s.status_since, s.resumed_at)",
+    )
+} END"""
+# How long the vehicle is in the fleet, or resumed.
+_BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND s.paused_at IS NULL
+    THEN {age("greatest(v.created_at, s.resumed_at)")} END"""
 # One JSON text for the whole fleet is decoded in a third of the time that ten thousand rows take.
 _OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
@@ -41,7 +66,8 @@ SELECT coalesce(json_agg(json_build_array(
         "s.catching_up_rows",
     )
 },
-    {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")}
+    {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
+    {_SINCE}, {_BEGUN}
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -76,6 +102,8 @@ class _Row(Struct, array_like=True, gc=False):
     error: str | None
     catching_up: _Gap | None
     backfill: _Gap | None
+    since: float | None
+    begun: float | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -136,7 +164,21 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         backfill=None if row.backfill is None else _progress(row.backfill),
         last_error=None if row.error is None else sanitise(row.error, ERROR_LIMIT),
         replica=replica_by_shard.get(shard_of(key)),
+        state_age=_state_age(row, state, interval),
     )
+
+
+def _state_age(row: _Row, state: State, interval: float) -> float | None:
+    """Return for how many seconds the vehicle is in its state; None if that is not known.
+
+    Nobody writes that a vehicle is late, or was never asked: that follows from other times.
+    """
+    if state is State.NEVER:
+        return row.begun
+    if state is not State.LATE or row.lag is None or row.begun is None:
+        return row.since
+    late = row.lag - LATE_AFTER_INTERVALS * interval
+    return min(late, row.begun, late if row.since is None else row.since)
 
 
 def _progress(gap: _Gap) -> GapProgress | None:
