@@ -20,6 +20,7 @@ retention_plan.py  what is to be removed, and whether it may be
 quarantine.py    bad rows: list, release, delete
 backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
+vehicle_tags.py  labels that operators give to vehicles
 machines.py      which machine answers for which vehicle
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others

@@ -21,12 +21,13 @@ FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 # called itself and measured last.
 _REMEMBER = """
 INSERT INTO fleetsync.vehicle_state
-    (vehicle_id, paused, id_hint, newest_measurement_at, paused_at, resumed_at)
-SELECT vehicle_id, paused, id_hint, newest_measurement_at, CASE WHEN paused THEN now() END,
+    (vehicle_id, paused, id_hint, newest_measurement_at, tags, paused_at, resumed_at)
+SELECT vehicle_id, paused, id_hint, newest_measurement_at, tags, CASE WHEN paused THEN now() END,
     CASE WHEN NOT paused THEN now() END
 FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = excluded.id_hint,
-    newest_measurement_at = excluded.newest_measurement_at, updated_at = now(),
+    newest_measurement_at = excluded.newest_measurement_at, tags = excluded.tags,
+    updated_at = now(),
     paused_at = excluded.paused_at, resumed_at = excluded.resumed_at, status_since = NULL,
     dated_at = now()
 """

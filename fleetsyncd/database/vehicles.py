@@ -1,6 +1,6 @@
 """Changes to the fleet by operators: register, change, pause, request a sync."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -8,6 +8,7 @@ import psycopg2
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import DATED, if_dated
+from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
 
@@ -78,6 +79,8 @@ class VehicleChange:
     port: int | None = None
     key: str | None = None
     drop_key: bool = False
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
 
     def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
         """Return a vehicle's registration after this change."""
@@ -134,7 +137,9 @@ def _registered(cursor: Cursor) -> list[RegisteredVehicle]:
     ]
 
 
-def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
+def add_vehicle(
+    cursor: Cursor, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
+) -> UUID:
     """Register a vehicle; raise CommandError if its name or its address is taken."""
     if taken_names(cursor, [name]):
         raise CommandError(name_taken(name))
@@ -143,7 +148,10 @@ def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None
     except psycopg2.errors.UniqueViolation:
         raise CommandError(f"a vehicle at {host} port {port} is registered already") from None
     row = cursor.fetchone()
-    return UUID(str(row and row[0]))
+    vehicle_id = UUID(str(row and row[0]))
+    if tags:
+        change_tags(cursor, vehicle_id, tags, ())
+    return vehicle_id
 
 
 def read_registered(
@@ -233,6 +241,8 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
             " `fleetsyncd vehicle swap` exchanges the addresses of two"
         ) from None
     _require_vehicle(cursor)
+    if new.add_tags or new.remove_tags:
+        change_tags(cursor, vehicle_id, new.add_tags, new.remove_tags)
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:

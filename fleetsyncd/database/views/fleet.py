@@ -1,5 +1,6 @@
 """The overview of the fleet: one row for each vehicle, all ages by the database's clock."""
 
+from collections.abc import Collection
 from functools import lru_cache
 from uuid import UUID
 
@@ -67,12 +68,13 @@ SELECT coalesce(json_agg(json_build_array(
     )
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
-    {_SINCE}, {_BEGUN}
+    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}')
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
 """  # noqa: S608
+_WITH_TAGS = " WHERE s.tags && %s::text[]"
 
 
 class _Gap(Struct, array_like=True, gc=False):
@@ -104,13 +106,19 @@ class _Row(Struct, array_like=True, gc=False):
     backfill: _Gap | None
     since: float | None
     begun: float | None
+    tags: tuple[str, ...]
 
 
 _ROWS = Decoder(list[_Row])
 
 
-def fleet_overview(cursor: Cursor, default_sync_interval_sec: float) -> list[VehicleOverview]:
-    """Return all vehicles, ordered by name; a running daemon's interval decides what is late."""
+def fleet_overview(
+    cursor: Cursor, default_sync_interval_sec: float, tags: Collection[str] = ()
+) -> list[VehicleOverview]:
+    """Return all vehicles, ordered by name; a running daemon's interval decides what is late.
+
+    With `tags`, only the vehicles that have one of them.
+    """
     known = heartbeats(cursor)
     interval = known[0].sync_interval_sec if known else default_sync_interval_sec
     replica_by_shard = {
@@ -119,7 +127,10 @@ def fleet_overview(cursor: Cursor, default_sync_interval_sec: float) -> list[Veh
         if heartbeat.alive
         for shard in heartbeat.shards
     }
-    cursor.execute(_OVERVIEW)
+    if tags:
+        cursor.execute(_OVERVIEW + _WITH_TAGS, (list(tags),))
+    else:
+        cursor.execute(_OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
     return [_vehicle(row, interval, replica_by_shard) for row in rows]
 
@@ -134,6 +145,12 @@ def vehicles_with_own_key(cursor: Cursor) -> set[UUID]:
 def _id(key: str) -> UUID:
     """Return the id; cached, because every refresh reads the same vehicles."""
     return UUID(key)
+
+
+@lru_cache(maxsize=1 << 12)
+def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tags as they are shown, whoever wrote them."""
+    return tuple(sorted(sanitise(tag, NAME_LIMIT) for tag in tags))
 
 
 def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> VehicleOverview:
@@ -165,6 +182,7 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         last_error=None if row.error is None else sanitise(row.error, ERROR_LIMIT),
         replica=replica_by_shard.get(shard_of(key)),
         state_age=_state_age(row, state, interval),
+        tags=_tags(row.tags) if row.tags else (),
     )
 
 

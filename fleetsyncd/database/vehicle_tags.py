@@ -1,0 +1,51 @@
+"""The tags of vehicles: labels that operators give them, such as a site.
+
+A change names what to add and what to remove, so that two operators who change the tags of one
+vehicle at the same time do not undo each other's.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import CommandError
+from fleetsyncd.text import sanitise
+
+MOST_TAGS = 16
+"""Of one vehicle: each of its cycles writes the row that they stand in."""
+_CHANGE = """
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, tags)
+SELECT id, %(new)s::text[] FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
+ON CONFLICT (vehicle_id) DO UPDATE SET tags = ARRAY(
+    SELECT DISTINCT t COLLATE "C" FROM unnest(s.tags || %(add)s::text[]) t
+    WHERE t <> ALL (%(remove)s::text[]) ORDER BY 1)
+RETURNING cardinality(tags)
+"""
+_IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
+
+
+def change_tags(
+    cursor: Cursor, vehicle_id: UUID, add: Collection[str], remove: Collection[str]
+) -> None:
+    """Add and remove tags of a vehicle; what it has already, or has not, is no error.
+
+    Raises CommandError if the vehicle is gone, or would have more than MOST_TAGS tags.
+    """
+    values = {
+        "id": str(vehicle_id),
+        "new": sorted({*add} - {*remove}),
+        "add": list(add),
+        "remove": list(remove),
+    }
+    cursor.execute(_CHANGE, values)
+    row = cursor.fetchone()
+    if row is None:
+        raise CommandError("the vehicle was removed meanwhile")
+    if row[0] > MOST_TAGS:
+        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {row[0]}")
+
+
+def tags_in_use(cursor: Cursor) -> list[str]:
+    """Return the tags that any vehicle has, in alphabetical order."""
+    cursor.execute(_IN_USE)
+    return [sanitise(tag) for (tag,) in cursor.fetchall()]
