@@ -136,16 +136,18 @@ class Operations:
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it."""
-        change = await self._ui.ask(VehicleForm("Add a vehicle", "Add", None, self._add))
+        change = await self._ui.ask(
+            VehicleForm("Add a vehicle", "Add", None, self._add, self._context.state.tags)
+        )
         if change is not None:
             self._ui.say(f"{change.name}: added, the daemon pulls it from its next cycle on")
             self._ui.reload()
 
     def _add(self, new: VehicleChange) -> None:
-        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key)
+        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key, new.add_tags)
 
     async def edit(self, targets: Targets) -> None:
-        """Ask for new values and save them; several targets get only the port and the key."""
+        """Ask for new values and save them; several targets get only port, key and tags."""
         if not targets:
             return
         vehicles = await self._registered(targets)
@@ -159,6 +161,7 @@ class Operations:
             "Save",
             current,
             lambda change: self._gateway.change(vehicles, change),
+            targets[0].tags if len(targets) == 1 else (),
         )
         if await self._ui.ask(form) is not None:
             self._ui.say(f"{names_text(targets)}: changed")

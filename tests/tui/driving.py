@@ -120,9 +120,10 @@ def drive(
     size: tuple[int, int] = (80, 24),
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
+    app: FleetApp | None = None,
 ) -> None:
-    """Run the dashboard at that size; run the script after the first read of the fleet."""
-    app = dashboard(database, read_only=read_only, now=now)
+    """Run the dashboard, or `app`, at that size; run the script after the first read."""
+    app = app or dashboard(database, read_only=read_only, now=now)
 
     async def session() -> None:
         async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:

@@ -31,11 +31,21 @@ class CurrentValues:
     port: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """Tags to add to vehicles, and to remove from them."""
+
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
 class VehicleForm(Dialog[VehicleChange]):
     """Asks for name, address, port and key of a new vehicle (`current` None) or for an edit.
 
     Each field is checked while it is typed. A key is never shown; an empty field does not change
     it. `save` runs in a thread; if it raises, the dialog shows the error and keeps the input.
+    `tags` are those of the vehicle, or of those that are to be added; for several vehicles there
+    are none, and the field takes what is to be added or, after a minus, removed.
     """
 
     def __init__(
@@ -44,9 +54,11 @@ class VehicleForm(Dialog[VehicleChange]):
         accept: str,
         current: CurrentValues | None,
         save: Callable[[VehicleChange], None],
+        tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__(title, accept)
         self.current = current
+        self.tags = tags
         self.single = current is None or current.name is not None
         """Whether it is about one vehicle: several cannot share a name and an address."""
         self._save = save
@@ -66,6 +78,8 @@ class VehicleForm(Dialog[VehicleChange]):
         is_new = self.current is None
         empty = "empty: VEHICLE_DEFAULT_API_KEY" if is_new else f"{KEY_HIDDEN} unchanged"
         yield Input(id="key", password=True, placeholder=empty, compact=True)
+        yield Label("Tags, separated by blanks" if self.single else "Tags to add; -tag removes one")
+        yield Input(" ".join(self.tags), id="tags", compact=True)
         if not is_new:
             yield PlainCheckbox(
                 "use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True
@@ -87,6 +101,9 @@ class VehicleForm(Dialog[VehicleChange]):
 
         What is registered already stays possible: an adopted vehicle's name need not be valid.
         """
+        if field == "tags":
+            self._tag_change()
+            return None
         text = self.query_one(f"#{field}", Input).value
         registered = getattr(self.current, field, None)
         if registered is not None and text == str(registered):
@@ -101,10 +118,24 @@ class VehicleForm(Dialog[VehicleChange]):
             return None
         return parsers[field](text)
 
+    def _tag_change(self) -> TagChange:
+        """Return the tags to add and those to remove; raise CommandError if one is not valid."""
+        text = self.query_one("#tags", Input).value
+        known = set(self.tags) if self.current is not None else set()
+        if self.single:
+            # One that somebody wrote by hand need not be valid to stay.
+            words = set(text.split())
+            wanted = (words & known) | set(validation.parse_tags(" ".join(words - known)))
+            return TagChange(tuple(sorted(wanted - known)), tuple(sorted(known - wanted)))
+        parts = text.split()
+        removed = " ".join(part[1:] or part for part in parts if part.startswith("-"))
+        added = " ".join(part for part in parts if not part.startswith("-"))
+        return TagChange(validation.parse_tags(added), validation.parse_tags(removed))
+
     def submit(self) -> None:
         """Check every field; save the change, or show the first error."""
         values: dict[str, str | int | None] = {}
-        for field in ("name", "host", "port", "key") if self.single else ("port", "key"):
+        for field in (*(("name", "host") if self.single else ()), "port", "key", "tags"):
             try:
                 values[field] = self._parse(field)
             except CommandError as error:
@@ -116,7 +147,12 @@ class VehicleForm(Dialog[VehicleChange]):
         if drop_key and values["key"]:
             self.show_error("a new key and the default key exclude each other")
             return
-        change = VehicleChange(drop_key=drop_key, **values)  # type: ignore[arg-type]  # fields have their types
+        del values["tags"]
+        tags = self._tag_change()
+        change = VehicleChange(
+            drop_key=drop_key, add_tags=tags.add, remove_tags=tags.remove,
+            **values,  # type: ignore[arg-type]  # fields have their types
+        )  # fmt: skip
         self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
 
     async def _save_and_finish(self, change: VehicleChange) -> None:

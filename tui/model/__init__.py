@@ -5,5 +5,6 @@ export_table.py  a table of text, as pages and panes offer it for export
 filters.py       the filter that an operator types
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 span.py          a span of time up to now, as curves and plots show it
+tag_groups.py    groups of vehicles by tag
 state.py         the last snapshot, its freshness, and the warnings that follow from it
 """

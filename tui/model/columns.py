@@ -94,6 +94,8 @@ def columns(width: int) -> list[Column]:
         sort=Sort.STATE,
         state_coloured=True,
     )
+    since = Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE)
+    tags = Column("TAGS", 12, lambda v, _: " ".join(v.tags))
     seen = Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN)
     lag = Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG)
     data = Column("DATA", 5, lambda v, _: age(v.data_age), right=True)
@@ -106,6 +108,9 @@ def columns(width: int) -> list[Column]:
         if wide
         else [name, state, seen, lag, rows, version]
     )
+    if extra_wide:
+        fitting.insert(fitting.index(seen), since)
+        fitting.append(tags)
     used = PREFIX_WIDTH + sum(column.width + 1 for column in fitting)
     rest = max(_MIN_ERROR_WIDTH, width - used)
     return [*fitting, Column("LAST ERROR", rest, lambda v, _: remark(v))]

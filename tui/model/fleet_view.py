@@ -24,18 +24,21 @@ class Sort(StrEnum):
     STATE = "state"
     LAG = "lag"
     SEEN = "seen"
+    CHANGE = "change"
 
 
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
     Sort.STATE: lambda vehicle: _RANK[vehicle.state],
     Sort.LAG: lambda vehicle: _NEVER if vehicle.lag is None else vehicle.lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
+    Sort.CHANGE: lambda vehicle: _NEVER if vehicle.state_age is None else vehicle.state_age,
 }
 SORT_TITLES = {
     Sort.NAME: "vehicle",
     Sort.STATE: "status",
     Sort.LAG: "lag",
     Sort.SEEN: "seen",
+    Sort.CHANGE: "since",
 }
 """What the fleet table calls each order."""
 _DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}

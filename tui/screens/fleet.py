@@ -24,7 +24,7 @@ from tui.widgets.fleet_table import FleetTable
 
 EXPORT_HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
-    "version", "last_error",
+    "version", "last_error", "since_s", "tags",
 ]  # fmt: skip
 
 
@@ -41,6 +41,8 @@ class FleetPage(Page):
         Binding("N", "sort('name')", "By name", show=False, id="fleet.sort-name"),
         Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
+        Binding("C", "sort('change')", "By change", show=False, id="fleet.sort-change",
+                tooltip="By the age of the state, the last change first"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
@@ -152,6 +154,13 @@ class FleetPage(Page):
         field.display = True
         field.focus()
 
+    def apply_filter(self, wanted: filters.Filter) -> None:
+        """Show the vehicles that match, in any state; the field has the filter's text."""
+        self.view.filter, self.view.problems_only = wanted, False
+        self.view.arrange()
+        self._leave_filter()
+        self._show_view()
+
     def action_clear(self) -> None:
         """Leave the filter's field; else clear the filter, else problems only, else the marks."""
         if self.query_one("#filter").has_focus:
@@ -206,6 +215,8 @@ def _row(vehicle: VehicleOverview) -> list[str]:
         str(vehicle.failures),
         vehicle.software_version or "",
         vehicle.last_error or "",
+        "" if vehicle.state_age is None else f"{vehicle.state_age:.0f}",
+        " ".join(vehicle.tags),
     ]
 
 

@@ -136,7 +136,8 @@ class VehiclePage(Page):
         line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
         version = cut(vehicle.software_version or "-", VERSION_WIDTH)
         line.append(f" · {vehicle.address} · {version} · ", "not bold")
-        line.append(f"{style.glyph} {style.word.upper()}", style.colour)
+        since = "" if vehicle.state_age is None else f" {age(vehicle.state_age)}"
+        line.append(f"{style.glyph} {style.word.upper()}{since}", style.colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
