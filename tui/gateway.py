@@ -20,6 +20,7 @@ from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuse
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
@@ -117,6 +118,13 @@ class Gateway:
                 cursor, vehicles=wanted, statuses=statuses, before=before
             )
         )
+
+    def journal_hours(self, since: Callable[[int], Mapping[UUID, int]]) -> JournalHours:
+        """Return the attempts of vehicles by hour.
+
+        `since` gets the present hour, and returns for each vehicle the hour to begin with.
+        """
+        return self._database.run(lambda c: journal_hours(c, since(present_hour(c))))
 
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""

@@ -1,6 +1,7 @@
 """The data that the dashboard shows, without Textual.
 
 columns.py       the columns of the fleet table, and which of them fit into a width
+day_strips.py    the last day of vehicles, hour by hour
 export_table.py  a table of text, as pages and panes offer it for export
 filters.py       the filter that an operator types
 fleet_view.py    which vehicles are shown, in which order, and which are marked

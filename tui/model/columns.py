@@ -10,12 +10,15 @@ from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.model.day_strips import HOURS, strip_text
 from tui.model.fleet_view import Sort
 
 WIDE = 120
 """From this width of the terminal on, the fleet page shows more columns and the journal."""
 EXTRA_WIDE = 140
 """From this width of the table on, columns are wider."""
+DAY_WIDE = 158
+"""From this width of the table on, which is that of a terminal of 160 columns, the day is shown."""
 PREFIX_WIDTH = 3
 """Terminal cells at the start of a row: the mark, the state's glyph, a space."""
 _MIN_ERROR_WIDTH = 10
@@ -82,6 +85,10 @@ def _failures(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else str(hour.failures)
 
 
+def _day(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+    return "" if hour is None else strip_text(hour.day)
+
+
 def columns(width: int) -> list[Column]:
     """Return the columns of a table that is `width` cells wide; the last one fills the rest."""
     wide, extra_wide = width >= WIDE - 2, width >= EXTRA_WIDE
@@ -108,6 +115,9 @@ def columns(width: int) -> list[Column]:
         if wide
         else [name, state, seen, lag, rows, version]
     )
+    if width >= DAY_WIDE:
+        day = Column("24H", HOURS, _day)
+        fitting = [name, state, seen, lag, rows, lag_hour, day, fails]
     if extra_wide:
         fitting.insert(fitting.index(seen), since)
         fitting.append(tags)

@@ -1,5 +1,6 @@
 """The fleet page: vehicles and their filter; on wide screens also the newest journal entries."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,6 +14,7 @@ from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.day_reader import DayReader
 from tui.formatting import outcome_style, time_text
 from tui.model import filters
 from tui.model.columns import status
@@ -26,6 +28,10 @@ EXPORT_HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
     "version", "last_error", "since_s", "tags",
 ]  # fmt: skip
+
+
+DAY_FROM = 160
+"""From this width of the terminal on, the day of the vehicles on the screen is read and shown."""
 
 
 class FleetPage(Page):
@@ -50,6 +56,7 @@ class FleetPage(Page):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.view = context.state.view
+        self._days = DayReader(self, context, self._show_vehicles)
 
     def body(self) -> ComposeResult:
         """Lay out table, hint, filter, status line and journal tail."""
@@ -72,12 +79,19 @@ class FleetPage(Page):
     def update_body(self) -> None:
         """Show the last snapshot."""
         state = self.context.state
-        hours = {} if state.snapshot is None else state.snapshot.hours
-        self.fleet_table.show(hours, stale=state.stale)
+        if self.app.size.width >= DAY_FROM and not state.lost:
+            self._days.want(self.fleet_table.on_screen)
+        self._show_vehicles()
         self._update_status_line()
         tail = () if state.snapshot is None else state.snapshot.tail
         tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
         self.query_one("#tail", FixedText).show(tail_text)
+
+    def _show_vehicles(self) -> None:
+        state, days = self.context.state, self.context.days
+        hours = {} if state.snapshot is None else state.snapshot.hours
+        with_days = {key: replace(hour, day=days.day(key)) for key, hour in hours.items()}
+        self.fleet_table.show(with_days, stale=state.stale)
 
     def _show_view(self) -> None:
         self.fleet_table.update_view()

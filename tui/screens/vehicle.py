@@ -14,7 +14,9 @@ from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.day_reader import DayReader
 from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
+from tui.model.day_strips import LEGEND, strip
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
 from tui.screens.plot import ZOOM_KEYS, PlotPage
@@ -99,10 +101,12 @@ class VehiclePage(Page):
         self.vehicle_id = vehicle_id
         self.open_index = 0
         """Index of the open tab in TABS."""
+        self._days = DayReader(self, context, self._show_day)
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
         yield FixedText(id="headline")
+        yield FixedText(id="day")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial=TABS[0].pane_id):
             for tab in TABS:
@@ -125,8 +129,19 @@ class VehiclePage(Page):
     def update_body(self) -> None:
         """Update the headline, and read the open pane's data again."""
         self.query_one("#headline", FixedText).show(self._headline())
+        if self.vehicle is not None and not self.context.state.lost:
+            self._days.want([self.vehicle_id])
+        self._show_day()
         if self.pane.size:
             self.pane.refresh_data()
+
+    def _show_day(self) -> None:
+        """Show how the attempts of the last 24 hours ended, with what the signs mean."""
+        day = self.context.days.day(self.vehicle_id)
+        line = Text(" 24 h ", no_wrap=True, overflow="ellipsis")
+        if day is not None:
+            line.append_text(strip(day)).append(f"  {LEGEND}", "dim")
+        self.query_one("#day", FixedText).show(line)
 
     def _headline(self) -> Text:
         vehicle = self.vehicle
