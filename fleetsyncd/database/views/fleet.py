@@ -11,7 +11,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.statements import DATED
-from fleetsyncd.database.views.sql_times import age, seconds_between
+from fleetsyncd.database.views.sql_times import age, elapsed, seconds_between
 from fleetsyncd.states import (
     LATE_AFTER_INTERVALS,
     GapProgress,
@@ -34,7 +34,7 @@ def _gap(start: str, end: str, reached: str, seconds: str, rows: str) -> str:
 
 def _dated_age(condition: str, time: str) -> str:
     """Return SQL for the age of a time that this program writes, where the condition holds."""
-    return f"CASE WHEN {condition} THEN extract(epoch FROM now() - {time})::float8 END"
+    return f"CASE WHEN {condition} THEN {elapsed(time)} END"
 
 
 # How long the pause, or else the status with its gap, has lasted; null if it is not known, which is
@@ -51,7 +51,7 @@ _SINCE = f"""CASE WHEN s.paused THEN {_dated_age(DATED, "s.paused_at")}
 _BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND s.paused_at IS NULL
     THEN {age("greatest(v.created_at, s.resumed_at)")} END"""
 # One JSON text for the whole fleet is decoded in a third of the time that ten thousand rows take.
-_OVERVIEW = f"""
+OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
     v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
@@ -87,7 +87,7 @@ class _Gap(Struct, array_like=True, gc=False):
 
 
 class _Row(Struct, array_like=True, gc=False):
-    """A row of _OVERVIEW."""
+    """A row of OVERVIEW."""
 
     id: str
     name: str
@@ -128,9 +128,9 @@ def fleet_overview(
         for shard in heartbeat.shards
     }
     if tags:
-        cursor.execute(_OVERVIEW + _WITH_TAGS, (list(tags),))
+        cursor.execute(OVERVIEW + _WITH_TAGS, (list(tags),))
     else:
-        cursor.execute(_OVERVIEW)
+        cursor.execute(OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
     return [_vehicle(row, interval, replica_by_shard) for row in rows]
 
