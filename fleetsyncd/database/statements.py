@@ -218,7 +218,8 @@ WITH vehicle AS (
 ),
 state AS (
     UPDATE fleetsync.vehicle_state s SET status_since = now(), dated_status = %(status)s
-    FROM vehicle WHERE s.vehicle_id = vehicle.id AND {DATED} AND s.dated_status <> %(status)s
+    WHERE s.vehicle_id = %(id)s::uuid AND EXISTS (SELECT FROM vehicle)
+      AND {DATED} AND s.dated_status <> %(status)s
 )
 SELECT FROM vehicle
 """  # noqa: S608  made of this file's own text

@@ -13,14 +13,13 @@ from fleetsyncd.text import sanitise
 
 MOST_TAGS = 16
 """Of one vehicle: each of its cycles writes the row that they stand in."""
-_CHANGE = """
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, tags)
-SELECT id, %(new)s::text[] FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET tags = ARRAY(
-    SELECT DISTINCT t COLLATE "C" FROM unnest(s.tags || %(add)s::text[]) t
-    WHERE t <> ALL (%(remove)s::text[]) ORDER BY 1)
-RETURNING cardinality(tags)
+_LOCK = """
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id)
+SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
+ON CONFLICT (vehicle_id) DO UPDATE SET tags = s.tags
+RETURNING tags
 """
+_SET = "UPDATE fleetsync.vehicle_state SET tags = %s::text[] WHERE vehicle_id = %s::uuid"
 _IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
 
 
@@ -31,18 +30,14 @@ def change_tags(
 
     Raises CommandError if the vehicle is gone, or would have more than MOST_TAGS tags.
     """
-    values = {
-        "id": str(vehicle_id),
-        "new": sorted({*add} - {*remove}),
-        "add": list(add),
-        "remove": list(remove),
-    }
-    cursor.execute(_CHANGE, values)
+    cursor.execute(_LOCK, (str(vehicle_id),))
     row = cursor.fetchone()
     if row is None:
         raise CommandError("the vehicle was removed meanwhile")
-    if row[0] > MOST_TAGS:
-        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {row[0]}")
+    tags = sorted({*row[0], *add} - {*remove})
+    if len(tags) > MOST_TAGS:
+        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {len(tags)}")
+    cursor.execute(_SET, (tags, str(vehicle_id)))
 
 
 def tags_in_use(cursor: Cursor) -> list[str]:

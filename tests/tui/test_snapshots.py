@@ -120,6 +120,11 @@ async def daemons(it: Driver) -> None:
     await it.sees("DAEMON")
 
 
+async def tags(it: Driver) -> None:
+    await it.press("number_sign")
+    await it.sees("(no tag)")
+
+
 async def confirm(it: Driver) -> None:
     await it.press("space", "space", "s")
     await it.sees("Sync 2 vehicles now?")
@@ -159,7 +164,7 @@ async def frozen(it: Driver) -> None:
 
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
-    daemons, confirm, add, edit, delete, backfill, helped, frozen,
+    daemons, confirm, add, edit, delete, backfill, helped, frozen, tags,
 ]  # fmt: skip
 
 

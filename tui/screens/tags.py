@@ -56,13 +56,14 @@ class TagsPage(Page):
         yield FixedText(id="status-line")
 
     def on_mount(self) -> None:
-        """Add the columns, and focus the table."""
+        """Lay out the table with its rows, which the next key may be for, and focus it."""
         table = self.query_one(RowTable)
         table.add_columns("TAG", "VEH")
         for state in STATES:
             style = STATE_STYLES[state]
             table.add_column(Text(style.word.upper(), style.colour))
         table.focus()
+        self.update_body()
 
     def update_body(self) -> None:
         """Show the groups; the cursor stays on its group."""
