@@ -23,6 +23,7 @@ from fleetsyncd.monitoring import events, exporter, watchdog
 from fleetsyncd.monitoring.metrics import Metrics
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
+from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
@@ -102,6 +103,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         pull_overlap=timedelta(seconds=settings.pull_overlap_sec),
         now=utc_now,
         measurements_keep_months=settings.measurements_keep_months,
+        late_after=LATE_AFTER_INTERVALS * timedelta(seconds=settings.sync_interval_sec),
         prefetch=green.BackgroundCall,
         alarms_keep=_days(settings.alarms_keep_days),
         is_in_force=RetentionInForce(database, policy),

@@ -13,6 +13,8 @@ from fleetsyncd.settings import API_KEY_RULE, is_new_api_key
 from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200
+TAG_LIMIT = 32
+TAG_RULE = f"a tag has 1 to {TAG_LIMIT} letters, digits or -_./ and begins with a letter or a digit"
 DEFAULT_PORT = 8001
 MAX_PORT = 65535
 # Printable to Python, and yet nothing is seen of them: two names would look the same.
@@ -37,6 +39,24 @@ def parse_name(text: str) -> str:
     if unicodedata.category(name[0]).startswith("M"):
         raise CommandError("a name cannot begin with a mark that belongs onto another character")
     return name
+
+
+def parse_tag(text: str) -> str:
+    """Return a tag in small letters; raise CommandError if it is invalid.
+
+    A filter and a list of tags hold it without quotes.
+    """
+    tag = unicodedata.normalize("NFC", text.strip().casefold())
+    marks = (char in "-_./" or unicodedata.category(char).startswith("M") for char in tag[1:])
+    valid = all(char.isalnum() or mark for char, mark in zip(tag[1:], marks, strict=True))
+    if not (0 < len(tag) <= TAG_LIMIT and tag[0].isalnum() and valid) or _INVISIBLE.search(tag):
+        raise CommandError(f"{sanitise(text, 40)} is no tag: {TAG_RULE}")
+    return tag
+
+
+def parse_tags(text: str) -> tuple[str, ...]:
+    """Return tags that blanks separate, each once, sorted; raise CommandError as `parse_tag`."""
+    return tuple(sorted({parse_tag(part) for part in text.split()}))
 
 
 def parse_host(text: str) -> str:

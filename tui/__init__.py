@@ -7,6 +7,7 @@ backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
 compositor.py  partial updates of the terminal, without unchanged cells
 context.py     what every screen needs: the gateway, the state, the clocks
+day_reader.py  reads the last day of vehicles in the background
 export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database

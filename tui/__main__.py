@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fleetsyncd import __version__, process, settings, streams
+from fleetsyncd import __version__, process, settings, streams, validation
 from fleetsyncd.errors import FleetsyncError
 from tui import keymap, remembered, terminal_input
 from tui.app import FleetApp, build
@@ -23,8 +23,14 @@ KEYMAP = "fleetsync-tui/keymap.toml"
     type=click.Path(dir_okay=False, path_type=Path),
     help=f"TOML file with your own keys, instead of ~/.config/{KEYMAP}.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    help="Show only vehicles with this tag; given several times, with any of them.",
+)
 @click.version_option(__version__, prog_name="fleetsync-tui")
-def main(read_only: bool, keymap_path: Path | None) -> None:
+def main(read_only: bool, keymap_path: Path | None, tags: tuple[str, ...]) -> None:
     """Show the fleet live in the terminal, and act on it. The configuration is the daemon's."""
     streams.prepare()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -34,7 +40,8 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
     terminal_input.decode_leniently()
     try:
         memory = remembered.memory(os.environ)
-        app = build(settings.load(), read_only=read_only, memory=memory)
+        wanted = tuple(sorted({validation.parse_tag(tag) for tag in tags}))
+        app = build(settings.load(), read_only=read_only, tags=wanted, memory=memory)
         default_path = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or default_path.exists():
             app.set_keymap(keymap.load(keymap_path or default_path, keymap.ids(FleetApp)))

@@ -38,6 +38,7 @@ from tui.remembered import Memory
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
+from tui.screens.tags import TagsPage
 from tui.screens.vehicle import VehiclePage
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.view_keeper import ViewKeeper
@@ -52,6 +53,8 @@ CONNECT_SEC = "3"
 WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
+GROUP_ACTIONS = frozenset({"sync", "pause", "backfill"})
+"""Those of them that the tags page offers, on all vehicles of a group."""
 
 
 class FleetApp(KeysInOrder, NotifyingApp):
@@ -124,7 +127,9 @@ class FleetApp(KeysInOrder, NotifyingApp):
         if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
-            pages = (FleetPage, VehiclePage) if action in TARGET_ACTIONS else FleetPage
+            pages: tuple[type[Page], ...] = (FleetPage,)
+            if action in TARGET_ACTIONS:
+                pages += (VehiclePage, TagsPage) if action in GROUP_ACTIONS else (VehiclePage,)
             # The topmost page, not the screen: the palette above a page offers its actions.
             if not isinstance(self.page, pages):
                 return False
@@ -247,6 +252,17 @@ class FleetApp(KeysInOrder, NotifyingApp):
         if not isinstance(self.screen, JournalPage):
             self.push_screen(JournalPage(self.context))
 
+    def action_tags(self) -> None:
+        """Open the tags page."""
+        if not isinstance(self.screen, TagsPage):
+            self.push_screen(TagsPage(self.context))
+
+    def on_tags_page_chosen(self, event: TagsPage.Chosen) -> None:
+        """Show a group of vehicles on the fleet page."""
+        while not isinstance(self.screen, FleetPage):
+            self.pop_screen()
+        self.screen.apply_filter(event.wanted)
+
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""
         self.push_screen(DaemonsDialog(self.context))
@@ -300,12 +316,23 @@ class FleetApp(KeysInOrder, NotifyingApp):
             self.pop_screen()
 
 
-def build(settings: Settings, *, read_only: bool = False, memory: Memory | None = None) -> FleetApp:
-    """Return the dashboard over the database of the daemon's settings."""
+def build(
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    tags: tuple[str, ...] = (),
+    memory: Memory | None = None,
+) -> FleetApp:
+    """Return the dashboard over the database of the daemon's settings.
+
+    With `tags` it shows the vehicles that have one of them, and no others.
+    """
     parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
-    gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
-    state = FleetState(gateway.where, read_only=read_only)
+    gateway = Gateway(
+        database, settings.sync_interval_sec, settings.measurements_keep_months, tags=tags
+    )
+    state = FleetState(gateway.where, read_only=read_only, tags=tags)
     return FleetApp(ScreenContext(gateway, state), memory)

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetsyncd.times import utc_now
 from tui.gateway import Gateway
+from tui.model.day_strips import DayStrips
 from tui.model.state import FleetState
 
 
@@ -16,6 +17,8 @@ class ScreenContext:
 
     gateway: Gateway
     state: FleetState
+    days: DayStrips = field(default_factory=DayStrips)
+    """The last day of the vehicles that were on the screen."""
     now: Callable[[], float] = time.monotonic
     """Seconds on the monotonic clock, for ages."""
     wall: Callable[[], datetime] = utc_now

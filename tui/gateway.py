@@ -21,6 +21,7 @@ from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuse
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
@@ -55,29 +56,51 @@ class Snapshot:
 
 
 class Gateway:
-    """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds."""
+    """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds.
+
+    With `tags`, what is read of the fleet is that of the vehicles with one of them. That is a view:
+    what is read or written by a vehicle's id is not restricted.
+    """
 
     def __init__(
-        self, database: Database, interval: float, measurements_keep_months: int | None = None
+        self,
+        database: Database,
+        interval: float,
+        measurements_keep_months: int | None = None,
+        *,
+        tags: Collection[str] = (),
     ) -> None:
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval
+        self._tags = tags
+        self._scope: tuple[UUID, ...] | None = () if tags else None
         self.where = database.where
 
     def snapshot(self, on_screen: Collection[UUID] = (), *, tail: bool = False) -> Snapshot:
         """Return the fleet, the last hour of the vehicles `on_screen`, and the journal's `tail`."""
 
         def read(cursor: Cursor) -> Snapshot:
+            vehicles = tuple(fleet_overview(cursor, self._interval, self._tags))
+            if self._tags:
+                self._scope = tuple(vehicle.id for vehicle in vehicles)
             return Snapshot(
-                vehicles=tuple(fleet_overview(cursor, self._interval)),
+                vehicles=vehicles,
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else (),
+                tail=tuple(self._tail(cursor)) if tail else (),
                 announcements=tuple(announcements(cursor)),
             )
 
         return self._database.run(read)
+
+    @property
+    def scope(self) -> tuple[UUID, ...] | None:
+        """The vehicles that the last snapshot has, if they are not all of the fleet; else None."""
+        return self._scope
+
+    def _tail(self, cursor: Cursor) -> list[JournalEntry]:
+        return journal.read_journal(cursor, vehicles=self._scope, limit=TAIL_ROWS)
 
     def journal(
         self,
@@ -87,14 +110,22 @@ class Gateway:
     ) -> list[JournalEntry]:
         """Return the page of the journal that follows the row `before`, newest row first.
 
-        None for `vehicles` means all of them, empty `statuses` any status, None for `before` the
-        newest page.
+        None for `vehicles` means all of the snapshot, empty `statuses` any status, None for
+        `before` the newest page.
         """
+        wanted = self._scope if vehicles is None else vehicles
         return self._database.run(
             lambda cursor: journal.read_journal(
-                cursor, vehicles=vehicles, statuses=statuses, before=before
+                cursor, vehicles=wanted, statuses=statuses, before=before
             )
         )
+
+    def journal_hours(self, since: Callable[[int], Mapping[UUID, int]]) -> JournalHours:
+        """Return the attempts of vehicles by hour.
+
+        `since` gets the present hour, and returns for each vehicle the hour to begin with.
+        """
+        return self._database.run(lambda c: journal_hours(c, since(present_hour(c))))
 
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
@@ -124,10 +155,12 @@ class Gateway:
         """Return the vehicles that have their own API key; a read-only role may not ask this."""
         return self._database.run(vehicles_with_own_key)
 
-    def add(self, name: str, host: str, port: int, key: str | None) -> UUID:
+    def add(
+        self, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
+    ) -> UUID:
         """Register a vehicle and return its id; None for `key` means the default key."""
         return self._database.run(
-            lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key)
+            lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key, tags)
         )
 
     def registered(self, ids: Sequence[UUID]) -> list[RegisteredVehicle]:

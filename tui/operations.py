@@ -24,6 +24,7 @@ class Operations:
     def __init__(self, ui: UI, context: ScreenContext) -> None:
         self._ui = ui
         self._gateway = context.gateway
+        self._state = context.state
         self._backfills = Backfills(ui, context)
         self._pauses = Pauses(ui, context)
         self._syncs = Syncs(ui, context)
@@ -48,16 +49,18 @@ class Operations:
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it."""
-        change = await self._ui.ask(VehicleForm("Add a vehicle", "Add", None, self._add))
+        change = await self._ui.ask(
+            VehicleForm("Add a vehicle", "Add", None, self._add, tags=self._state.tags)
+        )
         if change is not None:
             self._ui.say(f"{change.name}: added, the daemon pulls it from its next cycle on")
             self._ui.reload()
 
     def _add(self, new: VehicleChange) -> None:
-        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key)
+        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key, new.add_tags)
 
     async def edit(self, targets: Targets) -> None:
-        """Ask for new values and save them; several targets get only the port and the key."""
+        """Ask for new values and save them; several targets get only port, key and tags."""
         if not targets:
             return
         vehicles = await self._registered(targets)
@@ -71,6 +74,7 @@ class Operations:
             "Save",
             current,
             lambda change: self._gateway.change(vehicles, change),
+            tags=targets.vehicles[0].tags if len(targets) == 1 else (),
             notice=targets.notice,
         )
         if await self._ui.ask(form) is not None:

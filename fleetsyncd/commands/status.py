@@ -4,26 +4,27 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.json_output import print_list
-from fleetsyncd.commands.parameters import json_option
+from fleetsyncd.commands.parameters import json_option, with_tag_option
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database import replicas
 from fleetsyncd.database.views.fleet import fleet_overview
 
 
 @click.command()
+@with_tag_option
 @json_option
-def status(as_json: bool) -> None:
+def status(tag: tuple[str, ...], as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 
-    SEEN is the time since the vehicle answered, LAG the age of the watermark, DATA the age of
-    the newest measurement; ROWS are those of the last cycle. A daemon that cannot store what it
-    pulls is named on standard error.
+    SINCE is the age of the state, SEEN the time since the vehicle answered, LAG the age of the
+    watermark, DATA the age of the newest measurement; ROWS are those of the last cycle. A daemon
+    that cannot store what it pulls is named on standard error.
     """
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     vehicles, heartbeats = database.run(
         lambda cursor: (
-            fleet_overview(cursor, settings.sync_interval_sec),
+            fleet_overview(cursor, settings.sync_interval_sec, tag),
             replicas.heartbeats(cursor),
         )
     )

@@ -36,7 +36,7 @@ def _harmless(row: Sequence[str]) -> list[str]:
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
     """Return the fleet as a table; with several replicas, with the one that pulls each vehicle."""
-    header = ["VEHICLE", "STATE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
+    header = ["VEHICLE", "STATE", "SINCE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
     lines = [_line(vehicle) for vehicle in vehicles]
     if len({vehicle.replica for vehicle in vehicles}) > 1:
         header.insert(-1, "PULLED BY")
@@ -52,6 +52,7 @@ def _line(vehicle: VehicleOverview) -> list[str]:
     return [
         vehicle.name,
         state,
+        age(vehicle.state_age),
         age(vehicle.seen_age),
         age(vehicle.lag),
         age(vehicle.data_age),

@@ -9,7 +9,14 @@ from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
-from fleetsyncd.commands.parameters import act_on, json_option, port_type, which_argument
+from fleetsyncd.commands.parameters import (
+    act_on,
+    json_option,
+    port_type,
+    tag_option,
+    which_argument,
+    with_tag_option,
+)
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor
@@ -43,27 +50,36 @@ for command in (removed_vehicles.remove, removed_vehicles.restore, removed_vehic
 
 @vehicle.command("list")
 @click.option("--removed", is_flag=True, help="Those that were removed, and what they left.")
+@with_tag_option
 @json_option
-def list_vehicles(removed: bool, as_json: bool) -> None:
-    """List all vehicles with address, key and id.
+def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
+    """List all vehicles with address, key, tags and id.
 
     KEY shows whether a vehicle has a key of its own; keys themselves are never shown.
     """
+    if removed and tag:
+        raise click.UsageError("--removed and --tag exclude each other")
     if removed:
         removed_vehicles.print_removed(as_json)
         return
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec))
+    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec, tag))
     own_key = database.run(vehicles_with_own_key)
     if as_json:
         print_list([_listed(known, known.id in own_key) for known in vehicles])
         return
     rows = [
-        [known.name, known.address, "own" if known.id in own_key else "default", str(known.id)]
+        [
+            known.name,
+            known.address,
+            "own" if known.id in own_key else "default",
+            " ".join(known.tags) or "-",
+            str(known.id),
+        ]
         for known in vehicles
     ]
-    click.echo(table(["VEHICLE", "ADDRESS", "KEY", "ID"], rows))
+    click.echo(table(["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"], rows))
 
 
 @vehicle.command()
@@ -71,12 +87,13 @@ def list_vehicles(removed: bool, as_json: bool) -> None:
 @click.argument("address", required=False)
 @click.option("--port", type=port_type, help=f"[default: {validation.DEFAULT_PORT}]")
 @key_file_option
+@tag_option("--tag", "A tag for it, such as its site; may be given several times.")
 @click.option(
     "--from-file",
     "path",
     type=click.Path(allow_dash=True, dir_okay=False),
     help="Register all vehicles of a CSV file, or none: its first line names the columns"
-    " name,address[,port][,api_key]. - for standard input.",
+    " name,address[,port][,api_key][,tags]. - for standard input.",
 )
 @click.pass_context
 def add(
@@ -85,6 +102,7 @@ def add(
     address: str | None,
     port: int | None,
     key_file: str | None,
+    tag: tuple[str, ...],
     path: str | None,
 ) -> None:
     """Register a vehicle, or all of a file.
@@ -92,7 +110,7 @@ def add(
     NAME is its name, ADDRESS its IPv4 or IPv6 address in the VPN.
     """
     if path is not None:
-        if name or port or key_file:
+        if name or port or key_file or tag:
             raise click.UsageError("--from-file goes with nothing else", context)
         _add_all(path)
         return
@@ -105,7 +123,7 @@ def add(
     )
     key = read_key(key_file)
     database = bootstrap.configured_database()
-    vehicle_id = database.run(lambda cursor: vehicles.add_vehicle(cursor, *new, key))
+    vehicle_id = database.run(lambda cursor: vehicles.add_vehicle(cursor, *new, key, tag))
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
@@ -115,7 +133,7 @@ def _add_all(path: str) -> None:
     def work(cursor: Cursor) -> None:
         vehicle_csv.raise_faults(_taken(cursor, new_vehicles))
         for new in new_vehicles:
-            vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key)
+            vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key, new.tags)
 
     bootstrap.configured_database().run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
@@ -142,6 +160,8 @@ def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> li
 @click.option("--port", type=port_type, help="New port.")
 @key_file_option
 @click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
+@tag_option("--tag", "Add a tag; may be given several times.")
+@tag_option("--untag", "Remove a tag; may be given several times.")
 def set_vehicle(
     which: str,
     name: str | None,
@@ -149,19 +169,25 @@ def set_vehicle(
     port: int | None,
     key_file: str | None,
     no_key: bool,
+    tag: tuple[str, ...],
+    untag: tuple[str, ...],
 ) -> None:
-    """Change a vehicle's name, address or key.
+    """Change a vehicle's name, address, key or tags.
 
     WHICH is its name or id.
     """
     if no_key and key_file:
         raise CommandError("--key-file and --no-key exclude each other")
+    if both := {*tag} & {*untag}:
+        raise CommandError(f"--tag and --untag exclude each other: {', '.join(sorted(both))}")
     new = vehicles.VehicleChange(
         name=None if name is None else validation.parse_name(name),
         host=None if address is None else validation.parse_host(address),
         port=port,
         key=read_key(key_file),
         drop_key=no_key,
+        add_tags=tag,
+        remove_tags=untag,
     )
     if new == vehicles.VehicleChange():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")

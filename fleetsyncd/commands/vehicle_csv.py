@@ -9,7 +9,7 @@ from typing import TypeVar
 from fleetsyncd import validation
 from fleetsyncd.errors import CommandError
 
-COLUMNS = ("name", "address", "port", "api_key")
+COLUMNS = ("name", "address", "port", "api_key", "tags")
 REQUIRED = ("name", "address")
 T = TypeVar("T")
 
@@ -23,13 +23,14 @@ class NewVehicle:
     host: str
     port: int
     key: str | None = field(repr=False)
+    tags: tuple[str, ...] = ()
 
 
 def parse_vehicles(text: str) -> list[NewVehicle]:
     """Return the vehicles of a CSV text; raise CommandError with all faults, by line.
 
-    The first line names the columns: `name`, `address`, and optionally `port` and `api_key`, in any
-    order, separated by commas or semicolons. No error repeats a key.
+    The first line names the columns: `name`, `address`, and optionally `port`, `api_key` and
+    `tags`, in any order, separated by commas or semicolons. No error repeats a key.
     """
     # Line ends stay: within quotes they belong to the cell, which is then refused.
     file = io.StringIO(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"), newline="")
@@ -67,8 +68,8 @@ def _check_columns(names: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in names]
     if unknown or missing or len(set(names)) < len(names):
         raise CommandError(
-            "the file's first line must name its columns: name, address and, if wanted, port and"
-            " api_key"
+            "the file's first line must name its columns: name, address and, if wanted, port,"
+            " api_key and tags"
         )
 
 
@@ -92,7 +93,8 @@ def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVeh
     host = checked(validation.parse_host, "address", "")
     port = checked(validation.parse_port, "port", validation.DEFAULT_PORT)
     key = checked(_key, "api_key", None)
-    return NewVehicle(line, name, host, port, key) if len(faults) == before else None
+    tags: tuple[str, ...] = checked(validation.parse_tags, "tags", ())
+    return NewVehicle(line, name, host, port, key, tags) if len(faults) == before else None
 
 
 def _key(text: str) -> str | None:

@@ -21,6 +21,7 @@ quarantine.py    bad rows: list, release, delete
 backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
 bulk.py          pause, resume, sync now for several vehicles at once
+vehicle_tags.py  labels that operators give to vehicles
 machines.py      which machine answers for which vehicle
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others

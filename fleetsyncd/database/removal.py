@@ -48,10 +48,11 @@ SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR
 """
 _RECORD = """
 INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, api_port, created_at,
-    last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, granted_to, removed_at,
+    last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, tags, granted_to, removed_at,
     purged_until)
 SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, v.last_sync_at, s.newest_measurement_at,
     s.id_hint, coalesce(v.api_key, '') <> '', coalesce(s.paused, false),
+    coalesce(s.tags, '{}'),
     ARRAY(SELECT DISTINCT user_id FROM public.vehicle_access WHERE vehicle_id = v.id), now(),
     CASE WHEN %(purge)s THEN timestamptz '-infinity' END
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id

@@ -17,13 +17,19 @@ SELECT vehicle_id, coalesce(%(name)s, name), coalesce(%(host)s::inet, vpn_ip),
     coalesce(%(port)s, api_port, 8001), %(key)s, last_sync_at, coalesce(created_at, now())
 FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 """
-# Another machine at its address is noticed by what the vehicle called itself and measured last.
+# Its state begins with its return. Another machine at its address is noticed by what the vehicle
+# called itself and measured last.
 _REMEMBER = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, paused, id_hint, newest_measurement_at)
-SELECT vehicle_id, paused, id_hint, newest_measurement_at
+INSERT INTO fleetsync.vehicle_state
+    (vehicle_id, paused, id_hint, newest_measurement_at, tags, paused_at, resumed_at)
+SELECT vehicle_id, paused, id_hint, newest_measurement_at, tags, CASE WHEN paused THEN now() END,
+    CASE WHEN NOT paused THEN now() END
 FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = excluded.id_hint,
-    newest_measurement_at = excluded.newest_measurement_at, updated_at = now()
+    newest_measurement_at = excluded.newest_measurement_at, tags = excluded.tags,
+    updated_at = now(),
+    paused_at = excluded.paused_at, resumed_at = excluded.resumed_at, status_since = NULL,
+    dated_at = now()
 """
 _STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 

@@ -40,6 +40,16 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
 WHERE true {{conditions}}
 """  # noqa: S608  made of this file's own text
+# An older version writes updated_at and not dated_at: what it left of these columns dates nothing.
+DATED = "s.dated_at = s.updated_at"
+"""Whether the columns that date a vehicle's state are true, of its row `s` of vehicle_state."""
+
+
+def if_dated(column: str) -> str:
+    """Return SQL for a column that dates the state; null if an older version wrote meanwhile."""
+    return f"CASE WHEN {DATED} THEN s.{column} END"
+
+
 LOCK_VEHICLE = f"""
 SELECT {_ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 """  # noqa: S608  made of this file's own text
@@ -88,6 +98,8 @@ FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehi
 # asked_to is how far a pull behind the watermark has come. It goes back only with the vehicle's
 # clock, as the alarms' watermark does. If the vehicle's clock is ahead, the daemon's own was set
 # back, and hides no row of the vehicle.
+# The state that operators see changes with the status, when a gap begins or ends, and when a late
+# vehicle is late no more.
 # The address must be the one that was asked: another machine's rows are not this vehicle's.
 ADVANCE_WATERMARK = f"""
 WITH vehicle AS (
@@ -107,10 +119,10 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
-    %(alarms_ms)s
+    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok'
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = CASE WHEN %(stepped_back)s
@@ -129,7 +141,15 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
         + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
     day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
     day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
-    intake_day = current_date, updated_at = now()
+    intake_day = current_date, updated_at = now(),
+    status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
+        WHEN ({DATED}) IS NOT TRUE THEN NULL
+        WHEN s.dated_status <> 'ok'
+            OR (s.catching_up_from IS NULL) <> (excluded.catching_up_from IS NULL)
+            OR s.catching_up_from IS NULL AND %(known)s < now() - %(late_after)s::interval
+        THEN now() ELSE s.status_since END,
+    dated_status = 'ok', dated_at = now(),
+    paused_at = {if_dated("paused_at")}, resumed_at = {if_dated("resumed_at")}
 RETURNING asked_to
 """  # noqa: S608  made of this file's own text
 _LOCKED = """
@@ -146,14 +166,14 @@ JOURNAL_ENTRY = _LOCKED + _JOURNAL_ENTRY
 # What a machine at an address of before has told says nothing about the one at the new address.
 JOURNAL_ENTRY_AND_STATE = f"""
 WITH vehicle AS (
-    SELECT id, {AT_ADDRESS} AS was_asked
+    SELECT id, coalesce(sync_status, 'unknown') AS sync_status, {AT_ADDRESS} AS was_asked
     FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
 ),
 state AS (
     INSERT INTO fleetsync.vehicle_state AS s
-        (vehicle_id, failures, last_rows, last_error, id_hint, id_hint_at)
+        (vehicle_id, failures, last_rows, last_error, id_hint, id_hint_at, dated_status)
     SELECT id, %(failures)s, %(rows)s, %(error)s, %(hint)s,
-        CASE WHEN %(hint)s IS NOT NULL THEN %(started)s::timestamptz END
+        CASE WHEN %(hint)s IS NOT NULL THEN %(started)s::timestamptz END, sync_status
     FROM vehicle WHERE was_asked
     ON CONFLICT (vehicle_id) DO UPDATE SET
         alarm_watermark = CASE
@@ -171,11 +191,15 @@ state AS (
                           WHEN excluded.id_hint <> s.id_hint THEN excluded.id_hint END,
         other_hint_since = CASE
             WHEN coalesce(excluded.id_hint, s.other_hint) = s.other_hint THEN s.other_hint_since
-            WHEN excluded.id_hint <> s.id_hint THEN %(started)s END
+            WHEN excluded.id_hint <> s.id_hint THEN %(started)s END,
+        status_since = CASE WHEN {DATED} AND s.dated_status = excluded.dated_status
+                            THEN s.status_since END,
+        dated_status = excluded.dated_status, dated_at = now(),
+        paused_at = {if_dated("paused_at")}, resumed_at = {if_dated("resumed_at")}
 ) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
 SAVE_FAILURE = f"""
-UPDATE fleetsync.vehicle_state SET failures = %(failures)s, last_rows = %(rows)s,
-    last_error = %(error)s, updated_at = now()
+UPDATE fleetsync.vehicle_state s SET failures = %(failures)s, last_rows = %(rows)s,
+    last_error = %(error)s, updated_at = now(), dated_at = CASE WHEN {DATED} THEN now() END
 WHERE vehicle_id = %(id)s::uuid
   AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {AT_ADDRESS})
 """  # noqa: S608  made of this file's own text
@@ -183,11 +207,21 @@ SAVE_LEARNED = """
 UPDATE fleetsync.vehicle_state
 SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
 """
+# The journal entry's statement was before this one: dated_status is the status that ends here.
 MARK_FAILED = f"""
-UPDATE public.vehicles SET sync_status = %(status)s,
-    last_seen_at = CASE WHEN %(answered)s THEN now() ELSE last_seen_at END,
-    software_version = coalesce(%(version)s, software_version)
-WHERE id = %(id)s::uuid AND {AT_ADDRESS}
+WITH vehicle AS (
+    UPDATE public.vehicles SET sync_status = %(status)s,
+        last_seen_at = CASE WHEN %(answered)s THEN now() ELSE last_seen_at END,
+        software_version = coalesce(%(version)s, software_version)
+    WHERE id = %(id)s::uuid AND {AT_ADDRESS}
+    RETURNING id
+),
+state AS (
+    UPDATE fleetsync.vehicle_state s SET status_since = now(), dated_status = %(status)s
+    WHERE s.vehicle_id = %(id)s::uuid AND EXISTS (SELECT FROM vehicle)
+      AND {DATED} AND s.dated_status <> %(status)s
+)
+SELECT FROM vehicle
 """  # noqa: S608  made of this file's own text
 SAVE_CHANNELS = """
 INSERT INTO public.channel_config AS c

@@ -62,6 +62,8 @@ class WatermarkUpdate:
     """The vehicle's time that this window covers."""
     address: Address | None = None
     """Where the rows came from; None if they came from no vehicle."""
+    late_after: timedelta | None = None
+    """The lag from which operators see a vehicle as late."""
 
 
 def load_vehicles(
@@ -195,6 +197,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "behind": update.clock_behind,
             "stepped_back": update.clock_stepped_back,
             "covered_sec": update.covered.total_seconds(),
+            "late_after": update.late_after,
             **address_values(update.address),
             **learned_values(update.learned),
         },

@@ -1,12 +1,14 @@
 """Changes to the fleet by operators: register, change, pause, request a sync."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import DATED, if_dated
+from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
 
@@ -37,17 +39,24 @@ UPDATE public.vehicles SET name = coalesce(%(name)s, name),
     api_key = CASE WHEN %(drop_key)s THEN NULL ELSE coalesce(%(key)s, api_key) END
 WHERE id = %(id)s::uuid
 """
-_PAUSE = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, paused)
-SELECT id, %(paused)s FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now()
-"""
+_PAUSE = f"""
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused, paused_at)
+SELECT id, %(paused)s, CASE WHEN %(paused)s THEN now() END
+FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now(),
+    paused_at = CASE WHEN NOT excluded.paused THEN NULL WHEN NOT s.paused THEN now()
+                     WHEN {DATED} THEN s.paused_at END,
+    resumed_at = CASE WHEN s.paused AND NOT excluded.paused THEN now()
+                      WHEN {DATED} THEN s.resumed_at END,
+    status_since = {if_dated("status_since")}, dated_at = now()
+"""  # noqa: S608  made of this file's own text
 _REMOVED = "the vehicle was removed meanwhile"
-_REQUEST = """
-INSERT INTO fleetsync.vehicle_state (vehicle_id, sync_requested_at)
+_REQUEST = f"""
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
 SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
-"""
+ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now(),
+    dated_at = CASE WHEN {DATED} THEN now() END
+"""  # noqa: S608  made of this file's own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class VehicleChange:
     port: int | None = None
     key: str | None = None
     drop_key: bool = False
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
 
     def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
         """Return a vehicle's registration after this change."""
@@ -126,7 +137,9 @@ def _registered(cursor: Cursor) -> list[RegisteredVehicle]:
     ]
 
 
-def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None) -> UUID:
+def add_vehicle(
+    cursor: Cursor, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
+) -> UUID:
     """Register a vehicle; raise CommandError if its name or its address is taken."""
     if taken_names(cursor, [name]):
         raise CommandError(name_taken(name))
@@ -135,7 +148,10 @@ def add_vehicle(cursor: Cursor, name: str, host: str, port: int, key: str | None
     except psycopg2.errors.UniqueViolation:
         raise CommandError(f"a vehicle at {host} port {port} is registered already") from None
     row = cursor.fetchone()
-    return UUID(str(row and row[0]))
+    vehicle_id = UUID(str(row and row[0]))
+    if tags:
+        change_tags(cursor, vehicle_id, tags, ())
+    return vehicle_id
 
 
 def read_registered(
@@ -225,6 +241,8 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
             " `fleetsyncd vehicle swap` exchanges the addresses of two"
         ) from None
     _require_vehicle(cursor)
+    if new.add_tags or new.remove_tags:
+        change_tags(cursor, vehicle_id, new.add_tags, new.remove_tags)
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:

@@ -35,6 +35,8 @@ class SyncContext:
     is_in_force: Callable[[Kind], bool] = lambda _kind: True
     """Whether retention may have deleted by the kind's setting already."""
     budget: VehicleBudget = field(default_factory=VehicleBudget)
+    late_after: timedelta | None = None
+    """The lag from which operators see a vehicle as late."""
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
 

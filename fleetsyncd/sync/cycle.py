@@ -302,6 +302,7 @@ class _VehicleCycle:
             rows=len(page),
             covered=covered,
             address=self.vehicle.address,
+            late_after=self.context.late_after,
         )
 
         asked_to, newest = self.asked_to, None

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import select
 import statistics
 import struct
@@ -27,7 +28,9 @@ from uuid import UUID
 
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.views import fleet
 from fleetsyncd.settings import DatabaseSettings
+from tests.bench.figures import paired
 from tests.bench.installation import installed
 from tests.bench.machine import cpu_seconds
 from tui.app import FleetApp
@@ -54,11 +57,13 @@ FROM generate_series(1, %s) n
 """
 _STATES = """
 INSERT INTO fleetsync.vehicle_state (vehicle_id, newest_measurement_at, failures, last_rows,
-    last_error, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows)
+    last_error, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
+    status_since, dated_status, tags)
 SELECT id, last_sync_at, CASE WHEN sync_status = 'ok' THEN 0 ELSE 3 END, 540,
     CASE WHEN sync_status <> 'ok' THEN '/status: no complete answer within 10 s' END,
     CASE WHEN random() < 0.01 THEN last_sync_at - interval '1 h' END,
-    now() + interval '1 h', 60, 3000
+    now() + interval '1 h', 60, 3000,
+    now() - random() * interval '3 days', sync_status, ARRAY['mine-' || floor(9 * random())]
 FROM vehicles
 """
 _JOURNAL = """
@@ -127,10 +132,48 @@ class Watched(Gateway):
         return snapshot
 
 
+def bare_select() -> str:
+    """Return the fleet's query without what it makes of its columns: same columns, same join."""
+    _, expressions, join = re.split(
+        r"^(?:SELECT|FROM) ", fleet.OVERVIEW.strip(), flags=re.MULTILINE
+    )
+    columns = sorted(set(re.findall(r"\b[vsb]\.\w+", expressions)))
+    return f"SELECT {', '.join(columns)} FROM {join}"  # noqa: S608  the program's own text
+
+
+def _took(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def beside_a_bare_select(database: Database) -> float:
+    """Return how many times as long as a bare SELECT the fleet takes, each until Python has it."""
+
+    def bare(cursor: Cursor) -> int:
+        cursor.execute(bare_select())
+        return len(cursor.fetchall())
+
+    def whole(cursor: Cursor) -> int:
+        return len(fleet.fleet_overview(cursor, INTERVAL))
+
+    def measured(cursor: Cursor) -> float:
+        assert whole(cursor) == bare(cursor)
+        pairs = [
+            (_took(lambda: whole(cursor)), _took(lambda: bare(cursor))) for _ in range(REPEATS)
+        ]
+        return paired(*zip(*pairs, strict=True))
+
+    return database.run(measured)
+
+
 def of_the_loop(database: Database) -> dict[str, float]:
     """Measure in this process: the reading, the first paint, how long refreshes hold the loop."""
     gateway = Watched(database, INTERVAL)
-    figures = {"query ms": milliseconds(gateway.snapshot)}
+    figures = {
+        "query ms": milliseconds(gateway.snapshot),
+        "query ÷ bare SELECT": beside_a_bare_select(database),
+    }
     gateway.answered_at = None
     return figures | asyncio.run(_watch(gateway))
 

@@ -698,6 +698,27 @@ MUTANTS = (
         "tests/integration/test_retention_wait.py",
     ),
     Mutant(
+        "what an older version wrote is dated as if it were known",
+        STATEMENTS,
+        "        status_since = CASE WHEN {DATED} AND s.dated_status = excluded.dated_status\n",
+        "        status_since = CASE WHEN s.dated_status = excluded.dated_status\n",
+        "tests/integration/test_state_ages.py",
+    ),
+    Mutant(
+        "each failure makes a state younger",
+        STATEMENTS,
+        "      AND {DATED} AND s.dated_status <> %(status)s\n",
+        "      AND {DATED}\n",
+        "tests/integration/test_state_ages.py",
+    ),
+    Mutant(
+        "the journal of a site's view is that of the fleet",
+        "tui/gateway.py",
+        "        wanted = self._scope if vehicles is None else vehicles\n",
+        "        wanted = vehicles\n",
+        "tests/tui/test_tags_page.py",
+    ),
+    Mutant(
         "a setting that waits moves the watermark past what it would delete",
         "fleetsyncd/sync/context.py",
         "        if months is not None and not self.is_in_force(Kind.MEASUREMENTS):\n",

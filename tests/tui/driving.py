@@ -88,7 +88,7 @@ class Driver:
 
     async def settled(self) -> None:
         """Wait until no read for the screen is running."""
-        parts = ("pane", "journal", "plot")
+        parts = ("pane", "journal", "plot", "days")
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page
         if isinstance(page, FleetPage) and self.state.frozen_at is None:
@@ -128,9 +128,10 @@ def drive(
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
     sort: Sort = Sort.NAME,
+    app: FleetApp | None = None,
 ) -> None:
-    """Run the dashboard at that size; run the script after the first read of the fleet."""
-    app = dashboard(database, read_only=read_only, now=now, sort=sort)
+    """Run the dashboard, or `app`, at that size; run the script after the first read."""
+    app = app or dashboard(database, read_only=read_only, now=now, sort=sort)
 
     async def session() -> None:
         async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:

@@ -71,13 +71,25 @@ def _vehicle(cursor: Cursor, name: str, number: int) -> None:
     cursor.execute(
         "INSERT INTO fleetsync.vehicle_state (vehicle_id, paused, newest_measurement_at, failures,"
         " last_rows, last_error, clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec,"
-        " catching_up_rows) VALUES (%s::uuid, %s, %s, %s, %s, %s, 120, %s, %s, %s, %s)",
+        " catching_up_rows, dated_status, status_since, paused_at, tags)"
+        " VALUES (%s::uuid, %s, %s, %s, %s, %s, 120, %s, %s, %s, %s, %s, %s, %s, %s)",
         (key, number == 30, synced, 3 if status in ("timeout", "error") else 0,
-         0 if error else 520 + number, error, *gap),
+         0 if error else 520 + number, error, *gap, status, *_since(number, lag), _tags(number)),
     )  # fmt: skip
     _journal(cursor, key, number, status, error)
     if number == 1:
         _telemetry(cursor, key)
+
+
+def _since(number: int, lag: int) -> tuple[datetime, datetime | None]:
+    """Return since when a vehicle has its status, and since when it is paused."""
+    status_since = NOW - timedelta(seconds=lag if number in TROUBLE else 5000 * number)
+    return status_since, NOW - timedelta(hours=5) if number == 30 else None
+
+
+def _tags(number: int) -> list[str]:
+    site = () if number % 5 == 0 else (f"mine-{number % 3}",)
+    return [*site, "rented"] if number % 7 == 0 else [*site]
 
 
 def _journal(cursor: Cursor, key: str, number: int, status: str, error: str | None) -> None:

@@ -128,6 +128,11 @@ async def messages(it: Driver) -> None:
     await it.sees("Messages")
 
 
+async def tags(it: Driver) -> None:
+    await it.press("number_sign")
+    await it.sees("(no tag)")
+
+
 async def confirm(it: Driver) -> None:
     await it.press("space", "space", "s")
     await it.sees("Sync 2 vehicles?")
@@ -167,7 +172,7 @@ async def frozen(it: Driver) -> None:
 
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
-    daemons, messages, confirm, add, edit, delete, backfill, helped, frozen,
+    daemons, messages, confirm, add, edit, delete, backfill, helped, frozen, tags,
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.demo.embedded import Server
 from tests.locales import latin1
 from tests.tui.driving import add, attempts, beat, set_state, small_fleet
@@ -54,6 +55,26 @@ def test_hostile_text_reaches_no_terminal_and_idling_sends_little(
         for unsafe in "\u202e\u2066\u200b":
             assert unsafe.encode() not in it.shown
         assert b"its-secret-key" not in it.shown
+
+
+def test_the_program_shows_the_vehicles_of_the_tags_that_it_is_given(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    ids = small_fleet(database)
+    database.run(lambda cursor: change_tags(cursor, ids["Dozer-03"], ["mine-3"], []))
+    with terminal(server, database_name, tmp_path, "--read-only", "--tag", "Mine-3") as it:
+        it.sees("Dozer-03")
+        it.sees("tag mine-3")
+        it.type("#")
+        it.sees("CATCHING")
+        it.type("\r")
+        it.sees("filter: tag:mine-3")
+        it.type("q")
+        assert it.ended() == 0
+        assert b"Truck-01" not in it.shown
+    with terminal(server, database_name, tmp_path, "--tag", "a:b") as it:
+        it.sees("fleetsync-tui: a:b is no tag: a tag has 1 to 32 letters")
+        assert it.ended() == 2
 
 
 def test_quitting_does_not_wait_for_a_query(

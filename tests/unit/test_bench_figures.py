@@ -1,5 +1,6 @@
 import pytest
 
+from tests.bench import dashboard
 from tests.bench.figures import Figure, as_object, paired, quantile, show
 from tests.bench.stalls import longest, wait_exceeded
 
@@ -40,3 +41,11 @@ def test_a_figure_knows_whether_its_bound_is_kept(
     assert (figure.good, figure.bound) == (good, bound)
     assert as_object([figure])["wall: a"]["reached"] is good
     assert ("NO" in show([figure])) is (good is False)
+
+
+def test_the_bare_select_has_every_column_that_the_fleets_query_reads() -> None:
+    bare = dashboard.bare_select()
+    for column in ("v.id", "v.vpn_ip", "s.last_error", "s.status_since", "s.tags", "b.busy_sec"):
+        assert column in bare
+    assert "LEFT JOIN fleetsync.backfill b" in bare
+    assert not any(word in bare for word in ("json", "date_part", "CASE", "ORDER"))

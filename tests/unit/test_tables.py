@@ -1,6 +1,7 @@
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 from rich.cells import cell_len
 
 from fleetsyncd.cells import cut, padded
@@ -64,6 +65,14 @@ def test_a_long_name_is_cut_with_a_sign_and_the_last_column_is_whole() -> None:
     shown = fleet_table([vehicle("n" * 200, error="e" * 400)]).splitlines()[1]
     assert shown.startswith("n" * 47 + "…  online")
     assert shown.endswith("e" * 400)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7300.0, "2h"), (None, "-")])
+def test_the_fleet_table_tells_since_when_a_state_lasts(seconds: float | None, text: str) -> None:
+    known = structs.replace(vehicle("Truck-01"), state_age=seconds)
+    header, line = fleet_table([known]).splitlines()
+    assert line[header.index("SINCE") :].split()[0] == text
+    assert len(header) <= 80
 
 
 @pytest.mark.parametrize("name", NAMES)

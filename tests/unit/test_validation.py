@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleetsyncd import validation
 from fleetsyncd.commands.vehicle_csv import parse_vehicles
@@ -153,3 +155,60 @@ def test_a_key_that_no_header_carries_is_refused_and_not_repeated(key: str) -> N
 
 def test_the_longest_key_is_taken() -> None:
     assert validation.parse_api_key("k" * 4096) == csv_of("api_key")("k" * 4096) == "k" * 4096
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("mine-3", "mine-3"),
+        (" Mine-3 ", "mine-3"),
+        ("Карьер", "карьер"),
+        ("a", "a"),
+        ("v1.2_x/y", "v1.2_x/y"),
+    ],
+)
+def test_a_tag_is_written_in_small_letters(text: str, tag: str) -> None:
+    assert validation.parse_tag(text) == tag
+
+
+def test_two_ways_to_write_one_letter_make_one_tag() -> None:
+    assert validation.parse_tag("cafe\u0301") == validation.parse_tag("caf\u00e9")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "a b",
+        "a,b",
+        "a:b",
+        "-a",
+        ".a",
+        'a"b',
+        "a>b",
+        "x" * 33,
+        "a\x1bb",
+        "a\u200bb",
+        "a\u2800",
+    ],
+)
+def test_a_tag_that_a_filter_could_not_name_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="a tag has 1 to 32 letters"):
+        validation.parse_tag(text)
+
+
+@given(st.text(max_size=40))
+def test_what_is_taken_for_a_tag_is_the_same_when_it_is_taken_again(text: str) -> None:
+    try:
+        tag = validation.parse_tag(text)
+    except CommandError:
+        return
+    assert validation.parse_tag(tag) == tag
+    assert validation.parse_tags(f"{tag}  {tag}") == (tag,)
+    assert tag.isprintable()
+
+
+def test_a_list_of_tags_is_separated_by_blanks() -> None:
+    assert validation.parse_tags(" rented  Mine-3 rented ") == ("mine-3", "rented")
+    assert validation.parse_tags("") == ()

@@ -96,3 +96,11 @@ def test_lines_end_as_on_any_system() -> None:
 def test_a_cell_that_is_too_long_for_csv_is_told_by_line() -> None:
     (fault,) = faults(HEADER + "x" * 200_000 + ",10.8.0.1,,\n")
     assert fault == "line 2: this is not CSV, or a cell is huge: check its quotes"
+
+
+def test_a_file_may_name_tags() -> None:
+    text = "name;address;tags\nTruck-01;10.8.0.1;mine-3 Crane\nTruck-02;10.8.0.2;\n"
+    first, second = parse_vehicles(text)
+    assert (first.tags, second.tags) == (("crane", "mine-3"), ())
+    wrong = "name,address,tags\nTruck-01,10.8.0.1,-x\n"
+    assert faults(wrong)[0].startswith("line 2: -x is no tag: a tag has 1 to 32")

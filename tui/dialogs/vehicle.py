@@ -32,11 +32,21 @@ class CurrentValues:
     port: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """Tags to add to vehicles, and to remove from them."""
+
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
 class VehicleForm(Dialog[VehicleChange]):
     """Asks for name, address, port and key of a new vehicle (`current` None) or for an edit.
 
     Each field is checked while it is typed. A key is never shown; an empty field does not change
     it. `save` runs in a thread; if it raises, the dialog shows the error and keeps the input.
+    `tags` are those of the vehicle, or of those that are to be added; for several vehicles there
+    are none, and the field takes what is to be added or, after a minus, removed.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class VehicleForm(Dialog[VehicleChange]):
         current: CurrentValues | None,
         save: Callable[[VehicleChange], None],
         *,
+        tags: tuple[str, ...] = (),
         notice: str = "",
     ) -> None:
         super().__init__(title, accept, notice=notice)
@@ -54,9 +65,10 @@ class VehicleForm(Dialog[VehicleChange]):
         """What is wrong with each field that is not valid."""
         self._refusal = ""
         """Why the last attempt to save failed."""
-        single = current is None or current.name is not None
-        # Several vehicles cannot share a name and an address.
-        self.fields = ("name", "host", "port", "key") if single else ("port", "key")
+        self.tags = tags
+        self.single = current is None or current.name is not None
+        """Whether it is about one vehicle: several cannot share a name and an address."""
+        self.fields = (*(("name", "host") if self.single else ()), "port", "key", "tags")
         self._save = save
 
     def body(self) -> ComposeResult:
@@ -74,6 +86,8 @@ class VehicleForm(Dialog[VehicleChange]):
         is_new = self.current is None
         empty = "empty: VEHICLE_DEFAULT_API_KEY" if is_new else f"{KEY_HIDDEN} unchanged"
         yield Input(id="key", password=True, placeholder=empty, compact=True)
+        yield Label("Tags, separated by blanks" if self.single else "Tags to add; -tag removes one")
+        yield Input(" ".join(self.tags), id="tags", compact=True)
         if not is_new:
             yield PlainCheckbox(
                 "use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True
@@ -121,6 +135,9 @@ class VehicleForm(Dialog[VehicleChange]):
 
         What is registered already stays possible: an adopted vehicle's name need not be valid.
         """
+        if field == "tags":
+            self._tag_change()
+            return None
         text = self.query_one(f"#{field}", Input).value
         registered = getattr(self.current, field, None)
         if registered is not None and text == str(registered):
@@ -135,6 +152,20 @@ class VehicleForm(Dialog[VehicleChange]):
             return None
         return parsers[field](text)
 
+    def _tag_change(self) -> TagChange:
+        """Return the tags to add and those to remove; raise CommandError if one is not valid."""
+        text = self.query_one("#tags", Input).value
+        known = set(self.tags) if self.current is not None else set()
+        if self.single:
+            # One that somebody wrote by hand need not be valid to stay.
+            words = set(text.split())
+            wanted = (words & known) | set(validation.parse_tags(" ".join(words - known)))
+            return TagChange(tuple(sorted(wanted - known)), tuple(sorted(known - wanted)))
+        parts = text.split()
+        removed = " ".join(part[1:] or part for part in parts if part.startswith("-"))
+        added = " ".join(part for part in parts if not part.startswith("-"))
+        return TagChange(validation.parse_tags(added), validation.parse_tags(removed))
+
     def submit(self) -> None:
         """Check every field; save the change, or show what is wrong."""
         self._refusal = ""
@@ -145,7 +176,12 @@ class VehicleForm(Dialog[VehicleChange]):
             self.query_one(f"#{first}", Input).focus()
         if self._complaints or self._has_two_keys:
             return
-        change = VehicleChange(drop_key=self._drop_key, **values)  # type: ignore[arg-type]  # fields have their types
+        del values["tags"]
+        tags = self._tag_change()
+        change = VehicleChange(
+            drop_key=self._drop_key, add_tags=tags.add, remove_tags=tags.remove,
+            **values,  # type: ignore[arg-type]  # fields have their types
+        )  # fmt: skip
         self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
 
     async def _save_and_finish(self, change: VehicleChange) -> None:

@@ -1,6 +1,7 @@
 """The data that the dashboard shows, without Textual.
 
 columns.py       the columns of the fleet table, and which of them fit into a width
+day_strips.py    the last day of vehicles, hour by hour
 export_table.py  a table of text, as pages and panes offer it for export
 filter_words.py  the words of a filter
 filters.py       the filter that an operator types
@@ -8,6 +9,7 @@ fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 messages.py      what the dashboard has told the operator
 span.py          a span of time up to now, as curves and plots show it
+tag_groups.py    groups of vehicles by tag
 state.py         the last snapshot, its freshness, and the warnings that follow from it
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say

@@ -9,10 +9,13 @@ from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.model.day_strips import HOURS, strip_text
 from tui.model.fleet_view import Sort
 
 WIDE = 120
 """From this width of the terminal on, the fleet page shows the journal."""
+DAY_WIDE = 158
+"""From this width of the table on, which is that of a terminal of 160 columns, the day is shown."""
 EXTRA_WIDE = 150
 """From this width of the table on, some columns are wider."""
 PREFIX_WIDTH = 3
@@ -23,6 +26,8 @@ _LEAST_REASON: Final = 10
 """What the columns that the operator wants must leave for the reason."""
 _SHORT_REASON: Final = 24
 """Room for a call and a status: `/status: HTTP 401: the v…`."""
+_LONG_REASON: Final = 36
+"""Room for the greater part of most reasons."""
 _WHOLE_REASON: Final = 40
 """Room for most reasons."""
 
@@ -46,10 +51,14 @@ class Column:
     """Whether the text has the colour of the vehicle's state."""
     last_hour: bool = False
     """Whether the text needs the vehicle's last hour."""
+    last_day: bool = False
+    """Whether the text needs the vehicle's last day."""
     turn: int = 0
     """When the column gets its room: those with a smaller number come first."""
     leaves: int = _SHORT_REASON
     """The cells that must be left for the reason, or else the column is not shown."""
+    from_width: int = 0
+    """The width of the table from which on it is shown without being asked for."""
     extra: int = 0
     """Cells that it is wider where there is much room."""
 
@@ -90,18 +99,26 @@ def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else lag_spark(hour.lags)
 
 
+def _day(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+    return "" if hour is None else strip_text(hour.day)
+
+
 COLUMNS = (
     Column("VEHICLE", 18, lambda v, _: v.name, sort=Sort.NAME, extra=4),
-    Column("ADDRESS", 17, lambda v, _: v.address, turn=7, leaves=_WHOLE_REASON, extra=4),
+    Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=4),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
+    Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE, turn=6),
     Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
     Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
-    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=9, leaves=_WHOLE_REASON),
+    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=12, leaves=_WHOLE_REASON),
     Column("ROWS", 6, _rows, right=True, turn=4),
-    Column("LAG 1H", 12, _lags, last_hour=True, turn=6, leaves=_WHOLE_REASON),
+    Column("LAG 1H", 12, _lags, last_hour=True, turn=7, leaves=_LONG_REASON),
+    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_LONG_REASON,
+           from_width=DAY_WIDE),
     Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
-    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=8, leaves=_WHOLE_REASON,
+    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=11, leaves=_WHOLE_REASON,
            extra=2),
+    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=9, leaves=_LONG_REASON),
 )  # fmt: skip
 """Every column but the last one, from left to right."""
 CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)
@@ -119,7 +136,8 @@ def columns(width: int, choice: Choice | None = None) -> list[Column]:
     for column in sorted(COLUMNS, key=lambda it: _precedence(it, wanted)):
         needed = _width(column, width) + 1
         leaves = _LEAST_REASON if wanted.get(column.title) else column.leaves
-        if not column.turn or (wanted.get(column.title, True) and needed + leaves <= room):
+        is_wanted = wanted.get(column.title, width >= column.from_width)
+        if not column.turn or (is_wanted and needed + leaves <= room):
             taken.add(column.title)
             room -= needed
     fitting = [

@@ -31,6 +31,7 @@ class Sort(StrEnum):
     STATE = "state"
     LAG = "lag"
     SEEN = "seen"
+    CHANGE = "change"
 
 
 def _lag(vehicle: VehicleOverview) -> float:
@@ -55,12 +56,14 @@ def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
     Sort.LAG: _lag,
     Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
+    Sort.CHANGE: lambda vehicle: _NEVER if vehicle.state_age is None else vehicle.state_age,
 }
 SORT_TITLES = {
     Sort.NAME: "vehicle",
     Sort.STATE: "status",
     Sort.LAG: "lag",
     Sort.SEEN: "seen",
+    Sort.CHANGE: "since",
 }
 """What the fleet table calls each order."""
 _DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}

@@ -67,6 +67,8 @@ class FleetState:
     """Failed reads in a row."""
     frozen_at: datetime | None = None
     read_only: bool = False
+    tags: tuple[str, ...] = ()
+    """Only vehicles with one of these tags are read; empty: all."""
     counts: Counter[State] = field(default_factory=Counter)
     """The number of vehicles in each state."""
     outage: bool = False

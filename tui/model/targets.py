@@ -1,7 +1,7 @@
 """The vehicles that an action applies to, and which of them the operator does not see."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from fleetsyncd.states import VehicleOverview
@@ -21,6 +21,8 @@ class Targets:
     """Those that are shown, but scrolled off the screen."""
     hidden_by: str = ""
     """What hides vehicles: a filter, for example."""
+    group: str = ""
+    """What they have in common, if they were chosen by that, and not one by one."""
 
     def __iter__(self) -> Iterator[VehicleOverview]:
         return iter(self.vehicles)
@@ -46,7 +48,12 @@ class Targets:
         """Return those that pass a test."""
         vehicles = tuple(vehicle for vehicle in self.vehicles if test(vehicle))
         left = {vehicle.id for vehicle in vehicles}
-        return Targets(vehicles, self.hidden & left, self.off_screen & left, self.hidden_by)
+        return replace(
+            self,
+            vehicles=vehicles,
+            hidden=self.hidden & left,
+            off_screen=self.off_screen & left,
+        )
 
     @property
     def title(self) -> str:
@@ -62,11 +69,13 @@ class Targets:
     @property
     def ambiguous(self) -> bool:
         """Whether the operator may mean others: there are several, or one is out of sight."""
-        return len(self.vehicles) > 1 or self.unseen
+        return len(self.vehicles) > 1 or self.unseen or bool(self.group)
 
     @property
     def notice(self) -> str:
         """Which of them the operator does not see, and why; empty if there is none."""
+        if self.group:
+            return f"All {self.group}"
         by = f", hidden by {self.hidden_by}" if self.hidden_by else ""
         if len(self.vehicles) == 1:
             if self.hidden:

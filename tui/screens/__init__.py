@@ -4,5 +4,6 @@ fleet.py    the table of vehicles, with its filter; on wide screens the newest j
 journal.py  the journal of the whole fleet
 page.py     the base class of all pages
 plot.py     one channel's values over time
+tags.py     groups of vehicles by tag
 vehicle.py  one vehicle, with a pane for each tab
 """

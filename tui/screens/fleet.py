@@ -1,5 +1,6 @@
 """The fleet page: vehicles and their filter; on wide screens also the newest journal entries."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from fleetsyncd.cells import padded
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.day_reader import DayReader
 from tui.formatting import STATE_STYLES, outcome_style, time_text
 from tui.model import filters, view_text
 from tui.model.export_table import ExportTable
@@ -43,6 +45,8 @@ class FleetPage(Page):
         Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status",
                 tooltip="The worst first, from the top"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
+        Binding("C", "sort('change')", "By change", show=False, id="fleet.sort-change",
+                tooltip="By the age of the state, the last change first"),
         Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
@@ -58,6 +62,7 @@ class FleetPage(Page):
         super().__init__(context)
         self.view = context.state.view
         self._typed = TypedFilter()
+        self._days = DayReader(self, context, self._show_vehicles)
 
     def body(self) -> ComposeResult:
         """Lay out table, hint, filter, reason, status line and journal tail."""
@@ -81,8 +86,9 @@ class FleetPage(Page):
     def update_body(self) -> None:
         """Show the last snapshot."""
         state = self.context.state
-        hours = {} if state.snapshot is None else state.snapshot.hours
-        self.fleet_table.show(hours, stale=state.stale)
+        if self.fleet_table.shows_day and not state.lost:
+            self._days.want(self.fleet_table.on_screen)
+        self._show_vehicles()
         self._update_status_line()
         tail = () if state.snapshot is None else state.snapshot.tail
         tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
@@ -91,6 +97,15 @@ class FleetPage(Page):
     def _show_top(self) -> None:
         """Show the view from its top, after the operator has sorted or filtered."""
         self.fleet_table.show_top()
+
+    def _show_vehicles(self) -> None:
+        state, days = self.context.state, self.context.days
+        hours = {} if state.snapshot is None else state.snapshot.hours
+        with_days = {key: replace(hour, day=days.day(key)) for key, hour in hours.items()}
+        self.fleet_table.show(with_days, stale=state.stale)
+
+    def _show_view(self) -> None:
+        self.fleet_table.update_view()
         self._update_status_line()
 
     def _update_status_line(self) -> None:
@@ -174,6 +189,13 @@ class FleetPage(Page):
         field = self.query_one("#filter", Input)
         field.display = True
         field.focus()
+
+    def apply_filter(self, wanted: filters.Filter) -> None:
+        """Show the vehicles that match, in any state; the field has the filter's text."""
+        self.view.filter, self.view.problems_only = wanted, False
+        self.view.arrange()
+        self._leave_filter()
+        self._show_view()
 
     def action_clear(self) -> None:
         """Leave the filter's field; else clear the filter, else problems only, else the marks."""

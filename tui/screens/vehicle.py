@@ -14,7 +14,9 @@ from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.day_reader import DayReader
 from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
+from tui.model.day_strips import LEGEND, strip
 from tui.model.export_table import ExportTable
 from tui.model.targets import Targets
 from tui.screens.page import Page
@@ -100,10 +102,12 @@ class VehiclePage(Page):
         self.vehicle_id = vehicle_id
         self.open_index = 0
         """Index of the open tab in TABS."""
+        self._days = DayReader(self, context, self._show_day)
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
         yield FixedText(id="headline")
+        yield FixedText(id="day")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial=TABS[0].pane_id):
             for tab in TABS:
@@ -126,8 +130,19 @@ class VehiclePage(Page):
     def update_body(self) -> None:
         """Update the headline, and read the open pane's data again."""
         self.query_one("#headline", FixedText).show(self._headline())
+        if self.vehicle is not None and not self.context.state.lost:
+            self._days.want([self.vehicle_id])
+        self._show_day()
         if self.pane.size:
             self.pane.refresh_data()
+
+    def _show_day(self) -> None:
+        """Show how the attempts of the last 24 hours ended, with what the signs mean."""
+        day = self.context.days.day(self.vehicle_id)
+        line = Text(" 24 h ", no_wrap=True, overflow="ellipsis")
+        if day is not None:
+            line.append_text(strip(day)).append(f"  {LEGEND}", "dim")
+        self.query_one("#day", FixedText).show(line)
 
     def _headline(self) -> Text:
         vehicle = self.vehicle
@@ -137,7 +152,8 @@ class VehiclePage(Page):
         line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
         version = cut(vehicle.software_version or "-", VERSION_WIDTH)
         line.append(f" · {vehicle.address} · {version} · ", "not bold")
-        line.append(f"{style.glyph} {style.word.upper()}", style.colour)
+        since = "" if vehicle.state_age is None else f" {age(vehicle.state_age)}"
+        line.append(f"{style.glyph} {style.word.upper()}{since}", style.colour)
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:

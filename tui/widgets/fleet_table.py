@@ -83,6 +83,11 @@ class FleetTable(ScrollView, can_focus=True):
         return any(column.last_hour for column in self._columns)
 
     @property
+    def shows_day(self) -> bool:
+        """Whether a column needs the last day of the vehicles on the screen."""
+        return any(column.last_day for column in self._columns)
+
+    @property
     def shown_columns(self) -> list[str]:
         """The titles of the columns."""
         return [column.title for column in self._columns]

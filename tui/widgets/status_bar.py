@@ -55,6 +55,8 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
         if count:
             line.append(f"{gap}{style.glyph} ", style.colour)
             line.append(f"{count} {_label(vehicle_state, detail)}".rstrip())
+    if state.tags:
+        line.append(f"{gap}tag {' '.join(state.tags)}")
     if state.read_only:
         line.append(f"{gap}read-only")
     return line

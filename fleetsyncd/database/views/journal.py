@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.journal_hours import HourCount
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry, Outcome
 from fleetsyncd.text import sanitise
@@ -26,6 +27,8 @@ class LastHour:
 
     lags: tuple[float, ...]
     failures: int
+    day: tuple[HourCount | None, ...] | None = None
+    """Its last 24 hours, oldest first, if they are known; of each, None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

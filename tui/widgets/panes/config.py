@@ -1,11 +1,14 @@
 """The pane of a vehicle's registration and sync state."""
 
+from datetime import datetime, timedelta
+
 from rich.text import Text
 from textual.app import ComposeResult
 
 from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
+from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import KEY_HIDDEN, progress_text, time_text
 from tui.widgets.fixed_text import FixedText
@@ -32,20 +35,32 @@ class ConfigPane(Pane):
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
         lines = Text()
-        for name, text in _fields(details, vehicle, key, backfills.get(self.vehicle_id)):
+        changed = None
+        if vehicle.state_age is not None:
+            elapsed = vehicle.state_age + self.context.state.since_read(self.context.now())
+            changed = self.context.wall() - timedelta(seconds=elapsed)
+        state = _state_text(vehicle, changed)
+        backfill = backfills.get(self.vehicle_id)
+        for name, text in _fields(details, vehicle, key, state, backfill):
             if text:
                 lines.append(f" {name:<24}", "bold").append(f"{text}\n")
         self.query_one("#config", FixedText).show(lines)
 
 
 def _fields(
-    details: VehicleDetails, vehicle: VehicleOverview, key: str, backfill: BackfillStatus | None
+    details: VehicleDetails,
+    vehicle: VehicleOverview,
+    key: str,
+    state: str,
+    backfill: BackfillStatus | None,
 ) -> Fields:
     return [
         ("name", details.name),
         ("id", str(vehicle.id)),
         ("address", vehicle.address),
+        ("tags", " ".join(vehicle.tags)),
         ("key", key),
+        ("state", state),
         ("software", vehicle.software_version or "-"),
         ("calls itself", _hint_text(details)),
         ("pulled by", vehicle.replica or "-"),
@@ -61,6 +76,14 @@ def _fields(
         ("backfill", progress_text(vehicle.backfill) or _backfill_text(backfill)),
         ("backfill waits for", (backfill and backfill.obstacle) or ""),
     ]
+
+
+def _state_text(vehicle: VehicleOverview, changed: datetime | None) -> str:
+    """Return the state, and since when it lasts if that is known."""
+    word = vehicle.state.value
+    if changed is None:
+        return f"{word}, not known since when"
+    return f"{word} since {time_text(changed)}, {age(vehicle.state_age)}"
 
 
 def _backfill_text(backfill: BackfillStatus | None) -> str:

@@ -1,0 +1,46 @@
+"""The tags of vehicles: labels that operators give them, such as a site.
+
+A change names what to add and what to remove, so that two operators who change the tags of one
+vehicle at the same time do not undo each other's.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import CommandError
+from fleetsyncd.text import sanitise
+
+MOST_TAGS = 16
+"""Of one vehicle: each of its cycles writes the row that they stand in."""
+_LOCK = """
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id)
+SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
+ON CONFLICT (vehicle_id) DO UPDATE SET tags = s.tags
+RETURNING tags
+"""
+_SET = "UPDATE fleetsync.vehicle_state SET tags = %s::text[] WHERE vehicle_id = %s::uuid"
+_IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
+
+
+def change_tags(
+    cursor: Cursor, vehicle_id: UUID, add: Collection[str], remove: Collection[str]
+) -> None:
+    """Add and remove tags of a vehicle; what it has already, or has not, is no error.
+
+    Raises CommandError if the vehicle is gone, or would have more than MOST_TAGS tags.
+    """
+    cursor.execute(_LOCK, (str(vehicle_id),))
+    row = cursor.fetchone()
+    if row is None:
+        raise CommandError("the vehicle was removed meanwhile")
+    tags = sorted({*row[0], *add} - {*remove})
+    if len(tags) > MOST_TAGS:
+        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {len(tags)}")
+    cursor.execute(_SET, (tags, str(vehicle_id)))
+
+
+def tags_in_use(cursor: Cursor) -> list[str]:
+    """Return the tags that any vehicle has, in alphabetical order."""
+    cursor.execute(_IN_USE)
+    return [sanitise(tag) for (tag,) in cursor.fetchall()]

@@ -1,0 +1,307 @@
+"""Tags on the dashboard: groups, their actions, edits, and the view of a site."""
+
+import pytest
+from textual.widgets import Input
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.states import State
+from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
+from tests.tui.test_operations import asked_for, paused
+from tui.app import FleetApp
+from tui.context import ScreenContext
+from tui.gateway import Gateway
+from tui.model.state import FleetState
+from tui.model.tag_groups import group_filter, groups
+
+
+def tag(database: Database, name: str, *tags: str) -> None:
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, tags)"
+        " SELECT id, %s FROM vehicles WHERE name = %s"
+        " ON CONFLICT (vehicle_id) DO UPDATE SET tags = excluded.tags",
+        list(tags), name,
+    )  # fmt: skip
+
+
+def tags_of(database: Database, name: str) -> list[str]:
+    statement = (
+        "SELECT tags FROM fleetsync.vehicle_state JOIN vehicles ON id = vehicle_id WHERE name = %s"
+    )
+    rows = execute(database, statement, name)
+    return list(rows[0][0]) if rows else []
+
+
+@pytest.fixture
+def sites(database: Database) -> Database:
+    """Return a database with two sites, and a vehicle without a tag."""
+    small_fleet(database)
+    tag(database, "Crane-02", "north")
+    tag(database, "Dozer-03", "south", "rented")
+    tag(database, "Loader-04", "south")
+    return database
+
+
+def row_of(it: Driver, label: str) -> str:
+    return next(line for line in it.lines() if line.lstrip(" ").startswith(label))
+
+
+def test_groups_are_counted_by_state_with_the_most_trouble_first(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("TIMEOUT", "(no tag)", "3 tags")
+        labels = ("south", "north", "rented", "(no tag)")
+        order = sorted(labels, key=lambda label: it.lines().index(row_of(it, label)))
+        assert order == list(labels)
+        assert row_of(it, "south").split() == ["south", "2", "1", "1"]
+        heading = next(line for line in it.lines() if "TIMEOUT" in line)
+        assert row_of(it, "(no tag)").rstrip().endswith("1")
+        assert len(heading.rstrip()) <= 80
+
+    drive(sites, look)
+
+
+def test_enter_shows_a_groups_vehicles_and_escape_all_again(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("south")
+        await it.press("enter")
+        await it.until(lambda: it.dialog() == "FleetPage")
+        await it.sees("filter: tag:south", "Dozer-03", "Loader-04")
+        assert "Truck-01" not in it.screen()
+        await it.press("escape")
+        await it.sees("Truck-01", "Crane-02")
+        await it.press("number_sign", "end", "enter")
+        await it.sees("filter: -tag:north,rented,south", "Truck-01")
+        assert "Dozer-03" not in it.screen()
+
+    drive(sites, look)
+
+
+def test_the_field_of_the_filter_has_the_groups_text(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign", "enter", "slash")
+        await it.until(lambda: it.app.screen.query_one("#filter", Input).value == "tag:south")
+
+    drive(sites, look)
+
+
+def test_an_action_on_a_group_asks_and_is_for_all_of_its_vehicles(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("all 2 vehicles of south")
+        await it.press("p")
+        await it.sees("Pause 2 vehicles?", "Dozer-03, Loader-04")
+        assert paused(sites) == set()
+        await it.press("y")
+        await it.until(lambda: paused(sites) == {"Dozer-03", "Loader-04"})
+        await it.refresh()  # a paused vehicle is in no trouble: the other group is first
+        await it.press("home")
+        await it.sees("1 vehicle of north")
+        await it.press("s")
+        await it.until(lambda: asked_for(sites) == {"Crane-02"})
+
+    drive(sites, look)
+
+
+def test_the_tags_page_removes_and_edits_nothing(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign", "ctrl+d", "e", "t", "a")
+        assert it.dialog() == "TagsPage"
+
+    drive(sites, look)
+
+
+def test_a_read_only_dashboard_groups_and_acts_on_nothing(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("south")
+        await it.press("p", "s", "b")
+        assert it.dialog() == "TagsPage"
+        assert "s, p and b" not in it.screen()
+
+    drive(sites, look, read_only=True)
+    assert paused(sites) == set()
+
+
+def test_the_cursor_stays_on_its_group_when_the_order_changes(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign", "down")
+        await it.sees("of north")
+        for number in range(5):
+            add(sites, f"North-{number}", f"10.9.0.{number + 1}")
+            tag(sites, f"North-{number}", "north")
+        await it.refresh()
+        await it.sees("all 6 vehicles of north")
+        order = it.lines()
+        assert order.index(row_of(it, "north")) < order.index(row_of(it, "south"))
+
+    drive(sites, look)
+
+
+def test_a_fleet_without_tags_is_told_how_to_set_them(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG")
+
+    drive(database, look)
+
+
+def test_an_edit_changes_the_tags_that_it_showed_and_no_others(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("down", "e")
+        await it.sees("Edit Dozer-03", "rented south")
+        tag(sites, "Dozer-03", "rented", "south", "by-somebody-else")
+        await it.type("#tags", "South crane")
+        await it.press("enter")
+        await it.notified("Dozer-03: changed")
+
+    drive(sites, look)
+    assert tags_of(sites, "Dozer-03") == ["by-somebody-else", "crane", "south"]
+
+
+def test_an_edit_of_several_vehicles_adds_and_removes_tags(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("down", "space", "space", "e")
+        await it.sees("Tags to add; -tag removes one")
+        await it.type("#tags", "winter -south")
+        await it.press("enter")
+        await it.notified("changed")
+
+    drive(sites, look)
+    assert tags_of(sites, "Dozer-03") == ["rented", "winter"]
+    assert tags_of(sites, "Loader-04") == ["winter"]
+
+
+def test_what_is_no_tag_is_refused_in_the_form(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("e")
+        await it.sees("Edit Crane-02")
+        await it.type("#tags", "north a:b")
+        await it.sees("a:b is no tag")
+        await it.press("enter")
+        assert it.dialog() == "VehicleForm"
+
+    drive(sites, look)
+    assert tags_of(sites, "Crane-02") == ["north"]
+
+
+def test_both_forms_show_their_buttons_on_the_smallest_screen(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        for key in ("a", "e"):
+            await it.press(key)
+            await it.sees("Tags, separated by blanks", "Cancel (Esc)")
+            await it.press("escape")
+
+    drive(sites, look)
+
+
+def of_site(database: Database, *tags: str, read_only: bool = False) -> FleetApp:
+    gateway = Gateway(database, 30, tags=tags)
+    state = FleetState(gateway.where, read_only=read_only, tags=tags)
+    return FleetApp(ScreenContext(gateway, state))
+
+
+def test_the_view_of_a_site_has_its_vehicles_only_on_every_page(sites: Database) -> None:
+    for name in ("Crane-02", "Dozer-03", "Truck-01"):
+        (key,) = execute(sites, "SELECT id::text FROM vehicles WHERE name = %s", name)[0]
+        attempts(sites, key, 2)
+
+    async def look(it: Driver) -> None:
+        await it.sees("2 veh", "tag south", "Dozer-03", "Loader-04")
+        await it.until(lambda: bool(it.state.snapshot and it.state.snapshot.tail))
+        assert it.state.counts == {State.TIMEOUT: 1, State.ERROR: 1}
+        for gone in ("Crane-02", "Truck-01", "north"):
+            assert gone not in it.screen()
+        await it.press("l")
+        await it.sees("Dozer-03")
+        await it.settled()
+        assert "Crane-02" not in it.screen()
+        await it.press("escape", "number_sign")
+        await it.sees("1 tag", "south")
+        assert "rented" not in it.screen()
+        assert "(no tag)" not in it.screen()
+
+    drive(sites, look, size=(160, 45), app=of_site(sites, "south", read_only=True))
+
+
+def test_the_view_of_a_site_without_vehicles_shows_no_others_journal(sites: Database) -> None:
+    (key,) = execute(sites, "SELECT id::text FROM vehicles WHERE name = 'Crane-02'")[0]
+    attempts(sites, key, 2)
+
+    async def look(it: Driver) -> None:
+        await it.sees("0 veh")
+        await it.press("l")
+        await it.settled()
+        assert "Crane-02" not in it.screen()
+
+    drive(sites, look, size=(160, 45), app=of_site(sites, "nowhere"))
+
+
+def test_a_vehicle_that_is_added_in_the_view_of_a_site_belongs_to_it(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        assert it.app.screen.query_one("#tags", Input).value == "south"
+        await it.type("#name", "Grader-09")
+        await it.type("#host", "10.8.0.99")
+        await it.press("enter")
+        await it.sees("Grader-09", "3 veh")
+
+    drive(sites, look, app=of_site(sites, "south"))
+    assert tags_of(sites, "Grader-09") == ["south"]
+
+
+def test_groups_and_their_filters_agree(sites: Database) -> None:
+    everyone = Gateway(sites, 30).snapshot().vehicles
+    found = groups(everyone)
+    for group in found:
+        wanted = group_filter(group, found)
+        shown = [v for v in everyone if all(test(v) for test in wanted.tests)]
+        assert tuple(shown) == group.vehicles
+    assert [group.label for group in groups(everyone, ["rented"])] == ["rented", "(no tag)"]
+
+
+def test_the_tags_and_the_age_of_the_state_stand_on_the_vehicles_page(sites: Database) -> None:
+    execute(
+        sites,
+        "UPDATE fleetsync.vehicle_state SET dated_status = 'timeout',"
+        " status_since = now() - interval '2 h', dated_at = updated_at"
+        " WHERE vehicle_id = (SELECT id FROM vehicles WHERE name = 'Dozer-03')",
+    )
+
+    async def look(it: Driver) -> None:
+        await it.press("down", "enter")
+        await it.sees("TIMEOUT 2h")
+        await it.press("5")
+        await it.sees("rented south", "timeout since ", ", 2h")
+        await it.press("escape", "down", "enter", "5")
+        await it.sees("error, not known since when")
+
+    drive(sites, look)
+
+
+def test_c_sorts_by_the_last_change_with_unknown_ones_last(sites: Database) -> None:
+    for name, hours in (("Truck-01", 1), ("Dozer-03", 5)):
+        set_state(sites, name, "error", "4 s", "5 s")
+        execute(
+            sites,
+            "INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, dated_status, status_since)"
+            " SELECT id, 'error', now() - %s * interval '1 h' FROM vehicles WHERE name = %s"
+            " ON CONFLICT (vehicle_id) DO UPDATE SET dated_status = 'error',"
+            " dated_at = s.updated_at, status_since = excluded.status_since",
+            hours, name,
+        )  # fmt: skip
+    execute(sites, "UPDATE vehicles SET created_at = now() - interval '3 h'")
+
+    async def look(it: Driver) -> None:
+        await it.press("C")
+        await it.sees("sort since")
+        shown = [vehicle.name for vehicle in it.state.view.shown]
+        assert shown == ["Truck-01", "Crane-02", "Dozer-03", "Loader-04"]
+        await it.press("C")
+        assert it.state.view.shown[0].name == "Loader-04"
+
+    drive(sites, look, size=(160, 45))

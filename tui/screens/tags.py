@@ -1,0 +1,150 @@
+"""The tags page: groups of vehicles by tag, with how many of each are in which state."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable
+
+from fleetsyncd.cells import cut
+from fleetsyncd.states import State
+from tui.context import ScreenContext
+from tui.formatting import STATE_STYLES
+from tui.model.export_table import ExportTable
+from tui.model.filters import Filter
+from tui.model.tag_groups import TagGroup, group_filter, groups
+from tui.model.targets import Targets
+from tui.screens.page import Page
+from tui.widgets.fixed_text import FixedText
+from tui.widgets.row_table import RowTable, fill
+
+NARROW_TAG, WIDE_TAG = 14, 32
+"""Terminal cells of a tag, with a column for every state beside it."""
+STATES = (
+    State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
+    State.ONLINE,
+)  # fmt: skip
+"""The columns, the worst state first."""
+NO_TAGS = "No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG, or e on the fleet"
+
+
+class TagsPage(Page):
+    """A row for each tag, and one for the vehicles without a tag; actions are for whole groups."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Show", priority=True, id="tags.show",
+                tooltip="Show the vehicles of the group"),
+        Binding("escape,q", "leave", "Back", id="tags.back", tooltip="Go back"),
+    ]  # fmt: skip
+
+    class Chosen(Message):
+        """The operator wants to see the vehicles of a group."""
+
+        def __init__(self, wanted: Filter) -> None:
+            super().__init__()
+            self.wanted = wanted
+
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
+        self.groups: list[TagGroup] = []
+
+    def body(self) -> ComposeResult:
+        """Lay out the table, a hint and a status line."""
+        yield RowTable()
+        yield FixedText(id="hint")
+        yield FixedText(id="status-line")
+
+    def on_mount(self) -> None:
+        """Lay out the table with its rows, which the next key may be for, and focus it."""
+        table = self.query_one(RowTable)
+        table.add_columns("TAG", "VEH")
+        for state in STATES:
+            style = STATE_STYLES[state]
+            table.add_column(Text(style.word.upper(), style.colour))
+        table.focus()
+        self.update_body()
+
+    def update_body(self) -> None:
+        """Show the groups; the cursor stays on its group."""
+        snapshot, table = self.context.state.snapshot, self.query_one(RowTable)
+        if snapshot is None:
+            return
+        before = self._chosen
+        self.groups = groups(snapshot.vehicles, self.context.state.tags)
+        tag_width = WIDE_TAG if self.wide else NARROW_TAG
+        fill(table, [_cells(group, tag_width) for group in self.groups])
+        tags = [group.tag for group in self.groups]
+        if before is not None and before.tag in tags:
+            table.move_cursor(row=tags.index(before.tag), animate=False)
+        hint = "" if any(tag is not None for tag in tags) else NO_TAGS
+        self.query_one("#hint", FixedText).show(Text(hint))
+        self.query_one("#hint").display = bool(hint)
+        self._update_status_line()
+
+    @property
+    def _chosen(self) -> TagGroup | None:
+        """The group under the cursor."""
+        row = self.query_one(RowTable).cursor_row
+        return self.groups[row] if 0 <= row < len(self.groups) else None
+
+    def on_data_table_row_highlighted(self, _event: "DataTable.RowHighlighted") -> None:
+        """Say what actions apply to."""
+        self._update_status_line()
+
+    def _update_status_line(self) -> None:
+        group = self._chosen
+        number = sum(each.tag is not None for each in self.groups)
+        line = f" {number} tag{'' if number == 1 else 's'}"
+        if group is not None:
+            count = len(group.vehicles)
+            vehicles = "1 vehicle" if count == 1 else f"all {count} vehicles"
+            line += f" · s, p and b are for {vehicles} of {group.label}"
+        if self.context.state.read_only:
+            line = line.partition(" ·")[0]
+        text = Text(line, no_wrap=True, overflow="ellipsis")
+        self.query_one("#status-line", FixedText).show(text)
+
+    def action_choose(self) -> None:
+        """Show the vehicles of the group under the cursor on the fleet page."""
+        group = self._chosen
+        if group is not None:
+            self.post_message(self.Chosen(group_filter(group, self.groups)))
+
+    def action_leave(self) -> None:
+        """Go back."""
+        self.app.pop_screen()
+
+    def targets(self) -> Targets:
+        """Return the vehicles of the group under the cursor."""
+        group = self._chosen
+        if group is None:
+            return Targets()
+        what = "without a tag" if group.tag is None else f"with the tag {group.tag}"
+        return Targets(group.vehicles, group=what)
+
+    def copy_text(self) -> str:
+        """Return the row under the cursor, its cells separated by tabs."""
+        group = self._chosen
+        return "" if group is None else "\t".join(_row(group))
+
+    def export_table(self) -> ExportTable:
+        """Return the groups."""
+        heading = ["tag", "vehicles", *(state.value for state in STATES)]
+        return ExportTable("tags", heading, [_row(group) for group in self.groups])
+
+
+def _cells(group: TagGroup, tag_width: int) -> list[Text]:
+    counts = group.counts
+    numbers = [
+        Text(str(counts[state] or ""), STATE_STYLES[state].colour, justify="right")
+        for state in STATES
+    ]
+    label = Text(cut(group.label, tag_width), "" if group.tag is None else "bold")
+    return [label, Text(str(len(group.vehicles)), justify="right"), *numbers]
+
+
+def _row(group: TagGroup) -> list[str]:
+    counts = group.counts
+    return [group.label, str(len(group.vehicles)), *(str(counts[state]) for state in STATES)]
