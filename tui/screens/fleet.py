@@ -41,7 +41,7 @@ class FleetPage(Page):
         Binding("N", "sort('name')", "By name", show=False, id="fleet.sort-name"),
         Binding("S", "sort('state')", "By status", show=False, id="fleet.sort-status"),
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
-        Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
+        Binding("O", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
 
