@@ -11,6 +11,7 @@ export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
+open_alarms.py  counts of open alarms
 operating.py   what operations share
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly

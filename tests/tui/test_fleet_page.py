@@ -30,7 +30,7 @@ def test_each_vehicle_is_shown_by_glyph_word_and_ages(database: Database) -> Non
         text = it.screen()
         assert "● live" in text
         assert "4 veh" in it.lines()[0]
-        rows = [line[1:48].split() for line in it.lines()[2:6]]
+        rows = [line[1:51].split() for line in it.lines()[2:6]]
         assert rows[:3] == [
             ["?", "Crane-02", "never", "-", "-"],
             ["◌", "Dozer-03", "timeout", "3h", "3h"],
@@ -51,7 +51,7 @@ def test_the_cursor_stays_on_its_vehicle_through_sorts_filters_and_refreshes(
     async def look(it: Driver) -> None:
         await it.press("down")
         assert under_cursor(it) == "Dozer-03"
-        for key in "LLASN":
+        for key in "LLOSN":
             await it.press(key)
             assert under_cursor(it) == "Dozer-03"
         add(database, "Bulldozer-00", "10.8.0.99")
@@ -226,8 +226,8 @@ def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
     )
 
     async def look(it: Driver) -> None:
-        assert "‖ Crane-02           paused" in it.screen()
-        assert "◐ Truck-01           catching 50%" in it.screen()
+        assert "‖ Crane-02             paused" in it.screen()
+        assert "◐ Truck-01             catching 50%" in it.screen()
         await it.pilot.resize_terminal(160, 45)
         await it.sees("catching 50% 60s left")
 

@@ -121,7 +121,7 @@ def test_a_status_of_a_later_version_is_shown_as_error(
     )
 
     async def look(it: Driver) -> None:
-        await it.sees("✖ Truck-01           error")
+        await it.sees("✖ Truck-01             error")
 
     drive(database, look)
 

@@ -10,7 +10,9 @@ from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.model import alarm_totals
 from tui.model.fleet_view import Sort
+from tui.open_alarms import alarms_of
 
 WIDE = 120
 """From this width of the terminal on, the fleet page shows more columns and the journal."""
@@ -36,6 +38,8 @@ class Column:
     """The order that sorts by this column, if there is one."""
     state_coloured: bool = False
     """Whether the text has the colour of the vehicle's state."""
+    text_colour: Callable[[str], str | None] | None = None
+    """What else gives the text a colour: a function of the text, whose None means no colour."""
 
     def text(self, vehicle: VehicleOverview, hour: LastHour | None) -> str:
         """Return the vehicle's cell, cut or padded to the column's width."""
@@ -82,11 +86,26 @@ def _failures(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else str(hour.failures)
 
 
+def _alarms(*, wide: bool) -> Column:
+    """Return the column of open alarms; it has two cells rather than none on a narrow screen.
+
+    A critical alarm must be seen at 80x24 too; its message stands on the page of alarms.
+    """
+    title, width = ("ALARM", alarm_totals.WIDE_WIDTH) if wide else ("AL", alarm_totals.NARROW_WIDTH)
+    return Column(
+        title,
+        width,
+        lambda vehicle, _: alarm_totals.cell(alarms_of(vehicle), width),
+        text_colour=alarm_totals.cell_colour,
+    )
+
+
 def columns(width: int) -> list[Column]:
     """Return the columns of a table that is `width` cells wide; the last one fills the rest."""
     wide, extra_wide = width >= WIDE - 2, width >= EXTRA_WIDE
-    name = Column("VEHICLE", 22 if extra_wide else 18, lambda v, _: v.name, sort=Sort.NAME)
+    name = Column("VEHICLE", 22 if extra_wide else 17, lambda v, _: v.name, sort=Sort.NAME)
     address = Column("ADDRESS", 21 if extra_wide else 17, lambda v, _: v.address)
+    alarms = _alarms(wide=extra_wide)
     state = Column(
         "STATUS",
         22 if extra_wide else 13,
@@ -100,11 +119,11 @@ def columns(width: int) -> list[Column]:
     rows = Column("ROWS", 6, _rows, right=True)
     lag_hour = Column("LAG 1H", 12, _lags)
     fails = Column("FAIL", 4, _failures, right=True)
-    version = Column("VERSION", 10 if extra_wide else 8, lambda v, _: v.software_version or "-")
+    version = Column("VERSION", 9 if extra_wide else 7, lambda v, _: v.software_version or "-")
     fitting = (
-        [name, address, state, seen, lag, data, rows, lag_hour, fails, version]
+        [name, alarms, address, state, seen, lag, data, rows, lag_hour, fails, version]
         if wide
-        else [name, state, seen, lag, rows, version]
+        else [name, alarms, state, seen, lag, rows, version]
     )
     used = PREFIX_WIDTH + sum(column.width + 1 for column in fitting)
     rest = max(_MIN_ERROR_WIDTH, width - used)
