@@ -28,6 +28,7 @@ from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
+from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -192,6 +193,11 @@ class FleetApp(App[None]):
         """Open the journal page."""
         if not isinstance(self.screen, JournalPage):
             self.push_screen(JournalPage(self.context))
+
+    def action_alarms(self) -> None:
+        """Open the page of open alarms."""
+        if not isinstance(self.screen, AlarmsPage):
+            self.push_screen(AlarmsPage(self.context))
 
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""

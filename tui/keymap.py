@@ -25,6 +25,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Test the vehicle's four calls"),
     Binding("l", "journal", "Journal", show=False, id="journal",
             tooltip="The journal of the whole fleet"),
+    Binding("A", "alarms", "Alarms", show=False, id="alarms",
+            tooltip="The open alarms of the whole fleet"),
     Binding("D", "daemons", "Daemons", show=False, id="daemons",
             tooltip="The daemons that pull the fleet"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),

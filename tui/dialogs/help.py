@@ -1,4 +1,4 @@
-"""The help: the keys of the screen it was opened from, the states, the ages."""
+"""The help: the keys of the screen it was opened from, the states, the severities, the ages."""
 
 from typing import ClassVar
 
@@ -10,8 +10,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN
 from fleetsyncd.states import State
-from tui.formatting import STATE_STYLES
+from tui.formatting import SEVERITY_STYLES, STATE_STYLES
 
 MEANINGS = {
     State.ONLINE: "the last cycle succeeded and the lag is small",
@@ -30,7 +31,7 @@ CLOCKS = (
 
 
 class HelpDialog(ModalScreen[None]):
-    """Shows keys, states and ages."""
+    """Shows keys, states, severities and ages."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "dismiss", "Back", id="help.back"),
@@ -42,12 +43,14 @@ class HelpDialog(ModalScreen[None]):
         self.bindings = bindings
 
     def compose(self) -> ComposeResult:
-        """Lay out the three tables."""
+        """Lay out the tables."""
         with VerticalScroll(id="box"):
             yield Static(Text("Keys", "bold"))
             yield Static(self._keys())
             yield Static(Text("\nStates", "bold"))
             yield Static(_states())
+            yield Static(Text("\nAlarms, the worst first", "bold"))
+            yield Static(_severities())
             yield Static(Text("\nClocks", "bold"))
             yield Static(_clocks())
 
@@ -78,6 +81,17 @@ def _states() -> Table:
     table = _grid()
     for state, style in STATE_STYLES.items():
         table.add_row(Text(style.glyph, style.colour), Text(style.word), Text(MEANINGS[state]))
+    return table
+
+
+def _severities() -> Table:
+    table = _grid()
+    for severity, style in SEVERITY_STYLES.items():
+        names = [name for name, rank in KNOWN_NAMES.items() if rank is severity]
+        others = ["any other name, or none"] if severity is UNKNOWN else []
+        table.add_row(
+            Text(style.glyph, style.colour), Text(style.word), Text(", ".join([*names, *others]))
+        )
     return table
 
 
