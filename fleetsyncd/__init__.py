@@ -11,6 +11,7 @@ errors.py       the tree of all errors
 models.py       frozen types that every package may use
 reports.py      how cycles and backfills ended; the journal's entries
 states.py       a vehicle's state as operators see it
+severities.py   how grave alarms are
 findings.py     results of doctor's checks
 text.py         sanitised text, ages
 cells.py        text in terminal cells

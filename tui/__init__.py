@@ -13,6 +13,7 @@ formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
 notifying.py   the base class of the app: it shows messages, and keeps them
+open_alarms.py  counts of open alarms
 operating.py   what operations share
 operations.py  what an operator can do to vehicles
 pauses.py      pausing and resuming vehicles, and the way back

@@ -35,6 +35,7 @@ from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
 from tui.remembered import Memory
+from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -262,6 +263,11 @@ class FleetApp(KeysInOrder, NotifyingApp):
         while not isinstance(self.screen, FleetPage):
             self.pop_screen()
         self.screen.apply_filter(event.wanted)
+
+    def action_alarms(self) -> None:
+        """Open the page of open alarms."""
+        if not isinstance(self.screen, AlarmsPage):
+            self.push_screen(AlarmsPage(self.context))
 
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""

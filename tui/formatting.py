@@ -7,13 +7,14 @@ from datetime import datetime
 from rich.terminal_theme import TerminalTheme
 
 from fleetsyncd.reports import Outcome
+from fleetsyncd.severities import Severity
 from fleetsyncd.states import GapProgress, State
 from fleetsyncd.text import age
 
 
 @dataclass(frozen=True, slots=True)
 class StateStyle:
-    """How a vehicle's state is shown; `colour` is a name of one of the terminal's 16 colours."""
+    """How a state or severity is shown; `colour` is a name of one of the terminal's 16 colours."""
 
     glyph: str
     word: str
@@ -37,6 +38,13 @@ STATE_STYLES: Mapping[State, StateStyle] = {
     State.NEVER: StateStyle("?", "never", "blue"),
     State.PAUSED: StateStyle("‖", "paused", "bright_black"),
 }
+SEVERITY_STYLES: Mapping[Severity, StateStyle] = {
+    Severity.CRITICAL: StateStyle("◆", "critical", "red"),
+    Severity.ALARM: StateStyle("▲", "alarm", "magenta"),
+    Severity.WARNING: StateStyle("△", "warning", "yellow"),
+    Severity.INFO: StateStyle("▫", "info", "cyan"),
+}
+"""How the severity of an alarm is shown, the worst first."""
 # The RGB values of the 16 colour names, for themes that do not use the terminal's own colours.
 # Every colour is legible on every background of the dark (light) themes.
 DARK_COLOURS = TerminalTheme(

@@ -5,8 +5,9 @@ CommandError, if the operator asked for something impossible. A write on several
 transaction: it changes all of them or none.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -17,6 +18,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, vehicle
+from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
@@ -27,7 +29,9 @@ from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredA
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
+from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
+from tui.open_alarms import AlarmCounter, total_of
 
 T = TypeVar("T")
 TAIL_ROWS = 8
@@ -48,6 +52,10 @@ class Snapshot:
     """The newest journal entries of the fleet, newest first, if they were requested."""
     announcements: tuple[Announcement, ...] = ()
     """What retention is going to delete, what is due first."""
+    open_alarms: OpenAlarms | None = None
+    """The open alarms of all vehicles, counted some seconds before at the most."""
+    alarms_error: str | None = None
+    """Why open alarms may be missing or out of date; None if they were counted."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
@@ -69,27 +77,32 @@ class Gateway:
         measurements_keep_months: int | None = None,
         *,
         tags: Collection[str] = (),
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval
         self._tags = tags
         self._scope: tuple[UUID, ...] | None = () if tags else None
+        self._alarm_counter = AlarmCounter(database, now)
         self.where = database.where
 
     def snapshot(self, on_screen: Collection[UUID] = (), *, tail: bool = False) -> Snapshot:
         """Return the fleet, the last hour of the vehicles `on_screen`, and the journal's `tail`."""
+        alarms = self._alarm_counter.read()
 
         def read(cursor: Cursor) -> Snapshot:
-            vehicles = tuple(fleet_overview(cursor, self._interval, self._tags))
+            fleet = alarms.applied_to(fleet_overview(cursor, self._interval, self._tags))
             if self._tags:
-                self._scope = tuple(vehicle.id for vehicle in vehicles)
+                self._scope = tuple(vehicle.id for vehicle in fleet)
             return Snapshot(
-                vehicles=vehicles,
+                vehicles=fleet,
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
                 tail=tuple(self._tail(cursor)) if tail else (),
                 announcements=tuple(announcements(cursor)),
+                open_alarms=total_of(fleet),
+                alarms_error=alarms.error,
             )
 
         return self._database.run(read)
@@ -130,6 +143,15 @@ class Gateway:
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
         return self._database.run(lambda c: journal.history(c, vehicle_id, seconds, buckets))
+
+    def fleet_alarms(
+        self, order: Order, chosen: AlarmFilter, before: FleetAlarm | None
+    ) -> AlarmPage:
+        """Return the page of the fleet's open alarms that follows the row `before`."""
+        in_scope = replace(chosen, scope=self._scope)
+        return self._database.run(
+            lambda cursor: read_alarms(cursor, order, in_scope, before=before)
+        )
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""

@@ -29,6 +29,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The journal of the whole fleet"),
     Binding("number_sign", "tags", "Tags", show=False, key_display="#", id="tags",
             tooltip="Vehicles by tag, with how many are in which state"),
+    Binding("A", "alarms", "Alarms", show=False, id="alarms",
+            tooltip="The open alarms of the whole fleet"),
     Binding("D", "daemons", "Daemons", show=False, id="daemons",
             tooltip="The daemons that pull the fleet"),
     Binding("M", "messages", "Messages", show=False, id="messages",

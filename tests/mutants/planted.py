@@ -746,4 +746,18 @@ MUTANTS = (
         "            pass\n",
         "tests/tui/test_type_ahead.py",
     ),
+    Mutant(
+        "the next page of open alarms begins with the last alarm of the page above",
+        "fleetsyncd/database/views/alarms.py",
+        'f"AND ({_KEYS[order]}) < ({_POSITION[order]})"',
+        'f"AND ({_KEYS[order]}) <= ({_POSITION[order]})"',
+        "tests/integration/test_alarms_view.py",
+    ),
+    Mutant(
+        "an error while counting open alarms hides the fleet",
+        "tui/open_alarms.py",
+        "        except DatabaseUnavailable:\n",
+        "        except DatabaseError:\n",
+        "tests/tui/test_alarms_page.py",
+    ),
 )

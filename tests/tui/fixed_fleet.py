@@ -48,6 +48,7 @@ def register_fixed_fleet(cursor: Cursor) -> None:
     for number in range(1, 41):
         name = f"{KINDS[number % len(KINDS)]}-{number:02}"
         _vehicle(cursor, name, number)
+    _open_alarms(cursor)
     cursor.execute(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
         " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
@@ -141,3 +142,26 @@ def _telemetry(cursor: Cursor, key: str) -> None:
             (key, number, number, severity, message, at,
              None if lasted is None else at + timedelta(seconds=lasted), NOW),
         )  # fmt: skip
+
+
+def _open_alarms(cursor: Cursor) -> None:
+    """Write open alarms of vehicles that answer, are silent, and are paused."""
+    for number, (vehicle, channel, severity, message, ago) in enumerate(
+        (
+            ("Grader-04", 6, "critical", "hydraulic pressure above the relief setting", 95),
+            ("Crane-12", 7, "error", "hydraulic oil temperature high", 400),
+            ("Truck-14", None, "high", "the collector has lost its module 2", 9_000),
+            ("Loader-16", 9, None, "battery voltage low", 30),
+            ("Excavator-29", 14, "info", "payload above rated load", 700),
+            ("Loader-30", 4, "alarm", "engine oil pressure low", 50_000),
+            ("Dozer-17", 4, "critical", "engine oil pressure low", 300_000),
+        ),
+        100,
+    ):
+        cursor.execute(
+            "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, severity, message,"
+            " triggered_at, synced_at) SELECT id, %s, %s, %s, %s, %s, %s FROM vehicles"
+            " WHERE name = %s",
+            (number, channel, severity, message, NOW - timedelta(seconds=ago), NOW, vehicle),
+        )  # fmt: skip
+        assert cursor.rowcount == 1, vehicle

@@ -93,6 +93,7 @@ def test_help_lists_the_keys_of_the_screen_it_was_opened_from(database: Database
         await it.press("end")
         await it.sees("SEEN", "time since the vehicle answered", "an operator paused it")
         await it.sees("fails>=3", "-st:paused", "a vehicle must match every word")
+        await it.sees("△         warning     warning, any other name, or none")
         await it.press("escape", "enter")
         await it.sees("1 History")
         await it.press("question_mark")

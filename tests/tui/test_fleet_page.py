@@ -52,7 +52,7 @@ def test_each_vehicle_is_shown_by_glyph_word_and_ages(database: Database) -> Non
         text = it.screen()
         assert "● live" in text
         assert "4 veh" in it.lines()[0]
-        rows = [line[1:48].split() for line in it.lines()[2:6]]
+        rows = [line[1:51].split() for line in it.lines()[2:6]]
         assert rows[:3] == [
             ["?", "Crane-02", "never", "-", "-"],
             ["◌", "Dozer-03", "timeout", "3h", "3h"],
@@ -188,7 +188,7 @@ def test_keys_sort_and_the_same_key_reverses_the_order(database: Database) -> No
         await it.press("L")
         assert names(it) == ["Crane-02", "Loader-04", "Dozer-03", "Truck-01"]
         assert "LAG▼" in it.lines()[1]
-        await it.press("A", "A")
+        await it.press("O", "O")
         assert names(it) == ["Truck-01", "Dozer-03", "Loader-04", "Crane-02"]
         for _ in range(2):
             await it.press("S")
@@ -437,8 +437,8 @@ def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
     )
 
     async def look(it: Driver) -> None:
-        assert "‖ Crane-02           paused" in it.screen()
-        assert "◐ Truck-01           catching 50%" in it.screen()
+        assert "‖ Crane-02             paused" in it.screen()
+        assert "◐ Truck-01             catching 50%" in it.screen()
         await it.pilot.resize_terminal(160, 45)
         await it.sees("catching 50%", "60s left, 50/s")
 

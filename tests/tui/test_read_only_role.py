@@ -49,6 +49,9 @@ def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
         ):  # fmt: skip
             await it.press(tab)
             await it.sees(text)
+        assert "△ 1 warning" in it.lines()[0]
+        await it.press("escape", "A")
+        await it.sees("oil pressure low · Truck-01")
         await it.press("escape", "l")
         await it.sees("newest page, live")
         assert not it.app.screen.query_one("#warnings").display

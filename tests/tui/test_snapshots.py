@@ -109,6 +109,11 @@ async def journal(it: Driver) -> None:
     await it.sees("timeout/error · newest page")
 
 
+async def open_alarms(it: Driver) -> None:
+    await it.press("A")
+    await it.sees("severity, then newest", "open alarms 1-")
+
+
 async def details(it: Driver) -> None:
     await it.press("l", "exclamation_mark")
     await it.sees("timeout/error · newest page")
@@ -171,7 +176,8 @@ async def frozen(it: Driver) -> None:
 
 
 SCREENS: list[Script] = [
-    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, open_alarms,
+    details,
     daemons, messages, confirm, add, edit, delete, backfill, helped, frozen, tags,
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The help: the keys of the screen it was opened from, the states, the ages, the filter."""
+"""The help: the keys of the screen it was opened from; states, severities, ages, the filter."""
 
 from typing import ClassVar
 
@@ -10,8 +10,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN
 from fleetsyncd.states import State
-from tui.formatting import STATE_STYLES
+from tui.formatting import SEVERITY_STYLES, STATE_STYLES
 from tui.model.filters import EXPLANATIONS
 
 MEANINGS = {
@@ -32,7 +33,7 @@ CLOCKS = (
 
 
 class HelpDialog(ModalScreen[None]):
-    """Shows keys, states, ages and the filter."""
+    """Shows keys, states, severities, ages and the filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "dismiss", "Back", id="help.back"),
@@ -50,6 +51,8 @@ class HelpDialog(ModalScreen[None]):
             yield Static(self._keys())
             yield Static(Text("\nStates", "bold"))
             yield Static(_states())
+            yield Static(Text("\nAlarms, the worst first", "bold"))
+            yield Static(_severities())
             yield Static(Text("\nClocks", "bold"))
             yield Static(_clocks())
             yield Static(Text("\nThe filter of the fleet", "bold"))
@@ -90,6 +93,17 @@ def _filters() -> Table:
     table = _grid()
     for form, meaning in EXPLANATIONS:
         table.add_row(Text(form, "bold"), Text(""), Text(meaning))
+    return table
+
+
+def _severities() -> Table:
+    table = _grid()
+    for severity, style in SEVERITY_STYLES.items():
+        names = [name for name, rank in KNOWN_NAMES.items() if rank is severity]
+        others = ["any other name, or none"] if severity is UNKNOWN else []
+        table.add_row(
+            Text(style.glyph, style.colour), Text(style.word), Text(", ".join([*names, *others]))
+        )
     return table
 
 

@@ -1,5 +1,7 @@
 """The data that the dashboard shows, without Textual.
 
+alarm_filter.py  the filter of the page of open alarms
+alarm_totals.py  open alarms in few cells
 columns.py       the columns of the fleet table, and which of them fit into a width
 day_strips.py    the last day of vehicles, hour by hour
 export_table.py  a table of text, as pages and panes offer it for export

@@ -9,8 +9,10 @@ from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.model import alarm_totals
 from tui.model.day_strips import HOURS, strip_text
 from tui.model.fleet_view import Sort
+from tui.open_alarms import alarms_of
 
 WIDE = 120
 """From this width of the terminal on, the fleet page shows the journal."""
@@ -24,9 +26,9 @@ REASON = "LAST ERROR"
 """The title of the last column, which fills the rest."""
 _LEAST_REASON: Final = 10
 """What the columns that the operator wants must leave for the reason."""
-_SHORT_REASON: Final = 24
-"""Room for a call and a status: `/status: HTTP 401: the v…`."""
-_LONG_REASON: Final = 36
+_SHORT_REASON: Final = 22
+"""Room for a call and a status: `/status: HTTP 401: t…`."""
+_LONG_REASON: Final = 35
 """Room for the greater part of most reasons."""
 _WHOLE_REASON: Final = 40
 """Room for most reasons."""
@@ -43,6 +45,10 @@ class Column:
     title: str
     width: int
     cell_text: CellText
+    short_title: str = ""
+    """The title where the other one has no room."""
+    short_text: CellText | None = None
+    """The text where the other one has no room."""
     right: bool = False
     """Whether the text is right-aligned."""
     sort: Sort | None = None
@@ -61,15 +67,21 @@ class Column:
     """The width of the table from which on it is shown without being asked for."""
     extra: int = 0
     """Cells that it is wider where there is much room."""
+    text_colour: Callable[[str], str | None] | None = None
+    """What else gives the text a colour: a function of the text, whose None means no colour."""
 
     def text(self, vehicle: VehicleOverview, hour: LastHour | None) -> str:
         """Return the vehicle's cell, cut or padded to the column's width."""
-        return self.fitted(self.cell_text(vehicle, hour))
+        text = self.cell_text(vehicle, hour)
+        if self.short_text is not None and len(text) > self.width:
+            text = self.short_text(vehicle, hour)
+        return self.fitted(text)
 
     def heading(self, sort: Sort, descending: bool) -> str:
         """Return the title, with an arrow if the table is sorted by this column."""
         arrow = ("▼" if descending else "▲") if sort is self.sort else ""
-        return self.fitted(self.title + arrow)
+        title = self.title if len(self.title) <= self.width else self.short_title or self.title
+        return self.fitted(title + arrow)
 
     def fitted(self, text: str) -> str:
         """Return `text`, padded to the column's width, or cut, with an ellipsis."""
@@ -99,12 +111,24 @@ def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else lag_spark(hour.lags)
 
 
+def _alarms(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
+    return alarm_totals.cell(alarms_of(vehicle), alarm_totals.WIDE_WIDTH)
+
+
+def _few_alarms(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
+    return alarm_totals.cell(alarms_of(vehicle), alarm_totals.NARROW_WIDTH)
+
+
 def _day(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
     return "" if hour is None else strip_text(hour.day)
 
 
 COLUMNS = (
     Column("VEHICLE", 18, lambda v, _: v.name, sort=Sort.NAME, extra=4),
+    # A critical alarm must be seen on the smallest screen; its message is on the page of alarms.
+    Column("ALARM", alarm_totals.NARROW_WIDTH, _alarms, short_title="AL",
+           short_text=_few_alarms, turn=1, leaves=_LEAST_REASON, text_colour=alarm_totals.cell_colour,
+           extra=alarm_totals.WIDE_WIDTH - alarm_totals.NARROW_WIDTH),
     Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=4),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
     Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE, turn=6),
@@ -118,7 +142,7 @@ COLUMNS = (
     Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
     Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=11, leaves=_WHOLE_REASON,
            extra=2),
-    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=9, leaves=_LONG_REASON),
+    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=9, from_width=DAY_WIDE),
 )  # fmt: skip
 """Every column but the last one, from left to right."""
 CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)

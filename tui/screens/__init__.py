@@ -1,5 +1,7 @@
 """Pages: full screens.
 
+alarm_plot.py  from an alarm to the plot of its channel
+alarms.py   the open alarms of the whole fleet
 fleet.py    the table of vehicles, with its filter; on wide screens the newest journal entries
 journal.py  the journal of the whole fleet
 page.py     the base class of all pages

@@ -47,7 +47,7 @@ class FleetPage(Page):
         Binding("L", "sort('lag')", "By lag", show=False, id="fleet.sort-lag"),
         Binding("C", "sort('change')", "By change", show=False, id="fleet.sort-change",
                 tooltip="By the age of the state, the last change first"),
-        Binding("A", "sort('seen')", "By age", show=False, id="fleet.sort-age",
+        Binding("O", "sort('seen')", "By age", show=False, id="fleet.sort-age",
                 tooltip="By age of the last answer; the same key again reverses the order"),
     ]  # fmt: skip
 

@@ -70,7 +70,11 @@ class Page(Screen[None]):
         self.query_one("#totals", FixedText).show(
             totals_line(self.context.state, now, self.size.width)
         )
-        warnings = self.context.state.warnings(now, self.unreadable.values())
+        unreadable = list(self.unreadable.values())
+        snapshot = self.context.state.snapshot
+        if snapshot is not None and snapshot.alarms_error is not None:
+            unreadable.append(snapshot.alarms_error)
+        warnings = self.context.state.warnings(now, unreadable)
         self.query_one(WarningBar).show(warnings, self.size.width)
 
     def update_page(self) -> None:

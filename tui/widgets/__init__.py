@@ -1,5 +1,6 @@
 """Widgets that pages and dialogs are made of.
 
+alarm_table.py    the table of open alarms, page by page
 checkbox.py       a check box that is legible without colours
 fixed_text.py     text in a place of fixed size
 fleet_line.py     one line of the fleet table

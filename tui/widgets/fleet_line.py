@@ -53,7 +53,10 @@ def paint_row(
     mark = MARK if row_state.marked else " "
     segments = [Segment(f"{mark}{state.glyph} ", coloured)]
     for column, cell in zip(columns, cells, strict=True):
-        segments.append(Segment(cell, coloured if column.state_coloured else style))
+        painted = coloured if column.state_coloured else style
+        if column.text_colour is not None and not row_state.under_cursor:
+            painted += Style(color=column.text_colour(cell))
+        segments.append(Segment(cell, painted))
         segments.append(Segment(" ", style))
     return _strip(segments, width, style)
 

@@ -9,6 +9,7 @@ from fleetsyncd.states import State
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES
 from tui.gateway import Snapshot
+from tui.model.alarm_totals import Form, totals_text
 from tui.model.state import FleetState
 
 _SHORT_LABELS = {
@@ -24,6 +25,12 @@ class Detail(IntEnum):
     SHORT_LABELS = 2
     NO_TITLE = 3
     NO_LABELS = 4
+
+
+_ALARM_FORMS = {
+    Detail.FULL: Form.FULL, Detail.SHORT_LABELS: Form.SHORT, Detail.NO_TITLE: Form.SHORT,
+    Detail.NO_LABELS: Form.SHORTEST,
+}  # fmt: skip
 
 
 def totals_line(state: FleetState, now: float, width: int) -> Text:
@@ -49,6 +56,9 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
     title = " fleetsyncd " if detail < Detail.NO_TITLE else " "
     line = Text(title, no_wrap=True).append_text(_daemon_text(state, snapshot, now, detail))
     gap = "   " if detail is Detail.FULL else "  "
+    # Before the states: what does not fit is cut off at the end of the line.
+    if snapshot.open_alarms is not None:
+        line.append(gap).append_text(totals_text(snapshot.open_alarms, _ALARM_FORMS[detail]))
     line.append(f"{gap}{len(snapshot.vehicles)} veh")
     for vehicle_state, style in STATE_STYLES.items():
         count = state.counts[vehicle_state]

@@ -142,7 +142,7 @@ def vehicles_with_own_key(cursor: Cursor) -> set[UUID]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _id(key: str) -> UUID:
+def cached_id(key: str) -> UUID:
     """Return the id; cached, because every refresh reads the same vehicles."""
     return UUID(key)
 
@@ -154,7 +154,7 @@ def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> VehicleOverview:
-    key = _id(row.id)
+    key = cached_id(row.id)
     catching_up = None if row.catching_up is None else _progress(row.catching_up)
     state = derive_state(
         paused=row.paused,

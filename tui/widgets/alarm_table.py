@@ -1,0 +1,248 @@
+"""The table of the fleet's open alarms, page by page; its first page is updated live."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from fleetsyncd.cells import cut
+from fleetsyncd.database.views.alarms import PAGE_ROWS, AlarmFilter, AlarmPage, FleetAlarm, Order
+from fleetsyncd.text import age
+from fleetsyncd.times import iso_ms
+from tui.background import query, read_part
+from tui.context import ScreenContext
+from tui.formatting import SEVERITY_STYLES, time_text
+from tui.model.columns import WIDE
+from tui.model.export_table import ExportTable
+from tui.widgets.row_table import Fields, RowTable, fill
+
+HEADING = (
+    "triggered", "vehicle", "severity", "channel", "channel_name", "message", "alarm", "known_s",
+    "vehicle_id",
+)  # fmt: skip
+FRESH_SEC = 120.0
+"""What a vehicle said less than this ago is taken to be true still."""
+_TITLES = ("SEVERITY", "AGE", "AS OF", "VEHICLE", "CHANNEL", "MESSAGE")
+_MESSAGE = _TITLES.index("MESSAGE")
+_MIN_MESSAGE = 10
+
+
+class AlarmTable(RowTable):
+    """One page of the open alarms; the cursor stays on its alarm."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "screen.plot", "Plot", id="open-alarms.plot",
+                tooltip="The alarm's channel around the moment of the alarm"),
+        Binding("d", "details", "Details", id="open-alarms.details", tooltip="The alarm in full"),
+        Binding("greater_than_sign", "older", "Next page", show=False, key_display=">",
+                id="open-alarms.next-page", tooltip="The next page of alarms"),
+        Binding("less_than_sign", "newer", "Previous page", show=False, key_display="<",
+                id="open-alarms.previous-page", tooltip="The previous page of alarms"),
+    ]  # fmt: skip
+
+    class Moved(Message):
+        """Another alarm is under the cursor."""
+
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__()
+        self.context = context
+        self.order = Order.SEVERITY
+        self.filter = AlarmFilter()
+        self.page: AlarmPage | None = None
+        """The alarms of this page; None until it is read."""
+        self.pages_above: list[FleetAlarm] = []
+        """The last row of each page above this one, the first page's first."""
+        self.stale = False
+        """Whether all alarms are dimmed, because they may be out of date."""
+        self._cursor_key: tuple[UUID, int] | None = None
+        """The alarm under the cursor; None makes the next rows be shown from the first one on."""
+        self._reads = 0
+        """How many reads were started; the result of any but the last one is dropped."""
+
+    def on_mount(self) -> None:
+        """Add the columns."""
+        self.add_columns(*_TITLES)
+
+    @property
+    def alarm(self) -> FleetAlarm | None:
+        """The alarm under the cursor."""
+        rows = () if self.page is None else self.page.rows
+        return rows[self.cursor_row] if 0 <= self.cursor_row < len(rows) else None
+
+    def reload(self) -> None:
+        """Read this page again, in the background."""
+        read_part(self, self.load, "alarms")
+
+    def choose(self, order: Order, chosen: AlarmFilter) -> None:
+        """Show the first page of the alarms that match a filter, in an order."""
+        self.order, self.filter = order, chosen
+        self.pages_above.clear()
+        self.page, self._cursor_key = None, None
+        self.reload()
+
+    async def load(self) -> None:
+        """Read this page and show it, unless a later read was started in the meantime."""
+        self._reads += 1
+        this_read, order, chosen = self._reads, self.order, self.filter
+        before = self.pages_above[-1] if self.pages_above else None
+        page = await query(lambda: self.context.gateway.fleet_alarms(order, chosen, before))
+        if this_read != self._reads or not self.is_mounted:
+            return
+        if not page.rows and self.pages_above:
+            self.pages_above.pop()
+            self.reload()
+            return
+        self._show(page)
+
+    def show_stale(self, stale: bool) -> None:
+        """Dim all alarms, or show them as they are."""
+        if stale != self.stale:
+            self.stale = stale
+            if self.page is not None:
+                fill(self, self._rows_of_cells(self.page))
+
+    def _show(self, page: AlarmPage) -> None:
+        """Show the rows; the cursor stays on its alarm, or on the first line."""
+        on_first_line = self.cursor_row == 0
+        self.page = page
+        fill(self, self._rows_of_cells(page))
+        rows = {alarm.key: row for row, alarm in enumerate(page.rows)}
+        if self._cursor_key is None:
+            self.move_cursor(row=0, animate=False)
+        elif self._cursor_key in rows and not on_first_line:
+            self.move_cursor(row=rows[self._cursor_key], animate=False)
+        self._note_cursor()
+
+    def _rows_of_cells(self, page: AlarmPage) -> list[list[Text]]:
+        """Return the cells; the messages, which stand last, are cut to the room that is left."""
+        wide = self.app.size.width >= WIDE
+        rows = [_cells(alarm, wide=wide, stale=self.stale) for alarm in page.rows]
+        columns = zip(*rows, strict=True)
+        widths = [max(cell.cell_len for cell in cells) for cells in columns][:_MESSAGE]
+        used = sum(map(max, widths, map(len, _TITLES))) + 2 * self.cell_padding * len(_TITLES)
+        room = max(_MIN_MESSAGE, self.scrollable_content_region.width - used)
+        for alarm, row in zip(page.rows, rows, strict=True):
+            row[_MESSAGE] = Text(cut(alarm.message, room), row[_MESSAGE].style)
+        return rows
+
+    def _note_cursor(self) -> None:
+        self._cursor_key = None if self.alarm is None else self.alarm.key
+        self.post_message(self.Moved())
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Note the alarm to which the operator moved the cursor."""
+        self._note_cursor()
+
+    def action_older(self) -> None:
+        """Show the next page."""
+        rows = () if self.page is None else self.page.rows
+        # While that page is being read, the key must not skip another one.
+        if len(rows) == PAGE_ROWS and self.pages_above[-1:] != [rows[-1]]:
+            self.pages_above.append(rows[-1])
+            self._turn_page()
+
+    def action_newer(self) -> None:
+        """Show the previous page."""
+        if self.pages_above:
+            self.pages_above.pop()
+            self._turn_page()
+
+    def _turn_page(self) -> None:
+        self._cursor_key = None
+        self.reload()
+
+    def action_cursor_down(self) -> None:
+        """Move down; from the last row, go to the next page."""
+        if self.row_count and self.cursor_row == self.row_count - 1:
+            self.action_older()
+        else:
+            super().action_cursor_down()
+
+    @property
+    def position_text(self) -> str:
+        """Which of the alarms are shown."""
+        if self.page is None:
+            return "reading …"
+        if not self.page.rows:
+            return "0"
+        first = len(self.pages_above) * PAGE_ROWS
+        return f"{first + 1}-{first + len(self.page.rows)} of {self.page.total}"
+
+    def action_details(self) -> None:
+        """Show the alarm under the cursor in full."""
+        if self.alarm is not None:
+            self.post_message(self.Opened(_fields(self.alarm)))
+
+    def export_table(self) -> ExportTable:
+        """Return the alarms of this page."""
+        rows = () if self.page is None else self.page.rows
+        return ExportTable("open-alarms", HEADING, [_export_row(alarm) for alarm in rows])
+
+
+def channel_text(alarm: FleetAlarm) -> str:
+    """Return the channel's number and name; a dash for an alarm of the whole vehicle."""
+    if alarm.channel_id is None:
+        return "-"
+    return f"{alarm.channel_id} {alarm.channel_name}".rstrip()
+
+
+def as_of(alarm: FleetAlarm) -> str:
+    """Return how old the knowledge is that the alarm is open; empty while it is fresh."""
+    if alarm.known_age is None:
+        return "?"
+    return "" if alarm.known_age < FRESH_SEC else age(alarm.known_age)
+
+
+def is_doubtful(alarm: FleetAlarm) -> bool:
+    """Whether the alarm may be over: its vehicle has not been asked, or has not answered."""
+    return alarm.paused or bool(as_of(alarm))
+
+
+def severity_text(alarm: FleetAlarm) -> str:
+    """Return glyph and name; a severity without a name has that of its rank."""
+    style = SEVERITY_STYLES[alarm.rank]
+    return f"{style.glyph} {alarm.severity or '-'}"
+
+
+def _cells(alarm: FleetAlarm, *, wide: bool, stale: bool) -> list[Text]:
+    name, channel = (28, 28) if wide else (16, 14)
+    doubt = "dim" if stale or is_doubtful(alarm) else ""
+    colour = f"{doubt} {SEVERITY_STYLES[alarm.rank].colour}".strip()
+    return [
+        Text(cut(severity_text(alarm), 14 if wide else 10), colour),
+        Text(age(alarm.age), doubt, justify="right"),
+        Text("paused" if alarm.paused else as_of(alarm), doubt, justify="right"),
+        Text(cut(alarm.vehicle_name, name), doubt),
+        Text(cut(channel_text(alarm), channel), doubt),
+        Text(alarm.message, doubt),
+    ]
+
+
+def _fields(alarm: FleetAlarm) -> Fields:
+    doubt = ": the alarm may be over since" if is_doubtful(alarm) else ""
+    paused = " (paused)" if alarm.paused else ""
+    return [
+        ("vehicle", f"{alarm.vehicle_name}{paused}"),
+        ("alarm", str(alarm.alarm_id)),
+        ("severity", alarm.severity or f"none, ranked as {SEVERITY_STYLES[alarm.rank].word}"),
+        ("channel", channel_text(alarm)),
+        ("triggered", f"{time_text(alarm.triggered_at)}, {age(alarm.age)} ago"),
+        ("as of", f"{age(alarm.known_age)} ago{doubt}"),
+        ("message", alarm.message),
+    ]
+
+
+def _export_row(alarm: FleetAlarm) -> list[str]:
+    return [
+        "" if alarm.triggered_at is None else iso_ms(alarm.triggered_at),
+        alarm.vehicle_name,
+        alarm.severity,
+        "" if alarm.channel_id is None else str(alarm.channel_id),
+        alarm.channel_name,
+        alarm.message,
+        str(alarm.alarm_id),
+        "" if alarm.known_age is None else f"{alarm.known_age:.0f}",
+        str(alarm.vehicle_id),
+    ]
