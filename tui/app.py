@@ -132,7 +132,7 @@ class FleetApp(App[None]):
         """Cover everything while the terminal is too small."""
         too_small = event.size.width < MIN_SIZE.width or event.size.height < MIN_SIZE.height
         if too_small and not isinstance(self.screen, TooSmall):
-            self.push_screen(TooSmall())
+            self.push_screen(TooSmall(self.context))
         elif not too_small and isinstance(self.screen, TooSmall):
             self.pop_screen()
         self.poller.wake()

@@ -78,6 +78,10 @@ class Gateway:
 
         return self._database.run(read)
 
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Return the daemons' heartbeats: all that is read while the screen is frozen."""
+        return self._database.run(lambda cursor: tuple(replicas.heartbeats(cursor)))
+
     def journal(
         self,
         vehicles: Collection[UUID] | None,

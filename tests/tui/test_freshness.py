@@ -211,15 +211,21 @@ def test_a_lost_database_is_reported_and_reconnected(
         drive(database, look)
 
 
-def test_an_unreachable_database_is_reported_at_start(tmp_path: Path) -> None:
+def test_a_database_that_was_never_reached_is_not_lost_but_named_with_what_to_do(
+    tmp_path: Path,
+) -> None:
     nowhere = {"host": str(tmp_path), "dbname": "fleet", "user": "fleet_app"}
     database = Database(DatabaseSettings(nowhere))
 
     async def look(it: Driver) -> None:
-        assert "connecting to" in it.lines()[0]
-        await it.sees("✖ database lost", "no connection to")
+        await it.sees("✖ no database", str(tmp_path), "✖ no answer of the database for")
+        await it.sees("The fleet has not been read yet: `fleetsyncd doctor` looks for the cause")
+        assert "lost" not in it.screen()
+        assert "No vehicle" not in it.screen()
+        await it.press("l")
+        await it.sees("✖ no database", "✖ no answer of the database for")
 
-    drive(database, look)
+    drive(database, look, size=(140, 30))
 
 
 def test_a_refused_query_is_not_reported_as_a_lost_database(

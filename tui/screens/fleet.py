@@ -18,6 +18,7 @@ from tui.model import filters
 from tui.model.columns import status
 from tui.model.export_table import ExportTable
 from tui.model.fleet_view import SORT_TITLES, Sort
+from tui.model.state import DOCTOR
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
@@ -71,11 +72,16 @@ class FleetPage(Page):
         """Show the last snapshot."""
         state = self.context.state
         hours = {} if state.snapshot is None else state.snapshot.hours
-        self.fleet_table.show(hours, stale=state.stale)
+        self.fleet_table.show(hours)
         self._update_status_line()
         tail = () if state.snapshot is None else state.snapshot.tail
         tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
         self.query_one("#tail", FixedText).show(tail_text)
+
+    def tick(self) -> None:
+        """Update the ages, and dim the vehicles if they may be out of date."""
+        super().tick()
+        self.fleet_table.show_staleness(self.context.state.stale)
 
     def _show_view(self) -> None:
         self.fleet_table.update_view()
@@ -90,7 +96,9 @@ class FleetPage(Page):
 
     def _hint(self) -> str:
         state = self.context.state
-        if state.snapshot is None or self.view.shown:
+        if state.snapshot is None:
+            return f"The fleet has not been read yet: {DOCTOR}" if state.lost else "reading …"
+        if self.view.shown:
             return ""
         if not self.view.total:
             hint = "" if state.read_only else ": press a to add one"
