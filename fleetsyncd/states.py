@@ -61,6 +61,13 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     last_error: str | None
     replica: str | None = None
     """The daemon that pulls it, by host and process; None while none does."""
+    late_because: str | None = None
+    """Why it is late, if it is and that is known."""
+
+    @property
+    def remark(self) -> str:
+        """What is wrong with it, in one line; empty if nothing is."""
+        return "; ".join(text for text in (self.late_because, self.last_error) if text)
 
 
 def derive_state(

@@ -9,10 +9,10 @@ from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.states import State
+from fleetsyncd.times import utc_span
 from tui.background import in_thread
 from tui.context import ScreenContext
 from tui.dialogs.backfill import BackfillForm, CancelBackfill
-from tui.formatting import time_text
 from tui.operating import Targets, attempt, ids, names_text
 from tui.ui import UI
 
@@ -68,7 +68,7 @@ class Backfills:
         if requested is None:
             return
         intervals = {status.window for status in requested.value.values()}
-        real = _interval_text(next(iter(intervals))) if len(intervals) == 1 else "several intervals"
+        real = _span(next(iter(intervals))) if len(intervals) == 1 else "several intervals"
         self._ui.say(f"{names_text(targets)}: backfill of {real} requested")
         if paused := paused_text(targets):
             self._ui.say(paused, error=True)
@@ -122,5 +122,5 @@ def outcome_text(done: Sequence[BackfillStatus], requested: int) -> str:
     return "; ".join(parts)
 
 
-def _interval_text(window: Window) -> str:
-    return f"{time_text(window.start)} to {time_text(window.end)}"
+def _span(window: Window) -> str:
+    return utc_span(window.start, window.end)

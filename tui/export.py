@@ -3,6 +3,7 @@
 import csv
 import os
 import tempfile
+from datetime import UTC
 from pathlib import Path
 
 from tui.background import in_thread
@@ -16,7 +17,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 async def export(ui: UI, context: ScreenContext, table: ExportTable) -> None:
     """Ask for a path, write the table there, and report the result."""
-    timestamp = f"{context.wall().astimezone():%Y%m%d-%H%M%S}"
+    timestamp = f"{context.wall().astimezone(UTC):%Y%m%dT%H%M%SZ}"
     proposed = default_folder() / f"fleetsync-{table.name}-{timestamp}.csv"
     path = await ui.ask(ExportForm(f"Export {len(table.rows)} rows", proposed))
     if path is None:

@@ -18,8 +18,9 @@ from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
-from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
+from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
@@ -69,7 +70,7 @@ class Gateway:
 
         def read(cursor: Cursor) -> Snapshot:
             return Snapshot(
-                vehicles=tuple(fleet_overview(cursor, self._interval)),
+                vehicles=tuple(overview_with_reasons(cursor, self._interval)),
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
                 tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else (),

@@ -13,6 +13,7 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import backfill_window
+from fleetsyncd.times import utc_span
 from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
 from tui.formatting import count_text
@@ -101,7 +102,8 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
             return
         self.show_error("")
         text = estimate_text(self.rate, window.length, self.vehicles)
-        self.query_one("#estimate", Static).update(Text(text))
+        span = utc_span(window.start, window.end)
+        self.query_one("#estimate", Static).update(Text(f"{span}\n{text}"))
 
     def submit(self) -> None:
         """Answer the interval, or show what is wrong with it."""

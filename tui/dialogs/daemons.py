@@ -15,6 +15,7 @@ from fleetsyncd.database.replicas import FRESH_SEC
 from fleetsyncd.database.shard_locks import SHARDS
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.formatting import took_text
 from tui.model.daemons import LATE_SEC, Daemons
 from tui.model.state import FleetState
 
@@ -71,14 +72,13 @@ def _table(daemons: Daemons, why_none: str) -> RenderableType:
     for heartbeat in heartbeats:
         seconds = daemons.age(heartbeat)
         glyph, style = _style(seconds)
-        cycle = "-" if heartbeat.cycle_sec is None else f"{heartbeat.cycle_sec:.1f}s"
         grid.add_row(
             Text(glyph, style),
             Text(heartbeat.name),
             Text(heartbeat.version),
             Text(age(seconds), "" if seconds < LATE_SEC else style),
-            Text(cycle),
-            Text(age(heartbeat.sync_interval_sec)),
+            Text(took_text(heartbeat.cycle_sec)),
+            Text(took_text(heartbeat.sync_interval_sec)),
             Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )

@@ -66,8 +66,8 @@ def status(vehicle: VehicleOverview) -> str:
 
 
 def remark(vehicle: VehicleOverview) -> str:
-    """Return the last error; without one, the time left of a gap or of a backfill."""
-    return vehicle.last_error or remaining_text(vehicle.catching_up or vehicle.backfill)
+    """Return why it is late and the last error; else the time left of a gap or of a backfill."""
+    return vehicle.remark or remaining_text(vehicle.catching_up or vehicle.backfill)
 
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:

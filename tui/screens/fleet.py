@@ -11,9 +11,8 @@ from fleetsyncd.cells import padded
 from fleetsyncd.errors import CommandError
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import age
 from tui.context import ScreenContext
-from tui.formatting import outcome_style, time_text
+from tui.formatting import outcome_style, time_text, took_text
 from tui.model import filters
 from tui.model.columns import status
 from tui.model.export_table import ExportTable
@@ -27,6 +26,8 @@ EXPORT_HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
     "version", "last_error",
 ]  # fmt: skip
+
+TAIL_TITLE = "newest attempts, UTC"
 
 
 class FleetPage(Page):
@@ -60,6 +61,7 @@ class FleetPage(Page):
 
     def on_mount(self) -> None:
         """Hide the filter, and focus the table."""
+        self.query_one("#tail").border_title = TAIL_TITLE
         self.query_one("#filter").display = False
         self.query_one(FleetTable).focus()
 
@@ -223,8 +225,7 @@ def tail_line(entry: JournalEntry) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f" {time_text(entry.started_at, day=False)}  ")
     line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
-    line.append(
-        f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  {age(entry.seconds):>4}  "
-    )
+    line.append(f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  ")
+    line.append(f"{took_text(entry.seconds):>4}  ")
     line.append(entry.error_msg or "")
     return line

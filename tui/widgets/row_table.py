@@ -3,14 +3,24 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import DataTable
+
+from fleetsyncd.cells import cut
 
 Rows = Sequence[Sequence[Text]]
 Fields = Sequence[tuple[str, str]]
 """A row in full, as (name, text) pairs."""
+READING = "reading …"
+
+
+def unread(reason: str) -> str:
+    """Return the notice of a table that could not be read."""
+    return f"not read: {reason}"
 
 
 def fill(table: "DataTable[Text]", rows: Rows) -> None:
@@ -55,5 +65,22 @@ class RowTable(DataTable[Text]):
         Binding("end,G", "scroll_bottom", "Last", show=False, id="rows.last"),
     ]
 
+    notice = READING
+    """What an empty table shows instead of rows: that it is being read, or why it is empty."""
+
     def __init__(self) -> None:
         super().__init__(cursor_type="row")
+
+    def show_notice(self, text: str) -> None:
+        """Say why the table has no rows; shown only while it has none."""
+        if text != self.notice:
+            self.notice = text
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line of the screen; the first one below the heading may be the notice."""
+        if self.row_count or y != self.header_height:
+            return super().render_line(y)
+        style = self.rich_style
+        line = Strip([Segment(cut(f" {self.notice}", self.size.width), style)])
+        return line.adjust_cell_length(self.size.width, style)
