@@ -14,7 +14,7 @@ from textual.worker import Worker
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
-from tui import export, keymap
+from tui import export, keymap, themes
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
@@ -60,7 +60,7 @@ class FleetApp(App[None]):
         self._operations = Operations(self, context)
         self._presence = Presence()
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
-        self.set_class(self.console.color_system == "standard", "-few-colours")
+        self._theme_notice = themes.offer_legible(self, self.console)
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -69,6 +69,8 @@ class FleetApp(App[None]):
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
+        if self._theme_notice and themes.was_asked_for():
+            self.say(self._theme_notice, error=True)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
 

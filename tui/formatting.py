@@ -35,7 +35,7 @@ STATE_STYLES: Mapping[State, StateStyle] = {
     State.TIMEOUT: StateStyle("◌", "timeout", "yellow"),
     State.ERROR: StateStyle("✖", "error", "red"),
     State.LATE: StateStyle("◔", "late", "magenta"),
-    State.NEVER: StateStyle("?", "never", "blue"),
+    State.NEVER: StateStyle("?", "never", "bright_blue"),
     State.PAUSED: StateStyle("‖", "paused", "bright_black"),
 }
 # The RGB values of the 16 colour names, for themes that do not use the terminal's own colours.
