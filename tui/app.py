@@ -33,6 +33,8 @@ from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
 from tui.widgets.fleet_table import FleetTable
+from tui.widgets.journal_table import JournalTable
+from tui.widgets.journal_tail import JournalTail
 from tui.widgets.row_table import RowTable
 
 T = TypeVar("T")
@@ -141,6 +143,14 @@ class FleetApp(App[None]):
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Open the page of a vehicle."""
+        self.push_screen(VehiclePage(self.context, event.vehicle_id))
+
+    def on_journal_table_vehicle_wanted(self, event: JournalTable.VehicleWanted) -> None:
+        """Open the page of the vehicle of a row of the journal."""
+        self.push_screen(VehiclePage(self.context, event.vehicle_id))
+
+    def on_journal_tail_vehicle_wanted(self, event: JournalTail.VehicleWanted) -> None:
+        """Open the page of the vehicle of one of the newest attempts."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:

@@ -43,8 +43,8 @@ class Snapshot:
     heartbeats: tuple[Heartbeat, ...] = ()
     hours: Mapping[UUID, LastHour] = field(default_factory=dict)
     """The last hour of the vehicles for which it was requested."""
-    tail: tuple[JournalEntry, ...] = ()
-    """The newest journal entries of the fleet, newest first, if they were requested."""
+    tail: tuple[JournalEntry, ...] | None = None
+    """The newest journal entries of the fleet, newest first; None if they were not requested."""
     announcements: tuple[Announcement, ...] = ()
     """What retention is going to delete, what is due first."""
 
@@ -73,7 +73,7 @@ class Gateway:
                 vehicles=tuple(overview_with_reasons(cursor, self._interval)),
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else (),
+                tail=tuple(journal.read_journal(cursor, limit=TAIL_ROWS)) if tail else None,
                 announcements=tuple(announcements(cursor)),
             )
 

@@ -7,12 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from fleetsyncd.cells import padded
 from fleetsyncd.errors import CommandError
-from fleetsyncd.reports import JournalEntry
 from fleetsyncd.states import VehicleOverview
 from tui.context import ScreenContext
-from tui.formatting import outcome_style, time_text, took_text
 from tui.model import filters
 from tui.model.columns import status
 from tui.model.export_table import ExportTable
@@ -21,13 +18,12 @@ from tui.model.state import DOCTOR
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
+from tui.widgets.journal_tail import JournalTail
 
 EXPORT_HEADING = [
     "vehicle", "id", "address", "state", "seen_s", "lag_s", "data_s", "rows", "failures",
     "version", "last_error",
 ]  # fmt: skip
-
-TAIL_TITLE = "newest attempts, UTC"
 
 
 class FleetPage(Page):
@@ -57,11 +53,10 @@ class FleetPage(Page):
         yield FixedText(id="hint")
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
         yield FixedText(id="status-line")
-        yield FixedText(id="tail")
+        yield JournalTail(id="tail")
 
     def on_mount(self) -> None:
         """Hide the filter, and focus the table."""
-        self.query_one("#tail").border_title = TAIL_TITLE
         self.query_one("#filter").display = False
         self.query_one(FleetTable).focus()
 
@@ -76,9 +71,8 @@ class FleetPage(Page):
         hours = {} if state.snapshot is None else state.snapshot.hours
         self.fleet_table.show(hours)
         self._update_status_line()
-        tail = () if state.snapshot is None else state.snapshot.tail
-        tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
-        self.query_one("#tail", FixedText).show(tail_text)
+        tail = None if state.snapshot is None else state.snapshot.tail
+        self.query_one(JournalTail).show_entries(tail)
 
     def tick(self) -> None:
         """Update the ages, and dim the vehicles if they may be out of date."""
@@ -192,8 +186,8 @@ class FleetPage(Page):
         return PageNeeds(self.fleet_table.on_screen, True) if self.wide else PageNeeds()
 
     def targets(self) -> list[VehicleOverview]:
-        """Return the marked vehicles, else the one under the cursor."""
-        return self.view.targets(self.fleet_table.cursor)
+        """Return the marked vehicles, else the one under the cursor, of the table or the tail."""
+        return self.view.targets(self.query_one(JournalTail).vehicle_id or self.fleet_table.cursor)
 
     def copy_text(self) -> str:
         """Return a line of tab-separated cells for each target."""
@@ -217,15 +211,3 @@ def _row(vehicle: VehicleOverview) -> list[str]:
         vehicle.software_version or "",
         vehicle.last_error or "",
     ]
-
-
-def tail_line(entry: JournalEntry) -> Text:
-    """Return a row of the journal as one line."""
-    style = outcome_style(entry.status)
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f" {time_text(entry.started_at, day=False)}  ")
-    line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
-    line.append(f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} rows  ")
-    line.append(f"{took_text(entry.seconds):>4}  ")
-    line.append(entry.error_msg or "")
-    return line

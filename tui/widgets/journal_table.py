@@ -6,6 +6,7 @@ from uuid import UUID
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
@@ -44,7 +45,21 @@ class JournalTable(RowTable):
             tooltip="The next newer page; the newest one is updated live",
         ),
         Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
+        Binding(
+            "v",
+            "vehicle",
+            "Vehicle",
+            id="journal.vehicle",
+            tooltip="The page of the vehicle of the row under the cursor",
+        ),
     ]
+
+    class VehicleWanted(Message):
+        """The operator wants the page of the vehicle of a row."""
+
+        def __init__(self, vehicle_id: UUID) -> None:
+            super().__init__()
+            self.vehicle_id = vehicle_id
 
     def __init__(
         self, context: ScreenContext, vehicles: Collection[UUID] | None, *, with_vehicle: bool
@@ -160,6 +175,17 @@ class JournalTable(RowTable):
             started = moment_text(self.entries[self.cursor_row].started_at)
             row = [started, *self.rows_for_export()[self.cursor_row][1:]]
             self.post_message(self.Opened(list(zip(HEADING, row, strict=True))))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the vehicle's page only where the rows are of several vehicles."""
+        if action == "vehicle" and not self.with_vehicle:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_vehicle(self) -> None:
+        """Open the page of the vehicle of the row under the cursor."""
+        if 0 <= self.cursor_row < len(self.entries):
+            self.post_message(self.VehicleWanted(self.entries[self.cursor_row].vehicle_id))
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next older page."""
