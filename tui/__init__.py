@@ -15,7 +15,9 @@ operating.py   what operations share
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
+schema_watch.py    whether a newer program has migrated the database
 terminal_input.py  keys of a terminal that does not send UTF-8
+themes.py      which themes are offered
 ui.py          the part of the app that operations use
 dialogs/       boxes above a page, which ask for something or show details
 model/         the data that the dashboard shows, without Textual

@@ -28,6 +28,7 @@ from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
+from tui.schema_watch import watch_schema
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -75,6 +76,7 @@ class FleetApp(App[None]):
             self.say(self._theme_notice, error=True)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
+        self.run_worker(watch_schema(self.context), group="schema", exit_on_error=False)
 
     async def on_event(self, event: Event) -> None:
         """Note that the terminal is still there."""

@@ -14,6 +14,7 @@ from uuid import UUID
 from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
@@ -82,6 +83,10 @@ class Gateway:
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Return the daemons' heartbeats: all that is read while the screen is frozen."""
         return self._database.run(lambda cursor: tuple(replicas.heartbeats(cursor)))
+
+    def newer_schema(self) -> str | None:
+        """Say that a newer program has migrated the database; None if none has."""
+        return migrate.newer_schema(self._database)
 
     def journal(
         self,
