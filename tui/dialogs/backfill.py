@@ -16,7 +16,7 @@ from fleetsyncd.time_limits import backfill_window
 from fleetsyncd.times import utc_span
 from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
-from tui.formatting import count_text
+from tui.formatting import count_text, took_text
 
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -123,4 +123,4 @@ def estimate_text(rate: PullRate, length: timedelta, vehicles: int) -> str:
     text = f"{span}: about {count_text(rows)} measurements; rows already stored are not doubled"
     if not rate.speed:
         return text
-    return f"{text}. About {age(length.total_seconds() / rate.speed)} per vehicle"
+    return f"{text}. About {took_text(length.total_seconds() / rate.speed)} per vehicle"
