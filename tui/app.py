@@ -34,9 +34,8 @@ from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
 from tui.widgets.fleet_table import FleetTable
-from tui.widgets.journal_table import JournalTable
-from tui.widgets.journal_tail import JournalTail
 from tui.widgets.row_table import RowTable
+from tui.widgets.vehicle_wanted import VehicleWanted
 
 T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]
@@ -147,12 +146,8 @@ class FleetApp(App[None]):
         """Open the page of a vehicle."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
-    def on_journal_table_vehicle_wanted(self, event: JournalTable.VehicleWanted) -> None:
+    def on_vehicle_wanted(self, event: VehicleWanted) -> None:
         """Open the page of the vehicle of a row of the journal."""
-        self.push_screen(VehiclePage(self.context, event.vehicle_id))
-
-    def on_journal_tail_vehicle_wanted(self, event: JournalTail.VehicleWanted) -> None:
-        """Open the page of the vehicle of one of the newest attempts."""
         self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
@@ -16,6 +15,7 @@ from tui.context import ScreenContext
 from tui.formatting import moment_text, outcome_style, time_text, took_text
 from tui.model.export_table import ExportTable
 from tui.widgets.row_table import READING, RowTable, unread, widen
+from tui.widgets.vehicle_wanted import VehicleWanted
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 VEHICLE_COLUMN = 1
@@ -53,13 +53,6 @@ class JournalTable(RowTable):
             tooltip="The page of the vehicle of the row under the cursor",
         ),
     ]
-
-    class VehicleWanted(Message):
-        """The operator wants the page of the vehicle of a row."""
-
-        def __init__(self, vehicle_id: UUID) -> None:
-            super().__init__()
-            self.vehicle_id = vehicle_id
 
     def __init__(
         self, context: ScreenContext, vehicles: Collection[UUID] | None, *, with_vehicle: bool
@@ -185,7 +178,7 @@ class JournalTable(RowTable):
     def action_vehicle(self) -> None:
         """Open the page of the vehicle of the row under the cursor."""
         if 0 <= self.cursor_row < len(self.entries):
-            self.post_message(self.VehicleWanted(self.entries[self.cursor_row].vehicle_id))
+            self.post_message(VehicleWanted(self.entries[self.cursor_row].vehicle_id))
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next older page."""

@@ -7,12 +7,12 @@ from uuid import UUID
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.events import Click
-from textual.message import Message
 
 from fleetsyncd.cells import padded
 from fleetsyncd.reports import JournalEntry
 from tui.formatting import outcome_style, time_text, took_text
 from tui.widgets.fixed_text import FixedText
+from tui.widgets.vehicle_wanted import VehicleWanted
 
 TITLE = "newest attempts, UTC · Tab, then v opens a vehicle"
 READING, EMPTY = " reading …", " no attempt in the journal yet"
@@ -28,13 +28,6 @@ class JournalTail(FixedText, can_focus=True):
                 tooltip="The page of the vehicle of the attempt under the cursor"),
         Binding("escape", "leave", "Back", id="tail.back", tooltip="Back to the vehicles"),
     ]  # fmt: skip
-
-    class VehicleWanted(Message):
-        """The operator wants the page of the vehicle of an entry."""
-
-        def __init__(self, vehicle_id: UUID) -> None:
-            super().__init__()
-            self.vehicle_id = vehicle_id
 
     def __init__(self, *, id: str) -> None:  # noqa: A002  Textual's name
         super().__init__(id=id)
@@ -99,7 +92,7 @@ class JournalTail(FixedText, can_focus=True):
     def action_vehicle(self) -> None:
         """Open the page of the vehicle of the entry under the cursor."""
         if self.vehicle_id is not None:
-            self.post_message(self.VehicleWanted(self.vehicle_id))
+            self.post_message(VehicleWanted(self.vehicle_id))
 
     def action_leave(self) -> None:
         """Go back to the vehicles."""
