@@ -14,7 +14,6 @@ from uuid import UUID
 from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
-from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
@@ -86,6 +85,9 @@ class Gateway:
 
     def newer_schema(self) -> str | None:
         """Say that a newer program has migrated the database; None if none has."""
+        # Imported in a thread, so that the first paint does not wait for it.
+        from fleetsyncd.database.schema import migrate  # noqa: PLC0415
+
         return migrate.newer_schema(self._database)
 
     def journal(
