@@ -65,6 +65,13 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """How long the state has lasted; None if that is not known."""
     tags: tuple[str, ...] = ()
     """The vehicle's tags, such as its site, in alphabetical order."""
+    late_because: str | None = None
+    """Why it is late, if it is and that is known."""
+
+    @property
+    def remark(self) -> str:
+        """What is wrong with it, in one line; empty if nothing is."""
+        return "; ".join(text for text in (self.late_because, self.last_error) if text)
 
 
 def derive_state(

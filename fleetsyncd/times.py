@@ -80,6 +80,8 @@ def parse_time(text: str, now: datetime) -> datetime:
     try:
         if ago := _AGO.fullmatch(text):
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        if text.endswith(" UTC"):  # as times are shown
+            return datetime.fromisoformat(text.removesuffix(" UTC")).replace(tzinfo=UTC)
         return datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:
         raise CommandError(f"{sanitise(text, 40)} is too long ago") from None

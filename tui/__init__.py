@@ -23,6 +23,9 @@ remembered.py  the file that remembers the view between two runs
 syncs.py       requests of syncs, and how they end
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
+schema_watch.py    whether a newer program has migrated the database
+terminal_input.py  keys of a terminal that does not send UTF-8
+themes.py      which themes are offered
 ui.py          the part of the app that operations use
 view_keeper.py restores the view and the theme, and saves what is changed
 dialogs/       boxes above a page, which ask for something or show details

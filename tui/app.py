@@ -16,7 +16,7 @@ from textual.worker import Worker
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.text import counted
-from tui import export, keymap
+from tui import export, keymap, themes
 from tui.background import QUERY_SEC, Work, internal_error
 from tui.context import ScreenContext
 from tui.dialogs.columns import ColumnsDialog
@@ -35,6 +35,7 @@ from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
 from tui.remembered import Memory
+from tui.schema_watch import watch_schema
 from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
@@ -45,6 +46,7 @@ from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.view_keeper import ViewKeeper
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
+from tui.widgets.vehicle_wanted import VehicleWanted
 
 T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]
@@ -75,7 +77,7 @@ class FleetApp(KeysInOrder, NotifyingApp):
         self._presence = Presence()
         self._starting: Opening | None = None
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
-        self.set_class(self.console.color_system == "standard", "-few-colours")
+        self._theme_notice = themes.offer_legible(self, self.console)
         if "TEXTUAL_ANIMATIONS" not in os.environ:
             self.animation_level = "none"
 
@@ -87,8 +89,11 @@ class FleetApp(KeysInOrder, NotifyingApp):
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
+        if self._theme_notice and themes.was_asked_for():
+            self.say(self._theme_notice, error=True)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
+        self.run_worker(watch_schema(self.context), group="schema", exit_on_error=False)
 
     def wall(self) -> datetime:
         """Return the time of day, aware."""
@@ -173,7 +178,7 @@ class FleetApp(KeysInOrder, NotifyingApp):
         """Cover everything while the terminal is too small."""
         too_small = event.size.width < MIN_SIZE.width or event.size.height < MIN_SIZE.height
         if too_small and not isinstance(self.screen, TooSmall):
-            self.push_screen(TooSmall())
+            self.push_screen(TooSmall(self.context))
         elif not too_small and isinstance(self.screen, TooSmall):
             self.pop_screen()
         self.poller.wake()
@@ -187,6 +192,10 @@ class FleetApp(KeysInOrder, NotifyingApp):
         page = event.page
         dialog = ColumnsDialog(page.fleet_table.shown_columns, page.view.columns)
         self.push_screen(dialog, page.choose_columns)
+
+    def on_vehicle_wanted(self, event: VehicleWanted) -> None:
+        """Open the page of the vehicle of a row of the journal."""
+        self.push_screen(VehiclePage(self.context, event.vehicle_id))
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""

@@ -10,10 +10,10 @@ from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.states import State
 from fleetsyncd.text import counted, listed
+from fleetsyncd.times import utc_span
 from tui.background import in_thread
 from tui.context import ScreenContext
 from tui.dialogs.backfill import BackfillForm, CancelBackfill
-from tui.formatting import time_text
 from tui.model.targets import Targets
 from tui.operating import attempt
 from tui.ui import UI
@@ -72,7 +72,7 @@ class Backfills:
         if requested is None:
             return
         intervals = {status.window for status in requested.value.values()}
-        real = _interval_text(next(iter(intervals))) if len(intervals) == 1 else "several intervals"
+        real = _span(next(iter(intervals))) if len(intervals) == 1 else "several intervals"
         self._ui.say(f"{targets.names()}: backfill of {real} requested")
         if paused := paused_text(targets):
             self._ui.say(paused, error=True)
@@ -122,5 +122,5 @@ def outcome_text(ended: Sequence[tuple[str, BackfillStatus | None]]) -> str:
     return "; ".join([f"{len(done)} complete, {rows}", *lacking])
 
 
-def _interval_text(window: Window) -> str:
-    return f"{time_text(window.start)} to {time_text(window.end)}"
+def _span(window: Window) -> str:
+    return utc_span(window.start, window.end)

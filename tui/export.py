@@ -3,6 +3,7 @@
 import csv
 import os
 import tempfile
+from datetime import UTC
 from pathlib import Path
 
 from fleetsyncd.text import counted
@@ -17,7 +18,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 async def export(ui: UI, context: ScreenContext, table: ExportTable) -> None:
     """Ask for a path, write the table there, and report the result."""
-    timestamp = f"{context.wall().astimezone():%Y%m%d-%H%M%S}"
+    timestamp = f"{context.wall().astimezone(UTC):%Y%m%dT%H%M%SZ}"
     proposed = default_folder() / f"fleetsync-{table.name}-{timestamp}.csv"
     rows = counted(len(table.rows), "row")
     path = await ui.ask(ExportForm(f"Export {rows}", proposed, notice=table.notice))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.terminal_theme import TerminalTheme
 
@@ -10,6 +10,7 @@ from fleetsyncd.reports import Outcome
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import GapProgress, State
 from fleetsyncd.text import age
+from fleetsyncd.times import utc_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ STATE_STYLES: Mapping[State, StateStyle] = {
     State.TIMEOUT: StateStyle("◌", "timeout", "yellow"),
     State.ERROR: StateStyle("✖", "error", "red"),
     State.LATE: StateStyle("◔", "late", "magenta"),
-    State.NEVER: StateStyle("?", "never", "blue"),
+    State.NEVER: StateStyle("?", "never", "bright_blue"),
     State.PAUSED: StateStyle("‖", "paused", "bright_black"),
 }
 SEVERITY_STYLES: Mapping[Severity, StateStyle] = {
@@ -73,6 +74,7 @@ KEY_HIDDEN = "••••"
 _LAG_CEILING_SEC = 90.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _THOUSAND = 1000
+_TENTHS_BELOW_SEC = 10
 
 
 def outcome_style(status: str) -> OutcomeStyle:
@@ -121,10 +123,22 @@ def count_text(value: float | None) -> str:
 
 
 def time_text(at: datetime | None, *, day: bool = True) -> str:
-    """Return a time in the operator's local time zone; a dash for None."""
+    """Return a UTC time for a column whose heading says so; a dash for None."""
     if at is None:
         return "-"
-    return at.astimezone().strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
+    return at.astimezone(UTC).strftime("%m-%d %H:%M:%S" if day else "%H:%M:%S")
+
+
+def moment_text(at: datetime | None) -> str:
+    """Return a time that says that it is UTC; a dash for None."""
+    return "-" if at is None else utc_text(at)
+
+
+def took_text(seconds: float | None) -> str:
+    """Return how long something took: 0.1s, 12s, 5m; a dash for None."""
+    if seconds is None or round(seconds, 1) >= _TENTHS_BELOW_SEC:
+        return age(seconds)
+    return f"{max(0.0, seconds):.1f}s"
 
 
 def percent_text(fraction: float) -> str:

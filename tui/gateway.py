@@ -21,9 +21,10 @@ from fleetsyncd.database.views import estimates, journal, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
-from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
+from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.journal import HistoryBucket, LastHour
 from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
+from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
@@ -48,8 +49,8 @@ class Snapshot:
     heartbeats: tuple[Heartbeat, ...] = ()
     hours: Mapping[UUID, LastHour] = field(default_factory=dict)
     """The last hour of the vehicles for which it was requested."""
-    tail: tuple[JournalEntry, ...] = ()
-    """The newest journal entries of the fleet, newest first, if they were requested."""
+    tail: tuple[JournalEntry, ...] | None = None
+    """The newest journal entries of the fleet, newest first; None if they were not requested."""
     announcements: tuple[Announcement, ...] = ()
     """What retention is going to delete, what is due first."""
     open_alarms: OpenAlarms | None = None
@@ -92,14 +93,14 @@ class Gateway:
         alarms = self._alarm_counter.read()
 
         def read(cursor: Cursor) -> Snapshot:
-            fleet = alarms.applied_to(fleet_overview(cursor, self._interval, self._tags))
+            fleet = alarms.applied_to(overview_with_reasons(cursor, self._interval, self._tags))
             if self._tags:
                 self._scope = tuple(vehicle.id for vehicle in fleet)
             return Snapshot(
                 vehicles=fleet,
                 heartbeats=tuple(replicas.heartbeats(cursor)),
                 hours=journal.last_hour(cursor, on_screen) if on_screen else {},
-                tail=tuple(self._tail(cursor)) if tail else (),
+                tail=tuple(self._tail(cursor)) if tail else None,
                 announcements=tuple(announcements(cursor)),
                 open_alarms=total_of(fleet),
                 alarms_error=alarms.error,
@@ -114,6 +115,17 @@ class Gateway:
 
     def _tail(self, cursor: Cursor) -> list[JournalEntry]:
         return journal.read_journal(cursor, vehicles=self._scope, limit=TAIL_ROWS)
+
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Return the daemons' heartbeats: all that is read while the screen is frozen."""
+        return self._database.run(lambda cursor: tuple(replicas.heartbeats(cursor)))
+
+    def newer_schema(self) -> str | None:
+        """Say that a newer program has migrated the database; None if none has."""
+        # Imported in a thread, so that the first paint does not wait for it.
+        from fleetsyncd.database.schema import migrate  # noqa: PLC0415
+
+        return migrate.newer_schema(self._database)
 
     def journal(
         self,

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from tui.background import internal_error, query
 from tui.context import ScreenContext
 from tui.screens.page import Page, PageNeeds
 
+T = TypeVar("T")
 INTERVALS = (1.0, 2.0, 5.0, 10.0, 30.0)
 DEFAULT_INTERVAL = 2.0
 SOON_SEC = 0.1
 """The pause before a read for vehicles that were not on the screen at the last one."""
 MAX_RETRY_SEC = 10.0
+PULSE_SEC = 5.0
+"""The daemons' heartbeats are read so often at least, however rarely the fleet is."""
 
 
 class Poller:
@@ -46,22 +50,42 @@ class Poller:
         return self.interval
 
     async def run(self) -> None:
-        """Read and pause until the task is cancelled; while the screen is frozen, only pause."""
+        """Read and pause until the task is cancelled."""
         while True:
             self._wake.clear()
-            frozen = self._context.state.frozen_at is not None
-            pause = self.interval if frozen else await self._read()
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+            await self._pause(await self._read())
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until woken; read the heartbeats from time to time meanwhile."""
+        while not self._context.state.lost and seconds > PULSE_SEC:
+            seconds -= PULSE_SEC
+            if await self._woken(PULSE_SEC):
+                return
+            seconds = await self._read_heartbeats(seconds)
+        await self._woken(seconds)
+
+    async def _woken(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _read(self) -> float:
-        """Read the fleet once and show it; return the pause before the next read in seconds."""
-        state = self._context.state
+        """Read the fleet once and show it; return the pause before the next read in seconds.
+
+        While the screen is frozen, only the heartbeats are read.
+        """
+        state, gateway = self._context.state, self._context.gateway
+        if state.frozen_at is not None and state.snapshot is not None:
+            return await self._read_heartbeats(self.interval)
         before = state.lost, state.snapshot is None
         needs = self._page_needs()
-        pause = await self._update_state(needs)
+        pause = await self._update_state(
+            lambda: gateway.snapshot(needs.last_hour, tail=needs.journal_tail),
+            state.update,
+            self.interval,
+        )
         page = self._page()
         if page is not None and page.is_mounted:
             page.update_page()
@@ -71,12 +95,27 @@ class Poller:
             self._on_change()
         return pause
 
-    async def _update_state(self, needs: PageNeeds) -> float:
-        state, gateway = self._context.state, self._context.gateway
+    async def _read_heartbeats(self, pause: float) -> float:
+        """Read the heartbeats and show them; return `pause`, or a shorter one after an error."""
+        state = self._context.state
+        was_lost = state.lost
+        pause = await self._update_state(
+            self._context.gateway.heartbeats, state.update_heartbeats, pause
+        )
+        page = self._page()
+        if page is not None and page.is_mounted:
+            page.tick()
+        if state.lost != was_lost:
+            self._on_change()
+        return pause
+
+    async def _update_state(
+        self, read: Callable[[], T], update: Callable[[T, float], None], pause: float
+    ) -> float:
+        """Read, and update the state; return `pause`, or after an error that before a retry."""
+        state = self._context.state
         try:
-            snapshot = await query(
-                lambda: gateway.snapshot(needs.last_hour, tail=needs.journal_tail)
-            )
+            result = await query(read)
         except Exception as error:
             # After any error the next read may succeed, and old rows are better than none.
             pause = min(MAX_RETRY_SEC, 2.0 ** min(state.failed_reads, 8))
@@ -84,8 +123,8 @@ class Poller:
             refused = not isinstance(error, DatabaseLost)
             state.mark_lost(message, self._context.now(), pause, refused=refused)
             return pause
-        state.update(snapshot, self._context.now())
-        return self.interval
+        update(result, self._context.now())
+        return pause
 
     def _page_needs(self) -> PageNeeds:
         page = self._page()

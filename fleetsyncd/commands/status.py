@@ -7,7 +7,7 @@ from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option, with_tag_option
 from fleetsyncd.commands.tables import fleet_table
 from fleetsyncd.database import replicas
-from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.lateness import overview_with_reasons
 
 
 @click.command()
@@ -24,7 +24,7 @@ def status(tag: tuple[str, ...], as_json: bool) -> None:
     database = bootstrap.open_database(settings)
     vehicles, heartbeats = database.run(
         lambda cursor: (
-            fleet_overview(cursor, settings.sync_interval_sec, tag),
+            overview_with_reasons(cursor, settings.sync_interval_sec, tag),
             replicas.heartbeats(cursor),
         )
     )

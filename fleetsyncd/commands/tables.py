@@ -58,5 +58,5 @@ def _line(vehicle: VehicleOverview) -> list[str]:
         age(vehicle.data_age),
         "-" if vehicle.rows is None else str(vehicle.rows),
         cut(vehicle.software_version or "-", MAX_VERSION_CELLS),
-        vehicle.last_error or "",
+        vehicle.remark,
     ]

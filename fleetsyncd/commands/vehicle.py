@@ -20,7 +20,8 @@ from fleetsyncd.commands.parameters import (
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import store, vehicles
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
+from fleetsyncd.database.views.fleet import vehicles_with_own_key
+from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.states import VehicleOverview
@@ -64,7 +65,7 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
         return
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda c: fleet_overview(c, settings.sync_interval_sec, tag))
+    vehicles = database.run(lambda c: overview_with_reasons(c, settings.sync_interval_sec, tag))
     own_key = database.run(vehicles_with_own_key)
     if as_json:
         print_list([_listed(known, known.id in own_key) for known in vehicles])

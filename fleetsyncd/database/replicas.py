@@ -93,6 +93,8 @@ class Heartbeat:
     """The shards of the fleet that it pulls."""
     unstored: Unstored = NOTHING_UNSTORED
     """What it could not store in its last cycles."""
+    running_sec: float = 0.0
+    """For how long it has run or, if it has ended, since when it was started."""
 
     @property
     def alive(self) -> bool:
@@ -110,14 +112,17 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
         " extract(epoch FROM now() - beat_at)::float8, pid, shards,"
-        " unstored, unstored_reason"
+        " unstored, unstored_reason, extract(epoch FROM now() - started_at)::float8"
         " FROM fleetsync.replica ORDER BY beat_at DESC"
     )
     return [_heartbeat(row) for row in cursor.fetchall()]
 
 
 def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
-    host, version, interval_sec, cycle_sec, vehicles, age, pid, shards, unstored, reason = row
+    (
+        host, version, interval_sec, cycle_sec, vehicles, age, pid, shards, unstored, reason,
+        running_sec,
+    ) = row  # fmt: skip
     return Heartbeat(
         host=sanitise(host, 100),
         version=sanitise(version, 30),
@@ -128,6 +133,7 @@ def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
         pid=pid,
         shards=tuple(shards),
         unstored=Unstored(unstored, reason and sanitise(reason, REASON_LIMIT)),
+        running_sec=running_sec,
     )
 
 

@@ -677,6 +677,20 @@ MUTANTS = (
         "tests/tui/test_warning_bar.py",
     ),
     Mutant(
+        "a read that ends after the freeze replaces the rows",
+        "tui/model/state.py",
+        "        if self.frozen_at is not None and self.snapshot is not None:",
+        "        if False:",
+        "tests/tui/test_frozen.py",
+    ),
+    Mutant(
+        "one vehicle that answers hides that all others fell silent",
+        "tui/model/outage.py",
+        "        if group >= least and group > SHARE_OF_ANSWERING * answered:",
+        "        if group >= least and group == answered:",
+        "tests/tui/test_outage.py",
+    ),
+    Mutant(
         "retention --apply asks nothing",
         "fleetsyncd/commands/retention.py",
         "    if not yes and any(each.extent for each in forecasts):",

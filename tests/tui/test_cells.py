@@ -10,7 +10,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.reports import JournalEntry
 from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
 from tui.model.columns import Column, columns
-from tui.screens.fleet import tail_line
+from tui.widgets.journal_tail import tail_line
 
 TEXTS = [
     "Truck-01",

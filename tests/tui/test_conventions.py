@@ -25,6 +25,7 @@ from tests.tui.driving import (
     set_state,
     small_fleet,
 )
+from tests.tui.legibility import contrast
 from tui import keymap
 from tui.app import FleetApp
 from tui.formatting import STATE_STYLES
@@ -315,18 +316,6 @@ def test_in_few_colours_the_keys_of_the_footer_have_the_colour_of_text(
             assert (key in REDS, key) == (False, number_of(it, -1, "Sync")), theme
 
     drive(database, look)
-
-
-def contrast(one: Color, other: Color) -> float:
-    """Return the WCAG contrast ratio of two colours."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(colour: Color) -> float:
-    parts = (part / 255 for part in colour.rgb)
-    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_textuals_environment_variables_are_respected(

@@ -16,7 +16,7 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.reports import Unstored
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
-from tui import background
+from tui import background, schema_watch
 from tui.app import build
 from tui.dialogs.too_small import TooSmall
 
@@ -211,15 +211,21 @@ def test_a_lost_database_is_reported_and_reconnected(
         drive(database, look)
 
 
-def test_an_unreachable_database_is_reported_at_start(tmp_path: Path) -> None:
+def test_a_database_that_was_never_reached_is_not_lost_but_named_with_what_to_do(
+    tmp_path: Path,
+) -> None:
     nowhere = {"host": str(tmp_path), "dbname": "fleet", "user": "fleet_app"}
     database = Database(DatabaseSettings(nowhere))
 
     async def look(it: Driver) -> None:
-        assert "connecting to" in it.lines()[0]
-        await it.sees("✖ database lost", "no connection to")
+        await it.sees("✖ no database", str(tmp_path), "✖ no answer of the database for")
+        await it.sees("The fleet has not been read yet: `fleetsyncd doctor` looks for the cause")
+        assert "lost" not in it.screen()
+        assert "No vehicle" not in it.screen()
+        await it.press("l")
+        await it.sees("✖ no database", "✖ no answer of the database for")
 
-    drive(database, look)
+    drive(database, look, size=(140, 30))
 
 
 def test_a_refused_query_is_not_reported_as_a_lost_database(
@@ -316,5 +322,50 @@ def test_the_daemons_are_listed_and_a_dead_one_is_marked(database: Database) -> 
         await it.sees("✖  centre:", "5m")
         await it.press("escape")
         assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+NEWER = (
+    "INSERT INTO fleetsync.migration (migration_hash, migration_id, applied_at_utc)"
+    " VALUES ('later', '9999.of-a-later-version', now())"
+)
+
+
+def test_a_schema_of_a_newer_program_is_told_while_the_fleet_is_shown(
+    database: Database, server: Server, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_watch, "EVERY_SEC", 0.05)
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.sees("Truck-01")
+        assert "newer" not in it.screen()
+        server.execute(sql.SQL(NEWER), database=database_name)
+        await it.until(lambda: it.state.newer_schema is not None)
+        it.app._tick()
+        await it.sees("! the schema is newer than this program, version", "upgrade it", "Truck-01")
+
+    drive(database, look, size=(140, 30))
+
+
+def test_a_role_that_may_not_read_the_migrations_sees_the_fleet_without_a_word(
+    database: Database, server: Server, database_name: str
+) -> None:
+    small_fleet(database)
+    server.execute(sql.SQL(NEWER), database=database_name)
+    server.execute(
+        sql.SQL("REVOKE SELECT ON fleetsync.migration FROM {}").format(
+            sql.Identifier(embedded.APP)
+        ),
+        database=database_name,
+    )
+
+    async def look(it: Driver) -> None:
+        await it.sees("Truck-01", "● live")
+        await it.settled()
+        await it.refresh()
+        assert "✖ part" not in it.screen()
+        assert "newer" not in it.screen()
 
     drive(database, look)

@@ -126,3 +126,58 @@ def test_a_row_of_the_journal_is_shown_in_full_and_copied(database: Database) ->
         assert it.dialog() == "JournalPage"
 
     drive(database, look)
+
+
+def test_v_opens_the_vehicle_of_a_row_of_the_journal_and_back_leads_to_the_row(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Dozer-03"], 1, status="timeout")
+    attempts(database, ids["Truck-01"], 1, every="1 min")
+
+    async def look(it: Driver) -> None:
+        await it.press("l")
+        await it.sees("Dozer-03", "Truck-01", "v Vehicle")
+        await it.press("down", "v")
+        await it.sees(" Truck-01 ·", "1 History")
+        await it.press("3")
+        await it.sees("STARTED UTC")
+        assert "v Vehicle" not in it.screen()
+        await it.press("v", "escape")
+        await it.until(lambda: it.dialog() == "JournalPage")
+        await it.press("up", "v")
+        await it.sees(" Dozer-03 ·")
+
+    drive(database, look)
+
+
+def test_the_tail_below_the_fleet_leads_to_the_vehicle_of_its_row(database: Database) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Dozer-03"], 1, status="timeout")
+    attempts(database, ids["Truck-01"], 1, every="1 min")
+
+    async def look(it: Driver) -> None:
+        await it.sees("newest attempts, UTC", "◌ timeout")
+        await it.press("tab", "down")
+        assert [vehicle.name for vehicle in it.app.page.targets()] == ["Truck-01"]  # type: ignore[union-attr]  # a page is open
+        attempts(database, ids["Crane-02"], 1, every="5 s")
+        await it.refresh()
+        await it.sees("Crane-02             ")
+        await it.press("v")
+        await it.sees(" Truck-01 ·", "1 History")
+        await it.press("escape", "escape")
+        await it.until(lambda: it.dialog() == "FleetPage")
+        assert [vehicle.name for vehicle in it.app.page.targets()] == ["Crane-02"]  # type: ignore[union-attr]
+        await it.press("v")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look, size=(130, 34))
+
+
+def test_a_fleet_without_attempts_says_so_below(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.sees("no attempt in the journal yet")
+
+    drive(database, look, size=(130, 34))

@@ -15,7 +15,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.demo.embedded import Server
 from tests.locales import latin1
-from tests.tui.driving import add, attempts, beat, set_state, small_fleet
+from tests.tui.driving import add, attempts, beat, execute, set_state, small_fleet
 from tests.tui.terminal import terminal
 from tests.tui.test_hostile import storm
 from tui.__main__ import NO_TERMINAL
@@ -253,3 +253,31 @@ def test_a_key_that_is_no_utf_8_does_not_end_the_dashboard(
         it.read_for(1)
         it.type("q")
         assert it.ended() == 0
+
+
+def test_a_frozen_screen_tells_that_the_daemon_was_killed(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("live")
+        it.type("Z")
+        it.sees("frozen at")
+        execute(database, "UPDATE fleetsync.replica SET beat_at = now() - interval '31 s'")
+        it.sees("daemon not running, last seen ")
+        it.sees("✖ no daemon")
+        it.type("q")
+        assert it.ended() == 0
+
+
+def test_a_database_that_was_never_reached_is_named_with_what_to_do(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    nowhere = ["env", "DB_HOST=127.0.0.1", "DB_PORT=1", *COMMAND]
+    with terminal(server, database_name, tmp_path, command=nowhere) as it:
+        it.sees("127.0.0.1:1/")
+        it.sees("no answer of the database for")
+        it.sees("fleetsyncd doctor")
+        it.type("q")
+        assert it.ended() == 0
+        assert b"lost" not in it.shown

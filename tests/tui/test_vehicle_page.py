@@ -199,7 +199,7 @@ def test_the_config_shows_everything_but_the_key(database: Database) -> None:
     ("other", "since", "shown"),
     [
         (None, None, "box-1"),
-        ("box-2", "2026-02-22 10:30Z", "box-2 since 02-22 10:30:00, box-1 before"),
+        ("box-2", "2026-02-22 10:30Z", "box-2 since 2026-02-22 10:30:00 UTC, box-1 before"),
     ],
 )
 def test_the_config_shows_what_the_vehicle_calls_itself(

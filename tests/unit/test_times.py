@@ -21,6 +21,7 @@ NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
         ("5m", NOW - timedelta(minutes=5)),
         ("30d", NOW - timedelta(days=30)),
         ("2026-02-20T10:30Z", datetime(2026, 2, 20, 10, 30, tzinfo=UTC)),
+        ("2026-02-20 10:30:05 UTC", datetime(2026, 2, 20, 10, 30, 5, tzinfo=UTC)),
         ("2026-02-20 10:30+02:00", datetime(2026, 2, 20, 8, 30, tzinfo=UTC)),
         ("2026-02-20 10:30", datetime(2026, 2, 20, 10, 30).astimezone(UTC)),
         ("2026-02-20", datetime(2026, 2, 20).astimezone(UTC)),
@@ -30,7 +31,9 @@ def test_ages_and_times_are_understood(text: str, moment: datetime) -> None:
     assert parse_time(text, NOW) == moment
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "24w", "2026-13-01", "\x1b[2J", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "24h UTC", " UTC", "24", "24w", "2026-13-01", "\x1b[2J", "\udcff"]
+)
 def test_anything_else_is_refused_and_shown_harmlessly(text: str) -> None:
     with pytest.raises(CommandError, match="is not a time; write") as refusal:
         parse_time(text, NOW)

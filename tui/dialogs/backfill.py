@@ -13,9 +13,10 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import age, counted
 from fleetsyncd.time_limits import backfill_window
+from fleetsyncd.times import utc_span
 from tui.context import ScreenContext
 from tui.dialogs.dialog import Dialog
-from tui.formatting import count_text
+from tui.formatting import count_text, took_text
 
 PRESETS = ("1h", "6h", "24h", "7d", "30d")
 
@@ -97,7 +98,8 @@ class BackfillForm(Dialog[Window | CancelBackfill]):
             return
         self.show_error("")
         text = estimate_text(self.rate, window.length, self.vehicles)
-        self.query_one("#estimate", Static).update(Text(text))
+        span = utc_span(window.start, window.end)
+        self.query_one("#estimate", Static).update(Text(f"{span}\n{text}"))
 
     def submit(self) -> None:
         """Answer the interval, or show what is wrong with it."""
@@ -118,4 +120,4 @@ def estimate_text(rate: PullRate, length: timedelta, vehicles: int) -> str:
     text = f"{span}: about {rows} {noun}; rows already stored are not doubled"
     if not rate.speed:
         return text
-    return f"{text}. About {age(length.total_seconds() / rate.speed)} per vehicle"
+    return f"{text}. About {took_text(length.total_seconds() / rate.speed)} per vehicle"

@@ -1,6 +1,5 @@
 """The daemons that pull the fleet: which of them run, and how much of the fleet each pulls."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
@@ -12,10 +11,13 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
+from fleetsyncd.database.replicas import FRESH_SEC
 from fleetsyncd.database.shard_locks import SHARDS
 from fleetsyncd.text import age
 from tui.context import ScreenContext
+from tui.formatting import took_text
+from tui.model.daemons import LATE_SEC, Daemons
+from tui.model.state import FleetState
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "SEEN", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
@@ -48,34 +50,48 @@ class DaemonsDialog(ModalScreen[None]):
 
     def _update_table(self) -> None:
         state = self.context.state
-        heartbeats = () if state.snapshot is None else state.snapshot.heartbeats
-        since_read = state.since_read(self.context.now())
-        self.query_one("#daemons", Static).update(_table(heartbeats, since_read))
+        self.query_one("#daemons", Static).update(
+            _table(state.daemons(self.context.now()), _why_none(state))
+        )
 
 
-def _table(heartbeats: Sequence[Heartbeat], since_read: float) -> RenderableType:
+def _why_none(state: FleetState) -> str:
+    """Return why no daemon is listed."""
+    if state.snapshot is not None:
+        return "no daemon has sent a heartbeat for a day: start one with `fleetsyncd run`"
+    return "reading …" if state.error is None else f"not read: {state.error}"
+
+
+def _table(daemons: Daemons, why_none: str) -> RenderableType:
+    heartbeats = daemons.heartbeats
     if not heartbeats:
-        return Text("no daemon has sent a heartbeat: start one with `fleetsyncd run`")
+        return Text(why_none)
     grid = Table(box=None, padding=(0, 1), header_style="bold")
     for index, title in enumerate(HEADING):
         grid.add_column(title, justify="left" if index < TEXT_COLUMNS else "right")
     for heartbeat in heartbeats:
-        seconds = heartbeat.age + since_read
-        alive = seconds < FRESH_SEC
-        cycle = "-" if heartbeat.cycle_sec is None else f"{heartbeat.cycle_sec:.1f}s"
+        seconds = daemons.age(heartbeat)
+        glyph, style = _style(seconds)
         grid.add_row(
-            Text("●", "green") if alive else Text("✖", "bold red"),
+            Text(glyph, style),
             Text(heartbeat.name),
             Text(heartbeat.version),
-            Text(age(seconds), "" if alive else "bold red"),
-            Text(cycle),
-            Text(age(heartbeat.sync_interval_sec)),
+            Text(age(seconds), "" if seconds < LATE_SEC else style),
+            Text(took_text(heartbeat.cycle_sec)),
+            Text(took_text(heartbeat.sync_interval_sec)),
             Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )
     unstored = [
         Text(f"\n✖ {each.name}: {each.unstored}", "bold red")
-        for each in heartbeats
-        if each.alive and each.unstored.vehicles
+        for each in daemons.running
+        if each.unstored.vehicles
     ]
     return Group(grid, *unstored)
+
+
+def _style(age_sec: float) -> tuple[str, str]:
+    """Return the glyph and the style of a daemon whose heartbeat is so old."""
+    if age_sec >= FRESH_SEC:
+        return "✖", "bold red"
+    return ("◔", "bold yellow") if age_sec >= LATE_SEC else ("●", "green")

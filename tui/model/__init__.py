@@ -4,12 +4,14 @@ alarm_filter.py  the filter of the page of open alarms
 alarm_totals.py  open alarms in few cells
 columns.py       the columns of the fleet table, and which of them fit into a width
 day_strips.py    the last day of vehicles, hour by hour
+daemons.py       which daemons run, which are late, and which have died
 export_table.py  a table of text, as pages and panes offer it for export
 filter_words.py  the words of a filter
 filters.py       the filter that an operator types
 fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 messages.py      what the dashboard has told the operator
+outage.py        whether this host's network is to blame for silent vehicles
 span.py          a span of time up to now, as curves and plots show it
 tag_groups.py    groups of vehicles by tag
 state.py         the last snapshot, its freshness, and the warnings that follow from it

@@ -99,8 +99,8 @@ def status(vehicle: VehicleOverview) -> str:
 
 
 def remark(vehicle: VehicleOverview) -> str:
-    """Return the last error; without one, the time left of a gap or of a backfill."""
-    return vehicle.last_error or remaining_text(vehicle.catching_up or vehicle.backfill)
+    """Return why it is late and the last error; else the time left of a gap or of a backfill."""
+    return vehicle.remark or remaining_text(vehicle.catching_up or vehicle.backfill)
 
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
@@ -127,7 +127,8 @@ COLUMNS = (
     Column("VEHICLE", 18, lambda v, _: v.name, sort=Sort.NAME, extra=4),
     # A critical alarm must be seen on the smallest screen; its message is on the page of alarms.
     Column("ALARM", alarm_totals.NARROW_WIDTH, _alarms, short_title="AL",
-           short_text=_few_alarms, turn=1, leaves=_LEAST_REASON, text_colour=alarm_totals.cell_colour,
+           short_text=_few_alarms, text_colour=alarm_totals.cell_colour, turn=1,
+           leaves=_LEAST_REASON,
            extra=alarm_totals.WIDE_WIDTH - alarm_totals.NARROW_WIDTH),
     Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=4),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),

@@ -1,20 +1,22 @@
 """The last snapshot, its freshness, and the warnings that follow from it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import Kind
-from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State
+from fleetsyncd.states import State
 from fleetsyncd.text import age, sanitise
+from fleetsyncd.times import utc_text
 from tui.gateway import Snapshot
+from tui.model.daemons import Daemons
 from tui.model.fleet_view import FleetView
+from tui.model.outage import Outage, find_outage
 
-_FAILING = (State.TIMEOUT, State.ERROR)
-_NOT_EXPECTED = (State.PAUSED, State.NEVER)
-"""States of vehicles from which no answer is expected."""
+DOCTOR = "`fleetsyncd doctor` looks for the cause"
 
 
 class WarningKind(Enum):
@@ -27,6 +29,8 @@ class WarningKind(Enum):
     PART_UNREADABLE = 5
     UNSTORED = 6
     DELETION = 7
+    DAEMON_MISSING = 8
+    NEWER_SCHEMA = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,21 @@ class FleetWarning:
 
     @property
     def urgent(self) -> bool:
-        """Whether something is wrong; the others follow from what the operator chose."""
-        return self.kind not in (WarningKind.FROZEN, WarningKind.DELETION)
+        """Whether the fleet suffers; the others tell what was chosen, or may wait."""
+        return self.kind not in _NOT_URGENT
+
+
+_NOT_URGENT = (
+    WarningKind.FROZEN, WarningKind.DELETION, WarningKind.DAEMON_MISSING, WarningKind.NEWER_SCHEMA,
+)  # fmt: skip
 
 
 @dataclass
 class FleetState:
     """The last snapshot, the failed reads since, and the operator's view of the fleet.
 
-    Times that are floats are seconds on the monotonic clock.
+    While the screen is frozen the snapshot stays, and only the heartbeats are replaced. Times that
+    are floats are seconds on the monotonic clock.
     """
 
     where: str
@@ -56,6 +66,12 @@ class FleetState:
     view: FleetView = field(default_factory=FleetView)
     snapshot: Snapshot | None = None
     read_at: float = 0.0
+    heartbeats: Sequence[Heartbeat] = ()
+    """Those that were read last, with the snapshot or since."""
+    heard_at: float = 0.0
+    """When the heartbeats were read."""
+    newer_schema: str | None = None
+    """That a newer program has migrated the database, in words."""
     error: str | None = None
     """Why the last read failed; None if it succeeded."""
     lost_at: float = 0.0
@@ -71,16 +87,24 @@ class FleetState:
     """Only vehicles with one of these tags are read; empty: all."""
     counts: Counter[State] = field(default_factory=Counter)
     """The number of vehicles in each state."""
-    outage: bool = False
-    """Whether a daemon runs and no vehicle answers it: then the network is to blame."""
+    outage: Outage | None = None
+    """Set if a daemon runs and so few vehicles answer it that the network is to blame."""
 
     def update(self, snapshot: Snapshot, now: float) -> None:
-        """Replace the snapshot after a successful read."""
+        """Replace the snapshot after a successful read; only its heartbeats while frozen."""
+        self.update_heartbeats(snapshot.heartbeats, now)
+        if self.frozen_at is not None and self.snapshot is not None:
+            return
         self.snapshot, self.read_at = snapshot, now
-        self.error, self.failed_reads = None, 0
         self.view.update(snapshot.vehicles)
         self.counts = Counter([vehicle.state for vehicle in snapshot.vehicles])
-        self.outage = _is_outage(snapshot)
+        alive = snapshot.alive
+        self.outage = find_outage(snapshot.vehicles, alive[0].sync_interval_sec) if alive else None
+
+    def update_heartbeats(self, heartbeats: Sequence[Heartbeat], now: float) -> None:
+        """Replace the heartbeats after a successful read."""
+        self.heartbeats, self.heard_at = heartbeats, now
+        self.error, self.failed_reads = None, 0
 
     def mark_lost(self, error: str, now: float, retry_sec: float, *, refused: bool = False) -> None:
         """Record a failed read; the snapshot stays. The next read is in `retry_sec` seconds."""
@@ -98,17 +122,16 @@ class FleetState:
     @property
     def stale(self) -> bool:
         """Whether the vehicles' states may be out of date."""
-        return self.lost or self.snapshot is None or not self.snapshot.alive
+        alive = any(heartbeat.alive for heartbeat in self.heartbeats)
+        return self.lost or self.snapshot is None or not alive
 
-    def heartbeat_age(self, now: float) -> float | None:
-        """Return the age of the newest heartbeat in seconds; None without any heartbeat."""
-        if self.snapshot is None or not self.snapshot.heartbeats:
-            return None
-        return self.snapshot.heartbeats[0].age + self.since_read(now)
+    def daemons(self, now: float) -> Daemons:
+        """Return what is known of the daemons."""
+        return Daemons(self.heartbeats, now - self.heard_at)
 
     def since_read(self, now: float) -> float:
-        """Return the seconds since the last successful read; 0 while the screen is frozen."""
-        return 0.0 if self.frozen_at is not None else now - self.read_at
+        """Return the age of the snapshot in seconds, frozen or not."""
+        return now - self.read_at
 
     def warnings(self, now: float, unreadable: Iterable[str] = ()) -> list[FleetWarning]:
         """Return the warnings; `unreadable` holds the errors of parts that could not be read."""
@@ -116,19 +139,20 @@ class FleetState:
         if self.error is not None:
             warnings.append(FleetWarning(WarningKind.DATABASE_LOST, self._lost_text(now)))
         else:
-            if self.snapshot is not None and not self.snapshot.alive:
-                warnings.append(FleetWarning(WarningKind.DAEMON_DOWN, self._daemon_text(now)))
-            warnings += self._unstored()
-            if self.outage:
-                text = "✖ no vehicle answers: check the VPN"
+            warnings += self._of_daemons(self.daemons(now))
+            if self.outage is not None:
+                text = _outage_text(self.outage, self.since_read(now))
                 warnings.append(FleetWarning(WarningKind.OUTAGE, text))
         if self.frozen_at is not None:
-            text = f"❄ frozen at {self.frozen_at.astimezone():%H:%M:%S}: Z resumes"
+            text = f"❄ frozen at {utc_text(self.frozen_at)}: Z resumes"
             warnings.append(FleetWarning(WarningKind.FROZEN, text))
         if self.error is None:
             for reason in sorted(set(unreadable)):
                 text = f"✖ part of this page could not be read: {reason}"
                 warnings.append(FleetWarning(WarningKind.PART_UNREADABLE, text))
+        if self.newer_schema is not None:
+            text = f"! {self.newer_schema}: upgrade it"
+            warnings.append(FleetWarning(WarningKind.NEWER_SCHEMA, text))
         return [*warnings, *self._deletions(now)]
 
     def _deletions(self, now: float) -> list[FleetWarning]:
@@ -144,36 +168,49 @@ class FleetState:
             notices.append(FleetWarning(WarningKind.DELETION, text, short))
         return notices
 
-    def _unstored(self) -> list[FleetWarning]:
-        """Return a warning for each running daemon that cannot store what it pulls."""
-        alive = () if self.snapshot is None else self.snapshot.alive
-        return [
+    def _of_daemons(self, daemons: Daemons) -> list[FleetWarning]:
+        """Return the warnings about daemons that are dead, or cannot store what they pull."""
+        if self.snapshot is None:
+            return []
+        running, missing = daemons.running, daemons.missing
+        if not running:
+            newest = daemons.newest_age
+            last_seen = "" if newest is None else f", last seen {age(newest)} ago"
+            text = f"✖ daemon not running{last_seen}: every state below is old"
+            return [FleetWarning(WarningKind.DAEMON_DOWN, text)]
+        warnings = [
             FleetWarning(WarningKind.UNSTORED, f"✖ daemon {each.name}: {each.unstored}")
-            for each in alive
+            for each in running
             if each.unstored.vehicles
         ]
+        if missing:
+            text = f"! {_names(missing)} silent for {age(min(map(daemons.age, missing)))}"
+            text += f": {len(running)} of {len(running) + len(missing)} daemons run (D)"
+            warnings.append(FleetWarning(WarningKind.DAEMON_MISSING, text))
+        return warnings
 
     def _lost_text(self, now: float) -> str:
-        lost = "the fleet has been unreadable for" if self.refused else "database lost for"
         lasted, wait = age(now - self.lost_at), age(self.retry_at - now)
-        return f"✖ {lost} {lasted}, retry in {wait}: {self.error}"
+        if self.snapshot is not None:
+            lost = "the fleet has been unreadable for" if self.refused else "database lost for"
+            return f"✖ {lost} {lasted}, retry in {wait}: {self.error}"
+        tried = "reading the fleet has failed" if self.refused else "no answer of the database"
+        return f"✖ {tried} for {lasted}, retry in {wait}: {self._reason()}; {DOCTOR}"
 
-    def _daemon_text(self, now: float) -> str:
-        seconds = self.heartbeat_age(now)
-        last_seen = "" if seconds is None else f", last seen {age(seconds)} ago"
-        return f"✖ daemon not running{last_seen}: every state below is old"
+    def _reason(self) -> str:
+        """Return the error, with the database's address."""
+        error = self.error or ""
+        return error if self.where in error else f"{self.where}: {error}"
 
 
-def _is_outage(snapshot: Snapshot) -> bool:
-    if not snapshot.alive:
-        return False
-    silent_after = LATE_AFTER_INTERVALS * snapshot.alive[0].sync_interval_sec
-    silent = 0
-    for vehicle in snapshot.vehicles:
-        if vehicle.state in _NOT_EXPECTED:
-            continue
-        answered = vehicle.seen_age is not None and vehicle.seen_age <= silent_after
-        if answered or vehicle.state not in _FAILING:
-            return False
-        silent += 1
-    return silent >= OUTAGE_FROM
+def _names(daemons: Sequence[Heartbeat]) -> str:
+    first = f"daemon {daemons[0].name}"
+    return first if len(daemons) == 1 else f"{first} and {len(daemons) - 1} more"
+
+
+def _outage_text(outage: Outage, since_read: float) -> str:
+    if outage.age is None:
+        return "✖ no vehicle answers: check the VPN"
+    when = age(outage.age + since_read)
+    together = f"{outage.silent} of {outage.asked} vehicles that answered fell silent together"
+    return f"✖ {together} {when} ago: check the VPN"

@@ -44,7 +44,7 @@ def reason(vehicle: VehicleOverview) -> str:
     """Return why the vehicle is in its state, or how far it is; else its address and version."""
     progress = progress_text(vehicle.catching_up or vehicle.backfill)
     whereabouts = f"{vehicle.address} · {vehicle.software_version or 'version unknown'}"
-    return vehicle.last_error or progress or whereabouts
+    return vehicle.remark or progress or whereabouts
 
 
 def empty_text(view: FleetView, *, read_only: bool) -> str:

@@ -11,21 +11,20 @@ from textual.events import Click
 from textual.message import Message
 from textual.widgets import Input
 
-from fleetsyncd.cells import padded
-from fleetsyncd.reports import JournalEntry
-from fleetsyncd.text import age
 from tui.context import ScreenContext
 from tui.day_reader import DayReader
-from tui.formatting import STATE_STYLES, outcome_style, time_text
+from tui.formatting import STATE_STYLES
 from tui.model import filters, view_text
 from tui.model.export_table import ExportTable
 from tui.model.fleet_export import fleet_row, fleet_table
 from tui.model.fleet_view import Sort
+from tui.model.state import DOCTOR
 from tui.model.targets import Targets
 from tui.model.typed_filter import TypedFilter
 from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
+from tui.widgets.journal_tail import JournalTail
 from tui.widgets.status_bar import state_at
 
 
@@ -71,7 +70,7 @@ class FleetPage(Page):
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
         yield FixedText(id="reason")
         yield FixedText(id="status-line")
-        yield FixedText(id="tail")
+        yield JournalTail(id="tail")
 
     def on_mount(self) -> None:
         """Hide the filter, and focus the table."""
@@ -90,9 +89,13 @@ class FleetPage(Page):
             self._days.want(self.fleet_table.on_screen)
         self._show_vehicles()
         self._update_status_line()
-        tail = () if state.snapshot is None else state.snapshot.tail
-        tail_text = Text("\n", no_wrap=True, overflow="ellipsis").join(map(tail_line, tail))
-        self.query_one("#tail", FixedText).show(tail_text)
+        tail = None if state.snapshot is None else state.snapshot.tail
+        self.query_one(JournalTail).show_entries(tail)
+
+    def tick(self) -> None:
+        """Update the ages, and dim the vehicles if they may be out of date."""
+        super().tick()
+        self.fleet_table.show_staleness(self.context.state.stale)
 
     def _show_top(self) -> None:
         """Show the view from its top, after the operator has sorted or filtered."""
@@ -102,7 +105,7 @@ class FleetPage(Page):
         state, days = self.context.state, self.context.days
         hours = {} if state.snapshot is None else state.snapshot.hours
         with_days = {key: replace(hour, day=days.day(key)) for key, hour in hours.items()}
-        self.fleet_table.show(with_days, stale=state.stale)
+        self.fleet_table.show(with_days)
 
     def _show_view(self) -> None:
         self.fleet_table.update_view()
@@ -116,10 +119,18 @@ class FleetPage(Page):
         )
         self.query_one("#status-line", FixedText).show(_line(" · ".join(parts)))
         self.query_one("#reason", FixedText).show(self._reason())
-        is_empty = self.context.state.snapshot is not None and not self.view.shown
-        hint = view_text.empty_text(self.view, read_only=self.context.state.read_only)
-        self.query_one("#hint", FixedText).show(Text(hint if is_empty else ""))
-        self.query_one("#hint").display = is_empty
+        hint = self._hint()
+        self.query_one("#hint", FixedText).show(Text(hint))
+        self.query_one("#hint").display = bool(hint)
+
+    def _hint(self) -> str:
+        """Return why no vehicle is shown; empty if there are some."""
+        state = self.context.state
+        if state.snapshot is None:
+            return f"The fleet has not been read yet: {DOCTOR}" if state.lost else "reading …"
+        if self.view.shown:
+            return ""
+        return view_text.empty_text(self.view, read_only=state.read_only)
 
     def _reason(self) -> Text:
         """Return what is wrong with the filter; else why the vehicle under the cursor is so."""
@@ -237,7 +248,11 @@ class FleetPage(Page):
         return PageNeeds(table.on_screen if table.shows_last_hour else (), self.wide)
 
     def targets(self) -> Targets:
-        """Return the marked vehicles, else the one under the cursor."""
+        """Return the marked vehicles, else the one under the cursor, of the tail or the table."""
+        in_tail = self.query_one(JournalTail).vehicle_id
+        vehicle = None if in_tail is None or self.view.marked else self.view.get(in_tail)
+        if vehicle is not None:
+            return Targets((vehicle,))
         return self.view.targets(self.fleet_table.cursor, self.fleet_table.on_screen)
 
     def copy_text(self) -> str:
@@ -251,16 +266,3 @@ class FleetPage(Page):
 
 def _line(text: str, style: str = "") -> Text:
     return Text(f" {text}", style, no_wrap=True, overflow="ellipsis")
-
-
-def tail_line(entry: JournalEntry) -> Text:
-    """Return a row of the journal as one line."""
-    style = outcome_style(entry.status)
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f" {time_text(entry.started_at, day=False)}  ")
-    line.append(f"{style.glyph} {padded(entry.status, 8)}", style.colour)
-    noun = "row " if entry.rows_written == 1 else "rows"
-    line.append(f"{padded(entry.vehicle_name, 20)} {entry.rows_written:>7} {noun}")
-    line.append(f"  {age(entry.seconds):>4}  ")
-    line.append(entry.error_msg or "")
-    return line

@@ -29,7 +29,7 @@ class JournalPage(Page):
     """The sync attempts of all vehicles, newest first; its newest page is updated live."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Vehicle", key_display="/", id="journal.filter",
+        Binding("slash", "filter", "Filter", key_display="/", id="journal.filter",
                 tooltip="Show only vehicles whose name contains a text"),
         Binding("exclamation_mark", "results", "Results", key_display="!", id="journal.results",
                 tooltip="Show all, failures, timeouts, errors or successes"),

@@ -65,7 +65,7 @@ class Page(Screen[None]):
         self.tick()
 
     def tick(self) -> None:
-        """Update the ages in totals and warnings; called every second."""
+        """Update the ages in totals and warnings, and dim what is old; called every second."""
         now = self.context.now()
         self.query_one("#totals", FixedText).show(
             totals_line(self.context.state, now, self.size.width)
@@ -76,6 +76,7 @@ class Page(Screen[None]):
             unreadable.append(snapshot.alarms_error)
         warnings = self.context.state.warnings(now, unreadable)
         self.query_one(WarningBar).show(warnings, self.size.width)
+        self.set_class(self.context.state.stale, "-stale")
 
     def update_page(self) -> None:
         """Show the last snapshot."""

@@ -159,6 +159,8 @@ class VehiclePage(Page):
             if gap is not None:
                 line.append(f" · {name} {progress_text(gap)}", "cyan not bold")
         line.append(f" · key {KEY_HIDDEN}", "not bold")
+        if vehicle.late_because:
+            line.append(f" · {vehicle.late_because}", "magenta not bold")
         if vehicle.last_error and vehicle.failures:
             line.append(f" · {vehicle.last_error}", "red not bold")
         return line

@@ -6,8 +6,10 @@ fixed_text.py     text in a place of fixed size
 fleet_line.py     one line of the fleet table
 fleet_table.py    the table of vehicles
 journal_table.py  the table of journal entries, page by page
+journal_tail.py   the newest journal entries below the fleet
 row_table.py      the base class of tables of rows, and functions that fill them
 status_bar.py     the line of totals
+vehicle_wanted.py the message that asks for a vehicle's page
 warning_bar.py    the warnings, in as many words as there is room for
 panes/            the panes of the vehicle page
 """

@@ -115,13 +115,16 @@ class FleetTable(ScrollView, can_focus=True):
         self.refresh()
         self.update_view()
 
-    def show(self, hours: Mapping[UUID, LastHour], *, stale: bool) -> None:
-        """Show a new snapshot; `stale` dims the vehicles, because they may be out of date."""
+    def show(self, hours: Mapping[UUID, LastHour]) -> None:
+        """Show a new snapshot."""
         self._hours = hours
+        self.update_view()
+
+    def show_staleness(self, stale: bool) -> None:
+        """Dim the vehicles if they may be out of date."""
         if stale != self.stale:
             self.stale = stale
             self.refresh()
-        self.update_view()
 
     def update_view(self) -> None:
         """Show the view after a refresh or a change of its marks."""

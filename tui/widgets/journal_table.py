@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.reports import JournalEntry
-from fleetsyncd.text import age
-from tui.background import query, read_part
+from tui.background import PartRead, query, read_part
 from tui.context import ScreenContext
-from tui.formatting import outcome_style, time_text
+from tui.formatting import moment_text, outcome_style, time_text, took_text
 from tui.model.export_table import ExportTable
-from tui.widgets.row_table import RowTable, widen
+from tui.widgets.row_table import READING, RowTable, unread, widen
+from tui.widgets.vehicle_wanted import VehicleWanted
 
 HEADING = ["started", "vehicle", "took", "result", "rows", "error"]
 VEHICLE_COLUMN = 1
@@ -45,6 +45,13 @@ class JournalTable(RowTable):
             tooltip="The next newer page; the newest one is updated live",
         ),
         Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
+        Binding(
+            "v",
+            "vehicle",
+            "Vehicle",
+            id="journal.vehicle",
+            tooltip="The page of the vehicle of the row under the cursor",
+        ),
     ]
 
     def __init__(
@@ -67,7 +74,7 @@ class JournalTable(RowTable):
 
     def on_mount(self) -> None:
         """Add the columns."""
-        self.add_columns(*self._visible([name.upper() for name in HEADING]))
+        self.add_columns(*self._visible(["STARTED UTC", *(name.upper() for name in HEADING[1:])]))
 
     async def load(self) -> None:
         """Read this page and show it, unless a later read was started in the meantime."""
@@ -78,7 +85,21 @@ class JournalTable(RowTable):
         entries = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
         if this_read == self._reads and self.is_mounted:
             self.entries, self.is_read = entries, True
+            self.show_notice(self._why_empty())
             self._update_rows()
+
+    def _why_empty(self) -> str:
+        """Return why this page has no row, if it has none."""
+        if self.newer_pages:
+            return "no older attempt"
+        if self.statuses or (self.with_vehicle and self.vehicles is not None):
+            return "no attempt like this in the journal"
+        return "no attempt in the journal: none yet, or all are older than JOURNAL_KEEP_DAYS"
+
+    def on_part_read(self, event: PartRead) -> None:
+        """Say in the table itself, if it has no rows, why it could not be read."""
+        if event.part is self and event.error is not None:
+            self.show_notice(unread(event.error))
 
     def reload(self) -> None:
         """Read this page again, in the background."""
@@ -89,6 +110,7 @@ class JournalTable(RowTable):
         self.vehicles, self.statuses = vehicles, statuses
         self.newer_pages.clear()
         self.is_read = False
+        self.show_notice(READING)
         self.reload()
 
     def _update_rows(self) -> None:
@@ -113,7 +135,7 @@ class JournalTable(RowTable):
         cells = [
             Text(time_text(entry.started_at)),
             Text(cut(entry.vehicle_name, 24)),
-            Text("-" if entry.seconds is None else f"{entry.seconds:.1f}s", justify="right"),
+            Text(took_text(entry.seconds), justify="right"),
             Text(f"{style.glyph} {cut(entry.status, 10)}", style.colour),
             Text(str(entry.rows_written), justify="right"),
             Text(entry.error_msg or ""),
@@ -143,8 +165,20 @@ class JournalTable(RowTable):
     def action_details(self) -> None:
         """Show the row under the cursor in full."""
         if 0 <= self.cursor_row < len(self.entries):
-            row = self.rows_for_export()[self.cursor_row]
+            started = moment_text(self.entries[self.cursor_row].started_at)
+            row = [started, *self.rows_for_export()[self.cursor_row][1:]]
             self.post_message(self.Opened(list(zip(HEADING, row, strict=True))))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the vehicle's page only where the rows are of several vehicles."""
+        if action == "vehicle" and not self.with_vehicle:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_vehicle(self) -> None:
+        """Open the page of the vehicle of the row under the cursor."""
+        if 0 <= self.cursor_row < len(self.entries):
+            self.post_message(VehicleWanted(self.entries[self.cursor_row].vehicle_id))
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next older page."""
@@ -157,7 +191,7 @@ class JournalTable(RowTable):
     def page_text(self) -> str:
         """Which page of the journal is shown."""
         if not self.is_read:
-            return "reading …"
+            return READING if self.notice == READING else "not read"
         if not self.newer_pages:
             return "newest page, live"
         oldest = "" if len(self.entries) == PAGE_ROWS else ", the oldest"
@@ -169,7 +203,7 @@ class JournalTable(RowTable):
             [
                 "" if entry.started_at is None else entry.started_at.isoformat(),
                 entry.vehicle_name,
-                age(entry.seconds),
+                took_text(entry.seconds),
                 entry.status,
                 str(entry.rows_written),
                 entry.error_msg or "",

@@ -10,9 +10,17 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DataTable
 
+from fleetsyncd.cells import cut
+
 Rows = Sequence[Sequence[Text]]
 Fields = Sequence[tuple[str, str]]
 """A row in full, as (name, text) pairs."""
+READING = "reading …"
+
+
+def unread(reason: str) -> str:
+    """Return the notice of a table that could not be read."""
+    return f"not read: {reason}"
 
 
 def fill(table: "DataTable[Text]", rows: Rows) -> None:
@@ -57,11 +65,25 @@ class RowTable(DataTable[Text]):
         Binding("end,G", "scroll_bottom", "Last", show=False, id="rows.last"),
     ]
 
+    notice = READING
+    """What an empty table shows instead of rows: that it is being read, or why it is empty."""
+
     def __init__(self) -> None:
         super().__init__(cursor_type="row")
 
+    def show_notice(self, text: str) -> None:
+        """Say why the table has no rows; shown only while it has none."""
+        if text != self.notice:
+            self.notice = text
+            self.refresh()
+
     def render_line(self, y: int) -> Strip:
-        """Return a line of the screen; an ellipsis ends a row that goes on beyond its right end."""
+        """Return a line of the screen; an ellipsis ends a row that goes on beyond its right end.
+
+        Without rows, the first line below the heading is the notice.
+        """
+        if not self.row_count and y == self.header_height:
+            return self._notice_line()
         strip = super().render_line(y)
         end = self.scrollable_content_region.width  # the strip goes on below a scroll bar
         row = y - self.header_height + self.scroll_offset.y
@@ -69,6 +91,10 @@ class RowTable(DataTable[Text]):
             return strip
         ellipsis = Segment("…", [segment.style for segment in strip][-1])
         return Strip.join([strip.crop(0, end - 1), Strip([ellipsis]), strip.crop(end)])
+
+    def _notice_line(self) -> Strip:
+        line = Strip([Segment(cut(f" {self.notice}", self.size.width), self.rich_style)])
+        return line.adjust_cell_length(self.size.width, self.rich_style)
 
     def _goes_on(self, row: int, end: int) -> bool:
         """Whether the text of a row goes on beyond `end`, in cells from the row's beginning."""

@@ -17,6 +17,9 @@ _SHORT_LABELS = {
     State.LATE: "late", State.NEVER: "", State.PAUSED: "",
 }  # fmt: skip
 
+OLD_SEC = 10.0
+"""From this age on, what is shown has its age beside it: it was read rarely, or not at all."""
+
 
 class Detail(IntEnum):
     """How detailed the line of totals is, the most detailed form first."""
@@ -37,7 +40,7 @@ def totals_line(state: FleetState, now: float, width: int) -> Text:
     """Return the line of totals in the most detailed form that fits into `width` cells."""
     snapshot = state.snapshot
     if snapshot is None:
-        return Text(f" fleetsyncd  connecting to {state.where} …")
+        return _unread_line(state)
     lines = (_line(state, snapshot, now, detail) for detail in Detail)
     shortest = _line(state, snapshot, now, Detail.NO_LABELS)
     return next((line for line in lines if line.cell_len <= width), shortest)
@@ -54,7 +57,8 @@ def state_at(line: Text, cell: int) -> State | None:
 
 def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
     title = " fleetsyncd " if detail < Detail.NO_TITLE else " "
-    line = Text(title, no_wrap=True).append_text(_daemon_text(state, snapshot, now, detail))
+    line = Text(title, no_wrap=True)
+    line.append_text(freshness(state, now, cycle=detail is Detail.FULL))
     gap = "   " if detail is Detail.FULL else "  "
     # Before the states: what does not fit is cut off at the end of the line.
     if snapshot.open_alarms is not None:
@@ -72,18 +76,45 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
     return line
 
 
-def _daemon_text(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
+def _unread_line(state: FleetState) -> Text:
+    """Return the line before the first snapshot."""
+    if not state.lost:
+        return Text(f" fleetsyncd  connecting to {state.where} …")
+    return Text.assemble(" fleetsyncd  ", (_trouble(state), "bold red"), f"  {state.where}")
+
+
+def _trouble(state: FleetState) -> str:
+    return "✖ unreadable" if state.refused else "✖ no database"
+
+
+def freshness(state: FleetState, now: float, *, cycle: bool = False) -> Text:
+    """Return the state of database and daemons, and the age of what is shown if it is not new.
+
+    `cycle` adds how long the last cycle took.
+    """
+    old = state.since_read(now)
+    line = Text()
+    if state.frozen_at is not None:
+        line.append(f"❄ frozen {age(old)} ", "bold")
+    elif state.snapshot is not None and (state.lost or old >= OLD_SEC):
+        line.append(f"{age(old)} old ")
     if state.lost:
-        return Text("✖ unreadable" if state.refused else "✖ no database", "bold red")
-    alive = snapshot.alive
-    if not alive:
-        return Text("✖ no daemon", "bold red")
-    text = Text.assemble(("● ", "green"), f"live {age(state.heartbeat_age(now))}")
-    if len(alive) > 1:
-        text.append(f" ×{len(alive)}")
-    if detail is Detail.FULL and alive[0].cycle_sec is not None:
-        text.append(f" cycle {alive[0].cycle_sec:.1f}s")
-    return text
+        return line.append(_trouble(state), "bold red")
+    daemons = state.daemons(now)
+    running, missing, late = daemons.running, daemons.missing, daemons.late_age
+    if not running:
+        return line.append("✖ no daemon", "bold red")
+    if late is None:
+        line.append("● ", "green").append(f"live {age(daemons.newest_age)}")
+    else:
+        line.append(f"◔ late {age(late)}", "bold yellow")
+    if len(running) > 1 or missing:
+        line.append(f" ×{len(running)}")
+    if missing:
+        line.append(f" ✖ {len(missing)} dead", "bold red")
+    if cycle and running[0].cycle_sec is not None:
+        line.append(f" cycle {running[0].cycle_sec:.1f}s")
+    return line
 
 
 def _label(state: State, detail: Detail) -> str:

@@ -4,6 +4,7 @@ fleet.py      the overview of all vehicles
 journal.py    pages of the journal, a vehicle's history
 journal_hours.py  how the attempts of each hour ended
 alarms.py     open alarms of the whole fleet
+lateness.py   why vehicles are late
 vehicle.py    one vehicle's channels, alarms, details
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill

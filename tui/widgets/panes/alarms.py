@@ -9,9 +9,8 @@ from textual.widgets import DataTable
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import StoredAlarm
-from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import time_text
+from tui.formatting import moment_text, time_text, took_text
 from tui.model.export_table import ExportTable
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import Fields, RowTable, fill
@@ -32,11 +31,14 @@ class AlarmsPane(Pane):
 
     def on_mount(self) -> None:
         """Add the columns."""
-        self.query_one(DataTable).add_columns("", "SINCE", "LASTED", "SEVERITY", "CH", "MESSAGE")
+        self.query_one(DataTable).add_columns(
+            "", "SINCE UTC", "LASTED", "SEVERITY", "CH", "MESSAGE"
+        )
 
     async def load(self) -> None:
         """Read the alarms and show them."""
         alarms = tuple(await query(lambda: self.context.gateway.alarms(self.vehicle_id)))
+        self.query_one(RowTable).show_notice("no alarm of this vehicle is stored")
         if alarms != self.alarms:
             self.alarms = alarms
             fill(self.query_one(DataTable), [_cells(alarm) for alarm in alarms])
@@ -64,7 +66,7 @@ def _cells(alarm: StoredAlarm) -> list[Text]:
     return [
         state,
         Text(time_text(alarm.triggered_at)),
-        Text(age(lasted), justify="right"),
+        Text(took_text(lasted), justify="right"),
         Text(cut(alarm.severity, 10)),
         Text("-" if alarm.channel_id is None else str(alarm.channel_id), justify="right"),
         Text(alarm.message),
@@ -72,12 +74,12 @@ def _cells(alarm: StoredAlarm) -> list[Text]:
 
 
 def _fields(alarm: StoredAlarm) -> Fields:
-    resolved = "still open" if alarm.resolved_at is None else time_text(alarm.resolved_at)
+    resolved = "still open" if alarm.resolved_at is None else moment_text(alarm.resolved_at)
     return [
         ("alarm", str(alarm.alarm_id)),
         ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
         ("severity", alarm.severity or "-"),
-        ("triggered", time_text(alarm.triggered_at)),
+        ("triggered", moment_text(alarm.triggered_at)),
         ("resolved", resolved),
         ("message", alarm.message),
     ]

@@ -45,6 +45,7 @@ class ChannelsPane(Pane):
     async def load(self) -> None:
         """Read the channels and show them."""
         self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
+        self.query_one(RowTable).show_notice("no channel: the vehicle has not told any yet")
         rows = [_cells(channel) for channel in self.channels]
         if len(rows) == MAX_CHANNELS:
             first = [Text("…", justify="right"), Text(f"the first {MAX_CHANNELS} are shown")]

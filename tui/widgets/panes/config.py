@@ -9,19 +9,32 @@ from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
+from fleetsyncd.times import utc_span
 from tui.background import query
-from tui.formatting import KEY_HIDDEN, progress_text, time_text
+from tui.formatting import KEY_HIDDEN, moment_text, progress_text
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.panes.pane import Pane
-from tui.widgets.row_table import Fields
+from tui.widgets.row_table import READING, Fields
 
 
 class ConfigPane(Pane):
     """The vehicle's registration and sync state; never its key."""
 
+    is_read = False
+    """Whether the vehicle's state has been read."""
+
     def compose(self) -> ComposeResult:
         """Lay out the text."""
         yield FixedText(id="config")
+
+    def on_mount(self) -> None:
+        """Say that nothing has been read yet."""
+        self.query_one("#config", FixedText).show(Text(f" {READING}"))
+
+    def show_unread(self, text: str) -> None:
+        """Show why nothing was read, unless something was before."""
+        if not self.is_read:
+            self.query_one("#config", FixedText).show(Text(f" {text}"))
 
     async def load(self) -> None:
         """Read the details and show them."""
@@ -30,7 +43,9 @@ class ConfigPane(Pane):
         backfills = await query(lambda: gateway.backfills([self.vehicle_id]))
         own_keys = set() if read_only else await query(gateway.vehicles_with_own_key)
         vehicle = self.context.state.view.get(self.vehicle_id)
+        self.is_read = True
         if details is None or vehicle is None:
+            self.query_one("#config", FixedText).show(Text(" nothing: this vehicle was removed"))
             return
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
@@ -64,11 +79,11 @@ def _fields(
         ("software", vehicle.software_version or "-"),
         ("calls itself", _hint_text(details)),
         ("pulled by", vehicle.replica or "-"),
-        ("registered", time_text(details.created_at)),
-        ("last seen", time_text(details.last_seen_at)),
-        ("committed up to", time_text(details.last_sync_at)),
-        ("alarms committed up to", time_text(details.alarm_watermark)),
-        ("newest measurement", time_text(details.newest_measurement_at)),
+        ("registered", moment_text(details.created_at)),
+        ("last seen", moment_text(details.last_seen_at)),
+        ("committed up to", moment_text(details.last_sync_at)),
+        ("alarms committed up to", moment_text(details.alarm_watermark)),
+        ("newest measurement", moment_text(details.newest_measurement_at)),
         ("clock", _skew_text(details.clock_skew_ms)),
         ("failures in a row", str(vehicle.failures)),
         ("in quarantine", f"{details.quarantined} bad row(s)"),
@@ -83,21 +98,20 @@ def _state_text(vehicle: VehicleOverview, changed: datetime | None) -> str:
     word = vehicle.state.value
     if changed is None:
         return f"{word}, not known since when"
-    return f"{word} since {time_text(changed)}, {age(vehicle.state_age)}"
+    return f"{word} since {moment_text(changed)}, {age(vehicle.state_age)}"
 
 
 def _backfill_text(backfill: BackfillStatus | None) -> str:
     """Return how the last backfill ended; empty without one."""
     if backfill is None:
         return ""
-    start, end = time_text(backfill.window.start), time_text(backfill.window.end)
-    return f"{start} to {end}: {backfill.outcome}"
+    return f"{utc_span(backfill.window.start, backfill.window.end)}: {backfill.outcome}"
 
 
 def _hint_text(details: VehicleDetails) -> str:
     if details.other_hint is None:
         return details.id_hint or ""
-    since = time_text(details.other_hint_since)
+    since = moment_text(details.other_hint_since)
     return f"{details.other_hint} since {since}, {details.id_hint} before"
 
 

@@ -14,6 +14,7 @@ from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.panes.alarms import AlarmsPane
 from tui.widgets.panes.pane import Pane
+from tui.widgets.row_table import READING
 
 SPANS = (HOUR, SIX_HOURS, DAY, WEEK, MONTH)
 """The spans that the zoom keys choose from, the shortest first."""
@@ -28,6 +29,8 @@ class HistoryPane(Pane):
     ZOOMABLE = True
     zoom = 0
     """Index into SPANS."""
+    is_read = False
+    """Whether a span has been read."""
 
     def compose(self) -> ComposeResult:
         """Lay out curves and attempts; the alarms beside them are shown on wide screens only."""
@@ -37,18 +40,28 @@ class HistoryPane(Pane):
                 yield JournalTable(self.context, [self.vehicle_id], with_vehicle=False)
             yield AlarmsPane(self.context, self.vehicle_id, id="side-alarms")
 
+    def on_mount(self) -> None:
+        """Say that nothing has been read yet."""
+        self.query_one("#curves", FixedText).show(Text(f" {READING}"))
+
+    def show_unread(self, text: str) -> None:
+        """Show why nothing was read, unless something was before."""
+        if not self.is_read:
+            self.query_one("#curves", FixedText).show(Text(f" {text}"))
+
     async def load(self) -> None:
         """Read the span and the newest attempts, and show them."""
         self.query_one(JournalTable).reload()
+        alarms = self.query_one("#side-alarms", AlarmsPane)
+        if alarms.display:
+            alarms.refresh_data()
         span = SPANS[self.zoom]
         width = max(20, self.query_one("#curves").size.width - _LABEL_WIDTH - _SUMMARY_WIDTH)
         buckets = await query(
             lambda: self.context.gateway.history(self.vehicle_id, span.seconds, width)
         )
+        self.is_read = True
         self.query_one("#curves", FixedText).show(history_text(buckets, span))
-        alarms = self.query_one("#side-alarms", AlarmsPane)
-        if alarms.display:
-            await alarms.load()
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""

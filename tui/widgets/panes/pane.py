@@ -6,9 +6,10 @@ from uuid import UUID
 from textual.containers import Vertical
 from textual.widgets import DataTable
 
-from tui.background import read_part
+from tui.background import PartRead, read_part
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
+from tui.widgets.row_table import RowTable, unread
 
 
 class Pane(Vertical):
@@ -24,6 +25,16 @@ class Pane(Vertical):
 
     async def load(self) -> None:
         """Read the pane's data and show them; subclasses override it."""
+
+    def on_part_read(self, event: PartRead) -> None:
+        """Say in the pane itself, if it shows nothing yet, why it could not be read."""
+        if event.part is self and event.error is not None:
+            self.show_unread(unread(event.error))
+
+    def show_unread(self, text: str) -> None:
+        """Show this instead of data that were not read; subclasses without a table override it."""
+        for table in self.query(RowTable):
+            table.show_notice(text)
 
     def refresh_data(self) -> None:
         """Read and show the data again, in the background."""

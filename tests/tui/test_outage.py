@@ -1,0 +1,82 @@
+"""An outage of this host's network is told though some answer; parked vehicles are none."""
+
+from uuid import uuid4
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.states import State, VehicleOverview
+from tests.tui.driving import Driver, add, beat, drive, set_state
+from tui.model.outage import Outage, find_outage
+
+INTERVAL = 30.0
+
+
+def vehicle(seen: float | None, state: State = State.TIMEOUT) -> VehicleOverview:
+    return VehicleOverview(
+        id=uuid4(), name="Truck", address="10.8.0.1:8001", host="10.8.0.1", port=8001, state=state,
+        software_version=None, seen_age=seen, lag=seen, data_age=seen, rows=0, failures=1,
+        catching_up=None, backfill=None, last_error=None,
+    )  # fmt: skip
+
+
+def fleet(*groups: tuple[int, float, State]) -> list[VehicleOverview]:
+    return [vehicle(seen, state) for count, seen, state in groups for _ in range(count)]
+
+
+ONLINE, TIMEOUT, ERROR = State.ONLINE, State.TIMEOUT, State.ERROR
+
+
+@pytest.mark.parametrize(
+    ("vehicles", "outage"),
+    [
+        (fleet((300, 300, TIMEOUT), (1, 4, ONLINE)), Outage(300, 301, 300)),
+        (fleet((150, 300, TIMEOUT), (150, 340, ERROR), (99, 4, ONLINE)), Outage(300, 399, 300)),
+        (fleet((300, 300, TIMEOUT), (300, 4, ONLINE)), None),
+        (fleet((300, 300, TIMEOUT), (1, 4, ONLINE), (900, 90_000, TIMEOUT)), Outage(300, 301, 300)),
+        (fleet((2, 300, TIMEOUT), (1, 4, ONLINE)), None),
+        (fleet((3, 300, TIMEOUT)), Outage(3, 3, None)),
+        (fleet((2, 300, TIMEOUT)), None),
+        (fleet((300, 80, TIMEOUT), (1, 4, ONLINE)), None),
+        (fleet((3, 300, TIMEOUT), (1, 4, ONLINE), (50, 90_000, State.PAUSED)), Outage(3, 4, 300)),
+    ],
+    ids=[
+        "one answers",
+        "within two intervals",
+        "half answer",
+        "parked for a day beside",
+        "two are too few",
+        "none answers",
+        "two of two",
+        "not yet for three intervals",
+        "paused ones do not count",
+    ],
+)
+def test_most_of_those_that_answered_and_fell_silent_together_are_an_outage(
+    vehicles: list[VehicleOverview], outage: Outage | None
+) -> None:
+    assert find_outage(vehicles, INTERVAL) == outage
+
+
+def test_vehicles_that_are_parked_one_after_another_are_no_outage() -> None:
+    parked = [vehicle(200 + 120.0 * number) for number in range(60)]
+    assert find_outage([*parked, *fleet((2, 4, ONLINE))], INTERVAL) is None
+    last = fleet((4, 150, TIMEOUT), (2, 4, ONLINE))
+    assert find_outage([*parked, *last], INTERVAL) is None
+
+
+def test_the_dashboard_tells_an_outage_though_one_vehicle_answers(database: Database) -> None:
+    for number in range(5):
+        add(database, f"Truck-{number}", f"10.8.0.{number + 1}")
+        set_state(database, f"Truck-{number}", "timeout", "10 min", "10 min")
+    set_state(database, "Truck-0", "ok", "1 s", "1 s")
+    beat(database)
+
+    async def look(it: Driver) -> None:
+        await it.sees("✖ 4 of 5 vehicles that answered fell silent together 10m ago: check the VPN")
+        for number in range(1, 4):
+            set_state(database, f"Truck-{number}", "ok", "1 s", "1 s")
+        await it.refresh()
+        await it.sees_no("check the VPN")
+
+    drive(database, look)

@@ -1,0 +1,65 @@
+"""Tells an outage of this host's network from failures of single vehicles."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State, VehicleOverview
+
+TOGETHER_INTERVALS = 2
+"""Vehicles whose last answers are at most so many sync intervals apart fell silent together."""
+SHARE_OF_ANSWERING = 0.5
+"""An outage silences more than this part of the vehicles that answered just before it."""
+SHARE_OF_FLEET = 0.1
+"""And at least this part of the fleet: the last few that are parked in the evening are fewer."""
+_FAILING = (State.TIMEOUT, State.ERROR)
+_NOT_EXPECTED = (State.PAUSED, State.NEVER)
+"""States of vehicles from which no answer is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """`silent` of the `asked` vehicles that answered before do not answer."""
+
+    silent: int
+    asked: int
+    age: float | None
+    """For how many seconds, if they fell silent together; None if none of the fleet answers."""
+
+
+def find_outage(vehicles: Sequence[VehicleOverview], interval: float) -> Outage | None:
+    """Return the outage that the vehicles' last answers show; `interval` between cycles in seconds.
+
+    It takes OUTAGE_FROM vehicles at least. Any answer counts, a refusal too.
+    """
+    expected = [vehicle for vehicle in vehicles if vehicle.state not in _NOT_EXPECTED]
+    silent = [vehicle for vehicle in expected if _is_silent(vehicle, interval)]
+    if len(silent) < OUTAGE_FROM:
+        return None
+    if len(silent) == len(expected):
+        return Outage(len(silent), len(expected), None)
+    return _common_silence(_ages(silent), _ages(expected), len(expected), interval)
+
+
+def _is_silent(vehicle: VehicleOverview, interval: float) -> bool:
+    seen = vehicle.seen_age
+    return vehicle.state in _FAILING and (seen is None or seen > LATE_AFTER_INTERVALS * interval)
+
+
+def _ages(vehicles: Sequence[VehicleOverview]) -> list[float]:
+    """Return the ages of the last answers, the newest first."""
+    return sorted(vehicle.seen_age for vehicle in vehicles if vehicle.seen_age is not None)
+
+
+def _common_silence(
+    silent: Sequence[float], expected: Sequence[float], fleet: int, interval: float
+) -> Outage | None:
+    """Return the last group of those that fell silent together, if there is a large one."""
+    least = max(OUTAGE_FROM, SHARE_OF_FLEET * fleet)
+    for first, age in enumerate(silent):
+        until = age + TOGETHER_INTERVALS * interval
+        group = bisect_right(silent, until) - first
+        answered = bisect_right(expected, until)
+        if group >= least and group > SHARE_OF_ANSWERING * answered:
+            return Outage(group, answered, age)
+    return None
