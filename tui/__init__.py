@@ -27,7 +27,7 @@ schema_watch.py    whether a newer program has migrated the database
 terminal_input.py  keys of a terminal that does not send UTF-8
 themes.py      which themes are offered
 ui.py          the part of the app that operations use
-view_keeper.py restores the view and the theme, and saves what is changed
+view_keeper.py  restores the view and the theme, and saves what is changed
 dialogs/       boxes above a page, which ask for something or show details
 model/         the data that the dashboard shows, without Textual
 screens/       pages: full screens
