@@ -433,8 +433,8 @@ MUTANTS = (
     Mutant(
         "a vehicle that tells no version makes the known one unknown",
         STATEMENTS,
-        "software_version = coalesce(%(version)s, software_version)\n    WHERE",
-        "software_version = %(version)s\n    WHERE",
+        "software_version = coalesce(%(version)s, software_version)\n    WHERE id = %(id)s::uuid\n",
+        "software_version = %(version)s\n    WHERE id = %(id)s::uuid\n",
         "tests/integration/test_odd_answers.py",
     ),
     Mutant(
@@ -644,8 +644,8 @@ MUTANTS = (
     Mutant(
         "a restored vehicle forgets which machine it was",
         "fleetsyncd/database/restoration.py",
-        "SELECT vehicle_id, paused, id_hint, newest_measurement_at\n",
-        "SELECT vehicle_id, paused, NULL, NULL::timestamptz\n",
+        "SELECT vehicle_id, paused, id_hint, newest_measurement_at, tags,",
+        "SELECT vehicle_id, paused, NULL, NULL::timestamptz, tags,",
         "tests/integration/test_restored_machines.py",
     ),
     Mutant(

@@ -26,7 +26,7 @@ REASON = "LAST ERROR"
 """The title of the last column, which fills the rest."""
 _LEAST_REASON: Final = 10
 """What the columns that the operator wants must leave for the reason."""
-_SHORT_REASON: Final = 22
+_SHORT_REASON: Final = 21
 """Room for a call and a status: `/status: HTTP 401: t…`."""
 _LONG_REASON: Final = 35
 """Room for the greater part of most reasons."""

@@ -100,16 +100,13 @@ class FleetPage(Page):
     def _show_top(self) -> None:
         """Show the view from its top, after the operator has sorted or filtered."""
         self.fleet_table.show_top()
+        self._update_status_line()
 
     def _show_vehicles(self) -> None:
         state, days = self.context.state, self.context.days
         hours = {} if state.snapshot is None else state.snapshot.hours
         with_days = {key: replace(hour, day=days.day(key)) for key, hour in hours.items()}
         self.fleet_table.show(with_days)
-
-    def _show_view(self) -> None:
-        self.fleet_table.update_view()
-        self._update_status_line()
 
     def _update_status_line(self) -> None:
         """Show what the table shows, why the vehicle under the cursor is so, and a hint."""
@@ -203,10 +200,11 @@ class FleetPage(Page):
 
     def apply_filter(self, wanted: filters.Filter) -> None:
         """Show the vehicles that match, in any state; the field has the filter's text."""
-        self.view.filter, self.view.problems_only = wanted, False
-        self.view.arrange()
+        self.view.problems_only = False
+        self._typed.set(wanted)
         self._leave_filter()
-        self._show_view()
+        self.view.arrange()
+        self._show_top()
 
     def action_clear(self) -> None:
         """Leave the filter's field; else clear the filter, else problems only, else the marks."""
