@@ -314,6 +314,9 @@ def test_a_partition_that_is_dropped_while_its_index_is_to_be_built_is_left_out(
 def test_a_build_that_deadlocks_with_a_foreign_migration_is_begun_again(
     server: Server, database_name: str
 ) -> None:
+    # Time for the second one to begin its wait before the first one looks for a deadlock.
+    slowly = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '5s'")
+    server.execute(slowly.format(sql.Identifier(database_name)))
     with ThreadPoolExecutor(1) as threads, session(server, database_name) as other:
         ask(other, "DROP INDEX sync_journal_started")
         ask(other, "BEGIN")
