@@ -1,5 +1,6 @@
 """The plot page: one channel's values over time."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -37,10 +38,20 @@ class PlotPage(Page):
         Binding("escape,q", "leave", "Back", id="plot.back"),
     ]  # fmt: skip
 
-    def __init__(self, context: ScreenContext, vehicle_id: UUID, channel: ChannelValue) -> None:
+    def __init__(
+        self,
+        context: ScreenContext,
+        vehicle_id: UUID,
+        channels: Sequence[int],
+        *,
+        at: datetime | None = None,
+    ) -> None:
         super().__init__(context)
         self.vehicle_id = vehicle_id
-        self.channel = channel
+        self.channels = tuple(channels)
+        """The ids of the plotted channels, at least one."""
+        self.at = at
+        """The moment to be shown; None for the present."""
         self.zoom = 0
         """Index into SPANS."""
         self.points: list[SeriesPoint] = []
@@ -60,17 +71,18 @@ class PlotPage(Page):
         if not size:
             return
         span = SPANS[self.zoom]
-        gateway, channel = self.context.gateway, self.channel
+        gateway, number = self.context.gateway, self.channels[0]
+        known = await query(lambda: gateway.channels(self.vehicle_id))
+        channel = next((channel for channel in known if channel.channel_id == number), None)
+        if channel is None:
+            return
         self.points = await query(
-            lambda: gateway.channel_series(
-                self.vehicle_id, channel.channel_id, span.seconds, 2 * size.width
-            )
+            lambda: gateway.channel_series(self.vehicle_id, number, span.seconds, 2 * size.width)
         )
-        self.query_one("#headline", FixedText).show(self._headline(span))
+        self.query_one("#headline", FixedText).show(self._headline(channel, span))
         plot.show(draw(self.points, size.width, size.height, span))
 
-    def _headline(self, span: Span) -> Text:
-        channel = self.channel
+    def _headline(self, channel: ChannelValue, span: Span) -> Text:
         vehicle = self.context.state.view.get(self.vehicle_id)
         name = "" if vehicle is None else f"{cut(vehicle.name, NAME_WIDTH)} · "
         line = Text(
@@ -98,7 +110,7 @@ class PlotPage(Page):
     def export_table(self) -> ExportTable:
         """Return the plotted points."""
         rows = [[p.at.isoformat(), str(p.low), str(p.mean), str(p.high)] for p in self.points]
-        name = f"channel-{self.channel.channel_id}"
+        name = f"channel-{self.channels[0]}"
         return ExportTable(name, ["time", "low", "mean", "high"], rows)
 
 

@@ -1,5 +1,6 @@
 """The pane of a vehicle's channels."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -27,11 +28,11 @@ class ChannelsPane(Pane):
     channels: tuple[ChannelValue, ...] = ()
 
     class Plotted(Message):
-        """The operator wants a plot of a channel."""
+        """The operator wants a plot of channels, given by their ids."""
 
-        def __init__(self, channel: ChannelValue) -> None:
+        def __init__(self, channels: Sequence[int]) -> None:
             super().__init__()
-            self.channel = channel
+            self.channels = channels
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
@@ -60,7 +61,7 @@ class ChannelsPane(Pane):
         """Plot the channel under the cursor."""
         row = self.query_one(DataTable).cursor_row
         if 0 <= row < len(self.channels):
-            self.post_message(self.Plotted(self.channels[row]))
+            self.post_message(self.Plotted([self.channels[row].channel_id]))
 
 
 def _cells(channel: ChannelValue) -> list[Text]:
