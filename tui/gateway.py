@@ -15,13 +15,15 @@ from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.vehicles import RegisteredVehicle
-from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
+from fleetsyncd.database.views import estimates, journal, plot, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
-from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.history import History, read_histories
+from fleetsyncd.database.views.journal import LastHour
+from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
-from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
+from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
@@ -95,9 +97,11 @@ class Gateway:
             )
         )
 
-    def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
+    def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> History:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
-        return self._database.run(lambda c: journal.history(c, vehicle_id, seconds, buckets))
+        return self._database.run(
+            lambda cursor: read_histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
+        )
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""
@@ -107,12 +111,16 @@ class Gateway:
         """Return a vehicle's channels with their newest values."""
         return self._database.run(lambda cursor: vehicle.channel_values(cursor, vehicle_id))
 
-    def channel_series(
-        self, vehicle_id: UUID, channel_id: int, seconds: float, points: int
-    ) -> list[SeriesPoint]:
-        """Return a channel's values of the last `seconds` in about `points` slices."""
+    def plot(
+        self, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, slices: int
+    ) -> PlotData:
+        """Return a vehicle's channels over a span in so many slices, with its alarms."""
+        return self._database.run(lambda c: plot.read_plot(c, vehicle_id, channels, span, slices))
+
+    def channel_beside(self, vehicle_id: UUID, channel_id: int, step: int) -> int | None:
+        """Return the vehicle's next channel (1) or its previous one (-1)."""
         return self._database.run(
-            lambda c: vehicle.channel_series(c, vehicle_id, channel_id, seconds, points)
+            lambda cursor: plot.channel_beside(cursor, vehicle_id, channel_id, step)
         )
 
     def vehicle_details(self, vehicle_id: UUID) -> VehicleDetails | None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from rich.cells import set_cell_size
 
 from fleetsyncd.cells import padded
-from fleetsyncd.database.views.journal import LastHour
+from fleetsyncd.database.views.journal import HOUR_BUCKETS, LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
-from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.formatting import STATE_STYLES, percent_text, remaining_text
 from tui.model.fleet_view import Sort
+from tui.model.sparks import lag_scale, lag_scale_text, spark, thinned
 
 WIDE = 120
 """From this width of the terminal on, the fleet page shows more columns and the journal."""
@@ -19,6 +20,10 @@ EXTRA_WIDE = 140
 PREFIX_WIDTH = 3
 """Terminal cells at the start of a row: the mark, the state's glyph, a space."""
 _MIN_ERROR_WIDTH = 10
+_LONG_SPARKS = 150
+"""From this width of the table on, sparks have a cell for each slice of the last hour."""
+_LAG_SCALE_WIDTH = 7
+"""Cells of the bounds behind a spark of lags."""
 
 CellText = Callable[[VehicleOverview, LastHour | None], str]
 
@@ -74,8 +79,16 @@ def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
 
 
-def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
-    return "" if hour is None else lag_spark(hour.lags)
+def _lags(width: int) -> CellText:
+    """Return a cell's text: a spark of `width` cells, and its scale."""
+
+    def cell_text(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+        if hour is None:
+            return ""
+        scale = lag_scale(hour.lags)
+        return f"{spark(thinned(hour.lags, width), scale)} {lag_scale_text(scale)}"
+
+    return cell_text
 
 
 def _failures(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
@@ -98,7 +111,8 @@ def columns(width: int) -> list[Column]:
     lag = Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG)
     data = Column("DATA", 5, lambda v, _: age(v.data_age), right=True)
     rows = Column("ROWS", 6, _rows, right=True)
-    lag_hour = Column("LAG 1H", 12, _lags)
+    lag_cells = HOUR_BUCKETS if width >= _LONG_SPARKS else HOUR_BUCKETS // 2
+    lag_hour = Column("LAG 1H", lag_cells + _LAG_SCALE_WIDTH, _lags(lag_cells))
     fails = Column("FAIL", 4, _failures, right=True)
     version = Column("VERSION", 10 if extra_wide else 8, lambda v, _: v.software_version or "-")
     fitting = (
