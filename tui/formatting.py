@@ -1,6 +1,6 @@
 """Glyphs, colours and number formats of the dashboard; no information is shown by colour alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,8 +71,6 @@ _OUTCOME_STYLES: Mapping[str, OutcomeStyle] = {
 }
 _UNKNOWN_STYLE = OutcomeStyle("?", "magenta")
 KEY_HIDDEN = "••••"
-_LAG_CEILING_SEC = 90.0
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _THOUSAND = 1000
 _TENTHS_BELOW_SEC = 10
 
@@ -80,28 +78,6 @@ _TENTHS_BELOW_SEC = 10
 def outcome_style(status: str) -> OutcomeStyle:
     """Return the style of a journal entry's status; an unknown status has one too."""
     return _OUTCOME_STYLES.get(status, _UNKNOWN_STYLE)
-
-
-def spark(values: Sequence[float], *, lowest: float = 0.0, highest: float = 0.0) -> str:
-    """Return values as block characters; their range includes `lowest` and `highest`."""
-    if not values:
-        return ""
-    low, high = min(lowest, *values), max(highest, *values)
-    if high <= low:
-        return _BLOCKS[0] * len(values)
-    step = (len(_BLOCKS) - 1) / (high - low)
-    return "".join(_BLOCKS[round((value - low) * step)] for value in values)
-
-
-def lag_spark(lags: Sequence[float]) -> str:
-    """Return lags in seconds as block characters; a lag of a few seconds is always a low block."""
-    return spark(lags, highest=_LAG_CEILING_SEC)
-
-
-def spark_within(values: Sequence[float]) -> str:
-    """Return values as block characters, scaled from their minimum to their maximum."""
-    minimum = min(values, default=0.0)
-    return spark(values, lowest=minimum, highest=minimum)
 
 
 def number_text(value: float | None) -> str:

@@ -17,16 +17,18 @@ from fleetsyncd.database.bulk import BulkResult
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.vehicles import RegisteredVehicle
-from fleetsyncd.database.views import estimates, journal, vehicle
+from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
-from fleetsyncd.database.views.journal import HistoryBucket, LastHour
+from fleetsyncd.database.views.history import History, read_histories
+from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
 from fleetsyncd.database.views.lateness import overview_with_reasons
+from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
-from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint, StoredAlarm, VehicleDetails
+from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
@@ -152,9 +154,11 @@ class Gateway:
         """
         return self._database.run(lambda c: journal_hours(c, since(present_hour(c))))
 
-    def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> list[HistoryBucket]:
+    def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> History:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
-        return self._database.run(lambda c: journal.history(c, vehicle_id, seconds, buckets))
+        return self._database.run(
+            lambda cursor: read_histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
+        )
 
     def fleet_alarms(
         self, order: Order, chosen: AlarmFilter, before: FleetAlarm | None
@@ -173,12 +177,16 @@ class Gateway:
         """Return a vehicle's channels with their newest values."""
         return self._database.run(lambda cursor: vehicle.channel_values(cursor, vehicle_id))
 
-    def channel_series(
-        self, vehicle_id: UUID, channel_id: int, seconds: float, points: int
-    ) -> list[SeriesPoint]:
-        """Return a channel's values of the last `seconds` in about `points` slices."""
+    def plot(
+        self, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, slices: int
+    ) -> PlotData:
+        """Return a vehicle's channels over a span in so many slices, with its alarms."""
+        return self._database.run(lambda c: plot.read_plot(c, vehicle_id, channels, span, slices))
+
+    def channel_beside(self, vehicle_id: UUID, channel_id: int, step: int) -> int | None:
+        """Return the vehicle's next channel (1) or its previous one (-1)."""
         return self._database.run(
-            lambda c: vehicle.channel_series(c, vehicle_id, channel_id, seconds, points)
+            lambda cursor: plot.channel_beside(cursor, vehicle_id, channel_id, step)
         )
 
     def vehicle_details(self, vehicle_id: UUID) -> VehicleDetails | None:

@@ -670,6 +670,27 @@ MUTANTS = (
         "tests/integration/test_adoption.py",
     ),
     Mutant(
+        "a plot draws a line across missing data",
+        "tui/model/curve.py",
+        "        if _pause(before, after) <= longest:",
+        "        if longest:",
+        "tests/tui/test_pictures.py",
+    ),
+    Mutant(
+        "a sampled slice is taken for empty if its beginning is",
+        "fleetsyncd/database/views/series.py",
+        "    generate_series(0, %(count)s * {PROBES} - 1) probe,",
+        "    generate_series(0, %(count)s * {PROBES} - 1, {PROBES}) probe,",
+        "tests/integration/test_series.py",
+    ),
+    Mutant(
+        "an estimate divides by an hour of which minutes were observed",
+        "fleetsyncd/database/views/estimates.py",
+        "sum(rows_written) / extract(epoch FROM last_good - first_good)",
+        "sum(rows_written) / 3600.0",
+        "tests/integration/test_history_view.py",
+    ),
+    Mutant(
         "the dashboard cuts off what does not fit without a word",
         "tui/widgets/warning_bar.py",
         "        if len(lines) <= MOST_LINES:",

@@ -64,7 +64,7 @@ async def draw(gateway: Gateway, seconds: float) -> None:
         await it.sees("lag 1h")
         await it.press("4")
         await it.settled()
-        await it.sees("RANGE")
+        await it.sees("SCALE")
         save(app, "channels.svg")
         app.exit()
 

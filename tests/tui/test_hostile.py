@@ -59,8 +59,8 @@ def test_hostile_text_is_harmless_on_every_screen(
         await it.notified("[/nope][bold]")
         for keys, marker in (
             (["enter"], "1 History"), (["2"], "SEVERITY"), (["enter"], "still open"),
-            (["escape", "3"], "RESULT"), (["enter"], "started"), (["escape", "4"], "RANGE"),
-            (["enter"], "10m: 1 … 9"), (["escape", "5"], "committed up to"), (["e"], "Edit"),
+            (["escape", "3"], "RESULT"), (["enter"], "started"), (["escape", "4"], "SCALE"),
+            (["enter"], "· 10m · "), (["escape", "5"], "committed up to"), (["e"], "Edit"),
             (["escape", "b"], "Backfill"), (["escape", "ctrl+d"], "Delete"),
             (["escape", "A"], "open alarms 1-1"), (["d"], "as of"), (["escape"], "MESSAGE"),
             (["escape", "l"], "journal ·"), (["slash", "left_square_bracket", "slash"], "[/"),

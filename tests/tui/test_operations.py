@@ -647,14 +647,14 @@ def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database
 
     async def look(it: Driver) -> None:
         await it.press("b")
-        await it.sees("Backfill Truck-01", "24h: about 1.54M measurements")
+        await it.sees("Backfill Truck-01", "24h: about 1.56M measurements")
         await it.click("#last-7d")
-        await it.sees("7d: about 10.8M measurements")
+        await it.sees("7d: about 10.9M measurements")
         await it.type("#from", "yesterday")
         assert "yesterday is not a time; write 24h" in error_text(it)
         await it.type("#from", "6h")
         await it.type("#to", "2h")
-        await it.sees("4h: about 257k measurements")
+        await it.sees("4h: about 259k measurements")
         await it.press("enter")
         await it.notified("Truck-01: backfill of")
 

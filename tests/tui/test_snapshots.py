@@ -95,7 +95,23 @@ async def channels(it: Driver) -> None:
 async def plot(it: Driver) -> None:
     await channels(it)
     await it.press("enter")
-    await it.sees("engine speed · 10m")
+    await it.sees("a engine speed", "┤")
+
+
+async def plot_several(it: Driver) -> None:
+    await channels(it)
+    await it.press("space", "space", "space", "enter", "minus")
+    await it.sees("a engine speed", "b coolant", "c fuel", "· 1h ·")
+    await it.settled()
+    await it.press("left_square_bracket", *["left_curly_bracket"] * 4)
+
+
+async def plot_gap(it: Driver) -> None:
+    await channels(it)
+    await it.press("down", "down", "enter", *["minus"] * 2)
+    await it.sees("a fuel", "· 6h ·")
+    await it.settled()
+    await it.press("v")
 
 
 async def config(it: Driver) -> None:
@@ -176,9 +192,9 @@ async def frozen(it: Driver) -> None:
 
 
 SCREENS: list[Script] = [
-    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, open_alarms,
-    details,
-    daemons, messages, confirm, add, edit, delete, backfill, helped, frozen, tags,
+    fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, plot_several, plot_gap,
+    config, journal, open_alarms, details, daemons, messages, confirm, add, edit, delete, backfill,
+    helped, frozen, tags,
 ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def test_hostile_text_reaches_no_terminal_and_idling_sends_little(
         assert it.read_for(IDLE_SEC) < 1000 * IDLE_SEC
         it.type("N\x1b[H\r")
         it.sees("1 History")
-        for tab, text in (("2", "SEVERITY"), ("3", "RESULT"), ("4", "RANGE"), ("5", "committed")):
+        for tab, text in (("2", "SEVERITY"), ("3", "RESULT"), ("4", "SCALE"), ("5", "committed")):
             it.type(tab)
             it.sees(text)
         it.type("qq")

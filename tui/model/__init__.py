@@ -5,6 +5,7 @@ alarm_totals.py  open alarms in few cells
 columns.py       the columns of the fleet table, and which of them fit into a width
 day_strips.py    the last day of vehicles, hour by hour
 daemons.py       which daemons run, which are late, and which have died
+curve.py         between which values of a channel a line may be drawn
 export_table.py  a table of text, as pages and panes offer it for export
 filter_words.py  the words of a filter
 filters.py       the filter that an operator types
@@ -18,4 +19,8 @@ state.py         the last snapshot, its freshness, and the warnings that follow 
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say
 targets.py       the vehicles that an action applies to, and which of them are out of sight
+plot_view.py     what a plot shows: its span, its cursor, its scale
+scale.py         the scale of a picture
+sparks.py        curves of one line of block characters
+time_axis.py     which cell of a picture a time belongs to, and its labels
 """

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fleetsyncd.cells import padded
-from fleetsyncd.database.views.journal import LastHour
+from fleetsyncd.database.views.journal import HOUR_BUCKETS, LastHour
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
-from tui.formatting import STATE_STYLES, lag_spark, percent_text, remaining_text
+from tui.formatting import STATE_STYLES, percent_text, remaining_text
 from tui.model import alarm_totals
 from tui.model.day_strips import HOURS, strip_text
 from tui.model.fleet_view import Sort
+from tui.model.sparks import lag_scale, lag_scale_text, spark, thinned
 from tui.open_alarms import alarms_of
 
 WIDE = 120
@@ -28,10 +29,12 @@ _LEAST_REASON: Final = 10
 """What the columns that the operator wants must leave for the reason."""
 _SHORT_REASON: Final = 21
 """Room for a call and a status: `/status: HTTP 401: t…`."""
-_LONG_REASON: Final = 35
+_LONG_REASON: Final = 33
 """Room for the greater part of most reasons."""
 _WHOLE_REASON: Final = 40
 """Room for most reasons."""
+_LAG_SCALE_WIDTH: Final = 7
+"""Cells of the bounds behind a spark of lags."""
 
 CellText = Callable[[VehicleOverview, LastHour | None], str]
 Choice = Mapping[str, bool]
@@ -107,8 +110,16 @@ def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
 
 
-def _lags(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
-    return "" if hour is None else lag_spark(hour.lags)
+def _lags(width: int) -> CellText:
+    """Return a cell's text: a spark of `width` cells, and its scale."""
+
+    def cell_text(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+        if hour is None:
+            return ""
+        scale = lag_scale(hour.lags)
+        return f"{spark(thinned(hour.lags, width), scale)} {lag_scale_text(scale)}"
+
+    return cell_text
 
 
 def _alarms(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
@@ -137,7 +148,9 @@ COLUMNS = (
     Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
     Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=12, leaves=_WHOLE_REASON),
     Column("ROWS", 6, _rows, right=True, turn=4),
-    Column("LAG 1H", 12, _lags, last_hour=True, turn=7, leaves=_LONG_REASON),
+    Column("LAG 1H", HOUR_BUCKETS // 2 + _LAG_SCALE_WIDTH, _lags(HOUR_BUCKETS),
+           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=7, leaves=_LONG_REASON,
+           extra=HOUR_BUCKETS // 2),
     Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_LONG_REASON,
            from_width=DAY_WIDE),
     Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),

@@ -5,7 +5,7 @@ alarms.py   the open alarms of the whole fleet
 fleet.py    the table of vehicles, with its filter; on wide screens the newest journal entries
 journal.py  the journal of the whole fleet
 page.py     the base class of all pages
-plot.py     one channel's values over time
 tags.py     groups of vehicles by tag
+plot.py     a vehicle's channels over time
 vehicle.py  one vehicle, with a pane for each tab
 """

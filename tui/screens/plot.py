@@ -1,132 +1,228 @@
-"""The plot page: one channel's values over time."""
+"""The plot page: channels of a vehicle over time."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
 
-import plotext
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Click
 
 from fleetsyncd.cells import cut
-from fleetsyncd.database.views.vehicle import ChannelValue, SeriesPoint
+from fleetsyncd.times import iso_ms
 from tui.background import query, read_part
 from tui.context import ScreenContext
-from tui.formatting import number_text
 from tui.model.export_table import ExportTable
-from tui.model.span import DAY, HOUR, SIX_HOURS, TEN_MINUTES, WEEK, Span
+from tui.model.plot_view import MOST_CHANNELS, PlotView
+from tui.model.time_axis import span_text
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
+from tui.widgets.plot_picture import draw_plot, slice_at, slice_count
 
-SPANS = (TEN_MINUTES, HOUR, SIX_HOURS, DAY, WEEK)
-"""The spans that the zoom keys choose from, the shortest first."""
 NAME_WIDTH = 24
 ZOOM_KEYS = Binding.Group("Zoom", compact=True)
-_TICK_WIDTH = 20
+_PAN_KEYS = Binding.Group("Pan", compact=True)
+_CURSOR_KEYS = Binding.Group("Cursor", compact=True)
+_CHANNEL_KEYS = Binding.Group("Channel", compact=True)
+_LEAP = 10
+"""Slices that the cursor leaps."""
+_LONGEST_AGE_SEC = 30.0
+"""A picture whose slices are longer than this is nevertheless read again after so long."""
+
+
+class PlotPicture(FixedText):
+    """The picture; a click puts the cursor there."""
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor on what was clicked."""
+        index = slice_at(event.x)
+        if index is not None:
+            self.screen.call_next(self.screen.run_action, f"cursor_to({index})")
 
 
 class PlotPage(Page):
-    """A channel's lowest, mean and highest values, drawn over a span of time."""
+    """A channel's lowest, mean and highest values over time, or those of a few channels.
+
+    `at` is a moment to be shown in the middle, under the cursor; without it the plot ends at
+    present and follows it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "pan(-1)", "Pan", key_display="←", group=_PAN_KEYS, id="plot.back-in-time",
+                tooltip="Show earlier times, up to the oldest row"),
+        Binding("right", "pan(1)", "Pan", key_display="→", group=_PAN_KEYS,
+                id="plot.forward-in-time", tooltip="Show later times, up to the present"),
         Binding("minus", "zoom(1)", "Zoom out", key_display="-", group=ZOOM_KEYS,
                 id="plot.zoom-out", tooltip="A longer span"),
         Binding("equals_sign,plus", "zoom(-1)", "Zoom in", key_display="=", group=ZOOM_KEYS,
                 id="plot.zoom-in", tooltip="A shorter span"),
-        Binding("escape,q", "leave", "Back", id="plot.back"),
+        Binding("left_square_bracket", "cursor(-1)", "Cursor", key_display="[",
+                group=_CURSOR_KEYS, id="plot.cursor-left",
+                tooltip="Move the cursor that shows values to the left"),
+        Binding("right_square_bracket", "cursor(1)", "Cursor", key_display="]",
+                group=_CURSOR_KEYS, id="plot.cursor-right", tooltip="Move the cursor to the right"),
+        Binding("left_curly_bracket", f"cursor(-{_LEAP})", "Cursor", key_display="{", show=False,
+                id="plot.cursor-far-left", tooltip="Move the cursor far to the left"),
+        Binding("right_curly_bracket", f"cursor({_LEAP})", "Cursor", key_display="}", show=False,
+                id="plot.cursor-far-right", tooltip="Move the cursor far to the right"),
+        Binding("n", "channel(1)", "Next channel", group=_CHANNEL_KEYS, id="plot.next-channel",
+                tooltip="Plot the vehicle's next channel"),
+        Binding("N", "channel(-1)", "Previous channel", group=_CHANNEL_KEYS,
+                id="plot.previous-channel", tooltip="Plot the vehicle's previous channel"),
+        Binding("v", "fit", "Scale", id="plot.scale",
+                tooltip="Let the scales fit the values, or show the expected ranges"),
+        Binding("w", "whole", "Whole", id="plot.whole",
+                tooltip="Show everything from the oldest row on"),
+        Binding("end,G", "follow", "Now", key_display="End", id="plot.follow",
+                tooltip="Follow the present"),
+        Binding("escape", "clear", "Back", id="plot.back", tooltip="Remove the cursor, or go back"),
+        Binding("q", "leave", "Back", show=False, id="plot.leave"),
     ]  # fmt: skip
 
-    def __init__(self, context: ScreenContext, vehicle_id: UUID, channel: ChannelValue) -> None:
+    def __init__(
+        self,
+        context: ScreenContext,
+        vehicle_id: UUID,
+        channels: Sequence[int],
+        *,
+        at: datetime | None = None,
+    ) -> None:
         super().__init__(context)
         self.vehicle_id = vehicle_id
-        self.channel = channel
-        self.zoom = 0
-        """Index into SPANS."""
-        self.points: list[SeriesPoint] = []
+        self.channels = tuple(channels)[:MOST_CHANNELS]
+        """The ids of the plotted channels, at least one."""
+        self.view = PlotView() if at is None else PlotView.around(at.timestamp())
+        self._read_at: float | None = None
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
         yield FixedText(id="headline")
-        yield FixedText(id="plot")
+        yield PlotPicture(id="plot")
 
     def update_body(self) -> None:
-        """Read the span again."""
+        """Read the span again, unless nothing can be seen to have changed since it was read."""
+        data, read_at = self.view.data, self._read_at
+        if data is not None and read_at is not None:
+            age = self.context.now() - read_at
+            fits = data.slices.count == slice_count(self._picture.content_size.width)
+            if fits and age < min(data.slices.step, _LONGEST_AGE_SEC):
+                return
+        self._read()
+
+    @property
+    def _picture(self) -> PlotPicture:
+        return self.query_one(PlotPicture)
+
+    def _read(self) -> None:
         read_part(self, self._load, "plot")
 
     async def _load(self) -> None:
-        plot = self.query_one("#plot", FixedText)
-        size = plot.content_size
-        if not size:
+        width = self._picture.content_size.width
+        if not width:
             return
-        span = SPANS[self.zoom]
-        gateway, channel = self.context.gateway, self.channel
-        self.points = await query(
-            lambda: gateway.channel_series(
-                self.vehicle_id, channel.channel_id, span.seconds, 2 * size.width
+        requested, channels = self.view.requested, self.channels
+        data = await query(
+            lambda: self.context.gateway.plot(
+                self.vehicle_id, channels, requested, slice_count(width)
             )
         )
-        self.query_one("#headline", FixedText).show(self._headline(span))
-        plot.show(draw(self.points, size.width, size.height, span))
+        self.view.update(data)
+        self._read_at = self.context.now()
+        self._show()
 
-    def _headline(self, span: Span) -> Text:
-        channel = self.channel
+    def _show(self) -> None:
+        size = self._picture.content_size
+        self.query_one("#headline", FixedText).show(self._headline())
+        self._picture.show(draw_plot(self.view, size.width, size.height))
+
+    def _headline(self) -> Text:
         vehicle = self.context.state.view.get(self.vehicle_id)
-        name = "" if vehicle is None else f"{cut(vehicle.name, NAME_WIDTH)} · "
-        line = Text(
-            f" {name}{cut(channel.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis"
-        )
-        unit = f" {cut(channel.unit, 8)}" if channel.unit else ""
-        if self.points:
-            low, high = min(p.low for p in self.points), max(p.high for p in self.points)
-            line.append(
-                f" · {span.name}: {number_text(low)} … {number_text(high)}{unit}", "not bold"
-            )
-        else:
-            line.append(f" · {span.name}: nothing stored", "not bold")
+        name = "a removed vehicle" if vehicle is None else cut(vehicle.name, NAME_WIDTH)
+        line = Text(f" {name}", "bold", no_wrap=True, overflow="ellipsis")
+        line.append(f" · {self.view.span.name} · ", "not bold")
+        data = self.view.data
+        if data is None:
+            return line
+        line.append(span_text(data.slices.start, data.slices.end), "not bold")
+        line.append(" · live" if self.view.live else " · past", "not bold")
         return line
+
+    def action_pan(self, steps: int) -> None:
+        """Show later times (1) or earlier ones (-1)."""
+        self.view.pan(steps)
+        self._read()
 
     def action_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""
-        self.zoom = max(0, min(self.zoom + step, len(SPANS) - 1))
-        self.update_body()
+        self.view.zoom(step)
+        self._read()
+
+    def action_whole(self) -> None:
+        """Show everything from the oldest row to the present."""
+        self.view.show_whole()
+        self._read()
+
+    def action_follow(self) -> None:
+        """Follow the present."""
+        self.view.follow()
+        self._read()
+
+    def action_cursor(self, slices: int) -> None:
+        """Move the cursor to the right, or with a negative number to the left."""
+        self.view.move_cursor(slices)
+        self._show()
+
+    def action_cursor_to(self, index: int) -> None:
+        """Put the cursor on a slice."""
+        self.view.put_cursor(index)
+        self._show()
+
+    def action_fit(self) -> None:
+        """Let the scales fit the values, or contain the expected ranges again."""
+        self.view.fitted = not self.view.fitted
+        self._show()
+
+    def action_channel(self, step: int) -> None:
+        """Plot the channel after the plotted ones (1), or the one before them (-1)."""
+        beside = max(self.channels) if step > 0 else min(self.channels)
+
+        async def load() -> None:
+            gateway = self.context.gateway
+            found = await query(lambda: gateway.channel_beside(self.vehicle_id, beside, step))
+            if found is not None:
+                self.channels = (found,)
+            await self._load()
+
+        read_part(self, load, "plot")
+
+    def action_clear(self) -> None:
+        """Remove the cursor; without one, go back."""
+        if self.view.cursor_index is None:
+            self.action_leave()
+            return
+        self.view.cursor = None
+        self._show()
 
     def action_leave(self) -> None:
-        """Go back to the vehicle."""
+        """Go back to the page before."""
         self.app.pop_screen()
 
-    def export_table(self) -> ExportTable:
-        """Return the plotted points."""
-        rows = [[p.at.isoformat(), str(p.low), str(p.mean), str(p.high)] for p in self.points]
-        name = f"channel-{self.channel.channel_id}"
-        return ExportTable(name, ["time", "low", "mean", "high"], rows)
-
-
-def draw(points: list[SeriesPoint], width: int, height: int, span: Span) -> Text:
-    """Return a plot of `width` x `height` cells; empty without points."""
-    if not points:
-        return Text("")
-    times = [point.at.timestamp() for point in points]
-    figure = plotext
-    figure.clear_figure()
-    figure.theme("clear")
-    figure.limit_size(False, False)  # plotext would limit it to the terminal's size
-    figure.plot_size(width, height)
-    if any(point.low != point.high for point in points):
-        figure.plot(times, [point.low for point in points], color="gray", marker="braille")
-        figure.plot(times, [point.high for point in points], color="gray", marker="braille")
-    figure.plot(times, [point.mean for point in points], color="cyan", marker="braille")
-    count = max(2, width // _TICK_WIDTH)
-    ticks = [times[0] + (times[-1] - times[0]) * n / (count - 1) for n in range(count)]
-    figure.xticks(ticks, [_tick_text(tick, span) for tick in ticks])
-    return Text.from_ansi(figure.build(), no_wrap=True)
-
-
-def _tick_text(timestamp: float, span: Span) -> str:
-    """Return a Unix timestamp in local time, with the precision that the span needs."""
-    time_format = "%H:%M:%S"
-    if span.seconds > DAY.seconds:
-        time_format = "%m-%d %H:%M"
-    elif span.seconds > HOUR.seconds:
-        time_format = "%H:%M"
-    return f"{datetime.fromtimestamp(timestamp):{time_format}}"
+    def export_table(self) -> ExportTable | None:
+        """Return the plotted values."""
+        data = self.view.data
+        if data is None:
+            return None
+        rows = [
+            [
+                str(channel.channel_id), channel.name, channel.unit,
+                iso_ms(datetime.fromtimestamp(data.slices.time(each.index), UTC)),
+                str(each.low), str(each.mean), str(each.high), str(each.count),
+                "yes" if channel.series.sampled else "no",
+            ]
+            for channel in data.channels
+            for each in channel.series.values
+        ]  # fmt: skip
+        heading = ["channel", "name", "unit", "time", "low", "mean", "high", "rows", "sampled"]
+        return ExportTable("-".join(["channels", *map(str, self.channels)]), heading, rows)

@@ -195,7 +195,7 @@ class VehiclePage(Page):
 
     def on_channels_pane_plotted(self, event: ChannelsPane.Plotted) -> None:
         """Open the plot page of a channel."""
-        self.app.push_screen(PlotPage(self.context, self.vehicle_id, event.channel))
+        self.app.push_screen(PlotPage(self.context, self.vehicle_id, event.channels))
 
     def targets(self) -> Targets:
         """Return this vehicle; nothing if it was removed."""

@@ -1,12 +1,16 @@
 """Widgets that pages and dialogs are made of.
 
 alarm_table.py    the table of open alarms, page by page
+canvas.py         a canvas of braille dots and characters
+changes.py        which cells differ between two texts
 checkbox.py       a check box that is legible without colours
 fixed_text.py     text in a place of fixed size
 fleet_line.py     one line of the fleet table
 fleet_table.py    the table of vehicles
 journal_table.py  the table of journal entries, page by page
 journal_tail.py   the newest journal entries below the fleet
+plot_panel.py     the curves of the channels that have one unit
+plot_picture.py   the picture of a plot: its panels, alarms, time axis
 row_table.py      the base class of tables of rows, and functions that fill them
 status_bar.py     the line of totals
 vehicle_wanted.py the message that asks for a vehicle's page

@@ -1,10 +1,13 @@
 """Read-only queries for operators.
 
 fleet.py      the overview of all vehicles
-journal.py    pages of the journal, a vehicle's history
 journal_hours.py  how the attempts of each hour ended
 alarms.py     open alarms of the whole fleet
 lateness.py   why vehicles are late
+history.py    vehicles' attempts in equal slices of time
+journal.py    pages of the journal, the last hour of vehicles
+plot.py       channels over a span of time, with the alarms in it
+series.py     channels' values in equal slices of time, whatever the number of rows
 vehicle.py    one vehicle's channels, alarms, details
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill

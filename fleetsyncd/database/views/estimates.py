@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.reports import BACKFILL_PREFIX, Outcome
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
@@ -35,11 +36,29 @@ FROM (
        OR oid IN (SELECT relid FROM pg_partition_tree('public.measurements') WHERE isleaf)
 ) tables
 """
-_RATE = """
-SELECT sum(rows_written) FILTER (WHERE status = 'ok') / 3600.0 / %(vehicles)s
-FROM public.sync_journal
-WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND started_at > now() - interval '1 hour'
-"""
+# What the first good cycle wrote was measured before it began; from then to the last good one, all
+# that was measured was also written, by failed cycles too.
+_RATE = f"""
+SELECT avg(rate)::float8 FROM (
+    SELECT sum(rows_written) / extract(epoch FROM last_good - first_good) AS rate
+    FROM (
+        SELECT vehicle_id, rows_written, started_at,
+            min(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER cycles AS first_good,
+            max(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER cycles AS last_good
+        FROM public.sync_journal
+        WHERE vehicle_id = ANY (%(ids)s::uuid[])
+          AND started_at > now() - %(hours)s * interval '1 hour' AND started_at <= now()
+          AND coalesce(error_msg, '') NOT LIKE '{BACKFILL_PREFIX}%%'
+        WINDOW cycles AS (PARTITION BY vehicle_id)
+    ) attempts
+    WHERE started_at > first_good AND started_at <= last_good
+    GROUP BY vehicle_id, first_good, last_good
+) rates
+"""  # noqa: S608  made of this file's own text
+_RATE_HOURS = (1, 24)
+"""The rate is that of the last hour; of vehicles that were not pulled in it, that of the day."""
+_RATE_VEHICLES = 200
+"""The average rate of more vehicles is that of so many of them."""
 _SPEED = """
 SELECT avg(speed)::float8 FROM (
     SELECT extract(epoch FROM reached_at - from_at) / busy_sec AS speed
@@ -86,7 +105,10 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class PullRate:
-    """Rows that a vehicle measures a second, and seconds of a gap that are pulled a second."""
+    """Rows that a vehicle measures a second, and seconds of a gap that are pulled a second.
+
+    None where nothing is known.
+    """
 
     rows_per_second: float | None
     speed: float | None
@@ -131,10 +153,20 @@ def _planned(cursor: Cursor, query: str, values: dict[str, Any] | None = None) -
 
 
 def pull_rate(cursor: Cursor, ids: Sequence[UUID]) -> PullRate:
-    """Return the vehicles' average rate of rows, and the average speed at which gaps are pulled."""
-    keys = [str(vehicle_id) for vehicle_id in ids]
-    cursor.execute(_RATE, {"ids": keys, "vehicles": max(1, len(keys))})
-    rate = cursor.fetchall()[0][0]
+    """Return the vehicles' average rate of rows, and the average speed at which gaps are pulled.
+
+    The rate is None if no vehicle had two good cycles lately.
+    """
+    rate = None
+    for hours in _RATE_HOURS:
+        rate = rate or _rate(cursor, ids, hours)
     cursor.execute(_SPEED)
-    speed = cursor.fetchall()[0][0]
-    return PullRate(None if rate is None else float(rate), speed)
+    return PullRate(rate, cursor.fetchall()[0][0])
+
+
+def _rate(cursor: Cursor, ids: Sequence[UUID], hours: int) -> float | None:
+    """Return the average rate of the vehicles whose rate is known, in rows a second."""
+    some = ids[:: -(-len(ids) // _RATE_VEHICLES) or 1]
+    cursor.execute(_RATE, {"ids": [str(key) for key in some], "hours": hours})
+    rate: float | None = cursor.fetchall()[0][0]
+    return rate

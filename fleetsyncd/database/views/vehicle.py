@@ -1,11 +1,13 @@
 """Read-only queries over one vehicle: its channels, their values over time, alarms, details."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.series import Slices, read_exactly
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.text import sanitise
 
@@ -15,8 +17,8 @@ MAX_ALARMS, MAX_CHANNELS = 200, 200
 """What a page shows: a vehicle decides how many it has."""
 
 _CHANNELS = f"""
-SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {epoch("m.time")},
-    {age("m.time")}
+SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
+    {epoch("now()")}
 FROM (SELECT * FROM public.channel_config WHERE vehicle_id = %s::uuid
       ORDER BY channel_id LIMIT %s) c
 LEFT JOIN LATERAL (
@@ -25,18 +27,11 @@ LEFT JOIN LATERAL (
 ) m ON true
 ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
-# By channel, as the only index of measurements is ordered.
-_SERIES = """
-SELECT channel_id, floor(extract(epoch FROM time) / %(step)s)::bigint AS bucket,
-    min(value), avg(value), max(value)
-FROM public.measurements
-WHERE vehicle_id = %(id)s::uuid AND channel_id = ANY (%(channels)s::int[])
-  AND time >= to_timestamp(%(start)s) AND time < to_timestamp(%(end)s)
-GROUP BY channel_id, bucket ORDER BY channel_id, bucket
-"""
+_ALARM_TIMES = f"{epoch('triggered_at')}, {epoch('resolved_at')}"
+ALARM_COLUMNS = f"alarm_id, channel_id, severity, message, {_ALARM_TIMES}"
+"""What `stored_alarm` makes a StoredAlarm of."""
 _ALARMS = f"""
-SELECT alarm_id, channel_id, severity, message, {epoch("triggered_at")}, {epoch("resolved_at")}
-FROM public.alarms_log WHERE vehicle_id = %s::uuid
+SELECT {ALARM_COLUMNS} FROM public.alarms_log WHERE vehicle_id = %s::uuid
 ORDER BY resolved_at IS NOT NULL, triggered_at DESC LIMIT %s
 """  # noqa: S608  made of this file's own text
 _DETAILS = f"""
@@ -52,7 +47,10 @@ WHERE v.id = %s::uuid
 
 @dataclass(frozen=True, slots=True)
 class ChannelValue:
-    """A channel with its newest value; `curve` holds its averages over the last SPARK_SEC."""
+    """A channel with its newest value.
+
+    `curve` holds its averages in SPARK_POINTS slices of the last SPARK_SEC, None without any value.
+    """
 
     channel_id: int
     name: str
@@ -61,17 +59,7 @@ class ChannelValue:
     max_value: float | None
     value: float | None
     age: float | None
-    curve: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesPoint:
-    """One bucket of a channel's values; `at` is its start."""
-
-    at: datetime
-    low: float
-    mean: float
-    high: float
+    curve: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +98,10 @@ def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
     """Return the vehicle's first MAX_CHANNELS channels with their newest values."""
     cursor.execute(_CHANNELS, (str(vehicle_id), MAX_CHANNELS))
     rows = cursor.fetchall()
-    newest = max((row[6] for row in rows if row[6] is not None), default=None)
-    curves: dict[int, list[float]] = {}
-    if newest is not None:
-        ids = [row[0] for row in rows]
-        step = SPARK_SEC / SPARK_POINTS
-        for row in _series(cursor, vehicle_id, ids, newest - SPARK_SEC, newest + 1, step):
-            curves.setdefault(row[0], []).append(row[3])
+    if not rows:
+        return []
+    slices = Slices.until(rows[0][7], SPARK_SEC, SPARK_POINTS)
+    curves = read_exactly(cursor, vehicle_id, [row[0] for row in rows], slices)
     return [
         ChannelValue(
             channel_id=key,
@@ -126,50 +111,29 @@ def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
             max_value=high,
             value=value,
             age=age,
-            curve=tuple(curves.get(key, ())),
+            curve=tuple(map(curves.get(key, {}).get, range(SPARK_POINTS))),
         )
-        for key, name, unit, low, high, value, _at, age in rows
+        for key, name, unit, low, high, value, age, _now in rows
     ]
-
-
-def channel_series(
-    cursor: Cursor, vehicle_id: UUID, channel_id: int, seconds: float, points: int
-) -> list[SeriesPoint]:
-    """Return a channel's values of the last `seconds` in at most so many buckets."""
-    cursor.execute("SELECT extract(epoch FROM now())::float8")
-    end = float(cursor.fetchall()[0][0])
-    step = max(1.0, seconds / points)
-    buckets = _series(cursor, vehicle_id, [channel_id], end - seconds, end, step)
-    curve_points = (
-        (from_epoch(part * step), low, mean, high) for _, part, low, mean, high in buckets
-    )
-    return [
-        SeriesPoint(at, low, mean, high) for at, low, mean, high in curve_points if at is not None
-    ]
-
-
-def _series(
-    cursor: Cursor, vehicle_id: UUID, ids: list[int], start: float, end: float, step: float
-) -> list[tuple[Any, ...]]:
-    values = {"id": str(vehicle_id), "channels": ids, "start": start, "end": end, "step": step}
-    cursor.execute(_SERIES, values)
-    return cursor.fetchall()
 
 
 def stored_alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
     """Return the vehicle's alarms: open ones first, then the newest."""
     cursor.execute(_ALARMS, (str(vehicle_id), MAX_ALARMS))
-    return [
-        StoredAlarm(
-            alarm_id=number,
-            channel_id=channel,
-            severity=sanitise(severity or "", 30),
-            message=sanitise(message or "", 300),
-            triggered_at=from_epoch(triggered),
-            resolved_at=from_epoch(resolved),
-        )
-        for number, channel, severity, message, triggered, resolved in cursor.fetchall()
-    ]
+    return [stored_alarm(row) for row in cursor.fetchall()]
+
+
+def stored_alarm(row: Sequence[Any]) -> StoredAlarm:
+    """Return the alarm of a row of ALARM_COLUMNS."""
+    number, channel, severity, message, triggered, resolved = row
+    return StoredAlarm(
+        alarm_id=number,
+        channel_id=channel,
+        severity=sanitise(severity or "", 30),
+        message=sanitise(message or "", 300),
+        triggered_at=from_epoch(triggered),
+        resolved_at=from_epoch(resolved),
+    )
 
 
 def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:

@@ -1,6 +1,8 @@
 """The pane of a vehicle's channels."""
 
+from collections.abc import Sequence
 from typing import ClassVar
+from uuid import UUID
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,26 +14,39 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import number_text, spark_within
+from tui.context import ScreenContext
+from tui.formatting import number_text
 from tui.model.export_table import ExportTable
+from tui.model.plot_view import MOST_CHANNELS
+from tui.model.scale import expected_range
+from tui.model.sparks import channel_scale, spark
+from tui.widgets.fleet_line import MARK
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
 
 class ChannelsPane(Pane):
-    """The vehicle's channels with their newest values; Enter plots one."""
+    """The vehicle's channels with their newest values; Enter plots one, or those marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "plot", "Plot", priority=True, id="channels.plot"),
-    ]
+        Binding("enter", "plot", "Plot", priority=True, id="channels.plot",
+                tooltip="Plot the marked channels, or the one under the cursor"),
+        Binding("space", "mark", "Mark", priority=True, id="channels.mark",
+                tooltip=f"Mark a channel for the plot, which shows up to {MOST_CHANNELS}"),
+    ]  # fmt: skip
     channels: tuple[ChannelValue, ...] = ()
 
-    class Plotted(Message):
-        """The operator wants a plot of a channel."""
+    def __init__(self, context: ScreenContext, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
+        super().__init__(context, vehicle_id, id=id)
+        self.marked: list[int] = []
+        """The ids of the channels to be plotted together, in the order of marking."""
 
-        def __init__(self, channel: ChannelValue) -> None:
+    class Plotted(Message):
+        """The operator wants a plot of channels, given by their ids."""
+
+        def __init__(self, channels: Sequence[int]) -> None:
             super().__init__()
-            self.channel = channel
+            self.channels = channels
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
@@ -40,15 +55,24 @@ class ChannelsPane(Pane):
     def on_mount(self) -> None:
         """Add the columns."""
         table = self.query_one(DataTable)
-        table.add_columns("CH", "NAME", "VALUE", "UNIT", "RANGE", "AGE", "10 MINUTES")
+        table.add_columns("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
 
     async def load(self) -> None:
         """Read the channels and show them."""
         self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
+        known = {channel.channel_id for channel in self.channels}
+        self.marked = [number for number in self.marked if number in known]
         self.query_one(RowTable).show_notice("no channel: the vehicle has not told any yet")
-        rows = [_cells(channel) for channel in self.channels]
+        self._fill()
+
+    def _fill(self) -> None:
+        rows = [_cells(channel, channel.channel_id in self.marked) for channel in self.channels]
         if len(rows) == MAX_CHANNELS:
-            first = [Text("…", justify="right"), Text(f"the first {MAX_CHANNELS} are shown")]
+            first = [
+                Text(),
+                Text("…", justify="right"),
+                Text(f"the first {MAX_CHANNELS} are shown"),
+            ]
             rows.append(first + [Text()] * (len(rows[0]) - len(first)))
         fill(self.query_one(DataTable), rows)
 
@@ -58,19 +82,45 @@ class ChannelsPane(Pane):
         return ExportTable("channels", ["channel", "name", "value", "unit"], rows)
 
     def action_plot(self) -> None:
-        """Plot the channel under the cursor."""
+        """Plot the marked channels, or the one under the cursor."""
+        under_cursor = self._under_cursor()
+        if self.marked:
+            self.post_message(self.Plotted(self.marked))
+        elif under_cursor is not None:
+            self.post_message(self.Plotted([under_cursor.channel_id]))
+
+    def action_mark(self) -> None:
+        """Mark the channel under the cursor, or remove its mark; move to the next one."""
+        channel = self._under_cursor()
+        if channel is None:
+            return
+        if channel.channel_id in self.marked:
+            self.marked.remove(channel.channel_id)
+        elif len(self.marked) == MOST_CHANNELS:
+            self.notify(f"a plot shows up to {MOST_CHANNELS} channels", severity="warning")
+            return
+        else:
+            self.marked.append(channel.channel_id)
+        self._fill()
+        self.query_one(DataTable).action_cursor_down()
+
+    def _under_cursor(self) -> ChannelValue | None:
         row = self.query_one(DataTable).cursor_row
-        if 0 <= row < len(self.channels):
-            self.post_message(self.Plotted(self.channels[row]))
+        return self.channels[row] if 0 <= row < len(self.channels) else None
 
 
-def _cells(channel: ChannelValue) -> list[Text]:
+def _cells(channel: ChannelValue, is_marked: bool) -> list[Text]:
+    expected = expected_range(channel.min_value, channel.max_value)
+    scale = channel_scale(channel.curve, expected)
+    # Without an expected range the scale follows the values, and two sparks are not comparable.
+    note = "" if expected else " auto"
     return [
+        Text(MARK if is_marked else ""),
         Text(str(channel.channel_id), justify="right"),
         Text(cut(channel.name, 28)),
         Text(number_text(channel.value), "bold", justify="right"),
         Text(cut(channel.unit, 8)),
-        Text(f"{number_text(channel.min_value)} … {number_text(channel.max_value)}"),
         Text(age(channel.age), justify="right"),
-        Text(spark_within(channel.curve), "cyan"),
+        Text(spark(channel.curve, scale), "cyan"),
+        Text(f"{scale.text}{note}"),
     ]

@@ -1,15 +1,19 @@
 """The pane of a vehicle's lag, rows and outcomes over time."""
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from fleetsyncd.database.views.journal import HistoryBucket
+from fleetsyncd.database.views.history import History, HistoryBucket
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import count_text, lag_spark, spark
+from tui.formatting import count_text
 from tui.model.export_table import ExportTable
 from tui.model.span import DAY, HOUR, MONTH, SIX_HOURS, WEEK, Span
+from tui.model.sparks import count_scale, count_spark, lag_scale, lag_scale_text, spark
+from tui.model.time_axis import TimeAxis
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
 from tui.widgets.panes.alarms import AlarmsPane
@@ -57,11 +61,11 @@ class HistoryPane(Pane):
             alarms.refresh_data()
         span = SPANS[self.zoom]
         width = max(20, self.query_one("#curves").size.width - _LABEL_WIDTH - _SUMMARY_WIDTH)
-        buckets = await query(
+        history = await query(
             lambda: self.context.gateway.history(self.vehicle_id, span.seconds, width)
         )
         self.is_read = True
-        self.query_one("#curves", FixedText).show(history_text(buckets, span))
+        self.query_one("#curves", FixedText).show(history_text(history, span))
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""
@@ -73,21 +77,40 @@ class HistoryPane(Pane):
         return self.query_one(JournalTable).export_table()
 
 
-def history_text(buckets: list[HistoryBucket], span: Span) -> Text:
-    """Return the lines of lag, rows and outcomes over a span."""
-    lags, rows = [bucket.lag for bucket in buckets], [bucket.rows for bucket in buckets]
-    attempts, ok = sum(b.attempts for b in buckets), sum(b.ok for b in buckets)
-    per_minute = sum(rows) / (span.seconds / 60)
+def history_text(history: History, span: Span) -> Text:
+    """Return the lines of lag, rows and outcomes over a span, and the time axis below them."""
+    buckets = history.buckets
+    lags = [bucket.lag for bucket in buckets]
+    rows = [bucket.rows if bucket.attempts else None for bucket in buckets]
+    lag_bounds, row_bounds = lag_scale(lags), count_scale(rows)
     lines = Text(no_wrap=True)
-    lines.append(f" {f'lag {span.name}':<{_LABEL_WIDTH - 1}}").append(lag_spark(lags), "cyan")
-    lines.append(f"  longest {age(max(lags, default=0.0))}\n")
-    lines.append(f" {f'rows {span.name}':<{_LABEL_WIDTH - 1}}").append(spark(rows), "green")
-    lines.append(f"  {count_text(per_minute)}/min\n")
-    lines.append(f" {f'ok {span.name}':<{_LABEL_WIDTH - 1}}")
+    lines.append(_label("lag", span)).append(spark(lags, lag_bounds), "cyan")
+    lines.append(f"  {lag_scale_text(lag_bounds)} · longest {age(_longest(lags))}\n")
+    lines.append(_label("rows", span)).append(count_spark(rows, row_bounds), "green")
+    lines.append(f"  0…{count_text(row_bounds.high)} · {_rate_text(history.rows_per_second)}\n")
+    lines.append(_label("ok", span))
     for bucket in buckets:
         lines.append(*_outcome_mark(bucket))
-    share = f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
-    return lines.append(f"  {share}")
+    lines.append(f"  {_share_text(buckets)}\n")
+    axis = TimeAxis(history.start, history.end, len(buckets))
+    return lines.append(f" {'UTC':<{_LABEL_WIDTH - 1}}{axis.line}", "bright_black")
+
+
+def _label(name: str, span: Span) -> str:
+    return f" {f'{name} {span.name}':<{_LABEL_WIDTH - 1}}"
+
+
+def _longest(lags: Sequence[float | None]) -> float | None:
+    return max((lag for lag in lags if lag is not None), default=None)
+
+
+def _rate_text(rows_per_second: float | None) -> str:
+    return "no rate yet" if rows_per_second is None else f"{count_text(60 * rows_per_second)}/min"
+
+
+def _share_text(buckets: Sequence[HistoryBucket]) -> str:
+    attempts, ok = sum(b.attempts for b in buckets), sum(b.ok for b in buckets)
+    return f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
 
 
 def _outcome_mark(bucket: HistoryBucket) -> tuple[str, str]:

@@ -1,0 +1,101 @@
+"""Read-only queries of the plot: channels over a span of time, and the vehicle's alarms in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.series import Series, Slices, read_series
+from fleetsyncd.database.views.sql_times import epoch
+from fleetsyncd.database.views.vehicle import ALARM_COLUMNS, StoredAlarm, stored_alarm
+from fleetsyncd.text import sanitise
+
+MOST_ALARMS = 200
+"""Alarms that a plot shows: those of its channels first, then the newest."""
+_NOW = f"SELECT {epoch('now()')}"
+_CONFIGS = """
+SELECT channel_id, name, unit, min_value, max_value FROM public.channel_config
+WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
+"""
+_ALARMS = f"""
+SELECT {ALARM_COLUMNS} FROM public.alarms_log
+WHERE vehicle_id = %(id)s::uuid AND triggered_at < to_timestamp(%(end)s)
+  AND (resolved_at IS NULL OR resolved_at >= to_timestamp(%(start)s))
+ORDER BY channel_id = ANY (%(channels)s::int[]) DESC, triggered_at DESC LIMIT {MOST_ALARMS}
+"""  # noqa: S608  made of this file's own text
+_BESIDE = """
+SELECT channel_id FROM public.channel_config WHERE vehicle_id = %(id)s::uuid {condition}
+ORDER BY channel_id {order} LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSpan:
+    """A span of time that ends at `end` (seconds since 1970), at present if it is None or later."""
+
+    end: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlottedChannel:
+    """A channel's configuration, and its values over the span."""
+
+    channel_id: int
+    name: str
+    unit: str
+    min_value: float | None
+    max_value: float | None
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class PlotData:
+    """What a plot shows; `now` is the database's clock, in seconds since 1970."""
+
+    now: float
+    slices: Slices
+    channels: tuple[PlottedChannel, ...]
+    alarms: tuple[StoredAlarm, ...]
+
+    @property
+    def oldest(self) -> float | None:
+        """The time of the channels' oldest row; None without any row."""
+        known = [each.series.oldest for each in self.channels if each.series.oldest is not None]
+        return min(known, default=None)
+
+
+def read_plot(
+    cursor: Cursor, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, count: int
+) -> PlotData:
+    """Return channels over a span of time in `count` slices; one without configuration as well."""
+    cursor.execute(_NOW)
+    now = float(cursor.fetchall()[0][0])
+    slices = Slices.until(min(now, span.end or now), span.seconds, count)
+    series = read_series(cursor, vehicle_id, channels, slices)
+    cursor.execute(_CONFIGS, (str(vehicle_id), list(channels)))
+    configs = {row[0]: row[1:] for row in cursor.fetchall()}
+    plotted = tuple(_channel(each, configs.get(each.channel_id)) for each in series)
+    values = {"id": str(vehicle_id), "channels": list(channels)}
+    cursor.execute(_ALARMS, {**values, "start": slices.start, "end": slices.end})
+    alarms = tuple(stored_alarm(row) for row in cursor.fetchall())
+    return PlotData(now, slices, plotted, alarms)
+
+
+def _channel(
+    series: Series, config: tuple[str | None, str | None, float | None, float | None] | None
+) -> PlottedChannel:
+    name, unit, low, high = config or (None, None, None, None)
+    text = sanitise(name or f"channel {series.channel_id}", 100)
+    return PlottedChannel(series.channel_id, text, sanitise(unit or "", 20), low, high, series)
+
+
+def channel_beside(cursor: Cursor, vehicle_id: UUID, channel_id: int, step: int) -> int | None:
+    """Return the vehicle's next channel (1) or its previous one (-1); after the last the first."""
+    compare, order = (">", "ASC") if step > 0 else ("<", "DESC")
+    values = {"id": str(vehicle_id), "channel": channel_id}
+    for condition in (f"AND channel_id {compare} %(channel)s", ""):
+        cursor.execute(_BESIDE.format(condition=condition, order=order), values)
+        for row in cursor.fetchall():
+            return int(row[0])
+    return None

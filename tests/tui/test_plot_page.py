@@ -1,0 +1,280 @@
+"""The plot page: spans, cursor, channels, alarms, and how little it reads."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.views.plot import PlotData, PlotSpan
+from tests.tui.driving import Driver, add, alarm, channel, drive, execute, set_state
+from tui.gateway import Gateway
+from tui.model.plot_view import MOST_CHANNELS, SPANS
+from tui.screens.plot import PlotPage
+from tui.widgets.panes.channels import ChannelsPane
+
+
+def truck(database: Database, *names: str) -> UUID:
+    vehicle = add(database, "Truck-01", "10.8.0.17")
+    set_state(database, "Truck-01", "ok", "4 s", "5 s")
+    for number, name in enumerate(names, 1):
+        channel(database, vehicle, number, name, "bar" if number % 2 else "°C")
+    return vehicle
+
+
+def page(it: Driver) -> PlotPage:
+    assert isinstance(it.app.screen, PlotPage)
+    return it.app.screen
+
+
+def data(it: Driver) -> PlotData:
+    shown = page(it).view.data
+    assert shown is not None
+    return shown
+
+
+async def channels(it: Driver) -> None:
+    await it.press("enter", "4")
+    await it.sees("10 MINUTES")
+    await it.settled()
+
+
+async def plot(it: Driver) -> None:
+    await channels(it)
+    await it.press("enter")
+    await it.sees("Truck-01 · 10m · ", "┤")
+
+
+async def pressed(it: Driver, *keys: str) -> None:
+    """Press keys one by one, each after the picture that the last one asked for."""
+    for key in keys:
+        await it.press(key)
+        await it.settled()
+
+
+def test_the_span_is_zoomed_and_the_axis_is_the_spans_not_the_datas(database: Database) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        for span in SPANS[1:]:
+            await pressed(it, "minus")
+            await it.sees(f"· {span.name} · ")
+            shown = data(it)
+            assert shown.slices.end - shown.slices.start == pytest.approx(span.seconds, rel=1e-3)
+            assert page(it).view.live
+        await pressed(it, "minus")
+        await it.sees("· 10y · ", "the oldest row is of")
+        for span in reversed(SPANS[:-1]):
+            await pressed(it, "equals_sign")
+            await it.sees(f"· {span.name} · ")
+
+    drive(database, look)
+
+
+def test_the_picture_is_panned_between_the_oldest_row_and_the_present(database: Database) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        before = data(it).slices
+        await pressed(it, "left")
+        await it.sees("· past")
+        assert before.start - data(it).slices.start == pytest.approx(150, abs=10)
+        await pressed(it, "right", "right", "right")
+        await it.sees("· live")
+        for _ in range(40):
+            await pressed(it, "left")
+        await it.sees("the oldest row is of")
+        stays = data(it).slices
+        assert data(it).oldest is not None
+        await pressed(it, "left", "left")
+        assert data(it).slices == stays
+        await pressed(it, "end")
+        await it.sees("· live")
+
+    drive(database, look)
+
+
+def test_the_whole_history_is_shown_from_the_oldest_row_to_the_present(database: Database) -> None:
+    vehicle = truck(database, "oil")
+    month = "date_trunc('month', now() - interval '20 d')::date"
+    execute(database, f"SELECT fleetsync.ensure_month({month})")
+    execute(
+        database,
+        "INSERT INTO measurements VALUES (%s::uuid, 1, now() - interval '20 d', 1)",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await pressed(it, "w")
+        await it.sees("· 20d · ")
+        values = data(it).channels[0].series.values
+        assert values[0].index in (0, 1)
+        assert page(it).view.live
+
+    drive(database, look)
+
+
+def test_the_cursor_shows_values_with_unit_and_the_time_in_utc(database: Database) -> None:
+    truck(database, "oil", "fuel")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("space", "space", "enter")
+        await it.sees("a oil", "b fuel")
+        assert "│" not in it.screen()
+        await pressed(it, "left_square_bracket", "left_curly_bracket", "right_square_bracket")
+        index = page(it).view.cursor_index
+        shown = data(it)
+        assert index is not None
+        for each in shown.channels:
+            assert any(values.index == index for values in each.series.values)
+        at = datetime.fromtimestamp(shown.slices.time(index), UTC)
+        await it.sees(f"│ {at:%Y-%m-%d %H:%M:%S} UTC", " bar (", " °C (")
+        await it.press("escape")
+        assert page(it).view.cursor is None
+        await it.pilot.click("#plot", offset=(40, 5))
+        await it.sees("│ ")
+        await it.press("escape", "escape")
+        assert it.dialog() == "VehiclePage"
+
+    drive(database, look, size=(120, 40))
+
+
+def test_zooming_keeps_the_cursor_in_its_place_or_the_middle(database: Database) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await pressed(it, "minus", "left_square_bracket", *["left_curly_bracket"] * 6)
+        view = page(it).view
+        cursor, index = view.cursor, view.cursor_index
+        assert cursor is not None
+        assert index is not None
+        await pressed(it, "equals_sign")
+        assert view.cursor_index == pytest.approx(index, abs=3)
+        await pressed(it, "minus", "escape", "left")
+        middle = (data(it).slices.start + data(it).slices.end) / 2
+        await pressed(it, "equals_sign")
+        again = (data(it).slices.start + data(it).slices.end) / 2
+        assert again == pytest.approx(middle, abs=60)
+
+    drive(database, look)
+
+
+def test_the_next_and_the_previous_channel_are_one_key_away(database: Database) -> None:
+    truck(database, "oil", "fuel", "boom")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        for key, name in (("n", "fuel"), ("n", "boom"), ("n", "oil"), ("N", "boom")):
+            await it.press(key)
+            await it.sees(f"a {name} ")
+
+    drive(database, look)
+
+
+def test_marked_channels_are_plotted_together_up_to_a_number(database: Database) -> None:
+    truck(database, *(f"part {number}" for number in range(8)))
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press(*["space"] * (MOST_CHANNELS + 1))
+        await it.notified(f"up to {MOST_CHANNELS} channels")
+        pane = it.app.screen.query_one(ChannelsPane)
+        assert pane.marked == list(range(1, MOST_CHANNELS + 1))
+        await it.press("home", "space", "enter")
+        await it.sees("a part 1", "b part 2", "c part 3", "d part 4", "e part 5")
+        assert page(it).channels == (2, 3, 4, 5, 6)
+
+    drive(database, look, size=(120, 40))
+
+
+def test_the_scales_show_the_expected_range_or_fit_the_values(database: Database) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await pressed(it, "minus")
+        await it.sees("10 bar┤", "expected 0 … 10")
+        await it.press("v")
+        await it.sees("9 bar┤")
+        await it.press("v")
+        await it.sees("10 bar┤")
+
+    drive(database, look)
+
+
+def test_the_plot_opens_at_a_moment_with_the_cursor_on_it(database: Database) -> None:
+    vehicle = truck(database, "oil")
+    alarm(database, vehicle, 7, "pressure is low", "20 min", "2 min")
+    execute(database, "UPDATE alarms_log SET channel_id = 1")
+    ((at,),) = execute(database, "SELECT triggered_at FROM alarms_log")
+
+    async def look(it: Driver) -> None:
+        await it.app.push_screen(PlotPage(it.app.context, vehicle, [1], at=at))
+        await it.sees("· 1h · ", "▲ high of channel 1: pressure is low")
+        view = page(it).view
+        assert view.cursor_index == data(it).slices.index(at.timestamp())
+        assert view.live
+
+    drive(database, look)
+    before = at - timedelta(hours=3)
+
+    async def look_back(it: Driver) -> None:
+        await it.app.push_screen(PlotPage(it.app.context, vehicle, [1], at=before))
+        await it.sees("· past", "no data")
+        await it.press("escape")
+        await it.sees("all of this is before the oldest row")
+
+    drive(database, look_back)
+
+
+def test_a_channel_without_rows_says_so(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO channel_config (vehicle_id, channel_id, name) VALUES (%s::uuid, 1, 'mute')",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await it.sees("a mute nothing stored in this span", "no row is stored")
+
+    drive(database, look)
+
+
+class Counting(Gateway):
+    """Counts the plots that are read."""
+
+    plots = 0
+
+    def plot(
+        self, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, slices: int
+    ) -> PlotData:
+        """Read a plot."""
+        self.plots += 1
+        return super().plot(vehicle_id, channels, span, slices)
+
+
+def test_a_long_span_is_not_read_again_with_every_reading_of_the_fleet(database: Database) -> None:
+    truck(database, "oil")
+    gateway = Counting(database, 30)
+    now = [0.0]
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await pressed(it, "minus", "minus", "minus")
+        read = gateway.plots
+        for seconds, again in ((1, 0), (20, 0), (31, 1)):
+            now[0] += seconds
+            await it.refresh()
+            await it.settled()
+            assert gateway.plots == read + again
+
+    drive(gateway, look, now=lambda: now[0] + time.monotonic() / 1000)

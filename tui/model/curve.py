@@ -1,0 +1,34 @@
+"""Between which of a channel's values a line may be drawn: nowhere across missing data."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+
+from fleetsyncd.database.views.series import PROBES, Series, SliceValues
+
+GAP_FACTOR = 3
+"""A pause of more than so many sampling intervals is a gap."""
+_LEAST_PAUSES = 3
+"""So many pauses tell the sampling interval of a channel with at most one row in each slice."""
+Pair = tuple[SliceValues, SliceValues]
+
+
+def joined(series: Series, step: float) -> Iterator[Pair]:
+    """Yield the neighbours between which data are not missing; `step` is a slice's length."""
+    longest = 2 * step / PROBES if series.sampled else GAP_FACTOR * _interval(series.values)
+    for before, after in pairwise(series.values):
+        if _pause(before, after) <= longest:
+            yield before, after
+
+
+def _interval(values: Sequence[SliceValues]) -> float:
+    """Return the usual seconds between two rows; 0 if there are too few rows to tell."""
+    within = [(each.last - each.first) / (each.count - 1) for each in values if each.count > 1]
+    between = [_pause(before, after) for before, after in pairwise(values)]
+    known = [median(within)] if within and median(within) > 0 else []
+    known += [median(between)] if len(between) >= _LEAST_PAUSES else []
+    return min(known, default=0.0)
+
+
+def _pause(before: SliceValues, after: SliceValues) -> float:
+    return after.first - before.last

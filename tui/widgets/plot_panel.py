@@ -1,0 +1,191 @@
+"""One panel of a plot: the curves of the channels that have one unit, on one scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from fleetsyncd.cells import cut
+from fleetsyncd.database.views.plot import PlottedChannel
+from fleetsyncd.database.views.series import PROBE_ROWS, PROBES, Slices, SliceValues
+from tui.formatting import number_text
+from tui.model.curve import joined
+from tui.model.scale import Range, Scale, expected_range, scale_of
+from tui.widgets.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
+
+COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "white")
+"""The colour of each channel of a plot; red is for alarms."""
+LETTERS = "abcdef"
+"""The letter of each of them, for screens without colours."""
+_RANGE_STYLE = "bright_black"
+_DASH = 4
+"""One of so many dots of a range's line is set."""
+_MIDDLE_FROM = 7
+"""From so many rows on, the middle of the scale is labelled too."""
+_NAME_WIDTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A channel of the plot, and how it is drawn."""
+
+    channel: PlottedChannel
+    colour: str
+    letter: str
+
+    @property
+    def range(self) -> Range | None:
+        """The range in which its values are expected."""
+        return expected_range(self.channel.min_value, self.channel.max_value)
+
+    def at(self, index: int) -> SliceValues | None:
+        """Return the values of a slice; None without any."""
+        values = self.channel.series.values
+        return next((each for each in values if each.index == index), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves of one unit, on a scale that contains all their values."""
+
+    curves: tuple[Curve, ...]
+    scale: Scale
+
+    @property
+    def unit(self) -> str:
+        """The unit of all its curves; empty if they have none."""
+        return cut(self.curves[0].channel.unit, 8)
+
+    @property
+    def top_label(self) -> str:
+        """The label of the upper end of the axis, with the unit."""
+        return f"{self.scale.high_text} {self.unit}".rstrip()
+
+    def labels(self, height: int) -> list[str]:
+        """Return the label of each row of the axis; most are empty."""
+        labels = [""] * height
+        if height >= _MIDDLE_FROM:
+            middle = (height - 1) // 2
+            labels[middle] = self._between(1 - middle / (height - 1))
+        labels[-1], labels[0] = self.scale.low_text, self.top_label
+        return labels
+
+    def legend(self, cursor: int | None, width: int) -> list[Text]:
+        """Return lines with name and values of each curve.
+
+        The values are those of the slice under the cursor, or the extremes of the span.
+        """
+        lines = [Text(" ")]
+        for curve in self.curves:
+            entry = self._entry(curve, cursor)
+            if len(lines[-1]) > 1 and lines[-1].cell_len + entry.cell_len > width:
+                lines.append(Text(" "))
+            lines[-1].append_text(entry)
+        return lines
+
+    def _entry(self, curve: Curve, cursor: int | None) -> Text:
+        entry = Text()
+        entry.append(f"{curve.letter} {cut(curve.channel.name, _NAME_WIDTH)}", curve.colour)
+        entry.append(f" {_values_text(curve, self.unit, cursor)}")
+        if curve.range:
+            low, high = map(number_text, curve.range)
+            entry.append(f" · expected {low} … {high}", _RANGE_STYLE)
+        return entry.append("  ")
+
+    def draw(self, slices: Slices, width: int, height: int) -> Canvas:
+        """Return the curves on `width` x `height` cells, two slices to a cell."""
+        canvas = Canvas(width, height)
+        for curve in self.curves:
+            self._draw_range(canvas, curve)
+        for curve in self.curves:
+            self._draw_curve(canvas, curve, slices)
+        for curve in self.curves:
+            self._write_letter(canvas, curve)
+        return canvas
+
+    def _draw_range(self, canvas: Canvas, curve: Curve) -> None:
+        for bound in curve.range or ():
+            if self.scale.low <= bound <= self.scale.high:
+                for x in range(0, canvas.width * DOTS_ACROSS, _DASH):
+                    canvas.dot(x, self._y(bound, canvas), _RANGE_STYLE)
+
+    def _draw_curve(self, canvas: Canvas, curve: Curve, slices: Slices) -> None:
+        series = curve.channel.series
+        for each in series.values:
+            low, high = self._y(each.low, canvas), self._y(each.high, canvas)
+            canvas.upright(each.index, low, high, f"dim {curve.colour}")
+        for each in series.values:
+            canvas.dot(each.index, self._y(each.mean, canvas), curve.colour)
+        for before, after in joined(series, slices.step):
+            canvas.line(
+                before.index, self._y(before.mean, canvas),
+                after.index, self._y(after.mean, canvas), curve.colour,
+            )  # fmt: skip
+
+    def _write_letter(self, canvas: Canvas, curve: Curve) -> None:
+        """Name a curve at its newest value that no other letter covers, if there are several."""
+        if len(self.curves) == 1:
+            return
+        for each in reversed(curve.channel.series.values):
+            column, row = each.index // DOTS_ACROSS, self._y(each.mean, canvas) // DOTS_DOWN
+            if not canvas.is_written(column, row):
+                canvas.write(column, row, curve.letter, f"bold {curve.colour}")
+                return
+
+    def _y(self, value: float, canvas: Canvas) -> int:
+        return round((1 - self.scale.fraction(value)) * (canvas.height * DOTS_DOWN - 1))
+
+    def _between(self, part: float) -> str:
+        return number_text(self.scale.low * (1 - part) + self.scale.high * part)
+
+
+def panels(channels: Sequence[PlottedChannel], *, fitted: bool) -> list[Panel]:
+    """Return a panel for each unit, and one for each channel without a unit.
+
+    `fitted` lets the scales fit the values; else they contain the expected ranges too.
+    """
+    groups: dict[str | int, list[Curve]] = {}
+    for channel, colour, letter in zip(channels, COLOURS, LETTERS, strict=False):
+        curve = Curve(channel, colour, letter)
+        groups.setdefault(channel.unit or channel.channel_id, []).append(curve)
+    return [Panel(tuple(curves), _scale(curves, fitted)) for curves in groups.values()]
+
+
+def _scale(curves: Sequence[Curve], fitted: bool) -> Scale:
+    values = [
+        value
+        for curve in curves
+        for each in curve.channel.series.values
+        for value in (each.low, each.high)
+    ]
+    bounds = [bound for curve in curves for bound in curve.range or ()]
+    if fitted or not bounds:
+        return scale_of(values)
+    return scale_of(values, (min(bounds), max(bounds)))
+
+
+def _values_text(curve: Curve, unit: str, cursor: int | None) -> str:
+    """Return a curve's lowest and highest value: of the span, or of the slice under the cursor."""
+    values = curve.channel.series.values
+    if cursor is None:
+        if not values:
+            return "nothing stored in this span"
+        return f"{_span_text(values, unit)}{_sampled_text(curve)}"
+    slice_values = curve.at(cursor)
+    if slice_values is None:
+        return "no data"
+    mean = f"{number_text(slice_values.mean)} {unit}".rstrip()
+    if slice_values.low == slice_values.high:
+        return mean
+    return f"{mean} ({number_text(slice_values.low)} … {number_text(slice_values.high)})"
+
+
+def _span_text(values: Sequence[SliceValues], unit: str) -> str:
+    low, high = min(each.low for each in values), max(each.high for each in values)
+    return f"{number_text(low)} … {number_text(high)} {unit}".rstrip()
+
+
+def _sampled_text(curve: Curve) -> str:
+    if not curve.channel.series.sampled:
+        return ""
+    return f", sampled: {PROBES * PROBE_ROWS} rows a dot"
