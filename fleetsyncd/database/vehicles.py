@@ -68,7 +68,7 @@ class VehicleChange:
     name: str | None = None
     host: str | None = None
     port: int | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     drop_key: bool = False
 
     def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
