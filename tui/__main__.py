@@ -1,5 +1,6 @@
 """`python -m tui` and `fleetsync-tui`: the command that starts the dashboard."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import click
 
 from fleetsyncd import __version__, process, settings, streams
 from fleetsyncd.errors import FleetsyncError
-from tui import keymap, terminal_input
+from tui import keymap, presence, terminal_input
 from tui.app import FleetApp, build
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
@@ -39,7 +40,12 @@ def main(read_only: bool, keymap_path: Path | None) -> None:
     except FleetsyncError as error:
         streams.tell(f"fleetsync-tui: {error}")
         sys.exit(2)
+    process.hold_little_memory()
     app.run()
+    if presence.is_hung_up():
+        os._exit(0)  # what is buffered for the terminal could not be written
+    if app.last_words:
+        streams.tell(f"fleetsync-tui: {app.last_words}")
     sys.exit(app.return_code or 0)
 
 

@@ -5,33 +5,40 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from textual.app import App, SystemCommand
+from rich.console import RenderableType
+from textual._compositor import CompositorUpdate
+from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
+from textual.widgets import Input
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export, keymap
-from tui.background import QUERY_SEC, Work, internal_error
+from tui.background import QUERY_SEC, Work
+from tui.containment import ContainedApp
 from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
+from tui.frame import Frame, FrameUpdate
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
-from tui.presence import Presence, may_answer, watch_terminal
+from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
+from tui.toolkit_caches import keep_no_widgets
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
 
@@ -45,7 +52,7 @@ TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
-class FleetApp(App[None]):
+class FleetApp(ContainedApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -56,9 +63,11 @@ class FleetApp(App[None]):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
         self.context = context
-        self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
+        self.poller = Poller(context, lambda: self.page, self.refresh_bindings, self.contain)
         self._operations = Operations(self, context)
         self._presence = Presence()
+        self._frame = Frame()
+        keep_no_widgets()
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         self.set_class(self.console.color_system == "standard", "-few-colours")
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -66,17 +75,51 @@ class FleetApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
+        self.contain_tasks()
         self.push_screen(FleetPage(self.context))
         if self._driver is not None and not self.is_headless:
-            self._presence = watch_terminal(self, self._driver.write)
+            attributes = getattr(self._driver, "attrs_before", None)
+            self._presence = watch_terminal(self, self._driver.write, attributes)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
 
     async def on_event(self, event: Event) -> None:
-        """Note that the terminal is still there."""
+        """Note that the terminal is still there, and whether it may show something else."""
+        if isinstance(event, (Resize, LinuxDriver.SignalResume)):
+            self._frame.forget()
         if isinstance(event, (InputEvent, CursorPosition, AppFocus, AppBlur)):
             self._presence.heard(answer=may_answer(event))
         await super().on_event(event)
+
+    def secrets(self) -> Iterable[str]:
+        """Return the passwords and keys that are configured or being typed."""
+        yield from self.context.secrets
+        for screen in self.screen_stack:
+            yield from (field.value for field in screen.query(Input) if field.password)
+
+    def _display(self, screen: Screen[Any], renderable: object) -> None:
+        """Send of an update what the terminal does not show yet."""
+        sent: Any = renderable
+        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
+            text = self._frame.render(renderable, self.console)
+            sent = FrameUpdate(text) if text or self._cursor_moved() else None
+        super()._display(screen, sent)
+
+    def _cursor_moved(self) -> bool:
+        return self.screen.outer_size.clamp_offset(self.cursor_position) != (
+            self._previous_cursor_position
+        )
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End, as keys can be read no longer; with a line, if somebody is there to read it."""
+        if is_hung_up():
+            self.exit()
+        else:
+            super().panic(*renderables)
+
+    def lowest_page(self) -> Page | None:
+        """Return the fleet page: without it nothing can be shown."""
+        return next((s for s in self.screen_stack if isinstance(s, Page)), None)
 
     @property
     def page(self) -> Page | None:
@@ -85,11 +128,16 @@ class FleetApp(App[None]):
 
     def _tick(self) -> None:
         page = self.page
-        if page is not None and page.is_mounted:
+        if page is not None:
             page.tick()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the writing keys in read-only mode; disable them while the database is lost."""
+        """Hide the writing keys in read-only mode; disable them while the database is lost.
+
+        Before the page is laid out, no key does anything but leave it.
+        """
+        if not self.screen.is_mounted and action not in ("quit", "back"):
+            return None
         if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
@@ -157,8 +205,7 @@ class FleetApp(App[None]):
         try:
             await operation(*arguments)
         except Exception as error:
-            self.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
-            self.say(internal_error(error), error=True)
+            self.contain(error)
 
     def action_sync(self) -> None:
         """Request a sync of the targets."""
@@ -222,7 +269,9 @@ class FleetApp(App[None]):
         self.poller.wake()
 
     def action_refresh(self) -> None:
-        """Read the fleet at once."""
+        """Read the fleet at once, and repaint the terminal: others may have written to it."""
+        self._frame.forget()
+        self.screen.refresh()
         self.reload()
 
     def action_interval(self, step: int) -> None:
@@ -248,4 +297,6 @@ def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
     gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
-    return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))
+    state = FleetState(gateway.where, read_only=read_only)
+    secrets = (settings.database.parameters.get("password"), settings.vehicle_default_api_key)
+    return FleetApp(ScreenContext(gateway, state, secrets=tuple(filter(None, secrets))))

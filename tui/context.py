@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetsyncd.times import utc_now
@@ -20,3 +20,5 @@ class ScreenContext:
     """Seconds on the monotonic clock, for ages."""
     wall: Callable[[], datetime] = utc_now
     """The time of day, aware."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Configured passwords and keys, so that no message and no file repeats them."""

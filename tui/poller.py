@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
-from tui.background import internal_error, query
+from tui.background import internal_error, is_live, query
 from tui.context import ScreenContext
 from tui.screens.page import Page, PageNeeds
 
@@ -19,7 +19,7 @@ class Poller:
     """Reads the fleet; the next read starts `interval` seconds after the last one has ended.
 
     `page` returns the topmost page, if there is one. `on_change` is called when the database is
-    lost, and when it is back.
+    lost, and when it is back; `on_fault` gets an error of what shows the fleet.
     """
 
     def __init__(
@@ -27,11 +27,13 @@ class Poller:
         context: ScreenContext,
         page: Callable[[], Page | None],
         on_change: Callable[[], object],
+        on_fault: Callable[[Exception], object],
     ) -> None:
         self.interval = DEFAULT_INTERVAL
         self._context = context
         self._page = page
         self._on_change = on_change
+        self._on_fault = on_fault
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -50,11 +52,19 @@ class Poller:
         while True:
             self._wake.clear()
             frozen = self._context.state.frozen_at is not None
-            pause = self.interval if frozen else await self._read()
+            pause = self.interval if frozen else await self._read_or_tell()
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 continue
+
+    async def _read_or_tell(self) -> float:
+        """Read and show; a page that cannot show it must not end the reading."""
+        try:
+            return await self._read()
+        except Exception as error:
+            self._on_fault(error)
+            return self.interval
 
     async def _read(self) -> float:
         """Read the fleet once and show it; return the pause before the next read in seconds."""
@@ -63,7 +73,7 @@ class Poller:
         needs = self._page_needs()
         pause = await self._update_state(needs)
         page = self._page()
-        if page is not None and page.is_mounted:
+        if page is not None:
             page.update_page()
         if not state.lost and not set(self._page_needs().last_hour) <= set(needs.last_hour):
             pause = SOON_SEC
@@ -80,7 +90,10 @@ class Poller:
         except Exception as error:
             # After any error the next read may succeed, and old rows are better than none.
             pause = min(MAX_RETRY_SEC, 2.0 ** min(state.failed_reads, 8))
-            message = str(error) if isinstance(error, DatabaseError) else internal_error(error)
+            message = str(error)
+            if not isinstance(error, DatabaseError):
+                message = internal_error(error)
+                self._on_fault(error)
             refused = not isinstance(error, DatabaseLost)
             state.mark_lost(message, self._context.now(), pause, refused=refused)
             return pause
@@ -89,4 +102,4 @@ class Poller:
 
     def _page_needs(self) -> PageNeeds:
         page = self._page()
-        return PageNeeds() if page is None else page.needs()
+        return page.needs() if page is not None and is_live(page) else PageNeeds()

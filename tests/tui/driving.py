@@ -120,8 +120,12 @@ def drive(
     size: tuple[int, int] = (80, 24),
     read_only: bool = False,
     now: Callable[[], float] = time.monotonic,
+    faults: bool = False,
 ) -> None:
-    """Run the dashboard at that size; run the script after the first read of the fleet."""
+    """Run the dashboard at that size; run the script after the first read of the fleet.
+
+    Faults that the dashboard outlives fail the test, unless it expects `faults`.
+    """
     app = dashboard(database, read_only=read_only, now=now)
 
     async def session() -> None:
@@ -134,6 +138,7 @@ def drive(
                 app.exit()
 
     asyncio.run(session())
+    assert faults or not app.faults.count, app.faults.told
 
 
 def add(database: Database, name: str, host: str = "10.8.0.17", port: int = 8001) -> UUID:

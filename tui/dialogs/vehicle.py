@@ -11,7 +11,7 @@ from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
-from tui.background import in_thread
+from tui.background import in_thread, is_live
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
 from tui.widgets.checkbox import PlainCheckbox
@@ -117,13 +117,16 @@ class VehicleForm(Dialog[VehicleChange]):
             self.show_error("a new key and the default key exclude each other")
             return
         change = VehicleChange(drop_key=drop_key, **values)  # type: ignore[arg-type]  # fields have their types
-        self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
+        self.run_worker(self._save_and_finish(change), exclusive=True)
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
         try:
             await in_thread(lambda: self._save(change))
         except FleetsyncError as error:
-            self.show_error(str(error))
+            if is_live(self):
+                self.show_error(str(error))
+            else:  # it was closed meanwhile
+                self.app.notify(str(error), severity="error", markup=False)
         else:
             self.finish(change)
 

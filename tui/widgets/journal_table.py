@@ -11,7 +11,7 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.reports import JournalEntry
 from fleetsyncd.text import age
-from tui.background import query, read_part
+from tui.background import is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import outcome_style, time_text
 from tui.model.export_table import ExportTable
@@ -76,7 +76,7 @@ class JournalTable(RowTable):
         before = self.newer_pages[-1] if self.newer_pages else None
         vehicles, statuses = self.vehicles, self.statuses
         entries = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
-        if this_read == self._reads and self.is_mounted:
+        if this_read == self._reads and is_live(self):
             self.entries, self.is_read = entries, True
             self._update_rows()
 
