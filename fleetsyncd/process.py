@@ -1,9 +1,11 @@
 """Settings of the process: open files, core dumps, garbage collection."""
 
+import ctypes
 import gc
 import logging
 import resource
 import sys
+from contextlib import suppress
 
 log = logging.getLogger("sync")
 
@@ -16,11 +18,28 @@ and hundreds of requests in flight, the collector takes a quarter of the daemon'
 RESERVED_FILES = 32
 """For the interpreter, the log and the metrics, with a margin."""
 MIN_SESSIONS = 4
+_M_TRIM, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+"""Of mallopt(3)."""
+_LARGE = 128 * 1024
 
 
 def forbid_core_dumps() -> None:
     """Forbid core dumps: one would hold the vehicles' keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def hold_little_memory() -> None:
+    """Keep memory that is free again in one place, and give large pieces of it back at once.
+
+    By default, the C library gives threads pools of their own, and each keeps what its largest
+    answer needed. Other C libraries than glibc are left as they are.
+    """
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM, _LARGE)):
+            mallopt(option, value)
+    gc.collect()
+    gc.freeze()  # what is loaded by now is never garbage
 
 
 def tune() -> None:

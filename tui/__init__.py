@@ -5,11 +5,13 @@ app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
 backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
-compositor.py  partial updates of the terminal, without unchanged cells
+containment.py keeps the error of one page or widget from ending the dashboard
 context.py     what every screen needs: the gateway, the state, the clocks
 day_reader.py  reads the last day of vehicles in the background
 export.py      writes tables as CSV files
+fault_log.py   files that tell what went wrong inside the dashboard
 formatting.py  glyphs, colours and number formats
+frame.py       what the terminal shows, so that only what differs is sent
 gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
 notifying.py   the base class of the app: it shows messages, and keeps them
@@ -24,8 +26,8 @@ syncs.py       requests of syncs, and how they end
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 schema_watch.py    whether a newer program has migrated the database
-terminal_input.py  keys of a terminal that does not send UTF-8
 themes.py      which themes are offered
+toolkit_caches.py  keeps Textual from keeping the pages that were left
 ui.py          the part of the app that operations use
 view_keeper.py  restores the view and the theme, and saves what is changed
 dialogs/       boxes above a page, which ask for something or show details

@@ -8,7 +8,7 @@ import click
 
 from fleetsyncd import __version__, process, settings, streams, validation
 from fleetsyncd.errors import FleetsyncError
-from tui import keymap, remembered, terminal_input
+from tui import keymap, presence, remembered, terminal_input
 from tui.app import FleetApp, build
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
@@ -48,8 +48,13 @@ def main(read_only: bool, keymap_path: Path | None, tags: tuple[str, ...]) -> No
     except FleetsyncError as error:
         streams.tell(f"fleetsync-tui: {error}")
         sys.exit(2)
+    process.hold_little_memory()
     app.run()
     app.save_view()
+    if presence.is_hung_up():
+        os._exit(0)  # what is buffered for the terminal could not be written
+    if app.last_words:
+        streams.tell(f"fleetsync-tui: {app.last_words}")
     sys.exit(app.return_code or 0)
 
 

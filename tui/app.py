@@ -7,17 +7,22 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
+from rich.console import RenderableType
+from textual._compositor import CompositorUpdate
 from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
+from textual.widgets import Input
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.text import counted
 from tui import export, keymap, themes
-from tui.background import QUERY_SEC, Work, internal_error
+from tui.background import QUERY_SEC, Work
+from tui.containment import ContainedApp
 from tui.context import ScreenContext
 from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
@@ -26,6 +31,7 @@ from tui.dialogs.help import HelpDialog
 from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
+from tui.frame import Frame, FrameUpdate
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.state import FleetState
@@ -33,7 +39,7 @@ from tui.model.targets import Targets
 from tui.notifying import NotifyingApp
 from tui.operations import Operations
 from tui.poller import Poller
-from tui.presence import Presence, may_answer, watch_terminal
+from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.remembered import Memory
 from tui.schema_watch import watch_schema
 from tui.screens.alarms import AlarmsPage
@@ -42,6 +48,7 @@ from tui.screens.journal import JournalPage
 from tui.screens.page import Page
 from tui.screens.tags import TagsPage
 from tui.screens.vehicle import VehiclePage
+from tui.toolkit_caches import keep_no_widgets
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.view_keeper import ViewKeeper
 from tui.widgets.fleet_table import FleetTable
@@ -60,7 +67,7 @@ GROUP_ACTIONS = frozenset({"sync", "pause", "backfill"})
 """Those of them that the tags page offers, on all vehicles of a group."""
 
 
-class FleetApp(KeysInOrder, NotifyingApp):
+class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -72,10 +79,12 @@ class FleetApp(KeysInOrder, NotifyingApp):
         super().__init__()
         self.context = context
         self._keeper = None if memory is None else ViewKeeper(self, context.state.view, memory)
-        self.poller = Poller(context, lambda: self.page, self._fleet_read)
+        self._starting: Opening | None = None
+        self.poller = Poller(context, lambda: self.page, self._fleet_read, self.contain)
         self._operations = Operations(self, context)
         self._presence = Presence()
-        self._starting: Opening | None = None
+        self._frame = Frame()
+        keep_no_widgets()
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         self._theme_notice = themes.offer_legible(self, self.console)
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -86,11 +95,13 @@ class FleetApp(KeysInOrder, NotifyingApp):
         self._starting = self.open_soon(LOADING_SEC)
         if self._keeper is not None:
             self._keeper.restore()
+        self.contain_tasks()
         self.push_screen(FleetPage(self.context))
-        if self._driver is not None and not self.is_headless:
-            self._presence = watch_terminal(self, self._driver.write)
         if self._theme_notice and themes.was_asked_for():
             self.say(self._theme_notice, error=True)
+        if self._driver is not None and not self.is_headless:
+            attributes = getattr(self._driver, "attrs_before", None)
+            self._presence = watch_terminal(self, self._driver.write, attributes)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
         self.run_worker(watch_schema(self.context), group="schema", exit_on_error=False)
@@ -100,10 +111,42 @@ class FleetApp(KeysInOrder, NotifyingApp):
         return self.context.wall()
 
     async def on_event(self, event: Event) -> None:
-        """Note that the terminal is still there."""
+        """Note that the terminal is still there, and whether it may show something else."""
+        if isinstance(event, (Resize, LinuxDriver.SignalResume)):
+            self._frame.forget()
         if isinstance(event, (InputEvent, CursorPosition, AppFocus, AppBlur)):
             self._presence.heard(answer=may_answer(event))
         await super().on_event(event)
+
+    def secrets(self) -> Iterable[str]:
+        """Return the passwords and keys that are configured or being typed."""
+        yield from self.context.secrets
+        for screen in self.screen_stack:
+            yield from (field.value for field in screen.query(Input) if field.password)
+
+    def _display(self, screen: Screen[Any], renderable: object) -> None:
+        """Send of an update what the terminal does not show yet."""
+        sent: Any = renderable
+        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
+            text = self._frame.render(renderable, self.console)
+            sent = FrameUpdate(text) if text or self._cursor_moved() else None
+        super()._display(screen, sent)
+
+    def _cursor_moved(self) -> bool:
+        return self.screen.outer_size.clamp_offset(self.cursor_position) != (
+            self._previous_cursor_position
+        )
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End, as keys can be read no longer; with a line, if somebody is there to read it."""
+        if is_hung_up():
+            self.exit()
+        else:
+            super().panic(*renderables)
+
+    def lowest_page(self) -> Page | None:
+        """Return the fleet page: without it nothing can be shown."""
+        return next((s for s in self.screen_stack if isinstance(s, Page)), None)
 
     @property
     def page(self) -> Page | None:
@@ -125,11 +168,16 @@ class FleetApp(KeysInOrder, NotifyingApp):
         if self._keeper is not None:
             self._keeper.save_soon()
         page = self.page
-        if page is not None and page.is_mounted:
+        if page is not None:
             page.tick()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the writing keys in read-only mode; disable them while the database is lost."""
+        """Hide the writing keys in read-only mode; disable them while the database is lost.
+
+        Before the page is laid out, no key does anything but leave it.
+        """
+        if not self.screen.is_mounted and action not in ("quit", "back"):
+            return None
         if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
@@ -220,8 +268,7 @@ class FleetApp(KeysInOrder, NotifyingApp):
         try:
             await operation(*arguments)
         except Exception as error:
-            self.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
-            self.say(internal_error(error), error=True)
+            self.contain(error)
         finally:
             begun.close()
 
@@ -312,7 +359,9 @@ class FleetApp(KeysInOrder, NotifyingApp):
         self.poller.wake()
 
     def action_refresh(self) -> None:
-        """Read the fleet at once."""
+        """Read the fleet at once, and repaint the terminal: others may have written to it."""
+        self._frame.forget()
+        self.screen.refresh()
         self.reload()
 
     def action_interval(self, step: int) -> None:
@@ -350,4 +399,5 @@ def build(
         database, settings.sync_interval_sec, settings.measurements_keep_months, tags=tags
     )
     state = FleetState(gateway.where, read_only=read_only, tags=tags)
-    return FleetApp(ScreenContext(gateway, state), memory)
+    secrets = (settings.database.parameters.get("password"), settings.vehicle_default_api_key)
+    return FleetApp(ScreenContext(gateway, state, secrets=tuple(filter(None, secrets))), memory)

@@ -4,11 +4,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker
 
@@ -31,8 +34,8 @@ class PartRead(Message):
         self.error = error
 
 
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a new thread; return its result, or raise its error.
+async def in_thread(work: Callable[[], T], limit_sec: float | None = None) -> T:
+    """Run `work` in a new thread; return its result, or raise its error; TimeoutError at the limit.
 
     The thread is a daemon thread: Python does not wait for it at exit, so a query that hangs does
     not delay quitting. Python does wait for the threads of executors, which Textual's thread
@@ -42,7 +45,7 @@ async def in_thread(work: Callable[[], T]) -> T:
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
+        if future.done():
             return
         if error is not None:
             future.set_exception(error)
@@ -59,7 +62,15 @@ async def in_thread(work: Callable[[], T]) -> T:
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="fleetsync-tui query", daemon=True).start()
-    return await future
+    if limit_sec is None:
+        return await future
+    # Not by wait_for(): the loop keeps a cancelled timer until its time, with the context in which
+    # it was started, and so the page that was left in the meantime.
+    timer = loop.call_later(limit_sec, settle, None, TimeoutError(), context=Context())
+    try:
+        return await future
+    finally:
+        timer.cancel()
 
 
 async def query(read: Callable[[], T]) -> T:
@@ -69,7 +80,7 @@ async def query(read: Callable[[], T]) -> T:
     thread keeps its connection until the server answers; the pool's size limits such threads.
     """
     try:
-        return await asyncio.wait_for(in_thread(read), QUERY_SEC)
+        return await in_thread(read, QUERY_SEC)
     except TimeoutError:
         raise DatabaseLost(f"no answer within {QUERY_SEC:g} s") from None
 
@@ -79,11 +90,29 @@ def internal_error(error: Exception) -> str:
     return sanitise(f"{INTERNAL_ERROR}: {error!r}", 300)
 
 
+def is_live(widget: Widget) -> bool:
+    """Tell whether a widget is on a page that is open, covered or not, and complete.
+
+    What was to happen later may find its page left, or not yet laid out.
+    """
+    return widget.is_mounted and widget.is_running and widget.is_attached and not _is_left(widget)
+
+
+def _is_left(widget: Widget) -> bool:
+    """Tell whether a widget is being removed, or its page was left; both live on for a while."""
+    page: DOMNode | None = widget
+    while page is not None and not isinstance(page, Screen):
+        page = page.parent
+    return page not in widget.app.screen_stack or widget._pruning
+
+
 def read_part(part: Widget, load: Work, group: str) -> None:
-    """Run a widget's `load` in the background, then post PartRead.
+    """Run the `load` of a widget that is live in the background, then post PartRead.
 
     A `load` of the same group that is still running is cancelled.
     """
+    if not is_live(part):
+        return
     begun = part.app.first_load(part) if isinstance(part.app, KeysInOrder) else None
     work: Work = partial(_read_part, part, load, begun)
     _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
@@ -96,7 +125,9 @@ async def _read_part(part: Widget, load: Work, begun: Opening | None) -> None:
     except DatabaseError as error:
         message = str(error)
     except Exception as error:
-        part.log.error(error)  # noqa: TRY400  Textual's own log, which has no exception()
+        if not is_live(part):
+            return  # what it wanted to fill is gone
+        part.app._handle_exception(error)  # it is told, and its page lives on
         message = internal_error(error)
     finally:
         if begun is not None:

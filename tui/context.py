@@ -23,3 +23,5 @@ class ScreenContext:
     """Seconds on the monotonic clock, for ages."""
     wall: Callable[[], datetime] = utc_now
     """The time of day, aware."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Configured passwords and keys, so that no message and no file repeats them."""

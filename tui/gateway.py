@@ -173,9 +173,9 @@ class Gateway:
         """Return a vehicle's alarms, open ones first."""
         return self._database.run(lambda cursor: vehicle.stored_alarms(cursor, vehicle_id))
 
-    def channels(self, vehicle_id: UUID) -> list[ChannelValue]:
-        """Return a vehicle's channels with their newest values."""
-        return self._database.run(lambda cursor: vehicle.channel_values(cursor, vehicle_id))
+    def channels(self, vehicle_id: UUID, search: str = "") -> list[ChannelValue]:
+        """Return a vehicle's first channels with their newest values; all, or those found."""
+        return self._database.run(lambda c: vehicle.channel_values(c, vehicle_id, search))
 
     def plot(
         self, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, slices: int

@@ -1,11 +1,11 @@
 """Reads the fleet repeatedly, and has the topmost page show it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fleetsyncd.errors import DatabaseError, DatabaseLost
-from tui.background import internal_error, query
+from tui.background import internal_error, is_live, query
 from tui.context import ScreenContext
 from tui.screens.page import Page, PageNeeds
 
@@ -22,8 +22,8 @@ PULSE_SEC = 5.0
 class Poller:
     """Reads the fleet; the next read starts `interval` seconds after the last one has ended.
 
-    `page` returns the topmost page, if there is one. `on_change` is called after the first read,
-    when the database is lost, and when it is back.
+    `page` returns the topmost page, if there is one. `on_change` is called when the database is
+    lost, and when it is back; `on_fault` gets an error of what shows the fleet.
     """
 
     def __init__(
@@ -31,11 +31,13 @@ class Poller:
         context: ScreenContext,
         page: Callable[[], Page | None],
         on_change: Callable[[], object],
+        on_fault: Callable[[Exception], object],
     ) -> None:
         self.interval = DEFAULT_INTERVAL
         self._context = context
         self._page = page
         self._on_change = on_change
+        self._on_fault = on_fault
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -53,7 +55,7 @@ class Poller:
         """Read and pause until the task is cancelled."""
         while True:
             self._wake.clear()
-            await self._pause(await self._read())
+            await self._pause(await self._or_tell(self._read()))
 
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until woken; read the heartbeats from time to time meanwhile."""
@@ -61,7 +63,7 @@ class Poller:
             seconds -= PULSE_SEC
             if await self._woken(PULSE_SEC):
                 return
-            seconds = await self._read_heartbeats(seconds)
+            seconds = await self._or_tell(self._read_heartbeats(seconds))
         await self._woken(seconds)
 
     async def _woken(self, seconds: float) -> bool:
@@ -70,6 +72,14 @@ class Poller:
         except TimeoutError:
             return False
         return True
+
+    async def _or_tell(self, reading: Awaitable[float]) -> float:
+        """Return the pause after a reading; a page that cannot show it must not end the reading."""
+        try:
+            return await reading
+        except Exception as error:
+            self._on_fault(error)
+            return self.interval
 
     async def _read(self) -> float:
         """Read the fleet once and show it; return the pause before the next read in seconds.
@@ -87,7 +97,7 @@ class Poller:
             self.interval,
         )
         page = self._page()
-        if page is not None and page.is_mounted:
+        if page is not None:
             page.update_page()
         if not state.lost and not set(self._page_needs().last_hour) <= set(needs.last_hour):
             pause = SOON_SEC
@@ -103,7 +113,7 @@ class Poller:
             self._context.gateway.heartbeats, state.update_heartbeats, pause
         )
         page = self._page()
-        if page is not None and page.is_mounted:
+        if page is not None:
             page.tick()
         if state.lost != was_lost:
             self._on_change()
@@ -119,7 +129,10 @@ class Poller:
         except Exception as error:
             # After any error the next read may succeed, and old rows are better than none.
             pause = min(MAX_RETRY_SEC, 2.0 ** min(state.failed_reads, 8))
-            message = str(error) if isinstance(error, DatabaseError) else internal_error(error)
+            message = str(error)
+            if not isinstance(error, DatabaseError):
+                message = internal_error(error)
+                self._on_fault(error)
             refused = not isinstance(error, DatabaseLost)
             state.mark_lost(message, self._context.now(), pause, refused=refused)
             return pause
@@ -128,4 +141,4 @@ class Poller:
 
     def _page_needs(self) -> PageNeeds:
         page = self._page()
-        return PageNeeds() if page is None else page.needs()
+        return page.needs() if page is not None and is_live(page) else PageNeeds()

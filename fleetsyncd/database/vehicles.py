@@ -77,7 +77,7 @@ class VehicleChange:
     name: str | None = None
     host: str | None = None
     port: int | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     drop_key: bool = False
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()

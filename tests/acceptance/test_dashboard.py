@@ -23,7 +23,7 @@ def test_a_vehicle_that_dies_is_shown_within_an_interval_and_two_seconds(
             installation.register(vehicles, utc_now() - timedelta(seconds=30), channels=2)
             installation.daemon(SYNC_INTERVAL_SEC=str(INTERVAL_SEC))
             it.sees("online")
-        died, it.shown = time.monotonic(), b""
+        died, it.shown = time.monotonic(), bytearray()
         it.sees("error")
         assert time.monotonic() - died < INTERVAL_SEC + 2 + SLACK_SEC
         it.type("\x11")

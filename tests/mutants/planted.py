@@ -97,6 +97,20 @@ MUTANTS = (
         "tests/tui/test_notices.py",
     ),
     Mutant(
+        "a trace quotes the rows of an error",
+        "tui/fault_log.py",
+        'first = str(error).split("\\n", 1)[0]',
+        "first = str(error)",
+        "tests/tui/test_faults.py",
+    ),
+    Mutant(
+        "a signal waits until the dashboard has time",
+        "tui/presence.py",
+        "        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)\n",
+        "",
+        "tests/tui/test_presence.py",
+    ),
+    Mutant(
         "control characters kept",
         "fleetsyncd/text.py",
         "    if value.isprintable():",

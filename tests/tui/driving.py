@@ -129,8 +129,12 @@ def drive(
     now: Callable[[], float] = time.monotonic,
     sort: Sort = Sort.NAME,
     app: FleetApp | None = None,
+    faults: bool = False,
 ) -> None:
-    """Run the dashboard, or `app`, at that size; run the script after the first read."""
+    """Run the dashboard, or `app`, at that size; run the script after the first read.
+
+    Faults that the dashboard outlives fail the test, unless it expects `faults`.
+    """
     app = app or dashboard(database, read_only=read_only, now=now, sort=sort)
 
     async def session() -> None:
@@ -143,6 +147,7 @@ def drive(
                 app.exit()
 
     asyncio.run(session())
+    assert faults or not app.faults.count, app.faults.told
 
 
 def add(database: Database, name: str, host: str = "10.8.0.17", port: int = 8001) -> UUID:

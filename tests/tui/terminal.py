@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -31,7 +32,7 @@ class Terminal:
     ) -> None:
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.shown = b""
+        self.shown = bytearray()
         self.program = subprocess.Popen(
             [*command, *options],
             cwd=folder,
@@ -39,8 +40,10 @@ class Terminal:
                 **os.environ,
                 **server.environment(database),
                 "PYTHONPATH": str(ROOT),
-                "XDG_STATE_HOME": str(folder / "state"),
                 "TERM": "xterm-256color",
+                # Random keys may write files: none of them into the developer's home.
+                "HOME": str(folder),
+                "XDG_STATE_HOME": str(folder / "state"),
             },
             stdin=theirs,
             stdout=theirs,
@@ -71,6 +74,10 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         os.write(self.ours, keys.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.program.send_signal(signal.SIGWINCH)
 
     def sees(self, text: str) -> None:
         ends = time.monotonic() + PATIENCE_SEC

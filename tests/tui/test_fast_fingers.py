@@ -31,7 +31,7 @@ def opened(
 
 def then(it: Terminal, keys: str, *texts: str) -> None:
     """Send keys; wait until each text has been written after them."""
-    it.shown = b""
+    it.shown.clear()
     it.type(keys)
     for text in texts:
         it.sees(text)

@@ -46,7 +46,7 @@ def test_keys_pause_no_vehicle_that_a_filter_hides_unless_the_question_is_answer
         it.type(refusal)
         it.read_for(2)
         assert paused(database) == set()
-        it.shown = b""
+        it.shown.clear()
         it.type("p")
         it.sees("Pause Crane-02?")
         it.type("y")

@@ -3,8 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -171,6 +171,29 @@ def test_a_key_that_looks_like_an_answer_is_none(
         assert it.program.poll() is None
 
 
+COMPUTING = """
+from tui.app import FleetApp
+def compute(self):
+    while True:
+        pass
+FleetApp.action_copy = compute
+from tui.__main__ import main
+main(prog_name="fleetsync-tui")
+"""
+AT_ONCE_SEC = 3.0
+"""It is to take one; the tests share their machine."""
+
+
+def compute(it: Terminal) -> None:
+    it.type("y")
+    it.read_for(0.3)
+
+
+def storm_of_keys(it: Terminal) -> None:
+    for _ in range(40):
+        it.type("jk\r?qq4q"[:-1] + "\x1b")
+
+
 def fill(it: Terminal) -> None:
     """Have so much written that nobody reads that the program waits for its output."""
     for _ in range(30):
@@ -212,3 +235,58 @@ def test_a_stopped_process_does_not_take_the_pause_for_silence(
         it.type(ANSWER)
         it.read_for(1.0)
         assert it.program.poll() is None
+
+
+@pytest.mark.parametrize("hang", [compute, storm_of_keys, fill], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("end", ["closed", "SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.usefixtures("vehicles")
+def test_it_is_gone_at_once_whatever_it_is_busy_with(
+    server: Server, database_name: str, tmp_path: Path, hang: Callable[[Terminal], None], end: str
+) -> None:
+    command = [sys.executable, "-c", COMPUTING]
+    with terminal(server, database_name, tmp_path, command=command) as it:
+        it.sees("Truck-01")
+        hang(it)
+        began = time.monotonic()
+        if end == "closed":
+            it.close()
+        else:
+            it.program.send_signal(getattr(signal, end))
+        assert until_ended(it, 15.0) == 0
+        assert time.monotonic() - began < AT_ONCE_SEC
+
+
+@pytest.mark.parametrize("end", ["closed", "SIGTERM"])
+@pytest.mark.usefixtures("vehicles")
+def test_it_is_gone_at_once_in_the_middle_of_a_query(
+    server: Server, database_name: str, tmp_path: Path, end: str
+) -> None:
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Truck-01")
+        cursor.execute("LOCK TABLE public.vehicles, public.sync_journal IN ACCESS EXCLUSIVE MODE")
+        it.type("l")
+        it.sees("reading")
+        began = time.monotonic()
+        if end == "closed":
+            it.close()
+        else:
+            it.program.send_signal(getattr(signal, end))
+        assert until_ended(it, 15.0) == 0
+        assert time.monotonic() - began < AT_ONCE_SEC
+
+
+@pytest.mark.usefixtures("vehicles")
+def test_a_signal_restores_the_terminal_although_the_dashboard_computes(
+    server: Server, database_name: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", COMPUTING]
+    with terminal(server, database_name, tmp_path, command=command) as it:
+        it.sees("Truck-01")
+        compute(it)
+        it.program.send_signal(signal.SIGTERM)
+        assert it.ended() == 0
+        assert b"\x1b[?1049l" in it.shown

@@ -1,11 +1,13 @@
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
 from textual.widgets import DataTable
 
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from fleetsyncd.database.views.vehicle import MAX_CHANNELS, SPARK_POINTS
+from fleetsyncd.database.views.vehicle import _FIRST, _NEWEST_VALUES, MAX_CHANNELS, SPARK_POINTS
 from tests.tui.driving import (
     Driver,
     add,
@@ -293,7 +295,64 @@ def test_of_a_vehicle_with_ever_new_channels_the_first_ones_are_shown(database: 
         await it.sees("New 1")
         shown = rows(it, "#channels DataTable")
         assert len(shown) == MAX_CHANNELS + 1
-        assert shown[-1][2] == f"the first {MAX_CHANNELS} are shown"
+        assert shown[-1][2] == f"the first {MAX_CHANNELS}; / finds"
         await it.press("end", "enter")
 
     drive(database, look)
+
+
+MANY_CHANNELS = 30_000
+
+
+def test_of_many_channels_those_that_are_looked_for_are_found(database: Database) -> None:
+    vehicle = truck(database)
+    configure(database, vehicle, MANY_CHANNELS)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("4")
+        await it.sees("New 1")
+        await it.press("slash", *"new 2977", "enter")
+        await it.sees("New 2977", "New 29770")
+        assert [row[1] for row in rows(it, "#channels DataTable")][:2] == ["New 2977", "New 29770"]
+        await it.press("slash")
+        await it.type("#channel-search", "29999")
+        await it.sees("New 29999")
+        await it.press("escape")
+        await it.sees("New 1 ")
+        assert it.dialog() == "VehiclePage"
+        await it.press("escape")
+        await it.until(lambda: it.dialog() == "FleetPage")
+
+    drive(database, look)
+
+
+def test_opening_the_channels_of_a_vehicle_reads_no_more_of_them_than_it_shows(
+    database: Database,
+) -> None:
+    vehicle = truck(database)
+    configure(database, vehicle, MANY_CHANNELS)
+    values = {"id": str(vehicle), "limit": MAX_CHANNELS, "search": ""}
+
+    def most_rows(cursor: Cursor) -> int:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_FIRST} {_NEWEST_VALUES}", values)
+        return max(_rows(cursor.fetchall()[0][0][0]["Plan"]))
+
+    assert database.run(most_rows) <= MAX_CHANNELS
+
+
+def _rows(plan: dict[str, Any]) -> Iterator[int]:
+    """Yield how many rows each node of a plan returned in all."""
+    yield round(plan["Actual Rows"] * plan["Actual Loops"])
+    for each in plan.get("Plans", ()):
+        yield from _rows(each)
+
+
+def configure(database: Database, vehicle: UUID, channels: int) -> None:
+    execute(
+        database,
+        "INSERT INTO public.channel_config (vehicle_id, channel_id, name)"
+        " SELECT %s::uuid, n, 'New ' || n FROM generate_series(1, %s) n",
+        str(vehicle),
+        channels,
+    )

@@ -12,7 +12,7 @@ from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.text import counted, listed
-from tui.background import in_thread
+from tui.background import in_thread, is_live
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
 from tui.widgets.checkbox import PlainCheckbox
@@ -182,12 +182,15 @@ class VehicleForm(Dialog[VehicleChange]):
             drop_key=self._drop_key, add_tags=tags.add, remove_tags=tags.remove,
             **values,  # type: ignore[arg-type]  # fields have their types
         )  # fmt: skip
-        self.run_worker(self._save_and_finish(change), exclusive=True, exit_on_error=False)
+        self.run_worker(self._save_and_finish(change), exclusive=True)
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
         try:
             await in_thread(lambda: self._save(change))
         except FleetsyncError as error:
+            if not is_live(self):  # it was closed meanwhile
+                self.app.notify(str(error), severity="error", markup=False)
+                return
             # It stays true of what was sent, whatever is typed afterwards, until the next attempt.
             self._refusal = f"not saved: {error}"
             self._show_complaints()

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from fleetsyncd.reports import Outcome
-from tui.background import PartRead
+from tui.background import PartRead, is_live
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
@@ -83,7 +83,8 @@ class JournalPage(Page):
         """Update the status line after the table has read its rows."""
         super().on_part_read(event)
         event.prevent_default()
-        self._update_status_line()
+        if is_live(self):
+            self._update_status_line()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""

@@ -6,15 +6,14 @@ from uuid import UUID
 
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
-from tui.background import PartRead
-from tui.compositor import TrimmedCompositor
+from tui.background import PartRead, is_live
 from tui.context import ScreenContext
 from tui.model.columns import WIDE
 from tui.model.export_table import ExportTable
 from tui.model.targets import Targets
 from tui.widgets.fixed_text import FixedText
+from tui.widgets.key_footer import KeyFooter
 from tui.widgets.status_bar import totals_line
 from tui.widgets.warning_bar import WarningBar
 
@@ -36,7 +35,6 @@ class Page(Screen[None]):
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
-        self._compositor = TrimmedCompositor()
         self.context = context
         self.unreadable: dict[object, str] = {}
         """The widgets whose last read failed, each with the error's text."""
@@ -46,11 +44,15 @@ class Page(Screen[None]):
         yield FixedText(id="totals")
         yield WarningBar("", id="warnings")
         yield from self.body()
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyFooter()
 
     def body(self) -> ComposeResult:
         """Lay out the page's body; subclasses override it."""
         yield from ()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Do nothing before the page is laid out."""
+        return super().check_action(action, parameters) if self.is_mounted else None
 
     def on_screen_resume(self) -> None:
         """Update the page at first, and whenever it is the topmost again."""
@@ -65,7 +67,9 @@ class Page(Screen[None]):
         self.tick()
 
     def tick(self) -> None:
-        """Update the ages in totals and warnings, and dim what is old; called every second."""
+        """Update the ages in totals and warnings, and dim what is old, if the page is open."""
+        if not is_live(self):
+            return
         now = self.context.now()
         self.query_one("#totals", FixedText).show(
             totals_line(self.context.state, now, self.size.width)
@@ -79,9 +83,10 @@ class Page(Screen[None]):
         self.set_class(self.context.state.stale, "-stale")
 
     def update_page(self) -> None:
-        """Show the last snapshot."""
-        self.tick()
-        self.update_body()
+        """Show the last snapshot, if the page is open."""
+        if is_live(self):
+            self.tick()
+            self.update_body()
 
     def update_body(self) -> None:
         """Show the last snapshot in the page's body; subclasses override it."""

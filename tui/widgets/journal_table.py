@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.reports import JournalEntry
-from tui.background import PartRead, query, read_part
+from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import moment_text, outcome_style, time_text, took_text
 from tui.model.export_table import ExportTable
@@ -83,7 +83,7 @@ class JournalTable(RowTable):
         before = self.newer_pages[-1] if self.newer_pages else None
         vehicles, statuses = self.vehicles, self.statuses
         entries = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
-        if this_read == self._reads and self.is_mounted:
+        if this_read == self._reads and is_live(self):
             self.entries, self.is_read = entries, True
             self.show_notice(self._why_empty())
             self._update_rows()

@@ -16,14 +16,37 @@ SPARK_POINTS = 20
 MAX_ALARMS, MAX_CHANNELS = 200, 200
 """What a page shows: a vehicle decides how many it has."""
 
-_CHANNELS = f"""
+_COLUMNS = "channel_id, name, unit, min_value, max_value"
+# Step by step along the index: a planner that takes the vehicle for one of few channels would read
+# all of them, and sort them.
+_FIRST = f"""
+WITH RECURSIVE c AS (
+    (SELECT {_COLUMNS}, 1 AS position FROM public.channel_config
+     WHERE vehicle_id = %(id)s::uuid ORDER BY channel_id LIMIT 1)
+    UNION ALL
+    SELECT following.*, c.position + 1 FROM c CROSS JOIN LATERAL (
+        SELECT {_COLUMNS} FROM public.channel_config f
+        WHERE f.vehicle_id = %(id)s::uuid AND f.channel_id > c.channel_id
+        ORDER BY f.channel_id LIMIT 1
+    ) following
+    WHERE c.position < %(limit)s
+)
+"""  # noqa: S608  made of this file's own text
+_MATCHING = f"""
+WITH c AS (
+    SELECT {_COLUMNS} FROM public.channel_config
+    WHERE vehicle_id = %(id)s::uuid
+      AND (strpos(lower(name), lower(%(search)s)) > 0
+           OR starts_with(channel_id::text, %(search)s))
+    ORDER BY channel_id LIMIT %(limit)s
+)
+"""  # noqa: S608  made of this file's own text
+_NEWEST_VALUES = f"""
 SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
     {epoch("now()")}
-FROM (SELECT * FROM public.channel_config WHERE vehicle_id = %s::uuid
-      ORDER BY channel_id LIMIT %s) c
-LEFT JOIN LATERAL (
+FROM c LEFT JOIN LATERAL (
     SELECT time, value FROM public.measurements
-    WHERE vehicle_id = c.vehicle_id AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
+    WHERE vehicle_id = %(id)s::uuid AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
 ) m ON true
 ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
@@ -94,9 +117,13 @@ class VehicleDetails:
     other_hint_since: datetime | None = None
 
 
-def channel_values(cursor: Cursor, vehicle_id: UUID) -> list[ChannelValue]:
-    """Return the vehicle's first MAX_CHANNELS channels with their newest values."""
-    cursor.execute(_CHANNELS, (str(vehicle_id), MAX_CHANNELS))
+def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[ChannelValue]:
+    """Return the vehicle's first MAX_CHANNELS channels with their newest values.
+
+    With a `search`, only those whose name contains it, or whose number starts with it.
+    """
+    values = {"id": str(vehicle_id), "limit": MAX_CHANNELS, "search": search}
+    cursor.execute((_MATCHING if search else _FIRST) + _NEWEST_VALUES, values)
     rows = cursor.fetchall()
     if not rows:
         return []

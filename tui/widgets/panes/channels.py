@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Input
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
@@ -33,8 +33,13 @@ class ChannelsPane(Pane):
                 tooltip="Plot the marked channels, or the one under the cursor"),
         Binding("space", "mark", "Mark", priority=True, id="channels.mark",
                 tooltip=f"Mark a channel for the plot, which shows up to {MOST_CHANNELS}"),
+        Binding("slash", "find", "Find", key_display="/", show=False, id="channels.find",
+                tooltip="Show channels by a part of their name, or by number"),
+        Binding("escape", "stop_finding", "All", show=False, id="channels.all"),
     ]  # fmt: skip
     channels: tuple[ChannelValue, ...] = ()
+    search = ""
+    """What the shown channels' names contain, or their numbers start with."""
 
     def __init__(self, context: ScreenContext, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
         super().__init__(context, vehicle_id, id=id)
@@ -49,19 +54,23 @@ class ChannelsPane(Pane):
             self.channels = channels
 
     def compose(self) -> ComposeResult:
-        """Lay out the table."""
+        """Lay out the table, and the field that finds channels."""
         yield RowTable()
+        yield Input(placeholder="part of a name, or a number", id="channel-search", compact=True)
 
     def on_mount(self) -> None:
-        """Add the columns."""
+        """Add the columns; hide the field."""
+        self._field.display = False
         table = self.query_one(DataTable)
         table.add_columns("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
 
     async def load(self) -> None:
         """Read the channels and show them."""
-        self.channels = tuple(await query(lambda: self.context.gateway.channels(self.vehicle_id)))
-        known = {channel.channel_id for channel in self.channels}
-        self.marked = [number for number in self.marked if number in known]
+        gateway, search = self.context.gateway, self.search
+        self.channels = tuple(await query(lambda: gateway.channels(self.vehicle_id, search)))
+        if not search:
+            known = {channel.channel_id for channel in self.channels}
+            self.marked = [number for number in self.marked if number in known]
         self.query_one(RowTable).show_notice("no channel: the vehicle has not told any yet")
         self._fill()
 
@@ -71,10 +80,44 @@ class ChannelsPane(Pane):
             first = [
                 Text(),
                 Text("…", justify="right"),
-                Text(f"the first {MAX_CHANNELS} are shown"),
+                Text(f"the first {MAX_CHANNELS}; / finds"),
             ]
             rows.append(first + [Text()] * (len(rows[0]) - len(first)))
         fill(self.query_one(DataTable), rows)
+
+    @property
+    def _field(self) -> Input:
+        return self.query_one("#channel-search", Input)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let the field have its keys; Esc leaves the page, unless channels are looked for."""
+        if action in ("plot", "mark") and self.is_mounted and self._field.has_focus:
+            return False
+        if action == "stop_finding":
+            return self.is_mounted and self._field.display
+        return super().check_action(action, parameters)
+
+    def action_find(self) -> None:
+        """Open the field that finds channels."""
+        self._field.display = True
+        self._field.focus()
+
+    def action_stop_finding(self) -> None:
+        """Show all channels."""
+        self._field.value = ""
+        self._field.display = False
+        self.take_focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Find channels while the text is typed."""
+        event.stop()
+        self.search = event.value.strip()
+        self.refresh_data()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Focus the channels that were found."""
+        event.stop()
+        self.take_focus()
 
     def export_table(self) -> ExportTable:
         """Return the channels with their newest values."""
