@@ -24,6 +24,9 @@ from tui.widgets.fleet_line import MARK
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
+_NAME_WIDTH = 18
+"""A longer name would push the scale of its spark off a screen of 80 columns."""
+
 
 class ChannelsPane(Pane):
     """The vehicle's channels with their newest values; Enter plots one, or those marked."""
@@ -160,7 +163,7 @@ def _cells(channel: ChannelValue, is_marked: bool) -> list[Text]:
     return [
         Text(MARK if is_marked else ""),
         Text(str(channel.channel_id), justify="right"),
-        Text(cut(channel.name, 28)),
+        Text(cut(channel.name, _NAME_WIDTH)),
         Text(number_text(channel.value), "bold", justify="right"),
         Text(cut(channel.unit, 8)),
         Text(age(channel.age), justify="right"),
