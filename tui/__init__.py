@@ -5,6 +5,7 @@ app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
 backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
+choices.py     what the palette offers in the app
 compositor.py  partial updates of the terminal, without unchanged cells
 context.py     what every screen needs: the gateway, the state, the clocks
 export.py      writes tables as CSV files
@@ -15,6 +16,7 @@ operating.py   what operations share
 operations.py  what an operator can do to vehicles
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
+screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 ui.py          the part of the app that operations use
 dialogs/       boxes above a page, which ask for something or show details

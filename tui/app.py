@@ -1,11 +1,12 @@
 """The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import BindingType
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
@@ -14,16 +15,19 @@ from textual.worker import Worker
 from fleetsyncd.database.pool import Database
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
-from tui import export, keymap
+from tui import export, keymap, screenshot
 from tui.background import QUERY_SEC, Work, internal_error
+from tui.choices import choices
 from tui.context import ScreenContext
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
+from tui.dialogs.palette import Palette
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
+from tui.model.palette import Catalogue, Choice, Name
 from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
@@ -38,6 +42,8 @@ from tui.widgets.row_table import RowTable
 T = TypeVar("T")
 Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
+RECENT = 20
+"""Choices of the palette that are remembered."""
 CONNECT_SEC = "3"
 """A timeout for libpq, which takes it as text."""
 WRITING_ACTIONS = frozenset({"sync", "pause", "backfill", "add", "edit", "delete", "test"})
@@ -52,6 +58,8 @@ class FleetApp(App[None]):
     TITLE = "fleetsyncd"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = keymap.APP_BINDINGS
+    ENABLE_COMMAND_PALETTE = False
+    """The palette is the app's own: Textual's searches in the background, and asks too late."""
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
@@ -59,6 +67,8 @@ class FleetApp(App[None]):
         self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, context)
         self._presence = Presence()
+        self._recent: list[Name] = []
+        """The names of what was chosen in the palette, the newest first."""
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         self.set_class(self.console.color_system == "standard", "-few-colours")
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -98,27 +108,28 @@ class FleetApp(App[None]):
             if not isinstance(self.page, pages):
                 return False
             return None if self.context.state.lost else True
+        if action == "palette" and not isinstance(self.screen, Page):
+            return False
         return super().check_action(action, parameters)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Yield the palette's commands: every key's action, and Textual's own commands."""
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if active.enabled and binding.description and binding.id:
-                help_text = f"{binding.tooltip or binding.description}  [{binding.key}]"
-                action = binding.action
-                yield SystemCommand(
-                    binding.description,
-                    help_text.replace("[", "(").replace("]", ")"),
-                    lambda action=action, node=active.node: self.run_later(action, node),
-                )
-        for command in super().get_system_commands(screen):
-            if command.title not in ("Quit", "Keys"):
-                yield command
+    async def action_palette(self) -> None:
+        """Offer everything that can be done here; what was chosen runs once the palette is left."""
+        offered = choices(self, self.context, self.open_vehicle, self.action_screenshot)
+        # Awaited, so that the next key finds it mounted.
+        await self.push_screen(Palette(Catalogue(offered, self._recent)), self._run_choice)
 
-    def run_later(self, action: str, node: Any) -> None:
-        """Run an action once the palette is closed."""
-        self.call_later(self.run_action, action, node)
+    def _run_choice(self, choice: Choice | None) -> None:
+        if choice is not None:
+            self._recent = [choice.name, *(n for n in self._recent if n != choice.name)][:RECENT]
+            self.call_later(choice.run)
+
+    def open_vehicle(self, vehicle_id: UUID) -> None:
+        """Open the page of a vehicle."""
+        self.push_screen(VehiclePage(self.context, vehicle_id))
+
+    def action_screenshot(self, _filename: str | None = None, _path: str | None = None) -> None:
+        """Write a picture of the screen to a file."""
+        self._operate(screenshot.save, self, self.context, self.export_screenshot())
 
     async def ask(self, dialog: Screen[T]) -> T | None:
         """Open a dialog and return its answer; None if it was cancelled."""
@@ -139,7 +150,7 @@ class FleetApp(App[None]):
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Open the page of a vehicle."""
-        self.push_screen(VehiclePage(self.context, event.vehicle_id))
+        self.open_vehicle(event.vehicle_id)
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""

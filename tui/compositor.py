@@ -22,7 +22,8 @@ class TrimmedUpdate(ChopsUpdate):
                 if strip is None or start >= stop:
                     continue
                 sequences.append(Control.move_to(start, y).segment.text)
-                sequences.append(strip.crop(start - x, stop - x).render(console))
+                # A border has a segment for each of its cells.
+                sequences.append(strip.crop(start - x, stop - x).simplify().render(console))
         return "".join(sequences)
 
 

@@ -37,6 +37,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Read the fleet less often"),
     Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
             tooltip="Read the fleet more often"),
+    Binding("ctrl+p", "palette", "Palette", show=False, priority=True, id="palette",
+            tooltip="Find and run an action, open a vehicle, set a theme"),
     Binding("question_mark", "help", "Help", key_display="?", id="help"),
     Binding("q", "back", "Quit", id="back", tooltip="Go back; on the fleet page: quit"),
     Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),

@@ -6,6 +6,7 @@ details.py    shows one row of a table in full
 dialog.py     the base class of the dialogs that ask, and a plain confirmation
 export.py     asks for the path of a CSV file
 help.py       shows keys, states and ages
+palette.py    finds an action, a vehicle or a theme by typing
 probe.py      tests vehicles' four calls and shows the results
 too_small.py  shown while the terminal is too small
 vehicle.py    asks for a vehicle's registration, or confirms a deletion
