@@ -14,8 +14,11 @@ gateway.py     access to the database
 keymap.py      the keys of the app, and the operator's own keys
 operating.py   what operations share
 operations.py  what an operator can do to vehicles
+own_program.py  runs `fleetsyncd` as a process of its own
 poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
+room_gateway.py  access to the database for quarantine, backfills, findings
+rooms.py       what the pages of quarantine, backfills and findings ask for
 screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 ui.py          the part of the app that operations use

@@ -1,18 +1,17 @@
 """The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
 import os
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
 from textual.screen import Screen
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema.fleet_checks import expected
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.states import VehicleOverview
 from tui import export, keymap, screenshot
@@ -32,6 +31,7 @@ from tui.model.state import FleetState
 from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, may_answer, watch_terminal
+from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
 from tui.screens.page import Page
@@ -40,7 +40,6 @@ from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
 
 T = TypeVar("T")
-Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
 RECENT = 20
 """Choices of the palette that are remembered."""
@@ -51,7 +50,7 @@ TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
-class FleetApp(App[None]):
+class FleetApp(RoomsApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -66,6 +65,7 @@ class FleetApp(App[None]):
         self.context = context
         self.poller = Poller(context, lambda: self.page, self.refresh_bindings)
         self._operations = Operations(self, context)
+        self.rooms = RoomOperations(self, context)
         self._presence = Presence()
         self._recent: list[Name] = []
         """The names of what was chosen in the palette, the newest first."""
@@ -258,5 +258,10 @@ def build(settings: Settings, *, read_only: bool = False) -> FleetApp:
     database = Database(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
-    gateway = Gateway(database, settings.sync_interval_sec, settings.measurements_keep_months)
+    gateway = Gateway(
+        database,
+        settings.sync_interval_sec,
+        settings.measurements_keep_months,
+        expected(settings),
+    )
     return FleetApp(ScreenContext(gateway, FleetState(gateway.where, read_only=read_only)))

@@ -14,6 +14,8 @@ from uuid import UUID
 from fleetsyncd.database import backfills, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.schema.fleet_checks import Expected
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, sql_times, vehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
@@ -26,12 +28,16 @@ from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
 from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
 from fleetsyncd.states import VehicleOverview
+from tui.room_gateway import RoomGateway
 
 T = TypeVar("T")
 TAIL_ROWS = 8
 """Rows of the journal that the fleet page shows."""
 ROWS_PER_VEHICLE = 3
 """Newest journal entries read per vehicle to find its outcome; some may belong to backfills."""
+
+UNCONFIGURED = Expected(1, RetentionPolicy(None, None, None), has_default_key=False)
+"""What is wanted of a database without settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,13 @@ class Gateway:
     """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds."""
 
     def __init__(
-        self, database: Database, interval: float, measurements_keep_months: int | None = None
+        self,
+        database: Database,
+        interval: float,
+        measurements_keep_months: int | None = None,
+        want: Expected | None = None,
     ) -> None:
+        self.rooms = RoomGateway(database, want or UNCONFIGURED)
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval

@@ -84,7 +84,7 @@ class Driver:
 
     async def settled(self) -> None:
         """Wait until no read for the screen is running."""
-        parts = ("pane", "journal", "plot")
+        parts = ("pane", "journal", "plot", "quarantine", "backfills", "findings")
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page
         if isinstance(page, FleetPage) and page.wide and self.state.frozen_at is None:

@@ -32,6 +32,10 @@ WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
 _OF_GROUP = f"""q.vehicle_id = %(vehicle)s::uuid AND q.call = %(call)s
     AND {REASON_HASH} = %(reason)s AND (%(before)s::bigint IS NULL OR q.id < %(before)s)"""
 
+_SIZE = f"""
+SELECT count(*) FROM fleetsync.quarantine q WHERE {_OF_GROUP}
+"""  # noqa: S608  made of this project's own text
+
 
 def refused_total(cursor: Cursor, name_part: str = "") -> tuple[int, int]:
     """Return how many bad rows there are, and of how many vehicles.
@@ -65,12 +69,17 @@ def refused_rows(
     cursor: Cursor, group: RefusedGroup, before: int | None = None
 ) -> list[QuarantinedRow]:
     """Return the group's page that follows the row with the id `before`; None: the newest."""
-    values = {
-        "vehicle": str(group.vehicle_id),
-        "call": group.call,
-        "reason": group.reason_hash,
-        "before": before,
-        "limit": PAGE_ROWS,
-    }
+    values = {**_values(group), "before": before, "limit": PAGE_ROWS}
     cursor.execute(ROWS.format(conditions=_OF_GROUP, order="DESC"), values)
     return [quarantined_row(row) for row in cursor.fetchall()]
+
+
+def group_size(cursor: Cursor, group: RefusedGroup) -> int:
+    """Return how many bad rows the group has at present."""
+    cursor.execute(_SIZE, {**_values(group), "before": None})
+    size: int = cursor.fetchall()[0][0]
+    return size
+
+
+def _values(group: RefusedGroup) -> dict[str, object]:
+    return {"vehicle": str(group.vehicle_id), "call": group.call, "reason": group.reason_hash}
