@@ -11,6 +11,7 @@ context.py     what every screen needs: the gateway, the state, the clocks
 export.py      writes tables as CSV files
 formatting.py  glyphs, colours and number formats
 gateway.py     access to the database
+key_collisions.py  actions that share a key because of the operator's own keys
 keymap.py      the keys of the app, and the operator's own keys
 operating.py   what operations share
 operations.py  what an operator can do to vehicles

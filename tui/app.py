@@ -50,6 +50,12 @@ TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
 
 
+def is_offered(action: str, page: type) -> bool:
+    """Tell whether a page has the targets that an action needs."""
+    pages = (FleetPage, VehiclePage) if action in TARGET_ACTIONS else FleetPage
+    return action not in WRITING_ACTIONS or issubclass(page, pages)
+
+
 class FleetApp(RoomsApp):
     """The dashboard over one fleet."""
 
@@ -67,6 +73,8 @@ class FleetApp(RoomsApp):
         self._operations = Operations(self, context)
         self.rooms = RoomOperations(self, context)
         self._presence = Presence()
+        self.remarks: list[str] = []
+        """What is told when the dashboard has opened."""
         self._recent: list[Name] = []
         """The names of what was chosen in the palette, the newest first."""
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
@@ -77,6 +85,8 @@ class FleetApp(RoomsApp):
     def on_mount(self) -> None:
         """Open the fleet page, and start the poller."""
         self.push_screen(FleetPage(self.context))
+        for remark in self.remarks:
+            self.say(remark, error=True)
         if self._driver is not None and not self.is_headless:
             self._presence = watch_terminal(self, self._driver.write)
         self.set_interval(TICK_SEC, self._tick)
@@ -103,9 +113,8 @@ class FleetApp(RoomsApp):
         if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
-            pages = (FleetPage, VehiclePage) if action in TARGET_ACTIONS else FleetPage
             # The topmost page, not the screen: the palette above a page offers its actions.
-            if not isinstance(self.page, pages):
+            if not is_offered(action, type(self.page)):
                 return False
             return None if self.context.state.lost else True
         if action == "palette" and not isinstance(self.screen, Page):

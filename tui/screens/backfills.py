@@ -1,6 +1,7 @@
 """The backfills page: past intervals that are pulled again, open and finished ones."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -144,13 +145,17 @@ def _row(backfill: ListedBackfill) -> list[str]:
     ]
 
 
+def _short(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):{SPAN_FORMAT}}"
+
+
 def _cells(backfill: ListedBackfill) -> list[Text]:
     status, progress = backfill.status, backfill.progress
     window = status.window
     colour = "" if status.finished else "red" if status.obstacle else "cyan"
     return [
         Text(cut(backfill.vehicle, NAME_WIDTH)),
-        Text(f"{window.start:{SPAN_FORMAT}} – {window.end:{SPAN_FORMAT}}"),
+        Text(f"{_short(window.start)} – {_short(window.end)}"),
         Text(f"{int(100 * status.fraction)}%", justify="right"),
         Text("" if progress is None else f"{count_text(progress.rows_per_second)}/s",
              justify="right"),

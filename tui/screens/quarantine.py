@@ -1,6 +1,7 @@
 """The quarantine page: refused rows by vehicle, call and reason; then the rows of such a group."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import ClassVar
 
 from rich.text import Text
@@ -19,8 +20,9 @@ from tui.room_gateway import RefusedRows
 from tui.screens.room import Room
 
 NAME_WIDTH, ROW_WIDTH = 20, 200
-GROUP_HEADING = ("vehicle", "call", "rows", "newest", "reason")
-ROW_HEADING = ("at", "row")
+GROUP_HEADING = ("vehicle", "call", "rows", "newest utc", "reason")
+ROW_HEADING = ("at utc", "row")
+TIME_FORMAT = "%m-%d %H:%M:%S"
 
 
 class QuarantinePage(Room):
@@ -220,10 +222,10 @@ def _group_cells(group: RefusedGroup) -> list[Text]:
         Text(cut(group.vehicle, NAME_WIDTH)),
         Text(group.call),
         Text(f"{group.rows:,}", justify="right"),
-        Text(utc_text(group.newest)),
+        Text(f"{group.newest.astimezone(UTC):{TIME_FORMAT}}"),
         Text(group.reason),
     ]
 
 
 def _cells(row: QuarantinedRow) -> list[Text]:
-    return [Text(utc_text(row.at)), Text(cut(row.raw, ROW_WIDTH))]
+    return [Text(f"{row.at.astimezone(UTC):{TIME_FORMAT}}"), Text(cut(row.raw, ROW_WIDTH))]

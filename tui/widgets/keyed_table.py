@@ -3,12 +3,15 @@
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from tui.widgets.row_table import Rows, RowTable, fill
 
 MARK = "▪"
+NARROWEST, SCROLLBAR = 8, 2
+"""Cells of the last column at least, and of the scroll bar."""
 
 
 class KeyedTable(RowTable):
@@ -57,7 +60,16 @@ class KeyedTable(RowTable):
         if self._has_marks:
             marks = [Text(MARK if key in self.marked else " ") for key in self.keys]
             rows = [[mark, *row] for mark, row in zip(marks, rows, strict=True)]
-        fill(self, rows)
+        fill(self, self._fitting(rows))
+
+    def _fitting(self, rows: Rows) -> Rows:
+        """Return the rows with a last cell that ends, with an ellipsis, where the screen ends."""
+        titles = [cell_len(str(column.label)) for column in self.ordered_columns[:-1]]
+        widths = [max(title, *(row[n].cell_len for row in rows)) if rows else title
+                  for n, title in enumerate(titles)]  # fmt: skip
+        taken = sum(width + 2 * self.cell_padding for width in widths) + 2 * self.cell_padding
+        left = max(NARROWEST, self.app.size.width - taken - SCROLLBAR)
+        return [[*row[:-1], _cut(row[-1], left)] for row in rows]
 
     @property
     def cursor_key(self) -> Hashable | None:
@@ -89,3 +101,9 @@ class KeyedTable(RowTable):
         self.marked.clear()
         self._paint()
         return were_any
+
+
+def _cut(text: Text, cells: int) -> Text:
+    cut = text.copy()
+    cut.truncate(cells, overflow="ellipsis")
+    return cut
