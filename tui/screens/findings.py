@@ -91,8 +91,12 @@ class FindingsPage(Room):
             self._show_lines()
 
     def _show_lines(self) -> None:
+        # Worse ones come in above the first: whoever has not moved sees the worst.
+        is_on_first = self.table.cursor_row == 0
         self.lines.sort(key=_order)
         self.table.show_rows([str(line) for line in self.lines], list(map(_cells, self.lines)))
+        if is_on_first:
+            self.table.move_cursor(row=0, animate=False)
         self.show_state()
 
     def status(self) -> Sequence[str]:

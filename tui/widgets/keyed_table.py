@@ -60,6 +60,8 @@ class KeyedTable(RowTable):
         if self._has_marks:
             marks = [Text(MARK if key in self.marked else " ") for key in self.keys]
             rows = [[mark, *row] for mark, row in zip(marks, rows, strict=True)]
+        # As narrow as its cells are by now: the other columns may have become wider.
+        self.ordered_columns[-1].content_width = 0
         fill(self, self._fitting(rows))
 
     def _fitting(self, rows: Rows) -> Rows:
