@@ -13,7 +13,7 @@ from textual.widgets import Input
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import Driver, drive, execute, small_fleet
-from tests.tui.terminal import Terminal, terminal
+from tests.tui.terminal import PATIENCE_SEC, Terminal, terminal
 from tui.dialogs.palette import Palette
 from tui.model.palette import Catalogue, Choice, Kind
 
@@ -215,24 +215,33 @@ def test_opening_the_palette_sends_little(
         assert it.ended() == 0
 
 
-def resize(it: Terminal, columns: int, lines: int) -> None:
+def resize(it: Terminal, columns: int, lines: int, text: str) -> None:
+    """Change the terminal's size, and tell the program of it until it shows the text."""
     fcntl.ioctl(it.ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    it.program.send_signal(signal.SIGWINCH)
+    ends = time.monotonic() + PATIENCE_SEC
+    while text.encode() not in it.shown:
+        assert time.monotonic() < ends, f"no {text!r} in {it.shown[-1500:]!r}"
+        it.program.send_signal(signal.SIGWINCH)
+        it.read_for(0.5)
 
 
 def test_a_page_that_was_covered_by_more_than_the_palette_is_painted_whole(
-    server: Server, database: Database, database_name: str, tmp_path: Path
+    server: Server,
+    database: Database,
+    database_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name in ("COLUMNS", "LINES"):  # they would stand for the size of the terminal
+        monkeypatch.delenv(name, raising=False)
     small_fleet(database)
     with terminal(server, database_name, tmp_path) as it:
         it.sees("1-4 of 4")
         it.type("\x10")
         it.sees("Esc back")
-        resize(it, 60, 20)
-        it.sees("Too small")
+        resize(it, 60, 20, "Too small")
         it.shown = b""
-        resize(it, 80, 24)
-        it.sees("1-4 of 4")
+        resize(it, 80, 24, "1-4 of 4")
         it.sees("Esc back")
         it.type("\x11")
         assert it.ended() == 0

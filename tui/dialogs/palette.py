@@ -151,6 +151,8 @@ class Palette(ModalScreen[Choice]):
 
     def on_mount(self) -> None:
         """Show what can be done without a text."""
+        # A cursor that blinks costs traffic for as long as the palette is open.
+        self.query_one(Input).cursor_blink = False
         self._find("")
 
     def on_screen_resume(self) -> None:
