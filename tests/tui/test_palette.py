@@ -18,6 +18,8 @@ from tui.dialogs.palette import Palette
 from tui.model.palette import Catalogue, Choice, Kind
 
 OPENING_BYTES = 4_000
+PAINTING_BYTES = 800
+"""A second in which a page sends more than this, it is still being painted."""
 
 
 def titles(it: Driver) -> list[str]:
