@@ -17,7 +17,7 @@ from tests.tui.terminal import PATIENCE_SEC, Terminal, terminal
 from tui.dialogs.palette import Palette
 from tui.model.palette import Catalogue, Choice, Kind
 
-OPENING_BYTES = 4_000
+OPENING_BYTES = 6_000
 PAINTING_BYTES = 800
 """A second in which a page sends more than this, it is still being painted."""
 

@@ -204,8 +204,8 @@ async def frozen(it: Driver) -> None:
 
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, config, journal, details,
-    daemons, confirm, add, edit, delete, backfill, helped, frozen,
-    palette, quarantine, refused, backfills, findings,
+    daemons, confirm, add, edit, delete, backfill, helped,
+    palette, quarantine, refused, backfills, findings, frozen,
 ]  # fmt: skip
 
 
