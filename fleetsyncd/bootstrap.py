@@ -15,7 +15,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_in_force import RetentionInForce
-from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
@@ -105,7 +105,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         measurements_keep_months=settings.measurements_keep_months,
         late_after=LATE_AFTER_INTERVALS * timedelta(seconds=settings.sync_interval_sec),
         prefetch=green.BackgroundCall,
-        alarms_keep=_days(settings.alarms_keep_days),
+        alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
@@ -128,20 +128,6 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         listeners.append(metrics.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
     return Supervisor(plan, context, retention, events.broadcast(*listeners), vehicle_log)
-
-
-def _days(number: int | None) -> timedelta | None:
-    return None if number is None else timedelta(days=number)
-
-
-def retention_policy(settings: Settings) -> RetentionPolicy:
-    """Return how long rows are kept."""
-    return RetentionPolicy(
-        journal_keep=_days(settings.journal_keep_days),
-        quarantine_keep=_days(settings.quarantine_keep_days),
-        alarms_keep=_days(settings.alarms_keep_days),
-        measurements_keep_months=settings.measurements_keep_months,
-    )
 
 
 def _start_metrics(settings: Settings, database: Database) -> Metrics | None:

@@ -6,6 +6,7 @@ app.tcss       the style sheet
 backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
 containment.py keeps the error of one page or widget from ending the dashboard
+choices.py     what the palette offers in the app
 context.py     what every screen needs: the gateway, the state, the clocks
 day_reader.py  reads the last day of vehicles in the background
 export.py      writes tables as CSV files
@@ -13,6 +14,7 @@ fault_log.py   files that tell what went wrong inside the dashboard
 formatting.py  glyphs, colours and number formats
 frame.py       what the terminal shows, so that only what differs is sent
 gateway.py     access to the database
+key_collisions.py  actions that share a key because of the operator's own keys
 keymap.py      the keys of the app, and the operator's own keys
 notifying.py   the base class of the app: it shows messages, and keeps them
 open_alarms.py  counts of open alarms
@@ -23,6 +25,10 @@ poller.py      reads the fleet repeatedly
 presence.py    ends the dashboard when nobody is at the terminal
 remembered.py  the file that remembers the view between two runs
 syncs.py       requests of syncs, and how they end
+own_program.py  runs `fleetsyncd` as a process of its own
+room_gateway.py  access to the database for quarantine, backfills, findings
+rooms.py       what the pages of quarantine, backfills and findings ask for
+screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 schema_watch.py    whether a newer program has migrated the database

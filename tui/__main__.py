@@ -9,7 +9,8 @@ import click
 from fleetsyncd import __version__, process, settings, streams, validation
 from fleetsyncd.errors import FleetsyncError
 from tui import keymap, presence, remembered, terminal_input
-from tui.app import FleetApp, build
+from tui.app import FleetApp, build, is_offered
+from tui.key_collisions import collisions
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
 KEYMAP = "fleetsync-tui/keymap.toml"
@@ -44,11 +45,19 @@ def main(read_only: bool, keymap_path: Path | None, tags: tuple[str, ...]) -> No
         app = build(settings.load(), read_only=read_only, tags=wanted, memory=memory)
         default_path = Path(click.get_app_dir("fleetsync-tui", roaming=False)) / "keymap.toml"
         if keymap_path is not None or default_path.exists():
-            app.set_keymap(keymap.load(keymap_path or default_path, keymap.ids(FleetApp)))
+            path = keymap_path or default_path
+            keys = keymap.load(path, keymap.ids(FleetApp))
+            app.set_keymap(keys)
+            app.remarks = [
+                f"the keymap {path}: {each}" for each in collisions(FleetApp, keys, is_offered)
+            ]
     except FleetsyncError as error:
-        streams.tell(f"fleetsync-tui: {error}")
+        for line in str(error).split("\n"):
+            streams.tell(f"fleetsync-tui: {line}")
         sys.exit(2)
     process.hold_little_memory()
+    for remark in app.remarks:
+        streams.tell(f"fleetsync-tui: {remark}")
     app.run()
     app.save_view()
     if presence.is_hung_up():

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 from rich.console import RenderableType
 from textual._compositor import CompositorUpdate
-from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
@@ -18,10 +18,12 @@ from textual.widgets import Input
 from textual.worker import Worker
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema.fleet_checks import expected
 from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.text import counted
-from tui import export, keymap, themes
+from tui import export, keymap, screenshot, themes
 from tui.background import QUERY_SEC, Work
+from tui.choices import choices
 from tui.containment import ContainedApp
 from tui.context import ScreenContext
 from tui.dialogs.columns import ColumnsDialog
@@ -29,11 +31,13 @@ from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.messages import MessagesDialog
+from tui.dialogs.palette import Palette
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.frame import Frame, FrameUpdate
 from tui.gateway import Gateway
 from tui.model.columns import WIDE
+from tui.model.palette import Catalogue, Choice, Name
 from tui.model.state import FleetState
 from tui.model.targets import Targets
 from tui.notifying import NotifyingApp
@@ -41,6 +45,7 @@ from tui.operations import Operations
 from tui.poller import Poller
 from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.remembered import Memory
+from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.schema_watch import watch_schema
 from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
@@ -56,8 +61,9 @@ from tui.widgets.row_table import RowTable
 from tui.widgets.vehicle_wanted import VehicleWanted
 
 T = TypeVar("T")
-Operation = Callable[..., Coroutine[None, None, None]]
 TICK_SEC = 1.0
+RECENT = 20
+"""Choices of the palette that are remembered."""
 CONNECT_SEC = "3"
 """A timeout for libpq, which takes it as text."""
 WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
@@ -67,13 +73,25 @@ GROUP_ACTIONS = frozenset({"sync", "pause", "backfill"})
 """Those of them that the tags page offers, on all vehicles of a group."""
 
 
-class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
+def is_offered(action: str, page: type) -> bool:
+    """Tell whether a page has the targets that an action needs."""
+    if action not in WRITING_ACTIONS:
+        return True
+    pages: tuple[type[Page], ...] = (FleetPage,)
+    if action in TARGET_ACTIONS:
+        pages += (VehiclePage, TagsPage) if action in GROUP_ACTIONS else (VehiclePage,)
+    return issubclass(page, pages)
+
+
+class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
     TITLE = "fleetsyncd"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = keymap.APP_BINDINGS
+    ENABLE_COMMAND_PALETTE = False
+    """The palette is the app's own: Textual's searches in the background, and asks too late."""
 
     def __init__(self, context: ScreenContext, memory: Memory | None = None) -> None:
         super().__init__()
@@ -82,9 +100,14 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
         self._starting: Opening | None = None
         self.poller = Poller(context, lambda: self.page, self._fleet_read, self.contain)
         self._operations = Operations(self, context)
+        self.rooms = RoomOperations(self, context)
         self._presence = Presence()
         self._frame = Frame()
         keep_no_widgets()
+        self.remarks: list[str] = []
+        """What is told when the dashboard has opened."""
+        self._recent: list[Name] = []
+        """The names of what was chosen in the palette, the newest first."""
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         self._theme_notice = themes.offer_legible(self, self.console)
         if "TEXTUAL_ANIMATIONS" not in os.environ:
@@ -99,6 +122,8 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
         self.push_screen(FleetPage(self.context))
         if self._theme_notice and themes.was_asked_for():
             self.say(self._theme_notice, error=True)
+        for remark in self.remarks:
+            self.say(remark, error=True)
         if self._driver is not None and not self.is_headless:
             attributes = getattr(self._driver, "attrs_before", None)
             self._presence = watch_terminal(self, self._driver.write, attributes)
@@ -181,34 +206,32 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
         if action in WRITING_ACTIONS:
             if self.context.state.read_only:
                 return False
-            pages: tuple[type[Page], ...] = (FleetPage,)
-            if action in TARGET_ACTIONS:
-                pages += (VehiclePage, TagsPage) if action in GROUP_ACTIONS else (VehiclePage,)
             # The topmost page, not the screen: the palette above a page offers its actions.
-            if not isinstance(self.page, pages):
+            if not is_offered(action, type(self.page)):
                 return False
             return None if self.context.state.lost else True
+        if action == "palette" and not isinstance(self.screen, Page):
+            return False
         return super().check_action(action, parameters)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Yield the palette's commands: every key's action, and Textual's own commands."""
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if active.enabled and binding.description and binding.id:
-                help_text = f"{binding.tooltip or binding.description}  [{binding.key}]"
-                action = binding.action
-                yield SystemCommand(
-                    binding.description,
-                    help_text.replace("[", "(").replace("]", ")"),
-                    lambda action=action, node=active.node: self.run_later(action, node),
-                )
-        for command in super().get_system_commands(screen):
-            if command.title not in ("Quit", "Keys"):
-                yield command
+    async def action_palette(self) -> None:
+        """Offer everything that can be done here; what was chosen runs once the palette is left."""
+        offered = choices(self, self.context, self.open_vehicle, self.action_screenshot)
+        # Awaited, so that the next key finds it mounted.
+        await self.push_screen(Palette(Catalogue(offered, self._recent)), self._run_choice)
 
-    def run_later(self, action: str, node: Any) -> None:
-        """Run an action once the palette is closed."""
-        self.call_later(self.run_action, action, node)
+    def _run_choice(self, choice: Choice | None) -> None:
+        if choice is not None:
+            self._recent = [choice.name, *(n for n in self._recent if n != choice.name)][:RECENT]
+            self.call_later(choice.run)
+
+    def open_vehicle(self, vehicle_id: UUID) -> None:
+        """Open the page of a vehicle."""
+        self.push_screen(VehiclePage(self.context, vehicle_id))
+
+    def action_screenshot(self, _filename: str | None = None, _path: str | None = None) -> None:
+        """Write a picture of the screen to a file."""
+        self._operate(screenshot.save, self, self.context, self.export_screenshot())
 
     async def ask(self, dialog: Screen[T]) -> T | None:
         """Open a dialog and return its answer; None if it was cancelled."""
@@ -233,7 +256,7 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
 
     def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
         """Open the page of a vehicle."""
-        self.push_screen(VehiclePage(self.context, event.vehicle_id))
+        self.open_vehicle(event.vehicle_id)
 
     def on_fleet_page_columns_asked(self, event: FleetPage.ColumnsAsked) -> None:
         """Ask which columns the fleet page shows."""
@@ -243,7 +266,7 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp):
 
     def on_vehicle_wanted(self, event: VehicleWanted) -> None:
         """Open the page of the vehicle of a row of the journal."""
-        self.push_screen(VehiclePage(self.context, event.vehicle_id))
+        self.open_vehicle(event.vehicle_id)
 
     def on_row_table_opened(self, event: RowTable.Opened) -> None:
         """Show one row in full."""
@@ -396,7 +419,11 @@ def build(
         DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
     )
     gateway = Gateway(
-        database, settings.sync_interval_sec, settings.measurements_keep_months, tags=tags
+        database,
+        settings.sync_interval_sec,
+        settings.measurements_keep_months,
+        expected(settings),
+        tags=tags,
     )
     state = FleetState(gateway.where, read_only=read_only, tags=tags)
     secrets = (settings.database.parameters.get("password"), settings.vehicle_default_api_key)

@@ -16,6 +16,8 @@ from fleetsyncd.database import backfills, bulk, purge, removal, replicas, vehic
 from fleetsyncd.database.bulk import BulkResult
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.schema.fleet_checks import Expected
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
@@ -35,12 +37,16 @@ from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
 from tui.open_alarms import AlarmCounter, total_of
+from tui.room_gateway import RoomGateway
 
 T = TypeVar("T")
 TAIL_ROWS = 8
 """Rows of the journal that the fleet page shows."""
 ROWS_PER_VEHICLE = 3
 """Newest journal entries read per vehicle to find its outcome; some may belong to backfills."""
+
+UNCONFIGURED = Expected(1, RetentionPolicy(None, None, None), has_default_key=False)
+"""What is wanted of a database without settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +84,12 @@ class Gateway:
         database: Database,
         interval: float,
         measurements_keep_months: int | None = None,
+        want: Expected | None = None,
         *,
         tags: Collection[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.rooms = RoomGateway(database, want or UNCONFIGURED)
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval

@@ -4,14 +4,19 @@ The operator's are read from a TOML file with a table [keys] of lines such as `s
 """
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
 from textual.widget import Widget
 
 from fleetsyncd.errors import SettingsError
+from fleetsyncd.text import sanitise
+
+MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
+_KEY_NAMES = frozenset((*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values()))
 
 APP_BINDINGS: list[BindingType] = [
     Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
@@ -35,6 +40,12 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The daemons that pull the fleet"),
     Binding("M", "messages", "Messages", show=False, id="messages",
             tooltip="Read the last messages again"),
+    Binding("Q", "quarantine", "Quarantine", show=False, id="quarantine",
+            tooltip="Refused rows: look at them, try them again, delete them"),
+    Binding("B", "backfills", "Backfills", show=False, id="backfills",
+            tooltip="The backfills of all vehicles, open and finished"),
+    Binding("F", "findings", "Findings", show=False, id="findings",
+            tooltip="What doctor finds in the database, and what mends it"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
     Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
     Binding("Z", "freeze", "Freeze", show=False, id="freeze",
@@ -45,6 +56,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="Read the fleet less often"),
     Binding("minus", "interval(-1)", "Faster", show=False, key_display="-", id="faster",
             tooltip="Read the fleet more often"),
+    Binding("ctrl+p", "palette", "Palette", show=False, priority=True, id="palette",
+            tooltip="Find and run an action, open a vehicle, set a theme"),
     Binding("question_mark", "help", "Help", key_display="?", id="help"),
     Binding("q", "back", "Quit", id="back", tooltip="Go back; on the fleet page: quit"),
     Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
@@ -53,21 +66,43 @@ APP_BINDINGS: list[BindingType] = [
 
 
 def load(path: Path, known: Collection[str]) -> Mapping[str, str]:
-    """Return the file's keys by binding id; raise SettingsError if an id is not one of `known`."""
+    """Return the file's keys by binding id.
+
+    Raises SettingsError, with a line for each fault, if an id is not one of `known` or Textual
+    knows no such key.
+    """
     try:
         keys = tomllib.loads(path.read_text(encoding="utf-8")).get("keys", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"the keymap {path} cannot be read: {error}") from error
     if not isinstance(keys, dict):
         raise SettingsError(f"the keymap {path} needs a table [keys]")
-    for name, key in keys.items():
-        if name not in known:
-            raise SettingsError(
-                f"the keymap {path}: {name} is not an action; actions: {', '.join(sorted(known))}"
-            )
-        if not isinstance(key, str) or not key:
-            raise SettingsError(f'the keymap {path}: {name} needs a key, as in {name} = "f5"')
+    faults = [fault for name, key in keys.items() for fault in _faults(name, key, known)]
+    if faults:
+        raise SettingsError("\n".join(f"the keymap {path}: {fault}" for fault in faults))
     return dict(keys)
+
+
+def _faults(name: str, key: object, known: Collection[str]) -> Iterator[str]:
+    if name not in known:
+        yield f"{sanitise(name)} is not an action; actions: {', '.join(sorted(known))}"
+    elif not isinstance(key, str) or not key:
+        yield f'{name} needs a key, as in {name} = "f5"'
+    else:
+        for each in key.split(","):
+            if not is_key(each.strip()):
+                text = f'{sanitise(each.strip(), 40)} is not a key; keys are such as "f5", "ctrl+x"'
+                yield f'{name}: {text}, "m", "question_mark", "shift+up"'
+
+
+def is_key(text: str) -> bool:
+    """Tell whether Textual has a key of this name, which a terminal may send."""
+    if len(text) == 1:
+        return text.isprintable()
+    *modifiers, key = text.split("+")
+    if len(set(modifiers)) < len(modifiers) or not MODIFIERS.issuperset(modifiers):
+        return False
+    return key in _KEY_NAMES or (key_to_character(key) or "\0").isprintable()
 
 
 def ids(app: type[App[None]]) -> set[str]:

@@ -13,14 +13,16 @@ from functools import partial
 
 import click
 
-from fleetsyncd import __version__, bootstrap, environment
+from fleetsyncd import bootstrap, environment
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import machines, replicas, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.fleet_checks import check_daemons, check_keys
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
@@ -137,36 +139,16 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
 
 def _installation(settings: Settings, database: Database, with_vehicles: bool) -> Iterator[Finding]:
     heartbeats = database.run(replicas.heartbeats)
-    yield from _daemons(heartbeats)
+    yield from check_daemons(heartbeats)
     yield from _metrics_port(settings, heartbeats)
     fleet = sorted(database.run(store.load_vehicles), key=lambda vehicle: vehicle.name)
     yield _files(len(fleet), settings.database.pool_size)
-    yield from _keys(settings, fleet)
-    policy = bootstrap.retention_policy(settings)
+    yield from check_keys(fleet, has_default_key=bool(settings.vehicle_default_api_key))
+    policy = retention_policy(settings)
     yield from database.run(lambda cursor: list(check_retention(policy, utc_now(), cursor)))
     yield from database.run(machines.findings)
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)
-
-
-def _daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
-    fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
-    if not heartbeats:
-        yield ok("daemon", "none is running")
-    elif not fresh:
-        last = heartbeats[0]
-        text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
-        yield warning("daemon", text, f"read its log on {last.host}, start it again")
-    for heartbeat in fresh:
-        if heartbeat.unstored.vehicles:
-            text = f"the daemon on {heartbeat.host}: {heartbeat.unstored}"
-            yield fault("daemon", text, f"read its log on {heartbeat.host}")
-        if heartbeat.version == __version__:
-            yield ok("daemon", f"alive on {heartbeat.host}")
-        else:
-            where, version = heartbeat.host, heartbeat.version
-            text = f"the daemon on {where} has version {version}, this is {__version__}"
-            yield warning("daemon", text, f"restart the daemon on {where}")
 
 
 def _metrics_port(settings: Settings, heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
@@ -191,13 +173,6 @@ def _files(vehicles: int, pool_size: int) -> Finding:
         remedy = f"ulimit -n {needed}; under systemd LimitNOFILE={needed}, in compose ulimits"
         return fault("open files", text, remedy)
     return ok("open files", f"{needed} needed, the system allows them")
-
-
-def _keys(settings: Settings, fleet: Sequence[Vehicle]) -> Iterator[Finding]:
-    without = [vehicle.name for vehicle in fleet if not vehicle.api_key]
-    if without and not settings.vehicle_default_api_key:
-        text = f"{len(without)} vehicle(s) have none of their own, first {without[0]}"
-        yield fault("API keys", text, "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")
 
 
 def _vehicles(

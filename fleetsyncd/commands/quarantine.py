@@ -81,7 +81,15 @@ def show(number: int) -> None:
 
 @quarantine_group.command("replay")
 @_vehicle
-def replay_rows(vehicle: str | None) -> None:
+@click.option(
+    "--id",
+    "numbers",
+    metavar="ID",
+    type=click.IntRange(1, MAX_ID),
+    multiple=True,
+    help="Only this row; may be given several times.",
+)
+def replay_rows(vehicle: str | None, numbers: tuple[int, ...]) -> None:
     """Try refused rows again, of a vehicle or of all.
 
     Rows that are valid now are stored: an upgrade, or a correction of this host's clock, can make
@@ -94,7 +102,7 @@ def replay_rows(vehicle: str | None) -> None:
     def bounds() -> Window:
         return accepted_interval(utc_now(), settings.measurements_keep_months)
 
-    result = replay(database, Partitions(database), bounds, vehicle_id)
+    result = replay(database, Partitions(database), bounds, vehicle_id, numbers or None)
     rest = result.tried - result.valid
     known = result.valid - result.added
     click.echo(

@@ -15,7 +15,7 @@ from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
+from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy, retention_policy
 from fleetsyncd.database.views.retention import Forecast, forecast
 from fleetsyncd.times import ZonedTime, utc_day, utc_now, utc_text
 
@@ -67,7 +67,7 @@ def retention(apply: bool, yes: bool, as_json: bool) -> int:
         raise click.UsageError("--yes goes with --apply")
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    policy = bootstrap.retention_policy(settings)
+    policy = retention_policy(settings)
     forecasts = _forecasts(database, policy)
     if as_json:
         print_list([_deletion(each) for each in forecasts])

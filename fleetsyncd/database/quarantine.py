@@ -13,7 +13,7 @@ from fleetsyncd.times import ZonedTime
 RAW_LIMIT = 5_000
 """Of a row's JSON: an alarm's message of 2,000 characters, each escaped, and the other fields."""
 _TEXT_LIMIT = 2_000
-_ROWS = """
+ROWS = """
 SELECT q.id, q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, q.raw, q.reason, q.at
 FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
 WHERE {conditions} ORDER BY q.id {order} LIMIT %(limit)s
@@ -33,6 +33,12 @@ SELECT count(*), count(DISTINCT vehicle_id), now() - %(age)s
 {_OLD_ENOUGH.format(until="now() - %(age)s")}
 """
 _PURGE = f"DELETE {_OLD_ENOUGH.format(until='%(until)s')}"
+# A hash, because a reason may be sanitised where it is shown, and then no longer is what is stored.
+REASON_HASH = "hashtextextended(q.reason, 0)"
+_PURGE_GROUP = f"""
+DELETE FROM fleetsync.quarantine q WHERE q.vehicle_id = %(vehicle)s::uuid AND q.call = %(call)s
+    AND {REASON_HASH} = %(reason)s AND q.id <= %(newest)s
+"""  # noqa: S608  made of this file's own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,20 @@ class ReasonCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedGroup:
+    """The bad rows of one vehicle, call and reason, as they were counted."""
+
+    vehicle_id: UUID
+    vehicle: str
+    call: str
+    reason: str
+    reason_hash: int
+    rows: int
+    newest_id: int
+    newest: ZonedTime
+
+
+@dataclass(frozen=True, slots=True)
 class Purgeable:
     """How many bad rows of how many vehicles a purge deletes: those that came up to `until`."""
 
@@ -77,32 +97,45 @@ class StoredIds:
 
 
 def list_rows(
-    cursor: Cursor, vehicle_id: UUID | None, limit: int, *, after: int | None = None
+    cursor: Cursor,
+    vehicle_id: UUID | None,
+    limit: int,
+    *,
+    after: int | None = None,
+    only: Collection[int] | None = None,
 ) -> list[QuarantinedRow]:
     """Return bad rows of a vehicle or of all: the newest first, or in order of id after `after`.
 
-    `after` is the last id of the previous page.
+    `after` is the last id of the previous page. With `only`, the rows with these ids and no others.
     """
     conditions = ["true"]
     if vehicle_id is not None:
         conditions.append("q.vehicle_id = %(vehicle)s::uuid")
     if after is not None:
         conditions.append("q.id > %(after)s")
-    values = {"vehicle": vehicle_id and str(vehicle_id), "after": after, "limit": limit}
+    if only is not None:
+        conditions.append("q.id = ANY (%(only)s::bigint[])")
+    values = {
+        "vehicle": vehicle_id and str(vehicle_id),
+        "after": after,
+        "only": None if only is None else list(only),
+        "limit": limit,
+    }
     order = "DESC" if after is None else "ASC"
-    cursor.execute(_ROWS.format(conditions=" AND ".join(conditions), order=order), values)
-    return [_row(row) for row in cursor.fetchall()]
+    cursor.execute(ROWS.format(conditions=" AND ".join(conditions), order=order), values)
+    return [quarantined_row(row) for row in cursor.fetchall()]
 
 
 def find_row(cursor: Cursor, number: int) -> QuarantinedRow | None:
     """Return the bad row with this id; None if there is none."""
-    statement = _ROWS.format(conditions="q.id = %(id)s", order="")
+    statement = ROWS.format(conditions="q.id = %(id)s", order="")
     cursor.execute(statement, {"id": number, "limit": 1})
     rows = cursor.fetchall()
-    return _row(rows[0]) if rows else None
+    return quarantined_row(rows[0]) if rows else None
 
 
-def _row(row: tuple[Any, ...]) -> QuarantinedRow:
+def quarantined_row(row: tuple[Any, ...]) -> QuarantinedRow:
+    """Return a row of ROWS, harmless to show."""
     number, key, name, call, raw, reason, at = row
     return QuarantinedRow(
         id=number,
@@ -129,6 +162,21 @@ def count_by_reason(cursor: Cursor, vehicle_id: UUID | None) -> list[ReasonCount
 def delete_rows(cursor: Cursor, ids: Collection[int]) -> int:
     """Delete bad rows by id; return how many there were."""
     cursor.execute("DELETE FROM fleetsync.quarantine WHERE id = ANY (%s::bigint[])", (list(ids),))
+    return cursor.rowcount
+
+
+def purge_group(cursor: Cursor, group: RefusedGroup) -> int:
+    """Delete the bad rows of a group up to its newest; return how many there were.
+
+    Those that came after it was counted stay.
+    """
+    values = {
+        "vehicle": str(group.vehicle_id),
+        "call": group.call,
+        "reason": group.reason_hash,
+        "newest": group.newest_id,
+    }
+    cursor.execute(_PURGE_GROUP, values)
     return cursor.rowcount
 
 

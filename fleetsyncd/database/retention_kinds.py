@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fleetsyncd.settings import Settings
 from fleetsyncd.text import size
 from fleetsyncd.times import utc_days
 
@@ -64,6 +65,20 @@ class RetentionPolicy:
             Kind.ALARMS: self.alarms_keep,
         }[kind]
         return None if age is None else age.days
+
+
+def retention_policy(settings: Settings) -> RetentionPolicy:
+    """Return how long rows are kept."""
+    return RetentionPolicy(
+        journal_keep=_days(settings.journal_keep_days),
+        quarantine_keep=_days(settings.quarantine_keep_days),
+        alarms_keep=_days(settings.alarms_keep_days),
+        measurements_keep_months=settings.measurements_keep_months,
+    )
+
+
+def _days(number: int | None) -> timedelta | None:
+    return None if number is None else timedelta(days=number)
 
 
 @dataclass(frozen=True, slots=True)

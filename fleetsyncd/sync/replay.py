@@ -1,6 +1,6 @@
 """Try quarantined rows again: valid ones are stored and released in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -42,22 +42,27 @@ def replay(
     partitions: Partitions,
     accepted: Callable[[], Window],
     vehicle_id: UUID | None = None,
+    only: Collection[int] | None = None,
 ) -> Replayed:
     """Try the quarantined rows of a vehicle or of all; rows that are still bad stay in quarantine.
+
+    With `only`, those of them with these ids.
 
     Channels and alarms are stored only if their ids are not stored yet: cycles keep the others up
     to date, and an old row must not overwrite a newer one. An alarm whose id another stored one has
     stays in quarantine.
     """
     total, last = Replayed(), 0
-    while batch := database.run(partial(_read_batch, vehicle_id, last)):
+    while batch := database.run(partial(_read_batch, vehicle_id, only, last)):
         last = batch[-1].id
         total += _replay(batch, database, partitions, accepted())
     return total
 
 
-def _read_batch(vehicle_id: UUID | None, after: int, cursor: Cursor) -> list[QuarantinedRow]:
-    return quarantine.list_rows(cursor, vehicle_id, BATCH, after=after)
+def _read_batch(
+    vehicle_id: UUID | None, only: Collection[int] | None, after: int, cursor: Cursor
+) -> list[QuarantinedRow]:
+    return quarantine.list_rows(cursor, vehicle_id, BATCH, after=after, only=only)
 
 
 def _replay(

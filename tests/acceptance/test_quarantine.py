@@ -60,6 +60,17 @@ def quarantine_two(installation: Installation) -> None:
     )
 
 
+def test_a_replay_tries_only_the_rows_that_are_named(installation: Installation) -> None:
+    quarantine_two(installation)
+    first, second = installation.rows("SELECT id FROM fleetsync.quarantine ORDER BY id")
+    code, out, _ = installation.command("quarantine", "replay", "--id", str(first[0]))
+    assert (code, out.startswith("tried 1: ")) == (0, True)
+    both = ("--id", str(first[0]), "--id", str(second[0]))
+    code, out, _ = installation.command("quarantine", "replay", *both)
+    assert (code, out.startswith("tried 2: ")) == (0, True)
+    assert quarantined(installation) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "question", "left"),
     [

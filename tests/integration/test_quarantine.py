@@ -3,6 +3,7 @@ from datetime import timedelta
 from fleetsyncd.database import quarantine, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.quarantine import purgeable
+from fleetsyncd.database.views.quarantine import PAGE_ROWS, refused_groups, refused_rows
 from fleetsyncd.models import BadRow
 from fleetsyncd.sync.replay import Replayed, replay
 from fleetsyncd.times import iso_ms
@@ -37,6 +38,36 @@ def test_what_has_become_valid_is_stored_and_the_rest_stays(database: Database) 
         it.now += timedelta(hours=3)
         assert tried(it) == Replayed(3, 1, 1)
         assert it.run("SELECT count(*) FROM measurements") == [(2,)]
+
+
+def test_only_the_chosen_rows_are_tried(database: Database) -> None:
+    with rig(database) as it:
+        first, second = (row(n, iso_ms(it.now - timedelta(seconds=n))) for n in (1, 2))
+        set_aside(it, ("/data", first), ("/data", second))
+        entries = it.database.run(lambda cursor: quarantine.list_rows(cursor, None, 10))
+        chosen = [entry.id for entry in entries if entry.raw == second]
+        context = it.context()
+        result = replay(it.database, context.partitions, context.accepted_interval, only=chosen)
+        assert result == Replayed(1, 1, 1)
+        assert left(it) == [first]
+
+
+def test_a_group_is_purged_as_it_was_counted_and_its_pages_follow_each_other(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        set_aside(it, *((("/data", f'{{"n":{n}}}')) for n in range(PAGE_ROWS + 5)))
+        set_aside(it, ("/alarms", "{}"))
+        alarms, data = it.database.run(refused_groups)
+        assert (alarms.call, alarms.rows, data.call, data.rows) == ("/alarms", 1, "/data", 105)
+        newest = it.database.run(lambda cursor: refused_rows(cursor, data))
+        older = it.database.run(lambda cursor: refused_rows(cursor, data, newest[-1].id))
+        numbers = [entry.id for entry in (*newest, *older)]
+        assert numbers == sorted(numbers, reverse=True)
+        assert len(set(numbers)) == data.rows
+        set_aside(it, ("/data", '{"later":1}'))
+        assert it.database.run(lambda cursor: quarantine.purge_group(cursor, data)) == data.rows
+        assert sorted(left(it)) == ['{"later":1}', "{}"]
 
 
 def test_a_row_that_is_stored_already_is_released_and_not_doubled(database: Database) -> None:

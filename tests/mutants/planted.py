@@ -809,4 +809,18 @@ MUTANTS = (
         "        except DatabaseError:\n",
         "tests/tui/test_alarms_page.py",
     ),
+    Mutant(
+        "a purge deletes what came after the question",
+        "fleetsyncd/database/quarantine.py",
+        " AND q.id <= %(newest)s\n",
+        "\n",
+        "tests/integration/test_quarantine.py",
+    ),
+    Mutant(
+        "a backfill is called off that was not shown",
+        "tui/rooms.py",
+        "versions = {backfill.vehicle_id: status.asked_at}",
+        "versions: Any = {backfill.vehicle_id: None}",
+        "tests/tui/test_backfills_page.py",
+    ),
 )

@@ -49,6 +49,8 @@ def register_fixed_fleet(cursor: Cursor) -> None:
         name = f"{KINDS[number % len(KINDS)]}-{number:02}"
         _vehicle(cursor, name, number)
     _open_alarms(cursor)
+    _refused(cursor)
+    _backfills(cursor)
     cursor.execute(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
         " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
@@ -110,6 +112,41 @@ def _journal(cursor: Cursor, key: str, number: int, status: str, error: str | No
 def _attempts(number: int) -> Iterator[tuple[int, int]]:
     for at in range(0, 120, 3):
         yield at, 540 - (at * number) % 7
+
+
+def _refused(cursor: Cursor) -> None:
+    """Quarantine rows of two vehicles."""
+    for number, (name, call, raw, reason) in enumerate((
+        ("Crane-05", "/alarms", '{"alarm_id":9}', "Object missing required field `channel_id`"),
+        ("Grader-04", "/data", '{"channel_id":1,"value":"NaN"}', "Expected `float | null`"),
+        ("Grader-04", "/data", '{"channel_id":2,"value":"NaN"}', "Expected `float | null`"),
+        ("Grader-04", "/data", '{"channel_id":3,"value":"NaN"}', "Expected `float | null`"),
+    )):  # fmt: skip
+        cursor.execute(
+            "INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason, at)"
+            " VALUES (%s::uuid, %s::uuid, %s, %s, %s, %s)",
+            (str(vehicle_id(name)), str(UUID(int=number)), call, raw, reason,
+             NOW - timedelta(minutes=30 - number)),
+        )  # fmt: skip
+
+
+def _backfills(cursor: Cursor) -> None:
+    """Request three backfills: one is being pulled, one fails, one is finished."""
+    for hours, (name, done, error) in enumerate((
+        ("Truck-28", 0.25, None),
+        ("Truck-35", 0.0, "/data: HTTP 503: the vehicle's own database is down"),
+        ("Loader-09", 1.0, None),
+    ), 1):  # fmt: skip
+        start = NOW - timedelta(days=2)
+        cursor.execute(
+            "INSERT INTO fleetsync.backfill (vehicle_id, from_at, to_at, reached_at, rows_added,"
+            " busy_sec, asked_at, finished_at, last_error)"
+            " VALUES (%s::uuid, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (str(vehicle_id(name)), start, start + timedelta(hours=12),
+             start + timedelta(hours=12) * done, int(done * 750_000), 600 * done,
+             NOW - timedelta(hours=hours), NOW - timedelta(minutes=9) if done == 1 else None,
+             error),
+        )  # fmt: skip
 
 
 def _telemetry(cursor: Cursor, key: str) -> None:

@@ -9,9 +9,7 @@ from rich.color import ColorSystem
 from rich.style import Style
 from textual import constants
 from textual.color import Color
-from textual.command import CommandPalette
 from textual.filter import ANSIToTruecolor
-from textual.widgets import Input, OptionList
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import SettingsError
@@ -31,57 +29,6 @@ from tui.app import FleetApp
 from tui.formatting import STATE_STYLES
 
 BLACK = rich.color.Color.parse("#000000")
-
-
-async def palette(it: Driver, words: str) -> list[str]:
-    """Open the palette, type, and return what is offered."""
-    await it.press("ctrl+p")
-    await it.until(lambda: isinstance(it.app.screen, CommandPalette))
-    it.app.screen.query_one(Input).value = words
-    await it.until(lambda: it.app.screen.query_one(OptionList).option_count > 0)
-    await it.pilot.pause(0.3)
-    options = it.app.screen.query_one(OptionList)
-    return [str(options.get_option_at_index(n).prompt) for n in range(options.option_count)]
-
-
-def test_the_palette_offers_every_action_of_the_page(database: Database) -> None:
-    small_fleet(database)
-
-    async def look(it: Driver) -> None:
-        described = {
-            active.binding.description
-            for active in it.app.screen.active_bindings.values()
-            if active.binding.id and active.binding.description
-        }
-        offered = {command.title for command in it.app.get_system_commands(it.app.screen)}
-        assert described <= offered
-        assert {"Theme", "Sync", "Problems", "Export", "Freeze", "Mark all"} <= offered
-
-    drive(database, look)
-
-
-def test_the_palette_finds_an_action_and_runs_it(database: Database) -> None:
-    small_fleet(database)
-
-    async def look(it: Driver) -> None:
-        assert "Problems" in (await palette(it, "problems"))[0]
-        await it.press("enter")
-        await it.sees("problems only")
-        await palette(it, "pause")
-        await it.press("enter")
-        await it.notified("Crane-02: paused")
-
-    drive(database, look)
-
-
-def test_the_palette_offers_no_writing_action_in_read_only_mode(database: Database) -> None:
-    small_fleet(database)
-
-    async def look(it: Driver) -> None:
-        offered = {command.title for command in it.app.get_system_commands(it.app.screen)}
-        assert not offered & {"Sync", "Pause", "Backfill", "Add", "Edit", "Del", "Test"}
-
-    drive(database, look, read_only=True)
 
 
 def test_help_lists_the_keys_of_the_screen_it_was_opened_from(database: Database) -> None:

@@ -14,8 +14,10 @@ from psycopg2 import sql
 from textual.widgets import Input
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema.fleet_checks import Unchecked
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.findings import Finding, fault, ok, warning
 from fleetsyncd.settings import DatabaseSettings
 from tests.conftest import TEMPLATE
 from tests.tui.driving import NOW, Driver, drive
@@ -23,6 +25,7 @@ from tests.tui.fixed_fleet import register_fixed_fleet, stop_clock
 from tests.tui.picture import picture
 from tui.model.fleet_view import Sort
 from tui.model.messages import Message
+from tui.room_gateway import RoomGateway
 from tui.widgets.fleet_table import FleetTable
 
 SIZES = [(80, 24), (160, 45)]
@@ -186,6 +189,48 @@ async def helped(it: Driver) -> None:
     await it.sees("Keys")
 
 
+async def palette(it: Driver) -> None:
+    await it.press("ctrl+p", *"tru")
+    await it.sees("8 ")
+
+
+async def quarantine(it: Driver) -> None:
+    await it.press("Q")
+    await it.sees("4 refused row(s) of 2 vehicle(s)")
+
+
+async def refused(it: Driver) -> None:
+    await quarantine(it)
+    await it.press("enter", "space")
+    await it.sees("1 marked", "of 3 row(s)")
+
+
+async def backfills(it: Driver) -> None:
+    await it.press("B")
+    await it.sees("2 open, 1 finished")
+
+
+class FixedFindings(RoomGateway):
+    """What is found does not depend on the server's version or on the day."""
+
+    def __init__(self) -> None:
+        """Need no database."""
+
+    def examine(self, **_options: object) -> Iterator[Finding | Unchecked]:
+        yield ok("database", "PostgreSQL 18.1")
+        yield warning("clock", "is old", "synchronise both by NTP: `timedatectl status` on each")
+        yield fault("API keys", "7 vehicle(s) have none of their own, first Truck-01",
+                    "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")  # fmt: skip
+
+
+async def findings(it: Driver) -> None:
+    gateway = it.app.context.gateway
+    real, gateway.rooms = gateway.rooms, FixedFindings()
+    await it.press("F")
+    await it.sees("1 fault(s), 1 warning(s) · checked")
+    gateway.rooms = real
+
+
 async def frozen(it: Driver) -> None:
     await it.settled()
     await it.press("Z")
@@ -194,7 +239,7 @@ async def frozen(it: Driver) -> None:
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, plot_several, plot_gap,
     config, journal, open_alarms, details, daemons, messages, confirm, add, edit, delete, backfill,
-    helped, frozen, tags,
+    helped, palette, quarantine, refused, backfills, findings, tags, frozen,
 ]  # fmt: skip
 
 

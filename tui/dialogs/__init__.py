@@ -9,6 +9,7 @@ dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states, ages and the filter
 messages.py   shows the last messages again
+palette.py    finds an action, a vehicle or a theme by typing
 probe.py      tests vehicles' four calls and shows the results
 too_small.py  shown while the terminal is too small
 vehicle.py    asks for a vehicle's registration, or confirms a deletion

@@ -1,8 +1,6 @@
 """The dialog that tests vehicles' four calls."""
 
 import asyncio
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from uuid import UUID
 
 import msgspec
@@ -13,6 +11,7 @@ from textual.widgets import Static
 
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
+from tui import own_program
 from tui.dialogs.dialog import Dialog
 from tui.model.targets import Targets
 
@@ -28,11 +27,7 @@ class CallResult(msgspec.Struct, frozen=True):
 
 
 class ProbeDialog(Dialog[None]):
-    """Runs `fleetsyncd vehicle test` for each vehicle and shows each result when it is there.
-
-    Each test is a process of its own, because the vehicle client needs gevent and Textual needs
-    asyncio.
-    """
+    """Runs `fleetsyncd vehicle test` for each vehicle and shows each result when it is there."""
 
     CLOSE_LABEL = "Close (Esc, q)"
 
@@ -77,19 +72,11 @@ class ProbeDialog(Dialog[None]):
 
 async def run_test(vehicle: VehicleOverview) -> list[Text]:
     """Test the vehicle; return a line for each of its four calls, or one with the error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "fleetsyncd", "vehicle", "test", str(vehicle.id), "--json",
-        stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-    )  # fmt: skip
+    ended = await own_program.run("vehicle", "test", str(vehicle.id), "--json")
     try:
-        output, error_output = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    try:
-        results = msgspec.json.decode(output, type=list[CallResult])
+        results = msgspec.json.decode(ended.output, type=list[CallResult])
     except msgspec.MsgspecError:
-        return [Text(f"  ✖ {sanitise(error_output.decode(errors='replace').strip(), 300)}", "red")]
+        return [Text(f"  ✖ {ended.error}", "red")]
     return [_line(result) for result in results]
 
 

@@ -13,6 +13,8 @@ fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 messages.py      what the dashboard has told the operator
 outage.py        whether this host's network is to blame for silent vehicles
+palette.py       what the palette offers, and which of it a text names
+refused.py       refused rows that an operator has chosen
 span.py          a span of time up to now, as curves and plots show it
 tag_groups.py    groups of vehicles by tag
 state.py         the last snapshot, its freshness, and the warnings that follow from it

@@ -12,6 +12,7 @@ journal_tail.py   the newest journal entries below the fleet
 plot_panel.py     the curves of the channels that have one unit
 plot_picture.py   the picture of a plot: its panels, alarms, time axis
 key_footer.py     the line of keys
+keyed_table.py    a table whose cursor and marks stay on their rows
 row_table.py      the base class of tables of rows, and functions that fill them
 status_bar.py     the line of totals
 vehicle_wanted.py the message that asks for a vehicle's page

@@ -11,6 +11,7 @@ row_security.py      whether policies let the daemon in
 grants.py            the rights of the daemon's role
 checks.py            doctor's checks of the database
 partition_checks.py  doctor's check of the partitions
+fleet_checks.py      doctor's checks of the fleet and its daemons
 retention_check.py   doctor's check of what is going to be deleted
 backups.py           doctor's check of who can make a dump
 rehearsal.py         doctor's trial of all that a cycle writes

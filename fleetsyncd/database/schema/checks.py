@@ -73,11 +73,11 @@ def run_checks(
 
 def _look(database: Database, pool_size: int, now: Callable[[], datetime]) -> Iterator[Finding]:
     try:
-        yield from database.run(partial(_server, pool_size))
+        yield from database.run(partial(check_server, pool_size))
         yield from _pooler(database)
         yield from _all(database, _writable)
         yield database.run(_role)
-        yield database.run(partial(_clock, now))
+        yield database.run(partial(check_clock, now))
         yield from _all(database, _misfits)
         missing = migrate.missing_migrations(database)
     except DatabaseLost as error:
@@ -111,7 +111,8 @@ def _all(database: Database, check: Callable[[Cursor], Iterator[Finding]]) -> li
     return database.run(lambda cursor: list(check(cursor)))
 
 
-def _server(pool_size: int, cursor: Cursor) -> list[Finding]:
+def check_server(pool_size: int, cursor: Cursor) -> list[Finding]:
+    """Check the server's version, the connection's encryption, and how many it allows."""
     cursor.execute(_SERVER)
     number, version, local, encrypted, connections = cursor.fetchall()[0]
     findings = [ok("database", f"PostgreSQL {version}")]
@@ -181,7 +182,8 @@ def _role(cursor: Cursor) -> Finding:
     return ok("role", f"{name}, an ordinary role")
 
 
-def _clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
+def check_clock(now: Callable[[], datetime], cursor: Cursor) -> Finding:
+    """Compare the server's clock with this host's."""
     before = now()
     cursor.execute("SELECT clock_timestamp()")
     after = now()

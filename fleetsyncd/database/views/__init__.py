@@ -13,4 +13,5 @@ backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
 sql_times.py  SQL for times and ages
+quarantine.py  groups of bad rows, and a group page by page
 """

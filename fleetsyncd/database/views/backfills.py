@@ -3,23 +3,37 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Window
+from fleetsyncd.states import GapProgress
 from fleetsyncd.text import age, sanitise
 
 ERROR_LIMIT = 300
-_STATUS = f"""
+NAME_LIMIT = 200
+_COLUMNS = f"""
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.rows_added, b.gone_sec,
     b.finished_at IS NOT NULL, left(b.last_error, {ERROR_LIMIT}), coalesce(s.paused, false),
     CASE WHEN v.sync_status IN ('timeout', 'error')
          THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END,
-    b.lacks_alarms
+    b.lacks_alarms, coalesce(v.name, b.vehicle_id::text), b.busy_sec, b.finished_at
 FROM fleetsync.backfill b JOIN public.vehicles v ON v.id = b.vehicle_id
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
-WHERE b.vehicle_id = ANY (%s::uuid[])
 """  # noqa: S608  made of this file's own text
+_STATUS = f"{_COLUMNS} WHERE b.vehicle_id = ANY (%s::uuid[])"
+_LISTED = f"""{_COLUMNS}
+WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
+    AND (b.finished_at IS NULL OR NOT %(only_open)s)
+ORDER BY b.finished_at IS NOT NULL, b.finished_at DESC, b.asked_at, b.vehicle_id LIMIT %(limit)s
+"""
+_COUNT = """
+SELECT count(*) FILTER (WHERE b.finished_at IS NULL), count(*)
+FROM fleetsync.backfill b JOIN public.vehicles v ON v.id = b.vehicle_id
+WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
+"""
+MOST_LISTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +86,67 @@ class BackfillStatus:
         return self.last_error or (None if self.fraction else self.vehicle_error)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedBackfill:
+    """One vehicle's last backfill; `finished_at` is None while it is open."""
+
+    vehicle_id: UUID
+    vehicle: str
+    status: BackfillStatus
+    busy_sec: float
+    finished_at: datetime | None
+
+    @property
+    def progress(self) -> GapProgress | None:
+        """Its rate and the time left; None if it is finished or nothing is pulled yet."""
+        fraction = self.status.fraction
+        if self.status.finished or not self.busy_sec or not fraction:
+            return None
+        rate = self.status.rows_added / self.busy_sec
+        return GapProgress(fraction, rate, self.busy_sec * (1 - fraction) / fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillList:
+    """At most MOST_LISTED backfills, and how many there are: open ones, and in all."""
+
+    listed: tuple[ListedBackfill, ...]
+    open: int
+    total: int
+
+
 def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
     """Return the status of some vehicles' backfills; vehicles without one are left out."""
     cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
-    return {
-        UUID(key): BackfillStatus(
-            window=Window(start, end),
-            reached=reached,
-            asked_at=asked_at,
-            rows_added=rows,
-            gone_sec=gone_sec,
-            finished=finished,
-            last_error=None if error is None else sanitise(error, ERROR_LIMIT),
-            paused=paused,
-            vehicle_error=None if failure is None else sanitise(failure, ERROR_LIMIT),
-            lacks_alarms=lacks_alarms,
-        )
-        for key, start, end, reached, asked_at, rows, gone_sec, finished, error, paused, failure,
-            lacks_alarms in cursor.fetchall()
-    }  # fmt: skip
+    return {each.vehicle_id: each.status for each in map(_listed, cursor.fetchall())}
+
+
+def list_backfills(cursor: Cursor, name_part: str = "", *, only_open: bool = False) -> BackfillList:
+    """Return the backfills of vehicles whose names contain `name_part`, whatever the case.
+
+    The open ones come first, the oldest request before the others; then those that ended, the
+    newest first.
+    """
+    cursor.execute(_COUNT, {"name": name_part})
+    unfinished, total = cursor.fetchall()[0]
+    values = {"name": name_part, "only_open": only_open, "limit": MOST_LISTED}
+    cursor.execute(_LISTED, values)
+    return BackfillList(tuple(map(_listed, cursor.fetchall())), unfinished, total)
+
+
+def _listed(row: tuple[Any, ...]) -> ListedBackfill:
+    (key, start, end, reached, asked_at, rows, gone_sec, finished, error, paused, failure,
+     lacks_alarms, name, busy_sec, finished_at) = row  # fmt: skip
+    status = BackfillStatus(
+        window=Window(start, end),
+        reached=reached,
+        asked_at=asked_at,
+        rows_added=rows,
+        gone_sec=gone_sec,
+        finished=finished,
+        last_error=None if error is None else sanitise(error, ERROR_LIMIT),
+        paused=paused,
+        vehicle_error=None if failure is None else sanitise(failure, ERROR_LIMIT),
+        lacks_alarms=lacks_alarms,
+    )
+    return ListedBackfill(UUID(key), sanitise(name, NAME_LIMIT), status, busy_sec, finished_at)

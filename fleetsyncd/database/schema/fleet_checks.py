@@ -1,0 +1,135 @@
+"""Doctor's checks of the fleet and its daemons, as the database knows them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from fleetsyncd import __version__
+from fleetsyncd.database import machines, replicas, store
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.replicas import Heartbeat
+from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
+from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.retention_check import check_retention
+from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.findings import Finding, Level, fault, ok, warning
+from fleetsyncd.models import Vehicle
+from fleetsyncd.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the settings want of the database."""
+
+    pool_size: int
+    policy: RetentionPolicy
+    has_default_key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A check that could not be made, and why."""
+
+    check: str
+    reason: str
+
+
+Check = Callable[[], Sequence[Finding]]
+
+
+def expected(settings: Settings) -> Expected:
+    """Return what the settings want of the database."""
+    return Expected(
+        settings.database.pool_size,
+        retention_policy(settings),
+        bool(settings.vehicle_default_api_key),
+    )
+
+
+def check_as_daemon(
+    database: Database, want: Expected, now: Callable[[], datetime]
+) -> Iterator[Finding | Unchecked]:
+    """Yield what doctor finds in the database, for a role that has a daemon's rights.
+
+    A fault of the database itself ends it, as the other checks would only repeat it.
+    """
+    faults = False
+    for finding in checks.run_checks(database, want.pool_size, now):
+        faults = faults or finding.level is Level.FAULT
+        yield finding
+    if faults:
+        yield Unchecked("daemon, API keys, retention, machines", "they need a sound database")
+    else:
+        yield from _each(_of_fleet(database, want, now))
+
+
+def check_as_viewer(
+    database: Database, want: Expected, now: Callable[[], datetime]
+) -> Iterator[Finding | Unchecked]:
+    """Yield what can be found by a role that only looks, and what such a role cannot tell."""
+    yield from _each(
+        {
+            "database": lambda: database.run(partial(checks.check_server, want.pool_size)),
+            "clock": lambda: [database.run(partial(checks.check_clock, now))],
+            **_of_fleet(database, want, now),
+        }
+    )
+    yield Unchecked("role, schema, rights, partitions", "only a daemon's role can tell")
+
+
+def _of_fleet(database: Database, want: Expected, now: Callable[[], datetime]) -> dict[str, Check]:
+    def retention() -> list[Finding]:
+        return database.run(lambda cursor: list(check_retention(want.policy, now(), cursor)))
+
+    def keys() -> list[Finding]:
+        fleet = database.run(store.load_vehicles)
+        return list(check_keys(fleet, has_default_key=want.has_default_key))
+
+    return {
+        "daemon": lambda: list(check_daemons(database.run(replicas.heartbeats))),
+        "API keys": keys,
+        "retention": retention,
+        "machines": lambda: database.run(machines.findings),
+    }
+
+
+def _each(named: dict[str, Check]) -> Iterator[Finding | Unchecked]:
+    """Make checks that do not need each other; a lost database ends them."""
+    for name, check in named.items():
+        try:
+            yield from check()
+        except DatabaseLost as error:
+            yield fault("database", error.reason, error.hint or checks.READ_ITS_LOG)
+            return
+        except DatabaseError as error:
+            yield Unchecked(name, error.reason)
+
+
+def check_daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
+    """Say which daemons are alive, of which version, and whether they can store what they pull."""
+    fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
+    if not heartbeats:
+        yield ok("daemon", "none is running")
+    elif not fresh:
+        last = heartbeats[0]
+        text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
+        yield warning("daemon", text, f"read its log on {last.host}, start it again")
+    for heartbeat in fresh:
+        if heartbeat.unstored.vehicles:
+            text = f"the daemon on {heartbeat.host}: {heartbeat.unstored}"
+            yield fault("daemon", text, f"read its log on {heartbeat.host}")
+        if heartbeat.version == __version__:
+            yield ok("daemon", f"alive on {heartbeat.host}")
+        else:
+            where, version = heartbeat.host, heartbeat.version
+            text = f"the daemon on {where} has version {version}, this is {__version__}"
+            yield warning("daemon", text, f"restart the daemon on {where}")
+
+
+def check_keys(fleet: Sequence[Vehicle], *, has_default_key: bool) -> Iterator[Finding]:
+    """Say which vehicles have no API key, neither of their own nor the default one."""
+    without = [vehicle.name for vehicle in fleet if not vehicle.api_key]
+    if without and not has_default_key:
+        text = f"{len(without)} vehicle(s) have none of their own, first {without[0]}"
+        yield fault("API keys", text, "set VEHICLE_DEFAULT_API_KEY, or `vehicle set --key-file`")

@@ -1,0 +1,114 @@
+import threading
+from collections.abc import Iterator
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema.fleet_checks import Unchecked
+from fleetsyncd.findings import Finding, fault, ok, warning
+from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.test_read_only_role import viewer_database
+from tui.gateway import Gateway
+from tui.room_gateway import RoomGateway
+
+__all__ = ["viewer_database"]
+
+
+def test_findings_are_listed_with_what_mends_them_and_what_was_not_checked(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    execute(database, "UPDATE vehicles SET api_key = NULL WHERE name = 'Truck-01'")
+    execute(database, "UPDATE fleetsync.replica SET version = '0.0.1'")
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        await it.sees("1 fault(s)", "checked 2026-02-22 12:00:00 UTC")
+        text = it.screen()
+        assert "1 vehicle(s) have none of their own, first Truck-01" in text
+        assert "set VEHICLE_DEFAULT_API_KEY" in text
+        assert "restart the daemon on centre" in text
+        assert "run `fleetsyncd doctor` on the daemon's host" in text
+        at = [text.index(word) for word in ("✖ FAULT", "! warning", "● ok", "? unknown")]
+        assert at == sorted(at)
+        await it.press("enter")
+        await it.sees("remedy", "API keys", "Esc goes back")
+
+    drive(database, look, size=(160, 45))
+
+
+def test_the_checks_are_made_again_when_a_key_asks(database: Database) -> None:
+    small_fleet(database)
+    execute(database, "UPDATE vehicles SET api_key = NULL")
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        await it.sees("1 fault(s)", "checked")
+        execute(database, "UPDATE vehicles SET api_key = 'k'")
+        await it.press("r")
+        await it.sees("0 fault(s)", "checked")
+
+    drive(database, look, size=(120, 40))
+
+
+class SlowRooms(RoomGateway):
+    """Makes one check, then waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+
+    def examine(self, **_options: object) -> Iterator[Finding | Unchecked]:
+        yield ok("first", "is well")
+        self.may_go_on.wait(60)
+        yield fault("last", "is broken", "mend it")
+        yield warning("other", "is odd", "look")
+
+
+def test_findings_come_one_by_one_and_nothing_waits_for_them(database: Database) -> None:
+    small_fleet(database)
+    gateway = Gateway(database, 30)
+    slow = gateway.rooms = SlowRooms()
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        await it.sees("is well", "checking … 1 made")
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+        await it.press("F")
+        await it.sees("checking … 1 made")
+        slow.may_go_on.set()
+        await it.sees("is broken → mend it", "1 fault(s), 1 warning(s)", "checked")
+
+    drive(gateway, look, size=(120, 40))
+
+
+class BrokenRooms(RoomGateway):
+    def __init__(self) -> None:
+        """Need no database."""
+
+    def examine(self, **_options: object) -> Iterator[Finding | Unchecked]:
+        yield ok("first", "is well")
+        raise ValueError("unforeseen")
+
+
+def test_a_check_that_fails_is_told_and_what_was_found_stays(database: Database) -> None:
+    gateway = Gateway(database, 30)
+    gateway.rooms = BrokenRooms()
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        await it.sees("is well", "✖ FAULT", "unforeseen")
+
+    drive(gateway, look, size=(120, 40))
+
+
+def test_a_viewers_role_is_told_what_it_cannot_check(
+    database: Database, viewer_database: Database
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        await it.sees("checked 2026", "0 fault(s)", "only a daemon's role can tell")
+        assert "? unknown  API keys" in it.screen()
+        assert "permission denied" in it.screen()
+
+    drive(viewer_database, look, size=(120, 40), read_only=True)

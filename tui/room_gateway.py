@@ -1,0 +1,76 @@
+"""Access to the database for the pages of quarantine, backfills and findings.
+
+Every method blocks, so call it in a thread; they raise as those of Gateway do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fleetsyncd.database import quarantine
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
+from fleetsyncd.database.schema import fleet_checks
+from fleetsyncd.database.schema.fleet_checks import Expected, Unchecked
+from fleetsyncd.database.views import backfills
+from fleetsyncd.database.views import quarantine as refused
+from fleetsyncd.database.views.backfills import BackfillList
+from fleetsyncd.findings import Finding
+from fleetsyncd.times import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRows:
+    """Groups of refused rows, or one page of a group, and how many there are in all."""
+
+    rows: int
+    vehicles: int
+    groups: tuple[RefusedGroup, ...] = ()
+    page: tuple[QuarantinedRow, ...] = ()
+
+
+class RoomGateway:
+    """Reads and writes; thread-safe. `want` is what the settings want of the database."""
+
+    def __init__(self, database: Database, want: Expected) -> None:
+        self._database = database
+        self._want = want
+
+    def refused_groups(self, name_part: str) -> RefusedRows:
+        """Return the groups of refused rows of the vehicles whose names contain a text."""
+
+        def read(cursor: Cursor) -> RefusedRows:
+            total = refused.refused_total(cursor, name_part)
+            return RefusedRows(*total, groups=tuple(refused.refused_groups(cursor, name_part)))
+
+        return self._database.run(read)
+
+    def refused_page(self, group: RefusedGroup, before: int | None) -> RefusedRows:
+        """Return the group's page that follows the row with the id `before`; None: the newest."""
+
+        def read(cursor: Cursor) -> RefusedRows:
+            page = tuple(refused.refused_rows(cursor, group, before))
+            return RefusedRows(refused.group_size(cursor, group), 1, page=page)
+
+        return self._database.run(read)
+
+    def purge_groups(self, groups: tuple[RefusedGroup, ...]) -> int:
+        """Delete groups of refused rows as they were counted; return how many rows there were."""
+        return self._database.run(
+            lambda cursor: sum(quarantine.purge_group(cursor, group) for group in groups)
+        )
+
+    def purge_rows(self, rows: tuple[QuarantinedRow, ...]) -> int:
+        """Delete refused rows; return how many there were."""
+        ids = [row.id for row in rows]
+        return self._database.run(lambda cursor: quarantine.delete_rows(cursor, ids))
+
+    def backfills(self, name_part: str, *, only_open: bool) -> BackfillList:
+        """Return the backfills of the vehicles whose names contain a text, the open ones first."""
+        return self._database.run(
+            lambda cursor: backfills.list_backfills(cursor, name_part, only_open=only_open)
+        )
+
+    def examine(self, *, as_viewer: bool) -> Iterator[Finding | Unchecked]:
+        """Yield the findings of doctor's checks of the database; each check blocks."""
+        check = fleet_checks.check_as_viewer if as_viewer else fleet_checks.check_as_daemon
+        return check(self._database, self._want, utc_now)

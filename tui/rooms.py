@@ -1,0 +1,162 @@
+"""The pages of quarantine, backfills and findings: how they open, and what they ask for."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from textual.app import App
+
+from fleetsyncd.database.views.backfills import ListedBackfill
+from fleetsyncd.times import utc_span
+from tui import own_program
+from tui.context import ScreenContext
+from tui.dialogs.confirm import Confirm
+from tui.model.refused import Refused
+from tui.operating import attempt
+from tui.screens.backfills import BackfillsPage
+from tui.screens.findings import FindingsPage
+from tui.screens.page import Page
+from tui.screens.quarantine import QuarantinePage
+from tui.screens.room import Room
+from tui.ui import UI
+
+Operation = Callable[..., Coroutine[None, None, None]]
+REPLAYED_AT_ONCE = 1_000
+"""Rows that are named to one process."""
+
+
+class RoomOperations:
+    """Every method is a coroutine that ends when the operation is finished or cancelled."""
+
+    def __init__(self, ui: UI, context: ScreenContext) -> None:
+        self._ui = ui
+        self._gateway = context.gateway
+
+    async def _confirm(self, title: str, text: str, accept: str) -> bool:
+        return await self._ui.ask(Confirm(title, text, accept)) is True
+
+    async def purge(self, refused: Refused) -> None:
+        """Ask, and delete refused rows."""
+        title = f"Delete {refused.count:,} refused row(s) of {refused.whose} for good?"
+        if not await self._confirm(title, refused.what, "Delete"):
+            return
+        rooms = self._gateway.rooms
+        groups, rows = tuple(refused.groups), tuple(refused.rows)
+        deleted = await attempt(
+            self._ui, lambda: rooms.purge_groups(groups) if groups else rooms.purge_rows(rows)
+        )
+        if deleted is not None:
+            self._ui.say(f"{refused.whose}: deleted {deleted.value:,} refused row(s)")
+        self._ui.reload()
+
+    async def replay(self, refused: Refused) -> None:
+        """Ask, and try refused rows again: of a group all rows of its vehicle."""
+        what = f"{refused.count:,} refused row(s)" if refused.rows else "all refused rows"
+        text = "Those that are valid by now are stored; the others stay refused."
+        if not await self._confirm(f"Try {what} of {refused.whose} again?", text, "Try"):
+            return
+        self._ui.say(f"{refused.whose}: trying {what} again …")
+        for whose, arguments in _replays(refused):
+            ended = await own_program.run("quarantine", "replay", *arguments)
+            failed = ended.code != 0
+            told = ended.error or "failed" if failed else ended.last_line
+            self._ui.say(f"{whose}: {told}", error=failed)
+        self._ui.reload()
+
+    async def cancel(self, backfill: ListedBackfill) -> None:
+        """Ask, and cancel a backfill as it was shown."""
+        status = backfill.status
+        if status.finished:
+            self._ui.say(f"{backfill.vehicle}: this backfill has ended", error=True)
+            return
+        text = f"{_interval(backfill)}: {status.outcome} is done, and stays stored."
+        title = f"Call off the backfill of {backfill.vehicle}?"
+        if not await self._confirm(title, text, "Call off"):
+            return
+        versions = {backfill.vehicle_id: status.asked_at}
+        cancelled = await attempt(self._ui, lambda: self._gateway.cancel_backfills(versions))
+        if cancelled is not None and cancelled.value:
+            self._ui.say(f"{backfill.vehicle}: backfill cancelled")
+        elif cancelled is not None:
+            text = "not cancelled: it has ended, or was requested anew, meanwhile"
+            self._ui.say(f"{backfill.vehicle}: {text}", error=True)
+        self._ui.reload()
+
+    async def repeat(self, backfill: ListedBackfill) -> None:
+        """Ask, and request the interval of a backfill again."""
+        text = _interval(backfill)
+        if not backfill.status.finished:
+            text += "\nIt is open: what was pulled of it already is pulled again."
+        title = f"Pull this interval of {backfill.vehicle} again?"
+        if not await self._confirm(title, text, "Request"):
+            return
+        ids, window = [backfill.vehicle_id], backfill.status.window
+        if await attempt(self._ui, lambda: self._gateway.backfill(ids, window)) is not None:
+            self._ui.say(f"{backfill.vehicle}: backfill requested")
+        self._ui.reload()
+
+
+def _interval(backfill: ListedBackfill) -> str:
+    window = backfill.status.window
+    return utc_span(window.start, window.end)
+
+
+def _replays(refused: Refused) -> list[tuple[str, list[str]]]:
+    """Return whose rows are tried and the arguments of the command, for each of its runs."""
+    if refused.groups:
+        return [(name, [str(key)]) for key, name in refused.vehicles.items()]
+    numbers = [f"--id={row.id}" for row in refused.rows]
+    parts = range(0, len(numbers), REPLAYED_AT_ONCE)
+    return [(refused.whose, numbers[start : start + REPLAYED_AT_ONCE]) for start in parts]
+
+
+class RoomsApp(App[None]):
+    """The part of the app that these pages need."""
+
+    context: ScreenContext
+    rooms: RoomOperations
+
+    def open_vehicle(self, vehicle_id: UUID) -> None:
+        """Open the page of a vehicle."""
+        raise NotImplementedError
+
+    def _operate(self, operation: Operation, *arguments: Any) -> None:
+        """Run an operation in the background."""
+        raise NotImplementedError
+
+    def _open(self, page: type[Page]) -> None:
+        """Open a page, unless it is the topmost one."""
+        if not isinstance(self.screen, page):
+            self.push_screen(page(self.context))
+
+    def action_quarantine(self) -> None:
+        """Open the quarantine page."""
+        self._open(QuarantinePage)
+
+    def action_backfills(self) -> None:
+        """Open the backfills page."""
+        self._open(BackfillsPage)
+
+    def action_findings(self) -> None:
+        """Open the findings page."""
+        self._open(FindingsPage)
+
+    def on_room_vehicle_opened(self, event: Room.VehicleOpened) -> None:
+        """Open the page of a vehicle."""
+        self.open_vehicle(event.vehicle_id)
+
+    def on_quarantine_page_replay_asked(self, event: QuarantinePage.ReplayAsked) -> None:
+        """Try refused rows again."""
+        self._operate(self.rooms.replay, event.refused)
+
+    def on_quarantine_page_purge_asked(self, event: QuarantinePage.PurgeAsked) -> None:
+        """Delete refused rows."""
+        self._operate(self.rooms.purge, event.refused)
+
+    def on_backfills_page_cancel_asked(self, event: BackfillsPage.CancelAsked) -> None:
+        """Cancel a backfill."""
+        self._operate(self.rooms.cancel, event.backfill)
+
+    def on_backfills_page_repeat_asked(self, event: BackfillsPage.RepeatAsked) -> None:
+        """Request the interval of a backfill again."""
+        self._operate(self.rooms.repeat, event.backfill)

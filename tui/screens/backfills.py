@@ -1,0 +1,165 @@
+"""The backfills page: past intervals that are pulled again, open and finished ones."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from fleetsyncd.cells import cut
+from fleetsyncd.database.views.backfills import BackfillList, ListedBackfill
+from fleetsyncd.text import age
+from fleetsyncd.times import utc_span, utc_text
+from tui.background import query
+from tui.context import ScreenContext
+from tui.formatting import count_text
+from tui.model.export_table import ExportTable
+from tui.screens.room import Room
+
+NAME_WIDTH = 16
+SPAN_FORMAT = "%m-%d %H:%M"
+
+
+class BackfillsPage(Room):
+    """The last backfill of each vehicle: how far it is, what stands in its way, how it ended."""
+
+    NAME = "backfills"
+    HEADING = ("vehicle", "interval utc", "done", "rate", "left", "rows", "state")
+    WRITING = frozenset({"cancel", "repeat"})
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("exclamation_mark", "only_open", "Open ones", key_display="!",
+                id="backfills.only-open", tooltip="Show the unfinished ones only, or all"),
+        Binding("ctrl+d", "cancel", "Call off", id="backfills.cancel",
+                tooltip="Cancel the rest of the backfill; stored rows stay"),
+        Binding("r", "repeat", "Again", id="backfills.repeat",
+                tooltip="Request the same interval again"),
+        Binding("i", "details", "Details", show=False, id="backfills.details",
+                tooltip="The line in full"),
+    ]  # fmt: skip
+
+    class CancelAsked(Message):
+        """The operator wants a backfill to be cancelled as it was shown."""
+
+        def __init__(self, backfill: ListedBackfill) -> None:
+            super().__init__()
+            self.backfill = backfill
+
+    class RepeatAsked(CancelAsked):
+        """The operator wants the interval of a backfill to be pulled again."""
+
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
+        self.only_open = False
+        self.backfills = BackfillList((), 0, 0)
+
+    async def load(self) -> None:
+        """Read the backfills, unless others are asked for meanwhile."""
+        rooms, name_part, only_open = self.context.gateway.rooms, self.name_part, self.only_open
+        backfills = await query(lambda: rooms.backfills(name_part, only_open=only_open))
+        if (name_part, only_open) == (self.name_part, self.only_open) and self.is_mounted:
+            self.backfills, self.is_read = backfills, True
+            keys = [each.vehicle_id for each in backfills.listed]
+            self.table.show_rows(keys, list(map(_cells, backfills.listed)))
+
+    def nothing(self) -> str:
+        """Say that there is no backfill, or none that fits."""
+        if self.name_part:
+            return "No such vehicle has a backfill: Esc clears the filter"
+        if self.only_open and self.backfills.total:
+            return "No backfill is open: ! shows the finished ones"
+        return "No backfill was requested: b on a vehicle requests one"
+
+    def status(self) -> Sequence[str]:
+        """Say how many there are."""
+        if not self.is_read:
+            return ()
+        listed, total = len(self.backfills.listed), self.backfills.total
+        parts = [f"{self.backfills.open} open, {total - self.backfills.open} finished"]
+        wanted = self.backfills.open if self.only_open else total
+        if listed < wanted:
+            parts.append(f"the first {listed} are shown")
+        if self.only_open:
+            parts.append("only the open ones")
+        return parts
+
+    @property
+    def under_cursor(self) -> ListedBackfill | None:
+        """The backfill under the cursor."""
+        listed, at = self.backfills.listed, self.table.cursor_row
+        return listed[at] if self.table.keys and 0 <= at < len(listed) else None
+
+    def action_only_open(self) -> None:
+        """Show the unfinished ones only, or all."""
+        self.only_open = not self.only_open
+        self.ask_anew()
+
+    def action_open_row(self) -> None:
+        """Open the page of the vehicle under the cursor."""
+        if backfill := self.under_cursor:
+            self.post_message(self.VehicleOpened(backfill.vehicle_id))
+
+    def action_details(self) -> None:
+        """Show the line under the cursor in full."""
+        if backfill := self.under_cursor:
+            row = _row(backfill)
+            self.show_details(list(zip(self.HEADING, row, strict=True)))
+
+    def action_cancel(self) -> None:
+        """Ask whether to cancel what is under the cursor."""
+        if backfill := self.under_cursor:
+            self.post_message(self.CancelAsked(backfill))
+
+    def action_repeat(self) -> None:
+        """Ask whether to pull the interval under the cursor again."""
+        if backfill := self.under_cursor:
+            self.post_message(self.RepeatAsked(backfill))
+
+    def export_table(self) -> ExportTable:
+        """Return the backfills that are shown."""
+        return ExportTable(self.NAME, self.HEADING, list(map(_row, self.backfills.listed)))
+
+
+def state_text(backfill: ListedBackfill) -> str:
+    """Say how a backfill ended, what stands in its way, or that it goes on."""
+    status = backfill.status
+    if backfill.finished_at is not None:
+        return f"{status.outcome}, {utc_text(backfill.finished_at)}"
+    if status.obstacle:
+        return status.obstacle
+    return "being pulled" if backfill.progress else "waits for the daemon"
+
+
+def _row(backfill: ListedBackfill) -> list[str]:
+    status, progress = backfill.status, backfill.progress
+    return [
+        backfill.vehicle,
+        utc_span(status.window.start, status.window.end),
+        f"{int(100 * status.fraction)}%",
+        "" if progress is None else f"{progress.rows_per_second or 0:.0f} rows/s",
+        "" if progress is None else age(progress.seconds_left),
+        str(status.rows_added),
+        state_text(backfill),
+    ]
+
+
+def _short(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):{SPAN_FORMAT}}"
+
+
+def _cells(backfill: ListedBackfill) -> list[Text]:
+    status, progress = backfill.status, backfill.progress
+    window = status.window
+    colour = "" if status.finished else "red" if status.obstacle else "cyan"
+    return [
+        Text(cut(backfill.vehicle, NAME_WIDTH)),
+        Text(f"{_short(window.start)} – {_short(window.end)}"),
+        Text(f"{int(100 * status.fraction)}%", justify="right"),
+        Text("" if progress is None else f"{count_text(progress.rows_per_second)}/s",
+             justify="right"),
+        Text("" if progress is None else age(progress.seconds_left), justify="right"),
+        Text(count_text(status.rows_added), justify="right"),
+        Text(state_text(backfill), colour),
+    ]  # fmt: skip
