@@ -89,7 +89,7 @@ class Gateway:
         tags: Collection[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rooms = RoomGateway(database, want or UNCONFIGURED)
+        self.rooms = RoomGateway(database, want or UNCONFIGURED, tags)
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval

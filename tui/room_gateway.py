@@ -3,7 +3,7 @@
 Every method blocks, so call it in a thread; they raise as those of Gateway do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from fleetsyncd.database import quarantine
@@ -14,6 +14,7 @@ from fleetsyncd.database.schema.fleet_checks import Expected, Unchecked
 from fleetsyncd.database.views import backfills
 from fleetsyncd.database.views import quarantine as refused
 from fleetsyncd.database.views.backfills import BackfillList
+from fleetsyncd.database.views.chosen import Chosen
 from fleetsyncd.findings import Finding
 from fleetsyncd.times import utc_now
 
@@ -29,18 +30,23 @@ class RefusedRows:
 
 
 class RoomGateway:
-    """Reads and writes; thread-safe. `want` is what the settings want of the database."""
+    """Reads and writes; thread-safe. `want` is what the settings want of the database.
 
-    def __init__(self, database: Database, want: Expected) -> None:
+    With `tags`, only vehicles that have one of them are shown.
+    """
+
+    def __init__(self, database: Database, want: Expected, tags: Collection[str] = ()) -> None:
         self._database = database
+        self._tags = tags
         self._want = want
 
     def refused_groups(self, name_part: str) -> RefusedRows:
         """Return the groups of refused rows of the vehicles whose names contain a text."""
 
         def read(cursor: Cursor) -> RefusedRows:
-            total = refused.refused_total(cursor, name_part)
-            return RefusedRows(*total, groups=tuple(refused.refused_groups(cursor, name_part)))
+            chosen = Chosen(name_part, self._tags)
+            total = refused.refused_total(cursor, chosen)
+            return RefusedRows(*total, groups=tuple(refused.refused_groups(cursor, chosen)))
 
         return self._database.run(read)
 
@@ -66,8 +72,9 @@ class RoomGateway:
 
     def backfills(self, name_part: str, *, only_open: bool) -> BackfillList:
         """Return the backfills of the vehicles whose names contain a text, the open ones first."""
+        chosen = Chosen(name_part, self._tags)
         return self._database.run(
-            lambda cursor: backfills.list_backfills(cursor, name_part, only_open=only_open)
+            lambda cursor: backfills.list_backfills(cursor, chosen, only_open=only_open)
         )
 
     def examine(self, *, as_viewer: bool) -> Iterator[Finding | Unchecked]:

@@ -1,5 +1,7 @@
 """Tags on the dashboard: groups, their actions, edits, and the view of a site."""
 
+from uuid import UUID
+
 import pytest
 from textual.widgets import Input
 
@@ -225,6 +227,36 @@ def test_the_view_of_a_site_has_its_vehicles_only_on_every_page(sites: Database)
         assert "(no tag)" not in it.screen()
 
     drive(sites, look, size=(160, 45), app=of_site(sites, "south", read_only=True))
+
+
+def test_the_rooms_of_a_site_are_about_its_vehicles_only(sites: Database) -> None:
+    for number, name in enumerate(("Crane-02", "Dozer-03")):
+        execute(
+            sites,
+            "INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)"
+            " SELECT id, %s::uuid, '/data', '{}', 'no time' FROM vehicles WHERE name = %s",
+            str(UUID(int=number)),
+            name,
+        )
+        execute(
+            sites,
+            "INSERT INTO fleetsync.backfill (vehicle_id, from_at, to_at, reached_at)"
+            " SELECT id, now() - interval '4 h', now(), now() - interval '1 h' FROM vehicles"
+            " WHERE name = %s",
+            name,
+        )
+
+    async def look(it: Driver) -> None:
+        for key in ("Q", "B"):
+            await it.press(key)
+            await it.sees("Dozer-03")
+            assert "Crane-02" not in it.screen()
+            await it.press("escape")
+        await it.press("ctrl+p")
+        await it.type("#wanted", "cran")
+        await it.sees("nothing matches")
+
+    drive(sites, look, size=(160, 45), app=of_site(sites, "south"))
 
 
 def test_the_view_of_a_site_without_vehicles_shows_no_others_journal(sites: Database) -> None:

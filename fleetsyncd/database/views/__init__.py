@@ -8,6 +8,7 @@ history.py    vehicles' attempts in equal slices of time
 journal.py    pages of the journal, the last hour of vehicles
 plot.py       channels over a span of time, with the alarms in it
 series.py     channels' values in equal slices of time, whatever the number of rows
+chosen.py     which vehicles a view is about
 vehicle.py    one vehicle's channels, alarms, details
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.chosen import ALL, CHOSEN, Chosen
 from fleetsyncd.models import Window
 from fleetsyncd.states import GapProgress
 from fleetsyncd.text import age, sanitise
@@ -24,15 +25,15 @@ LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
 """  # noqa: S608  made of this file's own text
 _STATUS = f"{_COLUMNS} WHERE b.vehicle_id = ANY (%s::uuid[])"
 _LISTED = f"""{_COLUMNS}
-WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
+WHERE {CHOSEN}
     AND (b.finished_at IS NULL OR NOT %(only_open)s)
 ORDER BY b.finished_at IS NOT NULL, b.finished_at DESC, b.asked_at, b.vehicle_id LIMIT %(limit)s
 """
-_COUNT = """
+_COUNT = f"""
 SELECT count(*) FILTER (WHERE b.finished_at IS NULL), count(*)
 FROM fleetsync.backfill b JOIN public.vehicles v ON v.id = b.vehicle_id
-WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
-"""
+WHERE {CHOSEN}
+"""  # noqa: S608  made of this file's own text
 MOST_LISTED = 200
 
 
@@ -121,15 +122,17 @@ def backfill_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Backf
     return {each.vehicle_id: each.status for each in map(_listed, cursor.fetchall())}
 
 
-def list_backfills(cursor: Cursor, name_part: str = "", *, only_open: bool = False) -> BackfillList:
-    """Return the backfills of vehicles whose names contain `name_part`, whatever the case.
+def list_backfills(
+    cursor: Cursor, chosen: Chosen = ALL, *, only_open: bool = False
+) -> BackfillList:
+    """Return the backfills of the chosen vehicles.
 
     The open ones come first, the oldest request before the others; then those that ended, the
     newest first.
     """
-    cursor.execute(_COUNT, {"name": name_part})
+    cursor.execute(_COUNT, chosen.values)
     unfinished, total = cursor.fetchall()[0]
-    values = {"name": name_part, "only_open": only_open, "limit": MOST_LISTED}
+    values = {**chosen.values, "only_open": only_open, "limit": MOST_LISTED}
     cursor.execute(_LISTED, values)
     return BackfillList(tuple(map(_listed, cursor.fetchall())), unfinished, total)
 

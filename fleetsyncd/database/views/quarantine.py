@@ -10,6 +10,7 @@ from fleetsyncd.database.quarantine import (
     RefusedGroup,
     quarantined_row,
 )
+from fleetsyncd.database.views.chosen import ALL, CHOSEN, Chosen
 from fleetsyncd.text import sanitise
 
 MOST_GROUPS = 200
@@ -20,15 +21,15 @@ _GROUPS = f"""
 SELECT q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, min(q.reason),
     {REASON_HASH}, count(*), max(q.id), max(q.at)
 FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
-WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
+WHERE {CHOSEN}
 GROUP BY q.vehicle_id, v.name, q.call, {REASON_HASH}
 ORDER BY max(q.id) DESC LIMIT {MOST_GROUPS}
 """  # noqa: S608  made of this project's own text
-_TOTAL = """
+_TOTAL = f"""
 SELECT count(*), count(DISTINCT q.vehicle_id)
 FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
-WHERE strpos(lower(coalesce(v.name, '')), lower(%(name)s)) > 0
-"""
+WHERE {CHOSEN}
+"""  # noqa: S608  made of this project's own text
 _OF_GROUP = f"""q.vehicle_id = %(vehicle)s::uuid AND q.call = %(call)s
     AND {REASON_HASH} = %(reason)s AND (%(before)s::bigint IS NULL OR q.id < %(before)s)"""
 
@@ -37,22 +38,16 @@ SELECT count(*) FROM fleetsync.quarantine q WHERE {_OF_GROUP}
 """  # noqa: S608  made of this project's own text
 
 
-def refused_total(cursor: Cursor, name_part: str = "") -> tuple[int, int]:
-    """Return how many bad rows there are, and of how many vehicles.
-
-    Of the vehicles whose names contain `name_part`, whatever the case.
-    """
-    cursor.execute(_TOTAL, {"name": name_part})
+def refused_total(cursor: Cursor, chosen: Chosen = ALL) -> tuple[int, int]:
+    """Return how many bad rows the chosen vehicles have, and how many of them have some."""
+    cursor.execute(_TOTAL, chosen.values)
     rows, vehicles = cursor.fetchall()[0]
     return rows, vehicles
 
 
-def refused_groups(cursor: Cursor, name_part: str = "") -> list[RefusedGroup]:
-    """Return at most MOST_GROUPS groups of bad rows, those with the newest rows first.
-
-    Of the vehicles whose names contain `name_part`, whatever the case.
-    """
-    cursor.execute(_GROUPS, {"name": name_part})
+def refused_groups(cursor: Cursor, chosen: Chosen = ALL) -> list[RefusedGroup]:
+    """Return at most MOST_GROUPS groups of the chosen vehicles, the newest rows first."""
+    cursor.execute(_GROUPS, chosen.values)
     return [
         RefusedGroup(
             UUID(key),
