@@ -13,7 +13,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from fleetsyncd.database import backfills, bulk, purge, removal, replicas, vehicles
-from fleetsyncd.database.bulk import BulkResult
+from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy
@@ -252,16 +252,16 @@ class Gateway:
                 " --removed` shows the rest, `fleetsyncd vehicle purge` deletes it"
             ) from error
 
-    def pause(self, names: Mapping[UUID, str], paused: bool) -> frozenset[UUID]:
+    def pause(self, names: Mapping[UUID, str], paused: bool) -> BulkResult:
         """Pause vehicles (names by id), or resume them; return those that were not so already."""
         return bulk.set_paused(self._database, names, paused)
 
-    def undo_pause(self, names: Mapping[UUID, str], paused: bool) -> BulkResult:
+    def undo_pause(self, names: Mapping[UUID, str], paused: bool, at: Since) -> BulkResult:
         """Resume what an action has `paused`, or pause what it has resumed, where it is still so.
 
         Unlike other writes, it does what can be done although some vehicles were removed.
         """
-        return bulk.undo_paused(self._database, names, paused)
+        return bulk.undo_paused(self._database, names, paused, at)
 
     def sync(self, names: Mapping[UUID, str]) -> datetime:
         """Request a sync of vehicles (names by id); return when, by the database's clock."""

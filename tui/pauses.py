@@ -26,6 +26,8 @@ class _Action:
     names: Mapping[UUID, str]
     paused: bool
     """Whether it paused them; else it resumed them."""
+    at: dict[UUID, str | None]
+    """When, by the database's clock; when an undo has made it so again, the moment of that."""
 
 
 class Pauses:
@@ -55,7 +57,9 @@ class Pauses:
         async with self._in_order:
             changed = await attempt(self._ui, lambda: self._gateway.pause(names, paused))
             if changed is not None:
-                action = _Action({key: names[key] for key in names if key in changed.value}, paused)
+                result = changed.value
+                theirs = {key: names[key] for key in names if key in result.changed}
+                action = _Action(theirs, paused, dict.fromkeys(theirs, result.at))
                 if action.names:
                     self._done.append(action)
                 self._ui.say(_done_text(names, action))
@@ -69,13 +73,21 @@ class Pauses:
                 return
             last = self._done[-1]
             result = await attempt(
-                self._ui, lambda: self._gateway.undo_pause(last.names, last.paused)
+                self._ui, lambda: self._gateway.undo_pause(last.names, last.paused, last.at)
             )
             if result is not None:
                 self._done.pop()
+                self._date_again(result.value)
                 whole = len(result.value.changed) == len(last.names)
                 self._ui.say(_undone_text(last, result.value), error=not whole)
         self._ui.reload()
+
+    def _date_again(self, undone: BulkResult) -> None:
+        """Note when the vehicles are again as the action before has left them."""
+        for key in undone.changed:
+            before = next((each for each in reversed(self._done) if key in each.names), None)
+            if before is not None:
+                before.at[key] = undone.at
 
 
 def _word(paused: bool) -> str:
@@ -98,7 +110,7 @@ def _undone_text(action: _Action, result: BulkResult) -> str:
     others = [n for k, n in action.names.items() if k not in result.changed | result.removed]
     ends = (
         (changed, f"{_word(not action.paused)} again"),
-        (others, f"{_word(not action.paused)} meanwhile by somebody, left so"),
+        (others, "changed meanwhile by somebody, left so"),
         (removed, "removed meanwhile"),
     )
     return "undo: " + "; ".join(f"{listed(names)}: {end}" for names, end in ends if names)

@@ -10,29 +10,43 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.statements import DATED, if_dated
 from fleetsyncd.database.views import sql_times
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import listed
 
 _LOCK = "SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR KEY SHARE"
-_PAUSE = """
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused)
-SELECT id, true FROM unnest(%s::uuid[]) id ORDER BY id
-ON CONFLICT (vehicle_id) DO UPDATE SET paused = true, updated_at = now() WHERE NOT s.paused
-RETURNING s.vehicle_id::text
-"""
-_RESUME = """
-UPDATE fleetsync.vehicle_state SET paused = false, updated_at = now()
-WHERE vehicle_id = ANY (%s::uuid[]) AND paused
-RETURNING vehicle_id::text
-"""
-_REQUEST_SYNC = """
+_AS_LEFT = """(SELECT w.since IS NULL OR w.since = s.{dated}
+     FROM unnest(%(ids)s::uuid[], %(since)s::timestamptz[]) w (id, since)
+     WHERE w.id = s.vehicle_id)"""
+"""Whether a vehicle is as it was left at a moment; one that is not known does not matter."""
+_KEPT_DATES = f"""resumed_at = {if_dated("resumed_at")}, status_since = {if_dated("status_since")},
+    dated_at = now(), updated_at = now()"""
+_PAUSE = f"""
+INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused, paused_at)
+SELECT id, true, now() FROM unnest(%(ids)s::uuid[]) id ORDER BY id
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = true, paused_at = now(), {_KEPT_DATES}
+    WHERE NOT s.paused AND {_AS_LEFT.format(dated="resumed_at")}
+RETURNING s.vehicle_id::text, now()::text
+"""  # noqa: S608  made of this file's own text
+_RESUME = f"""
+UPDATE fleetsync.vehicle_state s SET paused = false, paused_at = NULL, resumed_at = now(),
+    status_since = {if_dated("status_since")}, dated_at = now(), updated_at = now()
+WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND paused AND {_AS_LEFT.format(dated="paused_at")}
+RETURNING s.vehicle_id::text, now()::text
+"""  # noqa: S608  made of this file's own text
+_REQUEST_SYNC = f"""
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
-SELECT id, now() FROM unnest(%s::uuid[]) id ORDER BY id
-ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now()
+SELECT id, now() FROM unnest(%(ids)s::uuid[]) id ORDER BY id
+ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now(),
+    dated_at = CASE WHEN {DATED} THEN now() END
     WHERE NOT s.paused
-RETURNING s.vehicle_id::text
-"""
+RETURNING s.vehicle_id::text, now()::text
+"""  # noqa: S608  made of this file's own text
+
+
+Since = Mapping[UUID, str | None]
+"""When vehicles were paused or resumed, as the database writes times; None, or none: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +55,51 @@ class BulkResult:
 
     changed: frozenset[UUID]
     removed: frozenset[UUID]
+    at: str | None = None
+    """When those were changed, by the database's clock, as it writes times; None: not known."""
 
 
-def set_paused(database: Database, names: Mapping[UUID, str], paused: bool) -> frozenset[UUID]:
+def set_paused(database: Database, names: Mapping[UUID, str], paused: bool) -> BulkResult:
     """Pause or resume vehicles; return those that were not so already.
 
     Raises CommandError, and changes none, if one of them was removed.
     """
-    return _set_paused(database, names, paused, all_or_none=True).changed
+    return _set_paused(database, names, paused, {}, all_or_none=True)
 
 
-def undo_paused(database: Database, names: Mapping[UUID, str], paused: bool) -> BulkResult:
+def undo_paused(
+    database: Database, names: Mapping[UUID, str], paused: bool, at: Since
+) -> BulkResult:
     """Resume vehicles that somebody has `paused`, or pause those that somebody has resumed.
 
-    Those that are not as that left them are left as they are.
+    Those that are not as that left them are left as they are. `at` tells when that was: a vehicle
+    that was resumed and paused again since is paused since another moment.
     """
-    return _set_paused(database, names, not paused, all_or_none=False)
+    return _set_paused(database, names, not paused, at, all_or_none=False)
 
 
 def _set_paused(
-    database: Database, names: Mapping[UUID, str], paused: bool, *, all_or_none: bool
+    database: Database,
+    names: Mapping[UUID, str],
+    paused: bool,
+    since: Since,
+    *,
+    all_or_none: bool,
 ) -> BulkResult:
     changed: set[UUID] = set()
+    tries: list[str | None] = []
 
-    def work(cursor: Cursor) -> frozenset[UUID]:
-        result = _change(cursor, names, _PAUSE if paused else _RESUME)
+    def work(cursor: Cursor) -> BulkResult:
+        result = _change(cursor, names, _PAUSE if paused else _RESUME, since)
         if all_or_none:
             _require_registered(names, result)
         # A try whose commit was lost may have arrived: then the next one finds nothing to change.
         changed.update(result.changed)
-        return result.removed
+        tries.append(result.at)
+        return result
 
-    removed = database.run(work)
-    return BulkResult(frozenset(changed), removed)
+    removed = database.run(work).removed
+    return BulkResult(frozenset(changed), removed, tries[0] if len(tries) == 1 else None)
 
 
 def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
@@ -83,7 +109,7 @@ def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
     """
 
     def work(cursor: Cursor) -> datetime:
-        result = _change(cursor, names, _REQUEST_SYNC)
+        result = _change(cursor, names, _REQUEST_SYNC, {})
         _require_registered(names, result)
         if paused := set(names) - result.changed:
             raise CommandError(f"{_named(names, paused)}: paused, resume first")
@@ -92,15 +118,17 @@ def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
     return database.run(work)
 
 
-def _change(cursor: Cursor, ids: Collection[UUID], statement: str) -> BulkResult:
+def _change(cursor: Cursor, ids: Collection[UUID], statement: str, since: Since) -> BulkResult:
     cursor.execute(_LOCK, (list(map(str, ids)),))
-    registered = _ids(cursor)
-    cursor.execute(statement, (list(map(str, registered)),))
-    return BulkResult(_ids(cursor), frozenset(ids) - registered)
-
-
-def _ids(cursor: Cursor) -> frozenset[UUID]:
-    return frozenset(UUID(text) for (text,) in cursor.fetchall())
+    registered = [UUID(key) for (key,) in cursor.fetchall()]
+    moments = [since.get(key) for key in registered]
+    cursor.execute(statement, {"ids": list(map(str, registered)), "since": moments})
+    rows = cursor.fetchall()
+    return BulkResult(
+        changed=frozenset(UUID(key) for key, _ in rows),
+        removed=frozenset(ids).difference(registered),
+        at=rows[0][1] if rows else None,
+    )
 
 
 def _require_registered(names: Mapping[UUID, str], result: BulkResult) -> None:

@@ -1,5 +1,6 @@
 """Changes to several vehicles at once."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from fleetsyncd.database import bulk, pool, vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import CommandError
 
 NAMES = ("Crane-02", "Dozer-03", "Truck-01")
@@ -31,16 +33,16 @@ def test_a_pause_returns_what_it_changed_and_leaves_the_rest(
 ) -> None:
     (crane,) = ids(fleet, "Crane-02")
     database.run(lambda cursor: vehicles.set_paused(cursor, crane, True))
-    assert bulk.set_paused(database, fleet, True) == ids(fleet, "Dozer-03", "Truck-01")
-    assert bulk.set_paused(database, fleet, True) == set()
-    assert bulk.set_paused(database, fleet, False) == set(fleet)
-    assert bulk.set_paused(database, fleet, False) == set()
+    assert bulk.set_paused(database, fleet, True).changed == ids(fleet, "Dozer-03", "Truck-01")
+    assert bulk.set_paused(database, fleet, True).changed == set()
+    assert bulk.set_paused(database, fleet, False).changed == set(fleet)
+    assert bulk.set_paused(database, fleet, False).changed == set()
 
 
 def test_a_resume_of_what_was_never_paused_changes_nothing(
     database: Database, fleet: dict[UUID, str]
 ) -> None:
-    assert bulk.set_paused(database, fleet, False) == set()
+    assert bulk.set_paused(database, fleet, False).changed == set()
 
 
 @pytest.mark.parametrize("paused", [True, False])
@@ -51,20 +53,41 @@ def test_a_removed_vehicle_is_named_and_then_none_is_changed(
         bulk.set_paused(database, fleet, True)
     with pytest.raises(CommandError, match=r"^Loader-04: removed meanwhile, nothing was done"):
         bulk.set_paused(database, {**fleet, uuid4(): "Loader-04"}, paused)
-    assert bulk.set_paused(database, fleet, paused) == set(fleet)
+    assert bulk.set_paused(database, fleet, paused).changed == set(fleet)
 
 
 def test_an_undo_goes_on_without_the_removed_and_leaves_what_others_have_changed(
     database: Database, fleet: dict[UUID, str]
 ) -> None:
     gone = uuid4()
-    bulk.set_paused(database, fleet, True)
+    at = bulk.set_paused(database, fleet, True).at
     (crane,) = ids(fleet, "Crane-02")
     database.run(lambda cursor: vehicles.set_paused(cursor, crane, False))
-    result = bulk.undo_paused(database, {**fleet, gone: "Loader-04"}, True)
-    assert result == bulk.BulkResult(
-        frozenset(ids(fleet, "Dozer-03", "Truck-01")), frozenset({gone})
-    )
+    when = dict.fromkeys(fleet, at)
+    result = bulk.undo_paused(database, {**fleet, gone: "Loader-04"}, True, when)
+    assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
+    assert result.removed == {gone}
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_an_undo_leaves_what_somebody_has_changed_back_and_forth(
+    database: Database, fleet: dict[UUID, str], paused: bool
+) -> None:
+    bulk.set_paused(database, fleet, not paused)
+    at = bulk.set_paused(database, fleet, paused).at
+    (crane,) = ids(fleet, "Crane-02")
+    for state in (not paused, paused):
+        database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
+    result = bulk.undo_paused(database, fleet, paused, dict.fromkeys(fleet, at))
+    assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
+
+
+def test_a_pause_and_a_resume_date_the_states(database: Database, fleet: dict[UUID, str]) -> None:
+    for paused in (True, False):
+        bulk.set_paused(database, fleet, paused)
+        ages = [each.state_age for each in database.run(lambda c: fleet_overview(c, 30))]
+        assert len(ages) == len(fleet)
+        assert all(age is not None and age < 60 for age in ages)
 
 
 def test_a_pause_whose_commit_was_not_answered_still_returns_what_it_changed(
@@ -81,10 +104,10 @@ def test_a_pause_whose_commit_was_not_answered_still_returns_what_it_changed(
             raise psycopg2.OperationalError("server closed the connection unexpectedly")
 
     monkeypatch.setattr(pool.Cursor, "execute", lose_first_commit)
-    assert bulk.set_paused(database, fleet, True) == set(fleet)
+    assert bulk.set_paused(database, fleet, True).changed == set(fleet)
     assert answered
     monkeypatch.undo()
-    assert bulk.set_paused(database, fleet, True) == set()
+    assert bulk.set_paused(database, fleet, True).changed == set()
 
 
 def test_a_sync_of_several_is_requested_for_all_or_none(

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.database import vehicles
-from fleetsyncd.database.bulk import BulkResult
+from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
@@ -70,7 +70,7 @@ def test_undo_leaves_what_somebody_else_has_resumed_and_tells_what_was_removed(
         await it.press("u")
         await it.notified(
             "undo: Dozer-03, Loader-04: resumed again;"
-            " Crane-02: resumed meanwhile by somebody, left so; Truck-01: removed meanwhile"
+            " Crane-02: changed meanwhile by somebody, left so; Truck-01: removed meanwhile"
         )
 
     drive(database, look)
@@ -141,7 +141,7 @@ def test_a_second_quick_pause_key_resumes_nothing_whatever_is_on_the_screen(
     assert paused(database) == {"Crane-02"}
 
 
-def lost(_names: Mapping[UUID, str], _paused: bool) -> BulkResult:
+def lost(_names: Mapping[UUID, str], _paused: bool, _at: Since) -> BulkResult:
     raise DatabaseLost("lost connection")
 
 
