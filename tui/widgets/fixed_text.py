@@ -27,7 +27,9 @@ class FixedText(Widget):
         before, self.shown = self.shown, text
         if text == before and text.style == before.style:
             return
-        regions = changed_regions(before, text)
+        # A text that is centred begins elsewhere when its length changes.
+        in_place = self.styles.content_align == ("left", "top")
+        regions = changed_regions(before, text) if in_place else None
         if regions is None:
             self.refresh()
         else:
