@@ -7,6 +7,7 @@ from uuid import UUID
 from textual.app import App
 
 from fleetsyncd.database.views.backfills import ListedBackfill
+from fleetsyncd.text import counted
 from fleetsyncd.times import utc_span
 from tui import own_program
 from tui.context import ScreenContext
@@ -37,7 +38,7 @@ class RoomOperations:
 
     async def purge(self, refused: Refused) -> None:
         """Ask, and delete refused rows."""
-        title = f"Delete {refused.count:,} refused row(s) of {refused.whose} for good?"
+        title = f"Delete {counted(refused.count, 'refused row')} of {refused.whose} for good?"
         if not await self._confirm(title, refused.what, "Delete"):
             return
         rooms = self._gateway.rooms
@@ -46,12 +47,12 @@ class RoomOperations:
             self._ui, lambda: rooms.purge_groups(groups) if groups else rooms.purge_rows(rows)
         )
         if deleted is not None:
-            self._ui.say(f"{refused.whose}: deleted {deleted.value:,} refused row(s)")
+            self._ui.say(f"{refused.whose}: deleted {counted(deleted.value, 'refused row')}")
         self._ui.reload()
 
     async def replay(self, refused: Refused) -> None:
         """Ask, and try refused rows again: of a group all rows of its vehicle."""
-        what = f"{refused.count:,} refused row(s)" if refused.rows else "all refused rows"
+        what = counted(refused.count, "refused row") if refused.rows else "all refused rows"
         text = "Those that are valid by now are stored; the others stay refused."
         if not await self._confirm(f"Try {what} of {refused.whose} again?", text, "Try"):
             return

@@ -290,7 +290,7 @@ def test_the_header_counts_open_alarms_and_names_the_worst(database: Database) -
         await it.until(lambda: "△" not in it.lines()[0])
 
     async def wide(it: Driver) -> None:
-        assert "◆ 1 critical, 3 other alarm(s)" in it.lines()[0]
+        assert "◆ 1 critical, 3 other alarms" in it.lines()[0]
 
     drive(database, wide, size=(160, 45))
     drive(database, narrow)

@@ -21,9 +21,9 @@ def test_findings_are_listed_with_what_mends_them_and_what_was_not_checked(
 
     async def look(it: Driver) -> None:
         await it.press("F")
-        await it.sees("1 fault(s)", "checked 2026-02-22 12:00:00 UTC")
+        await it.sees("1 fault", "checked 2026-02-22 12:00:00 UTC")
         text = it.screen()
-        assert "1 vehicle(s) have none of their own, first Truck-01" in text
+        assert "1 vehicle have none of their own, first Truck-01" in text
         assert "set VEHICLE_DEFAULT_API_KEY" in text
         assert "restart the daemon on centre" in text
         assert "run `fleetsyncd doctor` on the daemon's host" in text
@@ -41,10 +41,10 @@ def test_the_checks_are_made_again_when_a_key_asks(database: Database) -> None:
 
     async def look(it: Driver) -> None:
         await it.press("F")
-        await it.sees("1 fault(s)", "checked")
+        await it.sees("1 fault", "checked")
         execute(database, "UPDATE vehicles SET api_key = 'k'")
         await it.press("r")
-        await it.sees("0 fault(s)", "checked")
+        await it.sees("0 faults", "checked")
 
     drive(database, look, size=(120, 40))
 
@@ -75,7 +75,7 @@ def test_findings_come_one_by_one_and_nothing_waits_for_them(database: Database)
         await it.press("F")
         await it.sees("checking … 1 made")
         slow.may_go_on.set()
-        await it.sees("is broken → mend it", "1 fault(s), 1 warning(s)", "checked")
+        await it.sees("is broken → mend it", "1 fault, 1 warning", "checked")
 
     drive(gateway, look, size=(120, 40))
 
@@ -107,7 +107,7 @@ def test_a_viewers_role_is_told_what_it_cannot_check(
 
     async def look(it: Driver) -> None:
         await it.press("F")
-        await it.sees("checked 2026", "0 fault(s)", "only a daemon's role can tell")
+        await it.sees("checked 2026", "0 faults", "only a daemon's role can tell")
         assert "? unknown  API keys" in it.screen()
         assert "permission denied" in it.screen()
 

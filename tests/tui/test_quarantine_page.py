@@ -43,7 +43,7 @@ def refused_fleet(database: Database) -> dict[str, UUID]:
 
 async def opened(it: Driver) -> None:
     await it.press("Q")
-    await it.sees("7 refused row(s) of 2 vehicle(s)")
+    await it.sees("7 refused rows of 2 vehicles")
 
 
 def test_refused_rows_are_counted_by_vehicle_call_and_reason(database: Database) -> None:
@@ -60,10 +60,10 @@ def test_refused_rows_are_counted_by_vehicle_call_and_reason(database: Database)
         ]
         assert "UTC" in it.screen()
         await it.press("slash", *"dozer", "enter")
-        await it.sees("vehicles with dozer", "3 refused row(s) of 1 vehicle(s)")
+        await it.sees("vehicles with dozer", "3 refused rows of 1 vehicle")
         await it.sees_no("Truck-01")
         await it.press("escape")
-        await it.sees("7 refused row(s) of 2 vehicle(s)")
+        await it.sees("7 refused rows of 2 vehicles")
 
     drive(database, look, size=(120, 40))
 
@@ -86,12 +86,12 @@ def test_a_group_opens_its_rows_and_a_row_is_shown_in_full_and_harmless(
         await opened(it)
         await cursor_on(it, "odd")
         await it.press("enter")
-        await it.sees("1-1 of 1 row(s)", "Dozer-03 /alarms")
+        await it.sees("1-1 of 1 row", "Dozer-03 /alarms")
         await it.press("enter")
         await it.sees("[/nope]", "reason", "Esc goes back")
         assert "\x1b" not in it.screen()
         await it.press("escape", "escape")
-        await it.sees("7 refused row(s)")
+        await it.sees("7 refused rows")
         await it.press("v")
         await it.until(lambda: it.dialog() == "VehiclePage")
         await it.press("escape", "escape")
@@ -106,14 +106,14 @@ def test_rows_are_turned_page_by_page(database: Database) -> None:
 
     async def look(it: Driver) -> None:
         await it.press("Q")
-        await it.sees("120 refused row(s)")
+        await it.sees("120 refused rows")
         await it.press("enter")
-        await it.sees("1-100 of 120 row(s)")
+        await it.sees("1-100 of 120 rows")
         await it.press("greater_than_sign")
-        await it.sees("101-120 of 120 row(s)")
+        await it.sees("101-120 of 120 rows")
         await it.press("greater_than_sign")
         await it.press("less_than_sign")
-        await it.sees("1-100 of 120 row(s)")
+        await it.sees("1-100 of 120 rows")
 
     drive(database, look)
 
@@ -127,14 +127,14 @@ def test_a_purge_of_a_group_asks_with_the_count_and_keeps_what_came_later(
         await opened(it)
         await cursor_on(it, "Truck-01", "no time")
         await it.press("ctrl+d")
-        await it.sees("Delete 3 refused row(s) of Truck-01 for good?", "3 × /data: no time")
+        await it.sees("Delete 3 refused rows of Truck-01 for good?", "3 × /data: no time")
         await it.press("escape")
         assert len(left(database)) == 3
         await it.press("ctrl+d")
-        await it.sees("Delete 3 refused row(s) of Truck-01 for good?")
+        await it.sees("Delete 3 refused rows of Truck-01 for good?")
         refuse(database, ids["Truck-01"], BadRow("/data", '{"later":1}', "no time"))
         await it.press("y")
-        await it.notified("Truck-01: deleted 3 refused row(s)")
+        await it.notified("Truck-01: deleted 3 refused rows")
         assert left(database) == [("no time", 3), ("odd", 1), ("was refused", 1)]
 
     drive(database, look, size=(120, 40))
@@ -147,14 +147,14 @@ def test_a_purge_of_marked_rows_deletes_these_and_no_others(database: Database) 
         await opened(it)
         await cursor_on(it, "Truck-01", "no time")
         await it.press("enter")
-        await it.sees("1-3 of 3 row(s)")
+        await it.sees("1-3 of 3 rows")
         await it.press("space", "space")
         await it.sees("2 marked")
         await it.press("ctrl+d")
-        await it.sees("Delete 2 refused row(s) of Truck-01 for good?")
+        await it.sees("Delete 2 refused rows of Truck-01 for good?")
         await it.press("y")
-        await it.notified("deleted 2 refused row(s)")
-        await it.sees("1-1 of 1 row(s)")
+        await it.notified("deleted 2 refused rows")
+        await it.sees("1-1 of 1 row")
         assert left(database) == [("no time", 3), ("odd", 1), ("was refused", 1)]
 
     drive(database, look, size=(120, 40))
@@ -168,14 +168,14 @@ def test_a_replay_stores_what_is_valid_by_now(database: Database) -> None:
         await opened(it)
         await cursor_on(it, "was refused")
         await it.press("enter")
-        await it.sees("1-1 of 1 row(s)")
+        await it.sees("1-1 of 1 row")
         await it.press("r")
-        await it.sees("Try 1 refused row(s) of Truck-01 again?")
+        await it.sees("Try 1 refused row of Truck-01 again?")
         await it.press("y")
         await it.notified("tried 1: 1 stored, 0 were stored already, 0 are still refused")
         await it.sees("No row of this group is left")
         await it.press("escape")
-        await it.sees("6 refused row(s)")
+        await it.sees("6 refused rows")
         await cursor_on(it, "Truck-01")
         await it.press("r")
         await it.sees("Try all refused rows of Truck-01 again?")

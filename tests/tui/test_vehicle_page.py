@@ -188,7 +188,7 @@ def test_the_config_shows_everything_but_the_key(database: Database) -> None:
     async def look(it: Driver) -> None:
         await opened(it)
         await it.press("5")
-        await it.sees(str(vehicle), "40.2 s behind the daemon's", "•••• its own", "0 bad row(s)")
+        await it.sees(str(vehicle), "40.2 s behind the daemon's", "•••• its own", "0 bad rows")
         assert "its-secret-key" not in it.screen()
 
     drive(database, look)

@@ -5,6 +5,7 @@ from enum import IntEnum
 from rich.text import Text
 
 from fleetsyncd.severities import OpenAlarms
+from fleetsyncd.text import counted
 from tui.formatting import SEVERITY_STYLES, count_text
 
 NARROW_WIDTH = 2
@@ -31,7 +32,7 @@ def totals_text(alarms: OpenAlarms, form: Form) -> Text:
         return text.append(f"+{count_text(others)}" if others else "")
     text = Text.assemble((f"{style.glyph} {alarms.of_worst} {style.word}", colour))
     if others:
-        text.append(f", {others} other alarm(s)" if form is Form.FULL else f" +{others}")
+        text.append(f", {counted(others, 'other alarm')}" if form is Form.FULL else f" +{others}")
     return text
 
 

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from fleetsyncd.database.schema.fleet_checks import Unchecked
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.findings import Finding, Level, fault
+from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 from tui.background import in_thread, internal_error
 from tui.context import ScreenContext
@@ -103,7 +104,7 @@ class FindingsPage(Room):
         """Count the findings, and say when they were made."""
         levels = [line.level for line in self.lines if isinstance(line, Finding)]
         faults, warnings = levels.count(Level.FAULT), levels.count(Level.WARNING)
-        parts = [f"{faults} fault(s), {warnings} warning(s)"]
+        parts = [f"{counted(faults, 'fault')}, {counted(warnings, 'warning')}"]
         if self.checked_at is None:
             parts.insert(0, f"checking … {len(levels)} made")
         else:

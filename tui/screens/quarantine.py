@@ -11,6 +11,7 @@ from textual.message import Message
 from fleetsyncd.cells import cut
 from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
 from fleetsyncd.database.views.quarantine import MOST_GROUPS, PAGE_ROWS
+from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 from tui.background import query
 from tui.context import ScreenContext
@@ -102,13 +103,13 @@ class QuarantinePage(Room):
         parts = []
         if self.is_read and self.group is None:
             rows, vehicles = self.refused.rows, self.refused.vehicles
-            parts.append(f"{rows:,} refused row(s) of {vehicles} vehicle(s)")
+            parts.append(f"{counted(rows, 'refused row')} of {counted(vehicles, 'vehicle')}")
             if len(self.refused.groups) == MOST_GROUPS:
                 parts.append(f"the newest {MOST_GROUPS} groups")
         elif self.is_read and self.group is not None:
             first = len(self.pages) * PAGE_ROWS
             last = first + len(self.refused.page)
-            parts.append(f"{min(first + 1, last)}-{last} of {self.refused.rows:,} row(s)")
+            parts.append(f"{min(first + 1, last)}-{last} of {counted(self.refused.rows, 'row')}")
         if self.group is not None:
             parts.insert(0, f"{cut(self.group.vehicle, NAME_WIDTH)} {self.group.call}")
             parts.append(self.group.reason)

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from fleetsyncd.database.views.plot import MOST_ALARMS, PlotData
 from fleetsyncd.database.views.vehicle import StoredAlarm
+from fleetsyncd.text import counted
 from tui.model.plot_view import PlotView
 from tui.model.time_axis import TimeAxis, moment_text
 from tui.widgets.canvas import DOTS_ACROSS, Canvas
@@ -52,7 +53,10 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
         lines += _panel_lines(panel, view, data, _curve_width(width), share)
     lines += _lines_below(view, data, _curve_width(width))
     if fitting < len(drawn):
-        lines[-1] = Text(f" {len(drawn) - fitting} more panel(s) need a taller terminal", "yellow")
+        lines[-1] = Text(
+            f" not shown: {counted(len(drawn) - fitting, 'panel')}; the terminal is too low",
+            "yellow",
+        )
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Text("\n", no_wrap=True).join(lines)

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, counted
 from fleetsyncd.times import utc_span
 from tui.background import query
 from tui.formatting import KEY_HIDDEN, moment_text, progress_text
@@ -86,7 +86,7 @@ def _fields(
         ("newest measurement", moment_text(details.newest_measurement_at)),
         ("clock", _skew_text(details.clock_skew_ms)),
         ("failures in a row", str(vehicle.failures)),
-        ("in quarantine", f"{details.quarantined} bad row(s)"),
+        ("in quarantine", counted(details.quarantined, "bad row")),
         ("catching up", progress_text(vehicle.catching_up)),
         ("backfill", progress_text(vehicle.backfill) or _backfill_text(backfill)),
         ("backfill waits for", (backfill and backfill.obstacle) or ""),
