@@ -227,7 +227,7 @@ async def findings(it: Driver) -> None:
     gateway = it.app.context.gateway
     real, gateway.rooms = gateway.rooms, FixedFindings()
     await it.press("F")
-    await it.sees("1 fault(s), 1 warning(s) · checked")
+    await it.sees("1 fault, 1 warning · checked")
     gateway.rooms = real
 
 
