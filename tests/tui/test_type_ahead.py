@@ -115,6 +115,23 @@ def test_the_dashboard_can_be_left_while_keys_wait_for_a_dialog(
         assert execute(database, PAUSED) == [(0,)]
 
 
+@pytest.mark.parametrize("accepting", ["\r", "y"], ids=["Enter", "y"])
+def test_an_escape_cancels_whatever_key_is_right_behind_it(
+    server: Server, database: Database, database_name: str, tmp_path: Path, accepting: str
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type(f"*p\x1b{accepting}")
+        it.read_for(1)
+        it.type("\x1b[H\x04Crane-02\x1b\rq")
+        it.read_for(1)
+        it.type("q\x11")
+        assert it.ended() == 0
+        assert execute(database, PAUSED) == [(0,)]
+        assert execute(database, FLEET) == list(PRESENT)
+
+
 class Unreadable(Gateway):
     """Cannot tell how vehicles are registered."""
 
