@@ -2,22 +2,25 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 from textual.worker import Worker
 
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseLost
 from fleetsyncd.text import sanitise
-from tui.typing_order import KeysInOrder, Opening
+from tui.typing_order import LOADING_SEC, KeysInOrder, Opening
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[None, None, None]]
@@ -106,19 +109,57 @@ def _is_left(widget: Widget) -> bool:
     return page not in widget.app.screen_stack or widget._pruning
 
 
-def read_part(part: Widget, load: Work, group: str) -> None:
+@dataclass(slots=True)
+class _Reading:
+    """A read that is under way; keys may wait for its end."""
+
+    question: Hashable
+    opening: Opening | None = None
+
+
+_readings: "WeakKeyDictionary[Widget, dict[str, _Reading]]" = WeakKeyDictionary()
+_asked: "WeakKeyDictionary[Widget, dict[str, Hashable]]" = WeakKeyDictionary()
+"""What was asked for last, by widget and group."""
+
+
+def read_part(
+    part: Widget,
+    load: Work,
+    group: str,
+    question: Hashable = None,
+    *,
+    keys_wait: bool = True,
+) -> None:
     """Run the `load` of a widget that is live in the background, then post PartRead.
 
-    A `load` of the same group that is still running is cancelled.
+    `question` is what it asks for. While the same is being read, nothing happens: a query that
+    takes longer than the time between two refreshes must not be begun again and again. A load for
+    something else is cancelled, and keys wait a moment for what the operator has asked for, unless
+    they are not to (`keys_wait`).
     """
     if not is_live(part):
         return
-    begun = part.app.first_load(part) if isinstance(part.app, KeysInOrder) else None
-    work: Work = partial(_read_part, part, load, begun)
+    running, asked = _readings.setdefault(part, {}), _asked.setdefault(part, {})
+    if group in running and running[group].question == question:
+        return
+    is_new = asked.get(group, _asked) != question
+    asked[group] = question
+    running[group] = reading = _Reading(question)
+    # What is typed into a field waits when the operator leaves it.
+    if is_new and keys_wait and not isinstance(part.app.focused, Input):
+        let_keys_wait(part, group)
+    work: Work = partial(_read_part, part, load, group, reading)
     _: Worker[None] = part.run_worker(work, group=group, exclusive=True, exit_on_error=False)
 
 
-async def _read_part(part: Widget, load: Work, begun: Opening | None) -> None:
+def let_keys_wait(part: Widget, group: str) -> None:
+    """Let keys wait a moment for what is being read: they are meant for it."""
+    reading = _readings.get(part, {}).get(group)
+    if reading is not None and reading.opening is None and isinstance(part.app, KeysInOrder):
+        reading.opening = part.app.open_soon(LOADING_SEC)
+
+
+async def _read_part(part: Widget, load: Work, group: str, reading: _Reading) -> None:
     message = None
     try:
         await load()
@@ -130,6 +171,8 @@ async def _read_part(part: Widget, load: Work, begun: Opening | None) -> None:
         part.app._handle_exception(error)  # it is told, and its page lives on
         message = internal_error(error)
     finally:
-        if begun is not None:
-            begun.release()
+        if _readings.get(part, {}).get(group) is reading:
+            del _readings[part][group]
+        if reading.opening is not None:
+            reading.opening.release()
     part.post_message(PartRead(part, message))

@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from contextvars import ContextVar
-from weakref import WeakSet
 
 from textual.app import App, ScreenStackError
 from textual.events import Event, Key, MouseDown, MouseUp, Paste
@@ -22,8 +21,13 @@ QUIET_ROUNDS = 3
 SETTLE_SEC = 5.0
 """After so long the next key is handed on, whatever is still under way."""
 LOADING_SEC = 1.0
-"""So long keys wait for the first rows of what has just opened."""
+"""So long keys wait for the rows of what has just opened, or was asked for."""
 POLL_SEC = 0.01
+MOVES = frozenset({
+    "move", "page", "jump", "cursor_up", "cursor_down", "page_up", "page_down", "scroll_top",
+    "scroll_bottom",
+})  # fmt: skip
+"""Actions of a table that move its cursor, and neither the focus nor the page."""
 OPENING_SEC = 15.0
 """So long keys wait for a dialog; what is read before it opens takes less, or fails."""
 
@@ -70,7 +74,8 @@ class KeysInOrder(App[None]):
         self._path: list[MessagePump] = []
         """The widget that took the last key, and what is above it."""
         self._settling: asyncio.Task[None] | None = None
-        self._loaded: WeakSet[Widget] = WeakSet()
+        self._moved = False
+        """Whether moves of a cursor were handed on without a wait: the next other key waits."""
 
     @property
     def keys_are_waiting(self) -> bool:
@@ -91,13 +96,6 @@ class KeysInOrder(App[None]):
         self._openings.append(begun)
         return begun
 
-    def first_load(self, part: Widget) -> Opening | None:
-        """Let keys wait for a widget's first rows; None if it has been read before."""
-        if part in self._loaded:
-            return None
-        self._loaded.add(part)
-        return self.open_soon(LOADING_SEC)
-
     def drop(self) -> None:
         """Forget the keys that wait."""
         self._waiting.clear()
@@ -116,11 +114,26 @@ class KeysInOrder(App[None]):
         """Hand the oldest key on, unless the one before it is still being acted on."""
         if self._settling is not None or not self._waiting:
             return
-        if not self._waiting_for_opening:
+        is_move = self._is_move(self._waiting[0])
+        if self._waiting_for_opening or (self._moved and not is_move):
+            self._moved = False
+        else:
             target = self.focused or self.screen
             self._path = [target, *target.ancestors]
             await super().on_event(self._waiting.popleft())
-        self._settling = asyncio.create_task(self._settle())
+            self._moved = is_move
+        if self._moved:
+            # A key that is held moves on: the table handles the moves in their order.
+            self.call_later(self._hand_on)
+        else:
+            self._settling = asyncio.create_task(self._settle())
+
+    def _is_move(self, event: Event) -> bool:
+        """Whether a key only moves the cursor of the table that has the focus."""
+        active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
+        if active is None or active.node is not self.focused:
+            return False
+        return active.binding.action.partition("(")[0] in MOVES
 
     async def _settle(self) -> None:
         """Wait until nothing is opening and nothing is under way; have the next key handed on."""

@@ -132,6 +132,55 @@ def test_an_escape_cancels_whatever_key_is_right_behind_it(
         assert execute(database, FLEET) == list(PRESENT)
 
 
+REFUSED = "SELECT name FROM fleetsync.quarantine JOIN vehicles v ON v.id = vehicle_id"
+REFUSE = """
+INSERT INTO fleetsync.quarantine (vehicle_id, digest, call, raw, reason)
+SELECT id, gen_random_uuid(), '/data', '{}', 'no time' FROM vehicles
+"""
+
+
+@pytest.mark.parametrize("held_sec", [0.5, 2.0])
+def test_keys_behind_a_filter_never_act_on_the_rows_before_it(
+    server: Server, database: Database, database_name: str, tmp_path: Path, held_sec: float
+) -> None:
+    small_fleet(database)
+    execute(database, REFUSE)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("Truck-01")
+        it.type("Q")
+        it.sees("4 refused rows")
+        cursor.execute("LOCK TABLE fleetsync.quarantine IN ACCESS EXCLUSIVE MODE")
+        it.type("/dozer\r\x04y")
+        it.read_for(held_sec)
+        other.rollback()
+        it.read_for(2)
+        cursor.execute(
+            "SELECT name FROM fleetsync.quarantine q JOIN vehicles v ON v.id = vehicle_id"
+        )
+        left = {name for (name,) in cursor.fetchall()}
+        assert {"Crane-02", "Loader-04", "Truck-01"} <= left
+
+
+def test_held_moves_are_handed_on_in_order_and_what_follows_acts_where_they_end(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("Njkjjp")
+        rows_are(
+            it,
+            database,
+            "SELECT name FROM vehicles v JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id"
+            " WHERE s.paused",
+            [("Loader-04",)],
+        )
+
+
 class Unreadable(Gateway):
     """Cannot tell how vehicles are registered."""
 

@@ -1,6 +1,6 @@
 """The backfills page: past intervals that are pulled again, open and finished ones."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -58,11 +58,16 @@ class BackfillsPage(Room):
     async def load(self) -> None:
         """Read the backfills, unless others are asked for meanwhile."""
         rooms, name_part, only_open = self.context.gateway.rooms, self.name_part, self.only_open
+        asked = self.question()
         backfills = await query(lambda: rooms.backfills(name_part, only_open=only_open))
-        if (name_part, only_open) == (self.name_part, self.only_open) and self.is_mounted:
+        if asked == self.question() and self.is_mounted:
             self.backfills, self.is_read = backfills, True
             keys = [each.vehicle_id for each in backfills.listed]
             self.table.show_rows(keys, list(map(_cells, backfills.listed)))
+
+    def question(self) -> tuple[Hashable, ...]:
+        """Return what decides which backfills are read."""
+        return (*super().question(), self.only_open)
 
     def nothing(self) -> str:
         """Say that there is no backfill, or none that fits."""
@@ -87,9 +92,9 @@ class BackfillsPage(Room):
 
     @property
     def under_cursor(self) -> ListedBackfill | None:
-        """The backfill under the cursor."""
+        """The backfill under the cursor; None while others are read."""
         listed, at = self.backfills.listed, self.table.cursor_row
-        return listed[at] if self.table.keys and 0 <= at < len(listed) else None
+        return listed[at] if self.is_read and self.table.keys and 0 <= at < len(listed) else None
 
     def action_only_open(self) -> None:
         """Show the unfinished ones only, or all."""

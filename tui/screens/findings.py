@@ -33,6 +33,7 @@ NOT_CHECKED = "? unknown"
 class FindingsPage(Room):
     """The findings, the worst first; they are looked for once, and again when a key asks for it."""
 
+    TELLS_READING = False
     NAME = "findings"
     HEADING = ("level", "check", "what")
 

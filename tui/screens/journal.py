@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from fleetsyncd.reports import Outcome
-from tui.background import PartRead, is_live
+from tui.background import PartRead, is_live, let_keys_wait
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
@@ -92,9 +92,11 @@ class JournalPage(Page):
         self._apply_filter()
 
     def on_input_submitted(self) -> None:
-        """Focus the table; the filter stays."""
+        """Focus the table; the filter stays, and keys wait for what it finds."""
+        table = self.query_one(JournalTable)
         self.query_one("#filter").display = False
-        self.query_one(JournalTable).focus()
+        table.focus()
+        let_keys_wait(table, "journal")
 
     def action_filter(self) -> None:
         """Open the filter."""

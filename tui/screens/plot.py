@@ -116,7 +116,9 @@ class PlotPage(Page):
         return self.query_one(PlotPicture)
 
     def _read(self) -> None:
-        read_part(self, self._load, "plot")
+        question = (self.view.requested, tuple(self.channels), self._picture.content_size.width)
+        # A key that is held pans on: no key acts on what is read.
+        read_part(self, self._load, "plot", question, keys_wait=self.view.data is None)
 
     async def _load(self) -> None:
         width = self._picture.content_size.width
@@ -195,7 +197,7 @@ class PlotPage(Page):
                 self.channels = (found,)
             await self._load()
 
-        read_part(self, load, "plot")
+        read_part(self, load, "plot", ("beside", beside, step))
 
     def action_clear(self) -> None:
         """Remove the cursor; without one, go back."""

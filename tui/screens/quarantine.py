@@ -1,6 +1,6 @@
 """The quarantine page: refused rows by vehicle, call and reason; then the rows of such a group."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC
 from typing import ClassVar
 
@@ -71,14 +71,14 @@ class QuarantinePage(Room):
 
     async def load(self) -> None:
         """Read the groups or a page of rows, unless something else is asked for meanwhile."""
-        rooms, asked = self.context.gateway.rooms, self._asked()
+        rooms, asked = self.context.gateway.rooms, self.question()
         group, name_part = self.group, self.name_part
         before = self.pages[-1] if self.pages else None
         if group is None:
             refused = await query(lambda: rooms.refused_groups(name_part))
         else:
             refused = await query(lambda: rooms.refused_page(group, before))
-        if asked != self._asked() or not self.is_mounted:
+        if asked != self.question() or not self.is_mounted:
             return
         self.refused, self.is_read = refused, True
         if self.group is None:
@@ -87,8 +87,9 @@ class QuarantinePage(Room):
         else:
             self.table.show_rows([row.id for row in refused.page], list(map(_cells, refused.page)))
 
-    def _asked(self) -> tuple[object, ...]:
-        return self.group, self.name_part, tuple(self.pages)
+    def question(self) -> tuple[Hashable, ...]:
+        """Return what decides which rows are read."""
+        return (*super().question(), self.group, *self.pages)
 
     def nothing(self) -> str:
         """Say that nothing is refused, or that nothing of it is left."""
@@ -137,14 +138,16 @@ class QuarantinePage(Room):
 
     def _group_under_cursor(self) -> RefusedGroup | None:
         groups, at = self.refused.groups, self.table.cursor_row
-        return groups[at] if self.table.keys and 0 <= at < len(groups) else None
+        return groups[at] if self.is_read and self.table.keys and 0 <= at < len(groups) else None
 
     def _row_under_cursor(self) -> QuarantinedRow | None:
         page, at = self.refused.page, self.table.cursor_row
-        return page[at] if self.table.keys and 0 <= at < len(page) else None
+        return page[at] if self.is_read and self.table.keys and 0 <= at < len(page) else None
 
     def chosen(self) -> Refused:
-        """Return what is marked, else what is under the cursor."""
+        """Return what is marked, else what is under the cursor; nothing while others are read."""
+        if not self.is_read:
+            return Refused([], [])
         chosen = set(self.table.chosen)
         lines = zip(self.table.keys, self.refused.groups or self.refused.page, strict=False)
         picked = [line for key, line in lines if key in chosen]

@@ -1,6 +1,6 @@
 """The base class of pages with one table that is read again with the fleet."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from tui.background import PartRead, read_part
+from tui.background import PartRead, let_keys_wait, read_part
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.page import Page
@@ -47,6 +47,9 @@ class Room(Page):
             super().__init__()
             self.vehicle_id = vehicle_id
 
+    TELLS_READING: ClassVar[bool] = True
+    """Whether the status line says that rows are being read."""
+
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.name_part = ""
@@ -74,6 +77,10 @@ class Room(Page):
     async def load(self) -> None:
         """Read the rows and show them; subclasses override it."""
 
+    def question(self) -> tuple[Hashable, ...]:
+        """Return what decides which rows are read; subclasses add to it."""
+        return (self.name_part,)
+
     def nothing(self) -> str:
         """Return what is said when there is no row; subclasses override it."""
         return ""
@@ -84,7 +91,7 @@ class Room(Page):
 
     def update_body(self) -> None:
         """Read the rows again."""
-        read_part(self, self.load, self.NAME)
+        read_part(self, self.load, self.NAME, self.question())
 
     def ask_anew(self) -> None:
         """Read other rows: until they are there, the page says that it reads."""
@@ -104,6 +111,8 @@ class Room(Page):
         # It is not hidden: without the focus its keys would do nothing.
         self.table.set_class(bool(hint), "-empty")
         parts = [self.NAME, *self.status()]
+        if not self.is_read and self.TELLS_READING:
+            parts.append("not read" if self.unreadable else "reading …")
         if self.name_part:
             parts.insert(1, f"vehicles with {self.name_part}")
         line = Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
@@ -130,9 +139,11 @@ class Room(Page):
         self.ask_anew()
 
     def on_input_submitted(self) -> None:
-        """Focus the table; the filter stays."""
+        """Focus the table; the filter stays, and keys wait for what it finds."""
         self.query_one("#filter").display = False
         self.table.focus()
+        if not self.is_read:
+            let_keys_wait(self, self.NAME)
 
     def action_filter(self) -> None:
         """Open the filter."""

@@ -73,7 +73,8 @@ class AlarmTable(RowTable):
 
     def reload(self) -> None:
         """Read this page again, in the background."""
-        read_part(self, self.load, "alarms")
+        above = [alarm.key for alarm in self.pages_above[-1:]]
+        read_part(self, self.load, "alarms", (self.order, self.filter, *above))
 
     def choose(self, order: Order, chosen: AlarmFilter) -> None:
         """Show the first page of the alarms that match a filter, in an order."""

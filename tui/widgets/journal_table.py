@@ -103,7 +103,9 @@ class JournalTable(RowTable):
 
     def reload(self) -> None:
         """Read this page again, in the background."""
-        read_part(self, self.load, "journal")
+        vehicles = None if self.vehicles is None else tuple(self.vehicles)
+        above = [entry.id for entry in self.newer_pages[-1:]]
+        read_part(self, self.load, "journal", (vehicles, tuple(self.statuses), *above))
 
     def set_filter(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
         """Show the newest page of these vehicles (None: all) and statuses (empty: all)."""

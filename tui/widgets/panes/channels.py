@@ -1,6 +1,6 @@
 """The pane of a vehicle's channels."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
 from fleetsyncd.text import age
-from tui.background import query
+from tui.background import let_keys_wait, query
 from tui.context import ScreenContext
 from tui.formatting import number_text
 from tui.model.export_table import ExportTable
@@ -66,6 +66,10 @@ class ChannelsPane(Pane):
         self._field.display = False
         table = self.query_one(DataTable)
         table.add_columns("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
+
+    def question(self) -> Hashable:
+        """Return what channels are looked for."""
+        return self.search
 
     async def load(self) -> None:
         """Read the channels and show them."""
@@ -121,6 +125,7 @@ class ChannelsPane(Pane):
         """Focus the channels that were found."""
         event.stop()
         self.take_focus()
+        let_keys_wait(self, "pane")
 
     def export_table(self) -> ExportTable:
         """Return the channels with their newest values."""

@@ -1,6 +1,6 @@
 """The pane of a vehicle's lag, rows and outcomes over time."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -66,6 +66,10 @@ class HistoryPane(Pane):
         )
         self.is_read = True
         self.query_one("#curves", FixedText).show(history_text(history, span))
+
+    def question(self) -> Hashable:
+        """Return the span and the width of the curves."""
+        return self.zoom, self.query_one("#curves").size.width
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1)."""

@@ -1,5 +1,6 @@
 """The base class of all panes."""
 
+from collections.abc import Hashable
 from typing import ClassVar
 from uuid import UUID
 
@@ -36,9 +37,13 @@ class Pane(Vertical):
         for table in self.query(RowTable):
             table.show_notice(text)
 
+    def question(self) -> Hashable:
+        """Return what decides which data are read; subclasses override it."""
+        return None
+
     def refresh_data(self) -> None:
         """Read and show the data again, in the background."""
-        read_part(self, self.load, "pane")
+        read_part(self, self.load, "pane", self.question())
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1), if the pane is zoomable."""
