@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fleetsyncd.demo.embedded import Server
+from tests.tui.followed import Followed
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tui"]
 PATIENCE_SEC = 60.0
+COLUMNS, LINES = 80, 24
 
 
 class Terminal:
@@ -31,8 +33,10 @@ class Terminal:
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.shown = bytearray()
+        """What was sent; a test may clear it."""
+        self._screen = Followed(COLUMNS, LINES)
         self.program = subprocess.Popen(
             [*command, *options],
             cwd=folder,
@@ -58,6 +62,7 @@ class Terminal:
         except OSError:  # the other end is closed
             output = b""
         self.shown += output
+        self._screen.feed(output)
         return output
 
     def read_for(self, seconds: float) -> int:
@@ -77,13 +82,32 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._screen.resize(columns, lines)
         self.program.send_signal(signal.SIGWINCH)
 
+    def lines(self) -> list[str]:
+        """Return what is on the screen, line by line."""
+        return self._screen.lines()
+
+    def screen(self) -> str:
+        return "\n".join(self.lines())
+
     def sees(self, text: str) -> None:
+        """Wait until a text was sent, or is on the screen."""
         ends = time.monotonic() + PATIENCE_SEC
-        while text.encode() not in self.shown:
-            assert time.monotonic() < ends, f"no {text!r} in {self.shown[-1500:]!r}"
+        while text.encode() not in self.shown and text not in self.screen():
+            assert time.monotonic() < ends, f"no {text!r} in {self.shown[-1500:]!r}, on {self}"
             self.read(0.1)
+
+    def sees_no(self, text: str) -> None:
+        """Wait until a text is not on the screen."""
+        ends = time.monotonic() + PATIENCE_SEC
+        while text in self.screen():
+            assert time.monotonic() < ends, f"{text!r} on {self}"
+            self.read(0.1)
+
+    def __str__(self) -> str:
+        return f"the screen\n{self.screen()}"
 
     def ended(self) -> int:
         ends = time.monotonic() + PATIENCE_SEC
