@@ -1,10 +1,15 @@
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.pool import Database
+from fleetsyncd.states import VehicleOverview
 from tests.tui.driving import (
     Driver,
     add,
+    alarm,
     attempts,
     beat,
     drive,
@@ -81,7 +86,7 @@ def test_the_cursor_stays_on_its_vehicle_through_refreshes(database: Database) -
     drive(database, look)
 
 
-@pytest.mark.parametrize("keys", ["S", "L", "N", "A", "!", "/3\r", "\x1b"])
+@pytest.mark.parametrize("keys", ["S", "L", "N", "O", "C", "!", "/3\r", "\x1b"])
 def test_what_the_operator_asks_for_is_shown_from_its_top(database: Database, keys: str) -> None:
     large_fleet(database)
     set_state(database, "Truck-30", "error", "1 h", "1 h")
@@ -324,7 +329,7 @@ def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
         await it.pilot.resize_terminal(100, 30)
         await it.sees_no("ADDRESS")
 
-    drive(database, look, size=(160, 45))
+    drive(database, look, size=(200, 45))
 
 
 @pytest.mark.parametrize("width", [76, 80, 117, 118, 120, 139, 140, 158, 240])
@@ -341,17 +346,42 @@ def test_the_reason_has_more_room_than_address_and_version(width: int, cells: in
     assert reason.width >= cells > max(column.width for column in others)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (118, 30), (119, 30), (120, 40), (160, 45)])
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [(0, "   0"), (9_999, "9999"), (10_000, " 10k"), (999_999, "999k"), (12_345_678, " 12M")],
+)
+def test_rows_that_have_no_room_are_shown_in_thousands_or_millions(rows: int, shown: str) -> None:
+    (column,) = [each for each in columns(120) if each.title == "ROWS"]
+    assert column.text(cast("VehicleOverview", SimpleNamespace(rows=rows)), None) == shown
+
+
+@pytest.mark.parametrize("width", [80, 120, 160, 240])
+def test_the_heading_that_is_sorted_by_always_shows_its_arrow(width: int) -> None:
+    for column in columns(width):
+        for descending, arrow in ((False, "▲"), (True, "▼")):
+            if column.sort is not None:
+                assert arrow in column.heading(column.sort, descending), column.title
+
+
+@pytest.mark.parametrize("size", [(80, 24), (118, 30), (119, 30), (120, 40), (160, 45), (240, 50)])
 def test_no_column_is_shown_that_stays_empty(database: Database, size: tuple[int, int]) -> None:
     ids = small_fleet(database)
-    attempts(database, ids["Truck-01"], 20)
+    attempts(database, ids["Truck-01"], 40, every="6 min")
+    alarm(database, ids["Truck-01"], 1, "oil lost", "1 h", None)
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, tags) VALUES (%s::uuid, '{mine-3}')",
+        str(ids["Truck-01"]),
+    )
 
     async def look(it: Driver) -> None:
         await it.settled()
-        heading, row = it.lines()[1], next(line for line in it.lines() if "Truck-01" in line)
-        for title in table(it).shown_columns[:-1]:
-            start = heading.index(title)
-            assert row[max(0, start - 4) : start + len(title)].strip(), title
+        row = next(line for line in it.lines() if "Truck-01" in line)
+        start, shown = PREFIX_WIDTH, columns(table(it).scrollable_content_region.width)
+        assert [column.title for column in shown] == table(it).shown_columns
+        for column in shown[:-1]:
+            assert row[start : start + column.width].strip(), column.title
+            start += column.width + 1
 
     drive(database, look, size=size)
 
@@ -370,7 +400,7 @@ def test_a_refused_key_shows_its_status_in_80_columns_and_the_whole_reason_under
 
     async def look(it: Driver) -> None:
         row = next(line for line in it.lines() if "Loader-04" in line)
-        assert "/status: HTTP 401: the …" in row
+        assert "/status: HTTP 401: the v…" in row
         assert whole not in it.screen()
         await it.press("end", "up")
         assert f"✖ {whole}" in it.screen()
@@ -437,8 +467,9 @@ def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
     )
 
     async def look(it: Driver) -> None:
-        assert "‖ Crane-02             paused" in it.screen()
-        assert "◐ Truck-01             catching 50%" in it.screen()
+        rows = [line[1:40].split() for line in it.lines()[2:6]]
+        assert rows[0] == ["‖", "Crane-02", "paused"]
+        assert rows[3] == ["◐", "Truck-01", "catching", "50%"]
         await it.pilot.resize_terminal(160, 45)
         await it.sees("catching 50%", "60s left, 50/s")
 

@@ -27,12 +27,13 @@ REASON = "LAST ERROR"
 """The title of the last column, which fills the rest."""
 _LEAST_REASON: Final = 10
 """What the columns that the operator wants must leave for the reason."""
-_SHORT_REASON: Final = 21
-"""Room for a call and a status: `/status: HTTP 401: t…`."""
-_LONG_REASON: Final = 33
-"""Room for the greater part of most reasons."""
-_WHOLE_REASON: Final = 40
-"""Room for most reasons."""
+_SHORT_REASON: Final = 24
+"""Room for a call and a status: `/status: HTTP 401: the v…`."""
+_WHOLE_REASON: Final = 39
+"""Room for most reasons, beside the last hour on a terminal of 120 columns."""
+_LONG_REASON: Final = 60
+"""Room for a reason with its remedy, which what is seldom looked for must leave."""
+_MILLION: Final = 1_000_000
 _LAG_SCALE_WIDTH: Final = 7
 """Cells of the bounds behind a spark of lags."""
 
@@ -83,8 +84,10 @@ class Column:
     def heading(self, sort: Sort, descending: bool) -> str:
         """Return the title, with an arrow if the table is sorted by this column."""
         arrow = ("▼" if descending else "▲") if sort is self.sort else ""
-        title = self.title if len(self.title) <= self.width else self.short_title or self.title
-        return self.fitted(title + arrow)
+        heading = self.title + arrow
+        if len(heading) > self.width and self.short_title:
+            heading = self.short_title + arrow
+        return self.fitted(heading)
 
     def fitted(self, text: str) -> str:
         """Return `text`, padded to the column's width, or cut, with an ellipsis."""
@@ -108,6 +111,11 @@ def remark(vehicle: VehicleOverview) -> str:
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
+
+
+def _few_rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
+    rows = vehicle.rows or 0
+    return f"{rows // 1000}k" if rows < _MILLION else f"{rows // _MILLION}M"
 
 
 def _lags(width: int) -> CellText:
@@ -135,28 +143,30 @@ def _day(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
 
 
 COLUMNS = (
-    Column("VEHICLE", 18, lambda v, _: v.name, sort=Sort.NAME, extra=4),
+    Column("VEHICLE", 17, lambda v, _: v.name, sort=Sort.NAME, extra=4),
     # A critical alarm must be seen on the smallest screen; its message is on the page of alarms.
     Column("ALARM", alarm_totals.NARROW_WIDTH, _alarms, short_title="AL",
            short_text=_few_alarms, text_colour=alarm_totals.cell_colour, turn=1,
            leaves=_LEAST_REASON,
            extra=alarm_totals.WIDE_WIDTH - alarm_totals.NARROW_WIDTH),
-    Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=4),
+    Column("ADDRESS", 17, lambda v, _: v.address, turn=9, leaves=_WHOLE_REASON, extra=3),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
-    Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE, turn=6),
+    Column("SINCE", 5, lambda v, _: age(v.state_age), short_title="SINC", right=True,
+           sort=Sort.CHANGE, turn=6),
     Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
-    Column("LAG", 5, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
-    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=12, leaves=_WHOLE_REASON),
-    Column("ROWS", 6, _rows, right=True, turn=4),
+    Column("LAG", 4, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
+    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=12, leaves=_LONG_REASON),
+    Column("ROWS", 4, _rows, short_text=_few_rows, right=True, turn=4),
     Column("LAG 1H", HOUR_BUCKETS // 2 + _LAG_SCALE_WIDTH, _lags(HOUR_BUCKETS),
-           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=7, leaves=_LONG_REASON,
+           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=7, leaves=_WHOLE_REASON,
            extra=HOUR_BUCKETS // 2),
-    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_LONG_REASON,
+    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_WHOLE_REASON,
            from_width=DAY_WIDE),
     Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
-    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=11, leaves=_WHOLE_REASON,
+    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=11, leaves=_LONG_REASON,
            extra=2),
-    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=9, from_width=DAY_WIDE),
+    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=10, leaves=_LONG_REASON,
+           from_width=DAY_WIDE),
 )  # fmt: skip
 """Every column but the last one, from left to right."""
 CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)
