@@ -1,13 +1,18 @@
 """What is repainted of a text that changed: every changed cell, and little more."""
 
+import asyncio
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
+from textual.app import App, ComposeResult
 
 from tui.widgets.canvas import Canvas
 from tui.widgets.changes import changed_regions
+from tui.widgets.fixed_text import FixedText
 
 PIECES = st.lists(
     st.tuples(st.sampled_from(["a", "bc", "\u8eca", "e\u0301", " "]), st.sampled_from(["", "red"])),
@@ -63,3 +68,23 @@ def test_only_what_changed_is_repainted() -> None:
 
 def test_another_number_of_lines_is_painted_as_a_whole() -> None:
     assert changed_regions(Text("a"), Text("a\nb")) is None
+
+
+@pytest.mark.parametrize("align", ["left top", "center middle", "right bottom"])
+def test_a_text_that_is_replaced_is_repainted_wherever_its_place_puts_it(align: str) -> None:
+    class Page(App[None]):
+        CSS = f"FixedText {{ height: 1fr; content-align: {align}; }}"
+
+        def compose(self) -> ComposeResult:
+            yield FixedText()
+
+    async def look() -> None:
+        app = Page()
+        async with app.run_test(size=(40, 5)) as pilot:
+            for text in ("reading \u2026", "No vehicle has an open alarm", "none"):
+                app.query_one(FixedText).show(Text(text))
+                await pilot.pause()
+                strips = app.screen._compositor.render_strips()
+                assert " ".join(strip.text.strip() for strip in strips).strip() == text
+
+    asyncio.run(look())

@@ -27,9 +27,9 @@ class FixedText(Widget):
         before, self.shown = self.shown, text
         if text == before and text.style == before.style:
             return
-        # A text that is centred begins elsewhere when its length changes.
-        in_place = self.styles.content_align == ("left", "top")
-        regions = changed_regions(before, text) if in_place else None
+        # Where it is not at the top left, a change moves all of it.
+        is_placed = self.styles.content_align == ("left", "top")
+        regions = changed_regions(before, text) if is_placed else None
         if regions is None:
             self.refresh()
         else:
