@@ -12,7 +12,7 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.backfills import BackfillList, ListedBackfill
 from fleetsyncd.text import age
 from fleetsyncd.times import utc_span, utc_text
-from tui.background import query
+from tui.background import is_live, query
 from tui.context import ScreenContext
 from tui.formatting import count_text
 from tui.model.export_table import ExportTable
@@ -60,7 +60,7 @@ class BackfillsPage(Room):
         rooms, name_part, only_open = self.context.gateway.rooms, self.name_part, self.only_open
         asked = self.question()
         backfills = await query(lambda: rooms.backfills(name_part, only_open=only_open))
-        if asked == self.question() and self.is_mounted:
+        if asked == self.question() and is_live(self):
             self.backfills, self.is_read = backfills, True
             keys = [each.vehicle_id for each in backfills.listed]
             self.table.show_rows(keys, list(map(_cells, backfills.listed)))

@@ -13,7 +13,7 @@ from fleetsyncd.errors import DatabaseError
 from fleetsyncd.findings import Finding, Level, fault
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
-from tui.background import in_thread, internal_error
+from tui.background import in_thread, internal_error, is_live
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.room import Room
@@ -72,7 +72,7 @@ class FindingsPage(Room):
 
         def examine() -> None:
             for line in rooms.examine(as_viewer=state.read_only):
-                if round_number != self._round or not self.is_mounted:
+                if round_number != self._round or not is_live(self):
                     return
                 loop.call_soon_threadsafe(self._add_line, round_number, line)
 
@@ -82,13 +82,13 @@ class FindingsPage(Room):
             self._add_line(round_number, fault("database", str(error), "look at its log"))
         except Exception as error:
             self._add_line(round_number, fault("checks", internal_error(error), "report it"))
-        if round_number == self._round and self.is_mounted:
+        if round_number == self._round and is_live(self):
             self.lines += ELSEWHERE
             self.checked_at, self.is_read = self.context.wall(), True
             self._show_lines()
 
     def _add_line(self, round_number: int, line: Line) -> None:
-        if round_number == self._round and self.is_mounted:
+        if round_number == self._round and is_live(self):
             self.lines.append(line)
             self._show_lines()
 

@@ -13,7 +13,7 @@ from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
 from fleetsyncd.database.views.quarantine import MOST_GROUPS, PAGE_ROWS
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
-from tui.background import query
+from tui.background import is_live, query
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.model.refused import Refused
@@ -78,7 +78,7 @@ class QuarantinePage(Room):
             refused = await query(lambda: rooms.refused_groups(name_part))
         else:
             refused = await query(lambda: rooms.refused_page(group, before))
-        if asked != self.question() or not self.is_mounted:
+        if asked != self.question() or not is_live(self):
             return
         self.refused, self.is_read = refused, True
         if self.group is None:

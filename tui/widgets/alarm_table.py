@@ -11,7 +11,7 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.alarms import PAGE_ROWS, AlarmFilter, AlarmPage, FleetAlarm, Order
 from fleetsyncd.text import age
 from fleetsyncd.times import iso_ms
-from tui.background import query, read_part
+from tui.background import is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES, time_text
 from tui.model.columns import WIDE
@@ -89,7 +89,7 @@ class AlarmTable(RowTable):
         this_read, order, chosen = self._reads, self.order, self.filter
         before = self.pages_above[-1] if self.pages_above else None
         page = await query(lambda: self.context.gateway.fleet_alarms(order, chosen, before))
-        if this_read != self._reads or not self.is_mounted:
+        if this_read != self._reads or not is_live(self):
             return
         if not page.rows and self.pages_above:
             self.pages_above.pop()
@@ -222,6 +222,7 @@ def _cells(alarm: FleetAlarm, *, wide: bool, stale: bool) -> list[Text]:
 
 
 def _fields(alarm: FleetAlarm) -> Fields:
+    known = "not known" if alarm.known_age is None else f"{age(alarm.known_age)} ago"
     doubt = ": the alarm may be over since" if is_doubtful(alarm) else ""
     paused = " (paused)" if alarm.paused else ""
     return [
@@ -230,7 +231,7 @@ def _fields(alarm: FleetAlarm) -> Fields:
         ("severity", alarm.severity or f"none, ranked as {SEVERITY_STYLES[alarm.rank].word}"),
         ("channel", channel_text(alarm)),
         ("triggered", f"{time_text(alarm.triggered_at)}, {age(alarm.age)} ago"),
-        ("as of", f"{age(alarm.known_age)} ago{doubt}"),
+        ("as of", f"{known}{doubt}"),
         ("message", alarm.message),
     ]
 
