@@ -57,7 +57,7 @@ def test_open_and_finished_backfills_are_listed_with_what_is_known_of_them(
         await it.sees_no("Crane-02")
         await it.sees("only the open ones")
         await it.press("i")
-        await it.sees("400 rows/s", "Esc goes back")
+        await it.sees("400 rows/s", "Esc or q goes back")
         await it.press("escape", "enter")
         await it.until(lambda: it.dialog() == "VehiclePage")
 

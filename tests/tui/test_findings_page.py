@@ -30,7 +30,7 @@ def test_findings_are_listed_with_what_mends_them_and_what_was_not_checked(
         at = [text.index(word) for word in ("✖ FAULT", "! warning", "● ok", "? unknown")]
         assert at == sorted(at)
         await it.press("enter")
-        await it.sees("remedy", "API keys", "Esc goes back")
+        await it.sees("remedy", "API keys", "Esc or q goes back")
 
     drive(database, look, size=(160, 45))
 

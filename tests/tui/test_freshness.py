@@ -293,10 +293,11 @@ def test_an_internal_error_is_reported_and_does_not_end_the_dashboard(
         monkeypatch.setattr(it.app.context.gateway, "sync", lambda _ids: 1 / 0)
         await it.press("s")
         await it.notified("internal error, please report: ZeroDivisionError")
+        assert it.app.faults.count == 1
         await it.press("down")
         await it.refresh()
 
-    drive(database, look)
+    drive(database, look, faults=True)
 
 
 def test_the_dashboard_uses_the_daemons_configuration(

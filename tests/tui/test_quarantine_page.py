@@ -88,7 +88,7 @@ def test_a_group_opens_its_rows_and_a_row_is_shown_in_full_and_harmless(
         await it.press("enter")
         await it.sees("1-1 of 1 row", "Dozer-03 /alarms")
         await it.press("enter")
-        await it.sees("[/nope]", "reason", "Esc goes back")
+        await it.sees("[/nope]", "reason", "Esc or q goes back")
         assert "\x1b" not in it.screen()
         await it.press("escape", "escape")
         await it.sees("7 refused rows")

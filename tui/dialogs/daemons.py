@@ -39,9 +39,9 @@ class DaemonsDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        with VerticalScroll(id="box"):
+        with VerticalScroll(id="box") as box:
+            box.border_subtitle = "Esc or q goes back"
             yield Static(id="daemons")
-            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def on_mount(self) -> None:
         """Show the table, and update its ages every second."""

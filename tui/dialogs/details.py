@@ -32,9 +32,9 @@ class DetailsDialog(ModalScreen[None]):
         grid.add_column(overflow="fold")
         for name, text in self.fields:
             grid.add_row(Text(name, "bold"), Text(text))
-        with VerticalScroll(id="box"):
+        with VerticalScroll(id="box") as box:
+            box.border_subtitle = "Esc or q goes back, y copies"
             yield Static(grid)
-            yield Static(Text("\nEsc or q goes back, y copies", "dim"))
 
     def action_copy(self) -> None:
         """Copy the fields to the clipboard of the operator's terminal."""

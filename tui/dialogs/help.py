@@ -46,7 +46,8 @@ class HelpDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the tables."""
-        with VerticalScroll(id="box"):
+        with VerticalScroll(id="box") as box:
+            box.border_subtitle = "Esc or q goes back"
             yield Static(Text("Keys", "bold"))
             yield Static(self._keys())
             yield Static(Text("\nStates", "bold"))
@@ -57,7 +58,6 @@ class HelpDialog(ModalScreen[None]):
             yield Static(_clocks())
             yield Static(Text("\nThe filter of the fleet", "bold"))
             yield Static(_filters())
-            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def _keys(self) -> Table:
         keys: dict[tuple[str, str], list[str]] = {}

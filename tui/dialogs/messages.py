@@ -33,10 +33,10 @@ class MessagesDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the messages."""
-        with VerticalScroll(id="box"):
+        with VerticalScroll(id="box") as box:
+            box.border_subtitle = "Esc or q goes back"
             yield Static(Text("Messages", "bold"))
             yield Static(id="messages")
-            yield Static(Text("\nEsc or q goes back", "dim"))
 
     def on_mount(self) -> None:
         """Show the messages, and new ones within a second."""

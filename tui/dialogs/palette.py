@@ -84,7 +84,8 @@ class Palette(ModalScreen[Choice]):
     """Offers choices while a text is typed; its result is the one that was chosen, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,ctrl+p", "dismiss", "Back", id="palette.back", tooltip="Do nothing"),
+        # A field that has the focus takes q as text.
+        Binding("escape,ctrl+p,q", "dismiss", "Back", id="palette.back", tooltip="Do nothing"),
         Binding("down", "move(1)", "Next", id="palette.next", tooltip="The next match"),
         Binding("up", "move(-1)", "Previous", id="palette.previous", tooltip="The match before"),
         Binding("pagedown", f"move({LINES})", "Page down", id="palette.page-down",
