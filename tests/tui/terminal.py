@@ -99,13 +99,6 @@ class Terminal:
             assert time.monotonic() < ends, f"no {text!r} in {self.shown[-1500:]!r}, on {self}"
             self.read(0.1)
 
-    def sees_no(self, text: str) -> None:
-        """Wait until a text is not on the screen."""
-        ends = time.monotonic() + PATIENCE_SEC
-        while text in self.screen():
-            assert time.monotonic() < ends, f"{text!r} on {self}"
-            self.read(0.1)
-
     def __str__(self) -> str:
         return f"the screen\n{self.screen()}"
 

@@ -87,6 +87,24 @@ def test_escape_and_q_close_a_dialog_which_says_so(database: Database, kind: str
     drive(database, look, size=(100, 70))
 
 
+def test_how_a_dialog_is_closed_is_in_sight_though_it_is_longer_than_the_screen(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    many = [(f"field {number}", "text") for number in range(60)]
+
+    async def look(it: Driver) -> None:
+        for dialog in (OPEN["help"](it.app), DetailsDialog(many)):
+            it.app.push_screen(dialog)
+            await it.until(lambda: isinstance(it.app.screen, ModalScreen))
+            await it.sees("Esc or q goes back")
+            await it.press("end")
+            await it.sees("Esc or q goes back")
+            await it.press("q")
+
+    drive(database, look)
+
+
 @pytest.mark.parametrize("kind", ["backfill", "export", "add", "delete", "palette"])
 def test_q_is_a_letter_in_every_text_field(database: Database, kind: str) -> None:
     small_fleet(database)
