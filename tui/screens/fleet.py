@@ -258,8 +258,12 @@ class FleetPage(Page):
         return "\n".join("\t".join(fleet_row(vehicle)) for vehicle in self.targets())
 
     def export_table(self) -> ExportTable:
-        """Return the vehicles that match the filter."""
-        return fleet_table(self.view.shown)
+        """Return the vehicles that match the filter; it says if marked ones are not among them."""
+        table = fleet_table(self.view.shown)
+        if not self.targets().hidden:
+            return table
+        left_out = f"Only what is shown is written, and of the marks: {self.view.marks_text}"
+        return replace(table, notice=left_out)
 
 
 def _line(text: str, style: str = "") -> Text:
