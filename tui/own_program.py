@@ -42,4 +42,5 @@ async def run(*arguments: str) -> Ended:
     finally:
         if process.returncode is None:
             process.kill()
+            await process.communicate()  # so that neither a zombie nor its pipes are left
     return Ended(process.returncode, output, error_output)
