@@ -64,7 +64,7 @@ def test_hostile_text_is_harmless_on_every_screen(
             (["escape", "b"], "Backfill"), (["escape", "ctrl+d"], "Delete"),
             (["escape", "A"], "open alarms 1-1"), (["d"], "as of"), (["escape"], "MESSAGE"),
             (["escape", "l"], "journal ·"), (["slash", "left_square_bracket", "slash"], "[/"),
-            (["escape", "escape", "question_mark"], "Keys"), (["escape", "ctrl+p"], "Search"),
+            (["escape", "escape", "question_mark"], "Keys"), (["escape", "ctrl+p"], "a vehicle"),
             (["escape", "y", "E"], "Export"),
         ):  # fmt: skip
             await it.press(*keys)
@@ -122,7 +122,7 @@ def test_a_status_of_a_later_version_is_shown_as_error(
     )
 
     async def look(it: Driver) -> None:
-        await it.sees("✖ Truck-01             error")
+        await it.sees("✖ Truck-01              error")
 
     drive(database, look)
 

@@ -32,8 +32,8 @@ def test_keys_pause_no_vehicle_that_a_filter_hides_unless_the_question_is_answer
 ) -> None:
     small_fleet(database)
     with terminal(server, database_name, tmp_path) as it:
-        it.sees("Crane-02")
-        it.type("\x1b[H ")
+        it.sees("Loader-04")
+        it.type("\x1b[H ")  # the worst is at the top
         it.sees("1 marked")
         it.type("/")
         it.read_for(1)
@@ -42,16 +42,16 @@ def test_keys_pause_no_vehicle_that_a_filter_hides_unless_the_question_is_answer
         it.type("\r")
         it.read_for(1)
         it.type("p")
-        it.sees("Pause Crane-02?")
+        it.sees("Pause Loader-04?")
         it.type(refusal)
         it.read_for(2)
         assert paused(database) == set()
         it.shown.clear()
         it.type("p")
-        it.sees("Pause Crane-02?")
+        it.sees("Pause Loader-04?")
         it.type("y")
         it.sees("u undoes")
-        assert paused(database) == {"Crane-02"}
+        assert paused(database) == {"Loader-04"}
         it.type("u")
         it.sees("resumed again")
         assert paused(database) == set()
