@@ -1,6 +1,7 @@
 """Commands of `fleetsyncd` that the dashboard runs as processes of their own."""
 
 import asyncio
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -28,3 +29,4 @@ def test_a_command_whose_caller_has_gone_is_ended_and_nothing_of_it_is_left() ->
         assert children() <= before
 
     asyncio.run(session())
+    gc.collect()  # what was left open would warn
