@@ -72,7 +72,7 @@ class KeysInOrder(App[None]):
         self._waiting: deque[Event] = deque()
         self._openings: list[Opening] = []
         self._path: list[MessagePump] = []
-        """The widget that took the last key, and what is above it."""
+        """The widget that took the last key, and what is above it, while it is acted on."""
         self._settling: asyncio.Task[None] | None = None
         self._moved = False
         """Whether moves of a cursor were handed on without a wait: the next other key waits."""
@@ -143,7 +143,7 @@ class KeysInOrder(App[None]):
             await asyncio.sleep(POLL_SEC)
         with suppress(ScreenStackError):  # the app ends
             await self._wait_until_quiet()
-        self._settling = None
+        self._settling, self._path = None, []  # a page that was left is not held
         self.call_later(self._hand_on)
 
     async def _wait_until_quiet(self) -> None:

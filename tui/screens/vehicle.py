@@ -141,7 +141,7 @@ class VehiclePage(Page):
         day = self.context.days.day(self.vehicle_id)
         line = Text(" 24 h ", no_wrap=True, overflow="ellipsis")
         if day is not None:
-            line.append_text(strip(day)).append(f"  {LEGEND}", "dim")
+            line.append_text(strip(day)).append(f"  {LEGEND}")
         self.query_one("#day", FixedText).show(line)
 
     def _headline(self) -> Text:
