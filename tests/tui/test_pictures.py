@@ -294,8 +294,8 @@ def test_the_cursor_tells_time_and_value_and_says_where_there_are_no_data() -> N
 
 def test_what_does_not_fit_is_told() -> None:
     channels = [channel([], number, f"unit {number}") for number in range(6)]
-    assert "3 panels not shown" in draw_plot(view(*channels), 80, 13).plain
-    assert "more panel" not in draw_plot(view(*channels), 80, 21).plain
+    assert "not shown: 3 panels;" in draw_plot(view(*channels), 80, 13).plain
+    assert "not shown" not in draw_plot(view(*channels), 80, 21).plain
 
 
 def bucket(attempts: int, rows: int, lag: float | None) -> HistoryBucket:

@@ -211,7 +211,7 @@ def test_read_only_shows_what_is_refused_and_offers_no_writing_key(database: Dat
         await it.press("ctrl+d", "r")
         assert it.dialog() == "QuarantinePage"
         await it.press("enter")
-        await it.sees("row(s)", "AT UTC")
+        await it.sees("1-1 of 1 row", "AT UTC")
 
     drive(database, look, size=(120, 40), read_only=True)
 

@@ -69,11 +69,12 @@ def test_a_key_behind_enter_goes_to_the_page_that_opens(
 ) -> None:
     ids = small_fleet(database)
     for number, name in ((1, "Oil"), (2, "Water"), (3, "Boost")):
-        channel(database, ids["Crane-02"], number, name)
+        channel(database, ids["Loader-04"], number, name)
     with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
         it.type("\x1b[H\r4j\r")
-        it.sees("Crane-02 · Water")
+        it.sees("Loader-04 · 10m")
+        it.sees("a Water")
         it.type("qqj\r5")
         it.sees(str(ids["Dozer-03"]))
 
@@ -94,7 +95,9 @@ def test_keys_wait_for_a_dialog_that_first_has_to_read(
         it.type("e\x15Pump-9\r")
         it.read_for(1.5)
         other.rollback()
-        rows_are(it, database, FLEET, sorted((*PRESENT[1:], ("Pump-9", "10.8.0.1", 8001))))
+        rows_are(
+            it, database, FLEET, sorted((*PRESENT[:2], PRESENT[3], ("Pump-9", "10.8.0.3", 8001)))
+        )
         assert execute(database, PAUSED) == [(0,)]
 
 
