@@ -11,6 +11,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 
 from textual.app import App, ScreenStackError
+from textual.errors import NoWidget
 from textual.events import Event, Key, MouseDown, MouseUp, Paste
 from textual.message_pump import MessagePump
 from textual.screen import Screen
@@ -28,6 +29,8 @@ MOVES = frozenset({
     "scroll_bottom",
 })  # fmt: skip
 """Actions of a table that move its cursor, and neither the focus nor the page."""
+MOST_WAITING = 1000
+"""More keys are not kept for later: somebody leans on one, or pastes what is not meant as keys."""
 OPENING_SEC = 15.0
 """So long keys wait for a dialog; what is read before it opens takes less, or fails."""
 
@@ -88,7 +91,19 @@ class KeysInOrder(App[None]):
             await super().on_event(event)
         else:
             self._waiting.append(event)
+            if len(self._waiting) > MOST_WAITING:
+                self._forget_all()
             await self._hand_on()
+
+    def _forget_all(self) -> None:
+        """Forget all keys that wait, and say so: some alone would mean something else."""
+        count = len(self._waiting)
+        self.drop()
+        self.notify(
+            f"{count} keys came faster than they can be acted on: forgotten",
+            severity="error",
+            markup=False,
+        )
 
     def open_soon(self, limit_sec: float = OPENING_SEC) -> Opening:
         """Let keys wait for what is going to open, until it is released or closed."""
@@ -110,23 +125,43 @@ class KeysInOrder(App[None]):
         active = self.screen.active_bindings.get(event.key) if isinstance(event, Key) else None
         return active is not None and active.binding.action in ("quit", "app.quit")
 
+    def _is_for_what_is_gone(self, event: Event) -> bool:
+        """Tell whether a mouse button went down on a widget that is gone, but still painted.
+
+        Textual 8.2 would look for the container of the text that is selected from there.
+        """
+        if not isinstance(event, MouseDown):
+            return False
+        try:
+            widget, _region = self.screen.get_widget_at(event.x, event.y)
+        except NoWidget:
+            return False
+        return not widget.is_attached
+
     async def _hand_on(self) -> None:
         """Hand the oldest key on, unless the one before it is still being acted on."""
         if self._settling is not None or not self._waiting:
             return
         is_move = self._is_move(self._waiting[0])
-        if self._waiting_for_opening or (self._moved and not is_move):
-            self._moved = False
-        else:
-            target = self.focused or self.screen
-            self._path = [target, *target.ancestors]
-            await super().on_event(self._waiting.popleft())
-            self._moved = is_move
-        if self._moved:
-            # A key that is held moves on: the table handles the moves in their order.
-            self.call_later(self._hand_on)
-        else:
-            self._settling = asyncio.create_task(self._settle())
+        try:
+            if self._waiting_for_opening or (self._moved and not is_move):
+                self._moved = False
+            else:
+                self._moved = is_move
+                await self._hand_on_one()
+        finally:  # the keys behind one that fails have their turns
+            if self._moved:
+                # A key that is held moves on: the table handles the moves in their order.
+                self.call_later(self._hand_on)
+            else:
+                self._settling = asyncio.create_task(self._settle())
+
+    async def _hand_on_one(self) -> None:
+        target = self.focused or self.screen
+        self._path = [target, *target.ancestors]
+        event = self._waiting.popleft()
+        if not self._is_for_what_is_gone(event):
+            await super().on_event(event)
 
     def _is_move(self, event: Event) -> bool:
         """Whether a key only moves the cursor of the table that has the focus."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from psycopg2 import errors
+from textual.events import Key, MouseDown, MouseUp
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -27,6 +28,7 @@ from tui.fault_log import MOST_FILES, REPEAT_SEC, FaultLog
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
+from tui.typing_order import MOST_WAITING
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.panes.alarms import AlarmsPane
@@ -345,3 +347,51 @@ def test_every_page_and_pane_asks_whether_it_is_open() -> None:
     for asking in (Page.update_page, Page.tick):
         assert "is_live" in asking.__code__.co_names
     assert Pane.refresh_data.__code__.co_names[0] == "read_part"
+
+
+def test_a_click_on_what_is_gone_but_still_painted_does_nothing(database: Database) -> None:
+    small_fleet(database)
+
+    async def session(it: Driver) -> None:
+        await it.press("question_mark")
+        await it.settled()
+        gone = it.app.screen.query_one("#box > *")
+        x, y = gone.region.offset
+        with it.app.batch_update():  # nothing is laid out anew meanwhile
+            await gone.remove()
+            for kind in (MouseDown, MouseUp):
+                it.app.post_message(kind(None, x, y, 0, 0, 1, False, False, False, x, y))
+            await it.until(lambda: not it.app.message_queue_size and not it.app.keys_are_waiting)
+
+    drive(database, session)
+
+
+def test_the_keys_behind_one_that_fails_have_their_turns(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_fleet(database)
+
+    async def session(it: Driver) -> None:
+        monkeypatch.setattr(Screen, "_forward_event", fail)
+        it.app.post_message(MouseDown(None, 1, 5, 0, 0, 1, False, False, False, 1, 5))
+        it.app.post_message(Key("question_mark", "?"))
+        await it.until(lambda: isinstance(it.app.screen, HelpDialog))
+        assert it.app.faults.count == 1
+
+    drive(database, session, faults=True)
+
+
+def test_more_keys_than_can_be_acted_on_are_forgotten_together(database: Database) -> None:
+    small_fleet(database)
+
+    async def session(it: Driver) -> None:
+        begun = it.app.open_soon()  # every key waits for what is going to open
+        for _ in range(MOST_WAITING + 1):
+            it.app.post_message(Key("l", "l"))
+        await it.until(lambda: not it.app.message_queue_size)
+        assert len(it.app._waiting) == 0
+        begun.release()
+        await it.sees(f"{MOST_WAITING + 1} keys came faster")
+        assert isinstance(it.app.screen, FleetPage)
+
+    drive(database, session)

@@ -8,6 +8,7 @@ from tests.tui.driving import Driver, drive, execute, small_fleet
 from tests.tui.test_read_only_role import viewer_database
 from tui.gateway import Gateway
 from tui.room_gateway import RoomGateway
+from tui.screens.findings import FindingsPage
 
 __all__ = ["viewer_database"]
 
@@ -78,6 +79,21 @@ def test_findings_come_one_by_one_and_nothing_waits_for_them(database: Database)
         await it.sees("is broken → mend it", "1 fault, 1 warning", "checked")
 
     drive(gateway, look, size=(120, 40))
+
+
+def test_a_finding_that_comes_in_late_finds_its_page_left(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("F")
+        page = it.app.screen
+        assert isinstance(page, FindingsPage)
+        await it.sees("checked 2026")
+        await it.press("escape")
+        await it.until(lambda: not page.is_running)
+        page._add_line(page._round, ok("late", "is well"))
+
+    drive(database, look)
 
 
 class BrokenRooms(RoomGateway):
