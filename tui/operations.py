@@ -9,7 +9,7 @@ from fleetsyncd.text import counted, listed
 from tui.backfills import Backfills
 from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
-from tui.dialogs.probe import ProbeDialog
+from tui.dialogs.probe import MOST_TESTED, ProbeDialog
 from tui.dialogs.vehicle import CurrentValues, DeleteForm, VehicleForm
 from tui.model.targets import Targets
 from tui.operating import attempt
@@ -129,6 +129,10 @@ class Operations:
     async def test(self, targets: Targets) -> None:
         """Test the targets' four calls and show the results."""
         if not targets:
+            return
+        if len(targets) > MOST_TESTED:
+            limit = f"t tests at most {MOST_TESTED} at once, mark fewer"
+            self._ui.say(f"{targets.title}: {limit}", error=True)
             return
         if not targets.unseen or await self._ui.ask(confirm_action("Test", targets)) is True:
             await self._ui.ask(ProbeDialog(targets))

@@ -17,6 +17,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
+def is_at_rest(pid: int) -> bool:
+    """Tell whether all threads of a process sleep: none runs, or waits for a core."""
+    stats = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
+
+
 def family_cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and its children, ended ones included, to 10 ms."""
     family = psutil.Process(pid)

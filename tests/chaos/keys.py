@@ -3,8 +3,9 @@
     python -m tests.chaos.keys --seed 7 --minutes 5     a storm; a seed repeats its keys
     python -m tests.chaos.keys --keys 24000 --steady    memory: only keys, in one program
 
-A dashboard may end only as it was told to. Whatever it wrote to its file of faults, and every
-traceback that its terminal saw, is a failure.
+Each key is typed when the dashboard has done what the one before it asked for: keys that only wait
+would try nothing. A dashboard may end only as it was told to. Whatever it wrote to its file of
+faults, and every traceback that its terminal saw, is a failure.
 """
 
 import argparse
@@ -12,12 +13,13 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from tests.bench.installation import Installation, installed
-from tests.bench.machine import resident_megabytes
+from tests.bench.machine import cpu_seconds, is_at_rest, resident_megabytes
 from tests.chaos.dashboard_changes import Changes, prepare
 from tests.chaos.typist import Typist
 from tests.tui.terminal import Terminal
@@ -25,6 +27,8 @@ from tests.tui.terminal import Terminal
 SIZES = ((80, 24), (120, 40), (160, 45), (60, 20), (80, 24))
 CHANGE_SHARE, RESIZE_SHARE = 0.02, 0.004
 """How many keys are followed by a change of the database, and by another size of the terminal."""
+REST_SEC, PATIENCE_SEC = 0.03, 20.0
+"""A program that works, or polls for what is opening, uses its core within REST_SEC."""
 SAMPLES = 40
 """How often the memory is looked at."""
 
@@ -37,6 +41,7 @@ class Storm:
     keys: int
     minutes: float
     pause: float
+    """Seconds after each key at least."""
     vehicles: int
     steady: bool
     """Whether nothing but keys happens: one program, one size, a database at rest."""
@@ -94,6 +99,7 @@ def _type(
         terminal.type(typist.next())
         outcome.typed += 1
         terminal.read_for(storm.pause)
+        _wait_for_rest(terminal)
         del terminal.shown[: -(1 << 16)]
         if storm.steady:
             continue
@@ -102,6 +108,18 @@ def _type(
         if dice.random() < RESIZE_SHARE:
             typist.size = dice.choice(SIZES)
             terminal.resize(*typist.size)
+
+
+def _wait_for_rest(terminal: Terminal) -> None:
+    """Wait until the program has acted on what was typed."""
+    pid, ends, before = terminal.program.pid, time.monotonic() + PATIENCE_SEC, -1.0
+    while terminal.program.poll() is None and time.monotonic() < ends:
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread ended meanwhile
+            used = cpu_seconds(pid)
+            if used == before and is_at_rest(pid):
+                return
+            before = used
+        terminal.read_for(REST_SEC)
 
 
 def _faults(terminal: Terminal, folder: Path) -> list[str]:
@@ -126,7 +144,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--pause", type=float, default=0.02, help="seconds between two keys")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds after each key at least")
     parser.add_argument("--vehicles", type=int, default=1000)
     parser.add_argument("--steady", action="store_true", help="nothing but keys, in one program")
     parser.add_argument("--no-palette", dest="palette", action="store_false")

@@ -5,6 +5,7 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from tests.simulated import running
 from tests.tui.driving import Driver, beat, drive, execute
+from tui.dialogs.probe import MOST_TESTED
 
 
 @pytest.fixture
@@ -79,3 +80,19 @@ def test_a_test_that_cannot_run_shows_the_reason(
         await it.sees("✖", "SYNC_INTERVAL_SEC")
 
     drive(database, look)
+
+
+def test_more_vehicles_than_can_be_tested_are_refused(database: Database) -> None:
+    execute(
+        database,
+        "INSERT INTO vehicles (name, vpn_ip) SELECT 'Truck-' || n, '10.8.0.0'::inet + n"
+        " FROM generate_series(1, %s) n",
+        MOST_TESTED + 1,
+    )
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "t")
+        await it.sees(f"{MOST_TESTED + 1} vehicles: t tests at most {MOST_TESTED} at once")
+        assert it.dialog() == "FleetPage"
+
+    drive(database, look, size=(120, 40))

@@ -16,6 +16,8 @@ from tui.dialogs.dialog import Dialog
 from tui.model.targets import Targets
 
 MAX_PROCESSES = 4
+MOST_TESTED = 50
+"""Vehicles of one dialog: each starts a process, and all results are laid out at each new one."""
 
 
 class CallResult(msgspec.Struct, frozen=True):
