@@ -18,9 +18,7 @@ KEYS = 250
 def test_random_keys_over_a_changing_database_end_nothing(
     server: Server, tmp_path: Path, seed: int
 ) -> None:
-    storm = Storm(
-        seed=seed, keys=KEYS, minutes=3, pause=0.02, vehicles=40, steady=False, palette=False
-    )
+    storm = Storm(seed=seed, keys=KEYS, minutes=3, pause=0.0, vehicles=40, steady=False)
     outcome = run(storm, Installation(server), tmp_path)
     assert outcome.faults == []
     assert outcome.typed == KEYS
