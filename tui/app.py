@@ -1,6 +1,7 @@
 """The app of the dashboard: it reads the fleet and carries out the actions of the keys."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from rich.console import RenderableType
 from textual._compositor import CompositorUpdate
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
@@ -104,6 +106,8 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
         self._presence = Presence()
         self._frame = Frame()
         keep_no_widgets()
+        self._was_left = False
+        """Whether a page or dialog was left since the last tick."""
         self.remarks: list[str] = []
         """What is told when the dashboard has opened."""
         self._recent: list[Name] = []
@@ -189,7 +193,17 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
         if self._keeper is not None:
             self._keeper.save()
 
+    def pop_screen(self) -> AwaitComplete:
+        """Leave the topmost page or dialog."""
+        self._was_left = True
+        return super().pop_screen()
+
     def _tick(self) -> None:
+        if self._was_left:
+            # The widgets of a page refer to each other. The interpreter would find them after some
+            # ten pages only, and keep the memory that they needed together.
+            self._was_left = False
+            gc.collect()
         if self._keeper is not None:
             self._keeper.save_soon()
         page = self.page

@@ -178,7 +178,8 @@ class KeysInOrder(App[None]):
             await asyncio.sleep(POLL_SEC)
         with suppress(ScreenStackError):  # the app ends
             await self._wait_until_quiet()
-        self._settling, self._path = None, []  # a page that was left is not held
+        self._path = []  # it would keep a page that this key has left
+        self._settling = None
         self.call_later(self._hand_on)
 
     async def _wait_until_quiet(self) -> None:
