@@ -202,6 +202,7 @@ class FleetPage(Page):
         """Show the vehicles that match, in any state; the field has the filter's text."""
         self.view.problems_only = False
         self._typed.set(wanted)
+        self._apply_filter()
         self._leave_filter()
         self.view.arrange()
         self._show_top()
