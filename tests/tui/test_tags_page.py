@@ -101,6 +101,9 @@ def test_an_action_on_a_group_asks_and_is_for_all_of_its_vehicles(sites: Databas
         await it.press("home")
         await it.sees("1 vehicle of north")
         await it.press("s")
+        await it.sees("Sync Crane-02?", "All with the tag north")
+        assert asked_for(sites) == set()
+        await it.press("y")
         await it.until(lambda: asked_for(sites) == {"Crane-02"})
 
     drive(sites, look)

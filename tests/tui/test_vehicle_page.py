@@ -314,7 +314,7 @@ def test_of_many_channels_those_that_are_looked_for_are_found(database: Database
         await it.sees("New 1")
         await it.press("slash", *"new 2977", "enter")
         await it.sees("New 2977", "New 29770")
-        assert [row[1] for row in rows(it, "#channels DataTable")][:2] == ["New 2977", "New 29770"]
+        assert [row[2] for row in rows(it, "#channels DataTable")][:2] == ["New 2977", "New 29770"]
         await it.press("slash")
         await it.type("#channel-search", "29999")
         await it.sees("New 29999")
