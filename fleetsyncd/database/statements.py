@@ -92,14 +92,16 @@ SELECT vehicle.id, r.c, r.t, r.v
 FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehicle,
     unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 """
+# A statement does not see what its own CTEs change: this is the answer before the present one.
+_SEEN_BEFORE = "SELECT b.last_seen_at FROM public.vehicles b WHERE b.id = %(id)s::uuid"
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.
 # Both must be those that the cycle knows, or later ones: the database may have been restored. (The
 # last two conditions on asked_to find the first try of this transaction, whose answer was lost.)
 # asked_to is how far a pull behind the watermark has come. It goes back only with the vehicle's
 # clock, as the alarms' watermark does. If the vehicle's clock is ahead, the daemon's own was set
 # back, and hides no row of the vehicle.
-# The state that operators see changes with the status, when a gap begins or ends, and when a late
-# vehicle is late no more.
+# The state that operators see changes with the status, when a gap begins or ends, when a late
+# vehicle is late no more, and, found by the first cycle that leaves it late, when it became late.
 # The address must be the one that was asked: another machine's rows are not this vehicle's.
 ADVANCE_WATERMARK = f"""
 WITH vehicle AS (
@@ -147,7 +149,12 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
         WHEN s.dated_status <> 'ok'
             OR (s.catching_up_from IS NULL) <> (excluded.catching_up_from IS NULL)
             OR s.catching_up_from IS NULL AND %(known)s < now() - %(late_after)s::interval
-        THEN now() ELSE s.status_since END,
+                AND %(watermark)s >= now() - %(late_after)s::interval
+        THEN now()
+        WHEN s.catching_up_from IS NULL AND %(known)s < now() - %(late_after)s::interval
+            AND %(known)s >= ({_SEEN_BEFORE}) - %(late_after)s::interval
+        THEN greatest(s.status_since, %(known)s::timestamptz + %(late_after)s::interval)
+        ELSE s.status_since END,
     dated_status = 'ok', dated_at = now(),
     paused_at = {if_dated("paused_at")}, resumed_at = {if_dated("resumed_at")}
 RETURNING asked_to

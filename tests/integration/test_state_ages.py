@@ -168,11 +168,60 @@ def test_a_vehicle_is_late_since_three_intervals_after_its_watermark(
     execute(
         database,
         "UPDATE vehicles SET last_sync_at = now() - interval '2 h' - %s,"
+        " last_seen_at = now() - interval '2 h' - %s,"
         " created_at = now() - interval '9 h' WHERE id = %s::uuid",
+        LATE,
         LATE,
         str(truck),
     )
     assert state(database, truck) == (State.LATE, 2.0)
+    pull(database, truck)
+    assert state(database, truck) == (State.ONLINE, 0.0)
+
+
+def everything_an_hour_ago(database: Database, truck: UUID) -> None:
+    """Make all times of the vehicle an hour older."""
+    an_hour_passes(database, truck)
+    execute(
+        database,
+        "UPDATE vehicles SET last_sync_at = last_sync_at - interval '1 h', last_seen_at ="
+        " last_seen_at - interval '1 h', created_at = created_at - interval '1 h'"
+        " WHERE id = %s::uuid",
+        str(truck),
+    )
+
+
+def pull_until(database: Database, truck: UUID, behind: timedelta) -> None:
+    """Pull from a vehicle whose clock is so far behind the database's."""
+    pull(database, truck, watermark=now(database) - behind)
+
+
+def test_a_vehicle_that_is_late_after_every_cycle_gets_later_all_the_time(
+    database: Database, truck: UUID
+) -> None:
+    behind = timedelta(hours=2)
+    pull_until(database, truck, behind)
+    for hours in range(1, 6):
+        everything_an_hour_ago(database, truck)
+        pull_until(database, truck, behind)
+        assert state(database, truck) == (State.LATE, float(hours))
+        pull_until(database, truck, behind)
+        assert state(database, truck) == (State.LATE, float(hours))
+    pull(database, truck)
+    assert state(database, truck) == (State.ONLINE, 0.0)
+
+
+def test_a_cycle_that_does_not_catch_up_leaves_the_beginning_of_lateness(
+    database: Database, truck: UUID
+) -> None:
+    pull(database, truck)
+    everything_an_hour_ago(database, truck)
+    pull(database, truck)
+    for hours in range(1, 5):
+        everything_an_hour_ago(database, truck)
+        assert state(database, truck) == (State.LATE, float(hours))
+        pull_until(database, truck, timedelta(minutes=30))
+        assert state(database, truck) == (State.LATE, float(hours))
     pull(database, truck)
     assert state(database, truck) == (State.ONLINE, 0.0)
 

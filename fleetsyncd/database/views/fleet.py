@@ -189,14 +189,18 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
 def _state_age(row: _Row, state: State, interval: float) -> float | None:
     """Return for how many seconds the vehicle is in its state; None if that is not known.
 
-    Nobody writes that a vehicle is late, or was never asked: that follows from other times.
+    Nobody writes that a vehicle was never asked, or that it becomes late before its next answer:
+    that follows from other times.
     """
     if state is State.NEVER:
         return row.begun
     if state is not State.LATE or row.lag is None or row.begun is None:
         return row.since
     late = row.lag - LATE_AFTER_INTERVALS * interval
-    return min(late, row.begun, late if row.since is None else row.since)
+    if row.since is None:
+        return min(late, row.begun)
+    was_late_when_seen = row.seen is not None and late > row.seen
+    return min(row.begun, row.since if was_late_when_seen else min(late, row.since))
 
 
 def _progress(gap: _Gap) -> GapProgress | None:
