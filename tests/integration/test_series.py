@@ -1,5 +1,6 @@
 """Channels' values in slices of time: at their places, exact or sampled, bounded."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views import series
 from fleetsyncd.database.views.plot import PlotData, PlotSpan, channel_beside, read_plot
-from fleetsyncd.database.views.series import Series, Slices, read_series
+from fleetsyncd.database.views.series import Series, Slices, read_exactly, read_series
 from fleetsyncd.database.views.vehicle import SPARK_POINTS, channel_values
 from tests.tui.driving import add, alarm, channel, execute
 
@@ -72,6 +73,47 @@ def test_what_is_no_number_is_left_out(database: Database) -> None:
     rows(database, truck, 1, [(-3, float("nan")), (-2, float("inf")), (-1, 4.0)])
     (found,) = read(database, truck, Slices.until(NOON.timestamp(), 600, 20), 1)
     assert [(each.low, each.mean, each.high) for each in found.values] == [(4.0, 4.0, 4.0)]
+
+
+LARGEST, SMALLEST = sys.float_info.max, 5e-324
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([1e300, -1e300, 6.0, 6.0], 3.0),
+        ([1e200, 3e200], 2e200),
+        ([LARGEST, LARGEST, LARGEST], LARGEST),
+        ([-LARGEST, -LARGEST], -LARGEST),
+        ([LARGEST, -LARGEST], 0.0),
+        ([SMALLEST, 0.0], 0.0),
+        ([SMALLEST, SMALLEST], SMALLEST),
+        ([0.0, 1e-200, 1e200], 1e200 / 3),
+        ([0.1, 0.1, 0.1], 0.1),
+    ],
+)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_absurd_numbers_have_a_mean_and_hide_no_other_channel(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    values: list[float],
+    mean: float,
+    sampled: bool,
+) -> None:
+    if sampled:
+        monkeypatch.setattr(series, "EXACT_ROWS", 0)
+    truck = add(database, "Truck-01")
+    rows(database, truck, 1, [(-1 - number / 100, value) for number, value in enumerate(values)])
+    rows(database, truck, 2, [(-1, 4.0)])
+    slices = Slices.until(NOON.timestamp() - 1, 600, 20)
+    absurd, ordinary = read(database, truck, slices, 1, 2)
+    (found,) = absurd.values
+    assert absurd.sampled is sampled
+    assert found.mean == pytest.approx(mean, rel=1e-12, abs=0)
+    assert (found.low, found.high) == (min(values), max(values))
+    assert [each.mean for each in ordinary.values] == [4.0]
+    means = database.run(lambda cursor: read_exactly(cursor, truck, [1, 2], slices))
+    assert means == {1: {found.index: found.mean}, 2: {ordinary.values[0].index: 4.0}}
 
 
 def test_a_channel_with_more_rows_than_its_share_is_sampled_and_others_are_exact(

@@ -1,5 +1,6 @@
 """The plot page: spans, cursor, channels, alarms, and how little it reads."""
 
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.plot import PlotData, PlotSpan
+from fleetsyncd.errors import DatabaseError
 from tests.tui.driving import Driver, add, alarm, channel, drive, execute, set_state
 from tui.gateway import Gateway
 from tui.model.plot_view import MOST_CHANNELS, SPANS
@@ -278,3 +280,62 @@ def test_a_long_span_is_not_read_again_with_every_reading_of_the_fleet(database:
             assert gateway.plots == read + again
 
     drive(gateway, look, now=lambda: now[0] + time.monotonic() / 1000)
+
+
+def test_a_channel_of_absurd_numbers_is_shown_and_hides_no_other(database: Database) -> None:
+    vehicle = truck(database, "oil", "absurd")
+    execute(
+        database,
+        "INSERT INTO measurements SELECT %s::uuid, 2, now() - n * interval '1 s 1 ms',"
+        " CASE WHEN n %% 2 = 0 THEN %s ELSE %s END FROM generate_series(1, 60) n",
+        str(vehicle), sys.float_info.max, -sys.float_info.max,
+    )  # fmt: skip
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.sees("oil", "absurd")
+        await it.press("enter")
+        await it.sees("a oil")
+        await pressed(it, "n")
+        await it.sees("a absurd", "e+308")
+        await it.sees_no("could not be read")
+
+    drive(database, look)
+
+
+class OneUnreadable(Gateway):
+    """Cannot read channel 2 while `failing`."""
+
+    failing = True
+
+    def plot(
+        self, vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, count: int
+    ) -> PlotData:
+        if self.failing and 2 in channels:
+            raise DatabaseError("value out of range: overflow")
+        return super().plot(vehicle_id, channels, span, count)
+
+
+def test_the_picture_of_a_channel_does_not_stand_for_one_that_cannot_be_read(
+    database: Database,
+) -> None:
+    truck(database, "oil", "water")
+    gateway = OneUnreadable(database, 30)
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        await it.sees("a oil")
+        await pressed(it, "n")
+        await it.sees(" channel 2 could not be read", "value out of range: overflow")
+        await it.sees_no("a oil")
+        assert page(it).export_table() is None
+        await pressed(it, "right_square_bracket", "v")
+        await it.sees(" channel 2 could not be read")
+        gateway.failing = False
+        await it.refresh()
+        await it.sees("a water")
+        gateway.failing = True
+        await pressed(it, "minus")
+        await it.sees("a water", "could not be read: value out of range")
+
+    drive(gateway, look)

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Click
 
 from fleetsyncd.cells import cut
+from fleetsyncd.errors import DatabaseError
 from fleetsyncd.times import iso_ms
 from tui.background import query, read_part
 from tui.context import ScreenContext
@@ -125,18 +126,33 @@ class PlotPage(Page):
         if not width:
             return
         requested, channels = self.view.requested, self.channels
-        data = await query(
-            lambda: self.context.gateway.plot(
-                self.vehicle_id, channels, requested, slice_count(width)
+        try:
+            data = await query(
+                lambda: self.context.gateway.plot(
+                    self.vehicle_id, channels, requested, slice_count(width)
+                )
             )
-        )
+        except DatabaseError:
+            self._drop_other_channels(channels)
+            raise
         self.view.update(data)
         self._read_at = self.context.now()
         self._show()
 
+    def _drop_other_channels(self, channels: tuple[int, ...]) -> None:
+        """Remove the picture unless it is of these channels, which could not be read."""
+        data = self.view.data
+        if data is not None and tuple(each.channel_id for each in data.channels) != channels:
+            self.view.data = None
+            self._show()
+
     def _show(self) -> None:
         size = self._picture.content_size
         self.query_one("#headline", FixedText).show(self._headline())
+        if self.view.data is None:
+            numbers = ", ".join(map(str, self.channels))
+            self._picture.show(Text(f" channel {numbers} could not be read", "yellow"))
+            return
         self._picture.show(draw_plot(self.view, size.width, size.height))
 
     def _headline(self) -> Text:

@@ -21,8 +21,14 @@ _ALIGNED_US = 60 * _MICROSECONDS
 """Slices up to this length begin at multiples of it, longer ones at multiples of a probe's part."""
 # NaN is greater than every number.
 _NUMBER = "value > '-Infinity' AND value < 'Infinity'"
-_AGGREGATES = f"""count(*), min(value), avg(value), max(value), {epoch("min(time)")},
-    {epoch("max(time)")}"""
+# Not avg(value): it also sums the squares, and a sum above the largest number is an error. The
+# division is Python's, which has no error for a quotient that is less than the smallest number.
+_LARGE, _LARGE_UNIT = 1e290, 2.0**40
+"""Absolute values above the first are summed in this unit."""
+_AGGREGATES = f"""count(*), min(value), max(value),
+    sum(value) FILTER (WHERE abs(value) <= {_LARGE!r}),
+    sum(value / {_LARGE_UNIT!r}) FILTER (WHERE abs(value) > {_LARGE!r}),
+    {epoch("min(time)")}, {epoch("max(time)")}"""
 _COUNTS = """
 SELECT channel, (SELECT count(*) FROM (
     SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid AND channel_id = channel
@@ -141,7 +147,7 @@ def read_series(
     for statement, keys in ((_EXACT, exact), (_SAMPLED, sampled)):
         if keys:
             for key, *row in _rows(cursor, statement, {**values, "channels": keys}):
-                found[key].append(SliceValues(*row))
+                found[key].append(_slice_values(*row))
     oldest = dict(_rows(cursor, _OLDEST, values))
     return [Series(key, tuple(found[key]), key in sampled, oldest[key]) for key in channels]
 
@@ -151,9 +157,25 @@ def read_exactly(
 ) -> dict[int, dict[int, float]]:
     """Return each channel's mean values by slice; for short spans only."""
     means: dict[int, dict[int, float]] = {}
-    for row in _rows(cursor, _EXACT, _arguments(vehicle_id, channels, slices)):
-        means.setdefault(row[0], {})[row[1]] = row[4]
+    for key, *row in _rows(cursor, _EXACT, _arguments(vehicle_id, channels, slices)):
+        values = _slice_values(*row)
+        means.setdefault(key, {})[values.index] = values.mean
     return means
+
+
+def _slice_values(
+    index: int,
+    count: int,
+    low: float,
+    high: float,
+    total: float | None,
+    large: float | None,
+    first: float,
+    last: float,
+) -> SliceValues:
+    """Return a slice of a row of _AGGREGATES: the sums of its ordinary and of its large values."""
+    mean = (total or 0.0) / count + (large or 0.0) / count * _LARGE_UNIT
+    return SliceValues(index, count, low, min(high, max(low, mean)), high, first, last)
 
 
 def _arguments(vehicle_id: UUID, channels: Sequence[int], slices: Slices) -> dict[str, Any]:
