@@ -719,10 +719,17 @@ MUTANTS = (
         "tests/tui/test_frozen.py",
     ),
     Mutant(
-        "one vehicle that answers hides that all others fell silent",
+        "vehicles that answer hide that others fell silent together",
         "tui/model/outage.py",
-        "        if group >= least and group > SHARE_OF_ANSWERING * answered:",
-        "        if group >= least and group == answered:",
+        "        if group > SHARE_OF_RECENT * beside:",
+        "        if group > SHARE_OF_RECENT * bisect_right(expected, until):",
+        "tests/tui/test_outage.py",
+    ),
+    Mutant(
+        "vehicles that are parked one after another are told as an outage",
+        "tui/model/outage.py",
+        "        if group > SHARE_OF_RECENT * beside:",
+        "        if group:",
         "tests/tui/test_outage.py",
     ),
     Mutant(

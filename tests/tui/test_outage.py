@@ -32,7 +32,19 @@ ONLINE, TIMEOUT, ERROR = State.ONLINE, State.TIMEOUT, State.ERROR
     [
         (fleet((300, 300, TIMEOUT), (1, 4, ONLINE)), Outage(300, 301, 300)),
         (fleet((150, 300, TIMEOUT), (150, 340, ERROR), (99, 4, ONLINE)), Outage(300, 399, 300)),
-        (fleet((300, 300, TIMEOUT), (300, 4, ONLINE)), None),
+        (fleet((500, 300, TIMEOUT), (500, 4, ONLINE)), Outage(500, 1000, 300)),
+        (fleet((399, 300, TIMEOUT), (601, 4, ONLINE)), Outage(399, 1000, 300)),
+        (fleet((100, 300, TIMEOUT), (900, 4, ONLINE)), Outage(100, 1000, 300)),
+        (fleet((99, 300, TIMEOUT), (901, 4, ONLINE)), None),
+        (fleet((3, 300, ERROR), (27, 4, ONLINE)), Outage(3, 30, 300)),
+        (
+            fleet((200, 300, TIMEOUT), (200, 900, TIMEOUT), (600, 4, ONLINE)),
+            Outage(200, 800, 300),
+        ),
+        (
+            fleet((100, 5000, TIMEOUT), (40, 200, TIMEOUT), (860, 4, ONLINE)),
+            Outage(100, 1000, 5000),
+        ),
         (fleet((300, 300, TIMEOUT), (1, 4, ONLINE), (900, 90_000, TIMEOUT)), Outage(300, 301, 300)),
         (fleet((2, 300, TIMEOUT), (1, 4, ONLINE)), None),
         (fleet((3, 300, TIMEOUT)), Outage(3, 3, None)),
@@ -44,6 +56,12 @@ ONLINE, TIMEOUT, ERROR = State.ONLINE, State.TIMEOUT, State.ERROR
         "one answers",
         "within two intervals",
         "half answer",
+        "more than half answer",
+        "a tenth of the fleet",
+        "less than a tenth of the fleet",
+        "three of a small fleet",
+        "twice within the time that is compared",
+        "a long time ago",
         "parked for a day beside",
         "two are too few",
         "none answers",
@@ -52,7 +70,7 @@ ONLINE, TIMEOUT, ERROR = State.ONLINE, State.TIMEOUT, State.ERROR
         "paused ones do not count",
     ],
 )
-def test_most_of_those_that_answered_and_fell_silent_together_are_an_outage(
+def test_many_that_fell_silent_together_are_an_outage_whatever_the_others_do(
     vehicles: list[VehicleOverview], outage: Outage | None
 ) -> None:
     assert find_outage(vehicles, INTERVAL) == outage
@@ -63,6 +81,18 @@ def test_vehicles_that_are_parked_one_after_another_are_no_outage() -> None:
     assert find_outage([*parked, *fleet((2, 4, ONLINE))], INTERVAL) is None
     last = fleet((4, 150, TIMEOUT), (2, 4, ONLINE))
     assert find_outage([*parked, *last], INTERVAL) is None
+    evening = [vehicle(200 + 10.0 * number) for number in range(60)]
+    assert find_outage([*evening, *fleet((10, 4, ONLINE))], INTERVAL) is None
+    at_once = fleet((100, 150, TIMEOUT))
+    shown = find_outage([*evening, *at_once, *fleet((10, 4, ONLINE))], INTERVAL)
+    assert shown is not None, "an outage in the evening is one nevertheless"
+    assert shown.age == 150
+
+
+def test_an_outage_is_told_until_those_that_fell_silent_answer() -> None:
+    for seen in (100.0, 3_600.0, 90_000.0):
+        vehicles = fleet((500, seen, TIMEOUT), (500, 4, ONLINE))
+        assert find_outage(vehicles, INTERVAL) == Outage(500, 1000, seen)
 
 
 def test_the_dashboard_tells_an_outage_though_one_vehicle_answers(database: Database) -> None:

@@ -1,6 +1,6 @@
 """Tells an outage of this host's network from failures of single vehicles."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,10 +8,12 @@ from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State, VehicleO
 
 TOGETHER_INTERVALS = 2
 """Vehicles whose last answers are at most so many sync intervals apart fell silent together."""
-SHARE_OF_ANSWERING = 0.5
-"""An outage silences more than this part of the vehicles that answered just before it."""
 SHARE_OF_FLEET = 0.1
-"""And at least this part of the fleet: the last few that are parked in the evening are fewer."""
+"""An outage silences at least this part of the fleet, whatever the others do."""
+RECENT_INTERVALS = 60
+"""The time before and after it, in sync intervals, that tells whether such silences are usual."""
+SHARE_OF_RECENT = 1 / 3
+"""An outage is more than this part of them; vehicles that are parked in the evening are less."""
 _FAILING = (State.TIMEOUT, State.ERROR)
 _NOT_EXPECTED = (State.PAUSED, State.NEVER)
 """States of vehicles from which no answer is expected."""
@@ -55,11 +57,13 @@ def _common_silence(
     silent: Sequence[float], expected: Sequence[float], fleet: int, interval: float
 ) -> Outage | None:
     """Return the last group of those that fell silent together, if there is a large one."""
-    least = max(OUTAGE_FROM, SHARE_OF_FLEET * fleet)
+    least, recent = max(OUTAGE_FROM, SHARE_OF_FLEET * fleet), RECENT_INTERVALS * interval
     for first, age in enumerate(silent):
         until = age + TOGETHER_INTERVALS * interval
         group = bisect_right(silent, until) - first
-        answered = bisect_right(expected, until)
-        if group >= least and group > SHARE_OF_ANSWERING * answered:
-            return Outage(group, answered, age)
+        if group < least:
+            continue
+        beside = bisect_right(silent, until + recent) - bisect_left(silent, age - recent)
+        if group > SHARE_OF_RECENT * beside:
+            return Outage(group, bisect_right(expected, until), age)
     return None
