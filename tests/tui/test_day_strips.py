@@ -74,6 +74,18 @@ def test_an_hour_that_is_over_is_read_once_and_the_last_one_again_each_minute() 
     assert strip_text(strips.day(TRUCK)) == "█" * 22 + "▆█"
 
 
+def test_hours_of_a_pull_that_has_not_ended_are_not_known_and_get_its_end_later() -> None:
+    strips = DayStrips()
+    before = {hour: HourCount(120, 120) for hour in range(NOW - 23, NOW - 5)}
+    strips.keep(JournalHours(NOW, {TRUCK: before}, {TRUCK: NOW - 99}, {TRUCK: NOW - 1}), 0.0)
+    assert strip_text(strips.day(TRUCK)) == "█" * 18 + " " * 6
+    strips.keep(JournalHours(NOW, {TRUCK: {}}, {TRUCK: NOW - 99}, {TRUCK: NOW - 4}), 60.0)
+    assert strip_text(strips.day(TRUCK)) == "█" * 18 + "  ··· ", "nobody pulls any more"
+    ended = {hour: HourCount(1, 1) for hour in range(NOW - 6, NOW + 1)}
+    strips.keep(JournalHours(NOW, {TRUCK: ended}, {TRUCK: NOW - 99}), 120.0)
+    assert strip_text(strips.day(TRUCK)) == "█" * 24
+
+
 def test_the_days_of_a_fleet_that_was_paged_through_are_forgotten() -> None:
     strips = DayStrips()
     for number in range(day_strips.MOST_VEHICLES + 5):

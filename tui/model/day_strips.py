@@ -1,7 +1,7 @@
 """The last day of vehicles, hour by hour: what is known of it, and what must be read again.
 
 An hour that is over is read once. Attempts are written when they end, so the hour before the
-present one is read again as well.
+present one is read again as well, and with a long attempt all hours that it took.
 """
 
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ from uuid import UUID
 
 from rich.text import Text
 
-from fleetsyncd.database.views.journal_hours import HourCount, JournalHours
+from fleetsyncd.database.views.journal_hours import DAY_HOURS, HourCount, JournalHours
 
-HOURS = 24
+HOURS = DAY_HOURS
 READ_AGAIN_SEC = 60.0
 MOST_VEHICLES = 2_000
 """Of which a day is kept: more than are on the screen while an operator pages through a fleet."""
@@ -28,6 +28,8 @@ class _KnownDay:
     read_at: float
     oldest: int | None = None
     counts: dict[int, HourCount] = field(default_factory=dict)
+    pulled_until: int | None = None
+    """The hour up to which a pull came that is not in the journal yet."""
 
 
 class DayStrips:
@@ -57,7 +59,9 @@ class DayStrips:
         for key, counts in read.counts.items():
             known = self._days.pop(key, None) or _KnownDay(read.now, now)
             kept = {hour: each for hour, each in known.counts.items() if hour > read.now - HOURS}
-            self._days[key] = _KnownDay(read.now, now, read.oldest.get(key), {**kept, **counts})
+            self._days[key] = _KnownDay(
+                read.now, now, read.oldest.get(key), {**kept, **counts}, read.pulled_until.get(key)
+            )
         while len(self._days) > MOST_VEHICLES:
             del self._days[next(iter(self._days))]
 
@@ -74,7 +78,13 @@ def _hour(known: _KnownDay, hour: int) -> HourCount | None:
     counted = known.counts.get(hour)
     if counted is not None or known.oldest is None or hour < known.oldest or hour == known.now:
         return counted
-    return HourCount()
+    return None if _is_pulled(known, hour) else HourCount()
+
+
+def _is_pulled(known: _KnownDay, hour: int) -> bool:
+    """Tell whether a pull that has not ended may have taken place in an hour."""
+    until = known.pulled_until
+    return until is not None and max(known.counts, default=hour) <= hour <= until
 
 
 def strip_text(day: Day | None) -> str:

@@ -8,19 +8,51 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.reports import Outcome
 
 HOUR_SEC = 3600
+DAY_HOURS = 24
+"""No earlier hour is read, however long an attempt took."""
 _HOUR = f"floor(extract(epoch FROM {{}}) / {HOUR_SEC})::integer"
+EARLIER_ATTEMPTS = 30
+"""Attempts before an hour among which those are looked for that had not ended when it began."""
+_START = f"to_timestamp({{}} * {HOUR_SEC})"
+_EARLIER = f"""
+SELECT started_at, finished_at, status FROM (
+    SELECT started_at, finished_at, status FROM public.sync_journal
+    WHERE vehicle_id = w.id AND started_at < {_START.format("{hour}")} AND isfinite(started_at)
+    ORDER BY started_at DESC LIMIT {EARLIER_ATTEMPTS}) last
+WHERE finished_at >= {_START.format("{hour}")}
+"""  # noqa: S608  constants
 # For each vehicle by itself, along the index: joined, the planner may read the whole journal.
+# Whatever is read of an hour is all of it: the hours from the beginning of an attempt that had not
+# ended before `since` are read again.
 _COUNTS = f"""
 SELECT w.id::text, h.hour, h.attempts, h.ok
-FROM unnest(%(ids)s::uuid[], %(since)s::bigint[]) w(id, since)
+FROM unnest(%(ids)s::uuid[], %(since)s::bigint[]) asked(id, since)
 CROSS JOIN LATERAL (
-    SELECT {_HOUR.format("started_at")} AS hour, count(*) AS attempts,
-        count(*) FILTER (WHERE status = '{Outcome.OK}') AS ok
-    FROM public.sync_journal
-    WHERE vehicle_id = w.id AND started_at >= to_timestamp(w.since * {HOUR_SEC})
-      AND started_at <= now()
+    SELECT asked.id, greatest(%(first)s::bigint, least(asked.since, (
+        SELECT min({_HOUR.format("started_at")}) FROM ({
+    _EARLIER.format(hour="asked.since").replace("w.id", "asked.id")
+}) e))) AS since
+) w
+CROSS JOIN LATERAL (
+    SELECT hour, count(*) AS attempts, count(*) FILTER (WHERE status = '{Outcome.OK}') AS ok
+    FROM (
+        SELECT started_at, finished_at, status FROM public.sync_journal
+        WHERE vehicle_id = w.id AND started_at >= {_START.format("w.since")}
+          AND started_at <= now()
+        UNION ALL {_EARLIER.format(hour="w.since")}
+    ) attempts
+    CROSS JOIN LATERAL generate_series(
+        greatest(w.since, {_HOUR.format("started_at")}),
+        greatest({_HOUR.format("started_at")},
+            {_HOUR.format("least(finished_at, now())")})
+    ) hour
     GROUP BY 1
 ) h
+"""  # noqa: S608  constants
+# A pull with a gap writes its state after each window, and its journal entry at its end.
+_PULLED_UNTIL = f"""
+SELECT vehicle_id::text, {_HOUR.format("updated_at")} FROM fleetsync.vehicle_state
+WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND catching_up_from IS NOT NULL AND isfinite(updated_at)
 """  # noqa: S608  constants
 _OLDEST = f"""
 SELECT w.id::text, {_HOUR.format("j.started_at")}
@@ -34,7 +66,7 @@ CROSS JOIN LATERAL (
 
 @dataclass(frozen=True, slots=True)
 class HourCount:
-    """How many attempts began within an hour, and how many of them ended well."""
+    """How many attempts were made in an hour or a part of it, and how many of them ended well."""
 
     attempts: int = 0
     ok: int = 0
@@ -50,6 +82,8 @@ class JournalHours:
     """Hours without an attempt are left out."""
     oldest: Mapping[UUID, int] = field(default_factory=dict)
     """The hour of each vehicle's oldest entry; vehicles without one are left out."""
+    pulled_until: Mapping[UUID, int] = field(default_factory=dict)
+    """The hour up to which a pull came that is not in the journal yet; of vehicles with one."""
 
 
 def present_hour(cursor: Cursor) -> int:
@@ -59,12 +93,23 @@ def present_hour(cursor: Cursor) -> int:
 
 
 def journal_hours(cursor: Cursor, since: Mapping[UUID, int]) -> JournalHours:
-    """Return the attempts of each of the vehicles, from its hour of `since` up to now."""
-    ids = [str(key) for key in since]
+    """Return the attempts of each of the vehicles, from its hour of `since` up to now.
+
+    Earlier hours are added if an attempt had begun in them that ended in `since` or later.
+    """
+    now = present_hour(cursor)
+    ids = {"ids": [str(key) for key in since]}
     counts: dict[UUID, dict[int, HourCount]] = {key: {} for key in since}
-    cursor.execute(_COUNTS, {"ids": ids, "since": list(since.values())})
+    values = {**ids, "since": list(since.values()), "first": now - DAY_HOURS + 1}
+    cursor.execute(_COUNTS, values)
     for key, hour, attempts, ok in cursor.fetchall():
         counts[UUID(key)][hour] = HourCount(attempts, ok)
-    cursor.execute(_OLDEST, {"ids": ids})
-    oldest = {UUID(key): hour for key, hour in cursor.fetchall()}
-    return JournalHours(present_hour(cursor), counts, oldest)
+    return JournalHours(
+        now, counts, _hours(cursor, _OLDEST, ids), _hours(cursor, _PULLED_UNTIL, ids)
+    )
+
+
+def _hours(cursor: Cursor, statement: str, ids: Mapping[str, list[str]]) -> dict[UUID, int]:
+    """Return the hour of each of the vehicles that the statement finds."""
+    cursor.execute(statement, ids)
+    return {UUID(key): hour for key, hour in cursor.fetchall()}
