@@ -5,7 +5,7 @@ app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
 backfills.py   requests of backfills, and how they end
 background.py  blocking work in threads
-containment.py keeps the error of one page or widget from ending the dashboard
+containment.py  keeps the error of one page or widget from ending the dashboard
 choices.py     what the palette offers in the app
 context.py     what every screen needs: the gateway, the state, the clocks
 day_reader.py  reads the last day of vehicles in the background

@@ -15,7 +15,7 @@ key_footer.py     the line of keys
 keyed_table.py    a table whose cursor and marks stay on their rows
 row_table.py      the base class of tables of rows, and functions that fill them
 status_bar.py     the line of totals
-vehicle_wanted.py the message that asks for a vehicle's page
+vehicle_wanted.py  the message that asks for a vehicle's page
 warning_bar.py    the warnings, in as many words as there is room for
 panes/            the panes of the vehicle page
 """
