@@ -26,6 +26,7 @@ presence.py    ends the dashboard when nobody is at the terminal
 remembered.py  the file that remembers the view between two runs
 syncs.py       requests of syncs, and how they end
 own_program.py  runs `fleetsyncd` as a process of its own
+page_stack.py  limits how many pages lie on one another
 room_gateway.py  access to the database for quarantine, backfills, findings
 rooms.py       what the pages of quarantine, backfills and findings ask for
 screenshot.py  writes pictures of the screen

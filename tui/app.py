@@ -26,7 +26,6 @@ from fleetsyncd.text import counted
 from tui import export, keymap, screenshot, themes
 from tui.background import QUERY_SEC, Work
 from tui.choices import choices
-from tui.containment import ContainedApp
 from tui.context import ScreenContext
 from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
@@ -44,6 +43,7 @@ from tui.model.state import FleetState
 from tui.model.targets import Targets
 from tui.notifying import NotifyingApp
 from tui.operations import Operations
+from tui.page_stack import PageStack
 from tui.poller import Poller
 from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.remembered import Memory
@@ -85,7 +85,7 @@ def is_offered(action: str, page: type) -> bool:
     return issubclass(page, pages)
 
 
-class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
+class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -123,6 +123,7 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
         if self._keeper is not None:
             self._keeper.restore()
         self.contain_tasks()
+        self.limit_pages()
         self.push_screen(FleetPage(self.context))
         if self._theme_notice and themes.was_asked_for():
             self.say(self._theme_notice, error=True)
@@ -343,13 +344,11 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
 
     def action_journal(self) -> None:
         """Open the journal page."""
-        if not isinstance(self.screen, JournalPage):
-            self.push_screen(JournalPage(self.context))
+        self.go_to(JournalPage)
 
     def action_tags(self) -> None:
         """Open the tags page."""
-        if not isinstance(self.screen, TagsPage):
-            self.push_screen(TagsPage(self.context))
+        self.go_to(TagsPage)
 
     def on_tags_page_chosen(self, event: TagsPage.Chosen) -> None:
         """Show a group of vehicles on the fleet page."""
@@ -359,8 +358,7 @@ class FleetApp(KeysInOrder, ContainedApp, NotifyingApp, RoomsApp):
 
     def action_alarms(self) -> None:
         """Open the page of open alarms."""
-        if not isinstance(self.screen, AlarmsPage):
-            self.push_screen(AlarmsPage(self.context))
+        self.go_to(AlarmsPage)
 
     def action_daemons(self) -> None:
         """Show the daemons that pull the fleet."""

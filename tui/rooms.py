@@ -125,22 +125,21 @@ class RoomsApp(App[None]):
         """Run an operation in the background."""
         raise NotImplementedError
 
-    def _open(self, page: type[Page]) -> None:
-        """Open a page, unless it is the topmost one."""
-        if not isinstance(self.screen, page):
-            self.push_screen(page(self.context))
+    def go_to(self, kind: type[Page]) -> None:
+        """Go back to the page of a kind, or open one."""
+        raise NotImplementedError
 
     def action_quarantine(self) -> None:
         """Open the quarantine page."""
-        self._open(QuarantinePage)
+        self.go_to(QuarantinePage)
 
     def action_backfills(self) -> None:
         """Open the backfills page."""
-        self._open(BackfillsPage)
+        self.go_to(BackfillsPage)
 
     def action_findings(self) -> None:
         """Open the findings page."""
-        self._open(FindingsPage)
+        self.go_to(FindingsPage)
 
     def on_room_vehicle_opened(self, event: Room.VehicleOpened) -> None:
         """Open the page of a vehicle."""
