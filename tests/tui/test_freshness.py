@@ -15,7 +15,7 @@ from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.reports import Unstored
 from fleetsyncd.settings import DatabaseSettings
-from tests.tui.driving import Driver, add, beat, drive, execute, set_state, small_fleet
+from tests.tui.driving import Driver, add, beat, channel, drive, execute, set_state, small_fleet
 from tui import background, schema_watch
 from tui.app import build
 from tui.dialogs.too_small import TooSmall
@@ -35,6 +35,37 @@ def test_without_a_running_daemon_every_state_is_shown_as_old(database: Database
         await it.sees_no("daemon not running")
 
     drive(database, look)
+
+
+PAGES = (
+    (), ("enter",), ("enter", "2"), ("enter", "3"), ("enter", "4"), ("enter", "5"),
+    ("enter", "4", "enter"), ("A",), ("B",), ("Q",), ("F",), ("l",), ("number_sign",),
+)  # fmt: skip
+NOT_DIMMED = "#totals, #warnings, #hint, #status-line, Input, Tabs *, KeyFooter *, FleetTable"
+
+
+@pytest.mark.parametrize("keys", PAGES, ids="+".join)
+def test_everything_that_was_read_is_dimmed_while_no_daemon_runs(
+    database: Database, keys: tuple[str, ...]
+) -> None:
+    channel(database, small_fleet(database)["Crane-02"], 1, "oil")
+    beat(database, "4 min")
+
+    async def look(it: Driver) -> None:
+        for key in keys:
+            await it.press(key)
+            await it.settled()
+        screen = it.app.screen
+        chosen = set(screen.query(NOT_DIMMED))
+        shown = [each for each in screen.query("*") if each.is_on_screen and not each.children]
+        read = [each for each in shown if each not in chosen]
+        assert read or not keys
+        assert [each for each in read if not each.text_style.dim] == []
+        beat(database)
+        await it.refresh()
+        assert [each for each in read if each.text_style.dim] == []
+
+    drive(database, look, size=(160, 45))
 
 
 def test_without_any_heartbeat_a_warning_is_shown(database: Database) -> None:
