@@ -177,6 +177,33 @@ def test_the_cursor_stays_on_its_alarm_while_others_come_and_go(database: Databa
     drive(database, look)
 
 
+@pytest.mark.parametrize("keys", [[], ["down", "up"], ["S", "S"]])
+def test_a_worse_alarm_does_not_take_the_first_lines_place_under_the_cursor(
+    database: Database, keys: list[str]
+) -> None:
+    ids = alarms_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press(*keys)
+        await it.sees("severity, then newest", "◆ oil lost")
+        for number in (10, 11):
+            alarm(database, ids["Crane-02"], number, "boom low", "1 s", None)
+            severity(database, number, "critical")
+        await it.refresh()
+        await it.sees("open alarms 1-6 of 6, 2 new above", "◆ oil lost · Truck-01")
+        await it.press("down", "up", "up")
+        await it.sees("6 of 6, 1 new above", "boom low · Crane-02")
+        await it.press("up", "down", "down")
+        await it.sees_no("new above")
+        await it.press("v")
+        page = it.app.page
+        assert isinstance(page, VehiclePage)
+        assert page.vehicle_id == ids["Truck-01"]
+
+    drive(database, look)
+
+
 def test_more_alarms_than_a_page_holds_are_turned_by_keys(database: Database) -> None:
     ids = small_fleet(database)
     execute(

@@ -58,6 +58,8 @@ class AlarmTable(RowTable):
         """Whether all alarms are dimmed, because they may be out of date."""
         self._cursor_key: tuple[UUID, int] | None = None
         """The alarm under the cursor; None makes the next rows be shown from the first one on."""
+        self._seen: set[tuple[UUID, int]] = set()
+        """The alarms of this page that are not new to the operator."""
         self._reads = 0
         """How many reads were started; the result of any but the last one is dropped."""
 
@@ -105,14 +107,16 @@ class AlarmTable(RowTable):
                 fill(self, self._rows_of_cells(self.page))
 
     def _show(self, page: AlarmPage) -> None:
-        """Show the rows; the cursor stays on its alarm, or on the first line."""
-        on_first_line = self.cursor_row == 0
+        """Show the rows; the cursor stays on its alarm, else on its line.
+
+        On the first line too: a key that comes just after a worse alarm would open its vehicle.
+        """
         self.page = page
         fill(self, self._rows_of_cells(page))
         rows = {alarm.key: row for row, alarm in enumerate(page.rows)}
         if self._cursor_key is None:
             self.move_cursor(row=0, animate=False)
-        elif self._cursor_key in rows and not on_first_line:
+        elif self._cursor_key in rows:
             self.move_cursor(row=rows[self._cursor_key], animate=False)
         self._note_cursor()
 
@@ -129,6 +133,10 @@ class AlarmTable(RowTable):
         return rows
 
     def _note_cursor(self) -> None:
+        keys = [alarm.key for alarm in self.page.rows] if self.page else []
+        # What comes below the cursor is not missed: the operator reads downwards.
+        self._seen.intersection_update(keys)
+        self._seen.update(keys[self.cursor_row :])
         self._cursor_key = None if self.alarm is None else self.alarm.key
         self.post_message(self.Moved())
 
@@ -169,7 +177,14 @@ class AlarmTable(RowTable):
         if not self.page.rows:
             return "0"
         first = len(self.pages_above) * PAGE_ROWS
-        return f"{first + 1}-{first + len(self.page.rows)} of {self.page.total}"
+        text = f"{first + 1}-{first + len(self.page.rows)} of {self.page.total}"
+        return f"{text}, {self._new_above} new above" if self._new_above else text
+
+    @property
+    def _new_above(self) -> int:
+        """How many alarms came above the cursor since it was there."""
+        above = self.page.rows[: max(0, self.cursor_row)] if self.page else ()
+        return sum(alarm.key not in self._seen for alarm in above)
 
     def action_details(self) -> None:
         """Show the alarm under the cursor in full."""
