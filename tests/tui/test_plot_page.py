@@ -196,6 +196,40 @@ def test_marked_channels_are_plotted_together_up_to_a_number(database: Database)
     drive(database, look, size=(120, 40))
 
 
+def test_marks_that_a_search_hides_are_counted_and_not_plotted_unasked(database: Database) -> None:
+    truck(database, "engine temp", "temp oil")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("down", "space")
+        await it.sees("1 marked")
+        assert "not shown" not in it.screen()
+        await it.press("slash", *"engine", "enter")
+        await it.sees("1 marked, 1 not shown")
+        await it.press("enter")
+        await it.sees("engine temp", "┤")
+        assert page(it).channels == (1,)
+        await it.press("escape", "space", "enter")
+        await it.sees("a temp oil", "b engine temp")
+        assert page(it).channels == (2, 1)
+
+    drive(database, look)
+
+
+def test_a_search_that_finds_no_channel_says_so(database: Database) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("slash", *"zzz")
+        await it.sees("no channel matches zzz")
+        assert "has not told any" not in it.screen()
+        await it.press("escape")
+        await it.sees("oil")
+
+    drive(database, look)
+
+
 def test_the_scales_show_the_expected_range_or_fit_the_values(database: Database) -> None:
     truck(database, "oil")
 

@@ -20,12 +20,14 @@ from tui.model.export_table import ExportTable
 from tui.model.plot_view import MOST_CHANNELS
 from tui.model.scale import expected_range
 from tui.model.sparks import channel_scale, spark
+from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_line import MARK
 from tui.widgets.panes.pane import Pane
 from tui.widgets.row_table import RowTable, fill
 
 _NAME_WIDTH = 18
 """A longer name would push the scale of its spark off a screen of 80 columns."""
+_NONE = "no channel: the vehicle has not told any yet"
 
 
 class ChannelsPane(Pane):
@@ -57,13 +59,15 @@ class ChannelsPane(Pane):
             self.channels = channels
 
     def compose(self) -> ComposeResult:
-        """Lay out the table, and the field that finds channels."""
+        """Lay out the table, the count of marks, and the field that finds channels."""
         yield RowTable()
+        yield FixedText(id="channel-marks")
         yield Input(placeholder="part of a name, or a number", id="channel-search", compact=True)
 
     def on_mount(self) -> None:
         """Add the columns; hide the field."""
         self._field.display = False
+        self.query_one("#channel-marks").display = False
         table = self.query_one(DataTable)
         table.add_columns("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
 
@@ -78,10 +82,26 @@ class ChannelsPane(Pane):
         if not search:
             known = {channel.channel_id for channel in self.channels}
             self.marked = [number for number in self.marked if number in known]
-        self.query_one(RowTable).show_notice("no channel: the vehicle has not told any yet")
+        notice = f"no channel matches {cut(search, _NAME_WIDTH)}: Esc shows all" if search else ""
+        self.query_one(RowTable).show_notice(notice or _NONE)
         self._fill()
 
+    @property
+    def _shown_marks(self) -> list[int]:
+        """The ids of the marked channels that the operator sees to be marked."""
+        shown = {channel.channel_id for channel in self.channels}
+        return [number for number in self.marked if number in shown]
+
+    def _show_marks(self) -> None:
+        """Say how many channels are marked, and how many of them a search hides."""
+        hidden = len(self.marked) - len(self._shown_marks)
+        text = f" {len(self.marked)} marked"
+        line = self.query_one("#channel-marks", FixedText)
+        line.show(Text(f"{text}, {hidden} not shown" if hidden else text))
+        line.display = bool(self.marked)
+
     def _fill(self) -> None:
+        self._show_marks()
         rows = [_cells(channel, channel.channel_id in self.marked) for channel in self.channels]
         if len(rows) == MAX_CHANNELS:
             first = [
@@ -133,9 +153,9 @@ class ChannelsPane(Pane):
         return ExportTable("channels", ["channel", "name", "value", "unit"], rows)
 
     def action_plot(self) -> None:
-        """Plot the marked channels, or the one under the cursor."""
+        """Plot the marked channels, or if no mark is shown the one under the cursor."""
         under_cursor = self._under_cursor()
-        if self.marked:
+        if self._shown_marks:
             self.post_message(self.Plotted(self.marked))
         elif under_cursor is not None:
             self.post_message(self.Plotted([under_cursor.channel_id]))
