@@ -33,13 +33,16 @@ class RoomOperations:
         self._ui = ui
         self._gateway = context.gateway
 
-    async def _confirm(self, title: str, text: str, accept: str) -> bool:
-        return await self._ui.ask(Confirm(title, text, accept)) is True
+    async def _confirm(
+        self, title: str, text: str, accept: str, *, enter_accepts: bool = True
+    ) -> bool:
+        dialog = Confirm(title, text, accept, unexpected=not enter_accepts)
+        return await self._ui.ask(dialog) is True
 
     async def purge(self, refused: Refused) -> None:
         """Ask, and delete refused rows."""
         title = f"Delete {counted(refused.count, 'refused row')} of {refused.whose} for good?"
-        if not await self._confirm(title, refused.what, "Delete"):
+        if not await self._confirm(title, refused.what, "Delete", enter_accepts=False):
             return
         rooms = self._gateway.rooms
         groups, rows = tuple(refused.groups), tuple(refused.rows)

@@ -140,6 +140,22 @@ def test_a_purge_of_a_group_asks_with_the_count_and_keeps_what_came_later(
     drive(database, look, size=(120, 40))
 
 
+def test_enter_deletes_nothing_that_cannot_be_brought_back(database: Database) -> None:
+    refused_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await cursor_on(it, "Truck-01", "no time")
+        await it.press("ctrl+d")
+        await it.sees("for good?", "y accepts; Enter changes nothing")
+        await it.press("enter")
+        assert it.dialog() == "QuarantinePage"
+        await it.sees("7 refused rows of 2 vehicles")
+        assert sum(rows for _reason, rows in left(database)) == 7
+
+    drive(database, look, size=(120, 40))
+
+
 def test_a_purge_of_marked_rows_deletes_these_and_no_others(database: Database) -> None:
     refused_fleet(database)
 

@@ -16,7 +16,8 @@ MOST_NAMES = 20
 class Confirm(Dialog[bool]):
     """Asks for a confirmation; its result is True, or None.
 
-    Enter accepts; if the operator may not expect the question (`unexpected`), it cancels.
+    Enter accepts; if the operator may not expect the question, or the answer cannot be taken back
+    (`unexpected`), it cancels.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "accept", "Yes", id="dialog.yes")]
