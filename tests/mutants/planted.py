@@ -327,8 +327,8 @@ MUTANTS = (
     Mutant(
         "an undo resumes what was paused before",
         "fleetsyncd/database/bulk.py",
-        "updated_at = now() WHERE NOT s.paused",
-        "updated_at = now()",
+        "    WHERE NOT s.paused AND {_AS_LEFT",
+        "    WHERE {_AS_LEFT",
         "tests/integration/test_bulk.py",
     ),
     Mutant(
