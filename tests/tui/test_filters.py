@@ -154,6 +154,20 @@ def test_a_filter_finds(text: str, names: set[str]) -> None:
         ("-", "- excludes nothing", "-st:paused"),
         ("- st:paused", "- excludes nothing", "-st:paused"),
         ("-st:foo", "st:foo", "timeout"),
+        ("status=error", "status=error", "write st:error"),
+        ("st!=ok", "st!=ok", "write -st:ok"),
+        ("-st!=ok", "st!=ok", "write st:ok"),
+        ("version == 2.1", "version == 2.1", "write ver:2.1"),
+        ("tag!=mine-3", "tag!=mine-3", "write -tag:mine-3"),
+        ("timeout", "timeout", "st:timeout"),
+        ("truck -Paused", "paused", "-st:paused"),
+        ("-catching up", "catching", "-st:catching"),
+        ("gap", "gap", "st:gap"),
+        ("st timeout", "st timeout lacks a colon", "st:timeout"),
+        ("truck tag mine-3", "tag mine-3 lacks a colon", "tag:mine-3"),
+        ("not st:ok", "not", "-st:paused"),
+        ("st:err or st:time", "or", "st:timeout,error"),
+        ("truck AND lag>5m", "and", "every word must match"),
     ],
 )
 def test_a_wrong_filter_is_refused_with_its_part_and_the_right_form(
@@ -164,6 +178,12 @@ def test_a_wrong_filter_is_refused_with_its_part_and_the_right_form(
     assert wrong in str(refused.value)
     assert right in str(refused.value)
     assert len(str(refused.value)) <= 77, "it must fit into a line of 80 cells"
+
+
+@pytest.mark.parametrize("word", ["timeout", "catching", "ok", "gap", "or", "and", "not", "st"])
+def test_what_is_refused_as_a_word_is_a_text_in_quotes_or_within_a_longer_word(word: str) -> None:
+    for text in (f'"{word}"', f"{word}x", f'"{word} 401"', f"-{word}s", f'truck "{word}"'):
+        assert parse_filter(text).text == text
 
 
 def test_a_message_repeats_no_more_of_a_long_or_hostile_word_than_fits() -> None:
@@ -191,6 +211,10 @@ def test_every_form_that_help_and_field_give_is_valid() -> None:
         ("truck -", "truck"),
         ("truck foo:bar", "truck"),
         ("truck lag 5", "truck"),
+        ("timeout", ""),
+        ("truck st timeout", "truck"),
+        ("st:err or st:time", "st:err"),
+        ("not st:ok", ""),
         ("truck", "truck"),
     ],
 )

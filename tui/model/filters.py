@@ -8,8 +8,9 @@ A vehicle matches if it matches every word. A word is
 - a number or an age that is compared: `lag>5m`, `fails >= 3`;
 - each of them after a minus, if it must not match: `-st:paused`.
 
-What has an operator in it and is none of these is refused: as a text it would find nothing, and an
-empty list of vehicles in trouble reads like good news. An address is a text: `10.8.0.5:8001`.
+What has an operator in it and is none of these is refused, and so is a state without its `st:`: as
+a text it would find nothing, and an empty list of vehicles in trouble reads like good news. An
+address is a text: `10.8.0.5:8001`.
 """
 
 import operator
@@ -51,6 +52,13 @@ _LISTS = {"st": "st", "state": "st", "status": "st", "ver": "ver", "version": "v
 """What may stand before a colon, and its short form."""
 _SHORT_STATES = {"ok": State.ONLINE, "gap": State.CATCHING_UP}
 """What the line of totals calls states where there is little room."""
+_STATE_WORDS = {*_SHORT_STATES, *(style.word for style in STATE_STYLES.values())}
+_LOGIC = {
+    "or": "write several states as st:timeout,error",
+    "and": "leave it out, every word must match",
+    "not": "write a minus, as in -st:paused",
+}
+"""Words of other languages for filters, and what to write here."""
 SYNTAX = "text  st:timeout,error  lag>5m  since<1h  fails>=3  ver:2.1  tag:mine-3  -st:paused"
 EXPLANATIONS = (
     ("truck", "in the name, the address, the tags or the last error"),
@@ -79,11 +87,13 @@ class Filter:
 
 
 NO_FILTER = Filter("", ())
+LIST_NAMES = frozenset(_LISTS)
+"""What may stand before a colon and values."""
 
 
 def parse_filter(text: str) -> Filter:
     """Return the filter that `text` describes; raise CommandError if any part is not valid."""
-    words = split(text, frozenset(_LISTS))
+    words = split(text, LIST_NAMES)
     _refuse_missing_operators(words)
     texts = tuple(word.typed for word in words if not word.operator)
     tags = tuple(tag for word in words if _LISTS.get(word.name) == "tag" for tag in word.values)
@@ -91,12 +101,17 @@ def parse_filter(text: str) -> Filter:
 
 
 def _refuse_missing_operators(words: Sequence[Word]) -> None:
-    """Refuse `lag 5m`: as two texts it would find nothing."""
+    """Refuse `lag 5m` and `st error`: as two texts they would find nothing."""
     for word, following in pairwise(words):
         (name, *_), (value, *_) = word.values, following.values
-        if word.operator or following.operator or name not in _NAMES:
+        if word.operator or following.operator or '"' in word.typed:
             continue
-        if _AGE.fullmatch(value) and '"' not in word.typed:
+        if name in _LISTS and '"' not in following.typed:
+            part = f"{shown(name)} {shown(value)}"
+            raise CommandError(f'{part} lacks a colon: {name}:{shown(value)}; for a text "{part}"')
+        if name not in _NAMES:
+            continue
+        if _AGE.fullmatch(value):
             text = f"{name} {value}"
             raise CommandError(f'{text} lacks an operator: {name}>{value}; for a text "{text}"')
 
@@ -113,14 +128,25 @@ def _meaning(word: Word) -> Test:
     if word.operator:
         return _comparison_test(word)
     (text,) = word.values
-    if not word.typed.endswith('"') and (sign := re.search(r"[<>=]", text)):
-        raise CommandError(f'{shown(text)}: {sign[0]} compares; for a text write "{shown(text)}"')
+    if not word.typed.endswith('"'):
+        _refuse_no_text(word, text)
     return lambda vehicle: (
         text in vehicle.name.lower()
         or text in vehicle.address
         or text in (vehicle.last_error or "").lower()
         or any(text in tag.lower() for tag in vehicle.tags)
     )
+
+
+def _refuse_no_text(word: Word, text: str) -> None:
+    """Refuse a word without quotes that was hardly meant as a text."""
+    if sign := re.search(r"[<>=]", text):
+        raise CommandError(f'{shown(text)}: {sign[0]} compares; for a text write "{shown(text)}"')
+    if text in _STATE_WORDS:
+        meant = f"{'-' * word.negated}st:{text}"
+        raise CommandError(f'{text}: for the state write {meant}, for the text "{text}"')
+    if advice := _LOGIC.get(text):
+        raise CommandError(f'{text}: {advice}; for a text write "{text}"')
 
 
 def _list_test(word: Word) -> Test:
@@ -163,6 +189,7 @@ def _comparison_test(word: Word) -> Test:
     read = _AGES.get(word.name) or _COUNTS.get(word.name)
     part = shown(word.typed.lstrip("-!"))
     if read is None:
+        _refuse_comparing_a_list(word, part)
         known = " ".join((*_AGES, *_COUNTS))
         raise CommandError(f'{part}: compare one of {known}; for a text write "{part}"')
     if compare is None:
@@ -178,6 +205,14 @@ def _comparison_test(word: Word) -> Test:
         return compare(missing if value is None else value, limit)
 
     return test
+
+
+def _refuse_comparing_a_list(word: Word, part: str) -> None:
+    """Refuse `status=error`, and say what is meant by it."""
+    kind, (value,) = _LISTS.get(word.name), word.values
+    if kind is not None and value and word.operator in ("=", "==", "!="):
+        minus = "-" * (word.negated != (word.operator == "!="))
+        raise CommandError(f"{part}: write {minus}{kind}:{shown(value)}")
 
 
 def _limit(word: Word, part: str) -> float:

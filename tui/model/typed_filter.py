@@ -3,7 +3,7 @@
 import re
 
 from fleetsyncd.errors import CommandError
-from tui.model.filters import NO_FILTER, Filter, parse_filter
+from tui.model.filters import LIST_NAMES, NO_FILTER, Filter, parse_filter
 
 _CONTINUES = re.compile(r"\S|\s+([<>=:,\d]|!=)")
 """What makes more of the last word; after a space, only an operator or its number does."""
@@ -34,8 +34,7 @@ class TypedFilter:
             new = parse_filter(text)
         except CommandError as error:
             self.fault = str(error)
-            rest = text.strip().removeprefix(self.applies.text)
-            if text.strip().startswith(self.applies.text) and _CONTINUES.match(rest):
+            if _continues(text.strip(), self.applies.text):
                 self.applies = self._before
             return
         self.fault = ""
@@ -44,3 +43,12 @@ class TypedFilter:
         elif not new.text.startswith(self._before.text):
             self._before = NO_FILTER
         self.applies = new
+
+
+def _continues(text: str, valid: str) -> bool:
+    """Tell whether `text` adds to the last word of a valid filter, as in `st` and `st timeout`."""
+    if not text.startswith(valid):
+        return False
+    rest = text.removeprefix(valid)
+    is_name = not LIST_NAMES.isdisjoint(valid.lower().split()[-1:])
+    return _CONTINUES.match(rest) is not None or (is_name and bool(rest))
