@@ -21,6 +21,13 @@ OLD_SEC = 10.0
 """From this age on, what is shown has its age beside it: it was read rarely, or not at all."""
 
 
+_WORST_FIRST = (
+    State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
+    State.ONLINE,
+)  # fmt: skip
+"""The order of the states where there is room for some of them only."""
+
+
 class Detail(IntEnum):
     """How detailed the line of totals is, the most detailed form first."""
 
@@ -42,8 +49,8 @@ def totals_line(state: FleetState, now: float, width: int) -> Text:
     if snapshot is None:
         return _unread_line(state)
     lines = (_line(state, snapshot, now, detail) for detail in Detail)
-    shortest = _line(state, snapshot, now, Detail.NO_LABELS)
-    return next((line for line in lines if line.cell_len <= width), shortest)
+    whole = (line for line in lines if line.cell_len <= width)
+    return next(whole, None) or _worst_line(state, snapshot, now, width)
 
 
 def state_at(line: Text, cell: int) -> State | None:
@@ -73,6 +80,26 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
         line.append(f"{gap}tag {' '.join(state.tags)}")
     if state.read_only:
         line.append(f"{gap}read-only")
+    return line
+
+
+def _worst_line(state: FleetState, snapshot: Snapshot, now: float, width: int) -> Text:
+    """Return the parts of the shortest line that fit, the worst first; none is cut."""
+    line = Text(" ", no_wrap=True).append_text(freshness(state, now))
+    parts = []
+    if snapshot.open_alarms is not None:
+        parts.append(totals_text(snapshot.open_alarms, Form.SHORTEST))
+    for each in _WORST_FIRST:
+        if count := state.counts[each]:
+            style = STATE_STYLES[each]
+            parts.append(Text.assemble((f"{style.glyph} ", style.colour), str(count)))
+    parts += [Text(f"tag {' '.join(state.tags)}")] * bool(state.tags)
+    parts += [Text("read-only")] * state.read_only
+    parts.append(Text(f"{len(snapshot.vehicles)} veh"))
+    for part in parts:
+        if line.cell_len + 2 + part.cell_len > width:
+            break
+        line.append("  ").append_text(part)
     return line
 
 
