@@ -108,6 +108,62 @@ def test_open_alarms_are_filtered_by_severity_text_and_vehicle(database: Databas
     drive(database, look)
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("-sev:info", ["oil lost", "engine hot", "belt slips"]),
+        ("-truck", ["engine hot", "belt slips"]),
+        ("-veh:truck,dozer", ["engine hot"]),
+        ("sev:alarm,info -door", ["engine hot"]),
+        ('"belt slips"', ["belt slips"]),
+        ('-"belt slips" -oil', ["engine hot", "door open"]),
+        ("sev:high", ["belt slips"]),
+        ("-severity:hi", ["oil lost", "engine hot", "door open"]),
+    ],
+)
+def test_quotes_minus_and_the_names_that_vehicles_use_mean_what_they_do_in_the_fleet(
+    database: Database, typed: str, expected: list[str]
+) -> None:
+    alarms_of_three(database)
+    severity(database, 3, " High")
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("slash")
+        await it.type("#filter", typed)
+        await it.until(lambda: messages(it) == expected)
+        await it.type("#filter", "sev:grave")
+        await it.sees("error, warning, info; as warning: high")
+
+    drive(database, look, size=(120, 40))
+
+
+def test_an_alarm_without_a_severity_is_not_hidden_with_those_of_another_one(
+    database: Database,
+) -> None:
+    alarms_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("slash")
+        await it.type("#filter", "-sev:critical")
+        await it.until(lambda: messages(it) == ["engine hot", "belt slips", "door open"])
+
+    drive(database, look)
+
+
+def test_the_beginning_of_a_wrong_word_hides_no_alarm(database: Database) -> None:
+    alarms_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("slash", *"sev=critical")
+        await it.sees("sev=critical: write sev:critical")
+        await it.until(lambda: len(rows(it)) == 4)
+
+    drive(database, look)
+
+
 def test_severities_that_a_filter_and_the_key_exclude_together_show_nothing(
     database: Database,
 ) -> None:
@@ -131,7 +187,14 @@ def test_a_filter_that_is_wrong_is_refused_and_stays_to_be_mended(database: Data
         for wrong, told in (
             ("sev:grave", "no severity begins with grave: critical, alarm, error, warning, info"),
             ("sev:", "no severity begins with …"),
-            ("foo:bar", "foo: is not a filter"),
+            ("foo:bar", "foo:bar: is not a filter, only sev: veh: are"),
+            ("level: high", "level:: is not a filter"),
+            ("sev=critical", "sev=critical: write sev:critical"),
+            ("sev!=info", "sev!=info: write -sev:info"),
+            ("sev>warning", "sev>warning: write sev:warning; ! shows"),
+            ("age>5m", "age>5m: open alarms are not compared"),
+            ("-age > 5m", "open alarms are not compared"),
+            ('oil"', "quotes stand round a whole word"),
             ("veh:", "veh: needs a part of a vehicle's name"),
         ):
             await it.type("#filter", wrong)

@@ -6,7 +6,7 @@ import pytest
 
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import State, VehicleOverview
-from tui.model.filters import EXPLANATIONS, SYNTAX, parse_filter
+from tui.model.filters import EXPLANATIONS, NO_FILTER, SYNTAX, parse_filter
 from tui.model.typed_filter import TypedFilter
 
 HOUR = 3600.0
@@ -219,14 +219,14 @@ def test_every_form_that_help_and_field_give_is_valid() -> None:
     ],
 )
 def test_the_beginning_of_a_wrong_word_is_not_applied(typed: str, applies: str) -> None:
-    field = TypedFilter()
+    field = TypedFilter(parse_filter, NO_FILTER)
     for end in range(1, len(typed) + 1):
         field.type(typed[:end])
     assert (field.applies.text, bool(field.fault)) == (applies, typed != applies)
 
 
 def test_a_filter_that_a_wrong_text_replaces_still_applies_and_a_deletion_makes_none() -> None:
-    field = TypedFilter()
+    field = TypedFilter(parse_filter, NO_FILTER)
     field.type("st:time")
     field.type("lag>soon")
     assert field.applies.text == "st:time"

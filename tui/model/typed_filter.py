@@ -1,29 +1,43 @@
 """The filter while it is typed: which one applies, and what is wrong with the text."""
 
 import re
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from fleetsyncd.errors import CommandError
-from tui.model.filters import LIST_NAMES, NO_FILTER, Filter, parse_filter
+from tui.model.filters import LIST_NAMES
 
 _CONTINUES = re.compile(r"\S|\s+([<>=:,\d]|!=)")
 """What makes more of the last word; after a space, only an operator or its number does."""
 
 
-class TypedFilter:
+class Parsed(Protocol):
+    """A filter that keeps its text."""
+
+    @property
+    def text(self) -> str:
+        """The text without spaces around it."""
+
+
+F = TypeVar("F", bound=Parsed)
+
+
+class TypedFilter(Generic[F]):
     """Follows the text of a field. While the text is wrong, the last valid filter applies.
 
     The valid beginning of a wrong word is not such a filter: the `foo` of `foo:bar` would hide
     every vehicle, and the `lag>5` of `lag>5x` those that lag less.
     """
 
-    def __init__(self) -> None:
-        self.applies = NO_FILTER
+    def __init__(self, parse: Callable[[str], F], none: F) -> None:
+        self.applies = none
         self.fault = ""
         """What is wrong with the text; empty if it is valid."""
-        self._before = NO_FILTER
+        self._parse, self._none = parse, none
+        self._before = none
         """The filter that applied before the last word was begun."""
 
-    def set(self, new: Filter) -> None:
+    def set(self, new: F) -> None:
         """Begin with a filter that was not typed."""
         self.applies = self._before = new
         self.fault = ""
@@ -31,7 +45,7 @@ class TypedFilter:
     def type(self, text: str) -> None:
         """Follow a change of the text."""
         try:
-            new = parse_filter(text)
+            new = self._parse(text)
         except CommandError as error:
             self.fault = str(error)
             if _continues(text.strip(), self.applies.text):
@@ -41,7 +55,7 @@ class TypedFilter:
         if new.text.startswith(f"{self.applies.text} "):
             self._before = self.applies
         elif not new.text.startswith(self._before.text):
-            self._before = NO_FILTER
+            self._before = self._none
         self.applies = new
 
 

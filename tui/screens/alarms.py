@@ -8,14 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from fleetsyncd.database.views.alarms import Order
-from fleetsyncd.errors import CommandError
 from fleetsyncd.severities import Severity
 from fleetsyncd.text import age
 from tui.background import PartRead
 from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES
-from tui.model.alarm_filter import SYNTAX, at_least, parse_alarm_filter
+from tui.model.alarm_filter import NO_ALARM_FILTER, SYNTAX, at_least, parse_alarm_filter
 from tui.model.export_table import ExportTable
+from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
@@ -49,12 +49,21 @@ class AlarmsPage(Page):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.order = Order.SEVERITY
-        self.filter_text = ""
-        """The last valid text of the filter's field."""
-        self.filter_error = ""
-        """What is wrong with the text in the field; empty if nothing is."""
+        self._typed = TypedFilter(
+            lambda text: parse_alarm_filter(text, self.alarm_table.severity_names), NO_ALARM_FILTER
+        )
         self.lowest = 0
         """Index into LOWEST_SEVERITIES."""
+
+    @property
+    def filter_text(self) -> str:
+        """The text of the filter that applies."""
+        return self._typed.applies.text
+
+    @property
+    def filter_error(self) -> str:
+        """What is wrong with the text in the field; empty if nothing is."""
+        return self._typed.fault
 
     def body(self) -> ComposeResult:
         """Lay out table, hint, alarm under the cursor, filter and status line."""
@@ -135,7 +144,7 @@ class AlarmsPage(Page):
         return Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
 
     def _choose(self) -> None:
-        chosen = parse_alarm_filter(self.filter_text)
+        chosen = self._typed.applies.chosen
         if self.lowest:
             chosen = at_least(chosen, LOWEST_SEVERITIES[self.lowest])
         self.alarm_table.choose(self.order, chosen)
@@ -143,14 +152,12 @@ class AlarmsPage(Page):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing; while the text is not valid, the last valid filter applies."""
-        try:
-            parse_alarm_filter(event.value)
-        except CommandError as error:
-            self.filter_error = str(error)
+        before = self._typed.applies
+        self._typed.type(event.value)
+        if self._typed.applies != before:
+            self._choose()
+        else:
             self._update_lines()
-            return
-        self.filter_error, self.filter_text = "", event.value.strip()
-        self._choose()
 
     def on_input_submitted(self) -> None:
         """Focus the table; the filter stays. A text that is not valid stays in its field."""
@@ -164,7 +171,7 @@ class AlarmsPage(Page):
         field.display = False
         with field.prevent(Input.Changed):
             field.value = self.filter_text
-        self.filter_error = ""
+        self._typed.set(self._typed.applies)
         self.alarm_table.focus()
         self._update_lines()
 
@@ -188,7 +195,8 @@ class AlarmsPage(Page):
         if self.query_one("#filter", Input).has_focus:
             self._leave_filter()
         elif self.filter_text or self.lowest:
-            self.filter_text, self.lowest = "", 0
+            self._typed.set(NO_ALARM_FILTER)
+            self.lowest = 0
             self._leave_filter()
             self._choose()
         else:

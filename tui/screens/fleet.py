@@ -60,7 +60,7 @@ class FleetPage(Page):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.view = context.state.view
-        self._typed = TypedFilter()
+        self._typed = TypedFilter(filters.parse_filter, filters.NO_FILTER)
         self._days = DayReader(self, context, self._show_vehicles)
 
     def body(self) -> ComposeResult:

@@ -54,6 +54,8 @@ class AlarmTable(RowTable):
         """The alarms of this page; None until it is read."""
         self.pages_above: list[FleetAlarm] = []
         """The last row of each page above this one, the first page's first."""
+        self.severity_names: set[str] = set()
+        """The names of severities that were read, in lower case."""
         self.stale = False
         """Whether all alarms are dimmed, because they may be out of date."""
         self._cursor_key: tuple[UUID, int] | None = None
@@ -112,6 +114,7 @@ class AlarmTable(RowTable):
         On the first line too: a key that comes just after a worse alarm would open its vehicle.
         """
         self.page = page
+        self.severity_names |= {each.severity.strip().lower() for each in page.rows} - {""}
         fill(self, self._rows_of_cells(page))
         rows = {alarm.key: row for row, alarm in enumerate(page.rows)}
         if self._cursor_key is None:

@@ -94,6 +94,10 @@ class AlarmFilter:
     vehicles: tuple[str, ...] = ()
     """Texts, one of which the vehicle's name contains, if there are any."""
     severities: frozenset[Severity] | None = None
+    names: frozenset[str] = frozenset()
+    """Names of severities in lower case, as vehicles spell them, that count beside `severities`."""
+    excluded: tuple["AlarmFilter", ...] = ()
+    """What matches any of these is not shown."""
     scope: tuple[UUID, ...] | None = None
     """The only vehicles that count; None: all."""
 
@@ -181,25 +185,33 @@ def read_alarms(
     return AlarmPage(tuple(_alarm(row[1:]) for row in rows), rows[0][0] if rows else 0)
 
 
-def _conditions(chosen: AlarmFilter) -> tuple[str, dict[str, Any]]:
-    """Return SQL for a filter, and its values."""
+def _conditions(chosen: AlarmFilter, key: str = "") -> tuple[str, dict[str, Any]]:
+    """Return SQL for a filter, and its values, whose names begin with `key`."""
     sql = ""
     values: dict[str, Any] = {}
     for index, text in enumerate(chosen.texts):
-        sql += f" AND strpos({_SEARCHED}, lower(%(text{index})s)) > 0"
-        values[f"text{index}"] = text
+        sql += f" AND strpos({_SEARCHED}, lower(%({key}text{index})s)) > 0"
+        values[f"{key}text{index}"] = text
     if chosen.vehicles:
         sql += (
-            " AND EXISTS (SELECT FROM unnest(%(vehicles)s::text[]) part"
+            f" AND EXISTS (SELECT FROM unnest(%({key}vehicles)s::text[]) part"
             " WHERE strpos(lower(coalesce(v.name, v.id::text)), lower(part)) > 0)"
         )
-        values["vehicles"] = list(chosen.vehicles)
+        values[f"{key}vehicles"] = list(chosen.vehicles)
     if chosen.scope is not None:
-        sql += " AND v.id = ANY (%(scope)s::uuid[])"
-        values["scope"] = [str(key) for key in chosen.scope]
+        sql += f" AND v.id = ANY (%({key}scope)s::uuid[])"
+        values[f"{key}scope"] = [str(key) for key in chosen.scope]
     if chosen.severities is not None:
-        sql += " AND o.rank = ANY (%(ranks)s::int[])"
-        values["ranks"] = sorted(map(int, chosen.severities))
+        sql += (
+            f" AND (o.rank = ANY (%({key}ranks)s::int[])"
+            f" OR lower(btrim(coalesce(o.severity, ''))) = ANY (%({key}names)s::text[]))"
+        )
+        values[f"{key}ranks"] = sorted(map(int, chosen.severities))
+        values[f"{key}names"] = sorted(chosen.names)
+    for index, each in enumerate(chosen.excluded):
+        excluded, more = _conditions(each, f"{key}not{index}_")
+        sql += f" AND NOT (true{excluded})"
+        values |= more
     return sql, values
 
 
