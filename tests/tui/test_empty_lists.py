@@ -8,14 +8,17 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseError
-from tests.tui.driving import Driver, attempts, drive, execute, small_fleet
+from tests.tui.driving import Driver, alarm, attempts, channel, drive, execute, small_fleet
+from tests.tui.test_backfills_page import request
 from tui.gateway import Gateway
+from tui.room_gateway import RoomGateway
 
 REFUSED = "permission denied for table of_it"
 LISTS = pytest.mark.parametrize(
     ("keys", "call", "empty"),
     [
         (["l"], "journal", "no attempt in the journal: none yet, or all are older than"),
+        (["A"], "fleet_alarms", "No vehicle has an open alarm"),
         (["enter"], "journal", "no attempt in the journal: none yet, or all are older than"),
         (["enter"], "history", "no attempts"),
         (["enter"], "alarms", "no alarm of this vehicle is stored"),
@@ -24,8 +27,8 @@ LISTS = pytest.mark.parametrize(
         (["enter", "4"], "channels", "no channel: the vehicle has not told any yet"),
         (["enter", "5"], "vehicle_details", "committed up to"),
     ],
-    ids=["journal page", "history's attempts", "curves", "alarms beside", "alarms", "attempts",
-         "channels", "config"],
+    ids=["journal page", "open alarms", "history's attempts", "curves", "alarms beside", "alarms",
+         "attempts", "channels", "config"],
 )  # fmt: skip
 
 
@@ -72,13 +75,13 @@ def test_a_list_that_could_not_be_read_says_why(
     drive(gateway, look, size=(140, 30))
 
 
-def replace(gateway: Gateway, call: str, before: Callable[[], object]) -> None:
+def replace(gateway: Gateway | RoomGateway, call: str, before: Callable[[], object]) -> None:
     """Do something before every such call of the gateway."""
     real = getattr(gateway, call)
 
-    def called(*arguments: Any) -> Any:
+    def called(*arguments: Any, **named: Any) -> Any:
         before()
-        return real(*arguments)
+        return real(*arguments, **named)
 
     setattr(gateway, call, called)
 
@@ -108,3 +111,46 @@ def test_the_daemons_list_tells_reading_from_none(database: Database) -> None:
         await it.sees("no daemon has sent a heartbeat for a day: start one")
 
     drive(database, look)
+
+
+@pytest.mark.parametrize(
+    ("keys", "call", "row", "question"),
+    [
+        (["A"], "fleet_alarms", "engine hot", ["exclamation_mark"]),
+        (["A"], "fleet_alarms", "engine hot", ["S"]),
+        (["A"], "fleet_alarms", "engine hot", ["slash", "t"]),
+        (["l"], "journal", "540", ["exclamation_mark"]),
+        (["l"], "journal", "540", ["slash", "t"]),
+        (["B"], "backfills", "Truck-01", ["slash", "t"]),
+        (["enter", "4"], "channels", "oil pressure", ["slash", "o"]),
+    ],
+    ids=["severity", "order", "alarms' filter", "result", "journal's filter", "room", "channels"],
+)
+def test_rows_of_another_question_do_not_stand_under_one_that_could_not_be_read(
+    database: Database, keys: list[str], call: str, row: str, question: list[str]
+) -> None:
+    ids = small_fleet(database)
+    attempts(database, ids["Truck-01"], 3)
+    alarm(database, ids["Truck-01"], 1, "engine hot", "3 h", None)
+    channel(database, ids["Truck-01"], 3, "oil pressure", "bar")
+    request(database, ids["Truck-01"])
+    gateway, refused = Gateway(database, 30), threading.Event()
+
+    def refuse() -> None:
+        if refused.is_set():
+            raise DatabaseError(REFUSED)
+
+    replace(gateway.rooms if keys == ["B"] else gateway, call, refuse)
+
+    async def look(it: Driver) -> None:
+        await it.press("end", *keys)
+        await it.sees(row)
+        refused.set()
+        await it.press(*question)
+        await it.sees(REFUSED)
+        await it.sees_no(row)
+        refused.clear()
+        await it.refresh()
+        await it.sees_no(REFUSED)
+
+    drive(gateway, look, size=(120, 30))

@@ -123,6 +123,9 @@ class Room(Page):
         super().on_part_read(event)
         event.prevent_default()
         self.is_read = self.is_read or event.error is None
+        if not self.is_read:
+            # Rows of another filter would stand under a name that is not theirs.
+            self.table.show_rows([], [])
         self.show_state()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -11,12 +11,12 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.alarms import PAGE_ROWS, AlarmFilter, AlarmPage, FleetAlarm, Order
 from fleetsyncd.text import age
 from fleetsyncd.times import iso_ms
-from tui.background import is_live, query, read_part
+from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES, time_text
 from tui.model.columns import WIDE
 from tui.model.export_table import ExportTable
-from tui.widgets.row_table import Fields, RowTable, fill
+from tui.widgets.row_table import READING, Fields, RowTable, fill, unread
 
 HEADING = (
     "triggered", "vehicle", "severity", "channel", "channel_name", "message", "alarm", "known_s",
@@ -84,8 +84,7 @@ class AlarmTable(RowTable):
         """Show the first page of the alarms that match a filter, in an order."""
         self.order, self.filter = order, chosen
         self.pages_above.clear()
-        self.page, self._cursor_key = None, None
-        self.reload()
+        self._turn_page()
 
     async def load(self) -> None:
         """Read this page and show it, unless a later read was started in the meantime."""
@@ -162,8 +161,16 @@ class AlarmTable(RowTable):
             self._turn_page()
 
     def _turn_page(self) -> None:
-        self._cursor_key = None
+        """Read other alarms; those of before would stand under a name that is not theirs."""
+        self.page, self._cursor_key = None, None
+        self.clear()
+        self.show_notice(READING)
         self.reload()
+
+    def on_part_read(self, event: PartRead) -> None:
+        """Say in the table itself, if it has no rows, why it could not be read."""
+        if event.part is self and event.error is not None:
+            self.show_notice(unread(event.error))
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next page."""
@@ -176,7 +183,7 @@ class AlarmTable(RowTable):
     def position_text(self) -> str:
         """Which of the alarms are shown."""
         if self.page is None:
-            return "reading …"
+            return READING if self.notice == READING else "not read"
         if not self.page.rows:
             return "0"
         first = len(self.pages_above) * PAGE_ROWS

@@ -65,7 +65,7 @@ class JournalTable(RowTable):
         self.entries: list[JournalEntry] = []
         """The rows of this page."""
         self.is_read = False
-        """Whether the page has been read since the filter was set."""
+        """Whether this page has been read since it was asked for."""
         self.newer_pages: list[JournalEntry] = []
         """The last row of each page that is newer than this one, newest page first."""
         self._reads = 0
@@ -111,7 +111,12 @@ class JournalTable(RowTable):
         """Show the newest page of these vehicles (None: all) and statuses (empty: all)."""
         self.vehicles, self.statuses = vehicles, statuses
         self.newer_pages.clear()
-        self.is_read = False
+        self._turn_page()
+
+    def _turn_page(self) -> None:
+        """Read other rows; those of before would stand under a name that is not theirs."""
+        self.entries, self._painted, self.is_read = [], [], False
+        self.clear()
         self.show_notice(READING)
         self.reload()
 
@@ -156,13 +161,13 @@ class JournalTable(RowTable):
         # While that page is being read, the key must not skip another one.
         if len(self.entries) == PAGE_ROWS and last != self.newer_pages[-1:]:
             self.newer_pages += last
-            self.reload()
+            self._turn_page()
 
     def action_newer(self) -> None:
         """Show the next newer page."""
         if self.newer_pages:
             self.newer_pages.pop()
-            self.reload()
+            self._turn_page()
 
     def action_details(self) -> None:
         """Show the row under the cursor in full."""

@@ -48,6 +48,8 @@ class ChannelsPane(Pane):
 
     def __init__(self, context: ScreenContext, vehicle_id: UUID, *, id: str) -> None:  # noqa: A002  Textual's name
         super().__init__(context, vehicle_id, id=id)
+        self._found = ""
+        """What the shown channels were looked for by."""
         self.marked: list[int] = []
         """The ids of the channels to be plotted together, in the order of marking."""
 
@@ -79,12 +81,20 @@ class ChannelsPane(Pane):
         """Read the channels and show them."""
         gateway, search = self.context.gateway, self.search
         self.channels = tuple(await query(lambda: gateway.channels(self.vehicle_id, search)))
+        self._found = search
         if not search:
             known = {channel.channel_id for channel in self.channels}
             self.marked = [number for number in self.marked if number in known]
         notice = f"no channel matches {cut(search, _NAME_WIDTH)}: Esc shows all" if search else ""
         self.query_one(RowTable).show_notice(notice or _NONE)
         self._fill()
+
+    def show_unread(self, text: str) -> None:
+        """Say why the channels could not be read; those of another search are not shown."""
+        super().show_unread(text)
+        if self._found != self.search:
+            self.channels = ()
+            self._fill()
 
     @property
     def _shown_marks(self) -> list[int]:
