@@ -327,6 +327,25 @@ def test_keys_lead_from_an_alarm_to_plot_vehicle_and_details(database: Database)
     drive(database, look)
 
 
+def test_an_alarm_ahead_of_the_databases_clock_says_so_everywhere(database: Database) -> None:
+    ids = small_fleet(database)
+    channel(database, ids["Truck-01"], 3, "oil pressure", "bar")
+    alarm(database, ids["Truck-01"], 1, "oil lost", "-181 min", None)
+
+    async def look(it: Driver) -> None:
+        ahead = "3h ahead of the database's clock"
+        await opened(it)
+        await it.sees(f"triggered {ahead} · oil lost")
+        assert rows(it)[0][1] == "ahead"
+        await it.press("d")
+        await it.sees(f", {ahead}")
+        await it.press("escape", "enter")
+        await it.notified(f"triggered {ahead}: the plot ends at present")
+        assert it.dialog() == "PlotPage"
+
+    drive(database, look)
+
+
 def test_alarms_of_silent_and_of_paused_vehicles_are_dimmed_and_say_as_of_when(
     database: Database,
 ) -> None:

@@ -19,7 +19,7 @@ from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
-from tui.widgets.alarm_table import AlarmTable, channel_text, is_doubtful
+from tui.widgets.alarm_table import AlarmTable, ahead_text, channel_text, is_doubtful
 from tui.widgets.fixed_text import FixedText
 
 LOWEST_SEVERITIES: tuple[Severity, ...] = (
@@ -128,6 +128,8 @@ class AlarmsPage(Page):
         if is_doubtful(alarm):
             known = "?" if alarm.known_age is None else f"{age(alarm.known_age)} ago"
             line.append(f"as of {known} · ", "yellow")
+        if ahead := ahead_text(alarm):
+            line.append(f"{ahead} · ", "yellow")
         line.append(alarm.message, "bold")
         return line.append(f" · {alarm.vehicle_name} · channel {channel_text(alarm)}")
 
@@ -211,6 +213,8 @@ class AlarmsPage(Page):
         if page is None:
             self.app.notify("this alarm names no channel: v opens its vehicle", markup=False)
         else:
+            if ahead := ahead_text(alarm):
+                self.app.notify(f"{ahead}: the plot ends at present", markup=False)
             self.app.push_screen(page)
 
     def action_vehicle(self) -> None:

@@ -24,6 +24,8 @@ HEADING = (
 )  # fmt: skip
 FRESH_SEC = 120.0
 """What a vehicle said less than this ago is taken to be true still."""
+_AHEAD_SEC = 5.0
+"""Clocks that differ by less are taken to agree."""
 _TITLES = ("SEVERITY", "AGE", "AS OF", "VEHICLE", "CHANNEL", "MESSAGE")
 _MESSAGE = _TITLES.index("MESSAGE")
 _MIN_MESSAGE = 10
@@ -214,6 +216,13 @@ def channel_text(alarm: FleetAlarm) -> str:
     return f"{alarm.channel_id} {alarm.channel_name}".rstrip()
 
 
+def ahead_text(alarm: FleetAlarm) -> str:
+    """Return how far the alarm lies ahead of the database's clock; empty if it does not."""
+    if alarm.age is None or alarm.age > -_AHEAD_SEC:
+        return ""
+    return f"triggered {age(-alarm.age)} ahead of the database's clock"
+
+
 def as_of(alarm: FleetAlarm) -> str:
     """Return how old the knowledge is that the alarm is open; empty while it is fresh."""
     if alarm.known_age is None:
@@ -238,7 +247,7 @@ def _cells(alarm: FleetAlarm, *, wide: bool, stale: bool) -> list[Text]:
     colour = f"{doubt} {SEVERITY_STYLES[alarm.rank].colour}".strip()
     return [
         Text(cut(severity_text(alarm), 14 if wide else 10), colour),
-        Text(age(alarm.age), doubt, justify="right"),
+        Text("ahead" if ahead_text(alarm) else age(alarm.age), doubt, justify="right"),
         Text("paused" if alarm.paused else as_of(alarm), doubt, justify="right"),
         Text(cut(alarm.vehicle_name, name), doubt),
         Text(cut(channel_text(alarm), channel), doubt),
@@ -255,10 +264,14 @@ def _fields(alarm: FleetAlarm) -> Fields:
         ("alarm", str(alarm.alarm_id)),
         ("severity", alarm.severity or f"none, ranked as {SEVERITY_STYLES[alarm.rank].word}"),
         ("channel", channel_text(alarm)),
-        ("triggered", f"{time_text(alarm.triggered_at)}, {age(alarm.age)} ago"),
+        ("triggered", f"{time_text(alarm.triggered_at)}, {_when(alarm)}"),
         ("as of", f"{known}{doubt}"),
         ("message", alarm.message),
     ]
+
+
+def _when(alarm: FleetAlarm) -> str:
+    return ahead_text(alarm).removeprefix("triggered ") or f"{age(alarm.age)} ago"
 
 
 def _export_row(alarm: FleetAlarm) -> list[str]:
