@@ -1,6 +1,7 @@
 """The plot page: spans, cursor, channels, alarms, and how little it reads."""
 
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -228,6 +229,45 @@ def test_a_search_that_finds_no_channel_says_so(database: Database) -> None:
         await it.sees("oil")
 
     drive(database, look)
+
+
+@pytest.mark.parametrize(
+    ("keys", "asked"), [(["minus"], "1h"), (["left"], "10m to "), (["n"], "channel 2")]
+)
+def test_the_heading_names_the_span_that_is_drawn_until_another_one_is(
+    database: Database, keys: list[str], asked: str
+) -> None:
+    truck(database, "oil", "fuel")
+    gateway, answer = Gateway(database, 30), threading.Event()
+    real, refuses = gateway.plot, False
+
+    def slow(vehicle_id: UUID, channels: Sequence[int], span: PlotSpan, slices: int) -> PlotData:
+        answer.wait(60)
+        if refuses:
+            raise DatabaseError("out of reach")
+        return real(vehicle_id, channels, span, slices)
+
+    async def look(it: Driver) -> None:
+        nonlocal refuses
+        await plot(it)
+        gateway.plot = slow  # type: ignore[method-assign]  # a slow database
+        await it.press(*keys)
+        await it.sees(f"Truck-01 · 10m · reading {asked}", "· live")
+        answer.set()
+        await it.sees_no("reading")
+        await it.press("end")
+        await it.settled()
+        refuses = True
+        await it.press("minus")
+        await it.sees("could not be read · ", "· live")
+        refuses = False
+        await it.refresh()
+        await it.sees_no("could not be read")
+
+    try:
+        drive(gateway, look, size=(120, 40))
+    finally:
+        answer.set()
 
 
 def test_the_scales_show_the_expected_range_or_fit_the_values(database: Database) -> None:

@@ -13,10 +13,12 @@ from textual.events import Click
 from fleetsyncd.cells import cut
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.times import iso_ms
-from tui.background import query, read_part
+from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
+from tui.formatting import moment_text
 from tui.model.export_table import ExportTable
 from tui.model.plot_view import MOST_CHANNELS, PlotView
+from tui.model.span import Span
 from tui.model.time_axis import span_text
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
@@ -96,6 +98,10 @@ class PlotPage(Page):
         """The ids of the plotted channels, at least one."""
         self.view = PlotView() if at is None else PlotView.around(at.timestamp())
         self._read_at: float | None = None
+        self._drawn: tuple[tuple[int, ...], Span, float | None] | None = None
+        """The channels, the span and its end (None: live) of the values in the picture."""
+        self._failed = False
+        """Whether the last read failed."""
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
@@ -105,7 +111,8 @@ class PlotPage(Page):
     def update_body(self) -> None:
         """Read the span again, unless nothing can be seen to have changed since it was read."""
         data, read_at = self.view.data, self._read_at
-        if data is not None and read_at is not None:
+        asked = (self.channels, self.view.span, self.view.end)
+        if data is not None and read_at is not None and self._drawn == asked:
             age = self.context.now() - read_at
             fits = data.slices.count == slice_count(self._picture.content_size.width)
             if fits and age < min(data.slices.step, _LONGEST_AGE_SEC):
@@ -118,14 +125,24 @@ class PlotPage(Page):
 
     def _read(self) -> None:
         question = (self.view.requested, tuple(self.channels), self._picture.content_size.width)
+        self._failed = False
         # A key that is held pans on: no key acts on what is read.
         read_part(self, self._load, "plot", question, keys_wait=self.view.data is None)
+        self._show_headline()
+
+    def on_part_read(self, event: PartRead) -> None:
+        """Say in the heading what could not be read."""
+        super().on_part_read(event)
+        event.prevent_default()
+        self._failed = event.error is not None
+        if is_live(self):
+            self._show_headline()
 
     async def _load(self) -> None:
         width = self._picture.content_size.width
         if not width:
             return
-        requested, channels = self.view.requested, self.channels
+        requested, channels, span = self.view.requested, self.channels, self.view.span
         try:
             data = await query(
                 lambda: self.context.gateway.plot(
@@ -136,6 +153,7 @@ class PlotPage(Page):
             self._drop_other_channels(channels)
             raise
         self.view.update(data)
+        self._drawn = (channels, span, self.view.end)
         self._read_at = self.context.now()
         self._show()
 
@@ -148,7 +166,7 @@ class PlotPage(Page):
 
     def _show(self) -> None:
         size = self._picture.content_size
-        self.query_one("#headline", FixedText).show(self._headline())
+        self._show_headline()
         if self.view.data is None:
             numbers = ", ".join(map(str, self.channels))
             self._picture.show(Text(f" channel {numbers} could not be read", "yellow"))
@@ -159,13 +177,31 @@ class PlotPage(Page):
         vehicle = self.context.state.view.get(self.vehicle_id)
         name = "a removed vehicle" if vehicle is None else cut(vehicle.name, NAME_WIDTH)
         line = Text(f" {name}", "bold", no_wrap=True, overflow="ellipsis")
-        line.append(f" · {self.view.span.name} · ", "not bold")
-        data = self.view.data
-        if data is None:
+        data, drawn = self.view.data, self._drawn
+        span = self.view.span if drawn is None else drawn[1]
+        line.append(f" · {span.name} · ", "not bold")
+        if data is None or drawn is None:
             return line
+        if missing := self._missing(drawn[0]):
+            line.append(f"{missing} · ", "yellow not bold")
         line.append(span_text(data.slices.start, data.slices.end), "not bold")
-        line.append(" · live" if self.view.live else " · past", "not bold")
+        line.append(" · live" if drawn[2] is None else " · past", "not bold")
         return line
+
+    def _missing(self, drawn_channels: tuple[int, ...]) -> str:
+        """Return what the operator asked for and the picture does not show; empty if it does."""
+        end, channels = self.view.end, self.channels
+        if self._drawn == (channels, self.view.span, end):
+            return ""
+        what = self.view.span.name
+        if end is not None:
+            what += f" to {moment_text(datetime.fromtimestamp(end, UTC))}"
+        if channels != drawn_channels:
+            what = f"channel {', '.join(map(str, channels))}"
+        return f"{what} could not be read" if self._failed else f"reading {what} …"
+
+    def _show_headline(self) -> None:
+        self.query_one("#headline", FixedText).show(self._headline())
 
     def action_pan(self, steps: int) -> None:
         """Show later times (1) or earlier ones (-1)."""
