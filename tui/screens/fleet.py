@@ -247,11 +247,14 @@ class FleetPage(Page):
         return PageNeeds(table.on_screen if table.shows_last_hour else (), self.wide)
 
     def targets(self) -> Targets:
-        """Return the marked vehicles, else the one under the cursor, of the tail or the table."""
-        in_tail = self.query_one(JournalTail).vehicle_id
-        vehicle = None if in_tail is None or self.view.marked else self.view.get(in_tail)
-        if vehicle is not None:
-            return Targets((vehicle,))
+        """Return the marked vehicles, else the one under the cursor, of the tail or the table.
+
+        An operator who is in the tail never means the table's cursor.
+        """
+        tail = self.query_one(JournalTail)
+        if tail.is_entered and not self.view.marked:
+            vehicle = None if tail.vehicle_id is None else self.view.get(tail.vehicle_id)
+            return Targets() if vehicle is None else Targets((vehicle,))
         return self.view.targets(self.fleet_table.cursor, self.fleet_table.on_screen)
 
     def copy_text(self) -> str:

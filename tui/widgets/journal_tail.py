@@ -11,6 +11,7 @@ from textual.events import Click
 from fleetsyncd.cells import padded
 from fleetsyncd.reports import JournalEntry
 from tui.formatting import outcome_style, time_text, took_text
+from tui.gateway import TAIL_ROWS
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.vehicle_wanted import VehicleWanted
 
@@ -19,7 +20,12 @@ READING, EMPTY = " reading …", " no attempt in the journal yet"
 
 
 class JournalTail(FixedText, can_focus=True):
-    """Shows entries, one a line; while it has the focus, the cursor stays on its entry."""
+    """Shows entries, one a line; the cursor stays on its entry until the operator moves it.
+
+    The entry under the cursor stays shown, as the last one, when newer ones have pushed it out. A
+    terminal that loses the focus takes it from the tail, but the cursor stays: it goes only when
+    the operator focuses something else.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="tail.up"),
@@ -33,61 +39,72 @@ class JournalTail(FixedText, can_focus=True):
         super().__init__(id=id)
         self.border_title = TITLE
         self.entries: Sequence[JournalEntry] | None = None
-        self._cursor = 0
-        """Index of the cursor in `entries`."""
+        self.is_entered = False
+        """Whether the operator is in the tail, and keys are for the entry under the cursor."""
+        self._under_cursor: JournalEntry | None = None
 
     def show_entries(self, entries: Sequence[JournalEntry] | None) -> None:
         """Replace the entries, newest first; None if they were not read this time."""
         if entries is None and self.entries is not None:
             return
-        ids = [entry.id for entry in entries or ()]
-        before = self._under_cursor
-        if self.has_focus and before is not None and before.id in ids:
-            self._cursor = ids.index(before.id)
+        held = self._under_cursor
+        if entries is not None and held is not None and held.id not in _ids(entries):
+            entries = [*entries[: TAIL_ROWS - 1], held]
         self.entries = entries
         self._repaint()
 
     @property
     def vehicle_id(self) -> UUID | None:
-        """The vehicle of the entry under the cursor; None without the focus."""
-        entry = self._under_cursor if self.has_focus else None
-        return None if entry is None else entry.vehicle_id
+        """The vehicle of the entry under the cursor; None if the cursor is on nothing."""
+        return None if self._under_cursor is None else self._under_cursor.vehicle_id
 
     @property
-    def _under_cursor(self) -> JournalEntry | None:
-        entries = self.entries or ()
-        return entries[self._cursor] if self._cursor < len(entries) else None
+    def _row(self) -> int | None:
+        """Index of the cursor in `entries`."""
+        ids = _ids(self.entries or ())
+        held = self._under_cursor
+        return ids.index(held.id) if held is not None and held.id in ids else None
 
     def _repaint(self) -> None:
         if not self.entries:
             self.show(Text(READING if self.entries is None else EMPTY))
             return
         lines = [tail_line(entry) for entry in self.entries]
-        if self.has_focus:
-            self._cursor = min(self._cursor, len(lines) - 1)
-            lines[self._cursor].stylize("reverse")
+        if self._row is not None:
+            lines[self._row].stylize("reverse")
         self.show(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
 
+    def _move_to(self, row: int) -> None:
+        """Put the cursor on the entry at that index, or at the nearest one that there is."""
+        if self.entries:
+            self._under_cursor = self.entries[max(0, min(row, len(self.entries) - 1))]
+            self._repaint()
+
     def on_focus(self) -> None:
-        """Show the cursor on the newest entry."""
-        self._cursor = 0
-        self._repaint()
+        """Show the cursor on the newest entry, or where it was when the terminal was left."""
+        if not self.is_entered:
+            self.is_entered = True
+            self._move_to(0)
 
     def on_blur(self) -> None:
-        """Hide the cursor."""
-        self._repaint()
+        """Hide the cursor, unless only the terminal has lost the focus."""
+        if self.screen.focused not in (None, self):
+            self.is_entered, self._under_cursor = False, None
+            self._repaint()
+
+    def on_hide(self) -> None:
+        """Give keys up on a screen that is too narrow for the tail."""
+        self.is_entered, self._under_cursor = False, None
 
     def on_click(self, event: Click) -> None:
         """Move the cursor to the clicked entry; open its vehicle on a double click."""
-        self._cursor = max(0, event.y - 1)  # below the title
-        self._repaint()
+        self._move_to(event.y - 1)  # below the title
         if event.chain > 1:
             self.action_vehicle()
 
     def action_move(self, step: int) -> None:
-        """Move the cursor by `step` entries."""
-        self._cursor = max(0, min(self._cursor + step, len(self.entries or ()) - 1))
-        self._repaint()
+        """Move the cursor by `step` entries; from nothing, to the newest one."""
+        self._move_to(0 if self._row is None else self._row + step)
 
     def action_vehicle(self) -> None:
         """Open the page of the vehicle of the entry under the cursor."""
@@ -97,6 +114,10 @@ class JournalTail(FixedText, can_focus=True):
     def action_leave(self) -> None:
         """Go back to the vehicles."""
         self.screen.focus_previous()
+
+
+def _ids(entries: Sequence[JournalEntry]) -> list[int | None]:
+    return [entry.id for entry in entries]
 
 
 def tail_line(entry: JournalEntry) -> Text:
