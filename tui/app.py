@@ -292,8 +292,17 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
 
     def _targets_to_act_on(self) -> Targets:
         """Return the targets, and leave them on the screen whatever becomes of their states."""
-        targets = self._targets()
+        targets = self._confirmed_targets()
         self.context.state.view.keep(targets)
+        return targets
+
+    def _confirmed_targets(self) -> Targets:
+        """Return the targets; say so, once, if there are none because they were removed."""
+        targets = self._targets()
+        if targets.lost:
+            self.context.state.view.lost_marks.clear()
+            if not targets:
+                self.say(f"{targets.lost}: nothing was done", error=True)
         return targets
 
     def _operate(self, operation: Operation, *arguments: Any) -> None:
@@ -340,7 +349,7 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
 
     def action_test(self) -> None:
         """Test the targets' four calls."""
-        self._operate(self._operations.test, self._targets())
+        self._operate(self._operations.test, self._confirmed_targets())
 
     def action_journal(self) -> None:
         """Open the journal page."""
@@ -371,10 +380,11 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
     def action_copy(self) -> None:
         """Copy the page's text to the clipboard of the operator's terminal."""
         text = self.screen.copy_text() if isinstance(self.screen, Page) else ""
+        targets = self._confirmed_targets()
         if text:
             self.copy_to_clipboard(text)
             lines = counted(text.count("\n") + 1, "line")
-            self.say(". ".join(filter(None, [f"copied {lines}", self._targets().notice])))
+            self.say(". ".join(filter(None, [f"copied {lines}", targets.notice])))
 
     def action_export(self) -> None:
         """Write the page's table to a CSV file."""

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.text import listed
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
 from tui.model.targets import Targets
 
@@ -86,6 +87,10 @@ class FleetView:
     """Index of the cursor in `shown`."""
     columns: dict[str, bool] = field(default_factory=dict)
     """The columns that the operator wants or hides, by title; the width decides on the others."""
+    lost_cursor: str = ""
+    """The vehicle that was removed under the cursor, until the operator moves it; else empty."""
+    lost_marks: list[str] = field(default_factory=list)
+    """The marked vehicles that were removed, until an action has told so."""
     kept: list[VehicleOverview] = field(default_factory=list)
     """Those of `shown` that no longer match the filter."""
     _acted_on: set[UUID] = field(default_factory=set)
@@ -93,12 +98,14 @@ class FleetView:
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
         """Replace the vehicles (ordered by name); drop the marks of removed vehicles."""
-        self._all = vehicles
+        before, self._all = self._all, vehicles
         self.total = len(vehicles)
         if self.marked:
-            self.marked &= {vehicle.id for vehicle in vehicles}
+            gone = self.marked - {vehicle.id for vehicle in vehicles}
+            self.marked -= gone
+            self.lost_marks += [vehicle.name for vehicle in before if vehicle.id in gone]
         self._show(self._held())
-        self._hold_cursor()
+        self._hold_cursor(before)
 
     def arrange(self) -> None:
         """Filter and sort again, as the operator asked; the cursor goes to the first row."""
@@ -141,14 +148,16 @@ class FleetView:
             return _by_state(vehicles)
         return sorted(vehicles, key=_KEYS[self.sort], reverse=self.descending)  # ties stay by name
 
-    def _hold_cursor(self) -> None:
+    def _hold_cursor(self, before: Sequence[VehicleOverview]) -> None:
         """Leave the cursor on its vehicle, and where states decide, the vehicle in its row.
 
         Its state may change at any refresh: it would leave the screen, or take the screen with it.
         """
         row = self.index_of(self.cursor, self.cursor_row)
         if row is None:
+            gone = next((each.name for each in before if each.id == self.cursor), self.lost_cursor)
             self.move_cursor(self.cursor_row)
+            self.lost_cursor = gone
             return
         if self.sort is not Sort.NAME and row != self.cursor_row:
             self.shown.insert(self.cursor_row, self.shown.pop(row))
@@ -157,6 +166,7 @@ class FleetView:
 
     def move_cursor(self, row: int) -> None:
         """Put the cursor on the vehicle at that index, or at the nearest one that there is."""
+        self.lost_cursor = ""
         self.cursor_row = max(0, min(row, len(self.shown) - 1))
         self.cursor = self.shown[self.cursor_row].id if self.shown else None
 
@@ -206,25 +216,41 @@ class FleetView:
     def toggle_mark(self, vehicle_id: UUID) -> None:
         """Mark a vehicle, or remove its mark."""
         self.marked ^= {vehicle_id}
+        self.lost_marks.clear()
 
     def mark_all(self, ids: Iterable[UUID]) -> None:
         """Mark all of `ids`; if all of them are marked already, remove their marks."""
         all_ids = set(ids)
+        self.lost_marks.clear()
         self.marked = self.marked - all_ids if all_ids <= self.marked else self.marked | all_ids
+
+    def clear_marks(self) -> None:
+        """Remove all marks, and forget those that were removed with their vehicles."""
+        self.marked.clear()
+        self.lost_marks.clear()
 
     def targets(self, under_cursor: UUID | None, on_screen: Collection[UUID]) -> Targets:
         """Return the targets of an action: the marked vehicles, else the one under the cursor.
 
-        The cursor counts only while its vehicle is shown.
+        The cursor counts only while its vehicle is shown, and not in place of marked vehicles
+        that were removed.
         """
         shown = {vehicle.id for vehicle in self.shown}
-        ids = self.marked or shown & {under_cursor}
+        ids = self.marked or (set() if self.lost_marks else shown & {under_cursor})
         return Targets(
             tuple(vehicle for vehicle in self._all if vehicle.id in ids),
             hidden=frozenset(ids - shown),
             off_screen=frozenset((ids & shown).difference(on_screen)),
             hidden_by=self.hidden_by,
+            lost=self.lost_text(with_cursor=not self.marked),
         )
+
+    def lost_text(self, *, with_cursor: bool = True) -> str:
+        """Say which marked vehicles were removed, else which one under the cursor."""
+        if self.lost_marks:
+            return f"{listed(self.lost_marks)}: marked, and removed meanwhile"
+        lost = self.lost_cursor if with_cursor else ""
+        return f"{lost} was removed" if lost else ""
 
     @property
     def hidden_by(self) -> str:

@@ -21,6 +21,8 @@ class Targets:
     """Those that are shown, but scrolled off the screen."""
     hidden_by: str = ""
     """What hides vehicles: a filter, for example."""
+    lost: str = ""
+    """Which vehicles the operator may mean that were removed."""
     group: str = ""
     """What they have in common, if they were chosen by that, and not one by one."""
 
@@ -63,8 +65,12 @@ class Targets:
 
     @property
     def unseen(self) -> bool:
-        """Whether one of them is not shown, or the only one is scrolled off the screen."""
-        return bool(self.hidden or (self.off_screen and len(self.vehicles) == 1))
+        """Whether the operator may mean one that was removed, or does not see one of them.
+
+        Of several vehicles some may be scrolled off the screen.
+        """
+        off_screen = self.off_screen and len(self.vehicles) == 1
+        return bool(self.lost or self.hidden or off_screen)
 
     @property
     def ambiguous(self) -> bool:
@@ -73,6 +79,11 @@ class Targets:
 
     @property
     def notice(self) -> str:
+        """What the operator may not know of them; empty if there is nothing."""
+        return "\n".join(filter(None, [self.lost, self._out_of_sight]))
+
+    @property
+    def _out_of_sight(self) -> str:
         """Which of them the operator does not see, and why; empty if there is none."""
         if self.group:
             return f"All {self.group}"

@@ -15,6 +15,7 @@ def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False
     `wrong` says that what the operator types is no filter: then the last one that was still holds.
     """
     parts = [view.marks_text] if view.marked else []
+    parts += filter(None, [view.lost_text()])
     parts += _kept(view)
     if view.problems_only:
         parts.append("problems only")

@@ -217,7 +217,7 @@ class FleetPage(Page):
         elif view.problems_only:
             self.action_problems()
         else:
-            view.marked.clear()
+            view.clear_marks()
             self.fleet_table.update_view()
             self._update_status_line()
 
@@ -252,7 +252,7 @@ class FleetPage(Page):
         An operator who is in the tail never means the table's cursor.
         """
         tail = self.query_one(JournalTail)
-        if tail.is_entered and not self.view.marked:
+        if tail.is_entered and not (self.view.marked or self.view.lost_marks):
             vehicle = None if tail.vehicle_id is None else self.view.get(tail.vehicle_id)
             return Targets() if vehicle is None else Targets((vehicle,))
         return self.view.targets(self.fleet_table.cursor, self.fleet_table.on_screen)

@@ -235,10 +235,21 @@ class FleetTable(ScrollView, can_focus=True):
         """Move the cursor to the first vehicle (0) or the last one (-1)."""
         self._move_cursor(row if row >= 0 else len(self.view.shown) - 1)
 
+    def _pointed_at(self) -> UUID | None:
+        """Return the vehicle that a key is for: the one under the cursor.
+
+        After the removal of the one that was there, the first key is for none: it tells so.
+        """
+        lost = self.view.lost_cursor
+        if lost:
+            self.notify(f"{lost} was removed: nothing was done", severity="error", markup=False)
+            self._move_cursor(self._cursor_row)
+        return None if lost or not self.view.shown else self.cursor
+
     def action_mark(self) -> None:
         """Mark the vehicle under the cursor, or remove its mark; move to the next one."""
-        if self.cursor is not None and self.view.shown:
-            self.view.toggle_mark(self.cursor)
+        if (pointed_at := self._pointed_at()) is not None:
+            self.view.toggle_mark(pointed_at)
             self._move_cursor(self._cursor_row + 1)
 
     def action_mark_all(self) -> None:
@@ -248,8 +259,8 @@ class FleetTable(ScrollView, can_focus=True):
 
     def action_open(self) -> None:
         """Open the page of the vehicle under the cursor."""
-        if self.cursor is not None and self.view.shown:
-            self.post_message(self.Opened(self.cursor))
+        if (pointed_at := self._pointed_at()) is not None:
+            self.post_message(self.Opened(pointed_at))
 
     def on_click(self, event: Click) -> None:
         """Move the cursor to the clicked vehicle; open its page on a double click.

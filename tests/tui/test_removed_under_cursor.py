@@ -1,0 +1,129 @@
+"""A vehicle that somebody else removes takes no key to its neighbour."""
+
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.embedded import Server
+from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.terminal import terminal
+from tests.tui.test_operations import asked_for, paused
+
+
+def remove(database: Database, name: str) -> None:
+    execute(database, "DELETE FROM vehicles WHERE name = %s", name)
+
+
+def test_p_asks_after_the_vehicle_under_the_cursor_was_removed(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Crane-02")
+        it.type("N\x1b[Hj")
+        it.read_for(1)
+        remove(database, "Dozer-03")
+        it.sees("Dozer-03 was removed")
+        it.type("p")
+        it.sees("Pause Loader-04?")
+        it.type("\r")
+        it.read_for(1)
+        assert paused(database) == set()
+        it.type("jp")
+        it.sees("u undoes")
+        assert paused(database) == {"Truck-01"}
+
+
+def test_p_does_nothing_once_after_the_only_marked_vehicle_was_removed(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Crane-02")
+        it.type("N\x1b[H ")
+        it.sees("1 marked")
+        remove(database, "Crane-02")
+        it.sees("Crane-02: marked, and removed meanwhile")
+        it.type("jp")
+        it.sees("nothing was done")
+        assert paused(database) == set()
+        it.type("p")
+        it.sees("u undoes")
+        assert paused(database) == {"Loader-04"}
+
+
+@pytest.mark.parametrize("key", ["p", "s", "t"])
+def test_every_action_asks_after_the_vehicle_under_the_cursor_was_removed(
+    database: Database, key: str
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("down")
+        remove(database, "Dozer-03")
+        await it.refresh()
+        await it.press(key)
+        await it.sees("Loader-04?", "Dozer-03 was removed")
+        await it.press("enter")
+        await it.until(lambda: it.dialog() == "FleetPage")
+
+    drive(database, look)
+    assert (paused(database), asked_for(database)) == (set(), set())
+
+
+@pytest.mark.parametrize("key", ["space", "enter"])
+def test_after_a_removal_the_first_key_neither_marks_nor_opens_the_neighbour(
+    database: Database, key: str
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("down")
+        remove(database, "Dozer-03")
+        await it.refresh()
+        await it.press(key)
+        await it.notified("Dozer-03 was removed: nothing was done")
+        assert not it.state.view.marked
+        assert it.dialog() == "FleetPage"
+        await it.press("p")
+        await it.notified("Loader-04: paused")
+
+    drive(database, look)
+
+
+def test_an_action_on_the_rest_of_the_marked_vehicles_asks_and_tells_which_were_removed(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space")
+        remove(database, "Crane-02")
+        await it.refresh()
+        await it.sees("1 marked", "Crane-02: marked, and removed meanwhile")
+        await it.press("p")
+        await it.sees("Pause Dozer-03?", "Crane-02: marked, and removed meanwhile")
+        await it.press("y")
+        await it.notified("Dozer-03: paused")
+        await it.sees_no("removed meanwhile")
+
+    drive(database, look)
+
+
+def test_a_mark_or_esc_forgets_marks_that_were_removed_with_their_vehicles(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space")
+        remove(database, "Crane-02")
+        await it.refresh()
+        await it.sees("removed meanwhile")
+        await it.press("escape")
+        await it.sees_no("removed meanwhile")
+        await it.press("p")
+        await it.notified("Dozer-03: paused")
+
+    drive(database, look)
