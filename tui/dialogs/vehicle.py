@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Input, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
@@ -65,6 +65,8 @@ class VehicleForm(Dialog[VehicleChange]):
         """What is wrong with each field that is not valid."""
         self._refusal = ""
         """Why the last attempt to save failed."""
+        self._saves = False
+        """Whether a change is being saved: what was sent is carried out, even if sent twice."""
         self.tags = tags
         self.single = current is None or current.name is not None
         """Whether it is about one vehicle: several cannot share a name and an address."""
@@ -167,7 +169,9 @@ class VehicleForm(Dialog[VehicleChange]):
         return TagChange(validation.parse_tags(added), validation.parse_tags(removed))
 
     def submit(self) -> None:
-        """Check every field; save the change, or show what is wrong."""
+        """Check every field; save the change, or show what is wrong; nothing while it is saved."""
+        if self._saves:
+            return
         self._refusal = ""
         values = {field: self._check(field) for field in self.fields}
         self._show_complaints()
@@ -182,7 +186,12 @@ class VehicleForm(Dialog[VehicleChange]):
             drop_key=self._drop_key, add_tags=tags.add, remove_tags=tags.remove,
             **values,  # type: ignore[arg-type]  # fields have their types
         )  # fmt: skip
-        self.run_worker(self._save_and_finish(change), exclusive=True)
+        self._show_saving(True)
+        self.run_worker(self._save_and_finish(change))
+
+    def _show_saving(self, saves: bool) -> None:
+        self._saves = saves
+        self.query_one("#accept", Button).label = "saving …" if saves else self.accept
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
         try:
@@ -193,6 +202,7 @@ class VehicleForm(Dialog[VehicleChange]):
                 return
             # It stays true of what was sent, whatever is typed afterwards, until the next attempt.
             self._refusal = f"not saved: {error}"
+            self._show_saving(False)
             self._show_complaints()
         else:
             self.finish(change)
