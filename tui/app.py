@@ -260,6 +260,16 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
         """Show a message; its text is never parsed as markup."""
         self.notify(text, severity="error" if error else "information", markup=False)
 
+    def push_screen(self, *arguments: Any, **options: Any) -> Any:
+        """Open a screen; what covers everything in a terminal that is too small stays on top."""
+        covered = isinstance(self.screen, TooSmall) if self.screen_stack else False
+        if covered:
+            self.pop_screen()
+        opened = super().push_screen(*arguments, **options)
+        if covered:
+            super().push_screen(TooSmall(self.context))
+        return opened
+
     def on_resize(self, event: Resize) -> None:
         """Cover everything while the terminal is too small."""
         too_small = event.size.width < MIN_SIZE.width or event.size.height < MIN_SIZE.height

@@ -16,6 +16,8 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.reports import Unstored
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, add, beat, channel, drive, execute, set_state, small_fleet
+from tests.tui.terminal import terminal
+from tests.tui.test_palette import resize
 from tui import background, schema_watch
 from tui.app import build
 from tui.dialogs.too_small import TooSmall
@@ -401,3 +403,35 @@ def test_a_role_that_may_not_read_the_migrations_sees_the_fleet_without_a_word(
         assert "newer" not in it.screen()
 
     drive(database, look)
+
+
+def test_a_dialog_that_opens_in_a_too_small_terminal_stays_below_its_cover(
+    server: Server,
+    database: Database,
+    database_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("COLUMNS", "LINES"):  # they would stand for the size of the terminal
+        monkeypatch.delenv(name, raising=False)
+    small_fleet(database)
+    with (
+        terminal(server, database_name, tmp_path) as it,
+        closing(server.connect(database_name)) as other,
+        other.cursor() as cursor,
+    ):
+        it.sees("1-4 of 4")
+        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
+        it.type("e")
+        it.read_for(0.5)
+        resize(it, 60, 20, "Too small")
+        other.rollback()
+        it.read_for(2)
+        it.shown.clear()
+        resize(it, 80, 24, "VPN address")
+        it.type("\x1b")
+        it.sees("1-4 of 4")
+        it.read_for(0.5)
+        assert b"Too small" not in it.shown
+        it.type("q")
+        assert it.ended() == 0
