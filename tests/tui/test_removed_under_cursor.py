@@ -8,7 +8,10 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tests.tui.terminal import terminal
+from tests.tui.test_backfills_page import three_backfills
 from tests.tui.test_operations import asked_for, paused
+from tests.tui.test_quarantine_page import refused_fleet
+from tui.widgets.keyed_table import KeyedTable
 
 
 def remove(database: Database, name: str) -> None:
@@ -127,3 +130,62 @@ def test_a_mark_or_esc_forgets_marks_that_were_removed_with_their_vehicles(
         await it.notified("Dozer-03: paused")
 
     drive(database, look)
+
+
+def test_no_key_is_for_the_neighbour_of_a_backfill_that_went(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    three_backfills(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("B")
+        it.sees("2 open, 1 finished")
+        remove(database, "Truck-01")
+        it.sees("what was chosen is gone")
+        it.shown.clear()
+        it.type("\x04r\r")
+        it.read_for(1.5)
+        assert b"the backfill of" not in it.shown
+        assert b"History" not in it.shown
+        it.type("k\x04")
+        it.sees("Call off the backfill of")
+
+
+def test_what_the_operator_asks_for_leaves_the_cursor_on_a_row(database: Database) -> None:
+    three_backfills(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("2 open, 1 finished")
+        await it.press("end", "exclamation_mark")
+        await it.sees("only the open ones")
+        await it.sees_no("Crane-02")
+        await it.press("ctrl+d")
+        await it.sees("Call off the backfill of")
+
+    drive(database, look)
+
+
+def test_marks_that_all_went_leave_the_cursor_on_nothing(database: Database) -> None:
+    refused_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("Q")
+        await it.settled()
+        await it.until(lambda: it.app.screen.query_one(KeyedTable).row_count > 1)
+        table = it.app.screen.query_one(KeyedTable)
+        await it.press("space")
+        (marked,) = table.marked
+        execute(
+            database,
+            "DELETE FROM fleetsync.quarantine WHERE vehicle_id = %s::uuid",
+            str(marked[0]),  # type: ignore[index]  # a group's key
+        )
+        await it.refresh()
+        await it.sees("what was chosen is gone")
+        await it.press("ctrl+d", "r", "enter", "v")
+        assert it.dialog() == "QuarantinePage"
+        await it.press("home", "ctrl+d")
+        await it.until(lambda: it.dialog() == "Confirm")
+
+    drive(database, look, size=(120, 40))

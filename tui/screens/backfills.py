@@ -93,8 +93,8 @@ class BackfillsPage(Room):
     @property
     def under_cursor(self) -> ListedBackfill | None:
         """The backfill under the cursor; None while others are read."""
-        listed, at = self.backfills.listed, self.table.cursor_row
-        return listed[at] if self.is_read and self.table.keys and 0 <= at < len(listed) else None
+        listed, at = self.backfills.listed, self.table.picked_row
+        return listed[at] if self.is_read and at is not None and at < len(listed) else None
 
     def action_only_open(self) -> None:
         """Show the unfinished ones only, or all."""

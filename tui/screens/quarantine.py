@@ -137,12 +137,12 @@ class QuarantinePage(Room):
         self.ask_anew()
 
     def _group_under_cursor(self) -> RefusedGroup | None:
-        groups, at = self.refused.groups, self.table.cursor_row
-        return groups[at] if self.is_read and self.table.keys and 0 <= at < len(groups) else None
+        groups, at = self.refused.groups, self.table.picked_row
+        return groups[at] if self.is_read and at is not None and at < len(groups) else None
 
     def _row_under_cursor(self) -> QuarantinedRow | None:
-        page, at = self.refused.page, self.table.cursor_row
-        return page[at] if self.is_read and self.table.keys and 0 <= at < len(page) else None
+        page, at = self.refused.page, self.table.picked_row
+        return page[at] if self.is_read and at is not None and at < len(page) else None
 
     def chosen(self) -> Refused:
         """Return what is marked, else what is under the cursor; nothing while others are read."""

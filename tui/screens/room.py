@@ -96,6 +96,7 @@ class Room(Page):
     def ask_anew(self) -> None:
         """Read other rows: until they are there, the page says that it reads."""
         self.is_read = False
+        self.table.expect_others()
         self.show_state()
         self.update_body()
 
@@ -115,8 +116,14 @@ class Room(Page):
             parts.append("not read" if self.unreadable else "reading …")
         if self.name_part:
             parts.insert(1, f"vehicles with {self.name_part}")
+        if self.table.is_lost and self.table.keys:
+            parts.insert(1, "what was chosen is gone")
         line = Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
         self.query_one("#status-line", FixedText).show(line)
+
+    def on_keyed_table_pointed(self) -> None:
+        """Say no longer that what was chosen is gone."""
+        self.show_state()
 
     def on_part_read(self, event: PartRead) -> None:
         """Tell that the rows were read, or could not be."""
@@ -174,8 +181,8 @@ class Room(Page):
 
     def copy_text(self) -> str:
         """Return the row under the cursor, its cells separated by tabs."""
-        rows, at = self.export_table().rows, self.table.cursor_row
-        return "\t".join(rows[at]) if 0 <= at < len(rows) else ""
+        rows, at = self.export_table().rows, self.table.picked_row
+        return "\t".join(rows[at]) if at is not None and at < len(rows) else ""
 
     def export_table(self) -> ExportTable:
         """Return the rows that are shown; subclasses override it."""

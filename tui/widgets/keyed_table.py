@@ -6,6 +6,7 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from tui.widgets.row_table import Rows, RowTable, fill
 
@@ -17,6 +18,8 @@ NARROWEST, SCROLLBAR = 8, 2
 class KeyedTable(RowTable):
     """Rows with a key each; with `marks`, a first column that shows which are marked.
 
+    When the row under the cursor goes, or all that are marked, the cursor is on nothing until the
+    operator moves it: a key that was meant for a row is for no other.
     Enter is the screen's: its action is `open_row`.
     """
 
@@ -25,11 +28,17 @@ class KeyedTable(RowTable):
                 tooltip="Open the line under the cursor, or show it in full"),
     ]  # fmt: skip
 
+    class Pointed(Message):
+        """The operator has moved the cursor, which was on nothing, to a row."""
+
     def __init__(self, heading: Sequence[str], *, marks: bool = False) -> None:
         super().__init__()
         self.heading = heading
         self.marked: set[Hashable] = set()
         self.keys: list[Hashable] = []
+        self.is_lost = False
+        """Whether the cursor is on nothing, because what it was for is gone."""
+        self._is_anew = False
         self._has_marks = marks
         self._cells: list[Sequence[Text]] = []
 
@@ -42,11 +51,12 @@ class KeyedTable(RowTable):
         self.clear(columns=True)
         self.heading, self.keys, self._cells = heading, [], []
         self.marked.clear()
+        self._set_lost(False)
         self.add_columns(*([" "] if self._has_marks else []), *heading)
 
     def show_rows(self, keys: Sequence[Hashable], cells: Rows) -> None:
-        """Show rows; the cursor stays on its row, else on its line, and marks of others go."""
-        before, at = self.cursor_key, self.cursor_row
+        """Show rows; the cursor stays on its row, else it is on nothing; marks of others go."""
+        had_marks, before, at = bool(self.marked), self.cursor_key, self.cursor_row
         is_moved = list(keys) != self.keys
         self.keys, self._cells = list(keys), list(cells)
         self.marked.intersection_update(keys)
@@ -54,6 +64,58 @@ class KeyedTable(RowTable):
         if is_moved and keys:
             row = self.keys.index(before) if before in self.keys else min(at, len(keys) - 1)
             self.move_cursor(row=row, animate=False)
+            is_gone = before is not None and before not in self.keys
+            if is_gone or (had_marks and not self.marked):
+                self._set_lost(not self._is_anew)
+        self._is_anew = False
+
+    def expect_others(self) -> None:
+        """Take the next rows for what the operator has asked for: no row of before is lost."""
+        self._is_anew = True
+        self._set_lost(False)
+
+    def _set_lost(self, is_lost: bool) -> None:
+        self.is_lost, self.show_cursor = is_lost, not is_lost
+
+    def _point(self) -> None:
+        """Take the cursor back to its line, as the operator moves it."""
+        if self.is_lost:
+            self._set_lost(False)
+            self.post_message(self.Pointed())
+
+    def action_cursor_up(self) -> None:
+        """Move the cursor up."""
+        self._point()
+        super().action_cursor_up()
+
+    def action_cursor_down(self) -> None:
+        """Move the cursor down."""
+        self._point()
+        super().action_cursor_down()
+
+    def action_page_up(self) -> None:
+        """Move the cursor a page up."""
+        self._point()
+        super().action_page_up()
+
+    def action_page_down(self) -> None:
+        """Move the cursor a page down."""
+        self._point()
+        super().action_page_down()
+
+    def action_scroll_top(self) -> None:
+        """Move the cursor to the first row."""
+        self._point()
+        super().action_scroll_top()
+
+    def action_scroll_bottom(self) -> None:
+        """Move the cursor to the last row."""
+        self._point()
+        super().action_scroll_bottom()
+
+    def on_click(self) -> None:
+        """Let a click move the cursor."""
+        self._point()
 
     def _paint(self) -> None:
         rows = self._cells
@@ -74,9 +136,15 @@ class KeyedTable(RowTable):
         return [[*row[:-1], _cut(row[-1], left)] for row in rows]
 
     @property
+    def picked_row(self) -> int | None:
+        """Index of the row under the cursor; None if the cursor is on nothing."""
+        is_on_row = not self.is_lost and 0 <= self.cursor_row < len(self.keys)
+        return self.cursor_row if is_on_row else None
+
+    @property
     def cursor_key(self) -> Hashable | None:
-        """The key of the row under the cursor; None without rows."""
-        return self.keys[self.cursor_row] if 0 <= self.cursor_row < len(self.keys) else None
+        """The key of the row under the cursor; None if the cursor is on nothing."""
+        return None if self.picked_row is None else self.keys[self.picked_row]
 
     @property
     def chosen(self) -> list[Hashable]:
