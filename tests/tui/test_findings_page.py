@@ -1,6 +1,8 @@
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema.fleet_checks import Unchecked
 from fleetsyncd.findings import Finding, fault, ok, warning
@@ -116,8 +118,9 @@ def test_a_check_that_fails_is_told_and_what_was_found_stays(database: Database)
     drive(gateway, look, size=(120, 40))
 
 
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "unasked"])
 def test_a_viewers_role_is_told_what_it_cannot_check(
-    database: Database, viewer_database: Database
+    database: Database, viewer_database: Database, read_only: bool
 ) -> None:
     small_fleet(database)
 
@@ -127,4 +130,4 @@ def test_a_viewers_role_is_told_what_it_cannot_check(
         assert "? unknown  API keys" in it.screen()
         assert "permission denied" in it.screen()
 
-    drive(viewer_database, look, size=(120, 40), read_only=True)
+    drive(viewer_database, look, size=(120, 40), read_only=read_only)

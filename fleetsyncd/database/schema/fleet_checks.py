@@ -7,7 +7,7 @@ from functools import partial
 
 from fleetsyncd import __version__
 from fleetsyncd.database import machines, replicas, store
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
 from fleetsyncd.database.schema import checks
@@ -36,6 +36,14 @@ class Unchecked:
 
 
 Check = Callable[[], Sequence[Finding]]
+# Whoever cannot even read is a daemon's role that lacks its rights, and that is a fault.
+_ONLY_LOOKS = """
+SELECT bool_or(has_any_column_privilege(c.oid, 'SELECT'))
+    AND NOT bool_or(has_table_privilege(c.oid, 'INSERT, DELETE'))
+    AND NOT bool_or(has_any_column_privilege(c.oid, 'UPDATE'))
+FROM unnest(ARRAY['vehicles', 'sync_journal', 'measurements', 'alarms_log', 'channel_config']) name
+JOIN pg_class c ON c.oid = to_regclass('public.' || name)
+"""
 
 
 def expected(settings: Settings) -> Expected:
@@ -45,6 +53,19 @@ def expected(settings: Settings) -> Expected:
         retention_policy(settings),
         bool(settings.vehicle_default_api_key),
     )
+
+
+def only_looks(database: Database) -> bool:
+    """Tell whether the role reads the fleet and may write nothing; False if that is not known."""
+
+    def read(cursor: Cursor) -> bool:
+        cursor.execute(_ONLY_LOOKS)
+        return cursor.fetchall()[0][0] is True
+
+    try:
+        return database.run(read)
+    except DatabaseError:
+        return False
 
 
 def check_as_daemon(
