@@ -16,7 +16,12 @@ from fleetsyncd.errors import SettingsError
 from fleetsyncd.text import sanitise
 
 MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
-_KEY_NAMES = frozenset((*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values()))
+_CHARACTER_NAMES = frozenset(KEY_NAME_REPLACEMENTS.values())
+_KEY_NAMES = frozenset(
+    name
+    for name in (*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values())
+    if not name.startswith("<")  # what Textual calls events that are no keys
+)
 
 APP_BINDINGS: list[BindingType] = [
     Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
@@ -91,8 +96,18 @@ def _faults(name: str, key: object, known: Collection[str]) -> Iterator[str]:
     else:
         for each in key.split(","):
             if not is_key(each.strip()):
-                text = f'{sanitise(each.strip(), 40)} is not a key; keys are such as "f5", "ctrl+x"'
-                yield f'{name}: {text}, "m", "question_mark", "shift+up"'
+                text = f"{sanitise(each.strip(), 40)} is not a key that a terminal sends"
+                yield f"{name}: {text}; {_advice(each.strip())}"
+
+
+def _advice(text: str) -> str:
+    """Say what to write for what is no key."""
+    modifiers, _, key = text.rpartition("+")
+    if len(key) == 1 and modifiers == "shift":
+        return f'write "{key.upper()}"' if key.isalpha() else "write the character that Shift makes"
+    if len(key) == 1 and key.isupper():
+        return f'write "{modifiers}+{key.lower()}"'
+    return 'keys are such as "f5", "ctrl+x", "m", "question_mark", "shift+up"'
 
 
 def is_key(text: str) -> bool:
@@ -102,7 +117,15 @@ def is_key(text: str) -> bool:
     *modifiers, key = text.split("+")
     if len(set(modifiers)) < len(modifiers) or not MODIFIERS.issuperset(modifiers):
         return False
-    return key in _KEY_NAMES or (key_to_character(key) or "\0").isprintable()
+    is_character = key in _CHARACTER_NAMES or (key_to_character(key) or "\0").isprintable()
+    if is_character and modifiers and not _is_sent(set(modifiers), key):
+        return False
+    return key in _KEY_NAMES or is_character
+
+
+def _is_sent(modifiers: Collection[str], character: str) -> bool:
+    """Tell whether a character arrives with its modifiers: Shift is in it, Alt comes as Esc."""
+    return "alt" not in modifiers and modifiers != {"shift"} and character == character.lower()
 
 
 def ids(app: type[App[None]]) -> set[str]:

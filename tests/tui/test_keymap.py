@@ -1,5 +1,6 @@
 """The operator's own keys: what is refused, and what is told because two actions share a key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,13 @@ def test_what_a_terminal_may_send_is_a_key(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["ctr+x", "ctrl+", "ctrl+ctrl+x", "f25", "pgup", "esc", "strg+x", "foo", "\x1b", ""]
-)
+    "key",
+    [
+        "ctr+x", "ctrl+", "ctrl+ctrl+x", "f25", "pgup", "esc", "strg+x", "foo", "\x1b", "",
+        "shift+s", "shift+S", "shift+slash", "shift+1", "ctrl+S", "alt+x", "alt+X", "ctrl+alt+x",
+        "<any>", "<scroll-up>", "<sigint>", "ctrl+<any>",
+    ],
+)  # fmt: skip
 def test_what_no_terminal_sends_is_no_key(key: str) -> None:
     assert not keymap.is_key(key)
 
@@ -42,6 +48,19 @@ def test_each_fault_of_a_keymap_is_told_in_a_line(tmp_path: Path) -> None:
     assert "sync: ctr+x is not a key" in first
     assert "fly is not an action" in second
     assert "pause: pgup is not a key" in third
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [("shift+s", 'write "S"'), ("ctrl+S", 'write "ctrl+s"'), ("alt+x", 'such as "f5"')],
+)
+def test_for_a_key_that_no_terminal_sends_it_says_what_to_write(
+    tmp_path: Path, key: str, advice: str
+) -> None:
+    path = tmp_path / "keymap.toml"
+    path.write_text(f'[keys]\nsync = "{key}"\n')
+    with pytest.raises(SettingsError, match=re.escape(advice)):
+        keymap.load(path, keymap.ids(FleetApp))
 
 
 @pytest.mark.parametrize(
