@@ -5,7 +5,7 @@ from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Window
 from fleetsyncd.times import utc_now
-from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.driving import Driver, beat, drive, execute, small_fleet
 
 
 def request(database: Database, vehicle: UUID, hours: int = 10) -> None:
@@ -60,6 +60,24 @@ def test_open_and_finished_backfills_are_listed_with_what_is_known_of_them(
         await it.sees("400 rows/s", "Esc or q goes back")
         await it.press("escape", "enter")
         await it.until(lambda: it.dialog() == "VehiclePage")
+
+    drive(database, look, size=(120, 40))
+
+
+def test_without_a_daemon_nothing_is_said_to_be_pulled(database: Database) -> None:
+    three_backfills(database)
+    beat(database, "1 h")
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("2 open, 1 finished", "waits for a daemon")
+        assert "being pulled" not in it.screen()
+        for text in ("400/s", "100s"):
+            assert text not in line(it, "Truck-01")
+        assert "50%" in line(it, "Truck-01")
+        beat(database)
+        await it.refresh()
+        await it.sees("being pulled", "400/s")
 
     drive(database, look, size=(120, 40))
 

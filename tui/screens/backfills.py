@@ -63,7 +63,14 @@ class BackfillsPage(Room):
         if asked == self.question() and is_live(self):
             self.backfills, self.is_read = backfills, True
             keys = [each.vehicle_id for each in backfills.listed]
-            self.table.show_rows(keys, list(map(_cells, backfills.listed)))
+            cells = [_cells(each, is_pulled=self._is_pulled) for each in backfills.listed]
+            self.table.show_rows(keys, cells)
+
+    @property
+    def _is_pulled(self) -> bool:
+        """Whether a daemon is alive, which may pull what is open."""
+        snapshot = self.context.state.snapshot
+        return snapshot is not None and bool(snapshot.alive)
 
     def question(self) -> tuple[Hashable, ...]:
         """Return what decides which backfills are read."""
@@ -109,7 +116,7 @@ class BackfillsPage(Room):
     def action_details(self) -> None:
         """Show the line under the cursor in full."""
         if backfill := self.under_cursor:
-            row = _row(backfill)
+            row = _row(backfill, is_pulled=self._is_pulled)
             self.show_details(list(zip(self.HEADING, row, strict=True)))
 
     def action_cancel(self) -> None:
@@ -124,21 +131,27 @@ class BackfillsPage(Room):
 
     def export_table(self) -> ExportTable:
         """Return the backfills that are shown."""
-        return ExportTable(self.NAME, self.HEADING, list(map(_row, self.backfills.listed)))
+        rows = [_row(each, is_pulled=self._is_pulled) for each in self.backfills.listed]
+        return ExportTable(self.NAME, self.HEADING, rows)
 
 
-def state_text(backfill: ListedBackfill) -> str:
-    """Say how a backfill ended, what stands in its way, or that it goes on."""
+def state_text(backfill: ListedBackfill, *, is_pulled: bool) -> str:
+    """Say how a backfill ended, what stands in its way, or that it goes on.
+
+    None goes on unless a daemon is alive (`is_pulled`).
+    """
     status = backfill.status
     if backfill.finished_at is not None:
         return f"{status.outcome}, {utc_text(backfill.finished_at)}"
     if status.obstacle:
         return status.obstacle
+    if not is_pulled:
+        return "waits for a daemon: none is alive"
     return "being pulled" if backfill.progress else "waits for the daemon"
 
 
-def _row(backfill: ListedBackfill) -> list[str]:
-    status, progress = backfill.status, backfill.progress
+def _row(backfill: ListedBackfill, *, is_pulled: bool) -> list[str]:
+    status, progress = backfill.status, backfill.progress if is_pulled else None
     return [
         backfill.vehicle,
         utc_span(status.window.start, status.window.end),
@@ -146,7 +159,7 @@ def _row(backfill: ListedBackfill) -> list[str]:
         "" if progress is None else f"{progress.rows_per_second or 0:.0f} rows/s",
         "" if progress is None else age(progress.seconds_left),
         str(status.rows_added),
-        state_text(backfill),
+        state_text(backfill, is_pulled=is_pulled),
     ]
 
 
@@ -154,8 +167,8 @@ def _short(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):{SPAN_FORMAT}}"
 
 
-def _cells(backfill: ListedBackfill) -> list[Text]:
-    status, progress = backfill.status, backfill.progress
+def _cells(backfill: ListedBackfill, *, is_pulled: bool) -> list[Text]:
+    status, progress = backfill.status, backfill.progress if is_pulled else None
     window = status.window
     colour = "" if status.finished else "red" if status.obstacle else "cyan"
     return [
@@ -166,5 +179,5 @@ def _cells(backfill: ListedBackfill) -> list[Text]:
              justify="right"),
         Text("" if progress is None else age(progress.seconds_left), justify="right"),
         Text(count_text(status.rows_added), justify="right"),
-        Text(state_text(backfill), colour),
+        Text(state_text(backfill, is_pulled=is_pulled), colour),
     ]  # fmt: skip
