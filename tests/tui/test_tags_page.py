@@ -154,6 +154,15 @@ def test_a_fleet_without_tags_is_told_how_to_set_them(database: Database) -> Non
     drive(database, look)
 
 
+def test_without_a_vehicle_nothing_is_said_to_be_read(database: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("No vehicle has a tag")
+        assert "reading" not in it.screen()
+
+    drive(database, look)
+
+
 def test_an_edit_changes_the_tags_that_it_showed_and_no_others(sites: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("down", "e")

@@ -79,6 +79,8 @@ class TagsPage(Page):
         if before is not None and before.tag in tags:
             table.move_cursor(row=tags.index(before.tag), animate=False)
         hint = "" if any(tag is not None for tag in tags) else NO_TAGS
+        # Without a row the table would say that it reads; it is not hidden, for its keys' sake.
+        table.set_class(not tags, "-empty")
         self.query_one("#hint", FixedText).show(Text(hint))
         self.query_one("#hint").display = bool(hint)
         self._update_status_line()
