@@ -19,6 +19,7 @@ import fleetsyncd
 import tests.bench.__main__
 import tests.chaos.__main__
 import tests.mutants.__main__
+import tests.mutants.planted
 from fleetsyncd import settings
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.processes import simulator
@@ -329,6 +330,11 @@ def test_every_package_lists_its_files() -> None:
             continue
         listed = set(re.findall(r"^(\w+\.py)  ", (package / "__init__.py").read_text(), re.M))
         assert listed == {path.name for path in package.glob("*.py")} - {"__init__.py"}, package
+
+
+def test_the_number_of_planted_bugs_is_that_of_the_list() -> None:
+    told = re.findall(r"(\d+) planted bugs", (ROOT / "docs" / "proof.md").read_text())
+    assert told == [str(len(tests.mutants.planted.MUTANTS))]
 
 
 def test_every_variable_is_documented_with_its_default() -> None:
