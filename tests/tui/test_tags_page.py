@@ -276,7 +276,8 @@ def test_the_view_of_a_site_without_vehicles_shows_no_others_journal(sites: Data
     attempts(sites, key, 2)
 
     async def look(it: Driver) -> None:
-        await it.sees("0 veh")
+        await it.sees("0 veh", "No vehicle has the tag nowhere")
+        assert "press a to add" not in it.screen()
         await it.press("l")
         await it.settled()
         assert "Crane-02" not in it.screen()

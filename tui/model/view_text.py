@@ -1,5 +1,7 @@
 """What the lines below the fleet table say about the view and the vehicle under the cursor."""
 
+from collections.abc import Sequence
+
 from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
@@ -48,8 +50,14 @@ def reason(vehicle: VehicleOverview) -> str:
     return vehicle.remark or progress or whereabouts
 
 
-def empty_text(view: FleetView, *, read_only: bool) -> str:
-    """Return what an empty table says, and which key helps."""
+def empty_text(view: FleetView, *, read_only: bool, tags: Sequence[str] = ()) -> str:
+    """Return what an empty table says, and which key helps.
+
+    With `tags` the dashboard shows only vehicles that have one of them.
+    """
+    if not view.total and tags:
+        which = "the tag " + " or ".join(sanitise(tag, 30) for tag in tags)
+        return f"No vehicle has {which}: q quits; fleetsyncd status lists the vehicles"
     if not view.total:
         return f"No vehicles yet{'' if read_only else ': press a to add one'}"
     if view.problems_only and not view.filter.text:
