@@ -1,3 +1,4 @@
+import threading
 from uuid import UUID
 
 import pytest
@@ -8,6 +9,8 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import BadRow
 from tests.tui.driving import Driver, drive, execute, small_fleet
+from tui.gateway import UNCONFIGURED, Gateway
+from tui.room_gateway import RefusedRows, RoomGateway
 
 GOOD = '{"channel_id":1,"value":2.5,"time":"2026-11-01T00:00:00.000Z"}'
 HOSTILE = '{"x":"\x1b]52;c;evil\x07[/nope]"}'
@@ -246,3 +249,26 @@ def test_an_empty_quarantine_says_so_and_an_unreadable_one_that_it_is_not_read(
         assert "No row was refused" not in it.screen()
 
     drive(database, look)
+
+
+def test_nothing_can_be_marked_before_it_is_read_and_that_is_said(database: Database) -> None:
+    refused_fleet(database)
+    gateway = Gateway(database, 30)
+    may_read = threading.Event()
+
+    class SlowRooms(RoomGateway):
+        def refused_groups(self, name_part: str) -> RefusedRows:
+            may_read.wait(30)
+            return super().refused_groups(name_part)
+
+    gateway.rooms = SlowRooms(database, UNCONFIGURED)
+
+    async def look(it: Driver) -> None:
+        it.app.action_quarantine()
+        await it.until(lambda: it.dialog() == "QuarantinePage" and it.app.screen.is_mounted)
+        it.app.screen.action_mark_all()  # type: ignore[attr-defined]  # of the page
+        await it.notified("nothing is marked: it is being read")
+        may_read.set()
+        await it.sees("7 refused rows of 2 vehicles")
+
+    drive(gateway, look, size=(120, 40))

@@ -163,6 +163,9 @@ class QuarantinePage(Room):
 
     def action_mark_all(self) -> None:
         """Mark all lines, or none."""
+        if not self.table.keys and not self.is_read:
+            self.app.notify("nothing is marked: it is being read", markup=False)
+            return
         self.table.toggle_all()
         self.show_state()
 
