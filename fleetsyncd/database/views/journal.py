@@ -34,13 +34,37 @@ class LastHour:
     """Its last 24 hours, oldest first, if they are known; of each, None if it is not known."""
 
 
-_JOURNAL = f"""
+_COLUMNS = f"""
 SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j.started_at")},
     {epoch("j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
+"""
+_NEWEST_FIRST = "ORDER BY j.started_at DESC, j.id DESC LIMIT"
+_JOURNAL = f"""
+{_COLUMNS}
 FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
 WHERE true {{conditions}}
-ORDER BY j.started_at DESC, j.id DESC LIMIT %(limit)s
+{_NEWEST_FIRST} %(limit)s
+"""
+# The newest n rows are of the n vehicles whose newest rows are the newest: n rows of each of these
+# are enough. One condition on many vehicles would read the whole journal of each.
+_OF_VEHICLES = f"""
+WITH newest AS (
+    SELECT w.id FROM unnest(%(vehicles)s::uuid[]) w(id)
+    CROSS JOIN LATERAL (
+        SELECT j.started_at, j.id FROM public.sync_journal j
+        WHERE j.vehicle_id = w.id {{conditions}} {_NEWEST_FIRST} 1
+    ) j
+    {_NEWEST_FIRST} %(limit)s
+)
+{_COLUMNS}
+FROM newest
+CROSS JOIN LATERAL (
+    SELECT j.* FROM public.sync_journal j
+    WHERE j.vehicle_id = newest.id {{conditions}} {_NEWEST_FIRST} %(limit)s
+) j
+JOIN public.vehicles v ON v.id = j.vehicle_id
+{_NEWEST_FIRST} %(limit)s
 """  # noqa: S608
 
 
@@ -56,11 +80,15 @@ def read_journal(
 
     `before` is the last entry of the page above.
     """
-    conditions = ""
+    conditions, statement = "", _JOURNAL
     values: dict[str, Any] = {"limit": limit}
     if vehicles is not None:
+        values["vehicles"] = [str(vehicle_id) for vehicle_id in set(vehicles)]
+    if vehicles is not None and not statuses:
+        statement = _OF_VEHICLES
+    elif vehicles is not None:
+        # By vehicle, a status that is rare would be searched for in each one's whole journal.
         conditions += " AND j.vehicle_id = ANY (%(vehicles)s::uuid[])"
-        values["vehicles"] = [str(vehicle_id) for vehicle_id in vehicles]
     if statuses:
         conditions += " AND j.status = ANY (%(statuses)s)"
         values["statuses"] = list(statuses)
@@ -70,7 +98,7 @@ def read_journal(
     if before is not None:
         conditions += " AND (j.started_at, j.id) < (%(started)s, %(id)s)"
         values |= {"started": before.started_at or "-infinity", "id": before.id}
-    cursor.execute(_JOURNAL.format(conditions=conditions), values)
+    cursor.execute(statement.format(conditions=conditions), values)
     return [_entry(row) for row in cursor.fetchall()]
 
 
