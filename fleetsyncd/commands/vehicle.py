@@ -1,6 +1,7 @@
 """`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 import msgspec
@@ -18,7 +19,7 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import store, vehicle_tags, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -192,8 +193,18 @@ def set_vehicle(
     )
     if new == vehicles.VehicleChange():
         raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    known = act_on(which, lambda cursor, known: vehicles.change_vehicle(cursor, known.id, new))
-    click.echo(f"changed {known.name}")
+    lacked: list[str] = []
+
+    def change(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
+        lacked[:] = vehicle_tags.lacked_tags(cursor, known.id, untag)
+        vehicles.change_vehicle(cursor, known.id, new)
+
+    known = act_on(which, change)
+    for tag_name in lacked:
+        click.echo(f"{known.name} has no tag {tag_name}")
+    had = tuple(each for each in untag if each not in lacked)
+    if replace(new, remove_tags=had) != vehicles.VehicleChange():
+        click.echo(f"changed {known.name}")
 
 
 @vehicle.command()

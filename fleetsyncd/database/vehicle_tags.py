@@ -19,6 +19,7 @@ SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET tags = s.tags
 RETURNING tags
 """
+_TAGS = "SELECT tags FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid"
 _SET = "UPDATE fleetsync.vehicle_state SET tags = %s::text[] WHERE vehicle_id = %s::uuid"
 _IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
 
@@ -38,6 +39,13 @@ def change_tags(
     if len(tags) > MOST_TAGS:
         raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {len(tags)}")
     cursor.execute(_SET, (tags, str(vehicle_id)))
+
+
+def lacked_tags(cursor: Cursor, vehicle_id: UUID, tags: Collection[str]) -> list[str]:
+    """Return those of the tags that the vehicle does not have, in alphabetical order."""
+    cursor.execute(_TAGS, (str(vehicle_id),))
+    row = cursor.fetchone()
+    return sorted({*tags} - {*(row[0] if row else ())})
 
 
 def tags_in_use(cursor: Cursor) -> list[str]:

@@ -23,6 +23,8 @@ def test_tags_are_set_listed_and_removed(installation: Installation) -> None:
     swap = ("--untag", "rented", "--tag", "crane")
     assert installation.command("vehicle", "set", "Truck-01", *swap)[0] == 0
     assert tagged()["Truck-01"] == ["crane", "mine-3"]
+    answer = installation.command("vehicle", "set", "Truck-01", "--untag", "nothere")
+    assert answer[:2] == (0, "Truck-01 has no tag nothere\n")
     header, first, second, _ = installation.command("vehicle", "list")[1].splitlines()
     column = slice(header.index("TAGS"), header.index("ID"))
     assert (first[column].strip(), second[column].strip()) == ("crane mine-3", "-")
