@@ -110,6 +110,8 @@ class FindingsPage(Room):
             parts.insert(0, f"checking … {len(levels)} made")
         else:
             parts.append(f"checked {utc_text(self.checked_at)}")
+        if self.context.state.tags:
+            parts.append("of the whole fleet, not only of the tag")
         return parts
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
