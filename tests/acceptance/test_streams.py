@@ -332,7 +332,10 @@ def test_in_a_latin_1_locale_no_line_is_lost(installation: Installation, tmp_pat
 
 
 def test_a_c_locale_is_utf_8(installation: Installation) -> None:
-    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Gräder-履带', '10.8.0.1')")
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, created_at)"
+        " VALUES ('Gräder-履带', '10.8.0.1', now() - interval '2 days')"
+    )
     for mode in (
         {"LC_ALL": "C"},
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -347,7 +350,10 @@ def test_a_c_locale_is_utf_8(installation: Installation) -> None:
 def test_an_encoding_that_is_chosen_is_kept_though_it_is_ascii(
     installation: Installation, encoding: str
 ) -> None:
-    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Gräder-履带', '10.8.0.1')")
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, created_at)"
+        " VALUES ('Gräder-履带', '10.8.0.1', now() - interval '2 days')"
+    )
     for locale in ("C.UTF-8", "C"):
         variables = {"LC_ALL": locale, "PYTHONIOENCODING": encoding}
         code, output, errors = redirected(installation, "", "status", **variables)
