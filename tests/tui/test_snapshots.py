@@ -196,7 +196,7 @@ async def palette(it: Driver) -> None:
 
 async def quarantine(it: Driver) -> None:
     await it.press("Q")
-    await it.sees("4 refused row(s) of 2 vehicle(s)")
+    await it.sees("4 refused rows of 2 vehicles")
 
 
 async def refused(it: Driver) -> None:
