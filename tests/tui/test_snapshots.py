@@ -202,7 +202,7 @@ async def quarantine(it: Driver) -> None:
 async def refused(it: Driver) -> None:
     await quarantine(it)
     await it.press("enter", "space")
-    await it.sees("1 marked", "of 3 row(s)")
+    await it.sees("1 marked", "of 3 rows")
 
 
 async def backfills(it: Driver) -> None:
