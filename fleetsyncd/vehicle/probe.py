@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.errors import VehicleError, VehicleRefused
 from fleetsyncd.models import Status, Window
+from fleetsyncd.text import counted
 from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
@@ -82,7 +83,7 @@ def probe(
 
     def alarms() -> Verdict:
         good, bad = decode.alarms(client.alarms(window).body, any_time.start, any_time.end)
-        text = f"{len(good)} alarms in the last minute{_bad_count(len(bad))}"
+        text = f"{counted(len(good), 'alarm')} in the last minute{_bad_count(len(bad))}"
         return Verdict("/alarms", True, text)
 
     return [_verdict(ask, lambda: known) for ask in (status, channels, data, alarms)]

@@ -26,7 +26,7 @@ def test_findings_are_listed_with_what_mends_them_and_what_was_not_checked(
         await it.press("F")
         await it.sees("1 fault", "checked 2026-02-22 12:00:00 UTC")
         text = it.screen()
-        assert "1 vehicle have none of their own, first Truck-01" in text
+        assert "1 vehicle(s) have none of their own, first Truck-01" in text
         assert "set VEHICLE_DEFAULT_API_KEY" in text
         assert "restart the daemon on centre" in text
         assert "run `fleetsyncd doctor` on the daemon's host" in text

@@ -95,7 +95,7 @@ def test_unknown_values_of_a_vehicle_are_shown_as_unknown(
     beat(database)
 
     async def look(it: Driver) -> None:
-        await it.sees(str(vehicle)[:17] + "…", "? ")
+        await it.sees(str(vehicle)[:16] + "…", "? ")
         await it.press("enter")
         for tab in "12345":
             await it.press(tab)
@@ -122,7 +122,7 @@ def test_a_status_of_a_later_version_is_shown_as_error(
     )
 
     async def look(it: Driver) -> None:
-        await it.sees("✖ Truck-01              error")
+        await it.sees("✖ Truck-01             error")
 
     drive(database, look)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from fleetsyncd.database.pool import Database
@@ -27,7 +29,8 @@ def test_each_of_the_four_calls_is_tested_and_gets_a_readable_result(database: D
         for call in ("/status", "/channels", "/data", "/alarms"):
             assert f"✔ {call}" in it.screen()
             assert f"✖ {call}" in it.screen()
-        assert "0 alarms in the last minute" in it.screen()
+        # A demo vehicle may have an alarm at any time of the day.
+        assert re.search(r"\d+ alarms? in the last minute", it.screen())
         execute(database, "UPDATE vehicles SET api_key = %s WHERE api_key = 'wrong'", specs[1].key)
         await it.click("#accept")
         await it.sees_no("✖")
