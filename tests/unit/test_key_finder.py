@@ -115,9 +115,14 @@ UNITS = ("a", "\0a", "&", "&amp;", "&#38;", "&#0", "&#", "&a", "%25", "%", "\\",
 @pytest.mark.parametrize("unit", UNITS)
 def test_no_text_makes_the_search_for_a_key_dear(unit: str) -> None:
     redactor = KeyRedactor("a" * 8_000)
-    began = time.thread_time()
-    redactor.hide(unit * (16_384 // len(unit)) + " ", cut=True)
-    assert time.thread_time() - began < 0.1
+
+    def cpu_seconds() -> float:
+        began = time.thread_time()
+        redactor.hide(unit * (16_384 // len(unit)) + " ", cut=True)
+        return time.thread_time() - began
+
+    # On a busy machine the same work takes longer at times; what is dear is so at each try.
+    assert min(cpu_seconds() for _ in range(5)) < 0.1
 
 
 def refusal(body: bytes, key: str = SECRET, status: int = 400) -> str:
