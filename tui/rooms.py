@@ -115,7 +115,7 @@ def _replays(refused: Refused) -> list[tuple[str, list[str]]]:
 
 
 class RoomsApp(App[None]):
-    """The part of the app that these pages need."""
+    """The part of the app that these pages need; the app itself defines the first three methods."""
 
     context: ScreenContext
     rooms: RoomOperations

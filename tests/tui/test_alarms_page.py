@@ -452,7 +452,9 @@ def test_a_critical_alarm_is_coloured_in_the_fleet(database: Database) -> None:
         (line,) = [strip for strip in it.strips()[2:] if "Truck-01" in strip.text]
         (cell,) = [segment for segment in line if segment.text == "◆2"]
         assert cell.style is not None
-        assert cell.style.color != line._segments[-1].style.color  # type: ignore[union-attr]
+        *_, last = line
+        assert last.style is not None
+        assert cell.style.color != last.style.color
 
     drive(database, look)
 

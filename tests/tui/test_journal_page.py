@@ -167,7 +167,9 @@ def test_the_tail_below_the_fleet_leads_to_the_vehicle_of_its_row(database: Data
         await it.sees(" Truck-01 ·", "1 History")
         await it.press("escape", "escape")
         await it.until(lambda: it.dialog() == "FleetPage")
-        assert [vehicle.name for vehicle in it.app.page.targets()] == ["Crane-02"]  # type: ignore[union-attr]
+        page = it.app.page
+        assert page is not None
+        assert [vehicle.name for vehicle in page.targets()] == ["Crane-02"]
         await it.press("v")
         assert it.dialog() == "FleetPage"
 
