@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fleetsyncd.demo.embedded import Server
@@ -123,3 +123,11 @@ def terminal(
         opened.program.kill()
         opened.program.wait()
         opened.close()
+
+
+@contextmanager
+def locked(server: Server, database: str, tables: str) -> Iterator[None]:
+    """Let every query of these tables wait until the block ends."""
+    with closing(server.connect(database)) as other, other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+        yield

@@ -1,12 +1,11 @@
 """Forms: each complaint stays until what it is about is mended; numbers agree with their nouns."""
 
-from contextlib import closing
 from pathlib import Path
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import Driver, add, alarm, attempts, channel, drive, execute, small_fleet
-from tests.tui.terminal import terminal
+from tests.tui.terminal import locked, terminal
 from tests.tui.test_operations import dialog, error_text, fill_in, stored
 
 NO_ADDRESS = "10.8.0.300 is not an IPv4 or IPv6 address"
@@ -121,20 +120,15 @@ def test_enter_twice_saves_once_and_complains_of_nothing(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:
     small_fleet(database)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
         it.type("aPump-9\t10.8.0.9")
         it.read_for(1)
-        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
-        it.type("\r")
-        it.sees("saving")
-        it.type("\r")
-        it.read_for(0.5)
-        other.rollback()
+        with locked(server, database_name, "public.vehicles"):
+            it.type("\r")
+            it.sees("saving")
+            it.type("\r")
+            it.read_for(0.5)
         it.sees("the daemon pulls it")
         assert b"not saved" not in it.shown
         it.type("\x11")

@@ -1,6 +1,5 @@
 """What a page has asked for may come when it was left: then it is for nobody."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.findings import ok
 from tests.tui.driving import Driver, drive, small_fleet
-from tests.tui.terminal import terminal
+from tests.tui.terminal import locked, terminal
 from tui.screens.findings import FindingsPage
 from tui.screens.room import Room
 
@@ -18,18 +17,13 @@ def test_a_finding_that_comes_after_q_is_no_internal_error(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:
     small_fleet(database)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
-        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
-        it.type("F")
-        it.sees("checking")
-        it.type("q")
-        it.read_for(1)
-        other.rollback()
+        with locked(server, database_name, "public.vehicles"):
+            it.type("F")
+            it.sees("checking")
+            it.type("q")
+            it.read_for(1)
         it.read_for(3)
         assert b"internal error" not in it.shown
 

@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from textual.events import AppFocus, CursorPosition
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import small_fleet
-from tests.tui.terminal import Terminal, terminal
+from tests.tui.terminal import Terminal, locked, terminal
 from tui.presence import ASK_SEC, CLOSED, GONE_SEC, TICK_SEC, Presence, may_answer
 
 ANSWER = "\x1b[24;80R"
@@ -261,22 +261,18 @@ def test_it_is_gone_at_once_whatever_it_is_busy_with(
 def test_it_is_gone_at_once_in_the_middle_of_a_query(
     server: Server, database_name: str, tmp_path: Path, end: str
 ) -> None:
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
-        cursor.execute("LOCK TABLE public.vehicles, public.sync_journal IN ACCESS EXCLUSIVE MODE")
-        it.type("l")
-        it.sees("reading")
-        began = time.monotonic()
-        if end == "closed":
-            it.close()
-        else:
-            it.program.send_signal(getattr(signal, end))
-        assert until_ended(it, 15.0) == 0
-        assert time.monotonic() - began < AT_ONCE_SEC
+        with locked(server, database_name, "public.vehicles, public.sync_journal"):
+            it.type("l")
+            it.sees("reading")
+            began = time.monotonic()
+            if end == "closed":
+                it.close()
+            else:
+                it.program.send_signal(getattr(signal, end))
+            assert until_ended(it, 15.0) == 0
+            assert time.monotonic() - began < AT_ONCE_SEC
 
 
 @pytest.mark.usefixtures("vehicles")

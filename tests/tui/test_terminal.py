@@ -16,7 +16,7 @@ from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.demo.embedded import Server
 from tests.locales import latin1
 from tests.tui.driving import add, attempts, beat, execute, set_state, small_fleet
-from tests.tui.terminal import terminal
+from tests.tui.terminal import locked, terminal
 from tests.tui.test_hostile import storm
 from tui.__main__ import NO_TERMINAL
 from tui.background import QUERY_SEC
@@ -82,19 +82,15 @@ def test_quitting_does_not_wait_for_a_query(
 ) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Truck-01"], 3)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
-        cursor.execute("LOCK TABLE public.vehicles, public.sync_journal IN ACCESS EXCLUSIVE MODE")
-        it.type("l")
-        it.sees("reading")
-        began = time.monotonic()
-        it.type("qq")
-        assert it.ended() == 0
-        assert time.monotonic() - began < QUERY_SEC / 2
+        with locked(server, database_name, "public.vehicles, public.sync_journal"):
+            it.type("l")
+            it.sees("reading")
+            began = time.monotonic()
+            it.type("qq")
+            assert it.ended() == 0
+            assert time.monotonic() - began < QUERY_SEC / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)

@@ -1,7 +1,6 @@
 """Keys that arrive together go where the one before them leads; bytes through a real terminal."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
 from tests.tui.driving import Driver, channel, drive, execute, small_fleet
-from tests.tui.terminal import Terminal, terminal
+from tests.tui.terminal import Terminal, locked, terminal
 from tui.gateway import Gateway
 
 FLEET = "SELECT name, host(vpn_ip), api_port FROM vehicles ORDER BY name"
@@ -83,18 +82,13 @@ def test_keys_wait_for_a_dialog_that_first_has_to_read(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:
     small_fleet(database)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
         it.type("\x1b[H")
         it.read_for(0.5)
-        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
-        it.type("e\x15Pump-9\r")
-        it.read_for(1.5)
-        other.rollback()
+        with locked(server, database_name, "public.vehicles"):
+            it.type("e\x15Pump-9\r")
+            it.read_for(1.5)
         rows_are(
             it, database, FLEET, sorted((*PRESENT[:2], PRESENT[3], ("Pump-9", "10.8.0.3", 8001)))
         )
@@ -105,16 +99,11 @@ def test_the_dashboard_can_be_left_while_keys_wait_for_a_dialog(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:
     small_fleet(database)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
-        cursor.execute("LOCK TABLE public.vehicles IN ACCESS EXCLUSIVE MODE")
-        it.type("epp\x11")
-        assert it.ended() == 0
-        other.rollback()
+        with locked(server, database_name, "public.vehicles"):
+            it.type("epp\x11")
+            assert it.ended() == 0
         assert execute(database, PAUSED) == [(0,)]
 
 
@@ -148,23 +137,15 @@ def test_keys_behind_a_filter_never_act_on_the_rows_before_it(
 ) -> None:
     small_fleet(database)
     execute(database, REFUSE)
-    with (
-        terminal(server, database_name, tmp_path) as it,
-        closing(server.connect(database_name)) as other,
-        other.cursor() as cursor,
-    ):
+    with terminal(server, database_name, tmp_path) as it:
         it.sees("Truck-01")
         it.type("Q")
         it.sees("4 refused rows")
-        cursor.execute("LOCK TABLE fleetsync.quarantine IN ACCESS EXCLUSIVE MODE")
-        it.type("/dozer\r\x04y")
-        it.read_for(held_sec)
-        other.rollback()
+        with locked(server, database_name, "fleetsync.quarantine"):
+            it.type("/dozer\r\x04y")
+            it.read_for(held_sec)
         it.read_for(2)
-        cursor.execute(
-            "SELECT name FROM fleetsync.quarantine q JOIN vehicles v ON v.id = vehicle_id"
-        )
-        left = {name for (name,) in cursor.fetchall()}
+        left = {name for (name,) in execute(database, REFUSED)}
         assert {"Crane-02", "Loader-04", "Truck-01"} <= left
 
 
