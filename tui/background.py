@@ -126,25 +126,27 @@ def read_part(
     part: Widget,
     load: Work,
     group: str,
-    question: Hashable = None,
+    question: Callable[[], Hashable] = lambda: None,
     *,
     keys_wait: bool = True,
 ) -> None:
     """Run the `load` of a widget that is live in the background, then post PartRead.
 
-    `question` is what it asks for. While the same is being read, nothing happens: a query that
-    takes longer than the time between two refreshes must not be begun again and again. A load for
-    something else is cancelled, and keys wait a moment for what the operator has asked for, unless
+    `question` returns what it asks for; it is called only if the widget is live. While the same is
+    being read, nothing happens: a query that takes longer than the time between two refreshes must
+    not be begun again and again. A load for something else is cancelled, and keys wait a moment for
+    what the operator has asked for, unless
     they are not to (`keys_wait`).
     """
     if not is_live(part):
         return
     running, asked = _readings.setdefault(part, {}), _asked.setdefault(part, {})
-    if group in running and running[group].question == question:
+    wanted = question()
+    if group in running and running[group].question == wanted:
         return
-    is_new = asked.get(group, _asked) != question
-    asked[group] = question
-    running[group] = reading = _Reading(question)
+    is_new = asked.get(group, _asked) != wanted
+    asked[group] = wanted
+    running[group] = reading = _Reading(wanted)
     # What is typed into a field waits when the operator leaves it.
     if is_new and keys_wait and not isinstance(part.app.focused, Input):
         let_keys_wait(part, group)

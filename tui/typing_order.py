@@ -109,6 +109,9 @@ class KeysInOrder(App[None]):
         """Let keys wait for what is going to open, until it is released or closed."""
         begun = Opening(self, limit_sec)
         self._openings.append(begun)
+        # What has opened may have to be laid out and filled: the first key waits for that too.
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle())
         return begun
 
     def drop(self) -> None:

@@ -11,6 +11,12 @@ from tests.tui.driving import Driver, drive, small_fleet
 from tests.tui.terminal import locked, terminal
 from tui.screens.findings import FindingsPage
 from tui.screens.room import Room
+from tui.widgets.panes.alarms import AlarmsPane
+from tui.widgets.panes.channels import ChannelsPane
+from tui.widgets.panes.config import ConfigPane
+from tui.widgets.panes.history import HistoryPane
+from tui.widgets.panes.journal import JournalPane
+from tui.widgets.panes.pane import Pane
 
 
 def test_a_finding_that_comes_after_q_is_no_internal_error(
@@ -26,6 +32,18 @@ def test_a_finding_that_comes_after_q_is_no_internal_error(
             it.read_for(1)
         it.read_for(3)
         assert b"internal error" not in it.shown
+
+
+@pytest.mark.parametrize("pane", [HistoryPane, ChannelsPane, JournalPane, AlarmsPane, ConfigPane])
+def test_a_pane_whose_page_was_left_before_it_was_there_asks_for_nothing(
+    database: Database, pane: type[Pane]
+) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        pane(it.app.context, ids["Truck-01"], id="alone").refresh_data()
+
+    drive(database, look)
 
 
 @pytest.mark.parametrize("key", ["F", "Q", "B"])

@@ -165,6 +165,18 @@ def test_held_moves_are_handed_on_in_order_and_what_follows_acts_where_they_end(
         )
 
 
+def test_a_key_waits_until_what_has_opened_is_there(database: Database) -> None:
+    small_fleet(database)
+
+    async def script(it: Driver) -> None:
+        it.app.open_soon().release()
+        assert it.app.keys_are_waiting
+        await it.press("enter")
+        assert it.dialog() == "VehiclePage"
+
+    drive(database, script)
+
+
 class Unreadable(Gateway):
     """Cannot tell how vehicles are registered."""
 

@@ -1,6 +1,6 @@
 """The plot page: channels of a vehicle over time."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -124,11 +124,13 @@ class PlotPage(Page):
         return self.query_one(PlotPicture)
 
     def _read(self) -> None:
-        question = (self.view.requested, tuple(self.channels), self._picture.content_size.width)
         self._failed = False
         # A key that is held pans on: no key acts on what is read.
-        read_part(self, self._load, "plot", question, keys_wait=self.view.data is None)
+        read_part(self, self._load, "plot", self._question, keys_wait=self.view.data is None)
         self._show_headline()
+
+    def _question(self) -> Hashable:
+        return self.view.requested, tuple(self.channels), self._picture.content_size.width
 
     def on_part_read(self, event: PartRead) -> None:
         """Say in the heading what could not be read."""
@@ -249,7 +251,7 @@ class PlotPage(Page):
                 self.channels = (found,)
             await self._load()
 
-        read_part(self, load, "plot", ("beside", beside, step))
+        read_part(self, load, "plot", lambda: ("beside", beside, step))
 
     def action_clear(self) -> None:
         """Remove the cursor; without one, go back."""

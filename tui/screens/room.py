@@ -91,7 +91,7 @@ class Room(Page):
 
     def update_body(self) -> None:
         """Read the rows again."""
-        read_part(self, self.load, self.NAME, self.question())
+        read_part(self, self.load, self.NAME, self.question)
 
     def ask_anew(self) -> None:
         """Read other rows: until they are there, the page says that it reads."""

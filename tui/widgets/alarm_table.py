@@ -1,5 +1,6 @@
 """The table of the fleet's open alarms, page by page; its first page is updated live."""
 
+from collections.abc import Hashable
 from typing import ClassVar
 from uuid import UUID
 
@@ -79,8 +80,11 @@ class AlarmTable(RowTable):
 
     def reload(self) -> None:
         """Read this page again, in the background."""
+        read_part(self, self.load, "alarms", self._question)
+
+    def _question(self) -> Hashable:
         above = [alarm.key for alarm in self.pages_above[-1:]]
-        read_part(self, self.load, "alarms", (self.order, self.filter, *above))
+        return self.order, self.filter, *above
 
     def choose(self, order: Order, chosen: AlarmFilter) -> None:
         """Show the first page of the alarms that match a filter, in an order."""

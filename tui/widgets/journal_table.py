@@ -1,6 +1,6 @@
 """The table of journal entries, page by page, newest first; the newest page is updated live."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
@@ -103,9 +103,12 @@ class JournalTable(RowTable):
 
     def reload(self) -> None:
         """Read this page again, in the background."""
+        read_part(self, self.load, "journal", self._question)
+
+    def _question(self) -> Hashable:
         vehicles = None if self.vehicles is None else tuple(self.vehicles)
         above = [entry.id for entry in self.newer_pages[-1:]]
-        read_part(self, self.load, "journal", (vehicles, tuple(self.statuses), *above))
+        return vehicles, tuple(self.statuses), *above
 
     def set_filter(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
         """Show the newest page of these vehicles (None: all) and statuses (empty: all)."""

@@ -43,7 +43,7 @@ class Pane(Vertical):
 
     def refresh_data(self) -> None:
         """Read and show the data again, in the background."""
-        read_part(self, self.load, "pane", self.question())
+        read_part(self, self.load, "pane", self.question)
 
     def change_zoom(self, step: int) -> None:
         """Show a longer span (1) or a shorter one (-1), if the pane is zoomable."""
