@@ -32,6 +32,9 @@ from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
 
+LEAST_LIVE_SEC, LIVE_INTERVALS = 60.0, 2
+"""How much a cycle pulls ahead of a gap, in seconds and in sync intervals: the larger of both."""
+
 
 def load_settings(log_to: TextIO | None = None) -> Settings:
     """Read the configuration and set the log up by it; raise SettingsError.
@@ -82,10 +85,11 @@ def vehicle_client(
     )
 
 
-def build_supervisor(settings: Settings, database: Database) -> Supervisor:
+def build_supervisor(settings: Settings, database: Database, *, live: bool = True) -> Supervisor:
     """Return the daemon's main loop, ready to run.
 
-    Opens the port of the metrics, if one is set, and warns of vehicles without a key.
+    Unless it is `live`, each cycle pulls a vehicle's gap to its end instead of leaving it to the
+    catch-up. Opens the port of the metrics, if one is set, and warns of vehicles without a key.
     """
     metrics = _start_metrics(settings, database)
 
@@ -104,6 +108,7 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         now=utc_now,
         measurements_keep_months=settings.measurements_keep_months,
         late_after=LATE_AFTER_INTERVALS * timedelta(seconds=settings.sync_interval_sec),
+        live_window=live_window(settings.sync_interval_sec) if live else None,
         prefetch=green.BackgroundCall,
         alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
@@ -112,13 +117,13 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         ),
     )
     sync_concurrency, kept_sessions = process.share_open_files(
-        settings.sync_concurrency, settings.database.pool_size + settings.backfill_concurrency
+        settings.sync_concurrency, settings.database.pool_size + settings.catch_up_concurrency
     )
     plan = Plan(
         sync_interval_sec=settings.sync_interval_sec,
         sync_concurrency=sync_concurrency,
         kept_sessions=kept_sessions,
-        backfill_concurrency=settings.backfill_concurrency,
+        catch_up_concurrency=settings.catch_up_concurrency,
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
     )
@@ -128,6 +133,11 @@ def build_supervisor(settings: Settings, database: Database) -> Supervisor:
         listeners.append(metrics.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
     return Supervisor(plan, context, retention, events.broadcast(*listeners), vehicle_log)
+
+
+def live_window(sync_interval_sec: float) -> timedelta:
+    """Return how much a cycle pulls ahead of a gap."""
+    return timedelta(seconds=max(LEAST_LIVE_SEC, LIVE_INTERVALS * sync_interval_sec))
 
 
 def _start_metrics(settings: Settings, database: Database) -> Metrics | None:

@@ -144,7 +144,7 @@ def once() -> int:
     process.tune()
     database = bootstrap.open_database(settings)
     bootstrap.warn_of_newer_schema(database)
-    supervisor = bootstrap.build_supervisor(settings, database)
+    supervisor = bootstrap.build_supervisor(settings, database, live=False)
     supervisor.stop_on_signals()
     summary = supervisor.once()
     return EXIT_FAILED if summary.failed or summary.ok < summary.started else 0

@@ -68,6 +68,8 @@ class Vehicle:
     """Cycles in a row that did not end `ok`."""
     newest_measurement_at: datetime | None = None
     """Time of the newest stored measurement, as far as it is known."""
+    islands: tuple[Window, ...] = ()
+    """What was pulled ahead of a gap, in order: all after the watermark that is committed."""
     alarms_digest: int | None = None
     """Of the last `/alarms` answer that is stored."""
     channels_digest: int | None = None
@@ -79,6 +81,11 @@ class Vehicle:
     other_hint: str | None = None
     """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
+
+    @property
+    def live_to(self) -> datetime | None:
+        """How far what is live is committed; the watermark unless there is a gap before it."""
+        return self.islands[-1].end if self.islands else self.watermark
 
     @property
     def address(self) -> Address:

@@ -12,8 +12,10 @@ from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Windo
 from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 1_000
-BACKFILL_PREFIX = "backfill of "
-"""How the journal entries of backfills begin; they say nothing about a vehicle's lag."""
+BACKFILL_PREFIX, GAP_PREFIX = "backfill of ", "catch-up of "
+"""How the journal entries of backfills and gaps begin; they say nothing about a vehicle's lag."""
+BESIDE_CYCLES = (BACKFILL_PREFIX, GAP_PREFIX)
+"""How the journal entries of all that is pulled beside the cycles begin."""
 
 
 class Outcome(StrEnum):
@@ -78,7 +80,7 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class BackfillReport:
-    """The result of one attempt at a vehicle's backfill."""
+    """The result of one attempt at a vehicle's backfill or gap."""
 
     entry: JournalEntry
     bad_rows: int
@@ -87,6 +89,8 @@ class BackfillReport:
     """For how long the vehicle asked to be left alone."""
     needs_attention: bool = False
     """It failed, or a part of what it was to pull is gone."""
+    goes_on: bool = False
+    """It went well so far, and the rest is left to the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class CycleReport:
     """Bad rows of answers with too many of them for all to be kept."""
     watermark: datetime | None = None
     """After the cycle; None if nothing was ever pulled."""
+    live_to: datetime | None = None
+    """How far what is live is committed; the same unless there is a gap."""
     interval: Window | None = None
     """What the cycle was to pull; None if it did not get that far."""
     alarm_watermark: datetime | None = None
@@ -131,6 +137,11 @@ class CycleReport:
     """Why PostgreSQL refused something of the cycle; None if all that it wrote is stored."""
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
+
+    @property
+    def leaves_gap(self) -> bool:
+        """Whether something before what is live is still to be pulled."""
+        return self.live_to is not None and self.live_to != self.watermark
 
     @property
     def is_news_of_vehicle(self) -> bool:

@@ -65,7 +65,8 @@ class Settings:
     silent_interval_sec: float
     """How long a vehicle that is silent for long is left alone, at most."""
     sync_concurrency: int
-    backfill_concurrency: int
+    catch_up_concurrency: int
+    """Vehicles whose gap or backfill is pulled at the same time."""
     pull_timeout_sec: float
     pull_window_sec: float
     """Only of a vehicle's first pull."""
@@ -100,7 +101,9 @@ VARIABLES = (
     *DATABASE_PARTS,
     "DATABASE_URL",
     "DB_POOL_SIZE",
+    "BACKFILL_CONCURRENCY",
 )
+"""The last is the older name of CATCH_UP_CONCURRENCY."""
 
 
 def is_api_key(value: str) -> bool:
@@ -167,8 +170,10 @@ def _read(env: Env) -> dict[str, Any]:
             "SILENT_INTERVAL_SEC", 120, validate=_positive("The interval")
         ),
         "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_concurrency),
-        "backfill_concurrency": env.int(
-            "BACKFILL_CONCURRENCY", 4, validate=_positive("It", most=1000)
+        "catch_up_concurrency": env.int(
+            "CATCH_UP_CONCURRENCY",
+            env.int("BACKFILL_CONCURRENCY", 16, validate=_positive("It", most=1000)),
+            validate=_positive("It", most=1000),
         ),
         "pull_timeout_sec": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
         "pull_window_sec": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),

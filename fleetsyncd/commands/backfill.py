@@ -45,7 +45,7 @@ def backfill(
 ) -> int:
     """Have a past interval pulled again.
 
-    Without --from it only watches. The daemon pulls BACKFILL_CONCURRENCY vehicles at a time, beside
+    Without --from it only watches. The daemon pulls CATCH_UP_CONCURRENCY vehicles at a time, beside
     their cycles. It goes on when this command is interrupted or --wait is over, and after its own
     restart. Rows that are stored already are not doubled, and no watermark moves.
 

@@ -26,7 +26,7 @@ LINE_CELLS = 100
 NAMED = 20
 """Vehicles whose obstacles are told in lines before the rest is counted."""
 NO_DAEMON = "no daemon is running: backfills wait for the next one"
-_NOT_BEGUN = "not begun yet: the daemon pulls BACKFILL_CONCURRENCY vehicles at a time"
+_NOT_BEGUN = "not begun yet: the daemon pulls CATCH_UP_CONCURRENCY vehicles at a time"
 Statuses = list[BackfillStatus | None]
 """None stands for a backfill that was cancelled."""
 

@@ -35,6 +35,8 @@ T = TypeVar("T")
 log = logging.getLogger("sync.database")
 
 WAIT_SEC = 30.0
+CROWDED_SEC = 1.0
+"""While a transaction has waited for a connection for so long, nothing new should begin."""
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
 """The client's deadline: a frozen server enforces no statement_timeout."""
@@ -174,6 +176,11 @@ class Database:
         """How long a transaction has waited for a connection by now; 0 if none waits."""
         now = time.monotonic()
         return now - next(iter(self._waiting.values()), now)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether more is to be stored than the connections bear: nothing new should begin."""
+        return self.longest_wait_sec > CROWDED_SEC
 
     def close(self) -> None:
         """Close the idle connections; those in use go back to the pool or close with an error."""

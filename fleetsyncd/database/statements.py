@@ -27,6 +27,9 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
+       CASE WHEN s.islands <> '{{}}' THEN
+           (SELECT array_agg(at ORDER BY at)
+            FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
        s.day_channel_changes
 FROM public.vehicles v
@@ -92,6 +95,15 @@ SELECT vehicle.id, r.c, r.t, r.v
 FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehicle,
     unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
 """
+DAY = """
+    day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
+    day_seconds = %(covered_sec)s
+        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
+    day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
+    day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
+    intake_day = current_date
+"""
+"""What is counted of a day: sets columns of `s`, a row of vehicle_state."""
 # A statement does not see what its own CTEs change: this is the answer before the present one.
 _SEEN_BEFORE = "SELECT b.last_seen_at FROM public.vehicles b WHERE b.id = %(id)s::uuid"
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.
@@ -137,13 +149,10 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
+    islands = CASE WHEN s.islands = '{{}}' THEN s.islands
+                   ELSE s.islands - tstzmultirange(tstzrange(NULL, %(watermark)s)) END,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-    day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
-    day_seconds = %(covered_sec)s
-        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
-    day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
-    day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
-    intake_day = current_date, updated_at = now(),
+{DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
         WHEN ({DATED}) IS NOT TRUE THEN NULL
         WHEN s.dated_status <> 'ok'

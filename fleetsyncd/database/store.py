@@ -83,7 +83,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, is_today, *intake,
+        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends, is_today,
+        *intake,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -101,6 +102,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         clock_skew=_skew(skew_ms),
         failures=failures,
         newest_measurement_at=newest,
+        islands=_islands(island_ends, watermark),
         alarms_digest=alarms_digest,
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
@@ -108,6 +110,14 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         other_hint=other_hint,
         intake=Intake(*intake) if is_today else Intake(),
     )
+
+
+def _islands(ends: list[datetime] | None, watermark: datetime | None) -> tuple[Window, ...]:
+    """Return the islands that end after the watermark; others moved it over the rest."""
+    if not ends or watermark is None:
+        return ()
+    islands = map(Window, ends[::2], ends[1::2])
+    return tuple(island for island in islands if island.end > watermark)
 
 
 def _length(milliseconds: int | None) -> timedelta | None:
@@ -184,7 +194,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "known": update.known,
             "watermark": update.watermark,
             "newest": update.newest_measurement_at,
-            "skew": None if update.clock_skew is None else _milliseconds(update.clock_skew),
+            "skew": skew_value(update.clock_skew),
             "ahead": update.clock_skew is not None and update.clock_skew > CLOCK_TOLERANCE,
             "version": update.software_version,
             "pulled_from": update.pulled_from,
@@ -207,6 +217,11 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
         raise WatermarkMoved("last_sync_at was set back meanwhile: the next cycle starts from it")
     row = cursor.fetchone()
     return row[0] if row else None
+
+
+def skew_value(skew: timedelta | None) -> int | None:
+    """Return a clock's skew as an argument of a statement: in milliseconds."""
+    return None if skew is None else _milliseconds(skew)
 
 
 def address_values(address: Address | None) -> dict[str, str | int | None]:

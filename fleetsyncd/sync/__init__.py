@@ -22,7 +22,8 @@ context.py          what cycles and backfills work with
 sessions.py         kept sessions to the vehicles
 recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
-backfill_runner.py  runs backfills beside the cycles
+catch_up_runner.py  runs gaps and backfills beside the cycles
+gap.py              one attempt at a gap, up to what is live
 backfill.py         one attempt at a vehicle's backfill
 replay.py           quarantined rows tried again
 shards.py           this replica's shards

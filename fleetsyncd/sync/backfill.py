@@ -36,7 +36,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
-from fleetsyncd.sync.recording import write_backfill_entry
+from fleetsyncd.sync.recording import write_attempt_entry
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
@@ -66,7 +66,13 @@ def run_backfill(
         context.partitions.forget()
     entry = attempt.journal_entry(result)
     if attempt.taken is None or attempt.has_committed:
-        entry = write_backfill_entry(entry, backfill, result, source.learned, context.database)
+        entry = write_attempt_entry(
+            entry,
+            result,
+            source.learned,
+            context.database,
+            lambda cursor, reason: backfills.fail_backfill(cursor, vehicle.id, backfill, reason),
+        )
     failed = entry.status != Outcome.OK and not result.stopped
     return BackfillReport(
         entry,

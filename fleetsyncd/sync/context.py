@@ -37,6 +37,9 @@ class SyncContext:
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     late_after: timedelta | None = None
     """The lag from which operators see a vehicle as late."""
+    live_window: timedelta | None = None
+    """How much a cycle pulls ahead of a gap, which is left to the catch-up; None: cycles pull gaps
+    to their end."""
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
 

@@ -8,9 +8,9 @@ commit.
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from fleetsyncd.database import store
+from fleetsyncd.database import gaps, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import (
     BadAnswer,
@@ -32,6 +32,8 @@ from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
     HOURLY_ABOVE,
+    LivePull,
+    live_pull,
     pull_end,
     pull_interval,
     skipped_before,
@@ -69,11 +71,18 @@ def sync_vehicle(
 class _Pull:
     """What the answer to `/status` allows to be pulled."""
 
-    window: Window
+    live: LivePull
+    gap_start: datetime
+    """Where all that is missing begins: the start of `live` unless that leaves a gap."""
     stepped_back: bool
     """The vehicle's clock was set back since the last pull."""
     status: Status
     skew: timedelta | None
+
+    @property
+    def window(self) -> Window:
+        """What this cycle asks for."""
+        return self.live.window
 
 
 class _VehicleCycle:
@@ -94,6 +103,7 @@ class _VehicleCycle:
         self.source = context.source(vehicle, client, stop_reason)
         self.started_at = context.now()
         self.watermark = vehicle.watermark
+        self.live_to = vehicle.live_to
         self.asked_to = vehicle.pulled_until
         self.newest = vehicle.newest_measurement_at
         self.status: Status | None = None
@@ -155,6 +165,7 @@ class _VehicleCycle:
             quarantine_full=self.totals.quarantine_full,
             bad_rows_left_out=self.totals.bad_rows_left_out,
             watermark=self.watermark,
+            live_to=self.live_to,
             interval=self.interval,
             alarm_watermark=self.alarms.watermark,
             known_alarms=self.alarms.known,
@@ -189,7 +200,7 @@ class _VehicleCycle:
         if self.watermark is not None and self.watermark > now + CLOCK_TOLERANCE:
             ahead = f"last_sync_at {utc_text(self.watermark)} is ahead of this host's clock"
             self.notes.append(f"{ahead}: check both")
-        self.interval = pull_interval(
+        whole = pull_interval(
             self.vehicle,
             end,
             skew,
@@ -197,15 +208,35 @@ class _VehicleCycle:
             pull_overlap=self.context.pull_overlap,
             oldest=oldest,
         )
-        if skipped := skipped_before(self.vehicle, self.interval):
+        # Who another machine may be is shown by the history before what is live.
+        live_window = self.context.live_window if self.name is None else None
+        live = live_pull(
+            self.vehicle,
+            whole,
+            skew,
+            pull_overlap=self.context.pull_overlap,
+            live_window=live_window,
+        )
+        self.interval = live.window
+        if live.leaves_gap:
+            self.note_gap(live)
+        elif skipped := skipped_before(self.vehicle, whole):
             span = utc_span(skipped.start, skipped.end)
             self.notes.append(f"not pulled: {span}, before {utc_day(oldest)} nothing is kept")
         return _Pull(
-            window=self.interval,
+            live=live,
+            gap_start=whole.start,
             stepped_back=step_back(self.vehicle, skew) < timedelta(0),
             status=self.status,
             skew=self.skew,
         )
+
+    def note_gap(self, live: LivePull) -> None:
+        """Note that a gap begins, once."""
+        known = self.vehicle.live_to
+        if known is not None and live.window.start > known:
+            span = utc_span(known, live.window.start)
+            self.notes.append(f"gap of {span}: it is caught up beside what is live")
 
     def refresh_channels(self) -> None:
         """Store the channel configuration unless it is stored; a failure is only noted."""
@@ -280,7 +311,10 @@ class _VehicleCycle:
             self._note_failure(NOT_KNOWN, error)
 
     def _commit(self, pull: _Pull, page: DataPage, window: Window) -> None:
-        """Commit one window's rows together with the watermark at its end, or nothing of either."""
+        """Commit one window's rows together with what is complete then, or nothing of either."""
+        if pull.live.leaves_gap:
+            self._commit_island(pull, page, window)
+            return
         end = window.end
         # Only time that was not pulled before: a vehicle that sets its clock back gains nothing.
         begun = window.start if self.watermark is None else max(window.start, self.watermark)
@@ -319,16 +353,55 @@ class _VehicleCycle:
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.asked_to = asked_to
+        self._count(page, covered, newest)
+        self.watermark = end if self.watermark is None else max(self.watermark, end)
+        self.live_to = self.watermark
+
+    def _commit_island(self, pull: _Pull, page: DataPage, window: Window) -> None:
+        """Commit one window's rows together with the island that it belongs to."""
+        known = self.live_to
+        begun = window.start if known is None else max(window.start, known)
+        covered = max(window.end - begun, timedelta(0))
+        update = gaps.IslandUpdate(
+            vehicle_id=self.vehicle.id,
+            window=window,
+            gap_start=pull.gap_start,
+            known=self.vehicle.watermark,
+            cut_from=pull.live.cut_from if window.start == pull.window.start else None,
+            behind_from=pull.live.behind_from,
+            stepped_back=pull.stepped_back,
+            newest_measurement_at=None,
+            clock_skew=pull.skew,
+            software_version=pull.status.software_version,
+            learned=self.source.learned,
+            rows=len(page),
+            covered=covered,
+            address=self.vehicle.address,
+        )
+        newest = None
+
+        def advance(cursor: Cursor, _added: int, stored: Measurements) -> None:
+            nonlocal newest
+            newest = stored.times[-1] if stored else None
+            gaps.advance_island(cursor, replace(update, newest_measurement_at=newest))
+
+        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
+        self._count(page, covered, newest)
+        self.live_to = window.end if known is None else max(known, window.end)
+
+    def _count(self, page: DataPage, covered: timedelta, newest: datetime | None) -> None:
+        """Take in what a committed window has changed."""
         self.intake.rows += len(page)
         self.intake.seconds += covered.total_seconds()
-        self.watermark = end if self.watermark is None else max(self.watermark, end)
         if newest is not None:
             self.newest = newest if self.newest is None else max(newest, self.newest)
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
+        known = self.vehicle.alarm_watermark
+        interval = pull.window if known else Window(pull.gap_start, pull.window.end)
         try:
-            self.alarms.run(pull.window, stepped_back=pull.stepped_back)
+            self.alarms.run(interval, stepped_back=pull.stepped_back)
         except RERAISED:
             raise
         except (VehicleError, DatabaseError, PullOverrun) as error:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from datetime import timedelta
 from uuid import UUID
 
 from gevent.event import Event
@@ -11,7 +10,7 @@ from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import BackfillReport, CycleReport, Outcome, Progress
-from fleetsyncd.sync.backfill_runner import BackfillRunner
+from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
@@ -19,8 +18,6 @@ from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.sync.silence import Silences
 
-CROWDED_SEC = 1.0
-"""While a transaction has waited for a connection for so long, no vehicle is started."""
 KILL_SEC = 1.0
 """How long a killed greenlet may take to close its connection."""
 
@@ -34,15 +31,12 @@ class Dispatcher:
         *,
         sync_concurrency: int,
         kept_sessions: int,
-        backfill_concurrency: int,
-        slow_after: timedelta,
+        catch_up_concurrency: int,
         silences: Silences,
         on_report: Callable[[CycleReport], None],
         on_backfill: Callable[[BackfillReport], None],
         on_database_error: Callable[[DatabaseError], None],
     ) -> None:
-        self._now = context.now
-        self._slow_after = slow_after
         self._rests = Rests()
         self._silences = silences
 
@@ -51,6 +45,8 @@ class Dispatcher:
                 self._rests.end([report.vehicle.id])
             self._rests.note(report.vehicle, report.retry_after_sec)
             self._silences.note(report)
+            if report.leaves_gap:
+                self._catch_ups.has_gaps = True
             on_report(report)
 
         def heed_backfill(vehicle: Vehicle, report: BackfillReport) -> None:
@@ -63,10 +59,14 @@ class Dispatcher:
         self._lanes = Lanes(
             sync_concurrency,
             self._cycles.sync,
-            lambda: context.database.longest_wait_sec > CROWDED_SEC,
+            lambda: context.database.is_crowded,
         )
-        self._backfills = BackfillRunner(
-            context, heed_backfill, on_database_error, backfill_concurrency=backfill_concurrency
+        self._catch_ups = CatchUpRunner(
+            context,
+            heed_backfill,
+            on_database_error,
+            catch_up_concurrency=catch_up_concurrency,
+            has_priority=lambda vehicle_id: vehicle_id in self._lanes.running,
         )
         self._assignment = ShardAssignment(ShardLocks(context.database))
         self._lost_before: set[UUID] = set()
@@ -76,6 +76,11 @@ class Dispatcher:
     def busy(self) -> bool:
         """Whether a cycle runs or waits to be started."""
         return self._lanes.busy
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a gap is pulled, or is to be."""
+        return self._catch_ups.has_gaps
 
     @property
     def running(self) -> Collection[UUID]:
@@ -114,7 +119,7 @@ class Dispatcher:
 
     def pull_every_shard_once(self) -> None:
         """Pull the whole fleet once, whatever other replicas do; leave backfills to the daemons."""
-        self._backfills.accepting = False
+        self._catch_ups.accepting = False
         self._assignment = ShardAssignment(None)
 
     def progress(self) -> list[tuple[str, Progress | None]]:
@@ -130,9 +135,9 @@ class Dispatcher:
         """
         self._lanes.withdraw([v for v in self._lanes.waiting if not self._assignment.has(v)])
         self._assignment.rebalance(
-            {*self._lanes.running, *self._lanes.waiting, *self._backfills.running}
+            {*self._lanes.running, *self._lanes.waiting, *self._catch_ups.running}
         )
-        long = self._cycles.with_progress.union(self._backfills.running)
+        long = self._cycles.with_progress.union(self._catch_ups.running)
         running = long.union(self._lanes.running)
         lost = {vehicle_id for vehicle_id in running if not self._assignment.has(vehicle_id)}
         self.stop("another replica takes over", lost & (long | self._lost_before))
@@ -150,7 +155,7 @@ class Dispatcher:
         known |= {key for key in self._lanes.running if not self._assignment.has(key)}
         self._cycles.retain(known, "the vehicle was removed")
         self._lanes.new_fleet_cycle(known)
-        self._backfills.new_fleet_cycle(known)
+        self._catch_ups.new_fleet_cycle(known)
         self._rests.end_of_changed(vehicles)
         self._silences.new_fleet_cycle(vehicles)
         undue = self._rests.current().union(self._silences.resting, self._lanes.running)
@@ -159,31 +164,29 @@ class Dispatcher:
         return due
 
     def start(self, due: Iterable[Vehicle]) -> None:
-        """Start cycles as slots come free; vehicles that fail or lag have a lane of their own.
+        """Start cycles as slots come free; vehicles that fail have a lane of their own.
 
         An operator's request reaches also those that asked for a rest or are silent for long.
         """
-        slow_before = self._now() - self._slow_after
         prompt: list[Vehicle] = []
         slow: list[Vehicle] = []
         for vehicle in due:
-            lags = vehicle.watermark is not None and vehicle.watermark < slow_before
-            (slow if vehicle.failures or lags else prompt).append(vehicle)
+            (slow if vehicle.failures else prompt).append(vehicle)
         self._lanes.start(prompt, slow)
 
-    def start_backfills(self) -> None:
-        """Start open backfills, as far as slots are free; raise DatabaseError.
+    def start_catch_ups(self) -> None:
+        """Start open gaps and backfills, as far as slots are free; raise DatabaseError.
 
-        Of vehicles that are silent for long once, as operators ask for it, and then in those cycles
-        in which they are asked.
+        Backfills of vehicles that are silent for long once, as operators ask for it, and then in
+        those cycles in which they are asked.
         """
         silent = self._silences.resting
-        self._backfills.start_due(self._assignment.shards, self._rests.current(), silent)
+        self._catch_ups.start_due(self._assignment.shards, self._rests.current(), silent)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let all pulls, or those of some vehicles, end between two windows."""
         self._cycles.stop(reason, only)
-        self._backfills.stop(reason, only)
+        self._catch_ups.stop(reason, only)
 
     def heed_pauses(self, paused: Collection[UUID]) -> None:
         """Let pulls of paused vehicles end between two windows; once resumed, they are asked."""
@@ -198,8 +201,8 @@ class Dispatcher:
     def end(self, shutdown_grace_sec: float) -> None:
         """Give running pulls the grace to finish their window, then kill them; release shards."""
         ends = time.monotonic() + shutdown_grace_sec
-        self._backfills.accepting = False
+        self._catch_ups.accepting = False
         self._lanes.end(shutdown_grace_sec, KILL_SEC)
-        self._backfills.end(max(0.0, ends - time.monotonic()), KILL_SEC)
+        self._catch_ups.end(max(0.0, ends - time.monotonic()), KILL_SEC)
         self._cycles.close()
         self._assignment.close()

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from fleetsyncd.database import backfills, store, vehicle_memory
+from fleetsyncd.database import store, vehicle_memory
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import Backfill, LearnedWindows
+from fleetsyncd.models import LearnedWindows
 from fleetsyncd.reports import (
     ERROR_LIMIT,
     CycleReport,
@@ -73,41 +73,33 @@ def _unwritten(report: CycleReport, what: str, error: DatabaseError) -> CycleRep
     )
 
 
-def write_backfill_entry(
+def write_attempt_entry(
     entry: JournalEntry,
-    backfill: Backfill,
     result: StepResult,
     learned: LearnedWindows,
     database: Database,
+    fail: Callable[[Cursor, str], None],
 ) -> JournalEntry:
-    """Write an attempt's journal entry; if it is refused, tell that with the backfill alone.
+    """Write the journal entry of an attempt beside the cycles, at a backfill or a gap.
 
-    Raises DatabaseError if neither can be written.
+    `fail` records with that why it makes no progress; also alone, if the entry is refused. Raises
+    DatabaseError if neither can be written.
     """
+
+    def add(cursor: Cursor) -> None:
+        store.add_journal_entry(cursor, entry)
+        vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
+        if result.outcome is not Outcome.OK and not result.stopped:
+            fail(cursor, sanitise(str(result.reason), ERROR_LIMIT))
+
     try:
-        database.run(partial(_add_backfill_entry, entry, backfill, result, learned))
+        database.run(add)
     except RERAISED:
         raise
     except DatabaseError as error:
         refused = f"database: its journal entry cannot be written: {error}"
         reason = sanitise(result.reason or refused, ERROR_LIMIT)
-        database.run(
-            lambda cursor: backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)
-        )
+        database.run(lambda cursor: fail(cursor, reason))
         text = join_remarks(entry.error_msg, refused)
         return replace(entry, status=Outcome.ERROR, error_msg=text)
     return entry
-
-
-def _add_backfill_entry(
-    entry: JournalEntry,
-    backfill: Backfill,
-    result: StepResult,
-    learned: LearnedWindows,
-    cursor: Cursor,
-) -> None:
-    store.add_journal_entry(cursor, entry)
-    vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
-    if result.outcome is not Outcome.OK and not result.stopped:
-        reason = sanitise(str(result.reason), ERROR_LIMIT)
-        backfills.fail_backfill(cursor, entry.vehicle_id, backfill, reason)

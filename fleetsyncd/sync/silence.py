@@ -135,11 +135,11 @@ class Silences:
 
 
 def _pulled_at(vehicle: Vehicle) -> datetime | None:
-    """Return when a vehicle was pulled last; a clock that is behind makes its watermark earlier."""
-    if vehicle.watermark is None:
+    """Return when a vehicle was pulled last; a clock that is behind makes that earlier."""
+    if vehicle.live_to is None:
         return None
     behind = max(timedelta(0), -(vehicle.clock_skew or timedelta(0)))
     try:
-        return vehicle.watermark + behind
+        return vehicle.live_to + behind
     except OverflowError:
         return None

@@ -43,8 +43,6 @@ from fleetsyncd.sync.vehicle_log import VehicleLog
 
 log = logging.getLogger("sync")
 
-SLOW_AFTER_INTERVALS = 10
-"""A vehicle whose lag is longer goes to the slow lane."""
 REQUESTS_SEC = 1.0
 """How often operators' requests are looked for."""
 FIRST_RETRY_SEC, LONGEST_RETRY_SEC = 1.0, 30.0
@@ -60,7 +58,7 @@ class Plan:
     """At least two vehicles; fewer than configured if the limit of open files is low."""
     kept_sessions: int
     """The most sessions that are kept between cycles."""
-    backfill_concurrency: int
+    catch_up_concurrency: int
     shutdown_grace_sec: float
     silent_interval_sec: float
 
@@ -84,8 +82,7 @@ class Supervisor:
             context,
             sync_concurrency=plan.sync_concurrency,
             kept_sessions=plan.kept_sessions,
-            backfill_concurrency=plan.backfill_concurrency,
-            slow_after=timedelta(seconds=plan.sync_interval_sec * SLOW_AFTER_INTERVALS),
+            catch_up_concurrency=plan.catch_up_concurrency,
             silences=Silences(
                 timedelta(seconds=plan.sync_interval_sec),
                 timedelta(seconds=plan.silent_interval_sec),
@@ -240,7 +237,7 @@ class Supervisor:
             if not summarised and (not self._dispatcher.busy or time_is_up):
                 self._summarise(until)
                 summarised = True
-            if summarised and (until is None or time_is_up):
+            if summarised and (time_is_up or (until is None and not self._dispatcher.has_gaps)):
                 break
             self._do_periodic_work()
             rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
@@ -298,7 +295,7 @@ class Supervisor:
             self._unstored.drop(requests.paused)
             self._dispatcher.start(requests.wanted)
             self._emit(events.Alive())
-            self._dispatcher.start_backfills()
+            self._dispatcher.start_catch_ups()
             self._housekeeping.run_if_due(time.monotonic())
             if self._heartbeat.is_due:
                 self._dispatcher.rebalance()

@@ -3,6 +3,7 @@
 Pure functions. Windows are intervals of the vehicle's own clock.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleetsyncd.models import Vehicle, Window
@@ -15,6 +16,11 @@ HOURLY_STEP = timedelta(hours=1)
 TRUNCATED_STEP = timedelta(minutes=10)
 """The first size that a truncated window is split into; halves follow."""
 MILLISECOND = timedelta(milliseconds=1)
+SHORT_GAP = 5
+"""A cycle pulls a gap of up to so many live windows itself."""
+MOST_ISLANDS = 50
+"""A vehicle that comes and goes while its gap is pulled has no more; what is beyond is pulled
+again."""
 GROW_BELOW = 0.45
 """The step doubles again, up to ten minutes (of alarms: to all), after an answer with a smaller
 share of the rows that were too many. At a constant rate of rows it then stays as it is."""
@@ -58,6 +64,78 @@ def pull_interval(
         start = reached + step_back(vehicle, skew) - pull_overlap
     start = floor_ms(max(min(start, end - max(pull_overlap, MILLISECOND)), oldest))
     return Window(start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class LivePull:
+    """What a cycle pulls: all since the watermark, or of a longer gap only what is live."""
+
+    window: Window
+    leaves_gap: bool = False
+    """What is committed of it is an island, since there is a gap before it."""
+    cut_from: datetime | None = None
+    """Of the islands, what is from here on is not true any more."""
+    behind_from: datetime | None = None
+    """Before the watermark, where the vehicle's clock was set back to: the gap begins there."""
+
+
+def live_pull(
+    vehicle: Vehicle,
+    whole: Window,
+    skew: timedelta,
+    *,
+    pull_overlap: timedelta,
+    live_window: timedelta | None,
+) -> LivePull:
+    """Return what a cycle pulls of `whole`, which is what `pull_interval` returns.
+
+    What is missing before the newest `live_window` is left to the catch-up if it is long; None:
+    nothing is. Once there is an island, cycles go on at its end. If the vehicle's clock was set
+    back, what it stamps from then on is before that end, and what was pulled of that time is asked
+    for again.
+    """
+    if live_window is None:
+        return LivePull(whole)
+    step = step_back(vehicle, skew)
+    live_to = vehicle.live_to
+    if not vehicle.islands or live_to is None:
+        begins, reached = whole.start, whole.start + pull_overlap
+    else:
+        reached = live_to + step
+        earliest = min(reached - pull_overlap, whole.end - max(pull_overlap, MILLISECOND))
+        begins = floor_ms(max(earliest, whole.start))
+    is_long = whole.end - begins > live_window * SHORT_GAP
+    if not is_long and not vehicle.islands:
+        return LivePull(whole)
+    cut_from = reached if step else None
+    if is_long:
+        begins = whole.end - live_window
+        if len(vehicle.islands) >= MOST_ISLANDS:
+            beyond = vehicle.islands[MOST_ISLANDS - 1].start
+            cut_from = beyond if cut_from is None else min(cut_from, beyond)
+    watermark = vehicle.watermark
+    is_behind = step and watermark is not None and reached < watermark
+    return LivePull(
+        Window(begins, whole.end),
+        leaves_gap=True,
+        cut_from=cut_from,
+        behind_from=reached if is_behind else None,
+    )
+
+
+def gap_before(vehicle: Vehicle, *, pull_overlap: timedelta, oldest: datetime) -> Window | None:
+    """Return the first gap: what is to be pulled between the watermark and the first island.
+
+    Like a pull, it begins `pull_overlap` early, but not before `oldest`, the earliest time that is
+    accepted. None if the watermark has reached the island, or there is none.
+    """
+    if not vehicle.islands or vehicle.watermark is None:
+        return None
+    end = vehicle.islands[0].start
+    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
+    if end <= reached:
+        return None
+    return Window(floor_ms(min(max(reached - pull_overlap, oldest), end - MILLISECOND)), end)
 
 
 def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:

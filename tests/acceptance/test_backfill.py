@@ -72,7 +72,7 @@ def test_the_command_watches_a_backfill_to_its_end_while_cycles_go_on(
 def test_no_more_backfills_run_at_a_time_than_are_allowed(installation: Installation) -> None:
     installation.fleet(5, channels=1)
     installation.command("backfill", "--all", "--from", "26h", "--no-wait")
-    daemon = installation.daemon(BACKFILL_CONCURRENCY="2")
+    daemon = installation.daemon(CATCH_UP_CONCURRENCY="2")
     installation.until(COMPLETE, within=PATIENT_SEC)
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == 0

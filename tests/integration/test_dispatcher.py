@@ -95,7 +95,7 @@ def dispatcher(
         context_of(database),
         sync_concurrency=2 * HOSTILE,
         kept_sessions=HOSTILE,
-        backfill_concurrency=1,
+        catch_up_concurrency=1,
         slow_after=timedelta(hours=1),
         silences=silences or never,
         on_report=reports.append,
@@ -344,7 +344,7 @@ def test_a_pool_without_a_free_connection_is_no_lost_database(
         sync_interval_sec=60,
         sync_concurrency=8,
         kept_sessions=8,
-        backfill_concurrency=1,
+        catch_up_concurrency=1,
         shutdown_grace_sec=0,
         silent_interval_sec=60,
     )

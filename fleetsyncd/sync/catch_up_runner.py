@@ -1,0 +1,232 @@
+"""Run what is pulled beside the cycles: gaps and requested backfills, a few vehicles at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from gevent import sleep
+from gevent.pool import Pool
+
+from fleetsyncd.database import backfills, gaps, store
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
+from fleetsyncd.models import Backfill, Vehicle
+from fleetsyncd.reports import BackfillReport, Outcome
+from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.gap import catch_up
+from fleetsyncd.vehicle.client import VehicleClient
+
+log = logging.getLogger("sync")
+
+SLICE_SEC = 20.0
+"""While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
+BACKFILL_SHARE = 4
+"""One slot of so many is kept for backfills, or one if there are at least two."""
+YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
+"""How a question waits while its vehicle's cycle runs, or the database does not keep up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A gap of a vehicle, or a backfill."""
+
+    vehicle: Vehicle
+    backfill: Backfill | None = None
+
+
+class CatchUpRunner:
+    """Runs open gaps and backfills of at most `catch_up_concurrency` vehicles at the same time.
+
+    Each has a session of its own, so its vehicle's cycles go on meanwhile, and come first: while
+    one runs, nothing new is asked. What failed is tried again in the fleet's next cycle. Gaps take
+    turns, so that all vehicles come nearer to the present together.
+    """
+
+    def __init__(
+        self,
+        context: SyncContext,
+        on_report: Callable[[Vehicle, BackfillReport], None],
+        on_database_error: Callable[[DatabaseError], None],
+        *,
+        catch_up_concurrency: int,
+        has_priority: Callable[[UUID], bool] = lambda _vehicle_id: False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = Pool(catch_up_concurrency)
+        self._most_gaps = max(1, catch_up_concurrency - -(-catch_up_concurrency // BACKFILL_SHARE))
+        self._context = context
+        self._on_report = on_report
+        self._on_database_error = on_database_error
+        self._has_priority = has_priority
+        """Whether what is live of a vehicle comes first now."""
+        self._monotonic = monotonic
+        self._stop_reasons: dict[UUID, str | None] = {}
+        self._gaps: set[UUID] = set()
+        """The vehicles of `running` whose gap is pulled."""
+        self._gaps_wait = False
+        """Whether a gap waited for a slot when slots were given last."""
+        self._served_at: dict[UUID, float] = {}
+        """When the last attempt at each vehicle's gap ended."""
+        self._tried: set[UUID] = set()
+        """Vehicles whose job failed in this cycle of the fleet."""
+        self._versions: dict[UUID, datetime] = {}
+        """Of each vehicle's backfill, the version that was tried last."""
+        self.has_gaps = False
+        """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
+        self.accepting = True
+        """Whether `start_due` starts anything."""
+
+    @property
+    def running(self) -> Collection[UUID]:
+        """The vehicles whose gap or backfill is pulled."""
+        return self._stop_reasons.keys()
+
+    def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
+        """Let those that failed be tried again; forget vehicles that are not in `fleet`."""
+        self._tried.clear()
+        self._versions = {key: at for key, at in self._versions.items() if key in fleet}
+        self._served_at = {key: at for key, at in self._served_at.items() if key in fleet}
+
+    def start_due(
+        self,
+        shards: Collection[int] | None = None,
+        resting: Collection[UUID] = (),
+        silent: Collection[UUID] = (),
+    ) -> None:
+        """Start the shards' open gaps and backfills, as far as slots are free; raise DatabaseError.
+
+        Vehicles that are `resting` are left alone. Of those that are `silent` backfills are tried
+        once, as the operator asks for it.
+        """
+        if not self.accepting or not (free := self._pool.free_count()):
+            return
+        room = min(free, self._most_gaps - len(self._gaps))
+        jobs = self._context.database.run(
+            partial(self._due_gaps, room, shards, {*resting, *silent})
+        )
+        for job in jobs:
+            self._start(job)
+        if free := self._pool.free_count():
+            tried = {key: self._versions[key] for key in silent if key in self._versions}
+            due = partial(self._due_backfills, free, shards, resting, tried)
+            for job in self._context.database.run(due):
+                self._note_backfill(job)
+                self._start(job)
+
+    def _due_gaps(
+        self,
+        room: int,
+        shards: Collection[int] | None,
+        left_alone: Collection[UUID],
+        cursor: Cursor,
+    ) -> list[_Job]:
+        excluded = self._tried.union(self.running, left_alone)
+        due = gaps.open_gaps(cursor, excluded, shards)
+        due.sort(key=lambda key: self._served_at.get(key, 0.0))
+        self._gaps_wait = len(due) > room
+        self.has_gaps = bool(due) or bool(self._gaps)
+        chosen = due[: max(room, 0)]
+        vehicles = store.load_vehicles(cursor, chosen) if chosen else []
+        return [_Job(vehicle) for vehicle in vehicles]
+
+    def _due_backfills(
+        self,
+        limit: int,
+        shards: Collection[int] | None,
+        resting: Collection[UUID],
+        tried: Mapping[UUID, datetime],
+        cursor: Cursor,
+    ) -> list[_Job]:
+        excluded = self._tried.union(self.running, resting)
+        due = backfills.open_backfills(cursor, excluded, limit, shards, tried)
+        vehicles = store.load_vehicles(cursor, due.keys()) if due else []
+        return [_Job(vehicle, due[vehicle.id]) for vehicle in vehicles]
+
+    def _note_backfill(self, job: _Job) -> None:
+        """Remember which backfill is tried; say so if it is a new one."""
+        backfill, vehicle = job.backfill, job.vehicle
+        assert backfill is not None  # noqa: S101  the caller has made it one
+        self._tried.add(vehicle.id)
+        is_new = self._versions.get(vehicle.id) != backfill.asked_at
+        self._versions[vehicle.id] = backfill.asked_at
+        level = logging.INFO if is_new else logging.DEBUG
+        log.log(level, "[%s] backfill of %s begins", vehicle.name, backfill.rest)
+
+    def _start(self, job: _Job) -> None:
+        self._stop_reasons[job.vehicle.id] = None
+        if job.backfill is None:
+            self._gaps.add(job.vehicle.id)
+        self._pool.spawn(self._run, job)
+
+    def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
+        """Let running jobs, or some of them, end between two windows."""
+        for vehicle_id in self._stop_reasons:
+            if only is None or vehicle_id in only:
+                self._stop_reasons[vehicle_id] = reason
+
+    def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
+        """Give jobs `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
+        self._pool.join(timeout=shutdown_grace_sec)
+        self._pool.kill(block=False)
+        self._pool.join(timeout=kill_sec)
+
+    def _run(self, job: _Job) -> None:
+        """Run one job; no error leaves this method."""
+        vehicle = job.vehicle
+        goes_on = False
+        try:
+            goes_on = self._pull(job)
+        except VehicleRemoved:
+            log.info("[%s] was removed", vehicle.name)
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
+        except DatabaseError as error:
+            text = (
+                "[%s] the journal entry of what is pulled beside its cycles cannot be written: %s"
+            )
+            log.error(text, vehicle.name, error)  # noqa: TRY400  the error says all there is
+        except Exception:
+            log.exception("[%s] %s: its catch-up ended", vehicle.name, INTERNAL_ERROR)
+        finally:
+            del self._stop_reasons[vehicle.id]
+            self._gaps.discard(vehicle.id)
+            self._served_at[vehicle.id] = self._monotonic()
+            if not goes_on:
+                self._tried.add(vehicle.id)
+
+    def _pull(self, job: _Job) -> bool:
+        """Pull; tell whether the vehicle may have another turn in this cycle of the fleet."""
+        with closing(self._context.connect(job.vehicle)) as client:
+            report = self._attempt(job, client)
+        if report is None:
+            return True
+        self._on_report(job.vehicle, report)
+        return report.goes_on or (job.backfill is None and report.entry.status == Outcome.OK)
+
+    def _attempt(self, job: _Job, client: VehicleClient) -> BackfillReport | None:
+        stop_reason = partial(self._stop_reason, job.vehicle.id)
+        if job.backfill is not None:
+            return run_backfill(job.vehicle, job.backfill, client, self._context, stop_reason)
+        ends = self._monotonic() + SLICE_SEC
+
+        def may_go_on() -> bool:
+            return not self._gaps_wait or self._monotonic() < ends
+
+        return catch_up(job.vehicle, client, self._context, stop_reason, may_go_on)
+
+    def _stop_reason(self, vehicle_id: UUID) -> str | None:
+        """Return why a job is to end; before, let go first what comes first."""
+        ends = self._monotonic() + LONGEST_YIELD_SEC
+        while (
+            self._stop_reasons[vehicle_id] is None
+            and (self._has_priority(vehicle_id) or self._context.database.is_crowded)
+            and self._monotonic() < ends
+        ):
+            sleep(YIELD_STEP_SEC)
+        return self._stop_reasons[vehicle_id]

@@ -1,0 +1,204 @@
+"""One attempt at a vehicle's gap: what lies between its watermark and what is live, beside cycles.
+
+Rows and watermark are committed together, window by window, the oldest first: that is what the
+vehicle drops first. So an attempt may end at any line; the next one goes on from the last commit.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+from fleetsyncd.database import gaps
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
+from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
+from fleetsyncd.reports import (
+    GAP_PREFIX,
+    BackfillReport,
+    JournalEntry,
+    Outcome,
+    bad_rows_remark,
+    join_remarks,
+)
+from fleetsyncd.sync import identity
+from fleetsyncd.sync.commit import Totals, commit_page
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.history import NOT_KNOWN, lost_history
+from fleetsyncd.sync.outcome import StepResult, run_step
+from fleetsyncd.sync.pull import VehicleSource
+from fleetsyncd.sync.recording import write_attempt_entry
+from fleetsyncd.sync.window import HOURLY_ABOVE, gap_before, skipped_before
+from fleetsyncd.times import utc_day, utc_span, utc_text
+from fleetsyncd.vehicle import decode
+from fleetsyncd.vehicle.client import VehicleClient
+
+
+def catch_up(
+    vehicle: Vehicle,
+    client: VehicleClient,
+    context: SyncContext,
+    stop_reason: Callable[[], str | None] = lambda: None,
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> BackfillReport | None:
+    """Pull the vehicle's first gap, commit it, write a journal entry; None if there is no gap.
+
+    `stop_reason` is called between windows and names the reason to end early, `may_go_on` whether
+    the attempt may go on, or leaves the rest to the next one. Raises DatabaseUnavailable and
+    VehicleRemoved, for which no journal entry can be written, and DatabaseError if nothing of the
+    attempt's end can be.
+    """
+    oldest = context.accepted_interval().start
+    gap = gap_before(vehicle, pull_overlap=context.pull_overlap, oldest=oldest)
+    if gap is None:
+        context.database.run(lambda cursor: gaps.reach_island(cursor, vehicle.id))
+        return None
+    source = context.source(vehicle, client, stop_reason)
+    attempt = _GapAttempt(vehicle, gap, source, context, may_go_on)
+    result = run_step(attempt.run).with_left_out(attempt.totals.left_out)
+    if result.database_refused:
+        context.partitions.forget()
+    entry = attempt.journal_entry(result)
+    if attempt.has_committed or not result.stopped:
+        entry = write_attempt_entry(
+            entry,
+            result,
+            source.learned,
+            context.database,
+            lambda cursor, reason: gaps.fail_gap(cursor, vehicle.id, reason),
+        )
+    return BackfillReport(
+        entry,
+        attempt.totals.bad_rows,
+        source.discarded_bytes,
+        result.retry_after_sec or attempt.retry_after_sec,
+        needs_attention=attempt.lost or (entry.status != Outcome.OK and not result.stopped),
+        goes_on=attempt.has_committed and entry.status == Outcome.OK,
+    )
+
+
+class _GapAttempt:
+    """The steps of one attempt and their results so far."""
+
+    def __init__(
+        self,
+        vehicle: Vehicle,
+        gap: Window,
+        source: VehicleSource,
+        context: SyncContext,
+        may_go_on: Callable[[], bool],
+    ) -> None:
+        self.vehicle = vehicle
+        """With the watermark that was read or written last."""
+        self.gap = gap
+        self.source = source
+        self.context = context
+        self.may_go_on = may_go_on
+        self.started_at = self.step_started_at = context.now()
+        self.totals = Totals()
+        self.intake = replace(vehicle.intake)
+        self.hint = vehicle.other_hint
+        self.newest = vehicle.watermark
+        """No row of the gap after it is stored, unless somebody else has pulled it."""
+        self.reached = gap.start
+        self.retry_after_sec: float | None = None
+        self.notes: list[str] = []
+        self.lost = False
+        """A part of the gap is gone for good, or may be."""
+        self.has_committed = False
+
+    def run(self) -> None:
+        """Pull the gap window by window, until it is pulled or this attempt may not go on."""
+        self._check_machine()
+        self.intake.check_rows(self.context.budget)
+        self._note_lost_history()
+        try:
+            with closing(self.source.measurements(self.gap)) as pages:
+                for window, page in pages:
+                    self._commit(page, window)
+                    if window.end < self.gap.end:
+                        self.intake.check_rows(self.context.budget)
+                        if not self.may_go_on():
+                            break
+        except PullOverrun as overrun:
+            if not self.has_committed:
+                raise BadAnswer("/data", str(overrun)) from None
+
+    def _check_machine(self) -> None:
+        """Ask what the machine calls itself; raise OtherMachine if it is another vehicle's."""
+        told = decode.status(self.source.client.status().body).id_hint
+        self.hint = told or self.vehicle.other_hint
+        identity.check_machine(self.context.database, self.vehicle, self.hint)
+
+    def _note_lost_history(self) -> None:
+        """Note what nobody can pull any more; a failed question must not keep the rest from it."""
+        if skipped := skipped_before(self.vehicle, self.gap):
+            span = utc_span(skipped.start, skipped.end)
+            self.notes.append(f"not pulled: {span}, before {utc_day(skipped.end)} nothing is kept")
+            self.lost = True
+        if self.gap.length <= HOURLY_ABOVE:
+            return
+        try:
+            lost = lost_history(self.source, self.gap)
+        except VehicleError as error:
+            self.notes.append(f"{NOT_KNOWN} ({error})")
+            self.lost = True
+            return
+        if lost is not None:
+            self.notes.append(str(lost))
+            self.lost = True
+
+    def _commit(self, page: DataPage, window: Window) -> None:
+        """Commit one window's rows together with the watermark at its end, or nothing of either."""
+        known = self.vehicle.watermark or window.start
+        covered = max(window.end - max(window.start, known), timedelta(0))
+        update = gaps.GapUpdate(
+            vehicle=self.vehicle,
+            watermark=window.end,
+            hint=self.hint,
+            rows=len(page),
+            added=0,
+            seconds=(self.context.now() - self.step_started_at).total_seconds(),
+            covered=covered,
+            learned=self.source.learned,
+        )
+        watermark, asked_to = self.vehicle.watermark, self.vehicle.pulled_until
+
+        def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
+            nonlocal watermark, asked_to
+            watermark, asked_to = gaps.advance_gap(cursor, replace(update, added=added))
+
+        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
+        self.vehicle = replace(self.vehicle, watermark=watermark, pulled_until=asked_to)
+        self.intake.rows += len(page)
+        self.intake.seconds += covered.total_seconds()
+        self.newest = window.end
+        self.reached = window.end
+        self.has_committed = True
+        self.step_started_at = self.context.now()
+
+    def journal_entry(self, result: StepResult) -> JournalEntry:
+        """Return the journal entry of this attempt."""
+        bad = bad_rows_remark(
+            self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
+        )
+        return JournalEntry(
+            vehicle_id=self.vehicle.id,
+            started_at=self.started_at,
+            finished_at=self.context.now(),
+            status=result.outcome,
+            rows_written=self.totals.rows_written,
+            vehicle_name=self.vehicle.name,
+            error_msg=join_remarks(
+                f"{GAP_PREFIX}{utc_span(self.gap.start, self.gap.end)}",
+                result.reason or self._how_far(),
+                *self.notes,
+                self.source.broken_remark,
+                bad,
+            ),
+        )
+
+    def _how_far(self) -> str:
+        if self.reached >= self.gap.end:
+            return "complete"
+        return f"stored up to {utc_text(self.reached)}"
