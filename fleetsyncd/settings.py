@@ -154,7 +154,7 @@ def _positive(name: str, *, zero: bool = False, most: int = MAX_DURATION_SEC) ->
 
 
 def _concurrency(value: int) -> None:
-    """Refuse fewer than two: half of the slots are for vehicles that fail or lag."""
+    """Refuse fewer than two: half of the slots are for vehicles that fail."""
     if not MIN_CONCURRENCY <= value <= MAX_CONCURRENCY:
         limits = f"at least {MIN_CONCURRENCY} and at most {MAX_CONCURRENCY}"
         raise marshmallow.ValidationError(f"It must be {limits}.")

@@ -27,7 +27,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
-       CASE WHEN s.islands <> '{{}}' THEN
+       CASE WHEN s.islands <> '{{{{}}}}' THEN
            (SELECT array_agg(at ORDER BY at)
             FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,

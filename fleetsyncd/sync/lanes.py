@@ -1,4 +1,4 @@
-"""Two lanes of greenlets, so that vehicles that fail or lag cannot use up the slots of the rest."""
+"""Two lanes of greenlets, so that vehicles that fail cannot use up the slots of the rest."""
 
 import logging
 import time

@@ -96,7 +96,6 @@ def dispatcher(
         sync_concurrency=2 * HOSTILE,
         kept_sessions=HOSTILE,
         catch_up_concurrency=1,
-        slow_after=timedelta(hours=1),
         silences=silences or never,
         on_report=reports.append,
         on_backfill=lambda _report: None,
@@ -200,7 +199,7 @@ def test_a_vehicle_that_asks_for_a_rest_gets_it_unless_an_operator_wants_it_sync
         until_idle(pulling)
         window = Window(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
         database.run(lambda c: backfills.request_backfill(c, fleet[0].id, window))
-        pulling.start_backfills()
+        pulling.start_catch_ups()
         assert not pulling._backfills.running
         assert tired.questions == asked
         assert time.monotonic() - asked_at < REST_SEC
