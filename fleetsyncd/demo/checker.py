@@ -1,17 +1,19 @@
 """Compare what the simulated vehicles generated with what the database holds.
 
 The signals are a pure function of vehicle, channel and time, so what must be stored is known to
-the last bit: everything stamped from the first watermark to the present one, except what a vehicle
-that commits late had not committed yet.
+the last bit: everything stamped from the first watermark to the present one, and in the islands
+after it, except what a vehicle that commits late had not committed yet.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
+from fleetsyncd.models import Window
 from fleetsyncd.time_limits import MAX_AGE
 from fleetsyncd.times import floor_ms
 
@@ -88,8 +90,18 @@ def compare(database: Database, expectations: list[Expectation]) -> Comparison:
         first, last = floor_ms(expected.start - MARGIN), floor_ms(watermark + MARGIN)
         for start, end in _slices(first, last):
             _check_rows(database, expected, start, end, watermark, findings)
-        _check_alarms(database, expected, watermark, findings)
+        islands = _islands(database, expected.vehicle_id)
+        for island in islands:
+            for start, end in _slices(island.start, island.end):
+                ahead = replace(expected, start=island.start)
+                _check_rows(database, ahead, start, end, island.end, findings)
+        live_to = max([watermark, *(island.end for island in islands)])
+        _check_alarms(database, expected, live_to, findings)
     return findings
+
+
+def _islands(database: Database, vehicle_id: UUID) -> tuple[Window, ...]:
+    return database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))[0].islands
 
 
 def _watermark(database: Database, vehicle_id: UUID) -> datetime | None:
@@ -142,7 +154,7 @@ def _stored(
 
 
 def _check_alarms(
-    database: Database, expected: Expectation, watermark: datetime, findings: Comparison
+    database: Database, expected: Expectation, live_to: datetime, findings: Comparison
 ) -> None:
     def read(cursor: Cursor) -> dict[int, tuple[int, int, str]]:
         cursor.execute(_ALARMS, (str(expected.vehicle_id),))
@@ -157,13 +169,13 @@ def _check_alarms(
     findings.checked += len(stored)
     required = generated(
         expected.alarms_from or expected.start,
-        _alarms_due(database, expected, watermark),
+        _alarms_due(database, expected, live_to),
     )
     # Open alarms are asked for days back, and a backfill brings what is older still.
     triggered = min((at for at, _, _ in stored.values()), default=_ms(expected.start))
     oldest = EPOCH + MILLISECOND * triggered
     since = max(min(expected.start, oldest), expected.start - MAX_AGE)
-    possible = generated(since, watermark + MARGIN)
+    possible = generated(since, live_to + MARGIN)
     faults = {
         "lost": required.keys() - stored.keys(),
         "unexpected": stored.keys() - possible.keys(),
@@ -173,7 +185,7 @@ def _check_alarms(
         findings.note(kind, len(keys), f"{expected.name} alarm {min(keys, default='')}")
 
 
-def _alarms_due(database: Database, expected: Expectation, watermark: datetime) -> datetime:
+def _alarms_due(database: Database, expected: Expectation, live_to: datetime) -> datetime:
     """Return up to where alarms must be stored: a failed call to /alarms is asked again later."""
 
     def read(cursor: Cursor) -> datetime | None:
@@ -187,7 +199,7 @@ def _alarms_due(database: Database, expected: Expectation, watermark: datetime) 
     stored_until = database.run(read)
     if stored_until is None:
         return expected.start
-    return min(stored_until, watermark) - expected.delay
+    return min(stored_until, live_to) - expected.delay
 
 
 def _check_nothing_stored(database: Database, expected: Expectation, findings: Comparison) -> None:

@@ -92,21 +92,24 @@ def live_pull(
     What is missing before the newest `live_window` is left to the catch-up if it is long; None:
     nothing is. Once there is an island, cycles go on at its end. If the vehicle's clock was set
     back, what it stamps from then on is before that end, and what was pulled of that time is asked
-    for again.
+    for again. What is to be asked for again before the watermark no island can be ahead of: then
+    the cycle pulls all of it.
     """
-    if live_window is None:
-        return LivePull(whole)
     step = step_back(vehicle, skew)
     live_to = vehicle.live_to
+    is_behind = step or vehicle.pulled_until is not None
+    if live_window is None or (is_behind and not vehicle.islands):
+        return LivePull(whole)
+    longest = live_window * SHORT_GAP
     if not vehicle.islands or live_to is None:
-        begins, reached = whole.start, whole.start + pull_overlap
+        reached = begins = whole.start
+        if whole.length <= longest:
+            return LivePull(whole)
     else:
         reached = live_to + step
         earliest = min(reached - pull_overlap, whole.end - max(pull_overlap, MILLISECOND))
         begins = floor_ms(max(earliest, whole.start))
-    is_long = whole.end - begins > live_window * SHORT_GAP
-    if not is_long and not vehicle.islands:
-        return LivePull(whole)
+    is_long = whole.end - begins > longest
     cut_from = reached if step else None
     if is_long:
         begins = whole.end - live_window
@@ -114,12 +117,12 @@ def live_pull(
             beyond = vehicle.islands[MOST_ISLANDS - 1].start
             cut_from = beyond if cut_from is None else min(cut_from, beyond)
     watermark = vehicle.watermark
-    is_behind = step and watermark is not None and reached < watermark
+    is_before = step and watermark is not None and reached < watermark
     return LivePull(
         Window(begins, whole.end),
         leaves_gap=True,
         cut_from=cut_from,
-        behind_from=reached if is_behind else None,
+        behind_from=reached if is_before else None,
     )
 
 

@@ -22,6 +22,7 @@ from fleetsyncd.reports import CycleReport, Progress
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
+from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
@@ -79,6 +80,8 @@ class Rig:
     begin: Prefetch = LazyPage
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     alarms_keep: timedelta | None = None
+    live: timedelta | None = None
+    """How much a cycle pulls ahead of a gap."""
     name: str = NAME
     partitions: Partitions | None = None
     """Kept between cycles if the test sets it."""
@@ -128,6 +131,7 @@ class Rig:
             prefetch=self.begin,
             budget=self.budget,
             alarms_keep=self.alarms_keep,
+            live_window=self.live,
         )
 
     def cycle(
@@ -154,6 +158,16 @@ class Rig:
             return "none"
         report = run_backfill(self.vehicle(), due[self.vehicle_id], self.client, self.context())
         return str(report.entry.error_msg)
+
+    def catch_up(
+        self,
+        *,
+        may_go_on: Callable[[], bool] = lambda: True,
+        stopped: Callable[[], str | None] = lambda: None,
+    ) -> str:
+        """Run one attempt at the first gap; return its journal entry's text, `none` without one."""
+        report = catch_up(self.vehicle(), self.client, self.context(), stopped, may_go_on)
+        return "none" if report is None else str(report.entry.error_msg)
 
     def vehicle(self) -> Vehicle:
         return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]

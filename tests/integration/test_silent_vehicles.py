@@ -97,7 +97,7 @@ def test_a_backfill_of_a_silent_vehicle_is_tried_once_and_then_when_the_vehicle_
     with long_silent(database, 20) as (pulling, dark):
         chosen = resting_vehicle(database, pulling)
         connect: Any = lambda _vehicle: dark  # noqa: E731  of another type than a client
-        pulling._backfills._context = replace(pulling._backfills._context, connect=connect)
+        pulling._catch_ups._context = replace(pulling._catch_ups._context, connect=connect)
 
         def request() -> None:
             now = datetime.now(UTC)
@@ -106,8 +106,8 @@ def test_a_backfill_of_a_silent_vehicle_is_tried_once_and_then_when_the_vehicle_
 
         def attempts() -> int:
             asked = dark.questions
-            pulling.start_backfills()
-            while pulling._backfills.running:
+            pulling.start_catch_ups()
+            while pulling._catch_ups.running:
                 gevent.sleep(0.01)
             return dark.questions - asked
 
