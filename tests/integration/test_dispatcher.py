@@ -200,7 +200,7 @@ def test_a_vehicle_that_asks_for_a_rest_gets_it_unless_an_operator_wants_it_sync
         window = Window(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
         database.run(lambda c: backfills.request_backfill(c, fleet[0].id, window))
         pulling.start_catch_ups()
-        assert not pulling._backfills.running
+        assert not pulling._catch_ups.running
         assert tired.questions == asked
         assert time.monotonic() - asked_at < REST_SEC
         pulling.start([fleet[0]])
