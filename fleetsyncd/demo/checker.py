@@ -82,7 +82,7 @@ def compare(database: Database, expectations: list[Expectation]) -> Comparison:
     """Compare every row and alarm of the vehicles; also finds a watermark that is not true."""
     findings = Comparison()
     for expected in expectations:
-        watermark = _watermark(database, expected.vehicle_id)
+        watermark, islands = _position(database, expected.vehicle_id)
         if watermark is None:
             _check_nothing_stored(database, expected, findings)
             continue
@@ -90,7 +90,6 @@ def compare(database: Database, expectations: list[Expectation]) -> Comparison:
         first, last = floor_ms(expected.start - MARGIN), floor_ms(watermark + MARGIN)
         for start, end in _slices(first, last):
             _check_rows(database, expected, start, end, watermark, findings)
-        islands = _islands(database, expected.vehicle_id)
         for island in islands:
             for start, end in _slices(island.start, island.end):
                 ahead = replace(expected, start=island.start)
@@ -100,19 +99,10 @@ def compare(database: Database, expectations: list[Expectation]) -> Comparison:
     return findings
 
 
-def _islands(database: Database, vehicle_id: UUID) -> tuple[Window, ...]:
-    return database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))[0].islands
-
-
-def _watermark(database: Database, vehicle_id: UUID) -> datetime | None:
-    def read(cursor: Cursor) -> datetime | None:
-        cursor.execute(
-            "SELECT last_sync_at FROM public.vehicles WHERE id = %s::uuid", (str(vehicle_id),)
-        )
-        row = cursor.fetchone()
-        return None if row is None else row[0]
-
-    return database.run(read)
+def _position(database: Database, vehicle_id: UUID) -> tuple[datetime | None, tuple[Window, ...]]:
+    """Return the watermark and the islands after it, of the same moment."""
+    found = database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))
+    return (found[0].watermark, found[0].islands) if found else (None, ())
 
 
 def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
