@@ -43,6 +43,11 @@ INDEXES = (
         "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
     ),
     Index(
+        "replaced_alarm_open",
+        "fleetsync.replaced_alarm",
+        "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
+    ),
+    Index(
         "sync_journal_vehicle_started",
         "public.sync_journal",
         "btree (vehicle_id, started_at DESC)",
