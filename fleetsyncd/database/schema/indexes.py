@@ -43,11 +43,6 @@ INDEXES = (
         "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
     ),
     Index(
-        "replaced_alarm_open",
-        "fleetsync.replaced_alarm",
-        "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
-    ),
-    Index(
         "sync_journal_vehicle_started",
         "public.sync_journal",
         "btree (vehicle_id, started_at DESC)",
@@ -64,6 +59,11 @@ INDEXES = (
         "vehicle_state_other_hint",
         "fleetsync.vehicle_state",
         "btree (other_hint) WHERE (other_hint IS NOT NULL)",
+    ),
+    Index(
+        "replaced_alarm_open",
+        "fleetsync.replaced_alarm",
+        "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
     ),
 )
 """The first is the key on which exactly once rests: an adopted table may lack it."""
