@@ -2,8 +2,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -425,3 +426,20 @@ def test_doctor_names_vehicles_that_lately_used_numbers_again(database: Database
         assert "[Truck-01] has used 1 alarm number(s) again" in finding.text
         it.run("UPDATE fleetsync.replaced_alarm SET replaced_at = now() - interval '8 days'")
         assert database.run(machines.findings) == []
+
+
+def test_the_documented_statements_give_older_alarms_their_numbers_back(
+    database: Database, server: Server, database_name: str
+) -> None:
+    document = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    (block,) = (part for part in document.split("```sql\n") if "WITH back AS" in part[:2_000])
+    statements = block.partition("```")[0]
+    swapped = datetime(2026, 11, 20, 8, tzinfo=UTC)
+    with rig(database) as it:
+        for number, told in enumerate([(-3, -1), (-2, 1), (1, 2)]):
+            for minutes in told:
+                at = swapped + minutes * MINUTE
+                save(database, it.vehicle_id, alarm(number, f"at {minutes}", at))
+        server.execute(sql.SQL(statements), database=database_name)
+        assert [message for _, message, *_ in it.run(LOG)] == ["at -1", "at -2"]
+        assert [message for _, message, *_ in it.run(ARCHIVE)] == ["at -3"]
