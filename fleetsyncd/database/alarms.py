@@ -29,7 +29,9 @@ input AS (
         WITH ORDINALITY r(id, channel, severity, message, triggered, resolved, number)
 )
 """
-# The statements below are made of constants only.
+# The statements below are made of constants only. Alarms are looked up one by one (count, OFFSET 0,
+# ANY): under row level security the planner takes a vehicle to have few of them, and would join
+# each of an answer with all that are stored.
 _OF_LOG = IS_SAME_ALARM.format(known="k", triggered="r.triggered", channel="r.channel")
 _REPLACED = IS_SAME_ALARM.format(known="p", triggered="r.triggered", channel="r.channel")
 _IS_NEWER = "(k.triggered_at < r.triggered - interval '1 ms') IS NOT FALSE"
@@ -45,23 +47,28 @@ SELECT FROM (
 _KNOWN = f"""
 WITH {_INPUT}
 SELECT r.number::int FROM input r
-WHERE EXISTS (SELECT FROM {_LOG} AND {_OF_LOG}) OR EXISTS (SELECT FROM {_ARCHIVE} AND {_REPLACED})
+WHERE (SELECT count(*) FROM {_LOG} AND {_OF_LOG}) > 0
+   OR (SELECT count(*) FROM {_ARCHIVE} AND {_REPLACED}) > 0
 ORDER BY 1
 """  # noqa: S608
 # A statement does not see what its own CTEs change: a replaced alarm is one also after its update.
 _REUSED = f"""
 WITH {_INPUT},
+replaced AS MATERIALIZED (
+    SELECT p.id, r.resolved, r.number
+    FROM input r CROSS JOIN LATERAL (SELECT * FROM {_ARCHIVE} AND {_REPLACED} OFFSET 0) p
+),
 updated AS (
     UPDATE fleetsync.replaced_alarm p SET resolved_at = r.resolved, synced_at = now()
-    FROM input r
-    WHERE p.vehicle_id = %(id)s::uuid AND p.alarm_id = r.id AND {_REPLACED}
-      AND p.resolved_at IS DISTINCT FROM r.resolved
+    FROM replaced r
+    WHERE p.vehicle_id = %(id)s::uuid AND p.id = ANY (ARRAY(SELECT id FROM replaced))
+      AND p.id = r.id AND p.resolved_at IS DISTINCT FROM r.resolved
     RETURNING 1
 ),
 reused AS (
     SELECT r.number::int, {_IS_NEWER} AS is_newer
-    FROM input r JOIN public.alarms_log k ON k.vehicle_id = %(id)s::uuid AND k.alarm_id = r.id
-    WHERE {_OF_LOG} IS NOT TRUE AND NOT EXISTS (SELECT FROM {_ARCHIVE} AND {_REPLACED})
+    FROM input r CROSS JOIN LATERAL (SELECT * FROM {_LOG} OFFSET 0) k
+    WHERE {_OF_LOG} IS NOT TRUE AND r.number <> ALL (ARRAY(SELECT number FROM replaced))
 )
 SELECT (SELECT count(*) FROM updated)::int, ARRAY(SELECT number FROM reused ORDER BY number),
     ARRAY(SELECT number FROM reused WHERE is_newer ORDER BY number)
@@ -72,7 +79,8 @@ _MOVE_OLDER = f"""
 WITH {_INPUT},
 moved AS (
     DELETE FROM public.alarms_log k USING input r
-    WHERE k.vehicle_id = %(id)s::uuid AND k.alarm_id = r.id AND {_IS_NEWER}
+    WHERE k.vehicle_id = %(id)s::uuid AND k.alarm_id = ANY (%(ids)s::bigint[])
+      AND k.alarm_id = r.id AND {_IS_NEWER}
     RETURNING to_jsonb(k) AS whole, k.vehicle_id, k.alarm_id, k.channel_id, k.severity, k.message,
         k.triggered_at, k.resolved_at, k.synced_at
 )

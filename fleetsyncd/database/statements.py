@@ -267,7 +267,10 @@ IS_SAME_ALARM = """
  AND {known}.channel_id IS NOT DISTINCT FROM {channel})
 """
 # A conflict locks and logs the row even if nothing changes, so what is stored is left out before.
-# One that was replaced does not come back, even if the alarm that replaced it is deleted.
+# One that was replaced does not come back, even if the alarm that replaced it is deleted. Counted,
+# because that is looked up alarm by alarm: under row level security the planner takes a vehicle to
+# have few alarms, and would join each of the answer with all of them.
+_IS_REPLACED = IS_SAME_ALARM.format(known="p", triggered="r.triggered", channel="r.channel")
 SAVE_ALARMS = f"""
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
@@ -275,15 +278,11 @@ SELECT v.id, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, no
 FROM (SELECT %s::uuid AS id) v,
     unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
     r(id, channel, severity, message, triggered, resolved)
-WHERE NOT EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id
-                  AND k.alarm_id = r.id AND k.resolved_at IS NOT DISTINCT FROM r.resolved)
-  AND (NOT EXISTS (SELECT FROM fleetsync.replaced_alarm p
-                   WHERE p.vehicle_id = v.id AND p.alarm_id = r.id
-                     AND {
-    IS_SAME_ALARM.format(known="p", triggered="r.triggered", channel="r.channel")
-})
-       OR EXISTS (SELECT FROM public.alarms_log k
-                  WHERE k.vehicle_id = v.id AND k.alarm_id = r.id))
+WHERE (SELECT count(*) FROM public.alarms_log k WHERE k.vehicle_id = v.id
+       AND k.alarm_id = r.id AND k.resolved_at IS NOT DISTINCT FROM r.resolved) = 0
+  AND ((SELECT count(*) FROM fleetsync.replaced_alarm p WHERE p.vehicle_id = v.id
+        AND p.alarm_id = r.id AND {_IS_REPLACED}) = 0
+       OR EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id AND k.alarm_id = r.id))
 ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at

@@ -443,3 +443,22 @@ def test_the_documented_statements_give_older_alarms_their_numbers_back(
         server.execute(sql.SQL(statements), database=database_name)
         assert [message for _, message, *_ in it.run(LOG)] == ["at -1", "at -2"]
         assert [message for _, message, *_ in it.run(ARCHIVE)] == ["at -3"]
+
+
+def test_a_vehicle_with_very_many_alarms_stores_an_answer_in_a_moment(database: Database) -> None:
+    many = (
+        "INSERT INTO {} (vehicle_id, alarm_id, channel_id, message, triggered_at)"
+        " SELECT %s::uuid, n, 1, 'x', now() - interval '{} h' FROM generate_series(1, 50000) n"
+    )
+    with rig(database) as it:
+        for hours, table in enumerate(("alarms_log", "fleetsync.replaced_alarm"), start=1):
+            it.run(many.format(table, hours), str(it.vehicle_id))
+            it.run(f"ANALYZE {table}")
+        told = [alarm(number, "new", it.now) for number in range(1, 2_001)]
+
+        def within_a_second(cursor: Cursor) -> None:
+            cursor.execute("SET LOCAL statement_timeout = '1s'")
+            alarms.save_alarms(cursor, it.vehicle_id, told)
+
+        database.run(within_a_second)
+        assert it.run("SELECT count(*) FROM alarms_log WHERE message = 'new'") == [(2_000,)]
