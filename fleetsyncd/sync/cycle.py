@@ -22,12 +22,18 @@ from fleetsyncd.errors import (
     VehicleRefused,
 )
 from fleetsyncd.models import DataPage, Measurements, Status, Vehicle, Window
-from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import (
+    CycleReport,
+    Progress,
+    changed_channels_remark,
+    odd_alarms_remark,
+    reused_ids_remark,
+)
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import NOT_KNOWN, lost_history
-from fleetsyncd.sync.identity import NewName, history_remark, new_name
+from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
@@ -147,6 +153,7 @@ class _VehicleCycle:
             self.source.broken_remark,
             odd_alarms_remark(self.totals.odd_alarms),
             reused_ids_remark(self.totals.reused_alarm_ids),
+            changed_channels_remark(self.totals.channel_changes),
         )
         self.notes += [remark for remark in remarks if remark]
         return CycleReport(
@@ -186,6 +193,8 @@ class _VehicleCycle:
         if self.name is not None:
             self.notes.append(self.name.remark)
             self.awaits_proof = self.name.owner is not None
+        if remark := software_remark(self.vehicle.software_version, self.status.software_version):
+            self.notes.append(remark)
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
             raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
