@@ -265,7 +265,7 @@ def test_the_rooms_of_a_site_are_about_its_vehicles_only(sites: Database) -> Non
             assert "Crane-02" not in it.screen()
             await it.press("escape")
         await it.press("F")
-        await it.sees("of the whole fleet, not only of the tag")
+        await it.sees("of the whole fleet but for the API keys")
         await it.press("escape")
         await it.press("ctrl+p")
         await it.type("#wanted", "cran")
