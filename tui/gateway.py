@@ -18,6 +18,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema.fleet_checks import Expected
+from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
@@ -65,6 +66,8 @@ class Snapshot:
     """The open alarms of all vehicles, counted some seconds before at the most."""
     alarms_error: str | None = None
     """Why open alarms may be missing or out of date; None if they were counted."""
+    known_tags: tuple[str, ...] = ()
+    """The tags in use; read only where no vehicle has one of those that are asked for."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
@@ -106,6 +109,7 @@ class Gateway:
             fleet = alarms.applied_to(overview_with_reasons(cursor, self._interval, self._tags))
             if self._tags:
                 self._scope = tuple(vehicle.id for vehicle in fleet)
+            is_unknown = self._tags and not fleet
             return Snapshot(
                 vehicles=fleet,
                 heartbeats=tuple(replicas.heartbeats(cursor)),
@@ -114,6 +118,7 @@ class Gateway:
                 announcements=tuple(announcements(cursor)),
                 open_alarms=total_of(fleet),
                 alarms_error=alarms.error,
+                known_tags=tuple(tags_in_use(cursor)) if is_unknown else (),
             )
 
         return self._database.run(read)

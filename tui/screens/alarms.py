@@ -15,6 +15,7 @@ from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES
 from tui.model.alarm_filter import NO_ALARM_FILTER, SYNTAX, at_least, parse_alarm_filter
 from tui.model.export_table import ExportTable
+from tui.model.tag_text import with_tags
 from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
@@ -114,8 +115,10 @@ class AlarmsPage(Page):
 
     def _hint(self) -> str:
         if self.filter_text or self.lowest:
-            return "No open alarm matches: Esc shows all"
-        return "No vehicle has an open alarm"
+            whose = with_tags(self.context.state.tags)
+            of_whom = f" of a vehicle{whose}" if whose else ""
+            return f"No open alarm{of_whom} matches: Esc shows all"
+        return f"No vehicle{with_tags(self.context.state.tags)} has an open alarm"
 
     def _headline(self) -> Text:
         """Return the alarm under the cursor, which the table's columns may cut."""

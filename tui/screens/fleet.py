@@ -127,7 +127,12 @@ class FleetPage(Page):
             return f"The fleet has not been read yet: {DOCTOR}" if state.lost else "reading …"
         if self.view.shown:
             return ""
-        return view_text.empty_text(self.view, read_only=state.read_only, tags=state.tags)
+        return view_text.empty_text(
+            self.view,
+            read_only=state.read_only,
+            tags=state.tags,
+            known_tags=state.snapshot.known_tags,
+        )
 
     def _reason(self) -> Text:
         """Return what is wrong with the filter; else why the vehicle under the cursor is so."""
