@@ -183,6 +183,11 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
         """The topmost page, which a dialog may cover."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
 
+    @property
+    def shows_fleet(self) -> bool:
+        """Whether the fleet page is the topmost page, which a dialog may cover."""
+        return isinstance(self.page, FleetPage)
+
     def _fleet_read(self) -> None:
         """Go on after the first read, and after the database was lost or came back."""
         if self._starting is not None:
