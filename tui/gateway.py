@@ -25,7 +25,7 @@ from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm,
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
-from fleetsyncd.database.views.history import History, read_histories
+from fleetsyncd.database.views.history import History, read_history
 from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -169,9 +169,7 @@ class Gateway:
 
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> History:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
-        return self._database.run(
-            lambda cursor: read_histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
-        )
+        return self._database.run(lambda cursor: read_history(cursor, vehicle_id, seconds, buckets))
 
     def fleet_alarms(
         self, order: Order, chosen: AlarmFilter, before: FleetAlarm | None
