@@ -85,7 +85,7 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
         if count:
             text = f"{count} {_label(vehicle_state, detail)}".rstrip()
             part = _count(vehicle_state, (f"{style.glyph} ", style.colour), (text, ""))
-            line.append(gap).append_text(part)
+            line.append(gap, style.colour).append_text(part)
     if state.tags:
         line.append(f"{gap}tag {' '.join(state.tags)}")
     if state.read_only:
