@@ -22,6 +22,7 @@ state.py         the last snapshot, its freshness, and the warnings that follow 
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say
 targets.py       the vehicles that an action applies to, and which of them are out of sight
+plot_export.py   a plot as a table of text
 plot_view.py     what a plot shows: its span, its cursor, its scale
 scale.py         the scale of a picture
 sparks.py        curves of one line of block characters

@@ -20,7 +20,8 @@ from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
-from tui.widgets.alarm_table import AlarmTable, ahead_text, channel_text, is_doubtful
+from tui.widgets.alarm_cells import ahead_text, channel_text, is_doubtful
+from tui.widgets.alarm_table import AlarmTable
 from tui.widgets.fixed_text import FixedText
 
 LOWEST_SEVERITIES: tuple[Severity, ...] = (
