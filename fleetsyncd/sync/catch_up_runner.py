@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +13,10 @@ from gevent import sleep
 from gevent.pool import Pool
 
 from fleetsyncd.database import backfills, gaps, store
+from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
+from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Backfill, Vehicle
 from fleetsyncd.reports import BackfillReport, Outcome
 from fleetsyncd.sync.backfill import run_backfill
@@ -28,6 +30,8 @@ SLICE_SEC = 20.0
 """While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
+URGENT_SHARE = 2
+"""One slot of so many for gaps goes first to those of which a part will be lost."""
 YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 """How a question waits while its vehicle's cycle runs, or the database does not keep up."""
 
@@ -38,6 +42,8 @@ class _Job:
 
     vehicle: Vehicle
     backfill: Backfill | None = None
+    is_urgent: bool = False
+    """Its vehicle will have dropped a part of the gap at the present pace."""
 
 
 class CatchUpRunner:
@@ -45,7 +51,8 @@ class CatchUpRunner:
 
     Each has a session of its own, so its vehicle's cycles go on meanwhile, and come first: while
     one runs, nothing new is asked. What failed is tried again in the fleet's next cycle. Gaps take
-    turns, so that all vehicles come nearer to the present together.
+    turns, so that all vehicles come nearer to the present together; those of which a part will be
+    lost go first.
     """
 
     def __init__(
@@ -69,6 +76,8 @@ class CatchUpRunner:
         self._stop_reasons: dict[UUID, str | None] = {}
         self._gaps: set[UUID] = set()
         """The vehicles of `running` whose gap is pulled."""
+        self._urgent: set[UUID] = set()
+        """Those of them of which a part will be lost."""
         self._gaps_wait = False
         """Whether a gap waited for a slot when slots were given last."""
         self._served_at: dict[UUID, float] = {}
@@ -128,12 +137,27 @@ class CatchUpRunner:
     ) -> list[_Job]:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
-        due.sort(key=lambda key: self._served_at.get(key, 0.0))
         self._gaps_wait = len(due) > room
         self.has_gaps = bool(due) or bool(self._gaps)
-        chosen = due[: max(room, 0)]
+        chosen = self._chosen(due, room)
         vehicles = store.load_vehicles(cursor, chosen) if chosen else []
-        return [_Job(vehicle) for vehicle in vehicles]
+        return [_Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
+
+    def _chosen(self, due: Sequence[OpenGap], room: int) -> dict[UUID, bool]:
+        """Return the vehicles whose gaps are pulled next, with whether they are urgent.
+
+        Half of the slots go to urgent ones first, of which a part will be lost; a vehicle may lie,
+        so the other half goes to whoever has waited longest for a turn.
+        """
+        now = self._context.now()
+        due = sorted(due, key=lambda gap: self._served_at.get(gap.vehicle_id, 0.0))
+        is_urgent = {
+            gap.vehicle_id: forecast_loss(gap.history, gap.whole, now) is not None for gap in due
+        }
+        first = max(0, self._most_gaps // URGENT_SHARE - len(self._urgent))
+        preferred = [key for key in is_urgent if is_urgent[key]][:first]
+        order = dict.fromkeys([*preferred, *is_urgent])
+        return {key: is_urgent[key] for key in [*order][: max(room, 0)]}
 
     def _due_backfills(
         self,
@@ -162,6 +186,8 @@ class CatchUpRunner:
         self._stop_reasons[job.vehicle.id] = None
         if job.backfill is None:
             self._gaps.add(job.vehicle.id)
+        if job.is_urgent:
+            self._urgent.add(job.vehicle.id)
         self._pool.spawn(self._run, job)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
@@ -196,6 +222,7 @@ class CatchUpRunner:
         finally:
             del self._stop_reasons[vehicle.id]
             self._gaps.discard(vehicle.id)
+            self._urgent.discard(vehicle.id)
             self._served_at[vehicle.id] = self._monotonic()
             if not goes_on:
                 self._tried.add(vehicle.id)

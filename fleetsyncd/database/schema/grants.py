@@ -19,8 +19,10 @@ TABLES = {
     "fleetsync.replica": _ALL,
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
+    "fleetsync.lost_interval": _ALL,
     "fleetsync.removed_vehicle": _ALL,
     "fleetsync.retention": _ALL,
+    "fleetsync.coverage": ("SELECT",),
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (
