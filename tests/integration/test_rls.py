@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,12 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import losses, measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, Measurements
+from fleetsyncd.models import Alarm, BadRow, Measurements, Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
@@ -29,7 +29,9 @@ KEYS = {
     "alarms_log": "vehicle_id",
     "sync_journal": "vehicle_id",
     "fleetsync.quarantine": "vehicle_id",
+    "fleetsync.lost_interval": "vehicle_id",
 }
+VIEWS = {"fleetsync.coverage": "vehicle_id"}
 CHANGES = [
     "UPDATE vehicles SET name = 'stolen'",
     "UPDATE measurements SET value = 0",
@@ -40,6 +42,7 @@ CHANGES = [
     "UPDATE sync_journal SET status = 'ok'",
     "DELETE FROM sync_journal",
     "DELETE FROM fleetsync.quarantine",
+    "DELETE FROM fleetsync.lost_interval",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
@@ -50,6 +53,8 @@ INSERTS = {
     " VALUES (%(truck)s, %(now)s, %(now)s, 'ok')",
     "fleetsync.quarantine": "(vehicle_id, digest, call, raw, reason)"
     " VALUES (%(truck)s, gen_random_uuid(), '/data', '{}', 'mine')",
+    "fleetsync.lost_interval": "(vehicle_id, kind, from_at, to_at)"
+    " VALUES (%(truck)s, 'gone for good', %(now)s, 'infinity')",
 }
 
 
@@ -88,6 +93,8 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     )
     store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
     store.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
+    cursor.execute("UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid", (NOW, str(truck)))
+    losses.record_loss(cursor, truck, Window(NOW - timedelta(hours=1), NOW))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck
 
@@ -103,11 +110,11 @@ def connected(server: Server, role: str, **variables: str) -> Iterator[Any]:
 
 
 def seen(cursor: Any, table: str) -> set[UUID]:
-    cursor.execute(f"SELECT {KEYS[table]}::text FROM {table}")  # noqa: S608  constants
+    cursor.execute(f"SELECT {(KEYS | VIEWS)[table]}::text FROM {table}")  # noqa: S608  constants
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 def test_an_owner_sees_the_rows_of_the_vehicles_granted_and_no_others(
     server: Server, granted: dict[UUID, UUID], table: str
 ) -> None:
@@ -116,7 +123,7 @@ def test_an_owner_sees_the_rows_of_the_vehicles_granted_and_no_others(
             assert seen(cursor, table) == {truck}
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 @pytest.mark.parametrize("user_id", ["", str(NOBODY)])
 @pytest.mark.usefixtures("granted")
 def test_an_owner_without_an_id_or_a_grant_sees_nothing_and_meets_no_error(
@@ -126,7 +133,7 @@ def test_an_owner_without_an_id_or_a_grant_sees_nothing_and_meets_no_error(
         assert seen(cursor, table) == set()
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 @pytest.mark.usefixtures("granted")
 def test_an_owner_whose_id_was_never_set_sees_nothing_and_meets_no_error(
     server: Server, table: str
