@@ -22,6 +22,7 @@ from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.database.views.coverage import CoveredInterval, vehicle_coverage
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.history import History, read_histories
@@ -200,6 +201,10 @@ class Gateway:
     def vehicle_details(self, vehicle_id: UUID) -> VehicleDetails | None:
         """Return a vehicle's registration and sync state; None if it was removed."""
         return self._database.run(lambda cursor: vehicle.vehicle_details(cursor, vehicle_id))
+
+    def coverage(self, vehicle_id: UUID) -> list[CoveredInterval]:
+        """Return what of a vehicle's time is stored, in order."""
+        return self._database.run(lambda cursor: vehicle_coverage(cursor, vehicle_id))
 
     def vehicles_with_own_key(self) -> set[UUID]:
         """Return the vehicles that have their own API key; a read-only role may not ask this."""

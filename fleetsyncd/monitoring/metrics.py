@@ -145,8 +145,8 @@ class Metrics:
             return
         counters.cycles += 1
         self._count(report.vehicle.id, report.rows_written, report)
-        if report.live_to is not None:
-            counters.live_to = report.live_to.timestamp()
+        if (live_to := report.live_to or report.watermark) is not None:
+            counters.live_to = live_to.timestamp()
             if not report.leaves_gap:
                 counters.gap, counters.loses_in = 0.0, None
         if report.failure is not None:

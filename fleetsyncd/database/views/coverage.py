@@ -15,6 +15,12 @@ SELECT {epoch("from_at")}, {epoch("to_at")}, kind FROM fleetsync.coverage
 WHERE vehicle_id = %s::uuid ORDER BY from_at DESC NULLS LAST LIMIT {MOST_INTERVALS}
 """  # noqa: S608  constants
 
+# A role that only looks may be older than these relations.
+_MAY_READ = """
+SELECT has_table_privilege(to_regclass('fleetsync.coverage'), 'SELECT')
+    AND has_table_privilege(to_regclass('fleetsync.lost_interval'), 'SELECT')
+"""
+
 
 class Coverage(StrEnum):
     """What is known of an interval."""
@@ -37,7 +43,10 @@ class CoveredInterval:
 
 
 def vehicle_coverage(cursor: Cursor, vehicle_id: UUID) -> list[CoveredInterval]:
-    """Return a vehicle's intervals in order; none if it was never pulled."""
+    """Return a vehicle's intervals in order; none if it was never pulled, or may not be read."""
+    cursor.execute(_MAY_READ)
+    if cursor.fetchall()[0][0] is not True:
+        return []
     cursor.execute(_COVERAGE, (str(vehicle_id),))
     rows = cursor.fetchall()
     return [

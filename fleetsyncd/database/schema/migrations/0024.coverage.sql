@@ -54,7 +54,7 @@ $$;
 -- Policies bind the reader where the server knows security_invoker. Before PostgreSQL 15 they bind
 -- the view's owner, who may be a superuser: so the view itself asks for the same as they do.
 CREATE OR REPLACE VIEW fleetsync.coverage WITH (security_barrier = true) AS
-WITH vehicle AS (
+WITH vehicle AS NOT MATERIALIZED (
     SELECT v.id, least(v.last_sync_at, s.asked_to) AS reached,
         CASE WHEN s.covered_from < least(v.last_sync_at, s.asked_to) THEN s.covered_from END
             AS covered_from,
@@ -67,9 +67,9 @@ WITH vehicle AS (
             OR (SELECT current_setting('app.user_role', true)) = 'owner'
                 AND v.id IN (SELECT a.vehicle_id FROM public.vehicle_access a
                     WHERE a.user_id = nullif(current_setting('app.user_id', true), '')::uuid))
-), live AS (
+), live AS NOT MATERIALIZED (
     SELECT vehicle.*, coalesce(upper(islands), reached) AS live_to FROM vehicle
-), part AS (
+), part AS NOT MATERIALIZED (
     SELECT id, 'complete' AS kind,
         tstzmultirange(tstzrange(covered_from, reached)) - lost AS parts FROM live
     UNION ALL
