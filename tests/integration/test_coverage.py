@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from fleetsyncd.database import backfills, gaps, losses
+from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
+from fleetsyncd.database.schema.fleet_checks import check_gaps
 from fleetsyncd.database.views.coverage import Coverage, vehicle_coverage
 from fleetsyncd.database.views.fleet import fleet_overview
-from fleetsyncd.models import Window
+from fleetsyncd.models import HistoryLook, Window
 from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.history import LOOK_AGAIN
 from fleetsyncd.sync.pull import HISTORY_ROWS
 from tests.integration.rig import Rig, rig
@@ -221,7 +225,10 @@ def test_the_parts_of_a_gap_count_together(away: Rig) -> None:
 def test_a_gap_that_makes_no_progress_is_in_the_remark(away: Rig) -> None:
     away.cycle()
     away.database.run(lambda cursor: gaps.fail_gap(cursor, away.vehicle_id, "/data: HTTP 503"))
-    assert "its gap makes no progress: /data: HTTP 503" in shown(away).remark
+    vehicle = shown(away)
+    assert "its gap makes no progress: /data: HTTP 503" in vehicle.remark
+    (finding,) = check_gaps([vehicle])
+    assert "/data: HTTP 503" in finding.text
 
 
 def test_a_vehicle_is_asked_for_its_history_at_most_every_ten_minutes(away: Rig) -> None:
@@ -248,6 +255,8 @@ def test_a_gap_that_the_vehicle_will_have_dropped_is_told_and_forgotten_with_the
             it.simulated.history_start_ms += int(LOOK_AGAIN.total_seconds() * 1000)
             it.cycle(after=LOOK_AGAIN.total_seconds())
             it.catch_up(stopped=lambda: "stopped")
+        (finding,) = check_gaps([shown(it)])
+        assert "loses data from" in finding.text
         gap = shown(it).gap
         assert gap is not None
         assert gap.loses_from == it.watermark()
@@ -256,3 +265,33 @@ def test_a_gap_that_the_vehicle_will_have_dropped_is_told_and_forgotten_with_the
         while it.catch_up() != "none":
             pass
         assert it.vehicle().history is None
+
+
+def urgent_of(it: Rig, *, most_gaps: int) -> list[str]:
+    """Return the vehicles whose gaps a runner pulls first, of two that lose data and two others."""
+    runner = CatchUpRunner(
+        it.context(), lambda *_: None, lambda _error: None, catch_up_concurrency=most_gaps
+    )
+    gap = Window(it.now - 3 * HOUR, it.now)
+    names = {}
+    due = []
+    for name, begins in (("fine", 9), ("other", 9), ("loses", 1), ("lies", 1)):
+        key = uuid4()
+        names[key] = name
+        look = HistoryLook(it.now - begins * HOUR, it.now, gap.start)
+        due.append(OpenGap(key, gap, look))
+    return [names[key] for key in runner._chosen(due, most_gaps)]
+
+
+def test_gaps_that_lose_data_go_first_in_half_of_the_slots(away: Rig) -> None:
+    assert urgent_of(away, most_gaps=2) == ["fine", "other"], "one slot for gaps has no half"
+    assert urgent_of(away, most_gaps=3) == ["loses", "fine", "other"]
+    assert urgent_of(away, most_gaps=4) == ["loses", "fine", "other", "lies"]
+    assert urgent_of(away, most_gaps=8)[:2] == ["loses", "lies"]
+
+
+def test_a_lookup_of_one_vehicle_does_not_read_the_whole_fleet(away: Rig) -> None:
+    plan = away.run(
+        "EXPLAIN SELECT * FROM fleetsync.coverage WHERE vehicle_id = %s::uuid", str(away.vehicle_id)
+    )
+    assert not [line for (line,) in plan if "CTE Scan" in line]
