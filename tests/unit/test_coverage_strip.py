@@ -43,4 +43,5 @@ def test_what_is_not_known_is_blank() -> None:
 def test_only_what_is_within_the_week_is_a_hole() -> None:
     assert not has_holes([part(Coverage.COMPLETE, None, 0)], NOW)
     assert not has_holes([part(Coverage.GONE, 20, 8)], NOW)
+    assert not has_holes([part(Coverage.GAP, 0.001, 0)], NOW), "to come with the next cycles"
     assert has_holes([part(Coverage.GONE, 20, 6)], NOW)

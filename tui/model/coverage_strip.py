@@ -9,6 +9,8 @@ from fleetsyncd.database.views.coverage import Coverage, CoveredInterval
 
 SPAN = timedelta(days=7)
 CELLS = 56
+RECENT = timedelta(minutes=5)
+"""What follows is to come with the next cycles, by the clock of this host."""
 LEGEND = "█ complete ▓ live ░ gap × gone ? missing"
 _UNKNOWN = (" ", "")
 _MARKS: Mapping[Coverage, tuple[str, str]] = {
@@ -24,9 +26,8 @@ _ORDER = tuple(_MARKS)
 
 def has_holes(coverage: Sequence[CoveredInterval], now: datetime) -> bool:
     """Tell whether the strip shows anything but what is complete."""
-    start = now - SPAN
     return any(
-        part.kind is not Coverage.COMPLETE and (part.to_at is None or part.to_at > start)
+        part.kind is not Coverage.COMPLETE and _touches(part, now - SPAN, now - RECENT)
         for part in coverage
     )
 
@@ -37,7 +38,8 @@ def coverage_strip(coverage: Sequence[CoveredInterval], now: datetime) -> Text:
     step = SPAN / CELLS
     for cell in range(CELLS):
         start = now - SPAN + cell * step
-        kinds = {part.kind for part in coverage if _touches(part, start, start + step)}
+        end = min(start + step, now - RECENT)
+        kinds = {part.kind for part in coverage if _touches(part, start, end)}
         text.append(*next((_MARKS[kind] for kind in _ORDER if kind in kinds), _UNKNOWN))
     return text
 
