@@ -10,6 +10,7 @@ database_url.py  DATABASE_URL as libpq reads it
 errors.py       the tree of all errors
 models.py       frozen types that every package may use
 reports.py      how cycles and backfills ended; the journal's entries
+loss_forecast.py  what of a gap its vehicle will have dropped
 states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are
 findings.py     results of doctor's checks

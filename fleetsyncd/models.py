@@ -38,6 +38,21 @@ class LearnedWindows:
     alarms: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryLook:
+    """Where a vehicle's own history was found to begin, while its gap is pulled."""
+
+    begins: datetime
+    at: datetime
+    """When it was asked."""
+    watermark: datetime
+    """The vehicle's at that moment."""
+    history_pace: float | None = None
+    """Seconds by which `begins` moves in a second; None before the second look."""
+    gap_pace: float | None = None
+    """Seconds by which the watermark moves in a second, pauses included."""
+
+
 Address = tuple[str, int]
 """Host and port: what decides which machine answers."""
 Registration = tuple[str, int, str | None]
@@ -70,6 +85,8 @@ class Vehicle:
     """Time of the newest stored measurement, as far as it is known."""
     islands: tuple[Window, ...] = ()
     """What was pulled ahead of a gap, in order: all after the watermark that is committed."""
+    history: HistoryLook | None = None
+    """The last look at its history during the present gap."""
     alarms_digest: int | None = None
     """Of the last `/alarms` answer that is stored."""
     channels_digest: int | None = None
@@ -86,6 +103,22 @@ class Vehicle:
     def live_to(self) -> datetime | None:
         """How far what is live is committed; the watermark unless there is a gap before it."""
         return self.islands[-1].end if self.islands else self.watermark
+
+    @property
+    def gap(self) -> Window | None:
+        """From the watermark to the end of the last gap, with the islands between; None: no gap."""
+        if not self.islands or self.watermark is None:
+            return None
+        end = self.islands[-1].start
+        return Window(self.watermark, end) if end > self.watermark else None
+
+    @property
+    def missing(self) -> timedelta:
+        """The length of all gaps together."""
+        if (gap := self.gap) is None:
+            return timedelta(0)
+        stored = (island.end - max(island.start, gap.start) for island in self.islands[:-1])
+        return gap.length - sum(stored, timedelta(0))
 
     @property
     def address(self) -> Address:

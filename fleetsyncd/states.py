@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from fleetsyncd.reports import Outcome
+from fleetsyncd.times import ZonedTime, utc_text
 
 LATE_AFTER_INTERVALS = 3
 OUTAGE_FROM = 3
@@ -33,6 +34,33 @@ class GapProgress(Struct, frozen=True, gc=False):
     seconds_left: float | None
 
 
+class GapOverview(Struct, frozen=True, gc=False):
+    """What is missing between the watermark and what is live; times in the vehicle's clock."""
+
+    from_at: ZonedTime | None
+    """The watermark."""
+    to_at: ZonedTime | None
+    """The end of the last part that is missing."""
+    missing_sec: float
+    """The length of all that is missing."""
+    error: str | None = None
+    """Why it makes no progress."""
+    loses_from: ZonedTime | None = None
+    """What follows will be lost, at the present pace."""
+    loses_in_sec: float | None = None
+    """When that begins; 0 if it has begun."""
+
+    @property
+    def remark(self) -> str | None:
+        """What is wrong with it."""
+        texts = []
+        if self.loses_from is not None:
+            texts.append(f"loses data from {utc_text(self.loses_from)} on")
+        if self.error:
+            texts.append(f"its gap makes no progress: {self.error}")
+        return "; ".join(texts) or None
+
+
 class VehicleOverview(Struct, frozen=True, gc=False):
     """One vehicle with the result of its last cycle; ages in seconds by the database's clock.
 
@@ -50,6 +78,7 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     software_version: str | None
     seen_age: float | None
     lag: float | None
+    """The age of what is live: of the watermark, unless there is a gap after it."""
     data_age: float | None
     rows: int | None
     """Measurements that the last cycle added."""
@@ -67,11 +96,16 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """The vehicle's tags, such as its site, in alphabetical order."""
     late_because: str | None = None
     """Why it is late, if it is and that is known."""
+    complete_age: float | None = None
+    """The age of the watermark: all before it is stored."""
+    gap: GapOverview | None = None
+    """What is missing before what is live."""
 
     @property
     def remark(self) -> str:
         """What is wrong with it, in one line; empty if nothing is."""
-        return "; ".join(text for text in (self.late_because, self.last_error) if text)
+        gap = self.gap and self.gap.remark
+        return "; ".join(text for text in (self.late_because, gap, self.last_error) if text)
 
 
 def derive_state(

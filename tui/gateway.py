@@ -24,6 +24,7 @@ from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.channel_changes import StoredChange, channel_changes
+from fleetsyncd.database.views.coverage import CoveredInterval, vehicle_coverage
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.history import History, read_history
@@ -35,7 +36,7 @@ from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
-from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
+from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
 from tui.open_alarms import AlarmCounter, total_of
@@ -209,6 +210,10 @@ class Gateway:
         """Return a vehicle's registration and sync state; None if it was removed."""
         return self._database.run(lambda cursor: vehicle.vehicle_details(cursor, vehicle_id))
 
+    def coverage(self, vehicle_id: UUID) -> list[CoveredInterval]:
+        """Return what of a vehicle's time is stored, in order."""
+        return self._database.run(lambda cursor: vehicle_coverage(cursor, vehicle_id))
+
     def vehicles_with_own_key(self) -> set[UUID]:
         """Return the vehicles that have their own API key; a read-only role may not ask this."""
         return self._database.run(vehicles_with_own_key)
@@ -276,7 +281,7 @@ class Gateway:
         return bulk.request_sync(self._database, names)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
-        """Return each vehicle's newest cycle that began at `since` or later, without backfills."""
+        """Return each vehicle's newest cycle that began at `since` or later."""
         limit = ROWS_PER_VEHICLE * len(ids)
         newest_first = self._database.run(
             lambda cursor: journal.read_journal(cursor, vehicles=ids, limit=limit)
@@ -286,7 +291,7 @@ class Gateway:
             for entry in reversed(newest_first)
             if entry.started_at is not None
             and entry.started_at >= since
-            and not (entry.error_msg or "").startswith(BACKFILL_PREFIX)
+            and not (entry.error_msg or "").startswith(BESIDE_CYCLES)
         }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> dict[UUID, BackfillStatus]:

@@ -41,6 +41,7 @@ OUTPUTS = {
     ),
     "retention": Output("retention --json", 1, "fleetsyncd.commands.retention:Deletion"),
     "status": Output("status --json", 1, "fleetsyncd.states:VehicleOverview"),
+    "status-vehicle": Output("status --json", 1, "fleetsyncd.commands.status:VehicleStatus"),
     "vehicle-list": Output("vehicle list --json", 1, "fleetsyncd.commands.vehicle:ListedVehicle"),
     "vehicle-list-removed": Output(
         "vehicle list --removed --json", 1, "fleetsyncd.commands.removed_vehicles:ListedLeftover"

@@ -21,6 +21,7 @@ retention_kinds.py  what is kept for how long
 retention_plan.py  what is to be removed, and whether it may be
 quarantine.py    bad rows: list, release, delete
 gaps.py          what is live ahead of a gap, and the gap's progress
+losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 vehicles.py      registration, pause, sync now
 bulk.py          pause, resume, sync now for several vehicles at once

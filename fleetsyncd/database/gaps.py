@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import statements, store
+from fleetsyncd.database import losses, statements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import PullStopped, WatermarkMoved
-from fleetsyncd.models import Address, LearnedWindows, Vehicle, Window
+from fleetsyncd.models import Address, HistoryLook, LearnedWindows, Vehicle, Window
 from fleetsyncd.text import sanitise
 
 _BEFORE = "tstzmultirange(tstzrange(NULL, {at}))"
@@ -30,7 +30,8 @@ _GAP_STATE = """
     catching_up_sec = CASE WHEN {islands} <> '{{}}'
         THEN coalesce(s.catching_up_sec, 0) + %(gap_sec)s END,
     catching_up_rows = CASE WHEN {islands} <> '{{}}'
-        THEN coalesce(s.catching_up_rows, 0) + %(gap_rows)s END
+        THEN coalesce(s.catching_up_rows, 0) + %(gap_rows)s END,
+    history_at = CASE WHEN {islands} <> '{{}}' THEN s.history_at END
 """
 """What is shown of a gap, once there are these islands and this watermark."""
 _ISLANDS_AFTER_LIVE = f"""(
@@ -52,17 +53,19 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, islands, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from)
 SELECT id, %(newest)s, tstzmultirange(tstzrange(%(start)s, %(end)s)) - {
     _BEFORE.format(at="last_sync_at")
 }, %(behind_from)s, %(skew)s, last_sync_at, %(start)s, 0, 0, %(gap_start)s, %(data_ms)s,
-    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok'
+    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
+    CASE WHEN %(known)s::timestamptz IS NULL THEN %(gap_start)s::timestamptz END
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = CASE WHEN %(stepped_back)s
         THEN least(s.alarm_watermark, %(start)s)
         ELSE coalesce(s.alarm_watermark, excluded.alarm_watermark) END,
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
+    covered_from = coalesce(excluded.covered_from, s.covered_from),
     islands = {_ISLANDS_AFTER_LIVE},
     {_GAP_STATE.format(islands=_ISLANDS_AFTER_LIVE, watermark="excluded.catching_up_from")},
     asked_to = least(s.asked_to, excluded.asked_to),
@@ -130,16 +133,32 @@ _LOCK = """
 SELECT last_sync_at FROM public.vehicles WHERE id = %(id)s::uuid FOR NO KEY UPDATE
 """
 _OPEN_GAPS = """
-SELECT s.vehicle_id::text
+SELECT s.vehicle_id::text, v.last_sync_at, (SELECT max(lower(r)) FROM unnest(s.islands) r),
+    s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE s.islands <> '{{}}' AND NOT s.paused AND v.sync_status = 'ok'
     AND s.vehicle_id <> ALL (%s::uuid[]) {shards}
 ORDER BY v.last_sync_at
 """
+_SAVE_LOOK = """
+UPDATE fleetsync.vehicle_state SET history_from = %(begins)s, history_at = %(at)s,
+    history_watermark = %(watermark)s, history_pace = %(history_pace)s, gap_pace = %(gap_pace)s
+WHERE vehicle_id = %(id)s::uuid AND islands <> '{}'
+"""
 _FAIL_GAP = """
 UPDATE fleetsync.vehicle_state SET gap_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND islands <> '{}'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """A gap that may be pulled now."""
+
+    vehicle_id: UUID
+    whole: Window
+    """From the watermark to the end of the last part that is missing."""
+    history: HistoryLook | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +204,8 @@ class GapUpdate:
     """How long it took."""
     covered: timedelta
     learned: LearnedWindows = field(default_factory=LearnedWindows)
+    lost: tuple[Window, ...] = ()
+    """Of the gap, what nobody can pull any more."""
 
 
 def advance_island(cursor: Cursor, update: IslandUpdate) -> None:
@@ -247,6 +268,7 @@ def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime |
         store.lock_vehicle(cursor, vehicle.id, vehicle.address)
         raise _moved_error(cursor, vehicle.id, update.hint)
     reached, asked_to = row
+    losses.record_passed(cursor, vehicle.id, vehicle.watermark, update.watermark, update.lost)
     if vehicle.islands and update.watermark >= vehicle.islands[0].start:
         cursor.execute(_REACH_ISLAND, {**key, "gap_sec": 0.0, "gap_rows": 0})
         if (jumped := cursor.fetchone()) is not None:
@@ -280,15 +302,35 @@ def _moved_error(cursor: Cursor, vehicle_id: UUID, hint: str | None) -> Exceptio
 
 def open_gaps(
     cursor: Cursor, excluded: Collection[UUID], shards: Collection[int] | None = None
-) -> list[UUID]:
-    """Return the vehicles with a gap, of some shards or (None) of all: the longest behind first.
+) -> list[OpenGap]:
+    """Return the gaps of the vehicles of some shards or (None) of all: the longest behind first.
 
-    Paused ones, and those that do not answer, are left out.
+    Those of paused vehicles, and of those that do not answer, are left out.
     """
     condition, arguments = in_shards("s.vehicle_id", shards)
     values = ([str(vehicle_id) for vehicle_id in excluded], *arguments)
     cursor.execute(_OPEN_GAPS.format(shards=condition), values)
-    return [UUID(row[0]) for row in cursor.fetchall()]
+    return [
+        OpenGap(
+            UUID(key),
+            Window(watermark, max(watermark, end)),
+            None if look[1] is None else HistoryLook(*look),
+        )
+        for key, watermark, end, *look in cursor.fetchall()
+    ]
+
+
+def save_look(cursor: Cursor, vehicle_id: UUID, look: HistoryLook) -> None:
+    """Record where the vehicle's history begins, while it has a gap."""
+    values = {
+        "id": str(vehicle_id),
+        "begins": look.begins,
+        "at": look.at,
+        "watermark": look.watermark,
+        "history_pace": look.history_pace,
+        "gap_pace": look.gap_pace,
+    }
+    cursor.execute(_SAVE_LOOK, values)
 
 
 def fail_gap(cursor: Cursor, vehicle_id: UUID, error: str) -> None:

@@ -34,6 +34,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        CASE WHEN s.islands <> '{{{{}}}}' THEN
            (SELECT array_agg(at ORDER BY at)
             FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
+       s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
        s.day_channel_changes
 FROM public.vehicles v
@@ -138,12 +139,14 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from)
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
-    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok'
+    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
+    CASE WHEN %(known)s::timestamptz IS NULL THEN %(pulled_from)s::timestamptz END
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
+    covered_from = coalesce(excluded.covered_from, s.covered_from),
     alarm_watermark = CASE WHEN %(stepped_back)s
         THEN least(s.alarm_watermark, excluded.alarm_watermark)
         ELSE coalesce(s.alarm_watermark, excluded.alarm_watermark) END,

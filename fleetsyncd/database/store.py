@@ -15,7 +15,16 @@ from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
-from fleetsyncd.models import Address, Alarm, BadRow, Channel, LearnedWindows, Vehicle, Window
+from fleetsyncd.models import (
+    Address,
+    Alarm,
+    BadRow,
+    Channel,
+    HistoryLook,
+    LearnedWindows,
+    Vehicle,
+    Window,
+)
 from fleetsyncd.reports import CycleReport, JournalEntry
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
@@ -83,8 +92,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
     (
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends, is_today,
-        *intake,
+        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends,
+        history_from, history_at, history_watermark, history_pace, gap_pace, is_today, *intake,
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -103,6 +112,9 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         failures=failures,
         newest_measurement_at=newest,
         islands=_islands(island_ends, watermark),
+        history=HistoryLook(history_from, history_at, history_watermark, history_pace, gap_pace)
+        if history_at is not None
+        else None,
         alarms_digest=alarms_digest,
         channels_digest=channels_digest,
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),

@@ -6,11 +6,13 @@ come from short, fixed lists. So the number of series is bounded by the size of 
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
+from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
@@ -112,12 +114,14 @@ class Metrics:
     def _on_cycle_started(self, vehicles: Sequence[Vehicle]) -> None:
         fleet = {}
         for vehicle in vehicles:
-            watermark = None if vehicle.watermark is None else vehicle.watermark.timestamp()
+            live_to = None if vehicle.live_to is None else vehicle.live_to.timestamp()
             counters = self._vehicles.get(vehicle.id)
             if counters is None:
-                counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
+                counters = VehicleCounters(vehicle.name, vehicle.paused, live_to)
             counters.name, counters.paused = vehicle.name, vehicle.paused
-            counters.watermark = watermark
+            counters.live_to = live_to
+            counters.gap = vehicle.missing.total_seconds()
+            counters.loses_in = self._loses_in(vehicle)
             if counters.up is None or self._outdated:
                 # What another daemon, or this one before a restart, has found out last.
                 counters.up = up_by_status(vehicle.status)
@@ -127,14 +131,24 @@ class Metrics:
         self._vehicles = fleet
         self._outdated = False
 
+    def _loses_in(self, vehicle: Vehicle) -> float | None:
+        """Return in how many seconds the vehicle drops a part of its gap; None if it does not."""
+        if vehicle.gap is None:
+            return None
+        now = datetime.fromtimestamp(self._now(), UTC)
+        loss = forecast_loss(vehicle.history, vehicle.gap, now)
+        return None if loss is None else loss.in_sec
+
     def _on_vehicle_cycle_ended(self, report: CycleReport) -> None:
         counters = self._vehicles.get(report.vehicle.id)
         if counters is None:
             return
         counters.cycles += 1
         self._count(report.vehicle.id, report.rows_written, report)
-        if report.watermark is not None:
-            counters.watermark = report.watermark.timestamp()
+        if (live_to := report.live_to or report.watermark) is not None:
+            counters.live_to = live_to.timestamp()
+            if not report.leaves_gap:
+                counters.gap, counters.loses_in = 0.0, None
         if report.failure is not None:
             counters.failures[report.failure] = counters.failures.get(report.failure, 0) + 1
         if report.goes_on or not report.stopped:

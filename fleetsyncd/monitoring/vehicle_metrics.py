@@ -16,8 +16,12 @@ class VehicleCounters:
 
     name: str
     paused: bool
-    watermark: float | None
-    """Seconds since 1970."""
+    live_to: float | None
+    """How far what is live is committed, in seconds since 1970."""
+    gap: float = 0.0
+    """The length of what is missing before it, in seconds."""
+    loses_in: float | None = None
+    """The seconds after which the vehicle drops a part of that; None if it does not."""
     up: bool | None = None
     """None until a cycle has ended, of any daemon."""
     failing: Failure | None = None
@@ -60,8 +64,8 @@ def _one(value: Callable[[VehicleCounters], float | None]) -> Samples:
 
 
 def _lag(counters: VehicleCounters, now: float) -> Iterator[Sample]:
-    if counters.watermark is not None:
-        yield "", (), max(0.0, now - counters.watermark)
+    if counters.live_to is not None:
+        yield "", (), max(0.0, now - counters.live_to)
 
 
 def _failing(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
@@ -94,7 +98,19 @@ FAMILIES = (
     MetricFamily(
         f"{PREFIX}_paused", "gauge", "1 if an operator has paused it", _one(lambda v: v.paused)
     ),
-    MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "Age of its watermark", _lag),
+    MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "Age of what is live of it", _lag),
+    MetricFamily(
+        f"{PREFIX}_gap_seconds",
+        "gauge",
+        "Length of what is missing before what is live",
+        _one(lambda v: v.gap),
+    ),
+    MetricFamily(
+        f"{PREFIX}_loses_data_in_seconds",
+        "gauge",
+        "When it will have dropped a part of its gap at the present pace; only if it will",
+        _one(lambda v: v.loses_in),
+    ),
     MetricFamily(f"{PREFIX}_cycles_total", "counter", "Cycles ended", _one(lambda v: v.cycles)),
     MetricFamily(
         f"{PREFIX}_failures_total", "counter", "Failed cycles, by kind of error", _failures

@@ -11,7 +11,7 @@ from datetime import datetime
 from http import HTTPStatus
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import backfills, store, vehicle_memory
+from fleetsyncd.database import backfills, losses, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import (
     BackfillTaken,
@@ -106,6 +106,8 @@ class _BackfillAttempt:
         self.lacks_alarms = False
         self.begins = backfill.reached
         """Of what is before it nothing can be pulled."""
+        self.has_all_after = True
+        """Whether the vehicle has all that it measured from then on."""
         self.gone_sec = 0.0
         """Of what this attempt has committed, the length of that part."""
         self.has_committed = False
@@ -151,7 +153,9 @@ class _BackfillAttempt:
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self.notes.append(str(lost))
+            # If it is not known what is lost, nothing is known to be stored after all.
             self.begins = lost.window.end if lost.window else rest.start
+            self.has_all_after = lost.window is not None
         with closing(self.source.measurements(rest)) as pages:
             for window, page in pages:
                 self._commit(page, window.end, window.length.total_seconds())
@@ -199,6 +203,7 @@ class _BackfillAttempt:
         seconds = (self.context.now() - self.step_started_at).total_seconds()
         gone = (min(reached, self.begins) - self.backfill.reached).total_seconds()
         gone_sec = max(0.0, gone)
+        stored = Window(max(self.backfill.reached, self.begins), reached)
 
         def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
             if not backfills.advance_backfill(
@@ -216,6 +221,8 @@ class _BackfillAttempt:
             ):
                 store.lock_vehicle(cursor, self.vehicle.id, self.vehicle.address)
                 raise backfills.moved_error(cursor, self.vehicle.id, self.backfill, self.hint)
+            if self.has_all_after and stored.start < stored.end:
+                losses.recover(cursor, self.vehicle.id, stored)
             intake = Intake(rows=len(page), seconds=covered_sec)
             vehicle_memory.count_intake(cursor, self.vehicle.id, intake)
 

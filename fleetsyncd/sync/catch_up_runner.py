@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +14,10 @@ from gevent import sleep
 from gevent.pool import Pool
 
 from fleetsyncd.database import backfills, gaps, store
+from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
+from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Backfill, Vehicle
 from fleetsyncd.reports import BackfillReport, Outcome
 from fleetsyncd.sync.backfill import run_backfill
@@ -29,6 +31,8 @@ SLICE_SEC = 20.0
 """While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
+URGENT_SHARE = 2
+"""One slot of so many for gaps goes first to those of which a part will be lost."""
 YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 """How a question waits while its vehicle's cycle runs, or the database does not keep up."""
 
@@ -39,6 +43,8 @@ class _Job:
 
     vehicle: Vehicle
     backfill: Backfill | None = None
+    is_urgent: bool = False
+    """Its vehicle will have dropped a part of the gap at the present pace."""
 
 
 class CatchUpRunner:
@@ -46,7 +52,8 @@ class CatchUpRunner:
 
     Each has a session of its own, so its vehicle's cycles go on meanwhile, and come first: while
     one runs, nothing new is asked. What failed is tried again in the fleet's next cycle. Gaps take
-    turns, so that all vehicles come nearer to the present together.
+    turns, so that all vehicles come nearer to the present together; those of which a part will be
+    lost go first.
     """
 
     def __init__(
@@ -70,10 +77,12 @@ class CatchUpRunner:
         self._stop_reasons: dict[UUID, str | None] = {}
         self._gaps: set[UUID] = set()
         """The vehicles of `running` whose gap is pulled."""
+        self._urgent: set[UUID] = set()
+        """Those of them of which a part will be lost."""
         self._gaps_wait = False
         """Whether a gap waited for a slot when slots were given last."""
-        self._next: deque[UUID] = deque()
-        """Vehicles whose gap waits for a slot, in the order of their turns."""
+        self._next: deque[tuple[UUID, bool]] = deque()
+        """Vehicles whose gap waits for a slot, in the order of their turns, and who is urgent."""
         self._served_at: dict[UUID, float] = {}
         """When the last attempt at each vehicle's gap ended."""
         self._tried: set[UUID] = set()
@@ -131,14 +140,30 @@ class CatchUpRunner:
     ) -> list[_Job]:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
-        due.sort(key=lambda key: self._served_at.get(key, 0.0))
-        room = max(room, 0)
-        self._next = deque(due[room:])
-        self._gaps_wait = bool(self._next)
         self.has_gaps = bool(due) or bool(self._gaps)
-        chosen = due[:room]
+        turns = self._turns(due)
+        room = max(room, 0)
+        self._next = deque(turns[room:])
+        self._gaps_wait = bool(self._next)
+        chosen = dict(turns[:room])
         vehicles = store.load_vehicles(cursor, chosen) if chosen else []
-        return [_Job(vehicle) for vehicle in vehicles]
+        return [_Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
+
+    def _turns(self, due: Sequence[OpenGap]) -> list[tuple[UUID, bool]]:
+        """Return the vehicles in the order in which their gaps are pulled, and who is urgent.
+
+        Half of the slots go to urgent ones first, of which a part will be lost; a vehicle may lie,
+        so the other half goes to whoever has waited longest for a turn.
+        """
+        now = self._context.now()
+        due = sorted(due, key=lambda gap: self._served_at.get(gap.vehicle_id, 0.0))
+        is_urgent = {
+            gap.vehicle_id: forecast_loss(gap.history, gap.whole, now) is not None for gap in due
+        }
+        first = max(0, self._most_gaps // URGENT_SHARE - len(self._urgent))
+        preferred = [key for key in is_urgent if is_urgent[key]][:first]
+        order = dict.fromkeys([*preferred, *is_urgent])
+        return [(key, is_urgent[key]) for key in order]
 
     def _due_backfills(
         self,
@@ -171,6 +196,8 @@ class CatchUpRunner:
         self._stop_reasons[job.vehicle.id] = None
         if job.backfill is None:
             self._gaps.add(job.vehicle.id)
+        if job.is_urgent:
+            self._urgent.add(job.vehicle.id)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let running jobs, or some of them, end between two windows; if all, begin no other."""
@@ -200,23 +227,21 @@ class CatchUpRunner:
     def _next_gap(self) -> _Job | None:
         """Return the next gap that waits, noted as running."""
         while self._next and self.accepting:
-            vehicle_id = self._next.popleft()
+            vehicle_id, is_urgent = self._next.popleft()
             if vehicle_id in self._tried or vehicle_id in self.running:
                 continue
-            self._stop_reasons[vehicle_id] = None
-            job = None
+            self._stop_reasons[vehicle_id] = None  # or it is begun twice while it is read
             try:
                 found = self._context.database.run(partial(store.load_vehicles, only=[vehicle_id]))
-                job = next((_Job(v) for v in found if v.islands and not v.paused), None)
             except DatabaseError as error:
                 self._on_database_error(error)
-                return None
-            finally:
-                if job is None:
-                    del self._stop_reasons[vehicle_id]
-            if job is not None:
-                self._gaps.add(vehicle_id)
-                return job
+                found = []
+            for vehicle in found:
+                if vehicle.islands and not vehicle.paused:
+                    job = _Job(vehicle, is_urgent=is_urgent)
+                    self._note_running(job)
+                    return job
+            del self._stop_reasons[vehicle_id]
         return None
 
     def _run_one(self, job: _Job) -> None:
@@ -239,6 +264,7 @@ class CatchUpRunner:
         finally:
             del self._stop_reasons[vehicle.id]
             self._gaps.discard(vehicle.id)
+            self._urgent.discard(vehicle.id)
             self._served_at[vehicle.id] = self._monotonic()
             if not goes_on:
                 self._tried.add(vehicle.id)

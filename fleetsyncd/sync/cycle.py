@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fleetsyncd.database import gaps, store
+from fleetsyncd.database import gaps, losses, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import (
     BadAnswer,
@@ -125,6 +125,8 @@ class _VehicleCycle:
         self.totals = Totals()
         self.alarms = AlarmPull(vehicle, self.source, context, self.totals, self.intake)
         self.notes: list[str] = []
+        self.passed_over: list[Window] = []
+        """Of what is pulled, what nobody can pull any more."""
         self.unstored: str | None = None
         """What PostgreSQL refused of the steps that do not end the cycle."""
 
@@ -232,6 +234,7 @@ class _VehicleCycle:
         elif skipped := skipped_before(self.vehicle, whole):
             span = utc_span(skipped.start, skipped.end)
             self.notes.append(f"not pulled: {span}, before {utc_day(oldest)} nothing is kept")
+            self.passed_over.append(skipped)
         return _Pull(
             live=live,
             gap_start=whole.start,
@@ -316,6 +319,7 @@ class _VehicleCycle:
         try:
             if lost := lost_history(self.source, pull.window):
                 self.notes.append(str(lost))
+                self.passed_over += [lost.window] if lost.window else []
         except VehicleError as error:
             self._note_failure(NOT_KNOWN, error)
 
@@ -359,6 +363,7 @@ class _VehicleCycle:
                 newest_measurement_at=newest,
             )
             asked_to = store.advance_watermark(cursor, now)
+            losses.record_passed(cursor, now.vehicle_id, now.known, end, self.passed_over)
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.asked_to = asked_to

@@ -7,11 +7,12 @@ vehicle drops first. So an attempt may end at any line; the next one goes on fro
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fleetsyncd.database import gaps
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
+from fleetsyncd.loss_forecast import next_look
 from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     GAP_PREFIX,
@@ -21,14 +22,14 @@ from fleetsyncd.reports import (
     bad_rows_remark,
     join_remarks,
 )
-from fleetsyncd.sync import identity
+from fleetsyncd.sync import history, identity
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.history import NOT_KNOWN, lost_history
+from fleetsyncd.sync.history import NOT_KNOWN, LostHistory
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import write_attempt_entry
-from fleetsyncd.sync.window import HOURLY_ABOVE, gap_before, skipped_before
+from fleetsyncd.sync.window import gap_before, skipped_before
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
@@ -103,6 +104,8 @@ class _GapAttempt:
         self.reached = gap.start
         self.retry_after_sec: float | None = None
         self.notes: list[str] = []
+        self.passed_over: list[Window] = []
+        """Of the gap, what nobody can pull any more."""
         self.lost = False
         """A part of the gap is gone for good, or may be."""
         self.has_committed = False
@@ -118,7 +121,7 @@ class _GapAttempt:
                     self._commit(page, window)
                     if window.end < self.gap.end:
                         self.intake.check_rows(self.context.budget)
-                        if not self.may_go_on():
+                        if not self._may_go_on():
                             break
         except PullOverrun as overrun:
             if not self.has_committed:
@@ -135,11 +138,12 @@ class _GapAttempt:
         if skipped := skipped_before(self.vehicle, self.gap):
             span = utc_span(skipped.start, skipped.end)
             self.notes.append(f"not pulled: {span}, before {utc_day(skipped.end)} nothing is kept")
+            self.passed_over.append(skipped)
             self.lost = True
-        if self.gap.length <= HOURLY_ABOVE:
+        if self.gap.length <= history.LOOK_ABOVE:
             return
         try:
-            lost = lost_history(self.source, self.gap)
+            lost = self._look_at_history()
         except VehicleError as error:
             self.notes.append(f"{NOT_KNOWN} ({error})")
             self.lost = True
@@ -147,6 +151,33 @@ class _GapAttempt:
         if lost is not None:
             self.notes.append(str(lost))
             self.lost = True
+            if lost.window is not None:
+                self.passed_over.append(lost.window)
+
+    def _look_at_history(self) -> LostHistory | None:
+        """Return which part of the gap the vehicle has dropped; ask it unless that is known."""
+        now, known = self.context.now(), self.vehicle.history
+        watermark = self.vehicle.watermark or self.gap.start
+        if known is not None and history.is_true_still(known, watermark, now):
+            begins: datetime | None = known.begins
+        else:
+            begins = history.oldest_row(self.source, self.gap)
+            if begins is not None:
+                look = next_look(known, begins, watermark, now)
+                self.context.database.run(
+                    lambda cursor: gaps.save_look(cursor, self.vehicle.id, look)
+                )
+                self.vehicle = replace(self.vehicle, history=look)
+        return history.lost_before(begins, self.gap)
+
+    def _may_go_on(self) -> bool:
+        """Tell whether this attempt may go on: no longer than what it knows of the history."""
+        known = self.vehicle.history
+        if known is not None and self.vehicle.watermark is not None:
+            now = self.context.now()
+            if not history.is_true_still(known, self.vehicle.watermark, now):
+                return False
+        return self.may_go_on()
 
     def _commit(self, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the watermark at its end, or nothing of either."""
@@ -161,6 +192,7 @@ class _GapAttempt:
             seconds=(self.context.now() - self.step_started_at).total_seconds(),
             covered=covered,
             learned=self.source.learned,
+            lost=tuple(self.passed_over),
         )
         watermark, asked_to = self.vehicle.watermark, self.vehicle.pulled_until
 

@@ -1,13 +1,19 @@
 """Which part of an interval a vehicle has dropped before it was pulled."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from fleetsyncd.models import Window
+from fleetsyncd.models import HistoryLook, Window
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.time_limits import MAX_AHEAD, accepted_interval
 from fleetsyncd.times import utc_span
 
 NOT_KNOWN = "how much is gone for good is not known"
+LOOK_ABOVE = timedelta(hours=1)
+"""Before a longer gap is pulled, the vehicle is asked where its history begins."""
+LOOK_AGAIN, LOOK_AGAIN_NEAR = timedelta(minutes=10), timedelta(minutes=1)
+"""It is asked again after so long: sooner if it will soon drop what is pulled next."""
+NEAR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,30 @@ def lost_history(source: VehicleSource, gap: Window) -> LostHistory | None:
 
     Raises VehicleError.
     """
+    return lost_before(oldest_row(source, gap), gap)
+
+
+def oldest_row(source: VehicleSource, gap: Window) -> datetime | None:
+    """Return the time of the vehicle's oldest row, the end of `gap` if that has none before it.
+
+    None if it cannot be read. Raises VehicleError.
+    """
     # Also from what retention would delete: it shows that the vehicle has what follows.
     oldest = accepted_interval(source.accepted_interval().end - MAX_AHEAD).start
-    begins = source.history_begins(Window(oldest, gap.end))
+    return source.history_begins(Window(oldest, gap.end))
+
+
+def is_true_still(look: HistoryLook, watermark: datetime, now: datetime) -> bool:
+    """Tell whether the vehicle need not be asked again where its history begins."""
+    near = watermark - look.begins < NEAR
+    return now - look.at < (LOOK_AGAIN_NEAR if near else LOOK_AGAIN)
+
+
+def lost_before(begins: datetime | None, gap: Window) -> LostHistory | None:
+    """Return which part of `gap` is before the vehicle's oldest row; None if nothing is."""
     if begins is None:
         return LostHistory(None)
+    begins = min(begins, gap.end)
     if begins <= gap.start:
         return None
     return LostHistory(Window(gap.start, begins), whole=begins == gap.end)

@@ -206,6 +206,35 @@ def test_status_is_a_table_for_people_and_json_for_scripts(installation: Install
     assert {vehicle["name"] for vehicle in listed} == {"Excavator-02", "Truck-01"}
 
 
+def test_status_of_one_vehicle_says_what_of_it_is_stored_and_missing(
+    installation: Installation,
+) -> None:
+    installation.fleet(2)
+    installation.command("once", SYNC_INTERVAL_SEC="30")
+    installation.rows(
+        "UPDATE fleetsync.vehicle_state s SET gap_error = '/data: HTTP 503', islands ="
+        " tstzmultirange(tstzrange(v.last_sync_at + interval '3 h', v.last_sync_at + '4 h'))"
+        " FROM vehicles v WHERE v.id = s.vehicle_id AND v.name = 'Truck-01'"
+    )
+    installation.rows(
+        "INSERT INTO fleetsync.lost_interval (vehicle_id, kind, from_at, to_at) SELECT id,"
+        " 'gone for good', last_sync_at - interval '5 s', last_sync_at FROM vehicles"
+        " WHERE name = 'Truck-01'"
+    )
+    code, output, _ = installation.command("status", "Truck-01")
+    assert code == 0
+    assert "missing before that: 3h" in output
+    assert "its gap makes no progress: /data: HTTP 503" in output
+    kinds = [line.split("  ")[-1].strip() for line in output.splitlines()[-4:]]
+    assert kinds == ["complete", "gone for good", "gap", "live island"]
+    (vehicle,) = json.loads(installation.command("status", "Truck-01", "--json")[1])
+    assert [part["kind"] for part in vehicle["coverage"]] == kinds
+    assert vehicle["gap"]["missing_sec"] == pytest.approx(3 * 3600)
+    code, _, errors = installation.command("status", "Truck-99")
+    assert (code, "no vehicle is called Truck-99" in errors) == (2, True)
+    assert installation.command("status", "Truck-01", "--tag", "yard")[0] == 2
+
+
 def test_a_commands_log_is_beside_its_result_and_one_object_a_line(
     empty_database: str, installation: Installation
 ) -> None:

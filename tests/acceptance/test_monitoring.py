@@ -54,6 +54,15 @@ def known(installation: Installation) -> Labels:
     installation.rows(
         "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
     )
+    installation.rows(
+        "UPDATE vehicles SET last_sync_at = now() - interval '2 h' WHERE name = 'Gone-01'"
+    )
+    # A gap of which a part is lost.
+    installation.rows(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, islands, history_from, history_at,"
+        " history_watermark) SELECT id, tstzmultirange(tstzrange(now() - interval '1 min', now())),"
+        " now() - interval '1 h', now(), last_sync_at FROM vehicles WHERE name = 'Gone-01'"
+    )
     port = free_port()
     daemon = installation.daemon(METRICS_PORT=str(port))
     daemon.wait_for("Cycle done", times=2)

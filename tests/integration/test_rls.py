@@ -10,13 +10,13 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import alarms, measurements, store, vehicles
+from fleetsyncd.database import alarms, losses, measurements, store, vehicles
 from fleetsyncd.database.channel_changes import record_changes
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
@@ -32,7 +32,9 @@ KEYS = {
     "fleetsync.quarantine": "vehicle_id",
     "fleetsync.replaced_alarm": "vehicle_id",
     "fleetsync.channel_change": "vehicle_id",
+    "fleetsync.lost_interval": "vehicle_id",
 }
+VIEWS = {"fleetsync.coverage": "vehicle_id"}
 CHANGES = [
     "UPDATE vehicles SET name = 'stolen'",
     "UPDATE measurements SET value = 0",
@@ -45,6 +47,7 @@ CHANGES = [
     "DELETE FROM fleetsync.quarantine",
     "DELETE FROM fleetsync.replaced_alarm",
     "UPDATE fleetsync.channel_change SET old_name = 'nothing'",
+    "DELETE FROM fleetsync.lost_interval",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
@@ -58,6 +61,8 @@ INSERTS = {
     "fleetsync.replaced_alarm": "(vehicle_id, alarm_id, triggered_at)"
     " VALUES (%(truck)s, 9, %(now)s)",
     "fleetsync.channel_change": "(vehicle_id, channel_id) VALUES (%(truck)s, 9)",
+    "fleetsync.lost_interval": "(vehicle_id, kind, from_at, to_at)"
+    " VALUES (%(truck)s, 'gone for good', %(now)s, 'infinity')",
 }
 
 
@@ -100,6 +105,8 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     before, after = Channel(1, "Oil", "bar", 0.0, 1.0), Channel(1, "Fuel", "%", 0.0, 1.0)
     record_changes(cursor, truck, {1: before}, [after])
     store.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
+    cursor.execute("UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid", (NOW, str(truck)))
+    losses.record_loss(cursor, truck, Window(NOW - timedelta(hours=1), NOW))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck
 
@@ -115,11 +122,11 @@ def connected(server: Server, role: str, **variables: str) -> Iterator[Any]:
 
 
 def seen(cursor: Any, table: str) -> set[UUID]:
-    cursor.execute(f"SELECT {KEYS[table]}::text FROM {table}")  # noqa: S608  constants
+    cursor.execute(f"SELECT {(KEYS | VIEWS)[table]}::text FROM {table}")  # noqa: S608  constants
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 def test_an_owner_sees_the_rows_of_the_vehicles_granted_and_no_others(
     server: Server, granted: dict[UUID, UUID], table: str
 ) -> None:
@@ -128,7 +135,7 @@ def test_an_owner_sees_the_rows_of_the_vehicles_granted_and_no_others(
             assert seen(cursor, table) == {truck}
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 @pytest.mark.parametrize("user_id", ["", str(NOBODY)])
 @pytest.mark.usefixtures("granted")
 def test_an_owner_without_an_id_or_a_grant_sees_nothing_and_meets_no_error(
@@ -138,7 +145,7 @@ def test_an_owner_without_an_id_or_a_grant_sees_nothing_and_meets_no_error(
         assert seen(cursor, table) == set()
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", KEYS | VIEWS)
 @pytest.mark.usefixtures("granted")
 def test_an_owner_whose_id_was_never_set_sees_nothing_and_meets_no_error(
     server: Server, table: str

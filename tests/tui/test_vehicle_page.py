@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.database.views.vehicle import _FIRST, _NEWEST_VALUES, MAX_CHANNELS, SPARK_POINTS
 from tests.tui.driving import (
+    NOW,
     Driver,
     add,
     alarm,
@@ -319,6 +321,45 @@ def test_a_gap_shows_percentage_rate_and_time_left(database: Database) -> None:
         await it.press("enter")
         await it.pilot.resize_terminal(120, 30)
         await it.sees("gap 75%, 600 rows/s, 20s left")
+
+    drive(database, look)
+
+
+def test_a_page_shows_what_is_live_what_is_missing_and_what_is_lost(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid",
+        *(NOW - timedelta(days=3), str(vehicle)),
+    )
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, islands, catching_up_from,"
+        " catching_up_to, gap_error, history_from, history_at, history_watermark)"
+        " SELECT id, tstzmultirange(tstzrange(last_sync_at + interval '2 d', %s)), last_sync_at,"
+        " last_sync_at + interval '2 d', '/data: HTTP 503', last_sync_at + interval '1 h', now(),"
+        " last_sync_at FROM vehicles WHERE id = %s::uuid",
+        *(NOW, str(vehicle)),
+    )
+
+    async def look(it: Driver) -> None:
+        await it.sees("loses data from")
+        await it.press("enter")
+        await it.pilot.resize_terminal(160, 40)
+        await it.sees("2d missing", " 7 d  ", "█░", "░▓", "░ gap")
+        await it.press("5")
+        await it.sees("missing", "gap waits for", "/data: HTTP 503")
+
+    drive(database, look)
+
+
+def test_a_page_of_a_vehicle_that_is_complete_has_no_second_strip(database: Database) -> None:
+    truck(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        await it.sees(" 24 h ")
+        assert not it.app.screen.query_one("#coverage").display
 
     drive(database, look)
 

@@ -3,6 +3,7 @@
 alarm_filter.py  the filter of the page of open alarms
 alarm_totals.py  open alarms in few cells
 columns.py       the columns of the fleet table, and which of them fit into a width
+coverage_strip.py  what of a vehicle's last week is stored
 day_strips.py    the last day of vehicles, hour by hour
 daemons.py       which daemons run, which are late, and which have died
 curve.py         between which values of a channel a line may be drawn

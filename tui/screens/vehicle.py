@@ -13,9 +13,11 @@ from textual.widgets import ContentSwitcher
 from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
+from tui.background import query, read_part
 from tui.context import ScreenContext
 from tui.day_reader import DayReader
 from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
+from tui.model import coverage_strip as week
 from tui.model.day_strips import LEGEND, strip
 from tui.model.export_table import ExportTable
 from tui.model.targets import Targets
@@ -108,6 +110,7 @@ class VehiclePage(Page):
         """Lay out headline, tabs and panes."""
         yield FixedText(id="headline")
         yield FixedText(id="day")
+        yield FixedText(id="coverage")
         yield TabLine(id="tabs")
         with ContentSwitcher(initial=TABS[0].pane_id):
             for tab in TABS:
@@ -132,6 +135,7 @@ class VehiclePage(Page):
         self.query_one("#headline", FixedText).show(self._headline())
         if self.vehicle is not None and not self.context.state.lost:
             self._days.want([self.vehicle_id])
+            read_part(self, self._load_coverage, "coverage", keys_wait=False)
         self._show_day()
         if self.pane.size:
             self.pane.refresh_data()
@@ -143,6 +147,17 @@ class VehiclePage(Page):
         if day is not None:
             line.append_text(strip(day)).append(f"  {LEGEND}")
         self.query_one("#day", FixedText).show(line)
+
+    async def _load_coverage(self) -> None:
+        """Show what of the last week is stored, if that is not all."""
+        gateway = self.context.gateway
+        coverage = await query(lambda: gateway.coverage(self.vehicle_id))
+        now = self.context.wall()
+        line = Text(" 7 d  ", no_wrap=True, overflow="ellipsis")
+        line.append_text(week.coverage_strip(coverage, now)).append(f"  {week.LEGEND}")
+        widget = self.query_one("#coverage", FixedText)
+        widget.show(line)
+        widget.display = week.has_holes(coverage, now)
 
     def _headline(self) -> Text:
         vehicle = self.vehicle
@@ -158,6 +173,10 @@ class VehiclePage(Page):
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
                 line.append(f" · {name} {progress_text(gap)}", "cyan not bold")
+        if vehicle.gap is not None:
+            line.append(f" · {age(vehicle.gap.missing_sec)} missing", "cyan not bold")
+            if vehicle.gap.remark:
+                line.append(f" · {vehicle.gap.remark}", "red not bold")
         line.append(f" · key {KEY_HIDDEN}", "not bold")
         if vehicle.late_because:
             line.append(f" · {vehicle.late_because}", "magenta not bold")

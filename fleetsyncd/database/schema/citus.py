@@ -24,6 +24,7 @@ DISTRIBUTED = (
     "fleetsync.vehicle_state",
     "fleetsync.quarantine",
     "fleetsync.backfill",
+    "fleetsync.lost_interval",
     "fleetsync.removed_vehicle",
     "fleetsync.replaced_alarm",
     "fleetsync.channel_change",

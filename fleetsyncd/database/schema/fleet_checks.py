@@ -12,10 +12,15 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.retention_check import check_retention
+from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import Settings
+from fleetsyncd.states import VehicleOverview
+
+NAMED = 5
+"""Vehicles of which a check tells one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def _of_fleet(
         "API keys": keys,
         "retention": retention,
         "machines": lambda: database.run(machines.findings),
+        "gaps": lambda: list(check_gaps(database.run(lambda c: fleet_overview(c, 0)))),
     }
 
 
@@ -160,6 +166,19 @@ def check_daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
             where, version = heartbeat.host, heartbeat.version
             text = f"the daemon on {where} has version {version}, this is {__version__}"
             yield warning("daemon", text, f"restart the daemon on {where}")
+
+
+def check_gaps(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
+    """Say which vehicles lose data before their gap is pulled, and whose gap is not pulled."""
+    losing = [(each.name, each.gap) for each in fleet if each.gap and each.gap.loses_from]
+    for name, gap in losing[:NAMED]:
+        text = f"[{name}] {gap.remark}, as it drops its oldest measurements"
+        yield warning("gaps", text, "give it a better link, or raise CATCH_UP_CONCURRENCY")
+    stuck = [(each, each.gap) for each in fleet if each.gap and each.gap.error]
+    for vehicle, gap in stuck[:NAMED]:
+        if not gap.loses_from:
+            remedy = f"`fleetsyncd status {vehicle.id}`, `fleetsyncd vehicle test {vehicle.id}`"
+            yield warning("gaps", f"[{vehicle.name}] {gap.remark}", remedy)
 
 
 def check_keys(fleet: Sequence[Vehicle], *, has_default_key: bool) -> Iterator[Finding]:

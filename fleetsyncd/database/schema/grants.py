@@ -19,10 +19,12 @@ TABLES = {
     "fleetsync.replica": _ALL,
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
+    "fleetsync.lost_interval": _ALL,
     "fleetsync.removed_vehicle": _ALL,
     "fleetsync.retention": _ALL,
     "fleetsync.replaced_alarm": _ALL,
     "fleetsync.channel_change": _ALL,
+    "fleetsync.coverage": ("SELECT",),
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (

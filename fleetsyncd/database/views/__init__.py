@@ -3,6 +3,7 @@
 fleet.py      the overview of all vehicles
 journal_hours.py  how the attempts of each hour ended
 alarms.py     open alarms of the whole fleet
+coverage.py   what of a vehicle's time is stored
 lateness.py   why vehicles are late
 history.py    vehicles' attempts in equal slices of time
 journal.py    pages of the journal, the last hour of vehicles

@@ -1,6 +1,7 @@
 """The overview of the fleet: one row for each vehicle, all ages by the database's clock."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -11,9 +12,19 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.statements import DATED
-from fleetsyncd.database.views.sql_times import age, elapsed, seconds_between
+from fleetsyncd.database.views.sql_times import (
+    LIVE_TO,
+    age,
+    elapsed,
+    epoch,
+    from_epoch,
+    seconds_between,
+)
+from fleetsyncd.loss_forecast import forecast_loss
+from fleetsyncd.models import HistoryLook, Window
 from fleetsyncd.states import (
     LATE_AFTER_INTERVALS,
+    GapOverview,
     GapProgress,
     State,
     VehicleOverview,
@@ -50,12 +61,21 @@ _SINCE = f"""CASE WHEN s.paused THEN {_dated_age(DATED, "s.paused_at")}
 # How long the vehicle is in the fleet, or resumed.
 _BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND s.paused_at IS NULL
     THEN {age("greatest(v.created_at, s.resumed_at)")} END"""
+_HOLES = f"""CASE WHEN s.islands <> '{{}}' AND isfinite(v.last_sync_at)
+        AND upper(s.islands) > v.last_sync_at THEN
+    json_build_array({epoch("v.last_sync_at")},
+        (SELECT {epoch("max(lower(r))")} FROM unnest(s.islands) r),
+        {elapsed("v.last_sync_at")} - {elapsed("upper(s.islands)")} - (
+            SELECT sum({elapsed("greatest(lower(r), v.last_sync_at)")} - {elapsed("upper(r)")})
+            FROM unnest(s.islands) r WHERE upper(r) > v.last_sync_at),
+        left(s.gap_error, {ERROR_LIMIT}), {epoch("s.history_from")}, {epoch("s.history_at")},
+        s.history_pace, s.gap_pace, {epoch("now()")}) END"""  # noqa: S608  made of this file's own text
 # One JSON text for the whole fleet is decoded in a third of the time that ten thousand rows take.
 OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
     v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
-    {age("v.last_seen_at")}, {age("v.last_sync_at")}, {age("s.newest_measurement_at")},
+    {age("v.last_seen_at")}, {age(LIVE_TO)}, {age("s.newest_measurement_at")},
     coalesce(s.paused, false), coalesce(s.failures, 0), s.last_rows,
     left(s.last_error, {ERROR_LIMIT}),
     {
@@ -68,7 +88,7 @@ SELECT coalesce(json_agg(json_build_array(
     )
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
-    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}')
+    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES}
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -84,6 +104,20 @@ class _Gap(Struct, array_like=True, gc=False):
     done_sec: float | None
     busy_sec: float | None
     rows: int | None
+
+
+class _Holes(Struct, array_like=True, gc=False):
+    """What is missing before what is live; times in seconds since 1970."""
+
+    start: float | None
+    end: float | None
+    missing: float | None
+    error: str | None
+    history_from: float | None
+    history_at: float | None
+    history_pace: float | None
+    gap_pace: float | None
+    now: float
 
 
 class _Row(Struct, array_like=True, gc=False):
@@ -107,6 +141,8 @@ class _Row(Struct, array_like=True, gc=False):
     since: float | None
     begun: float | None
     tags: tuple[str, ...]
+    complete: float | None
+    holes: _Holes | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -155,7 +191,7 @@ def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> VehicleOverview:
     key = cached_id(row.id)
-    catching_up = None if row.catching_up is None else _progress(row.catching_up)
+    catching_up = None if row.catching_up is None else _progress(row.catching_up, row.holes)
     state = derive_state(
         paused=row.paused,
         status=row.status,
@@ -183,6 +219,8 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         replica=replica_by_shard.get(shard_of(key)),
         state_age=_state_age(row, state, interval),
         tags=_tags(row.tags) if row.tags else (),
+        complete_age=row.complete,
+        gap=None if row.holes is None else _gap_overview(row.holes),
     )
 
 
@@ -203,10 +241,41 @@ def _state_age(row: _Row, state: State, interval: float) -> float | None:
     return min(row.begun, row.since if was_late_when_seen else min(late, row.since))
 
 
-def _progress(gap: _Gap) -> GapProgress | None:
+def _gap_overview(holes: _Holes) -> GapOverview | None:
+    """Return what is missing; None if another service wrote times that nothing can be said of."""
+    start, end = from_epoch(holes.start), from_epoch(holes.end)
+    if start is None or end is None or holes.missing is None:
+        return None
+    loss = forecast_loss(_look(holes, start), Window(start, max(start, end)), _time(holes.now))
+    return GapOverview(
+        from_at=start,
+        to_at=end,
+        missing_sec=max(0.0, holes.missing),
+        error=None if holes.error is None else sanitise(holes.error, ERROR_LIMIT),
+        loses_from=None if loss is None else loss.loses_from,
+        loses_in_sec=None if loss is None else loss.in_sec,
+    )
+
+
+def _look(holes: _Holes, watermark: datetime) -> HistoryLook | None:
+    begins, at = from_epoch(holes.history_from), from_epoch(holes.history_at)
+    if begins is None or at is None:
+        return None
+    return HistoryLook(begins, at, watermark, holes.history_pace, holes.gap_pace)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _progress(gap: _Gap, holes: _Holes | None = None) -> GapProgress | None:
+    """Return how far it is; what is missing is the length of all its parts together."""
     if not gap.length_sec or gap.done_sec is None:
         return None
-    fraction = min(1.0, max(0.0, gap.done_sec / gap.length_sec))
+    done = max(0.0, gap.done_sec)
+    missing = None if holes is None else holes.missing
+    length = gap.length_sec if missing is None else done + max(0.0, missing)
+    fraction = min(1.0, done / length) if length else 1.0
     if not gap.busy_sec or fraction == 0:
         return GapProgress(fraction, None, None)
     return GapProgress(

@@ -10,16 +10,19 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.sql_times import epoch
-from fleetsyncd.reports import BACKFILL_PREFIX, Outcome
+from fleetsyncd.database.views.sql_times import LIVE_TO, epoch
+from fleetsyncd.reports import BESIDE_CYCLES, Outcome
 
 EARLIER_ATTEMPTS = 30
 """Attempts before a span among which the last good one is looked for."""
-_IS_GOOD = f"status = '{Outcome.OK}' AND coalesce(error_msg, '') NOT LIKE '{BACKFILL_PREFIX}%%'"
+_BESIDE = ", ".join(f"'{prefix}%%'" for prefix in BESIDE_CYCLES)
+OF_CYCLE = f"coalesce(error_msg, '') NOT LIKE ALL (ARRAY[{_BESIDE}])"
+"""SQL for whether a row of the journal is a cycle's, and not that of what is pulled beside it."""
+_IS_GOOD = f"status = '{Outcome.OK}' AND {OF_CYCLE}"
 _TIMES = f"""
-SELECT id::text, {epoch("last_sync_at")}, {epoch("created_at")},
-    extract(epoch FROM now())::float8
-FROM public.vehicles WHERE id = ANY (%s::uuid[])
+SELECT v.id::text, {epoch(LIVE_TO)}, {epoch("v.created_at")}, extract(epoch FROM now())::float8
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+WHERE v.id = ANY (%s::uuid[])
 """  # noqa: S608  made of this file's own text
 _EARLIER = f"""
 SELECT key::text, max(at) FILTER (WHERE is_good), min(at), max(at)

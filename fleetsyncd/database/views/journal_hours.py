@@ -49,10 +49,12 @@ CROSS JOIN LATERAL (
     GROUP BY 1
 ) h
 """  # noqa: S608  constants
-# A pull with a gap writes its state after each window, and its journal entry at its end.
+# A pull of all that is missing writes its state after each window, and its journal entry at its
+# end. With an island, cycles are short, and the catch-up tells nothing of them.
 _PULLED_UNTIL = f"""
 SELECT vehicle_id::text, {_HOUR.format("updated_at")} FROM fleetsync.vehicle_state
-WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND catching_up_from IS NOT NULL AND isfinite(updated_at)
+WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND catching_up_from IS NOT NULL
+    AND islands = '{{}}' AND isfinite(updated_at)
 """  # noqa: S608  constants
 _OLDEST = f"""
 SELECT w.id::text, {_HOUR.format("j.started_at")}

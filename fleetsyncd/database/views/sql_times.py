@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from fleetsyncd.database.pool import Cursor
 
+LIVE_TO = "greatest(v.last_sync_at, upper(s.islands))"
+"""SQL for how far what is live is committed; of vehicles `v` with their state `s`."""
+
 
 def epoch(column: str) -> str:
     """Return SQL for a time in seconds since 1970; null if it is infinite."""

@@ -85,6 +85,10 @@ def _fields(
         ("registered", moment_text(details.created_at)),
         ("last seen", moment_text(details.last_seen_at)),
         ("committed up to", moment_text(details.last_sync_at)),
+        ("live", _live_text(vehicle)),
+        ("missing", _missing_text(vehicle)),
+        ("loses data", _loss_text(vehicle)),
+        ("gap waits for", (vehicle.gap and vehicle.gap.error) or ""),
         ("alarms committed up to", moment_text(details.alarm_watermark)),
         ("newest measurement", moment_text(details.newest_measurement_at)),
         ("clock", _skew_text(details.clock_skew_ms)),
@@ -102,6 +106,25 @@ def _state_text(vehicle: VehicleOverview, changed: datetime | None) -> str:
     if changed is None:
         return f"{word}, not known since when"
     return f"{word} since {moment_text(changed)}, {age(vehicle.state_age)}"
+
+
+def _live_text(vehicle: VehicleOverview) -> str:
+    """Return how far what is live is behind; empty without a gap before it."""
+    return "" if vehicle.gap is None else f"{age(vehicle.lag)} behind"
+
+
+def _missing_text(vehicle: VehicleOverview) -> str:
+    gap = vehicle.gap
+    if gap is None or gap.from_at is None or gap.to_at is None:
+        return ""
+    return f"{age(gap.missing_sec)} of {utc_span(gap.from_at, gap.to_at)}"
+
+
+def _loss_text(vehicle: VehicleOverview) -> str:
+    gap = vehicle.gap
+    if gap is None or gap.loses_from is None:
+        return ""
+    return f"from {moment_text(gap.loses_from)} on, in {age(gap.loses_in_sec)}"
 
 
 def _backfill_text(backfill: BackfillStatus | None) -> str:
