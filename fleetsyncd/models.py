@@ -38,6 +38,15 @@ class LearnedWindows:
     alarms: timedelta | None = None
 
 
+SHORTEST_OVERLAP, LONGEST_OVERLAP = timedelta(seconds=1), timedelta(seconds=120)
+"""Limits of an overlap that follows what was met."""
+
+
+def overlap_for(late: timedelta) -> timedelta:
+    """Return the overlap that holds rows which are committed so late, twice over."""
+    return min(max(2 * late, SHORTEST_OVERLAP), LONGEST_OVERLAP)
+
+
 Address = tuple[str, int]
 """Host and port: what decides which machine answers."""
 Registration = tuple[str, int, str | None]

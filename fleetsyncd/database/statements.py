@@ -223,6 +223,11 @@ SAVE_LEARNED = """
 UPDATE fleetsync.vehicle_state
 SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
 """
+LEARN_LATENESS = """
+UPDATE fleetsync.vehicle_state SET late_ms = greatest(late_ms, %(late_ms)s),
+    overlap_ms = greatest(overlap_ms, %(overlap_ms)s)
+WHERE vehicle_id = %(id)s::uuid
+"""
 # The journal entry's statement was before this one: dated_status is the status that ends here.
 MARK_FAILED = f"""
 WITH vehicle AS (

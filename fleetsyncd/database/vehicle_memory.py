@@ -4,13 +4,14 @@ Each function takes a cursor of `Database.run`, never commits, and may run twice
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import address_values, learned_values
-from fleetsyncd.models import Alarm, AlarmState, LearnedWindows
+from fleetsyncd.models import LONGEST_OVERLAP, Alarm, AlarmState, LearnedWindows, overlap_for
 from fleetsyncd.reports import CycleReport
 
 FAILURE_LIMIT = 200
@@ -93,6 +94,16 @@ def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> N
     """Keep what was learned of a vehicle's link, for any daemon's next pull."""
     values = {"id": str(vehicle_id), **learned_values(learned)}
     cursor.execute(statements.SAVE_LEARNED, values)
+
+
+def learn_lateness(cursor: Cursor, vehicle_id: UUID, late: timedelta) -> None:
+    """Take in that rows were committed so long after their time: the overlap grows to hold them."""
+    values = {
+        "id": str(vehicle_id),
+        "late_ms": min(late, LONGEST_OVERLAP) // timedelta(milliseconds=1),
+        "overlap_ms": overlap_for(late) // timedelta(milliseconds=1),
+    }
+    cursor.execute(statements.LEARN_LATENESS, values)
 
 
 def save_failure(cursor: Cursor, report: CycleReport) -> None:
