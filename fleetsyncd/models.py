@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.times import iso_ms
 
 
@@ -36,15 +37,6 @@ class LearnedWindows:
 
     data: timedelta | None = None
     alarms: timedelta | None = None
-
-
-SHORTEST_OVERLAP, LONGEST_OVERLAP = timedelta(seconds=1), timedelta(seconds=120)
-"""Limits of an overlap that follows what was met."""
-
-
-def overlap_for(late: timedelta) -> timedelta:
-    """Return the overlap that holds rows which are committed so late, twice over."""
-    return min(max(2 * late, SHORTEST_OVERLAP), LONGEST_OVERLAP)
 
 
 Address = tuple[str, int]
@@ -90,6 +82,7 @@ class Vehicle:
     other_hint: str | None = None
     """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
+    lateness: Lateness = field(default_factory=Lateness)
 
     @property
     def live_to(self) -> datetime | None:
@@ -211,6 +204,8 @@ class DataPage:
     measurements: Measurements
     truncated: bool
     bad: tuple[BadRow, ...] = ()
+    newest: datetime | None = field(default=None, compare=False)
+    """Time of the newest row, whatever its value is; None if none has a time that is accepted."""
 
     def __len__(self) -> int:
         return len(self.measurements) + sum(row.count for row in self.bad)
@@ -220,7 +215,8 @@ class DataPage:
         """Return complete pages of different channels as one."""
         rows = [row for page in pages for row in page.measurements.rows()]
         bad = tuple(entry for page in pages for entry in page.bad)
-        return cls(Measurements.from_rows(rows), truncated=False, bad=bad)
+        newest = max((page.newest for page in pages if page.newest), default=None)
+        return cls(Measurements.from_rows(rows), truncated=False, bad=bad, newest=newest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
+from fleetsyncd.database import lateness
+
 _CONFIRMED = "(c.synced_at BETWEEN now() - {age} AND now() + interval '1 min') IS TRUE"
 _OLD = "interval '50 min' - (uuid_hash(c.vehicle_id) & 255) * interval '1 s'"
 """From this age on a channel is confirmed again; not that of all vehicles in the same cycle."""
@@ -31,7 +33,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
            (SELECT array_agg(at ORDER BY at)
             FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
-       s.day_channel_changes
+       s.day_channel_changes, {lateness.SELECTED}
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -79,13 +81,15 @@ input AS (
 repeated AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
     SELECT id, c, t, v FROM input WHERE t <= newest
-    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
+    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING time
 ),
 fresh AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM input WHERE t > newest RETURNING 1
+    SELECT id, c, t, v FROM input WHERE t > newest RETURNING time
 )
-SELECT (SELECT count(*) FROM repeated) + (SELECT count(*) FROM fresh)
+SELECT count(*)::int, (count(*) FILTER (WHERE time < %(head)s))::int,
+    min(time) FILTER (WHERE time < %(head)s)
+FROM (SELECT time FROM repeated UNION ALL SELECT time FROM fresh) added
 """
 # For rows that are all newer than any stored one: a single branch saves the server from
 # materializing the rows, a sixth of its work.
@@ -133,10 +137,11 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status,
+    {lateness.COLUMNS})
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
-    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok'
+    %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok', {lateness.VALUES}
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = CASE WHEN %(stepped_back)s
@@ -152,7 +157,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     islands = CASE WHEN s.islands = '{{}}' THEN s.islands
                    ELSE s.islands - tstzmultirange(tstzrange(NULL, %(watermark)s)) END,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-{DAY}, updated_at = now(),
+{lateness.UPDATED}, {DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
         WHEN ({DATED}) IS NOT TRUE THEN NULL
         WHEN s.dated_status <> 'ok'
@@ -222,11 +227,6 @@ WHERE vehicle_id = %(id)s::uuid
 SAVE_LEARNED = """
 UPDATE fleetsync.vehicle_state
 SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
-"""
-LEARN_LATENESS = """
-UPDATE fleetsync.vehicle_state SET late_ms = greatest(late_ms, %(late_ms)s),
-    overlap_ms = greatest(overlap_ms, %(overlap_ms)s)
-WHERE vehicle_id = %(id)s::uuid
 """
 # The journal entry's statement was before this one: dated_status is the status that ends here.
 MARK_FAILED = f"""

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import statements
+from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
+from fleetsyncd.lateness import LatenessUpdate
 from fleetsyncd.models import Address, Alarm, BadRow, Channel, LearnedWindows, Vehicle, Window
 from fleetsyncd.reports import CycleReport, JournalEntry
 from fleetsyncd.text import sanitise
@@ -64,6 +65,7 @@ class WatermarkUpdate:
     """Where the rows came from; None if they came from no vehicle."""
     late_after: timedelta | None = None
     """The lag from which operators see a vehicle as late."""
+    lateness: LatenessUpdate = field(default_factory=LatenessUpdate)
 
 
 def load_vehicles(
@@ -84,7 +86,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
         alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends, is_today,
-        *intake,
+        day_rows, day_seconds, day_alarms, day_channel_changes, *late
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -108,7 +110,10 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
         id_hint=hint,
         other_hint=other_hint,
-        intake=Intake(*intake) if is_today else Intake(),
+        intake=Intake(day_rows, day_seconds, day_alarms, day_channel_changes)
+        if is_today
+        else Intake(),
+        lateness=lateness.from_row(*late),
     )
 
 
@@ -210,6 +215,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "late_after": update.late_after,
             **address_values(update.address),
             **learned_values(update.learned),
+            **lateness.update_values(update.lateness),
         },
     )
     if cursor.rowcount != 1:

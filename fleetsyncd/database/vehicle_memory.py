@@ -8,10 +8,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import statements
+from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import address_values, learned_values
-from fleetsyncd.models import LONGEST_OVERLAP, Alarm, AlarmState, LearnedWindows, overlap_for
+from fleetsyncd.models import Alarm, AlarmState, LearnedWindows
 from fleetsyncd.reports import CycleReport
 
 FAILURE_LIMIT = 200
@@ -98,12 +98,7 @@ def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> N
 
 def learn_lateness(cursor: Cursor, vehicle_id: UUID, late: timedelta) -> None:
     """Take in that rows were committed so long after their time: the overlap grows to hold them."""
-    values = {
-        "id": str(vehicle_id),
-        "late_ms": min(late, LONGEST_OVERLAP) // timedelta(milliseconds=1),
-        "overlap_ms": overlap_for(late) // timedelta(milliseconds=1),
-    }
-    cursor.execute(statements.LEARN_LATENESS, values)
+    cursor.execute(lateness.LEARN, {"id": str(vehicle_id), **lateness.learned_values(late)})
 
 
 def save_failure(cursor: Cursor, report: CycleReport) -> None:

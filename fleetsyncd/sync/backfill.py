@@ -20,6 +20,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
+from fleetsyncd.lateness import Added
 from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
@@ -199,13 +200,13 @@ class _BackfillAttempt:
         gone = (min(reached, self.begins) - self.backfill.reached).total_seconds()
         gone_sec = max(0.0, gone)
 
-        def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
+        def advance(cursor: Cursor, added: Added, _stored: Measurements) -> None:
             if not backfills.advance_backfill(
                 cursor,
                 self.vehicle.id,
                 self.backfill,
                 reached=reached,
-                rows=added,
+                rows=added.rows,
                 seconds=seconds,
                 gone_sec=gone_sec,
                 address=self.vehicle.address,

@@ -16,6 +16,7 @@ from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import HISTORY_ROWS
+from tests.integration.late_rows import commit_late, scattered
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
@@ -67,11 +68,11 @@ def test_rows_committed_late_are_met_by_the_next_cycle(database: Database) -> No
 
 
 def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
-    with rig(database, faults=Faults(commit_delay_s=3)) as it:
-        context = it.context()
-        monkeypatch.setattr(it, "context", lambda: replace(context, pull_overlap=timedelta(0)))
+    with rig(database) as it:
+        commit_late(it, scattered(3))
+        it.overlap = timedelta(0)
         for _ in range(4):
             it.cycle(after=30)
         assert it.compare(delay=3).lost > 0

@@ -43,8 +43,8 @@ MUTANTS = (
     Mutant(
         "no overlap",
         WINDOW,
-        "step_back(vehicle, skew) - pull_overlap",
-        "step_back(vehicle, skew)",
+        "    start = min(head - overlap, end",
+        "    start = min(head, end",
         "tests/unit/test_window.py",
     ),
     Mutant(
