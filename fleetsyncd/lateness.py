@@ -13,7 +13,7 @@ LATE_HALF_LIFE = timedelta(hours=1)
 OVERLAP_HALF_LIFE = timedelta(minutes=8)
 """So the overlap shrinks to twice what was met: one of 5 s to the shortest in 19 minutes."""
 LONGEST_PROOF = timedelta(minutes=5)
-"""A pull of more time proves no more: it has looked at one overlap."""
+"""A pull of more time proves no more: it looks at one overlap."""
 NOTABLE = 1.5
 """So many times as late as was known is told; less is chance."""
 NEAR_EDGE = 0.75
@@ -61,8 +61,8 @@ class Lateness:
         return self if self.overlap is not None else replace(self, overlap=overlap, since=since)
 
     def after_proof(self, pulled: timedelta) -> "Lateness":
-        """Return what is left of it after a pull of so much new time that met no late row."""
-        pulled = min(max(pulled, timedelta(0)), LONGEST_PROOF)
+        """Return what is left of it after so much new time, if no late row was met in it."""
+        pulled = max(pulled, timedelta(0))
         late = (self.late or timedelta(0)) * 0.5 ** (pulled / LATE_HALF_LIFE)
         overlap = (self.overlap or timedelta(0)) * 0.5 ** (pulled / OVERLAP_HALF_LIFE)
         longest = max(self.overlap or timedelta(0), LONGEST_OVERLAP)

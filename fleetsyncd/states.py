@@ -67,6 +67,10 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """The vehicle's tags, such as its site, in alphabetical order."""
     late_because: str | None = None
     """Why it is late, if it is and that is known."""
+    lateness_seconds: float | None = None
+    """How long after their time rows were committed at most; decays; None before it was met."""
+    overlap_seconds: float | None = None
+    """How far before what is pulled the next pull begins; None before the first one."""
 
     @property
     def remark(self) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
@@ -118,6 +119,7 @@ class Metrics:
                 counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.watermark = watermark
+            counters.lateness = _seconds(vehicle.lateness)
             if counters.up is None or self._outdated:
                 # What another daemon, or this one before a restart, has found out last.
                 counters.up = up_by_status(vehicle.status)
@@ -132,6 +134,8 @@ class Metrics:
         if counters is None:
             return
         counters.cycles += 1
+        counters.late_rows += report.late_rows
+        counters.lateness = _seconds(report.lateness)
         self._count(report.vehicle.id, report.rows_written, report)
         if report.watermark is not None:
             counters.watermark = report.watermark.timestamp()
@@ -156,3 +160,7 @@ class Metrics:
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:
             self._quarantine.set(count)
+
+
+def _seconds(lateness: Lateness) -> float | None:
+    return None if lateness.late is None else lateness.late.total_seconds()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleetsyncd.lateness import (
+    LONGEST_PROOF,
     NEAR_EDGE,
     NOTABLE,
     SHORTEST_OVERLAP,
@@ -51,13 +52,16 @@ class LatenessMeter:
         is_first = self._before.newest is None and self._before.overlap is None
         since = self._pull.start if is_first else None
         now = self.lateness.begun_with(self._pull_overlap, since)
-        if page.newest is not None:
-            now = replace(now, newest=max(page.newest, now.newest or page.newest))
+        # A bad row's time is not known; taken for the newest, it is not asked for on and on.
+        newest = window.end if page.bad else page.newest
+        if newest is not None:
+            now = replace(now, newest=max(newest, now.newest or newest))
         head = self._head
         if head is None:
             return LatenessUpdate(self.lateness, now)
-        if page.newest is not None and window.start <= head < window.end:
-            now = now.after_proof(self._pull.end - head)
+        if newest is not None:
+            proved_to = min(window.end, head + LONGEST_PROOF)
+            now = now.after_proof(proved_to - max(window.start, head))
         if added.oldest_late is None:
             return LatenessUpdate(self.lateness, now)
         late = self._late(head, added)

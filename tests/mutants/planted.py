@@ -22,6 +22,7 @@ DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
+LATENESS = "fleetsyncd/lateness.py"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
@@ -46,6 +47,48 @@ MUTANTS = (
         "    start = min(head - overlap, end",
         "    start = min(head, end",
         "tests/unit/test_window.py",
+    ),
+    Mutant(
+        "the overlap does not grow with what was met",
+        LATENESS,
+        "overlap = overlap_for(late, max(longest, LONGEST_OVERLAP))",
+        "overlap = SHORTEST_OVERLAP",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "the overlap does not shrink",
+        LATENESS,
+        " * 0.5 ** (pulled / OVERLAP_HALF_LIFE)",
+        "",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "a tail that was empty is not asked for again",
+        WINDOW,
+        "    if stored is None:\n",
+        "    if True:\n",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "rows that may have been missed are not told",
+        "fleetsyncd/sync/lateness.py",
+        "if not self._may_miss(head, added.oldest_late, late):",
+        "if True:",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "late rows after all that was stored are not counted",
+        "fleetsyncd/database/measurements.py",
+        "bisect_left(times, head)",
+        "0",
+        "tests/integration/test_late_rows.py",
+    ),
+    Mutant(
+        "a cycle forgets the lateness that others found meanwhile",
+        "fleetsyncd/database/lateness.py",
+        "ELSE greatest(s.overlap_ms, excluded.overlap_ms) END",
+        "ELSE excluded.overlap_ms END",
+        "tests/integration/test_lateness.py",
     ),
     Mutant(
         "no sort",

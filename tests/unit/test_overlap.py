@@ -15,7 +15,7 @@ from fleetsyncd.lateness import (
     LatenessUpdate,
     overlap_for,
 )
-from fleetsyncd.models import DataPage, Measurements, Window
+from fleetsyncd.models import BadRow, DataPage, Measurements, Window
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.window import LivePull, overlap_start
 from tests.unit.test_window import MINUTE, NOW, SECOND, vehicle
@@ -93,13 +93,29 @@ def test_it_shrinks_slowly_to_the_shortest_and_lateness_lasts_longer() -> None:
         now = now.after_proof(MINUTE)
     assert near(now.late, 4 * SECOND, SECOND / 100)
     assert now.overlap == overlap_for(now.late or SECOND)
-    for _ in range(20):
-        now = now.after_proof(LATE_HALF_LIFE)
-    assert now.overlap is not None
-    assert now.overlap > SHORTEST_OVERLAP, "one long pull proves five minutes"
-    for _ in range(300):
+    for _ in range(4):
         now = now.after_proof(LATE_HALF_LIFE)
     assert now.overlap == SHORTEST_OVERLAP
+
+
+def test_a_pull_of_a_long_time_proves_no_more_than_five_minutes_do() -> None:
+    lateness = known(late=8, overlap=60)
+    day = timedelta(days=1)
+    meter = LatenessMeter(
+        vehicle(lateness=lateness), LivePull(Window(HEAD - MINUTE, HEAD + day), HEAD), SETTING
+    )
+    page = DataPage(Measurements((), (), ()), truncated=False, newest=HEAD)
+    for hour in range(24):
+        window = Window(HEAD + hour * timedelta(hours=1), HEAD + (hour + 1) * timedelta(hours=1))
+        update = meter.update(window, page, Added())
+        meter.take(update, Added())
+    assert meter.lateness.overlap == lateness.after_proof(5 * MINUTE).overlap
+
+
+def test_the_times_of_bad_rows_are_taken_for_the_newest() -> None:
+    meter = LatenessMeter(vehicle(), LivePull(Window(HEAD, NOW), None), SETTING)
+    page = DataPage(Measurements((), (), ()), False, (BadRow("/data", "{}", "no"),), HEAD)
+    assert meter.update(Window(HEAD, NOW), page, Added()).now.newest == NOW
 
 
 def test_an_operators_longer_overlap_is_the_limit() -> None:

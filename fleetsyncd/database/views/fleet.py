@@ -68,7 +68,7 @@ SELECT coalesce(json_agg(json_build_array(
     )
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
-    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}')
+    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), s.late_ms, s.overlap_ms
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -107,6 +107,8 @@ class _Row(Struct, array_like=True, gc=False):
     since: float | None
     begun: float | None
     tags: tuple[str, ...]
+    late_ms: int | None
+    overlap_ms: int | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -183,6 +185,8 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         replica=replica_by_shard.get(shard_of(key)),
         state_age=_state_age(row, state, interval),
         tags=_tags(row.tags) if row.tags else (),
+        lateness_seconds=None if row.late_ms is None else row.late_ms / 1000,
+        overlap_seconds=None if row.overlap_ms is None else row.overlap_ms / 1000,
     )
 
 
