@@ -147,6 +147,11 @@ class Alarm:
     resolved_at: datetime | None
 
     @property
+    def key(self) -> tuple[int, datetime, int | None]:
+        """What tells it from the vehicle's other alarms, also after it counts them anew."""
+        return self.alarm_id, self.triggered_at, self.channel_id
+
+    @property
     def ends_before_it_begins(self) -> bool:
         """Whether it was resolved before it was triggered, as the vehicle says."""
         return self.resolved_at is not None and self.resolved_at < self.triggered_at

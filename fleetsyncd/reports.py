@@ -3,6 +3,7 @@
 Frozen types that every package may use.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +14,8 @@ from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Windo
 from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 1_000
+ANOTHER = "another machine, or set up anew?"
+"""What operators are asked when a vehicle contradicts what is known of it."""
 BACKFILL_PREFIX, GAP_PREFIX = "backfill of ", "catch-up of "
 """How the journal entries of backfills and gaps begin; they say nothing about a vehicle's lag."""
 BESIDE_CYCLES = (BACKFILL_PREFIX, GAP_PREFIX)
@@ -204,10 +207,18 @@ def odd_alarms_remark(count: int) -> str | None:
 
 
 def reused_ids_remark(count: int) -> str | None:
-    """Say that so many alarms are not stored, because others have their ids."""
+    """Say that others of the vehicle's alarms have the ids of so many."""
     if not count:
         return None
-    return f"{count} alarm(s) not stored, another has the alarm_id: another machine, or set up anew"
+    return f"{count} alarm(s) with the alarm_id of an older or newer one, both kept: {ANOTHER}"
+
+
+def changed_channels_remark(changes: Sequence[object]) -> str | None:
+    """Say that channels mean something else than before; the first of them with its meanings."""
+    if not changes:
+        return None
+    rest = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"{changes[0]}{rest}: {ANOTHER}"
 
 
 def bad_rows_remark(count: int, left_out: int = 0, *, full: bool) -> str | None:

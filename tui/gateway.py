@@ -22,6 +22,7 @@ from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.database.views.channel_changes import StoredChange, channel_changes
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.history import History, read_histories
@@ -180,6 +181,10 @@ class Gateway:
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""
         return self._database.run(lambda cursor: vehicle.stored_alarms(cursor, vehicle_id))
+
+    def channel_changes(self, vehicle_id: UUID) -> list[StoredChange]:
+        """Return which of a vehicle's channels changed their meaning, the last ones first."""
+        return self._database.run(lambda cursor: channel_changes(cursor, vehicle_id))
 
     def channels(self, vehicle_id: UUID, search: str = "") -> list[ChannelValue]:
         """Return a vehicle's first channels with their newest values; all, or those found."""

@@ -13,6 +13,8 @@ adopted_nulls.py  entries with a null that an adopted table may refuse
 lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
+alarms.py        alarms, also those whose number was used again
+channel_changes.py  what channels meant before
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
 retention_in_force.py  which settings may have deleted already

@@ -10,11 +10,14 @@ from uuid import UUID
 
 from psycopg2.errors import NotNullViolation
 
+from fleetsyncd.database import alarms as stored_alarms
 from fleetsyncd.database import store
+from fleetsyncd.database.alarms import SavedAlarms
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Alarm, Channel
 
 T = TypeVar("T")
+Saved = TypeVar("Saved")
 
 RANGE = ("min_value", "max_value")
 NEEDS_CHANNEL = (
@@ -30,11 +33,11 @@ NEEDS_RANGE = (
 
 def save_alarms(
     cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]
-) -> tuple[int, list[Alarm]]:
+) -> tuple[SavedAlarms, list[Alarm]]:
     """Store new alarms and resolutions; return how many there were, and the refused alarms."""
 
-    def save(some: Sequence[Alarm]) -> int:
-        return store.save_alarms(cursor, vehicle_id, some)
+    def save(some: Sequence[Alarm]) -> SavedAlarms:
+        return stored_alarms.save_alarms(cursor, vehicle_id, some)
 
     return _save(cursor, save, alarms, lambda alarm: alarm.channel_id is None, ("channel_id",))
 
@@ -52,11 +55,11 @@ def save_channels(
 
 def _save(
     cursor: Cursor,
-    save: Callable[[Sequence[T]], int],
+    save: Callable[[Sequence[T]], Saved],
     entries: Sequence[T],
     lacks: Callable[[T], bool],
     columns: Sequence[str],
-) -> tuple[int, list[T]]:
+) -> tuple[Saved, list[T]]:
     """Save all entries, or those that lack nothing if the table refuses null in these columns."""
     lacking = [entry for entry in entries if lacks(entry)]
     if not lacking:

@@ -13,6 +13,7 @@ from fleetsyncd.database import vehicles
 from fleetsyncd.database.hints import first_line
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.errors import CommandError
 from fleetsyncd.findings import Finding, fault, warning
 from fleetsyncd.text import sanitise
@@ -97,6 +98,12 @@ FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 GROUP BY hint HAVING count(*) > 1 AND coalesce(s.other_hint, s.id_hint) IS NOT NULL ORDER BY hint
 """
 
+_RENUMBERED = """
+SELECT coalesce(v.name, v.id::text), count(*), max(r.replaced_at)
+FROM fleetsync.replaced_alarm r JOIN public.vehicles v ON v.id = r.vehicle_id
+WHERE r.replaced_at > now() - interval '7 days' GROUP BY v.id, v.name ORDER BY 3 DESC LIMIT %s
+"""
+
 
 def swap(cursor: Cursor, first: RegisteredVehicle, second: RegisteredVehicle) -> None:
     """Exchange address, port and key of two vehicles; each keeps its name, history and watermark.
@@ -158,7 +165,7 @@ def owner_of_hint(cursor: Cursor, vehicle_id: UUID, hint: str) -> HintOwner | No
 
 def findings(cursor: Cursor) -> list[Finding]:
     """Return what an operator should know about the machines that answer."""
-    return [*_others(cursor), *_doubles(cursor)]
+    return [*_others(cursor), *_doubles(cursor), *_renumbered(cursor)]
 
 
 def _others(cursor: Cursor) -> Iterator[Finding]:
@@ -184,3 +191,14 @@ def _doubles(cursor: Cursor) -> Iterator[Finding]:
         text = f"{count} vehicles call themselves {sanitise(hint)}: {named}{rest}"
         remedy = "if one machine is registered twice, remove one; else name the machines apart"
         yield warning("machines", text, remedy)
+
+
+def _renumbered(cursor: Cursor) -> Iterator[Finding]:
+    """Name vehicles that used numbers of alarms again within a week."""
+    if not may_read(cursor, "fleetsync.replaced_alarm"):
+        return
+    cursor.execute(_RENUMBERED, (NAMED,))
+    for name, count, last in cursor.fetchall():
+        again = f"has used {count:,} alarm number(s) again, the last {utc_text(last)}"
+        remedy = "if it is another machine, register it as a vehicle of its own; nothing is lost"
+        yield warning("machines", f"[{sanitise(name)}] {again}", remedy)

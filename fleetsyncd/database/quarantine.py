@@ -88,14 +88,6 @@ class Purgeable:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoredIds:
-    """Ids of the channels and alarms of a vehicle that are stored."""
-
-    channels: frozenset[int]
-    alarms: frozenset[int]
-
-
 def list_rows(
     cursor: Cursor,
     vehicle_id: UUID | None,
@@ -178,15 +170,6 @@ def purge_group(cursor: Cursor, group: RefusedGroup) -> int:
     }
     cursor.execute(_PURGE_GROUP, values)
     return cursor.rowcount
-
-
-def stored_ids(cursor: Cursor, vehicle_id: UUID) -> StoredIds:
-    """Return the ids of a vehicle's stored channels and alarms."""
-    key = (str(vehicle_id),)
-    cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
-    channels = frozenset(row[0] for row in cursor.fetchall())
-    cursor.execute("SELECT alarm_id FROM public.alarms_log WHERE vehicle_id = %s::uuid", key)
-    return StoredIds(channels, frozenset(row[0] for row in cursor.fetchall()))
 
 
 def purgeable(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> Purgeable:

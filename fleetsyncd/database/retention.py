@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 
 import psycopg2
 
@@ -147,7 +148,8 @@ class Retention:
         if kind is Kind.MEASUREMENTS:
             work = self._months(plan.keep, today)
         else:
-            work = self._expired(ROW_SETS[kind], timedelta(days=plan.keep))
+            age = timedelta(days=plan.keep)
+            work = chain.from_iterable(self._expired(rows, age) for rows in ROW_SETS[kind])
         try:
             for removed in work:
                 total += removed

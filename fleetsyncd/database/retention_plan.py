@@ -6,8 +6,9 @@ journal entries, bad rows and alarms that expired within the last day. The annou
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any
 
 from fleetsyncd.database.pool import Cursor
@@ -64,16 +65,25 @@ class RowSet:
         return f"{self.condition} AND {self.column} < now() - {age}::interval"
 
 
-ROW_SETS: Mapping[Kind, RowSet] = {
-    Kind.JOURNAL: RowSet("public.sync_journal", "id", "started_at"),
-    Kind.QUARANTINE: RowSet("fleetsync.quarantine", "digest", "at"),
-    # An alarm that was open for long expires when its resolution is stored.
-    Kind.ALARMS: RowSet(
-        "public.alarms_log",
-        "alarm_id",
-        "triggered_at",
-        condition="resolved_at IS NOT NULL",
-        overdue="coalesce(synced_at, triggered_at) < now() - interval '1 day'",
+ROW_SETS: Mapping[Kind, tuple[RowSet, ...]] = {
+    Kind.JOURNAL: (RowSet("public.sync_journal", "id", "started_at"),),
+    Kind.QUARANTINE: (RowSet("fleetsync.quarantine", "digest", "at"),),
+    Kind.ALARMS: (
+        # An alarm that was open for long expires when its resolution is stored.
+        RowSet(
+            "public.alarms_log",
+            "alarm_id",
+            "triggered_at",
+            condition="resolved_at IS NOT NULL",
+            overdue="coalesce(synced_at, triggered_at) < now() - interval '1 day'",
+        ),
+        # Of a replaced one that is open, the machine that could resolve it is gone in most cases.
+        RowSet(
+            "fleetsync.replaced_alarm",
+            "id",
+            "greatest(triggered_at, CASE WHEN resolved_at IS NULL THEN replaced_at END)",
+            overdue="greatest(synced_at, replaced_at) < now() - interval '1 day'",
+        ),
     ),
 }
 
@@ -111,7 +121,26 @@ def make_plan(cursor: Cursor, kind: Kind, keep: int, today: datetime) -> Plan:
     """
     if kind is Kind.MEASUREMENTS:
         return _months_plan(cursor, keep, today)
-    rows, age = ROW_SETS[kind], timedelta(days=keep)
+    plans = [_rows_plan(cursor, kind, keep, rows) for rows in ROW_SETS[kind]]
+    return reduce(_both, plans)
+
+
+def _both(one: Plan, other: Plan) -> Plan:
+    """Return what two tables of one kind lose."""
+    first, second = one.extent, other.extent
+    oldest = [each.oldest for each in (first, second) if each.oldest is not None]
+    extent = replace(
+        first,
+        rows=first.rows + second.rows,
+        size=first.size + second.size,
+        oldest=min(oldest, default=None),
+    )
+    return Plan(one.keep, extent, is_usual=one.is_usual and other.is_usual)
+
+
+def _rows_plan(cursor: Cursor, kind: Kind, keep: int, rows: RowSet) -> Plan:
+    """Return what of one table expires row by row."""
+    age = timedelta(days=keep)
     statement = _ROWS.format(
         table=rows.table,
         column=rows.column,

@@ -18,6 +18,10 @@ _CHANNELS_CONTENT = f"""
 _ADDRESS = "coalesce(host({v}vpn_ip), ''), coalesce({v}api_port, 8001)"
 AT_ADDRESS = f"(%(host)s::text IS NULL OR ({_ADDRESS.format(v='')}) = (%(host)s, %(port)s))"
 """Whether a row of `vehicles` has the address that was asked; true if none was."""
+_OPEN = """
+WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > age.since
+  AND triggered_at < now() + interval '1 day'
+"""
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
 LOAD_VEHICLES = f"""
@@ -37,10 +41,11 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
-    SELECT triggered_at AS oldest FROM public.alarms_log
-    WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > now() - %s::interval
-      AND triggered_at < now() + interval '1 day'
-    ORDER BY triggered_at LIMIT 1
+    SELECT least(
+        (SELECT triggered_at FROM public.alarms_log {_OPEN} ORDER BY triggered_at LIMIT 1),
+        (SELECT triggered_at FROM fleetsync.replaced_alarm {_OPEN} ORDER BY triggered_at LIMIT 1)
+    ) AS oldest
+    FROM (SELECT now() - %s::interval AS since) age
 ) a ON true
 LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
 WHERE true {{conditions}}
@@ -271,18 +276,15 @@ WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
 """  # noqa: S608  made of this file's own text
 # Another machine, or one that was set up anew, counts its alarms from the beginning. An adopted
 # column may keep whole milliseconds only.
-_IS_SAME_ALARM = """
+IS_SAME_ALARM = """
 ({known}.triggered_at BETWEEN {triggered} - interval '1 ms' AND {triggered} + interval '1 ms'
  AND {known}.channel_id IS NOT DISTINCT FROM {channel})
 """
-REUSED_ALARM_IDS = f"""
-SELECT r.number::int
-FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[])
-    WITH ORDINALITY r(id, channel, triggered, number)
-JOIN public.alarms_log k ON k.vehicle_id = %s::uuid AND k.alarm_id = r.id
-WHERE {_IS_SAME_ALARM.format(known="k", triggered="r.triggered", channel="r.channel")} IS NOT TRUE
-"""  # noqa: S608  made of this file's own text
 # A conflict locks and logs the row even if nothing changes, so what is stored is left out before.
+# One that was replaced does not come back, even if the alarm that replaced it is deleted. Counted,
+# because that is looked up alarm by alarm: under row level security the planner takes a vehicle to
+# have few alarms, and would join each of the answer with all of them.
+_IS_REPLACED = IS_SAME_ALARM.format(known="p", triggered="r.triggered", channel="r.channel")
 SAVE_ALARMS = f"""
 INSERT INTO public.alarms_log AS a (vehicle_id, alarm_id, channel_id, severity, message,
     triggered_at, resolved_at, synced_at)
@@ -290,13 +292,16 @@ SELECT v.id, r.id, r.channel, r.severity, r.message, r.triggered, r.resolved, no
 FROM (SELECT %s::uuid AS id) v,
     unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
     r(id, channel, severity, message, triggered, resolved)
-WHERE NOT EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id
-                  AND k.alarm_id = r.id AND k.resolved_at IS NOT DISTINCT FROM r.resolved)
+WHERE (SELECT count(*) FROM public.alarms_log k WHERE k.vehicle_id = v.id
+       AND k.alarm_id = r.id AND k.resolved_at IS NOT DISTINCT FROM r.resolved) = 0
+  AND ((SELECT count(*) FROM fleetsync.replaced_alarm p WHERE p.vehicle_id = v.id
+        AND p.alarm_id = r.id AND {_IS_REPLACED}) = 0
+       OR EXISTS (SELECT FROM public.alarms_log k WHERE k.vehicle_id = v.id AND k.alarm_id = r.id))
 ON CONFLICT (vehicle_id, alarm_id) DO UPDATE
     SET resolved_at = excluded.resolved_at, synced_at = excluded.synced_at
 WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
   AND {
-    _IS_SAME_ALARM.format(
+    IS_SAME_ALARM.format(
         known="a", triggered="excluded.triggered_at", channel="excluded.channel_id"
     )
 }

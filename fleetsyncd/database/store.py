@@ -274,7 +274,7 @@ def _channel_columns(channels: Sequence[Channel]) -> tuple[list[Any], ...]:
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> int:
     """Store new alarms and resolutions; return how many there were.
 
-    An alarm whose id is that of another stored one changes nothing: see `reused_alarms`.
+    Each id is given once. One that another stored alarm has changes nothing: see `alarms`.
     """
     cursor.execute(
         statements.SAVE_ALARMS,

@@ -3,7 +3,6 @@
 Each function takes a cursor of `Database.run`, never commits, and may run twice.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,11 +10,15 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import address_values, learned_values
-from fleetsyncd.models import Alarm, AlarmState, LearnedWindows
+from fleetsyncd.models import AlarmState, Channel, LearnedWindows
 from fleetsyncd.reports import CycleReport
 
 FAILURE_LIMIT = 200
 """Of an error that has to fit into the page of its row, because the disk is full."""
+_CHANNELS = """
+SELECT channel_id, coalesce(name, ''), unit, min_value::float8, max_value::float8
+FROM public.channel_config WHERE vehicle_id = %s::uuid
+"""
 
 
 def count_intake(cursor: Cursor, vehicle_id: UUID, intake: Intake) -> None:
@@ -30,43 +33,10 @@ def count_intake(cursor: Cursor, vehicle_id: UUID, intake: Intake) -> None:
     cursor.execute(statements.COUNT_INTAKE, values)
 
 
-def stored_channels(cursor: Cursor, vehicle_id: UUID) -> set[int]:
-    """Return the ids of the channels that are stored."""
-    key = (str(vehicle_id),)
-    cursor.execute("SELECT channel_id FROM public.channel_config WHERE vehicle_id = %s::uuid", key)
-    return {row[0] for row in cursor.fetchall()}
-
-
-def known_alarms(cursor: Cursor, vehicle_id: UUID, ids: Sequence[int]) -> set[int]:
-    """Return those of the alarm ids that are stored."""
-    cursor.execute(
-        "SELECT alarm_id FROM public.alarms_log"
-        " WHERE vehicle_id = %s::uuid AND alarm_id = ANY (%s::bigint[])",
-        (str(vehicle_id), list(ids)),
-    )
-    return {row[0] for row in cursor.fetchall()}
-
-
-def reused_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> list[Alarm]:
-    """Return those of the alarms whose ids are stored already, of other alarms."""
-    if not alarms:
-        return []
-    columns = (
-        [alarm.alarm_id for alarm in alarms],
-        [alarm.channel_id for alarm in alarms],
-        [alarm.triggered_at for alarm in alarms],
-    )
-    cursor.execute(statements.REUSED_ALARM_IDS, (*columns, str(vehicle_id)))
-    return [alarms[number - 1] for (number,) in cursor.fetchall()]
-
-
-def has_alarms(cursor: Cursor, vehicle_id: UUID, count: int) -> bool:
-    """Tell whether at least so many alarms are stored."""
-    cursor.execute(
-        "SELECT FROM public.alarms_log WHERE vehicle_id = %s::uuid OFFSET %s LIMIT 1",
-        (str(vehicle_id), count - 1),
-    )
-    return cursor.rowcount == 1
+def stored_channels(cursor: Cursor, vehicle_id: UUID) -> dict[int, Channel]:
+    """Return the channels that are stored, by id."""
+    cursor.execute(_CHANNELS, (str(vehicle_id),))
+    return {row[0]: Channel(*row) for row in cursor.fetchall()}
 
 
 def remember_channels(cursor: Cursor, vehicle_id: UUID, digest: int) -> None:

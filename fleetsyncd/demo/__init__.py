@@ -8,6 +8,8 @@ clusters.py   its processes, from a wheel or the system's binaries
 fleet.py      the simulated vehicles and their faults
 vehicle.py    one simulated vehicle's HTTP server
 http_wire.py  HTTP requests and answers on the wire
+commits.py    the rows that are there by a moment
+lateness.py   how long after its stamp a row is there
 readings.py   what a vehicle measures, as a pure function
 waveforms.py  its channels and one period of readings
 faults.py     how a vehicle misbehaves

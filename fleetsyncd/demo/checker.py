@@ -5,7 +5,7 @@ the last bit: everything stamped from the first watermark to the present one, an
 after it, except what a vehicle that commits late had not committed yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,6 +13,7 @@ from uuid import UUID
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
+from fleetsyncd.demo.lateness import PROMPT, Lateness
 from fleetsyncd.models import Window
 from fleetsyncd.time_limits import MAX_AGE
 from fleetsyncd.times import floor_ms
@@ -39,9 +40,10 @@ FROM public.alarms_log WHERE vehicle_id = %s::uuid
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A vehicle pulled from `start` on; its rows appear `delay` after their stamp.
+    """A vehicle pulled from `start` on; its rows appear `delay` and `lateness` after their stamp.
 
-    Alarms must be stored from `alarms_from` on, where that is later than `start`.
+    It has measured nothing from `silent_from` on, where that is given. Alarms must be stored from
+    `alarms_from` on, where that is later than `start`.
     """
 
     vehicle_id: UUID
@@ -50,25 +52,29 @@ class Expectation:
     delay: timedelta = timedelta(0)
     channels: int = len(readings.CHANNELS)
     alarms_from: datetime | None = None
+    lateness: Lateness = PROMPT
+    silent_from: datetime | None = None
 
 
 @dataclass(slots=True)
 class Comparison:
-    """The differences; all zero if there are none."""
+    """The differences; all zero if there are none. Lost rows with a lateness are `lost_late`."""
 
     checked: int = 0
     lost: int = 0
+    lost_late: int = 0
     altered: int = 0
     unexpected: int = 0
     examples: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, altered or unexpected."""
+        """Whether nothing was lost, altered or unexpected; `lost_late` is told, not judged."""
         return not (self.lost or self.altered or self.unexpected)
 
     def __str__(self) -> str:
-        return f"lost {self.lost}, altered {self.altered}, unexpected {self.unexpected}"
+        late = f", lost that came late {self.lost_late}" if self.lost_late else ""
+        return f"lost {self.lost}, altered {self.altered}, unexpected {self.unexpected}{late}"
 
     def note(self, kind: str, count: int, example: str) -> None:
         """Count `count` faults of a kind and keep an example."""
@@ -120,17 +126,38 @@ def _check_rows(
     findings: Comparison,
 ) -> None:
     """Compare one slice; rows around the pulled interval may be stored, those inside must."""
-    first, last = _ms(expected.start), _ms(watermark - expected.delay)
     seed = readings.seed_of(expected.name)
     rows = readings.rows(seed, _ms(start), _ms(end), channels=expected.channels)
     generated = {(channel, at): value for channel, at, value in rows if value is not None}
     stored = _stored(database, expected.vehicle_id, start, end)
     findings.checked += len(stored)
-    lost = [key for key in generated.keys() - stored.keys() if first <= key[1] < last]
+    lost, lost_late = _lost(expected, generated.keys() - stored.keys(), watermark)
     unexpected = stored.keys() - generated.keys()
     altered = [key for key in stored.keys() & generated.keys() if stored[key] != generated[key]]
-    for kind, keys in (("lost", lost), ("unexpected", unexpected), ("altered", altered)):
+    kinds = {
+        "lost": lost,
+        "lost_late": lost_late,
+        "unexpected": unexpected,
+        "altered": altered,
+    }
+    for kind, keys in kinds.items():
         findings.note(kind, len(keys), f"{expected.name} (channel, ms) {min(keys, default='')}")
+
+
+def _lost(
+    expected: Expectation, missing: Collection[Key], watermark: datetime
+) -> tuple[list[Key], list[Key]]:
+    """Return what of it was there to be pulled: prompt rows, and those with a lateness."""
+    first, last = _ms(expected.start), _ms(watermark - expected.delay)
+    silent = last if expected.silent_from is None else _ms(expected.silent_from)
+    seed = readings.seed_of(expected.name)
+    prompt: list[Key] = []
+    late: list[Key] = []
+    for channel, at in missing:
+        lateness = expected.lateness.of(seed, channel, at)
+        if first <= at < silent and at + lateness < last:
+            (late if lateness else prompt).append((channel, at))
+    return prompt, late
 
 
 def _stored(

@@ -20,6 +20,13 @@ from fleetsyncd.signals import EndedBySignal
 
 FOLDER = Path(".demo")
 
+_late = click.option(
+    "--late",
+    type=click.IntRange(0, 3600),
+    multiple=True,
+    help="Seconds; the last vehicle commits rows up to so late. May be repeated: one more each.",
+)
+
 
 @click.command()
 @click.option("--vehicles", type=click.IntRange(1, 20_000), default=12, show_default=True)
@@ -28,7 +35,10 @@ FOLDER = Path(".demo")
     "--cycles", type=click.IntRange(1, 1_000_000), help="End after so many cycles and compare."
 )
 @click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
-def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> int:
+@_late
+def demo(
+    vehicles: int, interval: float, cycles: int | None, headless: bool, late: tuple[int, ...]
+) -> int:
     """Show everything at once, on this machine alone.
 
     PostgreSQL, a simulated fleet with faults, the daemon and the dashboard need no set-up.
@@ -36,11 +46,12 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
     Quitting the dashboard ends it all. At the end the database is compared with what the vehicles
     generated: exit 1 unless nothing was lost, altered or unexpected.
     """
+    _enough(vehicles, late)
     from fleetsyncd.demo.launch import run_demo  # noqa: PLC0415  needs development dependencies
 
     dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
     return run_demo(
-        FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard
+        FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard, late=late
     )
 
 
@@ -51,6 +62,7 @@ def demo(vehicles: int, interval: float, cycles: int | None, headless: bool) -> 
 @click.option("--healthy", is_flag=True, help="No faults.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line, then serve.")
 @click.option("--register", is_flag=True, help="Register the vehicles that are not there yet.")
+@_late
 def simulate(
     vehicles: int,
     base_port: int,
@@ -58,12 +70,14 @@ def simulate(
     healthy: bool,
     as_json: bool,
     register: bool,
+    late: tuple[int, ...],
 ) -> None:
     """Serve a simulated fleet, to try a daemon on.
 
     On 127.0.0.1, until interrupted.
     """
-    specs = demo_specs(vehicles, with_faults=not healthy, begin=time.time())
+    _enough(vehicles, late)
+    specs = demo_specs(vehicles, with_faults=not healthy, begin=time.time(), late=late)
     served = Fleet([spec.build(channels=channels) for spec in specs], base_port=base_port)
     try:
         served.start()
@@ -83,6 +97,11 @@ def simulate(
     with suppress(KeyboardInterrupt, EndedBySignal):
         get_hub().join()
     served.stop()
+
+
+def _enough(vehicles: int, late: tuple[int, ...]) -> None:
+    if len(late) > vehicles:
+        raise click.UsageError(f"--late was given {len(late)} times for {vehicles} vehicle(s)")
 
 
 def _register(known: list[dict[str, Any]]) -> None:

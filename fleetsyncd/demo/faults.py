@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 
+from fleetsyncd.demo.lateness import PROMPT, Lateness
+
 
 @dataclass(frozen=True, slots=True)
 class Stretches:
@@ -32,6 +34,7 @@ class Faults:
     `offline_before`: no data before this time of its own clock, in seconds since 1970.
     `clock_offset_s`: its clock's distance from the true time, negative when behind.
     `commit_delay_s`: rows and alarms become visible this long after their stamp.
+    `lateness`: rows become visible still later, each by its own time.
     `latency_s`: waits before each answer.
     """
 
@@ -41,6 +44,7 @@ class Faults:
     offline_before: float = -inf
     clock_offset_s: float = 0.0
     commit_delay_s: float = 0.0
+    lateness: Lateness = PROMPT
     latency_s: float = 0.0
 
     def beginning(self, at: float) -> "Faults":

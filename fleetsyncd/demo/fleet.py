@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from fleetsyncd.demo.faults import HEALTHY, PRESETS, Faults
+from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 
@@ -48,15 +49,22 @@ class VehicleSpec:
 
 
 def demo_specs(
-    count: int, *, with_faults: bool = True, begin: float | None = None
+    count: int,
+    *,
+    with_faults: bool = True,
+    begin: float | None = None,
+    late: Sequence[float] = (),
 ) -> list[VehicleSpec]:
     """Describe `count` vehicles; the first is healthy, the next six have one fault each.
 
-    Faults that come and go first show at `begin`, in seconds since 1970.
+    Faults that come and go first show at `begin`, in seconds since 1970. The last vehicles, one for
+    each of `late`, commit every row up to so many seconds late.
     """
     specs = [_healthy(number) for number in range(1, count + 1)]
     if with_faults:
         specs = [_afflicted(spec, at) for at, spec in enumerate(specs)]
+    for at, most_s in enumerate(late, start=-len(late)):
+        specs[at] = replace(specs[at], faults=replace(specs[at].faults, lateness=Lateness(most_s)))
     return specs if begin is None else [replace(s, faults=s.faults.beginning(begin)) for s in specs]
 
 

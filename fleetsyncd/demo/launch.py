@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,7 +47,13 @@ GROUP BY v.name ORDER BY v.name
 
 
 def run_demo(
-    folder: Path, *, vehicles: int, interval: float, cycles: int | None, dashboard: bool
+    folder: Path,
+    *,
+    vehicles: int,
+    interval: float,
+    cycles: int | None,
+    dashboard: bool,
+    late: Sequence[float] = (),
 ) -> int:
     """Run the demo to its end; return 0 if nothing was lost, altered or unexpected.
 
@@ -63,8 +69,9 @@ def run_demo(
         owner = DatabaseSettings(server.parameters(DATABASE, embedded.OWNER))
         migrate.migrate(owner, embedded.APP)
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
-        simulated = stack.enter_context(simulator(vehicles))
-        expectations = database.run(lambda cursor: _register(cursor, vehicles, simulated))
+        simulated = stack.enter_context(simulator(vehicles, late=late))
+        specs = demo_specs(vehicles, late=late)
+        expectations = database.run(lambda cursor: _register(cursor, specs, simulated))
         click.echo(f"{vehicles} simulated vehicles; the daemon pulls them every {interval:g} s")
         environment = {
             **os.environ,
@@ -113,12 +120,12 @@ def _journal(cursor: Cursor) -> str:
 
 
 def _register(
-    cursor: Cursor, count: int, simulated: list[dict[str, Any]]
+    cursor: Cursor, specs: list[VehicleSpec], simulated: list[dict[str, Any]]
 ) -> list[checker.Expectation]:
     """Register the vehicles as if they had last been pulled a while ago."""
     now = utc_now()
     expectations = []
-    for spec, vehicle in zip(demo_specs(count), simulated, strict=True):
+    for spec, vehicle in zip(specs, simulated, strict=True):
         start = now - _last_pulled(spec)
         cursor.execute(
             "INSERT INTO public.vehicles (name, vpn_ip, api_port, api_key, last_sync_at)"
@@ -138,7 +145,7 @@ def _last_pulled(spec: VehicleSpec) -> timedelta:
 
 def _expectation(spec: VehicleSpec, vehicle_id: Any, start: datetime) -> checker.Expectation:
     delay = timedelta(seconds=spec.faults.commit_delay_s)
-    return checker.Expectation(vehicle_id, spec.name, start, delay)
+    return checker.Expectation(vehicle_id, spec.name, start, delay, lateness=spec.faults.lateness)
 
 
 @contextmanager

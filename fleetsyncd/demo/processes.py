@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -16,12 +16,18 @@ TERMINATE_SEC = 5.0
 
 @contextmanager
 def simulator(
-    vehicles: int, *, healthy: bool = False, channels: int = len(CHANNELS)
+    vehicles: int,
+    *,
+    healthy: bool = False,
+    channels: int = len(CHANNELS),
+    late: Sequence[float] = (),
 ) -> Iterator[list[dict[str, Any]]]:
     """Run `simulate` in a process of its own; yield its vehicles once they listen."""
     arguments = ["fleetsyncd", "simulate", "--vehicles", str(vehicles), "--json"]
     arguments += ["--channels", str(channels)]
     arguments += ["--healthy"] if healthy else []
+    for most_s in late:
+        arguments += ["--late", str(most_s)]
     with running(arguments, dict(os.environ), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101  asked for above
         line = process.stdout.readline()

@@ -18,6 +18,7 @@ from gevent.server import StreamServer
 from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from fleetsyncd.demo import readings, waveforms
+from fleetsyncd.demo.commits import Commits
 from fleetsyncd.demo.faults import HEALTHY, Faults
 from fleetsyncd.demo.http_wire import (
     Params,
@@ -44,7 +45,8 @@ class SimulatedVehicle:
     """One vehicle that has been collecting for `history_s` seconds when it is made.
 
     A `limit` above 50,000 is taken as 50,000. With `old_alarms` the alarms are filtered by
-    `triggered_at` alone. `clock` is the true time in seconds since 1970.
+    `triggered_at` alone. `clock` is the true time in seconds since 1970. From `silent_from_ms` on,
+    where given, nothing is measured; alarms go on.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SimulatedVehicle:
         self._started_at = clock()
         began = self._started_at + faults.clock_offset_s - history_s
         self.history_start_ms = int(max(began, faults.offline_before) * 1000)
+        self.silent_from_ms: int | None = None
         self._server: StreamServer | None = None
 
     @property
@@ -120,7 +123,7 @@ class SimulatedVehicle:
 
     def _status(self, _params: Params, now_ms: int) -> str:
         is_up = not self.faults.is_down(self._clock())
-        newest = self._newest_ms(now_ms) if is_up else None
+        newest = self._commits(now_ms).newest_ms() if is_up else None
         return _dumps(
             {
                 "vehicle_id_hint": self.name,
@@ -138,25 +141,15 @@ class SimulatedVehicle:
 
     def _data(self, params: Params, now_ms: int) -> str:
         start, end = interval(params)
-        page = readings.page(
-            self.seed,
-            max(start, self.history_start_ms),
-            min(end, self.visible_until_ms(now_ms)),
-            min(whole_number(params, "limit", least=1) or DEFAULT_LIMIT, MAX_LIMIT),
-            whole_number(params, "channel_id"),
-            channels=self.channels,
-        )
+        limit = min(whole_number(params, "limit", least=1) or DEFAULT_LIMIT, MAX_LIMIT)
+        page = self._commits(now_ms).page(start, end, limit, whole_number(params, "channel_id"))
         return (
             f'{{"from":"{readings.iso(start)}","to":"{readings.iso(end)}","count":{page.count},'
             f'"truncated":{"true" if page.truncated else "false"},"rows":[{page.json}]}}'
         )
 
     def _latest(self, _params: Params, now_ms: int) -> str:
-        newest = self._newest_ms(now_ms)
-        if newest is None:
-            return "[]"
-        page = readings.page(self.seed, newest, newest + 1, MAX_LIMIT, channels=self.channels)
-        return f"[{page.json}]"
+        return f"[{self._commits(now_ms).latest()}]"
 
     def _alarms(self, params: Params, now_ms: int) -> str:
         start, end = interval(params)
@@ -178,11 +171,16 @@ class SimulatedVehicle:
             ]
         )
 
-    def _newest_ms(self, now_ms: int) -> int | None:
+    def _commits(self, now_ms: int) -> Commits:
         until = self.visible_until_ms(now_ms)
-        second = (until - 1) // 1000
-        stamps = (readings.stamp_ms(self.seed, at) for at in (second, second - 1))
-        return next((at for at in stamps if self.history_start_ms <= at < until), None)
+        return Commits(
+            self.seed,
+            self.channels,
+            self.faults.lateness,
+            until - 1,
+            self.history_start_ms,
+            until if self.silent_from_ms is None else min(until, self.silent_from_ms),
+        )
 
     def _serve(self, connection: socket, _address: object) -> None:
         try:

@@ -30,6 +30,7 @@ from fleetsyncd.reports import (
     bad_rows_remark,
     join_remarks,
     odd_alarms_remark,
+    reused_ids_remark,
 )
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
@@ -248,6 +249,7 @@ class _BackfillAttempt:
                 *self.notes,
                 self.source.broken_remark,
                 odd_alarms_remark(self.totals.odd_alarms),
+                reused_ids_remark(self.totals.reused_alarm_ids),
                 bad,
             ),
         )

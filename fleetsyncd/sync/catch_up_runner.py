@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ class CatchUpRunner:
         """The vehicles of `running` whose gap is pulled."""
         self._gaps_wait = False
         """Whether a gap waited for a slot when slots were given last."""
+        self._next: deque[UUID] = deque()
+        """Vehicles whose gap waits for a slot, in the order of their turns."""
         self._served_at: dict[UUID, float] = {}
         """When the last attempt at each vehicle's gap ended."""
         self._tried: set[UUID] = set()
@@ -104,9 +107,9 @@ class CatchUpRunner:
         Vehicles that are `resting` are left alone. Of those that are `silent` backfills are tried
         once, as the operator asks for it.
         """
-        if not self.accepting or not (free := self._pool.free_count()):
+        if not self.accepting:
             return
-        room = min(free, self._most_gaps - len(self._gaps))
+        room = min(self._pool.free_count(), self._most_gaps - len(self._gaps))
         jobs = self._context.database.run(
             partial(self._due_gaps, room, shards, {*resting, *silent})
         )
@@ -129,9 +132,11 @@ class CatchUpRunner:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
         due.sort(key=lambda key: self._served_at.get(key, 0.0))
-        self._gaps_wait = len(due) > room
+        room = max(room, 0)
+        self._next = deque(due[room:])
+        self._gaps_wait = bool(self._next)
         self.has_gaps = bool(due) or bool(self._gaps)
-        chosen = due[: max(room, 0)]
+        chosen = due[:room]
         vehicles = store.load_vehicles(cursor, chosen) if chosen else []
         return [_Job(vehicle) for vehicle in vehicles]
 
@@ -159,16 +164,25 @@ class CatchUpRunner:
         log.log(level, "[%s] backfill of %s begins", vehicle.name, backfill.rest)
 
     def _start(self, job: _Job) -> None:
+        self._note_running(job)
+        self._pool.spawn(self._run, job)
+
+    def _note_running(self, job: _Job) -> None:
         self._stop_reasons[job.vehicle.id] = None
         if job.backfill is None:
             self._gaps.add(job.vehicle.id)
-        self._pool.spawn(self._run, job)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
-        """Let running jobs, or some of them, end between two windows."""
+        """Let running jobs, or some of them, end between two windows; if all, begin no other."""
+        if only is None:
+            self.accepting = False
         for vehicle_id in self._stop_reasons:
             if only is None or vehicle_id in only:
                 self._stop_reasons[vehicle_id] = reason
+
+    def cancel_waiting(self) -> None:
+        """Begin no gap that waits for a slot, until slots are given again."""
+        self._next.clear()
 
     def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
         """Give jobs `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
@@ -177,6 +191,35 @@ class CatchUpRunner:
         self._pool.join(timeout=kill_sec)
 
     def _run(self, job: _Job) -> None:
+        """Run a job; after a gap go on with the gaps that wait, so that no slot is idle."""
+        self._run_one(job)
+        if job.backfill is None:
+            while (following := self._next_gap()) is not None:
+                self._run_one(following)
+
+    def _next_gap(self) -> _Job | None:
+        """Return the next gap that waits, noted as running."""
+        while self._next and self.accepting:
+            vehicle_id = self._next.popleft()
+            if vehicle_id in self._tried or vehicle_id in self.running:
+                continue
+            self._stop_reasons[vehicle_id] = None
+            job = None
+            try:
+                found = self._context.database.run(partial(store.load_vehicles, only=[vehicle_id]))
+                job = next((_Job(v) for v in found if v.islands and not v.paused), None)
+            except DatabaseError as error:
+                self._on_database_error(error)
+                return None
+            finally:
+                if job is None:
+                    del self._stop_reasons[vehicle_id]
+            if job is not None:
+                self._gaps.add(vehicle_id)
+                return job
+        return None
+
+    def _run_one(self, job: _Job) -> None:
         """Run one job; no error leaves this method."""
         vehicle = job.vehicle
         goes_on = False

@@ -11,7 +11,16 @@ from uuid import UUID
 import msgspec
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import adopted_nulls, measurements, store, vehicle_memory
+from fleetsyncd.database import (
+    adopted_nulls,
+    alarms,
+    channel_changes,
+    measurements,
+    store,
+    vehicle_memory,
+)
+from fleetsyncd.database.alarms import SavedAlarms
+from fleetsyncd.database.channel_changes import ChannelChange
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
@@ -19,9 +28,6 @@ from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Ve
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
-
-REUSED_ID = "alarm_id was used before for another alarm"
-"""Why an alarm is put into the quarantine."""
 
 
 @dataclass(slots=True)
@@ -34,7 +40,9 @@ class Totals:
     bad_rows_left_out: int = 0
     """Of `bad_rows`, of which an answer had too many for all of them to be kept."""
     reused_alarm_ids: int = 0
-    """Alarms that were not stored: another one has their id."""
+    """Alarms whose id another stored one has, too."""
+    channel_changes: Sequence[ChannelChange] = ()
+    """Channels that mean something else than before."""
     odd_alarms: int = 0
     """Resolved before they were triggered; stored as they came."""
     left_out: LeftOut | None = None
@@ -102,9 +110,10 @@ def commit_channels(
     there was more. Raises DatabaseError.
     """
     written = refused = changes_refused = 0
+    changes: Sequence[ChannelChange] = ()
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal written, refused, changes_refused
+        nonlocal written, refused, changes_refused, changes
         stored = vehicle_memory.stored_channels(cursor, vehicle.id)
         new = [channel.channel_id for channel in channels if channel.channel_id not in stored]
         beyond = set(new[max(0, context.budget.vehicle_max_channels - len(stored)) :])
@@ -116,6 +125,10 @@ def commit_channels(
             allowed = store.unchanged_channels(cursor, vehicle.id, kept)
         changes_refused = len(kept) - len(allowed)
         written, without_range = adopted_nulls.save_channels(cursor, vehicle.id, allowed)
+        if written:
+            stored_now = [channel for channel in allowed if channel not in without_range]
+            found = channel_changes.record_changes(cursor, vehicle.id, stored, stored_now)
+            changes = found or changes  # none if the answer to the first try's commit was lost
         # Else the same answer would not bring the rest when it may be stored.
         if not without_range and not changes_refused:
             vehicle_memory.remember_channels(cursor, vehicle.id, digest)
@@ -125,6 +138,7 @@ def commit_channels(
 
     commit_answer(context, vehicle, bad, save, totals)
     intake.channel_changes += written
+    totals.channel_changes = [*totals.channel_changes, *changes]
     if changes_refused:
         raise intake.channels_spent(context.budget, changes_refused)
     return refused
@@ -144,33 +158,26 @@ def commit_alarms(
     there is no progress: raises BudgetSpent. Raises DatabaseError.
     """
     most = context.budget.vehicle_max_alarms
-    written = refused = 0
-    reused: Sequence[Alarm] = ()
+    refused = 0
+    saved = SavedAlarms()
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal written, refused, reused
-        alarms = answer.alarms
-        if alarms and vehicle_memory.has_alarms(cursor, vehicle.id, most):
-            known = vehicle_memory.known_alarms(
-                cursor, vehicle.id, [alarm.alarm_id for alarm in alarms]
-            )
-            alarms = [alarm for alarm in alarms if alarm.alarm_id in known]
-        refused = len(answer.alarms) - len(alarms)
-        reused = vehicle_memory.reused_alarms(cursor, vehicle.id, alarms)
-        alarms = [alarm for alarm in alarms if alarm not in reused]
-        written, without_channel = adopted_nulls.save_alarms(cursor, vehicle.id, alarms)
-        if written:
-            vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=written))
+        nonlocal saved, refused
+        accepted: Sequence[Alarm] = answer.alarms
+        if accepted and alarms.has_alarms(cursor, vehicle.id, most):
+            accepted = alarms.known_alarms(cursor, vehicle.id, accepted)
+        refused = len(answer.alarms) - len(accepted)
+        now, without_channel = adopted_nulls.save_alarms(cursor, vehicle.id, accepted)
+        if now.written:
+            saved = now  # nothing is new if the answer to the first try's commit was lost
+            vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=now.written))
         if not refused:
             record_progress(cursor)
-        return [
-            *(_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel),
-            *(_as_bad_row(alarm, REUSED_ID) for alarm in reused),
-        ]
+        return [_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel]
 
     commit_answer(context, vehicle, answer.bad, save, totals)
-    intake.alarms += written
-    totals.reused_alarm_ids += len(reused)
+    intake.alarms += saved.written
+    totals.reused_alarm_ids += saved.reused
     totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)
     if refused:
         raise BudgetSpent(

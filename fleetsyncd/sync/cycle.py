@@ -23,12 +23,18 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.lateness import Added, LatenessUpdate
 from fleetsyncd.models import DataPage, Measurements, Status, Vehicle, Window
-from fleetsyncd.reports import CycleReport, Progress, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import (
+    CycleReport,
+    Progress,
+    changed_channels_remark,
+    odd_alarms_remark,
+    reused_ids_remark,
+)
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import NOT_KNOWN, lost_history
-from fleetsyncd.sync.identity import NewName, history_remark, new_name
+from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
@@ -153,6 +159,7 @@ class _VehicleCycle:
             self.meter and self.meter.remark,
             odd_alarms_remark(self.totals.odd_alarms),
             reused_ids_remark(self.totals.reused_alarm_ids),
+            changed_channels_remark(self.totals.channel_changes),
         )
         self.notes += [remark for remark in remarks if remark]
         return CycleReport(
@@ -194,6 +201,8 @@ class _VehicleCycle:
         if self.name is not None:
             self.notes.append(self.name.remark)
             self.awaits_proof = self.name.owner is not None
+        if remark := software_remark(self.vehicle.software_version, self.status.software_version):
+            self.notes.append(remark)
         now, oldest = self.context.now(), self.context.accepted_interval().start
         if answer.clock is not None and not oldest < answer.clock < LATEST_CLOCK:
             raise BadAnswer("/status", f"the vehicle's clock says {utc_text(answer.clock)}: set it")
@@ -231,14 +240,15 @@ class _VehicleCycle:
         elif skipped := skipped_before(self.vehicle, whole):
             span = utc_span(skipped.start, skipped.end)
             self.notes.append(f"not pulled: {span}, before {utc_day(oldest)} nothing is kept")
+        stepped_back = step_back(self.vehicle, skew) < timedelta(0)
         self.meter = LatenessMeter(self.vehicle, live, self.context.pull_overlap)
-        if self.name is not None:
+        if self.name is not None or stepped_back:
             self.meter.stop()
         return _Pull(
             live=live,
             meter=self.meter,
             gap_start=whole.start,
-            stepped_back=step_back(self.vehicle, skew) < timedelta(0),
+            stepped_back=stepped_back,
             status=self.status,
             skew=self.skew,
         )

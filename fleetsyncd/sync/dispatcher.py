@@ -195,8 +195,9 @@ class Dispatcher:
         self._silences.end(paused)
 
     def cancel_waiting(self) -> None:
-        """Start no cycle that still waits for a slot."""
+        """Start no cycle and no gap that still waits for a slot."""
         self._lanes.cancel_waiting()
+        self._catch_ups.cancel_waiting()
 
     def end(self, shutdown_grace_sec: float) -> None:
         """Give running pulls the grace to finish their window, then kill them; release shards."""

@@ -7,6 +7,7 @@ stored. It keeps its history meanwhile, so nothing is lost by waiting. Only if t
 to answer by the name as well, and this one has the history of before, both were renamed alike.
 """
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,11 @@ from fleetsyncd.database.machines import HintOwner
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import OtherMachine
 from fleetsyncd.models import DataPage, Vehicle, Window
+from fleetsyncd.reports import ANOTHER
 from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.times import iso_ms
+
+_VERSION = re.compile(r"[vV]?([0-9]{1,9}(?:\.[0-9]{1,9}){1,5})(?![0-9.])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,23 @@ def _judge(database: Database, vehicle: Vehicle, hint: str | None) -> NewName | 
         return None
     owner = database.run(lambda cursor: machines.owner_of_hint(cursor, vehicle.id, hint))
     return NewName(f"calls itself {hint} instead of {vehicle.id_hint}", owner)
+
+
+def software_remark(known: str | None, told: str | None) -> str | None:
+    """Return a remark if a vehicle's software is older than before, as far as numbers tell."""
+    if known == told or known is None or told is None:
+        return None
+    before, now = _VERSION.match(known), _VERSION.match(told)
+    if before is None or now is None or _numbers(now[1]) >= _numbers(before[1]):
+        return None
+    return f"software {told}, was {known}: {ANOTHER}"
+
+
+def _numbers(version: str) -> list[int]:
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
 
 
 def history_remark(

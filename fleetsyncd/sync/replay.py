@@ -7,7 +7,14 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import adopted_nulls, measurements, quarantine, store, vehicle_memory
+from fleetsyncd.database import (
+    adopted_nulls,
+    alarms,
+    measurements,
+    quarantine,
+    store,
+    vehicle_memory,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow
@@ -48,9 +55,8 @@ def replay(
 
     With `only`, those of them with these ids.
 
-    Channels and alarms are stored only if their ids are not stored yet: cycles keep the others up
-    to date, and an old row must not overwrite a newer one. An alarm whose id another stored one has
-    stays in quarantine.
+    Channels and alarms are stored only if they are not stored yet: cycles keep the others up to
+    date, and an old row must not overwrite a newer one.
     """
     total, last = Replayed(), 0
     while batch := database.run(partial(_read_batch, vehicle_id, only, last)):
@@ -122,27 +128,29 @@ def _release(
         store.lock_vehicle(cursor, vehicle_id)
         rows = [row for each in contents if isinstance(each, Measurements) for row in each.rows()]
         added += measurements.add_measurements(cursor, vehicle_id, Measurements.from_rows(rows))
-        stored = quarantine.stored_ids(cursor, vehicle_id)
-        alarms = {a.alarm_id: a for a in contents if isinstance(a, Alarm)}
-        fresh = [alarms[key] for key in sorted(alarms.keys() - stored.alarms)]
-        new_alarms, without_channel = adopted_nulls.save_alarms(cursor, vehicle_id, fresh)
+        told = _each_once(content for content in contents if isinstance(content, Alarm))
+        known = alarms.known_alarms(cursor, vehicle_id, told)
+        fresh = [alarm for alarm in told if alarm not in known]
+        saved, without_channel = adopted_nulls.save_alarms(cursor, vehicle_id, fresh)
         channels = {c.channel_id: c for c in contents if isinstance(c, Channel)}
-        new = [channels[key] for key in sorted(channels.keys() - stored.channels)]
+        stored = vehicle_memory.stored_channels(cursor, vehicle_id)
+        new = [channels[key] for key in sorted(channels.keys() - stored.keys())]
         new_channels, without_range = adopted_nulls.save_channels(cursor, vehicle_id, new)
-        added += new_alarms + new_channels
+        added += saved.written + new_channels
         refused = {_key(entry) for entry in (*without_channel, *without_range)}
-        # Also of these alarms themselves, two may have one id.
-        mine_alarms = [each for each in contents if isinstance(each, Alarm)]
-        reused = vehicle_memory.reused_alarms(cursor, vehicle_id, mine_alarms)
-        released += [
-            number for number, row in mine.items() if _key(row) not in refused and row not in reused
-        ]
+        released += [number for number, row in mine.items() if _key(row) not in refused]
     quarantine.delete_rows(cursor, released)
     return len(released), added
 
 
-def _key(content: object) -> tuple[type, int] | None:
+def _each_once(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Return each alarm once, resolved if any row of it says so."""
+    by_end = sorted(alarms, key=lambda alarm: alarm.resolved_at is not None)
+    return list({alarm.key: alarm for alarm in by_end}.values())
+
+
+def _key(content: object) -> tuple[object, ...] | None:
     """Return what tells an entry from others of its vehicle; None for measurements."""
     if isinstance(content, Alarm):
-        return Alarm, content.alarm_id
+        return Alarm, *content.key
     return (Channel, content.channel_id) if isinstance(content, Channel) else None

@@ -96,8 +96,9 @@ def channels(body: bytes) -> tuple[tuple[Channel, ...], tuple[BadRow, ...]]:
 def alarms(
     body: bytes, oldest: datetime, newest: datetime, slices: CpuSlices | None = None
 ) -> tuple[list[Alarm], tuple[BadRow, ...]]:
-    """Decode an answer to `/alarms`: alarms triggered in [oldest, newest), each id once.
+    """Decode an answer to `/alarms`: alarms triggered in [oldest, newest), each once.
 
+    A vehicle that counts its alarms anew may have several of one id, told apart by their time.
     A resolution may lie in the future, since the vehicle's clock may: a refused alarm might not be
     sent again.
     """
@@ -114,8 +115,8 @@ def alarms(
 
     slices, bad = slices or CpuSlices(call), BadRowCollector(call)
     entries = decode_list(call, body, MAX_ALARMS, slices)
-    unique = {a.alarm_id: a for a in decode_entries(entries, _alarm, convert, bad, slices)}
-    return sorted(unique.values(), key=lambda alarm: alarm.alarm_id), bad.rows()
+    unique = {alarm.key: alarm for alarm in decode_entries(entries, _alarm, convert, bad, slices)}
+    return sorted(unique.values(), key=lambda alarm: alarm.key[:2]), bad.rows()
 
 
 def page(

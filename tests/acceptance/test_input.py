@@ -96,6 +96,7 @@ def test_arguments_that_are_no_utf_8_are_one_line(
         ("backfill", "--all", "--from"),
         ("demo", "--vehicles"),
         ("simulate", "--base-port"),
+        ("simulate", "--late"),
     ],
     ids=" ".join,
 )

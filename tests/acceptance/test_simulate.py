@@ -1,8 +1,15 @@
-"""`fleetsyncd simulate --register` beside a daemon that runs already, as in compose's demo."""
+"""`fleetsyncd simulate`, also beside a daemon that runs already, as in compose's demo."""
 
+import json
 import socket
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+from urllib.request import Request, urlopen
 
-from fleetsyncd.demo.processes import running
+from fleetsyncd.demo.processes import running, simulator
+from fleetsyncd.times import iso_ms, utc_now
 from tests.acceptance.conftest import Installation
 
 SOON_SEC = 10.0
@@ -43,3 +50,25 @@ def test_a_paused_simulated_vehicle_stays_paused(installation: Installation) -> 
     assert installation.rows(
         "SELECT count(*) FROM fleetsync.vehicle_state WHERE paused AND sync_requested_at IS NULL"
     ) == [(1,)]
+
+
+def rows_of_the_last_minute(vehicle: dict[str, Any]) -> int:
+    now = utc_now()
+    interval = f"from={iso_ms(now - timedelta(minutes=1))}&to={iso_ms(now)}"
+    url = f"http://{vehicle['host']}:{vehicle['port']}/data?{interval}"
+    with urlopen(Request(url, headers={"X-API-Key": vehicle["key"]}), timeout=5) as answer:
+        return len(json.load(answer)["rows"])
+
+
+def test_the_last_vehicles_commit_late_on_request() -> None:
+    with simulator(3, healthy=True, channels=2, late=(30, 3600)) as vehicles:
+        prompt, late, very_late = map(rows_of_the_last_minute, vehicles)
+    assert prompt > 110 > late > 60 > very_late
+
+
+def test_more_kinds_of_lateness_than_vehicles_are_refused() -> None:
+    arguments = ["simulate", "--vehicles", "1", "--late", "2", "--late", "8"]
+    command = [sys.executable, "-m", "fleetsyncd", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    assert "--late was given 2 times for 1 vehicle(s)" in ended.stderr

@@ -34,6 +34,7 @@ GROUPS = (
     "memory",
     "ingest",
     "gap",
+    "outage",
     "links",
     "bad_day",
     "dark",
@@ -41,7 +42,7 @@ GROUPS = (
     "dashboard",
 )
 """In the order they are measured: stalls looks at what the ones before it left."""
-LONG = {"dashboard", "links"}
+LONG = {"dashboard", "links", "outage"}
 """Measured only in the long form, or when named."""
 BESIDE = {"usual", "floor"}
 """Groups that compare the daemon with another puller on the same fleet."""

@@ -50,7 +50,9 @@ class Installation:
             cursor.execute("TRUNCATE public.measurements")
             cursor.execute("UPDATE public.vehicles SET last_sync_at = now() - %s", (reach,))
             cursor.execute(
-                "UPDATE fleetsync.vehicle_state SET newest_measurement_at = now() - %s", (reach,)
+                "UPDATE fleetsync.vehicle_state"
+                " SET newest_measurement_at = now() - %s, islands = '{}'",
+                (reach,),
             )
 
     def rows(self, name: str, statement: str, arguments: tuple[object, ...] = ()) -> list[Any]:

@@ -16,6 +16,7 @@ SELECT lag FROM (
     SELECT vehicle_id, started_at, finished_at, extract(epoch FROM finished_at
         - lag(started_at) OVER (PARTITION BY vehicle_id ORDER BY started_at))::float8 AS lag
     FROM public.sync_journal WHERE status = 'ok' AND vehicle_id <> ALL (%(but)s::uuid[])
+      AND coalesce(error_msg, '') !~ '^(backfill|catch-up|audit) of '
 ) each
 WHERE lag IS NOT NULL AND finished_at > %(since)s AND finished_at <= %(until)s
 """

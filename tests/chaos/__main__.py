@@ -26,13 +26,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--vehicles", type=int, default=10)
     parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
+    parser.add_argument("--late", action="store_true", help="vehicles commit rows late")
     return parser
 
 
 def main() -> int:
     """Run a storm; return 0 if everything that must be zero is."""
     given = parser().parse_args()
-    weather = Weather(given.seed, given.minutes, given.vehicles, given.kinds)
+    weather = Weather(given.seed, given.minutes, given.vehicles, given.kinds, late=given.late)
     # An end from outside must still stop everything that was started.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda code, _frame: sys.exit(128 + code))
@@ -63,6 +64,7 @@ def report(outcome: Outcome) -> str:
     findings, truth = outcome.findings, outcome.truth
     zeros = [
         ("lost", findings.lost),
+        ("lost that came late (only told)", findings.lost_late),
         ("altered", findings.altered),
         ("unexpected", findings.unexpected),
         ("untrue watermarks", truth.untrue_watermarks),
@@ -81,11 +83,18 @@ def report(outcome: Outcome) -> str:
             "",
             f"seed {outcome.weather.seed}; cycles: {counted}; quarantined: {outcome.quarantined}",
             f"{findings.checked} rows and alarms checked; good after {outcome.settled_sec:.0f} s",
+            *([_late_rows(outcome)] if outcome.weather.late else []),
             *(f"  {example}" for example in examples),
             "",
             table(["WHAT", "COUNT"], [[what, str(count)] for what, count in [*sums, *zeros]]),
         ]
     )
+
+
+def _late_rows(outcome: Outcome) -> str:
+    if outcome.findings.lost_late:
+        return f"late rows were missing {outcome.late_sec:.0f} s after the vehicles fell silent"
+    return f"no late row was missing {outcome.late_sec:.0f} s after the vehicles fell silent"
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ _LIES = {
     "ok without a commit": """
         SELECT j.started_at::text, v.name FROM public.sync_journal j
         JOIN public.vehicles v ON v.id = j.vehicle_id
-        WHERE status = 'ok' AND coalesce(error_msg, '') NOT LIKE 'backfill of %%'
+        WHERE status = 'ok' AND coalesce(error_msg, '') !~ '^(backfill|catch-up|audit) of '
           AND NOT EXISTS (SELECT FROM chaos.watermark w WHERE w.vehicle_id = j.vehicle_id
                           AND w.at BETWEEN j.started_at AND j.finished_at)
     """,
@@ -75,10 +75,11 @@ SELECT w.at::text, v.name FROM chaos.watermark w JOIN public.vehicles v ON v.id 
 WHERE w.new < w.old OR w.new > w.at
 """
 _ENDED = re.compile(r"\[[A-Z]+\] sync: \[([^\]]+)\] (timeout on|error on|.*wrote \d)")
+_BESIDE = re.compile(r"\] (backfill|catch-up|audit) of ")
 _KEPT = """
 SELECT v.name, (j.status = 'ok')::text, count(*) FROM public.sync_journal j
 JOIN public.vehicles v ON v.id = j.vehicle_id
-WHERE coalesce(error_msg, '') NOT LIKE 'backfill of %%' GROUP BY 1, 2
+WHERE coalesce(error_msg, '') !~ '^(backfill|catch-up|audit) of ' GROUP BY 1, 2
 """
 
 
@@ -149,9 +150,9 @@ def _good(cursor: Cursor) -> list[str]:
 def _told(log_lines: Iterable[str], forgotten: Sequence[Window]) -> Counter[tuple[str, bool]]:
     """Count the cycles whose end the log tells, by vehicle and whether it was good.
 
-    A backfill's line also ends in `wrote`, after the interval it is about.
+    The line of what is pulled beside the cycles also ends in `wrote`, after its interval.
     """
-    lines = (line for line in log_lines if "] backfill of" not in line)
+    lines = (line for line in log_lines if not _BESIDE.search(line))
     hits = [(hit, line) for line in lines if (hit := _ENDED.search(line))]
     told = [hit for hit, line in hits if not _is_forgotten(line, forgotten)]
     return Counter((hit[1], "wrote" in hit[2]) for hit in told)

@@ -5,12 +5,12 @@ import json
 import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from random import Random
 
-from tests.chaos import poison
+from tests.chaos import past, poison
+from tests.chaos.honest import Fault, Honest, changed, json_answer
 from tests.hostile import Answer, Step, http, reset
 
 HANG_SEC = 20.0
@@ -22,24 +22,6 @@ SLOW_BYTES, SLOW_SEC = 500, 0.05
 BOMB = gzip.compress(b"0" * (48 << 20), 1)
 """More than the daemon is let to read of an answer, in few bytes."""
 ESCAPES = "\x1b]52;c;aGk=\x07\x1b[2J[/nope]\u202e\u2028\x00\x9b"
-
-
-@dataclass(frozen=True, slots=True)
-class Honest:
-    """A vehicle's own answer, as it came over the wire and taken apart."""
-
-    call: str
-    query: str
-    key: str
-    canary: str
-    """`host:port` of a listener that must receive no connection."""
-    wire: bytes
-    date: str
-    body: bytes
-    """After decompression."""
-
-
-Fault = Callable[[Honest, Random], Answer]
 
 
 def _hang(_honest: Honest, _dice: Random) -> Answer:
@@ -148,27 +130,27 @@ def _hand_made(honest: Honest, dice: Random) -> Answer:
 
 def _bad_entries(honest: Honest, dice: Random) -> Answer:
     entries = poison.bad_entries(honest.call, dice)
-    return _json(honest, poison.mixed(honest.call, honest.body, entries))
+    return json_answer(honest, poison.mixed(honest.call, honest.body, entries))
 
 
 def _control_characters(honest: Honest, dice: Random) -> Answer:
     if honest.call == "/status":
-        return _changed(honest, software_version=ESCAPES)
+        return changed(honest, software_version=ESCAPES)
     extra = {"channel_id": 900, "name": ESCAPES, "unit": ESCAPES, "phys_min": 0, "phys_max": 1}
     entry = json.dumps(extra, ensure_ascii=dice.random() < 1 / 2)
-    return _json(honest, poison.mixed("/channels", honest.body, [entry]))
+    return json_answer(honest, poison.mixed("/channels", honest.body, [entry]))
 
 
 def _echoed_key(honest: Honest, dice: Random) -> Answer:
     detail = json.dumps({"error": "invalid_params", "detail": f"your key {honest.key} is odd"})
     if honest.call == "/status" and dice.random() < 1 / 2:
-        return _changed(honest, software_version=f"1.0 {honest.key}")
+        return changed(honest, software_version=f"1.0 {honest.key}")
     return http(detail.encode(), honest.date, status="400 Bad Request")
 
 
 def _other_interval(honest: Honest, _dice: Random) -> Answer:
     answer = json.loads(honest.body)
-    return _changed(honest, **{"from": answer["to"], "to": "2031-01-01T00:00:00.000Z"})
+    return changed(honest, **{"from": answer["to"], "to": "2031-01-01T00:00:00.000Z"})
 
 
 def _channels_change(honest: Honest, dice: Random) -> Answer:
@@ -176,23 +158,23 @@ def _channels_change(honest: Honest, dice: Random) -> Answer:
     changed = channels.pop(dice.randrange(len(channels)))
     if dice.random() < 1 / 2:
         channels.append(changed | {"name": "Renamed", "phys_max": 4711})
-    return _json(honest, json.dumps(channels).encode())
+    return json_answer(honest, json.dumps(channels).encode())
 
 
 def _dear_to_read(honest: Honest, dice: Random) -> Answer:
     """Answer with some hundred kilobytes that unpack to megabytes of what costs most to read."""
-    return _json(honest, poison.dear(honest.call, honest.key, dice))
+    return json_answer(honest, poison.dear(honest.call, honest.key, dice))
 
 
 def _never_complete(honest: Honest, _dice: Random) -> Answer:
     """Answer only if a single channel is asked for, and take a while."""
     if "channel_id=" in honest.query:
         return [SINGLE_CHANNEL_SEC, honest.wire]
-    return _changed(honest, truncated=True, rows=[])
+    return changed(honest, truncated=True, rows=[])
 
 
 def _alarm_flood(honest: Honest, _dice: Random) -> Answer:
-    return _json(honest, poison.ALARM_FLOOD)
+    return json_answer(honest, poison.ALARM_FLOOD)
 
 
 def _new_alarms(honest: Honest, dice: Random) -> Answer:
@@ -200,14 +182,14 @@ def _new_alarms(honest: Honest, dice: Random) -> Answer:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     alarm = {"channel_id": 1, "message": "x" * 500, "triggered_at": at}
     alarms = [{"alarm_id": first + number, **alarm} for number in range(MANY_ALARMS)]
-    return _json(honest, json.dumps(alarms).encode())
+    return json_answer(honest, json.dumps(alarms).encode())
 
 
 def _new_channels(honest: Honest, dice: Random) -> Answer:
     first = dice.randrange(2**30)
     channel = {"name": "x" * 100, "unit": "V", "phys_min": 0, "phys_max": 1}
     channels = [{"channel_id": first + number, **channel} for number in range(MANY_CHANNELS)]
-    return _json(honest, json.dumps(channels).encode())
+    return json_answer(honest, json.dumps(channels).encode())
 
 
 def _clock_9999(honest: Honest, _dice: Random) -> Answer:
@@ -225,15 +207,6 @@ def _two_lengths(honest: Honest, _dice: Random) -> Answer:
     ]
     start = "\r\n".join([*head, "", f"{length:x}", ""]).encode()
     return [start + honest.body + b"\r\n0\r\n\r\n"]
-
-
-def _changed(honest: Honest, **fields: object) -> Answer:
-    return _json(honest, json.dumps(json.loads(honest.body) | fields).encode())
-
-
-def _json(honest: Honest, body: bytes) -> Answer:
-    packed = zlib.compress(body, level=1, wbits=31)
-    return http(packed, honest.date, "Content-Encoding: gzip")
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -271,4 +244,7 @@ FAULTS: Mapping[str, Fault] = {
     "other-notation": _other_notation,
     "new-alarms": _new_alarms,
     "new-channels": _new_channels,
+    "other-past": past.other_past,
+    "past-flood": past.past_flood,
+    "no-past": past.no_past,
 }

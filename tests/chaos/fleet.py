@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.checker import Expectation
+from fleetsyncd.demo.lateness import Lateness
 
 
 def register(cursor: Cursor, known: dict[str, Any], now: datetime) -> Expectation:
@@ -30,6 +31,7 @@ def register(cursor: Cursor, known: dict[str, Any], now: datetime) -> Expectatio
         max(start, history),
         timedelta(seconds=known["commit_delay_sec"]),
         known["channels"],
+        lateness=Lateness(**known["lateness"]),
     )
 
 
@@ -44,13 +46,20 @@ class Road:
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
+    def _order(self, letter: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(letter)
+        self._process.stdin.flush()
+        return self._read()
+
     def calm(self) -> tuple[Counter[str], int]:
         """End the storm; return the faults that happened, and what the canary has met."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        answer = self._read()
+        answer = self._order("c")
         return Counter(answer["happened"]), answer["canary"]
+
+    def fall_silent(self) -> datetime:
+        """Let the vehicles measure nothing any more; return since when."""
+        return datetime.fromtimestamp(self._order("s") / 1000, UTC)
 
 
 @contextmanager

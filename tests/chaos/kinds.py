@@ -2,7 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from random import Random
+
+from fleetsyncd.demo.lateness import PROMPT, Lateness
 
 LINK = (
     "hang",
@@ -42,7 +45,7 @@ POISON = (
     "other-notation",
 )
 """Answers that are complete HTTP and still not what was asked for."""
-MALICE = ("new-alarms", "new-channels")
+MALICE = ("new-alarms", "new-channels", "other-past", "past-flood", "no-past")
 """What only a hostile vehicle does: what it sends is stored, and nothing that it measured."""
 CLOCK = ("clock-back", "clock-ahead", "clock-far-ahead", "clock-1970")
 DATABASE = (
@@ -87,6 +90,9 @@ WORST = (
     "alarm-flood",
     "new-alarms",
     "new-channels",
+    "other-past",
+    "past-flood",
+    "no-past",
 )
 """What a vehicle may do on purpose to harm others."""
 
@@ -94,6 +100,9 @@ LINK_SHARE = 0.04
 POISON_SHARE = 0.22
 CLOCK_SHARE = 0.15
 CLOCK_SLOT_SEC = 8.0
+PROMPT_SHARE = 0.3
+EPISODE_SHARE = 0.3
+LATE_SEC = (2.0, 8.0, 20.0, 90.0, 100.0)
 ONLY_FOR = {
     "bad-entries": {"/data", "/channels", "/alarms"},
     "control-characters": {"/status", "/channels"},
@@ -104,6 +113,9 @@ ONLY_FOR = {
     "clock-9999": {"/status"},
     "new-alarms": {"/alarms"},
     "new-channels": {"/channels"},
+    "other-past": {"/data"},
+    "past-flood": {"/data"},
+    "no-past": {"/data"},
 }
 
 
@@ -154,6 +166,19 @@ def clock(seed: int, vehicle: int, elapsed: float, kinds: Collection[str]) -> st
     dice = Random(f"{seed}/clock/{vehicle}/{slot}")
     fitting = [kind for kind in CLOCK if kind in kinds]
     return dice.choice(fitting) if fitting and dice.random() < CLOCK_SHARE else None
+
+
+def lateness(seed: int, vehicle: int, began: float, seconds: float) -> Lateness:
+    """Return how late a vehicle commits in a storm that begins then and lasts so long."""
+    dice = Random(f"{seed}/late/{vehicle}")
+    chance, most = dice.random(), dice.choice(LATE_SEC)
+    since, until = (began + seconds * dice.uniform(*part) for part in ((0.0, 0.4), (0.6, 1.0)))
+    least = dice.choice((0.0, most))
+    if chance < PROMPT_SHARE:
+        return PROMPT
+    if chance < PROMPT_SHARE + EPISODE_SHARE:
+        return Lateness(most, least, since, dice.choice((until, inf)))
+    return Lateness(most, least)
 
 
 def events(

@@ -11,7 +11,8 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.socket import IPPROTO_TCP, TCP_NODELAY, create_connection, socket
 
-from tests.chaos.faults import FAULTS, Honest
+from tests.chaos.faults import FAULTS
+from tests.chaos.honest import Honest
 from tests.hostile import Answer
 
 Address = tuple[str, int]

@@ -1,8 +1,8 @@
-"""The vehicles and their proxies, in a process of their own; a line on standard input ends storms.
+"""The vehicles and their proxies, in a process of their own; letters on standard input are orders.
 
-`python -m tests.chaos.road '{"seed": 7, ...}'` writes one JSON line with the vehicles, and after a
-line has come in another one with what happened to them. It serves on, without faults, until its
-standard input ends.
+`python -m tests.chaos.road '{"seed": 7, ...}'` writes one JSON line with the vehicles, and one
+after each order: `c` ends the storm, and it says what happened to them; `s` lets the vehicles fall
+silent, and it says when that was. It serves on, without faults, until its standard input ends.
 """
 
 import json
@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from gevent.server import StreamServer
 from gevent.socket import socket
 
 from fleetsyncd.demo.faults import Faults
+from fleetsyncd.demo.lateness import PROMPT, Lateness
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from tests.chaos import kinds
 from tests.chaos.proxy import TRUTH, Address, Proxy
@@ -44,6 +45,7 @@ class Plan:
     gap_sec: float = 60.0
     history_sec: float = HISTORY_SEC
     commit_delay_sec: float = 0.0
+    lateness: Lateness = PROMPT
     old_alarms: bool = False
 
 
@@ -61,6 +63,14 @@ def plans(count: int, scale: float) -> list[Plan]:
     ]
     alike = [Plan(f"Truck-{number:03d}", _key(number)) for number in range(1, count + 1)]
     return special[:count] + alike[len(special) :] if scale else alike
+
+
+def _late(made: list[Plan], seed: int, seconds: float) -> list[Plan]:
+    now = time.time()
+    return [
+        replace(plan, lateness=kinds.lateness(seed, number, now, seconds))
+        for number, plan in enumerate(made)
+    ]
 
 
 def _key(number: int) -> str:
@@ -83,6 +93,7 @@ class Road:
         canary.start()
         self._canary: Address = canary.socket.getsockname()[:2]
         self._proxies: list[Proxy] = []
+        self._simulated: list[SimulatedVehicle] = []
         self.vehicles = [self._add(number, plan) for number, plan in enumerate(plans_)]
 
     def _meet(self, _connection: socket, _address: object) -> None:
@@ -94,7 +105,11 @@ class Road:
         clocks = OFFSETS | {"clock-1970": -now}
         addresses = {}
         for clock, offset in clocks.items():
-            faults = Faults(clock_offset_s=offset, commit_delay_s=plan.commit_delay_sec)
+            faults = Faults(
+                clock_offset_s=offset,
+                commit_delay_s=plan.commit_delay_sec,
+                lateness=plan.lateness,
+            )
             vehicle = SimulatedVehicle(
                 plan.name,
                 plan.key,
@@ -104,6 +119,7 @@ class Road:
             )
             vehicle.history_start_ms = history_ms
             vehicle.start()
+            self._simulated.append(vehicle)
             addresses[clock] = vehicle.address
         proxy = Proxy(
             addresses,
@@ -124,18 +140,20 @@ class Road:
     def _clock(self, number: int) -> str | None:
         return kinds.clock(self._seed, number, time.monotonic() - self._began, self._kinds)
 
-    def calm(self) -> dict[str, int]:
-        """End the storm; return how often each kind of fault happened."""
+    def calm(self) -> dict[str, object]:
+        """End the storm; return how often each kind of fault happened, and what the canary met."""
         total: Counter[str] = Counter()
         for proxy in self._proxies:
             proxy.storming = False
             total += proxy.counts
-        return total
+        return {"happened": total, "canary": self._canary_met}
 
-    @property
-    def canary_met(self) -> int:
-        """How many connections the canary has seen."""
-        return self._canary_met
+    def fall_silent(self) -> int:
+        """Let no vehicle measure anything from now on; return that time in ms."""
+        now_ms = int(time.time() * 1000)
+        for vehicle in self._simulated:
+            vehicle.silent_from_ms = now_ms
+        return now_ms
 
 
 def main() -> None:
@@ -144,10 +162,13 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     made = plans(wanted["vehicles"], wanted["scale"])
+    if seconds := wanted.get("late_seconds"):
+        made = _late(made, wanted["seed"], seconds)
     road = Road(wanted["seed"], wanted["kinds"], made, wanted.get("hostile", 0))
     _say(road.vehicles)
-    while tp_read(0, 1):
-        _say({"happened": road.calm(), "canary": road.canary_met})
+    orders = {b"c": road.calm, b"s": road.fall_silent}
+    while order := tp_read(0, 1):
+        _say(orders[order]())
 
 
 def _say(value: object) -> None:

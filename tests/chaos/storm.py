@@ -16,27 +16,20 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.checker import Comparison, Expectation
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError
+from fleetsyncd.errors import INTERNAL_ERROR
 from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import floor_ms, utc_now
-from tests.chaos import audit, kinds
+from tests.chaos import audit, kinds, quiet
 from tests.chaos.audit import Truth
 from tests.chaos.daemons import DaemonFaults
 from tests.chaos.fleet import register, running_road
 from tests.chaos.server import DatabaseFaults
 
 DATABASE = "storm"
-QUIET_SEC = 300.0
-"""The longest that a storm's damage may take to be made good."""
 BACKFILL = timedelta(hours=2)
-_SETTLED = """
-SELECT count(*) FROM public.vehicles v WHERE
-    EXISTS (SELECT FROM fleetsync.backfill b WHERE b.vehicle_id = v.id AND b.finished_at IS NULL)
-    OR coalesce(v.last_sync_at < %(calm)s, true)
-    OR NOT EXISTS (SELECT FROM public.sync_journal j WHERE j.vehicle_id = v.id
-                   AND j.started_at > %(calm)s AND j.status = 'ok' AND j.error_msg IS NULL)
-"""
+BEFORE = timedelta(minutes=3)
+"""What was stamped so long before a storm was committed before it, whatever the lateness."""
 _TEXTS = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE error_msg LIKE %(key)s)
      + (SELECT count(*) FROM fleetsync.quarantine WHERE raw LIKE %(key)s OR reason LIKE %(key)s)
@@ -58,6 +51,8 @@ class Weather:
     daemon_sec: float = 3.0
     """Mean time between faults of the daemon, and of the database."""
     database_sec: float = 10.0
+    late: bool = False
+    """Whether vehicles commit rows late, and fall silent in the end until all are found."""
 
 
 @dataclass(slots=True)
@@ -74,6 +69,8 @@ class Outcome:
     journal: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     settled_sec: float = 0.0
+    late_sec: float = 0.0
+    """From when the vehicles fell silent until no row was missing."""
 
     @property
     def clean(self) -> bool:
@@ -103,7 +100,14 @@ def storm(weather: Weather, folder: Path) -> Outcome:
             struck.back_up()
         _rage(weather, daemons, struck)
         happened, canary_met = road.calm()
-        settled_sec = _settle(database, daemons)
+        if weather.late:
+            silent = road.fall_silent()
+            expectations = [replace(expected, silent_from=silent) for expected in expectations]
+        settled_sec = late_sec = quiet.settle(database, daemons.tend_for)
+        if weather.late:
+            late_sec += quiet.await_late_rows(
+                database, daemons.tend_for, expectations, now - BEFORE
+            )
         daemons.stop()
         lines = daemons.log_lines()
         keys = [known["key"] for known in road.vehicles]
@@ -122,6 +126,7 @@ def storm(weather: Weather, folder: Path) -> Outcome:
             journal=database.run(_journal),
             quarantined=database.run(_quarantined),
             settled_sec=settled_sec,
+            late_sec=late_sec,
         )
 
 
@@ -153,25 +158,6 @@ def _rage(weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults) -> No
         daemons.tend_for(1.0)
     if faults:
         raise faults[0]
-
-
-def _settle(database: Database, daemons: DaemonFaults) -> float:
-    """Wait for a good cycle of every vehicle and the end of every backfill; return how long."""
-    began = time.monotonic()
-    calm = utc_now()
-
-    def unsettled(cursor: Cursor) -> int:
-        cursor.execute(_SETTLED, {"calm": calm})
-        return int(cursor.fetchall()[0][0])
-
-    while time.monotonic() - began < QUIET_SEC:
-        daemons.tend_for(1.0)
-        try:
-            if database.run(unsettled) == 0:
-                break
-        except DatabaseError:
-            continue  # it may still be getting up
-    return time.monotonic() - began
 
 
 def _ask_for_backfills(expectations: Collection[Expectation], cursor: Cursor) -> None:
@@ -209,4 +195,5 @@ def _wanted(weather: Weather) -> dict[str, Any]:
         "kinds": weather.kinds,
         "vehicles": weather.vehicles,
         "scale": min(1.0, weather.minutes / 8),
+        "late_seconds": weather.minutes * 60 if weather.late else 0.0,
     }

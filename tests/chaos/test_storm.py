@@ -1,8 +1,10 @@
 from itertools import islice
+from math import inf
 from pathlib import Path
 
 import pytest
 
+from fleetsyncd.demo.lateness import PROMPT
 from tests.chaos import kinds, poison
 from tests.chaos.__main__ import report
 from tests.chaos.faults import FAULTS
@@ -52,6 +54,18 @@ def test_only_the_kinds_and_groups_that_were_named_strike() -> None:
     assert set(kinds.events(7, "database", 100, 1, ["kill"])) == set()
     with pytest.raises(ValueError, match="rain is no kind of fault: link,"):
         kinds.chosen("daemon,rain")
+
+
+def test_some_vehicles_are_prompt_some_late_and_some_in_episodes_by_the_seed() -> None:
+    drawn = [kinds.lateness(7, vehicle, 1000.0, 180.0) for vehicle in range(200)]
+    assert drawn == [kinds.lateness(7, vehicle, 1000.0, 180.0) for vehicle in range(200)]
+    assert drawn != [kinds.lateness(8, vehicle, 1000.0, 180.0) for vehicle in range(200)]
+    assert {each.most_s for each in drawn} == {0.0, *kinds.LATE_SEC}
+    episodes = [each for each in drawn if each.since > -inf]
+    assert all(1000 <= each.since < each.until for each in episodes)
+    assert 40 < len(episodes) < 80 < 200 - drawn.count(PROMPT) < 160
+    assert {each.until < inf for each in episodes} == {True, False}
+    assert {each.least_s for each in drawn if each.most_s == 90.0} == {0.0, 90.0}
 
 
 def test_there_are_sixty_answers_made_by_hand() -> None:

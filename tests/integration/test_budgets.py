@@ -62,7 +62,9 @@ def test_a_vehicle_with_ever_new_alarms_is_asked_for_none_after_its_budget(
         assert "120 alarms came today, 101 are allowed" in text
         assert "VEHICLE_MAX_ALARMS_PER_DAY" in text
         kept = it.vehicle().alarm_watermark
-        assert kept == it.now - timedelta(seconds=90) - it.overlap
+        assert kept is not None
+        begins = it.now - timedelta(seconds=90)
+        assert begins - it.overlap <= kept < begins
         tomorrow(it)
         it.asked.clear()
         it.cycle(after=30)
@@ -278,17 +280,19 @@ def test_expired_alarms_are_deleted_and_not_asked_for_again(database: Database) 
         assert iso_ms(it.now - timedelta(days=8)) in query
 
 
+@pytest.mark.parametrize("table", ["alarms_log", "fleetsync.replaced_alarm"])
 def test_loading_the_fleet_costs_no_more_for_a_vehicle_with_many_open_alarms(
-    database: Database,
+    database: Database, table: str
 ) -> None:
     with rig(database) as it:
         it.run(
-            "INSERT INTO alarms_log (vehicle_id, alarm_id, channel_id, message, triggered_at)"
+            f"INSERT INTO {table}"  # noqa: S608  a table of this test's
+            " (vehicle_id, alarm_id, channel_id, message, triggered_at)"
             " SELECT %s::uuid, n, 1, 'x', now() - interval '1 day' + n * interval '1 s'"
             " FROM generate_series(1, 20000) n",
             str(it.vehicle_id),
         )
-        it.run("ANALYZE alarms_log")
+        it.run(f"ANALYZE {table}")
         statement = statements.LOAD_VEHICLES.format(conditions="")
         plan = it.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", store.OPEN_ALARM_MAX_AGE)[0][
             0
@@ -297,7 +301,7 @@ def test_loading_the_fleet_costs_no_more_for_a_vehicle_with_many_open_alarms(
         def rows_read(node: dict[str, object]) -> float:
             """Return the rows that the plan has read of alarms, dropped ones included."""
             own = 0.0
-            if node.get("Relation Name") == "alarms_log":
+            if node.get("Relation Name") == table.rpartition(".")[2]:
                 removed = node.get("Rows Removed by Filter", 0)
                 own = float(str(node["Actual Rows"])) + float(str(removed))
             parts = node.get("Plans", [])
@@ -348,7 +352,7 @@ def test_rows_that_are_stored_already_count_for_the_budget_as_well(database: Dat
             it.set_watermark(it.now - timedelta(seconds=60))
             it.cycle()
         assert stored(it, "measurements") == 65
-        assert it.vehicle().intake.rows == 3 * 65
+        assert 3 * 64 < it.vehicle().intake.rows <= 3 * 65
 
 
 def test_alarms_that_are_stored_already_are_not_written_again(database: Database) -> None:

@@ -8,6 +8,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded, readings
 from fleetsyncd.demo.checker import MARGIN, Comparison, Expectation, compare
+from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 
@@ -96,3 +97,41 @@ def test_a_row_in_the_millisecond_between_two_slices_counts_once(
     # Nothing before START is stored; everything from it on is.
     earlier = generated(slices_meet_in_that_millisecond, START)
     assert findings.lost == len(earlier)
+
+
+def take_the_last_second(database: Database) -> None:
+    plant(database, "DELETE FROM measurements WHERE time >= %s", END - timedelta(seconds=1))
+
+
+def test_a_row_that_was_committed_late_and_never_stored_is_told_apart(
+    database: Database, vehicle_id: UUID
+) -> None:
+    episode = Lateness(0.2, 0.2, until=(END - timedelta(minutes=1)).timestamp())
+    expected = Expectation(vehicle_id, NAME, START, channels=CHANNELS, lateness=episode)
+    plant(database, "DELETE FROM measurements WHERE time < %s", START + timedelta(seconds=1))
+    assert str(compare(database, [expected])) == (
+        f"lost 0, altered 0, unexpected 0, lost that came late {CHANNELS}"
+    )
+    plant(database, "DELETE FROM measurements WHERE time >= %s", END - timedelta(seconds=2))
+    assert compare(database, [expected]).lost == 2 * CHANNELS
+
+
+def test_a_row_that_the_vehicle_has_not_committed_yet_is_not_lost(
+    database: Database, vehicle_id: UUID
+) -> None:
+    take_the_last_second(database)
+    for seconds, lost in ((1.5, 0), (0.001, CHANNELS)):
+        expected = Expectation(
+            vehicle_id, NAME, START, channels=CHANNELS, lateness=Lateness(seconds, seconds)
+        )
+        assert compare(database, [expected]).lost_late == lost
+
+
+def test_nothing_is_expected_of_a_vehicle_that_fell_silent(
+    database: Database, vehicle_id: UUID
+) -> None:
+    take_the_last_second(database)
+    expected = Expectation(
+        vehicle_id, NAME, START, channels=CHANNELS, silent_from=END - timedelta(seconds=1)
+    )
+    assert compare(database, [expected]).clean

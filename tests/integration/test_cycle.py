@@ -9,6 +9,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
+from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleRemoved
 from fleetsyncd.models import DataPage
@@ -16,7 +17,6 @@ from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import HISTORY_ROWS
-from tests.integration.late_rows import commit_late, scattered
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 
@@ -70,8 +70,7 @@ def test_rows_committed_late_are_met_by_the_next_cycle(database: Database) -> No
 def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
     database: Database,
 ) -> None:
-    with rig(database) as it:
-        commit_late(it, scattered(3))
+    with rig(database, faults=Faults(lateness=Lateness(3))) as it:
         it.overlap = timedelta(0)
         for _ in range(4):
             it.cycle(after=30)

@@ -9,12 +9,16 @@ import pytest
 from fleetsyncd.database import vehicle_memory
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
+from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.lateness import LONGEST_OVERLAP, SHORTEST_OVERLAP
 from fleetsyncd.reports import Outcome
-from tests.integration.late_rows import commit_late, scattered
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 SECOND = timedelta(seconds=1)
+
+
+def scattered(most_sec: float) -> Faults:
+    return Faults(lateness=Lateness(most_sec))
 
 
 def overlap(it: Rig) -> timedelta:
@@ -60,8 +64,7 @@ def test_a_first_pull_that_finds_nothing_yet_loses_nothing(database: Database) -
 def test_the_overlap_follows_rows_that_come_each_at_its_own_time(
     database: Database, most: int
 ) -> None:
-    with rig(database) as it:
-        commit_late(it, scattered(most))
+    with rig(database, faults=scattered(most)) as it:
         for _ in range(8):
             assert it.cycle(after=30).outcome is Outcome.OK
         assert overlap(it) >= min(1.5 * most * SECOND, LONGEST_OVERLAP)
@@ -72,8 +75,7 @@ def test_the_overlap_follows_rows_that_come_each_at_its_own_time(
 
 
 def test_rows_that_may_have_been_missed_are_told_to_an_audit(database: Database) -> None:
-    with rig(database, watermark_ago=None) as it:
-        commit_late(it, scattered(8))
+    with rig(database, watermark_ago=None, faults=scattered(8)) as it:
         begins = it.cycle().interval
         assert begins is not None
         assert suspect_from(it) is None

@@ -18,10 +18,10 @@ from fleetsyncd.models import Window
 from fleetsyncd.reports import CycleReport, Failure, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.cycle import sync_vehicle
-from fleetsyncd.sync.replay import Replayed, replay
 from fleetsyncd.times import utc_text
 from tests.integration.rig import KEY, Ask, Hook, Reply, Rig, rig
 
+REPLACED = "fleetsync.replaced_alarm"
 OPEN_ALARM = {"alarm_id": 7, "channel_id": 1, "severity": None, "message": "hot"}
 
 
@@ -319,25 +319,15 @@ def test_an_alarm_of_another_machine_does_not_touch_one_that_has_its_alarm_id(
         other.simulated.hook = on("/alarms", lambda: None, [its])
         report = one.cycle(after=30)
         assert report.outcome is Outcome.OK
-        assert "1 alarm(s) not stored, another has the alarm_id" in str(report.error_msg)
-        stored = (
-            "SELECT a.message, resolved_at FROM alarms_log a JOIN vehicles v ON v.id = vehicle_id"
+        assert "1 alarm(s) with the alarm_id of an older or newer one" in str(report.error_msg)
+        messages = (
+            "SELECT a.message, resolved_at IS NULL FROM {} a JOIN vehicles v ON v.id = vehicle_id"
             " WHERE v.name = 'Truck-01'"
         )
-        assert one.run(stored) == [("hot", None)]
-        kept = "SELECT reason, raw::jsonb ->> 'message' FROM fleetsync.quarantine"
-        assert one.run(kept) == [("alarm_id was used before for another alarm", "low")]
-
-        # It stays there until the other alarm is out of the way.
-        def try_again() -> Replayed:
-            return replay(database, one.context().partitions, one.context().accepted_interval)
-
-        assert try_again().valid == 0
-        assert one.run(stored) == [("hot", None)]
-        one.run("DELETE FROM alarms_log")
-        assert try_again().added == 1
-        assert one.run(stored) == [("low", begun + timedelta(seconds=95))]
-        assert one.run(kept) == []
+        both = [one.run(messages.format(table)) for table in ("alarms_log", REPLACED)]
+        hot, low = ("hot", True), ("low", False)
+        assert both == ([[low], [hot]] if later > begun else [[hot], [low]])
+        assert one.run("SELECT count(*) FROM fleetsync.quarantine") == [(0,)]
 
 
 def test_a_vehicle_is_not_pulled_behind_its_own_watermark_after_a_swap(database: Database) -> None:

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,13 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import alarms, measurements, store, vehicles
+from fleetsyncd.database.channel_changes import record_changes
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, Measurements
+from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
 
@@ -29,6 +30,8 @@ KEYS = {
     "alarms_log": "vehicle_id",
     "sync_journal": "vehicle_id",
     "fleetsync.quarantine": "vehicle_id",
+    "fleetsync.replaced_alarm": "vehicle_id",
+    "fleetsync.channel_change": "vehicle_id",
 }
 CHANGES = [
     "UPDATE vehicles SET name = 'stolen'",
@@ -40,6 +43,8 @@ CHANGES = [
     "UPDATE sync_journal SET status = 'ok'",
     "DELETE FROM sync_journal",
     "DELETE FROM fleetsync.quarantine",
+    "DELETE FROM fleetsync.replaced_alarm",
+    "UPDATE fleetsync.channel_change SET old_name = 'nothing'",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
@@ -50,6 +55,9 @@ INSERTS = {
     " VALUES (%(truck)s, %(now)s, %(now)s, 'ok')",
     "fleetsync.quarantine": "(vehicle_id, digest, call, raw, reason)"
     " VALUES (%(truck)s, gen_random_uuid(), '/data', '{}', 'mine')",
+    "fleetsync.replaced_alarm": "(vehicle_id, alarm_id, triggered_at)"
+    " VALUES (%(truck)s, 9, %(now)s)",
+    "fleetsync.channel_change": "(vehicle_id, channel_id) VALUES (%(truck)s, 9)",
 }
 
 
@@ -86,7 +94,11 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     measurements.add_measurements(
         cursor, truck, Measurements.from_rows([(NOW, 1, 0.5), (NOW, 2, 1.5)])
     )
-    store.save_alarms(cursor, truck, [Alarm(1, 1, None, "Oil low", NOW, None)])
+    for minute in range(2):
+        low = Alarm(1, 1, None, "Oil low", NOW + timedelta(minutes=minute), None)
+        alarms.save_alarms(cursor, truck, [low])
+    before, after = Channel(1, "Oil", "bar", 0.0, 1.0), Channel(1, "Fuel", "%", 0.0, 1.0)
+    record_changes(cursor, truck, {1: before}, [after])
     store.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     return truck

@@ -340,11 +340,33 @@ MUTANTS = (
         "tests/integration/test_machines.py",
     ),
     Mutant(
-        "another alarm of the same id is lost",
-        "fleetsyncd/sync/commit.py",
-        "            *(_as_bad_row(alarm, REUSED_ID) for alarm in reused),\n",
+        "an older alarm of the same id is lost",
+        "fleetsyncd/database/alarms.py",
+        "        cursor.execute(_ADD_REPLACED, _values(vehicle_id, reused.alarms))",
+        "        pass",
+        "tests/integration/test_replaced_alarms.py",
+    ),
+    Mutant(
+        "an older alarm takes its id from the newest one",
+        "fleetsyncd/database/alarms.py",
+        "_IS_NEWER = \"(k.triggered_at < r.triggered - interval '1 ms') IS NOT FALSE\"",
+        '_IS_NEWER = "true"',
+        "tests/integration/test_replaced_alarms.py",
+    ),
+    Mutant(
+        "alarms whose ids are used again and again fill the disk",
+        "fleetsyncd/database/alarms.py",
+        "    UNION ALL\n"
+        "    SELECT vehicle_id FROM fleetsync.replaced_alarm WHERE vehicle_id = %(id)s::uuid\n",
         "",
-        "tests/integration/test_machines.py",
+        "tests/integration/test_replaced_alarms.py",
+    ),
+    Mutant(
+        "what a channel meant before is forgotten",
+        "fleetsyncd/database/channel_changes.py",
+        "        cursor.execute(_ADD, values | _columns(changes))",
+        "        pass",
+        "tests/integration/test_changed_channels.py",
     ),
     Mutant(
         "one machine at two addresses is taken for two machines of one name",

@@ -104,6 +104,30 @@ def test_alarms_are_listed_open_first_and_enter_shows_one_in_full(database: Data
     drive(database, look)
 
 
+def test_an_alarm_whose_number_was_used_again_is_marked_as_of_an_earlier_numbering(
+    database: Database,
+) -> None:
+    vehicle = truck(database)
+    alarm(database, vehicle, 7, "oil pressure low", "1 h", "5 min")
+    execute(
+        database,
+        "INSERT INTO fleetsync.replaced_alarm (vehicle_id, alarm_id, severity, message,"
+        " triggered_at, replaced_at) VALUES (%s::uuid, 7, 'high', 'coolant hot',"
+        " '2026-02-22 10:00Z', '2026-02-22 10:30Z')",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("2")
+        await it.sees("oil pressure low", "coolant hot")
+        assert [row[0] for row in rows(it, "#alarms DataTable")] == ["✔ over", "↺ before"]
+        await it.press("down", "enter")
+        await it.sees("not known", "number used again", "2026-02-22 10:30:00 UTC")
+
+    drive(database, look)
+
+
 def test_the_journal_is_paged_to_its_end_and_back(database: Database) -> None:
     vehicle = truck(database)
     attempts(database, vehicle, 2 * PAGE_ROWS + 16)
@@ -221,6 +245,25 @@ def test_the_config_shows_what_the_vehicle_calls_itself(
         await it.press("5")
         await it.sees(f"calls itself {' ' * 11}{shown}")
         assert ("before" in it.screen()) == (other is not None)
+
+    drive(database, look)
+
+
+def test_the_config_shows_what_a_channel_meant_before(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO fleetsync.channel_change (vehicle_id, channel_id, changed_at, old_name,"
+        " old_unit, old_min, old_max, new_name, new_unit) VALUES (%s::uuid, 3,"
+        " '2026-02-22 10:30Z', 'Oil', 'bar', 0, 10, 'Speed', 'km/h')",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("5")
+        before = "Oil [bar] 0 to 10 until 2026-02-22 10:30:00 UTC"
+        await it.sees("channel 3 was", before)
 
     drive(database, look)
 

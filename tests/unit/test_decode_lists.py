@@ -204,6 +204,13 @@ def test_an_alarm_listed_twice_is_one_with_the_last_values_and_all_are_in_order(
     assert [(a.alarm_id, a.resolved_at) for a in good] == [(3, None), (9, NOON_AT)]
 
 
+def test_alarms_of_one_id_and_other_times_are_several_in_the_order_of_their_times() -> None:
+    later, sooner = "2026-02-22T11:59:59Z", "2026-02-22T11:00:00Z"
+    good, bad = alarms(*(alarm(alarm_id=9, triggered_at=at) for at in (later, sooner)))
+    assert [a.triggered_at.hour * 60 + a.triggered_at.minute for a in good] == [660, 719]
+    assert bad == ()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

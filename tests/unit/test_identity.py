@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleetsyncd.models import DataPage, Measurements, Window
-from fleetsyncd.sync.identity import history_remark
+from fleetsyncd.sync.identity import history_remark, software_remark
 
 NEWEST = datetime(2026, 2, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 SHORT = Window(NEWEST - timedelta(seconds=4), NEWEST + timedelta(seconds=30))
@@ -46,3 +46,28 @@ def test_only_the_window_that_must_hold_the_newest_stored_row_is_judged() -> Non
     for window in (later, earlier):
         assert history_remark(NEWEST, SHORT, window, page()) is None
     assert history_remark(None, SHORT, SHORT, page(-1000)) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "is_older"),
+    [
+        ("1.10.0", "1.9.3", True),
+        ("v2.0.0", "v1.9", True),
+        ("2.0.1-rc1", "2.0.0", True),
+        ("1.9.3", "1.10.0", False),
+        ("2.0", "2.0.0", False),
+        ("2.0.0", "2.0", False),
+        ("2.0.0-rc2", "2.0.0-rc1", False),
+        ("build 7", "build 6", False),
+        ("7", "6", False),
+        ("1.2.", "1.1.", False),
+        ("f00d1.5", "1.4", False),
+        (None, "1.0", False),
+        ("1.0", None, False),
+    ],
+)
+def test_older_software_is_told_as_far_as_the_numbers_of_its_version_say(
+    known: str | None, told: str | None, is_older: bool
+) -> None:
+    expected = f"software {told}, was {known}: another machine, or set up anew?"
+    assert software_remark(known, told) == (expected if is_older else None)

@@ -388,6 +388,12 @@ def test_the_demo_fleet_has_one_vehicle_for_each_fault_after_a_healthy_one() -> 
     assert specs[6].faults.commit_delay_s == 3
 
 
+def test_the_last_vehicles_are_late_on_request_beside_what_else_is_wrong_with_them() -> None:
+    specs = demo_specs(7, late=(2, 90))
+    assert [spec.faults.lateness.most_s for spec in specs[4:]] == [0, 2, 90]
+    assert (specs[5].faults.clock_offset_s, specs[6].faults.commit_delay_s) == (-40, 3)
+
+
 def test_a_thousand_vehicles_have_names_and_keys_of_their_own() -> None:
     specs = demo_specs(1000)
     assert len({spec.name for spec in specs}) == len({spec.key for spec in specs}) == 1000

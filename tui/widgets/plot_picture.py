@@ -114,7 +114,7 @@ def _is_own(alarm: StoredAlarm, data: PlotData) -> bool:
 def _cells(alarm: StoredAlarm, axis: TimeAxis) -> tuple[int, int]:
     """Return the first and the last cell in which an alarm was active."""
     first = None if alarm.triggered_at is None else axis.cell(alarm.triggered_at.timestamp())
-    last = None if alarm.resolved_at is None else axis.cell(alarm.resolved_at.timestamp())
+    last = None if alarm.ended_at is None else axis.cell(alarm.ended_at.timestamp())
     return (first or 0), axis.width - 1 if last is None else last
 
 

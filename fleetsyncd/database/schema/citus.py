@@ -25,6 +25,8 @@ DISTRIBUTED = (
     "fleetsync.quarantine",
     "fleetsync.backfill",
     "fleetsync.removed_vehicle",
+    "fleetsync.replaced_alarm",
+    "fleetsync.channel_change",
 )
 """Distributed by vehicle; the others are colocated with the first one."""
 # One machine alone can enforce a unique key only if the key contains the vehicle.

@@ -21,6 +21,8 @@ TABLES = {
     "fleetsync.backfill": _ALL,
     "fleetsync.removed_vehicle": _ALL,
     "fleetsync.retention": _ALL,
+    "fleetsync.replaced_alarm": _ALL,
+    "fleetsync.channel_change": _ALL,
     "fleetsync.migration": ("SELECT",),
 }
 FUNCTIONS = (

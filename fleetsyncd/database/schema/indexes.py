@@ -60,6 +60,11 @@ INDEXES = (
         "fleetsync.vehicle_state",
         "btree (other_hint) WHERE (other_hint IS NOT NULL)",
     ),
+    Index(
+        "replaced_alarm_open",
+        "fleetsync.replaced_alarm",
+        "btree (vehicle_id, triggered_at) WHERE (resolved_at IS NULL)",
+    ),
 )
 """The first is the key on which exactly once rests: an adopted table may lack it."""
 # One of another name will do, and a unique one whatever the order of its columns.

@@ -9,10 +9,12 @@ journal.py    pages of the journal, the last hour of vehicles
 plot.py       channels over a span of time, with the alarms in it
 series.py     channels' values in equal slices of time, whatever the number of rows
 chosen.py     which vehicles a view is about
+channel_changes.py  what a vehicle's channels meant before
 vehicle.py    one vehicle's channels, alarms, details
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
+rights.py     whether the role may read a newer table
 sql_times.py  SQL for times and ages
 quarantine.py  groups of bad rows, and a group page by page
 """

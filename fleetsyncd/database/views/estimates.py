@@ -14,7 +14,8 @@ DOUBTFUL_SHARE = 0.1
 """An estimate is none if so much of it may be in partitions without statistics."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
-    (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[])),
+    (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[]))
+        + (SELECT count(*) FROM fleetsync.replaced_alarm WHERE vehicle_id = ANY (%(ids)s::uuid[])),
     (SELECT count(*) FROM public.channel_config WHERE vehicle_id = ANY (%(ids)s::uuid[]))
 """
 _MEASUREMENTS = """

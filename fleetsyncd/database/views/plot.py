@@ -7,7 +7,7 @@ from uuid import UUID
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.series import Series, Slices, read_series
 from fleetsyncd.database.views.sql_times import epoch
-from fleetsyncd.database.views.vehicle import ALARM_COLUMNS, StoredAlarm, stored_alarm
+from fleetsyncd.database.views.vehicle import ALARM_COLUMNS, StoredAlarm, all_alarms, stored_alarm
 from fleetsyncd.text import sanitise
 
 MOST_ALARMS = 200
@@ -18,9 +18,9 @@ SELECT channel_id, name, unit, min_value, max_value FROM public.channel_config
 WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
 """
 _ALARMS = f"""
-SELECT {ALARM_COLUMNS} FROM public.alarms_log
+SELECT {ALARM_COLUMNS} FROM {{stored}}
 WHERE vehicle_id = %(id)s::uuid AND triggered_at < to_timestamp(%(end)s)
-  AND (resolved_at IS NULL OR resolved_at >= to_timestamp(%(start)s))
+  AND coalesce(coalesce(resolved_at, replaced_at) >= to_timestamp(%(start)s), true)
 ORDER BY channel_id = ANY (%(channels)s::int[]) DESC, triggered_at DESC LIMIT {MOST_ALARMS}
 """  # noqa: S608  made of this file's own text
 _BESIDE = """
@@ -77,7 +77,8 @@ def read_plot(
     configs = {row[0]: row[1:] for row in cursor.fetchall()}
     plotted = tuple(_channel(each, configs.get(each.channel_id)) for each in series)
     values = {"id": str(vehicle_id), "channels": list(channels)}
-    cursor.execute(_ALARMS, {**values, "start": slices.start, "end": slices.end})
+    ends = {"start": slices.start, "end": slices.end}
+    cursor.execute(_ALARMS.format(stored=all_alarms(cursor)), {**values, **ends})
     alarms = tuple(stored_alarm(row) for row in cursor.fetchall())
     return PlotData(now, slices, plotted, alarms)
 

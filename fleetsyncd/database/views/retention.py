@@ -7,11 +7,10 @@ from enum import Enum
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention_kinds import FROM_VEHICLES, Extent, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import Plan, make_plan
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.times import utc_text
 
-# A role that only looks may have been given its rights before there was this table.
-_MAY_READ = "SELECT has_table_privilege(to_regclass('fleetsync.retention'), 'SELECT')"
 _SETTINGS = f"""
 SELECT kind, keep, since <= now() - interval '1 day', {epoch("due_at")}, -{age("due_at")},
     months, row_count, bytes, {epoch("oldest_at")}, {epoch("before_at")},
@@ -88,8 +87,7 @@ class _Known:
 
 def announcements(cursor: Cursor) -> list[Announcement]:
     """Return all that is announced, what is due first; nothing if this role may not read it."""
-    cursor.execute(_MAY_READ)
-    if not cursor.fetchall()[0][0]:
+    if not may_read(cursor, "fleetsync.retention"):
         return []
     return [known.announced for known in _known(cursor).values() if known.announced is not None]
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.series import Slices, read_exactly
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.text import sanitise
@@ -50,12 +51,22 @@ FROM c LEFT JOIN LATERAL (
 ) m ON true
 ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
-_ALARM_TIMES = f"{epoch('triggered_at')}, {epoch('resolved_at')}"
+_ALARM_TIMES = ", ".join(map(epoch, ("triggered_at", "resolved_at", "replaced_at")))
 ALARM_COLUMNS = f"alarm_id, channel_id, severity, message, {_ALARM_TIMES}"
 """What `stored_alarm` makes a StoredAlarm of."""
+_STORED = """
+(SELECT vehicle_id, alarm_id, channel_id, severity::text, message::text,
+    triggered_at::timestamptz, resolved_at::timestamptz, NULL::timestamptz AS replaced_at
+ FROM public.alarms_log {replaced}) stored
+"""
+_REPLACED = """
+ UNION ALL
+ SELECT vehicle_id, alarm_id, channel_id, severity, message, triggered_at, resolved_at, replaced_at
+ FROM fleetsync.replaced_alarm
+"""
 _ALARMS = f"""
-SELECT {ALARM_COLUMNS} FROM public.alarms_log WHERE vehicle_id = %s::uuid
-ORDER BY resolved_at IS NOT NULL, triggered_at DESC LIMIT %s
+SELECT {ALARM_COLUMNS} FROM {{stored}} WHERE vehicle_id = %s::uuid
+ORDER BY coalesce(resolved_at, replaced_at) IS NOT NULL, triggered_at DESC LIMIT %s
 """  # noqa: S608  made of this file's own text
 _DETAILS = f"""
 SELECT coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
@@ -87,7 +98,7 @@ class ChannelValue:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlarm:
-    """A stored alarm; open while `resolved_at` is None."""
+    """A stored alarm; open while `resolved_at` and `replaced_at` are None."""
 
     alarm_id: int
     channel_id: int | None
@@ -95,6 +106,13 @@ class StoredAlarm:
     message: str
     triggered_at: datetime | None
     resolved_at: datetime | None
+    replaced_at: datetime | None = None
+    """Since when another alarm has its number: it is of an earlier numbering."""
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """Up to when it is known to have lasted; None while it lasts."""
+        return self.resolved_at or self.replaced_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +162,21 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
     ]
 
 
+def all_alarms(cursor: Cursor) -> str:
+    """Return what ALARM_COLUMNS are of, as SQL: alarms, replaced ones too if the role may."""
+    may = may_read(cursor, "fleetsync.replaced_alarm")
+    return _STORED.format(replaced=_REPLACED if may else "")
+
+
 def stored_alarms(cursor: Cursor, vehicle_id: UUID) -> list[StoredAlarm]:
     """Return the vehicle's alarms: open ones first, then the newest."""
-    cursor.execute(_ALARMS, (str(vehicle_id), MAX_ALARMS))
+    cursor.execute(_ALARMS.format(stored=all_alarms(cursor)), (str(vehicle_id), MAX_ALARMS))
     return [stored_alarm(row) for row in cursor.fetchall()]
 
 
 def stored_alarm(row: Sequence[Any]) -> StoredAlarm:
     """Return the alarm of a row of ALARM_COLUMNS."""
-    number, channel, severity, message, triggered, resolved = row
+    number, channel, severity, message, triggered, resolved, replaced = row
     return StoredAlarm(
         alarm_id=number,
         channel_id=channel,
@@ -160,6 +184,7 @@ def stored_alarm(row: Sequence[Any]) -> StoredAlarm:
         message=sanitise(message or "", 300),
         triggered_at=from_epoch(triggered),
         resolved_at=from_epoch(resolved),
+        replaced_at=from_epoch(replaced),
     )
 
 

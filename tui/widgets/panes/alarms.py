@@ -45,11 +45,8 @@ class AlarmsPane(Pane):
 
     def export_table(self) -> ExportTable:
         """Return the alarms."""
-        rows = [
-            [str(a.alarm_id), str(a.triggered_at), str(a.resolved_at or ""), a.message]
-            for a in self.alarms or ()
-        ]
-        return ExportTable("alarms", ["alarm", "triggered", "resolved", "message"], rows)
+        header = ["alarm", "triggered", "resolved", "replaced", "message"]
+        return ExportTable("alarms", header, [_exported(alarm) for alarm in self.alarms or ()])
 
     def action_details(self) -> None:
         """Show the alarm under the cursor in full."""
@@ -58,8 +55,18 @@ class AlarmsPane(Pane):
             self.post_message(RowTable.Opened(_fields(self.alarms[row])))
 
 
+def _exported(alarm: StoredAlarm) -> list[str]:
+    times = (alarm.triggered_at, alarm.resolved_at, alarm.replaced_at)
+    return [str(alarm.alarm_id), *(str(at or "") for at in times), alarm.message]
+
+
 def _cells(alarm: StoredAlarm) -> list[Text]:
-    state = Text("▲ open", "bold red") if alarm.resolved_at is None else Text("✔ over", "green")
+    if alarm.replaced_at is not None:
+        state = Text("↺ before", "dim")
+    elif alarm.resolved_at is None:
+        state = Text("▲ open", "bold red")
+    else:
+        state = Text("✔ over", "green")
     lasted = None
     if alarm.triggered_at is not None and alarm.resolved_at is not None:
         lasted = (alarm.resolved_at - alarm.triggered_at).total_seconds()
@@ -74,12 +81,16 @@ def _cells(alarm: StoredAlarm) -> list[Text]:
 
 
 def _fields(alarm: StoredAlarm) -> Fields:
-    resolved = "still open" if alarm.resolved_at is None else moment_text(alarm.resolved_at)
+    replaced = "" if alarm.replaced_at is None else moment_text(alarm.replaced_at)
+    unresolved = "not known" if replaced else "still open"
+    resolved = unresolved if alarm.resolved_at is None else moment_text(alarm.resolved_at)
+    earlier = [("number used again", replaced)] if replaced else []
     return [
         ("alarm", str(alarm.alarm_id)),
         ("channel", "-" if alarm.channel_id is None else str(alarm.channel_id)),
         ("severity", alarm.severity or "-"),
         ("triggered", moment_text(alarm.triggered_at)),
         ("resolved", resolved),
+        *earlier,
         ("message", alarm.message),
     ]

@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from fleetsyncd.database.views.backfills import BackfillStatus
+from fleetsyncd.database.views.channel_changes import StoredChange
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age, counted
@@ -56,7 +57,9 @@ class ConfigPane(Pane):
             changed = self.context.wall() - timedelta(seconds=elapsed)
         state = _state_text(vehicle, changed)
         backfill = backfills.get(self.vehicle_id)
-        for name, text in _fields(details, vehicle, key, state, backfill):
+        changes = await query(lambda: gateway.channel_changes(self.vehicle_id))
+        fields = _fields(details, vehicle, key, state, backfill)
+        for name, text in (*fields, *map(_change_field, changes)):
             if text:
                 lines.append(f" {name:<24}", "bold").append(f"{text}\n")
         self.query_one("#config", FixedText).show(lines)
@@ -116,6 +119,15 @@ def _backfill_text(backfill: BackfillStatus | None) -> str:
     if backfill is None:
         return ""
     return f"{utc_span(backfill.window.start, backfill.window.end)}: {backfill.outcome}"
+
+
+def _change_field(change: StoredChange) -> tuple[str, str]:
+    """Return what a channel meant before."""
+    span = ""
+    if change.old_min is not None and change.old_max is not None:
+        span = f" {change.old_min:g} to {change.old_max:g}"
+    meaning = f"{change.old_name} [{change.old_unit}]{span}"
+    return f"channel {change.channel_id} was", f"{meaning} until {moment_text(change.changed_at)}"
 
 
 def _hint_text(details: VehicleDetails) -> str:
