@@ -36,9 +36,9 @@ MUTANTS = (
     Mutant(
         "watermark before rows",
         CYCLE,
-        "        commit_page(self.context, self.vehicle.id, page,",
+        "        self._commit_page(pull, page, window, advance)\n        self.asked_to",
         "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n"
-        "        commit_page(self.context, self.vehicle.id, page,",
+        "        self._commit_page(pull, page, window, advance)\n        self.asked_to",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -284,7 +284,7 @@ MUTANTS = (
     Mutant(
         "repeated rows counted twice",
         COMMIT,
-        "totals.rows_written += max(added)",
+        "totals.rows_written += added.rows",
         "totals.rows_written += len(page)",
         "tests/integration/test_cycle.py",
     ),
