@@ -162,6 +162,22 @@ def test_rows_that_others_removed_before_the_first_pull_are_not_late(database: D
         assert (report.late_rows, report.lateness.late) == (0, None)
 
 
+def test_what_is_live_ahead_of_a_gap_is_asked_for_again_as_well(database: Database) -> None:
+    with rig(database, watermark_ago=3 * 3600, faults=Faults(commit_delay_s=20), channels=2) as it:
+        it.live = 60 * SECOND
+        it.cycle()
+        assert it.vehicle().islands
+        for _ in range(3):
+            assert it.cycle(after=30).outcome is Outcome.OK
+        assert overlap(it) >= 36 * SECOND
+        assert suspect_from(it) is None
+        while it.vehicle().islands:
+            it.catch_up()
+            it.now += SECOND
+        it.cycle(after=30)
+        assert it.compare(delay=20).clean
+
+
 def test_lateness_that_others_find_only_grows_and_has_a_limit(database: Database) -> None:
     with rig(database) as it:
         it.cycle()
@@ -179,9 +195,10 @@ def test_what_others_find_during_a_cycle_is_not_forgotten_by_it(database: Databa
     with rig(database) as it:
         it.cycle()
 
-        def learns(_path: str, query: str, ask: Ask) -> Reply:
+        def learns(path: str, query: str, ask: Ask) -> Reply:
             learn = partial(vehicle_memory.learn_lateness, vehicle_id=it.vehicle_id)
-            it.database.run(lambda cursor: learn(cursor, late=8 * SECOND))
+            if path == "/data":
+                it.database.run(lambda cursor: learn(cursor, late=8 * SECOND))
             return ask(query)
 
         it.simulated.hook = learns
