@@ -4,6 +4,7 @@ __main__.py    the command that starts the dashboard
 app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
 backfills.py   requests of backfills, and how they end
+building.py    puts the dashboard together
 background.py  blocking work in threads
 containment.py  keeps the error of one page or widget from ending the dashboard
 choices.py     what the palette offers in the app
@@ -26,6 +27,7 @@ presence.py    ends the dashboard when nobody is at the terminal
 remembered.py  the file that remembers the view between two runs
 syncs.py       requests of syncs, and how they end
 own_program.py  runs `fleetsyncd` as a process of its own
+page_keys.py   which pages open by keys, and by what pages ask for
 page_stack.py  limits how many pages lie on one another
 room_gateway.py  access to the database for quarantine, backfills, findings
 rooms.py       what the pages of quarantine, backfills and findings ask for
@@ -36,6 +38,7 @@ schema_watch.py    whether a newer program has migrated the database
 themes.py      which themes are offered
 toolkit_caches.py  keeps Textual from keeping the pages that were left
 ui.py          the part of the app that operations use
+vehicle_actions.py  what the keys of vehicles do
 view_keeper.py  restores the view and the theme, and saves what is changed
 dialogs/       boxes above a page, which ask for something or show details
 model/         the data that the dashboard shows, without Textual

@@ -9,8 +9,10 @@ import click
 from fleetsyncd import __version__, process, settings, streams, validation
 from fleetsyncd.errors import FleetsyncError
 from tui import keymap, presence, remembered, terminal_input
-from tui.app import FleetApp, build, is_offered
+from tui.app import FleetApp
+from tui.building import build
 from tui.key_collisions import collisions
+from tui.vehicle_actions import is_offered
 
 NO_TERMINAL = "standard input and error must be a terminal; over ssh and docker give -t"
 KEYMAP = "fleetsync-tui/keymap.toml"

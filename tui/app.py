@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
-from uuid import UUID
 
 from rich.console import RenderableType
 from textual._compositor import CompositorUpdate
@@ -19,73 +18,40 @@ from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker
 
-from fleetsyncd.database.pool import Database
-from fleetsyncd.database.schema.fleet_checks import expected
-from fleetsyncd.settings import DatabaseSettings, Settings
 from fleetsyncd.text import counted
 from tui import export, keymap, screenshot, themes
-from tui.background import QUERY_SEC, Work
+from tui.background import Work
 from tui.choices import choices
 from tui.context import ScreenContext
-from tui.dialogs.columns import ColumnsDialog
-from tui.dialogs.daemons import DaemonsDialog
-from tui.dialogs.details import DetailsDialog
-from tui.dialogs.help import HelpDialog
 from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.palette import Palette
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
 from tui.frame import Frame, FrameUpdate
-from tui.gateway import Gateway
 from tui.model.columns import WIDE
 from tui.model.palette import Catalogue, Choice, Name
-from tui.model.state import FleetState
-from tui.model.targets import Targets
 from tui.notifying import NotifyingApp
 from tui.operations import Operations
-from tui.page_stack import PageStack
+from tui.page_keys import PageKeys
 from tui.poller import Poller
 from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.remembered import Memory
 from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.schema_watch import watch_schema
-from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
-from tui.screens.journal import JournalPage
 from tui.screens.page import Page
-from tui.screens.tags import TagsPage
-from tui.screens.vehicle import VehiclePage
 from tui.toolkit_caches import keep_no_widgets
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
+from tui.vehicle_actions import WRITING_ACTIONS, VehicleActions, is_offered
 from tui.view_keeper import ViewKeeper
-from tui.widgets.fleet_table import FleetTable
-from tui.widgets.row_table import RowTable
-from tui.widgets.vehicle_wanted import VehicleWanted
 
 T = TypeVar("T")
 TICK_SEC = 1.0
 RECENT = 20
 """Choices of the palette that are remembered."""
-CONNECT_SEC = "3"
-"""A timeout for libpq, which takes it as text."""
-WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
-TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
-"""Actions on the marked vehicles or on the one under the cursor."""
-GROUP_ACTIONS = frozenset({"sync", "pause", "backfill"})
-"""Those of them that the tags page offers, on all vehicles of a group."""
 
 
-def is_offered(action: str, page: type) -> bool:
-    """Tell whether a page has the targets that an action needs."""
-    if action not in WRITING_ACTIONS:
-        return True
-    pages: tuple[type[Page], ...] = (FleetPage,)
-    if action in TARGET_ACTIONS:
-        pages += (VehiclePage, TagsPage) if action in GROUP_ACTIONS else (VehiclePage,)
-    return issubclass(page, pages)
-
-
-class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
+class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -101,7 +67,7 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
         self._keeper = None if memory is None else ViewKeeper(self, context.state.view, memory)
         self._starting: Opening | None = None
         self.poller = Poller(context, lambda: self.page, self._fleet_read, self.contain)
-        self._operations = Operations(self, context)
+        self.operations = Operations(self, context)
         self.rooms = RoomOperations(self, context)
         self._presence = Presence()
         self._frame = Frame()
@@ -183,6 +149,11 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
         """The topmost page, which a dialog may cover."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, Page)), None)
 
+    @property
+    def shows_fleet(self) -> bool:
+        """Whether the fleet page is the topmost page, which a dialog may cover."""
+        return isinstance(self.page, FleetPage)
+
     def _fleet_read(self) -> None:
         """Go on after the first read, and after the database was lost or came back."""
         if self._starting is not None:
@@ -240,10 +211,6 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
             self._recent = [choice.name, *(n for n in self._recent if n != choice.name)][:RECENT]
             self.call_later(choice.run)
 
-    def open_vehicle(self, vehicle_id: UUID) -> None:
-        """Open the page of a vehicle."""
-        self.push_screen(VehiclePage(self.context, vehicle_id))
-
     def action_screenshot(self, _filename: str | None = None, _path: str | None = None) -> None:
         """Write a picture of the screen to a file."""
         self._operate(screenshot.save, self, self.context, self.export_screenshot())
@@ -279,42 +246,6 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
             self.pop_screen()
         self.poller.wake()
 
-    def on_fleet_table_opened(self, event: FleetTable.Opened) -> None:
-        """Open the page of a vehicle."""
-        self.open_vehicle(event.vehicle_id)
-
-    def on_fleet_page_columns_asked(self, event: FleetPage.ColumnsAsked) -> None:
-        """Ask which columns the fleet page shows."""
-        page = event.page
-        dialog = ColumnsDialog(page.fleet_table.shown_columns, page.view.columns)
-        self.push_screen(dialog, page.choose_columns)
-
-    def on_vehicle_wanted(self, event: VehicleWanted) -> None:
-        """Open the page of the vehicle of a row of the journal."""
-        self.open_vehicle(event.vehicle_id)
-
-    def on_row_table_opened(self, event: RowTable.Opened) -> None:
-        """Show one row in full."""
-        self.push_screen(DetailsDialog(event.fields))
-
-    def _targets(self) -> Targets:
-        return self.screen.targets() if isinstance(self.screen, Page) else Targets()
-
-    def _targets_to_act_on(self) -> Targets:
-        """Return the targets, and leave them on the screen whatever becomes of their states."""
-        targets = self._confirmed_targets()
-        self.context.state.view.keep(targets)
-        return targets
-
-    def _confirmed_targets(self) -> Targets:
-        """Return the targets; say so, once, if there are none because they were removed."""
-        targets = self._targets()
-        if targets.lost:
-            self.context.state.view.lost_marks.clear()
-            if not targets:
-                self.say(f"{targets.lost}: nothing was done", error=True)
-        return targets
-
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         work: Work = partial(self._run_operation, self.open_soon(), operation, *arguments)
         _: Worker[None] = self.run_worker(work, group="operation", exit_on_error=False)
@@ -328,60 +259,6 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
             self.contain(error)
         finally:
             begun.close()
-
-    def action_sync(self) -> None:
-        """Request a sync of the targets."""
-        self._operate(self._operations.sync, self._targets_to_act_on())
-
-    def action_pause(self) -> None:
-        """Pause the targets, or resume them if all are paused."""
-        self._operate(self._operations.pause, self._targets_to_act_on())
-
-    def action_undo(self) -> None:
-        """Undo the last pause or resume of this dashboard."""
-        self._operate(self._operations.undo)
-
-    def action_backfill(self) -> None:
-        """Request a backfill of the targets, or cancel it."""
-        self._operate(self._operations.backfill, self._targets_to_act_on())
-
-    def action_add(self) -> None:
-        """Register a vehicle."""
-        self._operate(self._operations.add)
-
-    def action_edit(self) -> None:
-        """Change the registration of the targets."""
-        self._operate(self._operations.edit, self._targets_to_act_on())
-
-    def action_delete(self) -> None:
-        """Remove the targets."""
-        self._operate(self._operations.delete, self._targets_to_act_on())
-
-    def action_test(self) -> None:
-        """Test the targets' four calls."""
-        self._operate(self._operations.test, self._confirmed_targets())
-
-    def action_journal(self) -> None:
-        """Open the journal page."""
-        self.go_to(JournalPage)
-
-    def action_tags(self) -> None:
-        """Open the tags page."""
-        self.go_to(TagsPage)
-
-    def on_tags_page_chosen(self, event: TagsPage.Chosen) -> None:
-        """Show a group of vehicles on the fleet page."""
-        while not isinstance(self.screen, FleetPage):
-            self.pop_screen()
-        self.screen.apply_filter(event.wanted)
-
-    def action_alarms(self) -> None:
-        """Open the page of open alarms."""
-        self.go_to(AlarmsPage)
-
-    def action_daemons(self) -> None:
-        """Show the daemons that pull the fleet."""
-        self.push_screen(DaemonsDialog(self.context))
 
     def action_messages(self) -> None:
         """Show the last messages again."""
@@ -423,40 +300,9 @@ class FleetApp(KeysInOrder, PageStack, NotifyingApp, RoomsApp):
         """Read the fleet less often (1) or more often (-1)."""
         self.say(f"reading every {self.poller.change_interval(step):g} s")
 
-    def action_help(self) -> None:
-        """Show the keys of the topmost screen."""
-        self.push_screen(HelpDialog(list(self.screen.active_bindings.values())))
-
     async def action_back(self) -> None:
         """Go back; on the fleet page, quit."""
         if isinstance(self.screen, FleetPage):
             self.exit()
         else:
             self.pop_screen()
-
-
-def build(
-    settings: Settings,
-    *,
-    read_only: bool = False,
-    tags: tuple[str, ...] = (),
-    memory: Memory | None = None,
-) -> FleetApp:
-    """Return the dashboard over the database of the daemon's settings.
-
-    With `tags` it shows the vehicles that have one of them, and no others.
-    """
-    parameters = {"connect_timeout": CONNECT_SEC, **settings.database.parameters}
-    database = Database(
-        DatabaseSettings(parameters), application="fleetsync-tui", statement_sec=QUERY_SEC
-    )
-    gateway = Gateway(
-        database,
-        settings.sync_interval_sec,
-        settings.measurements_keep_months,
-        expected(settings),
-        tags=tags,
-    )
-    state = FleetState(gateway.where, read_only=read_only, tags=tags)
-    secrets = (settings.database.parameters.get("password"), settings.vehicle_default_api_key)
-    return FleetApp(ScreenContext(gateway, state, secrets=tuple(filter(None, secrets))), memory)

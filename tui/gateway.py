@@ -18,6 +18,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema.fleet_checks import Expected
+from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
@@ -25,7 +26,7 @@ from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuse
 from fleetsyncd.database.views.channel_changes import StoredChange, channel_changes
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
-from fleetsyncd.database.views.history import History, read_histories
+from fleetsyncd.database.views.history import History, read_history
 from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours, present_hour
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -66,6 +67,8 @@ class Snapshot:
     """The open alarms of all vehicles, counted some seconds before at the most."""
     alarms_error: str | None = None
     """Why open alarms may be missing or out of date; None if they were counted."""
+    known_tags: tuple[str, ...] = ()
+    """The tags in use; read only where no vehicle has one of those that are asked for."""
 
     @property
     def alive(self) -> tuple[Heartbeat, ...]:
@@ -107,6 +110,7 @@ class Gateway:
             fleet = alarms.applied_to(overview_with_reasons(cursor, self._interval, self._tags))
             if self._tags:
                 self._scope = tuple(vehicle.id for vehicle in fleet)
+            is_unknown = self._tags and not fleet
             return Snapshot(
                 vehicles=fleet,
                 heartbeats=tuple(replicas.heartbeats(cursor)),
@@ -115,6 +119,7 @@ class Gateway:
                 announcements=tuple(announcements(cursor)),
                 open_alarms=total_of(fleet),
                 alarms_error=alarms.error,
+                known_tags=tuple(tags_in_use(cursor)) if is_unknown else (),
             )
 
         return self._database.run(read)
@@ -165,9 +170,7 @@ class Gateway:
 
     def history(self, vehicle_id: UUID, seconds: float, buckets: int) -> History:
         """Return a vehicle's last `seconds` in equal buckets, oldest first."""
-        return self._database.run(
-            lambda cursor: read_histories(cursor, [vehicle_id], seconds, buckets)[vehicle_id]
-        )
+        return self._database.run(lambda cursor: read_history(cursor, vehicle_id, seconds, buckets))
 
     def fleet_alarms(
         self, order: Order, chosen: AlarmFilter, before: FleetAlarm | None

@@ -4,6 +4,9 @@ An operation applies to the vehicles that were marked, or under the cursor, when
 pressed, whatever the table shows when the operator confirms.
 """
 
+from collections.abc import Callable
+from uuid import UUID
+
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.text import counted, listed
 from tui.backfills import Backfills
@@ -49,15 +52,21 @@ class Operations:
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it."""
-        change = await self._ui.ask(
-            VehicleForm("Add a vehicle", "Add", None, self._add, tags=self._state.tags)
-        )
-        if change is not None:
-            self._ui.say(f"{change.name}: added, the daemon pulls it from its next cycle on")
-            self._ui.reload()
+        before = self._state.view.cursor
 
-    def _add(self, new: VehicleChange) -> None:
-        self._gateway.add(str(new.name), str(new.host), int(new.port or 0), new.key, new.add_tags)
+        def save(new: VehicleChange) -> Callable[[], None]:
+            name, host, port = str(new.name), str(new.host), int(new.port or 0)
+            vehicle_id = self._gateway.add(name, host, port, new.key, new.add_tags)
+            return lambda: self._tell_added(name, vehicle_id, before)
+
+        await self._ui.ask(VehicleForm("Add a vehicle", "Add", None, save, tags=self._state.tags))
+
+    def _tell_added(self, name: str, vehicle_id: UUID, cursor_before: UUID | None) -> None:
+        self._ui.say(f"{name}: added, the daemon pulls it from its next cycle on")
+        # A key that is pressed now is for what the operator has moved to.
+        if self._ui.shows_fleet and self._state.view.cursor == cursor_before:
+            self._state.view.await_vehicle(vehicle_id)
+        self._ui.reload()
 
     async def edit(self, targets: Targets) -> None:
         """Ask for new values and save them; several targets get only port, key and tags."""
@@ -69,17 +78,24 @@ class Operations:
         current = CurrentValues(None, None, None)
         if len(vehicles) == 1:
             current = CurrentValues(vehicles[0].name, vehicles[0].host, vehicles[0].port)
+
+        def save(change: VehicleChange) -> Callable[[], None]:
+            self._gateway.change(vehicles, change)
+            return tell
+
+        def tell() -> None:
+            self._ui.say(f"{targets.names()}: changed")
+            self._ui.reload()
+
         form = VehicleForm(
             f"Edit {targets.names()}",
             "Save",
             current,
-            lambda change: self._gateway.change(vehicles, change),
+            save,
             tags=targets.vehicles[0].tags if len(targets) == 1 else (),
             notice=targets.notice,
         )
-        if await self._ui.ask(form) is not None:
-            self._ui.say(f"{targets.names()}: changed")
-            self._ui.reload()
+        await self._ui.ask(form)
 
     async def _registered(self, targets: Targets) -> list[RegisteredVehicle] | None:
         """Return how the targets are registered, in their order; None, with a word, if one is not.

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,7 +54,9 @@ class Memory:
         try:
             if self._path.is_file():  # a pipe would be waited for
                 with self._path.open("rb") as file:
-                    self.last = msgspec.json.decode(file.read(_MOST_BYTES), type=Remembered)
+                    self.last, refused = _decode(file.read(_MOST_BYTES))
+                if refused:
+                    return f"of the last view is ignored: {'; '.join(refused)}: {self._path}"
         except (OSError, ValueError) as error:
             return f"the last view is ignored: {self._path}: {_reason(error)}"
         return ""
@@ -79,6 +82,23 @@ class Memory:
             with suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def _decode(content: bytes) -> tuple[Remembered, list[str]]:
+    """Return what is remembered, and which of it this version does not understand, and why.
+
+    Raises ValueError for what is no object.
+    """
+    parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    known: dict[str, Any] = {}
+    refused = []
+    for field in msgspec.structs.fields(Remembered):
+        if field.name in parts:
+            try:
+                known[field.name] = msgspec.json.decode(parts[field.name], type=field.type)
+            except msgspec.ValidationError as error:
+                refused.append(f"{field.name}: {error}")
+    return Remembered(**known), refused
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -80,8 +80,9 @@ class RoomGateway:
     def examine(self, *, as_viewer: bool) -> Iterator[Finding | Unchecked]:
         """Yield the findings of doctor's checks of the database; each check blocks.
 
-        A role that only looks is no daemon's role, and has not to have its rights.
+        A role that only looks is no daemon's role, and has not to have its rights. Of the checks,
+        that of the API keys alone is about single vehicles: those that are shown.
         """
         as_viewer = as_viewer or fleet_checks.only_looks(self._database)
         check = fleet_checks.check_as_viewer if as_viewer else fleet_checks.check_as_daemon
-        return check(self._database, self._want, utc_now)
+        return check(self._database, self._want, utc_now, self._tags)

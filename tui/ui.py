@@ -10,6 +10,10 @@ T = TypeVar("T")
 class UI(Protocol):
     """The app as operations see it."""
 
+    @property
+    def shows_fleet(self) -> bool:
+        """Whether the fleet page is the topmost page, which a dialog may cover."""
+
     async def ask(self, dialog: "Screen[T]") -> T | None:
         """Open a dialog and return its answer; None if it was cancelled."""
 

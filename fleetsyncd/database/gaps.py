@@ -79,7 +79,9 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     dated_status = 'ok', dated_at = now(),
     paused_at = {statements.if_dated("paused_at")}, resumed_at = {statements.if_dated("resumed_at")}
 """  # noqa: S608  made of this file's own text
-# A window of a gap. Whether the vehicle answers now is for its cycles to say.
+# A window of a gap. Whether the vehicle answers now is for its cycles to say. If its clock was set
+# back, a cycle has cut the island before which the gap was to end, and what the vehicle stamps from
+# now on may lie in the rest of the gap: the watermark must not pass what is an island now.
 _ADVANCE_GAP = f"""
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s)
@@ -87,6 +89,7 @@ WITH vehicle AS (
       AND EXISTS (
           SELECT FROM fleetsync.vehicle_state s WHERE s.vehicle_id = %(id)s::uuid
             AND (s.other_hint IS NULL OR s.other_hint = %(hint)s)
+            AND (last_sync_at >= %(watermark)s OR lower(s.islands) >= %(watermark)s)
             AND (s.asked_to IS NOT DISTINCT FROM %(known_asked_to)s
                  OR s.asked_to IS NOT DISTINCT FROM %(watermark)s
                  OR %(known)s < %(watermark)s AND last_sync_at >= %(watermark)s))
@@ -223,8 +226,8 @@ def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime |
     """Move the watermark through a gap; return it and `asked_to` as they are now.
 
     At the end of the gap it jumps to that of the island. Raises WatermarkMoved if it was set back
-    meanwhile, PullStopped if the machine calls itself otherwise meanwhile, VehicleRemoved, and
-    AddressChanged as `store.lock_vehicle` does.
+    meanwhile, or the vehicle's clock was; PullStopped if the machine calls itself otherwise
+    meanwhile; VehicleRemoved, and AddressChanged as `store.lock_vehicle` does.
     """
     vehicle = update.vehicle
     key = {"id": str(vehicle.id)}
@@ -241,7 +244,8 @@ def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime |
         **store.address_values(vehicle.address),
         **store.learned_values(update.learned),
     }
-    cursor.execute(_ADVANCE_GAP, values)
+    # Two statements, one round trip: the second sees what others did before they let the lock go.
+    cursor.execute(f"{_LOCK}; {_ADVANCE_GAP}", values)
     row = cursor.fetchone()
     if row is None:
         store.lock_vehicle(cursor, vehicle.id, vehicle.address)
@@ -273,7 +277,9 @@ def _moved_error(cursor: Cursor, vehicle_id: UUID, hint: str | None) -> Exceptio
         return PullStopped(
             f"the vehicle calls itself {told} meanwhile: the next attempt asks again"
         )
-    return WatermarkMoved("last_sync_at was set back meanwhile: the next attempt starts from it")
+    return WatermarkMoved(
+        "last_sync_at or the vehicle's clock was set back meanwhile: the next attempt starts anew"
+    )
 
 
 def open_gaps(

@@ -22,6 +22,7 @@ RETURNING tags
 _TAGS = "SELECT tags FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid"
 _SET = "UPDATE fleetsync.vehicle_state SET tags = %s::text[] WHERE vehicle_id = %s::uuid"
 _IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
+_WITH_TAGS = "SELECT vehicle_id::text FROM fleetsync.vehicle_state WHERE tags && %s::text[]"
 
 
 def change_tags(
@@ -46,6 +47,12 @@ def lacked_tags(cursor: Cursor, vehicle_id: UUID, tags: Collection[str]) -> list
     cursor.execute(_TAGS, (str(vehicle_id),))
     row = cursor.fetchone()
     return sorted({*tags} - {*(row[0] if row else ())})
+
+
+def vehicles_with(cursor: Cursor, tags: Collection[str]) -> list[UUID]:
+    """Return the vehicles that have one of the tags."""
+    cursor.execute(_WITH_TAGS, (list(tags),))
+    return [UUID(key) for (key,) in cursor.fetchall()]
 
 
 def tags_in_use(cursor: Cursor) -> list[str]:

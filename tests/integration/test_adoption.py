@@ -133,7 +133,8 @@ def test_an_existing_installation_keeps_every_definition_and_row(
     after = catalog(server, installation)
     assert before - after == set()
     assert {line.split(" ")[0] for line in after - before} == {"index", "relation"}
-    added = ("alarms_log_open", "sync_journal_started", "sync_journal_failures")
+    added = ("alarms_log_open", "sync_journal_started", "sync_journal_failures",
+             "sync_journal_vehicle_failures")  # fmt: skip
     assert all(any(name in line for name in added) for line in after - before)
     assert contents(server, installation) == rows
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import parse_qs
@@ -257,6 +258,31 @@ def test_a_catch_up_whose_watermark_was_set_back_stores_nothing_more(away: Rig) 
     with pytest.raises(DatabaseError, match="set back meanwhile"):
         away.database.run(lambda cursor: gaps.advance_gap(cursor, update))
     assert away.watermark() == back
+
+
+def test_a_catch_up_does_not_pass_a_clock_that_was_set_back_meanwhile(away: Rig) -> None:
+    away.cycle()
+    stale = away.vehicle()
+    away.offset = timedelta(minutes=-40)
+    away.cycle(after=30)
+    behind = islands(away)[0].start
+    assert behind < stale.islands[0].start, "the gap ends earlier now"
+    update = gaps.GapUpdate(
+        vehicle=stale,
+        watermark=stale.islands[0].start,
+        hint=None,
+        rows=0,
+        added=0,
+        seconds=0,
+        covered=timedelta(0),
+    )
+    with pytest.raises(DatabaseError, match="clock was set back meanwhile"):
+        away.database.run(lambda cursor: gaps.advance_gap(cursor, update))
+    assert away.watermark() == stale.watermark
+    reached, _ = away.database.run(
+        lambda cursor: gaps.advance_gap(cursor, replace(update, watermark=behind))
+    )
+    assert reached == behind, "up to there the gap is the same"
 
 
 def test_no_vehicle_has_more_islands_than_are_kept(away: Rig) -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.estimates import pull_rate
-from fleetsyncd.database.views.history import EARLIER_ATTEMPTS, History, read_histories
+from fleetsyncd.database.views.history import (
+    EARLIER_ATTEMPTS,
+    History,
+    Outcomes,
+    read_histories,
+    read_history,
+)
+from fleetsyncd.database.views.journal_hours import journal_hours, present_hour
 from tests.tui.driving import add, attempts, execute
 
 HOUR = 3600.0
@@ -151,3 +158,28 @@ def test_an_estimate_for_many_vehicles_is_that_of_some_of_them(database: Databas
         attempts(database, truck, 10)
     assert rate(database, *(fleet * 100)) == pytest.approx(18, rel=0.02)
     assert rate(database) is None
+
+
+@pytest.mark.parametrize("began", [3, 30], ids=["in the span", "before it"])
+def test_a_long_attempt_counts_in_each_slice_that_it_took_as_in_the_strip_of_hours(
+    database: Database, began: int
+) -> None:
+    truck = add(database, "Truck-01")
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status)"
+        " SELECT %s::uuid, date_trunc('hour', now()) - s * interval '1 h' + interval '1 min',"
+        " date_trunc('hour', now()) - interval '50 min', 'error'"
+        " FROM unnest(%s::int[]) s",
+        str(truck), [began],
+    )  # fmt: skip
+    shown = database.run(lambda cursor: read_history(cursor, truck, 86_400, 24 * 60))
+    taken = [minute for minute, each in enumerate(shown.outcomes) if each.attempts]
+    hours = database.run(lambda c: journal_hours(c, {truck: present_hour(c) - 23}))
+    strip = hours.counts[truck]
+    times = {int(shown.start + 60 * minute) // 3600 for minute in taken}
+    times.discard(hours.now - 24)  # the strip begins with a whole hour
+    assert times == {hour for hour in strip if strip[hour].attempts}
+    assert taken == list(range(taken[0], taken[-1] + 1))
+    assert shown.all_outcomes == Outcomes(1, 0)
+    assert (taken[0] == 0) is (began == 30)

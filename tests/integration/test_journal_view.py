@@ -56,14 +56,25 @@ def journal_of(database: Database, vehicles: int, entries: int) -> list[UUID]:
     return [UUID(str(row[0])) for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("statuses", "limit"),
+    [((), 8), ((), 40), ((Outcome.TIMEOUT, Outcome.ERROR), 8), ((Outcome.TIMEOUT,), 40)],
+)
 def test_the_newest_rows_of_many_vehicles_are_read_without_their_whole_journals(
-    server: Server, database: Database, database_name: str
+    server: Server,
+    database: Database,
+    database_name: str,
+    statuses: tuple[Outcome, ...],
+    limit: int,
 ) -> None:
     trucks = journal_of(database, vehicles=12, entries=4000)
-    server.execute(sql.SQL("ANALYZE public.sync_journal"), database=database_name)
+    for hours in range(1, 5):
+        note(database, trucks[0], hours * 60 * MINUTE, Outcome.TIMEOUT, "rare")
+    server.execute(sql.SQL("VACUUM ANALYZE public.sync_journal"), database=database_name)
 
     def read(cursor: Cursor) -> int:
-        assert len(journal.read_journal(cursor, vehicles=trucks, limit=8)) == 8
+        rows = journal.read_journal(cursor, vehicles=trucks, statuses=statuses, limit=limit)
+        assert len(rows) == (4 if statuses == (Outcome.TIMEOUT,) else limit)
         cursor.execute(
             "SELECT sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::int"
             " FROM pg_stat_xact_user_tables WHERE relname = 'sync_journal'"
@@ -74,7 +85,9 @@ def test_the_newest_rows_of_many_vehicles_are_read_without_their_whole_journals(
     assert database.run(read) <= few * len(trucks)
 
 
-@pytest.mark.parametrize("statuses", [(), (Outcome.ERROR,), (Outcome.OK,)])
+@pytest.mark.parametrize(
+    "statuses", [(), (Outcome.ERROR,), (Outcome.OK,), (Outcome.TIMEOUT, Outcome.ERROR)]
+)
 def test_the_pages_of_some_vehicles_are_those_rows_of_the_whole_journal(
     database: Database, statuses: tuple[Outcome, ...]
 ) -> None:

@@ -23,6 +23,8 @@ CYCLE = "fleetsyncd/sync/cycle.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
 LATENESS = "fleetsyncd/lateness.py"
+GAPS = "fleetsyncd/database/gaps.py"
+RUNNER = "fleetsyncd/sync/catch_up_runner.py"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
@@ -36,9 +38,9 @@ MUTANTS = (
     Mutant(
         "watermark before rows",
         CYCLE,
-        "        self._commit_page(pull, page, window, advance)\n        self.asked_to",
-        "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n"
-        "        self._commit_page(pull, page, window, advance)\n        self.asked_to",
+        "            asked_to = store.advance_watermark(cursor, now)\n",
+        "            asked_to = store.advance_watermark(cursor, now)\n\n"
+        "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -894,5 +896,75 @@ MUTANTS = (
         "versions = {backfill.vehicle_id: status.asked_at}",
         "versions: Any = {backfill.vehicle_id: None}",
         "tests/tui/test_backfills_page.py",
+    ),
+    Mutant(
+        "what is live moves the watermark over the gap",
+        CYCLE,
+        "        if pull.live.leaves_gap:\n            self._commit_island",
+        "        if not pull.live.leaves_gap:\n            self._commit_island",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a gap is left where only a few cycles were missed",
+        WINDOW,
+        " > live_window * SHORT_GAP\n",
+        " > live_window\n",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "the watermark stays before an island that it has reached",
+        GAPS,
+        "    if vehicle.islands and update.watermark >= vehicle.islands[0].start:\n",
+        "    if vehicle.islands and update.watermark > vehicle.islands[0].start:\n",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a gap goes on from a watermark that was set back",
+        GAPS,
+        "WHERE id = %(id)s::uuid AND last_sync_at >= %(known)s AND",
+        "WHERE id = %(id)s::uuid AND",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "the watermark passes a clock that was set back",
+        GAPS,
+        "            AND (last_sync_at >= %(watermark)s OR lower(s.islands) >= %(watermark)s)\n",
+        "",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a clock that was set back leaves its island",
+        WINDOW,
+        "    cut_from = reached if step else None\n",
+        "    cut_from = None\n",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a gap begins at the watermark, without overlap",
+        WINDOW,
+        "max(reached - overlap, oldest)",
+        "max(reached, oldest)",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a gap is pulled while its vehicle's cycle runs",
+        RUNNER,
+        "            and (self._has_priority(vehicle_id) or self._context",
+        "            and (self._context",
+        "tests/integration/test_catch_up_runner.py",
+    ),
+    Mutant(
+        "one vehicle's gap keeps its slot from all others",
+        RUNNER,
+        "            return not self._gaps_wait or self._monotonic() < ends\n",
+        "            return True\n",
+        "tests/integration/test_catch_up_runner.py",
+    ),
+    Mutant(
+        "gaps begin while the daemon stops",
+        RUNNER,
+        "        if only is None:\n            self.accepting = False\n",
+        "",
+        "tests/integration/test_catch_up_runner.py",
     ),
 )

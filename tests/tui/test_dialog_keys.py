@@ -44,7 +44,7 @@ OPEN: dict[str, Callable[[FleetApp], Screen[Any]]] = {
     "messages": lambda app: MessagesDialog(app.messages),
     "probe": lambda app: ProbeDialog(app.context.state.view.targets(None, ())),
     "palette": lambda _: Palette(Catalogue([], [])),
-    "add": lambda _: VehicleForm("Add", "Add", None, lambda _change: None),
+    "add": lambda _: VehicleForm("Add", "Add", None, lambda _change: lambda: None),
     "delete": lambda _: DeleteForm([TRUCK], RowCounts(1, 1, 1, Count(1))),
 }
 

@@ -17,6 +17,7 @@ from tests.tui.driving import (
     set_state,
     small_fleet,
 )
+from tests.tui.test_frozen import one_of_two
 from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns
 from tui.model.fleet_view import Sort
 from tui.screens.fleet import FleetPage
@@ -454,6 +455,26 @@ def test_a_click_on_a_heading_sorts_and_one_on_a_count_filters(database: Databas
         assert names(it) == ["Truck-01"]
 
     drive(database, look)
+
+
+def test_a_click_on_the_dead_daemons_lists_them_and_one_on_the_errors_filters(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    execute(database, "DELETE FROM fleetsync.replica")
+    one_of_two(database)
+
+    async def look(it: Driver) -> None:
+        await it.sees(" dead")
+        line = it.lines()[0]
+        await it.pilot.click("#totals", offset=(line.index("✖"), 0))
+        assert it.dialog() == "DaemonsDialog"
+        await it.press("escape")
+        assert len(names(it)) == 4
+        await it.pilot.click("#totals", offset=(line.rindex("✖"), 0))
+        assert names(it) == ["Loader-04"]
+
+    drive(database, look, size=(120, 30))
 
 
 def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:

@@ -1,12 +1,18 @@
 """Forms: each complaint stays until what it is about is mended; numbers agree with their nouns."""
 
+import threading
 from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import Driver, add, alarm, attempts, channel, drive, execute, small_fleet
 from tests.tui.terminal import locked, terminal
 from tests.tui.test_operations import dialog, error_text, fill_in, stored
+from tui.gateway import Gateway
 
 NO_ADDRESS = "10.8.0.300 is not an IPv4 or IPv6 address"
 NO_PORT = "a port is a number from 1 to 65535"
@@ -134,3 +140,40 @@ def test_enter_twice_saves_once_and_complains_of_nothing(
         it.type("\x11")
         assert it.ended() == 0
     assert stored(database, "name").count(("Pump-9",)) == 1
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["waiting", "moved on"])
+def test_a_vehicle_that_is_saved_after_the_form_was_closed_is_told_and_under_the_cursor(
+    database: Database, moved: bool
+) -> None:
+    small_fleet(database)
+    gateway, may_save = Gateway(database, 30), threading.Event()
+    real = gateway.add
+
+    def add_slowly(*arguments: Any) -> UUID:
+        may_save.wait(60)
+        return real(*arguments)
+
+    gateway.add = add_slowly  # type: ignore[method-assign,assignment]  # of this gateway only
+
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await it.type("#name", "Pump-9")
+        await it.type("#host", "10.8.0.9")
+        await it.press("enter")
+        await it.sees("saving")
+        await it.press("escape")
+        assert it.dialog() == "FleetPage"
+        if moved:
+            await it.press("down")
+        may_save.set()
+        await it.notified("Pump-9: added")
+        await it.sees("5 veh")
+        cursor = it.state.view.cursor
+        assert cursor is not None
+        vehicle = it.state.view.get(cursor)
+        assert vehicle is not None
+        assert vehicle.name == ("Dozer-03" if moved else "Pump-9")
+
+    drive(gateway, look)

@@ -19,7 +19,7 @@ from tests.tui.driving import Driver, add, beat, channel, drive, execute, set_st
 from tests.tui.terminal import terminal
 from tests.tui.test_palette import resize
 from tui import background, schema_watch
-from tui.app import build
+from tui.building import build
 from tui.dialogs.too_small import TooSmall
 
 

@@ -11,8 +11,9 @@ from fleetsyncd.errors import SettingsError
 from tests.tui.driving import small_fleet
 from tests.tui.terminal import terminal
 from tui import keymap
-from tui.app import FleetApp, is_offered
+from tui.app import FleetApp
 from tui.key_collisions import collisions
+from tui.vehicle_actions import is_offered
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetsyncd.database.views.history import History, HistoryBucket
+from fleetsyncd.database.views.history import History, HistoryBucket, Outcomes
 from fleetsyncd.database.views.plot import PlotData, PlottedChannel
 from fleetsyncd.database.views.series import Series, Slices, SliceValues
 from fleetsyncd.database.views.vehicle import StoredAlarm
@@ -308,7 +308,8 @@ def bucket(attempts: int, rows: int, lag: float | None) -> HistoryBucket:
 
 def test_the_history_shows_nothing_before_there_are_data() -> None:
     buckets = [bucket(0, 0, None)] * 30 + [bucket(1, 0, 31.0)] * 5 + [bucket(1, 540, 31.0)] * 15
-    history = History(NOON - 3600, NOON, tuple(buckets), 18.0)
+    outcomes = [Outcomes(each.attempts, each.ok) for each in buckets]
+    history = History(NOON - 3600, NOON, tuple(buckets), 18.0, tuple(outcomes))
     lag, rows, ok, axis = history_text(history, HOUR).plain.split("\n")
     assert lag[9:59] == "·" * 30 + "▃" * 20
     assert rows[9:59] == "·" * 30 + "▁" * 5 + "█" * 15

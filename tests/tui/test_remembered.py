@@ -43,6 +43,19 @@ def test_a_file_of_a_version_that_knows_more_is_read(tmp_path: Path) -> None:
     assert (kept.load(), kept.last.sort) == ("", Sort.LAG)
 
 
+def test_what_this_version_refuses_is_told_in_a_line_and_the_rest_comes_back(
+    tmp_path: Path,
+) -> None:
+    text = '{"sort": "tag", "problems_only": true, "columns": {"ROWS": "wide"}, "theme": "nord"}'
+    (tmp_path / "view.json").write_text(text)
+    kept = Memory(tmp_path / "view.json")
+    told = kept.load()
+    assert "\n" not in told
+    assert "sort: Invalid enum value 'tag'" in told
+    assert "columns: Expected `bool`" in told
+    assert kept.last == Remembered(theme="nord", problems_only=True)
+
+
 def test_a_pipe_a_folder_and_nothing_hold_up_no_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, tmp_path / "nothing"):

@@ -6,6 +6,7 @@ import pytest
 from textual.widgets import Input
 
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
 from tests.tui.test_operations import asked_for, paused
@@ -265,7 +266,7 @@ def test_the_rooms_of_a_site_are_about_its_vehicles_only(sites: Database) -> Non
             assert "Crane-02" not in it.screen()
             await it.press("escape")
         await it.press("F")
-        await it.sees("of the whole fleet, not only of the tag")
+        await it.sees("of the whole fleet but for the API keys")
         await it.press("escape")
         await it.press("ctrl+p")
         await it.type("#wanted", "cran")
@@ -279,7 +280,8 @@ def test_the_view_of_a_site_without_vehicles_shows_no_others_journal(sites: Data
     attempts(sites, key, 2)
 
     async def look(it: Driver) -> None:
-        await it.sees("0 veh", "No vehicle has the tag nowhere")
+        await it.sees("0 veh", "No vehicle has the tag nowhere: q quits")
+        assert "Tags in use: north, rented, south" in it.screen()
         assert "press a to add" not in it.screen()
         await it.press("l")
         await it.settled()
@@ -353,3 +355,48 @@ def test_c_sorts_by_the_last_change_with_unknown_ones_last(sites: Database) -> N
         assert it.state.view.shown[0].name == "Loader-04"
 
     drive(sites, look, size=(160, 45))
+
+
+@pytest.mark.parametrize(
+    ("tags", "whose"), [(("south",), "this tag"), (("north", "south"), "one of these tags")]
+)
+def test_an_empty_room_of_a_site_says_that_it_is_the_sites(
+    sites: Database, tags: tuple[str, ...], whose: str
+) -> None:
+    texts = {
+        "Q": f"No row of a vehicle with {whose} was refused",
+        "B": f"No backfill of a vehicle with {whose} was requested",
+        "A": f"No vehicle with {whose} has an open alarm",
+    }
+
+    async def look(it: Driver) -> None:
+        for key, text in texts.items():
+            await it.press(key)
+            await it.sees(text)
+            await it.press("escape")
+
+    drive(sites, look, size=(120, 30), app=of_site(sites, *tags))
+
+
+def test_many_tags_in_use_are_counted_where_they_have_no_room(sites: Database) -> None:
+    tag(sites, "Truck-01", *(f"a-rather-long-tag-{number}" for number in range(12)))
+
+    async def look(it: Driver) -> None:
+        await it.sees("Tags in use: a-rather-long-tag-0, a-rather-long-tag-1 and 13 more")
+
+    drive(sites, look, app=of_site(sites, "nowhere"))
+
+
+def test_the_daemons_of_a_site_pull_its_vehicles(sites: Database) -> None:
+    south = ("Dozer-03", "Loader-04")
+    keys = execute(sites, "SELECT id::text FROM vehicles WHERE name = ANY (%s)", list(south))
+    shards = [shard_of(UUID(key)) for (key,) in keys]
+    execute(sites, "UPDATE fleetsync.replica SET vehicles = 77, shards = %s", shards)
+
+    async def look(it: Driver) -> None:
+        await it.press("D")
+        await it.sees("VEHICLES: those with this tag")
+        assert "77" not in it.screen()
+        assert " 2  " in next(line for line in it.lines() if "centre" in line)
+
+    drive(sites, look, app=of_site(sites, "south"))

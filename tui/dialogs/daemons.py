@@ -11,13 +11,14 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from fleetsyncd.database.replicas import FRESH_SEC
-from fleetsyncd.database.shard_locks import SHARDS
+from fleetsyncd.database.replicas import FRESH_SEC, Heartbeat
+from fleetsyncd.database.shard_locks import SHARDS, shard_of
 from fleetsyncd.text import age
 from tui.context import ScreenContext
 from tui.formatting import took_text
 from tui.model.daemons import LATE_SEC, Daemons
 from tui.model.state import FleetState
+from tui.model.tag_text import with_tags
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "SEEN", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
@@ -51,7 +52,7 @@ class DaemonsDialog(ModalScreen[None]):
     def _update_table(self) -> None:
         state = self.context.state
         self.query_one("#daemons", Static).update(
-            _table(state.daemons(self.context.now()), _why_none(state))
+            _table(state.daemons(self.context.now()), state, _why_none(state))
         )
 
 
@@ -62,7 +63,7 @@ def _why_none(state: FleetState) -> str:
     return "reading …" if state.error is None else f"not read: {state.error}"
 
 
-def _table(daemons: Daemons, why_none: str) -> RenderableType:
+def _table(daemons: Daemons, state: FleetState, why_none: str) -> RenderableType:
     heartbeats = daemons.heartbeats
     if not heartbeats:
         return Text(why_none)
@@ -79,15 +80,24 @@ def _table(daemons: Daemons, why_none: str) -> RenderableType:
             Text(age(seconds), "" if seconds < LATE_SEC else style),
             Text(took_text(heartbeat.cycle_sec)),
             Text(took_text(heartbeat.sync_interval_sec)),
-            Text("-" if heartbeat.vehicles is None else str(heartbeat.vehicles)),
+            Text(_pulled(heartbeat, state)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )
-    unstored = [
+    notes = [Text(f"\nVEHICLES: those{with_tags(state.tags)}")] if state.tags else []
+    notes += [
         Text(f"\n✖ {each.name}: {each.unstored}", "bold red")
         for each in daemons.running
         if each.unstored.vehicles
     ]
-    return Group(grid, *unstored)
+    return Group(grid, *notes)
+
+
+def _pulled(heartbeat: Heartbeat, state: FleetState) -> str:
+    """Return how many vehicles a daemon pulls, of those that are shown."""
+    if not state.tags or state.snapshot is None:
+        return "-" if heartbeat.vehicles is None else str(heartbeat.vehicles)
+    shards = set(heartbeat.shards)
+    return str(sum(shard_of(vehicle.id) in shards for vehicle in state.snapshot.vehicles))
 
 
 def _style(age_sec: float) -> tuple[str, str]:

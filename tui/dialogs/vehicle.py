@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Button, Input, Label, Static
+from textual.worker import Worker
 
 from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
@@ -44,7 +45,8 @@ class VehicleForm(Dialog[VehicleChange]):
     """Asks for name, address, port and key of a new vehicle (`current` None) or for an edit.
 
     Each field is checked while it is typed. A key is never shown; an empty field does not change
-    it. `save` runs in a thread; if it raises, the dialog shows the error and keeps the input.
+    it. `save` runs in a thread and returns what tells that it is saved, which happens though the
+    dialog was closed meanwhile; if it raises, the dialog shows the error and keeps the input.
     `tags` are those of the vehicle, or of those that are to be added; for several vehicles there
     are none, and the field takes what is to be added or, after a minus, removed.
     """
@@ -54,7 +56,7 @@ class VehicleForm(Dialog[VehicleChange]):
         title: str,
         accept: str,
         current: CurrentValues | None,
-        save: Callable[[VehicleChange], None],
+        save: Callable[[VehicleChange], Callable[[], None]],
         *,
         tags: tuple[str, ...] = (),
         notice: str = "",
@@ -187,7 +189,8 @@ class VehicleForm(Dialog[VehicleChange]):
             **values,  # type: ignore[arg-type]  # fields have their types
         )  # fmt: skip
         self._show_saving(True)
-        self.run_worker(self._save_and_finish(change))
+        # Of the app: it goes on when the dialog is closed.
+        _: Worker[None] = self.app.run_worker(self._save_and_finish(change), exit_on_error=False)
 
     def _show_saving(self, saves: bool) -> None:
         self._saves = saves
@@ -195,7 +198,7 @@ class VehicleForm(Dialog[VehicleChange]):
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
         try:
-            await in_thread(lambda: self._save(change))
+            tell = await in_thread(lambda: self._save(change))
         except FleetsyncError as error:
             if not is_live(self):  # it was closed meanwhile
                 self.app.notify(str(error), severity="error", markup=False)
@@ -205,7 +208,9 @@ class VehicleForm(Dialog[VehicleChange]):
             self._show_saving(False)
             self._show_complaints()
         else:
-            self.finish(change)
+            tell()
+            if is_live(self):
+                self.finish(change)
 
 
 class DeleteForm(Dialog[bool]):

@@ -17,10 +17,12 @@ palette.py       what the palette offers, and which of it a text names
 refused.py       refused rows that an operator has chosen
 span.py          a span of time up to now, as curves and plots show it
 tag_groups.py    groups of vehicles by tag
+tag_text.py      which vehicles are shown, in the words of an empty list
 state.py         the last snapshot, its freshness, and the warnings that follow from it
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say
 targets.py       the vehicles that an action applies to, and which of them are out of sight
+plot_export.py   a plot as a table of text
 plot_view.py     what a plot shows: its span, its cursor, its scale
 scale.py         the scale of a picture
 sparks.py        curves of one line of block characters

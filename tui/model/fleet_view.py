@@ -95,6 +95,8 @@ class FleetView:
     """Those of `shown` that no longer match the filter."""
     _acted_on: set[UUID] = field(default_factory=set)
     _all: Sequence[VehicleOverview] = ()
+    _awaited: UUID | None = None
+    """The vehicle that the cursor goes to when it is read, unless it was moved meanwhile."""
 
     def update(self, vehicles: Sequence[VehicleOverview]) -> None:
         """Replace the vehicles (ordered by name); drop the marks of removed vehicles."""
@@ -106,6 +108,13 @@ class FleetView:
             self.lost_marks += [vehicle.name for vehicle in before if vehicle.id in gone]
         self._show(self._held())
         self._hold_cursor(before)
+        if self._awaited is not None and self.get(self._awaited) is not None:
+            row = self.index_of(self._awaited, 0)
+            self.move_cursor(self.cursor_row if row is None else row)
+
+    def await_vehicle(self, vehicle_id: UUID) -> None:
+        """Put the cursor on a new vehicle once it is read, unless it is moved meanwhile."""
+        self._awaited = vehicle_id
 
     def arrange(self) -> None:
         """Filter and sort again, as the operator asked; the cursor goes to the first row."""
@@ -166,7 +175,7 @@ class FleetView:
 
     def move_cursor(self, row: int) -> None:
         """Put the cursor on the vehicle at that index, or at the nearest one that there is."""
-        self.lost_cursor = ""
+        self.lost_cursor, self._awaited = "", None
         self.cursor_row = max(0, min(row, len(self.shown) - 1))
         self.cursor = self.shown[self.cursor_row].id if self.shown else None
 

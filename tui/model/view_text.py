@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
@@ -9,6 +11,8 @@ from tui.formatting import STATE_STYLES, progress_text
 from tui.model.fleet_view import SORT_TITLES, FleetView
 
 _FILTER_CELLS = 40
+_TAG_CELLS, _TAGS_CELLS = 30, 50
+"""Of one tag, and of several in a line."""
 
 
 def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False) -> list[str]:
@@ -50,14 +54,19 @@ def reason(vehicle: VehicleOverview) -> str:
     return vehicle.remark or progress or whereabouts
 
 
-def empty_text(view: FleetView, *, read_only: bool, tags: Sequence[str] = ()) -> str:
+def empty_text(
+    view: FleetView,
+    *,
+    read_only: bool,
+    tags: Sequence[str] = (),
+    known_tags: Sequence[str] = (),
+) -> str:
     """Return what an empty table says, and which key helps.
 
-    With `tags` the dashboard shows only vehicles that have one of them.
+    With `tags` the dashboard shows only vehicles that have one of them; `known_tags` are in use.
     """
     if not view.total and tags:
-        which = "the tag " + " or ".join(sanitise(tag, 30) for tag in tags)
-        return f"No vehicle has {which}: q quits; fleetsyncd status lists the vehicles"
+        return f"No vehicle has the tag {_some(tags, ' or ')}: q quits\n{_in_use(known_tags)}"
     if not view.total:
         return f"No vehicles yet{'' if read_only else ': press a to add one'}"
     if view.problems_only and not view.filter.text:
@@ -67,3 +76,18 @@ def empty_text(view: FleetView, *, read_only: bool, tags: Sequence[str] = ()) ->
     texts = "".join(f" · as text: {sanitise(text, 20)}" for text in view.filter.texts[:2])
     among = " in trouble" if view.problems_only else ""
     return f"No vehicle{among} matches the filter: Esc clears it{texts}"
+
+
+def _some(tags: Sequence[str], separator: str) -> str:
+    """Return the first tags, as many as are legible in a line, and how many more there are."""
+    names = [cut(sanitise(tag), _TAG_CELLS) for tag in tags]
+    first = next(
+        (most for most in range(len(names), 1, -1)
+         if cell_len(separator.join(names[:most])) <= _TAGS_CELLS), 1
+    )  # fmt: skip
+    others = len(names) - first
+    return separator.join(names[:first]) + (f" and {others:,} more" if others else "")
+
+
+def _in_use(tags: Sequence[str]) -> str:
+    return f"Tags in use: {_some(tags, ', ')}" if tags else "No vehicle has any tag"

@@ -15,11 +15,13 @@ from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES
 from tui.model.alarm_filter import NO_ALARM_FILTER, SYNTAX, at_least, parse_alarm_filter
 from tui.model.export_table import ExportTable
+from tui.model.tag_text import with_tags
 from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
-from tui.widgets.alarm_table import AlarmTable, ahead_text, channel_text, is_doubtful
+from tui.widgets.alarm_cells import ahead_text, channel_text, is_doubtful
+from tui.widgets.alarm_table import AlarmTable
 from tui.widgets.fixed_text import FixedText
 
 LOWEST_SEVERITIES: tuple[Severity, ...] = (
@@ -114,8 +116,10 @@ class AlarmsPage(Page):
 
     def _hint(self) -> str:
         if self.filter_text or self.lowest:
-            return "No open alarm matches: Esc shows all"
-        return "No vehicle has an open alarm"
+            whose = with_tags(self.context.state.tags)
+            of_whom = f" of a vehicle{whose}" if whose else ""
+            return f"No open alarm{of_whom} matches: Esc shows all"
+        return f"No vehicle{with_tags(self.context.state.tags)} has an open alarm"
 
     def _headline(self) -> Text:
         """Return the alarm under the cursor, which the table's columns may cut."""

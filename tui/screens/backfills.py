@@ -16,6 +16,7 @@ from tui.background import is_live, query
 from tui.context import ScreenContext
 from tui.formatting import count_text
 from tui.model.export_table import ExportTable
+from tui.model.tag_text import with_tags
 from tui.screens.room import Room
 
 NAME_WIDTH = 16
@@ -78,11 +79,13 @@ class BackfillsPage(Room):
 
     def nothing(self) -> str:
         """Say that there is no backfill, or none that fits."""
+        whose = with_tags(self.context.state.tags)
         if self.name_part:
-            return "No such vehicle has a backfill: Esc clears the filter"
+            return f"No such vehicle{whose} has a backfill: Esc clears the filter"
+        of_whom = f" of a vehicle{whose}" if whose else ""
         if self.only_open and self.backfills.total:
-            return "No backfill is open: ! shows the finished ones"
-        return "No backfill was requested: b on a vehicle requests one"
+            return f"No backfill{of_whom} is open: ! shows the finished ones"
+        return f"No backfill{of_whom} was requested: b on a vehicle requests one"
 
     def status(self) -> Sequence[str]:
         """Say how many there are."""

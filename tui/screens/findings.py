@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from fleetsyncd.cells import cut
 from fleetsyncd.database.schema.fleet_checks import Unchecked
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.findings import Finding, Level, fault
@@ -17,17 +19,22 @@ from tui.background import in_thread, internal_error, is_live
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.room import Room
+from tui.widgets.fixed_text import FixedText
 
 Line = Finding | Unchecked
 ELSEWHERE = (
     Unchecked("vehicles", "t on a vehicle tries its four calls"),
-    Unchecked("configuration, host", "run `fleetsyncd doctor` on the daemon's host"),
+    Unchecked("configuration", "run `fleetsyncd doctor` on the daemon's host"),
+    Unchecked("host", "run `fleetsyncd doctor` on it"),
 )
 """What only another process, or another host, can tell."""
 FIELDS = ("level", "check", "what", "remedy")
 STYLES = {Level.FAULT: "bold red", Level.WARNING: "yellow", Level.OK: "green"}
 WORDS = {Level.FAULT: "✖ FAULT", Level.WARNING: "! warning", Level.OK: "● ok"}
 NOT_CHECKED = "? unknown"
+CHECK_WIDTH = 16
+IN_FULL_LINES = 3
+"""Lines below the table for the finding under the cursor, as #in-full is high."""
 
 
 class FindingsPage(Room):
@@ -48,6 +55,10 @@ class FindingsPage(Room):
         self.checked_at: datetime | None = None
         """When the last check ended; None while they are made."""
         self._round = 0
+
+    def below_table(self) -> ComposeResult:
+        """Lay out the finding under the cursor."""
+        yield FixedText(id="in-full")
 
     def on_mount(self) -> None:
         """Make the checks."""
@@ -101,6 +112,35 @@ class FindingsPage(Room):
             self.table.move_cursor(row=0, animate=False)
         self.show_state()
 
+    def show_state(self) -> None:
+        """Show the finding under the cursor in full as well."""
+        super().show_state()
+        self.query_one("#in-full", FixedText).show(self._in_full())
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Show the finding to which the operator moved the cursor."""
+        self.show_state()
+
+    def on_resize(self) -> None:
+        """Fit the finding under the cursor into the new width."""
+        self.show_state()
+
+    def _in_full(self) -> Text:
+        """Return text and remedy of the finding under the cursor, in as many lines as there are."""
+        at, width = self.table.cursor_row, self.app.size.width - 2
+        if not 0 <= at < len(self.lines):
+            return Text("")
+        level, check, text, remedy = _row(self.lines[at])
+        whole = Text.assemble((f"{level[0]} ", _style(self.lines[at])), f"{check}: {text}")
+        if remedy:
+            whole.append(f" → {remedy}")
+        lines = list(whole.wrap(self.app.console, width))
+        if len(lines) > IN_FULL_LINES:
+            last = Text(" ").join(lines[IN_FULL_LINES - 1 :])
+            last.truncate(width, overflow="ellipsis")
+            lines[IN_FULL_LINES - 1 :] = [last]
+        return Text("\n").join(Text(" ") + line for line in lines)
+
     def status(self) -> Sequence[str]:
         """Count the findings, and say when they were made."""
         levels = [line.level for line in self.lines if isinstance(line, Finding)]
@@ -111,7 +151,7 @@ class FindingsPage(Room):
         else:
             parts.append(f"checked {utc_text(self.checked_at)}")
         if self.context.state.tags:
-            parts.append("of the whole fleet, not only of the tag")
+            parts.append("of the whole fleet but for the API keys")
         return parts
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -141,8 +181,11 @@ def _row(line: Line) -> list[str]:
     return [WORDS[line.level], line.check, line.text, line.remedy or ""]
 
 
+def _style(line: Line) -> str:
+    return STYLES[line.level] if isinstance(line, Finding) else "blue"
+
+
 def _cells(line: Line) -> list[Text]:
     level, check, text, remedy = _row(line)
-    style = STYLES[line.level] if isinstance(line, Finding) else "blue"
     what = f"{text} → {remedy}" if remedy else text
-    return [Text(level, style), Text(check), Text(what)]
+    return [Text(level, _style(line)), Text(cut(check, CHECK_WIDTH)), Text(what)]

@@ -11,6 +11,7 @@ from textual.events import Click
 from textual.message import Message
 from textual.widgets import Input
 
+from fleetsyncd.states import State
 from tui.context import ScreenContext
 from tui.day_reader import DayReader
 from tui.formatting import STATE_STYLES
@@ -25,7 +26,7 @@ from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.journal_tail import JournalTail
-from tui.widgets.status_bar import state_at
+from tui.widgets.status_bar import DEAD_DAEMONS, counted_at
 
 
 class FleetPage(Page):
@@ -127,7 +128,12 @@ class FleetPage(Page):
             return f"The fleet has not been read yet: {DOCTOR}" if state.lost else "reading …"
         if self.view.shown:
             return ""
-        return view_text.empty_text(self.view, read_only=state.read_only, tags=state.tags)
+        return view_text.empty_text(
+            self.view,
+            read_only=state.read_only,
+            tags=state.tags,
+            known_tags=state.snapshot.known_tags,
+        )
 
     def _reason(self) -> Text:
         """Return what is wrong with the filter; else why the vehicle under the cursor is so."""
@@ -149,12 +155,16 @@ class FleetPage(Page):
         self.action_sort(event.sort)
 
     @on(Click, "#totals")
-    def _filter_by_count(self, event: Click) -> None:
-        """Show the vehicles whose count was clicked in the line of totals; a second time, all."""
-        totals = self.query_one("#totals", FixedText).shown
-        state = state_at(totals, event.x)
-        if state is not None:
-            text = f"st:{STATE_STYLES[state].word}"
+    async def _open_count(self, event: Click) -> None:
+        """Show the vehicles whose count was clicked in the line of totals; a second time, all.
+
+        The count of dead daemons opens the list of daemons.
+        """
+        counted = counted_at(self.query_one("#totals", FixedText).shown, event.x)
+        if counted == DEAD_DAEMONS:
+            await self.run_action("app.daemons")
+        elif isinstance(counted, State):
+            text = f"st:{STATE_STYLES[counted].word}"
             self._filter_by("" if self.view.filter.text == text else text)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -8,21 +8,21 @@ from uuid import UUID
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Click
 
 from fleetsyncd.cells import cut
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.times import iso_ms
 from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import moment_text
 from tui.model.export_table import ExportTable
+from tui.model.plot_export import plot_table
 from tui.model.plot_view import MOST_CHANNELS, PlotView
 from tui.model.span import Span
 from tui.model.time_axis import span_text
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.plot_picture import draw_plot, slice_at, slice_count
+from tui.widgets.plot_area import PlotArea
+from tui.widgets.plot_picture import draw_plot, slice_count
 
 NAME_WIDTH = 24
 ZOOM_KEYS = Binding.Group("Zoom", compact=True)
@@ -33,16 +33,6 @@ _LEAP = 10
 """Slices that the cursor leaps."""
 _LONGEST_AGE_SEC = 30.0
 """A picture whose slices are longer than this is nevertheless read again after so long."""
-
-
-class PlotPicture(FixedText):
-    """The picture; a click puts the cursor there."""
-
-    def on_click(self, event: Click) -> None:
-        """Put the cursor on what was clicked."""
-        index = slice_at(event.x)
-        if index is not None:
-            self.screen.call_next(self.screen.run_action, f"cursor_to({index})")
 
 
 class PlotPage(Page):
@@ -106,7 +96,7 @@ class PlotPage(Page):
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
         yield FixedText(id="headline")
-        yield PlotPicture(id="plot")
+        yield PlotArea(id="plot")
 
     def update_body(self) -> None:
         """Read the span again, unless nothing can be seen to have changed since it was read."""
@@ -120,8 +110,8 @@ class PlotPage(Page):
         self._read()
 
     @property
-    def _picture(self) -> PlotPicture:
-        return self.query_one(PlotPicture)
+    def _picture(self) -> PlotArea:
+        return self.query_one(PlotArea)
 
     def _read(self) -> None:
         self._failed = False
@@ -270,15 +260,4 @@ class PlotPage(Page):
         data = self.view.data
         if data is None:
             return None
-        rows = [
-            [
-                str(channel.channel_id), channel.name, channel.unit,
-                iso_ms(datetime.fromtimestamp(data.slices.time(each.index), UTC)),
-                str(each.low), str(each.mean), str(each.high), str(each.count),
-                "yes" if channel.series.sampled else "no",
-            ]
-            for channel in data.channels
-            for each in channel.series.values
-        ]  # fmt: skip
-        heading = ["channel", "name", "unit", "time", "low", "mean", "high", "rows", "sampled"]
-        return ExportTable("-".join(["channels", *map(str, self.channels)]), heading, rows)
+        return plot_table(data, self.channels)

@@ -17,6 +17,7 @@ from tui.background import is_live, query
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.model.refused import Refused
+from tui.model.tag_text import with_tags
 from tui.room_gateway import RefusedRows
 from tui.screens.room import Room
 
@@ -96,7 +97,10 @@ class QuarantinePage(Room):
         if self.group is not None:
             return "No row of this group is left: Esc goes back"
         if self.name_part:
-            return "No row of such a vehicle was refused: Esc clears the filter"
+            whose = with_tags(self.context.state.tags)
+            return f"No row of such a vehicle{whose} was refused: Esc clears the filter"
+        if whose := with_tags(self.context.state.tags):
+            return f"No row of a vehicle{whose} was refused: what they send is stored"
         return "No row was refused: what vehicles send is stored"
 
     def status(self) -> Sequence[str]:

@@ -60,8 +60,13 @@ class Room(Page):
         """Lay out table, hint, filter and status line."""
         yield KeyedTable([name.upper() for name in self.HEADING], marks=self.MARKS)
         yield FixedText(id="hint")
+        yield from self.below_table()
         yield Input(placeholder="part of a vehicle's name", id="filter", compact=True)
         yield FixedText(id="status-line")
+
+    def below_table(self) -> ComposeResult:
+        """Lay out what stands between table and filter; subclasses override it."""
+        yield from ()
 
     def on_mount(self) -> None:
         """Hide the filter, and focus the table."""

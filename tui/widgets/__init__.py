@@ -1,5 +1,6 @@
 """Widgets that pages and dialogs are made of.
 
+alarm_cells.py    an open alarm in words
 alarm_table.py    the table of open alarms, page by page
 canvas.py         a canvas of braille dots and characters
 changes.py        which cells differ between two texts
@@ -9,6 +10,7 @@ fleet_line.py     one line of the fleet table
 fleet_table.py    the table of vehicles
 journal_table.py  the table of journal entries, page by page
 journal_tail.py   the newest journal entries below the fleet
+plot_area.py      the place of a plot, which takes clicks
 plot_panel.py     the curves of the channels that have one unit
 plot_picture.py   the picture of a plot: its panels, alarms, time axis
 key_footer.py     the line of keys

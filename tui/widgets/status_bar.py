@@ -1,8 +1,9 @@
 """The line of totals at the top of every page."""
 
-import re
 from enum import IntEnum
 
+from rich.cells import set_cell_size
+from rich.style import Style
 from rich.text import Text
 
 from fleetsyncd.states import State
@@ -17,6 +18,8 @@ _SHORT_LABELS = {
     State.LATE: "late", State.NEVER: "", State.PAUSED: "",
 }  # fmt: skip
 
+DEAD_DAEMONS = "dead daemons"
+_COUNTED = "counted"
 OLD_SEC = 10.0
 """From this age on, what is shown has its age beside it: it was read rarely, or not at all."""
 
@@ -53,13 +56,19 @@ def totals_line(state: FleetState, now: float, width: int) -> Text:
     return next(whole, None) or _worst_line(state, snapshot, now, width)
 
 
-def state_at(line: Text, cell: int) -> State | None:
-    """Return the state whose count is at a terminal cell of the line; None if none is."""
-    for state, style in STATE_STYLES.items():
-        for count in re.finditer(rf"{re.escape(style.glyph)} \d+( \w+)?", line.plain):
-            if count.start() <= cell < count.end():
-                return state
+def counted_at(line: Text, cell: int) -> State | str | None:
+    """Return what is counted at a terminal cell of the line: a state, DEAD_DAEMONS or nothing."""
+    at = len(set_cell_size(line.plain, cell))
+    for span in line.spans:
+        if isinstance(span.style, Style) and span.start <= at < span.end:
+            return span.style.meta.get(_COUNTED)
     return None
+
+
+def _count(counted: State | str, *parts: tuple[str, str]) -> Text:
+    """Return a count, made of parts with their styles, that tells what it is a count of."""
+    styled = [(text, Style.parse(style) + Style(meta={_COUNTED: counted})) for text, style in parts]
+    return Text.assemble(*styled)
 
 
 def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
@@ -74,8 +83,9 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
     for vehicle_state, style in STATE_STYLES.items():
         count = state.counts[vehicle_state]
         if count:
-            line.append(f"{gap}{style.glyph} ", style.colour)
-            line.append(f"{count} {_label(vehicle_state, detail)}".rstrip())
+            text = f"{count} {_label(vehicle_state, detail)}".rstrip()
+            part = _count(vehicle_state, (f"{style.glyph} ", style.colour), (text, ""))
+            line.append(gap, style.colour).append_text(part)
     if state.tags:
         line.append(f"{gap}tag {' '.join(state.tags)}")
     if state.read_only:
@@ -92,7 +102,7 @@ def _worst_line(state: FleetState, snapshot: Snapshot, now: float, width: int) -
     for each in _WORST_FIRST:
         if count := state.counts[each]:
             style = STATE_STYLES[each]
-            parts.append(Text.assemble((f"{style.glyph} ", style.colour), str(count)))
+            parts.append(_count(each, (f"{style.glyph} ", style.colour), (str(count), "")))
     parts += [Text(f"tag {' '.join(state.tags)}")] * bool(state.tags)
     parts += [Text("read-only")] * state.read_only
     parts.append(Text(f"{len(snapshot.vehicles)} veh"))
@@ -138,7 +148,7 @@ def freshness(state: FleetState, now: float, *, cycle: bool = False) -> Text:
     if len(running) > 1 or missing:
         line.append(f" ×{len(running)}")
     if missing:
-        line.append(f" ✖ {len(missing)} dead", "bold red")
+        line.append(" ").append_text(_count(DEAD_DAEMONS, (f"✖ {len(missing)} dead", "bold red")))
     if cycle and running[0].cycle_sec is not None:
         line.append(f" cycle {running[0].cycle_sec:.1f}s")
     return line

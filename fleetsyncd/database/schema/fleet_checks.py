@@ -1,12 +1,12 @@
 """Doctor's checks of the fleet and its daemons, as the database knows them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from fleetsyncd import __version__
-from fleetsyncd.database import machines, replicas, store
+from fleetsyncd.database import machines, replicas, store, vehicle_tags
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
@@ -36,6 +36,8 @@ class Unchecked:
 
 
 Check = Callable[[], Sequence[Finding]]
+_OF_DAEMONS_ROLE = ("role", "schema", "rights", "partitions")
+"""The checks that a role which only looks cannot make."""
 # Whoever cannot even read is a daemon's role that lacks its rights, and that is a fault.
 _ONLY_LOOKS = """
 SELECT bool_or(has_any_column_privilege(c.oid, 'SELECT'))
@@ -69,42 +71,49 @@ def only_looks(database: Database) -> bool:
 
 
 def check_as_daemon(
-    database: Database, want: Expected, now: Callable[[], datetime]
+    database: Database, want: Expected, now: Callable[[], datetime], tags: Collection[str] = ()
 ) -> Iterator[Finding | Unchecked]:
     """Yield what doctor finds in the database, for a role that has a daemon's rights.
 
-    A fault of the database itself ends it, as the other checks would only repeat it.
+    With `tags`, the API keys are those of the vehicles that have one of them. A fault of the
+    database itself ends it, as the other checks would only repeat it.
     """
     faults = False
+    others = _of_fleet(database, want, now, tags)
     for finding in checks.run_checks(database, want.pool_size, now):
         faults = faults or finding.level is Level.FAULT
         yield finding
     if faults:
-        yield Unchecked("daemon, API keys, retention, machines", "they need a sound database")
+        yield from (Unchecked(check, "it needs a sound database") for check in others)
     else:
-        yield from _each(_of_fleet(database, want, now))
+        yield from _each(others)
 
 
 def check_as_viewer(
-    database: Database, want: Expected, now: Callable[[], datetime]
+    database: Database, want: Expected, now: Callable[[], datetime], tags: Collection[str] = ()
 ) -> Iterator[Finding | Unchecked]:
-    """Yield what can be found by a role that only looks, and what such a role cannot tell."""
+    """Yield what can be found by a role that only looks, and what such a role cannot tell.
+
+    With `tags`, the API keys are those of the vehicles that have one of them.
+    """
     yield from _each(
         {
             "database": lambda: database.run(partial(checks.check_server, want.pool_size)),
             "clock": lambda: [database.run(partial(checks.check_clock, now))],
-            **_of_fleet(database, want, now),
+            **_of_fleet(database, want, now, tags),
         }
     )
-    yield Unchecked("role, schema, rights, partitions", "only a daemon's role can tell")
+    yield from (Unchecked(check, "only a daemon's role can tell") for check in _OF_DAEMONS_ROLE)
 
 
-def _of_fleet(database: Database, want: Expected, now: Callable[[], datetime]) -> dict[str, Check]:
+def _of_fleet(
+    database: Database, want: Expected, now: Callable[[], datetime], tags: Collection[str]
+) -> dict[str, Check]:
     def retention() -> list[Finding]:
         return database.run(lambda cursor: list(check_retention(want.policy, now(), cursor)))
 
     def keys() -> list[Finding]:
-        fleet = database.run(store.load_vehicles)
+        fleet = database.run(lambda cursor: _tagged(cursor, tags))
         return list(check_keys(fleet, has_default_key=want.has_default_key))
 
     return {
@@ -113,6 +122,11 @@ def _of_fleet(database: Database, want: Expected, now: Callable[[], datetime]) -
         "retention": retention,
         "machines": lambda: database.run(machines.findings),
     }
+
+
+def _tagged(cursor: Cursor, tags: Collection[str]) -> list[Vehicle]:
+    only = vehicle_tags.vehicles_with(cursor, tags) if tags else None
+    return store.load_vehicles(cursor, only)
 
 
 def _each(named: dict[str, Check]) -> Iterator[Finding | Unchecked]:

@@ -53,6 +53,11 @@ INDEXES = (
         "public.sync_journal",
         "btree (started_at DESC, id DESC) WHERE (status <> 'ok'::text)",
     ),
+    Index(
+        "sync_journal_vehicle_failures",
+        "public.sync_journal",
+        "btree (vehicle_id, started_at DESC, status) WHERE (status <> 'ok'::text)",
+    ),
     Index("quarantine_at", "fleetsync.quarantine", "btree (at)"),
     Index("vehicle_state_id_hint", "fleetsync.vehicle_state", "btree (id_hint)"),
     Index(

@@ -5,7 +5,7 @@ Where nothing is known, because nobody tried, a lag is None and not 0.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -48,6 +48,33 @@ SELECT vehicle_id::text, slice, count(*), count(*) FILTER (WHERE status = '{Outc
     max(started) FILTER (WHERE is_good), min(started), max(started),
     (array_agg(rows_written ORDER BY started))[1]
 FROM ({_ATTEMPTS}) attempts GROUP BY 1, 2
+"""  # noqa: S608  made of this file's own text
+_SLICE = (
+    "width_bucket(extract(epoch FROM {})::float8, %(start)s::float8, %(end)s::float8, %(slices)s)"
+)
+# An attempt takes every slice between its beginning and its end, as in the strip of hours.
+_OUTCOMES = f"""
+SELECT slice, count(*), count(*) FILTER (WHERE status = '{Outcome.OK}'),
+    count(*) FILTER (WHERE slice = first),
+    count(*) FILTER (WHERE slice = first AND status = '{Outcome.OK}')
+FROM (
+    SELECT status, greatest(0, {_SLICE.format("started_at")} - 1) AS first,
+        least(%(slices)s, {_SLICE.format("finished_at")}) - 1 AS last
+    FROM (
+        SELECT status, started_at, finished_at FROM public.sync_journal
+        WHERE vehicle_id = %(id)s::uuid AND started_at >= to_timestamp(%(start)s)
+          AND started_at < to_timestamp(%(end)s)
+        UNION ALL
+        SELECT * FROM (
+            SELECT status, started_at, finished_at FROM public.sync_journal
+            WHERE vehicle_id = %(id)s::uuid AND started_at < to_timestamp(%(start)s)
+            ORDER BY started_at DESC LIMIT {EARLIER_ATTEMPTS}) earlier
+        WHERE finished_at >= to_timestamp(%(start)s)
+    ) attempts
+    WHERE isfinite(finished_at) AND isfinite(started_at)
+) taken
+CROSS JOIN LATERAL generate_series(first, greatest(first, last)) slice
+GROUP BY slice
 """  # noqa: S608  made of this file's own text
 
 
@@ -100,7 +127,7 @@ class _Earlier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryBucket:
-    """One slice of a history: how its attempts ended, and the longest lag in it in seconds.
+    """One slice of a history: the attempts that began in it, and its longest lag in seconds.
 
     Without an attempt the lag grows; it is None as long as nothing is known about it.
     """
@@ -112,6 +139,14 @@ class HistoryBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How many attempts there were, and how many of them ended well."""
+
+    attempts: int = 0
+    ok: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """A vehicle's attempts from `start` to `end`, seconds since 1970, the oldest slice first."""
 
@@ -120,6 +155,26 @@ class History:
     buckets: tuple[HistoryBucket, ...]
     rows_per_second: float | None
     """Over the time that was observed; None before the second attempt."""
+    outcomes: tuple[Outcomes, ...] = ()
+    """Of each slice the attempts that took it or a part of it, if they were asked for."""
+    all_outcomes: Outcomes = Outcomes()
+    """The same of the whole span: an attempt that took several slices counts once."""
+
+
+def read_history(cursor: Cursor, vehicle_id: UUID, seconds: float, slices: int) -> History:
+    """Return the last `seconds` of a vehicle in so many slices, with the outcomes of each."""
+    history = read_histories(cursor, [vehicle_id], seconds, slices)[vehicle_id]
+    cursor.execute(
+        _OUTCOMES,
+        {"id": str(vehicle_id), "start": history.start, "end": history.end, "slices": slices},
+    )
+    rows = cursor.fetchall()
+    by_slice = {number: Outcomes(attempts, ok) for number, attempts, ok, *_ in rows}
+    return replace(
+        history,
+        outcomes=tuple(by_slice.get(number, Outcomes()) for number in range(slices)),
+        all_outcomes=Outcomes(sum(row[3] for row in rows), sum(row[4] for row in rows)),
+    )
 
 
 def read_histories(

@@ -39,6 +39,7 @@ SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j
     {epoch("j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
 """
+_FAILURES = set(Outcome) - {Outcome.OK}
 _NEWEST_FIRST = "ORDER BY j.started_at DESC, j.id DESC LIMIT"
 _JOURNAL = f"""
 {_COLUMNS}
@@ -46,22 +47,26 @@ FROM public.sync_journal j JOIN public.vehicles v ON v.id = j.vehicle_id
 WHERE true {{conditions}}
 {_NEWEST_FIRST} %(limit)s
 """
-# The newest n rows are of the n vehicles whose newest rows are the newest: n rows of each of these
-# are enough. One condition on many vehicles would read the whole journal of each.
+# One condition on many vehicles would read the whole journal of each. So a few rows of each are
+# read along the index: the page has no row that is older than the last of the page that these make.
+# Their columns are those of the index: with others, the planner may sort the whole journal instead.
 _OF_VEHICLES = f"""
-WITH newest AS (
-    SELECT w.id FROM unnest(%(vehicles)s::uuid[]) w(id)
+WITH few AS MATERIALIZED (
+    SELECT w.id AS vehicle_id, j.started_at FROM unnest(%(vehicles)s::uuid[]) w(id)
     CROSS JOIN LATERAL (
-        SELECT j.started_at, j.id FROM public.sync_journal j
-        WHERE j.vehicle_id = w.id {{conditions}} {_NEWEST_FIRST} 1
+        SELECT j.started_at FROM public.sync_journal j
+        WHERE j.vehicle_id = w.id {{conditions}} ORDER BY j.started_at DESC LIMIT %(few)s
     ) j
-    {_NEWEST_FIRST} %(limit)s
+), page AS MATERIALIZED (
+    SELECT CASE WHEN count(*) = %(limit)s THEN min(started_at) ELSE '-infinity' END AS since
+    FROM (SELECT started_at FROM few ORDER BY started_at DESC LIMIT %(limit)s) newest
 )
 {_COLUMNS}
-FROM newest
+FROM (SELECT DISTINCT vehicle_id FROM few WHERE started_at >= (SELECT since FROM page)) w
 CROSS JOIN LATERAL (
     SELECT j.* FROM public.sync_journal j
-    WHERE j.vehicle_id = newest.id {{conditions}} {_NEWEST_FIRST} %(limit)s
+    WHERE j.vehicle_id = w.vehicle_id AND j.started_at >= (SELECT since FROM page) {{conditions}}
+    {_NEWEST_FIRST} %(limit)s
 ) j
 JOIN public.vehicles v ON v.id = j.vehicle_id
 {_NEWEST_FIRST} %(limit)s
@@ -83,18 +88,16 @@ def read_journal(
     conditions, statement = "", _JOURNAL
     values: dict[str, Any] = {"limit": limit}
     if vehicles is not None:
-        values["vehicles"] = [str(vehicle_id) for vehicle_id in set(vehicles)]
-    if vehicles is not None and not statuses:
+        keys = {str(vehicle_id) for vehicle_id in vehicles}
+        values |= {"vehicles": list(keys), "few": -(-limit // max(1, len(keys)))}
         statement = _OF_VEHICLES
-    elif vehicles is not None:
-        # By vehicle, a status that is rare would be searched for in each one's whole journal.
-        conditions += " AND j.vehicle_id = ANY (%(vehicles)s::uuid[])"
-    if statuses:
+    if statuses and Outcome.OK not in statuses:
+        # The condition that the partial indexes of failures are defined by.
+        conditions += f" AND j.status <> '{Outcome.OK}'"
+    # Of all failures, the planner would take it for a second condition, and the rows for rare.
+    if statuses and set(statuses) != _FAILURES:
         conditions += " AND j.status = ANY (%(statuses)s)"
         values["statuses"] = list(statuses)
-        if Outcome.OK not in statuses:
-            # The condition that the partial index of failures is defined by.
-            conditions += f" AND j.status <> '{Outcome.OK}'"
     if before is not None:
         conditions += " AND (j.started_at, j.id) < (%(started)s, %(id)s)"
         values |= {"started": before.started_at or "-infinity", "id": before.id}

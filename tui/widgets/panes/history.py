@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from fleetsyncd.database.views.history import History, HistoryBucket
+from fleetsyncd.database.views.history import History, Outcomes
 from fleetsyncd.text import age
 from tui.background import query
 from tui.formatting import count_text
@@ -93,9 +93,9 @@ def history_text(history: History, span: Span) -> Text:
     lines.append(_label("rows", span)).append(count_spark(rows, row_bounds), "green")
     lines.append(f"  0…{count_text(row_bounds.high)} · {_rate_text(history.rows_per_second)}\n")
     lines.append(_label("ok", span))
-    for bucket in buckets:
-        lines.append(*_outcome_mark(bucket))
-    lines.append(f"  {_share_text(buckets)}\n")
+    for outcomes in history.outcomes:
+        lines.append(*_outcome_mark(outcomes))
+    lines.append(f"  {_share_text(history.all_outcomes)}\n")
     axis = TimeAxis(history.start, history.end, len(buckets))
     return lines.append(f" {'UTC':<{_LABEL_WIDTH - 1}}{axis.line}", "bright_black")
 
@@ -112,15 +112,15 @@ def _rate_text(rows_per_second: float | None) -> str:
     return "no rate yet" if rows_per_second is None else f"{count_text(60 * rows_per_second)}/min"
 
 
-def _share_text(buckets: Sequence[HistoryBucket]) -> str:
-    attempts, ok = sum(b.attempts for b in buckets), sum(b.ok for b in buckets)
-    return f"{ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
+def _share_text(outcomes: Outcomes) -> str:
+    attempts = outcomes.attempts
+    return f"{outcomes.ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
 
 
-def _outcome_mark(bucket: HistoryBucket) -> tuple[str, str]:
-    if not bucket.attempts:
+def _outcome_mark(outcomes: Outcomes) -> tuple[str, str]:
+    if not outcomes.attempts:
         return "·", "bright_black"
-    share = bucket.ok / bucket.attempts
+    share = outcomes.ok / outcomes.attempts
     if share >= _ALL:
         return "●", "green"
     return ("◐", "yellow") if share >= _HALF else ("◌", "red")
