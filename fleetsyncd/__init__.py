@@ -17,6 +17,7 @@ findings.py     results of doctor's checks
 text.py         sanitised text, ages
 cells.py        text in terminal cells
 streams.py      standard input, output and error: encoding, failures
+lateness.py     how late a vehicle commits, and the overlap that follows
 budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines

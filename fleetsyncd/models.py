@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.times import iso_ms
 
 
@@ -98,6 +99,7 @@ class Vehicle:
     other_hint: str | None = None
     """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
+    lateness: Lateness = field(default_factory=Lateness)
 
     @property
     def live_to(self) -> datetime | None:
@@ -240,6 +242,8 @@ class DataPage:
     measurements: Measurements
     truncated: bool
     bad: tuple[BadRow, ...] = ()
+    newest: datetime | None = field(default=None, compare=False)
+    """Time of the newest row, whatever its value is; None if none has a time that is accepted."""
 
     def __len__(self) -> int:
         return len(self.measurements) + sum(row.count for row in self.bad)
@@ -249,7 +253,8 @@ class DataPage:
         """Return complete pages of different channels as one."""
         rows = [row for page in pages for row in page.measurements.rows()]
         bad = tuple(entry for page in pages for entry in page.bad)
-        return cls(Measurements.from_rows(rows), truncated=False, bad=bad)
+        newest = max((page.newest for page in pages if page.newest), default=None)
+        return cls(Measurements.from_rows(rows), truncated=False, bad=bad, newest=newest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Window
 from fleetsyncd.text import sanitise
 
@@ -140,6 +141,10 @@ class CycleReport:
     """Why PostgreSQL refused something of the cycle; None if all that it wrote is stored."""
     retry_after_sec: float | None = None
     """For how long the vehicle asked to be left alone."""
+    lateness: Lateness = field(default_factory=Lateness)
+    """As the cycle left it."""
+    late_rows: int = 0
+    """Of the rows that it wrote, those whose time had been asked for before."""
 
     @property
     def leaves_gap(self) -> bool:

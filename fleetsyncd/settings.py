@@ -101,9 +101,9 @@ VARIABLES = (
     *DATABASE_PARTS,
     "DATABASE_URL",
     "DB_POOL_SIZE",
-    "BACKFILL_CONCURRENCY",
 )
-"""The last is the older name of CATCH_UP_CONCURRENCY."""
+OLDER_NAMES = ("BACKFILL_CONCURRENCY",)
+"""Read where CATCH_UP_CONCURRENCY is not set."""
 
 
 def is_api_key(value: str) -> bool:
@@ -130,7 +130,7 @@ class _Variables(Env):
 
 def load(*, dotenv: bool = True) -> Settings:
     """Read the environment, and `.env` beneath it; raise SettingsError naming every fault."""
-    variables = environment.read(VARIABLES, dotenv=dotenv)
+    variables = environment.read((*VARIABLES, *OLDER_NAMES), dotenv=dotenv)
     env = _Variables(variables.values)
     values = _read(env)
     faults: dict[str, Any] = {name: [fault] for name, fault in variables.faults.items()}

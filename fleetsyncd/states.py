@@ -100,6 +100,10 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """The age of the watermark: all before it is stored."""
     gap: GapOverview | None = None
     """What is missing before what is live."""
+    lateness_seconds: float | None = None
+    """How long after their time rows were committed at most; decays; None before it was met."""
+    overlap_seconds: float | None = None
+    """How far before what is pulled the next pull begins; None before the first one."""
 
     @property
     def remark(self) -> str:

@@ -10,6 +10,7 @@ hints.py         what an operator can do about a statement's error
 store.py         the statements of the sync cycle as functions
 statements.py    their SQL
 adopted_nulls.py  entries with a null that an adopted table may refuse
+lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 alarms.py        alarms, also those whose number was used again

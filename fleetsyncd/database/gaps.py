@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import losses, statements, store
+from fleetsyncd.database import lateness, losses, statements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import PullStopped, WatermarkMoved
+from fleetsyncd.lateness import LatenessUpdate
 from fleetsyncd.models import Address, HistoryLook, LearnedWindows, Vehicle, Window
 from fleetsyncd.text import sanitise
 
@@ -53,12 +54,14 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, islands, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from,
+    {lateness.COLUMNS})
 SELECT id, %(newest)s, tstzmultirange(tstzrange(%(start)s, %(end)s)) - {
     _BEFORE.format(at="last_sync_at")
 }, %(behind_from)s, %(skew)s, last_sync_at, %(start)s, 0, 0, %(gap_start)s, %(data_ms)s,
     %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
-    CASE WHEN %(known)s::timestamptz IS NULL THEN %(gap_start)s::timestamptz END
+    CASE WHEN %(known)s::timestamptz IS NULL THEN %(gap_start)s::timestamptz END,
+    {lateness.VALUES}
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = CASE WHEN %(stepped_back)s
@@ -71,7 +74,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     asked_to = least(s.asked_to, excluded.asked_to),
     clock_skew_ms = excluded.clock_skew_ms,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-{statements.DAY}, updated_at = now(),
+{lateness.UPDATED}, {statements.DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
         WHEN ({statements.DATED}) IS NOT TRUE THEN NULL
         WHEN s.dated_status <> 'ok'
@@ -185,6 +188,7 @@ class IslandUpdate:
     covered: timedelta
     """The vehicle's time that this window covers anew."""
     address: Address
+    lateness: LatenessUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,7 @@ def advance_island(cursor: Cursor, update: IslandUpdate) -> None:
             "covered_sec": update.covered.total_seconds(),
             **store.address_values(update.address),
             **store.learned_values(update.learned),
+            **lateness.update_values(update.lateness),
         },
     )
     if cursor.rowcount != 1:

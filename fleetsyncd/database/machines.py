@@ -49,8 +49,10 @@ _SWAP_STATES = f"""
 UPDATE fleetsync.vehicle_state s SET id_hint = o.hint, id_hint_at = NULL,
     other_hint = NULL, other_hint_since = NULL, clock_skew_ms = o.clock_skew_ms,
     data_window_ms = o.data_window_ms, alarms_window_ms = o.alarms_window_ms,
-    asked_to = NULL, newest_measurement_at = NULL
+    late_ms = o.late_ms, overlap_ms = o.overlap_ms, overlap_since = NULL,
+    asked_to = NULL, newest_measurement_at = NULL, newest_row_at = NULL
 FROM (SELECT p.vehicle_id, q.clock_skew_ms, q.data_window_ms, q.alarms_window_ms,
+             q.late_ms, q.overlap_ms,
              CASE WHEN q.other_hint IS NOT NULL THEN q.other_hint
                   WHEN m.other_hint = q.id_hint
                       AND NOT {_BOTH_ANSWER.format(owner="q", other="m")} THEN m.id_hint

@@ -1,5 +1,7 @@
 """The SQL of the sync cycle; `store` gives each statement its arguments."""
 
+from fleetsyncd.database import lateness
+
 _CONFIRMED = "(c.synced_at BETWEEN now() - {age} AND now() + interval '1 min') IS TRUE"
 _OLD = "interval '50 min' - (uuid_hash(c.vehicle_id) & 255) * interval '1 s'"
 """From this age on a channel is confirmed again; not that of all vehicles in the same cycle."""
@@ -36,7 +38,7 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
             FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
        s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
-       s.day_channel_changes
+       s.day_channel_changes, {lateness.SELECTED}
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN LATERAL (
@@ -85,13 +87,15 @@ input AS (
 repeated AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
     SELECT id, c, t, v FROM input WHERE t <= newest
-    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING 1
+    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING time
 ),
 fresh AS (
     INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM input WHERE t > newest RETURNING 1
+    SELECT id, c, t, v FROM input WHERE t > newest RETURNING time
 )
-SELECT (SELECT count(*) FROM repeated) + (SELECT count(*) FROM fresh)
+SELECT count(*)::int, (count(*) FILTER (WHERE time < %(head)s))::int,
+    min(time) FILTER (WHERE time < %(head)s)
+FROM (SELECT time FROM repeated UNION ALL SELECT time FROM fresh) added
 """
 # For rows that are all newer than any stored one: a single branch saves the server from
 # materializing the rows, a sixth of its work.
@@ -139,11 +143,13 @@ WITH vehicle AS (
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
-    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from)
+    alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from,
+    {lateness.COLUMNS})
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
     %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
-    CASE WHEN %(known)s::timestamptz IS NULL THEN %(pulled_from)s::timestamptz END
+    CASE WHEN %(known)s::timestamptz IS NULL THEN %(pulled_from)s::timestamptz END,
+    {lateness.VALUES}
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     covered_from = coalesce(excluded.covered_from, s.covered_from),
@@ -160,7 +166,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     islands = CASE WHEN s.islands = '{{}}' THEN s.islands
                    ELSE s.islands - tstzmultirange(tstzrange(NULL, %(watermark)s)) END,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-{DAY}, updated_at = now(),
+{lateness.UPDATED}, {DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
         WHEN ({DATED}) IS NOT TRUE THEN NULL
         WHEN s.dated_status <> 'ok'

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import statements
+from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
+from fleetsyncd.lateness import LatenessUpdate
 from fleetsyncd.models import (
     Address,
     Alarm,
@@ -73,6 +74,7 @@ class WatermarkUpdate:
     """Where the rows came from; None if they came from no vehicle."""
     late_after: timedelta | None = None
     """The lag from which operators see a vehicle as late."""
+    lateness: LatenessUpdate = field(default_factory=LatenessUpdate)
 
 
 def load_vehicles(
@@ -93,7 +95,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
         alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends,
-        history_from, history_at, history_watermark, history_pace, gap_pace, is_today, *intake,
+        history_from, history_at, history_watermark, history_pace, gap_pace, is_today,
+        day_rows, day_seconds, day_alarms, day_channel_changes, *late
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -120,7 +123,10 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
         id_hint=hint,
         other_hint=other_hint,
-        intake=Intake(*intake) if is_today else Intake(),
+        intake=Intake(day_rows, day_seconds, day_alarms, day_channel_changes)
+        if is_today
+        else Intake(),
+        lateness=lateness.from_row(*late),
     )
 
 
@@ -222,6 +228,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "late_after": update.late_after,
             **address_values(update.address),
             **learned_values(update.learned),
+            **lateness.update_values(update.lateness),
         },
     )
     if cursor.rowcount != 1:

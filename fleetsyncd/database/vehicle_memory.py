@@ -3,10 +3,11 @@
 Each function takes a cursor of `Database.run`, never commits, and may run twice.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import statements
+from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.store import address_values, learned_values
 from fleetsyncd.models import AlarmState, Channel, LearnedWindows
@@ -63,6 +64,11 @@ def save_learned(cursor: Cursor, vehicle_id: UUID, learned: LearnedWindows) -> N
     """Keep what was learned of a vehicle's link, for any daemon's next pull."""
     values = {"id": str(vehicle_id), **learned_values(learned)}
     cursor.execute(statements.SAVE_LEARNED, values)
+
+
+def learn_lateness(cursor: Cursor, vehicle_id: UUID, late: timedelta) -> None:
+    """Take in that rows were committed so long after their time: the overlap grows to hold them."""
+    cursor.execute(lateness.LEARN, {"id": str(vehicle_id), **lateness.learned_values(late)})
 
 
 def save_failure(cursor: Cursor, report: CycleReport) -> None:

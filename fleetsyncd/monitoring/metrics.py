@@ -12,6 +12,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
@@ -122,6 +123,7 @@ class Metrics:
             counters.live_to = live_to
             counters.gap = vehicle.missing.total_seconds()
             counters.loses_in = self._loses_in(vehicle)
+            counters.lateness = _seconds(vehicle.lateness)
             if counters.up is None or self._outdated:
                 # What another daemon, or this one before a restart, has found out last.
                 counters.up = up_by_status(vehicle.status)
@@ -144,6 +146,8 @@ class Metrics:
         if counters is None:
             return
         counters.cycles += 1
+        counters.late_rows += report.late_rows
+        counters.lateness = _seconds(report.lateness)
         self._count(report.vehicle.id, report.rows_written, report)
         if (live_to := report.live_to or report.watermark) is not None:
             counters.live_to = live_to.timestamp()
@@ -170,3 +174,7 @@ class Metrics:
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:
             self._quarantine.set(count)
+
+
+def _seconds(lateness: Lateness) -> float | None:
+    return None if lateness.late is None else lateness.late.total_seconds()

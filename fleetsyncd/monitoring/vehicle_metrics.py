@@ -28,6 +28,9 @@ class VehicleCounters:
     """The kind of error that ended the last cycle; None if it ended well, or is not known."""
     cycles: int = 0
     rows_written: int = 0
+    late_rows: int = 0
+    lateness: float | None = None
+    """Seconds; None before it was met."""
     bad_rows: int = 0
     received: int = 0
     discarded: int = 0
@@ -120,6 +123,18 @@ FAMILIES = (
         "counter",
         "Measurements added to the database",
         _one(lambda v: v.rows_written),
+    ),
+    MetricFamily(
+        f"{PREFIX}_lateness_seconds",
+        "gauge",
+        "How long after their time its rows were committed at most; decays",
+        _one(lambda v: v.lateness),
+    ),
+    MetricFamily(
+        f"{PREFIX}_late_rows_total",
+        "counter",
+        "Measurements that came after their time had been pulled",
+        _one(lambda v: v.late_rows),
     ),
     MetricFamily(
         f"{PREFIX}_bad_rows_total",

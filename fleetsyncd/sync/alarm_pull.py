@@ -1,7 +1,7 @@
 """A cycle's last step: the vehicle's new and resolved alarms, and how far they are stored."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import vehicle_memory
@@ -43,7 +43,7 @@ class AlarmPull:
         known, end = self.vehicle.alarm_watermark, pull.end
         begins = pull.start
         if known is not None:
-            begins = min(begins, known - self.context.pull_overlap)
+            begins = min(begins, known - self._overlap)
         kept_since = min(self.context.oldest_alarm(), end - MILLISECOND)
         begins = max(begins, kept_since)
         # Older vehicles filter by the time of triggering and would never send the resolution.
@@ -61,6 +61,12 @@ class AlarmPull:
             self._pull(Window(begins, end))
             if oldest_open < begins:
                 self._pull(Window(oldest_open, begins))
+
+    @property
+    def _overlap(self) -> timedelta:
+        """Alarms are committed late as rows are, but too few to learn from."""
+        learned = self.vehicle.lateness.overlap
+        return max(self.context.pull_overlap, learned or self.context.pull_overlap)
 
     def _pull(self, interval: Window) -> None:
         """Pull alarms window by window; note how far all of them are stored."""

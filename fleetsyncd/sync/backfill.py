@@ -20,6 +20,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
+from fleetsyncd.lateness import Added
 from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
@@ -205,13 +206,13 @@ class _BackfillAttempt:
         gone_sec = max(0.0, gone)
         stored = Window(max(self.backfill.reached, self.begins), reached)
 
-        def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
+        def advance(cursor: Cursor, added: Added, _stored: Measurements) -> None:
             if not backfills.advance_backfill(
                 cursor,
                 self.vehicle.id,
                 self.backfill,
                 reached=reached,
-                rows=added,
+                rows=added.rows,
                 seconds=seconds,
                 gone_sec=gone_sec,
                 address=self.vehicle.address,

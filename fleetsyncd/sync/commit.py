@@ -23,6 +23,7 @@ from fleetsyncd.database.alarms import SavedAlarms
 from fleetsyncd.database.channel_changes import ChannelChange
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
+from fleetsyncd.lateness import Added
 from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
@@ -59,32 +60,39 @@ def commit_page(
     vehicle_id: UUID,
     page: DataPage,
     newest: datetime | None,
-    record_progress: Callable[[Cursor, int, Measurements], None],
+    record_progress: Callable[[Cursor, Added, Measurements], None],
     totals: Totals,
-) -> None:
-    """Commit one window's rows together with its progress, and count them.
+    head: datetime | None = None,
+) -> Added:
+    """Commit one window's rows together with its progress; return and count what was added.
 
-    `record_progress` gets the number of rows that this window added, and those that are stored now;
-    if it raises, nothing is. `newest` is the time of the newest row that is known to be stored.
-    Raises DatabaseError.
+    `record_progress` gets what this window added, and the rows that are stored now; if it raises,
+    nothing is. `newest` is the time of the newest row that is known to be stored; new rows before
+    `head` are late. Raises DatabaseError.
     """
-    # One number for each try that came to its commit: if the answer to that was lost, the repeated
+    # One for each try that came to its commit: if the answer to that was lost, the repeated
     # transaction adds nothing.
-    added: list[int] = []
+    tries: list[Added] = []
 
     def save(rows: Measurements, left_out: Sequence[BadRow], cursor: Cursor) -> bool:
         quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *left_out])
-        new = measurements.add_measurements(cursor, vehicle_id, rows, newest)
-        record_progress(cursor, max([*added, new]), rows)
-        added.append(new)
+        new = measurements.add_pulled(cursor, vehicle_id, rows, newest, head)
+        record_progress(cursor, _most([*tries, new]), rows)
+        tries.append(new)
         return quarantined
 
     placing = place(context, page.measurements, save)
     if placing.left_out is not None:
         totals.left_out = placing.left_out.after(totals.left_out)
     quarantined = placing.result
-    totals.rows_written += max(added)
+    added = _most(tries)
+    totals.rows_written += added.rows
     totals.count_bad(page.bad, quarantined=quarantined)
+    return added
+
+
+def _most(tries: Sequence[Added]) -> Added:
+    return max(tries, key=lambda added: added.rows)
 
 
 def commit_channels(

@@ -21,6 +21,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
+from fleetsyncd.lateness import Added, LatenessUpdate
 from fleetsyncd.models import DataPage, Measurements, Status, Vehicle, Window
 from fleetsyncd.reports import (
     CycleReport,
@@ -34,6 +35,7 @@ from fleetsyncd.sync.commit import Totals, commit_channels, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import NOT_KNOWN, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
+from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import (
@@ -78,6 +80,7 @@ class _Pull:
     """What the answer to `/status` allows to be pulled."""
 
     live: LivePull
+    meter: LatenessMeter
     gap_start: datetime
     """Where all that is missing begins: the start of `live` unless that leaves a gap."""
     stepped_back: bool
@@ -123,6 +126,8 @@ class _VehicleCycle:
         self.retry_after_sec: float | None = None
         self.intake = replace(vehicle.intake)
         self.totals = Totals()
+        self.meter: LatenessMeter | None = None
+        """None before there is an interval to pull."""
         self.alarms = AlarmPull(vehicle, self.source, context, self.totals, self.intake)
         self.notes: list[str] = []
         self.passed_over: list[Window] = []
@@ -153,6 +158,7 @@ class _VehicleCycle:
         result = result.with_left_out(self.totals.left_out)
         remarks = (
             self.source.broken_remark,
+            self.meter and self.meter.remark,
             odd_alarms_remark(self.totals.odd_alarms),
             reused_ids_remark(self.totals.reused_alarm_ids),
             changed_channels_remark(self.totals.channel_changes),
@@ -184,6 +190,8 @@ class _VehicleCycle:
             goes_on=self.goes_on,
             learned=self.source.learned,
             discarded_bytes=self.source.discarded_bytes,
+            lateness=self.meter.lateness if self.meter else self.vehicle.lateness,
+            late_rows=self.meter.rows if self.meter else 0,
         )
 
     def ask_status(self) -> _Pull:
@@ -235,10 +243,15 @@ class _VehicleCycle:
             span = utc_span(skipped.start, skipped.end)
             self.notes.append(f"not pulled: {span}, before {utc_day(oldest)} nothing is kept")
             self.passed_over.append(skipped)
+        stepped_back = step_back(self.vehicle, skew) < timedelta(0)
+        self.meter = LatenessMeter(self.vehicle, live, self.context.pull_overlap)
+        if self.name is not None or stepped_back:
+            self.meter.stop()
         return _Pull(
             live=live,
+            meter=self.meter,
             gap_start=whole.start,
-            stepped_back=step_back(self.vehicle, skew) < timedelta(0),
+            stepped_back=stepped_back,
             status=self.status,
             skew=self.skew,
         )
@@ -300,6 +313,7 @@ class _VehicleCycle:
                         self.awaits_proof = False
                     if remark := history_remark(newest, pull.window, window, page):
                         self.notes.append(remark)
+                        pull.meter.stop()
                     self._commit(pull, page, window)
                     reached = window.end
                     self.on_progress(Progress(pull.window.start, pull.window.end, reached))
@@ -352,22 +366,24 @@ class _VehicleCycle:
             late_after=self.context.late_after,
         )
 
-        asked_to, newest = self.asked_to, None
+        asked_to = self.asked_to
 
-        def advance(cursor: Cursor, added: int, stored: Measurements) -> None:
-            nonlocal asked_to, newest
-            newest = stored.times[-1] if stored else None
+        def advance(
+            cursor: Cursor, added: Added, newest: datetime | None, lateness: LatenessUpdate
+        ) -> None:
+            nonlocal asked_to
             now = replace(
                 update,
-                gap_rows=self.totals.rows_written + added,
+                gap_rows=self.totals.rows_written + added.rows,
                 newest_measurement_at=newest,
+                lateness=lateness,
             )
             asked_to = store.advance_watermark(cursor, now)
             losses.record_passed(cursor, now.vehicle_id, now.known, end, self.passed_over)
 
-        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
+        self._commit_page(pull, page, window, advance)
         self.asked_to = asked_to
-        self._count(page, covered, newest)
+        self._count(page, covered)
         self.watermark = end if self.watermark is None else max(self.watermark, end)
         self.live_to = self.watermark
 
@@ -391,24 +407,46 @@ class _VehicleCycle:
             rows=len(page),
             covered=covered,
             address=self.vehicle.address,
+            lateness=LatenessUpdate(),
         )
-        newest = None
 
-        def advance(cursor: Cursor, _added: int, stored: Measurements) -> None:
-            nonlocal newest
-            newest = stored.times[-1] if stored else None
-            gaps.advance_island(cursor, replace(update, newest_measurement_at=newest))
+        def advance(
+            cursor: Cursor, _added: Added, newest: datetime | None, lateness: LatenessUpdate
+        ) -> None:
+            now = replace(update, newest_measurement_at=newest, lateness=lateness)
+            gaps.advance_island(cursor, now)
 
-        commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
-        self._count(page, covered, newest)
+        self._commit_page(pull, page, window, advance)
+        self._count(page, covered)
         self.live_to = window.end if known is None else max(known, window.end)
 
-    def _count(self, page: DataPage, covered: timedelta, newest: datetime | None) -> None:
-        """Take in what a committed window has changed."""
-        self.intake.rows += len(page)
-        self.intake.seconds += covered.total_seconds()
+    def _commit_page(
+        self,
+        pull: _Pull,
+        page: DataPage,
+        window: Window,
+        advance: Callable[[Cursor, Added, datetime | None, LatenessUpdate], None],
+    ) -> None:
+        """Commit one window's rows with what `advance` records, and what they tell of lateness."""
+        newest, learned = None, LatenessUpdate()
+
+        def record(cursor: Cursor, added: Added, stored: Measurements) -> None:
+            nonlocal newest, learned
+            newest = stored.times[-1] if stored else None
+            learned = pull.meter.update(window, page, added)
+            advance(cursor, added, newest, learned)
+
+        added = commit_page(
+            self.context, self.vehicle.id, page, self.newest, record, self.totals, pull.meter.head
+        )
+        pull.meter.take(learned, added)
         if newest is not None:
             self.newest = newest if self.newest is None else max(newest, self.newest)
+
+    def _count(self, page: DataPage, covered: timedelta) -> None:
+        """Take in what a committed window uses of the vehicle's budget."""
+        self.intake.rows += len(page)
+        self.intake.seconds += covered.total_seconds()
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from fleetsyncd.database import gaps
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
+from fleetsyncd.lateness import Added
 from fleetsyncd.loss_forecast import next_look
 from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
@@ -196,9 +197,9 @@ class _GapAttempt:
         )
         watermark, asked_to = self.vehicle.watermark, self.vehicle.pulled_until
 
-        def advance(cursor: Cursor, added: int, _stored: Measurements) -> None:
+        def advance(cursor: Cursor, added: Added, _stored: Measurements) -> None:
             nonlocal watermark, asked_to
-            watermark, asked_to = gaps.advance_gap(cursor, replace(update, added=added))
+            watermark, asked_to = gaps.advance_gap(cursor, replace(update, added=added.rows))
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.vehicle = replace(self.vehicle, watermark=watermark, pulled_until=asked_to)

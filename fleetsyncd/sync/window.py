@@ -6,6 +6,7 @@ Pure functions. Windows are intervals of the vehicle's own clock.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fleetsyncd.lateness import LONGEST_OVERLAP
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 from fleetsyncd.times import floor_ms
@@ -49,21 +50,46 @@ def pull_interval(
     `end` comes from `pull_end`, `skew` is the vehicle's clock minus the daemon's, `oldest` (before
     `end`) is the earliest time that is accepted.
 
-    It starts `pull_overlap` before the watermark, for rows that are committed late, or
-    `pull_window` before `end` if there is no watermark yet. If the vehicle's clock has fallen
-    behind the daemon's since the last pull, it starts earlier by that much: what the vehicle
-    stamped since then is before the watermark. A clock that was ahead hides nothing when it is set
-    back, since a watermark is never ahead of the daemon's clock. An unknown last skew counts as
-    none. If the watermark is ahead of `end`, for example because this host's clock was set back,
-    the pull goes on from the present.
+    It starts early, see `overlap_start`, or `pull_window` before `end` if there is no watermark
+    yet. If the vehicle's clock has fallen behind the daemon's since the last pull, it starts
+    earlier by that much: what the vehicle stamped since then is before the watermark. A clock that
+    was ahead hides nothing when it is set back, since a watermark is never ahead of the daemon's
+    clock. An unknown last skew counts as none. If the watermark is ahead of `end`, for example
+    because this host's clock was set back, the pull goes on from the present.
     """
-    if vehicle.watermark is None:
-        start = end - pull_window
+    head = _head(vehicle, skew)
+    if head is None:
+        start = end - max(pull_window, pull_overlap)
     else:
-        reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
-        start = reached + step_back(vehicle, skew) - pull_overlap
-    start = floor_ms(max(min(start, end - max(pull_overlap, MILLISECOND)), oldest))
-    return Window(start, end)
+        start = overlap_start(vehicle, head, end, skew, pull_overlap)
+    return Window(floor_ms(max(start, oldest)), end)
+
+
+def overlap_start(
+    vehicle: Vehicle, head: datetime, end: datetime, skew: timedelta, pull_overlap: timedelta
+) -> datetime:
+    """Return where a pull begins of a vehicle of which all before `head` was asked for.
+
+    Rows that are committed late lie before that: the vehicle's own overlap holds them, or
+    `pull_overlap` if it has none yet. It also holds a step of the clock that is too small for
+    `step_back`. If all that came is older, the vehicle may commit all its rows later than that:
+    then it is asked again from its newest row on, which costs nothing, since nothing was there.
+    """
+    overlap = pull_overlap if vehicle.lateness.overlap is None else vehicle.lateness.overlap
+    overlap = max(overlap, _small_step_back(vehicle, skew))
+    start = min(head - overlap, end - max(overlap, MILLISECOND))
+    stored = vehicle.lateness.newest or vehicle.lateness.since
+    if stored is None:
+        return start
+    return min(start, max(stored, head - max(LONGEST_OVERLAP, pull_overlap)))
+
+
+def _head(vehicle: Vehicle, skew: timedelta) -> datetime | None:
+    """Return up to where all was asked for without a gap, by the vehicle's clock as it is now."""
+    if vehicle.watermark is None:
+        return None
+    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
+    return reached + step_back(vehicle, skew)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +97,8 @@ class LivePull:
     """What a cycle pulls: all since the watermark, or of a longer gap only what is live."""
 
     window: Window
+    head: datetime | None = None
+    """Of the time before it all was asked for already; None: of none."""
     leaves_gap: bool = False
     """What is committed of it is an island, since there is a gap before it."""
     cut_from: datetime | None = None
@@ -97,19 +125,18 @@ def live_pull(
     """
     step = step_back(vehicle, skew)
     live_to = vehicle.live_to
+    head = _head(vehicle, skew)
     is_behind = step or vehicle.pulled_until is not None
     if live_window is None or (is_behind and not vehicle.islands):
-        return LivePull(whole)
-    longest = live_window * SHORT_GAP
-    if not vehicle.islands or live_to is None:
-        reached = begins = whole.start
-        if whole.length <= longest:
-            return LivePull(whole)
-    else:
-        reached = live_to + step
-        earliest = min(reached - pull_overlap, whole.end - max(pull_overlap, MILLISECOND))
-        begins = floor_ms(max(earliest, whole.start))
-    is_long = whole.end - begins > longest
+        return LivePull(whole, head)
+    begins = reached = whole.start
+    if vehicle.islands and live_to is not None:
+        reached = head = live_to + step
+        early = overlap_start(vehicle, reached, whole.end, skew, pull_overlap)
+        begins = floor_ms(max(early, whole.start))
+    is_long = whole.end - max(begins, head or begins) > live_window * SHORT_GAP
+    if not is_long and not vehicle.islands:
+        return LivePull(whole, head)
     cut_from = reached if step else None
     if is_long:
         begins = whole.end - live_window
@@ -120,6 +147,7 @@ def live_pull(
     is_before = step and watermark is not None and reached < watermark
     return LivePull(
         Window(begins, whole.end),
+        head,
         leaves_gap=True,
         cut_from=cut_from,
         behind_from=reached if is_before else None,
@@ -129,8 +157,9 @@ def live_pull(
 def gap_before(vehicle: Vehicle, *, pull_overlap: timedelta, oldest: datetime) -> Window | None:
     """Return the first gap: what is to be pulled between the watermark and the first island.
 
-    Like a pull, it begins `pull_overlap` early, but not before `oldest`, the earliest time that is
-    accepted. None if the watermark has reached the island, or there is none.
+    Like a pull, it begins early by the vehicle's overlap, at least `pull_overlap`, but not before
+    `oldest`, the earliest time that is accepted. None if the watermark has reached the island, or
+    there is none.
     """
     if not vehicle.islands or vehicle.watermark is None:
         return None
@@ -138,7 +167,8 @@ def gap_before(vehicle: Vehicle, *, pull_overlap: timedelta, oldest: datetime) -
     reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
     if end <= reached:
         return None
-    return Window(floor_ms(min(max(reached - pull_overlap, oldest), end - MILLISECOND)), end)
+    overlap = max(pull_overlap, vehicle.lateness.overlap or pull_overlap)
+    return Window(floor_ms(min(max(reached - overlap, oldest), end - MILLISECOND)), end)
 
 
 def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:
@@ -151,8 +181,18 @@ def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:
 
 def step_back(vehicle: Vehicle, skew: timedelta) -> timedelta:
     """Return by how much the clock has fallen behind since the last pull: 0, or less."""
-    step = _behind(skew) - _behind(vehicle.clock_skew or timedelta(0))
+    step = _step(vehicle, skew)
     return step if step <= -CLOCK_TOLERANCE else timedelta(0)
+
+
+def _small_step_back(vehicle: Vehicle, skew: timedelta) -> timedelta:
+    """Return by how much the clock may have fallen behind without being seen: 0, or more."""
+    step = _step(vehicle, skew)
+    return max(-step, timedelta(0)) if step > -CLOCK_TOLERANCE else timedelta(0)
+
+
+def _step(vehicle: Vehicle, skew: timedelta) -> timedelta:
+    return _behind(skew) - _behind(vehicle.clock_skew or timedelta(0))
 
 
 def _behind(skew: timedelta) -> timedelta:

@@ -141,11 +141,12 @@ def page(
     slices.pause()
     check_size(call, body, limit)
     slices.pause()
-    answer, rows, bad = RowReader(call, oldest, newest, slices).read(body, limit)
+    reader = RowReader(call, oldest, newest, slices)
+    answer, rows, bad = reader.read(body, limit)
     if window is not None:
         _check_interval(call, answer.start, answer.end, window)
     truncated = answer.truncated or len(answer.rows) >= limit
-    return DataPage(rows, truncated, bad)
+    return DataPage(rows, truncated, bad, reader.newest)
 
 
 def oldest_time(

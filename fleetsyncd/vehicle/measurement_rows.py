@@ -71,6 +71,11 @@ class RowReader:
         self._times: dict[str, datetime] = {}
         self._faults: dict[str, str] = {}
 
+    @property
+    def newest(self) -> datetime | None:
+        """Time of the newest row that was read, also of one without a value."""
+        return max(self._times.values(), default=None)
+
     def read(
         self, body: bytes, limit: int
     ) -> tuple[Page | RawPage, Measurements, tuple[BadRow, ...]]:

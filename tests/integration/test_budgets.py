@@ -62,7 +62,9 @@ def test_a_vehicle_with_ever_new_alarms_is_asked_for_none_after_its_budget(
         assert "120 alarms came today, 101 are allowed" in text
         assert "VEHICLE_MAX_ALARMS_PER_DAY" in text
         kept = it.vehicle().alarm_watermark
-        assert kept == it.now - timedelta(seconds=90) - it.overlap
+        assert kept is not None
+        begins = it.now - timedelta(seconds=90)
+        assert begins - it.overlap <= kept < begins
         tomorrow(it)
         it.asked.clear()
         it.cycle(after=30)
@@ -350,7 +352,7 @@ def test_rows_that_are_stored_already_count_for_the_budget_as_well(database: Dat
             it.set_watermark(it.now - timedelta(seconds=60))
             it.cycle()
         assert stored(it, "measurements") == 65
-        assert it.vehicle().intake.rows == 3 * 65
+        assert 3 * 64 < it.vehicle().intake.rows <= 3 * 65
 
 
 def test_alarms_that_are_stored_already_are_not_written_again(database: Database) -> None:

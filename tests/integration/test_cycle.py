@@ -9,6 +9,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
+from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleRemoved
 from fleetsyncd.models import DataPage
@@ -67,11 +68,10 @@ def test_rows_committed_late_are_met_by_the_next_cycle(database: Database) -> No
 
 
 def test_without_overlap_late_rows_would_be_lost_and_the_checker_sees_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database,
 ) -> None:
-    with rig(database, faults=Faults(commit_delay_s=3)) as it:
-        context = it.context()
-        monkeypatch.setattr(it, "context", lambda: replace(context, pull_overlap=timedelta(0)))
+    with rig(database, faults=Faults(lateness=Lateness(3))) as it:
+        it.overlap = timedelta(0)
         for _ in range(4):
             it.cycle(after=30)
         assert it.compare(delay=3).lost > 0

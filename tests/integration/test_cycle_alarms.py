@@ -81,6 +81,27 @@ def test_windows_before_one_that_fails_are_stored_and_not_requested_again(
         assert alarm_watermark(it) == it.now
 
 
+@pytest.mark.parametrize(("late", "early"), [(0.5, 5), (20, 40)])
+def test_alarms_are_asked_for_again_as_rows_are_but_never_less_than_the_setting(
+    database: Database, late: float, early: float
+) -> None:
+    with rig(database) as it:
+        it.simulated.hook = storm(it, [])
+        it.cycle()
+        milliseconds = int(late * 1000)
+        it.run(
+            "UPDATE fleetsync.vehicle_state SET late_ms = %s, overlap_ms = %s",
+            milliseconds,
+            2 * milliseconds,
+        )
+        reached = alarm_watermark(it)
+        assert reached is not None
+        it.asked.clear()
+        it.cycle(after=30)
+        (alarms,) = (query for path, query in it.asked if path == "/alarms")
+        assert f"from={iso_ms(reached - timedelta(seconds=early))}" in alarms
+
+
 def test_alarms_missing_since_the_clock_was_set_back_are_requested_again(
     database: Database,
 ) -> None:

@@ -107,8 +107,10 @@ def test_cycles_go_on_at_the_end_of_what_is_live_while_the_gap_is_pulled(
         for _ in range(3):
             it.asked.clear()
             live_to = islands(it)[-1].end
+            overlap = it.vehicle().lateness.overlap
+            assert overlap is not None
             live = it.cycle(after=30)
-            assert asked_windows(it) == [Window(live_to - it.overlap, it.now)]
+            assert asked_windows(it) == [Window(live_to - overlap, it.now)]
             assert (live.outcome, live.error_msg) == ("ok", None)
             it.now += timedelta(seconds=1)
             assert "stored up to" in it.catch_up(may_go_on=lambda: False)

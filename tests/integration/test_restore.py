@@ -14,6 +14,7 @@ from fleetsyncd.database import backfills, measurements, store
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
+from fleetsyncd.lateness import Added
 from fleetsyncd.models import Window
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.sync.setback import SetbackWatch
@@ -424,14 +425,15 @@ def test_rows_of_a_try_that_was_rolled_back_are_not_counted(
         assert copy == [(0,)]
         monkeypatch.setattr(store, "advance_watermark", deadlock_once)
         # Between the two tries somebody else stores the same rows.
-        add = measurements.add_measurements
+        add = measurements.add_pulled
         rows_by_try: list[int] = []
 
-        def add_or_find(cursor: Cursor, *arguments: Any) -> int:
-            rows_by_try.append(add(cursor, *arguments))
-            return rows_by_try[-1] if len(rows_by_try) == 1 else 0
+        def add_or_find(cursor: Cursor, *arguments: Any) -> Added:
+            added = add(cursor, *arguments)
+            rows_by_try.append(added.rows)
+            return added if len(rows_by_try) == 1 else Added()
 
-        monkeypatch.setattr(measurements, "add_measurements", add_or_find)
+        monkeypatch.setattr(measurements, "add_pulled", add_or_find)
         report = it.cycle()
         assert (tries, rows_by_try[0] > 0) == (2, True)
         assert (report.outcome, report.rows_written) == (Outcome.OK, 0)

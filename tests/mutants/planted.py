@@ -22,6 +22,7 @@ DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
+LATENESS = "fleetsyncd/lateness.py"
 GAPS = "fleetsyncd/database/gaps.py"
 RUNNER = "fleetsyncd/sync/catch_up_runner.py"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
@@ -45,9 +46,51 @@ MUTANTS = (
     Mutant(
         "no overlap",
         WINDOW,
-        "step_back(vehicle, skew) - pull_overlap",
-        "step_back(vehicle, skew)",
+        "    start = min(head - overlap, end",
+        "    start = min(head, end",
         "tests/unit/test_window.py",
+    ),
+    Mutant(
+        "the overlap does not grow with what was met",
+        LATENESS,
+        "overlap = overlap_for(late, max(longest, LONGEST_OVERLAP))",
+        "overlap = SHORTEST_OVERLAP",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "the overlap does not shrink",
+        LATENESS,
+        " * 0.5 ** (pulled / OVERLAP_HALF_LIFE)",
+        "",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "a tail that was empty is not asked for again",
+        WINDOW,
+        "    if stored is None:\n",
+        "    if True:\n",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "rows that may have been missed are not told",
+        "fleetsyncd/sync/lateness.py",
+        "if not self._may_miss(head, added.oldest_late, late):",
+        "if True:",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "late rows after all that was stored are not counted",
+        "fleetsyncd/database/measurements.py",
+        "bisect_left(times, head)",
+        "0",
+        "tests/integration/test_late_rows.py",
+    ),
+    Mutant(
+        "a cycle forgets the lateness that others found meanwhile",
+        "fleetsyncd/database/lateness.py",
+        "ELSE greatest(s.overlap_ms, excluded.overlap_ms) END",
+        "ELSE excluded.overlap_ms END",
+        "tests/integration/test_lateness.py",
     ),
     Mutant(
         "no sort",
@@ -243,7 +286,7 @@ MUTANTS = (
     Mutant(
         "repeated rows counted twice",
         COMMIT,
-        "totals.rows_written += max(added)",
+        "totals.rows_written += added.rows",
         "totals.rows_written += len(page)",
         "tests/integration/test_cycle.py",
     ),
@@ -864,8 +907,8 @@ MUTANTS = (
     Mutant(
         "a gap is left where only a few cycles were missed",
         WINDOW,
-        "    longest = live_window * SHORT_GAP\n",
-        "    longest = live_window\n",
+        " > live_window * SHORT_GAP\n",
+        " > live_window\n",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
@@ -899,7 +942,7 @@ MUTANTS = (
     Mutant(
         "a gap begins at the watermark, without overlap",
         WINDOW,
-        "max(reached - pull_overlap, oldest)",
+        "max(reached - overlap, oldest)",
         "max(reached, oldest)",
         "tests/integration/test_gaps.py",
     ),

@@ -206,8 +206,9 @@ def test_the_config_shows_everything_but_the_key(database: Database) -> None:
     vehicle = truck(database)
     execute(
         database,
-        "INSERT INTO fleetsync.vehicle_state (vehicle_id, clock_skew_ms, failures)"
-        " VALUES (%s::uuid, -40250, 2)",
+        "INSERT INTO fleetsync.vehicle_state"
+        " (vehicle_id, clock_skew_ms, failures, late_ms, overlap_ms)"
+        " VALUES (%s::uuid, -40250, 2, 8000, 16000)",
         str(vehicle),
     )
 
@@ -215,6 +216,7 @@ def test_the_config_shows_everything_but_the_key(database: Database) -> None:
         await opened(it)
         await it.press("5")
         await it.sees(str(vehicle), "40.2 s behind the daemon's", "•••• its own", "0 bad rows")
+        await it.sees("up to 8.0 s late, each pull begins 16.0 s early")
         assert "its-secret-key" not in it.screen()
 
     drive(database, look)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from fleetsyncd.lateness import Lateness
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
@@ -164,6 +165,20 @@ def test_calls_are_timed_by_vehicle_and_by_path() -> None:
     assert samples["fleetsync_vehicle_call_seconds_count"][(("call", "/data"), *TRUCK)] == 2
     assert samples["fleetsync_call_seconds_count"][(("call", "/data"),)] == 2
     assert of_truck(metrics, "received_bytes_total") == 8_400
+
+
+def test_late_rows_are_counted_and_lateness_is_known_before_the_first_cycle() -> None:
+    metrics = Metrics()
+    metrics.listen(events.CycleStarted([vehicle()]))
+    assert "fleetsync_vehicle_lateness_seconds" not in scraped(metrics)
+    known = Lateness(timedelta(seconds=8))
+    metrics.listen(events.CycleStarted([vehicle(lateness=known)]))
+    assert of_truck(metrics, "lateness_seconds") == 8
+    later = Lateness(timedelta(seconds=9.5))
+    metrics.listen(report(late_rows=12, lateness=later))
+    metrics.listen(report(late_rows=3, lateness=later))
+    assert of_truck(metrics, "lateness_seconds") == 9.5
+    assert of_truck(metrics, "late_rows_total") == 15
 
 
 def test_a_removed_vehicle_is_not_exported_and_a_renamed_one_keeps_its_counts() -> None:

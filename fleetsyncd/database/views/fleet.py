@@ -88,7 +88,8 @@ SELECT coalesce(json_agg(json_build_array(
     )
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
-    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES}
+    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES},
+    s.late_ms, s.overlap_ms
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -143,6 +144,8 @@ class _Row(Struct, array_like=True, gc=False):
     tags: tuple[str, ...]
     complete: float | None
     holes: _Holes | None
+    late_ms: int | None
+    overlap_ms: int | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -221,6 +224,8 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         tags=_tags(row.tags) if row.tags else (),
         complete_age=row.complete,
         gap=None if row.holes is None else _gap_overview(row.holes),
+        lateness_seconds=None if row.late_ms is None else row.late_ms / 1000,
+        overlap_seconds=None if row.overlap_ms is None else row.overlap_ms / 1000,
     )
 
 

@@ -92,6 +92,7 @@ def _fields(
         ("alarms committed up to", moment_text(details.alarm_watermark)),
         ("newest measurement", moment_text(details.newest_measurement_at)),
         ("clock", _skew_text(details.clock_skew_ms)),
+        ("commits", _lateness_text(vehicle)),
         ("failures in a row", str(vehicle.failures)),
         ("in quarantine", counted(details.quarantined, "bad row")),
         ("catching up", progress_text(vehicle.catching_up)),
@@ -125,6 +126,15 @@ def _loss_text(vehicle: VehicleOverview) -> str:
     if gap is None or gap.loses_from is None:
         return ""
     return f"from {moment_text(gap.loses_from)} on, in {age(gap.loses_in_sec)}"
+
+
+def _lateness_text(vehicle: VehicleOverview) -> str:
+    """Return how late its rows come, and how far back pulls begin for that."""
+    if vehicle.overlap_seconds is None:
+        return ""
+    late = vehicle.lateness_seconds
+    met = "" if late is None else f"up to {late:.1f} s late, "
+    return f"{met}each pull begins {vehicle.overlap_seconds:.1f} s early"
 
 
 def _backfill_text(backfill: BackfillStatus | None) -> str:
