@@ -2,10 +2,11 @@
 
 import logging
 import sys
+from collections import Counter
 from dataclasses import fields
 from datetime import timedelta
-from functools import partial
 from typing import TextIO
+from uuid import UUID
 
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
@@ -93,8 +94,14 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     """
     metrics = _start_metrics(settings, database)
 
+    received: Counter[UUID] = Counter()
+
     def connect(vehicle: Vehicle) -> VehicleClient:
-        on_call = ignore_call if metrics is None else partial(metrics.count_call, vehicle.id)
+        def on_call(call: str, seconds: float, size: int) -> None:
+            received[vehicle.id] += size
+            if metrics is not None:
+                metrics.count_call(vehicle.id, call, seconds, size)
+
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
     _warn_of_missing_keys(settings, database)
@@ -112,6 +119,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         prefetch=green.BackgroundCall,
         alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
+        received=received,
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
         ),
@@ -124,6 +132,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         sync_concurrency=sync_concurrency,
         kept_sessions=kept_sessions,
         catch_up_concurrency=settings.catch_up_concurrency,
+        audit_percent=settings.audit_percent,
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
     )

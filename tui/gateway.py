@@ -33,7 +33,7 @@ from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.models import Window
-from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry
+from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
 from tui.open_alarms import AlarmCounter, total_of
@@ -278,7 +278,7 @@ class Gateway:
             for entry in reversed(newest_first)
             if entry.started_at is not None
             and entry.started_at >= since
-            and not (entry.error_msg or "").startswith(BACKFILL_PREFIX)
+            and not (entry.error_msg or "").startswith(BESIDE_CYCLES)
         }
 
     def backfill(self, ids: Sequence[UUID], window: Window) -> dict[UUID, BackfillStatus]:

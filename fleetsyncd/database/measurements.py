@@ -45,9 +45,9 @@ def _add_batch(
     values = {
         "id": str(vehicle_id),
         "careful": False,
-        "channels": _array(rows.channels[batch]),
-        "times": _array(rows.times[batch]),
-        "values": _array(rows.values[batch]),
+        "channels": array(rows.channels[batch]),
+        "times": array(rows.times[batch]),
+        "values": array(rows.values[batch]),
     }
     try:
         cursor.execute(f"SAVEPOINT batch; {statement}", values)
@@ -61,6 +61,6 @@ def _add_batch(
     return int(row[0]) if row else 0
 
 
-def _array(column: tuple[object, ...]) -> str:
+def array(column: tuple[object, ...]) -> str:
     """Return a column as PostgreSQL's array literal, which is JSON but for its brackets."""
     return f"{{{msgspec.json.encode(column)[1:-1].decode()}}}"

@@ -14,7 +14,7 @@ from fleetsyncd import __version__
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
-from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
+from fleetsyncd.reports import AuditResult, BackfillReport, CycleReport, Outcome
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
@@ -99,6 +99,8 @@ class Metrics:
             case events.BackfillEnded(report):
                 entry = report.entry
                 self._count(entry.vehicle_id, entry.rows_written, report)
+                if report.audit is not None:
+                    self._count_audit(entry.vehicle_id, report.audit)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
             case events.DatabaseDown():
@@ -146,6 +148,12 @@ class Metrics:
             counters.rows_written += written
             counters.bad_rows += report.bad_rows
             counters.discarded += report.discarded_bytes
+
+    def _count_audit(self, vehicle_id: UUID, found: AuditResult) -> None:
+        if (counters := self._vehicles.get(vehicle_id)) is not None:
+            counters.audited += found.counts
+            if found.age_sec is not None and found.verified_to is not None:
+                counters.verified[found.age_sec] = found.verified_to.timestamp()
 
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()

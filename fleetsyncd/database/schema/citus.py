@@ -24,6 +24,8 @@ DISTRIBUTED = (
     "fleetsync.vehicle_state",
     "fleetsync.quarantine",
     "fleetsync.backfill",
+    "fleetsync.audit",
+    "fleetsync.verified",
     "fleetsync.removed_vehicle",
 )
 """Distributed by vehicle; the others are colocated with the first one."""

@@ -19,6 +19,8 @@ TABLES = {
     "fleetsync.replica": _ALL,
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
+    "fleetsync.audit": _ALL,
+    "fleetsync.verified": _ALL,
     "fleetsync.removed_vehicle": _ALL,
     "fleetsync.retention": _ALL,
     "fleetsync.migration": ("SELECT",),

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.reports import BACKFILL_PREFIX, Outcome
+from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
@@ -48,7 +48,7 @@ SELECT avg(rate)::float8 FROM (
         FROM public.sync_journal
         WHERE vehicle_id = ANY (%(ids)s::uuid[])
           AND started_at > now() - %(hours)s * interval '1 hour' AND started_at <= now()
-          AND coalesce(error_msg, '') NOT LIKE '{BACKFILL_PREFIX}%%'
+          AND {IS_OF_A_CYCLE}
         WINDOW cycles AS (PARTITION BY vehicle_id)
     ) attempts
     WHERE started_at > first_good AND started_at <= last_good

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import epoch
-from fleetsyncd.reports import BACKFILL_PREFIX, Outcome
+from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
 
 EARLIER_ATTEMPTS = 30
 """Attempts before a span among which the last good one is looked for."""
-_IS_GOOD = f"status = '{Outcome.OK}' AND coalesce(error_msg, '') NOT LIKE '{BACKFILL_PREFIX}%%'"
+_IS_GOOD = f"status = '{Outcome.OK}' AND {IS_OF_A_CYCLE}"
 _TIMES = f"""
 SELECT id::text, {epoch("last_sync_at")}, {epoch("created_at")},
     extract(epoch FROM now())::float8
