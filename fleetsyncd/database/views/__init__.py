@@ -10,6 +10,7 @@ plot.py       channels over a span of time, with the alarms in it
 series.py     channels' values in equal slices of time, whatever the number of rows
 chosen.py     which vehicles a view is about
 vehicle.py    one vehicle's channels, alarms, details
+audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
