@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import timedelta
 from typing import TextIO
@@ -11,7 +12,7 @@ from uuid import UUID
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import store, vehicles, verified
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Retention
@@ -21,7 +22,7 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
-from fleetsyncd.monitoring.metrics import Metrics
+from fleetsyncd.monitoring.metrics import Metrics, Verified
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import LATE_AFTER_INTERVALS
@@ -160,7 +161,15 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
         except DatabaseError:
             return None  # fleetsync_database_up reports it
 
-    metrics = Metrics(quarantined, sync_interval_sec=settings.sync_interval_sec)
+    def verified_before(fleet: Collection[UUID]) -> Verified | None:
+        try:
+            return database.run(lambda cursor: verified.verified_to(cursor, fleet))
+        except DatabaseError:
+            return None  # asked again after the next cycle
+
+    metrics = Metrics(
+        quarantined, read_verified=verified_before, sync_interval_sec=settings.sync_interval_sec
+    )
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:

@@ -29,6 +29,10 @@ WHERE f.vehicle_id = ANY (%s::uuid[]) AND NOT EXISTS (
   AND NOT EXISTS (
     SELECT FROM fleetsync.backfill b WHERE b.vehicle_id = f.vehicle_id AND b.finished_at IS NULL)
 """
+_VERIFIED_TO = """
+SELECT vehicle_id::text, age_sec, verified_to FROM fleetsync.verified
+WHERE vehicle_id = ANY (%s::uuid[]) AND looked_at IS NOT NULL
+"""
 _LOOKED = "CASE v.looked_to WHEN excluded.looked_to THEN 0 ELSE 1 END"
 _RECORD = f"""
 INSERT INTO fleetsync.verified AS v (vehicle_id, age_sec, verified_to, looked_to, looked_at,
@@ -66,6 +70,12 @@ def proved(
         (UUID(key), age_sec): (at, None if ms is None else timedelta(milliseconds=ms))
         for key, age_sec, at, ms in cursor.fetchall()
     }
+
+
+def verified_to(cursor: Cursor, vehicles: Collection[UUID]) -> dict[tuple[UUID, int], datetime]:
+    """Return by vehicle and age up to where looks found nothing missing."""
+    cursor.execute(_VERIFIED_TO, ([str(vehicle_id) for vehicle_id in vehicles],))
+    return {(UUID(key), age_sec): at for key, age_sec, at in cursor.fetchall()}
 
 
 def record_look(

@@ -5,7 +5,8 @@ come from short, fixed lists. So the number of series is bounded by the size of 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -20,6 +21,9 @@ WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
 CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+Verified = Mapping[tuple[UUID, int], datetime]
+"""By vehicle and age, up to where looks found nothing missing."""
+
 
 class Metrics:
     """Counts the events of the main loop."""
@@ -28,12 +32,16 @@ class Metrics:
         self,
         count_quarantine: Callable[[], int | None] = lambda: None,
         *,
+        read_verified: Callable[[Collection[UUID]], Verified | None] = lambda _vehicles: None,
         sync_interval_sec: float = 30.0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
+        self._read_verified = read_verified
+        self._unread: set[UUID] = set()
+        """Vehicles of which it is not known yet what was verified before this daemon began."""
         self._vehicles: dict[UUID, VehicleCounters] = {}
         self._outdated = False
         """Other daemons may have pulled the vehicles since."""
@@ -118,6 +126,7 @@ class Metrics:
             counters = self._vehicles.get(vehicle.id)
             if counters is None:
                 counters = VehicleCounters(vehicle.name, vehicle.paused, watermark)
+                self._unread.add(vehicle.id)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.watermark = watermark
             if counters.up is None or self._outdated:
@@ -164,3 +173,13 @@ class Metrics:
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:
             self._quarantine.set(count)
+        self._take_verified()
+
+    def _take_verified(self) -> None:
+        """Take in what was verified of new vehicles before this daemon pulled them."""
+        if not self._unread or (verified := self._read_verified(self._unread)) is None:
+            return
+        self._unread.clear()
+        for (vehicle_id, age_sec), at in verified.items():
+            if (counters := self._vehicles.get(vehicle_id)) is not None:
+                counters.verified.setdefault(age_sec, at.timestamp())

@@ -54,6 +54,10 @@ def known(installation: Installation) -> Labels:
     installation.rows(
         "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Gone-01', '127.0.0.1', 1)"
     )
+    installation.rows(
+        "INSERT INTO fleetsync.verified (vehicle_id, age_sec, verified_to, looked_to, looked_at)"
+        " SELECT id, 60, now(), now(), now() FROM vehicles"
+    )
     port = free_port()
     daemon = installation.daemon(METRICS_PORT=str(port))
     daemon.wait_for("Cycle done", times=2)
