@@ -2,15 +2,17 @@
 
 import logging
 import sys
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import timedelta
-from functools import partial
 from typing import TextIO
+from uuid import UUID
 
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import store, vehicles, verified
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Retention
@@ -20,7 +22,7 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
-from fleetsyncd.monitoring.metrics import Metrics
+from fleetsyncd.monitoring.metrics import Metrics, Verified
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import LATE_AFTER_INTERVALS
@@ -93,8 +95,14 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     """
     metrics = _start_metrics(settings, database)
 
+    received: Counter[UUID] = Counter()
+
     def connect(vehicle: Vehicle) -> VehicleClient:
-        on_call = ignore_call if metrics is None else partial(metrics.count_call, vehicle.id)
+        def on_call(call: str, seconds: float, size: int) -> None:
+            received[vehicle.id] += size
+            if metrics is not None:
+                metrics.count_call(vehicle.id, call, seconds, size)
+
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
     _warn_of_missing_keys(settings, database)
@@ -112,6 +120,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         prefetch=green.BackgroundCall,
         alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
+        received=received,
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
         ),
@@ -124,6 +133,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         sync_concurrency=sync_concurrency,
         kept_sessions=kept_sessions,
         catch_up_concurrency=settings.catch_up_concurrency,
+        audit_percent=settings.audit_percent,
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
     )
@@ -151,7 +161,15 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
         except DatabaseError:
             return None  # fleetsync_database_up reports it
 
-    metrics = Metrics(quarantined, sync_interval_sec=settings.sync_interval_sec)
+    def verified_before(fleet: Collection[UUID]) -> Verified | None:
+        try:
+            return database.run(lambda cursor: verified.verified_to(cursor, fleet))
+        except DatabaseError:
+            return None  # asked again after the next cycle
+
+    metrics = Metrics(
+        quarantined, read_verified=verified_before, sync_interval_sec=settings.sync_interval_sec
+    )
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)
     try:

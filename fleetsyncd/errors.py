@@ -145,6 +145,10 @@ class BackfillTaken(PullStopped):
     """A backfill is no longer this attempt's to pull; what it has committed stays."""
 
 
+class AuditTaken(PullStopped):
+    """An audit is not this attempt's any more: it was cancelled, replaced or goes on elsewhere."""
+
+
 class DatabaseError(FleetsyncError):
     """PostgreSQL could not do what was asked; `hint` says what an operator can do about it."""
 

@@ -208,6 +208,14 @@ class Measurements:
         """Yield (time, channel, value)."""
         return zip(self.times, self.channels, self.values, strict=True)
 
+    def inside(self, window: "Window") -> "Measurements":
+        """Return the rows whose times are in the window."""
+        begin, end = (bisect_left(self.times, at) for at in (window.start, window.end))
+        if begin == 0 and end == len(self.times):
+            return self
+        part = slice(begin, end)
+        return Measurements(self.times[part], self.channels[part], self.values[part])
+
     def outside(self, windows: "Iterable[Window]") -> "Measurements":
         """Return the rows whose times are in none of the windows."""
         left = self
@@ -274,3 +282,36 @@ class Backfill:
     def rest(self) -> Window:
         """The part that is still to be pulled."""
         return Window(self.reached, self.window.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An interval of which it is to be found out whether all of it is stored.
+
+    `asked_at` is its version, as that of a backfill; everything before `reached` is compared.
+    """
+
+    window: Window
+    reached: datetime
+    asked_at: datetime
+    is_repair: bool = False
+    """The daemon wants it, since rows were missing, not an operator."""
+    report_only: bool = False
+    """What is missing is counted, and not stored."""
+
+    @property
+    def rest(self) -> Window:
+        """The part that is still to be compared."""
+        return Window(self.reached, self.window.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A small audit of what is about so old."""
+
+    window: Window
+    age_sec: int
+    verified_to: datetime
+    """What earlier looks of this age have proved: up to here nothing was missing."""
+    overlap: timedelta | None = None
+    """How far each pull goes back, as it was learned; None: not learned yet."""

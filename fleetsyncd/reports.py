@@ -16,10 +16,14 @@ from fleetsyncd.text import sanitise
 ERROR_LIMIT = 1_000
 ANOTHER = "another machine, or set up anew?"
 """What operators are asked when a vehicle contradicts what is known of it."""
-BACKFILL_PREFIX, GAP_PREFIX = "backfill of ", "catch-up of "
-"""How the journal entries of backfills and gaps begin; they say nothing about a vehicle's lag."""
-BESIDE_CYCLES = (BACKFILL_PREFIX, GAP_PREFIX)
-"""How the journal entries of all that is pulled beside the cycles begin."""
+BACKFILL_PREFIX, GAP_PREFIX, AUDIT_PREFIX = "backfill of ", "catch-up of ", "audit of "
+"""How the journal entries of backfills, gaps and audits begin."""
+BESIDE_CYCLES = (BACKFILL_PREFIX, GAP_PREFIX, AUDIT_PREFIX)
+"""How the entries of all that is pulled beside the cycles begin; they say nothing of a lag."""
+IS_OF_A_CYCLE = " AND ".join(
+    f"coalesce(error_msg, '') NOT LIKE '{prefix}%%'" for prefix in BESIDE_CYCLES
+)
+"""The condition on a row of `sync_journal`, in SQL with arguments, that it is a cycle's entry."""
 
 
 class Outcome(StrEnum):
@@ -83,8 +87,48 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditCounts:
+    """What a comparison of a vehicle's answers with what is stored has found, in rows."""
+
+    checked: int = 0
+    """That came."""
+    missing: int = 0
+    """That were not stored."""
+    different: int = 0
+    """That are stored with another value, which is left as it is."""
+    gone: int = 0
+    """That are stored, and that the vehicle has no longer."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that came was stored as it came."""
+        return not self.missing and not self.different
+
+    def __add__(self, other: "AuditCounts") -> "AuditCounts":
+        return AuditCounts(
+            self.checked + other.checked,
+            self.missing + other.missing,
+            self.different + other.different,
+            self.gone + other.gone,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """What an attempt at an audit has found, and proved."""
+
+    counts: AuditCounts
+    age_sec: int | None = None
+    """Of a look: how old what it looked at was."""
+    verified_to: datetime | None = None
+    """Of a look: up to here nothing is missing; None if something was, or if it failed."""
+    is_told: bool = True
+    """It has a journal entry; False for looks that found nothing, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillReport:
-    """The result of one attempt at a vehicle's backfill or gap."""
+    """The result of one attempt at a vehicle's backfill, gap or audit."""
 
     entry: JournalEntry
     bad_rows: int
@@ -95,6 +139,8 @@ class BackfillReport:
     """It failed, or a part of what it was to pull is gone."""
     goes_on: bool = False
     """It went well so far, and the rest is left to the next attempt."""
+    audit: AuditResult | None = None
+    """None unless it was an audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +245,20 @@ def join_remarks(*remarks: str | None) -> str | None:
     """Return the remarks that there are as one `error_msg`; None without any."""
     given = [remark for remark in remarks if remark]
     return sanitise("; ".join(given), ERROR_LIMIT) if given else None
+
+
+def audit_remark(counts: AuditCounts, *, stored: bool) -> str:
+    """Say what an audit has found; `stored`: what was missing is there now."""
+    what_of_it = "stored now" if stored else "not stored"
+    found = (
+        f"{counts.missing:,} missing, {what_of_it}" if counts.missing else "",
+        f"{counts.different:,} stored with another value, left as it is"
+        if counts.different
+        else "",
+        f"{counts.gone:,} the vehicle has no longer" if counts.gone else "",
+    )
+    said = ", ".join(part for part in found if part) or "nothing missing or different"
+    return f"{counts.checked:,} row(s) checked: {said}"
 
 
 def odd_alarms_remark(count: int) -> str | None:

@@ -66,7 +66,9 @@ class Settings:
     """How long a vehicle that is silent for long is left alone, at most."""
     sync_concurrency: int
     catch_up_concurrency: int
-    """Vehicles whose gap or backfill is pulled at the same time."""
+    """Vehicles whose gap or backfill is pulled at the same time, or that are audited."""
+    audit_percent: float
+    """Of what a vehicle sends, how much of its past may be asked for again; 0: nothing."""
     pull_timeout_sec: float
     pull_window_sec: float
     """Only of a vehicle's first pull."""
@@ -174,6 +176,9 @@ def _read(env: Env) -> dict[str, Any]:
             "CATCH_UP_CONCURRENCY",
             env.int("BACKFILL_CONCURRENCY", 16, validate=_positive("It", most=1000)),
             validate=_positive("It", most=1000),
+        ),
+        "audit_percent": env.float(
+            "AUDIT_PERCENT", 2, validate=_positive("It", zero=True, most=100)
         ),
         "pull_timeout_sec": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
         "pull_window_sec": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),

@@ -9,7 +9,9 @@ vehicle_machines.py  `vehicle swap/accept`
 vehicle_csv.py  a CSV file of vehicles to register
 access.py       `access list/grant/revoke`
 backfill.py     `backfill`
-backfill_watch.py  how far backfills are, until they are done
+backfill_watch.py  how far requests are, until they are done
+audit.py        `audit`
+audit_watch.py  how far audits are, and what they have found
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`

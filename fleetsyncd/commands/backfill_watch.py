@@ -1,10 +1,11 @@
-"""Watch backfills until they are done: a progress bar, and what stands in their way."""
+"""Watch what a daemon does for an operator until it is done: a bar, and what is in its way."""
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar, Protocol
 from uuid import UUID
 
 import click
@@ -17,6 +18,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window
 from fleetsyncd.text import age, sanitise
 
 REFRESH_SEC = 1.0
@@ -25,23 +27,51 @@ LINE_CELLS = 100
 """A longer text would wrap, and the bar could not be drawn over itself."""
 NAMED = 20
 """Vehicles whose obstacles are told in lines before the rest is counted."""
-NO_DAEMON = "no daemon is running: backfills wait for the next one"
 _NOT_BEGUN = "not begun yet: the daemon pulls CATCH_UP_CONCURRENCY vehicles at a time"
-Statuses = list[BackfillStatus | None]
-"""None stands for a backfill that was cancelled."""
+
+
+class JobStatus(Protocol):
+    """How far a backfill or an audit is; `asked_at` is its version."""
+
+    @property
+    def window(self) -> Window:
+        """The interval."""
+
+    @property
+    def asked_at(self) -> datetime:
+        """When it was requested."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is over."""
+
+    @property
+    def fraction(self) -> float:
+        """How much of it is done, 0 to 1."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is well."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it makes no progress."""
 
 
 @dataclass
 class Watch:
     """Watches the backfills of those of the vehicles that have one when it begins."""
 
+    NOUN: ClassVar = "backfill"
+    BAR_ON_STDERR: ClassVar = False
     database: Database
     vehicles: Sequence[RegisteredVehicle]
-    _statuses: Statuses = field(default_factory=list)
-    _daemon_runs: bool = True
-    _told: dict[str, str] = field(default_factory=dict)
+    _statuses: list[JobStatus | None] = field(default_factory=list, kw_only=True)
+    """None stands for one that was cancelled."""
+    _daemon_runs: bool = field(default=True, kw_only=True)
+    _told: dict[str, str] = field(default_factory=dict, kw_only=True)
     """What was last told of a vehicle, or of the daemon, in a line of its own."""
-    _versions: dict[UUID, datetime] = field(default_factory=dict)
+    _versions: dict[UUID, datetime] = field(default_factory=dict, kw_only=True)
 
     def run(self, wait_sec: float | None) -> int:
         """Show the progress until all are done, `wait_sec` at most; return the exit code."""
@@ -51,18 +81,23 @@ class Watch:
         self.vehicles = [vehicle for vehicle, status in known if status is not None]
         self._statuses = [status for status in self._statuses if status is not None]
         if not self.vehicles:
-            raise CommandError("no backfill is requested: give --from")
+            raise CommandError(f"no {self.NOUN} is requested: give --from")
+        stream = sys.stderr if self.BAR_ON_STDERR else sys.stdout
         with click.progressbar(
-            range(STEPS), label="backfill", item_show_func=lambda _item: self._bar_text()
+            range(STEPS),
+            label=self.NOUN,
+            item_show_func=lambda _item: self._bar_text(),
+            file=stream,
+            hidden=self.BAR_ON_STDERR and not stream.isatty(),
         ) as bar:
             while self._open and (until is None or time.monotonic() < until):
-                self._tell_changes(on_terminal=sys.stdout.isatty())
+                self._tell_changes(on_terminal=stream.isatty())
                 bar.update(round(STEPS * self._fraction) - bar.pos)
                 rest = REFRESH_SEC if until is None else until - time.monotonic()
                 time.sleep(max(0.0, min(REFRESH_SEC, rest)))
                 self._read()
             bar.update(round(STEPS * self._fraction) - bar.pos)
-        self._tell_outcome(wait_sec)
+        self.tell_outcome(wait_sec)
         whole = all(status is not None and status.is_whole for status in self._statuses)
         return 0 if whole else EXIT_FAILED
 
@@ -70,6 +105,10 @@ class Watch:
         """Say what stands in the way of the backfills at present."""
         self._read()
         self._tell_changes(on_terminal=False)
+
+    def read_statuses(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, JobStatus]:
+        """Return the status by vehicle."""
+        return dict(backfill_statuses(cursor, ids))
 
     @property
     def _open(self) -> int:
@@ -83,12 +122,16 @@ class Watch:
     def _read(self) -> None:
         ids = [vehicle.id for vehicle in self.vehicles]
 
-        def read(cursor: Cursor) -> tuple[dict[UUID, BackfillStatus], float | None]:
-            return backfill_statuses(cursor, ids), replicas.newest_heartbeat_age(cursor, None)
+        def read(cursor: Cursor) -> tuple[dict[UUID, JobStatus], float | None]:
+            return self.read_statuses(cursor, ids), replicas.newest_heartbeat_age(cursor, None)
 
         known, beat_age = self.database.run(read)
         self._statuses = [known.get(vehicle_id) for vehicle_id in ids]
         self._daemon_runs = beat_age is not None and beat_age < replicas.FRESH_SEC
+
+    @property
+    def _no_daemon(self) -> str:
+        return f"no daemon is running: {self.NOUN}s wait for the next one"
 
     def _obstacles(self) -> Iterator[tuple[str, str]]:
         """Yield the vehicles whose backfill makes no progress, each with the reason."""
@@ -101,7 +144,7 @@ class Watch:
         if not self._open:
             return None
         if not self._daemon_runs:
-            return NO_DAEMON
+            return self._no_daemon
         for name, obstacle in self._obstacles():
             return cut(sanitise(f"{name}: {obstacle}"), LINE_CELLS)
         begun = any(status is not None and status.fraction for status in self._statuses)
@@ -113,7 +156,7 @@ class Watch:
         if not on_terminal and self._open:
             obstacles = dict(self._obstacles())
             if not self._daemon_runs:
-                obstacles = {"": NO_DAEMON, **obstacles}
+                obstacles = {"": self._no_daemon, **obstacles}
             news |= {key: text for key, text in obstacles.items() if self._told.get(key) != text}
             self._told = obstacles
         for number, (name, text) in enumerate(news.items()):
@@ -130,9 +173,14 @@ class Watch:
             known = self._versions.setdefault(vehicle.id, status.asked_at)
             if known != status.asked_at:
                 self._versions[vehicle.id] = status.asked_at
-                yield vehicle.name, f"its backfill was requested anew: {status.window}"
+                yield vehicle.name, f"its {self.NOUN} was requested anew: {status.window}"
 
-    def _tell_outcome(self, wait_sec: float | None) -> None:
+    @property
+    def _backfills(self) -> list[BackfillStatus | None]:
+        return [each if isinstance(each, BackfillStatus) else None for each in self._statuses]
+
+    def tell_outcome(self, wait_sec: float | None) -> None:
+        """Print how they ended."""
         header = ["VEHICLE", "BACKFILL", "ROWS ADDED", *(["WAITS FOR"] if self._open else [])]
         lines = [
             [
@@ -141,12 +189,12 @@ class Watch:
                 "" if status is None else str(status.rows_added),
                 "" if status is None else status.obstacle or "",
             ][: len(header)]
-            for vehicle, status in zip(self.vehicles, self._statuses, strict=True)
+            for vehicle, status in zip(self.vehicles, self._backfills, strict=True)
         ]
         click.echo(table(header, lines))
         if self._open:
             text = f"not done within {age(wait_sec)}: {self._open} backfill(s) stay requested"
             click.echo(f"{text}, and a daemon goes on with them", err=True)
-        if any(status is not None and status.gone_sec for status in self._statuses):
+        if any(status is not None and status.gone_sec for status in self._backfills):
             text = "what is gone the vehicle has no longer, or it is older than what is kept"
             click.echo(f"{text}: the journal names the times", err=True)

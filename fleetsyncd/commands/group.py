@@ -9,12 +9,13 @@ HELP_CHARACTERS = 80
 """The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
-    "Fleet": ("status", "vehicle", "access", "backfill", "quarantine"),
+    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine"),
     "Installation": ("migrate", "doctor", "retention", "completion", "schema"),
     "Demo": ("demo", "simulate"),
 }
 COMMANDS = {
     "access": "fleetsyncd.commands.access:access_group",
+    "audit": "fleetsyncd.commands.audit:audit",
     "backfill": "fleetsyncd.commands.backfill:backfill",
     "completion": "fleetsyncd.commands.completion:completion",
     "demo": "fleetsyncd.demo.commands:demo",

@@ -32,6 +32,9 @@ class Output:
 
 OUTPUTS = {
     "access-list": Output("access list --json", 1, "fleetsyncd.database.access:Access"),
+    "audit": Output(
+        "audit --all --no-wait --json", 1, "fleetsyncd.commands.audit_watch:AuditedVehicle"
+    ),
     "doctor": Output("doctor --json", 1, "fleetsyncd.findings:Finding"),
     "quarantine-count": Output(
         "quarantine list --count --json", 1, "fleetsyncd.database.quarantine:ReasonCount"

@@ -65,9 +65,9 @@ def _add_batch(
         "id": str(vehicle_id),
         "careful": False,
         "head": head,
-        "channels": _array(rows.channels[batch]),
-        "times": _array(rows.times[batch]),
-        "values": _array(rows.values[batch]),
+        "channels": array(rows.channels[batch]),
+        "times": array(rows.times[batch]),
+        "values": array(rows.values[batch]),
     }
     try:
         cursor.execute(f"SAVEPOINT batch; {statement}", values)
@@ -87,6 +87,6 @@ def _all_added(times: tuple[datetime, ...], count: int, head: datetime | None) -
     return Added(count, late, times[0] if late else None)
 
 
-def _array(column: tuple[object, ...]) -> str:
+def array(column: tuple[object, ...]) -> str:
     """Return a column as PostgreSQL's array literal, which is JSON but for its brackets."""
     return f"{{{msgspec.json.encode(column)[1:-1].decode()}}}"

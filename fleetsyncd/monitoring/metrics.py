@@ -5,7 +5,7 @@ come from short, fixed lists. So the number of series is bounded by the size of 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,11 +17,14 @@ from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
-from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
+from fleetsyncd.reports import AuditResult, BackfillReport, CycleReport, Outcome
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
 CALL_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+Verified = Mapping[tuple[UUID, int], datetime]
+"""By vehicle and age, up to where looks found nothing missing."""
 
 
 class Metrics:
@@ -31,12 +34,16 @@ class Metrics:
         self,
         count_quarantine: Callable[[], int | None] = lambda: None,
         *,
+        read_verified: Callable[[Collection[UUID]], Verified | None] = lambda _vehicles: None,
         sync_interval_sec: float = 30.0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
+        self._read_verified = read_verified
+        self._unread: set[UUID] = set()
+        """Vehicles of which it is not known yet what was verified before this daemon began."""
         self._vehicles: dict[UUID, VehicleCounters] = {}
         self._outdated = False
         """Other daemons may have pulled the vehicles since."""
@@ -102,6 +109,8 @@ class Metrics:
             case events.BackfillEnded(report):
                 entry = report.entry
                 self._count(entry.vehicle_id, entry.rows_written, report)
+                if report.audit is not None:
+                    self._count_audit(entry.vehicle_id, report.audit)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
             case events.DatabaseDown():
@@ -119,6 +128,7 @@ class Metrics:
             counters = self._vehicles.get(vehicle.id)
             if counters is None:
                 counters = VehicleCounters(vehicle.name, vehicle.paused, live_to)
+                self._unread.add(vehicle.id)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.live_to = live_to
             counters.gap = vehicle.missing.total_seconds()
@@ -165,6 +175,12 @@ class Metrics:
             counters.bad_rows += report.bad_rows
             counters.discarded += report.discarded_bytes
 
+    def _count_audit(self, vehicle_id: UUID, found: AuditResult) -> None:
+        if (counters := self._vehicles.get(vehicle_id)) is not None:
+            counters.audited += found.counts
+            if found.age_sec is not None and found.verified_to is not None:
+                counters.verified[found.age_sec] = found.verified_to.timestamp()
+
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()
         self._cycle_seconds.set(cycle.seconds)
@@ -174,6 +190,16 @@ class Metrics:
             self._cycle_vehicles.labels(result).set(getattr(cycle, result))
         if (count := self._count_quarantine()) is not None:
             self._quarantine.set(count)
+        self._take_verified()
+
+    def _take_verified(self) -> None:
+        """Take in what was verified of new vehicles before this daemon pulled them."""
+        if not self._unread or (verified := self._read_verified(self._unread)) is None:
+            return
+        self._unread.clear()
+        for (vehicle_id, age_sec), at in verified.items():
+            if (counters := self._vehicles.get(vehicle_id)) is not None:
+                counters.verified.setdefault(age_sec, at.timestamp())
 
 
 def _seconds(lateness: Lateness) -> float | None:

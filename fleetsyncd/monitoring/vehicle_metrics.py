@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fleetsyncd.reports import Failure, Outcome
+from fleetsyncd.reports import AuditCounts, Failure, Outcome
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
@@ -37,6 +37,9 @@ class VehicleCounters:
     failures: dict[Failure, int] = field(default_factory=lambda: {Failure.INTERNAL: 0})
     """By kind. `internal` starts at 0, or an alert on its increase would miss the first error."""
     calls: dict[str, tuple[int, float]] = field(default_factory=dict)
+    audited: AuditCounts = field(default_factory=AuditCounts)
+    verified: dict[int, float] = field(default_factory=dict)
+    """By age in seconds, up to where looks of this age have found nothing missing."""
 
 
 def up_by_status(status: str) -> bool | None:
@@ -85,6 +88,11 @@ def _calls(counters: VehicleCounters, _now: float) -> Iterator[Sample]:
     for call, (count, seconds) in counters.calls.items():
         yield "_count", (("call", call),), count
         yield "_sum", (("call", call),), seconds
+
+
+def _verified(counters: VehicleCounters, now: float) -> Iterator[Sample]:
+    for age_sec, verified_to in counters.verified.items():
+        yield "", (("age", str(age_sec)),), max(0.0, now - verified_to)
 
 
 PREFIX = "fleetsync_vehicle"
@@ -153,6 +161,30 @@ FAMILIES = (
         "counter",
         "Bytes of answers that broke off or were too large, and are asked for in smaller parts",
         _one(lambda v: v.discarded),
+    ),
+    MetricFamily(
+        f"{PREFIX}_audit_missing_total",
+        "counter",
+        "Rows that audits found missing",
+        _one(lambda v: v.audited.missing),
+    ),
+    MetricFamily(
+        f"{PREFIX}_audit_different_total",
+        "counter",
+        "Rows that audits found stored with another value",
+        _one(lambda v: v.audited.different),
+    ),
+    MetricFamily(
+        f"{PREFIX}_audit_gone_total",
+        "counter",
+        "Stored rows that audits did not find at the vehicle any more",
+        _one(lambda v: v.audited.gone),
+    ),
+    MetricFamily(
+        f"{PREFIX}_verified_age_seconds",
+        "gauge",
+        "Age of the time up to which looks found nothing missing, by the age at which they look",
+        _verified,
     ),
     MetricFamily(f"{PREFIX}_call_seconds", "summary", "Seconds that its calls took", _calls),
 )

@@ -23,9 +23,12 @@ context.py          what cycles and backfills work with
 sessions.py         kept sessions to the vehicles
 recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
-catch_up_runner.py  runs gaps and backfills beside the cycles
+catch_up_runner.py  runs gaps, backfills and audits beside the cycles
 gap.py              one attempt at a gap, up to what is live
 backfill.py         one attempt at a vehicle's backfill
+audit.py            one attempt at an audit of a vehicle's past
+audit_jobs.py       which audits are started
+audit_plan.py       who is looked at next, and how much is asked for
 replay.py           quarantined rows tried again
 shards.py           this replica's shards
 requests.py         what is to be pulled now: requests, unfinished gaps

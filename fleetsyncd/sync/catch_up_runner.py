@@ -1,4 +1,4 @@
-"""Run what is pulled beside the cycles: gaps and requested backfills, a few vehicles at a time."""
+"""Run what is pulled beside the cycles, a few vehicles at a time: gaps, backfills and audits."""
 
 import logging
 import time
@@ -18,8 +18,11 @@ from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.loss_forecast import forecast_loss
-from fleetsyncd.models import Backfill, Vehicle
+from fleetsyncd.models import Audit, Backfill, Look, Vehicle
 from fleetsyncd.reports import BackfillReport, Outcome
+from fleetsyncd.sync.audit import run_audit, run_look
+from fleetsyncd.sync.audit_jobs import AuditJobs, Free
+from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
@@ -39,21 +42,28 @@ YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A gap of a vehicle, or a backfill."""
+    """What is pulled of a vehicle."""
 
     vehicle: Vehicle
-    backfill: Backfill | None = None
+    task: Backfill | Audit | Look | None = None
+    """None: its gap."""
     is_urgent: bool = False
     """Its vehicle will have dropped a part of the gap at the present pace."""
 
+    @property
+    def is_gap(self) -> bool:
+        """Whether it is a gap."""
+        return self.task is None
+
 
 class CatchUpRunner:
-    """Runs open gaps and backfills of at most `catch_up_concurrency` vehicles at the same time.
+    """Runs gaps, backfills and audits of at most `catch_up_concurrency` vehicles at the same time.
 
     Each has a session of its own, so its vehicle's cycles go on meanwhile, and come first: while
     one runs, nothing new is asked. What failed is tried again in the fleet's next cycle. Gaps take
     turns, so that all vehicles come nearer to the present together; those of which a part will be
-    lost go first.
+    lost go first. Audits get the slots that are left over, and none while the database does not
+    keep up.
     """
 
     def __init__(
@@ -63,12 +73,15 @@ class CatchUpRunner:
         on_database_error: Callable[[DatabaseError], None],
         *,
         catch_up_concurrency: int,
+        audit_plan: AuditPlan | None = None,
         has_priority: Callable[[UUID], bool] = lambda _vehicle_id: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = Pool(catch_up_concurrency)
         self._most_gaps = max(1, catch_up_concurrency - -(-catch_up_concurrency // BACKFILL_SHARE))
         self._context = context
+        plan = audit_plan or AuditPlan(0.0, context.received)
+        self._audits = AuditJobs(context, plan, monotonic)
         self._on_report = on_report
         self._on_database_error = on_database_error
         self._has_priority = has_priority
@@ -104,6 +117,7 @@ class CatchUpRunner:
         self._tried.clear()
         self._versions = {key: at for key, at in self._versions.items() if key in fleet}
         self._served_at = {key: at for key, at in self._served_at.items() if key in fleet}
+        self._audits.set_fleet(fleet)
 
     def start_due(
         self,
@@ -111,10 +125,10 @@ class CatchUpRunner:
         resting: Collection[UUID] = (),
         silent: Collection[UUID] = (),
     ) -> None:
-        """Start the shards' open gaps and backfills, as far as slots are free; raise DatabaseError.
+        """Start what is to be pulled of the shards, as far as slots are free; raise DatabaseError.
 
         Vehicles that are `resting` are left alone. Of those that are `silent` backfills are tried
-        once, as the operator asks for it.
+        once, as the operator asks for it; they are not audited.
         """
         if not self.accepting:
             return
@@ -130,6 +144,27 @@ class CatchUpRunner:
             for job in self._context.database.run(due):
                 self._note_backfill(job)
                 self._start(job)
+        excluded = self._tried.union(self.running, resting, silent)
+        self._start_audits(Free(self._pool.free_count(), shards, excluded))
+
+    def _start_audits(self, free: Free) -> None:
+        """Start audits and looks in slots that are left over."""
+        database = self._context.database
+        if not free.slots or database.is_crowded:
+            return
+        jobs = database.run(partial(self._audits.due_audits, free))
+        for vehicle, audit in jobs:
+            log.debug("[%s] audit begins", vehicle.name)
+            self._start(_Job(vehicle, audit))
+        if self._gaps or self._gaps_wait:
+            return
+        taken = {*free.excluded, *self.running}
+        free = Free(self._pool.free_count(), free.shards, taken)
+        if turns := self._audits.turns(free):
+            for vehicle, look in database.run(partial(self._audits.due_looks, turns, free)):
+                if isinstance(look, Look):
+                    self._audits.note_look(vehicle.id, look)
+                self._start(_Job(vehicle, look))
 
     def _due_gaps(
         self,
@@ -180,8 +215,8 @@ class CatchUpRunner:
 
     def _note_backfill(self, job: _Job) -> None:
         """Remember which backfill is tried; say so if it is a new one."""
-        backfill, vehicle = job.backfill, job.vehicle
-        assert backfill is not None  # noqa: S101  the caller has made it one
+        backfill, vehicle = job.task, job.vehicle
+        assert isinstance(backfill, Backfill)  # noqa: S101  the caller has made it one
         self._tried.add(vehicle.id)
         is_new = self._versions.get(vehicle.id) != backfill.asked_at
         self._versions[vehicle.id] = backfill.asked_at
@@ -194,7 +229,7 @@ class CatchUpRunner:
 
     def _note_running(self, job: _Job) -> None:
         self._stop_reasons[job.vehicle.id] = None
-        if job.backfill is None:
+        if job.is_gap:
             self._gaps.add(job.vehicle.id)
         if job.is_urgent:
             self._urgent.add(job.vehicle.id)
@@ -220,7 +255,7 @@ class CatchUpRunner:
     def _run(self, job: _Job) -> None:
         """Run a job; after a gap go on with the gaps that wait, so that no slot is idle."""
         self._run_one(job)
-        if job.backfill is None:
+        if job.is_gap:
             while (following := self._next_gap()) is not None:
                 self._run_one(following)
 
@@ -276,12 +311,20 @@ class CatchUpRunner:
         if report is None:
             return True
         self._on_report(job.vehicle, report)
-        return report.goes_on or (job.backfill is None and report.entry.status == Outcome.OK)
+        return report.goes_on or (
+            (job.is_gap or isinstance(job.task, Look)) and report.entry.status == Outcome.OK
+        )
 
     def _attempt(self, job: _Job, client: VehicleClient) -> BackfillReport | None:
         stop_reason = partial(self._stop_reason, job.vehicle.id)
-        if job.backfill is not None:
-            return run_backfill(job.vehicle, job.backfill, client, self._context, stop_reason)
+        asked = client, self._context, stop_reason
+        match job.task:
+            case Backfill():
+                return run_backfill(job.vehicle, job.task, *asked)
+            case Audit():
+                return run_audit(job.vehicle, job.task, *asked)
+            case Look():
+                return run_look(job.vehicle, job.task, *asked)
         ends = self._monotonic() + SLICE_SEC
 
         def may_go_on() -> bool:

@@ -1,8 +1,10 @@
 """What all cycles and backfills of a daemon work with."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database.partitions import Partitions
@@ -42,6 +44,8 @@ class SyncContext:
     to their end."""
     prefetch: Prefetch = LazyPage
     """How the next page is asked for while this one is being stored."""
+    received: Counter[UUID] = field(default_factory=Counter)
+    """Bytes of all answers so far, by vehicle, as `connect`'s clients count them."""
 
     def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""

@@ -10,6 +10,7 @@ from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import BackfillReport, CycleReport, Outcome, Progress
+from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
@@ -32,6 +33,7 @@ class Dispatcher:
         sync_concurrency: int,
         kept_sessions: int,
         catch_up_concurrency: int,
+        audit_percent: float = 0.0,
         silences: Silences,
         on_report: Callable[[CycleReport], None],
         on_backfill: Callable[[BackfillReport], None],
@@ -66,6 +68,7 @@ class Dispatcher:
             heed_backfill,
             on_database_error,
             catch_up_concurrency=catch_up_concurrency,
+            audit_plan=AuditPlan(audit_percent, context.received),
             has_priority=lambda vehicle_id: vehicle_id in self._lanes.running,
         )
         self._assignment = ShardAssignment(ShardLocks(context.database))
@@ -175,7 +178,7 @@ class Dispatcher:
         self._lanes.start(prompt, slow)
 
     def start_catch_ups(self) -> None:
-        """Start open gaps and backfills, as far as slots are free; raise DatabaseError.
+        """Start open gaps, backfills and audits, as far as slots are free; raise DatabaseError.
 
         Backfills of vehicles that are silent for long once, as operators ask for it, and then in
         those cycles in which they are asked.

@@ -61,6 +61,8 @@ class Plan:
     catch_up_concurrency: int
     shutdown_grace_sec: float
     silent_interval_sec: float
+    audit_percent: float = 0.0
+    """Of what a vehicle sends, how much of its past may be asked for again; 0: nothing."""
 
 
 class Supervisor:
@@ -83,6 +85,7 @@ class Supervisor:
             sync_concurrency=plan.sync_concurrency,
             kept_sessions=plan.kept_sessions,
             catch_up_concurrency=plan.catch_up_concurrency,
+            audit_percent=plan.audit_percent,
             silences=Silences(
                 timedelta(seconds=plan.sync_interval_sec),
                 timedelta(seconds=plan.silent_interval_sec),

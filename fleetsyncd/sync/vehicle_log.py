@@ -58,13 +58,17 @@ class VehicleLog:
         log.log(level, text, extra={"vehicle": report.vehicle.name})
 
     def add_backfill(self, report: BackfillReport) -> None:
-        """Log how an attempt at a vehicle's backfill ended."""
+        """Log how an attempt at a vehicle's backfill, gap or audit ended."""
         entry = report.entry
-        key = entry.vehicle_id, "backfill"
+        key = entry.vehicle_id, "backfill" if report.audit is None else "audit"
         level = logging.WARNING if report.needs_attention else logging.INFO
         if not report.needs_attention:
-            self._told.pop(key, None)
+            # A look that finds nothing does not make the next one that does a new thing.
+            if report.audit is None:
+                self._told.pop(key, None)
         elif not self._is_new(key, str(entry.error_msg)):
+            level = logging.DEBUG
+        if report.audit is not None and not report.audit.is_told:
             level = logging.DEBUG
         text = f"[{entry.vehicle_name}] {entry.error_msg}  wrote {entry.rows_written}"
         log.log(level, text, extra={"vehicle": entry.vehicle_name})

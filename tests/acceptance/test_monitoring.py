@@ -63,6 +63,10 @@ def known(installation: Installation) -> Labels:
         " history_watermark) SELECT id, tstzmultirange(tstzrange(now() - interval '1 min', now())),"
         " now() - interval '1 h', now(), last_sync_at FROM vehicles WHERE name = 'Gone-01'"
     )
+    installation.rows(
+        "INSERT INTO fleetsync.verified (vehicle_id, age_sec, verified_to, looked_to, looked_at)"
+        " SELECT id, 60, now(), now(), now() FROM vehicles"
+    )
     port = free_port()
     daemon = installation.daemon(METRICS_PORT=str(port))
     daemon.wait_for("Cycle done", times=2)

@@ -233,6 +233,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("access", "grant"): ("11111111-2222-3333-4444-555555555555", "Truck-01"),
     ("access", "revoke"): ("11111111-2222-3333-4444-555555555555", "Truck-01"),
     ("backfill",): ("--all", "--from", "1d"),
+    ("audit",): ("--all", "--from", "1d"),
     ("quarantine", "list"): (),
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),

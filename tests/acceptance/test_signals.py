@@ -36,6 +36,7 @@ CHANGING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("access", "grant"): (USER, "T-1"),
     ("access", "revoke"): (USER, "T-2"),
     ("backfill",): ("T-1", "--from", "1d"),
+    ("audit",): ("T-1", "--from", "1d"),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("--all", "--yes"),
     ("migrate",): (),

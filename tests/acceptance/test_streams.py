@@ -38,6 +38,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("access", "grant"): (USER, "T-7"),
     ("access", "revoke"): (USER, "T-8"),
     ("backfill",): ("T-9", "--from", "1d", "--no-wait"),
+    ("audit",): ("T-9", "--cancel"),
     ("quarantine", "list"): (),
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import backfills, store, vehicles
+from fleetsyncd.database import audits, backfills, store, vehicles, verified
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker
@@ -17,8 +17,10 @@ from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import DataPage, Vehicle
-from fleetsyncd.reports import CycleReport, Progress
+from fleetsyncd.models import DataPage, Look, Vehicle
+from fleetsyncd.reports import BackfillReport, CycleReport, Progress
+from fleetsyncd.sync.audit import run_audit, run_look
+from fleetsyncd.sync.audit_plan import look_window
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
@@ -29,6 +31,8 @@ from tests.simulated import running
 
 KEY = "rig-key-4711"
 NAME = "Truck-01"
+MOMENT = timedelta(milliseconds=1)
+"""What begins at the same time as another attempt has no entry in the journal."""
 Reply = tuple[HTTPStatus, bytes]
 Ask = Callable[[str], Reply]
 Hook = Callable[[str, str, Ask], Reply]
@@ -168,6 +172,34 @@ class Rig:
         """Run one attempt at the first gap; return its journal entry's text, `none` without one."""
         report = catch_up(self.vehicle(), self.client, self.context(), stopped, may_go_on)
         return "none" if report is None else str(report.entry.error_msg)
+
+    def audit(self, *, stopped: Callable[[], str | None] = lambda: None) -> str:
+        """Run the open audit once; return its journal entry's text, `none` if none is open."""
+        due = self.database.run(lambda c: audits.open_audits(c, set(), 1))
+        if self.vehicle_id not in due:
+            return "none"
+        audit = due[self.vehicle_id]
+        self.now += MOMENT
+        report = run_audit(self.vehicle(), audit, self.client, self.context(), stopped)
+        return str(report.entry.error_msg)
+
+    def look(self, age_sec: int, seconds: float = 10) -> BackfillReport | None:
+        """Look at the last `seconds` before what is so old; None if that cannot be proved."""
+        self.database.run(lambda c: verified.begin(c, [self.vehicle_id], [age_sec]))
+        known = self.database.run(lambda c: verified.proved(c, [self.vehicle_id]))
+        vehicle, length = self.vehicle(), timedelta(seconds=seconds)
+        if (self.vehicle_id, age_sec) not in known or vehicle.watermark is None:
+            return None
+        at, learned = known[self.vehicle_id, age_sec]
+        oldest = self.context().accepted_interval().start
+        window = look_window(
+            vehicle.watermark, at, oldest, age_sec, length, learned or self.overlap
+        )
+        if window is None:
+            return None
+        look = Look(window, age_sec, at, learned)
+        self.now += MOMENT
+        return run_look(vehicle, look, self.client, self.context())
 
     def vehicle(self) -> Vehicle:
         return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]

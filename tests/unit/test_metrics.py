@@ -13,7 +13,15 @@ from fleetsyncd.lateness import Lateness
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
-from fleetsyncd.reports import BackfillReport, CycleReport, Failure, JournalEntry, Outcome
+from fleetsyncd.reports import (
+    AuditCounts,
+    AuditResult,
+    BackfillReport,
+    CycleReport,
+    Failure,
+    JournalEntry,
+    Outcome,
+)
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 ID = UUID(int=1)
@@ -291,3 +299,28 @@ def test_a_scrape_over_ipv6_is_answered() -> None:
 def test_any_other_path_names_the_right_one() -> None:
     with answer_to("/") as answer:
         assert (answer.status, answer.read()) == (404, b"metrics are at /metrics\n")
+
+
+def audited(counts: AuditCounts, age_sec: int | None, at: datetime | None) -> events.BackfillEnded:
+    entry = JournalEntry(ID, NOW, NOW, Outcome.OK, 0, None)
+    found = AuditResult(counts, age_sec, at)
+    return events.BackfillEnded(BackfillReport(entry, 0, audit=found))
+
+
+def test_what_audits_find_and_prove_is_exported() -> None:
+    before = {(ID, 60): NOW - timedelta(hours=2), (ID, 600): NOW - timedelta(hours=3)}
+    metrics = Metrics(read_verified=lambda _vehicles: before)
+    metrics.listen(events.CycleStarted([vehicle()]))
+    name = ("vehicle", "Truck-01")
+    assert scraped(metrics)["fleetsync_vehicle_audit_missing_total"] == {(name,): 0}
+    metrics.listen(events.CycleEnded(1, 0, 0, 1.0))
+    metrics.listen(audited(AuditCounts(90, 3, 2, 1), None, None))
+    metrics.listen(audited(AuditCounts(10, 0, 0, 1), 60, NOW - timedelta(seconds=65)))
+    samples = scraped(metrics)
+    totals = [samples[f"fleetsync_vehicle_audit_{what}_total"] for what in ("missing", "different")]
+    assert totals == [{(name,): 3}, {(name,): 2}]
+    assert samples["fleetsync_vehicle_audit_gone_total"] == {(name,): 2}
+    assert samples["fleetsync_vehicle_verified_age_seconds"] == {
+        (("age", "60"), name): 65,
+        (("age", "600"), name): 3 * 3600,
+    }

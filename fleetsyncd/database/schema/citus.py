@@ -25,6 +25,8 @@ DISTRIBUTED = (
     "fleetsync.quarantine",
     "fleetsync.backfill",
     "fleetsync.lost_interval",
+    "fleetsync.audit",
+    "fleetsync.verified",
     "fleetsync.removed_vehicle",
     "fleetsync.replaced_alarm",
     "fleetsync.channel_change",

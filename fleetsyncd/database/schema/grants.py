@@ -20,6 +20,8 @@ TABLES = {
     "fleetsync.quarantine": _ALL,
     "fleetsync.backfill": _ALL,
     "fleetsync.lost_interval": _ALL,
+    "fleetsync.audit": _ALL,
+    "fleetsync.verified": _ALL,
     "fleetsync.removed_vehicle": _ALL,
     "fleetsync.retention": _ALL,
     "fleetsync.replaced_alarm": _ALL,

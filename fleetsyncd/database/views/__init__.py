@@ -12,6 +12,7 @@ series.py     channels' values in equal slices of time, whatever the number of r
 chosen.py     which vehicles a view is about
 channel_changes.py  what a vehicle's channels meant before
 vehicle.py    one vehicle's channels, alarms, details
+audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes

@@ -6,8 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.history import OF_CYCLE
-from fleetsyncd.reports import Outcome
+from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
@@ -50,7 +49,7 @@ SELECT avg(rate)::float8 FROM (
         FROM public.sync_journal
         WHERE vehicle_id = ANY (%(ids)s::uuid[])
           AND started_at > now() - %(hours)s * interval '1 hour' AND started_at <= now()
-          AND {OF_CYCLE}
+          AND {IS_OF_A_CYCLE}
         WINDOW cycles AS (PARTITION BY vehicle_id)
     ) attempts
     WHERE started_at > first_good AND started_at <= last_good

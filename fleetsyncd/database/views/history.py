@@ -11,14 +11,11 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import LIVE_TO, epoch
-from fleetsyncd.reports import BESIDE_CYCLES, Outcome
+from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
 
 EARLIER_ATTEMPTS = 30
 """Attempts before a span among which the last good one is looked for."""
-_BESIDE = ", ".join(f"'{prefix}%%'" for prefix in BESIDE_CYCLES)
-OF_CYCLE = f"coalesce(error_msg, '') NOT LIKE ALL (ARRAY[{_BESIDE}])"
-"""SQL for whether a row of the journal is a cycle's, and not that of what is pulled beside it."""
-_IS_GOOD = f"status = '{Outcome.OK}' AND {OF_CYCLE}"
+_IS_GOOD = f"status = '{Outcome.OK}' AND {IS_OF_A_CYCLE}"
 _TIMES = f"""
 SELECT v.id::text, {epoch(LIVE_TO)}, {epoch("v.created_at")}, extract(epoch FROM now())::float8
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id

@@ -1,5 +1,5 @@
 -- How late a vehicle commits its rows, and how far before what was pulled it is asked again for that.
--- depends: 0020.live-islands
+-- depends: 0021.replaced-alarms
 
 ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS late_ms integer,

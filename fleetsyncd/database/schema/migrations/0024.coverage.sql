@@ -1,6 +1,6 @@
 -- What of a vehicle's time is stored, what is not yet, and what never will be; and where the vehicle's
 -- own history begins, which tells what of a gap will be lost.
--- depends: 0020.live-islands
+-- depends: 0023.audits
 
 ALTER TABLE fleetsync.vehicle_state
     ADD COLUMN IF NOT EXISTS covered_from timestamptz,

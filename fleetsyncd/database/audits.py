@@ -1,0 +1,288 @@
+"""Audits: intervals that are compared with what a vehicle has; an operator's, and the daemon's own.
+
+Of each kind a vehicle has one at a time. `asked_at` is the version of an audit: a daemon writes
+only to the version that it has read. Looks are small audits without a request: see `verified`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from fleetsyncd.database import statements, store
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.shard_locks import in_shards
+from fleetsyncd.errors import AuditTaken, CommandError, PullStopped
+from fleetsyncd.models import Audit, Vehicle, Window
+from fleetsyncd.reports import AuditCounts
+from fleetsyncd.text import sanitise
+from fleetsyncd.time_limits import accepted_interval
+from fleetsyncd.times import floor_ms, utc_now
+
+FREE_REPAIRS = 4
+"""Repairs in a row that begin at once; each hour without one forgives one."""
+# What was not pulled yet is for cycles to pull. Without an interval it is all that is stored.
+_REQUEST = """
+WITH stored AS (
+    SELECT min(first) AS at FROM public.channel_config c, LATERAL (
+        SELECT min(m.time) AS first FROM public.measurements m
+        WHERE m.vehicle_id = c.vehicle_id AND m.channel_id = c.channel_id
+          AND m.time >= %(oldest)s) oldest
+    WHERE c.vehicle_id = %(id)s::uuid AND %(start)s::timestamptz IS NULL
+),
+vehicle AS (
+    SELECT v.id, coalesce(%(start)s, date_trunc('milliseconds', stored.at)) AS start,
+        least(%(end)s, date_trunc('milliseconds', v.last_sync_at)) AS reach
+    FROM public.vehicles v, stored WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
+)
+INSERT INTO fleetsync.audit (vehicle_id, is_repair, from_at, to_at, reached_at, report_only)
+SELECT id, false, start, reach, start, %(report_only)s FROM vehicle WHERE start < reach
+ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
+    from_at = excluded.from_at, to_at = excluded.to_at, reached_at = excluded.from_at,
+    report_only = excluded.report_only, checked = 0, missing = 0, different = 0, gone = 0,
+    gone_sec = 0, busy_sec = 0, asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
+RETURNING from_at, to_at
+"""
+_REPAIRS = """CASE WHEN a.to_at = excluded.to_at THEN a.repairs ELSE 1 + greatest(0, a.repairs
+        - floor(extract(epoch FROM now() - coalesce(a.finished_at, now())) / 3600)::integer) END"""
+_REQUEST_REPAIR = f"""
+INSERT INTO fleetsync.audit AS a (vehicle_id, is_repair, from_at, to_at, reached_at, repairs)
+VALUES (%(id)s::uuid, true, %(start)s, %(end)s, %(start)s, 1)
+ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
+    from_at = CASE WHEN a.finished_at IS NULL THEN least(a.from_at, excluded.from_at)
+                   ELSE excluded.from_at END,
+    to_at = CASE WHEN a.finished_at IS NULL THEN greatest(a.to_at, excluded.to_at)
+                 ELSE excluded.to_at END,
+    reached_at = CASE WHEN a.finished_at IS NULL THEN least(a.reached_at, excluded.from_at)
+                      ELSE excluded.from_at END,
+    repairs = {_REPAIRS},
+    not_before = CASE WHEN {_REPAIRS} > {FREE_REPAIRS} THEN now() + least(interval '1 day',
+        interval '10 minutes' * power(2, least({_REPAIRS}, 20) - {FREE_REPAIRS})) END,
+    checked = 0, missing = 0, different = 0, gone = 0, gone_sec = 0, busy_sec = 0,
+    asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
+RETURNING not_before
+"""  # noqa: S608  made of this file's own text
+_CANCEL = """
+DELETE FROM fleetsync.audit
+WHERE vehicle_id = %s::uuid AND NOT is_repair AND finished_at IS NULL
+"""
+# Of a vehicle with a gap, what is missing may only not be pulled yet.
+_IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
+    AND s.vehicle_id <> ALL (%s::uuid[]) AND NOT EXISTS (
+        SELECT FROM fleetsync.backfill b
+        WHERE b.vehicle_id = s.vehicle_id AND b.finished_at IS NULL)"""
+_OPEN = f"""
+SELECT a.vehicle_id::text, a.from_at, a.to_at, a.reached_at, a.asked_at, a.is_repair, a.report_only
+FROM fleetsync.audit a JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
+JOIN public.vehicles v ON v.id = a.vehicle_id
+WHERE a.finished_at IS NULL AND coalesce(a.not_before <= now(), true) AND {_IS_FIT} {{shards}}
+ORDER BY a.is_repair, a.asked_at LIMIT %s
+"""  # noqa: S608  made of this file's own text
+_SUSPECTS = f"""
+SELECT s.vehicle_id::text, s.suspect_from, v.last_sync_at
+FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
+WHERE s.suspect_from IS NOT NULL AND {_IS_FIT} {{shards}}
+LIMIT %s FOR NO KEY UPDATE OF s SKIP LOCKED
+"""  # noqa: S608  made of this file's own text
+_TRUST = """
+UPDATE fleetsync.vehicle_state SET suspect_from = NULL WHERE vehicle_id = ANY (%s::uuid[])
+"""
+# As a backfill's progress advances. What a vehicle was not pulled up to is not judged.
+_IS_SAME = f"""EXISTS (
+        SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS}
+          AND last_sync_at >= %(reached)s)
+    AND NOT EXISTS (
+        SELECT FROM fleetsync.vehicle_state s
+        WHERE s.vehicle_id = audit.vehicle_id AND s.other_hint <> coalesce(%(hint)s, ''))"""  # noqa: S608  made of this project's own text
+_IS_REPEATED = "CASE reached_at WHEN %(reached)s THEN 0 ELSE 1 END"
+_ADVANCE = f"""
+UPDATE fleetsync.audit SET reached_at = %(reached)s,
+    checked = checked + %(checked)s * {_IS_REPEATED},
+    missing = missing + %(missing)s * {_IS_REPEATED},
+    different = different + %(different)s * {_IS_REPEATED},
+    gone = gone + %(gone)s * {_IS_REPEATED},
+    gone_sec = gone_sec + %(gone_sec)s * {_IS_REPEATED},
+    busy_sec = busy_sec + %(seconds)s * {_IS_REPEATED},
+    last_error = NULL,
+    finished_at = CASE WHEN %(reached)s >= to_at THEN now() ELSE finished_at END
+WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(asked_at)s
+    AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
+    AND {_IS_SAME}
+RETURNING finished_at IS NOT NULL
+"""  # noqa: S608  made of this file's own text
+# A repair proves what had become so old when it was made.
+_PROVE = """
+UPDATE fleetsync.verified f SET verified_to = %(end)s
+FROM public.vehicles v
+WHERE f.vehicle_id = %(id)s::uuid AND v.id = f.vehicle_id
+  AND f.verified_to >= %(start)s AND f.verified_to < %(end)s
+  AND v.last_sync_at - f.age_sec * interval '1 second' >= %(end)s
+"""
+_FAIL = """
+UPDATE fleetsync.audit SET last_error = %(error)s
+WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(asked_at)s
+    AND finished_at IS NULL
+"""
+_PROGRESS = """
+SELECT a.asked_at, a.reached_at, a.finished_at IS NOT NULL, s.other_hint, v.last_sync_at
+FROM fleetsync.audit a LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
+JOIN public.vehicles v ON v.id = a.vehicle_id
+WHERE a.vehicle_id = %s::uuid AND a.is_repair = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditUpdate:
+    """What a compared window changes in an audit."""
+
+    reached: datetime
+    counts: AuditCounts
+    seconds: float = 0.0
+    gone_sec: float = 0.0
+    """Of the time that it covers, what the vehicle has no longer."""
+    hint: str | None = None
+    """What the machine calls itself otherwise than the vehicle, as the attempt knows it."""
+
+
+def request_audit(
+    cursor: Cursor, vehicle_id: UUID, start: datetime | None, end: datetime, *, report_only: bool
+) -> Window:
+    """Request that an interval is compared; None begins where the stored measurements begin.
+
+    It ends at the watermark at the latest. An open audit of an operator is replaced. Raises
+    CommandError if nothing of it is stored.
+    """
+    oldest = accepted_interval(utc_now()).start
+    values = {
+        "id": str(vehicle_id),
+        "start": None if start is None else floor_ms(max(start, oldest)),
+        "end": floor_ms(end),
+        "oldest": oldest,
+        "report_only": report_only,
+    }
+    cursor.execute(_REQUEST, values)
+    row = cursor.fetchone()
+    if row is None:
+        raise CommandError("nothing of the interval was pulled yet, or the vehicle was removed")
+    return Window(*row)
+
+
+def request_repair(cursor: Cursor, vehicle_id: UUID, window: Window) -> datetime | None:
+    """Have the daemon compare `window` by itself; return before when it does not, if it waits.
+
+    It is joined to the vehicle's open repair.
+    """
+    values = {"id": str(vehicle_id), "start": window.start, "end": window.end}
+    cursor.execute(_REQUEST_REPAIR, values)
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def cancel_audit(cursor: Cursor, vehicle_id: UUID) -> bool:
+    """Cancel the rest of an operator's audit; return whether there was one."""
+    cursor.execute(_CANCEL, (str(vehicle_id),))
+    return cursor.rowcount == 1
+
+
+def open_audits(
+    cursor: Cursor,
+    excluded: Collection[UUID],
+    limit: int,
+    shards: Collection[int] | None = None,
+) -> dict[UUID, Audit]:
+    """Return at most `limit` open audits by vehicle, those of operators first.
+
+    Vehicles that fail, are paused, or have a gap or an open backfill are left out.
+    """
+    condition, arguments = in_shards("a.vehicle_id", shards)
+    keys = [str(vehicle_id) for vehicle_id in excluded]
+    cursor.execute(_OPEN.format(shards=condition), (keys, *arguments, limit))
+    found: dict[UUID, Audit] = {}
+    for key, start, end, reached, asked_at, is_repair, report_only in cursor.fetchall():
+        audit = Audit(Window(start, end), reached, asked_at, is_repair, report_only)
+        found.setdefault(UUID(key), audit)
+    return found
+
+
+def repair_suspects(
+    cursor: Cursor,
+    excluded: Collection[UUID],
+    limit: int,
+    shards: Collection[int] | None = None,
+) -> None:
+    """Request a repair of vehicles of which late rows may have been missed."""
+    condition, arguments = in_shards("s.vehicle_id", shards)
+    keys = [str(vehicle_id) for vehicle_id in excluded]
+    cursor.execute(_SUSPECTS.format(shards=condition), (keys, *arguments, limit))
+    suspects = cursor.fetchall()
+    for key, start, end in suspects:
+        first = max(floor_ms(start), accepted_interval(utc_now()).start)
+        if first < floor_ms(end):
+            request_repair(cursor, UUID(key), Window(first, floor_ms(end)))
+    if suspects:
+        cursor.execute(_TRUST, ([row[0] for row in suspects],))
+
+
+def advance_audit(cursor: Cursor, vehicle: Vehicle, audit: Audit, update: AuditUpdate) -> None:
+    """Record that everything before `update.reached` is compared.
+
+    Raises AuditTaken or PullStopped if the audit is not this attempt's any more or the machine is
+    another one, VehicleRemoved, and AddressChanged as `store.lock_vehicle` does.
+    """
+    values = {
+        "id": str(vehicle.id),
+        "is_repair": audit.is_repair,
+        "asked_at": audit.asked_at,
+        "known": audit.reached,
+        "reached": update.reached,
+        "checked": update.counts.checked,
+        "missing": update.counts.missing,
+        "different": update.counts.different,
+        "gone": update.counts.gone,
+        "gone_sec": update.gone_sec,
+        "seconds": update.seconds,
+        "hint": update.hint,
+        "start": audit.window.start,
+        "end": audit.window.end,
+        **store.address_values(vehicle.address),
+    }
+    cursor.execute(_ADVANCE, values)
+    row = cursor.fetchone()
+    if row is None:
+        store.lock_vehicle(cursor, vehicle.id, vehicle.address)
+        raise _moved_error(cursor, vehicle.id, audit, update)
+    if row[0] and audit.is_repair:
+        cursor.execute(_PROVE, values)
+
+
+def _moved_error(
+    cursor: Cursor, vehicle_id: UUID, audit: Audit, update: AuditUpdate
+) -> PullStopped:
+    cursor.execute(_PROGRESS, (str(vehicle_id), audit.is_repair))
+    row = cursor.fetchone()
+    if row is None:
+        return AuditTaken("cancelled by an operator")
+    asked_at, reached, finished, other_hint, watermark = row
+    if asked_at != audit.asked_at:
+        return AuditTaken("replaced by a newer request")
+    if other_hint is not None and other_hint != update.hint:
+        told = sanitise(other_hint)
+        return PullStopped(
+            f"the vehicle calls itself {told} meanwhile: the next attempt asks again"
+        )
+    if watermark is None or watermark < update.reached:
+        return PullStopped("last_sync_at was set back meanwhile: what is not pulled is not judged")
+    if reached < audit.reached and not finished:
+        return PullStopped("its progress was set back: the database was restored")
+    return AuditTaken("another daemon goes on with it")
+
+
+def fail_audit(cursor: Cursor, vehicle_id: UUID, audit: Audit, error: str) -> None:
+    """Record why an audit makes no progress."""
+    values = {
+        "id": str(vehicle_id),
+        "is_repair": audit.is_repair,
+        "asked_at": audit.asked_at,
+        "error": error,
+    }
+    cursor.execute(_FAIL, values)

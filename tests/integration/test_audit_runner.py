@@ -1,0 +1,176 @@
+"""Audits and looks run beside the cycles, in slots that are left over, never in trouble."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import gevent
+import pytest
+
+from fleetsyncd.database import audits, backfills
+from fleetsyncd.database.pool import Database
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.reports import BackfillReport
+from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
+from fleetsyncd.sync.catch_up_runner import CatchUpRunner
+from tests.integration.rig import Rig, rig
+from tests.integration.test_audits import begin_to_look, counts, lose, reached, request
+
+MINUTE = 60.0
+
+
+class Beside:
+    """A runner whose clock the test sets."""
+
+    def __init__(self, it: Rig, percent: float = 2) -> None:
+        self.now = 0.0
+        self.reports: list[BackfillReport] = []
+        self.received: Counter[UUID] = Counter()
+        context = replace(it.context(), connect=lambda v: it.connect(v.host, v.port))
+        self.runner = CatchUpRunner(
+            context,
+            self._on_report,
+            lambda error: pytest.fail(str(error)),
+            catch_up_concurrency=4,
+            audit_plan=AuditPlan(percent, self.received),
+            monotonic=lambda: self.now,
+        )
+        self.runner.new_fleet_cycle([it.vehicle_id])
+
+    def _on_report(self, _vehicle: Vehicle, report: BackfillReport) -> None:
+        self.reports.append(report)
+
+    def run(self, after: float = 0.0) -> list[BackfillReport]:
+        """Let time pass, start what is due, and return what ended."""
+        self.now += after
+        self.reports.clear()
+        self.runner.start_due()
+        self.runner._pool.join(timeout=20)
+        gevent.sleep(0)
+        return list(self.reports)
+
+
+@pytest.fixture
+def pulled(database: Database) -> Iterator[Rig]:
+    with rig(database, watermark_ago=30 * MINUTE, channels=2) as it:
+        it.cycle()
+        yield it
+
+
+def looked_at(reports: list[BackfillReport]) -> set[int | None]:
+    assert all(report.entry.status == "ok" for report in reports)
+    return {report.audit.age_sec for report in reports if report.audit is not None}
+
+
+def every_age(beside: Beside, seconds: float = EVERY_SEC) -> set[int | None]:
+    """Run for some time; return the ages that were looked at."""
+    seen: set[int | None] = set()
+    for _ in range(int(seconds // 30)):
+        seen |= looked_at(beside.run(after=30))
+    return seen
+
+
+def test_a_vehicle_is_looked_at_at_every_age_that_can_be_proved(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    assert every_age(Beside(pulled)) == {60, 600}, "it was not pulled for an hour"
+
+
+def test_rows_that_are_missing_are_found_and_repaired_by_itself(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    lost = lose(pulled, 1500, 1490) + lose(pulled, 66, 62) + lose(pulled, 612, 600)
+    beside = Beside(pulled)
+    every_age(beside)
+    pulled.cycle(after=30)
+    beside.runner.new_fleet_cycle([pulled.vehicle_id])
+    every_age(beside)
+    [(found,)] = pulled.run(
+        "SELECT (SELECT sum(missing) FROM fleetsync.verified)"
+        " + (SELECT sum(missing) FROM fleetsync.audit)"
+    )
+    assert found
+    assert found <= lost
+    assert pulled.compare().clean
+
+
+def test_nothing_is_looked_at_if_it_is_turned_off(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    pulled.run("UPDATE fleetsync.vehicle_state SET suspect_from = now() - interval '9 minutes'")
+    assert every_age(Beside(pulled, percent=0)) == set()
+
+
+def test_an_operators_audit_runs_also_if_looks_are_turned_off(pulled: Rig) -> None:
+    lost = lose(pulled, 300, 290)
+    request(pulled)
+    pulled.now += timedelta(milliseconds=1)
+    beside = Beside(pulled, percent=0)
+    assert len(beside.run()) == 1
+    assert counts(pulled)[1] == lost
+    assert beside.run() == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "UPDATE vehicles SET sync_status = 'timeout'",
+        "UPDATE fleetsync.vehicle_state SET failures = 1",
+        "UPDATE fleetsync.vehicle_state SET paused = true",
+        "UPDATE fleetsync.vehicle_state SET other_hint = 'another'",
+        "UPDATE fleetsync.vehicle_state SET asked_to = now() - interval '1 hour'",
+    ],
+)
+def test_a_vehicle_in_trouble_is_not_looked_at(pulled: Rig, trouble: str) -> None:
+    begin_to_look(pulled, *AGES)
+    pulled.run(trouble)
+    assert every_age(Beside(pulled)) == set()
+
+
+def test_a_vehicle_with_a_gap_is_not_looked_at(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    pulled.run(
+        "UPDATE fleetsync.vehicle_state SET islands = tstzmultirange(tstzrange(%s, %s))",
+        pulled.now + timedelta(minutes=5),
+        pulled.now + timedelta(minutes=6),
+    )
+    pulled.run("UPDATE vehicles SET sync_status = 'ok'")
+    beside = Beside(pulled)
+    beside.runner._most_gaps = 0
+    assert every_age(beside) == set()
+
+
+def test_a_vehicle_that_rests_or_is_silent_is_not_looked_at(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    beside = Beside(pulled)
+    beside.now += EVERY_SEC
+    beside.runner.start_due(resting=[pulled.vehicle_id])
+    assert not beside.runner.running
+    beside.runner.start_due(silent=[pulled.vehicle_id])
+    assert not beside.runner.running
+
+
+def test_nothing_is_looked_at_while_the_database_does_not_keep_up(
+    pulled: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_to_look(pulled, *AGES)
+    request(pulled)
+    monkeypatch.setattr(Database, "is_crowded", property(lambda _self: True))
+    assert every_age(Beside(pulled), 60) == set()
+
+
+def test_a_backfill_goes_before_looks(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    window = Window(reached(pulled) - timedelta(minutes=9), reached(pulled))
+    pulled.database.run(lambda c: backfills.request_backfill(c, pulled.vehicle_id, window))
+    pulled.now += timedelta(milliseconds=1)
+    beside = Beside(pulled)
+    (first,) = beside.run(after=EVERY_SEC)
+    assert first.audit is None
+
+
+def test_a_repair_that_waits_for_its_time_keeps_looks_away(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    window = Window(pulled.now - timedelta(minutes=9), pulled.now)
+    pulled.database.run(lambda c: audits.request_repair(c, pulled.vehicle_id, window))
+    pulled.run("UPDATE fleetsync.audit SET not_before = now() + interval '1 hour'")
+    assert every_age(Beside(pulled)) == set()

@@ -1,0 +1,133 @@
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetsyncd.sync.audit_plan import (
+    AGES,
+    EVERY_SEC,
+    LATER_SEC,
+    LEAST_BYTES,
+    LONGEST_SEC,
+    SHORTEST_SEC,
+    AuditPlan,
+    look_window,
+)
+
+NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=9)
+OVERLAP = timedelta(seconds=5)
+ID = UUID(int=7)
+
+
+def plan(percent: float = 2, vehicles: int = 1) -> tuple[AuditPlan, Counter[UUID]]:
+    received: Counter[UUID] = Counter()
+    made = AuditPlan(percent, received)
+    made.set_fleet([UUID(int=7 + number) for number in range(vehicles)], 0.0)
+    return made, received
+
+
+def looks(made: AuditPlan, until: float, step: float = 1.0) -> list[tuple[float, UUID, int]]:
+    """Let every look that is due begin; return when each began."""
+    begun, now = [], 0.0
+    while now < until:
+        for turn in made.due(now, set(), 100):
+            made.begin(turn, now)
+            begun.append((now, *turn))
+        now += step
+    return begun
+
+
+def test_each_age_is_looked_at_once_in_ten_minutes() -> None:
+    made, _ = plan()
+    ages = [age for _at, _id, age in looks(made, EVERY_SEC)]
+    assert sorted(ages) == sorted(AGES)
+    assert len(looks(plan()[0], 6 * EVERY_SEC)) == 6 * len(AGES)
+
+
+def test_a_fleet_is_looked_at_evenly_over_time() -> None:
+    made, _ = plan(vehicles=1000)
+    begun = Counter(int(at // 60) for at, _id, _age in looks(made, EVERY_SEC))
+    assert max(begun.values()) < 2 * min(begun.values())
+
+
+def test_nothing_is_looked_at_if_it_is_off() -> None:
+    made, _ = plan(percent=0)
+    assert made.is_off
+    assert looks(made, EVERY_SEC) == []
+
+
+def test_excluded_vehicles_keep_their_turn() -> None:
+    made, _ = plan()
+    assert made.due(EVERY_SEC, {ID}, 5) == []
+    assert [turn[0] for turn in made.due(EVERY_SEC, set(), 5)] == [ID]
+    assert made.due(EVERY_SEC, set(), 0) == []
+
+
+def test_a_look_that_is_not_possible_comes_a_minute_later() -> None:
+    made, _ = plan()
+    for age in AGES:
+        made.begin((ID, age), 0.0)
+    made.postpone((ID, 60), 0.0)
+    assert made.due(LATER_SEC - 1, set(), 5) == []
+    assert made.due(LATER_SEC, set(), 5) == [(ID, 60)]
+
+
+def test_a_vehicle_that_left_the_fleet_is_forgotten() -> None:
+    made, _ = plan()
+    made.set_fleet([], 1.0)
+    assert looks(made, EVERY_SEC) == []
+
+
+@pytest.mark.parametrize("percent", [5, 20, 100])
+def test_looks_ask_for_the_share_that_is_allowed(percent: float) -> None:
+    made, received = plan(percent)
+    asked, rate = 0.0, 1000
+    for now in range(int(6 * EVERY_SEC)):
+        received[ID] += rate
+        for turn in made.due(now, set(), 1):
+            length = made.length(turn, now).total_seconds()
+            if now > EVERY_SEC:
+                asked += length
+                limit = min(LONGEST_SEC, turn[1])
+                assert length <= limit
+            made.begin(turn, now)
+    share = asked / (5 * EVERY_SEC)
+    assert share <= percent / 100 * 1.05
+
+
+def test_a_vehicle_that_sends_little_is_asked_for_longer() -> None:
+    made, received = plan()
+    received[ID] = 600
+    turn = (ID, 3600)
+    assert made.length(turn, 600.0) == timedelta(seconds=LEAST_BYTES)
+    assert made.length((ID, 60), 600.0) == timedelta(seconds=60)
+
+
+@given(st.integers(0, 10**12), st.floats(0.1, 1e6), st.sampled_from(AGES))
+def test_a_look_is_neither_empty_nor_long(sent: int, seconds: float, age: int) -> None:
+    made, received = plan()
+    received[ID] = sent
+    length = made.length((ID, age), seconds).total_seconds()
+    assert SHORTEST_SEC <= length <= min(LONGEST_SEC, age)
+
+
+def test_a_window_ends_at_what_an_earlier_pull_left_to_the_next() -> None:
+    window = look_window(NOW, LONG_AGO, LONG_AGO, 600, timedelta(seconds=10), OVERLAP)
+    assert window is not None
+    assert window.end == NOW - timedelta(seconds=605)
+    assert window.length == timedelta(seconds=10)
+
+
+def test_nothing_that_is_proved_or_no_longer_kept_is_asked_for() -> None:
+    cut = NOW - timedelta(seconds=609)
+    length = timedelta(seconds=10)
+    for proved, oldest in ((cut, LONG_AGO), (LONG_AGO, cut)):
+        window = look_window(NOW, proved, oldest, 600, length, OVERLAP)
+        assert window is not None
+        assert window.start == cut
+    late = NOW - timedelta(seconds=607)
+    assert look_window(NOW, late, LONG_AGO, 600, length, OVERLAP) is None
