@@ -34,8 +34,9 @@ from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
 
-LEAST_LIVE_SEC, LIVE_INTERVALS = 60.0, 2
-"""How much a cycle pulls ahead of a gap, in seconds and in sync intervals: the larger of both."""
+LEAST_LIVE_SEC, LIVE_INTERVALS = 120.0, 2
+"""How much a cycle pulls ahead of a gap, in seconds and in sync intervals: the larger of both. No
+less than the longest overlap, so that rows which are committed late are not before it."""
 
 
 def load_settings(log_to: TextIO | None = None) -> Settings:

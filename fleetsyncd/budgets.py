@@ -33,9 +33,9 @@ class Intake:
     alarms: int = 0
     channel_changes: int = 0
 
-    def check_rows(self, budget: VehicleBudget) -> None:
-        """Raise BudgetSpent if no more measurements may be stored today."""
-        most = self._allowed(budget.vehicle_max_rows_per_day)
+    def check_rows(self, budget: VehicleBudget, share: float = 1.0) -> None:
+        """Raise BudgetSpent if no more measurements than a share of the day's may be stored."""
+        most = round(self._allowed(budget.vehicle_max_rows_per_day) * share)
         if self.rows >= most:
             raise _spent("/data", self.rows, "measurements", most, "VEHICLE_MAX_ROWS_PER_DAY")
 

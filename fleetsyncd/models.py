@@ -86,6 +86,8 @@ class Vehicle:
     """Time of the newest stored measurement, as far as it is known."""
     islands: tuple[Window, ...] = ()
     """What was pulled ahead of a gap, in order: all after the watermark that is committed."""
+    was_set_back: bool = False
+    """Somebody has set the watermark back, or deleted it, since it was written last."""
     history: HistoryLook | None = None
     """The last look at its history during the present gap."""
     alarms_digest: int | None = None

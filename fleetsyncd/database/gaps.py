@@ -14,7 +14,7 @@ from uuid import UUID
 from fleetsyncd.database import lateness, losses, statements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import PullStopped, WatermarkMoved
+from fleetsyncd.errors import PullStopped, VehicleRemoved, WatermarkMoved
 from fleetsyncd.lateness import LatenessUpdate
 from fleetsyncd.models import Address, HistoryLook, LearnedWindows, Vehicle, Window
 from fleetsyncd.text import sanitise
@@ -22,24 +22,27 @@ from fleetsyncd.text import sanitise
 _BEFORE = "tstzmultirange(tstzrange(NULL, {at}))"
 """All time before a moment."""
 # Other services, and older versions of this one, move last_sync_at without looking at the islands.
-_ISLANDS = f"(s.islands - {_BEFORE})"
+_ISLANDS = f"({statements.true_islands('{at}')} - {_BEFORE})"
 _GAP_STATE = """
     catching_up_from = CASE WHEN {islands} <> '{{}}'
-        THEN coalesce(s.catching_up_from, {watermark}) END,
+        THEN least(s.catching_up_from, {watermark}) END,
     catching_up_to = CASE WHEN {islands} <> '{{}}'
         THEN (SELECT max(lower(r)) FROM unnest({islands}) r) END,
     catching_up_sec = CASE WHEN {islands} <> '{{}}'
         THEN coalesce(s.catching_up_sec, 0) + %(gap_sec)s END,
     catching_up_rows = CASE WHEN {islands} <> '{{}}'
         THEN coalesce(s.catching_up_rows, 0) + %(gap_rows)s END,
-    history_at = CASE WHEN {islands} <> '{{}}' THEN s.history_at END
+    history_at = CASE WHEN {islands} <> '{{}}' THEN s.history_at END,
+    island_watermark = {watermark}
 """
 """What is shown of a gap, once there are these islands and this watermark."""
 _ISLANDS_AFTER_LIVE = f"""(
-        CASE WHEN %(cut_from)s::timestamptz IS NULL THEN s.islands
-             ELSE s.islands - tstzmultirange(tstzrange(%(cut_from)s, NULL)) END
+        CASE WHEN %(known)s::timestamptz IS NULL THEN tstzmultirange()
+             ELSE {statements.true_islands("excluded.island_watermark")} END
+        - CASE WHEN %(cut_from)s::timestamptz IS NULL THEN tstzmultirange()
+               ELSE tstzmultirange(tstzrange(%(cut_from)s, NULL)) END
         + tstzmultirange(tstzrange(%(start)s, %(end)s))
-        - {_BEFORE.format(at="excluded.catching_up_from")})"""
+        - {_BEFORE.format(at="excluded.island_watermark")})"""
 # The live part of a pull with a gap before it. It tells of its own window only, so it is true
 # whatever happened to the watermark and to other islands since they were read. Where the watermark
 # has come into the window meanwhile, all before its end is stored.
@@ -55,22 +58,24 @@ WITH vehicle AS (
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, islands, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
     alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from,
-    {lateness.COLUMNS})
+    island_watermark, {lateness.COLUMNS})
 SELECT id, %(newest)s, tstzmultirange(tstzrange(%(start)s, %(end)s)) - {
     _BEFORE.format(at="last_sync_at")
-}, %(behind_from)s, %(skew)s, last_sync_at, %(start)s, 0, 0, %(gap_start)s, %(data_ms)s,
+}, CASE WHEN last_sync_at > %(behind_from)s THEN %(behind_from)s::timestamptz END,
+    %(skew)s, last_sync_at, %(start)s, 0, 0, %(gap_start)s, %(data_ms)s,
     %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
     CASE WHEN %(known)s::timestamptz IS NULL THEN %(gap_start)s::timestamptz END,
-    {lateness.VALUES}
+    last_sync_at, {lateness.VALUES}
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     alarm_watermark = CASE WHEN %(stepped_back)s
-        THEN least(s.alarm_watermark, %(start)s)
+        THEN least(s.alarm_watermark, %(behind_from)s, %(start)s)
         ELSE coalesce(s.alarm_watermark, excluded.alarm_watermark) END,
     newest_measurement_at = greatest(s.newest_measurement_at, excluded.newest_measurement_at),
     covered_from = coalesce(excluded.covered_from, s.covered_from),
     islands = {_ISLANDS_AFTER_LIVE},
-    {_GAP_STATE.format(islands=_ISLANDS_AFTER_LIVE, watermark="excluded.catching_up_from")},
+    {_GAP_STATE.format(islands=_ISLANDS_AFTER_LIVE, watermark="excluded.island_watermark")},
+    gap_error = CASE WHEN {_ISLANDS_AFTER_LIVE} <> '{{}}' THEN s.gap_error END,
     asked_to = least(s.asked_to, excluded.asked_to),
     clock_skew_ms = excluded.clock_skew_ms,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
@@ -82,6 +87,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
         THEN now() ELSE s.status_since END,
     dated_status = 'ok', dated_at = now(),
     paused_at = {statements.if_dated("paused_at")}, resumed_at = {statements.if_dated("resumed_at")}
+RETURNING s.island_watermark
 """  # noqa: S608  made of this file's own text
 # A window of a gap. Whether the vehicle answers now is for its cycles to say. If its clock was set
 # back, a cycle has cut the island before which the gap was to end, and what the vehicle stamps from
@@ -89,7 +95,8 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
 _ADVANCE_GAP = f"""
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s)
-    WHERE id = %(id)s::uuid AND last_sync_at >= %(known)s AND {statements.AT_ADDRESS}
+    WHERE id = %(id)s::uuid AND {statements.AT_ADDRESS}
+      AND greatest(last_sync_at, '0001-01-02Z') >= %(known)s
       AND EXISTS (
           SELECT FROM fleetsync.vehicle_state s WHERE s.vehicle_id = %(id)s::uuid
             AND (s.other_hint IS NULL OR s.other_hint = %(hint)s)
@@ -116,7 +123,7 @@ WITH vehicle AS (
     UPDATE public.vehicles v SET last_sync_at = reached
     FROM (SELECT max(upper(r)) AS reached
           FROM fleetsync.vehicle_state s JOIN public.vehicles w ON w.id = s.vehicle_id,
-              unnest(s.islands) r
+              unnest({statements.true_islands("w.last_sync_at")}) r
           WHERE s.vehicle_id = %(id)s::uuid AND lower(r) <= w.last_sync_at
             AND s.asked_to IS NULL) island
     WHERE v.id = %(id)s::uuid AND reached > last_sync_at
@@ -140,6 +147,7 @@ SELECT s.vehicle_id::text, v.last_sync_at, (SELECT max(lower(r)) FROM unnest(s.i
     s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE s.islands <> '{{}}' AND NOT s.paused AND v.sync_status = 'ok'
+    AND upper({islands}) > v.last_sync_at
     AND s.vehicle_id <> ALL (%s::uuid[]) {shards}
 ORDER BY v.last_sync_at
 """
@@ -177,7 +185,7 @@ class IslandUpdate:
     cut_from: datetime | None
     """Of other islands, what is from here on is not true any more."""
     behind_from: datetime | None
-    """Where the vehicle's clock was set back to, if that is before the watermark."""
+    """Where the vehicle's clock was set back to; None: it was not."""
     stepped_back: bool
     newest_measurement_at: datetime | None
     clock_skew: timedelta | None
@@ -212,8 +220,8 @@ class GapUpdate:
     """Of the gap, what nobody can pull any more."""
 
 
-def advance_island(cursor: Cursor, update: IslandUpdate) -> None:
-    """Record that a window ahead of a gap is stored.
+def advance_island(cursor: Cursor, update: IslandUpdate) -> datetime:
+    """Record that a window ahead of a gap is stored; return the watermark as it is then.
 
     Raises VehicleRemoved and AddressChanged as `store.lock_vehicle` does.
     """
@@ -240,8 +248,12 @@ def advance_island(cursor: Cursor, update: IslandUpdate) -> None:
             **lateness.update_values(update.lateness),
         },
     )
-    if cursor.rowcount != 1:
+    row = cursor.fetchone()
+    if row is None:
         store.lock_vehicle(cursor, update.vehicle_id, update.address)
+        raise VehicleRemoved("the vehicle was removed, or row level security hides it")
+    watermark: datetime = row[0]
+    return watermark
 
 
 def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime | None]:
@@ -314,7 +326,10 @@ def open_gaps(
     """
     condition, arguments = in_shards("s.vehicle_id", shards)
     values = ([str(vehicle_id) for vehicle_id in excluded], *arguments)
-    cursor.execute(_OPEN_GAPS.format(shards=condition), values)
+    cursor.execute(
+        _OPEN_GAPS.format(shards=condition, islands=statements.true_islands("v.last_sync_at")),
+        values,
+    )
     return [
         OpenGap(
             UUID(key),

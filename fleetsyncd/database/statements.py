@@ -22,6 +22,21 @@ _OPEN = """
 WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > age.since
   AND triggered_at < now() + interval '1 day'
 """
+# An older version writes updated_at and not dated_at: what it left of these columns dates nothing.
+DATED = "s.dated_at = s.updated_at"
+"""Whether the columns that date a vehicle's state are true, of its row `s` of vehicle_state."""
+
+
+def true_islands(watermark: str) -> str:
+    """Return SQL for the islands of `s`, a row of vehicle_state, with this last_sync_at.
+
+    None if an older version has pulled the vehicle since, which may have met a clock that was set
+    back, or if somebody has set last_sync_at back to have an interval pulled again.
+    """
+    return f"""CASE WHEN {DATED} AND ({watermark} < s.island_watermark) IS NOT TRUE
+        THEN s.islands ELSE tstzmultirange() END"""
+
+
 # Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
 # there; one such row must not keep the whole fleet from being read.
 LOAD_VEHICLES = f"""
@@ -33,10 +48,12 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
        s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
-       CASE WHEN s.islands <> '{{{{}}}}' THEN
+       CASE WHEN NOT isempty(s.islands) THEN
            (SELECT array_agg(at ORDER BY at)
-            FROM unnest(s.islands) r, LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
+            FROM unnest({true_islands("v.last_sync_at")}) r,
+                LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
        s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
+       coalesce(v.last_sync_at::timestamptz, '-infinity') < s.island_watermark IS TRUE,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
        s.day_channel_changes, {lateness.SELECTED}
 FROM public.vehicles v
@@ -51,9 +68,6 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
 WHERE true {{conditions}}
 """  # noqa: S608  made of this file's own text
-# An older version writes updated_at and not dated_at: what it left of these columns dates nothing.
-DATED = "s.dated_at = s.updated_at"
-"""Whether the columns that date a vehicle's state are true, of its row `s` of vehicle_state."""
 
 
 def if_dated(column: str) -> str:
@@ -144,12 +158,12 @@ WITH vehicle AS (
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, asked_to,
     clock_skew_ms, catching_up_from, catching_up_to, catching_up_sec, catching_up_rows,
     alarm_watermark, data_window_ms, alarms_window_ms, status_since, dated_status, covered_from,
-    {lateness.COLUMNS})
+    island_watermark, {lateness.COLUMNS})
 SELECT id, %(newest)s, CASE WHEN last_sync_at > %(watermark)s THEN %(watermark)s END, %(skew)s,
     %(gap_start)s, %(gap_end)s, %(gap_sec)s, %(gap_rows)s, %(pulled_from)s, %(data_ms)s,
     %(alarms_ms)s, CASE WHEN %(known)s::timestamptz IS NULL THEN now() END, 'ok',
     CASE WHEN %(known)s::timestamptz IS NULL THEN %(pulled_from)s::timestamptz END,
-    {lateness.VALUES}
+    last_sync_at, {lateness.VALUES}
 FROM vehicle
 ON CONFLICT (vehicle_id) DO UPDATE SET
     covered_from = coalesce(excluded.covered_from, s.covered_from),
@@ -163,8 +177,12 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     clock_skew_ms = excluded.clock_skew_ms,
     catching_up_from = excluded.catching_up_from, catching_up_to = excluded.catching_up_to,
     catching_up_sec = excluded.catching_up_sec, catching_up_rows = excluded.catching_up_rows,
-    islands = CASE WHEN s.islands = '{{}}' THEN s.islands
-                   ELSE s.islands - tstzmultirange(tstzrange(NULL, %(watermark)s)) END,
+    islands = CASE WHEN isempty(s.islands) THEN s.islands
+        ELSE {true_islands("excluded.island_watermark")}
+            - tstzmultirange(tstzrange(NULL, excluded.island_watermark))
+            - CASE WHEN %(cut_from)s::timestamptz IS NULL THEN tstzmultirange()
+                   ELSE tstzmultirange(tstzrange(%(cut_from)s, NULL)) END END,
+    island_watermark = excluded.island_watermark, gap_error = NULL,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
 {lateness.UPDATED}, {DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()

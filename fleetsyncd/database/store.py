@@ -66,6 +66,8 @@ class WatermarkUpdate:
     """The pull ends before the watermark."""
     clock_stepped_back: bool = False
     """Since the last pull."""
+    cut_from: datetime | None = None
+    """Of islands, what is from here on is not true any more."""
     rows: int = 0
     """Rows that came for this window."""
     covered: timedelta = timedelta(0)
@@ -95,7 +97,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         key, name, host, port, api_key, watermark, status, version, paused,
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
         alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends,
-        history_from, history_at, history_watermark, history_pace, gap_pace, is_today,
+        history_from, history_at, history_watermark, history_pace, gap_pace, was_set_back, is_today,
         day_rows, day_seconds, day_alarms, day_channel_changes, *late
     ) = row  # fmt: skip
     return Vehicle(
@@ -115,6 +117,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         failures=failures,
         newest_measurement_at=newest,
         islands=_islands(island_ends, watermark),
+        was_set_back=was_set_back,
         history=HistoryLook(history_from, history_at, history_watermark, history_pace, gap_pace)
         if history_at is not None
         else None,
@@ -224,6 +227,7 @@ def advance_watermark(cursor: Cursor, update: WatermarkUpdate) -> datetime | Non
             "known_asked_to": update.known_asked_to,
             "behind": update.clock_behind,
             "stepped_back": update.clock_stepped_back,
+            "cut_from": update.cut_from,
             "covered_sec": update.covered.total_seconds(),
             "late_after": update.late_after,
             **address_values(update.address),

@@ -78,6 +78,8 @@ class CatchUpRunner:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = Pool(catch_up_concurrency)
+        self._is_single = catch_up_concurrency == 1
+        """Gaps and backfills share one slot: a backfill that waits comes before the next gap."""
         self._most_gaps = max(1, catch_up_concurrency - -(-catch_up_concurrency // BACKFILL_SHARE))
         self._context = context
         plan = audit_plan or AuditPlan(0.0, context.received)
@@ -102,10 +104,19 @@ class CatchUpRunner:
         """Vehicles whose job failed in this cycle of the fleet."""
         self._versions: dict[UUID, datetime] = {}
         """Of each vehicle's backfill, the version that was tried last."""
-        self.has_gaps = False
-        """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
+        self._has_gaps = self._gap_was_noted = False
+        """Whether there was one at the last look, and whether a cycle has left one since."""
         self.accepting = True
         """Whether `start_due` starts anything."""
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
+        return self.accepting and (self._has_gaps or self._gap_was_noted)
+
+    def note_gap(self) -> None:
+        """Take in that a cycle has left a gap."""
+        self._gap_was_noted = True
 
     @property
     def running(self) -> Collection[UUID]:
@@ -132,20 +143,31 @@ class CatchUpRunner:
         """
         if not self.accepting:
             return
+        self._gap_was_noted = False
+        if self._is_single:
+            self._start_backfills(shards, resting, silent)
         room = min(self._pool.free_count(), self._most_gaps - len(self._gaps))
         jobs = self._context.database.run(
             partial(self._due_gaps, room, shards, {*resting, *silent})
         )
         for job in jobs:
             self._start(job)
+        self._start_backfills(shards, resting, silent)
+        excluded = self._tried.union(self.running, resting, silent)
+        self._start_audits(Free(self._pool.free_count(), shards, excluded))
+
+    def _start_backfills(
+        self,
+        shards: Collection[int] | None,
+        resting: Collection[UUID],
+        silent: Collection[UUID],
+    ) -> None:
         if free := self._pool.free_count():
             tried = {key: self._versions[key] for key in silent if key in self._versions}
             due = partial(self._due_backfills, free, shards, resting, tried)
             for job in self._context.database.run(due):
                 self._note_backfill(job)
                 self._start(job)
-        excluded = self._tried.union(self.running, resting, silent)
-        self._start_audits(Free(self._pool.free_count(), shards, excluded))
 
     def _start_audits(self, free: Free) -> None:
         """Start audits and looks in slots that are left over."""
@@ -175,7 +197,7 @@ class CatchUpRunner:
     ) -> list[_Job]:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
-        self.has_gaps = bool(due) or bool(self._gaps)
+        self._has_gaps = bool(due) or bool(self._gaps)
         turns = self._turns(due)
         room = max(room, 0)
         self._next = deque(turns[room:])
@@ -255,7 +277,7 @@ class CatchUpRunner:
     def _run(self, job: _Job) -> None:
         """Run a job; after a gap go on with the gaps that wait, so that no slot is idle."""
         self._run_one(job)
-        if job.is_gap:
+        if job.is_gap and not self._is_single:
             while (following := self._next_gap()) is not None:
                 self._run_one(following)
 
@@ -272,7 +294,7 @@ class CatchUpRunner:
                 self._on_database_error(error)
                 found = []
             for vehicle in found:
-                if vehicle.islands and not vehicle.paused:
+                if vehicle.islands and not vehicle.paused and vehicle.status == Outcome.OK:
                     job = _Job(vehicle, is_urgent=is_urgent)
                     self._note_running(job)
                     return job
@@ -309,7 +331,7 @@ class CatchUpRunner:
         with closing(self._context.connect(job.vehicle)) as client:
             report = self._attempt(job, client)
         if report is None:
-            return True
+            return False
         self._on_report(job.vehicle, report)
         return report.goes_on or (
             (job.is_gap or isinstance(job.task, Look)) and report.entry.status == Outcome.OK

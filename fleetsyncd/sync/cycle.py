@@ -356,6 +356,7 @@ class _VehicleCycle:
             known_asked_to=self.asked_to,
             clock_behind=self.watermark is not None and pull.window.end < self.watermark,
             clock_stepped_back=pull.stepped_back,
+            cut_from=pull.live.cut_from if window.start == pull.window.start else None,
             pulled_from=pull.window.start,
             gap=pull.window if end < pull.window.end else None,
             gap_took=self.context.now() - self.started_at,
@@ -390,6 +391,7 @@ class _VehicleCycle:
     def _commit_island(self, pull: _Pull, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with the island that it belongs to."""
         known = self.live_to
+        is_first = window.start == pull.window.start
         begun = window.start if known is None else max(window.start, known)
         covered = max(window.end - begun, timedelta(0))
         update = gaps.IslandUpdate(
@@ -397,8 +399,8 @@ class _VehicleCycle:
             window=window,
             gap_start=pull.gap_start,
             known=self.vehicle.watermark,
-            cut_from=pull.live.cut_from if window.start == pull.window.start else None,
-            behind_from=pull.live.behind_from,
+            cut_from=pull.live.cut_from if is_first else None,
+            behind_from=pull.live.behind_from if is_first else None,
             stepped_back=pull.stepped_back,
             newest_measurement_at=None,
             clock_skew=pull.skew,
@@ -409,16 +411,19 @@ class _VehicleCycle:
             address=self.vehicle.address,
             lateness=LatenessUpdate(),
         )
+        watermark = self.watermark
 
         def advance(
             cursor: Cursor, _added: Added, newest: datetime | None, lateness: LatenessUpdate
         ) -> None:
+            nonlocal watermark
             now = replace(update, newest_measurement_at=newest, lateness=lateness)
-            gaps.advance_island(cursor, now)
+            watermark = gaps.advance_island(cursor, now)
 
         self._commit_page(pull, page, window, advance)
         self._count(page, covered)
-        self.live_to = window.end if known is None else max(known, window.end)
+        self.watermark = watermark
+        self.live_to = window.end if watermark is None else max(watermark, window.end)
 
     def _commit_page(
         self,
@@ -450,8 +455,10 @@ class _VehicleCycle:
 
     def pull_alarms(self, pull: _Pull) -> None:
         """Store new and resolved alarms; after a failure the next cycle asks for the same again."""
-        known = self.vehicle.alarm_watermark
-        interval = pull.window if known else Window(pull.gap_start, pull.window.end)
+        begins = min(pull.window.start, pull.live.behind_from or pull.window.start)
+        if self.vehicle.alarm_watermark is None or self.vehicle.was_set_back:
+            begins = min(begins, pull.gap_start)
+        interval = Window(begins, pull.window.end)
         try:
             self.alarms.run(interval, stepped_back=pull.stepped_back)
         except RERAISED:

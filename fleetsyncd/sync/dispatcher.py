@@ -48,7 +48,7 @@ class Dispatcher:
             self._rests.note(report.vehicle, report.retry_after_sec)
             self._silences.note(report)
             if report.leaves_gap:
-                self._catch_ups.has_gaps = True
+                self._catch_ups.note_gap()
             on_report(report)
 
         def heed_backfill(vehicle: Vehicle, report: BackfillReport) -> None:

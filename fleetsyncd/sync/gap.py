@@ -35,6 +35,9 @@ from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
 
+MOST_OF_BUDGET = 0.8
+"""Of the measurements that a vehicle may store in a day; the rest is left to what is live."""
+
 
 def catch_up(
     vehicle: Vehicle,
@@ -114,14 +117,14 @@ class _GapAttempt:
     def run(self) -> None:
         """Pull the gap window by window, until it is pulled or this attempt may not go on."""
         self._check_machine()
-        self.intake.check_rows(self.context.budget)
+        self.intake.check_rows(self.context.budget, MOST_OF_BUDGET)
         self._note_lost_history()
         try:
             with closing(self.source.measurements(self.gap)) as pages:
                 for window, page in pages:
                     self._commit(page, window)
                     if window.end < self.gap.end:
-                        self.intake.check_rows(self.context.budget)
+                        self.intake.check_rows(self.context.budget, MOST_OF_BUDGET)
                         if not self._may_go_on():
                             break
         except PullOverrun as overrun:
@@ -138,7 +141,8 @@ class _GapAttempt:
         """Note what nobody can pull any more; a failed question must not keep the rest from it."""
         if skipped := skipped_before(self.vehicle, self.gap):
             span = utc_span(skipped.start, skipped.end)
-            self.notes.append(f"not pulled: {span}, before {utc_day(skipped.end)} nothing is kept")
+            oldest = utc_day(self.context.accepted_interval().start)
+            self.notes.append(f"not pulled: {span}, before {oldest} nothing is kept")
             self.passed_over.append(skipped)
             self.lost = True
         if self.gap.length <= history.LOOK_ABOVE:

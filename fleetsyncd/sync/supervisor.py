@@ -240,13 +240,18 @@ class Supervisor:
             if not summarised and (not self._dispatcher.busy or time_is_up):
                 self._summarise(until)
                 summarised = True
-            if summarised and (time_is_up or (until is None and not self._dispatcher.has_gaps)):
+            if summarised and (time_is_up or (until is None and not self._has_gaps)):
                 break
             self._do_periodic_work()
             rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
             if self._dispatcher.busy or summarised:
                 self._wait(rest, until_idle=not summarised)
         return self._summary
+
+    @property
+    def _has_gaps(self) -> bool:
+        """Whether gaps are still to be pulled, and can be stored."""
+        return self._dispatcher.has_gaps and self._database_error is None
 
     def drain(self) -> None:
         """Let running vehicles finish their window, then kill them; delete the heartbeat."""

@@ -104,7 +104,7 @@ class LivePull:
     cut_from: datetime | None = None
     """Of the islands, what is from here on is not true any more."""
     behind_from: datetime | None = None
-    """Before the watermark, where the vehicle's clock was set back to: the gap begins there."""
+    """Where the vehicle's clock was set back to, if there is an island."""
 
 
 def live_pull(
@@ -127,30 +127,27 @@ def live_pull(
     live_to = vehicle.live_to
     head = _head(vehicle, skew)
     is_behind = step or vehicle.pulled_until is not None
+    behind_from = live_to + step if step and vehicle.islands and live_to else None
     if live_window is None or (is_behind and not vehicle.islands):
-        return LivePull(whole, head)
-    begins = reached = whole.start
+        return LivePull(whole, head, cut_from=behind_from)
+    begins = whole.start
     if vehicle.islands and live_to is not None:
-        reached = head = live_to + step
-        early = overlap_start(vehicle, reached, whole.end, skew, pull_overlap)
-        begins = floor_ms(max(early, whole.start))
+        head = live_to + step
+        early = overlap_start(vehicle, head, whole.end, skew, pull_overlap)
+        # What is before the island is the catch-up's.
+        first = whole.start if step else max(whole.start, vehicle.islands[-1].start)
+        begins = min(floor_ms(max(early, first)), whole.end - MILLISECOND)
     is_long = whole.end - max(begins, head or begins) > live_window * SHORT_GAP
     if not is_long and not vehicle.islands:
         return LivePull(whole, head)
-    cut_from = reached if step else None
+    cut_from = behind_from
     if is_long:
-        begins = whole.end - live_window
+        begins = whole.end - max(live_window, pull_overlap)
         if len(vehicle.islands) >= MOST_ISLANDS:
             beyond = vehicle.islands[MOST_ISLANDS - 1].start
             cut_from = beyond if cut_from is None else min(cut_from, beyond)
-    watermark = vehicle.watermark
-    is_before = step and watermark is not None and reached < watermark
     return LivePull(
-        Window(begins, whole.end),
-        head,
-        leaves_gap=True,
-        cut_from=cut_from,
-        behind_from=reached if is_before else None,
+        Window(begins, whole.end), head, leaves_gap=True, cut_from=cut_from, behind_from=behind_from
     )
 
 

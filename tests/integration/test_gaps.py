@@ -11,6 +11,7 @@ import pytest
 
 from fleetsyncd.database import gaps
 from fleetsyncd.database.pool import Database
+from fleetsyncd.demo.faults import Faults
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import HISTORY_ROWS
@@ -44,6 +45,12 @@ def asked_windows(it: Rig) -> list[Window]:
             )
     it.asked.clear()
     return windows
+
+
+def step_back(it: Rig, seconds: float) -> None:
+    """Set the vehicle's clock back: what it stamps from then on, nobody has pulled."""
+    it.offset -= timedelta(seconds=seconds)
+    it.run("DELETE FROM public.measurements WHERE time >= %s", it.now + it.offset)
 
 
 def finish(it: Rig) -> None:
@@ -297,7 +304,7 @@ def test_no_vehicle_has_more_islands_than_are_kept(away: Rig) -> None:
 def test_a_clock_that_is_set_back_behind_what_is_live_hides_nothing(away: Rig) -> None:
     away.cycle()
     away.cycle(after=30)
-    away.offset = timedelta(minutes=-40)
+    step_back(away, 2400)
     away.cycle(after=30)
     assert islands(away)[-1].end == away.now + away.offset
     for _ in range(4):
@@ -310,7 +317,7 @@ def test_a_clock_that_is_set_back_behind_what_is_live_hides_nothing(away: Rig) -
 
 def test_a_clock_that_is_set_back_behind_the_watermark_hides_nothing(away: Rig) -> None:
     away.cycle()
-    away.offset = timedelta(hours=-4)
+    step_back(away, 4 * HOUR)
     away.cycle(after=30)
     assert away.vehicle().pulled_until is not None
     away.cycle(after=30)
@@ -328,11 +335,16 @@ def test_whatever_happens_meanwhile_nothing_is_lost_and_the_watermark_is_true(
     with rig(database, watermark_ago=1800, channels=1) as it:
         it.live = LIVE
         for _ in range(30):
-            what = chance.choice(("live", "live", "away", "gap", "slice", "stop", "clock", "right"))
+            what = chance.choice(
+                ("live", "live", "away", "gap", "slice", "stop", "clock", "back", "right")
+            )
             if what == "away":
                 it.now += timedelta(seconds=chance.choice((120, 400, 2000)))
             elif what == "clock":
-                it.offset += timedelta(seconds=chance.choice((-900, -300, -30, 30, 600)))
+                it.offset += timedelta(seconds=chance.choice((30, 600)))
+            elif what == "back":
+                step_back(it, chance.choice((900, 300, 30)))
+                it.cycle(after=1)
             elif what == "right":
                 it.offset = timedelta(0)
             elif what == "gap":
@@ -352,6 +364,118 @@ def test_whatever_happens_meanwhile_nothing_is_lost_and_the_watermark_is_true(
         finish(it)
         found = it.compare()
         assert found.clean, found.examples
+
+
+@pytest.mark.parametrize("old_version", [False, True])
+def test_a_cycle_that_pulls_everything_keeps_no_island_that_a_step_back_made_untrue(
+    away: Rig, *, old_version: bool
+) -> None:
+    away.cycle()
+    for _ in range(20):
+        away.cycle(after=30)
+    stale = away.run("SELECT islands::text FROM fleetsync.vehicle_state")[0][0]
+    step_back(away, 300)
+    away.live = None
+    away.cycle(after=30)
+    if old_version:  # it knows no islands, and does not date what it writes
+        away.run(
+            "UPDATE fleetsync.vehicle_state SET islands = %s::tstzmultirange,"
+            " updated_at = updated_at + interval '1 ms'",
+            stale,
+        )
+    away.live = LIVE
+    away.cycle(after=30)
+    away.offset = timedelta(0)
+    finish(away)
+    found = away.compare()
+    assert found.clean, found.examples
+
+
+@pytest.mark.parametrize("moment", ["before", "within"])
+def test_a_step_back_is_heeded_though_the_catch_up_ends_meanwhile(
+    away: Rig, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away.cycle()
+    for _ in range(8):
+        away.cycle(after=30)
+    known = away.vehicle()
+    if moment == "before":
+        away.catch_up()
+    step_back(away, 120)
+    monkeypatch.setattr(away, "vehicle", lambda: known)
+    ended: list[str] = []
+
+    def meanwhile() -> None:
+        if moment == "within" and not ended:
+            ended.append("")
+            away.client, others = away.connect(*away.simulated.address), away.client
+            assert away.catch_up().endswith("complete")
+            away.client.close()
+            away.client = others
+
+    away.cycle(after=30, stopped=meanwhile)
+    monkeypatch.undo()
+    for _ in range(8):
+        away.cycle(after=30)
+    finish(away)
+    found = away.compare()
+    assert found.clean, found.examples
+
+
+@pytest.mark.parametrize("overlap", [300, 1200])
+def test_an_overlap_longer_than_a_live_window_is_asked_again_in_every_cycle(
+    database: Database, overlap: int
+) -> None:
+    with rig(database, watermark_ago=240, channels=1, faults=Faults(commit_delay_s=200)) as it:
+        it.live = LIVE
+        it.overlap = timedelta(seconds=overlap)
+        for _ in range(30):
+            it.cycle(after=30)
+            while it.catch_up() != "none":
+                pass
+        it.now += timedelta(seconds=10)
+        found = it.compare(delay=200)
+        assert found.clean, found.examples
+        it.now += timedelta(hours=2)
+        finish(it)
+        found = it.compare(delay=200)
+        assert found.clean, found.examples
+
+
+@pytest.mark.parametrize("back_to", [4 * HOUR, None])
+def test_a_watermark_that_is_set_back_makes_islands_void(away: Rig, back_to: float | None) -> None:
+    away.cycle()
+    for _ in range(10):
+        away.cycle(after=30)
+    since = away.now - timedelta(seconds=back_to or 30)
+    away.run("DELETE FROM public.measurements WHERE time >= %s", since)
+    away.run("DELETE FROM public.alarms_log")
+    away.start = since
+    away.set_watermark(None if back_to is None else since)
+    away.cycle(after=30)
+    finish(away)
+    found = away.compare()
+    assert found.clean, found.examples
+
+
+def test_alarms_of_a_time_that_was_set_back_to_are_asked_for_again(database: Database) -> None:
+    with rig(database, watermark_ago=24 * HOUR) as it:
+        it.live = LIVE
+        it.cycle()
+        it.catch_up()
+        it.run("DELETE FROM public.alarms_log")
+        it.set_watermark(it.now - timedelta(hours=20))
+        it.start = it.now - timedelta(hours=20)
+        it.cycle(after=30)
+        finish(it)
+        found = it.compare()
+        assert found.clean, found.examples
+
+
+def test_an_island_before_the_watermark_is_no_gap(away: Rig) -> None:
+    away.cycle()
+    away.set_watermark(away.now + timedelta(seconds=1))
+    assert away.database.run(lambda c: gaps.open_gaps(c, set())) == []
 
 
 def test_a_window_ahead_of_a_gap_is_an_island_whatever_was_restored_meanwhile(away: Rig) -> None:

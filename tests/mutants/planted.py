@@ -921,8 +921,8 @@ MUTANTS = (
     Mutant(
         "a gap goes on from a watermark that was set back",
         GAPS,
-        "WHERE id = %(id)s::uuid AND last_sync_at >= %(known)s AND",
-        "WHERE id = %(id)s::uuid AND",
+        "      AND greatest(last_sync_at, '0001-01-02Z') >= %(known)s\n",
+        "",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
@@ -935,8 +935,29 @@ MUTANTS = (
     Mutant(
         "a clock that was set back leaves its island",
         WINDOW,
-        "    cut_from = reached if step else None\n",
+        "    cut_from = behind_from\n",
         "    cut_from = None\n",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a watermark that was set back is passed over by an island",
+        STATEMENTS,
+        "AND ({watermark} < s.island_watermark) IS NOT TRUE\n",
+        "\n",
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "an older version's step back leaves its islands",
+        STATEMENTS,
+        'return f"""CASE WHEN {DATED} AND (',
+        'return f"""CASE WHEN (',
+        "tests/integration/test_gaps.py",
+    ),
+    Mutant(
+        "a step back that the catch-up has overtaken is forgotten",
+        GAPS,
+        "CASE WHEN last_sync_at > %(behind_from)s THEN %(behind_from)s::timestamptz END,\n",
+        "NULL::timestamptz,\n",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
