@@ -36,7 +36,7 @@ terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 schema_watch.py    whether a newer program has migrated the database
 themes.py      which themes are offered
-toolkit_caches.py  keeps Textual from keeping the pages that were left
+toolkit_caches.py  keeps Textual and Rich from keeping what was shown once
 ui.py          the part of the app that operations use
 vehicle_actions.py  what the keys of vehicles do
 view_keeper.py  restores the view and the theme, and saves what is changed

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, TypeVar
 
 from rich.console import RenderableType
 from textual._compositor import CompositorUpdate
-from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
@@ -40,7 +39,7 @@ from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.schema_watch import watch_schema
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
-from tui.toolkit_caches import keep_no_widgets
+from tui.toolkit_caches import empty_large_caches, keep_no_widgets
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.vehicle_actions import WRITING_ACTIONS, VehicleActions, is_offered
 from tui.view_keeper import ViewKeeper
@@ -72,8 +71,6 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
         self._presence = Presence()
         self._frame = Frame()
         keep_no_widgets()
-        self._was_left = False
-        """Whether a page or dialog was left since the last tick."""
         self.remarks: list[str] = []
         """What is told when the dashboard has opened."""
         self._recent: list[Name] = []
@@ -165,16 +162,12 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
         if self._keeper is not None:
             self._keeper.save()
 
-    def pop_screen(self) -> AwaitComplete:
-        """Leave the topmost page or dialog."""
-        self._was_left = True
-        return super().pop_screen()
-
     def _tick(self) -> None:
-        if self._was_left:
+        empty_large_caches()
+        if self.left_pages:
             # The widgets of a page refer to each other. The interpreter would find them after some
-            # ten pages only, and keep the memory that they needed together.
-            self._was_left = False
+            # ten pages only, and keep the memory that they needed together. A page that is still
+            # being taken down is found at a later tick.
             gc.collect()
         if self._keeper is not None:
             self._keeper.save_soon()

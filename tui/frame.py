@@ -136,7 +136,7 @@ def _combine(cells: list[Cell], character: str) -> None:
     cells[index] = (text + character, sgr)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _sgr(style: Style, colours: ColorSystem) -> SGR:
     look = style.without_color
     attributes = look._make_ansi_codes(colours)
@@ -148,7 +148,7 @@ def _sgr(style: Style, colours: ColorSystem) -> SGR:
     )
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _on_blank(sgr: SGR) -> SGR:
     """Return what of a style shows on a space."""
     attributes, _fore, back = sgr
@@ -179,7 +179,7 @@ class _Writer:
         return "".join(parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _change(old: SGR, new: SGR) -> str:
     """Return the sequence that leads from one style to another."""
     before, after = _attributes(old[0]), _attributes(new[0])
@@ -196,7 +196,6 @@ def _attributes(parameters: str) -> set[str]:
     return set(filter(None, parameters.split(";")))
 
 
-@lru_cache(maxsize=4096)
 def _same_blank(character: str, old: SGR, new: SGR) -> bool:
     """Tell whether a space looks the same in both styles."""
     return character == " " and _on_blank(old) == _on_blank(new)

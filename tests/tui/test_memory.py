@@ -4,15 +4,23 @@ import gc
 import sys
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
+from rich.cells import cached_cell_len, cell_len
+from rich.segment import Segment
+from rich.style import Style
 from textual._styles_cache import StylesCache
+from textual.geometry import Region
 from textual.widget import Widget
 
 from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, attempts, channel, drive, small_fleet
+from tui.app import TICK_SEC
 from tui.screens.fleet import FleetPage
+from tui.toolkit_caches import GROWING, LARGEST
 
 WARM_UP, REPEATS = 2, 5
 WAYS = {
@@ -40,6 +48,19 @@ WAYS = {
 }
 WALKS, LARGEST_GROWTH = 3, 4000
 """An opened page is 5,000 blocks of memory and more."""
+SMALL_ALTHOUGH_ALLOWED_MORE = {"Style.parse", "Color.parse"}
+"""Caches whose keys are written in the program."""
+
+
+def toolkit_caches() -> list[Any]:
+    """Return the caches of Textual, of Rich, and of the dashboard itself."""
+    kind, packages = type(cached_cell_len), ("rich", "textual", "tui")
+    found = (each for each in gc.get_objects() if isinstance(each, kind))
+    return [each for each in found if each.__module__.partition(".")[0] in packages]
+
+
+def too_large() -> list[Any]:
+    return [each for each in toolkit_caches() if each.cache_info().currsize > LARGEST]
 
 
 def alive() -> Counter[str]:
@@ -134,3 +155,36 @@ def test_a_page_that_was_left_is_collected_at_the_next_tick(database: Database) 
             gc.enable()
 
     drive(database, session)
+
+
+def test_caches_that_were_filled_by_what_was_shown_are_emptied_at_the_next_tick(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    fillings: list[Callable[[int], object]] = [
+        lambda n: cell_len(f"truck {n} …"),
+        lambda n: Segment(f"truck {n} …").split_cells(5),
+        lambda n: Style(color=f"color({n % 200})") + Style(meta={"row": n}),
+        lambda n: Region(n, 0, 80, 24).grow((1, 1, 1, 1)),
+        lambda n: Region(n, 0, 80, 24).intersection(Region(0, 0, 80, 24)),
+    ]
+
+    async def session(it: Driver) -> None:
+        for fill in fillings:
+            for n in range(2 * LARGEST):
+                fill(n)
+        assert len(too_large()) >= len(fillings)
+        await it.pilot.pause(1.5 * TICK_SEC)
+        await it.until(lambda: not too_large())
+
+    drive(database, session)
+
+
+def test_every_cache_of_the_toolkit_that_may_become_large_is_emptied() -> None:
+    emptied = {cache.__qualname__ for cache in GROWING}
+    large = {
+        cache.__qualname__
+        for cache in toolkit_caches()
+        if (cache.cache_info().maxsize or 0) > 2 * LARGEST
+    }
+    assert large - emptied <= SMALL_ALTHOUGH_ALLOWED_MORE
