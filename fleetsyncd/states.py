@@ -3,7 +3,7 @@
 from enum import StrEnum
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from fleetsyncd.reports import Outcome
 from fleetsyncd.times import ZonedTime, utc_text
@@ -77,7 +77,7 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     state: State
     software_version: str | None
     seen_age: float | None
-    lag: float | None
+    lag: float | None = field(name="live_lag")
     """The age of what is live: of the watermark, unless there is a gap after it."""
     data_age: float | None
     rows: int | None
@@ -96,8 +96,8 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """The vehicle's tags, such as its site, in alphabetical order."""
     late_because: str | None = None
     """Why it is late, if it is and that is known."""
-    complete_age: float | None = None
-    """The age of the watermark: all before it is stored."""
+    complete_age: float | None = field(default=None, name="lag")
+    """The age of the watermark: all before it is stored. Scripts know it as the lag."""
     gap: GapOverview | None = None
     """What is missing before what is live."""
     lateness_seconds: float | None = None

@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.schema import migrate, preconditions
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, DatabaseLost, MigrationFailed, SchemaOutdated
 from fleetsyncd.settings import DatabaseSettings
@@ -226,6 +226,14 @@ def test_a_role_without_rights_cannot_migrate_and_gets_the_statements_that_grant
         migrate.migrate(settings(server, empty_database, APP))
     assert f"GRANT CREATE ON DATABASE {empty_database} TO {APP}" in str(refused.value)
     assert f"GRANT CREATE ON SCHEMA public TO {APP}" in str(refused.value)
+
+
+def test_a_server_that_is_too_old_is_refused_before_anything_changes(
+    server: Server, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preconditions, "OLDEST_SERVER", 990_000)
+    with pytest.raises(MigrationFailed, match="is too old: upgrade it to 14 or newer"):
+        migrate.migrate(settings(server, empty_database))
 
 
 def test_a_server_that_is_not_there_is_lost(server: Server) -> None:

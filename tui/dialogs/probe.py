@@ -12,6 +12,7 @@ from textual.widgets import Static
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
 from tui import own_program
+from tui.background import is_live
 from tui.dialogs.dialog import Dialog
 from tui.model.targets import Targets
 
@@ -66,6 +67,8 @@ class ProbeDialog(Dialog[None]):
         await asyncio.gather(*map(test, self.targets))
 
     def _show_results(self) -> None:
+        if not is_live(self):  # it was closed meanwhile
+            return
         self.query_one("#tests", Static).update(Text("\n\n").join(self._results.values()))
 
     def _heading(self, vehicle: VehicleOverview, progress: str = "") -> Text:

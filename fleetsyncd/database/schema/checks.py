@@ -17,11 +17,11 @@ from fleetsyncd.database.schema import (
     preconditions,
     rehearsal,
 )
+from fleetsyncd.database.schema.preconditions import OLDEST_SERVER
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
 from fleetsyncd.errors import DatabaseError, DatabaseLost, PoolerUnfit
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 
-OLDEST_SERVER = 140_000
 CLOCK_SEC = 2.0
 """Clocks that are set by NTP differ by far less."""
 READ_ITS_LOG = "read the server's log"

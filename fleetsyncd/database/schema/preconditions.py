@@ -11,6 +11,8 @@ from fleetsyncd.errors import MigrationFailed
 
 log = logging.getLogger("sync.migrate")
 
+OLDEST_SERVER = 140_000
+"""The first version with multiranges."""
 WANTED_ENCODING = "UTF8"
 _ENCODING = "SELECT getdatabaseencoding(), current_database()::text"
 _RIGHTS = """
@@ -55,6 +57,7 @@ def require(app_role: str | None, pending: bool, cursor: Cursor) -> None:
 
 def _obstacles(app_role: str | None, pending: bool, cursor: Cursor) -> Iterator[Misfit]:
     if pending:
+        yield from _old_server(cursor)
         yield from _missing_rights(cursor)
     if app_role is not None and not _is_true(cursor, _ROLE, app_role):
         quoted = _quoted(cursor, app_role)
@@ -77,6 +80,13 @@ def encoding_misfit(cursor: Cursor) -> Iterator[Misfit]:
             "make a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and move"
             " to it",
         )
+
+
+def _old_server(cursor: Cursor) -> Iterator[Misfit]:
+    if cursor.connection.server_version < OLDEST_SERVER:
+        cursor.execute("SHOW server_version")
+        ((version,),) = cursor.fetchall()
+        yield Misfit(f"PostgreSQL {version} is too old", "upgrade it to 14 or newer")
 
 
 def _missing_rights(cursor: Cursor) -> Iterator[Misfit]:
