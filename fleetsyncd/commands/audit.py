@@ -7,7 +7,7 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.audit_watch import AuditWatch
-from fleetsyncd.commands.parameters import complete_name
+from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.database import audits
 from fleetsyncd.database import vehicles as registry
 from fleetsyncd.database.pool import Cursor
@@ -35,7 +35,7 @@ from fleetsyncd.times import parse_length, parse_time, utc_now
 @click.option("--cancel", is_flag=True, help="Cancel the rest of an audit.")
 @click.option("--no-wait", is_flag=True, help="Only request it; do not watch.")
 @click.option("--wait", metavar="LENGTH", help="Watch no longer than that: 90m, 1h, 2d.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def audit(
     context: click.Context,
