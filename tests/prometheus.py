@@ -27,7 +27,7 @@ READY_SEC = 30.0
 LOOK_SEC = 0.25
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FOR = re.compile(r"(\bfor: )(\d+)([smhd])\b")
-_RANGE = re.compile(r"(\[)(\d+)([smhd])(?=\])")
+_RANGE = re.compile(r"(\[|offset )(\d+)([smhd])")
 _PLAIN_SECONDS = re.compile(r"(lag_seconds:min > |\+ )(\d+)\b")
 
 
