@@ -56,7 +56,7 @@ def test_an_audit_goes_on_without_its_command_and_is_watched_again(
     assert again.stderr is not None
     assert "no daemon is running" in again.stderr.readline()
     daemon = installation.daemon(AUDIT_PERCENT="0")
-    out, _ = again.communicate(timeout=PATIENT_SEC)
+    out, _ = again.communicate(timeout=3 * PATIENT_SEC)
     assert (again.returncode, f"{lost} (stored)" in out) == (1, True), out
     assert installation.rows("SELECT asked_at FROM fleetsync.audit") == [(asked_at,)]
     daemon.process.send_signal(signal.SIGTERM)

@@ -22,7 +22,7 @@ LIES = ("other-past", "past-flood", "no-past")
 MAX_BODY_MB = 8
 MINUTE = timedelta(minutes=1)
 NOW = floor_ms(utc_now())
-NEWEST = Window(NOW - MINUTE, NOW + MINUTE)
+NEWEST = Window(NOW - MINUTE, NOW + 60 * MINUTE)
 PAST = Window(NOW - 11 * MINUTE, NOW - 10 * MINUTE)
 
 
