@@ -49,8 +49,8 @@ def test_an_audit_goes_on_without_its_command_and_is_watched_again(
     assert lost
     watching = start(installation, "audit", "--all")
     installation.until("SELECT count(*) = 1 FROM fleetsync.audit")
-    watching.send_signal(signal.SIGINT)
-    assert ended(watching)[0] == 128 + signal.SIGINT
+    watching.send_signal(signal.SIGTERM)
+    assert ended(watching)[0] == 128 + signal.SIGTERM
     ((asked_at,),) = installation.rows("SELECT asked_at FROM fleetsync.audit")
     again = start(installation, "audit", "--all")
     assert again.stderr is not None

@@ -69,9 +69,9 @@ def test_a_vehicle_that_writes_everything_in_another_way_is_pulled_all_the_same(
     adopted: Installation,
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    start = now - timedelta(minutes=10)
+    start = now - timedelta(minutes=8)
     with serving(handler=OddHandler) as vehicle:
-        vehicle.record(start, seconds=590, channels=18)
+        vehicle.record(start, seconds=470, channels=18)
         vehicle.query("INSERT INTO alarms VALUES (7, NULL, NULL, 'hot', ?, NULL)", text(start))
         register(adopted, vehicle, start)
         adopted.rows("UPDATE vehicles SET software_version = '1.2' WHERE name = 'F'")

@@ -17,7 +17,7 @@ def test_a_fleet_that_went_dark_rests_quietly_and_is_pulled_again_when_it_is_bac
     all_are = "SELECT coalesce(bool_and(sync_status = ANY (%s)), false) FROM vehicles"
     with ExitStack() as up:
         up.enter_context(running([*simulate, "--register"], installation.environment()))
-        installation.until("SELECT count(*) = %s FROM vehicles", VEHICLES)
+        installation.until("SELECT count(*) = %s FROM vehicles", VEHICLES, within=90)
         daemon = installation.daemon(SYNC_INTERVAL_SEC="0.3", SILENT_INTERVAL_SEC="30")
         installation.until(all_are, ["ok"])
     installation.until(all_are, ["error", "timeout"])
