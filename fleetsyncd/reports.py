@@ -127,7 +127,7 @@ class AuditResult:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillReport:
+class AttemptReport:
     """The result of one attempt at a vehicle's backfill, gap or audit."""
 
     entry: JournalEntry

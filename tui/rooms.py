@@ -1,5 +1,6 @@
 """The pages of quarantine, backfills and findings: how they open, and what they ask for."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -120,17 +121,17 @@ class RoomsApp(App[None]):
     context: ScreenContext
     rooms: RoomOperations
 
+    @abstractmethod
     def open_vehicle(self, vehicle_id: UUID) -> None:
         """Open the page of a vehicle."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         """Run an operation in the background."""
-        raise NotImplementedError
 
+    @abstractmethod
     def go_to(self, kind: type[Page]) -> None:
         """Go back to the page of a kind, or open one."""
-        raise NotImplementedError
 
     def action_quarantine(self) -> None:
         """Open the quarantine page."""

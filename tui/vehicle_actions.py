@@ -1,5 +1,6 @@
 """What the keys of vehicles do: their targets, and the operations on them."""
 
+from abc import abstractmethod
 from typing import Any
 
 from textual.app import App
@@ -36,13 +37,13 @@ class VehicleActions(App[None]):
     context: ScreenContext
     operations: Operations
 
+    @abstractmethod
     def _operate(self, operation: Operation, *arguments: Any) -> None:
         """Run an operation in the background."""
-        raise NotImplementedError
 
+    @abstractmethod
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a message."""
-        raise NotImplementedError
 
     def _targets(self) -> Targets:
         return self.screen.targets() if isinstance(self.screen, Page) else Targets()

@@ -7,34 +7,40 @@ import click
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.audit_watch import AuditWatch
-from fleetsyncd.commands.parameters import complete_name, json_option
+from fleetsyncd.commands.parameters import (
+    FROM_FORMS,
+    all_vehicles_option,
+    json_option,
+    no_wait_option,
+    to_option,
+    vehicles_argument,
+    wait_option,
+    wait_seconds,
+)
 from fleetsyncd.database import audits
 from fleetsyncd.database import vehicles as registry
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.audits import audit_statuses
 from fleetsyncd.errors import CommandError
-from fleetsyncd.time_limits import MAX_AGE, backfill_window
-from fleetsyncd.times import parse_length, parse_time, utc_now
+from fleetsyncd.time_limits import backfill_window
+from fleetsyncd.times import parse_time, utc_now
 
 
 @click.command()
-@click.argument("vehicles", nargs=-1, metavar="[VEHICLE]...", shell_complete=complete_name)
-@click.option("--all", "all_vehicles", is_flag=True, help="Every vehicle of the fleet.")
+@vehicles_argument
+@all_vehicles_option
 @click.option(
     "--from",
     "start",
     metavar="TIME",
-    help="24h, 7d, 2026-11-23 14:30 by this host's clock and zone, or 2026-11-23T14:30Z in UTC;"
-    f" up to {MAX_AGE.days} days ago. Without it, where the stored measurements begin.",
+    help=f"{FROM_FORMS} Without it, where the stored measurements begin.",
 )
-@click.option(
-    "--to", "end", metavar="TIME", default="now", show_default=True, help="Written as --from."
-)
+@to_option
 @click.option("--report-only", is_flag=True, help="Store nothing that is missing, only count it.")
 @click.option("--cancel", is_flag=True, help="Cancel the rest of an audit.")
-@click.option("--no-wait", is_flag=True, help="Only request it; do not watch.")
-@click.option("--wait", metavar="LENGTH", help="Watch no longer than that: 90m, 1h, 2d.")
+@no_wait_option
+@wait_option
 @json_option
 @click.pass_context
 def audit(
@@ -58,9 +64,7 @@ def audit(
     Exit code: 0 nothing was missing or different; 1 something was, the audit was cancelled, or it
     is not done within --wait.
     """
-    if wait is not None and (no_wait or cancel):
-        raise click.UsageError("--wait goes with neither --no-wait nor --cancel", context)
-    wait_sec = None if wait is None else parse_length(wait).total_seconds()
+    wait_sec = wait_seconds(context, wait, no_wait=no_wait, cancel=cancel)
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     chosen = database.run(

@@ -11,6 +11,8 @@ from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.vehicles import RegisteredVehicle, find_vehicle
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import FleetsyncError
+from fleetsyncd.time_limits import MAX_AGE
+from fleetsyncd.times import parse_length
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,6 +64,40 @@ port_type = click.IntRange(1, validation.MAX_PORT)
 with_tag_option = tag_option(
     "--tag", "Only vehicles with this tag; given several times, with any of them."
 )
+vehicles_argument = click.argument(
+    "vehicles", nargs=-1, metavar="[VEHICLE]...", shell_complete=complete_name
+)
+all_vehicles_option = click.option(
+    "--all", "all_vehicles", is_flag=True, help="Every vehicle of the fleet."
+)
+to_option = click.option(
+    "--to", "end", metavar="TIME", default="now", show_default=True, help="Written as --from."
+)
+no_wait_option = click.option("--no-wait", is_flag=True, help="Only request it; do not watch.")
+wait_option = click.option(
+    "--wait", metavar="LENGTH", help="Watch no longer than that: 90m, 1h, 2d."
+)
+FROM_FORMS = (
+    "24h, 7d, 2026-11-23 14:30 by this host's clock and zone, or 2026-11-23T14:30Z in UTC;"
+    f" up to {MAX_AGE.days} days ago."
+)
+"""How the beginning of an interval is written."""
+
+
+def wait_seconds(
+    context: click.Context, wait: str | None, *, no_wait: bool, cancel: bool
+) -> float | None:
+    """Return for how long at most a command watches; None: until the end.
+
+    Raises UsageError if it is not to watch at all, and CommandError for what is no length.
+    """
+    if wait is None:
+        return None
+    if no_wait or cancel:
+        raise click.UsageError("--wait goes with neither --no-wait nor --cancel", context)
+    return parse_length(wait).total_seconds()
+
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON list instead of a table."
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fleetsyncd.models import Vehicle
-from fleetsyncd.reports import BackfillReport, CycleReport
+from fleetsyncd.reports import AttemptReport, CycleReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class VehicleCycleEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillEnded:
-    """An attempt at a vehicle's backfill has ended."""
+class AttemptEnded:
+    """An attempt at a vehicle's gap, backfill or audit has ended."""
 
-    report: BackfillReport
+    report: AttemptReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ Event = (
     | Alive
     | CycleStarted
     | VehicleCycleEnded
-    | BackfillEnded
+    | AttemptEnded
     | CycleEnded
     | DatabaseDown
     | DatabaseUp

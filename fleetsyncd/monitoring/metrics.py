@@ -17,7 +17,7 @@ from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
-from fleetsyncd.reports import AuditResult, BackfillReport, CycleReport, Outcome
+from fleetsyncd.reports import AttemptReport, AuditResult, CycleReport, Outcome
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)
@@ -106,7 +106,7 @@ class Metrics:
                 self._shards.set(shards)
             case events.VehicleCycleEnded(report):
                 self._on_vehicle_cycle_ended(report)
-            case events.BackfillEnded(report):
+            case events.AttemptEnded(report):
                 entry = report.entry
                 self._count(entry.vehicle_id, entry.rows_written, report)
                 if report.audit is not None:
@@ -169,7 +169,7 @@ class Metrics:
             counters.up = report.goes_on or report.outcome is Outcome.OK
             counters.failing = None if counters.up else report.failure
 
-    def _count(self, vehicle_id: UUID, written: int, report: CycleReport | BackfillReport) -> None:
+    def _count(self, vehicle_id: UUID, written: int, report: CycleReport | AttemptReport) -> None:
         if (counters := self._vehicles.get(vehicle_id)) is not None:
             counters.rows_written += written
             counters.bad_rows += report.bad_rows

@@ -25,6 +25,7 @@ recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
 gap.py              one attempt at a gap, up to what is live
+gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
 audit.py            one attempt at an audit of a vehicle's past
 audit_jobs.py       which audits are started

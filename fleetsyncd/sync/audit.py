@@ -18,14 +18,12 @@ from fleetsyncd.lateness import Added
 from fleetsyncd.models import Audit, DataPage, Look, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     AUDIT_PREFIX,
+    AttemptReport,
     AuditCounts,
     AuditResult,
-    BackfillReport,
     JournalEntry,
     Outcome,
     audit_remark,
-    bad_rows_remark,
-    join_remarks,
 )
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_page
@@ -33,10 +31,9 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
-from fleetsyncd.sync.recording import write_attempt_entry
+from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
 from fleetsyncd.text import age
 from fleetsyncd.times import utc_day, utc_span, utc_text
-from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
 
 LEAST_LATE = timedelta(seconds=1)
@@ -49,7 +46,7 @@ def run_audit(
     client: VehicleClient,
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
-) -> BackfillReport:
+) -> AttemptReport:
     """Compare the rest of an audit, store what is missing, write a journal entry.
 
     `stop_reason` is called between windows and names the reason to end early. Raises
@@ -77,7 +74,7 @@ def run_look(
     client: VehicleClient,
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
-) -> BackfillReport:
+) -> AttemptReport:
     """Look at a small window; if something is missing, store it and have the rest asked again.
 
     A journal entry is written if something was missing or different. Raises as `run_audit` does.
@@ -151,18 +148,14 @@ class _Attempt(ABC):
 
     def _run(self) -> None:
         try:
-            self._check_machine()
+            self.hint = identity.ask_machine(
+                self.source.client, self.context.database, self.vehicle
+            )
             self.prepare()
             if self.interval.start < self.interval.end:
                 self._compare_all()
         except AuditTaken as taken:
             self.taken = str(taken)
-
-    def _check_machine(self) -> None:
-        """Ask what the machine calls itself; raise OtherMachine if it is another vehicle's."""
-        told = decode.status(self.source.client.status().body).id_hint
-        self.hint = told or self.vehicle.other_hint
-        identity.check_machine(self.context.database, self.vehicle, self.hint)
 
     def _compare_all(self) -> None:
         self.intake.check_rows(self.context.budget)
@@ -213,30 +206,23 @@ class _Attempt(ABC):
 
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""
-        bad = bad_rows_remark(
-            self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
-        )
-        return JournalEntry(
-            vehicle_id=self.vehicle.id,
-            started_at=self.started_at,
-            finished_at=self.context.now(),
-            status=result.outcome,
-            rows_written=self.totals.rows_written,
-            vehicle_name=self.vehicle.name,
-            error_msg=join_remarks(
-                f"{AUDIT_PREFIX}{self.title()}",
-                self.taken or result.reason,
-                audit_remark(self.counts, stored=not self.report_only),
-                *self.notes,
-                self.source.broken_remark,
-                bad,
-            ),
+        return attempt_entry(
+            self.vehicle,
+            (self.started_at, self.context.now()),
+            result,
+            self.totals.rows_written,
+            f"{AUDIT_PREFIX}{self.title()}",
+            self.taken or result.reason,
+            audit_remark(self.counts, stored=not self.report_only),
+            *self.notes,
+            self.source.broken_remark,
+            self.totals.bad_remark,
         )
 
-    def report(self, entry: JournalEntry, result: StepResult, found: AuditResult) -> BackfillReport:
+    def report(self, entry: JournalEntry, result: StepResult, found: AuditResult) -> AttemptReport:
         """Return the result of the attempt for the log and the metrics."""
         failed = entry.status != Outcome.OK and not result.stopped
-        return BackfillReport(
+        return AttemptReport(
             entry,
             self.totals.bad_rows,
             self.source.discarded_bytes,

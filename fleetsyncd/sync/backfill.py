@@ -24,11 +24,9 @@ from fleetsyncd.lateness import Added
 from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     BACKFILL_PREFIX,
-    BackfillReport,
+    AttemptReport,
     JournalEntry,
     Outcome,
-    bad_rows_remark,
-    join_remarks,
     odd_alarms_remark,
     reused_ids_remark,
 )
@@ -38,9 +36,8 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
-from fleetsyncd.sync.recording import write_attempt_entry
+from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
 from fleetsyncd.times import utc_day, utc_span, utc_text
-from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
 
 UNKNOWN_CALL = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.NOT_IMPLEMENTED)
@@ -53,7 +50,7 @@ def run_backfill(
     client: VehicleClient,
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
-) -> BackfillReport:
+) -> AttemptReport:
     """Pull the rest of the backfill, commit it, write a journal entry.
 
     An attempt whose backfill was cancelled before it could commit anything has no entry: nothing
@@ -76,7 +73,7 @@ def run_backfill(
             lambda cursor, reason: backfills.fail_backfill(cursor, vehicle.id, backfill, reason),
         )
     failed = entry.status != Outcome.OK and not result.stopped
-    return BackfillReport(
+    return AttemptReport(
         entry,
         attempt.totals.bad_rows,
         source.discarded_bytes,
@@ -122,13 +119,6 @@ class _BackfillAttempt:
         except BackfillTaken as taken:
             self.taken = str(taken)
 
-    def _check_machine(self) -> None:
-        """Ask what the machine calls itself; raise OtherMachine if it is another vehicle's."""
-        told = decode.status(self.source.client.status().body).id_hint
-        # If it tells no name, this is the last one that a cycle was told.
-        self.hint = told or self.vehicle.other_hint
-        identity.check_machine(self.context.database, self.vehicle, self.hint)
-
     def _pull(self) -> None:
         """Pull the rest: first its alarms, then its measurements."""
         oldest = self.context.accepted_interval().start
@@ -139,7 +129,9 @@ class _BackfillAttempt:
         begun = max(self.backfill.alarms_reached or self.backfill.window.start, oldest)
         alarms = Window(max(begun, self.context.oldest_alarm()), self.backfill.window.end)
         if alarms.start < alarms.end or rest.start < rest.end:
-            self._check_machine()
+            self.hint = identity.ask_machine(
+                self.source.client, self.context.database, self.vehicle
+            )
         if alarms.start < alarms.end:
             self._pull_alarms(alarms)
         if rest.start < rest.end:
@@ -239,26 +231,18 @@ class _BackfillAttempt:
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""
         window = self.backfill.window
-        interval = utc_span(window.start, window.end)
-        bad = bad_rows_remark(
-            self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
-        )
-        return JournalEntry(
-            vehicle_id=self.vehicle.id,
-            started_at=self.started_at,
-            finished_at=self.context.now(),
-            status=result.outcome,
-            rows_written=self.totals.rows_written,
-            vehicle_name=self.vehicle.name,
-            error_msg=join_remarks(
-                f"{BACKFILL_PREFIX}{interval}",
-                self._end(result),
-                *self.notes,
-                self.source.broken_remark,
-                odd_alarms_remark(self.totals.odd_alarms),
-                reused_ids_remark(self.totals.reused_alarm_ids),
-                bad,
-            ),
+        return attempt_entry(
+            self.vehicle,
+            (self.started_at, self.context.now()),
+            result,
+            self.totals.rows_written,
+            f"{BACKFILL_PREFIX}{utc_span(window.start, window.end)}",
+            self._end(result),
+            *self.notes,
+            self.source.broken_remark,
+            odd_alarms_remark(self.totals.odd_alarms),
+            reused_ids_remark(self.totals.reused_alarm_ids),
+            self.totals.bad_remark,
         )
 
     def _end(self, result: StepResult) -> str:

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,18 +13,17 @@ from gevent import sleep
 from gevent.pool import Pool
 
 from fleetsyncd.database import backfills, gaps, store
-from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Audit, Backfill, Look, Vehicle
-from fleetsyncd.reports import BackfillReport, Outcome
+from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync.audit import run_audit, run_look
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
+from fleetsyncd.sync.gap_turns import GapTurns
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
@@ -34,8 +32,6 @@ SLICE_SEC = 20.0
 """While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
-URGENT_SHARE = 2
-"""One slot of so many for gaps goes first to those of which a part will be lost."""
 YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 """How a question waits while its vehicle's cycle runs, or the database does not keep up."""
 
@@ -69,7 +65,7 @@ class CatchUpRunner:
     def __init__(
         self,
         context: SyncContext,
-        on_report: Callable[[Vehicle, BackfillReport], None],
+        on_report: Callable[[Vehicle, AttemptReport], None],
         on_database_error: Callable[[DatabaseError], None],
         *,
         catch_up_concurrency: int,
@@ -80,7 +76,8 @@ class CatchUpRunner:
         self._pool = Pool(catch_up_concurrency)
         self._is_single = catch_up_concurrency == 1
         """Gaps and backfills share one slot: a backfill that waits comes before the next gap."""
-        self._most_gaps = max(1, catch_up_concurrency - -(-catch_up_concurrency // BACKFILL_SHARE))
+        kept = -(-catch_up_concurrency // BACKFILL_SHARE)
+        self._turns = GapTurns(max(1, catch_up_concurrency - kept), monotonic)
         self._context = context
         plan = audit_plan or AuditPlan(0.0, context.received)
         self._audits = AuditJobs(context, plan, monotonic)
@@ -90,16 +87,8 @@ class CatchUpRunner:
         """Whether what is live of a vehicle comes first now."""
         self._monotonic = monotonic
         self._stop_reasons: dict[UUID, str | None] = {}
-        self._gaps: set[UUID] = set()
-        """The vehicles of `running` whose gap is pulled."""
-        self._urgent: set[UUID] = set()
-        """Those of them of which a part will be lost."""
-        self._gaps_wait = False
-        """Whether a gap waited for a slot when slots were given last."""
-        self._next: deque[tuple[UUID, bool]] = deque()
-        """Vehicles whose gap waits for a slot, in the order of their turns, and who is urgent."""
-        self._served_at: dict[UUID, float] = {}
-        """When the last attempt at each vehicle's gap ended."""
+        self._jobs: dict[UUID, _Job] = {}
+        """Of the vehicles that run, but for one that is only being read for its turn."""
         self._tried: set[UUID] = set()
         """Vehicles whose job failed in this cycle of the fleet."""
         self._versions: dict[UUID, datetime] = {}
@@ -114,6 +103,11 @@ class CatchUpRunner:
         """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
         return self.accepting and (self._has_gaps or self._gap_was_noted)
 
+    @property
+    def _gaps(self) -> int:
+        """How many gaps are pulled now."""
+        return sum(job.is_gap for job in self._jobs.values())
+
     def note_gap(self) -> None:
         """Take in that a cycle has left a gap."""
         self._gap_was_noted = True
@@ -127,7 +121,7 @@ class CatchUpRunner:
         """Let those that failed be tried again; forget vehicles that are not in `fleet`."""
         self._tried.clear()
         self._versions = {key: at for key, at in self._versions.items() if key in fleet}
-        self._served_at = {key: at for key, at in self._served_at.items() if key in fleet}
+        self._turns.retain(fleet)
         self._audits.set_fleet(fleet)
 
     def start_due(
@@ -146,7 +140,7 @@ class CatchUpRunner:
         self._gap_was_noted = False
         if self._is_single:
             self._start_backfills(shards, resting, silent)
-        room = min(self._pool.free_count(), self._most_gaps - len(self._gaps))
+        room = min(self._pool.free_count(), self._turns.most - self._gaps)
         jobs = self._context.database.run(
             partial(self._due_gaps, room, shards, {*resting, *silent})
         )
@@ -178,7 +172,7 @@ class CatchUpRunner:
         for vehicle, audit in jobs:
             log.debug("[%s] audit begins", vehicle.name)
             self._start(_Job(vehicle, audit))
-        if self._gaps or self._gaps_wait:
+        if self._gaps or self._turns.was_crowded:
             return
         taken = {*free.excluded, *self.running}
         free = Free(self._pool.free_count(), free.shards, taken)
@@ -198,29 +192,10 @@ class CatchUpRunner:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
         self._has_gaps = bool(due) or bool(self._gaps)
-        turns = self._turns(due)
-        room = max(room, 0)
-        self._next = deque(turns[room:])
-        self._gaps_wait = bool(self._next)
-        chosen = dict(turns[:room])
+        urgent = sum(job.is_urgent for job in self._jobs.values())
+        chosen = self._turns.give(self._turns.order(due, urgent, self._context.now()), room)
         vehicles = store.load_vehicles(cursor, chosen) if chosen else []
         return [_Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
-
-    def _turns(self, due: Sequence[OpenGap]) -> list[tuple[UUID, bool]]:
-        """Return the vehicles in the order in which their gaps are pulled, and who is urgent.
-
-        Half of the slots go to urgent ones first, of which a part will be lost; a vehicle may lie,
-        so the other half goes to whoever has waited longest for a turn.
-        """
-        now = self._context.now()
-        due = sorted(due, key=lambda gap: self._served_at.get(gap.vehicle_id, 0.0))
-        is_urgent = {
-            gap.vehicle_id: forecast_loss(gap.history, gap.whole, now) is not None for gap in due
-        }
-        first = max(0, self._most_gaps // URGENT_SHARE - len(self._urgent))
-        preferred = [key for key in is_urgent if is_urgent[key]][:first]
-        order = dict.fromkeys([*preferred, *is_urgent])
-        return [(key, is_urgent[key]) for key in order]
 
     def _due_backfills(
         self,
@@ -251,10 +226,7 @@ class CatchUpRunner:
 
     def _note_running(self, job: _Job) -> None:
         self._stop_reasons[job.vehicle.id] = None
-        if job.is_gap:
-            self._gaps.add(job.vehicle.id)
-        if job.is_urgent:
-            self._urgent.add(job.vehicle.id)
+        self._jobs[job.vehicle.id] = job
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let running jobs, or some of them, end between two windows; if all, begin no other."""
@@ -266,7 +238,7 @@ class CatchUpRunner:
 
     def cancel_waiting(self) -> None:
         """Begin no gap that waits for a slot, until slots are given again."""
-        self._next.clear()
+        self._turns.cancel_waiting()
 
     def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
         """Give jobs `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
@@ -283,8 +255,8 @@ class CatchUpRunner:
 
     def _next_gap(self) -> _Job | None:
         """Return the next gap that waits, noted as running."""
-        while self._next and self.accepting:
-            vehicle_id, is_urgent = self._next.popleft()
+        while self.accepting and (turn := self._turns.next()) is not None:
+            vehicle_id, is_urgent = turn
             if vehicle_id in self._tried or vehicle_id in self.running:
                 continue
             self._stop_reasons[vehicle_id] = None  # or it is begun twice while it is read
@@ -319,10 +291,8 @@ class CatchUpRunner:
         except Exception:
             log.exception("[%s] %s: its catch-up ended", vehicle.name, INTERNAL_ERROR)
         finally:
-            del self._stop_reasons[vehicle.id]
-            self._gaps.discard(vehicle.id)
-            self._urgent.discard(vehicle.id)
-            self._served_at[vehicle.id] = self._monotonic()
+            del self._stop_reasons[vehicle.id], self._jobs[vehicle.id]
+            self._turns.note_served(vehicle.id)
             if not goes_on:
                 self._tried.add(vehicle.id)
 
@@ -337,7 +307,7 @@ class CatchUpRunner:
             (job.is_gap or isinstance(job.task, Look)) and report.entry.status == Outcome.OK
         )
 
-    def _attempt(self, job: _Job, client: VehicleClient) -> BackfillReport | None:
+    def _attempt(self, job: _Job, client: VehicleClient) -> AttemptReport | None:
         stop_reason = partial(self._stop_reason, job.vehicle.id)
         asked = client, self._context, stop_reason
         match job.task:
@@ -350,7 +320,7 @@ class CatchUpRunner:
         ends = self._monotonic() + SLICE_SEC
 
         def may_go_on() -> bool:
-            return not self._gaps_wait or self._monotonic() < ends
+            return not self._turns.was_crowded or self._monotonic() < ends
 
         return catch_up(job.vehicle, client, self._context, stop_reason, may_go_on)
 

@@ -25,6 +25,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
 from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
+from fleetsyncd.reports import bad_rows_remark
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
@@ -47,6 +48,11 @@ class Totals:
     """Resolved before they were triggered; stored as they came."""
     left_out: LeftOut | None = None
     """Measurements that were not stored because no partition holds their time."""
+
+    @property
+    def bad_remark(self) -> str | None:
+        """Say what became of the bad rows; None if there were none."""
+        return bad_rows_remark(self.bad_rows, self.bad_rows_left_out, full=self.quarantine_full)
 
     def count_bad(self, bad: Sequence[BadRow], *, quarantined: bool) -> None:
         """Count bad rows whose transaction is committed; `quarantined`: all of them are kept."""

@@ -9,7 +9,7 @@ from gevent.event import Event
 from fleetsyncd.database.shard_locks import ShardLocks
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Vehicle
-from fleetsyncd.reports import BackfillReport, CycleReport, Outcome, Progress
+from fleetsyncd.reports import AttemptReport, CycleReport, Outcome, Progress
 from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
@@ -36,7 +36,7 @@ class Dispatcher:
         audit_percent: float = 0.0,
         silences: Silences,
         on_report: Callable[[CycleReport], None],
-        on_backfill: Callable[[BackfillReport], None],
+        on_attempt: Callable[[AttemptReport], None],
         on_database_error: Callable[[DatabaseError], None],
     ) -> None:
         self._rests = Rests()
@@ -51,9 +51,9 @@ class Dispatcher:
                 self._catch_ups.note_gap()
             on_report(report)
 
-        def heed_backfill(vehicle: Vehicle, report: BackfillReport) -> None:
+        def heed_attempt(vehicle: Vehicle, report: AttemptReport) -> None:
             self._rests.note(vehicle, report.retry_after_sec)
-            on_backfill(report)
+            on_attempt(report)
 
         self._cycles = CycleRunner(
             context, heed_cycle, on_database_error, kept_sessions=kept_sessions
@@ -65,7 +65,7 @@ class Dispatcher:
         )
         self._catch_ups = CatchUpRunner(
             context,
-            heed_backfill,
+            heed_attempt,
             on_database_error,
             catch_up_concurrency=catch_up_concurrency,
             audit_plan=AuditPlan(audit_percent, context.received),

@@ -17,11 +17,9 @@ from fleetsyncd.loss_forecast import next_look
 from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
 from fleetsyncd.reports import (
     GAP_PREFIX,
-    BackfillReport,
+    AttemptReport,
     JournalEntry,
     Outcome,
-    bad_rows_remark,
-    join_remarks,
 )
 from fleetsyncd.sync import history, identity
 from fleetsyncd.sync.commit import Totals, commit_page
@@ -29,10 +27,9 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import NOT_KNOWN, LostHistory
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
-from fleetsyncd.sync.recording import write_attempt_entry
+from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
 from fleetsyncd.sync.window import gap_before, skipped_before
 from fleetsyncd.times import utc_day, utc_span, utc_text
-from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient
 
 MOST_OF_BUDGET = 0.8
@@ -45,7 +42,7 @@ def catch_up(
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
     may_go_on: Callable[[], bool] = lambda: True,
-) -> BackfillReport | None:
+) -> AttemptReport | None:
     """Pull the vehicle's first gap, commit it, write a journal entry; None if there is no gap.
 
     `stop_reason` is called between windows and names the reason to end early, `may_go_on` whether
@@ -72,7 +69,7 @@ def catch_up(
             context.database,
             lambda cursor, reason: gaps.fail_gap(cursor, vehicle.id, reason),
         )
-    return BackfillReport(
+    return AttemptReport(
         entry,
         attempt.totals.bad_rows,
         source.discarded_bytes,
@@ -116,7 +113,7 @@ class _GapAttempt:
 
     def run(self) -> None:
         """Pull the gap window by window, until it is pulled or this attempt may not go on."""
-        self._check_machine()
+        self.hint = identity.ask_machine(self.source.client, self.context.database, self.vehicle)
         self.intake.check_rows(self.context.budget, MOST_OF_BUDGET)
         self._note_lost_history()
         try:
@@ -130,12 +127,6 @@ class _GapAttempt:
         except PullOverrun as overrun:
             if not self.has_committed:
                 raise BadAnswer("/data", str(overrun)) from None
-
-    def _check_machine(self) -> None:
-        """Ask what the machine calls itself; raise OtherMachine if it is another vehicle's."""
-        told = decode.status(self.source.client.status().body).id_hint
-        self.hint = told or self.vehicle.other_hint
-        identity.check_machine(self.context.database, self.vehicle, self.hint)
 
     def _note_lost_history(self) -> None:
         """Note what nobody can pull any more; a failed question must not keep the rest from it."""
@@ -216,23 +207,16 @@ class _GapAttempt:
 
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""
-        bad = bad_rows_remark(
-            self.totals.bad_rows, self.totals.bad_rows_left_out, full=self.totals.quarantine_full
-        )
-        return JournalEntry(
-            vehicle_id=self.vehicle.id,
-            started_at=self.started_at,
-            finished_at=self.context.now(),
-            status=result.outcome,
-            rows_written=self.totals.rows_written,
-            vehicle_name=self.vehicle.name,
-            error_msg=join_remarks(
-                f"{GAP_PREFIX}{utc_span(self.gap.start, self.gap.end)}",
-                result.reason or self._how_far(),
-                *self.notes,
-                self.source.broken_remark,
-                bad,
-            ),
+        return attempt_entry(
+            self.vehicle,
+            (self.started_at, self.context.now()),
+            result,
+            self.totals.rows_written,
+            f"{GAP_PREFIX}{utc_span(self.gap.start, self.gap.end)}",
+            result.reason or self._how_far(),
+            *self.notes,
+            self.source.broken_remark,
+            self.totals.bad_remark,
         )
 
     def _how_far(self) -> str:

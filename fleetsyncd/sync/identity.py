@@ -20,6 +20,8 @@ from fleetsyncd.models import DataPage, Vehicle, Window
 from fleetsyncd.reports import ANOTHER
 from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.times import iso_ms
+from fleetsyncd.vehicle import decode
+from fleetsyncd.vehicle.client import VehicleClient
 
 _VERSION = re.compile(r"[vV]?([0-9]{1,9}(?:\.[0-9]{1,9}){1,5})(?![0-9.])")
 
@@ -89,6 +91,17 @@ def check_machine(database: Database, vehicle: Vehicle, hint: str | None) -> Non
     new = _judge(database, vehicle, hint)
     if new is not None and new.owner is not None:
         raise new.refusal
+
+
+def ask_machine(client: VehicleClient, database: Database, vehicle: Vehicle) -> str | None:
+    """Ask what the machine calls itself, and return it; None if neither it nor a cycle was told.
+
+    For a pull beside the cycles: raises as `check_machine` does, and VehicleError.
+    """
+    # If it tells no name, this is the last one that a cycle was told.
+    hint = decode.status(client.status().body).id_hint or vehicle.other_hint
+    check_machine(database, vehicle, hint)
+    return hint
 
 
 def _judge(database: Database, vehicle: Vehicle, hint: str | None) -> NewName | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from fleetsyncd.database import store, vehicle_memory
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import LearnedWindows
+from fleetsyncd.models import LearnedWindows, Vehicle
 from fleetsyncd.reports import (
     ERROR_LIMIT,
     CycleReport,
@@ -70,6 +71,25 @@ def _unwritten(report: CycleReport, what: str, error: DatabaseError) -> CycleRep
         failure=Failure.DATABASE,
         unstored=reason,
         stopped=False,
+    )
+
+
+def attempt_entry(
+    vehicle: Vehicle,
+    lasted: tuple[datetime, datetime],
+    result: StepResult,
+    rows_written: int,
+    *remarks: str | None,
+) -> JournalEntry:
+    """Return the journal entry of an attempt beside the cycles, from its beginning to its end."""
+    return JournalEntry(
+        vehicle_id=vehicle.id,
+        started_at=lasted[0],
+        finished_at=lasted[1],
+        status=result.outcome,
+        rows_written=rows_written,
+        vehicle_name=vehicle.name,
+        error_msg=join_remarks(*remarks),
     )
 
 

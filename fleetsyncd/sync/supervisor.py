@@ -28,7 +28,7 @@ from fleetsyncd.errors import (
     FleetsyncError,
 )
 from fleetsyncd.monitoring import events
-from fleetsyncd.reports import BackfillReport, CycleReport
+from fleetsyncd.reports import AttemptReport, CycleReport
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
@@ -91,7 +91,7 @@ class Supervisor:
                 timedelta(seconds=plan.silent_interval_sec),
             ),
             on_report=self._on_report,
-            on_backfill=self._on_backfill,
+            on_attempt=self._on_attempt,
             on_database_error=self._on_database_error,
         )
         self._housekeeping = Housekeeping(
@@ -279,9 +279,9 @@ class Supervisor:
             self._requests.add_unfinished(report.vehicle.id)
         self._emit(events.VehicleCycleEnded(report))
 
-    def _on_backfill(self, report: BackfillReport) -> None:
-        self._vehicle_log.add_backfill(report)
-        self._emit(events.BackfillEnded(report))
+    def _on_attempt(self, report: AttemptReport) -> None:
+        self._vehicle_log.add_attempt(report)
+        self._emit(events.AttemptEnded(report))
 
     def _summarise(self, until: float | None) -> None:
         sleep = 0.0 if until is None else max(0.0, until - time.monotonic())

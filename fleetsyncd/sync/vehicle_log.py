@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from fleetsyncd.reports import BackfillReport, CycleReport, Outcome
+from fleetsyncd.reports import AttemptReport, CycleReport, Outcome
 from fleetsyncd.sync import log_lines
 
 log = logging.getLogger("sync")
@@ -57,7 +57,7 @@ class VehicleLog:
             level = logging.INFO if good and self.every_cycle else logging.DEBUG
         log.log(level, text, extra={"vehicle": report.vehicle.name})
 
-    def add_backfill(self, report: BackfillReport) -> None:
+    def add_attempt(self, report: AttemptReport) -> None:
         """Log how an attempt at a vehicle's backfill, gap or audit ended."""
         entry = report.entry
         key = entry.vehicle_id, "backfill" if report.audit is None else "audit"

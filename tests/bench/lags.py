@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
+from fleetsyncd.reports import IS_OF_A_CYCLE
 from tests.bench.figures import quantile
 from tests.bench.installation import Installation
 
-_LAGS = """
+_LAGS = f"""
 SELECT lag FROM (
     SELECT vehicle_id, started_at, finished_at, extract(epoch FROM finished_at
         - lag(started_at) OVER (PARTITION BY vehicle_id ORDER BY started_at))::float8 AS lag
     FROM public.sync_journal WHERE status = 'ok' AND vehicle_id <> ALL (%(but)s::uuid[])
-      AND coalesce(error_msg, '') !~ '^(backfill|catch-up|audit) of '
+      AND {IS_OF_A_CYCLE}
 ) each
 WHERE lag IS NOT NULL AND finished_at > %(since)s AND finished_at <= %(until)s
-"""
+"""  # noqa: S608  made of this project's own text
 
 
 @dataclass(frozen=True, slots=True)

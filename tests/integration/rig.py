@@ -18,7 +18,7 @@ from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import DataPage, Look, Vehicle
-from fleetsyncd.reports import BackfillReport, CycleReport, Progress
+from fleetsyncd.reports import AttemptReport, CycleReport, Progress
 from fleetsyncd.sync.audit import run_audit, run_look
 from fleetsyncd.sync.audit_plan import look_window
 from fleetsyncd.sync.backfill import run_backfill
@@ -183,7 +183,7 @@ class Rig:
         report = run_audit(self.vehicle(), audit, self.client, self.context(), stopped)
         return str(report.entry.error_msg)
 
-    def look(self, age_sec: int, seconds: float = 10) -> BackfillReport | None:
+    def look(self, age_sec: int, seconds: float = 10) -> AttemptReport | None:
         """Look at the last `seconds` before what is so old; None if that cannot be proved."""
         self.database.run(lambda c: verified.begin(c, [self.vehicle_id], [age_sec]))
         known = self.database.run(lambda c: verified.proved(c, [self.vehicle_id]))

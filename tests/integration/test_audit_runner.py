@@ -12,7 +12,7 @@ import pytest
 from fleetsyncd.database import audits, backfills
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import BackfillReport
+from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from tests.integration.rig import Rig, rig
@@ -26,7 +26,7 @@ class Beside:
 
     def __init__(self, it: Rig, percent: float = 2) -> None:
         self.now = 0.0
-        self.reports: list[BackfillReport] = []
+        self.reports: list[AttemptReport] = []
         self.received: Counter[UUID] = Counter()
         context = replace(it.context(), connect=lambda v: it.connect(v.host, v.port))
         self.runner = CatchUpRunner(
@@ -39,10 +39,10 @@ class Beside:
         )
         self.runner.new_fleet_cycle([it.vehicle_id])
 
-    def _on_report(self, _vehicle: Vehicle, report: BackfillReport) -> None:
+    def _on_report(self, _vehicle: Vehicle, report: AttemptReport) -> None:
         self.reports.append(report)
 
-    def run(self, after: float = 0.0) -> list[BackfillReport]:
+    def run(self, after: float = 0.0) -> list[AttemptReport]:
         """Let time pass, start what is due, and return what ended."""
         self.now += after
         self.reports.clear()
@@ -59,7 +59,7 @@ def pulled(database: Database) -> Iterator[Rig]:
         yield it
 
 
-def looked_at(reports: list[BackfillReport]) -> set[int | None]:
+def looked_at(reports: list[AttemptReport]) -> set[int | None]:
     assert all(report.entry.status == "ok" for report in reports)
     return {report.audit.age_sec for report in reports if report.audit is not None}
 
@@ -135,7 +135,7 @@ def test_a_vehicle_with_a_gap_is_not_looked_at(pulled: Rig) -> None:
     )
     pulled.run("UPDATE vehicles SET sync_status = 'ok'")
     beside = Beside(pulled)
-    beside.runner._most_gaps = 0
+    beside.runner._turns.most = 0
     assert every_age(beside) == set()
 
 

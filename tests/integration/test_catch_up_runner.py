@@ -13,7 +13,7 @@ import pytest
 from fleetsyncd.database import backfills, store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import BackfillReport, Outcome
+from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync import catch_up_runner
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.vehicle.client import Answer
@@ -48,8 +48,8 @@ def runner(
     connect: Callable[[Vehicle], Any],
     concurrency: int = 4,
     **options: Any,
-) -> Iterator[tuple[CatchUpRunner, list[BackfillReport]]]:
-    reports: list[BackfillReport] = []
+) -> Iterator[tuple[CatchUpRunner, list[AttemptReport]]]:
+    reports: list[AttemptReport] = []
     made = CatchUpRunner(
         replace(context_of(database), connect=connect),
         lambda _vehicle, report: reports.append(report),
@@ -128,7 +128,7 @@ def test_gaps_leave_a_slot_to_a_backfill(database: Database) -> None:
         made.start_due()
         gevent.sleep(0.05)
         assert len(made.running) == 2
-        assert len(made._gaps) == 1
+        assert made._gaps == 1
 
 
 def register_backfill(database: Database, vehicle_id: UUID) -> None:

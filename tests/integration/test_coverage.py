@@ -280,7 +280,7 @@ def urgent_of(it: Rig, *, most_gaps: int) -> list[str]:
         names[key] = name
         look = HistoryLook(it.now - begins * HOUR, it.now, gap.start)
         due.append(OpenGap(key, gap, look))
-    return [names[key] for key, _urgent in runner._turns(due)[:most_gaps]]
+    return [names[key] for key, _urgent in runner._turns.order(due, 0, it.now)[:most_gaps]]
 
 
 def test_gaps_that_lose_data_go_first_in_half_of_the_slots(away: Rig) -> None:

@@ -98,7 +98,7 @@ def dispatcher(
         catch_up_concurrency=1,
         silences=silences or never,
         on_report=reports.append,
-        on_backfill=lambda _report: None,
+        on_attempt=lambda _report: None,
         on_database_error=lambda error: pytest.fail(str(error)),
     )
     yield made

@@ -977,7 +977,7 @@ MUTANTS = (
     Mutant(
         "one vehicle's gap keeps its slot from all others",
         RUNNER,
-        "            return not self._gaps_wait or self._monotonic() < ends\n",
+        "            return not self._turns.was_crowded or self._monotonic() < ends\n",
         "            return True\n",
         "tests/integration/test_catch_up_runner.py",
     ),

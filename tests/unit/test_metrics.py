@@ -14,9 +14,9 @@ from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
 from fleetsyncd.reports import (
+    AttemptReport,
     AuditCounts,
     AuditResult,
-    BackfillReport,
     CycleReport,
     Failure,
     JournalEntry,
@@ -147,7 +147,7 @@ def test_rows_of_a_backfill_count_and_its_end_does_not_change_the_vehicles_state
     metrics.listen(events.CycleStarted([vehicle()]))
     for key in (ID, uuid4()):
         entry = JournalEntry(key, NOW, NOW, Outcome.ERROR, 700, "backfill of ...")
-        metrics.listen(events.BackfillEnded(BackfillReport(entry, 3)))
+        metrics.listen(events.AttemptEnded(AttemptReport(entry, 3)))
     assert of_truck(metrics, "rows_written_total") == 700
     assert of_truck(metrics, "bad_rows_total") == 3
     assert of_truck(metrics, "cycles_total") == 0
@@ -301,10 +301,10 @@ def test_any_other_path_names_the_right_one() -> None:
         assert (answer.status, answer.read()) == (404, b"metrics are at /metrics\n")
 
 
-def audited(counts: AuditCounts, age_sec: int | None, at: datetime | None) -> events.BackfillEnded:
+def audited(counts: AuditCounts, age_sec: int | None, at: datetime | None) -> events.AttemptEnded:
     entry = JournalEntry(ID, NOW, NOW, Outcome.OK, 0, None)
     found = AuditResult(counts, age_sec, at)
-    return events.BackfillEnded(BackfillReport(entry, 0, audit=found))
+    return events.AttemptEnded(AttemptReport(entry, 0, audit=found))
 
 
 def test_what_audits_find_and_prove_is_exported() -> None:

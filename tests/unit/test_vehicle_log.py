@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.models import Status, Vehicle, Window
-from fleetsyncd.reports import BackfillReport, CycleReport, JournalEntry, Outcome
+from fleetsyncd.reports import AttemptReport, CycleReport, JournalEntry, Outcome
 from fleetsyncd.sync.vehicle_log import (
     CAUGHT_UP_FROM,
     FIRST_REPEAT_SEC,
@@ -188,7 +188,7 @@ def test_a_backfill_that_fails_again_and_again_is_told_once_an_hour_and_its_end_
     def attempt(text: str, *, failed: bool) -> list[str]:
         entry = JournalEntry(UUID(int=1), NOW, NOW, "error", 7, text, vehicle_name="Truck-01")
         caplog.clear()
-        told.add_backfill(BackfillReport(entry, 0, needs_attention=failed))
+        told.add_attempt(AttemptReport(entry, 0, needs_attention=failed))
         return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.levelname != "DEBUG"]
 
     with caplog.at_level(logging.DEBUG, "sync"):
