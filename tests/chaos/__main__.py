@@ -64,7 +64,7 @@ def report(outcome: Outcome) -> str:
     findings, truth = outcome.findings, outcome.truth
     zeros = [
         ("lost", findings.lost),
-        ("lost that came late (only told)", findings.lost_late),
+        ("lost that came late", findings.lost_late),
         ("altered", findings.altered),
         ("unexpected", findings.unexpected),
         ("untrue watermarks", truth.untrue_watermarks),

@@ -76,7 +76,9 @@ class Outcome:
     def clean(self) -> bool:
         """Whether everything that must be zero is."""
         wrong = self.crashes or self.keys_leaked or self.canary_met
-        return self.findings.clean and self.truth.clean and not wrong
+        return (
+            self.findings.clean and not self.findings.lost_late and self.truth.clean and not wrong
+        )
 
 
 def storm(weather: Weather, folder: Path) -> Outcome:
