@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, altered or unexpected; audits may still find what is `lost_late`."""
+        """Whether nothing was lost, altered or unexpected; audits may still find `lost_late`."""
         return not (self.lost or self.altered or self.unexpected)
 
     def __str__(self) -> str:
