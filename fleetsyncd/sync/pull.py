@@ -23,7 +23,7 @@ from fleetsyncd.sync.prefetch import LazyPage, PendingPage, Prefetch
 from fleetsyncd.sync.question_limit import QuestionLimit
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
-from fleetsyncd.time_limits import OLDEST_ALARM
+from fleetsyncd.time_limits import CLOCK_TOLERANCE, OLDEST_ALARM
 from fleetsyncd.times import utc_text
 from fleetsyncd.vehicle import decode, parsing
 from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
@@ -138,6 +138,7 @@ class VehicleSource:
         None if none of the oldest rows has a time that can be read. Raises VehicleError.
         """
         answer = self.client.data(interval, None, HISTORY_ROWS)
+        _require_clock("/data", answer, interval.end)
         slices = CpuSlices("/data")
         with self._paid(answer, slices) as worth:
             worth.append(HISTORY_ROWS)
@@ -168,6 +169,7 @@ class VehicleSource:
             try:
                 limit.check()
                 answer = self.client.alarms(window)
+                _require_clock("/alarms", answer, window.end)
                 digest = answer.digest
                 alarms = None if digest == stored_digest else self._alarms(window, digest, answer)
             except VehicleError as error:
@@ -193,6 +195,7 @@ class VehicleSource:
 
     def _page(self, window: Window, channel_id: int | None = None) -> DataPage:
         answer = self.client.data(window, channel_id)
+        _require_clock("/data", answer, window.end)
         page = self._decode_page(answer, window)
         if page.truncated:
             self.discarded_bytes += answer.received
@@ -279,6 +282,18 @@ class VehicleSource:
         late = isinstance(error, VehicleTimeout)
         size.broke(window, error.received / error.expected if late and error.expected else None)
         return late and self._broken_in_a_row < MOST_BROKEN and window.length > MILLISECOND
+
+
+def _require_clock(call: str, answer: Answer, end: datetime) -> None:
+    """Raise BadAnswer if the vehicle's clock has not come to `end`: it may still stamp before that.
+
+    After a power cut it may be back in 1970, and an answer as empty as if nothing was ever there.
+    """
+    clock = answer.clock
+    if clock is not None and clock + CLOCK_TOLERANCE < end:
+        raise BadAnswer(
+            call, f"the vehicle's clock says {utc_text(clock)}, which is too early: set it"
+        )
 
 
 def _ended(stop: PullStopped, reached: datetime, *, begun: bool) -> Exception:

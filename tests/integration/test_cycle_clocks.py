@@ -5,7 +5,9 @@ from http import HTTPStatus
 
 import pytest
 
+from fleetsyncd.database import audits, backfills
 from fleetsyncd.database.pool import Database
+from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import question_limit
 from fleetsyncd.times import iso_ms
@@ -323,3 +325,79 @@ def test_a_pull_that_comes_no_nearer_still_asks_for_the_alarms(
         assert it.cycle().failure is Failure.BAD_ANSWER
         assert [path for path, _ in it.asked][-1] == "/alarms"
         assert it.vehicle().alarm_watermark == began
+
+
+POWER_CUT = -timedelta(days=20_000)
+"""A clock that is back in the year 1972: such a vehicle answers as if nothing was ever there."""
+
+
+def test_a_backfill_takes_no_answer_of_a_clock_that_is_too_early(database: Database) -> None:
+    with rig(database, channels=2) as it:
+        it.cycle()
+        window = Window(it.now - timedelta(minutes=5), it.now - timedelta(minutes=1))
+        it.run("DELETE FROM public.measurements")
+        it.run("DELETE FROM public.alarms_log")
+        it.database.run(lambda c: backfills.request_backfill(c, it.vehicle_id, window))
+        it.offset = POWER_CUT
+        assert "which is too early: set it" in it.backfill()
+        assert it.run("SELECT finished_at, alarms_reached_at FROM fleetsync.backfill") == [
+            (None, None)
+        ]
+        it.offset = timedelta(0)
+        it.now += timedelta(seconds=1)
+        assert it.backfill().endswith("complete")
+        assert it.run("SELECT count(*) > 0 FROM public.measurements") == [(True,)]
+
+
+def test_a_gap_is_not_passed_over_while_a_clock_is_too_early(database: Database) -> None:
+    with rig(database, watermark_ago=2 * HOUR.total_seconds(), channels=2) as it:
+        it.live = timedelta(seconds=60)
+        it.cycle()
+        reached = it.watermark()
+        it.offset = POWER_CUT
+        it.now += timedelta(seconds=1)
+        assert "which is too early: set it" in it.catch_up()
+        assert it.watermark() == reached
+        it.offset = timedelta(0)
+        it.now += timedelta(seconds=1)
+        assert it.catch_up().endswith("complete")
+        assert it.compare().clean
+
+
+def test_an_audit_does_not_take_a_clock_that_is_too_early_for_a_lost_history(
+    database: Database,
+) -> None:
+    with rig(database, channels=2) as it:
+        it.cycle()
+        start = it.now - timedelta(minutes=4)
+        it.database.run(
+            lambda c: audits.request_audit(c, it.vehicle_id, start, it.now, report_only=False)
+        )
+        it.offset = POWER_CUT
+        assert "which is too early: set it" in it.audit()
+        assert it.run("SELECT gone, finished_at FROM fleetsync.audit") == [(0, None)]
+        it.offset = timedelta(0)
+        it.now += timedelta(seconds=1)
+        assert "nothing missing or different" in it.audit()
+
+
+@pytest.mark.parametrize("call", ["/data", "/alarms"])
+def test_a_clock_that_is_set_back_within_a_cycle_moves_no_watermark(
+    database: Database, call: str
+) -> None:
+    with rig(database, channels=2) as it:
+        before = it.vehicle().alarm_watermark, it.watermark()
+
+        def cut(path: str, query: str, ask: Ask) -> Reply:
+            it.offset = POWER_CUT if path == call else timedelta(0)
+            return ask(query)
+
+        it.simulated.hook = cut
+        report = it.cycle()
+        assert f"{call}: the vehicle's clock says" in str(report.error_msg)
+        if call == "/data":
+            assert it.watermark() == before[1]
+        it.simulated.hook = None
+        it.offset = timedelta(0)
+        it.cycle(after=30)
+        assert it.compare().clean

@@ -961,6 +961,13 @@ MUTANTS = (
         "tests/integration/test_gaps.py",
     ),
     Mutant(
+        "an empty answer of a clock in 1970 completes a backfill",
+        "fleetsyncd/sync/pull.py",
+        "    if clock is not None and clock + CLOCK_TOLERANCE < end:\n",
+        "    if clock is None:\n",
+        "tests/integration/test_cycle_clocks.py",
+    ),
+    Mutant(
         "a gap begins at the watermark, without overlap",
         WINDOW,
         "max(reached - overlap, oldest)",
