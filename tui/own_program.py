@@ -6,7 +6,8 @@ dashboard needs asyncio. The process has the same configuration.
 
 import asyncio
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fleetsyncd.text import sanitise
@@ -39,8 +40,18 @@ async def run(*arguments: str) -> Ended:
     )
     try:
         output, error_output = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()  # so that neither a zombie nor its pipes are left
+    except BaseException:
+        await _end(process)
+        raise
     return Ended(process.returncode, output, error_output)
+
+
+async def _end(process: Process) -> None:
+    """Kill it, and leave neither a zombie nor its pipes, however often the caller is cancelled."""
+    if process.returncode is None:
+        process.kill()
+    ended = False
+    while not ended:
+        with suppress(asyncio.CancelledError):
+            await process.communicate()
+            ended = True

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tui import own_program
 
 
@@ -14,7 +16,10 @@ def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
-def test_a_command_whose_caller_has_gone_is_ended_and_nothing_of_it_is_left() -> None:
+@pytest.mark.parametrize("cancellations", [1, 3])
+def test_a_command_whose_caller_has_gone_is_ended_and_nothing_of_it_is_left(
+    cancellations: int,
+) -> None:
     before = children()
 
     async def session() -> None:
@@ -22,7 +27,11 @@ def test_a_command_whose_caller_has_gone_is_ended_and_nothing_of_it_is_left() ->
         for _ in range(50):  # until it waits for the command, whose start takes far longer
             await asyncio.sleep(0)
         assert not children() <= before
-        asking.cancel()
+        # The page ends its own work, then the dashboard's end cancels all that is left.
+        for _ in range(cancellations):
+            asking.cancel()
+            for _ in range(5):  # until it is told, and begins to end the command
+                await asyncio.sleep(0)
         with suppress(asyncio.CancelledError):
             await asking
         assert asking.cancelled()
