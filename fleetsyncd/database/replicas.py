@@ -20,9 +20,10 @@ REASON_LIMIT = 300
 NOTHING_UNSTORED = Unstored()
 _HEARTBEAT = """
 INSERT INTO fleetsync.replica AS r
-    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards, unstored, unstored_reason)
+    (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards, unstored, unstored_reason,
+    migration)
 VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
-    %(shards)s::int[], %(unstored)s, %(reason)s)
+    %(shards)s::int[], %(unstored)s, %(reason)s, %(migration)s)
 ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
     vehicles = excluded.vehicles, shards = excluded.shards, unstored = excluded.unstored,
     unstored_reason = excluded.unstored_reason
@@ -42,6 +43,8 @@ class Replica:
     id: UUID = field(default_factory=uuid4)
     host: str = field(default_factory=this_host)
     pid: int = field(default_factory=os.getpid)
+    migration: str | None = None
+    """The newest one that it knows."""
 
 
 def write_heartbeat(
@@ -65,6 +68,7 @@ def write_heartbeat(
             "vehicles": vehicles,
             "shards": list(shards),
             "unstored": unstored.vehicles,
+            "migration": replica.migration,
             "reason": unstored.reason and sanitise(unstored.reason, REASON_LIMIT),
         },
     )
@@ -135,6 +139,16 @@ def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
         unstored=Unstored(unstored, reason and sanitise(reason, REASON_LIMIT)),
         running_sec=running_sec,
     )
+
+
+def older_daemons(cursor: Cursor, migration: str) -> list[str]:
+    """Return the hosts of listed daemons that do not know `migration`."""
+    cursor.execute(
+        "SELECT DISTINCT host FROM fleetsync.replica"
+        " WHERE migration IS NULL OR migration < %s ORDER BY host",
+        (migration,),
+    )
+    return [sanitise(host, 100) for (host,) in cursor.fetchall()]
 
 
 def newest_heartbeat_age(cursor: Cursor, host: str | None) -> float | None:

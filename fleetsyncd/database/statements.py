@@ -84,40 +84,12 @@ WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uu
 RETURNING vehicle_id::text
 """
 # The vehicle's row is locked once per statement instead of a foreign key checked per row: while the
-# lock is held the vehicle cannot be removed, and if the vehicle is gone no row is added.
-# ON CONFLICT costs the server as much again as the insert itself, so only rows that may be stored
-# already pay for it: those up to the newest stored one, or all of them if `careful`.
+# lock is held the vehicle cannot be removed.
 ADD_MEASUREMENTS = """
-WITH vehicle AS (
-    SELECT v.id, CASE WHEN %(careful)s THEN 'infinity'
-        ELSE coalesce(s.newest_measurement_at, 'infinity') END AS newest
-    FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
-    WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
-),
-input AS (
-    SELECT vehicle.*, r.* FROM vehicle,
-        unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
-),
-repeated AS (
-    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM input WHERE t <= newest
-    ON CONFLICT (vehicle_id, channel_id, time) DO NOTHING RETURNING time
-),
-fresh AS (
-    INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-    SELECT id, c, t, v FROM input WHERE t > newest RETURNING time
-)
-SELECT count(*)::int, (count(*) FILTER (WHERE time < %(head)s))::int,
-    min(time) FILTER (WHERE time < %(head)s)
-FROM (SELECT time FROM repeated UNION ALL SELECT time FROM fresh) added
-"""
-# For rows that are all newer than any stored one: a single branch saves the server from
-# materializing the rows, a sixth of its work.
-ADD_NEWER_MEASUREMENTS = """
-INSERT INTO public.measurements (vehicle_id, channel_id, time, value)
-SELECT vehicle.id, r.c, r.t, r.v
-FROM (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE) vehicle,
-    unnest(%(channels)s::int[], %(times)s::timestamptz[], %(values)s::float8[]) r(c, t, v)
+SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
+SELECT added, late, oldest_late FROM fleetsync.add_measurements(
+    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
+    %(newest)s::timestamptz, %(head)s::timestamptz)
 """
 DAY = """
     day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import HEARTBEAT_SEC, Replica
+from fleetsyncd.database.schema.migrate import expected_migrations
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.reports import Unstored
 
@@ -18,7 +19,7 @@ class HeartbeatSender:
 
     def __init__(self, database: Database, sync_interval_sec: float) -> None:
         self._database = database
-        self._replica = Replica(sync_interval_sec)
+        self._replica = Replica(sync_interval_sec, migration=expected_migrations()[-1])
         self._sent_at = float("-inf")
 
     @property

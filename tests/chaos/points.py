@@ -4,8 +4,8 @@ VARIABLE = "CHAOS_POINT"
 POINTS = {
     "before-commit": ("COMMIT", False),
     "after-commit": ("COMMIT", True),
-    "before-rows": ("INSERT INTO public.measurements", False),
-    "after-rows": ("INSERT INTO public.measurements", True),
+    "before-rows": ("fleetsync.add_measurements", False),
+    "after-rows": ("fleetsync.add_measurements", True),
     "after-watermark": ("SET last_sync_at = greatest", True),
     "after-alarms": ("INSERT INTO public.alarms_log", True),
     "before-journal": ("INSERT INTO public.sync_journal", False),

@@ -35,26 +35,10 @@ def add(
     )
 
 
-def knows_newest(database: Database, truck: UUID, second: int) -> None:
-    database.run(
-        lambda c: c.execute(
-            "INSERT INTO fleetsync.vehicle_state (vehicle_id, newest_measurement_at)"
-            " VALUES (%s::uuid, %s)",
-            (str(truck), AT + second * SECOND),
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("newest", "stored"),
-    [(None, None), (-1, None), (9, 0), (9, 2), (9, 9)],
-    ids=["unknown", "all newer", "all fresh", "some fresh", "all repeated"],
-)
-def test_rows_before_the_head_are_late_whichever_statement_adds_them(
-    database: Database, truck: UUID, newest: int | None, stored: int | None
+@pytest.mark.parametrize("newest", [None, -1, 0, 2, 9])
+def test_rows_before_the_head_are_late_whether_they_are_taken_as_new_or_not(
+    database: Database, truck: UUID, newest: int | None
 ) -> None:
-    if stored is not None:
-        knows_newest(database, truck, stored)
     added = add(database, truck, 1, 2, 3, 4, newest=newest, head=3)
     assert added == Added(4, 2, AT + SECOND)
 
@@ -74,8 +58,3 @@ def test_without_a_head_none_is_late(database: Database, truck: UUID) -> None:
     for newest in (None, 0):
         database.run(lambda c: c.execute("DELETE FROM public.measurements"))
         assert add(database, truck, 1, 2, newest=newest, head=None) == Added(2)
-
-
-def test_nothing_is_added_to_a_removed_vehicle(database: Database) -> None:
-    for newest in (None, 0):
-        assert add(database, UUID(int=7), 1, 2, newest=newest, head=9) == Added()

@@ -177,14 +177,15 @@ def test_nothing_is_written_for_a_removed_vehicle_and_its_cycle_learns_it(
 ) -> None:
     report = failure(database, truck, NOW)
     remove(database, truck)
-    before = NOW - timedelta(days=1)
-    assert database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS)) == 0
-    assert (
-        database.run(lambda cursor: measurements.add_measurements(cursor, truck, ROWS, before)) == 0
-    )
+
+    def pull(cursor: Cursor) -> None:
+        measurements.add_measurements(cursor, truck, ROWS)
+        store.advance_watermark(cursor, first_window(truck, NOW))
+
     database.run(lambda c: store.quarantine_rows(c, truck, [BadRow("/data", "{}", "poison")]))
     calls: list[Callable[[Cursor], object]] = [
         lambda cursor: store.lock_vehicle(cursor, truck),
+        pull,
         lambda cursor: store.advance_watermark(cursor, first_window(truck, NOW)),
         lambda cursor: record(cursor, report),
         lambda cursor: record(cursor, replace(report, stopped=True)),

@@ -25,6 +25,7 @@ WINDOW = "fleetsyncd/sync/window.py"
 LATENESS = "fleetsyncd/lateness.py"
 GAPS = "fleetsyncd/database/gaps.py"
 RUNNER = "fleetsyncd/sync/catch_up_runner.py"
+DOOR = "fleetsyncd/database/schema/migrations/0025.one-door.sql"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
@@ -79,10 +80,31 @@ MUTANTS = (
         "tests/unit/test_overlap.py",
     ),
     Mutant(
+        "anybody may write measurements through the owner's function",
+        DOOR,
+        "IS DISTINCT FROM 'superuser'",
+        "IS DISTINCT FROM current_setting('app.user_role', true)",
+        "tests/integration/test_one_door.py",
+    ),
+    Mutant(
+        "rows that another writer stored meanwhile end the transaction",
+        DOOR,
+        "EXCEPTION WHEN unique_violation THEN",
+        "EXCEPTION WHEN division_by_zero THEN",
+        "tests/integration/test_one_door.py",
+    ),
+    Mutant(
+        "the right to insert that was revoked comes back",
+        "fleetsyncd/database/schema/migrate.py",
+        "former=grants.DOOR in applied",
+        "former=True",
+        "tests/integration/test_one_door.py",
+    ),
+    Mutant(
         "late rows after all that was stored are not counted",
-        "fleetsyncd/database/measurements.py",
-        "bisect_left(times, head)",
-        "0",
+        DOOR,
+        "late := late + more_late;",
+        "",
         "tests/integration/test_late_rows.py",
     ),
     Mutant(

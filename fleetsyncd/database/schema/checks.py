@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import pooler
+from fleetsyncd.database import pooler, replicas
 from fleetsyncd.database.connect_errors import WANT_WRITABLE
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import (
@@ -200,7 +200,14 @@ def _rights(cursor: Cursor) -> Finding:
     if missing:
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
         return fault("rights", f"the daemon's role lacks {named}", MIGRATE)
-    return ok("rights", "the daemon's role has what it needs")
+    enough = "the daemon's role has what it needs"
+    former = grants.former_grants(cursor)
+    if not former:
+        return ok("rights", enough)
+    needed_by = replicas.older_daemons(cursor, grants.DOOR)
+    if needed_by:
+        return ok("rights", f"{enough}, and {former} for older daemons: {', '.join(needed_by)}")
+    return ok("rights", f"{enough}; {former} was for older daemons only: REVOKE it")
 
 
 def _row_level_security(cursor: Cursor) -> list[Finding]:

@@ -12,7 +12,7 @@ TABLES = {
     "public.vehicles": _ALL,
     "public.channel_config": _ALL,
     "public.alarms_log": _ALL,
-    "public.measurements": ("SELECT", "INSERT", "DELETE"),
+    "public.measurements": ("SELECT", "DELETE"),
     "public.sync_journal": ("SELECT", "INSERT", "DELETE"),
     "public.vehicle_access": ("SELECT",),
     "fleetsync.vehicle_state": _ALL,
@@ -29,7 +29,12 @@ TABLES = {
     "fleetsync.coverage": ("SELECT",),
     "fleetsync.migration": ("SELECT",),
 }
+FORMER = {"public.measurements": ("INSERT",)}
+"""Rights that daemons of the version before need, and this one does not."""
+DOOR = "0025.one-door"
+"""The migration from which on `FORMER` is needed no more."""
 FUNCTIONS = (
+    "fleetsync.add_measurements(uuid, text, text, text, timestamptz, timestamptz)",
     "fleetsync.make_month(date)",
     "fleetsync.month_plan(date)",
     "fleetsync.partition_ranges()",
@@ -61,10 +66,20 @@ SELECT 'USAGE on ' || n.sequence FROM ({_SEQUENCES}) n(sequence)
 WHERE n.sequence IS NOT NULL AND NOT has_sequence_privilege(n.sequence, 'USAGE')
 """  # noqa: S608  made of this file's own text
 
+# An owner has every right without a grant.
+_FORMER = """
+SELECT p || ' on ' || t FROM unnest(%s, %s) u(t, p)
+WHERE has_table_privilege(t, p)
+  AND NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = t::regclass), 'USAGE')
+"""
 
-def grant(cursor: Cursor, role: str) -> None:
-    """Grant `role` a daemon's rights; the schema is up to date and the caller owns it."""
-    for statement in _statements():
+
+def grant(cursor: Cursor, role: str, *, former: bool) -> None:
+    """Grant `role` a daemon's rights; the schema is up to date and the caller owns it.
+
+    `former`: also those of daemons of the version before, which may still run.
+    """
+    for statement in _statements(former=former):
         cursor.execute(sql.SQL(statement + " TO {}").format(sql.Identifier(role)))
     cursor.execute(_SEQUENCES)
     for (sequence,) in cursor.fetchall():
@@ -73,9 +88,9 @@ def grant(cursor: Cursor, role: str) -> None:
             cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))
 
 
-def _statements() -> Iterator[str]:
+def _statements(*, former: bool) -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA {', '.join(SCHEMAS)}"
-    for table, privileges in TABLES.items():
+    for table, privileges in [*TABLES.items(), *(FORMER.items() if former else ())]:
         yield f"GRANT {', '.join(privileges)} ON {table}"
     yield "GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync"
     yield f"GRANT EXECUTE ON FUNCTION {', '.join(FUNCTIONS)}"
@@ -92,3 +107,10 @@ def missing_grants(cursor: Cursor) -> list[str]:
     }
     cursor.execute(_MISSING, values)
     return [str(row[0]) for row in cursor.fetchall()]
+
+
+def former_grants(cursor: Cursor) -> str:
+    """Return those of `FORMER` that the connected role was granted, as text; "" if it has none."""
+    pairs = [(table, right) for table, rights in FORMER.items() for right in rights]
+    cursor.execute(_FORMER, ([table for table, _ in pairs], [right for _, right in pairs]))
+    return ", ".join(str(row[0]) for row in cursor.fetchall())

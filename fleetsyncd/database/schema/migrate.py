@@ -125,7 +125,7 @@ def migrate(
         applied = apply_pending(backend, _folder(), session)
         if app_role is not None:
             with backend.connection.cursor() as cursor:
-                grants.grant(cursor, app_role)
+                grants.grant(cursor, app_role, former=grants.DOOR in applied)
         built += indexes.build_missing(session)
     return Migrated(applied, built)
 
