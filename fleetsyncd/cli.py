@@ -129,6 +129,7 @@ def _start_daemon() -> "Supervisor":
     bootstrap.warn_of_newer_schema(database)
     supervisor = bootstrap.build_supervisor(settings, database)
     supervisor.stop_on_signals()
+    signals.raise_received()
     return supervisor
 
 
@@ -146,5 +147,6 @@ def once() -> int:
     bootstrap.warn_of_newer_schema(database)
     supervisor = bootstrap.build_supervisor(settings, database, live=False)
     supervisor.stop_on_signals()
+    signals.raise_received()
     summary = supervisor.once()
     return EXIT_FAILED if summary.failed or summary.ok < summary.started else 0

@@ -43,6 +43,15 @@ def received() -> signal.Signals | None:
     return _received[0] if _received else None
 
 
+def raise_received() -> None:
+    """Raise EndedBySignal if a signal was received: code that it met may have lost the first one.
+
+    A destructor, a callback of the garbage collector, and C code of a library can do that.
+    """
+    if _received:
+        raise EndedBySignal(_received[0])
+
+
 def _end(number: int, _frame: FrameType | None) -> None:
     for each in ENDING:
         if is_heeded(each):

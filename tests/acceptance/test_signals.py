@@ -286,3 +286,36 @@ def test_a_removal_that_is_ended_leaves_the_vehicle_in_the_fleet_and_pulled(
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == 0
     assert installation.check().clean
+
+
+# What is raised in the collector's callback goes no further: so may it be in a destructor.
+LOSES_A_SIGNAL = """
+import gc, os, runpy, signal, sys
+
+def strike(phase, info):
+    if callable(signal.getsignal(signal.SIGTERM)):
+        gc.callbacks.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+gc.callbacks.append(strike)
+sys.argv[0] = "fleetsyncd"
+runpy.run_module("fleetsyncd", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_a_signal_that_was_lost_while_it_started_ends_the_daemon_before_its_first_cycle(
+    installation: Installation, command: str
+) -> None:
+    installation.fleet(1)
+    done = subprocess.run(
+        [sys.executable, "-c", LOSES_A_SIGNAL, command],
+        env=installation.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SEC,
+        check=False,
+    )
+    assert "EndedBySignal" in done.stderr  # it was lost
+    assert done.returncode == (0 if command == "run" else 128 + signal.SIGTERM)
+    assert "Starting sync cycle" not in done.stdout
