@@ -16,6 +16,7 @@ quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`
 retention.py    `retention`
+storage.py      `storage`
 completion.py   `completion`
 schema.py       `schema`
 json_output.py  what is printed with --json, and its versions

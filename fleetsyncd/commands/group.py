@@ -10,7 +10,7 @@ HELP_CHARACTERS = 80
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine"),
-    "Installation": ("migrate", "doctor", "retention", "completion", "schema"),
+    "Installation": ("migrate", "doctor", "retention", "storage", "completion", "schema"),
     "Demo": ("demo", "simulate"),
 }
 COMMANDS = {
@@ -27,6 +27,7 @@ COMMANDS = {
     "schema": "fleetsyncd.commands.schema:schema_command",
     "simulate": "fleetsyncd.demo.commands:simulate",
     "status": "fleetsyncd.commands.status:status",
+    "storage": "fleetsyncd.commands.storage:storage_command",
     "vehicle": "fleetsyncd.commands.vehicle:vehicle",
 }
 """Where each command is that `cli` does not have itself."""

@@ -45,6 +45,7 @@ OUTPUTS = {
     "retention": Output("retention --json", 1, "fleetsyncd.commands.retention:Deletion"),
     "status": Output("status --json", 1, "fleetsyncd.states:VehicleOverview"),
     "status-vehicle": Output("status --json", 1, "fleetsyncd.commands.status:VehicleStatus"),
+    "storage": Output("storage --json", 1, "fleetsyncd.commands.storage:StorageReport"),
     "vehicle-list": Output("vehicle list --json", 1, "fleetsyncd.commands.vehicle:ListedVehicle"),
     "vehicle-list-removed": Output(
         "vehicle list --removed --json", 1, "fleetsyncd.commands.removed_vehicles:ListedLeftover"

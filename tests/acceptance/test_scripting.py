@@ -239,6 +239,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("--all",),
     ("retention",): (),
+    ("storage",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)}
 """Tell more than a line, are the remedy, or ask no database."""

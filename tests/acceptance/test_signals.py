@@ -50,6 +50,7 @@ READING = {
     ("quarantine", "list"),
     ("quarantine", "show"),
     ("doctor",),
+    ("storage",),
     ("completion",),
     ("schema",),
 }

@@ -44,6 +44,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("T-9",),
     ("retention",): (),
+    ("storage",): (),
     ("migrate",): (),
     ("doctor",): ("--no-vehicles",),
     ("completion",): ("bash",),

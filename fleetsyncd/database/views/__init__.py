@@ -16,6 +16,7 @@ audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
+storage.py    what the database takes on its disk, and how fast it grows
 rights.py     whether the role may read a newer table
 sql_times.py  SQL for times and ages
 quarantine.py  groups of bad rows, and a group page by page

@@ -1,0 +1,146 @@
+"""`fleetsyncd storage`: what the database takes, how fast it grows, and when the disk is full."""
+
+import re
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from fleetsyncd import bootstrap
+from fleetsyncd.commands.json_output import print_list
+from fleetsyncd.commands.parameters import json_option
+from fleetsyncd.commands.tables import table
+from fleetsyncd.database.views.storage import Storage, StoredTable, storage
+from fleetsyncd.text import size
+from fleetsyncd.times import ZonedTime, utc_day, utc_now
+
+HEADER = ["TABLE", "ROWS", "BYTES", "OF KEYS", "BYTES A ROW"]
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+class DiskSize(click.ParamType[int]):
+    """A number of bytes with a unit."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        """Return the bytes; what is none is a usage error."""
+        if isinstance(value, int):
+            return value
+        told = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT]B|)", str(value).upper())
+        if told is None:
+            self.fail(f"{value} is no size: write 500GB or 2TB", parameter, context)
+        return round(float(told[1]) * _UNITS[told[2]])
+
+
+class TableOnDisk(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "to"}):
+    """A table, or a part of the measurements."""
+
+    name: str
+    is_measurements: bool
+    begins: ZonedTime | None
+    ends: ZonedTime | None
+    estimated_rows: int
+    bytes: int
+    key_bytes: int
+    bytes_a_row: float | None
+
+
+class StorageReport(msgspec.Struct, frozen=True):
+    """What a database takes, as `storage --json` prints it."""
+
+    database: str
+    database_bytes: int
+    measurements_bytes: int
+    rows_a_day: float
+    bytes_a_day: float
+    sending_vehicles: int
+    levels_off_at_bytes: float | None
+    room_bytes: int | None
+    full_at: ZonedTime | None
+    tables: list[TableOnDisk]
+
+
+@click.command("storage")
+@click.option("--disk", type=DiskSize(), help="What the database may take in all: 500GB, 2TB.")
+@json_option
+def storage_command(disk: int | None, as_json: bool) -> None:
+    """Show what the database takes, how it grows, and when its disk is full.
+
+    Rows are estimates of PostgreSQL. The growth is what vehicles measure in a day of theirs, at the
+    pace of today and yesterday, so that a gap that is caught up does not count as growth. Give this
+    command the daemon's settings: MEASUREMENTS_KEEP_MONTHS says where the growth ends. Without
+    --disk, the room is that of the database's disk, if it is on this machine and the role may read
+    its setting data_directory.
+    """
+    settings = bootstrap.load_settings()
+    found = bootstrap.open_database(settings).run(storage)
+    room = found.free_bytes if disk is None else disk - found.database_bytes
+    report = _report(found, room, settings.measurements_keep_months)
+    if as_json:
+        print_list([report])
+    else:
+        click.echo(_text(report, settings.measurements_keep_months))
+
+
+def _report(found: Storage, room: int | None, keep_months: int | None) -> StorageReport:
+    left = None if room is None else found.full_in(room, keep_months)
+    return StorageReport(
+        database=found.database,
+        database_bytes=found.database_bytes,
+        measurements_bytes=found.measurement_bytes,
+        rows_a_day=found.rows_a_day,
+        bytes_a_day=found.bytes_a_day,
+        sending_vehicles=found.vehicles,
+        levels_off_at_bytes=found.levels_off_at(keep_months),
+        room_bytes=room,
+        full_at=None if left is None else utc_now() + left,
+        tables=list(map(_on_disk, found.tables)),
+    )
+
+
+def _on_disk(each: StoredTable) -> TableOnDisk:
+    return TableOnDisk(
+        name=each.name,
+        is_measurements=each.is_measurements,
+        begins=each.begins,
+        ends=each.ends,
+        estimated_rows=each.rows,
+        bytes=each.total_bytes,
+        key_bytes=each.key_bytes,
+        bytes_a_row=each.row_bytes,
+    )
+
+
+def _text(report: StorageReport, keep_months: int | None) -> str:
+    rows = [_line(each) for each in report.tables]
+    return "\n".join([table(HEADER, rows), *_summary(report, keep_months)])
+
+
+def _line(each: TableOnDisk) -> list[str]:
+    a_row = "-" if each.bytes_a_row is None else f"{each.bytes_a_row:.1f}"
+    return [each.name, f"{each.estimated_rows:,}", size(each.bytes), size(each.key_bytes), a_row]
+
+
+def _summary(report: StorageReport, keep_months: int | None) -> Sequence[str]:
+    lines = [
+        f"{report.database}: {size(report.database_bytes)}, of which measurements"
+        f" {size(report.measurements_bytes)}",
+        f"measurements grow by {size(report.bytes_a_day)} a day: {report.rows_a_day:,.0f} rows of"
+        f" {report.sending_vehicles:,} vehicle(s) that sent some today or yesterday",
+    ]
+    if report.levels_off_at_bytes is not None:
+        lines.append(
+            f"MEASUREMENTS_KEEP_MONTHS={keep_months} ends the growth at about"
+            f" {size(report.levels_off_at_bytes)}"
+        )
+    if report.room_bytes is None:
+        lines.append("when a disk is full is told with --disk: it is not known from here")
+    elif report.full_at is not None:
+        room = size(max(0, report.room_bytes))
+        lines.append(f"{room} are left: full on {utc_day(report.full_at)} at this pace")
+    else:
+        lines.append(f"{size(max(0, report.room_bytes))} are left: enough at this pace")
+    return lines

@@ -1,0 +1,148 @@
+"""What the database takes on its disk, and how fast it grows. Changes nothing."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.sql_times import epoch, from_epoch
+
+USUAL_ROW_BYTES = 157.0
+"""Of a measurement and its entry in the key, in a month that is being written."""
+LEAST_ROWS = 100_000
+"""In fewer rows the empty rest of the last pages counts."""
+MONTH_DAYS = 365.25 / 12
+DAY = timedelta(days=1)
+# Of a table that was never analysed: 68 bytes a row. A month that ends or begins never has no time.
+_TABLES = f"""
+SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')),
+    CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
+    CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
+    coalesce(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+        THEN c.reltuples * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
+            / c.relpages
+        ELSE pg_relation_size(c.oid) / 68 END, 0)::bigint,
+    coalesce(pg_table_size(c.oid), 0), coalesce(pg_indexes_size(c.oid), 0)
+FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid
+WHERE c.relkind = 'r'
+  AND (c.relnamespace = 'fleetsync'::regnamespace
+       OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements'))
+       OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(tables)s))
+ORDER BY 2 DESC, r.begins, pg_total_relation_size(c.oid) DESC, 1
+"""  # noqa: S608  made of this file's own text
+_OTHERS = ["vehicles", "vehicle_access", "channel_config", "alarms_log", "sync_journal"]
+# Rows by the time that they were measured in: those of a gap do not count as one day's.
+_GROWTH = """
+SELECT coalesce(sum(day_rows * 86400.0 / day_seconds), 0)::float8, count(*)
+FROM fleetsync.vehicle_state
+WHERE intake_day >= current_date - 1 AND day_seconds > 0 AND day_rows > 0
+"""
+# Ordinary roles see neither the size of a database that they may not connect to, nor its folder.
+_DATABASE = """
+SELECT current_database()::text, pg_database_size(current_database()),
+    (SELECT setting FROM pg_settings WHERE name = 'data_directory')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table, or one month of measurements, on the disk; `rows` is an estimate."""
+
+    name: str
+    is_measurements: bool
+    begins: datetime | None
+    ends: datetime | None
+    rows: int
+    table_bytes: int
+    key_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Of its rows and of all its indexes."""
+        return self.table_bytes + self.key_bytes
+
+    @property
+    def row_bytes(self) -> float | None:
+        """Bytes a row, its part of the indexes included; None if there are too few to tell."""
+        return self.total_bytes / self.rows if self.rows >= LEAST_ROWS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A database on its disk."""
+
+    database: str
+    database_bytes: int
+    tables: tuple[StoredTable, ...]
+    """Months of measurements, the oldest first; then the other tables, the largest first."""
+    rows_a_day: float
+    """Measurements at the pace of today and yesterday."""
+    vehicles: int
+    """Those that sent rows today or yesterday."""
+    free_bytes: int | None
+    """None if the database does not tell where its files are, or it is on another machine."""
+
+    @property
+    def bytes_a_day(self) -> float:
+        """What the measurements of a day take, as the newest month that tells it stores them."""
+        told = [table.row_bytes for table in self.tables if table.is_measurements]
+        newest = next((each for each in reversed(told) if each is not None), USUAL_ROW_BYTES)
+        return self.rows_a_day * newest
+
+    @property
+    def measurement_bytes(self) -> int:
+        """Bytes of all measurements."""
+        return sum(table.total_bytes for table in self.tables if table.is_measurements)
+
+    def levels_off_at(self, keep_months: int | None) -> float | None:
+        """Return the bytes that it grows to if months are dropped after so many; None: for ever."""
+        if keep_months is None:
+            return None
+        kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
+        return self.database_bytes - self.measurement_bytes + kept
+
+    def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
+        """Return when so much more room is used up at this pace; None: never."""
+        most = self.levels_off_at(keep_months)
+        if not self.bytes_a_day:
+            return None
+        if most is not None and most <= self.database_bytes + room_bytes:
+            return None
+        days = max(0.0, room_bytes) / self.bytes_a_day
+        return DAY * days if days < DAY.max.days else None
+
+
+def storage(cursor: Cursor) -> Storage:
+    """Return what this database takes."""
+    cursor.execute(_TABLES, {"tables": _OTHERS})
+    tables = tuple(map(_table, cursor.fetchall()))
+    cursor.execute(_GROWTH)
+    ((rows_a_day, vehicles),) = cursor.fetchall()
+    cursor.execute(_DATABASE)
+    ((name, size, folder),) = cursor.fetchall()
+    is_here = cursor.connection.info.host.startswith("/")
+    free = _free(folder) if is_here and folder is not None else None
+    return Storage(name, size, tables, rows_a_day, vehicles, free)
+
+
+def _table(row: tuple[Any, ...]) -> StoredTable:
+    name, is_measurements, begins, ends, rows, table_bytes, key_bytes = row
+    return StoredTable(
+        name.removeprefix("public."),
+        is_measurements,
+        None if begins is None else from_epoch(begins),
+        None if ends is None else from_epoch(ends),
+        rows,
+        table_bytes,
+        key_bytes,
+    )
+
+
+def _free(folder: str) -> int | None:
+    """Return the bytes that ordinary users may still write to the disk of a folder."""
+    with suppress(OSError):
+        told = os.statvfs(folder)
+        return told.f_bavail * told.f_frsize
+    return None
