@@ -5,6 +5,8 @@ dispatcher.py       what is pulled now: shards, cycles, backfills
 lanes.py            greenlets in two lanes, prompt and slow
 cycle_runner.py     runs cycles, keeps errors with their vehicle
 cycle.py            one cycle of one vehicle, top to bottom
+cycle_plan.py       which interval a cycle pulls, by both clocks
+cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete

@@ -20,6 +20,7 @@ STORE = "fleetsyncd/database/store.py"
 CLIENT = "fleetsyncd/vehicle/client.py"
 DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
+CYCLE_COMMIT = "fleetsyncd/sync/cycle_commit.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
 LATENESS = "fleetsyncd/lateness.py"
@@ -37,7 +38,7 @@ MUTANTS = (
     ),
     Mutant(
         "watermark before rows",
-        CYCLE,
+        CYCLE_COMMIT,
         "            asked_to = store.advance_watermark(cursor, now)\n",
         "            asked_to = store.advance_watermark(cursor, now)\n\n"
         "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n",
@@ -372,7 +373,7 @@ MUTANTS = (
     ),
     Mutant(
         "one machine at two addresses is taken for two machines of one name",
-        "fleetsyncd/sync/cycle.py",
+        CYCLE,
         "                        self.name.require_history(newest, window, page)",
         "                        pass",
         "tests/integration/test_machines.py",
@@ -499,9 +500,9 @@ MUTANTS = (
     ),
     Mutant(
         "a clock of the year 9999 is believed",
-        CYCLE,
-        "not oldest < answer.clock < LATEST_CLOCK",
-        "not oldest < answer.clock",
+        "fleetsyncd/sync/cycle_plan.py",
+        "not oldest < told < LATEST_CLOCK",
+        "not oldest < told",
         "tests/integration/test_cycle_clocks.py",
     ),
     Mutant(
@@ -590,7 +591,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows without a partition are no error",
-        "fleetsyncd/sync/cycle.py",
+        CYCLE,
         "        result = result.with_left_out(self.totals.left_out)\n",
         "",
         "tests/integration/test_foreign_partitions.py",
@@ -899,9 +900,9 @@ MUTANTS = (
     ),
     Mutant(
         "what is live moves the watermark over the gap",
-        CYCLE,
-        "        if pull.live.leaves_gap:\n            self._commit_island",
-        "        if not pull.live.leaves_gap:\n            self._commit_island",
+        CYCLE_COMMIT,
+        "        if plan.live.leaves_gap:\n            self._advance_island",
+        "        if not plan.live.leaves_gap:\n            self._advance_island",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
