@@ -30,6 +30,8 @@ gap.py              one attempt at a gap, up to what is live
 gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
 audit.py            one attempt at an audit of a vehicle's past
+look.py             one look at a small window of it
+comparing.py        what both do alike: ask again, compare, store
 audit_jobs.py       which audits are started
 audit_plan.py       who is looked at next, and how much is asked for
 replay.py           quarantined rows tried again

@@ -17,13 +17,14 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import Audit, Backfill, Look, Vehicle
 from fleetsyncd.reports import AttemptReport, Outcome
-from fleetsyncd.sync.audit import run_audit, run_look
+from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.gap_turns import GapTurns
+from fleetsyncd.sync.look import run_look
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")

@@ -998,7 +998,7 @@ MUTANTS = (
     ),
     Mutant(
         "an audit counts what is stored for missing",
-        "fleetsyncd/sync/audit.py",
+        "fleetsyncd/sync/comparing.py",
         "missing, gone = found.missing + added.rows,",
         "missing, gone = len(page),",
         "tests/integration/test_audits.py",
@@ -1012,7 +1012,7 @@ MUTANTS = (
     ),
     Mutant(
         "a look with rows missing proves its time",
-        "fleetsyncd/sync/audit.py",
+        "fleetsyncd/sync/look.py",
         "verified_to=window.end if is_clean else self.look.verified_to",
         "verified_to=window.end",
         "tests/integration/test_audits.py",
