@@ -27,8 +27,10 @@ recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
 gap.py              one attempt at a gap, up to what is live
+running_jobs.py     what runs of these, and when it pauses or ends
 gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
+backfill_jobs.py    which backfills are started
 audit.py            one attempt at an audit of a vehicle's past
 look.py             one look at a small window of it
 comparing.py        what both do alike: ask again, compare, store

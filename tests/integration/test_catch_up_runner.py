@@ -128,7 +128,7 @@ def test_gaps_leave_a_slot_to_a_backfill(database: Database) -> None:
         made.start_due()
         gevent.sleep(0.05)
         assert len(made.running) == 2
-        assert made._gaps == 1
+        assert made._jobs.gaps == 1
 
 
 def register_backfill(database: Database, vehicle_id: UUID) -> None:

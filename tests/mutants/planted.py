@@ -978,8 +978,8 @@ MUTANTS = (
     Mutant(
         "a gap is pulled while its vehicle's cycle runs",
         RUNNER,
-        "            and (self._has_priority(vehicle_id) or self._context",
-        "            and (self._context",
+        "return has_priority(vehicle_id) or context.database.is_crowded",
+        "return context.database.is_crowded",
         "tests/integration/test_catch_up_runner.py",
     ),
     Mutant(
@@ -1047,7 +1047,7 @@ MUTANTS = (
     ),
     Mutant(
         "looks while the database does not keep up",
-        "fleetsyncd/sync/catch_up_runner.py",
+        RUNNER,
         "if not free.slots or database.is_crowded:",
         "if not free.slots:",
         "tests/integration/test_audit_runner.py",
