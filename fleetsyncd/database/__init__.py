@@ -25,6 +25,7 @@ gaps.py          what is live ahead of a gap, and the gap's progress
 losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 audits.py        requested audits and their progress
+repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
 vehicles.py      registration, pause, sync now

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from fleetsyncd.database import audits, vehicle_memory, verified
+from fleetsyncd.database import repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Look, Vehicle, Window
 from fleetsyncd.reports import AttemptReport, AuditResult, Outcome
@@ -87,7 +87,7 @@ class _LookAttempt(ComparingAttempt):
         late = max(self.look.overlap or self.context.pull_overlap, LEAST_LATE)
         vehicle_memory.learn_lateness(cursor, self.vehicle.id, late)
         again = Window(self.look.verified_to, window.end)
-        waits = audits.request_repair(cursor, self.vehicle.id, again)
+        waits = repairs.request_repair(cursor, self.vehicle.id, again)
         self.waits_until = None if waits is None else utc_text(waits)
 
     def take_in(self, compared: Compared) -> None:
