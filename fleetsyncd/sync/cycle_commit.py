@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import gaps, losses, store
+from fleetsyncd.database import islands, losses, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added, LatenessUpdate
 from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
@@ -112,7 +112,7 @@ class CommittedWindows:
         is_first = window.start == plan.window.start
         begun = window.start if known is None else max(window.start, known)
         covered = max(window.end - begun, timedelta(0))
-        update = gaps.IslandUpdate(
+        update = islands.IslandUpdate(
             vehicle_id=self.vehicle.id,
             window=window,
             gap_start=plan.gap_start,
@@ -136,7 +136,7 @@ class CommittedWindows:
         ) -> None:
             nonlocal watermark
             now = replace(update, newest_measurement_at=newest, lateness=lateness)
-            watermark = gaps.advance_island(cursor, now)
+            watermark = islands.advance_island(cursor, now)
 
         self._commit_page(plan, page, window, advance)
         self._count(page, covered)
