@@ -40,6 +40,7 @@ replay.py           quarantined rows tried again
 shards.py           this replica's shards
 requests.py         what is to be pulled now: requests, unfinished gaps
 setback.py          notices that the database went back
+outage.py           whether the database is lost, or only busy
 unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
