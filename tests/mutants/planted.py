@@ -39,9 +39,8 @@ MUTANTS = (
     Mutant(
         "watermark before rows",
         CYCLE_COMMIT,
-        "            asked_to = store.advance_watermark(cursor, now)\n",
-        "            asked_to = store.advance_watermark(cursor, now)\n\n"
-        "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n",
+        "asked_to = store.advance_watermark(cursor, now)",
+        "asked_to = self.context.database.run(lambda own: store.advance_watermark(own, now))",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
