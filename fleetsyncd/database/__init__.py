@@ -21,10 +21,12 @@ retention_in_force.py  which settings may have deleted already
 retention_kinds.py  what is kept for how long
 retention_plan.py  what is to be removed, and whether it may be
 quarantine.py    bad rows: list, release, delete
-gaps.py          what is live ahead of a gap, and the gap's progress
+gaps.py          which gaps are open, and their progress
+islands.py       what is live ahead of a gap
 losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 audits.py        requested audits and their progress
+repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
 vehicles.py      registration, pause, sync now

@@ -1,7 +1,8 @@
 """Audits: intervals that are compared with what a vehicle has; an operator's, and the daemon's own.
 
 Of each kind a vehicle has one at a time. `asked_at` is the version of an audit: a daemon writes
-only to the version that it has read. Looks are small audits without a request: see `verified`.
+only to the version that it has read. The daemon's own are requested by `repairs`. Looks are small
+audits without a request: see `verified`.
 """
 
 from collections.abc import Collection
@@ -19,8 +20,6 @@ from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
-FREE_REPAIRS = 4
-"""Repairs in a row that begin at once; each hour without one forgives one."""
 # What was not pulled yet is for cycles to pull. Without an interval it is all that is stored.
 _REQUEST = """
 WITH stored AS (
@@ -43,50 +42,22 @@ ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
     gone_sec = 0, busy_sec = 0, asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
 RETURNING from_at, to_at
 """
-_REPAIRS = """CASE WHEN a.to_at = excluded.to_at THEN a.repairs ELSE 1 + greatest(0, a.repairs
-        - floor(extract(epoch FROM now() - coalesce(a.finished_at, now())) / 3600)::integer) END"""
-_REQUEST_REPAIR = f"""
-INSERT INTO fleetsync.audit AS a (vehicle_id, is_repair, from_at, to_at, reached_at, repairs)
-VALUES (%(id)s::uuid, true, %(start)s, %(end)s, %(start)s, 1)
-ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
-    from_at = CASE WHEN a.finished_at IS NULL THEN least(a.from_at, excluded.from_at)
-                   ELSE excluded.from_at END,
-    to_at = CASE WHEN a.finished_at IS NULL THEN greatest(a.to_at, excluded.to_at)
-                 ELSE excluded.to_at END,
-    reached_at = CASE WHEN a.finished_at IS NULL THEN least(a.reached_at, excluded.from_at)
-                      ELSE excluded.from_at END,
-    repairs = {_REPAIRS},
-    not_before = CASE WHEN {_REPAIRS} > {FREE_REPAIRS} THEN now() + least(interval '1 day',
-        interval '10 minutes' * power(2, least({_REPAIRS}, 20) - {FREE_REPAIRS})) END,
-    checked = 0, missing = 0, different = 0, gone = 0, gone_sec = 0, busy_sec = 0,
-    asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
-RETURNING not_before
-"""  # noqa: S608  made of this file's own text
 _CANCEL = """
 DELETE FROM fleetsync.audit
 WHERE vehicle_id = %s::uuid AND NOT is_repair AND finished_at IS NULL
 """
-# Of a vehicle with a gap, what is missing may only not be pulled yet.
-_IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
+IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
     AND s.vehicle_id <> ALL (%s::uuid[]) AND NOT EXISTS (
         SELECT FROM fleetsync.backfill b
         WHERE b.vehicle_id = s.vehicle_id AND b.finished_at IS NULL)"""
+"""Whether a vehicle may be audited. With a gap, what is missing may only not be pulled yet."""
 _OPEN = f"""
 SELECT a.vehicle_id::text, a.from_at, a.to_at, a.reached_at, a.asked_at, a.is_repair, a.report_only
 FROM fleetsync.audit a JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
 JOIN public.vehicles v ON v.id = a.vehicle_id
-WHERE a.finished_at IS NULL AND coalesce(a.not_before <= now(), true) AND {_IS_FIT} {{shards}}
+WHERE a.finished_at IS NULL AND coalesce(a.not_before <= now(), true) AND {IS_FIT} {{shards}}
 ORDER BY a.is_repair, a.asked_at LIMIT %s
 """  # noqa: S608  made of this file's own text
-_SUSPECTS = f"""
-SELECT s.vehicle_id::text, s.suspect_from, v.last_sync_at
-FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.suspect_from IS NOT NULL AND {_IS_FIT} {{shards}}
-LIMIT %s FOR NO KEY UPDATE OF s SKIP LOCKED
-"""  # noqa: S608  made of this file's own text
-_TRUST = """
-UPDATE fleetsync.vehicle_state SET suspect_from = NULL WHERE vehicle_id = ANY (%s::uuid[])
-"""
 # As a backfill's progress advances. What a vehicle was not pulled up to is not judged.
 _IS_SAME = f"""EXISTS (
         SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS}
@@ -167,17 +138,6 @@ def request_audit(
     return Window(*row)
 
 
-def request_repair(cursor: Cursor, vehicle_id: UUID, window: Window) -> datetime | None:
-    """Have the daemon compare `window` by itself; return before when it does not, if it waits.
-
-    It is joined to the vehicle's open repair.
-    """
-    values = {"id": str(vehicle_id), "start": window.start, "end": window.end}
-    cursor.execute(_REQUEST_REPAIR, values)
-    row = cursor.fetchone()
-    return row[0] if row else None
-
-
 def cancel_audit(cursor: Cursor, vehicle_id: UUID) -> bool:
     """Cancel the rest of an operator's audit; return whether there was one."""
     cursor.execute(_CANCEL, (str(vehicle_id),))
@@ -202,25 +162,6 @@ def open_audits(
         audit = Audit(Window(start, end), reached, asked_at, is_repair, report_only)
         found.setdefault(UUID(key), audit)
     return found
-
-
-def repair_suspects(
-    cursor: Cursor,
-    excluded: Collection[UUID],
-    limit: int,
-    shards: Collection[int] | None = None,
-) -> None:
-    """Request a repair of vehicles of which late rows may have been missed."""
-    condition, arguments = in_shards("s.vehicle_id", shards)
-    keys = [str(vehicle_id) for vehicle_id in excluded]
-    cursor.execute(_SUSPECTS.format(shards=condition), (keys, *arguments, limit))
-    suspects = cursor.fetchall()
-    for key, start, end in suspects:
-        first = max(floor_ms(start), accepted_interval(utc_now()).start)
-        if first < floor_ms(end):
-            request_repair(cursor, UUID(key), Window(first, floor_ms(end)))
-    if suspects:
-        cursor.execute(_TRUST, ([row[0] for row in suspects],))
 
 
 def advance_audit(cursor: Cursor, vehicle: Vehicle, audit: Audit, update: AuditUpdate) -> None:

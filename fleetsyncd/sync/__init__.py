@@ -5,6 +5,8 @@ dispatcher.py       what is pulled now: shards, cycles, backfills
 lanes.py            greenlets in two lanes, prompt and slow
 cycle_runner.py     runs cycles, keeps errors with their vehicle
 cycle.py            one cycle of one vehicle, top to bottom
+cycle_plan.py       which interval a cycle pulls, by both clocks
+cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
@@ -25,15 +27,20 @@ recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
 gap.py              one attempt at a gap, up to what is live
+running_jobs.py     what runs of these, and when it pauses or ends
 gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
+backfill_jobs.py    which backfills are started
 audit.py            one attempt at an audit of a vehicle's past
+look.py             one look at a small window of it
+comparing.py        what both do alike: ask again, compare, store
 audit_jobs.py       which audits are started
 audit_plan.py       who is looked at next, and how much is asked for
 replay.py           quarantined rows tried again
 shards.py           this replica's shards
 requests.py         what is to be pulled now: requests, unfinished gaps
 setback.py          notices that the database went back
+outage.py           whether the database is lost, or only busy
 unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour

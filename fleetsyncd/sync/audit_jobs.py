@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.database import audits, store, verified
+from fleetsyncd.database import audits, repairs, store, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Audit, Look, Vehicle
 from fleetsyncd.reports import Outcome
@@ -42,7 +42,7 @@ class AuditJobs:
     def due_audits(self, free: Free, cursor: Cursor) -> list[AuditJob]:
         """Return the open audits that may begin; the vehicles of a look are not among them."""
         if not self._plan.is_off:
-            audits.repair_suspects(cursor, free.excluded, free.slots, free.shards)
+            repairs.repair_suspects(cursor, free.excluded, free.slots, free.shards)
         due = audits.open_audits(cursor, free.excluded, free.slots, free.shards)
         vehicles = store.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]

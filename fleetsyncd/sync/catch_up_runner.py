@@ -2,28 +2,29 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from gevent import sleep
 from gevent.pool import Pool
 
-from fleetsyncd.database import backfills, gaps, store
+from fleetsyncd.database import gaps, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import Audit, Backfill, Look, Vehicle
 from fleetsyncd.reports import AttemptReport, Outcome
-from fleetsyncd.sync.audit import run_audit, run_look
+from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AuditPlan
 from fleetsyncd.sync.backfill import run_backfill
+from fleetsyncd.sync.backfill_jobs import BackfillJobs
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.gap_turns import GapTurns
+from fleetsyncd.sync.look import run_look
+from fleetsyncd.sync.running_jobs import Job, RunningJobs
 from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
@@ -32,24 +33,6 @@ SLICE_SEC = 20.0
 """While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
-YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
-"""How a question waits while its vehicle's cycle runs, or the database does not keep up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is pulled of a vehicle."""
-
-    vehicle: Vehicle
-    task: Backfill | Audit | Look | None = None
-    """None: its gap."""
-    is_urgent: bool = False
-    """Its vehicle will have dropped a part of the gap at the present pace."""
-
-    @property
-    def is_gap(self) -> bool:
-        """Whether it is a gap."""
-        return self.task is None
 
 
 class CatchUpRunner:
@@ -81,18 +64,17 @@ class CatchUpRunner:
         self._context = context
         plan = audit_plan or AuditPlan(0.0, context.received)
         self._audits = AuditJobs(context, plan, monotonic)
+        self._backfills = BackfillJobs()
         self._on_report = on_report
         self._on_database_error = on_database_error
-        self._has_priority = has_priority
-        """Whether what is live of a vehicle comes first now."""
         self._monotonic = monotonic
-        self._stop_reasons: dict[UUID, str | None] = {}
-        self._jobs: dict[UUID, _Job] = {}
-        """Of the vehicles that run, but for one that is only being read for its turn."""
+
+        def must_wait(vehicle_id: UUID) -> bool:
+            return has_priority(vehicle_id) or context.database.is_crowded
+
+        self._jobs = RunningJobs(must_wait, monotonic, sleep)
         self._tried: set[UUID] = set()
         """Vehicles whose job failed in this cycle of the fleet."""
-        self._versions: dict[UUID, datetime] = {}
-        """Of each vehicle's backfill, the version that was tried last."""
         self._has_gaps = self._gap_was_noted = False
         """Whether there was one at the last look, and whether a cycle has left one since."""
         self.accepting = True
@@ -103,11 +85,6 @@ class CatchUpRunner:
         """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
         return self.accepting and (self._has_gaps or self._gap_was_noted)
 
-    @property
-    def _gaps(self) -> int:
-        """How many gaps are pulled now."""
-        return sum(job.is_gap for job in self._jobs.values())
-
     def note_gap(self) -> None:
         """Take in that a cycle has left a gap."""
         self._gap_was_noted = True
@@ -115,12 +92,12 @@ class CatchUpRunner:
     @property
     def running(self) -> Collection[UUID]:
         """The vehicles whose gap or backfill is pulled."""
-        return self._stop_reasons.keys()
+        return self._jobs.vehicles
 
     def new_fleet_cycle(self, fleet: Collection[UUID]) -> None:
         """Let those that failed be tried again; forget vehicles that are not in `fleet`."""
         self._tried.clear()
-        self._versions = {key: at for key, at in self._versions.items() if key in fleet}
+        self._backfills.retain(fleet)
         self._turns.retain(fleet)
         self._audits.set_fleet(fleet)
 
@@ -140,7 +117,7 @@ class CatchUpRunner:
         self._gap_was_noted = False
         if self._is_single:
             self._start_backfills(shards, resting, silent)
-        room = min(self._pool.free_count(), self._turns.most - self._gaps)
+        room = min(self._pool.free_count(), self._turns.most - self._jobs.gaps)
         jobs = self._context.database.run(
             partial(self._due_gaps, room, shards, {*resting, *silent})
         )
@@ -156,12 +133,17 @@ class CatchUpRunner:
         resting: Collection[UUID],
         silent: Collection[UUID],
     ) -> None:
-        if free := self._pool.free_count():
-            tried = {key: self._versions[key] for key in silent if key in self._versions}
-            due = partial(self._due_backfills, free, shards, resting, tried)
-            for job in self._context.database.run(due):
-                self._note_backfill(job)
-                self._start(job)
+        if not (free := self._pool.free_count()):
+            return
+
+        def due(cursor: Cursor) -> list[tuple[Vehicle, Backfill]]:
+            excluded = self._tried.union(self.running, resting)
+            return self._backfills.due(free, shards, excluded, silent, cursor)
+
+        for vehicle, backfill in self._context.database.run(due):
+            self._tried.add(vehicle.id)
+            self._backfills.note(vehicle, backfill)
+            self._start(Job(vehicle, backfill))
 
     def _start_audits(self, free: Free) -> None:
         """Start audits and looks in slots that are left over."""
@@ -171,8 +153,8 @@ class CatchUpRunner:
         jobs = database.run(partial(self._audits.due_audits, free))
         for vehicle, audit in jobs:
             log.debug("[%s] audit begins", vehicle.name)
-            self._start(_Job(vehicle, audit))
-        if self._gaps or self._turns.was_crowded:
+            self._start(Job(vehicle, audit))
+        if self._jobs.gaps or self._turns.was_crowded:
             return
         taken = {*free.excluded, *self.running}
         free = Free(self._pool.free_count(), free.shards, taken)
@@ -180,7 +162,7 @@ class CatchUpRunner:
             for vehicle, look in database.run(partial(self._audits.due_looks, turns, free)):
                 if isinstance(look, Look):
                     self._audits.note_look(vehicle.id, look)
-                self._start(_Job(vehicle, look))
+                self._start(Job(vehicle, look))
 
     def _due_gaps(
         self,
@@ -188,53 +170,25 @@ class CatchUpRunner:
         shards: Collection[int] | None,
         left_alone: Collection[UUID],
         cursor: Cursor,
-    ) -> list[_Job]:
+    ) -> list[Job]:
         excluded = self._tried.union(self.running, left_alone)
         due = gaps.open_gaps(cursor, excluded, shards)
-        self._has_gaps = bool(due) or bool(self._gaps)
-        urgent = sum(job.is_urgent for job in self._jobs.values())
-        chosen = self._turns.give(self._turns.order(due, urgent, self._context.now()), room)
+        self._has_gaps = bool(due) or bool(self._jobs.gaps)
+        chosen = self._turns.give(
+            self._turns.order(due, self._jobs.urgent, self._context.now()), room
+        )
         vehicles = store.load_vehicles(cursor, chosen) if chosen else []
-        return [_Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
+        return [Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
 
-    def _due_backfills(
-        self,
-        limit: int,
-        shards: Collection[int] | None,
-        resting: Collection[UUID],
-        tried: Mapping[UUID, datetime],
-        cursor: Cursor,
-    ) -> list[_Job]:
-        excluded = self._tried.union(self.running, resting)
-        due = backfills.open_backfills(cursor, excluded, limit, shards, tried)
-        vehicles = store.load_vehicles(cursor, due.keys()) if due else []
-        return [_Job(vehicle, due[vehicle.id]) for vehicle in vehicles]
-
-    def _note_backfill(self, job: _Job) -> None:
-        """Remember which backfill is tried; say so if it is a new one."""
-        backfill, vehicle = job.task, job.vehicle
-        assert isinstance(backfill, Backfill)  # noqa: S101  the caller has made it one
-        self._tried.add(vehicle.id)
-        is_new = self._versions.get(vehicle.id) != backfill.asked_at
-        self._versions[vehicle.id] = backfill.asked_at
-        level = logging.INFO if is_new else logging.DEBUG
-        log.log(level, "[%s] backfill of %s begins", vehicle.name, backfill.rest)
-
-    def _start(self, job: _Job) -> None:
-        self._note_running(job)
+    def _start(self, job: Job) -> None:
+        self._jobs.add(job)
         self._pool.spawn(self._run, job)
-
-    def _note_running(self, job: _Job) -> None:
-        self._stop_reasons[job.vehicle.id] = None
-        self._jobs[job.vehicle.id] = job
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let running jobs, or some of them, end between two windows; if all, begin no other."""
         if only is None:
             self.accepting = False
-        for vehicle_id in self._stop_reasons:
-            if only is None or vehicle_id in only:
-                self._stop_reasons[vehicle_id] = reason
+        self._jobs.stop(reason, only)
 
     def cancel_waiting(self) -> None:
         """Begin no gap that waits for a slot, until slots are given again."""
@@ -246,20 +200,20 @@ class CatchUpRunner:
         self._pool.kill(block=False)
         self._pool.join(timeout=kill_sec)
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: Job) -> None:
         """Run a job; after a gap go on with the gaps that wait, so that no slot is idle."""
         self._run_one(job)
         if job.is_gap and not self._is_single:
             while (following := self._next_gap()) is not None:
                 self._run_one(following)
 
-    def _next_gap(self) -> _Job | None:
+    def _next_gap(self) -> Job | None:
         """Return the next gap that waits, noted as running."""
         while self.accepting and (turn := self._turns.next()) is not None:
             vehicle_id, is_urgent = turn
             if vehicle_id in self._tried or vehicle_id in self.running:
                 continue
-            self._stop_reasons[vehicle_id] = None  # or it is begun twice while it is read
+            self._jobs.reserve(vehicle_id)  # or it is begun twice while it is read
             try:
                 found = self._context.database.run(partial(store.load_vehicles, only=[vehicle_id]))
             except DatabaseError as error:
@@ -267,13 +221,13 @@ class CatchUpRunner:
                 found = []
             for vehicle in found:
                 if vehicle.islands and not vehicle.paused and vehicle.status == Outcome.OK:
-                    job = _Job(vehicle, is_urgent=is_urgent)
-                    self._note_running(job)
+                    job = Job(vehicle, is_urgent=is_urgent)
+                    self._jobs.add(job)
                     return job
-            del self._stop_reasons[vehicle_id]
+            self._jobs.remove(vehicle_id)
         return None
 
-    def _run_one(self, job: _Job) -> None:
+    def _run_one(self, job: Job) -> None:
         """Run one job; no error leaves this method."""
         vehicle = job.vehicle
         goes_on = False
@@ -291,12 +245,12 @@ class CatchUpRunner:
         except Exception:
             log.exception("[%s] %s: its catch-up ended", vehicle.name, INTERNAL_ERROR)
         finally:
-            del self._stop_reasons[vehicle.id], self._jobs[vehicle.id]
+            self._jobs.remove(vehicle.id)
             self._turns.note_served(vehicle.id)
             if not goes_on:
                 self._tried.add(vehicle.id)
 
-    def _pull(self, job: _Job) -> bool:
+    def _pull(self, job: Job) -> bool:
         """Pull; tell whether the vehicle may have another turn in this cycle of the fleet."""
         with closing(self._context.connect(job.vehicle)) as client:
             report = self._attempt(job, client)
@@ -307,8 +261,8 @@ class CatchUpRunner:
             (job.is_gap or isinstance(job.task, Look)) and report.entry.status == Outcome.OK
         )
 
-    def _attempt(self, job: _Job, client: VehicleClient) -> AttemptReport | None:
-        stop_reason = partial(self._stop_reason, job.vehicle.id)
+    def _attempt(self, job: Job, client: VehicleClient) -> AttemptReport | None:
+        stop_reason = partial(self._jobs.stop_reason, job.vehicle.id)
         asked = client, self._context, stop_reason
         match job.task:
             case Backfill():
@@ -323,14 +277,3 @@ class CatchUpRunner:
             return not self._turns.was_crowded or self._monotonic() < ends
 
         return catch_up(job.vehicle, client, self._context, stop_reason, may_go_on)
-
-    def _stop_reason(self, vehicle_id: UUID) -> str | None:
-        """Return why a job is to end; before, let go first what comes first."""
-        ends = self._monotonic() + LONGEST_YIELD_SEC
-        while (
-            self._stop_reasons[vehicle_id] is None
-            and (self._has_priority(vehicle_id) or self._context.database.is_crowded)
-            and self._monotonic() < ends
-        ):
-            sleep(YIELD_STEP_SEC)
-        return self._stop_reasons[vehicle_id]

@@ -20,13 +20,7 @@ from gevent.event import Event
 from fleetsyncd import signals
 from fleetsyncd.database import store
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.errors import (
-    INTERNAL_ERROR,
-    DatabaseBusy,
-    DatabaseError,
-    DatabaseUnavailable,
-    FleetsyncError,
-)
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import AttemptReport, CycleReport
 from fleetsyncd.sync.context import SyncContext
@@ -35,6 +29,7 @@ from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
+from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
@@ -107,9 +102,7 @@ class Supervisor:
         self._unstored = UnstoredCycles()
         self._requests = RequestReader(context.database)
         self._cycle_sec: float | None = None
-        self._database_error: DatabaseError | None = None
-        """Why no cycle can be started; None while the database is available."""
-        self._busy_error: DatabaseBusy | None = None
+        self._outage = Outage(emit)
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
@@ -123,7 +116,7 @@ class Supervisor:
         self._housekeeping.accepting = False
         self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
-        if error := self._database_error or self._busy_error:
+        if error := self._outage.lost or self._outage.busy:
             raise error
         return self._summary
 
@@ -205,11 +198,7 @@ class Supervisor:
         # What cannot be written is found out here, before a vehicle is asked for it in vain.
         self._send_heartbeat()
         self._emit(events.CycleStarted(fleet, len(self._dispatcher.shard_numbers)))
-        if self._database_error is not None:
-            log.warning("database is back")
-            self._database_error = None
-            self._emit(events.DatabaseUp())
-        self._busy_error = None
+        self._outage.end()
         due = self._dispatcher.start_fleet_cycle(fleet)
         self._vehicle_log.retain({vehicle.id for vehicle in fleet})
         self._summary = CycleSummary(len(due), self._dispatcher.resting, self._vehicle_log)
@@ -251,7 +240,7 @@ class Supervisor:
     @property
     def _has_gaps(self) -> bool:
         """Whether gaps are still to be pulled, and can be stored."""
-        return self._dispatcher.has_gaps and self._database_error is None
+        return self._dispatcher.has_gaps and self._outage.lost is None
 
     def drain(self) -> None:
         """Let running vehicles finish their window, then kill them; delete the heartbeat."""
@@ -259,7 +248,7 @@ class Supervisor:
         self._emit(events.DaemonStopping())
         self._housekeeping.accepting = False
         self._dispatcher.end(self._plan.shutdown_grace_sec)
-        if self._database_error is None:
+        if self._outage.lost is None:
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
         self._context.database.close()
         log.info("Sync service stopped")
@@ -295,7 +284,7 @@ class Supervisor:
 
     def _do_periodic_work(self) -> None:
         """Serve operators' requests; start backfills and retention; send the heartbeat."""
-        if self._database_error is not None:
+        if self._outage.lost is not None:
             return
         try:
             requests = self._requests.read(self._dispatcher.running, self._dispatcher.shards)
@@ -322,15 +311,6 @@ class Supervisor:
         )
 
     def _on_database_error(self, error: DatabaseError) -> None:
-        """Start nothing more until the database is back; log the first error of an outage."""
-        if isinstance(error, DatabaseBusy):
-            # The database serves others of this daemon's greenlets, and fewer of them soon.
-            if self._busy_error is None:
-                log.warning("%s: not every cycle is in the journal", error)
-            self._busy_error = error
-            return
-        if self._database_error is None:
-            log.error("database: %s — pulling stops, the vehicles keep their data", error)
-            self._emit(events.DatabaseDown())
-        self._database_error = error
-        self._dispatcher.cancel_waiting()
+        """Start nothing more until the database is back, if it is lost."""
+        if self._outage.note(error):
+            self._dispatcher.cancel_waiting()

@@ -19,12 +19,13 @@ from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import DataPage, Look, Vehicle
 from fleetsyncd.reports import AttemptReport, CycleReport, Progress
-from fleetsyncd.sync.audit import run_audit, run_look
+from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_plan import look_window
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.gap import catch_up
+from fleetsyncd.sync.look import run_look
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running

@@ -9,7 +9,7 @@ from uuid import UUID
 import gevent
 import pytest
 
-from fleetsyncd.database import audits, backfills
+from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport
@@ -171,6 +171,6 @@ def test_a_backfill_goes_before_looks(pulled: Rig) -> None:
 def test_a_repair_that_waits_for_its_time_keeps_looks_away(pulled: Rig) -> None:
     begin_to_look(pulled, *AGES)
     window = Window(pulled.now - timedelta(minutes=9), pulled.now)
-    pulled.database.run(lambda c: audits.request_repair(c, pulled.vehicle_id, window))
+    pulled.database.run(lambda c: repairs.request_repair(c, pulled.vehicle_id, window))
     pulled.run("UPDATE fleetsync.audit SET not_before = now() + interval '1 hour'")
     assert every_age(Beside(pulled)) == set()

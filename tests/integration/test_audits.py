@@ -9,7 +9,7 @@ from http import HTTPStatus
 import pytest
 
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import audits
+from fleetsyncd.database import audits, repairs
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.embedded import Server
@@ -341,7 +341,7 @@ def test_a_suspicion_is_followed_up_and_then_cleared(pulled: Rig) -> None:
     lost = lose(pulled, 200, 190)
     since = pulled.now - timedelta(seconds=300)
     pulled.run("UPDATE fleetsync.vehicle_state SET suspect_from = %s", since)
-    pulled.database.run(lambda c: audits.repair_suspects(c, set(), 5))
+    pulled.database.run(lambda c: repairs.repair_suspects(c, set(), 5))
     assert pulled.run("SELECT suspect_from FROM fleetsync.vehicle_state") == [(None,)]
     assert f"{lost} missing, stored now" in pulled.audit()
     assert pulled.compare().clean
@@ -352,15 +352,15 @@ def test_a_vehicle_that_invents_rows_is_asked_again_ever_later(pulled: Rig) -> N
     for number in range(30):
         end = pulled.now + timedelta(seconds=number)
         again = partial(
-            audits.request_repair,
+            repairs.request_repair,
             vehicle_id=pulled.vehicle_id,
             window=Window(pulled.now - timedelta(hours=1), end),
         )
         waits.append(pulled.database.run(again))
-    assert waits[: audits.FREE_REPAIRS] == [None] * audits.FREE_REPAIRS
+    assert waits[: repairs.FREE_REPAIRS] == [None] * repairs.FREE_REPAIRS
     lengths = [
         pulled.run("SELECT extract(epoch FROM %s - now())::float8", at)[0][0]
-        for at in waits[audits.FREE_REPAIRS :]
+        for at in waits[repairs.FREE_REPAIRS :]
     ]
     assert [round(length) for length in lengths] == sorted(round(length) for length in lengths)
     assert lengths[0] < 1300
@@ -371,7 +371,7 @@ def test_a_vehicle_that_invents_rows_is_asked_again_ever_later(pulled: Rig) -> N
 def test_repairs_cannot_pass_the_rows_of_a_day(pulled: Rig) -> None:
     pulled.budget = VehicleBudget(vehicle_max_rows_per_day=1000)
     window = Window(pulled.now - timedelta(seconds=300), pulled.now)
-    pulled.database.run(lambda c: audits.request_repair(c, pulled.vehicle_id, window))
+    pulled.database.run(lambda c: repairs.request_repair(c, pulled.vehicle_id, window))
     pulled.run("UPDATE fleetsync.vehicle_state SET day_rows = 10000, day_seconds = 0")
     assert "VEHICLE_MAX_ROWS_PER_DAY" in pulled.audit()
     [(error,)] = pulled.run("SELECT last_error FROM fleetsync.audit")

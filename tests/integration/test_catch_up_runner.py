@@ -114,6 +114,7 @@ def test_gaps_take_turns_while_others_wait(
         until_idle(made)
         first = [report.entry.vehicle_id for report in reports[:6]]
         assert len(set(first)) == 6, "each has its turn before one has its second"
+        assert all("stored up to" in str(report.entry.error_msg) for report in reports[:6])
         assert all(report.entry.status == Outcome.OK for report in reports)
         while made.has_gaps:
             made.start_due()
@@ -128,7 +129,7 @@ def test_gaps_leave_a_slot_to_a_backfill(database: Database) -> None:
         made.start_due()
         gevent.sleep(0.05)
         assert len(made.running) == 2
-        assert made._gaps == 1
+        assert made._jobs.gaps == 1
 
 
 def register_backfill(database: Database, vehicle_id: UUID) -> None:

@@ -27,8 +27,16 @@ def failing(it: Rig, call: str, reply: Reply = DOWN) -> Hook:
     return hook
 
 
-def refuse_writes(server: Server, database_name: str, kind: str, table: str) -> None:
-    trigger = "CREATE TRIGGER t BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION refuse()"
+REFUSED_AT_ONCE = "CREATE TRIGGER t BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION refuse()"
+REFUSED_AT_THE_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER t AFTER {} ON {} DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION refuse()"
+)
+
+
+def refuse_writes(
+    server: Server, database_name: str, kind: str, table: str, trigger: str = REFUSED_AT_ONCE
+) -> None:
     server.execute(
         sql.SQL(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
@@ -248,13 +256,16 @@ def test_strings_from_a_vehicle_are_stored_harmless(database: Database) -> None:
         assert all(text.isprintable() and "[/nope]" in text for text in stored[0])
 
 
+@pytest.mark.parametrize(
+    "trigger", [REFUSED_AT_ONCE, REFUSED_AT_THE_COMMIT], ids=["at once", "at the commit"]
+)
 def test_rows_that_the_database_refuses_leave_the_watermark_where_it_was(
-    database: Database, server: Server, database_name: str
+    database: Database, server: Server, database_name: str, trigger: str
 ) -> None:
     with rig(database) as it:
         it.cycle()
         before = it.watermark()
-        refuse_writes(server, database_name, "INSERT", "measurements")
+        refuse_writes(server, database_name, "INSERT", "measurements", trigger)
         report = it.cycle(after=30)
         assert report.outcome is Outcome.ERROR
         assert "not today" in str(report.reason)

@@ -20,6 +20,7 @@ STORE = "fleetsyncd/database/store.py"
 CLIENT = "fleetsyncd/vehicle/client.py"
 DECODE = "fleetsyncd/vehicle/decode.py"
 CYCLE = "fleetsyncd/sync/cycle.py"
+CYCLE_COMMIT = "fleetsyncd/sync/cycle_commit.py"
 COMMIT = "fleetsyncd/sync/commit.py"
 WINDOW = "fleetsyncd/sync/window.py"
 LATENESS = "fleetsyncd/lateness.py"
@@ -38,10 +39,9 @@ MUTANTS = (
     ),
     Mutant(
         "watermark before rows",
-        CYCLE,
-        "            asked_to = store.advance_watermark(cursor, now)\n",
-        "            asked_to = store.advance_watermark(cursor, now)\n\n"
-        "        self.context.database.run(lambda c: store.advance_watermark(c, update))\n",
+        CYCLE_COMMIT,
+        "asked_to = store.advance_watermark(cursor, now)",
+        "asked_to = self.context.database.run(lambda own: store.advance_watermark(own, now))",
         "tests/integration/test_cycle_faults.py",
     ),
     Mutant(
@@ -394,7 +394,7 @@ MUTANTS = (
     ),
     Mutant(
         "one machine at two addresses is taken for two machines of one name",
-        "fleetsyncd/sync/cycle.py",
+        CYCLE,
         "                        self.name.require_history(newest, window, page)",
         "                        pass",
         "tests/integration/test_machines.py",
@@ -521,9 +521,9 @@ MUTANTS = (
     ),
     Mutant(
         "a clock of the year 9999 is believed",
-        CYCLE,
-        "not oldest < answer.clock < LATEST_CLOCK",
-        "not oldest < answer.clock",
+        "fleetsyncd/sync/cycle_plan.py",
+        "not oldest < told < LATEST_CLOCK",
+        "not oldest < told",
         "tests/integration/test_cycle_clocks.py",
     ),
     Mutant(
@@ -612,7 +612,7 @@ MUTANTS = (
     ),
     Mutant(
         "rows without a partition are no error",
-        "fleetsyncd/sync/cycle.py",
+        CYCLE,
         "        result = result.with_left_out(self.totals.left_out)\n",
         "",
         "tests/integration/test_foreign_partitions.py",
@@ -921,9 +921,9 @@ MUTANTS = (
     ),
     Mutant(
         "what is live moves the watermark over the gap",
-        CYCLE,
-        "        if pull.live.leaves_gap:\n            self._commit_island",
-        "        if not pull.live.leaves_gap:\n            self._commit_island",
+        CYCLE_COMMIT,
+        "        if plan.live.leaves_gap:\n            self._advance_island",
+        "        if not plan.live.leaves_gap:\n            self._advance_island",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
@@ -977,7 +977,7 @@ MUTANTS = (
     ),
     Mutant(
         "a step back that the catch-up has overtaken is forgotten",
-        GAPS,
+        "fleetsyncd/database/islands.py",
         "CASE WHEN last_sync_at > %(behind_from)s THEN %(behind_from)s::timestamptz END,\n",
         "NULL::timestamptz,\n",
         "tests/integration/test_gaps.py",
@@ -999,8 +999,8 @@ MUTANTS = (
     Mutant(
         "a gap is pulled while its vehicle's cycle runs",
         RUNNER,
-        "            and (self._has_priority(vehicle_id) or self._context",
-        "            and (self._context",
+        "return has_priority(vehicle_id) or context.database.is_crowded",
+        "return context.database.is_crowded",
         "tests/integration/test_catch_up_runner.py",
     ),
     Mutant(
@@ -1019,7 +1019,7 @@ MUTANTS = (
     ),
     Mutant(
         "an audit counts what is stored for missing",
-        "fleetsyncd/sync/audit.py",
+        "fleetsyncd/sync/comparing.py",
         "missing, gone = found.missing + added.rows,",
         "missing, gone = len(page),",
         "tests/integration/test_audits.py",
@@ -1033,7 +1033,7 @@ MUTANTS = (
     ),
     Mutant(
         "a look with rows missing proves its time",
-        "fleetsyncd/sync/audit.py",
+        "fleetsyncd/sync/look.py",
         "verified_to=window.end if is_clean else self.look.verified_to",
         "verified_to=window.end",
         "tests/integration/test_audits.py",
@@ -1068,7 +1068,7 @@ MUTANTS = (
     ),
     Mutant(
         "looks while the database does not keep up",
-        "fleetsyncd/sync/catch_up_runner.py",
+        RUNNER,
         "if not free.slots or database.is_crowded:",
         "if not free.slots:",
         "tests/integration/test_audit_runner.py",

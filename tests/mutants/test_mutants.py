@@ -1,3 +1,4 @@
+import ast
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ NONE = Mutant("harmless", "fleetsyncd/text.py", "made harmless where", "harmless
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_still_has_its_one_place_in_the_program(mutant: Mutant) -> None:
-    assert (ROOT / mutant.file).read_text().count(mutant.old) == 1
+    text = (ROOT / mutant.file).read_text()
+    assert text.count(mutant.old) == 1
     assert mutant.old != mutant.new
     assert all((ROOT / path).exists() for path in mutant.tests.split())
+    if mutant.file.endswith(".py"):
+        ast.parse(text.replace(mutant.old, mutant.new))
 
 
 def test_a_mutant_is_distinguished_from_a_change_that_does_no_harm(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The plot page: channels of a vehicle over time."""
 
 from collections.abc import Hashable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,15 +13,13 @@ from fleetsyncd.cells import cut
 from fleetsyncd.errors import DatabaseError
 from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
-from tui.formatting import moment_text
 from tui.model.export_table import ExportTable
 from tui.model.plot_export import plot_table
 from tui.model.plot_view import MOST_CHANNELS, PlotView
-from tui.model.span import Span
-from tui.model.time_axis import span_text
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.plot_area import PlotArea
+from tui.widgets.plot_headline import Plotted, draw_headline
 from tui.widgets.plot_picture import draw_plot, slice_count
 
 NAME_WIDTH = 24
@@ -88,8 +86,8 @@ class PlotPage(Page):
         """The ids of the plotted channels, at least one."""
         self.view = PlotView() if at is None else PlotView.around(at.timestamp())
         self._read_at: float | None = None
-        self._drawn: tuple[tuple[int, ...], Span, float | None] | None = None
-        """The channels, the span and its end (None: live) of the values in the picture."""
+        self._drawn: Plotted | None = None
+        """Of what the values in the picture are."""
         self._failed = False
         """Whether the last read failed."""
 
@@ -101,13 +99,16 @@ class PlotPage(Page):
     def update_body(self) -> None:
         """Read the span again, unless nothing can be seen to have changed since it was read."""
         data, read_at = self.view.data, self._read_at
-        asked = (self.channels, self.view.span, self.view.end)
-        if data is not None and read_at is not None and self._drawn == asked:
+        if data is not None and read_at is not None and self._drawn == self._asked:
             age = self.context.now() - read_at
             fits = data.slices.count == slice_count(self._picture.content_size.width)
             if fits and age < min(data.slices.step, _LONGEST_AGE_SEC):
                 return
         self._read()
+
+    @property
+    def _asked(self) -> Plotted:
+        return Plotted(self.channels, self.view.span, self.view.end)
 
     @property
     def _picture(self) -> PlotArea:
@@ -145,7 +146,7 @@ class PlotPage(Page):
             self._drop_other_channels(channels)
             raise
         self.view.update(data)
-        self._drawn = (channels, span, self.view.end)
+        self._drawn = Plotted(channels, span, self.view.end)
         self._read_at = self.context.now()
         self._show()
 
@@ -165,35 +166,13 @@ class PlotPage(Page):
             return
         self._picture.show(draw_plot(self.view, size.width, size.height))
 
-    def _headline(self) -> Text:
+    def _show_headline(self) -> None:
         vehicle = self.context.state.view.get(self.vehicle_id)
         name = "a removed vehicle" if vehicle is None else cut(vehicle.name, NAME_WIDTH)
-        line = Text(f" {name}", "bold", no_wrap=True, overflow="ellipsis")
-        data, drawn = self.view.data, self._drawn
-        span = self.view.span if drawn is None else drawn[1]
-        line.append(f" · {span.name} · ", "not bold")
-        if data is None or drawn is None:
-            return line
-        if missing := self._missing(drawn[0]):
-            line.append(f"{missing} · ", "yellow not bold")
-        line.append(span_text(data.slices.start, data.slices.end), "not bold")
-        line.append(" · live" if drawn[2] is None else " · past", "not bold")
-        return line
-
-    def _missing(self, drawn_channels: tuple[int, ...]) -> str:
-        """Return what the operator asked for and the picture does not show; empty if it does."""
-        end, channels = self.view.end, self.channels
-        if self._drawn == (channels, self.view.span, end):
-            return ""
-        what = self.view.span.name
-        if end is not None:
-            what += f" to {moment_text(datetime.fromtimestamp(end, UTC))}"
-        if channels != drawn_channels:
-            what = f"channel {', '.join(map(str, channels))}"
-        return f"{what} could not be read" if self._failed else f"reading {what} …"
-
-    def _show_headline(self) -> None:
-        self.query_one("#headline", FixedText).show(self._headline())
+        headline = draw_headline(
+            name, self._asked, self._drawn, self.view.data, failed=self._failed
+        )
+        self.query_one("#headline", FixedText).show(headline)
 
     def action_pan(self, steps: int) -> None:
         """Show later times (1) or earlier ones (-1)."""

@@ -11,6 +11,7 @@ fleet_table.py    the table of vehicles
 journal_table.py  the table of journal entries, page by page
 journal_tail.py   the newest journal entries below the fleet
 plot_area.py      the place of a plot, which takes clicks
+plot_headline.py  what a plot shows, in a line
 plot_panel.py     the curves of the channels that have one unit
 plot_picture.py   the picture of a plot: its panels, alarms, time axis
 key_footer.py     the line of keys

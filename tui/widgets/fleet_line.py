@@ -1,15 +1,18 @@
-"""One line of the fleet table: what decides how it is painted, and its painting."""
+"""One line of the fleet table: what it shows, what of it has changed, and its painting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from fleetsyncd.database.views.journal import LastHour
 from fleetsyncd.states import State
 from tui.formatting import STATE_STYLES
 from tui.model.columns import PREFIX_WIDTH, Column
+from tui.model.fleet_view import FleetView
 
 MARK = "▪"
 
@@ -34,6 +37,43 @@ class FleetLine:
     def same_layout(self, other: "FleetLine") -> bool:
         """Whether the two lines differ at most in the text of their cells."""
         return self.row_state == other.row_state and len(self.cells) == len(other.cells)
+
+
+def heading_line(view: FleetView, columns: Sequence[Column]) -> FleetLine:
+    """Return what the heading shows."""
+    return FleetLine(tuple(column.heading(view.sort, view.descending) for column in columns))
+
+
+def vehicle_line(
+    view: FleetView,
+    row: int,
+    columns: Sequence[Column],
+    hours: Mapping[UUID, LastHour],
+    *,
+    stale: bool,
+) -> FleetLine:
+    """Return what the line of the vehicle in a row of the view shows."""
+    vehicle = view.shown[row]
+    row_state = RowState(
+        state=vehicle.state,
+        marked=vehicle.id in view.marked,
+        under_cursor=vehicle.id == view.cursor,
+        stale=stale,
+    )
+    hour = hours.get(vehicle.id)
+    return FleetLine(tuple(column.text(vehicle, hour) for column in columns), row_state)
+
+
+def changed_part(
+    columns: Sequence[Column], painted: Sequence[str], cells: Sequence[str]
+) -> tuple[int, int]:
+    """Return where the first changed column of a line begins, and where the last one ends."""
+    x, start, end = PREFIX_WIDTH, 0, 0
+    for column, old, new in zip(columns, painted, cells, strict=True):
+        if old != new:
+            start, end = start or x, x + column.width
+        x += column.width + 1
+    return start, end
 
 
 def paint_heading(line: FleetLine, width: int, style: Style) -> Strip:

@@ -12,9 +12,16 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
-from tui.model.columns import PREFIX_WIDTH, Column, column_sort, columns
+from tui.model.columns import Column, column_sort, columns
 from tui.model.fleet_view import FleetView, Sort
-from tui.widgets.fleet_line import FleetLine, RowState, paint_heading, paint_row
+from tui.widgets.fleet_line import (
+    FleetLine,
+    changed_part,
+    heading_line,
+    paint_heading,
+    paint_row,
+    vehicle_line,
+)
 
 HEADING_LINES = 1
 
@@ -163,36 +170,19 @@ class FleetTable(ScrollView, can_focus=True):
             if painted is None or not painted.same_layout(line):
                 self.refresh(Region(0, y, self.size.width, 1))
             else:
-                self._repaint_cells(y, painted.cells, line.cells)
+                start, end = changed_part(self._columns, painted.cells, line.cells)
+                self.refresh(Region(start, y, end - start, 1))
         for y in [y for y in self._painted if y not in lines]:
             del self._painted[y]
-
-    def _repaint_cells(self, y: int, painted: tuple[str, ...], cells: tuple[str, ...]) -> None:
-        """Repaint the part of a line from its first changed column to its last one."""
-        x, start, end = PREFIX_WIDTH, 0, 0
-        for column, old, new in zip(self._columns, painted, cells, strict=True):
-            if old != new:
-                start, end = start or x, x + column.width
-            x += column.width + 1
-        self.refresh(Region(start, y, end - start, 1))
 
     def _line(self, y: int) -> FleetLine:
         """Return what line `y` of the screen shows."""
         if y < HEADING_LINES:
-            titles = [c.heading(self.view.sort, self.view.descending) for c in self._columns]
-            return FleetLine(tuple(titles))
+            return heading_line(self.view, self._columns)
         row = round(self.scroll_y) + y - HEADING_LINES
         if row >= len(self.view.shown):
             return FleetLine()
-        vehicle = self.view.shown[row]
-        hour = self._hours.get(vehicle.id)
-        row_state = RowState(
-            state=vehicle.state,
-            marked=vehicle.id in self.view.marked,
-            under_cursor=vehicle.id == self.cursor,
-            stale=self.stale,
-        )
-        return FleetLine(tuple(c.text(vehicle, hour) for c in self._columns), row_state)
+        return vehicle_line(self.view, row, self._columns, self._hours, stale=self.stale)
 
     def render_line(self, y: int) -> Strip:
         """Return line `y` of the screen."""

@@ -1,0 +1,104 @@
+"""One look at a small window of a vehicle's past, which is proved or asked for again with more."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from fleetsyncd.database import repairs, vehicle_memory, verified
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.models import Look, Vehicle, Window
+from fleetsyncd.reports import AttemptReport, AuditResult, Outcome
+from fleetsyncd.sync.comparing import Compared, ComparingAttempt
+from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.pull import VehicleSource
+from fleetsyncd.sync.recording import write_attempt_entry
+from fleetsyncd.text import age
+from fleetsyncd.times import utc_span, utc_text
+from fleetsyncd.vehicle.client import VehicleClient
+
+LEAST_LATE = timedelta(seconds=1)
+"""What is learned of a row that was missing although pulls do not overlap."""
+
+
+def run_look(
+    vehicle: Vehicle,
+    look: Look,
+    client: VehicleClient,
+    context: SyncContext,
+    stop_reason: Callable[[], str | None] = lambda: None,
+) -> AttemptReport:
+    """Look at a small window; if something is missing, store it and have the rest asked again.
+
+    A journal entry is written if something was missing or different. Raises as
+    `run_audit` does.
+    """
+    attempt = _LookAttempt(vehicle, look, context.source(vehicle, client, stop_reason), context)
+    result = attempt.carry_out()
+    entry = attempt.journal_entry(result)
+    is_told = not attempt.counts.is_clean
+    if is_told:
+        entry = write_attempt_entry(
+            entry, result, attempt.source.learned, context.database, lambda _cursor, _reason: None
+        )
+    proved = attempt.verified_to if result.outcome is Outcome.OK and attempt.is_proved else None
+    found = AuditResult(attempt.counts, look.age_sec, proved, is_told=is_told)
+    return attempt.report(entry, result, found)
+
+
+class _LookAttempt(ComparingAttempt):
+    """A look at a small window."""
+
+    def __init__(
+        self, vehicle: Vehicle, look: Look, source: VehicleSource, context: SyncContext
+    ) -> None:
+        super().__init__(vehicle, look.window, source, context)
+        self.look = look
+        self.verified_to = look.verified_to
+        self.waits_until: str | None = None
+
+    def prepare(self) -> None:
+        """Take the whole interval: it was chosen by what can be asked for."""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether nothing was missing."""
+        return not self.counts.missing
+
+    def title(self) -> str:
+        """Say what was to be compared, for the journal."""
+        span = utc_span(self.interval.start, self.interval.end)
+        return f"{span}, about {age(self.look.age_sec)} old"
+
+    def record(self, cursor: Cursor, compared: Compared) -> None:
+        """Record what is proved; if rows are missing, learn from it and have all asked again."""
+        window, counts = compared.window, compared.counts
+        is_clean = self.is_proved and not counts.missing
+        verified.record_look(
+            cursor,
+            self.vehicle,
+            self.look,
+            window.end,
+            counts,
+            verified_to=window.end if is_clean else self.look.verified_to,
+            hint=self.hint,
+        )
+        if not counts.missing:
+            return
+        # The pulls that missed them ended before they came, each asked again for its overlap.
+        late = max(self.look.overlap or self.context.pull_overlap, LEAST_LATE)
+        vehicle_memory.learn_lateness(cursor, self.vehicle.id, late)
+        again = Window(self.look.verified_to, window.end)
+        waits = repairs.request_repair(cursor, self.vehicle.id, again)
+        self.waits_until = None if waits is None else utc_text(waits)
+
+    def take_in(self, compared: Compared) -> None:
+        """Take in that a window's transaction is committed."""
+        if self.is_proved:
+            self.verified_to = compared.window.end
+        elif not self.notes:
+            self.notes.append(self._what_follows(compared.window))
+
+    def _what_follows(self, window: Window) -> str:
+        span = utc_span(self.look.verified_to, window.end)
+        if self.waits_until is None:
+            return f"{span} is asked for again"
+        return f"{span} is asked for again from {self.waits_until} on: it was often in vain"

@@ -1,0 +1,90 @@
+"""What is being pulled beside the cycles, and when a job is to pause or to end."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from fleetsyncd.models import Audit, Backfill, Look, Vehicle
+
+YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
+"""How a question waits for what comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is pulled of a vehicle."""
+
+    vehicle: Vehicle
+    task: Backfill | Audit | Look | None = None
+    """None: its gap."""
+    is_urgent: bool = False
+    """Its vehicle will have dropped a part of the gap at the present pace."""
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether it is a gap."""
+        return self.task is None
+
+
+class RunningJobs:
+    """The jobs that run, at most one of a vehicle."""
+
+    def __init__(
+        self,
+        must_wait: Callable[[UUID], bool],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._must_wait = must_wait
+        """Whether something else comes before a vehicle's job now."""
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._stop_reasons: dict[UUID, str | None] = {}
+        self._jobs: dict[UUID, Job] = {}
+        """Of the vehicles that run, but for one that is only being read for its turn."""
+
+    @property
+    def vehicles(self) -> Collection[UUID]:
+        """The vehicles of which something is pulled, or read for its turn."""
+        return self._stop_reasons.keys()
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps are pulled."""
+        return sum(job.is_gap for job in self._jobs.values())
+
+    @property
+    def urgent(self) -> int:
+        """How many urgent gaps are pulled."""
+        return sum(job.is_urgent for job in self._jobs.values())
+
+    def reserve(self, vehicle_id: UUID) -> None:
+        """Take in that a vehicle is being read for its turn."""
+        self._stop_reasons[vehicle_id] = None
+
+    def add(self, job: Job) -> None:
+        """Take in that a job begins."""
+        self._stop_reasons[job.vehicle.id] = None
+        self._jobs[job.vehicle.id] = job
+
+    def remove(self, vehicle_id: UUID) -> None:
+        """Take in that a vehicle's job has ended, or does not begin after all."""
+        del self._stop_reasons[vehicle_id]
+        self._jobs.pop(vehicle_id, None)
+
+    def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
+        """Let the jobs, or some of them, end between two windows."""
+        for vehicle_id in self._stop_reasons:
+            if only is None or vehicle_id in only:
+                self._stop_reasons[vehicle_id] = reason
+
+    def stop_reason(self, vehicle_id: UUID) -> str | None:
+        """Return why a job is to end; before, let go first what comes first."""
+        ends = self._monotonic() + LONGEST_YIELD_SEC
+        while (
+            self._stop_reasons[vehicle_id] is None
+            and self._must_wait(vehicle_id)
+            and self._monotonic() < ends
+        ):
+            self._sleep(YIELD_STEP_SEC)
+        return self._stop_reasons[vehicle_id]
