@@ -141,8 +141,9 @@ class CatchUpRunner:
             return self._backfills.due(free, shards, excluded, silent, cursor)
 
         for vehicle, backfill in self._context.database.run(due):
-            self._tried.add(vehicle.id)
-            self._backfills.note(vehicle, backfill)
+            if vehicle.id not in self.running:
+                self._tried.add(vehicle.id)
+                self._backfills.note(vehicle, backfill)
             self._start(Job(vehicle, backfill))
 
     def _start_audits(self, free: Free) -> None:
@@ -181,6 +182,9 @@ class CatchUpRunner:
         return [Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
 
     def _start(self, job: Job) -> None:
+        """Begin a job, unless one of its vehicle has begun while this one was read."""
+        if job.vehicle.id in self.running:
+            return
         self._jobs.add(job)
         self._pool.spawn(self._run, job)
 

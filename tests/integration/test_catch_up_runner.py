@@ -10,7 +10,7 @@ from uuid import UUID
 import gevent
 import pytest
 
-from fleetsyncd.database import backfills, store
+from fleetsyncd.database import backfills, gaps, store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, Outcome
@@ -228,3 +228,23 @@ def test_a_gap_whose_vehicle_was_removed_meanwhile_is_passed_over(database: Data
         made.start_due()
         until_idle(made)
         assert not made.running
+
+
+def test_what_began_while_a_gap_was_read_is_not_begun_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = gaps.open_gaps
+
+    def slowly(*asked: Any) -> Any:
+        found = read(*asked)
+        gevent.sleep(0)  # another greenlet may take its turn while the query is under way
+        return found
+
+    monkeypatch.setattr(gaps, "open_gaps", slowly)
+    with_gaps(database, 3)
+    CountedVehicle.most = 0
+    with runner(database, lambda _vehicle: CountedVehicle(), 8) as (made, reports):
+        gevent.joinall([gevent.spawn(made.start_due) for _ in range(2)], raise_error=True)
+        until_idle(made)
+        assert (open_gaps(database), len(reports)) == (0, 3)
+    assert not [record for record in caplog.records if record.exc_info]
