@@ -17,7 +17,7 @@ AGES = (60, 600, 3_600, 86_400)
 EVERY_SEC = 600.0
 """How often each vehicle is looked at, at each age."""
 LATER_SEC = 60.0
-"""When a look that was not possible is tried again."""
+"""When a look that was not possible is tried again, at the earliest."""
 LEAST_BYTES = 500
 """What a look may cost of a vehicle that sends very little."""
 SHORTEST_SEC, LONGEST_SEC = 3.0, 600.0
@@ -80,9 +80,10 @@ class AuditPlan:
         )
         return [(vehicle_id, age) for _at, vehicle_id, age in waiting[:limit]]
 
-    def postpone(self, turn: Turn, now: float) -> None:
-        """Let a look that is not possible now be tried later."""
-        self._vehicles[turn[0]].next_at[turn[1]] = now + LATER_SEC
+    def postpone(self, turn: Turn, now: float, wait_sec: float = LATER_SEC) -> None:
+        """Let a look that is not possible now be tried later, when it may be: after `wait_sec`."""
+        wait_sec = min(max(wait_sec, LATER_SEC), EVERY_SEC)
+        self._vehicles[turn[0]].next_at[turn[1]] = now + wait_sec
 
     def length(self, turn: Turn, now: float) -> timedelta:
         """Return how much of the vehicle's time a look may ask for."""
@@ -122,3 +123,11 @@ def look_window(
     if end - start < min(length, timedelta(seconds=SHORTEST_SEC)):
         return None
     return Window(start, end)
+
+
+def seconds_to_wait(
+    watermark: datetime, verified_to: datetime, oldest: datetime, age_sec: int, overlap: timedelta
+) -> float:
+    """Return in how many seconds `look_window` returns a window, if it returns none now."""
+    end = watermark - timedelta(seconds=age_sec) - overlap
+    return (max(verified_to, oldest) - end).total_seconds() + SHORTEST_SEC

@@ -15,6 +15,7 @@ from fleetsyncd.sync.audit_plan import (
     SHORTEST_SEC,
     AuditPlan,
     look_window,
+    seconds_to_wait,
 )
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
@@ -76,6 +77,18 @@ def test_a_look_that_is_not_possible_comes_a_minute_later() -> None:
     assert made.due(LATER_SEC, set(), 5) == [(ID, 60)]
 
 
+@pytest.mark.parametrize(("wait", "comes_after"), [(1, 60), (400, 400), (9e9, 600)])
+def test_a_look_that_has_nothing_to_prove_yet_comes_when_it_may_have(
+    wait: float, comes_after: float
+) -> None:
+    made, _ = plan()
+    for age in AGES:
+        made.begin((ID, age), 1.0)
+    made.postpone((ID, 60), 0.0, wait)
+    assert made.due(comes_after - 0.1, set(), 5) == []
+    assert made.due(comes_after, set(), 5) == [(ID, 60)]
+
+
 def test_a_vehicle_that_left_the_fleet_is_forgotten() -> None:
     made, _ = plan()
     made.set_fleet([], 1.0)
@@ -131,3 +144,13 @@ def test_nothing_that_is_proved_or_no_longer_kept_is_asked_for() -> None:
         assert window.start == cut
     late = NOW - timedelta(seconds=607)
     assert look_window(NOW, late, LONG_AGO, 600, length, OVERLAP) is None
+
+
+@pytest.mark.parametrize(("proved", "oldest"), [(607, 9e5), (3, 9e5), (9e5, 607), (-60, 9e5)])
+def test_what_waits_to_be_proved_can_be_when_it_is_told(proved: float, oldest: float) -> None:
+    at, cut = (NOW - timedelta(seconds=seconds) for seconds in (proved, oldest))
+    length = timedelta(seconds=10)
+    wait = timedelta(seconds=seconds_to_wait(NOW, at, cut, 600, OVERLAP))
+    moment = timedelta(milliseconds=1)
+    assert look_window(NOW + wait - moment, at, cut, 600, length, OVERLAP) is None
+    assert look_window(NOW + wait, at, cut, 600, length, OVERLAP) is not None
