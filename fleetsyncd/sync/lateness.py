@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleetsyncd.lateness import (
+    LONGEST_OVERLAP,
     LONGEST_PROOF,
     NEAR_EDGE,
     NOTABLE,
@@ -70,7 +71,9 @@ class LatenessMeter:
             return LatenessUpdate(self.lateness, now)
         earliest = head - SUSPECT
         suspect_from = earliest if now.since is None else max(now.since, earliest)
-        return LatenessUpdate(self.lateness, replace(now, since=self._pull.start), suspect_from)
+        # Of what is younger than the longest overlap, more may come than the repair will find.
+        since = max(suspect_from, self._pull.start - LONGEST_OVERLAP)
+        return LatenessUpdate(self.lateness, replace(now, since=since), suspect_from)
 
     def take(self, update: LatenessUpdate, added: Added) -> None:
         """Take in that a window is committed."""

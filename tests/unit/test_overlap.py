@@ -149,7 +149,15 @@ def test_rows_from_near_the_edge_tell_that_others_may_be_missing(
     lateness = Lateness(timedelta(0), SETTING, HEAD - 10 * MINUTE, newest)
     update, _ = met(late, lateness=lateness)
     assert update.suspect_from == (HEAD - 10 * MINUTE if is_suspect else None)
-    assert update.now.since == (HEAD - SETTING if is_suspect else HEAD - 10 * MINUTE)
+    trusted = HEAD - SETTING - LONGEST_OVERLAP
+    assert update.now.since == (trusted if is_suspect else HEAD - 10 * MINUTE)
+
+
+def test_what_may_still_come_after_a_suspicion_is_suspected_again_by_the_next_one() -> None:
+    begun = HEAD - MINUTE
+    first, _ = met(4.9, lateness=known(since=begun))
+    second, _ = met(9.5, lateness=first.now)
+    assert (first.suspect_from, second.suspect_from) == (begun, begun)
 
 
 def test_at_most_an_hour_is_suspected() -> None:
