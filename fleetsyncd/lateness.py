@@ -18,6 +18,8 @@ NOTABLE = 1.5
 """So many times as late as was known is told; less is chance."""
 NEAR_EDGE = 0.75
 """Rows that come from beyond this share of an overlap tell that others may have been missed."""
+UNUSUAL = 2
+"""A time without rows that is so many times as long as those between its rows is unusual."""
 SUSPECT = timedelta(hours=1)
 """How long before rows may have been missed at most."""
 

@@ -15,9 +15,16 @@ from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
 FREE_REPAIRS = 4
-"""Repairs in a row that begin at once; each hour without one forgives one."""
-_REPAIRS = """CASE WHEN a.to_at = excluded.to_at THEN a.repairs ELSE 1 + greatest(0, a.repairs
-        - floor(extract(epoch FROM now() - coalesce(a.finished_at, now())) / 3600)::integer) END"""
+"""Repairs in a row that begin at once, of those that find rows; each hour without one forgives
+one."""
+_REST = "interval '5 min'"
+"""Of the vehicle's time, how much comes after a repair that found nothing before a suspicion is
+followed up again: a vehicle at the edge of the longest overlap is suspected in every cycle."""
+# What joins an open repair is no other one, and must not let it wait for longer.
+_IS_JOINED = "(a.finished_at IS NULL OR a.to_at = excluded.to_at)"
+_REPAIRS = f"""CASE WHEN {_IS_JOINED} THEN a.repairs WHEN a.missing = 0 THEN 1
+        ELSE 1 + greatest(0, a.repairs
+            - floor(extract(epoch FROM now() - a.finished_at) / 3600)::integer) END"""
 _REQUEST_REPAIR = f"""
 INSERT INTO fleetsync.audit AS a (vehicle_id, is_repair, from_at, to_at, reached_at, repairs)
 VALUES (%(id)s::uuid, true, %(start)s, %(end)s, %(start)s, 1)
@@ -29,8 +36,9 @@ ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
     reached_at = CASE WHEN a.finished_at IS NULL THEN least(a.reached_at, excluded.from_at)
                       ELSE excluded.from_at END,
     repairs = {_REPAIRS},
-    not_before = CASE WHEN {_REPAIRS} > {FREE_REPAIRS} THEN now() + least(interval '1 day',
-        interval '10 minutes' * power(2, least({_REPAIRS}, 20) - {FREE_REPAIRS})) END,
+    not_before = CASE WHEN {_IS_JOINED} THEN a.not_before
+        WHEN {_REPAIRS} > {FREE_REPAIRS} THEN now() + least(interval '1 day',
+            interval '10 minutes' * power(2, least({_REPAIRS}, 20) - {FREE_REPAIRS})) END,
     checked = 0, missing = 0, different = 0, gone = 0, gone_sec = 0, busy_sec = 0,
     asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
 RETURNING not_before
@@ -38,9 +46,12 @@ RETURNING not_before
 _SUSPECTS = f"""
 SELECT s.vehicle_id::text, s.suspect_from, v.last_sync_at
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.suspect_from IS NOT NULL AND {IS_FIT} {{shards}}
+WHERE s.suspect_from IS NOT NULL AND {IS_FIT} {{shards}} AND NOT EXISTS (
+    SELECT FROM fleetsync.audit a
+    WHERE a.vehicle_id = s.vehicle_id AND a.is_repair AND a.finished_at IS NOT NULL
+      AND a.missing = 0 AND a.to_at > v.last_sync_at - {_REST})
 LIMIT %s FOR NO KEY UPDATE OF s SKIP LOCKED
-"""  # noqa: S608  made of this project's own text
+"""  # noqa: S608  made of this file's own text
 _TRUST = """
 UPDATE fleetsync.vehicle_state SET suspect_from = NULL WHERE vehicle_id = ANY (%s::uuid[])
 """

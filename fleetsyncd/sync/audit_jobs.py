@@ -8,7 +8,7 @@ from fleetsyncd.database import audits, repairs, store, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Audit, Look, Vehicle
 from fleetsyncd.reports import Outcome
-from fleetsyncd.sync.audit_plan import AGES, AuditPlan, Turn, look_window
+from fleetsyncd.sync.audit_plan import AGES, AuditPlan, Turn, look_window, seconds_to_wait
 from fleetsyncd.sync.context import SyncContext
 
 LOOK_SHARE = 2
@@ -66,16 +66,12 @@ class AuditJobs:
                 self._plan.postpone(turn, now)
                 continue
             at, overlap = proved[turn]
-            window = look_window(
-                vehicle.watermark,
-                at,
-                oldest,
-                turn[1],
-                self._plan.length(turn, now),
-                overlap or self._context.pull_overlap,
-            )
+            kept = overlap or self._context.pull_overlap
+            length = self._plan.length(turn, now)
+            window = look_window(vehicle.watermark, at, oldest, turn[1], length, kept)
             if window is None:
-                self._plan.postpone(turn, now)
+                wait = seconds_to_wait(vehicle.watermark, at, oldest, turn[1], kept)
+                self._plan.postpone(turn, now, wait)
                 continue
             jobs.append((vehicle, Look(window, turn[1], at, overlap)))
         return jobs

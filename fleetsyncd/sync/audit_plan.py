@@ -15,9 +15,12 @@ from fleetsyncd.times import floor_ms
 AGES = (60, 600, 3_600, 86_400)
 """How old what is looked at is, in seconds; multiples of usual intervals: see `look_window`."""
 EVERY_SEC = 600.0
-"""How often each vehicle is looked at, at each age."""
+"""How often each vehicle is looked at, at the ages at which late rows are met."""
+SELDOM = {3_600: 3, 86_400: 12}
+"""At these ages only every so many times, for longer windows: what a look costs beside its rows,
+a session and two requests, then is a smaller share."""
 LATER_SEC = 60.0
-"""When a look that was not possible is tried again."""
+"""When a look that was not possible is tried again, at the earliest."""
 LEAST_BYTES = 500
 """What a look may cost of a vehicle that sends very little."""
 SHORTEST_SEC, LONGEST_SEC = 3.0, 600.0
@@ -60,7 +63,7 @@ class AuditPlan:
         sent = self._received.get(vehicle_id, 0)
         return _Vehicle(
             {
-                age: now + (phase + number / len(AGES)) % 1 * EVERY_SEC
+                age: now + (phase + number / len(AGES)) % 1 * every_sec(age)
                 for number, age in enumerate(AGES)
             },
             dict.fromkeys(AGES, sent),
@@ -80,9 +83,10 @@ class AuditPlan:
         )
         return [(vehicle_id, age) for _at, vehicle_id, age in waiting[:limit]]
 
-    def postpone(self, turn: Turn, now: float) -> None:
-        """Let a look that is not possible now be tried later."""
-        self._vehicles[turn[0]].next_at[turn[1]] = now + LATER_SEC
+    def postpone(self, turn: Turn, now: float, wait_sec: float = LATER_SEC) -> None:
+        """Let a look that is not possible now be tried later, when it may be: after `wait_sec`."""
+        wait_sec = min(max(wait_sec, LATER_SEC), every_sec(turn[1]))
+        self._vehicles[turn[0]].next_at[turn[1]] = now + wait_sec
 
     def length(self, turn: Turn, now: float) -> timedelta:
         """Return how much of the vehicle's time a look may ask for."""
@@ -98,9 +102,14 @@ class AuditPlan:
         """Take in that a look begins."""
         vehicle_id, age = turn
         vehicle = self._vehicles[vehicle_id]
-        vehicle.next_at[age] = now + EVERY_SEC
+        vehicle.next_at[age] = now + every_sec(age)
         vehicle.received[age] = self._received.get(vehicle_id, 0)
         vehicle.since[age] = now
+
+
+def every_sec(age_sec: int) -> float:
+    """Return how often each vehicle is looked at, at this age."""
+    return EVERY_SEC * SELDOM.get(age_sec, 1)
 
 
 def look_window(
@@ -122,3 +131,11 @@ def look_window(
     if end - start < min(length, timedelta(seconds=SHORTEST_SEC)):
         return None
     return Window(start, end)
+
+
+def seconds_to_wait(
+    watermark: datetime, verified_to: datetime, oldest: datetime, age_sec: int, overlap: timedelta
+) -> float:
+    """Return in how many seconds `look_window` returns a window, if it returns none now."""
+    end = watermark - timedelta(seconds=age_sec) - overlap
+    return (max(verified_to, oldest) - end).total_seconds() + SHORTEST_SEC

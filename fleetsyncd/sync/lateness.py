@@ -1,14 +1,18 @@
 """What the rows of one pull tell of how late the vehicle commits."""
 
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from fleetsyncd.lateness import (
+    LONGEST_OVERLAP,
     LONGEST_PROOF,
     NEAR_EDGE,
     NOTABLE,
     SHORTEST_OVERLAP,
     SUSPECT,
+    UNUSUAL,
     Added,
     LatenessUpdate,
 )
@@ -23,7 +27,7 @@ class LatenessMeter:
         self._before = vehicle.lateness
         self._pull = live.window
         self._pull_overlap = pull_overlap
-        self._head = live.head
+        self._head = self._asked_to = live.head
         self.lateness = vehicle.lateness
         """As it was read or written last."""
         self.rows = 0
@@ -57,12 +61,12 @@ class LatenessMeter:
         if newest is not None:
             now = replace(now, newest=max(newest, now.newest or newest))
         head = self._head
-        if head is None:
-            return LatenessUpdate(self.lateness, now)
-        if newest is not None:
+        if head is not None and newest is not None:
             proved_to = min(window.end, head + LONGEST_PROOF)
             now = now.after_proof(proved_to - max(window.start, head))
-        if added.oldest_late is None:
+        if self._skips(page):
+            now = replace(now, overlap=max(now.overlap or LONGEST_OVERLAP, LONGEST_OVERLAP))
+        if head is None or added.oldest_late is None:
             return LatenessUpdate(self.lateness, now)
         late = self._late(head, added)
         now = now.after_meeting(late, self._pull_overlap)
@@ -70,7 +74,30 @@ class LatenessMeter:
             return LatenessUpdate(self.lateness, now)
         earliest = head - SUSPECT
         suspect_from = earliest if now.since is None else max(now.since, earliest)
-        return LatenessUpdate(self.lateness, replace(now, since=self._pull.start), suspect_from)
+        # Of what is younger than the longest overlap, more may come than the repair will find.
+        since = max(suspect_from, self._pull.start - LONGEST_OVERLAP)
+        return LatenessUpdate(self.lateness, replace(now, since=since), suspect_from)
+
+    def _skips(self, page: DataPage) -> bool:
+        """Tell whether rows came again after a time of which the vehicle had none when asked.
+
+        What it has measured then may be committed later than the newer rows. Times without rows
+        that are usual of it, as those of a vehicle that measures once a minute, tell nothing.
+        """
+        seen, asked, times = self._seen_to, self._asked_to, page.measurements.times
+        if seen is None or asked is None:
+            return False
+        next_one = bisect_right(times, seen)
+        if next_one == len(times):
+            return False
+        hole = min(times[next_one], asked) - seen
+        if hole <= (self.lateness.overlap or self._pull_overlap):
+            return False
+        usual = max(
+            (late - early for early, late in pairwise(times) if early > seen or late <= seen),
+            default=hole,
+        )
+        return hole > UNUSUAL * usual
 
     def take(self, update: LatenessUpdate, added: Added) -> None:
         """Take in that a window is committed."""

@@ -1,7 +1,7 @@
 """Audits and looks run beside the cycles, in slots that are left over, never in trouble."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -10,10 +10,11 @@ import gevent
 import pytest
 
 from fleetsyncd.database import backfills, repairs
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport
-from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
+from fleetsyncd.sync.audit_jobs import AuditJob, AuditJobs, Free
+from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan, Turn, every_sec
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from tests.integration.rig import Rig, rig
 from tests.integration.test_audits import begin_to_look, counts, lose, reached, request
@@ -75,6 +76,23 @@ def every_age(beside: Beside, seconds: float = EVERY_SEC) -> set[int | None]:
 def test_a_vehicle_is_looked_at_at_every_age_that_can_be_proved(pulled: Rig) -> None:
     begin_to_look(pulled, *AGES)
     assert every_age(Beside(pulled)) == {60, 600}, "it was not pulled for an hour"
+
+
+def test_what_cannot_be_proved_yet_is_not_tried_again_and_again(
+    pulled: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: Counter[int] = Counter()
+    read = AuditJobs.due_looks
+
+    def count(jobs: AuditJobs, turns: Sequence[Turn], free: Free, cursor: Cursor) -> list[AuditJob]:
+        tried.update(age_sec for _id, age_sec in turns)
+        return read(jobs, turns, free, cursor)
+
+    monkeypatch.setattr(AuditJobs, "due_looks", count)
+    begin_to_look(pulled, *AGES)
+    every_age(Beside(pulled), every_sec(3_600))
+    assert tried[3_600] == 1, "it was not pulled for an hour"
+    assert tried[86_400] <= 1
 
 
 def test_rows_that_are_missing_are_found_and_repaired_by_itself(pulled: Rig) -> None:

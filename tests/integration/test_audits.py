@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 
 import pytest
@@ -347,16 +346,26 @@ def test_a_suspicion_is_followed_up_and_then_cleared(pulled: Rig) -> None:
     assert pulled.compare().clean
 
 
+def ask_for_repair(it: Rig, number: int) -> datetime | None:
+    """Have a repair requested, of which the end differs by `number`; return before when it waits.
+
+    As a look or a suspicion does.
+    """
+    window = Window(it.now - timedelta(hours=1), it.now + timedelta(seconds=number))
+    return it.database.run(lambda c: repairs.request_repair(c, it.vehicle_id, window))
+
+
+def end_repair(it: Rig, missing: int) -> None:
+    """Let the open repair be done, in which so many rows were missing."""
+    done = "UPDATE fleetsync.audit SET finished_at = now(), reached_at = to_at, missing = %s"
+    it.run(done, missing)
+
+
 def test_a_vehicle_that_invents_rows_is_asked_again_ever_later(pulled: Rig) -> None:
     waits = []
     for number in range(30):
-        end = pulled.now + timedelta(seconds=number)
-        again = partial(
-            repairs.request_repair,
-            vehicle_id=pulled.vehicle_id,
-            window=Window(pulled.now - timedelta(hours=1), end),
-        )
-        waits.append(pulled.database.run(again))
+        waits.append(ask_for_repair(pulled, number))
+        end_repair(pulled, missing=50)
     assert waits[: repairs.FREE_REPAIRS] == [None] * repairs.FREE_REPAIRS
     lengths = [
         pulled.run("SELECT extract(epoch FROM %s - now())::float8", at)[0][0]
@@ -366,6 +375,33 @@ def test_a_vehicle_that_invents_rows_is_asked_again_ever_later(pulled: Rig) -> N
     assert lengths[0] < 1300
     assert 86_000 < lengths[-1] <= 86_400
     assert pulled.audit() == "none"
+
+
+def test_what_joins_a_repair_that_has_not_begun_does_not_delay_it(pulled: Rig) -> None:
+    waits = {ask_for_repair(pulled, number) for number in range(30)}
+    assert waits == {None}
+    for number in range(repairs.FREE_REPAIRS):
+        end_repair(pulled, missing=50)
+        at = ask_for_repair(pulled, 30 + number)
+    assert at is not None
+    assert {ask_for_repair(pulled, 60 + number) for number in range(10)} == {at}
+
+
+def test_repairs_that_find_nothing_do_not_delay_the_next_ones(pulled: Rig) -> None:
+    for number in range(30):
+        assert ask_for_repair(pulled, number) is None
+        end_repair(pulled, missing=0)
+
+
+def test_a_vehicle_that_is_suspected_all_the_time_is_followed_up_now_and_then(pulled: Rig) -> None:
+    begun = 0
+    for _ in range(30):
+        pulled.cycle(after=30)
+        since = pulled.now - timedelta(seconds=150)
+        pulled.run("UPDATE fleetsync.vehicle_state SET suspect_from = %s", since)
+        pulled.database.run(lambda c: repairs.repair_suspects(c, set(), 5))
+        begun += pulled.audit() != "none"
+    assert begun == 3, "in fifteen minutes"
 
 
 def test_repairs_cannot_pass_the_rows_of_a_day(pulled: Rig) -> None:

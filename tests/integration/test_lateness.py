@@ -163,6 +163,23 @@ def test_rows_that_others_removed_before_the_first_pull_are_not_late(database: D
         assert (report.late_rows, report.lateness.late) == (0, None)
 
 
+@pytest.mark.parametrize("interval", [5, 30])
+@pytest.mark.parametrize("late", [20, 90])
+def test_rows_of_an_episode_that_come_after_newer_ones_are_met(
+    database: Database, late: int, interval: int
+) -> None:
+    with rig(database, watermark_ago=30) as it:
+        for _ in range(45):
+            it.cycle(after=30)
+        assert overlap(it) == SHORTEST_OVERLAP
+        begins, ends = (it.now + seconds * SECOND for seconds in (7, 67))
+        episode = Lateness(late, late, since=begins.timestamp(), until=ends.timestamp())
+        it.simulated.faults = Faults(lateness=episode)
+        for _ in range(240 // interval):
+            assert it.cycle(after=interval).outcome is Outcome.OK
+        assert it.compare().clean
+
+
 def test_what_is_live_ahead_of_a_gap_is_asked_for_again_as_well(database: Database) -> None:
     with rig(database, watermark_ago=3 * 3600, faults=Faults(commit_delay_s=20), channels=2) as it:
         it.live = 60 * SECOND

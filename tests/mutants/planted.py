@@ -101,6 +101,20 @@ MUTANTS = (
         "tests/integration/test_one_door.py",
     ),
     Mutant(
+        "what was too young for a repair is not suspected again",
+        "fleetsyncd/sync/lateness.py",
+        "self._pull.start - LONGEST_OVERLAP)",
+        "self._pull.start)",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
+        "rows that come after newer ones are forgotten",
+        "fleetsyncd/sync/lateness.py",
+        "        if self._skips(page):\n",
+        "        if False:\n",
+        "tests/unit/test_overlap.py",
+    ),
+    Mutant(
         "late rows after all that was stored are not counted",
         DOOR,
         "late := late + more_late;",
@@ -1036,6 +1050,13 @@ MUTANTS = (
         "fleetsyncd/sync/look.py",
         "verified_to=window.end if is_clean else self.look.verified_to",
         "verified_to=window.end",
+        "tests/integration/test_audits.py",
+    ),
+    Mutant(
+        "each suspicion puts off the repair that waits",
+        "fleetsyncd/database/repairs.py",
+        "(a.finished_at IS NULL OR a.to_at = excluded.to_at)",
+        "(a.to_at = excluded.to_at)",
         "tests/integration/test_audits.py",
     ),
     Mutant(

@@ -15,6 +15,7 @@ from fleetsyncd.sync.audit_plan import (
     SHORTEST_SEC,
     AuditPlan,
     look_window,
+    seconds_to_wait,
 )
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
@@ -41,17 +42,17 @@ def looks(made: AuditPlan, until: float, step: float = 1.0) -> list[tuple[float,
     return begun
 
 
-def test_each_age_is_looked_at_once_in_ten_minutes() -> None:
+def test_young_ages_are_looked_at_once_in_ten_minutes_and_older_ones_less_often() -> None:
     made, _ = plan()
-    ages = [age for _at, _id, age in looks(made, EVERY_SEC)]
-    assert sorted(ages) == sorted(AGES)
-    assert len(looks(plan()[0], 6 * EVERY_SEC)) == 6 * len(AGES)
+    ages = Counter(age for _at, _id, age in looks(made, 12 * EVERY_SEC))
+    assert ages == {60: 12, 600: 12, 3_600: 4, 86_400: 1}
 
 
 def test_a_fleet_is_looked_at_evenly_over_time() -> None:
     made, _ = plan(vehicles=1000)
-    begun = Counter(int(at // 60) for at, _id, _age in looks(made, EVERY_SEC))
+    begun = Counter(int(at // 60) for at, _id, _age in looks(made, 12 * EVERY_SEC, step=10))
     assert max(begun.values()) < 2 * min(begun.values())
+    assert len(begun) == 12 * EVERY_SEC // 60
 
 
 def test_nothing_is_looked_at_if_it_is_off() -> None:
@@ -74,6 +75,18 @@ def test_a_look_that_is_not_possible_comes_a_minute_later() -> None:
     made.postpone((ID, 60), 0.0)
     assert made.due(LATER_SEC - 1, set(), 5) == []
     assert made.due(LATER_SEC, set(), 5) == [(ID, 60)]
+
+
+@pytest.mark.parametrize(("wait", "comes_after"), [(1, 60), (400, 400), (9e9, 600)])
+def test_a_look_that_has_nothing_to_prove_yet_comes_when_it_may_have(
+    wait: float, comes_after: float
+) -> None:
+    made, _ = plan()
+    for age in AGES:
+        made.begin((ID, age), 1.0)
+    made.postpone((ID, 60), 0.0, wait)
+    assert made.due(comes_after - 0.1, set(), 5) == []
+    assert made.due(comes_after, set(), 5) == [(ID, 60)]
 
 
 def test_a_vehicle_that_left_the_fleet_is_forgotten() -> None:
@@ -131,3 +144,13 @@ def test_nothing_that_is_proved_or_no_longer_kept_is_asked_for() -> None:
         assert window.start == cut
     late = NOW - timedelta(seconds=607)
     assert look_window(NOW, late, LONG_AGO, 600, length, OVERLAP) is None
+
+
+@pytest.mark.parametrize(("proved", "oldest"), [(607, 9e5), (3, 9e5), (9e5, 607), (-60, 9e5)])
+def test_what_waits_to_be_proved_can_be_when_it_is_told(proved: float, oldest: float) -> None:
+    at, cut = (NOW - timedelta(seconds=seconds) for seconds in (proved, oldest))
+    length = timedelta(seconds=10)
+    wait = timedelta(seconds=seconds_to_wait(NOW, at, cut, 600, OVERLAP))
+    moment = timedelta(milliseconds=1)
+    assert look_window(NOW + wait - moment, at, cut, 600, length, OVERLAP) is None
+    assert look_window(NOW + wait, at, cut, 600, length, OVERLAP) is not None

@@ -149,7 +149,15 @@ def test_rows_from_near_the_edge_tell_that_others_may_be_missing(
     lateness = Lateness(timedelta(0), SETTING, HEAD - 10 * MINUTE, newest)
     update, _ = met(late, lateness=lateness)
     assert update.suspect_from == (HEAD - 10 * MINUTE if is_suspect else None)
-    assert update.now.since == (HEAD - SETTING if is_suspect else HEAD - 10 * MINUTE)
+    trusted = HEAD - SETTING - LONGEST_OVERLAP
+    assert update.now.since == (trusted if is_suspect else HEAD - 10 * MINUTE)
+
+
+def test_what_may_still_come_after_a_suspicion_is_suspected_again_by_the_next_one() -> None:
+    begun = HEAD - MINUTE
+    first, _ = met(4.9, lateness=known(since=begun))
+    second, _ = met(9.5, lateness=first.now)
+    assert (first.suspect_from, second.suspect_from) == (begun, begun)
 
 
 def test_at_most_an_hour_is_suspected() -> None:
@@ -208,3 +216,42 @@ def test_added_rows_of_batches_are_summed() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     both = Added(3, 2, at) + Added(4, 1, at - SECOND) + Added(5)
     assert both == Added(12, 3, at - SECOND)
+
+
+def skipping(*seconds: float, seen: float, head: float) -> timedelta | None:
+    """Return the overlap after a pull of rows of these times, with nothing before it since `seen`.
+
+    In seconds after some time.
+    """
+    at = [NOW + second * SECOND for second in seconds]
+    lateness = Lateness(timedelta(0), SECOND, NOW - MINUTE, NOW + seen * SECOND)
+    window = Window(NOW, NOW + MINUTE)
+    meter = LatenessMeter(
+        vehicle(lateness=lateness), LivePull(window, NOW + head * SECOND), SETTING
+    )
+    rows = Measurements.from_rows((each, 1, 0.5) for each in at)
+    page = DataPage(rows, truncated=False, newest=at[-1])
+    return meter.update(window, page, Added(len(at), 0, None)).now.overlap
+
+
+def test_rows_after_an_unusual_time_without_any_make_the_overlap_long() -> None:
+    assert skipping(1, 2, 30, 31, seen=2, head=25) == LONGEST_OVERLAP
+
+
+@pytest.mark.parametrize(
+    ("seconds", "seen", "head"),
+    [
+        ((1, 2, 3, 4), 2, 3),
+        ((1, 11, 21, 31), 11, 25),
+        ((1, 2, 30, 31), 2, 2),
+        ((30,), 2, 25),
+        ((1, 2), 2, 25),
+    ],
+    ids=["none", "usual", "it was away", "nothing to compare with", "none came again"],
+)
+def test_a_usual_time_without_rows_leaves_the_overlap_as_it_is(
+    seconds: tuple[float, ...], seen: float, head: float
+) -> None:
+    overlap = skipping(*seconds, seen=seen, head=head)
+    assert overlap is not None
+    assert overlap <= SECOND
