@@ -33,7 +33,8 @@ WITH stored AS (
 vehicle AS (
     SELECT v.id, coalesce(%(start)s, date_trunc('milliseconds', stored.at)) AS start,
         least(%(end)s, date_trunc('milliseconds', v.last_sync_at)) AS reach
-    FROM public.vehicles v, stored WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
+    FROM public.vehicles v, stored
+    WHERE v.id = %(id)s::uuid AND v.last_sync_at IS NOT NULL FOR KEY SHARE OF v
 )
 INSERT INTO fleetsync.audit (vehicle_id, is_repair, from_at, to_at, reached_at, report_only)
 SELECT id, false, start, reach, start, %(report_only)s FROM vehicle WHERE start < reach

@@ -174,6 +174,14 @@ def test_without_a_beginning_all_that_is_stored_is_compared(pulled: Rig) -> None
     assert window == Window(floor_ms(oldest), reached(pulled))
 
 
+def test_of_a_vehicle_that_was_never_pulled_nothing_is_audited(database: Database) -> None:
+    with rig(database) as it:
+        it.run("UPDATE vehicles SET last_sync_at = NULL")
+        with pytest.raises(CommandError):
+            request(it)
+        assert it.run("SELECT count(*) FROM fleetsync.audit") == [(0,)]
+
+
 def test_an_audit_that_was_stopped_goes_on_where_it_was(database: Database) -> None:
     with rig(database, watermark_ago=30 * 3600, channels=1) as it:
         it.cycle()

@@ -1038,6 +1038,13 @@ MUTANTS = (
         "tests/integration/test_audits.py",
     ),
     Mutant(
+        "what was never pulled of a vehicle is audited",
+        "fleetsyncd/database/audits.py",
+        " AND v.last_sync_at IS NOT NULL FOR KEY SHARE",
+        " FOR KEY SHARE",
+        "tests/integration/test_audits.py",
+    ),
+    Mutant(
         "audits of vehicles with a gap",
         "fleetsyncd/database/audits.py",
         " AND s.islands = '{{}}'",
