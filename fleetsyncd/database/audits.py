@@ -65,7 +65,8 @@ RETURNING not_before
 """  # noqa: S608  made of this file's own text
 _CANCEL = """
 DELETE FROM fleetsync.audit
-WHERE vehicle_id = %s::uuid AND NOT is_repair AND finished_at IS NULL
+WHERE vehicle_id = %(id)s::uuid AND NOT is_repair AND finished_at IS NULL
+    AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
 # Of a vehicle with a gap, what is missing may only not be pulled yet.
 _IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
@@ -179,9 +180,12 @@ def request_repair(cursor: Cursor, vehicle_id: UUID, window: Window) -> datetime
     return row[0] if row else None
 
 
-def cancel_audit(cursor: Cursor, vehicle_id: UUID) -> bool:
-    """Cancel the rest of an operator's audit; return whether there was one."""
-    cursor.execute(_CANCEL, (str(vehicle_id),))
+def cancel_audit(cursor: Cursor, vehicle_id: UUID, asked_at: datetime | None = None) -> bool:
+    """Cancel the rest of an operator's audit and return whether there was one; stored rows stay.
+
+    With `asked_at` only that version is cancelled, not one that was requested since.
+    """
+    cursor.execute(_CANCEL, {"id": str(vehicle_id), "asked_at": asked_at})
     return cursor.rowcount == 1
 
 

@@ -1038,6 +1038,13 @@ MUTANTS = (
         "tests/integration/test_audits.py",
     ),
     Mutant(
+        "an audit is cancelled in another version than the operator saw",
+        "fleetsyncd/database/audits.py",
+        "    AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)\n",
+        "",
+        "tests/integration/test_audits.py",
+    ),
+    Mutant(
         "what was never pulled of a vehicle is audited",
         "fleetsyncd/database/audits.py",
         " AND v.last_sync_at IS NOT NULL FOR KEY SHARE",
