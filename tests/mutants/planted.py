@@ -891,10 +891,10 @@ MUTANTS = (
         "tests/integration/test_quarantine.py",
     ),
     Mutant(
-        "a backfill is called off that was not shown",
-        "tui/rooms.py",
-        "versions = {backfill.vehicle_id: status.asked_at}",
-        "versions: Any = {backfill.vehicle_id: None}",
+        "a backfill or an audit is called off that was not shown",
+        "tui/jobs.py",
+        "versions = {job.vehicle_id: status.asked_at}",
+        "versions: Any = {job.vehicle_id: None}",
         "tests/tui/test_backfills_page.py",
     ),
     Mutant(
