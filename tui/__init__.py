@@ -3,6 +3,7 @@
 __main__.py    the command that starts the dashboard
 app.py         the app: reads the fleet and carries out the keys' actions
 app.tcss       the style sheet
+audits.py      requests of audits, and what they find
 backfills.py   requests of backfills, and how they end
 building.py    puts the dashboard together
 background.py  blocking work in threads
@@ -15,6 +16,8 @@ fault_log.py   files that tell what went wrong inside the dashboard
 formatting.py  glyphs, colours and number formats
 frame.py       what the terminal shows, so that only what differs is sent
 gateway.py     access to the database
+job_gateway.py  access to the database for backfills and audits
+jobs.py        what requests of backfills and audits have in common
 key_collisions.py  actions that share a key because of the operator's own keys
 keymap.py      the keys of the app, and the operator's own keys
 notifying.py   the base class of the app: it shows messages, and keeps them
@@ -29,8 +32,8 @@ syncs.py       requests of syncs, and how they end
 own_program.py  runs `fleetsyncd` as a process of its own
 page_keys.py   which pages open by keys, and by what pages ask for
 page_stack.py  limits how many pages lie on one another
-room_gateway.py  access to the database for quarantine, backfills, findings
-rooms.py       what the pages of quarantine, backfills and findings ask for
+room_gateway.py  access to the database for quarantine, lists of jobs, findings
+rooms.py       what the pages of quarantine, of jobs and of findings ask for
 screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens

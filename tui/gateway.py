@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
-from fleetsyncd.database import backfills, bulk, purge, removal, replicas, vehicles
+from fleetsyncd.database import bulk, purge, removal, replicas, vehicles
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
@@ -22,7 +21,6 @@ from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
-from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.channel_changes import StoredChange, channel_changes
 from fleetsyncd.database.views.coverage import CoveredInterval, vehicle_coverage
 from fleetsyncd.database.views.estimates import PullRate, RowCounts
@@ -35,14 +33,13 @@ from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.errors import CommandError, FleetsyncError
-from fleetsyncd.models import Window
 from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
+from tui.job_gateway import AuditGateway, BackfillGateway
 from tui.open_alarms import AlarmCounter, total_of
 from tui.room_gateway import RoomGateway
 
-T = TypeVar("T")
 TAIL_ROWS = 8
 """Rows of the journal that the fleet page shows."""
 ROWS_PER_VEHICLE = 3
@@ -95,6 +92,8 @@ class Gateway:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rooms = RoomGateway(database, want or UNCONFIGURED, tags)
+        self.backfills = BackfillGateway(database)
+        self.audits = AuditGateway(database)
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval
@@ -294,32 +293,6 @@ class Gateway:
             and not (entry.error_msg or "").startswith(BESIDE_CYCLES)
         }
 
-    def backfill(self, ids: Sequence[UUID], window: Window) -> dict[UUID, BackfillStatus]:
-        """Request that the daemon pulls a past interval of vehicles again; return the requests."""
-
-        def request(cursor: Cursor) -> dict[UUID, BackfillStatus]:
-            for key in ids:
-                backfills.request_backfill(cursor, key, window)
-            return backfill_statuses(cursor, ids)
-
-        return self._database.run(request)
-
-    def backfills(self, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
-        """Return how far the vehicles' last backfills are; those without one are left out."""
-        return self._database.run(lambda cursor: backfill_statuses(cursor, ids))
-
-    def cancel_backfills(self, versions: Mapping[UUID, datetime]) -> int:
-        """Cancel the rest of vehicles' backfills, in these versions; return how many there were."""
-        return sum(
-            self._for_each(
-                list(versions),
-                lambda cursor, key: backfills.cancel_backfill(cursor, key, versions[key]),
-            )
-        )
-
     def pull_rate(self, ids: Sequence[UUID]) -> PullRate:
         """Return the vehicles' average row rate, and the speed at which gaps are pulled."""
         return self._database.run(lambda cursor: estimates.pull_rate(cursor, ids))
-
-    def _for_each(self, ids: Sequence[UUID], act: Callable[[Cursor, UUID], T]) -> list[T]:
-        return self._database.run(lambda cursor: [act(cursor, key) for key in ids])

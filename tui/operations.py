@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.text import counted, listed
+from tui.audits import Audits
 from tui.backfills import Backfills
 from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
@@ -28,7 +29,8 @@ class Operations:
         self._ui = ui
         self._gateway = context.gateway
         self._state = context.state
-        self._backfills = Backfills(ui, context)
+        self._backfills = Backfills(ui, context, context.gateway.backfills)
+        self._audits = Audits(ui, context, context.gateway.audits)
         self._pauses = Pauses(ui, context)
         self._syncs = Syncs(ui, context)
 
@@ -49,6 +51,11 @@ class Operations:
         """Ask for an interval and request its backfill, or cancel the running one."""
         if targets:
             await self._backfills.ask(targets)
+
+    async def audit(self, targets: Targets) -> None:
+        """Ask for an interval and request its audit, or cancel the running one."""
+        if targets:
+            await self._audits.ask(targets)
 
     async def add(self) -> None:
         """Ask for a new vehicle and register it."""

@@ -1,4 +1,4 @@
-"""Access to the database for the pages of quarantine, backfills and findings.
+"""Access to the database for the pages of quarantine, of backfills and audits, and of findings.
 
 Every method blocks, so call it in a thread; they raise as those of Gateway do.
 """
@@ -11,10 +11,11 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
 from fleetsyncd.database.schema import fleet_checks
 from fleetsyncd.database.schema.fleet_checks import Expected, Unchecked
-from fleetsyncd.database.views import backfills
 from fleetsyncd.database.views import quarantine as refused
-from fleetsyncd.database.views.backfills import BackfillList
+from fleetsyncd.database.views.audits import list_audits
+from fleetsyncd.database.views.backfills import list_backfills
 from fleetsyncd.database.views.chosen import Chosen
+from fleetsyncd.database.views.jobs import JobList
 from fleetsyncd.findings import Finding
 from fleetsyncd.times import utc_now
 
@@ -70,12 +71,15 @@ class RoomGateway:
         ids = [row.id for row in rows]
         return self._database.run(lambda cursor: quarantine.delete_rows(cursor, ids))
 
-    def backfills(self, name_part: str, *, only_open: bool) -> BackfillList:
-        """Return the backfills of the vehicles whose names contain a text, the open ones first."""
+    def jobs(self, name_part: str, *, only_open: bool) -> JobList:
+        """Return the backfills and audits of the vehicles whose names contain a text."""
         chosen = Chosen(name_part, self._tags)
-        return self._database.run(
-            lambda cursor: backfills.list_backfills(cursor, chosen, only_open=only_open)
-        )
+
+        def read(cursor: Cursor) -> JobList:
+            pulled = list_backfills(cursor, chosen, only_open=only_open)
+            return pulled + list_audits(cursor, chosen, only_open=only_open)
+
+        return self._database.run(read)
 
     def examine(self, *, as_viewer: bool) -> Iterator[Finding | Unchecked]:
         """Yield the findings of doctor's checks of the database; each check blocks.

@@ -1,18 +1,20 @@
-"""The pages of quarantine, backfills and findings: how they open, and what they ask for."""
+"""The pages of quarantine, of backfills and audits, and of findings: what they ask for."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
 from textual.app import App
 
-from fleetsyncd.database.views.backfills import ListedBackfill
+from fleetsyncd.database.views.jobs import JobKind, JobStatus, ListedJob
 from fleetsyncd.text import counted
-from fleetsyncd.times import utc_span
 from tui import own_program
+from tui.audits import Audits
+from tui.backfills import Backfills
 from tui.context import ScreenContext
 from tui.dialogs.confirm import Confirm
+from tui.jobs import Jobs
 from tui.model.refused import Refused
 from tui.operating import attempt
 from tui.screens.backfills import BackfillsPage
@@ -33,6 +35,10 @@ class RoomOperations:
     def __init__(self, ui: UI, context: ScreenContext) -> None:
         self._ui = ui
         self._gateway = context.gateway
+        self._jobs: Mapping[JobKind, Jobs[Any, Any]] = {
+            JobKind.BACKFILL: Backfills(ui, context, context.gateway.backfills),
+            JobKind.AUDIT: Audits(ui, context, context.gateway.audits),
+        }
 
     async def _confirm(
         self, title: str, text: str, accept: str, *, enter_accepts: bool = True
@@ -68,42 +74,23 @@ class RoomOperations:
             self._ui.say(f"{whose}: {told}", error=failed)
         self._ui.reload()
 
-    async def cancel(self, backfill: ListedBackfill) -> None:
-        """Ask, and cancel a backfill as it was shown."""
-        status = backfill.status
-        if status.finished:
-            self._ui.say(f"{backfill.vehicle}: this backfill has ended", error=True)
-            return
-        text = f"{_interval(backfill)}: {status.outcome} is done, and stays stored."
-        title = f"Call off the backfill of {backfill.vehicle}?"
-        if not await self._confirm(title, text, "Call off"):
-            return
-        versions = {backfill.vehicle_id: status.asked_at}
-        cancelled = await attempt(self._ui, lambda: self._gateway.cancel_backfills(versions))
-        if cancelled is not None and cancelled.value:
-            self._ui.say(f"{backfill.vehicle}: backfill cancelled")
-        elif cancelled is not None:
-            text = "not cancelled: it has ended, or was requested anew, meanwhile"
-            self._ui.say(f"{backfill.vehicle}: {text}", error=True)
-        self._ui.reload()
+    async def cancel(self, job: ListedJob[JobStatus]) -> None:
+        """Ask, and cancel a backfill or an audit as it was shown."""
+        await self._do(job, lambda jobs: jobs.cancel, "it cannot be called off")
 
-    async def repeat(self, backfill: ListedBackfill) -> None:
-        """Ask, and request the interval of a backfill again."""
-        text = _interval(backfill)
-        if not backfill.status.finished:
-            text += "\nIt is open: what was pulled of it already is pulled again."
-        title = f"Pull this interval of {backfill.vehicle} again?"
-        if not await self._confirm(title, text, "Request"):
-            return
-        ids, window = [backfill.vehicle_id], backfill.status.window
-        if await attempt(self._ui, lambda: self._gateway.backfill(ids, window)) is not None:
-            self._ui.say(f"{backfill.vehicle}: backfill requested")
-        self._ui.reload()
+    async def repeat(self, job: ListedJob[JobStatus]) -> None:
+        """Ask, and request the interval of a backfill or an audit again."""
+        await self._do(job, lambda jobs: jobs.repeat, "x on the vehicle audits any interval")
 
-
-def _interval(backfill: ListedBackfill) -> str:
-    window = backfill.status.window
-    return utc_span(window.start, window.end)
+    async def _do(
+        self, job: ListedJob[JobStatus], what: Callable[[Jobs[Any, Any]], Operation], instead: str
+    ) -> None:
+        """Do something to a job, or say what can be done `instead` to one that is no operator's."""
+        jobs = self._jobs.get(job.kind)
+        if jobs is None:
+            self._ui.say(f"{job.vehicle}: a repair is the daemon's own, {instead}", error=True)
+        else:
+            await what(jobs)(job)
 
 
 def _replays(refused: Refused) -> list[tuple[str, list[str]]]:
@@ -138,7 +125,7 @@ class RoomsApp(App[None]):
         self.go_to(QuarantinePage)
 
     def action_backfills(self) -> None:
-        """Open the backfills page."""
+        """Open the page of backfills and audits."""
         self.go_to(BackfillsPage)
 
     def action_findings(self) -> None:
@@ -158,9 +145,9 @@ class RoomsApp(App[None]):
         self._operate(self.rooms.purge, event.refused)
 
     def on_backfills_page_cancel_asked(self, event: BackfillsPage.CancelAsked) -> None:
-        """Cancel a backfill."""
-        self._operate(self.rooms.cancel, event.backfill)
+        """Cancel a backfill or an audit."""
+        self._operate(self.rooms.cancel, event.job)
 
     def on_backfills_page_repeat_asked(self, event: BackfillsPage.RepeatAsked) -> None:
-        """Request the interval of a backfill again."""
-        self._operate(self.rooms.repeat, event.backfill)
+        """Request the interval of a backfill or an audit again."""
+        self._operate(self.rooms.repeat, event.job)

@@ -14,10 +14,12 @@ from tui.screens.page import Page
 from tui.screens.tags import TagsPage
 from tui.screens.vehicle import VehiclePage
 
-WRITING_ACTIONS = frozenset({"sync", "pause", "undo", "backfill", "add", "edit", "delete", "test"})
+WRITING_ACTIONS = frozenset(
+    {"sync", "pause", "undo", "backfill", "audit", "add", "edit", "delete", "test"}
+)
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
-GROUP_ACTIONS = frozenset({"sync", "pause", "backfill"})
+GROUP_ACTIONS = frozenset({"sync", "pause", "backfill", "audit"})
 """Those of them that the tags page offers, on all vehicles of a group."""
 
 
@@ -78,6 +80,10 @@ class VehicleActions(App[None]):
     def action_backfill(self) -> None:
         """Request a backfill of the targets, or cancel it."""
         self._operate(self.operations.backfill, self._targets_to_act_on())
+
+    def action_audit(self) -> None:
+        """Request an audit of the targets, or cancel it."""
+        self._operate(self.operations.audit, self._targets_to_act_on())
 
     def action_add(self) -> None:
         """Register a vehicle."""

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import click
 
-from fleetsyncd.commands.backfill_watch import JobStatus, Watch
+from fleetsyncd.commands.backfill_watch import Watch
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.audits import AuditStatus, audit_statuses
+from fleetsyncd.database.views.jobs import JobStatus
 from fleetsyncd.text import age
 
 
@@ -88,8 +89,7 @@ class AuditWatch(Watch):
                 lines.append([vehicle.name, "cancelled", "", "", "", ""])
                 continue
             counts = status.counts
-            what_of_it = "not stored" if status.report_only else "stored"
-            missing = f"{counts.missing} ({what_of_it})" if counts.missing else "0"
+            missing = f"{counts.missing} ({status.fate})" if counts.missing else "0"
             numbers = [str(counts.checked), missing, str(counts.different), str(counts.gone)]
             lines.append([vehicle.name, status.outcome, *numbers])
         click.echo(table(header, lines))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import ClassVar
 from uuid import UUID
 
 import click
@@ -17,8 +17,8 @@ from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.database.views.jobs import JobStatus
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Window
 from fleetsyncd.text import age, sanitise
 
 REFRESH_SEC = 1.0
@@ -28,34 +28,6 @@ LINE_CELLS = 100
 NAMED = 20
 """Vehicles whose obstacles are told in lines before the rest is counted."""
 _NOT_BEGUN = "not begun yet: the daemon pulls CATCH_UP_CONCURRENCY vehicles at a time"
-
-
-class JobStatus(Protocol):
-    """How far a backfill or an audit is; `asked_at` is its version."""
-
-    @property
-    def window(self) -> Window:
-        """The interval."""
-
-    @property
-    def asked_at(self) -> datetime:
-        """When it was requested."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether it is over."""
-
-    @property
-    def fraction(self) -> float:
-        """How much of it is done, 0 to 1."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all is well."""
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why it makes no progress."""
 
 
 @dataclass

@@ -32,7 +32,8 @@ WITH stored AS (
 vehicle AS (
     SELECT v.id, coalesce(%(start)s, date_trunc('milliseconds', stored.at)) AS start,
         least(%(end)s, date_trunc('milliseconds', v.last_sync_at)) AS reach
-    FROM public.vehicles v, stored WHERE v.id = %(id)s::uuid FOR KEY SHARE OF v
+    FROM public.vehicles v, stored
+    WHERE v.id = %(id)s::uuid AND v.last_sync_at IS NOT NULL FOR KEY SHARE OF v
 )
 INSERT INTO fleetsync.audit (vehicle_id, is_repair, from_at, to_at, reached_at, report_only)
 SELECT id, false, start, reach, start, %(report_only)s FROM vehicle WHERE start < reach
@@ -44,7 +45,8 @@ RETURNING from_at, to_at
 """
 _CANCEL = """
 DELETE FROM fleetsync.audit
-WHERE vehicle_id = %s::uuid AND NOT is_repair AND finished_at IS NULL
+WHERE vehicle_id = %(id)s::uuid AND NOT is_repair AND finished_at IS NULL
+    AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
 IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
     AND s.vehicle_id <> ALL (%s::uuid[]) AND NOT EXISTS (
@@ -138,9 +140,12 @@ def request_audit(
     return Window(*row)
 
 
-def cancel_audit(cursor: Cursor, vehicle_id: UUID) -> bool:
-    """Cancel the rest of an operator's audit; return whether there was one."""
-    cursor.execute(_CANCEL, (str(vehicle_id),))
+def cancel_audit(cursor: Cursor, vehicle_id: UUID, asked_at: datetime | None = None) -> bool:
+    """Cancel the rest of an operator's audit and return whether there was one; stored rows stay.
+
+    With `asked_at` only that version is cancelled, not one that was requested since.
+    """
+    cursor.execute(_CANCEL, {"id": str(vehicle_id), "asked_at": asked_at})
     return cursor.rowcount == 1
 
 

@@ -173,6 +173,41 @@ def test_without_a_beginning_all_that_is_stored_is_compared(pulled: Rig) -> None
     assert window == Window(floor_ms(oldest), reached(pulled))
 
 
+def test_of_a_vehicle_that_was_never_pulled_nothing_is_audited(database: Database) -> None:
+    with rig(database) as it:
+        it.run("UPDATE vehicles SET last_sync_at = NULL")
+        with pytest.raises(CommandError):
+            request(it)
+        assert it.run("SELECT count(*) FROM fleetsync.audit") == [(0,)]
+
+
+def test_an_audit_is_cancelled_only_in_the_version_that_is_named(pulled: Rig) -> None:
+    def cancel(asked_at: datetime | None) -> bool:
+        return pulled.database.run(lambda c: audits.cancel_audit(c, pulled.vehicle_id, asked_at))
+
+    def versions() -> list[tuple[datetime, bool]]:
+        rows = pulled.run("SELECT asked_at, is_repair FROM fleetsync.audit ORDER BY is_repair")
+        return [(asked_at, is_repair) for asked_at, is_repair in rows]
+
+    request(pulled)
+    [(older, _)] = versions()
+    window = request(pulled)
+    pulled.database.run(lambda c: repairs.request_repair(c, pulled.vehicle_id, window))
+    (newer, _), (repair, _) = versions()
+    assert not cancel(older)
+    assert not cancel(repair)
+    assert len(versions()) == 2
+    assert cancel(newer)
+    assert not cancel(newer)
+    assert versions() == [(repair, True)], "what the daemon wants is not an operator's to cancel"
+    request(pulled)
+    assert cancel(None)
+    pulled.run("DELETE FROM fleetsync.audit")
+    request(pulled)
+    pulled.audit()
+    assert not cancel(None), "it has ended"
+
+
 def test_an_audit_that_was_stopped_goes_on_where_it_was(database: Database) -> None:
     with rig(database, watermark_ago=30 * 3600, channels=1) as it:
         it.cycle()

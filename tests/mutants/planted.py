@@ -927,10 +927,10 @@ MUTANTS = (
         "tests/integration/test_quarantine.py",
     ),
     Mutant(
-        "a backfill is called off that was not shown",
-        "tui/rooms.py",
-        "versions = {backfill.vehicle_id: status.asked_at}",
-        "versions: Any = {backfill.vehicle_id: None}",
+        "a backfill or an audit is called off that was not shown",
+        "tui/jobs.py",
+        "versions = {job.vehicle_id: status.asked_at}",
+        "versions: Any = {job.vehicle_id: None}",
         "tests/tui/test_backfills_page.py",
     ),
     Mutant(
@@ -1078,6 +1078,20 @@ MUTANTS = (
         "fleetsyncd/database/audits.py",
         "coalesce(a.not_before <= now(), true)",
         "true",
+        "tests/integration/test_audits.py",
+    ),
+    Mutant(
+        "an audit is cancelled in another version than the operator saw",
+        "fleetsyncd/database/audits.py",
+        "    AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)\n",
+        "",
+        "tests/integration/test_audits.py",
+    ),
+    Mutant(
+        "what was never pulled of a vehicle is audited",
+        "fleetsyncd/database/audits.py",
+        " AND v.last_sync_at IS NOT NULL FOR KEY SHARE",
+        " FOR KEY SHARE",
         "tests/integration/test_audits.py",
     ),
     Mutant(

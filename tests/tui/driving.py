@@ -89,7 +89,8 @@ class Driver:
     async def settled(self) -> None:
         """Wait until no read for the screen is running."""
         parts = (
-            "pane", "journal", "plot", "days", "alarms", "quarantine", "backfills", "findings",
+            "pane", "journal", "plot", "days", "alarms", "audit", "quarantine", "backfills",
+            "findings",
         )  # fmt: skip
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page

@@ -51,6 +51,7 @@ def register_fixed_fleet(cursor: Cursor) -> None:
     _open_alarms(cursor)
     _refused(cursor)
     _backfills(cursor)
+    _audits(cursor)
     cursor.execute(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
         " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
@@ -147,6 +148,34 @@ def _backfills(cursor: Cursor) -> None:
              NOW - timedelta(hours=hours), NOW - timedelta(minutes=9) if done == 1 else None,
              error),
         )  # fmt: skip
+
+
+def _audits(cursor: Cursor) -> None:
+    """Request two audits: one is being compared, one has found something; the daemon a repair."""
+    start = NOW - timedelta(days=1)
+    for hours, (name, is_repair, done, missing) in enumerate((
+        ("Excavator-01", False, 0.5, 36),
+        ("Loader-09", False, 1.0, 0),
+        ("Truck-28", True, 0.0, 0),
+    ), 1):  # fmt: skip
+        checked = int(done * 1_500_000)
+        cursor.execute(
+            "INSERT INTO fleetsync.audit (vehicle_id, is_repair, from_at, to_at, reached_at,"
+            " report_only, checked, missing, different, gone, busy_sec, asked_at, finished_at)"
+            " VALUES (%s::uuid, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (str(vehicle_id(name)), is_repair, start, start + timedelta(hours=12),
+             start + timedelta(hours=12) * done, done == 1, checked, missing, missing // 9,
+             missing // 3, 500 * done, NOW - timedelta(hours=hours),
+             NOW - timedelta(minutes=5) if done == 1 else None),
+        )  # fmt: skip
+    for age in (60, 600, 3_600, 86_400):
+        proved = NOW - timedelta(seconds=age + 90)
+        cursor.execute(
+            "INSERT INTO fleetsync.verified"
+            " (vehicle_id, age_sec, verified_to, looked_to, looked_at)"
+            " VALUES (%s::uuid, %s, %s, %s, %s)",
+            (str(vehicle_id("Excavator-01")), age, proved, proved, NOW),
+        )
 
 
 def _telemetry(cursor: Cursor, key: str) -> None:

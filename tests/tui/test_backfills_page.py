@@ -1,7 +1,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from fleetsyncd.database import backfills
+from fleetsyncd.database import audits, backfills, repairs
 from fleetsyncd.database.pool import Database
 from fleetsyncd.models import Window
 from fleetsyncd.times import utc_now
@@ -20,6 +20,42 @@ def progress(database: Database, vehicle: UUID, settings: str) -> None:
         f"UPDATE fleetsync.backfill SET {settings} WHERE vehicle_id = %s::uuid",  # noqa: S608  the test's own text
         str(vehicle),
     )
+
+
+def audit(
+    database: Database, vehicle: UUID, settings: str = "", *, report_only: bool = False
+) -> None:
+    """Request an audit of nine hours, and set columns of it."""
+    now = utc_now()
+    start, end = now - timedelta(hours=10), now - timedelta(hours=1)
+    execute(database, "UPDATE vehicles SET last_sync_at = now() WHERE id = %s::uuid", str(vehicle))
+    database.run(
+        lambda cursor: audits.request_audit(cursor, vehicle, start, end, report_only=report_only)
+    )
+    if settings:
+        execute(
+            database,
+            f"UPDATE fleetsync.audit SET {settings} WHERE vehicle_id = %s::uuid",  # noqa: S608  the test's own text
+            str(vehicle),
+        )
+
+
+HALF_AUDITED = (
+    "reached_at = from_at + (to_at - from_at) / 2, busy_sec = 100, checked = 40000, missing = 12,"
+    " different = 3, gone = 5"
+)
+
+
+def three_audits(database: Database) -> dict[str, UUID]:
+    """Request one that is being compared and one that is finished; the daemon wants a repair."""
+    ids = small_fleet(database)
+    audit(database, ids["Truck-01"], HALF_AUDITED)
+    ended = "reached_at = to_at, finished_at = now(), checked = 7"
+    audit(database, ids["Crane-02"], ended, report_only=True)
+    now = utc_now()
+    window = Window(now - timedelta(hours=3), now - timedelta(hours=2))
+    database.run(lambda cursor: repairs.request_repair(cursor, ids["Crane-02"], window))
+    return ids
 
 
 def three_backfills(database: Database) -> dict[str, UUID]:
@@ -51,7 +87,8 @@ def test_open_and_finished_backfills_are_listed_with_what_is_known_of_them(
         assert "HTTP 503" in line(it, "Dozer-03")
         assert "complete" in line(it, "Crane-02")
         wanted = ("Truck-01", "Dozer-03", "Crane-02")
-        names = [name for each in it.lines() for name in wanted if name in each]
+        rows = [each for each in it.lines() if "asked for" not in each]
+        names = [name for each in rows for name in wanted if name in each]
         assert names == list(wanted)
         await it.press("exclamation_mark")
         await it.sees_no("Crane-02")
@@ -142,10 +179,118 @@ def test_read_only_neither_cancels_nor_requests(database: Database) -> None:
 def test_without_backfills_it_says_how_one_is_requested(database: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("B")
-        await it.sees("No backfill was requested")
+        await it.sees("No backfill or audit was requested", "x an audit")
         await it.press("slash", *"truck", "enter")
-        await it.sees("No such vehicle has a backfill")
+        await it.sees("No such vehicle has a backfill or an audit")
         await it.press("escape", "escape")
         assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+def test_backfills_and_audits_are_in_one_list_with_who_asked_and_what_was_found(
+    database: Database,
+) -> None:
+    ids = three_audits(database)
+    request(database, ids["Loader-04"])
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("3 open, 1 finished")
+        told = (
+            "Truck-01: audit, asked for by an operator. 40,000 rows checked, 12 missing (stored),"
+            " 3 different, 5 no longer held. being compared, 50%, 400 rows/s, 100s left"
+        )
+        await it.until(lambda: told in " ".join(it.screen().split()))
+        assert "12 missing" in line(it, "Truck-01   audit ")
+        assert "backfill" in line(it, "Loader-04")
+        await it.press("end")
+        await it.sees("Crane-02: audit, report only, asked for by an operator. 7 rows checked")
+        assert "nothing missing" in line(it, "Crane-02   audit ")
+        await it.press("home", "down")
+        await it.sees("Crane-02: repair, asked for by the daemon. 0 rows checked")
+        await it.press("exclamation_mark")
+        await it.sees("only the open ones", "Crane-02   repair")
+        assert "Crane-02   audit " not in it.screen()
+        await it.press("home", "i")
+        await it.sees("no longer held", "400 rows/s", "12 (stored)")
+
+    drive(database, look)
+
+
+def test_what_an_audit_is_called_off_or_repeated_for_is_what_was_shown(
+    database: Database,
+) -> None:
+    ids = three_audits(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("2 open, 1 finished")
+        await it.press("ctrl+d")
+        await it.sees("Call off the audit of Truck-01?", "50% is done")
+        audit(database, ids["Truck-01"], HALF_AUDITED)
+        await it.press("y")
+        await it.notified("Truck-01: not cancelled: it has ended, or was requested anew")
+        await it.refresh()
+        await it.settled()
+        await it.sees("Truck-01")
+        await it.press("home", "down", "ctrl+d")
+        await it.sees("Call off the audit of Truck-01?")
+        await it.press("y")
+        await it.notified("Truck-01: audit cancelled")
+        await it.sees("1 open, 1 finished")
+        await it.press("end", "r")
+        await it.sees("Audit this interval of Crane-02 again?")
+        await it.press("y")
+        await it.notified("Crane-02: audit requested")
+        await it.sees("2 open, 0 finished")
+
+    drive(database, look, size=(120, 40))
+    left = "SELECT vehicle_id::text, is_repair, report_only FROM fleetsync.audit ORDER BY is_repair"
+    crane = str(ids["Crane-02"])
+    assert execute(database, left) == [(crane, False, True), (crane, True, False)]
+
+
+def test_a_repair_is_neither_called_off_nor_repeated(database: Database) -> None:
+    three_audits(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("2 open, 1 finished")
+        await it.press("home", "down", "ctrl+d")
+        await it.notified("Crane-02: a repair is the daemon's own, it cannot be called off")
+        await it.press("r")
+        await it.notified("a repair is the daemon's own, x on the vehicle audits any interval")
+        assert it.dialog() == "BackfillsPage"
+
+    drive(database, look)
+    repairs = "SELECT count(*) FROM fleetsync.audit WHERE is_repair"
+    assert execute(database, repairs) == [(1,)]
+
+
+def test_a_repair_that_waits_says_until_when(database: Database) -> None:
+    three_audits(database)
+    waits = "not_before = '2100-01-01Z'"
+    execute(database, f"UPDATE fleetsync.audit SET {waits} WHERE is_repair")  # noqa: S608  the test's
+
+    async def look(it: Driver) -> None:
+        await it.press("B", "down")
+        await it.sees("repairs were often in vain: this one waits until 2100-01-01 00:00:00 UTC")
+
+    drive(database, look, size=(160, 45))
+
+
+def test_the_line_under_the_cursor_outlasts_another_width(database: Database) -> None:
+    three_audits(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("B", "down")
+        await it.sees("Crane-02: repair")
+        assert "RATE" not in it.screen()
+        await it.pilot.resize_terminal(160, 45)
+        await it.sees("RATE", "Crane-02: repair")
+        await it.pilot.resize_terminal(80, 24)
+        await it.sees_no("RATE")
+        await it.sees("Crane-02: repair")
 
     drive(database, look)

@@ -121,7 +121,7 @@ def test_the_daemons_list_tells_reading_from_none(database: Database) -> None:
         (["A"], "fleet_alarms", "engine hot", ["slash", "t"]),
         (["l"], "journal", "540", ["exclamation_mark"]),
         (["l"], "journal", "540", ["slash", "t"]),
-        (["B"], "backfills", "Truck-01", ["slash", "t"]),
+        (["B"], "jobs", "Truck-01", ["slash", "t"]),
         (["enter", "4"], "channels", "oil pressure", ["slash", "o"]),
     ],
     ids=["severity", "order", "alarms' filter", "result", "journal's filter", "room", "channels"],

@@ -102,7 +102,8 @@ def test_a_hidden_paused_vehicle_is_resumed_only_after_a_question_that_says_so(
 
 
 @pytest.mark.parametrize(
-    ("key", "opened"), [("b", "BackfillForm"), ("e", "VehicleForm"), ("ctrl+d", "DeleteForm")]
+    ("key", "opened"),
+    [("b", "BackfillForm"), ("x", "AuditForm"), ("e", "VehicleForm"), ("ctrl+d", "DeleteForm")],
 )
 def test_a_form_says_which_of_its_vehicles_are_not_shown(
     database: Database, key: str, opened: str
@@ -191,7 +192,7 @@ def test_no_key_applies_to_a_vehicle_while_no_vehicle_is_shown(database: Databas
     async def look(it: Driver) -> None:
         await mark_and_hide(it, by="zeppelin")
         await it.sees("No vehicle matches")
-        await it.press("p", "s", "b", "e", "ctrl+d", "t", "space", "enter")
+        await it.press("p", "s", "b", "x", "e", "ctrl+d", "t", "space", "enter")
         assert it.dialog() == "FleetPage"
         assert not it.state.view.marked
 

@@ -34,6 +34,7 @@ WAYS = {
     "add": ["a", "tab", "escape"],
     "edit": ["e", "escape"],
     "backfill": ["b", "escape"],
+    "audit": ["x", "escape"],
     "export": ["E", "escape"],
     "delete": ["ctrl+d", "escape"],
     "test": ["t", "escape"],

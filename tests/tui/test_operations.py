@@ -1,19 +1,14 @@
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import backfills, leftovers, purge, vehicles
+from fleetsyncd.database import leftovers, purge, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
-from fleetsyncd.models import Window
 from fleetsyncd.states import State
-from fleetsyncd.times import utc_now
-from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
-from tui import backfills as tui_backfills
+from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
 from tui import syncs
-from tui.gateway import Gateway
 
 KEY = "its-secret-key"
 
@@ -634,192 +629,17 @@ def test_a_database_error_is_shown_and_no_vehicle_is_changed(database: Database)
     assert paused(database) == set()
 
 
-def test_a_backfill_is_requested_with_presets_and_an_estimate(database: Database) -> None:
-    truck = add(database, "Truck-01")
-    set_state(database, "Truck-01", "ok", "1 s", "1 s")
-    execute(
-        database,
-        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written)"
-        " SELECT %s::uuid, now() - n * interval '30 s', now(), 'ok', 540"
-        " FROM generate_series(1, 119) n",
-        str(truck),
-    )
-
-    async def look(it: Driver) -> None:
-        await it.press("b")
-        await it.sees("Backfill Truck-01", "24h: about 1.56M measurements")
-        await it.click("#last-7d")
-        await it.sees("7d: about 10.9M measurements")
-        await it.type("#from", "yesterday")
-        assert "yesterday is not a time; write 24h" in error_text(it)
-        await it.type("#from", "6h")
-        await it.type("#to", "2h")
-        await it.sees("4h: about 259k measurements")
-        await it.press("enter")
-        await it.notified("Truck-01: backfill of")
-
-    drive(database, look)
-    requested = execute(
-        database,
-        "SELECT extract(epoch FROM to_at - from_at)::int, finished_at FROM fleetsync.backfill",
-    )
-    assert requested == [(4 * 3600, None)]
-
-
-@pytest.mark.parametrize(
-    ("start", "keep_months", "told"),
-    [("3650d", None, "write 417d at most"), ("60d", 1, "write 52d at most")],
-)
-def test_a_backfill_of_what_is_not_kept_is_not_estimated(
-    database: Database, start: str, keep_months: int | None, told: str
-) -> None:
-    small_fleet(database)
-
-    async def look(it: Driver) -> None:
-        await it.press("end", "b")
-        await it.sees("Backfill Truck-01")
-        await it.type("#from", start)
-        await it.until(lambda: told in error_text(it))
-        await it.press("enter")
-        assert dialog(it) == "BackfillForm"
-
-    drive(Gateway(database, 30, keep_months), look)
-    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
-
-
-def test_a_running_backfill_is_shown_and_cancelled(database: Database) -> None:
-    add(database, "Truck-01")
-    set_state(database, "Truck-01", "ok", "1 s", "1 s")
-    execute(
-        database,
-        "INSERT INTO fleetsync.backfill (vehicle_id, from_at, to_at, reached_at, busy_sec)"
-        " SELECT id, now() - interval '4 h', now(), now() - interval '1 h', 30 FROM vehicles",
-    )
-
-    async def look(it: Driver) -> None:
-        await it.sees("online +75%")
-        await it.press("b")
-        await it.sees("Cancel the running backfill")
-        await it.click("#cancel-backfill")
-        await it.notified("Truck-01: backfill cancelled")
-
-    drive(database, look)
-    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
-
-
-def end_backfills(database: Database, gone_sec: float) -> None:
-    execute(
-        database,
-        "UPDATE fleetsync.backfill SET reached_at = to_at, finished_at = now(), rows_added = 1234,"
-        " gone_sec = %s",
-        gone_sec,
-    )
-
-
-def test_a_running_backfill_that_was_replaced_meanwhile_is_not_cancelled(
-    database: Database,
-) -> None:
-    truck = add(database, "Truck-01")
-    set_state(database, "Truck-01", "ok", "1 s", "1 s")
-    hour = timedelta(hours=1)
-    now = utc_now()
-    window = Window(now - 4 * hour, now - 3 * hour)
-    database.run(lambda cursor: backfills.request_backfill(cursor, truck, window))
-
-    async def look(it: Driver) -> None:
-        await it.press("b")
-        await it.sees("Cancel the running backfill")
-        other = Window(now - 9 * hour, now - hour)
-        database.run(lambda cursor: backfills.request_backfill(cursor, truck, other))
-        await it.click("#cancel-backfill")
-        await it.notified("Truck-01: 0 of 1 cancelled, the others ended or changed meanwhile")
-
-    drive(database, look)
-    assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(1,)]
-
-
-@pytest.mark.parametrize(
-    ("gone_sec", "told"),
-    [
-        (0, "complete, 1,234 rows"),
-        (5 * 3600, "complete, but 5h of 24h gone, 1,234 rows"),
-        (86_400, "nothing left to pull: all 24h gone, 1,234 rows"),
-    ],
-)
-def test_the_outcome_of_a_backfill_is_reported_and_stays_on_the_vehicles_page(
-    database: Database, monkeypatch: pytest.MonkeyPatch, gone_sec: float, told: str
-) -> None:
-    monkeypatch.setattr(tui_backfills, "POLL_SEC", 0.05)
-    add(database, "Truck-01")
-    set_state(database, "Truck-01", "ok", "1 s", "1 s")
-
-    async def look(it: Driver) -> None:
-        await it.press("b")
-        await it.sees("Backfill Truck-01")
-        await it.press("enter")
-        await it.notified("Truck-01: backfill of")
-        end_backfills(database, gone_sec)
-        await it.notified(f"backfill of Truck-01: {told}")
-        await it.press("enter", "5")
-        outcome = told.removesuffix(", 1,234 rows")
-        await it.sees(f": {outcome}")
-
-    drive(database, look, size=(120, 30))
-
-
-def test_a_backfill_of_several_vehicles_ends_with_one_report(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tui_backfills, "POLL_SEC", 0.05)
-    for number in (1, 2, 3):
-        add(database, f"Truck-0{number}", f"10.8.0.{number}")
-
-    async def look(it: Driver) -> None:
-        await it.press("asterisk", "b")
-        await it.sees("Backfill Truck-01, Truck-02, Truck-03")
-        await it.press("enter")
-        await it.notified("backfill of")
-        execute(
-            database,
-            "DELETE FROM fleetsync.backfill b USING vehicles v"
-            " WHERE v.id = b.vehicle_id AND v.name = 'Truck-02'",
-        )
-        end_backfills(database, 60)
-        await it.notified(
-            "backfill of 3 vehicles: 2 complete, 2,468 rows; 2 of them without what is gone:"
-            " Truck-01, Truck-03; 1 cancelled or replaced: Truck-02"
-        )
-
-    drive(database, look)
-
-
-def test_a_backfill_of_a_paused_vehicle_says_that_it_waits(database: Database) -> None:
-    truck = add(database, "Truck-01")
-    set_state(database, "Truck-01", "ok", "1 s", "1 s")
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
-
-    async def look(it: Driver) -> None:
-        await it.press("b")
-        await it.sees("Truck-01: paused, a backfill waits until p resumes it")
-        await it.press("enter")
-        await it.notified("Truck-01: paused, a backfill waits until p resumes it")
-        await it.press("enter", "5")
-        await it.sees("backfill waits for", "the vehicle is paused")
-
-    drive(database, look)
-
-
 def test_no_writing_key_works_in_read_only_mode(database: Database) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         assert "read-only" in it.lines()[0]
         assert "Sync" not in it.lines()[-1]
-        await it.press("s", "p", "b", "a", "e", "ctrl+d", "t")
+        await it.press("s", "p", "b", "x", "a", "e", "ctrl+d", "t")
         assert dialog(it) == "FleetPage"
         await it.press("enter")
         await it.sees("1 History")
-        await it.press("p", "5")
+        await it.press("p", "b", "x", "5")
         await it.sees("key", "••••")
         assert "VEHICLE_DEFAULT_API_KEY" not in it.screen()
 
@@ -831,7 +651,7 @@ def test_the_cancel_button_and_escape_close_a_dialog(database: Database) -> None
     small_fleet(database)
 
     async def look(it: Driver) -> None:
-        for key in ("a", "b", "e", "ctrl+d"):
+        for key in ("a", "b", "x", "e", "ctrl+d"):
             await it.press(key)
             await it.until(lambda: dialog(it) != "FleetPage")
             await it.press("escape")

@@ -60,7 +60,7 @@ def test_what_is_not_enabled_is_not_offered(database: Database) -> None:
 
     async def look(it: Driver) -> None:
         offered = set(await typed(it, ""))
-        assert not offered & {"Sync", "Pause", "Backfill", "Add", "Edit", "Del", "Test"}
+        assert not offered & {"Sync", "Pause", "Backfill", "Audit", "Add", "Edit", "Del", "Test"}
         assert "Journal" in offered
 
     drive(database, look, read_only=True)

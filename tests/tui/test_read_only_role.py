@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, alarm, attempts, channel, drive, execute, small_fleet
+from tests.tui.test_backfills_page import HALF_AUDITED, audit, request
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 ROLE = "fleet_viewer"
@@ -40,6 +41,7 @@ def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
     attempts(database, ids["Truck-01"], 3)
     channel(database, ids["Truck-01"], 1, "fuel", "%")
     alarm(database, ids["Truck-01"], 7, "oil pressure low", "1 h", None)
+    audit(database, ids["Truck-01"], HALF_AUDITED)
 
     async def look(it: Driver) -> None:
         await it.press("end", "enter")
@@ -54,6 +56,8 @@ def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
         await it.sees("oil pressure low · Truck-01")
         await it.press("escape", "l")
         await it.sees("newest page, live")
+        await it.press("escape", "B")
+        await it.sees("12 missing (stored)")
         assert not it.app.screen.query_one("#warnings").display
 
     async def act(it: Driver) -> None:
@@ -65,3 +69,25 @@ def test_the_documented_viewer_sees_everything_but_keys_and_changes_nothing(
     assert execute(database, "SELECT count(*) FROM fleetsync.vehicle_state") == [(0,)]
     with pytest.raises(Exception, match="permission denied"):
         execute(viewer_database, "SELECT api_key FROM vehicles")
+
+
+def test_a_viewer_whose_rights_are_older_than_audits_is_not_told_of_them(
+    server: Server, database: Database, viewer_database: Database, database_name: str
+) -> None:
+    ids = small_fleet(database)
+    request(database, ids["Truck-01"])
+    audit(database, ids["Truck-01"], HALF_AUDITED)
+    revoke = sql.SQL("REVOKE SELECT ON fleetsync.audit, fleetsync.verified FROM {}")
+    server.execute(revoke.format(sql.Identifier(ROLE)), database=database_name)
+
+    async def look(it: Driver) -> None:
+        await it.press("B")
+        await it.sees("1 open, 0 finished", "backfill")
+        assert "missing" not in it.screen()
+        await it.press("escape", "end", "enter", "5")
+        await it.sees("committed up to")
+        await it.settled()
+        assert "audit" not in it.screen()
+        assert not it.app.screen.query_one("#warnings").display
+
+    drive(viewer_database, look, read_only=True)

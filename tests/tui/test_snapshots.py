@@ -184,6 +184,11 @@ async def backfill(it: Driver) -> None:
     await it.sees("24h: about")
 
 
+async def audit(it: Driver) -> None:
+    await it.press("x")
+    await it.sees("24h: about", "store what is missing")
+
+
 async def helped(it: Driver) -> None:
     await it.press("question_mark")
     await it.sees("Keys")
@@ -207,7 +212,7 @@ async def refused(it: Driver) -> None:
 
 async def backfills(it: Driver) -> None:
     await it.press("B")
-    await it.sees("2 open, 1 finished")
+    await it.sees("4 open, 2 finished")
 
 
 class FixedFindings(RoomGateway):
@@ -239,7 +244,7 @@ async def frozen(it: Driver) -> None:
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, plot_several, plot_gap,
     config, journal, open_alarms, details, daemons, messages, confirm, add, edit, delete, backfill,
-    helped, palette, quarantine, refused, backfills, findings, tags, frozen,
+    audit, helped, palette, quarantine, refused, backfills, findings, tags, frozen,
 ]  # fmt: skip
 
 

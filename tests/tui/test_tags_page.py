@@ -124,7 +124,7 @@ def test_a_read_only_dashboard_groups_and_acts_on_nothing(sites: Database) -> No
         await it.sees("south")
         await it.press("p", "s", "b")
         assert it.dialog() == "TagsPage"
-        assert "s, p and b" not in it.screen()
+        assert "s, p, b and x" not in it.screen()
 
     drive(sites, look, read_only=True)
     assert paused(sites) == set()
@@ -365,7 +365,7 @@ def test_an_empty_room_of_a_site_says_that_it_is_the_sites(
 ) -> None:
     texts = {
         "Q": f"No row of a vehicle with {whose} was refused",
-        "B": f"No backfill of a vehicle with {whose} was requested",
+        "B": f"No backfill or audit of a vehicle with {whose} was requested",
         "A": f"No vehicle with {whose} has an open alarm",
     }
 

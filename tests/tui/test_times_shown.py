@@ -52,6 +52,7 @@ def utc_hours(database: Database) -> set[str]:
         (["end", "enter", "3"], "STARTED UTC"),
         (["end", "enter", "5"], "committed up to"),
         (["end", "b"], "24h: "),
+        (["end", "x"], "24h: "),
     ],
     ids=[
         "tail",
@@ -64,6 +65,7 @@ def utc_hours(database: Database) -> set[str]:
         "attempts",
         "config",
         "backfill",
+        "audit",
     ],
 )
 def test_every_time_says_that_it_is_utc_or_stands_under_a_heading_that_does(
@@ -81,7 +83,7 @@ def test_every_time_says_that_it_is_utc_or_stands_under_a_heading_that_does(
         for number, line in enumerate(lines):
             if TIME.search(line):
                 assert "UTC" in line or "UTC" in "".join(lines[1:number]), line
-                if "frozen" not in line and "b" not in keys:
+                if "frozen" not in line and not {"b", "x"} & set(keys):
                     assert {found[:2] for found in TIME.findall(line)} <= utc_hours(database), line
 
     drive(database, look, size=(120, 30))

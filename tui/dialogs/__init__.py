@@ -1,6 +1,7 @@
 """Dialogs: boxes above a page, which ask for something or show details.
 
-backfill.py   asks for a past interval, or whether to cancel the running backfill
+audit.py      asks for a past interval to be compared with what vehicles have
+backfill.py   asks for a past interval to be pulled again
 columns.py    chooses the columns of the fleet table
 confirm.py    asks for a confirmation
 daemons.py    shows the daemons that pull the fleet
@@ -8,6 +9,7 @@ details.py    shows one row of a table in full
 dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states, ages and the filter
+interval.py   the base class of both: an interval, or whether to cancel what runs
 messages.py   shows the last messages again
 palette.py    finds an action, a vehicle or a theme by typing
 probe.py      tests vehicles' four calls and shows the results

@@ -12,6 +12,7 @@ filter_words.py  the words of a filter
 filters.py       the filter that an operator types
 fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
+job_text.py      what is said of backfills and audits
 messages.py      what the dashboard has told the operator
 outage.py        whether this host's network is to blame for silent vehicles
 palette.py       what the palette offers, and which of it a text names

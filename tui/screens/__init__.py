@@ -8,7 +8,7 @@ page.py     the base class of all pages
 tags.py     groups of vehicles by tag
 plot.py     a vehicle's channels over time
 vehicle.py  one vehicle, with a pane for each tab
-backfills.py   the backfills of all vehicles
+backfills.py   the backfills and audits of all vehicles
 findings.py    what doctor's checks of the database say
 quarantine.py  refused rows by vehicle, call and reason, and row by row
 room.py        the base class of pages with one table

@@ -19,7 +19,7 @@ from tui.background import in_thread, internal_error, is_live
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.screens.room import Room
-from tui.widgets.fixed_text import FixedText
+from tui.widgets.in_full import InFull
 
 Line = Finding | Unchecked
 ELSEWHERE = (
@@ -33,8 +33,6 @@ STYLES = {Level.FAULT: "bold red", Level.WARNING: "yellow", Level.OK: "green"}
 WORDS = {Level.FAULT: "✖ FAULT", Level.WARNING: "! warning", Level.OK: "● ok"}
 NOT_CHECKED = "? unknown"
 CHECK_WIDTH = 16
-IN_FULL_LINES = 3
-"""Lines below the table for the finding under the cursor, as #in-full is high."""
 
 
 class FindingsPage(Room):
@@ -58,7 +56,7 @@ class FindingsPage(Room):
 
     def below_table(self) -> ComposeResult:
         """Lay out the finding under the cursor."""
-        yield FixedText(id="in-full")
+        yield InFull()
 
     def on_mount(self) -> None:
         """Make the checks."""
@@ -115,7 +113,7 @@ class FindingsPage(Room):
     def show_state(self) -> None:
         """Show the finding under the cursor in full as well."""
         super().show_state()
-        self.query_one("#in-full", FixedText).show(self._in_full())
+        self.query_one(InFull).show_whole(self._in_full())
 
     def on_data_table_row_highlighted(self) -> None:
         """Show the finding to which the operator moved the cursor."""
@@ -126,20 +124,13 @@ class FindingsPage(Room):
         self.show_state()
 
     def _in_full(self) -> Text:
-        """Return text and remedy of the finding under the cursor, in as many lines as there are."""
-        at, width = self.table.cursor_row, self.app.size.width - 2
+        """Return text and remedy of the finding under the cursor."""
+        at = self.table.cursor_row
         if not 0 <= at < len(self.lines):
             return Text("")
         level, check, text, remedy = _row(self.lines[at])
         whole = Text.assemble((f"{level[0]} ", _style(self.lines[at])), f"{check}: {text}")
-        if remedy:
-            whole.append(f" → {remedy}")
-        lines = list(whole.wrap(self.app.console, width))
-        if len(lines) > IN_FULL_LINES:
-            last = Text(" ").join(lines[IN_FULL_LINES - 1 :])
-            last.truncate(width, overflow="ellipsis")
-            lines[IN_FULL_LINES - 1 :] = [last]
-        return Text("\n").join(Text(" ") + line for line in lines)
+        return whole.append(f" → {remedy}") if remedy else whole
 
     def status(self) -> Sequence[str]:
         """Count the findings, and say when they were made."""

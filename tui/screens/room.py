@@ -26,7 +26,8 @@ class Room(Page):
     """
 
     NAME: ClassVar[str] = ""
-    """What the status line and an exported file are called."""
+    """What an exported file is called, and the status line unless it has a LABEL."""
+    LABEL: ClassVar[str] = ""
     HEADING: ClassVar[Sequence[str]] = ()
     WRITING: ClassVar[frozenset[str]] = frozenset()
     """The actions that write: absent in read-only mode, disabled while the database is lost."""
@@ -116,7 +117,7 @@ class Room(Page):
         self.query_one("#hint").display = bool(hint)
         # It is not hidden: without the focus its keys would do nothing.
         self.table.set_class(bool(hint), "-empty")
-        parts = [self.NAME, *self.status()]
+        parts = [self.LABEL or self.NAME, *self.status()]
         if not self.is_read and self.TELLS_READING:
             parts.append("not read" if self.unreadable else "reading …")
         if self.name_part:

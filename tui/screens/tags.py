@@ -102,7 +102,7 @@ class TagsPage(Page):
         if group is not None:
             count = len(group.vehicles)
             vehicles = "1 vehicle" if count == 1 else f"all {count} vehicles"
-            line += f" · s, p and b are for {vehicles} of {group.label}"
+            line += f" · s, p, b and x are for {vehicles} of {group.label}"
         if self.context.state.read_only:
             line = line.partition(" ·")[0]
         text = Text(line, no_wrap=True, overflow="ellipsis")

@@ -11,6 +11,7 @@ from textual.events import Click
 from textual.widgets import ContentSwitcher
 
 from fleetsyncd.cells import cut
+from fleetsyncd.database.views.audits import AuditStatus
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import age
 from tui.background import query, read_part
@@ -20,6 +21,7 @@ from tui.formatting import KEY_HIDDEN, STATE_STYLES, progress_text
 from tui.model import coverage_strip as week
 from tui.model.day_strips import LEGEND, strip
 from tui.model.export_table import ExportTable
+from tui.model.job_text import job_progress_text
 from tui.model.targets import Targets
 from tui.screens.page import Page
 from tui.screens.plot import ZOOM_KEYS, PlotPage
@@ -105,6 +107,8 @@ class VehiclePage(Page):
         self.open_index = 0
         """Index of the open tab in TABS."""
         self._days = DayReader(self, context, self._show_day)
+        self._audit: AuditStatus | None = None
+        """The last audit of an operator, as it was read last."""
 
     def body(self) -> ComposeResult:
         """Lay out headline, tabs and panes."""
@@ -136,6 +140,7 @@ class VehiclePage(Page):
         if self.vehicle is not None and not self.context.state.lost:
             self._days.want([self.vehicle_id])
             read_part(self, self._load_coverage, "coverage", keys_wait=False)
+            read_part(self, self._load_audit, "audit", keys_wait=False)
         self._show_day()
         if self.pane.size:
             self.pane.refresh_data()
@@ -159,6 +164,13 @@ class VehiclePage(Page):
         widget.show(line)
         widget.display = week.has_holes(coverage, now)
 
+    async def _load_audit(self) -> None:
+        """Show how far the vehicle's audit is, while one is running."""
+        audits = self.context.gateway.audits
+        statuses = await query(lambda: audits.statuses([self.vehicle_id]))
+        self._audit = statuses.get(self.vehicle_id)
+        self.query_one("#headline", FixedText).show(self._headline())
+
     def _headline(self) -> Text:
         vehicle = self.vehicle
         if vehicle is None:
@@ -173,6 +185,8 @@ class VehiclePage(Page):
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
                 line.append(f" · {name} {progress_text(gap)}", "cyan not bold")
+        if self._audit is not None and not self._audit.finished:
+            line.append(f" · audit {job_progress_text(self._audit)}", "cyan not bold")
         if vehicle.gap is not None:
             line.append(f" · {age(vehicle.gap.missing_sec)} missing", "cyan not bold")
             if vehicle.gap.remark:

@@ -8,6 +8,7 @@ checkbox.py       a check box that is legible without colours
 fixed_text.py     text in a place of fixed size
 fleet_line.py     one line of the fleet table
 fleet_table.py    the table of vehicles
+in_full.py        the line under a table's cursor in full
 journal_table.py  the table of journal entries, page by page
 journal_tail.py   the newest journal entries below the fleet
 plot_area.py      the place of a plot, which takes clicks

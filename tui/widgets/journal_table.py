@@ -44,7 +44,7 @@ class JournalTable(RowTable):
             id="journal.newer",
             tooltip="The next newer page; the newest one is updated live",
         ),
-        Binding("enter", "details", "Details", id="journal.details", tooltip="The row in full"),
+        Binding("enter", "details", "Open", id="journal.details", tooltip="The row in full"),
         Binding(
             "v",
             "vehicle",

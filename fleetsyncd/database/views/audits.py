@@ -1,55 +1,61 @@
-"""How far the audits of operators are, what they have found, and why one makes no progress."""
+"""How far audits are, what they have found, and why one makes no progress."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Window
+from fleetsyncd.database.views.chosen import ALL, Chosen
+from fleetsyncd.database.views.jobs import (
+    JobKind,
+    JobList,
+    JobStatus,
+    ListedJob,
+    common_values,
+    job_id,
+    read_list,
+    status_sql,
+)
+from fleetsyncd.database.views.rights import may_read
+from fleetsyncd.database.views.sql_times import age as age_sql
 from fleetsyncd.reports import AuditCounts
-from fleetsyncd.text import age, sanitise
+from fleetsyncd.times import utc_text
 
-ERROR_LIMIT = 300
-_STATUS = f"""
-SELECT a.vehicle_id::text, a.from_at, a.to_at, a.reached_at, a.asked_at,
-    a.checked, a.missing, a.different, a.gone, a.gone_sec, a.report_only,
-    a.finished_at IS NOT NULL, left(a.last_error, {ERROR_LIMIT}), coalesce(s.paused, false),
-    CASE WHEN v.sync_status IN ('timeout', 'error')
-         THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END,
-    s.islands <> '{{}}' OR EXISTS (
+_TABLE = "fleetsync.audit"
+_COLUMNS = status_sql(
+    _TABLE,
+    """j.checked, j.missing, j.different, j.gone, j.report_only, j.is_repair,
+    CASE WHEN j.is_repair AND j.not_before > now() THEN j.not_before END,
+    s.islands <> '{}' OR EXISTS (
         SELECT FROM fleetsync.backfill b
-        WHERE b.vehicle_id = a.vehicle_id AND b.finished_at IS NULL)
-FROM fleetsync.audit a JOIN public.vehicles v ON v.id = a.vehicle_id
-LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
-WHERE NOT a.is_repair AND a.vehicle_id = ANY (%s::uuid[])
-"""  # noqa: S608  made of this file's own text
+        WHERE b.vehicle_id = j.vehicle_id AND b.finished_at IS NULL)""",
+)
+_STATUS = f"{_COLUMNS} WHERE NOT j.is_repair AND j.vehicle_id = ANY (%s::uuid[])"
+_VERIFIED = f"""
+SELECT age_sec, {age_sql("verified_to")} FROM fleetsync.verified
+WHERE vehicle_id = %s::uuid AND looked_at IS NOT NULL ORDER BY age_sec
+"""  # noqa: S608  made of this project's own text
 
 
-@dataclass(frozen=True, slots=True)
-class AuditStatus:
-    """How far an audit is, and what it has found; `asked_at` is its version."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditStatus(JobStatus):
+    """How far an audit is, and what it has found."""
 
-    window: Window
-    reached: datetime
-    asked_at: datetime
     counts: AuditCounts
-    gone_sec: float
-    """Seconds of the interval that the vehicle had no longer, or that are older than is kept."""
     report_only: bool
-    finished: bool
-    last_error: str | None
-    """Why the last attempt failed."""
-    paused: bool
-    vehicle_error: str | None
-    """Why the vehicle's last cycle failed."""
+    is_repair: bool
+    """The daemon wants it, since rows were missing; False: an operator does."""
+    not_before: datetime | None
+    """Until when a repair waits; None if it does not."""
     catches_up: bool
     """A gap or a backfill of the vehicle is pulled."""
 
     @property
-    def fraction(self) -> float:
-        """Share of the interval that is compared, 0 to 1."""
-        return (self.reached - self.window.start) / self.window.length
+    def rows(self) -> int:
+        """How many rows were compared."""
+        return self.counts.checked
 
     @property
     def is_whole(self) -> bool:
@@ -59,9 +65,25 @@ class AuditStatus:
     @property
     def outcome(self) -> str:
         """How it ended, or how far it is."""
-        length = self.window.length.total_seconds()
-        gone = f", but {age(self.gone_sec)} of {age(length)} gone" if self.gone_sec else ""
+        gone = self.gone_text
         return f"complete{gone}" if self.finished else f"{int(100 * self.fraction)}%{gone}"
+
+    @property
+    def fate(self) -> str:
+        """What becomes of missing rows."""
+        return "not stored" if self.report_only else "stored"
+
+    @property
+    def found(self) -> str:
+        """What it has found, the gravest first."""
+        counts = self.counts
+        parts = (
+            f"{counts.missing:,} missing ({self.fate})" if counts.missing else "",
+            f"{counts.different:,} different" if counts.different else "",
+            "nothing missing or different" if counts.is_clean else "",
+            f"{counts.gone:,} no longer held" if counts.gone else "",
+        )
+        return ", ".join(filter(None, parts))
 
     @property
     def obstacle(self) -> str | None:
@@ -74,27 +96,49 @@ class AuditStatus:
             return self.vehicle_error
         if self.catches_up:
             return "what is missing of the vehicle is pulled first: a gap, or a backfill"
+        if self.not_before is not None:
+            return f"repairs were often in vain: this one waits until {utc_text(self.not_before)}"
         return self.last_error
 
 
 def audit_statuses(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, AuditStatus]:
-    """Return the status of some vehicles' last audits; vehicles without one are left out."""
+    """Return the status of operators' last audits of vehicles; those without one are left out."""
     cursor.execute(_STATUS, ([str(vehicle_id) for vehicle_id in ids],))
-    statuses = {}
-    for row in cursor.fetchall():
-        key, start, end, reached, asked_at, *counts = row[:9]
-        gone_sec, report_only, finished, error, paused, failure, catches_up = row[9:]
-        statuses[UUID(key)] = AuditStatus(
-            window=Window(start, end),
-            reached=reached,
-            asked_at=asked_at,
-            counts=AuditCounts(*counts),
-            gone_sec=gone_sec,
-            report_only=report_only,
-            finished=finished,
-            last_error=None if error is None else sanitise(error, ERROR_LIMIT),
-            paused=paused,
-            vehicle_error=None if failure is None else sanitise(failure, ERROR_LIMIT),
-            catches_up=bool(catches_up),
-        )
-    return statuses
+    return {job_id(row)[0]: _status(row) for row in cursor.fetchall()}
+
+
+def list_audits(cursor: Cursor, chosen: Chosen = ALL, *, only_open: bool = False) -> JobList:
+    """Return the audits of the chosen vehicles, repairs included; none if they may not be read."""
+    if not may_read(cursor, _TABLE):
+        return JobList()
+    rows, *counts = read_list(cursor, _TABLE, _COLUMNS, chosen, only_open=only_open)
+    return JobList(tuple(map(_listed, rows)), *counts)
+
+
+def verified_ages(cursor: Cursor, vehicle_id: UUID) -> dict[int, float]:
+    """Return for looks of each age how many seconds ago what they have proved ends.
+
+    Both in seconds; none if it may not be read.
+    """
+    if not may_read(cursor, "fleetsync.verified"):
+        return {}
+    cursor.execute(_VERIFIED, (str(vehicle_id),))
+    return dict(cursor.fetchall())
+
+
+def _listed(row: Sequence[Any]) -> ListedJob[AuditStatus]:
+    status = _status(row)
+    kind = JobKind.REPAIR if status.is_repair else JobKind.AUDIT
+    return ListedJob(kind, *job_id(row), status)
+
+
+def _status(row: Sequence[Any]) -> AuditStatus:
+    common, (*counts, report_only, is_repair, not_before, catches_up) = common_values(row)
+    return AuditStatus(
+        counts=AuditCounts(*counts),
+        report_only=report_only,
+        is_repair=is_repair,
+        not_before=not_before,
+        catches_up=bool(catches_up),
+        **common,
+    )

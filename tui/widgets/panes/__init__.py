@@ -6,4 +6,5 @@ config.py    the vehicle's registration and sync state
 history.py   lag, rows and outcomes over time
 journal.py   the vehicle's journal
 pane.py      the base class of all panes
+requests.py  what operators have asked for of the past, and what looks have proved
 """

@@ -36,7 +36,7 @@ class ChannelsPane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "plot", "Plot", priority=True, id="channels.plot",
                 tooltip="Plot the marked channels, or the one under the cursor"),
-        Binding("space", "mark", "Mark", priority=True, id="channels.mark",
+        Binding("space", "mark", "Mark", key_display="spc", priority=True, id="channels.mark",
                 tooltip=f"Mark a channel for the plot, which shows up to {MOST_CHANNELS}"),
         Binding("slash", "find", "Find", key_display="/", show=False, id="channels.find",
                 tooltip="Show channels by a part of their name, or by number"),

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 
-from fleetsyncd.database.views.backfills import BackfillStatus
 from fleetsyncd.database.views.channel_changes import StoredChange
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import VehicleOverview
@@ -15,6 +15,7 @@ from tui.background import query
 from tui.formatting import KEY_HIDDEN, moment_text, progress_text
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.panes.pane import Pane
+from tui.widgets.panes.requests import read_requests, request_fields
 from tui.widgets.row_table import READING, Fields
 
 
@@ -26,7 +27,12 @@ class ConfigPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
-        yield FixedText(id="config")
+        with VerticalScroll(id="config-scroll"):
+            yield FixedText(id="config")
+
+    def take_focus(self) -> None:
+        """Focus what scrolls: a small screen has no room for all lines."""
+        self.query_one(VerticalScroll).focus()
 
     def on_mount(self) -> None:
         """Say that nothing has been read yet."""
@@ -41,7 +47,7 @@ class ConfigPane(Pane):
         """Read the details and show them."""
         gateway, read_only = self.context.gateway, self.context.state.read_only
         details = await query(lambda: gateway.vehicle_details(self.vehicle_id))
-        backfills = await query(lambda: gateway.backfills([self.vehicle_id]))
+        requested = await query(lambda: read_requests(gateway, self.vehicle_id))
         own_keys = set() if read_only else await query(gateway.vehicles_with_own_key)
         vehicle = self.context.state.view.get(self.vehicle_id)
         self.is_read = True
@@ -56,22 +62,17 @@ class ConfigPane(Pane):
             elapsed = vehicle.state_age + self.context.state.since_read(self.context.now())
             changed = self.context.wall() - timedelta(seconds=elapsed)
         state = _state_text(vehicle, changed)
-        backfill = backfills.get(self.vehicle_id)
         changes = await query(lambda: gateway.channel_changes(self.vehicle_id))
-        fields = _fields(details, vehicle, key, state, backfill)
+        fields = (*_fields(details, vehicle, key, state), *request_fields(requested))
         for name, text in (*fields, *map(_change_field, changes)):
             if text:
                 lines.append(f" {name:<24}", "bold").append(f"{text}\n")
-        self.query_one("#config", FixedText).show(lines)
+        shown = self.query_one("#config", FixedText)
+        shown.styles.height = lines.plain.count("\n")
+        shown.show(lines)
 
 
-def _fields(
-    details: VehicleDetails,
-    vehicle: VehicleOverview,
-    key: str,
-    state: str,
-    backfill: BackfillStatus | None,
-) -> Fields:
+def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: str) -> Fields:
     return [
         ("name", details.name),
         ("id", str(vehicle.id)),
@@ -96,8 +97,6 @@ def _fields(
         ("failures in a row", str(vehicle.failures)),
         ("in quarantine", counted(details.quarantined, "bad row")),
         ("catching up", progress_text(vehicle.catching_up)),
-        ("backfill", progress_text(vehicle.backfill) or _backfill_text(backfill)),
-        ("backfill waits for", (backfill and backfill.obstacle) or ""),
     ]
 
 
@@ -135,13 +134,6 @@ def _lateness_text(vehicle: VehicleOverview) -> str:
     late = vehicle.lateness_seconds
     met = "" if late is None else f"up to {late:.1f} s late, "
     return f"{met}each pull begins {vehicle.overlap_seconds:.1f} s early"
-
-
-def _backfill_text(backfill: BackfillStatus | None) -> str:
-    """Return how the last backfill ended; empty without one."""
-    if backfill is None:
-        return ""
-    return f"{utc_span(backfill.window.start, backfill.window.end)}: {backfill.outcome}"
 
 
 def _change_field(change: StoredChange) -> tuple[str, str]:

@@ -1,0 +1,107 @@
+"""Access to the database for backfills and audits: request them, cancel them, see how far they are.
+
+Every method blocks, so call it in a thread; they raise as those of Gateway do.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from fleetsyncd.database import audits, backfills
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.views.audits import AuditStatus, audit_statuses, verified_ages
+from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
+from fleetsyncd.database.views.jobs import JobStatus
+from fleetsyncd.database.views.rights import may_read
+from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Window
+
+Wanted = TypeVar("Wanted")
+"""What is requested."""
+Status = TypeVar("Status", bound=JobStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAudit:
+    """An interval to compare; without a start it begins where the stored measurements begin."""
+
+    start: datetime | None
+    end: datetime
+    report_only: bool
+
+
+class JobGateway(ABC, Generic[Wanted, Status]):
+    """Reads and writes of one kind of job; thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request(self, names: Mapping[UUID, str], wanted: Wanted) -> dict[UUID, Status]:
+        """Request it of vehicles (names by id), of all of them or of none; return the requests."""
+
+        def work(cursor: Cursor) -> dict[UUID, Status]:
+            for vehicle_id, name in names.items():
+                try:
+                    self._request(cursor, vehicle_id, wanted)
+                except CommandError as error:
+                    raise CommandError(f"{name}: {error}") from None
+            return self._read(cursor, names.keys())
+
+        return self._database.run(work)
+
+    def statuses(self, ids: Collection[UUID]) -> dict[UUID, Status]:
+        """Return how far the vehicles' last jobs are; those without one are left out."""
+        return self._database.run(lambda cursor: self._read(cursor, ids))
+
+    def cancel(self, versions: Mapping[UUID, datetime]) -> int:
+        """Cancel the rest of vehicles' jobs, in these versions; return how many there were."""
+        return self._database.run(
+            lambda cursor: sum(self._cancel(cursor, key, at) for key, at in versions.items())
+        )
+
+    @abstractmethod
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Wanted) -> None:
+        """Request it of a vehicle."""
+
+    @abstractmethod
+    def _read(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Status]:
+        """Read the status by vehicle."""
+
+    @abstractmethod
+    def _cancel(self, cursor: Cursor, vehicle_id: UUID, asked_at: datetime) -> bool:
+        """Cancel a version of a vehicle's job; tell whether there was one."""
+
+
+class BackfillGateway(JobGateway[Window, BackfillStatus]):
+    """Past intervals that are pulled again."""
+
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Window) -> None:
+        backfills.request_backfill(cursor, vehicle_id, wanted)
+
+    def _read(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
+        return backfill_statuses(cursor, ids)
+
+    def _cancel(self, cursor: Cursor, vehicle_id: UUID, asked_at: datetime) -> bool:
+        return backfills.cancel_backfill(cursor, vehicle_id, asked_at)
+
+
+class AuditGateway(JobGateway[WantedAudit, AuditStatus]):
+    """Past intervals that are compared with what the vehicles have."""
+
+    def verified_ages(self, vehicle_id: UUID) -> dict[int, float]:
+        """Return for looks of each age how many seconds ago what they have proved ends."""
+        return self._database.run(lambda cursor: verified_ages(cursor, vehicle_id))
+
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: WantedAudit) -> None:
+        audits.request_audit(
+            cursor, vehicle_id, wanted.start, wanted.end, report_only=wanted.report_only
+        )
+
+    def _read(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, AuditStatus]:
+        return audit_statuses(cursor, ids) if may_read(cursor, "fleetsync.audit") else {}
+
+    def _cancel(self, cursor: Cursor, vehicle_id: UUID, asked_at: datetime) -> bool:
+        return audits.cancel_audit(cursor, vehicle_id, asked_at)
