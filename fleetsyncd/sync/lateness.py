@@ -81,8 +81,8 @@ class LatenessMeter:
     def _skips(self, page: DataPage) -> bool:
         """Tell whether rows came again after a time of which the vehicle had none when asked.
 
-        What it has measured then may be committed later than the newer rows. Times without rows
-        that are usual of it, as those of a vehicle that measures once a minute, tell nothing.
+        What it has measured then may be committed later than the newer rows, and later than its
+        overlap holds. Short times without rows tell nothing, nor such as are usual of it.
         """
         seen, asked, times = self._seen_to, self._asked_to, page.measurements.times
         if seen is None or asked is None:
@@ -91,7 +91,7 @@ class LatenessMeter:
         if next_one == len(times):
             return False
         hole = min(times[next_one], asked) - seen
-        if hole <= (self.lateness.overlap or self._pull_overlap):
+        if hole <= self._pull_overlap:
             return False
         usual = max(
             (late - early for early, late in pairwise(times) if early > seen or late <= seen),

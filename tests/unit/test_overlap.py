@@ -218,13 +218,15 @@ def test_added_rows_of_batches_are_summed() -> None:
     assert both == Added(12, 3, at - SECOND)
 
 
-def skipping(*seconds: float, seen: float, head: float) -> timedelta | None:
+def skipping(
+    *seconds: float, seen: float, head: float, overlap: timedelta = SECOND
+) -> timedelta | None:
     """Return the overlap after a pull of rows of these times, with nothing before it since `seen`.
 
     In seconds after some time.
     """
     at = [NOW + second * SECOND for second in seconds]
-    lateness = Lateness(timedelta(0), SECOND, NOW - MINUTE, NOW + seen * SECOND)
+    lateness = Lateness(timedelta(0), overlap, NOW - MINUTE, NOW + seen * SECOND)
     window = Window(NOW, NOW + MINUTE)
     meter = LatenessMeter(
         vehicle(lateness=lateness), LivePull(window, NOW + head * SECOND), SETTING
@@ -234,8 +236,9 @@ def skipping(*seconds: float, seen: float, head: float) -> timedelta | None:
     return meter.update(window, page, Added(len(at), 0, None)).now.overlap
 
 
-def test_rows_after_an_unusual_time_without_any_make_the_overlap_long() -> None:
-    assert skipping(1, 2, 30, 31, seen=2, head=25) == LONGEST_OVERLAP
+@pytest.mark.parametrize("overlap", [SECOND, MINUTE])
+def test_rows_after_an_unusual_time_without_any_make_the_overlap_long(overlap: timedelta) -> None:
+    assert skipping(1, 2, 30, 31, seen=2, head=25, overlap=overlap) == LONGEST_OVERLAP
 
 
 @pytest.mark.parametrize(
@@ -243,11 +246,12 @@ def test_rows_after_an_unusual_time_without_any_make_the_overlap_long() -> None:
     [
         ((1, 2, 3, 4), 2, 3),
         ((1, 11, 21, 31), 11, 25),
+        ((1, 2, 6, 7), 2, 6),
         ((1, 2, 30, 31), 2, 2),
         ((30,), 2, 25),
         ((1, 2), 2, 25),
     ],
-    ids=["none", "usual", "it was away", "nothing to compare with", "none came again"],
+    ids=["none", "usual", "short", "it was away", "nothing to compare with", "none came again"],
 )
 def test_a_usual_time_without_rows_leaves_the_overlap_as_it_is(
     seconds: tuple[float, ...], seen: float, head: float
