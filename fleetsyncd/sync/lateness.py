@@ -58,14 +58,13 @@ class LatenessMeter:
         now = self.lateness.begun_with(self._pull_overlap, since)
         # A bad row's time is not known; taken for the newest, it is not asked for on and on.
         newest = window.end if page.bad else page.newest
-        if newest is not None:
+        # What was skipped is asked for again as if nothing had come since.
+        if newest is not None and not self._skips(page):
             now = replace(now, newest=max(newest, now.newest or newest))
         head = self._head
         if head is not None and newest is not None:
             proved_to = min(window.end, head + LONGEST_PROOF)
             now = now.after_proof(proved_to - max(window.start, head))
-        if self._skips(page):
-            now = replace(now, overlap=max(now.overlap or LONGEST_OVERLAP, LONGEST_OVERLAP))
         if head is None or added.oldest_late is None:
             return LatenessUpdate(self.lateness, now)
         late = self._late(head, added)
@@ -82,7 +81,8 @@ class LatenessMeter:
         """Tell whether rows came again after a time of which the vehicle had none when asked.
 
         What it has measured then may be committed later than the newer rows, and later than its
-        overlap holds. Short times without rows tell nothing, nor such as are usual of it.
+        overlap holds, but not later than the longest one. Short times without rows tell nothing,
+        nor such as are usual of it.
         """
         seen, asked, times = self._seen_to, self._asked_to, page.measurements.times
         if seen is None or asked is None:
@@ -90,8 +90,9 @@ class LatenessMeter:
         next_one = bisect_right(times, seen)
         if next_one == len(times):
             return False
-        hole = min(times[next_one], asked) - seen
-        if hole <= self._pull_overlap:
+        ends = min(times[next_one], asked)
+        hole = ends - seen
+        if hole <= self._pull_overlap or ends <= self._pull.end - LONGEST_OVERLAP:
             return False
         usual = max(
             (late - early for early, late in pairwise(times) if early > seen or late <= seen),

@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "rows that come after newer ones are forgotten",
         "fleetsyncd/sync/lateness.py",
-        "        if self._skips(page):\n",
-        "        if False:\n",
+        "newest is not None and not self._skips(page)",
+        "newest is not None",
         "tests/unit/test_overlap.py",
     ),
     Mutant(

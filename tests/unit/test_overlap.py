@@ -218,27 +218,30 @@ def test_added_rows_of_batches_are_summed() -> None:
     assert both == Added(12, 3, at - SECOND)
 
 
-def skipping(
-    *seconds: float, seen: float, head: float, overlap: timedelta = SECOND
-) -> timedelta | None:
-    """Return the overlap after a pull of rows of these times, with nothing before it since `seen`.
+def asked_again(*seconds: float, seen: float, head: float, ends: float = 60) -> bool:
+    """Tell whether the next pull goes on from where rows had come to before this one: `seen`.
 
-    In seconds after some time.
+    In seconds after some time: those of the rows that come, where this pull begins to be new, and
+    where it ends.
     """
     at = [NOW + second * SECOND for second in seconds]
-    lateness = Lateness(timedelta(0), overlap, NOW - MINUTE, NOW + seen * SECOND)
-    window = Window(NOW, NOW + MINUTE)
+    lateness = Lateness(timedelta(0), SECOND, NOW - MINUTE, NOW + seen * SECOND)
+    window = Window(NOW, NOW + ends * SECOND)
     meter = LatenessMeter(
         vehicle(lateness=lateness), LivePull(window, NOW + head * SECOND), SETTING
     )
     rows = Measurements.from_rows((each, 1, 0.5) for each in at)
     page = DataPage(rows, truncated=False, newest=at[-1])
-    return meter.update(window, page, Added(len(at), 0, None)).now.overlap
+    newest = meter.update(window, page, Added(len(at), 0, None)).now.newest
+    assert newest in (NOW + seen * SECOND, max(at[-1], NOW + seen * SECOND))
+    return newest == NOW + seen * SECOND != at[-1]
 
 
-@pytest.mark.parametrize("overlap", [SECOND, MINUTE])
-def test_rows_after_an_unusual_time_without_any_make_the_overlap_long(overlap: timedelta) -> None:
-    assert skipping(1, 2, 30, 31, seen=2, head=25, overlap=overlap) == LONGEST_OVERLAP
+@pytest.mark.parametrize(("ends", "again"), [(60, True), (144, True), (145, False)])
+def test_an_unusual_time_without_rows_is_asked_for_again_for_as_long_as_rows_may_be_late(
+    ends: float, again: bool
+) -> None:
+    assert asked_again(1, 2, 30, 31, seen=2, head=25, ends=ends) is again
 
 
 @pytest.mark.parametrize(
@@ -253,9 +256,7 @@ def test_rows_after_an_unusual_time_without_any_make_the_overlap_long(overlap: t
     ],
     ids=["none", "usual", "short", "it was away", "nothing to compare with", "none came again"],
 )
-def test_a_usual_time_without_rows_leaves_the_overlap_as_it_is(
+def test_a_usual_time_without_rows_is_not(
     seconds: tuple[float, ...], seen: float, head: float
 ) -> None:
-    overlap = skipping(*seconds, seen=seen, head=head)
-    assert overlap is not None
-    assert overlap <= SECOND
+    assert not asked_again(*seconds, seen=seen, head=head)
