@@ -184,9 +184,9 @@ def test_alerts_of_the_fleet_and_of_the_database(
         end(daemon)
         watched_daemon(installation, port)
         watched.until("FleetsyncVehicleOverBudget", vehicle_id, fires=False, within=PATIENCE_SEC)
-        _on_measurements(installation, "REVOKE INSERT ON measurements FROM fleet_app")
+        _on_measurements(installation, "REVOKE INSERT ON measurements FROM fleet_owner")
         watched.until("FleetsyncNotStored", within=PATIENCE_SEC)
-        _on_measurements(installation, "GRANT INSERT ON measurements TO fleet_app")
+        _on_measurements(installation, "GRANT INSERT ON measurements TO fleet_owner")
         watched.until("FleetsyncNotStored", fires=False, within=PATIENCE_SEC)
         assert "FleetsyncFleetSilent" not in {word.alert for word in watched.record.words}
         installation.rows("UPDATE vehicles SET vpn_ip = vpn_ip + 100")

@@ -174,7 +174,7 @@ def test_every_check_that_was_not_made_has_a_row_of_its_own(
     database: Database, viewer_database: Database, server: Server, database_name: str
 ) -> None:
     small_fleet(database)
-    revoke = f"REVOKE INSERT ON measurements FROM {embedded.APP}"
+    revoke = f"REVOKE INSERT ON sync_journal FROM {embedded.APP}"
     server.execute(sql.SQL(revoke), database=database_name)
     not_made = [("daemon", "API keys", "retention", "machines"), ("role", "schema", "rights")]
     for role, checks in zip((database, viewer_database), not_made, strict=True):
