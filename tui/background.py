@@ -29,11 +29,13 @@ QUERY_SEC = 10.0
 
 
 class PartRead(Message):
-    """A widget has read its data, or failed to; then `error` is the reason."""
+    """A widget has read some of its data, or failed to; then `error` is the reason."""
 
-    def __init__(self, part: MessagePump, error: str | None) -> None:
+    def __init__(self, part: MessagePump, group: str, error: str | None) -> None:
         super().__init__()
         self.part = part
+        self.group = group
+        """Which of its data."""
         self.error = error
 
 
@@ -177,4 +179,4 @@ async def _read_part(part: Widget, load: Work, group: str, reading: _Reading) ->
             del _readings[part][group]
         if reading.opening is not None:
             reading.opening.release()
-    part.post_message(PartRead(part, message))
+    part.post_message(PartRead(part, group, message))

@@ -61,9 +61,9 @@ class Page(Screen[None]):
     def on_part_read(self, event: PartRead) -> None:
         """Show a warning for a widget whose read failed, until a read succeeds."""
         if event.error is None:
-            self.unreadable.pop(event.part, None)
+            self.unreadable.pop((event.part, event.group), None)
         else:
-            self.unreadable[event.part] = event.error
+            self.unreadable[event.part, event.group] = event.error
         self.tick()
 
     def tick(self) -> None:
