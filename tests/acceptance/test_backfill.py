@@ -175,8 +175,8 @@ def test_a_watcher_is_told_of_a_vehicle_that_fails_and_of_a_daemon_that_is_lost(
     assert "refused" in out
     daemon.process.kill()
     daemon.end()
-    installation.rows("UPDATE fleetsync.replica SET beat_at = now() - interval '27 s'")
-    code, _, err = installation.command("backfill", "Gone-01", "--wait", "5s")
+    installation.rows("UPDATE fleetsync.replica SET beat_at = now() - interval '23 s'")
+    code, _, err = installation.command("backfill", "Gone-01", "--wait", "11s")
     told = [line for line in err.splitlines() if "no daemon is running" in line]
     assert (code, len(told)) == (1, 1)
     assert err.index("refused") < err.index("no daemon is running")
