@@ -137,10 +137,7 @@ def _summary(report: StorageReport, keep_months: int | None) -> Sequence[str]:
             f" {size(report.levels_off_at_bytes)}"
         )
     if report.room_bytes is None:
-        lines.append("when a disk is full is told with --disk: it is not known from here")
-    elif report.full_at is not None:
-        room = size(max(0, report.room_bytes))
-        lines.append(f"{room} are left: full on {utc_day(report.full_at)} at this pace")
-    else:
-        lines.append(f"{size(max(0, report.room_bytes))} are left: enough at this pace")
-    return lines
+        return [*lines, "when a disk is full is told with --disk: it is not known from here"]
+    full_at = report.full_at
+    when = "enough" if full_at is None else f"full on {utc_day(full_at)}"
+    return [*lines, f"{size(max(0, report.room_bytes))} are left: {when} at this pace"]

@@ -9,7 +9,7 @@ details.py    shows one row of a table in full
 dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states, ages and the filter
-interval.py   the base class of both: an interval, or whether to cancel what runs
+interval.py   the base class of audit.py and backfill.py: an interval, or to cancel what runs
 messages.py   shows the last messages again
 palette.py    finds an action, a vehicle or a theme by typing
 probe.py      tests vehicles' four calls and shows the results
