@@ -317,3 +317,10 @@ class Look:
     """What earlier looks of this age have proved: up to here nothing was missing."""
     overlap: timedelta | None = None
     """How far each pull goes back, as it was learned; None: not learned yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Looks at one vehicle that are due together."""
+
+    looks: tuple[Look, ...]

@@ -1,6 +1,6 @@
 """What looks at a vehicle's past have proved: `fleetsync.verified`, a row for each age."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +10,8 @@ from fleetsyncd.errors import PullStopped
 from fleetsyncd.models import Look, Vehicle
 from fleetsyncd.reports import AuditCounts
 
+Proved = Mapping[tuple[UUID, int], tuple[datetime, timedelta | None]]
+"""By vehicle and age up to where it is proved, and the vehicle's learned overlap."""
 # What cycles pulled before the first look is not known to be all: a new vehicle was pulled from its
 # last minute on. A watermark that was set back is pulled again.
 _BEGIN = """
@@ -58,9 +60,7 @@ def begin(cursor: Cursor, vehicles: Collection[UUID], ages: Sequence[int]) -> No
     cursor.execute(_BEGIN, (list(ages), [str(vehicle_id) for vehicle_id in vehicles]))
 
 
-def proved(
-    cursor: Cursor, vehicles: Collection[UUID]
-) -> dict[tuple[UUID, int], tuple[datetime, timedelta | None]]:
+def proved(cursor: Cursor, vehicles: Collection[UUID]) -> Proved:
     """Return by vehicle and age up to where it is proved, and the vehicle's learned overlap.
 
     Vehicles with an open audit or backfill are left out.

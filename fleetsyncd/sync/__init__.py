@@ -32,10 +32,10 @@ gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
 backfill_jobs.py    which backfills are started
 audit.py            one attempt at an audit of a vehicle's past
-look.py             one look at a small window of it
+look.py             a visit: looks at small windows of it
 comparing.py        what both do alike: ask again, compare, store
 audit_jobs.py       which audits are started
-audit_plan.py       who is looked at next, and how much is asked for
+audit_plan.py       who is visited next, and how much is asked for
 replay.py           quarantined rows tried again
 shards.py           this replica's shards
 requests.py         what is to be pulled now: requests, unfinished gaps

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database import audits, repairs, store, verified
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Audit, Look, Vehicle
+from fleetsyncd.models import Audit, Look, Vehicle, Visit
 from fleetsyncd.reports import Outcome
-from fleetsyncd.sync.audit_plan import AGES, AuditPlan, Turn, look_window, seconds_to_wait
+from fleetsyncd.sync.audit_plan import AGES, LATER_SEC, AuditPlan, look_window, seconds_to_wait
 from fleetsyncd.sync.context import SyncContext
 
 LOOK_SHARE = 2
 """One of so many free slots may be taken for looks, at most."""
-AuditJob = tuple[Vehicle, Audit | Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +39,65 @@ class AuditJobs:
         """Take in which vehicles there are."""
         self._plan.set_fleet(fleet, self._monotonic())
 
-    def due_audits(self, free: Free, cursor: Cursor) -> list[AuditJob]:
-        """Return the open audits that may begin; the vehicles of a look are not among them."""
+    def due_audits(self, free: Free, cursor: Cursor) -> list[tuple[Vehicle, Audit]]:
+        """Return the open audits that may begin; the vehicles of a visit are not among them."""
         if not self._plan.is_off:
             repairs.repair_suspects(cursor, free.excluded, free.slots, free.shards)
         due = audits.open_audits(cursor, free.excluded, free.slots, free.shards)
         vehicles = store.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]
 
-    def turns(self, free: Free) -> list[Turn]:
-        """Return whose turn it is to be looked at; without asking the database."""
+    def due_visits(self, free: Free) -> list[UUID]:
+        """Return the vehicles whose turn it is to be visited; without asking the database."""
         limit = -(-free.slots // LOOK_SHARE)
         return self._plan.due(self._monotonic(), free.excluded, limit)
 
-    def due_looks(self, turns: Sequence[Turn], free: Free, cursor: Cursor) -> list[AuditJob]:
-        """Return the looks that are possible; vehicles in trouble are left alone."""
-        ids = [vehicle_id for vehicle_id, _age in turns]
+    def visits(
+        self, ids: Sequence[UUID], free: Free, cursor: Cursor
+    ) -> list[tuple[Vehicle, Visit]]:
+        """Return the visits that are possible; vehicles in trouble are left alone."""
         verified.begin(cursor, ids, AGES)
         proved = verified.proved(cursor, ids)
         fleet = {v.id: v for v in store.load_vehicles(cursor, ids, free.shards) if _is_fit(v)}
-        now, oldest = self._monotonic(), self._context.accepted_interval().start
-        jobs: list[AuditJob] = []
-        for turn in turns:
-            vehicle = fleet.get(turn[0])
-            if vehicle is None or vehicle.watermark is None or turn not in proved:
-                self._plan.postpone(turn, now)
-                continue
-            at, overlap = proved[turn]
-            kept = overlap or self._context.pull_overlap
-            length = self._plan.length(turn, now)
-            window = look_window(vehicle.watermark, at, oldest, turn[1], length, kept)
-            if window is None:
-                wait = seconds_to_wait(vehicle.watermark, at, oldest, turn[1], kept)
-                self._plan.postpone(turn, now, wait)
-                continue
-            jobs.append((vehicle, Look(window, turn[1], at, overlap)))
-        return jobs
+        visits = []
+        for vehicle_id in ids:
+            vehicle = fleet.get(vehicle_id)
+            looks: list[Look] = []
+            wait_sec = LATER_SEC
+            if vehicle is not None and vehicle.watermark is not None:
+                looks, wait_sec = self._looks(vehicle, vehicle.watermark, proved)
+            if vehicle is not None and looks:
+                visits.append((vehicle, Visit(tuple(looks))))
+            else:
+                self._plan.postpone(vehicle_id, self._monotonic(), wait_sec)
+        return visits
 
-    def note_look(self, vehicle_id: UUID, look: Look) -> None:
-        """Take in that a look begins."""
-        self._plan.begin((vehicle_id, look.age_sec), self._monotonic())
+    def _looks(
+        self, vehicle: Vehicle, watermark: datetime, proved: verified.Proved
+    ) -> tuple[list[Look], float]:
+        """Return the looks of a visit, or in how many seconds the first of them is possible."""
+        now, oldest = self._monotonic(), self._context.accepted_interval().start
+        looks, waits = [], []
+        for age in self._plan.ages(vehicle.id):
+            if (vehicle.id, age) not in proved:
+                continue
+            at, overlap = proved[vehicle.id, age]
+            kept = overlap or self._context.pull_overlap
+            length = self._plan.length(vehicle.id, age, now)
+            window = look_window(watermark, at, oldest, age, length, kept)
+            if window is None:
+                waits.append(seconds_to_wait(watermark, at, oldest, age, kept))
+            else:
+                looks.append(Look(window, age, at, overlap))
+        return looks, min(waits, default=LATER_SEC)
+
+    def note_visit(self, vehicle_id: UUID, visit: Visit) -> None:
+        """Take in that a visit begins."""
+        self._plan.begin(vehicle_id, [look.age_sec for look in visit.looks], self._monotonic())
+
+    def note_missing(self, vehicle_id: UUID) -> None:
+        """Take in that rows of a vehicle were found missing."""
+        self._plan.note_missing(vehicle_id, self._monotonic())
 
 
 def _is_fit(vehicle: Vehicle) -> bool:

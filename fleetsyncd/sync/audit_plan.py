@@ -4,6 +4,7 @@ Pure: the caller gives the time. A look asks for a small window of what is a min
 hour or a day old.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,32 +16,38 @@ from fleetsyncd.times import floor_ms
 AGES = (60, 600, 3_600, 86_400)
 """How old what is looked at is, in seconds; multiples of usual intervals: see `look_window`."""
 EVERY_SEC = 600.0
-"""How often each vehicle is looked at, at the ages at which late rows are met."""
+"""How often each vehicle is visited: looked at, at the ages at which late rows are met."""
+CALM_VISITS, CALM_FACTOR = 6, 2
+"""After so many visits in a row that found nothing missing, the next ones come so much later."""
 SELDOM = {3_600: 3, 86_400: 12}
-"""At these ages only every so many times, for longer windows: what a look costs beside its rows,
-a session and two requests, then is a smaller share."""
+"""At these ages a vehicle is looked at in one of so many visits, for longer windows."""
 LATER_SEC = 60.0
-"""When a look that was not possible is tried again, at the earliest."""
+"""When a visit that was not possible is tried again, at the earliest."""
 LEAST_BYTES = 500
 """What a look may cost of a vehicle that sends very little."""
 SHORTEST_SEC, LONGEST_SEC = 3.0, 600.0
 _PHASES = 1_000
 
-Turn = tuple[UUID, int]
-"""A vehicle and an age."""
-
 
 @dataclass(slots=True)
 class _Vehicle:
-    """When a vehicle is looked at next, by age, and what it had sent at the look before."""
+    """When a vehicle is visited next; by age, what it had sent at the look before, and when."""
 
-    next_at: dict[int, float]
+    next_at: float
     received: dict[int, int]
-    since: dict[int, float] = field(default_factory=dict)
+    since: dict[int, float]
+    visits_to_wait: Counter[int] = field(default_factory=Counter)
+    """At which ages it is not looked at yet."""
+    calm_visits: int = 0
+    """Visits since the last one that found rows missing."""
 
 
 class AuditPlan:
-    """The looks of a fleet; `percent` of what a vehicle sends may be asked for again."""
+    """The looks of a fleet; `percent` of what a vehicle sends may be asked for again.
+
+    What is due of a vehicle is looked at in one visit: a session and a question for its state cost
+    as much as the rows of a look.
+    """
 
     def __init__(self, percent: float, received: Mapping[UUID, int]) -> None:
         self._percent = percent
@@ -60,37 +67,31 @@ class AuditPlan:
 
     def _new(self, vehicle_id: UUID, now: float) -> _Vehicle:
         phase = vehicle_id.int % _PHASES / _PHASES
-        sent = self._received.get(vehicle_id, 0)
-        return _Vehicle(
-            {
-                age: now + (phase + number / len(AGES)) % 1 * every_sec(age)
-                for number, age in enumerate(AGES)
-            },
-            dict.fromkeys(AGES, sent),
-            dict.fromkeys(AGES, now),
-        )
+        sent = dict.fromkeys(AGES, self._received.get(vehicle_id, 0))
+        return _Vehicle(now + phase * EVERY_SEC, sent, dict.fromkeys(AGES, now))
 
-    def due(self, now: float, excluded: Collection[UUID], limit: int) -> list[Turn]:
-        """Return at most `limit` looks that are due, one of a vehicle, the longest due first."""
+    def due(self, now: float, excluded: Collection[UUID], limit: int) -> list[UUID]:
+        """Return at most `limit` vehicles that are to be visited, the longest due first."""
         if self.is_off or limit <= 0:
             return []
         waiting = sorted(
-            (at, vehicle_id, age)
+            (vehicle.next_at, vehicle_id)
             for vehicle_id, vehicle in self._vehicles.items()
-            if vehicle_id not in excluded
-            for at, age in [min((at, age) for age, at in vehicle.next_at.items())]
-            if at <= now
+            if vehicle.next_at <= now and vehicle_id not in excluded
         )
-        return [(vehicle_id, age) for _at, vehicle_id, age in waiting[:limit]]
+        return [vehicle_id for _at, vehicle_id in waiting[:limit]]
 
-    def postpone(self, turn: Turn, now: float, wait_sec: float = LATER_SEC) -> None:
-        """Let a look that is not possible now be tried later, when it may be: after `wait_sec`."""
-        wait_sec = min(max(wait_sec, LATER_SEC), every_sec(turn[1]))
-        self._vehicles[turn[0]].next_at[turn[1]] = now + wait_sec
+    def ages(self, vehicle_id: UUID) -> list[int]:
+        """Return the ages at which a vehicle is to be looked at in its next visit."""
+        waiting = self._vehicles[vehicle_id].visits_to_wait
+        return [age for age in AGES if waiting[age] <= 0]
 
-    def length(self, turn: Turn, now: float) -> timedelta:
+    def postpone(self, vehicle_id: UUID, now: float, wait_sec: float = LATER_SEC) -> None:
+        """Let a visit that is not possible now be tried later, when it may be: after `wait_sec`."""
+        self._vehicles[vehicle_id].next_at = now + min(max(wait_sec, LATER_SEC), EVERY_SEC)
+
+    def length(self, vehicle_id: UUID, age: int, now: float) -> timedelta:
         """Return how much of the vehicle's time a look may ask for."""
-        vehicle_id, age = turn
         vehicle = self._vehicles[vehicle_id]
         received = self._received.get(vehicle_id, 0) - vehicle.received[age]
         seconds = now - vehicle.since[age]
@@ -98,18 +99,23 @@ class AuditPlan:
         fitting = allowed * seconds / received if received > 0 else LONGEST_SEC
         return timedelta(seconds=min(max(fitting, SHORTEST_SEC), LONGEST_SEC, age))
 
-    def begin(self, turn: Turn, now: float) -> None:
-        """Take in that a look begins."""
-        vehicle_id, age = turn
+    def begin(self, vehicle_id: UUID, ages: Collection[int], now: float) -> None:
+        """Take in that a visit begins, which looks at these ages."""
         vehicle = self._vehicles[vehicle_id]
-        vehicle.next_at[age] = now + every_sec(age)
-        vehicle.received[age] = self._received.get(vehicle_id, 0)
-        vehicle.since[age] = now
+        is_calm = vehicle.calm_visits >= CALM_VISITS
+        vehicle.next_at = now + EVERY_SEC * (CALM_FACTOR if is_calm else 1)
+        vehicle.calm_visits += 1
+        vehicle.visits_to_wait.subtract(AGES)
+        for age in ages:
+            vehicle.visits_to_wait[age] = SELDOM.get(age, 1) - 1
+            vehicle.received[age] = self._received.get(vehicle_id, 0)
+            vehicle.since[age] = now
 
-
-def every_sec(age_sec: int) -> float:
-    """Return how often each vehicle is looked at, at this age."""
-    return EVERY_SEC * SELDOM.get(age_sec, 1)
+    def note_missing(self, vehicle_id: UUID, now: float) -> None:
+        """Take in that rows were missing: the vehicle's next visit comes soon again."""
+        if (vehicle := self._vehicles.get(vehicle_id)) is not None:
+            vehicle.calm_visits = 0
+            vehicle.next_at = min(vehicle.next_at, now + EVERY_SEC)
 
 
 def look_window(

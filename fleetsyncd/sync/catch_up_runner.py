@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from functools import partial
 from uuid import UUID
@@ -13,7 +13,7 @@ from gevent.pool import Pool
 from fleetsyncd.database import gaps, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import Audit, Backfill, Look, Vehicle
+from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
 from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
@@ -23,7 +23,7 @@ from fleetsyncd.sync.backfill_jobs import BackfillJobs
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.gap_turns import GapTurns
-from fleetsyncd.sync.look import run_look
+from fleetsyncd.sync.look import run_visit
 from fleetsyncd.sync.running_jobs import Job, RunningJobs
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -159,11 +159,10 @@ class CatchUpRunner:
             return
         taken = {*free.excluded, *self.running}
         free = Free(self._pool.free_count(), free.shards, taken)
-        if turns := self._audits.turns(free):
-            for vehicle, look in database.run(partial(self._audits.due_looks, turns, free)):
-                if isinstance(look, Look):
-                    self._audits.note_look(vehicle.id, look)
-                self._start(Job(vehicle, look))
+        if due := self._audits.due_visits(free):
+            for vehicle, visit in database.run(partial(self._audits.visits, due, free)):
+                self._audits.note_visit(vehicle.id, visit)
+                self._start(Job(vehicle, visit))
 
     def _due_gaps(
         self,
@@ -256,28 +255,34 @@ class CatchUpRunner:
 
     def _pull(self, job: Job) -> bool:
         """Pull; tell whether the vehicle may have another turn in this cycle of the fleet."""
+        goes_on = False
         with closing(self._context.connect(job.vehicle)) as client:
-            report = self._attempt(job, client)
-        if report is None:
-            return False
-        self._on_report(job.vehicle, report)
-        return report.goes_on or (
-            (job.is_gap or isinstance(job.task, Look)) and report.entry.status == Outcome.OK
-        )
+            for report in self._attempts(job, client):
+                self._on_report(job.vehicle, report)
+                if report.audit is not None and report.audit.counts.missing:
+                    self._audits.note_missing(job.vehicle.id)
+                goes_on = report.goes_on or (
+                    (job.is_gap or isinstance(job.task, Visit))
+                    and report.entry.status == Outcome.OK
+                )
+        return goes_on
 
-    def _attempt(self, job: Job, client: VehicleClient) -> AttemptReport | None:
+    def _attempts(self, job: Job, client: VehicleClient) -> Iterator[AttemptReport]:
         stop_reason = partial(self._jobs.stop_reason, job.vehicle.id)
         asked = client, self._context, stop_reason
         match job.task:
             case Backfill():
-                return run_backfill(job.vehicle, job.task, *asked)
+                yield run_backfill(job.vehicle, job.task, *asked)
             case Audit():
-                return run_audit(job.vehicle, job.task, *asked)
-            case Look():
-                return run_look(job.vehicle, job.task, *asked)
-        ends = self._monotonic() + SLICE_SEC
+                yield run_audit(job.vehicle, job.task, *asked)
+            case Visit():
+                yield from run_visit(job.vehicle, job.task, *asked)
+            case None:
+                ends = self._monotonic() + SLICE_SEC
 
-        def may_go_on() -> bool:
-            return not self._turns.was_crowded or self._monotonic() < ends
+                def may_go_on() -> bool:
+                    return not self._turns.was_crowded or self._monotonic() < ends
 
-        return catch_up(job.vehicle, client, self._context, stop_reason, may_go_on)
+                report = catch_up(job.vehicle, *asked, may_go_on)
+                if report is not None:
+                    yield report

@@ -5,8 +5,10 @@ it is. Rows and progress are committed together, window by window, beside the ve
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import comparison, store, vehicle_memory
@@ -45,12 +47,20 @@ class ComparingAttempt(ABC):
     report_only = False
 
     def __init__(
-        self, vehicle: Vehicle, interval: Window, source: VehicleSource, context: SyncContext
+        self,
+        vehicle: Vehicle,
+        interval: Window,
+        source: VehicleSource,
+        context: SyncContext,
+        ask_machine: Callable[[], str | None] | None = None,
     ) -> None:
         self.vehicle = vehicle
         self.interval = interval
         self.source = source
         self.context = context
+        self._ask_machine = ask_machine or partial(
+            identity.ask_machine, source.client, context.database, vehicle
+        )
         self.started_at = self.step_started_at = context.now()
         self.totals = Totals()
         self.counts = AuditCounts()
@@ -87,9 +97,7 @@ class ComparingAttempt(ABC):
 
     def _run(self) -> None:
         try:
-            self.hint = identity.ask_machine(
-                self.source.client, self.context.database, self.vehicle
-            )
+            self.hint = self._ask_machine()
             self.prepare()
             if self.interval.start < self.interval.end:
                 self._compare_all()

@@ -1,12 +1,14 @@
-"""One look at a small window of a vehicle's past, which is proved or asked for again with more."""
+"""A visit: looks at small windows of a vehicle's past, each proved or asked for again with more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache, partial
 
 from fleetsyncd.database import repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Look, Vehicle, Window
+from fleetsyncd.models import Look, Vehicle, Visit, Window
 from fleetsyncd.reports import AttemptReport, AuditResult, Outcome
+from fleetsyncd.sync import identity
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.pull import VehicleSource
@@ -19,28 +21,42 @@ LEAST_LATE = timedelta(seconds=1)
 """What is learned of a row that was missing although pulls do not overlap."""
 
 
-def run_look(
+def run_visit(
     vehicle: Vehicle,
-    look: Look,
+    visit: Visit,
     client: VehicleClient,
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
-) -> AttemptReport:
-    """Look at a small window; if something is missing, store it and have the rest asked again.
+) -> Iterator[AttemptReport]:
+    """Carry out the looks of a visit and yield what each found; raises as `run_audit` does.
 
-    A journal entry is written if something was missing or different. Raises as
-    `run_audit` does.
+    One that fails ends the visit. If something is missing, it is stored, and all since the last
+    clean look is to be asked for again; a journal entry is written if something was missing or
+    different.
     """
-    attempt = _LookAttempt(vehicle, look, context.source(vehicle, client, stop_reason), context)
+    ask_machine = cache(partial(identity.ask_machine, client, context.database, vehicle))
+    for look in visit.looks:
+        source = context.source(vehicle, client, stop_reason)
+        report = _run_look(_LookAttempt(vehicle, look, source, context, ask_machine))
+        yield report
+        if report.entry.status != Outcome.OK:
+            return
+
+
+def _run_look(attempt: "_LookAttempt") -> AttemptReport:
     result = attempt.carry_out()
     entry = attempt.journal_entry(result)
     is_told = not attempt.counts.is_clean
     if is_told:
         entry = write_attempt_entry(
-            entry, result, attempt.source.learned, context.database, lambda _cursor, _reason: None
+            entry,
+            result,
+            attempt.source.learned,
+            attempt.context.database,
+            lambda _cursor, _reason: None,
         )
     proved = attempt.verified_to if result.outcome is Outcome.OK and attempt.is_proved else None
-    found = AuditResult(attempt.counts, look.age_sec, proved, is_told=is_told)
+    found = AuditResult(attempt.counts, attempt.look.age_sec, proved, is_told=is_told)
     return attempt.report(entry, result, found)
 
 
@@ -48,9 +64,14 @@ class _LookAttempt(ComparingAttempt):
     """A look at a small window."""
 
     def __init__(
-        self, vehicle: Vehicle, look: Look, source: VehicleSource, context: SyncContext
+        self,
+        vehicle: Vehicle,
+        look: Look,
+        source: VehicleSource,
+        context: SyncContext,
+        ask_machine: Callable[[], str | None],
     ) -> None:
-        super().__init__(vehicle, look.window, source, context)
+        super().__init__(vehicle, look.window, source, context, ask_machine)
         self.look = look
         self.verified_to = look.verified_to
         self.waits_until: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.models import Audit, Backfill, Look, Vehicle
+from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
 
 YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 """How a question waits for what comes first."""
@@ -15,7 +15,7 @@ class Job:
     """What is pulled of a vehicle."""
 
     vehicle: Vehicle
-    task: Backfill | Audit | Look | None = None
+    task: Backfill | Audit | Visit | None = None
     """None: its gap."""
     is_urgent: bool = False
     """Its vehicle will have dropped a part of the gap at the present pace."""

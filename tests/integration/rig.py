@@ -17,7 +17,7 @@ from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import DataPage, Look, Vehicle
+from fleetsyncd.models import DataPage, Look, Vehicle, Visit
 from fleetsyncd.reports import AttemptReport, CycleReport, Progress
 from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_plan import look_window
@@ -25,7 +25,7 @@ from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.gap import catch_up
-from fleetsyncd.sync.look import run_look
+from fleetsyncd.sync.look import run_visit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
@@ -200,7 +200,8 @@ class Rig:
             return None
         look = Look(window, age_sec, at, learned)
         self.now += MOMENT
-        return run_look(vehicle, look, self.client, self.context())
+        (report,) = run_visit(vehicle, Visit((look,)), self.client, self.context())
+        return report
 
     def vehicle(self) -> Vehicle:
         return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]

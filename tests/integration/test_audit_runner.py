@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from uuid import UUID
 
 import gevent
@@ -11,12 +12,12 @@ import pytest
 
 from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.models import Vehicle, Visit, Window
 from fleetsyncd.reports import AttemptReport
-from fleetsyncd.sync.audit_jobs import AuditJob, AuditJobs, Free
-from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan, Turn, every_sec
+from fleetsyncd.sync.audit_jobs import AuditJobs, Free
+from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
-from tests.integration.rig import Rig, rig
+from tests.integration.rig import Ask, Reply, Rig, rig
 from tests.integration.test_audits import begin_to_look, counts, lose, reached, request
 
 MINUTE = 60.0
@@ -78,21 +79,56 @@ def test_a_vehicle_is_looked_at_at_every_age_that_can_be_proved(pulled: Rig) -> 
     assert every_age(Beside(pulled)) == {60, 600}, "it was not pulled for an hour"
 
 
-def test_what_cannot_be_proved_yet_is_not_tried_again_and_again(
+def test_what_is_due_together_is_looked_at_in_one_visit_that_asks_for_the_state_once(
+    pulled: Rig,
+) -> None:
+    begin_to_look(pulled, *AGES)
+    beside = Beside(pulled)
+    pulled.asked.clear()
+    assert looked_at(beside.run(after=EVERY_SEC)) == {60, 600}
+    assert [path for path, _query in pulled.asked] == ["/status", "/data", "/data"]
+
+
+def test_a_vehicle_of_which_nothing_can_be_proved_yet_is_not_tried_again_and_again(
     pulled: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: Counter[int] = Counter()
-    read = AuditJobs.due_looks
+    tried = 0
+    read = AuditJobs.visits
 
-    def count(jobs: AuditJobs, turns: Sequence[Turn], free: Free, cursor: Cursor) -> list[AuditJob]:
-        tried.update(age_sec for _id, age_sec in turns)
-        return read(jobs, turns, free, cursor)
+    def count(
+        jobs: AuditJobs, ids: Sequence[UUID], free: Free, cursor: Cursor
+    ) -> list[tuple[Vehicle, Visit]]:
+        nonlocal tried
+        tried += len(ids)
+        return read(jobs, ids, free, cursor)
 
-    monkeypatch.setattr(AuditJobs, "due_looks", count)
+    monkeypatch.setattr(AuditJobs, "visits", count)
     begin_to_look(pulled, *AGES)
-    every_age(Beside(pulled), every_sec(3_600))
-    assert tried[3_600] == 1, "it was not pulled for an hour"
-    assert tried[86_400] <= 1
+    pulled.run("UPDATE fleetsync.verified SET verified_to = now()")
+    every_age(Beside(pulled), EVERY_SEC)
+    soonest = 60 + pulled.overlap.total_seconds()
+    assert 0 < tried <= EVERY_SEC / soonest, "a minute later the youngest may be proved"
+
+
+def test_a_look_that_finds_rows_missing_keeps_no_other_of_its_visit_away(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    lose(pulled, 66, 62)
+    assert looked_at(Beside(pulled).run(after=EVERY_SEC)) == {60, 600}
+
+
+def test_a_visit_ends_at_a_look_that_fails(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    beside = Beside(pulled)
+    asked = []
+
+    def hook(path: str, query: str, ask: Ask) -> Reply:
+        asked.append(path)
+        return (HTTPStatus.BAD_REQUEST, b"{}") if path == "/data" else ask(query)
+
+    pulled.simulated.hook = hook
+    (report,) = beside.run(after=EVERY_SEC)
+    assert report.entry.status == "error"
+    assert asked == ["/status", "/data"]
 
 
 def test_rows_that_are_missing_are_found_and_repaired_by_itself(pulled: Rig) -> None:

@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from fleetsyncd.sync.audit_plan import (
     AGES,
+    CALM_FACTOR,
+    CALM_VISITS,
     EVERY_SEC,
     LATER_SEC,
     LEAST_BYTES,
@@ -32,27 +35,59 @@ def plan(percent: float = 2, vehicles: int = 1) -> tuple[AuditPlan, Counter[UUID
 
 
 def looks(made: AuditPlan, until: float, step: float = 1.0) -> list[tuple[float, UUID, int]]:
-    """Let every look that is due begin; return when each began."""
+    """Let every visit that is due begin; return when each look began."""
     begun, now = [], 0.0
     while now < until:
-        for turn in made.due(now, set(), 100):
-            made.begin(turn, now)
-            begun.append((now, *turn))
+        for vehicle in made.due(now, set(), 100):
+            ages = made.ages(vehicle)
+            made.begin(vehicle, ages, now)
+            begun += [(now, vehicle, age) for age in ages]
         now += step
     return begun
 
 
-def test_young_ages_are_looked_at_once_in_ten_minutes_and_older_ones_less_often() -> None:
+def visits(made: AuditPlan, until: float) -> list[float]:
+    """Let every visit that is due begin; return when each began."""
+    return sorted({at for at, _vehicle, _age in looks(made, until)})
+
+
+def test_every_visit_looks_at_young_ages_and_few_at_older_ones() -> None:
     made, _ = plan()
-    ages = Counter(age for _at, _id, age in looks(made, 12 * EVERY_SEC))
+    ages = Counter(age for _at, _id, age in looks(made, (CALM_VISITS + 12) * EVERY_SEC))
     assert ages == {60: 12, 600: 12, 3_600: 4, 86_400: 1}
 
 
-def test_a_fleet_is_looked_at_evenly_over_time() -> None:
+def test_a_vehicle_of_which_nothing_was_missing_for_long_is_visited_less_often() -> None:
+    made, _ = plan()
+    begun = visits(made, 20 * EVERY_SEC)
+    pauses = [after - before for before, after in itertools.pairwise(begun)]
+    assert pauses[:CALM_VISITS] == [EVERY_SEC] * CALM_VISITS
+    assert set(pauses[CALM_VISITS:]) == {CALM_FACTOR * EVERY_SEC}
+
+
+def test_a_vehicle_of_which_rows_were_missing_is_visited_soon_again() -> None:
+    made, _ = plan()
+    last = visits(made, 20 * EVERY_SEC)[-1]
+    made.note_missing(ID, last + 1)
+    assert made.due(last + EVERY_SEC, set(), 1) == []
+    assert made.due(last + EVERY_SEC + 1, set(), 1) == [ID]
+    made.begin(ID, made.ages(ID), last + EVERY_SEC + 1)
+    assert made.due(last + 2 * EVERY_SEC + 1, set(), 1) == [ID]
+
+
+def test_what_is_found_of_a_vehicle_that_left_the_fleet_changes_nothing() -> None:
+    made, _ = plan()
+    made.set_fleet([], 1.0)
+    made.note_missing(ID, 2.0)
+    assert made.due(9e9, set(), 5) == []
+
+
+def test_a_fleet_is_visited_evenly_over_time() -> None:
     made, _ = plan(vehicles=1000)
-    begun = Counter(int(at // 60) for at, _id, _age in looks(made, 12 * EVERY_SEC, step=10))
-    assert max(begun.values()) < 2 * min(begun.values())
-    assert len(begun) == 12 * EVERY_SEC // 60
+    begun = looks(made, (CALM_VISITS + 1) * EVERY_SEC, step=10)
+    seen = Counter(int(at // 60) for at, _id, age in begun if age == AGES[0])
+    assert max(seen.values()) < 2 * min(seen.values())
+    assert len(seen) == (CALM_VISITS + 1) * EVERY_SEC // 60
 
 
 def test_nothing_is_looked_at_if_it_is_off() -> None:
@@ -64,29 +99,25 @@ def test_nothing_is_looked_at_if_it_is_off() -> None:
 def test_excluded_vehicles_keep_their_turn() -> None:
     made, _ = plan()
     assert made.due(EVERY_SEC, {ID}, 5) == []
-    assert [turn[0] for turn in made.due(EVERY_SEC, set(), 5)] == [ID]
+    assert made.due(EVERY_SEC, set(), 5) == [ID]
     assert made.due(EVERY_SEC, set(), 0) == []
 
 
-def test_a_look_that_is_not_possible_comes_a_minute_later() -> None:
+@pytest.mark.parametrize(("wait", "comes_after"), [(1, LATER_SEC), (400, 400), (9e9, EVERY_SEC)])
+def test_a_visit_that_is_not_possible_comes_when_it_may_be(wait: float, comes_after: float) -> None:
     made, _ = plan()
-    for age in AGES:
-        made.begin((ID, age), 0.0)
-    made.postpone((ID, 60), 0.0)
-    assert made.due(LATER_SEC - 1, set(), 5) == []
-    assert made.due(LATER_SEC, set(), 5) == [(ID, 60)]
-
-
-@pytest.mark.parametrize(("wait", "comes_after"), [(1, 60), (400, 400), (9e9, 600)])
-def test_a_look_that_has_nothing_to_prove_yet_comes_when_it_may_have(
-    wait: float, comes_after: float
-) -> None:
-    made, _ = plan()
-    for age in AGES:
-        made.begin((ID, age), 1.0)
-    made.postpone((ID, 60), 0.0, wait)
+    made.begin(ID, AGES, 0.0)
+    made.postpone(ID, 0.0, wait)
     assert made.due(comes_after - 0.1, set(), 5) == []
-    assert made.due(comes_after, set(), 5) == [(ID, 60)]
+    assert made.due(comes_after, set(), 5) == [ID]
+
+
+def test_an_age_at_which_nothing_could_be_proved_comes_with_the_next_visit() -> None:
+    made, _ = plan()
+    made.begin(ID, [60, 600], 0.0)
+    assert made.ages(ID) == list(AGES)
+    made.begin(ID, AGES, EVERY_SEC)
+    assert made.ages(ID) == [60, 600]
 
 
 def test_a_vehicle_that_left_the_fleet_is_forgotten() -> None:
@@ -101,13 +132,13 @@ def test_looks_ask_for_the_share_that_is_allowed(percent: float) -> None:
     asked, rate = 0.0, 1000
     for now in range(int(6 * EVERY_SEC)):
         received[ID] += rate
-        for turn in made.due(now, set(), 1):
-            length = made.length(turn, now).total_seconds()
-            if now > EVERY_SEC:
+        for vehicle in made.due(now, set(), 1):
+            ages = made.ages(vehicle)
+            for age in ages if now > EVERY_SEC else ():
+                length = made.length(vehicle, age, now).total_seconds()
+                assert length <= min(LONGEST_SEC, age)
                 asked += length
-                limit = min(LONGEST_SEC, turn[1])
-                assert length <= limit
-            made.begin(turn, now)
+            made.begin(vehicle, ages, now)
     share = asked / (5 * EVERY_SEC)
     assert share <= percent / 100 * 1.05
 
@@ -115,16 +146,15 @@ def test_looks_ask_for_the_share_that_is_allowed(percent: float) -> None:
 def test_a_vehicle_that_sends_little_is_asked_for_longer() -> None:
     made, received = plan()
     received[ID] = 600
-    turn = (ID, 3600)
-    assert made.length(turn, 600.0) == timedelta(seconds=LEAST_BYTES)
-    assert made.length((ID, 60), 600.0) == timedelta(seconds=60)
+    assert made.length(ID, 3600, 600.0) == timedelta(seconds=LEAST_BYTES)
+    assert made.length(ID, 60, 600.0) == timedelta(seconds=60)
 
 
 @given(st.integers(0, 10**12), st.floats(0.1, 1e6), st.sampled_from(AGES))
 def test_a_look_is_neither_empty_nor_long(sent: int, seconds: float, age: int) -> None:
     made, received = plan()
     received[ID] = sent
-    length = made.length((ID, age), seconds).total_seconds()
+    length = made.length(ID, age, seconds).total_seconds()
     assert SHORTEST_SEC <= length <= min(LONGEST_SEC, age)
 
 
