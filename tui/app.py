@@ -39,7 +39,7 @@ from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.schema_watch import watch_schema
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
-from tui.toolkit_caches import empty_large_caches, keep_no_widgets
+from tui.toolkit_caches import empty_caches, keep_no_widgets
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.vehicle_actions import WRITING_ACTIONS, VehicleActions, is_offered
 from tui.view_keeper import ViewKeeper
@@ -163,7 +163,7 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
             self._keeper.save()
 
     def _tick(self) -> None:
-        empty_large_caches()
+        empty_caches()
         if self.left_pages:
             # The widgets of a page refer to each other. The interpreter would find them after some
             # ten pages only, and keep the memory that they needed together. A page that is still

@@ -1,10 +1,11 @@
 """Caches of Textual and Rich that would hold more than the dashboard can use.
 
 Textual 8.2 caches two colours by the widget that asks for them, and so keeps the last thousand
-widgets' painted lines: 25 MB. It keeps thousands of regions, and Rich thousands of texts and
-styles, that were on the screen once: 7 MB after 2,000 keys, and more for hours. The entries lie
-scattered over memory that could be used again otherwise. This module uses private parts of both, so
-their versions are pinned; tests count what is left of pages, and what is in the caches.
+widgets' painted lines: 25 MB. It caches styles of cells by their table, and so keeps some tables.
+It keeps thousands of regions, and Rich thousands of texts and styles, that were on the screen once:
+7 MB after 2,000 keys, and more for hours. The entries lie scattered over memory that could be used
+again otherwise. This module uses private parts of both, so their versions are pinned; tests count
+what is left of pages, and what is in the caches.
 """
 
 from functools import lru_cache
@@ -22,6 +23,7 @@ from textual.filter import ANSIToTruecolor, dim_style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.style import Style
+from textual.widgets import DataTable
 
 LARGEST = 512
 """Entries of a cache: more than a page needs to be painted."""
@@ -54,6 +56,9 @@ GROWING: tuple[Any, ...] = (
 They are emptied and not replaced by smaller ones: other modules hold them under their own names.
 """
 
+KEEPING_WIDGETS: tuple[Any, ...] = (DataTable._get_styles_to_render_cell,)
+"""Caches whose keys are widgets."""
+
 
 @lru_cache(maxsize=256)
 def _inner_and_outer(base_background: Color, background: Color) -> tuple[Style, Style]:
@@ -66,8 +71,10 @@ def keep_no_widgets() -> None:
     StylesCache.get_inner_outer = staticmethod(_inner_and_outer)  # type: ignore[assignment,method-assign]  # no public way
 
 
-def empty_large_caches() -> None:
-    """Empty the caches that have more than LARGEST entries; call it repeatedly."""
+def empty_caches() -> None:
+    """Empty the caches that keep widgets, or more than LARGEST entries; call it repeatedly."""
     for cache in GROWING:
         if cache.cache_info().currsize > LARGEST:
             cache.cache_clear()
+    for cache in KEEPING_WIDGETS:
+        cache.cache_clear()

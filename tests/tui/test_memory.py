@@ -1,6 +1,7 @@
 """Nothing is left in memory of what was closed."""
 
 import gc
+import inspect
 import sys
 import weakref
 from collections import Counter
@@ -13,6 +14,7 @@ from rich.cells import cached_cell_len, cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual._styles_cache import StylesCache
+from textual.dom import DOMNode
 from textual.geometry import Region
 from textual.widget import Widget
 
@@ -20,7 +22,8 @@ from fleetsyncd.database.pool import Database
 from tests.tui.driving import Driver, attempts, channel, drive, small_fleet
 from tui.app import TICK_SEC
 from tui.screens.fleet import FleetPage
-from tui.toolkit_caches import GROWING, LARGEST
+from tui.toolkit_caches import GROWING, KEEPING_WIDGETS, LARGEST
+from tui.widgets.row_table import RowTable
 
 WARM_UP, REPEATS = 2, 5
 WAYS = {
@@ -58,6 +61,11 @@ def toolkit_caches() -> list[Any]:
     kind, packages = type(cached_cell_len), ("rich", "textual", "tui")
     found = (each for each in gc.get_objects() if isinstance(each, kind))
     return [each for each in found if each.__module__.partition(".")[0] in packages]
+
+
+def subclasses(kind: type) -> set[type]:
+    """Return a class with all of its subclasses that are known."""
+    return {kind}.union(*map(subclasses, kind.__subclasses__()))
 
 
 def too_large() -> list[Any]:
@@ -191,6 +199,39 @@ def test_caches_that_were_filled_by_what_was_shown_are_emptied_at_the_next_tick(
         assert len(too_large()) >= len(fillings)
         await it.pilot.pause(1.5 * TICK_SEC)
         await it.until(lambda: not too_large())
+
+    drive(database, session)
+
+
+def test_every_cache_of_the_toolkit_whose_keys_are_widgets_is_emptied() -> None:
+    names = {
+        f"{cache.__module__}.{cache.__qualname__}"
+        for cache in toolkit_caches()
+        if "self" in inspect.signature(cache).parameters
+    }
+    methods = {
+        f"{kind.__module__}.{kind.__qualname__}.{name}"
+        for kind in subclasses(DOMNode)
+        for name in vars(kind)
+    }
+    emptied = {f"{cache.__module__}.{cache.__qualname__}" for cache in KEEPING_WIDGETS}
+    assert emptied <= names
+    assert names & methods == emptied
+
+
+def test_a_table_that_was_left_is_kept_by_no_cache(database: Database) -> None:
+    vehicle = next(iter(small_fleet(database).values()))
+    channel(database, vehicle, 1, "pressure", "bar")
+
+    async def session(it: Driver) -> None:
+        await it.press("enter")
+        await it.settled()
+        shown = it.app.screen.query_one(RowTable)
+        shown._get_styles_to_render_cell(*[False] * 8, True)
+        table = weakref.ref(shown)
+        del shown
+        await it.press("escape")
+        await it.until(lambda: table() is None)
 
     drive(database, session)
 
