@@ -15,6 +15,8 @@ MOST_ECHOES = 1_000
 """Of the key in one answer."""
 PAGE_START = 1 << 13
 """Of a page in place of an answer; its first bytes are told."""
+MOST_LOOKED_AHEAD = 1 << 12
+"""Characters after those that are told, in which a key that begins in these may end."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _OUTSIDE_STRINGS = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){0,2000}+', re.DOTALL)
 """Some whole strings, and what stands between them."""
@@ -86,8 +88,9 @@ class KeyRedactor:
         return sorted(found)
 
     def redact_text(self, text: str, limit: int) -> str:
-        """Remove the API key from a vehicle's text, and sanitise it."""
-        return sanitise(self.hide(text), limit)
+        """Remove the API key from a vehicle's text, and sanitise it; `limit` characters at most."""
+        read = text[: limit + MOST_LOOKED_AHEAD]
+        return sanitise(self.hide(read, cut=len(read) < len(text)), limit)
 
     def hide(self, text: str, *, cut: bool = False) -> str:
         """Remove the API key, in any notation, from a text that is about to be told.

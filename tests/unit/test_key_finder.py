@@ -88,6 +88,18 @@ def test_no_beginning_of_a_key_is_left_at_the_end_of_a_text_that_was_cut(notatio
         assert shown(told.replace(HIDDEN, "")) == "ahead"
 
 
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("key", [SECRET, "Zq7-Wm4_" * 500])
+def test_of_a_long_text_no_piece_of_a_key_is_told_and_little_is_read(
+    key: str, notation: str
+) -> None:
+    redactor = KeyRedactor(key)
+    for ahead in range(0, 64, 9):
+        told = redactor.redact_text("x" * ahead + NOTATIONS[notation](key) + "y" * 60_000, 60)
+        assert len(told) <= 60
+        assert set(shown(told.replace(HIDDEN, ""))) <= set("xy")
+
+
 @given(
     key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
     .map(lambda key: key.strip("+\\"))
@@ -123,6 +135,19 @@ def test_no_text_makes_the_search_for_a_key_dear(unit: str) -> None:
 
     # On a busy machine the same work takes longer at times; what is dear is so at each try.
     assert min(cpu_seconds() for _ in range(5)) < 0.1
+
+
+def test_a_long_text_of_which_little_is_told_costs_little() -> None:
+    redactor, text = KeyRedactor(SECRET), "gzip, " * 9_000
+
+    def cpu_seconds(work: Callable[[], object]) -> float:
+        began = time.thread_time()
+        work()
+        return time.thread_time() - began
+
+    few = min(cpu_seconds(lambda: redactor.redact_text(text[:5_000], 60)) for _ in range(5))
+    many = min(cpu_seconds(lambda: redactor.redact_text(text, 60)) for _ in range(5))
+    assert many < 3 * few
 
 
 def refusal(body: bytes, key: str = SECRET, status: int = 400) -> str:
