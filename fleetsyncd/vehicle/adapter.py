@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
@@ -190,6 +191,17 @@ class VehicleAdapter(HTTPAdapter):
     def request_url(self, request: requests.PreparedRequest, _proxies: Any) -> str:
         """Return the part of the URL after the vehicle's address."""
         return (request.url or "")[len(self._base) :]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Return an answer with its status and head; for cookies and its encoding it is not read.
+
+        They take a twelfth of the time of a call, and nothing asks for them.
+        """
+        response = requests.Response()
+        response.status_code, response.reason = resp.status, resp.reason
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw, response.request, response.url = resp, req, req.url or ""
+        return response
 
     def drop_connection(self) -> None:
         """Close the kept connection, though its answer was read; the next request opens another."""
