@@ -2,9 +2,11 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from fleetsyncd.demo.embedded import Server
 
@@ -22,16 +24,24 @@ def standby(server: Server, folder: Path) -> Iterator[str]:
         parent.chmod(parent.stat().st_mode | 0o001)
 
     def run(tool: str, *arguments: str) -> None:
-        subprocess.run(
+        # A file, and no pipe: the server that is started would keep that open.
+        with TemporaryFile() as told:
+            _run(tool, arguments, told)
+
+    def _run(tool: str, arguments: Sequence[str], told: IO[bytes]) -> None:
+        done = subprocess.run(
             [server.cluster.binaries / tool, *arguments],
             cwd=data,
             user=owner.st_uid if os.geteuid() == 0 else None,
             group=owner.st_gid if os.geteuid() == 0 else None,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=True,
+            stdout=told,
+            stderr=told,
+            check=False,
         )
+        if done.returncode:
+            told.seek(0)
+            raise RuntimeError(f"{tool} ended with {done.returncode}: {told.read().decode()}")
 
     run("pg_basebackup", "-h", server.host, "-U", "postgres", "-D", str(data), "-R", "-c", "fast")
     for socket in data.glob(".s.PGSQL.*"):

@@ -1,7 +1,7 @@
 """Rows that a vehicle commits late, met by its own cycles."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -10,6 +10,7 @@ from fleetsyncd.database import vehicle_memory
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.lateness import Lateness
+from fleetsyncd.demo.readings import stamp_ms
 from fleetsyncd.lateness import LONGEST_OVERLAP, SHORTEST_OVERLAP
 from fleetsyncd.reports import Outcome
 from tests.integration.rig import Ask, Reply, Rig, rig
@@ -50,6 +51,9 @@ def test_of_a_vehicle_that_commits_all_rows_late_nothing_is_missing_from_the_fir
 
 def test_a_first_pull_that_finds_nothing_yet_loses_nothing(database: Database) -> None:
     with rig(database, watermark_ago=None, faults=Faults(commit_delay_s=90)) as it:
+        # Just before a row: one that the second pull met alone would be suspected in vain.
+        stamp = stamp_ms(it.simulated.seed, int(it.now.timestamp()) - 60)
+        it.now = datetime.fromtimestamp((stamp - 1) / 1000 + 60, UTC)
         first = it.cycle()
         assert (first.rows_written, first.interval is None) == (0, False)
         assert first.interval is not None
