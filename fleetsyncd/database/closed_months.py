@@ -16,7 +16,7 @@ LEAST_GROWTH_BYTES, LEAST_GROWTH = 8 * 2**20, 0.1
 # The key may have any name, and its columns any order: see schema/indexes.py. Those that failed
 # come after the others.
 _DUE = f"""
-SELECT month, key, key_bytes, row_count, may_tidy, error FROM (
+SELECT month, key, key_bytes, row_count, may_tidy, error, started_at FROM (
     SELECT DISTINCT ON (c.oid) r.ends, h.started_at,
         format('%%I.%%I', n.nspname, c.relname) AS month,
         format('%%I.%%I', kn.nspname, k.relname) AS key,
@@ -61,6 +61,8 @@ class ClosedMonth:
     """Whether the connected role has the right to."""
     error: str | None
     """Why it could not be tidied last."""
+    begun_at: datetime | None
+    """When it was begun last; None: never."""
 
     @property
     def name(self) -> str:

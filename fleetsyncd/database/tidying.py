@@ -32,6 +32,9 @@ log = logging.getLogger("sync.tidy")
 LOCK = 0x666C7469  # "flti"
 LOCK_SEC = 600.0
 """How long it waits for those who read or write the month, and for older transactions."""
+RETRY_AFTER = timedelta(hours=6)
+"""A month that failed is left alone for so long: a full disk must not be filled each hour. Less
+than a day, since a dump that was in its way may come at the same time each day."""
 STOPPED = "it was stopped"
 ROUNDS, ROUND_SEC = 40, 0.05
 _KEY_BYTES = "SELECT coalesce(pg_relation_size(to_regclass(%s)), 0)"
@@ -86,6 +89,7 @@ class Tidying:
         keep_months: int | None = None,
         *,
         tell: Callable[[str], object] = log.info,
+        retry_after: timedelta = RETRY_AFTER,
         lock_sec: float = LOCK_SEC,
         report_sec: float = REPORT_SEC,
     ) -> None:
@@ -93,6 +97,7 @@ class Tidying:
         self._after = after
         self._keep_months = keep_months
         self._tell = tell
+        self._retry_after = retry_after
         self._lock_sec = lock_sec
         self._report_sec = report_sec
         self._pid: int | None = None
@@ -108,9 +113,18 @@ class Tidying:
         def work(cursor: Cursor) -> list[ClosedMonth]:
             housekeeping.forget_dropped(cursor, Task.TIDY)
             months = due_months(cursor, now, after, self._keep_months)
-            return [month for month in months if month.may_tidy and month.table not in but]
+            return [
+                month
+                for month in months
+                if month.may_tidy and month.table not in but and not self._rests(month, now)
+            ]
 
         return self._database.run(work)
+
+    def _rests(self, month: ClosedMonth, now: datetime) -> bool:
+        """Tell whether a month has failed a short time ago."""
+        failed_at = month.begun_at if month.error is not None else None
+        return failed_at is not None and now < failed_at + self._retry_after
 
     def run(self, now: datetime, but: Collection[str] = ()) -> Tidied | None:
         """Tidy the first month that is due; None if there is none.
@@ -163,11 +177,15 @@ class Tidying:
         self._pid = session.pid
         try:
             if self._stopping:
-                raise self._failed(month, work, STOPPED)
+                raise NotTidied(month, STOPPED)
             with progress.reported():
                 session.execute(f"REINDEX INDEX CONCURRENTLY {month.key}")
         except psycopg2.Error as error:
-            raise self._failed(month, work, self._reason(error, progress)) from error
+            if self._stopping:
+                raise NotTidied(month, STOPPED) from error
+            reason = self._reason(error, progress)
+            self._database.run(partial(work.fail, error=reason))
+            raise NotTidied(month, reason) from error
         finally:
             self._pid = None
         return self._finish(month, work)
@@ -184,14 +202,8 @@ class Tidying:
         self._tell(f"tidied {tidied.name}: its key takes {after}, it was {before}")
         return tidied
 
-    def _failed(self, month: ClosedMonth, work: Work, reason: str) -> NotTidied:
-        """Note why it failed; return the error that says so."""
-        self._database.run(partial(work.fail, error=reason))
-        return NotTidied(month, reason)
-
-    def _reason(self, error: psycopg2.Error, progress: Progress) -> str:
-        if self._stopping:
-            return STOPPED
+    @staticmethod
+    def _reason(error: psycopg2.Error, progress: Progress) -> str:
         if isinstance(error, psycopg2.errors.LockNotAvailable):
             return f"{progress.blocking or 'a session that has ended since'} was in its way"
         return first_line(error)

@@ -1,4 +1,4 @@
-"""Once an hour beside the cycles: one closed month is tidied, unless gaps are to be pulled."""
+"""Once an hour beside the cycles: one closed month is tidied, unless the past is pulled."""
 
 import logging
 import threading

@@ -22,7 +22,7 @@ from fleetsyncd.database.schema.grants import MAINTAIN_SINCE
 from fleetsyncd.database.schema.lock_waits import Patience
 from fleetsyncd.database.schema.tidy import tidy_all
 from fleetsyncd.database.schema.tidy_check import check_tidying
-from fleetsyncd.database.tidying import LOCK, NotTidied, OthersTidy, Tidying
+from fleetsyncd.database.tidying import LOCK, RETRY_AFTER, NotTidied, OthersTidy, Tidying
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed, PoolerUnfit
 from fleetsyncd.findings import Finding, Level
@@ -177,7 +177,7 @@ def test_a_backend_that_is_killed_leaves_nothing_and_the_next_round_does_it(
     ((_, finished, _, _, reason),) = query(database, JOURNAL)
     assert not finished
     assert reason in str(error)
-    tidied = tidying.run(utc_now())
+    tidied = tidying.run(utc_now() + RETRY_AFTER)
     assert tidied is not None
     assert tidied.name == month
 
@@ -220,7 +220,8 @@ def test_who_is_in_its_way_for_too_long_is_named_and_nothing_is_left(
     assert query(database, INVALID) == []
     (told,) = findings(database)
     assert (told.level, who in told.text) == (Level.WARNING, True)
-    assert tidying.run(utc_now()) is not None
+    assert tidying.run(utc_now() + RETRY_AFTER - timedelta(minutes=1)) is None
+    assert tidying.run(utc_now() + RETRY_AFTER) is not None
     assert [each.level for each in findings(database)] == [Level.OK]
 
 
@@ -248,6 +249,7 @@ def test_one_that_is_stopped_ends_at_once_and_leaves_nothing(
         assert time.monotonic() - began < 5
     assert query(database, INVALID) == []
     assert tidying.run(utc_now()) is None
+    assert Tidying(database, AT_ONCE).run(utc_now()) is not None
 
 
 @pytest.mark.usefixtures("month")

@@ -1,4 +1,4 @@
-"""When a closed month is tidied: each hour, but not while gaps are pulled."""
+"""When a closed month is tidied: each hour, but not while the past is pulled."""
 
 from collections.abc import Callable
 from datetime import datetime

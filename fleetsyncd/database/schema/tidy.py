@@ -41,10 +41,12 @@ def tidy_all(
 
     Raises DatabaseError; MigrationFailed if a daemon tidies for longer than `patience`.
     """
-    result = TidyResult()
+    result, at_once = TidyResult(), timedelta(0)
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
-        tidying = Tidying(database, timedelta(0), tell=log.info, lock_sec=patience.wait_sec)
+        tidying = Tidying(
+            database, at_once, tell=log.info, retry_after=at_once, lock_sec=patience.wait_sec
+        )
         tidying.clean_up()
         ends = time.monotonic() + patience.wait_sec
         while True:

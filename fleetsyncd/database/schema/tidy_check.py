@@ -25,7 +25,9 @@ def check_tidying(
         findings += [_failed(month, month.error) for month in months if month.error]
         waiting = [month for month in months if month.may_tidy and not month.error]
         if waiting and not findings:
-            text = f"{counted(len(waiting), 'closed month')} to be tidied: the daemon does it"
+            text = (
+                f"{counted(len(waiting), 'closed month')} to be tidied: a daemon does one an hour"
+            )
             findings.append(ok(CHECK, text))
     yield from findings or [ok(CHECK, "no closed month takes more than it needs")]
 
@@ -54,4 +56,4 @@ def _forbidden(months: Sequence[ClosedMonth], cursor: Cursor) -> Iterator[Findin
 
 def _failed(month: ClosedMonth, error: str) -> Finding:
     text = f"{month.name} could not be tidied: {error}"
-    return warning(CHECK, text, f"it is tried again every hour; or run {TIDY} at a quiet time")
+    return warning(CHECK, text, f"it is tried again every six hours; or run {TIDY} at a quiet time")
