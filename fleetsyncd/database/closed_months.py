@@ -7,6 +7,8 @@ from fleetsyncd.database.housekeeping import Task
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.estimates import TABLE_ROWS
 
+UNSAFE_SERVERS = range(140_000, 140_004)
+"""Versions whose REINDEX CONCURRENTLY may leave rows out of an index, as PostgreSQL 14.4 tells."""
 TIDY_KEY_BYTES = 50
 """Of a row in a key that was written anew; in one that grew with its rows it takes 89."""
 LEAST_BYTES = 1_000_000
@@ -81,8 +83,15 @@ def due_months(
     """Return what is to be tidied, in this order: what ended `after` ago or before.
 
     What retention drops is left alone, if it keeps so many months. A month that was tidied is due
-    again if its key has grown since.
+    again if its key has grown since. Nothing is due where it is not safe.
     """
+    if is_unsafe(cursor):
+        return []
     values = {"task": Task.TIDY.value, "now": now, "after": after, "keep": keep_months}
     cursor.execute(_DUE, values)
     return [ClosedMonth(*row) for row in cursor.fetchall()]
+
+
+def is_unsafe(cursor: Cursor) -> bool:
+    """Tell whether this server's version may damage an index that is written anew."""
+    return cursor.connection.server_version in UNSAFE_SERVERS

@@ -13,7 +13,11 @@ from fleetsyncd.database.connections import Connection
 from fleetsyncd.database.pool import Cursor, Database
 
 APPLICATION = "fleetsyncd tidy"
-_SET_UP = "SELECT set_config('application_name', %s, false), set_config('lock_timeout', %s, false)"
+# One of the server's cores is enough: the fleet goes on meanwhile.
+_SET_UP = """
+SELECT set_config('application_name', %s, false), set_config('lock_timeout', %s, false),
+    set_config('max_parallel_maintenance_workers', '0', false)
+"""
 _TRY_LOCK = "SELECT pg_try_advisory_lock(%s)"
 _CANCEL = """
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity

@@ -104,7 +104,7 @@ class Supervisor:
                 gevent.spawn,
                 self._on_database_error,
                 emit,
-                lambda: self._dispatcher.fills_past,
+                lambda: self._dispatcher.fills_past or context.database.is_crowded,
             ),
         )
         self._vehicle_log = vehicle_log or VehicleLog()

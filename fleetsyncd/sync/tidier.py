@@ -1,4 +1,4 @@
-"""Once an hour beside the cycles: one closed month is tidied, unless the past is pulled."""
+"""Once an hour beside the cycles: one closed month is tidied, when nothing else comes first."""
 
 import logging
 import threading

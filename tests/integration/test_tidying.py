@@ -12,14 +12,16 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd.database import closed_months
 from fleetsyncd.database.closed_months import due_months
+from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.maintenance import maintenance_session
 from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema.grants import MAINTAIN_SINCE
-from fleetsyncd.database.schema.lock_waits import Patience
+from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.database.schema.tidy import tidy_all
 from fleetsyncd.database.schema.tidy_check import check_tidying
 from fleetsyncd.database.tidying import LOCK, RETRY_AFTER, NotTidied, OthersTidy, Tidying
@@ -42,6 +44,7 @@ from tests.pgbouncer import HOST, pgbouncer
 AT_ONCE = timedelta(0)
 SECONDS = 500
 """Of rows: 27,000 of them, enough for a key of more than a megabyte."""
+OLD = "SELECT pid FROM pg_stat_activity WHERE pid = %s AND xact_start < now() - interval '1.1 s'"
 JOURNAL = (
     "SELECT subject, finished_at IS NOT NULL, bytes_before, bytes_after, error"
     " FROM fleetsync.housekeeping WHERE task = 'tidy'"
@@ -353,6 +356,33 @@ def test_retention_leaves_a_month_that_is_tidied_to_a_later_round_and_says_so(
         assert told in caplog.messages
     assert running.result(0) is not None
     assert drop()
+
+
+def test_a_statement_of_migrate_gives_way_and_names_the_tidying(
+    server: Server, database: Database, database_name: str, month: str
+) -> None:
+    owner = owners(server, database_name)
+    with held_up(server, database, Tidying(database, AT_ONCE)) as (running, pid):
+        until(lambda: bool(query(database, OLD, pid)))
+        with closing(Connector(owner).connect()) as connection:
+            session = PatientSession(Connector(owner), connection, Patience(0.2, 0.05))
+            with pytest.raises(MigrationFailed, match=rf"fleetsyncd tidy \(pid {pid}, role"):
+                session.execute(
+                    "a step", f"ALTER TABLE {month} ALTER COLUMN value SET STATISTICS 9"
+                )
+        assert not running.done()
+    assert running.result(0) is not None
+
+
+def test_a_server_that_may_damage_the_new_index_is_left_alone(
+    database: Database, month: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = query(database, "SELECT current_setting('server_version_num')::int")[0][0]
+    monkeypatch.setattr(closed_months, "UNSAFE_SERVERS", range(version, version + 1))
+    assert Tidying(database, AT_ONCE).run(utc_now()) is None
+    (told,) = findings(database)
+    assert "no month is tidied: PostgreSQL 14 before 14.4" in told.text
+    assert query(database, "SELECT to_regclass(%s) IS NOT NULL", month) == [(True,)]
 
 
 def test_a_month_that_is_made_anew_is_another_one(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from fleetsyncd.database.closed_months import ClosedMonth, due_months
+from fleetsyncd.database.closed_months import ClosedMonth, due_months, is_unsafe
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.grants import MAINTAIN_SINCE
 from fleetsyncd.findings import Finding, ok, warning
@@ -19,7 +19,10 @@ def check_tidying(
 ) -> Iterator[Finding]:
     """Yield what an interrupted tidying has left, and why months are not tidied."""
     findings = list(_broken(cursor))
-    if after is not None:
+    if after is not None and is_unsafe(cursor):
+        text = "no month is tidied: PostgreSQL 14 before 14.4 may leave rows out of the new index"
+        findings.append(warning(CHECK, text, "upgrade the server to the newest minor version"))
+    elif after is not None:
         months = due_months(cursor, now, after, keep_months)
         findings += _forbidden([month for month in months if not month.may_tidy], cursor)
         findings += [_failed(month, month.error) for month in months if month.error]
