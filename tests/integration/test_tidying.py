@@ -203,7 +203,7 @@ def test_one_daemon_at_a_time_tidies_and_the_other_does_not_wait(
 ) -> None:
     with held_up(server, database, Tidying(database, AT_ONCE)) as (running, _):
         with pytest.raises(OthersTidy):
-            Tidying(database, AT_ONCE).run(utc_now())
+            Tidying(database, AT_ONCE, lock_sec=0.5).run(utc_now())
         assert not running.done()
     assert running.result(0) is not None
     assert Tidying(database, AT_ONCE).run(utc_now()) is None
