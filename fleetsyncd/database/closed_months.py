@@ -18,7 +18,9 @@ LEAST_GROWTH_BYTES, LEAST_GROWTH = 8 * 2**20, 0.1
 # The key may have any name, and its columns any order: see schema/indexes.py. Those that failed
 # come after the others.
 _DUE = f"""
-SELECT month, key, key_bytes, row_count, may_tidy, error, started_at FROM (
+SELECT month, key, key_bytes, row_count, may_tidy, error,
+    CASE WHEN finished_at IS NULL OR finished_at < started_at THEN started_at END
+FROM (
     SELECT DISTINCT ON (c.oid) r.ends, h.started_at,
         format('%%I.%%I', n.nspname, c.relname) AS month,
         format('%%I.%%I', kn.nspname, k.relname) AS key,
@@ -63,8 +65,8 @@ class ClosedMonth:
     """Whether the connected role has the right to."""
     error: str | None
     """Why it could not be tidied last."""
-    begun_at: datetime | None
-    """When it was begun last; None: never."""
+    failed_at: datetime | None
+    """When it was begun last, if that has not ended well, or has not ended yet."""
 
     @property
     def name(self) -> str:

@@ -19,6 +19,14 @@ _FAIL = """
 UPDATE fleetsync.housekeeping SET error = %(error)s
 WHERE task = %(task)s AND subject = %(subject)s
 """
+_WITHDRAW_FIRST = """
+DELETE FROM fleetsync.housekeeping
+WHERE task = %(task)s AND subject = %(subject)s AND finished_at IS NULL
+"""
+_WITHDRAW = """
+UPDATE fleetsync.housekeeping SET started_at = finished_at
+WHERE task = %(task)s AND subject = %(subject)s
+"""
 # A table of that name may be made anew, and what was done to another one says nothing of it.
 _FORGET = "DELETE FROM fleetsync.housekeeping WHERE task = %s AND to_regclass(subject) IS NULL"
 
@@ -48,6 +56,11 @@ class Work:
     def fail(self, cursor: Cursor, error: str) -> None:
         """Note why it was not done."""
         cursor.execute(_FAIL, self._values(error=error))
+
+    def withdraw(self, cursor: Cursor) -> None:
+        """Take the beginning back: it was ended on purpose, and may begin again at once."""
+        cursor.execute(_WITHDRAW_FIRST, self._values())
+        cursor.execute(_WITHDRAW, self._values())
 
     def _values(self, **others: object) -> dict[str, object]:
         return {"task": self.task.value, "subject": self.subject, **others}

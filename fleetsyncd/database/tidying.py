@@ -24,7 +24,7 @@ from fleetsyncd.database.maintenance import (
 )
 from fleetsyncd.database.pool import Cursor, Database, to_database_error
 from fleetsyncd.database.tidy_progress import REPORT_SEC, Progress
-from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
+from fleetsyncd.errors import DatabaseError, DatabaseUnavailable, NotTidied, OthersTidy
 from fleetsyncd.text import size
 
 log = logging.getLogger("sync.tidy")
@@ -35,7 +35,6 @@ LOCK_SEC = 600.0
 RETRY_AFTER = timedelta(hours=6)
 """A month that failed is left alone for so long: a full disk must not be filled each hour. Less
 than a day, since a dump that was in its way may come at the same time each day."""
-STOPPED = "it was stopped"
 ROUNDS, ROUND_SEC = 40, 0.05
 _KEY_BYTES = "SELECT coalesce(pg_relation_size(to_regclass(%s)), 0)"
 # The lock of a table that is being tidied; of the advisory one the number's two halves.
@@ -62,18 +61,6 @@ class Tidied:
     def saved_bytes(self) -> int:
         """By how much its key has become smaller."""
         return max(0, self.bytes_before - self.bytes_after)
-
-
-class NotTidied(DatabaseError):
-    """A month could not be tidied: nothing is lost, and it can be tried again."""
-
-    def __init__(self, month: ClosedMonth, reason: str) -> None:
-        super().__init__(f"{month.name} could not be tidied: {reason}")
-        self.table = month.table
-
-
-class OthersTidy(DatabaseError):
-    """Another daemon, or a command, is tidying a month: one is enough at a time."""
 
 
 class Tidying:
@@ -123,8 +110,7 @@ class Tidying:
 
     def _rests(self, month: ClosedMonth, now: datetime) -> bool:
         """Tell whether a month has failed a short time ago."""
-        failed_at = month.begun_at if month.error is not None else None
-        return failed_at is not None and now < failed_at + self._retry_after
+        return month.failed_at is not None and now < month.failed_at + self._retry_after
 
     def run(self, now: datetime, but: Collection[str] = ()) -> Tidied | None:
         """Tidy the first month that is due; None if there is none.
@@ -177,15 +163,15 @@ class Tidying:
         self._pid = session.pid
         try:
             if self._stopping:
-                raise NotTidied(month, STOPPED)
+                raise self._stopped(month, work)
             with progress.reported():
                 session.execute(f"REINDEX INDEX CONCURRENTLY {month.key}")
         except psycopg2.Error as error:
             if self._stopping:
-                raise NotTidied(month, STOPPED) from error
-            reason = self._reason(error, progress)
+                raise self._stopped(month, work) from error
+            reason = _reason(error, progress)
             self._database.run(partial(work.fail, error=reason))
-            raise NotTidied(month, reason) from error
+            raise NotTidied(month.table, f"{month.name} could not be tidied: {reason}") from error
         finally:
             self._pid = None
         return self._finish(month, work)
@@ -202,11 +188,9 @@ class Tidying:
         self._tell(f"tidied {tidied.name}: its key takes {after}, it was {before}")
         return tidied
 
-    @staticmethod
-    def _reason(error: psycopg2.Error, progress: Progress) -> str:
-        if isinstance(error, psycopg2.errors.LockNotAvailable):
-            return f"{progress.blocking or 'a session that has ended since'} was in its way"
-        return first_line(error)
+    def _stopped(self, month: ClosedMonth, work: Work) -> NotTidied:
+        self._database.run(work.withdraw)
+        return NotTidied(month.table, f"{month.name} could not be tidied: it was stopped")
 
     def _await_end(self, pid: int) -> None:
         """Wait a moment until a server's process that was ended has released its locks."""
@@ -214,6 +198,12 @@ class Tidying:
             if not self._database.run(partial(_has_locks, pid)):
                 return
             time.sleep(ROUND_SEC)
+
+
+def _reason(error: psycopg2.Error, progress: Progress) -> str:
+    if isinstance(error, psycopg2.errors.LockNotAvailable):
+        return f"{progress.blocking or 'a session that has ended since'} was in its way"
+    return first_line(error)
 
 
 def being_tidied(cursor: Cursor) -> set[str]:

@@ -5,8 +5,14 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from fleetsyncd.database.tidying import NotTidied, OthersTidy, Tidying
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
+from fleetsyncd.database.tidying import Tidying
+from fleetsyncd.errors import (
+    INTERNAL_ERROR,
+    DatabaseError,
+    DatabaseUnavailable,
+    NotTidied,
+    OthersTidy,
+)
 from fleetsyncd.monitoring import events
 
 log = logging.getLogger("sync.tidy")

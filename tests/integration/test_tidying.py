@@ -15,6 +15,7 @@ from psycopg2 import sql
 from fleetsyncd.database import closed_months
 from fleetsyncd.database.closed_months import due_months
 from fleetsyncd.database.connections import Connector
+from fleetsyncd.database.housekeeping import Task, Work
 from fleetsyncd.database.maintenance import maintenance_session
 from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Database
@@ -24,9 +25,9 @@ from fleetsyncd.database.schema.grants import MAINTAIN_SINCE
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.database.schema.tidy import tidy_all
 from fleetsyncd.database.schema.tidy_check import check_tidying
-from fleetsyncd.database.tidying import LOCK, RETRY_AFTER, NotTidied, OthersTidy, Tidying
+from fleetsyncd.database.tidying import LOCK, RETRY_AFTER, Tidying
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import MigrationFailed, PoolerUnfit
+from fleetsyncd.errors import MigrationFailed, NotTidied, OthersTidy, PoolerUnfit
 from fleetsyncd.findings import Finding, Level
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import month_of, next_month, utc_now
@@ -203,7 +204,7 @@ def test_one_daemon_at_a_time_tidies_and_the_other_does_not_wait(
 ) -> None:
     with held_up(server, database, Tidying(database, AT_ONCE)) as (running, _):
         with pytest.raises(OthersTidy):
-            Tidying(database, AT_ONCE, lock_sec=0.5).run(utc_now())
+            Tidying(database, AT_ONCE, retry_after=AT_ONCE, lock_sec=0.5).run(utc_now())
         assert not running.done()
     assert running.result(0) is not None
     assert Tidying(database, AT_ONCE).run(utc_now()) is None
@@ -251,8 +252,19 @@ def test_one_that_is_stopped_ends_at_once_and_leaves_nothing(
             running.result(30)
         assert time.monotonic() - began < 5
     assert query(database, INVALID) == []
+    assert query(database, JOURNAL) == []
     assert tidying.run(utc_now()) is None
     assert Tidying(database, AT_ONCE).run(utc_now()) is not None
+
+
+def test_one_that_ended_without_a_word_is_not_tried_again_at_once(
+    database: Database, month: str
+) -> None:
+    # As after a daemon or a server that broke down under it.
+    begun = Work(Task.TIDY, f"public.{month}")
+    database.run(partial(begun.begin, bytes_before=1))
+    assert Tidying(database, AT_ONCE).run(utc_now()) is None
+    assert Tidying(database, AT_ONCE).run(utc_now() + RETRY_AFTER) is not None
 
 
 @pytest.mark.usefixtures("month")

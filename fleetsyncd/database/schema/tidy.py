@@ -11,8 +11,8 @@ from fleetsyncd.database import pooler
 from fleetsyncd.database.maintenance import APPLICATION
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience
-from fleetsyncd.database.tidying import NotTidied, OthersTidy, Tidied, Tidying
-from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.database.tidying import Tidied, Tidying
+from fleetsyncd.errors import MigrationFailed, NotTidied, OthersTidy
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import Deadline, no_deadline
