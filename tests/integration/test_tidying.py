@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -419,18 +419,39 @@ def test_progress_is_told(
         until(lambda: any(f"tidying {month}: waits for " in each for each in caplog.messages))
 
 
+@contextmanager
+def pooled(server: Server, name: str, folder: Path, mode: str) -> Iterator[Database]:
+    with pgbouncer(server, folder, mode) as port:
+        parameters = {"host": HOST, "port": str(port), "dbname": name, "user": APP}
+        with closing(Database(DatabaseSettings(parameters))) as database:
+            yield database
+
+
 @pytest.mark.usefixtures("month")
-def test_a_pooler_that_shares_connections_is_refused(
+def test_a_pooler_that_shares_connections_is_refused_and_keeps_no_lock(
     server: Server, database_name: str, tmp_path: Path
 ) -> None:
-    with pgbouncer(server, tmp_path, "transaction") as port:
-        parameters = {"host": HOST, "port": str(port), "dbname": database_name, "user": APP}
-        with closing(Database(DatabaseSettings(parameters))) as pooled, pytest.raises(PoolerUnfit):
-            Tidying(pooled, AT_ONCE).run(utc_now())
-    assert query_lock(server, database_name) == 0
+    with pooled(server, database_name, tmp_path, "transaction") as shared:
+        with pytest.raises(PoolerUnfit):
+            Tidying(shared, AT_ONCE).run(utc_now())
+        assert locks(server, database_name) == 0
 
 
-def query_lock(server: Server, name: str) -> int:
+def test_a_month_is_tidied_and_stopped_through_a_pooler_in_session_mode(
+    server: Server, database_name: str, month: str, tmp_path: Path
+) -> None:
+    with pooled(server, database_name, tmp_path, "session") as database:
+        tidying = Tidying(database, AT_ONCE)
+        with held_up(server, database, tidying) as (running, _):
+            tidying.stop()
+            with pytest.raises(NotTidied, match="it was stopped"):
+                running.result(30)
+        tidied = Tidying(database, AT_ONCE).run(utc_now())
+    assert tidied is not None
+    assert tidied.name == month
+
+
+def locks(server: Server, name: str) -> int:
     with closing(server.connect(name)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*)::int FROM pg_locks WHERE objid = %s", (LOCK,))
         return int(cursor.fetchall()[0][0])
