@@ -21,6 +21,7 @@ from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.grants import MAINTAIN_SINCE
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.database.schema.tidy import tidy_all
@@ -40,6 +41,7 @@ from tests.integration.closed_month import (
     query,
     until,
 )
+from tests.integration.test_adoption import INSTALLATION, as_owner
 from tests.pgbouncer import HOST, pgbouncer
 
 AT_ONCE = timedelta(0)
@@ -318,6 +320,29 @@ def test_a_new_month_may_be_tidied_by_those_who_may_tidy_the_table(
         f"measurements_{coming:%Y_%m}",
     )
     assert sorted(role for (role,) in grants) == [APP, OWNER]
+
+
+def test_adopted_months_may_be_tidied_but_for_those_of_another_owner(
+    server: Server, empty_database: str
+) -> None:
+    if not may_be_granted(server):
+        pytest.skip("before PostgreSQL 17 there is no such right")
+    as_owner(server, empty_database, INSTALLATION)
+    foreign = (
+        "CREATE TABLE others PARTITION OF measurements FOR VALUES FROM ('2001-01-01')"
+        " TO ('2001-02-01')",
+        "ALTER TABLE others OWNER TO postgres",
+    )
+    server.execute(*map(sql.SQL, foreign), database=empty_database)
+    migrate.migrate(owners(server, empty_database), APP)
+    with closing(Database(DatabaseSettings(server.parameters(empty_database)))) as database:
+        allowed = query(
+            database,
+            "SELECT relid::regclass::text, has_table_privilege(relid, 'MAINTAIN')"
+            " FROM pg_partition_tree('measurements')",
+        )
+    assert len(allowed) > 2
+    assert [name for name, may in allowed if not may] == ["others"]
 
 
 def test_the_owner_tidies_every_closed_month_however_young_and_goes_on_after_a_failure(
