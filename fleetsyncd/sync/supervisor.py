@@ -102,7 +102,6 @@ class Supervisor:
                 tidying or Tidying(context.database, None),
                 context.now,
                 gevent.spawn,
-                self._on_database_error,
                 emit,
                 lambda: self._dispatcher.fills_past or context.database.is_crowded,
             ),

@@ -6,13 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fleetsyncd.database.tidying import Tidying
-from fleetsyncd.errors import (
-    INTERNAL_ERROR,
-    DatabaseError,
-    DatabaseUnavailable,
-    NotTidied,
-    OthersTidy,
-)
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, NotTidied, OthersTidy
 from fleetsyncd.monitoring import events
 
 log = logging.getLogger("sync.tidy")
@@ -28,14 +22,12 @@ class Tidier:
         tidying: Tidying,
         now: Callable[[], datetime],
         spawn: Callable[[Callable[[], None]], object],
-        on_database_error: Callable[[DatabaseError], None],
         emit: events.Listener,
         must_wait: Callable[[], bool],
     ) -> None:
         self._tidying = tidying
         self._now = now
         self._spawn = spawn
-        self._on_database_error = on_database_error
         self._emit = emit
         self._must_wait = must_wait
         self._due = 0.0
@@ -74,9 +66,8 @@ class Tidier:
             log.debug("%s", error)
         except NotTidied as error:
             log.warning("%s; it is tried again in a later round", error)
-        except DatabaseUnavailable as error:
-            self._on_database_error(error)
         except DatabaseError as error:
+            # Nor is it an outage if there is no connection for this one beside those of the pool.
             log.warning("no month could be tidied: %s", error)
         except Exception:
             log.exception("%s: the tidying ended", INTERNAL_ERROR)

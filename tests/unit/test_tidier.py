@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from fleetsyncd.database.tidying import Tidied, Tidying
-from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.errors import DatabaseError, DatabaseLost, NotTidied, OthersTidy
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.tidier import EVERY_SEC, Tidier
 from fleetsyncd.times import utc_now
@@ -35,12 +35,10 @@ class Rig:
         self.gaps = False
         self.begun: list[Callable[[], None]] = []
         self.emitted: list[events.Event] = []
-        self.lost: list[DatabaseError] = []
         self.tidier = Tidier(
             cast("Tidying", self.tidying),
             utc_now,
             self.begun.append,
-            self.lost.append,
             self.emitted.append,
             lambda: self.gaps,
         )
@@ -80,15 +78,30 @@ def test_no_second_round_begins_beside_one_that_lasts() -> None:
     assert len(rig.begun) == 1
 
 
-def test_a_lost_database_is_told_and_any_other_error_waits_for_the_next_round(
+@pytest.mark.parametrize(
+    "error", [DatabaseLost("too many connections"), DatabaseError("disk full")]
+)
+def test_any_error_is_told_and_waits_for_the_next_round(
+    error: DatabaseError, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig()
+    rig.tidying.error = error
+    assert rig.tick(0) == 1
+    assert caplog.messages == [f"no month could be tidied: {error}"]
+    rig.tidying.error = None
+    assert rig.tick(EVERY_SEC) == 2
+
+
+def test_what_could_not_be_tidied_is_told_and_another_daemon_at_work_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rig = Rig()
-    rig.tidying.error = DatabaseLost("gone")
+    rig.tidying.error = OthersTidy("another one is tidying a month")
     rig.tick(0)
-    assert rig.lost == [rig.tidying.error]
-    rig.tidying.error = DatabaseError("a disk is full")
+    assert caplog.messages == []
+    rig.tidying.error = NotTidied("public.m", "m could not be tidied: a disk is full")
     rig.tick(EVERY_SEC)
-    assert caplog.messages == ["no month could be tidied: a disk is full"]
-    rig.tidying.error = None
-    assert rig.tick(2 * EVERY_SEC) == 3
+    assert caplog.messages == [
+        "m could not be tidied: a disk is full; it is tried again in a later round"
+    ]
+    assert rig.emitted == []
