@@ -19,6 +19,7 @@ from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_in_force import RetentionInForce
 from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
@@ -139,11 +140,13 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         silent_interval_sec=settings.silent_interval_sec,
     )
     retention = Retention(database, policy, on_drop=context.partitions.forget)
+    tidying = Tidying(database, settings.tidy_after, settings.measurements_keep_months)
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
-    return Supervisor(plan, context, retention, events.broadcast(*listeners), vehicle_log)
+    emit = events.broadcast(*listeners)
+    return Supervisor(plan, context, retention, emit, vehicle_log, tidying)
 
 
 def live_window(sync_interval_sec: float) -> timedelta:

@@ -26,6 +26,8 @@ FleetsyncError
     │   ├── DatabaseBusy        no connection of the pool was free within the deadline
     │   └── SchemaOutdated      run `fleetsyncd migrate`
     ├── MigrationFailed         a migration was refused by the server
+    ├── NotTidied               a closed month could not be tidied; tried again later
+    ├── OthersTidy              another daemon tidies a month: one at a time is enough
     ├── PartitionMissing        a month has no partition, though it was taken to have one
     ├── WatermarkMoved          another writer moved the watermark during a pull
     └── VehicleRemoved          the vehicle's row is missing, or hidden from the daemon's role
@@ -184,6 +186,18 @@ class SchemaOutdated(DatabaseUnavailable):
 
 class MigrationFailed(DatabaseError):
     """A migration could not be applied."""
+
+
+class NotTidied(DatabaseError):
+    """A closed month, of this table, could not be tidied: nothing is lost."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(reason)
+        self.table = table
+
+
+class OthersTidy(DatabaseError):
+    """Another daemon, or a command, is tidying a month."""
 
 
 class PartitionMissing(DatabaseError):

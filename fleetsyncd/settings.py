@@ -6,6 +6,7 @@ one, add its field to `Settings` and its line to `_read`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from typing import Any
 
 import marshmallow
@@ -86,6 +87,8 @@ class Settings:
     """Whole months beside the present one; None: for ever."""
     alarms_keep_days: int | None
     """None: for ever."""
+    tidy_after_days: int | None
+    """After its end a month is tidied; None: never."""
     vehicle_max_channels: int
     vehicle_max_alarms: int
     vehicle_max_channel_changes_per_day: int
@@ -96,6 +99,11 @@ class Settings:
     log_level: str
     log_format: str
     log_vehicles: str
+
+    @property
+    def tidy_after(self) -> timedelta | None:
+        """The same as `tidy_after_days`."""
+        return None if self.tidy_after_days is None else timedelta(days=self.tidy_after_days)
 
 
 VARIABLES = (
@@ -204,6 +212,7 @@ def _read(env: Env) -> dict[str, Any]:
             "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
         "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
+        "tidy_after_days": env.int("TIDY_AFTER_DAYS", 3, validate=days),
         **_read_budget(env),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
@@ -239,6 +248,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         "quarantine_keep_days",
         "measurements_keep_months",
         "alarms_keep_days",
+        "tidy_after_days",
     ):
         values[unset_is_none] = values[unset_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)

@@ -24,6 +24,7 @@ from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.fleet_checks import check_daemons, check_keys
 from fleetsyncd.database.schema.retention_check import check_retention
+from fleetsyncd.database.schema.tidy_check import check_tidying
 from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
     AddressUnusable,
@@ -146,6 +147,10 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from check_keys(fleet, has_default_key=bool(settings.vehicle_default_api_key))
     policy = retention_policy(settings)
     yield from database.run(lambda cursor: list(check_retention(policy, utc_now(), cursor)))
+    check = partial(
+        check_tidying, utc_now(), settings.tidy_after, settings.measurements_keep_months
+    )
+    yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)

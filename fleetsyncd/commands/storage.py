@@ -14,7 +14,7 @@ from fleetsyncd.database.views.storage import Storage, StoredTable, storage
 from fleetsyncd.text import size
 from fleetsyncd.times import ZonedTime, utc_day, utc_now
 
-HEADER = ["TABLE", "ROWS", "BYTES", "OF KEYS", "BYTES A ROW"]
+HEADER = ["TABLE", "ROWS", "BYTES", "OF KEYS", "BYTES A ROW", "TIDIED"]
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -46,6 +46,7 @@ class TableOnDisk(msgspec.Struct, frozen=True, rename={"begins": "from", "ends":
     bytes: int
     key_bytes: int
     bytes_a_row: float | None
+    tidied_at: ZonedTime | None
 
 
 class StorageReport(msgspec.Struct, frozen=True):
@@ -111,6 +112,7 @@ def _on_disk(each: StoredTable) -> TableOnDisk:
         bytes=each.total_bytes,
         key_bytes=each.key_bytes,
         bytes_a_row=each.row_bytes,
+        tidied_at=each.tidied_at,
     )
 
 
@@ -121,7 +123,9 @@ def _text(report: StorageReport, keep_months: int | None) -> str:
 
 def _line(each: TableOnDisk) -> list[str]:
     a_row = "-" if each.bytes_a_row is None else f"{each.bytes_a_row:.1f}"
-    return [each.name, f"{each.estimated_rows:,}", size(each.bytes), size(each.key_bytes), a_row]
+    tidied = "-" if each.tidied_at is None else utc_day(each.tidied_at)
+    sizes = [size(each.bytes), size(each.key_bytes), a_row]
+    return [each.name, f"{each.estimated_rows:,}", *sizes, tidied]
 
 
 def _summary(report: StorageReport, keep_months: int | None) -> Sequence[str]:

@@ -6,6 +6,8 @@ session_settings.py  what every transaction relies on
 pool.py          transactions with the RLS context, retries
 session.py       one kept connection for advisory locks
 pooler.py        poolers on which such locks do not hold
+maintenance.py   statements that no transaction may surround
+blocking.py      who stands in the way of a lock
 hints.py         what an operator can do about a statement's error
 store.py         the statements of the sync cycle as functions
 statements.py    their SQL
@@ -20,6 +22,10 @@ retention.py     removal of expired rows and months
 retention_in_force.py  which settings may have deleted already
 retention_kinds.py  what is kept for how long
 retention_plan.py  what is to be removed, and whether it may be
+closed_months.py  which months are to be tidied
+tidying.py       keys of closed months written anew
+tidy_progress.py  how far that is, and who is in its way
+housekeeping.py  the journal of what was done so
 quarantine.py    bad rows: list, release, delete
 gaps.py          which gaps are open, and their progress
 islands.py       what is live ahead of a gap

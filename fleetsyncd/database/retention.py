@@ -19,6 +19,7 @@ from fleetsyncd.database import retention_plan
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
+from fleetsyncd.database.tidying import being_tidied
 from fleetsyncd.database.views.retention import Announcement, announcement_of
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 from fleetsyncd.times import utc_text
@@ -39,12 +40,17 @@ _DELETE = """
 DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
+_EXPIRED = "SELECT partition FROM fleetsync.expired_months(%s, %s)"
 _NAMES = {kind: kind.rows_name for kind in Kind} | {Kind.MEASUREMENTS: "months of measurements"}
 _ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, Kind.MEASUREMENTS)
 
 
 class _RowsLocked(DatabaseError):
     """Another transaction is deleting some of the rows, such as a removal of vehicles."""
+
+
+class _MonthLocked(DatabaseError):
+    """A month that is to be dropped is being tidied."""
 
 
 class Retention:
@@ -194,14 +200,25 @@ class Retention:
         if not self._database.run(retention_plan.is_monthly):
             self._warn("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        while name := self._database.run(partial(self._drop, keep, today())):
+        while name := self._drop_next(keep, today()):
             self._tell(f"retention: dropped partition {name}")
             self._on_drop()
             yield 1
 
+    def _drop_next(self, keep: int, today: datetime) -> str | None:
+        try:
+            return self._database.run(partial(self._drop, keep, today))
+        except _MonthLocked as error:
+            self._tell(f"retention: {error}: it is dropped in a later round")
+            return None
+
     def _drop(self, months: int, today: datetime, cursor: Cursor) -> str | None:
         if not self._take_lock(cursor):
             return None
+        # Its lock would be waited for in vain, and everybody who writes measurements behind that.
+        cursor.execute(_EXPIRED, (months, today.date()))
+        if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
+            raise _MonthLocked(f"{min(tidied)} is being tidied")
         values = (months, today.date(), self._at_once)
         cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s, %s)", values)
         name = cursor.fetchall()[0][0]

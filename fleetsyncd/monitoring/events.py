@@ -57,6 +57,13 @@ class CycleEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthTidied:
+    """A closed month was tidied, and takes so many bytes less."""
+
+    saved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseDown:
     """PostgreSQL cannot serve the daemon, and pulling stops."""
 
@@ -78,6 +85,7 @@ Event = (
     | VehicleCycleEnded
     | AttemptEnded
     | CycleEnded
+    | MonthTidied
     | DatabaseDown
     | DatabaseUp
     | DaemonStopping

@@ -66,6 +66,11 @@ class Metrics:
         self._unstored = self._gauge(
             "fleetsync_unstored_vehicles", "Vehicles whose last cycle could not be stored"
         )
+        self._tidied = Counter(
+            "fleetsync_tidied_bytes",
+            "Bytes that closed months take less since they were tidied",
+            registry=self.registry,
+        )
         self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows in quarantine")
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
@@ -113,6 +118,8 @@ class Metrics:
                     self._count_audit(entry.vehicle_id, report.audit)
             case events.CycleEnded():
                 self._on_cycle_ended(event)
+            case events.MonthTidied(saved_bytes):
+                self._tidied.inc(saved_bytes)
             case events.DatabaseDown():
                 self._database_up.set(0)
                 self._outdated = True

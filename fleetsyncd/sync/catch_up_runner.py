@@ -85,6 +85,11 @@ class CatchUpRunner:
         """Whether a gap is pulled, or waits and has not failed in this cycle of the fleet."""
         return self.accepting and (self._has_gaps or self._gap_was_noted)
 
+    @property
+    def fills_past(self) -> bool:
+        """Whether many rows of the past are stored: gaps, also those to come, and backfills."""
+        return self.has_gaps or self._jobs.backfills > 0
+
     def note_gap(self) -> None:
         """Take in that a cycle has left a gap."""
         self._gap_was_noted = True

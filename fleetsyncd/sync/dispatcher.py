@@ -86,6 +86,11 @@ class Dispatcher:
         return self._catch_ups.has_gaps
 
     @property
+    def fills_past(self) -> bool:
+        """Whether gaps are pulled or to be pulled, or backfills are pulled."""
+        return self._catch_ups.fills_past
+
+    @property
     def running(self) -> Collection[UUID]:
         """The vehicles whose cycle runs."""
         return self._lanes.running

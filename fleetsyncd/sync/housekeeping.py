@@ -1,4 +1,7 @@
-"""Once an hour beside the cycles: removal of what has expired, a look at who stores too much."""
+"""Once an hour beside the cycles: what has expired goes, what is closed is tidied.
+
+And a look at who stores too much.
+"""
 
 import logging
 import time
@@ -7,6 +10,7 @@ from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
+from fleetsyncd.sync.tidier import Tidier
 
 log = logging.getLogger("sync")
 
@@ -16,7 +20,7 @@ PAUSE_SEC = 0.05
 
 
 class Housekeeping:
-    """Runs `look` and the retention's steps; `spawn` starts them beside the main loop."""
+    """Runs `look`, retention and the tidier; `spawn` starts them beside the main loop."""
 
     def __init__(
         self,
@@ -25,8 +29,10 @@ class Housekeeping:
         spawn: Callable[[Callable[[], None]], object],
         on_database_error: Callable[[DatabaseError], None],
         look: Callable[[], None],
+        tidier: Tidier,
     ) -> None:
         self._retention = retention
+        self._tidier = tidier
         self._look = look
         self._now = now
         self._spawn = spawn
@@ -42,10 +48,22 @@ class Housekeeping:
             self._due = monotonic + EVERY_SEC
             self._running = True
             self._spawn(self._run)
+        if self.accepting:
+            self._tidier.run_if_due(monotonic)
+
+    def stop(self) -> None:
+        """Start nothing more, and ask what runs to end."""
+        self.accepting = False
+        self._tidier.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of what takes longer than a moment, but not for longer than this."""
+        self._tidier.wait(seconds)
 
     def _run(self) -> None:
         try:
             self._look()
+            self._tidier.look()
             for _step in self._retention.steps(self._now):
                 if not self.accepting:
                     return

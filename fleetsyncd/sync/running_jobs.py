@@ -54,6 +54,11 @@ class RunningJobs:
         return sum(job.is_gap for job in self._jobs.values())
 
     @property
+    def backfills(self) -> int:
+        """How many backfills are pulled."""
+        return sum(isinstance(job.task, Backfill) for job in self._jobs.values())
+
+    @property
     def urgent(self) -> int:
         """How many urgent gaps are pulled."""
         return sum(job.is_urgent for job in self._jobs.values())

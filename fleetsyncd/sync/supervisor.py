@@ -20,6 +20,7 @@ from gevent.event import Event
 from fleetsyncd import signals
 from fleetsyncd.database import store
 from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import AttemptReport, CycleReport
@@ -33,6 +34,7 @@ from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
+from fleetsyncd.sync.tidier import Tidier
 from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.sync.vehicle_log import VehicleLog
 
@@ -70,6 +72,7 @@ class Supervisor:
         retention: Retention,
         emit: events.Listener = events.ignore_event,
         vehicle_log: VehicleLog | None = None,
+        tidying: Tidying | None = None,
     ) -> None:
         self._plan = plan
         self._context = context
@@ -95,6 +98,13 @@ class Supervisor:
             gevent.spawn,
             self._on_database_error,
             IntakeWatch(context.database, context.now).check,
+            Tidier(
+                tidying or Tidying(context.database, None),
+                context.now,
+                gevent.spawn,
+                emit,
+                lambda: self._dispatcher.fills_past or context.database.is_crowded,
+            ),
         )
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
@@ -247,8 +257,11 @@ class Supervisor:
         self.stop()
         self._emit(events.DaemonStopping())
         self._housekeeping.accepting = False
+        if self._outage.lost is None:
+            gevent.with_timeout(KILL_SEC, self._housekeeping.stop, timeout_value=None)
         self._dispatcher.end(self._plan.shutdown_grace_sec)
         if self._outage.lost is None:
+            self._housekeeping.wait(KILL_SEC)
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
         self._context.database.close()
         log.info("Sync service stopped")

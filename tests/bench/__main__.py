@@ -38,11 +38,12 @@ GROUPS = (
     "links",
     "bad_day",
     "dark",
+    "storage",
     "stalls",
     "dashboard",
 )
 """In the order they are measured: stalls looks at what the ones before it left."""
-LONG = {"dashboard", "links", "outage"}
+LONG = {"dashboard", "links", "outage", "storage"}
 """Measured only in the long form, or when named."""
 BESIDE = {"usual", "floor"}
 """Groups that compare the daemon with another puller on the same fleet."""

@@ -132,6 +132,22 @@ def test_gaps_leave_a_slot_to_a_backfill(database: Database) -> None:
         assert made._jobs.gaps == 1
 
 
+def test_a_backfill_fills_the_past_as_a_gap_does_and_an_idle_runner_does_not(
+    database: Database,
+) -> None:
+    ids = with_gaps(database, 1)
+    with runner(database, lambda _vehicle: SatisfiedVehicle()) as (made, _reports):
+        made.start_due()
+        with_a_gap = made.fills_past
+        until_idle(made)
+        made.start_due()
+        assert (with_a_gap, made.fills_past) == (True, False)
+    register_backfill(database, ids[0])
+    with runner(database, lambda _vehicle: EndlessVehicle()) as (made, _reports):
+        made.start_due()
+        assert (made.has_gaps, made.fills_past) == (False, True)
+
+
 def register_backfill(database: Database, vehicle_id: UUID) -> None:
     now = datetime.now(UTC)
     window = Window(now - 5 * HOUR, now - 4 * HOUR)

@@ -27,6 +27,8 @@ LATENESS = "fleetsyncd/lateness.py"
 GAPS = "fleetsyncd/database/gaps.py"
 RUNNER = "fleetsyncd/sync/catch_up_runner.py"
 DOOR = "fleetsyncd/database/schema/migrations/0025.one-door.sql"
+CLOSED_MONTHS = "fleetsyncd/database/schema/migrations/0026.closed-months.sql"
+TIDYING = "fleetsyncd/database/tidying.py"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
@@ -1107,5 +1109,54 @@ MUTANTS = (
         "if not free.slots or database.is_crowded:",
         "if not free.slots:",
         "tests/integration/test_audit_runner.py",
+    ),
+    Mutant(
+        "a month is tidied while gaps are pulled",
+        "fleetsyncd/sync/tidier.py",
+        " and not self._must_wait()",
+        "",
+        "tests/unit/test_tidier.py",
+    ),
+    Mutant(
+        "two daemons tidy at once",
+        TIDYING,
+        "if not session.try_lock(LOCK):",
+        "if session.try_lock(LOCK) is None:",
+        "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "a stopped tidying goes on",
+        TIDYING,
+        "            self._database.run(lambda cursor: cancel_statement(cursor, pid))\n",
+        "            assert pid\n",
+        "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "retention waits for a month that is tidied, and all writers behind it",
+        "fleetsyncd/database/retention.py",
+        " & being_tidied(cursor)",
+        " & set[str]()",
+        "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "an index that is being built is taken for a leftover",
+        CLOSED_MONTHS,
+        "l.mode = 'ShareUpdateExclusiveLock' AND l.pid",
+        "l.mode = 'ShareLock' AND l.pid",
+        "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "the owner's function drops any broken index",
+        CLOSED_MONTHS,
+        " AND c.relname ~ '_cc(new|old)[0-9]*$'",
+        "",
+        "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "nobody may tidy a new month",
+        CLOSED_MONTHS,
+        "AND a.privilege_type = 'MAINTAIN'\n",
+        "AND a.privilege_type = 'NOTHING'\n",
+        "tests/integration/test_tidying.py",
     ),
 )

@@ -13,6 +13,8 @@ checks.py            doctor's checks of the database
 partition_checks.py  doctor's check of the partitions
 fleet_checks.py      doctor's checks of the fleet and its daemons
 retention_check.py   doctor's check of what is going to be deleted
+tidy.py              tidy all closed months, as the owner
+tidy_check.py        doctor's check of closed months
 backups.py           doctor's check of who can make a dump
 rehearsal.py         doctor's trial of all that a cycle writes
 citus.py             distribution over a Citus cluster

@@ -26,6 +26,7 @@ TABLES = {
     "fleetsync.retention": _ALL,
     "fleetsync.replaced_alarm": _ALL,
     "fleetsync.channel_change": _ALL,
+    "fleetsync.housekeeping": _ALL,
     "fleetsync.coverage": ("SELECT",),
     "fleetsync.migration": ("SELECT",),
 }
@@ -42,9 +43,20 @@ FUNCTIONS = (
     "fleetsync.drop_expired_month(integer, date)",
     "fleetsync.drop_expired_month(integer, date, boolean)",
     "fleetsync.expired_months(integer, date)",
+    "fleetsync.broken_indexes()",
+    "fleetsync.drop_broken_index()",
     "fleetsync.may_delete(text, integer, boolean, integer, bigint, bigint, timestamptz,"
     " timestamptz)",
 )
+MAINTAIN_SINCE = 170_000
+"""First server version in which others than the owner may write an index anew."""
+# Nobody can grant rights on partitions that others own.
+_PARTS = """
+SELECT format('%I.%I', n.nspname, c.relname)
+FROM pg_partition_tree('public.measurements') part
+JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE pg_has_role(c.relowner, 'USAGE') ORDER BY part.level
+"""
 # In an adopted installation the sequences of measurements and journal may have other names.
 _SEQUENCES = """
 SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute
@@ -86,6 +98,16 @@ def grant(cursor: Cursor, role: str, *, former: bool) -> None:
         if sequence is not None:
             statement = f"GRANT USAGE ON SEQUENCE {sequence} TO {{}}"
             cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))
+    if cursor.connection.server_version >= MAINTAIN_SINCE:
+        _grant_maintenance(cursor, role)
+
+
+def _grant_maintenance(cursor: Cursor, role: str) -> None:
+    """Let `role` tidy the partitions; `make_month` passes it on to those to come."""
+    cursor.execute(_PARTS)
+    for (part,) in cursor.fetchall():
+        statement = sql.SQL("GRANT MAINTAIN ON " + part + " TO {}")
+        cursor.execute(statement.format(sql.Identifier(role)))
 
 
 def _statements(*, former: bool) -> Iterator[str]:

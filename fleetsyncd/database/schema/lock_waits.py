@@ -8,16 +8,17 @@ long as one statement takes.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 
+from fleetsyncd.database.blocking import BLOCKING, SESSIONS, named
 from fleetsyncd.database.connections import Connection, Connector
 from fleetsyncd.errors import DatabaseLost, MigrationFailed
-from fleetsyncd.text import age, sanitise
+from fleetsyncd.text import age
 
 log = logging.getLogger("sync.migrate")
 
@@ -28,12 +29,7 @@ ADVISORY_SEC = 0.25
 BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)
 REPORT_SEC = 30.0
 """How often those are named for whom a statement waits that is in nobody's way."""
-# Without a right to see more, only these columns of other roles' sessions are there.
-_SESSIONS = """
-SELECT a.pid, a.application_name, a.usename::text, extract(epoch FROM now() - a.xact_start)::float8
-FROM pg_stat_activity a
-"""
-_HOLDERS = f"""{_SESSIONS}
+_HOLDERS = f"""{SESSIONS}
 WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
   AND (a.xact_start IS NULL OR a.xact_start < now() - make_interval(secs => %s))
   AND EXISTS (
@@ -42,7 +38,6 @@ WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
         AND c.relnamespace IN ('public'::regnamespace, to_regnamespace('fleetsync')))
 ORDER BY a.xact_start LIMIT 3
 """
-_BLOCKING = f"{_SESSIONS} WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY a.xact_start LIMIT 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +137,16 @@ class PatientSession:
 
     def _holders(self) -> str:
         """Return who has held locks on the tables for longest, for operators."""
-        return _named(self.query(_HOLDERS, LOCK_SEC)) or "a session that has ended since"
+        return named(self.query(_HOLDERS, LOCK_SEC)) or "a session that has ended since"
 
     def _report(self, what: str, pid: int, ended: threading.Event) -> None:
         """Log who blocks the session of this pid, on a connection of its own, until it `ended`."""
         while not ended.wait(REPORT_SEC):
             try:
                 with closing(self._connector.connect()) as another, another.cursor() as cursor:
-                    cursor.execute(_BLOCKING, (pid,))
-                    blocking = _named(cursor.fetchall())
+                    cursor.execute(BLOCKING, (pid,))
+                    blocking = named(cursor.fetchall())
             except (psycopg2.Error, DatabaseLost):
                 continue  # the statement itself finds out
             if blocking:
                 log.info("%s waits for %s; the fleet goes on meanwhile", what, blocking)
-
-
-def _named(sessions: Sequence[tuple[Any, ...]]) -> str:
-    known = [each for each in sessions if each[-1] is not None]
-    return ", ".join(
-        f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
-        + (")" if seconds is None else f", for {age(seconds)})")
-        for pid, program, role, seconds in known or sessions
-    )

@@ -12,6 +12,13 @@ EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
 DOUBTFUL_SHARE = 0.1
 """An estimate is none if so much of it may be in partitions without statistics."""
+TABLE_ROWS = """
+coalesce(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+    THEN c.reltuples * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
+        / c.relpages
+    ELSE pg_relation_size(c.oid) / 68 END, 0)::bigint
+""".strip()
+"""SQL for the rows of a table `c` of pg_class; of one that was never analysed, 68 bytes a row."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
     (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[]))

@@ -1,12 +1,16 @@
 """What the database takes on its disk, and how fast it grows. Changes nothing."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from fleetsyncd.database.housekeeping import Task
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.estimates import TABLE_ROWS
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 
 USUAL_ROW_BYTES = 157.0
@@ -15,15 +19,12 @@ LEAST_ROWS = 100_000
 """In fewer rows the empty rest of the last pages counts."""
 MONTH_DAYS = 365.25 / 12
 DAY = timedelta(days=1)
-# Of a table that was never analysed: 68 bytes a row. A month that ends or begins never has no time.
+# A month that ends or begins never has no time.
 _TABLES = f"""
 SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')),
     CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
-    coalesce(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
-        THEN c.reltuples * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
-            / c.relpages
-        ELSE pg_relation_size(c.oid) / 68 END, 0)::bigint,
+    {TABLE_ROWS},
     coalesce(pg_table_size(c.oid), 0), coalesce(pg_indexes_size(c.oid), 0)
 FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid
 WHERE c.relkind = 'r'
@@ -38,6 +39,10 @@ _GROWTH = """
 SELECT coalesce(sum(day_rows * 86400.0 / day_seconds), 0)::float8, count(*)
 FROM fleetsync.vehicle_state
 WHERE intake_day >= current_date - 1 AND day_seconds > 0 AND day_rows > 0
+"""
+_TIDIED = """
+SELECT to_regclass(subject)::text, finished_at FROM fleetsync.housekeeping
+WHERE task = %s AND finished_at IS NOT NULL AND to_regclass(subject) IS NOT NULL
 """
 # Ordinary roles see neither the size of a database that they may not connect to, nor its folder.
 _DATABASE = """
@@ -57,6 +62,7 @@ class StoredTable:
     rows: int
     table_bytes: int
     key_bytes: int
+    tidied_at: datetime | None
 
     @property
     def total_bytes(self) -> int:
@@ -117,7 +123,9 @@ class Storage:
 def storage(cursor: Cursor) -> Storage:
     """Return what this database takes."""
     cursor.execute(_TABLES, {"tables": _OTHERS})
-    tables = tuple(map(_table, cursor.fetchall()))
+    rows = cursor.fetchall()
+    tidied = _tidied(cursor)
+    tables = tuple(_table(row, tidied) for row in rows)
     cursor.execute(_GROWTH)
     ((rows_a_day, vehicles),) = cursor.fetchall()
     cursor.execute(_DATABASE)
@@ -127,7 +135,15 @@ def storage(cursor: Cursor) -> Storage:
     return Storage(name, size, tables, rows_a_day, vehicles, free)
 
 
-def _table(row: tuple[Any, ...]) -> StoredTable:
+def _tidied(cursor: Cursor) -> dict[str, datetime]:
+    """Return when months were tidied last, by table, as far as the role may know it."""
+    if not may_read(cursor, "fleetsync.housekeeping"):
+        return {}
+    cursor.execute(_TIDIED, (Task.TIDY.value,))
+    return dict(cursor.fetchall())
+
+
+def _table(row: tuple[Any, ...], tidied: Mapping[str, datetime]) -> StoredTable:
     name, is_measurements, begins, ends, rows, table_bytes, key_bytes = row
     return StoredTable(
         name.removeprefix("public."),
@@ -137,6 +153,7 @@ def _table(row: tuple[Any, ...]) -> StoredTable:
         rows,
         table_bytes,
         key_bytes,
+        tidied.get(name),
     )
 
 

@@ -1,0 +1,56 @@
+"""Storage: bytes a row as inserted and tidied, what tidying takes, and three reads."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from fleetsyncd.database.tidying import Tidying
+from fleetsyncd.times import utc_now
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
+from tests.bench.storage import READS, FilledMonth, filled
+
+GROUP = "storage"
+MOST_TIDIED = 120.0
+
+
+def measure(bench: Bench) -> list[Figure]:
+    bench.log("storage: a closed month, as inserted and tidied")
+    with filled(bench) as month:
+        return [figure for line in LINES for figure in line(month)]
+
+
+def as_inserted(month: FilledMonth) -> list[Figure]:
+    heap, key = month.bytes_a_row()
+    return [
+        Figure(GROUP, "bytes a row, as inserted", heap + key, "B"),
+        Figure(GROUP, "of these, of its key", key, "B"),
+        *_reads(month, "as inserted"),
+    ]
+
+
+def tidied(month: FilledMonth) -> list[Figure]:
+    installation = month.bench.installation
+    began, used = time.monotonic(), installation.cpu
+    done = Tidying(month.database, timedelta(0), tell=month.bench.log).run(utc_now())
+    seconds, cpu = time.monotonic() - began, installation.cpu - used
+    assert done is not None, "the server has no right MAINTAIN: it is older than PostgreSQL 17"
+    heap, key = month.bytes_a_row()
+    return [
+        Figure(GROUP, "bytes a row, tidied", heap + key, "B", most=MOST_TIDIED),
+        Figure(GROUP, "of these, of its key, tidied", key, "B"),
+        Figure(GROUP, "tidying, time a row", 1e6 * seconds / month.rows, "µs"),
+        Figure(GROUP, "tidying, database's CPU a row", 1e6 * cpu / month.rows, "µs"),
+        *_reads(month, "tidied"),
+    ]
+
+
+def _reads(month: FilledMonth, state: str) -> list[Figure]:
+    return [
+        Figure(GROUP, f"{name}, {state}", month.milliseconds(statement), "ms")
+        for name, statement in READS.items()
+    ]
+
+
+LINES: tuple[Callable[[FilledMonth], list[Figure]], ...] = (as_inserted, tidied)
+"""In this order, on the same month: each finds what the ones before it have left."""
