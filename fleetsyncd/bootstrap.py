@@ -137,6 +137,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         audit_percent=settings.audit_percent,
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
+        minutes_keep_months=settings.minutes_keep_months,
     )
     retention = Retention(database, policy, on_drop=context.partitions.forget)
     listeners = [Notifier.from_environment().listen, watchdog.listen]

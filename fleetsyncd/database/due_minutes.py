@@ -4,7 +4,7 @@ They are worked off from the newest to the oldest. Intervals of a vehicle may ov
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.database.minutes import (
@@ -55,7 +55,7 @@ SELECT fleetsync.make_minute_month(month) FROM (
 ) months
 """
 _IS_REBUILD = """
-SELECT coalesce(bool_or(rebuild), false) FROM fleetsync.minute_due
+SELECT coalesce(bool_or(rebuild_to IS NOT NULL), false) FROM fleetsync.minute_due
 WHERE vehicle_id = %(id)s::uuid AND to_at > %(from)s AND from_at < %(to)s
 """
 # Nothing of this vehicle that is due is newer than what was just computed.
@@ -64,6 +64,24 @@ DELETE FROM fleetsync.minute_due WHERE vehicle_id = %(id)s::uuid AND from_at >= 
 UPDATE fleetsync.minute_due SET to_at = %(from)s
 WHERE vehicle_id = %(id)s::uuid AND to_at > %(from)s
 """
+# What is before minutes_from becomes trusted, so all up to there is computed.
+_REBUILD = """
+WITH asked AS (
+    SELECT s.vehicle_id, s.minutes_from, %(start)s::timestamptz AS from_at,
+        least(s.minutes_to, greatest(%(end)s::timestamptz,
+            CASE WHEN %(start)s < s.minutes_from THEN s.minutes_from END)) AS to_at
+    FROM fleetsync.minute_state s WHERE s.vehicle_id = ANY (%(ids)s::uuid[])
+), trusted AS (
+    UPDATE fleetsync.minute_state s SET minutes_from = asked.from_at FROM asked
+    WHERE s.vehicle_id = asked.vehicle_id AND asked.from_at < asked.minutes_from
+)
+INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at, rebuild_to)
+SELECT vehicle_id, from_at, to_at, %(end)s::timestamptz FROM asked
+WHERE from_at < to_at AND NOT EXISTS (
+    SELECT FROM fleetsync.minute_due d WHERE d.vehicle_id = asked.vehicle_id
+        AND d.from_at <= asked.from_at AND d.to_at > asked.from_at
+        AND d.rebuild_to >= %(end)s::timestamptz)
+"""
 _CROWDED = """
 SELECT vehicle_id::text FROM fleetsync.minute_due GROUP BY vehicle_id HAVING count(*) > %s
 """
@@ -71,21 +89,22 @@ SELECT vehicle_id::text FROM fleetsync.minute_due GROUP BY vehicle_id HAVING cou
 _MERGE = """
 WITH gone AS (
     DELETE FROM fleetsync.minute_due WHERE vehicle_id = %(id)s::uuid
-    RETURNING from_at, to_at, rebuild
+    RETURNING from_at, to_at, rebuild_to
 ), exact AS (
-    SELECT unnest(range_agg(tstzrange(from_at, to_at))) AS part, rebuild FROM gone GROUP BY rebuild
+    SELECT unnest(range_agg(tstzrange(from_at, to_at))) AS part, rebuild_to
+    FROM gone GROUP BY rebuild_to
 ), monthly AS (
     SELECT unnest(range_agg(tstzrange(
         date_trunc('month', lower(part)),
         date_trunc('month', upper(part) - interval '1 microsecond') + interval '1 month'
-    ))) AS part, rebuild
-    FROM exact GROUP BY rebuild
+    ))) AS part, rebuild_to
+    FROM exact GROUP BY rebuild_to
 )
-INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at, rebuild)
-SELECT %(id)s::uuid, lower(part), upper(part), rebuild FROM exact
+INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at, rebuild_to)
+SELECT %(id)s::uuid, lower(part), upper(part), rebuild_to FROM exact
 WHERE (SELECT count(*) FROM exact) <= %(most)s
 UNION ALL
-SELECT %(id)s::uuid, lower(part), upper(part), rebuild FROM monthly
+SELECT %(id)s::uuid, lower(part), upper(part), rebuild_to FROM monthly
 WHERE (SELECT count(*) FROM exact) > %(most)s
 """
 
@@ -145,6 +164,21 @@ def work_off(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
         ((rows,),) = cursor.fetchall()
     cursor.execute(_CUT, values)
     return Kept(1, int(rows))
+
+
+def request_rebuild(
+    cursor: Cursor, ids: Collection[UUID], start: datetime, end: datetime | None
+) -> None:
+    """Make all minutes due that are kept of these vehicles, whatever is stored.
+
+    `end`: None for the present. What is left of a rebuild of as much is gone on with.
+    """
+    values = {
+        "ids": [str(key) for key in ids],
+        "start": start.replace(second=0, microsecond=0),
+        "end": "infinity" if end is None else end.replace(second=0, microsecond=0) + MINUTE,
+    }
+    cursor.execute(_REBUILD, values)
 
 
 def merge_due(cursor: Cursor) -> None:

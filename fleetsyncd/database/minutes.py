@@ -14,7 +14,7 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.models import Window
+from fleetsyncd.times import months_before
 
 MINUTE = timedelta(minutes=1)
 LAG = timedelta(minutes=5)
@@ -27,16 +27,18 @@ SKIPPED = timedelta(days=1)
 """A vehicle whose minutes are so far behind goes on at the present; the rest is due as history."""
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No month before is made."""
-_UPTO = """
+# Other services may write infinity, which cannot be subtracted.
+UPTO = """
 date_trunc('minute', least(v.last_sync_at::timestamptz, now()) - %(lag)s::interval)
 """
+"""SQL for how far the minutes of a vehicle `v` can be computed by now."""
 _STATES = "fleetsync.minute_state s JOIN public.vehicles v ON v.id = s.vehicle_id"
 # No row of a vehicle can be missed here: what is skipped is due, and computed under the lock.
 _BEGIN = f"""
 WITH fresh AS (
     INSERT INTO fleetsync.minute_state AS s (vehicle_id, minutes_from, minutes_to)
-    SELECT v.id, %(limit)s::timestamptz, {_UPTO} FROM public.vehicles v
-    WHERE {_UPTO} > %(limit)s::timestamptz
+    SELECT v.id, %(limit)s::timestamptz, {UPTO} FROM public.vehicles v
+    WHERE {UPTO} > %(limit)s::timestamptz
       AND NOT EXISTS (SELECT FROM fleetsync.minute_state k WHERE k.vehicle_id = v.id) {{shards}}
     ON CONFLICT (vehicle_id) DO NOTHING
     RETURNING s.vehicle_id, s.minutes_from, s.minutes_to
@@ -45,8 +47,8 @@ INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at) SELECT * FROM fres
 """  # noqa: S608  made of this file's own text
 _SKIP = f"""
 WITH late AS (
-    SELECT s.vehicle_id, s.minutes_to, {_UPTO} AS upto FROM {_STATES}
-    WHERE {_UPTO} - s.minutes_to > %(skipped)s::interval {{shards}}
+    SELECT s.vehicle_id, s.minutes_to, {UPTO} AS upto FROM {_STATES}
+    WHERE {UPTO} > s.minutes_to + %(skipped)s::interval {{shards}}
     FOR UPDATE OF s SKIP LOCKED
 ), moved AS (
     UPDATE fleetsync.minute_state s SET minutes_to = late.upto FROM late
@@ -56,15 +58,15 @@ WITH late AS (
 INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at) SELECT * FROM moved
 """  # noqa: S608  made of this file's own text
 _WAITING = f"""
-SELECT s.vehicle_id::text, s.minutes_to, least({_UPTO}, s.minutes_to + %(bite)s::interval)
-FROM {_STATES} WHERE {_UPTO} - s.minutes_to >= %(every)s::interval {{shards}}
+SELECT s.vehicle_id::text FROM {_STATES}
+WHERE {UPTO} >= s.minutes_to + %(every)s::interval {{shards}}
 ORDER BY s.minutes_to
 """  # noqa: S608  made of this file's own text
 _MONTHS = f"""
 SELECT fleetsync.make_minute_month(month) FROM (
     SELECT DISTINCT date_trunc('month', ends.at)::date AS month
     FROM {_STATES}, LATERAL (VALUES (s.minutes_to),
-        (least({_UPTO}, s.minutes_to + %(bite)s::interval) - interval '1 microsecond')) ends(at)
+        (least({UPTO}, s.minutes_to + %(bite)s::interval) - interval '1 microsecond')) ends(at)
     WHERE s.vehicle_id = ANY (%(ids)s::uuid[])
 ) months
 """  # noqa: S608  made of this file's own text
@@ -101,8 +103,8 @@ stored AS (
 _KEEP = f"""
 WITH work AS MATERIALIZED (
     SELECT s.vehicle_id, s.minutes_to AS from_at,
-        least({_UPTO}, s.minutes_to + %(bite)s::interval) AS to_at
-    FROM {_STATES} WHERE s.vehicle_id = ANY (%(ids)s::uuid[]) AND {_UPTO} > s.minutes_to
+        least({UPTO}, s.minutes_to + %(bite)s::interval) AS to_at
+    FROM {_STATES} WHERE s.vehicle_id = ANY (%(ids)s::uuid[]) AND {UPTO} > s.minutes_to
 ), {STORED.format(compared=">")},
 moved AS (
     UPDATE fleetsync.minute_state s SET minutes_to = work.to_at FROM work
@@ -114,19 +116,19 @@ SELECT (SELECT count(*) FROM moved), (SELECT coalesce(sum(count), 0) FROM stored
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A vehicle whose minutes in `window` can be computed."""
-
-    vehicle_id: UUID
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
 class Kept:
     """What a transaction has computed: of how many vehicles, from how many rows."""
 
     vehicles: int = 0
     rows: int = 0
+
+
+def oldest_kept(now: datetime, keep_months: int) -> datetime:
+    """Return where minutes begin of which so many months are kept beside the present one.
+
+    0 months: for ever.
+    """
+    return max(OLDEST, months_before(now, keep_months)) if keep_months else OLDEST
 
 
 def begin(cursor: Cursor, limit: datetime = OLDEST, shards: Collection[int] | None = None) -> int:
@@ -149,16 +151,13 @@ def _in_shards(column: str, shards: Collection[int] | None) -> tuple[str, dict[s
 
 
 def waiting(
-    cursor: Cursor,
-    bite: timedelta = LONGEST_BITE,
-    shards: Collection[int] | None = None,
-    every: timedelta = EVERY,
-) -> list[Waiting]:
+    cursor: Cursor, shards: Collection[int] | None = None, every: timedelta = EVERY
+) -> list[UUID]:
     """Return the vehicles with `every` of time to compute, the latest one first."""
     condition, arguments = _in_shards("v.id", shards)
-    values = {"lag": LAG, "bite": bite, "every": every, **arguments}
+    values = {"lag": LAG, "every": every, **arguments}
     cursor.execute(_WAITING.format(shards=condition), values)
-    return [Waiting(UUID(key), Window(start, end)) for key, start, end in cursor.fetchall()]
+    return [UUID(key) for (key,) in cursor.fetchall()]
 
 
 def lock_vehicles(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:

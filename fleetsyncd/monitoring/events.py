@@ -57,6 +57,16 @@ class CycleEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class MinutesKept:
+    """The minute aggregates have followed the measurements."""
+
+    behind_sec: float
+    """Of the vehicle that is furthest behind."""
+    due_vehicles: int
+    """Vehicles with minutes to be computed, of history or because rows came late."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseDown:
     """PostgreSQL cannot serve the daemon, and pulling stops."""
 
@@ -78,6 +88,7 @@ Event = (
     | VehicleCycleEnded
     | AttemptEnded
     | CycleEnded
+    | MinutesKept
     | DatabaseDown
     | DatabaseUp
     | DaemonStopping

@@ -44,6 +44,7 @@ outage.py           whether the database is lost, or only busy
 unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows, once an hour
+minutes.py          minute aggregates, beside the cycles
 intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged
 vehicle_log.py      what is logged of a vehicle, and how often

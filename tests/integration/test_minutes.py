@@ -84,7 +84,7 @@ def keep_all(database: Database) -> None:
     """Compute all that can be computed."""
     database.run(minutes.begin)
     while waiting := database.run(lambda c: minutes.waiting(c, every=minutes.MINUTE)):
-        database.run(partial(minutes.keep, ids=[each.vehicle_id for each in waiting]))
+        database.run(partial(minutes.keep, ids=waiting))
     while found := database.run(lambda c: due_minutes.due_vehicles(c, 1)):
         database.run(partial(due_minutes.work_off, vehicle_id=found[0]))
 

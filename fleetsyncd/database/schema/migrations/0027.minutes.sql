@@ -35,15 +35,15 @@ CREATE TABLE IF NOT EXISTS fleetsync.minute_due (
     vehicle_id uuid NOT NULL REFERENCES public.vehicles ON DELETE CASCADE,
     from_at timestamptz NOT NULL,
     to_at timestamptz NOT NULL CHECK (to_at > from_at),
-    rebuild boolean NOT NULL DEFAULT false
+    rebuild_to timestamptz
 );
 
 CREATE INDEX IF NOT EXISTS minute_due_vehicle ON fleetsync.minute_due (vehicle_id, to_at);
 
 COMMENT ON TABLE fleetsync.minute_due IS
     'Intervals before minutes_to whose minutes are to be computed: history, and rows that came late';
-COMMENT ON COLUMN fleetsync.minute_due.rebuild IS
-    'Wanted by an operator: what is stored is computed again though it has as many rows';
+COMMENT ON COLUMN fleetsync.minute_due.rebuild_to IS
+    'Up to where an operator wants all computed again though it has as many rows; null: nobody does';
 
 CREATE OR REPLACE FUNCTION fleetsync.guard_table(owned regclass) RETURNS void
 LANGUAGE plpgsql AS $$
