@@ -29,7 +29,8 @@ OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No month before is made."""
 # Other services may write infinity, which cannot be subtracted.
 UPTO = """
-date_trunc('minute', least(v.last_sync_at::timestamptz, now()) - %(lag)s::interval)
+date_trunc('minute', CASE WHEN v.last_sync_at IS NOT NULL
+    THEN least(v.last_sync_at::timestamptz, now()) END - %(lag)s::interval)
 """
 """SQL for how far the minutes of a vehicle `v` can be computed by now."""
 _STATES = "fleetsync.minute_state s JOIN public.vehicles v ON v.id = s.vehicle_id"
@@ -70,8 +71,10 @@ SELECT fleetsync.make_minute_month(month) FROM (
     WHERE s.vehicle_id = ANY (%(ids)s::uuid[])
 ) months
 """  # noqa: S608  made of this file's own text
-# A statement of its own: the next one then sees all that was committed before the lock.
+# A statement of its own: the next one then sees all that was committed before the lock. Compiling
+# those would take longer than running them.
 _LOCK = """
+SET LOCAL jit = off;
 SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED
 """
 # The key of measurements begins with vehicle and channel, so channels are looked up by partition.
