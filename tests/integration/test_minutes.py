@@ -1,5 +1,6 @@
 """Minute aggregates are what a recomputation from the rows gives, whatever was stored when."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -355,3 +356,41 @@ def test_minutes_to_never_passes_the_present(database: Database, truck: UUID) ->
     database.run(minutes.begin)
     ((reached,),) = ask(database, "SELECT minutes_to < now() FROM fleetsync.minute_state")
     assert reached
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_minutes_are_exact_after_any_order_of_rows_and_computations(
+    database: Database, truck: UUID, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311  no secret
+    reached = NOON
+
+    def pull() -> None:
+        nonlocal reached
+        seconds = dice.choice((30, 400, 4000))
+        store_rows(database, truck, rows(reached, seconds // 10, step=10 * SECOND))
+        reached += seconds * SECOND
+        set_watermark(database, truck, reached)
+
+    def store_late() -> None:
+        start = reached - dice.randrange(1, 40_000) * SECOND
+        channel = dice.randrange(1, 4)
+        step = dice.choice((1, 7, 900)) * SECOND
+        store_rows(database, truck, rows(start, dice.randrange(1, 30), (channel,), step))
+
+    def compute() -> None:
+        bite = dice.choice((1, 10, 60)) * minutes.MINUTE
+        dice.choice((
+            lambda: database.run(minutes.begin),
+            lambda: database.run(partial(minutes.keep, ids=[truck], bite=bite)),
+            lambda: database.run(partial(due_minutes.work_off, vehicle_id=truck, bite=bite)),
+            lambda: database.run(due_minutes.merge_due),
+        ))()  # fmt: skip
+
+    for _ in range(60):
+        dice.choice((pull, store_late, compute, compute))()
+    wrong = {row[:3] for row in stored(database) ^ expected(database)}
+    marked = due(database)
+    assert all(any(start <= key[2] < end for start, end in marked) for key in wrong)
+    keep_all(database)
+    assert stored(database) == expected(database)

@@ -31,11 +31,12 @@ COMMENT ON COLUMN fleetsync.minute_state.minutes_from IS
     'What is before may have been dropped, or was never computed';
 
 CREATE TABLE IF NOT EXISTS fleetsync.minute_due (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     vehicle_id uuid NOT NULL REFERENCES public.vehicles ON DELETE CASCADE,
     from_at timestamptz NOT NULL,
     to_at timestamptz NOT NULL CHECK (to_at > from_at),
-    rebuild_to timestamptz
+    rebuild_to timestamptz,
+    PRIMARY KEY (vehicle_id, id)
 );
 
 CREATE INDEX IF NOT EXISTS minute_due_vehicle ON fleetsync.minute_due (vehicle_id, to_at);
