@@ -138,6 +138,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         audit_percent=settings.audit_percent,
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
+        minutes_keep_months=settings.minutes_keep_months,
     )
     retention = Retention(database, policy, on_drop=context.partitions.forget)
     tidying = Tidying(database, settings.tidy_after, settings.measurements_keep_months)

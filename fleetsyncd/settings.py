@@ -85,6 +85,8 @@ class Settings:
     """None: for ever."""
     measurements_keep_months: int | None
     """Whole months beside the present one; None: for ever."""
+    minutes_keep_months: int | None
+    """The same of minute aggregates; 0: for ever, None: none are computed."""
     alarms_keep_days: int | None
     """None: for ever."""
     tidy_after_days: int | None
@@ -210,6 +212,9 @@ def _read(env: Env) -> dict[str, Any]:
         "quarantine_keep_days": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
         "measurements_keep_months": env.int(
             "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
+        ),
+        "minutes_keep_months": env.int(
+            "MINUTES_KEEP_MONTHS", None, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
         "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
         "tidy_after_days": env.int("TIDY_AFTER_DAYS", 3, validate=days),

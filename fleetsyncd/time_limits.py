@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import month_of, parse_time, utc_day
+from fleetsyncd.times import month_of, months_before, parse_time, utc_day
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 """`with deadline(seconds, error):` raises `error()` if its body takes longer."""
@@ -32,10 +32,7 @@ def accepted_interval(now: datetime, measurements_keep_months: int | None = None
     """
     oldest = month_of(now - MAX_AGE)
     if measurements_keep_months is not None:
-        first = month_of(now)
-        for _ in range(measurements_keep_months):
-            first = month_of(first - timedelta(days=1))
-        oldest = max(oldest, first)
+        oldest = max(oldest, months_before(now, measurements_keep_months))
     return Window(oldest, now + MAX_AHEAD)
 
 

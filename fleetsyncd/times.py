@@ -64,6 +64,14 @@ def month_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
+def months_before(moment: datetime, count: int) -> datetime:
+    """Return the first moment of the UTC month that is `count` months before that of `moment`."""
+    month = month_of(moment)
+    for _ in range(count):
+        month = month_of(month - timedelta(days=1))
+    return month
+
+
 def next_month(month: datetime) -> datetime:
     """Return the month after `month` (a first moment of a month)."""
     return month_of(month + timedelta(days=32))

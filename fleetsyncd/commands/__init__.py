@@ -17,6 +17,7 @@ migrate.py      `migrate`
 doctor.py       `doctor`
 retention.py    `retention`
 storage.py      `storage`
+minutes.py      `minutes`
 completion.py   `completion`
 schema.py       `schema`
 json_output.py  what is printed with --json, and its versions

@@ -10,7 +10,15 @@ HELP_CHARACTERS = 80
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
     "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine"),
-    "Installation": ("migrate", "doctor", "retention", "storage", "completion", "schema"),
+    "Installation": (
+        "migrate",
+        "doctor",
+        "retention",
+        "storage",
+        "minutes",
+        "completion",
+        "schema",
+    ),
     "Demo": ("demo", "simulate"),
 }
 COMMANDS = {
@@ -22,6 +30,7 @@ COMMANDS = {
     "doctor": "fleetsyncd.commands.doctor:doctor",
     "health": "fleetsyncd.commands.health:health",
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
+    "minutes": "fleetsyncd.commands.minutes:minutes_command",
     "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",
     "retention": "fleetsyncd.commands.retention:retention",
     "schema": "fleetsyncd.commands.schema:schema_command",

@@ -54,10 +54,11 @@ class Deletion(msgspec.Struct, frozen=True, rename={"begins": "from", "ends": "t
 def retention(apply: bool, yes: bool, as_json: bool) -> int:
     """Show what retention is going to delete, and when.
 
-    What expires in its turn goes at once: one month of measurements, one day of journal entries,
-    refused rows and alarms. More than that, and all that a new or stricter MEASUREMENTS_KEEP_MONTHS
-    deletes, waits for a day after a daemon has announced it. Give this command the daemon's
-    settings. With --apply it shows what it deletes, and asks; without a terminal it needs --yes.
+    What expires in its turn goes at once: one month of measurements and of minutes, one day of
+    journal entries, refused rows and alarms. More than that, and all that a new or stricter
+    MEASUREMENTS_KEEP_MONTHS or MINUTES_KEEP_MONTHS deletes, waits for a day after a daemon has
+    announced it. Give this command the daemon's settings. With --apply it shows what it deletes,
+    and asks; without a terminal it needs --yes.
 
     Exit code: 0 done, 1 something could not be deleted (--apply only).
     """

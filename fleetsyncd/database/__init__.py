@@ -15,6 +15,8 @@ adopted_nulls.py  entries with a null that an adopted table may refuse
 lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
+minutes.py       minute aggregates of measurements, as the watermark moves on
+due_minutes.py   those of history, and of rows that came late
 alarms.py        alarms, also those whose number was used again
 channel_changes.py  what channels meant before
 partitions.py    months ahead of time and for gaps

@@ -1,7 +1,8 @@
-"""Delete the measurements of removed vehicles: the oldest first, in short transactions.
+"""Delete the measurements of removed vehicles, and their minutes, in short transactions.
 
-Each window of time is committed with how far the purge has come, so it goes on where it was
-interrupted. Windows are sized so that each has about the same number of rows.
+The oldest measurements go first. Each window of time is committed with how far the purge has come,
+so it goes on where it was interrupted. Windows are sized so that each has about the same number of
+rows.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,11 @@ FROM public.measurements WHERE vehicle_id = %(id)s::uuid AND channel_id = ANY (%
 """
 _COUNT = f"SELECT count(*) FROM (SELECT {_WINDOW} LIMIT %(most)s) counted"  # noqa: S608  constants
 _DELETE = f"DELETE {_WINDOW}"
+_DELETE_MINUTES = """
+DELETE FROM public.measurements_minute WHERE (vehicle_id, channel_id, minute) IN (
+    SELECT vehicle_id, channel_id, minute FROM public.measurements_minute
+    WHERE vehicle_id = %s::uuid LIMIT %s)
+"""
 _ADVANCE = """
 UPDATE fleetsync.removed_vehicle SET purged_until = greatest(purged_until, %(end)s)
 WHERE vehicle_id = %(id)s::uuid
@@ -57,12 +63,17 @@ def purge(
     vehicle: RemovedVehicle,
     on_progress: Callable[[PurgeProgress], None] = ignore_progress,
 ) -> int:
-    """Delete all measurements of a removed vehicle, then its record; return how many there were.
+    """Delete all measurements and minutes of a removed vehicle, then its record.
+
+    Returns how many measurements there were.
 
     Raises DatabaseError, and CommandError if it is restored meanwhile: the rest of its measurements
     stays.
     """
     extent = database.run(partial(_begin, vehicle))
+    # First: of a vehicle that is restored meanwhile, minutes are computed anew from what is left.
+    while database.run(partial(_delete_minutes, vehicle)) == BATCH_ROWS:
+        pass
     rows = 0 if extent is None else _delete_all(database, vehicle, extent, on_progress)
     database.run(lambda cursor: removed_vehicles.forget(cursor, vehicle.id))
     return rows
@@ -73,6 +84,12 @@ def _begin(vehicle: RemovedVehicle, cursor: Cursor) -> Extent | None:
     removed_vehicles.ensure_record(cursor, vehicle)
     cursor.execute(_ADVANCE, {"id": str(vehicle.id), "end": "-infinity"})
     return removed_vehicles.read_extent(cursor, vehicle)
+
+
+def _delete_minutes(vehicle: RemovedVehicle, cursor: Cursor) -> int:
+    removed_vehicles.lock_record(cursor, vehicle)
+    cursor.execute(_DELETE_MINUTES, (str(vehicle.id), BATCH_ROWS))
+    return cursor.rowcount
 
 
 def _delete_all(

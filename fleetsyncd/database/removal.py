@@ -37,6 +37,10 @@ SELECT EXISTS (
 _HAS_MEASUREMENTS = """
 SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %s::uuid)
 """
+# Minutes may outlive the rows that they were computed from.
+_HAS_MINUTES = """
+SELECT EXISTS (SELECT FROM public.measurements_minute WHERE vehicle_id = %s::uuid)
+"""
 # A cycle asks for what is a few seconds older than the watermark, so it does not meet these rows.
 _DELETE_SETTLED = """
 DELETE FROM public.measurements WHERE vehicle_id = %(id)s::uuid
@@ -129,10 +133,12 @@ def remove(
     check()
     for key in present if deletes else ():
         deleted[key] += _delete(cursor, "measurements", key)
+        _delete(cursor, "measurements_minute", key)
     left = set() if deletes else {key for key in ids if _has_measurements(cursor, key)}
     if are_tied and left:
         # The foreign key forbids the removal, or would delete what is to stay.
         raise CommandError(_foreign_key_hint("measurements"))
+    left |= {key for key in present if _is_true(cursor, _HAS_MINUTES, str(key))}
     users = {}
     for key in present:
         _record(cursor, key, wanted=key in left or not with_measurements, purge=with_measurements)

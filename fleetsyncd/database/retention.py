@@ -1,4 +1,4 @@
-"""Retention: remove expired journal entries, quarantined rows, alarms, months of measurements.
+"""Retention: remove expired journal entries, bad rows, alarms, months of measurements and minutes.
 
 What is going to be removed is told before; what is unusual waits until its announcement is a day
 old. Every step is one short transaction under an advisory lock, so only one daemon at a time works
@@ -17,7 +17,7 @@ import psycopg2
 
 from fleetsyncd.database import retention_plan
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy
+from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
 from fleetsyncd.database.tidying import being_tidied
 from fleetsyncd.database.views.retention import Announcement, announcement_of
@@ -41,8 +41,14 @@ DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
 _EXPIRED = "SELECT partition FROM fleetsync.expired_months(%s, %s)"
-_NAMES = {kind: kind.rows_name for kind in Kind} | {Kind.MEASUREMENTS: "months of measurements"}
-_ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, Kind.MEASUREMENTS)
+_NAMES = {kind: kind.rows_name for kind in Kind} | {
+    kind: f"months of {kind.rows_name}" for kind in MONTHLY
+}
+_ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, *MONTHLY)
+_DROP = {
+    Kind.MEASUREMENTS: "SELECT fleetsync.drop_expired_month(%s, %s, %s)",
+    Kind.MINUTES: "SELECT fleetsync.drop_expired_minutes(%s, %s, %s)",
+}
 
 
 class _RowsLocked(DatabaseError):
@@ -93,7 +99,8 @@ class Retention:
         Removals are told. Raises DatabaseUnavailable; any other database error is told, and the
         rest waits for the next round.
         """
-        plans = [plan for kind in _ORDER if (plan := self._announce(kind, today())) is not None]
+        kinds = [kind for kind in _ORDER if kind in self._policy.kinds]
+        plans = [plan for kind in kinds if (plan := self._announce(kind, today())) is not None]
         for plan in plans:
             if plan.extent or plan.kind is Kind.MEASUREMENTS:
                 yield from self._remove(plan, today)
@@ -151,8 +158,8 @@ class Retention:
 
     def _remove(self, plan: Plan, today: Callable[[], datetime]) -> Iterator[None]:
         kind, total, told_at = plan.kind, 0, self._clock()
-        if kind is Kind.MEASUREMENTS:
-            work = self._months(plan.keep, today)
+        if kind in MONTHLY:
+            work = self._months(kind, plan.keep, today)
         else:
             age = timedelta(days=plan.keep)
             work = chain.from_iterable(self._expired(rows, age) for rows in ROW_SETS[kind])
@@ -195,24 +202,24 @@ class Retention:
             raise _RowsLocked(f"rows of {rows.table} are locked") from error
         return cursor.rowcount
 
-    def _months(self, keep: int, today: Callable[[], datetime]) -> Iterator[int]:
+    def _months(self, kind: Kind, keep: int, today: Callable[[], datetime]) -> Iterator[int]:
         """Drop expired months, the oldest first; yield 1 for each."""
-        if not self._database.run(retention_plan.is_monthly):
+        if kind is Kind.MEASUREMENTS and not self._database.run(retention_plan.is_monthly):
             self._warn("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        while name := self._drop_next(keep, today()):
+        while name := self._drop_next(kind, keep, today()):
             self._tell(f"retention: dropped partition {name}")
             self._on_drop()
             yield 1
 
-    def _drop_next(self, keep: int, today: datetime) -> str | None:
+    def _drop_next(self, kind: Kind, keep: int, today: datetime) -> str | None:
         try:
-            return self._database.run(partial(self._drop, keep, today))
+            return self._database.run(partial(self._drop, kind, keep, today))
         except _MonthLocked as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
             return None
 
-    def _drop(self, months: int, today: datetime, cursor: Cursor) -> str | None:
+    def _drop(self, kind: Kind, months: int, today: datetime, cursor: Cursor) -> str | None:
         if not self._take_lock(cursor):
             return None
         # Its lock would be waited for in vain, and everybody who writes measurements behind that.
@@ -220,7 +227,7 @@ class Retention:
         if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
             raise _MonthLocked(f"{min(tidied)} is being tidied")
         values = (months, today.date(), self._at_once)
-        cursor.execute("SELECT fleetsync.drop_expired_month(%s, %s, %s)", values)
+        cursor.execute(_DROP[kind], values)
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
 
@@ -248,6 +255,6 @@ class Retention:
 
 def _expected(plan: Plan, total: int) -> str:
     """Return how much is to be removed: rows that expire meanwhile are removed as well."""
-    if plan.kind is Kind.MEASUREMENTS:
+    if plan.kind in MONTHLY:
         return f"{max(plan.extent.months, total)} {_NAMES[plan.kind]}"
     return replace(plan.extent, rows=max(plan.extent.rows, total)).amount

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     """What is kept for a time of its own, as `fleetsync.retention` names it."""
 
     MEASUREMENTS = "measurements"
+    MINUTES = "minutes"
     JOURNAL = "journal"
     QUARANTINE = "quarantine"
     ALARMS = "alarms"
@@ -24,7 +25,7 @@ class Kind(StrEnum):
     @property
     def setting(self) -> str:
         """The variable that sets how long it is kept."""
-        unit = "MONTHS" if self is Kind.MEASUREMENTS else "DAYS"
+        unit = "MONTHS" if self in MONTHLY else "DAYS"
         return f"{self.upper()}_KEEP_{unit}"
 
     @property
@@ -33,10 +34,14 @@ class Kind(StrEnum):
         return _ROW_NAMES[self]
 
 
-FROM_VEHICLES = (Kind.MEASUREMENTS, Kind.ALARMS)
-"""What is pulled: while a setting of these is new, vehicles are asked for what it would delete."""
+MONTHLY = (Kind.MEASUREMENTS, Kind.MINUTES)
+"""What is dropped by the month."""
+WAITING_WHILE_NEW = (Kind.MEASUREMENTS, Kind.MINUTES, Kind.ALARMS)
+"""What is gone for good: a new setting of these deletes nothing for a day. Meanwhile vehicles are
+asked for what it would delete."""
 _ROW_NAMES: Mapping[Kind, str] = {
     Kind.MEASUREMENTS: "measurements",
+    Kind.MINUTES: "minutes",
     Kind.JOURNAL: "journal entries",
     Kind.QUARANTINE: "quarantined rows",
     Kind.ALARMS: "alarms",
@@ -47,18 +52,28 @@ _ROW_NAMES: Mapping[Kind, str] = {
 class RetentionPolicy:
     """How long rows are kept; None: for ever.
 
-    `measurements_keep_months` are whole months, kept beside the present one.
+    Months are whole ones, kept beside the present one. `minutes_keep_months` is 0 for ever, and
+    None if no minutes are kept: then none are deleted either.
     """
 
     journal_keep: timedelta | None
     quarantine_keep: timedelta | None
     measurements_keep_months: int | None
     alarms_keep: timedelta | None = None
+    minutes_keep_months: int | None = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is kept at all."""
+        are_kept = self.minutes_keep_months is not None
+        return tuple(kind for kind in Kind if are_kept or kind is not Kind.MINUTES)
 
     def keep(self, kind: Kind) -> int | None:
-        """Return the kind's setting: months of measurements, days of the others."""
+        """Return the kind's setting: months of measurements and minutes, days of the others."""
         if kind is Kind.MEASUREMENTS:
             return self.measurements_keep_months
+        if kind is Kind.MINUTES:
+            return self.minutes_keep_months or None
         age = {
             Kind.JOURNAL: self.journal_keep,
             Kind.QUARANTINE: self.quarantine_keep,
@@ -74,6 +89,7 @@ def retention_policy(settings: Settings) -> RetentionPolicy:
         quarantine_keep=_days(settings.quarantine_keep_days),
         alarms_keep=_days(settings.alarms_keep_days),
         measurements_keep_months=settings.measurements_keep_months,
+        minutes_keep_months=settings.minutes_keep_months,
     )
 
 
@@ -83,7 +99,7 @@ def _days(number: int | None) -> timedelta | None:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much has expired; `months` of measurements, else 0; `size` in bytes.
+    """How much has expired; `months` of what is monthly, else 0; `size` in bytes.
 
     The rows of months, and many other rows, are an estimate.
     """
@@ -110,21 +126,21 @@ class Extent:
     @property
     def is_estimate(self) -> bool:
         """Whether `rows` is an estimate."""
-        return self.kind is Kind.MEASUREMENTS or self.rows >= COUNTED
+        return self.kind in MONTHLY or self.rows >= COUNTED
 
     @property
     def amount(self) -> str:
         """How much has expired, in words."""
-        is_monthly = self.kind is Kind.MEASUREMENTS
+        is_monthly = self.kind in MONTHLY
         return f"{self.short_amount} ({self._rows_text} rows)" if is_monthly else self.short_amount
 
     @property
     def short_amount(self) -> str:
         """The same without the rows of months."""
-        if self.kind is not Kind.MEASUREMENTS:
+        if self.kind not in MONTHLY:
             return f"{self._rows_text} {self.kind.rows_name}"
         months = "1 month" if self.months == 1 else f"{self.months} months"
-        return f"{months} of measurements"
+        return f"{months} of {self.kind.rows_name}"
 
     @property
     def _rows_text(self) -> str:

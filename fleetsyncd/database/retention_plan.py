@@ -1,8 +1,9 @@
 """What retention is going to delete, and whether it may: what is unusual is announced a day before.
 
-At once goes what expires in its turn: one month of measurements, if the setting is not new, and the
-journal entries, bad rows and alarms that expired within the last day. The announcements are rows of
-`fleetsync.retention`; the owner's function `may_delete` writes them and decides.
+At once goes what expires in its turn: one month of measurements and of minutes, if the setting is
+not new, and the journal entries, bad rows and alarms that expired within the last day. The
+announcements are rows of `fleetsync.retention`; the owner's function `may_delete` writes them and
+decides.
 """
 
 from collections.abc import Mapping
@@ -12,15 +13,16 @@ from functools import reduce
 from typing import Any
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.retention_kinds import COUNTED, Extent, Kind
+from fleetsyncd.database.retention_kinds import COUNTED, MONTHLY, Extent, Kind
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 
 _MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
 _MONTHS = f"""
 SELECT count(*)::int, coalesce(sum(row_count), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
     {epoch("min(begins)")}, {epoch("max(ends)")}
-FROM fleetsync.expired_months(%s, %s)
+FROM fleetsync.{{expired}}(%s, %s)
 """  # noqa: S608  made of this file's own text
+_EXPIRED = {Kind.MEASUREMENTS: "expired_months", Kind.MINUTES: "expired_minutes"}
 # Without an expired row the table is looked at once: subqueries of a CASE run only when needed.
 _ROWS = """
 WITH found AS (SELECT min({column}) AS oldest FROM {table} WHERE {expired})
@@ -119,8 +121,8 @@ def make_plan(cursor: Cursor, kind: Kind, keep: int, today: datetime) -> Plan:
     Indexes and the planner tell it; the alarms, which have no index by time, are read up to the
     first COUNTED that have expired.
     """
-    if kind is Kind.MEASUREMENTS:
-        return _months_plan(cursor, keep, today)
+    if kind in MONTHLY:
+        return _months_plan(cursor, kind, keep, today)
     plans = [_rows_plan(cursor, kind, keep, rows) for rows in ROW_SETS[kind]]
     return reduce(_both, plans)
 
@@ -176,12 +178,12 @@ def _expired_part(cursor: Cursor, rows: RowSet, age: timedelta) -> float:
     return min(1.0, expired / max(1.0, every))
 
 
-def _months_plan(cursor: Cursor, keep: int, today: datetime) -> Plan:
-    if not is_monthly(cursor):
-        return Plan(keep, Extent(Kind.MEASUREMENTS, 0, 0, 0, None, None), is_usual=True)
-    cursor.execute(_MONTHS, (keep, today.date()))
+def _months_plan(cursor: Cursor, kind: Kind, keep: int, today: datetime) -> Plan:
+    if kind is Kind.MEASUREMENTS and not is_monthly(cursor):
+        return Plan(keep, Extent(kind, 0, 0, 0, None, None), is_usual=True)
+    cursor.execute(_MONTHS.format(expired=_EXPIRED[kind]), (keep, today.date()))
     months, rows, size, oldest, before = cursor.fetchall()[0]
-    extent = Extent(Kind.MEASUREMENTS, months, rows, size, from_epoch(oldest), from_epoch(before))
+    extent = Extent(kind, months, rows, size, from_epoch(oldest), from_epoch(before))
     return Plan(keep, extent, is_usual=months <= 1)
 
 

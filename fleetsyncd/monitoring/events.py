@@ -64,6 +64,16 @@ class MonthTidied:
 
 
 @dataclass(frozen=True, slots=True)
+class MinutesKept:
+    """The minute aggregates have followed the measurements."""
+
+    behind_sec: float
+    """Of the vehicle that is furthest behind."""
+    due_vehicles: int
+    """Vehicles with minutes to be computed, of history or because rows came late."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseDown:
     """PostgreSQL cannot serve the daemon, and pulling stops."""
 
@@ -86,6 +96,7 @@ Event = (
     | AttemptEnded
     | CycleEnded
     | MonthTidied
+    | MinutesKept
     | DatabaseDown
     | DatabaseUp
     | DaemonStopping

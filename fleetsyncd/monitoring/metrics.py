@@ -72,6 +72,14 @@ class Metrics:
             registry=self.registry,
         )
         self._quarantine = self._gauge("fleetsync_quarantine_rows", "Rows in quarantine")
+        self._minutes_behind = self._gauge(
+            "fleetsync_minutes_behind_seconds",
+            "By how much minute aggregates are behind, of the vehicle that is furthest behind",
+        )
+        self._minutes_due = self._gauge(
+            "fleetsync_minutes_due_vehicles",
+            "Vehicles with past minute aggregates to be computed",
+        )
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
         )
@@ -120,6 +128,9 @@ class Metrics:
                 self._on_cycle_ended(event)
             case events.MonthTidied(saved_bytes):
                 self._tidied.inc(saved_bytes)
+            case events.MinutesKept(behind_sec, due_vehicles):
+                self._minutes_behind.set(behind_sec)
+                self._minutes_due.set(due_vehicles)
             case events.DatabaseDown():
                 self._database_up.set(0)
                 self._outdated = True

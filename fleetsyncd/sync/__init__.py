@@ -45,6 +45,7 @@ unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows and closed months, once an hour
 tidier.py           when a closed month is tidied
+minutes.py          minute aggregates, beside the cycles
 intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged
 vehicle_log.py      what is logged of a vehicle, and how often

@@ -30,6 +30,7 @@ from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
+from fleetsyncd.sync.minutes import MinuteKeeper
 from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
@@ -60,6 +61,8 @@ class Plan:
     silent_interval_sec: float
     audit_percent: float = 0.0
     """Of what a vehicle sends, how much of its past may be asked for again; 0: nothing."""
+    minutes_keep_months: int | None = None
+    """None: no minutes are computed."""
 
 
 class Supervisor:
@@ -106,6 +109,15 @@ class Supervisor:
                 lambda: self._dispatcher.fills_past or context.database.is_crowded,
             ),
         )
+        self._minutes = MinuteKeeper(
+            context.database,
+            plan.minutes_keep_months,
+            shards=lambda: self._dispatcher.shards,
+            now=context.now,
+            spawn=gevent.spawn,
+            on_database_error=self._on_database_error,
+            emit=emit,
+        )
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()
@@ -123,7 +135,7 @@ class Supervisor:
 
     def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
-        self._housekeeping.accepting = False
+        self._housekeeping.accepting = self._minutes.accepting = False
         self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
         if error := self._outage.lost or self._outage.busy:
@@ -256,7 +268,7 @@ class Supervisor:
         """Let running vehicles finish their window, then kill them; delete the heartbeat."""
         self.stop()
         self._emit(events.DaemonStopping())
-        self._housekeeping.accepting = False
+        self._housekeeping.accepting = self._minutes.accepting = False
         if self._outage.lost is None:
             gevent.with_timeout(KILL_SEC, self._housekeeping.stop, timeout_value=None)
         self._dispatcher.end(self._plan.shutdown_grace_sec)
@@ -307,6 +319,7 @@ class Supervisor:
             self._emit(events.Alive())
             self._dispatcher.start_catch_ups()
             self._housekeeping.run_if_due(time.monotonic())
+            self._minutes.run_if_due(time.monotonic())
             if self._heartbeat.is_due:
                 self._dispatcher.rebalance()
                 self._emit(events.Alive())

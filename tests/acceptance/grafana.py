@@ -52,7 +52,7 @@ class TimeRange:
         return max(step, _seconds(panel.get("interval", "1s")))
 
 
-def sql(panel: Panel, shown: TimeRange) -> str:
+def sql(panel: Panel, shown: TimeRange, vehicle: str = "", channel: str = "") -> str:
     """Return the query of a panel of PostgreSQL."""
     start, end = (f"'{time.isoformat()}'" for time in (shown.start, shown.end))
     step_sec = shown.step_sec(panel)
@@ -63,6 +63,8 @@ def sql(panel: Panel, shown: TimeRange) -> str:
         ("$__unixEpochFrom()", int(shown.start.timestamp())),
         ("$__unixEpochTo()", int(shown.end.timestamp())),
         ("$__interval_ms", step_sec * 1_000),
+        ("$vehicle", vehicle),
+        ("$channel", channel),
     ):
         query = query.replace(macro, str(value))
     assert "$" not in query

@@ -15,11 +15,13 @@ import yaml
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class
 
+from fleetsyncd.database import vehicles
 from fleetsyncd.demo import embedded
 from tests.acceptance import grafana
 from tests.acceptance.command_lines import ROOT
 from tests.acceptance.conftest import Installation
 from tests.acceptance.grafana import Panel, TimeRange
+from tests.integration.test_minutes import keep_all, rows, set_watermark, store_rows
 from tests.prometheus import PROMTOOL, needs_prometheus
 
 VIEWER = "grafana_viewer"
@@ -127,7 +129,9 @@ def test_no_panel_reads_a_large_table_in_one_sweep_or_more_of_it_than_it_can_sho
     for panel in grafana.panels("postgresql"):
         for length in SHOWN:
             by_table = scans(month, panel, TimeRange.last(length))
-            assert not [name for name in by_table if name.startswith("measurements")]
+            # Without a vehicle, the panel of its channels reads nothing.
+            of_rows = [name for name in by_table if name.startswith("measurements")]
+            assert not of_rows or panel["title"] == "Channel of a vehicle"
             for table in ("sync_journal", "alarms_log"):
                 kinds = {node["Node Type"] for node in by_table.get(table, [])}
                 assert "Seq Scan" not in kinds, (panel["title"], length)
@@ -213,6 +217,43 @@ def test_the_dashboard_without_prometheus_queries_postgresql_as_a_role_that_only
         assert cursor.fetchone() == ("off",)
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cursor.execute("SELECT api_key FROM vehicles")
+
+
+def channel_shown(cursor: Cursor, shown: TimeRange, vehicle: object) -> list[tuple[Any, ...]]:
+    panel = panel_of("Channel of a vehicle")
+    cursor.execute(grafana.sql(panel, shown, str(vehicle), "7"))
+    return cursor.fetchall()
+
+
+def test_a_vehicles_channel_is_read_from_minutes_and_its_newest_rows(
+    installation: Installation,
+) -> None:
+    database = installation.database
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    start = now - 10 * HOUR
+    truck = database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
+    store_rows(database, truck, rows(start, 3600, step=timedelta(seconds=10)))
+    set_watermark(database, truck, now)
+    installation.rows(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, newest_measurement_at) VALUES (%s, %s)",
+        str(truck), now - timedelta(seconds=10),
+    )  # fmt: skip
+    shown = TimeRange(start, now)
+    with viewer(installation.server, installation.database_name) as cursor:
+        # Nobody wants a long span to be read from the rows.
+        times = [row[0] for row in channel_shown(cursor, shown, truck)]
+        assert now - 6 * HOUR - timedelta(minutes=2) <= times[0] <= now - 6 * HOUR
+        keep_all(database)
+        store_rows(database, truck, rows(now - 5 * HOUR, 30, (7,), timedelta(seconds=1.5)))
+        seen = channel_shown(cursor, shown, truck)
+        step = timedelta(seconds=shown.step_sec(panel_of("Channel of a vehicle")))
+        assert [row[0] for row in seen] == [start + n * step for n in range(10 * HOUR // step)]
+        cursor.execute(
+            "SELECT date_bin(%s, time, %s) AS at, min(value), avg(value), max(value)"
+            " FROM measurements WHERE channel_id = 7 GROUP BY at ORDER BY at",
+            (step, start),
+        )
+        assert seen == [pytest.approx(row) for row in cursor.fetchall()]
 
 
 @pytest.mark.parametrize("name", ["prometheus", "postgresql"])

@@ -240,6 +240,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "purge"): ("--all",),
     ("retention",): (),
     ("storage",): (),
+    ("minutes",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)}
 """Tell more than a line, are the remedy, or ask no database."""

@@ -51,6 +51,7 @@ READING = {
     ("quarantine", "show"),
     ("doctor",),
     ("storage",),
+    ("minutes",),
     ("completion",),
     ("schema",),
 }

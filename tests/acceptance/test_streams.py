@@ -45,6 +45,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "purge"): ("T-9",),
     ("retention",): (),
     ("storage",): (),
+    ("minutes",): (),
     ("migrate",): (),
     ("doctor",): ("--no-vehicles",),
     ("completion",): ("bash",),

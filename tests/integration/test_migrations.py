@@ -62,6 +62,17 @@ COLUMNS = {
         "error_msg": "text",
     },
     "vehicle_access": {"user_id": "uuid", "vehicle_id": "uuid"},
+    "measurements_minute": {
+        "vehicle_id": "uuid",
+        "channel_id": "integer",
+        "minute": "timestamp with time zone",
+        "count": "integer",
+        "min": "double precision",
+        "max": "double precision",
+        "sum": "double precision",
+        "first": "double precision",
+        "last": "double precision",
+    },
 }
 KEYS = {
     "vehicles": "PRIMARY KEY (id)",
@@ -70,8 +81,9 @@ KEYS = {
     "alarms_log": "PRIMARY KEY (vehicle_id, alarm_id)",
     "sync_journal": "PRIMARY KEY (vehicle_id, id)",
     "vehicle_access": "PRIMARY KEY (user_id, vehicle_id)",
+    "measurements_minute": "PRIMARY KEY (vehicle_id, channel_id, minute)",
 }
-GUARDED = {"vehicles", "measurements", "alarms_log"}
+GUARDED = {"vehicles", "measurements", "measurements_minute", "alarms_log"}
 
 
 def settings(server: Server, name: str, user: str = OWNER) -> DatabaseSettings:

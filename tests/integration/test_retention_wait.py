@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from threading import Barrier
 
+import psycopg2
 import pytest
 from psycopg2 import sql
 
@@ -16,7 +17,7 @@ from fleetsyncd.database.retention_kinds import COUNTED, Extent, Kind, Retention
 from fleetsyncd.database.retention_plan import make_plan
 from fleetsyncd.database.views.retention import announcements
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.times import utc_now, utc_text
+from fleetsyncd.times import months_before, utc_now, utc_text
 from tests.integration.test_retention import (
     fill_journal,
     keep_alarms_for_long,
@@ -453,3 +454,78 @@ def test_the_rows_of_a_month_that_was_never_analysed_are_estimated_by_its_size(
     assert 15_000 < extent.rows < 25_000
     assert 1_000_000 < extent.size < 5_000_000
     assert str(extent).startswith("1 month of measurements (about ")
+
+
+def minute_months(database: Database, *numbers: int) -> dict[int, str]:
+    """Make the months of minutes so many before the present one; return their names."""
+    names = {}
+    for number in numbers:
+        first = months_before(utc_now(), number)
+        query(database, "SELECT fleetsync.make_minute_month(%s)", first.date())
+        names[number] = f"measurements_minute_{first:%Y_%m}"
+    return names
+
+
+def left_months(database: Database) -> set[str]:
+    parent = "public.measurements_minute"
+    found = query(
+        database, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+        parent,
+    )  # fmt: skip
+    return {name for (name,) in found}
+
+
+def keeping_minutes(number: int | None) -> RetentionPolicy:
+    return RetentionPolicy(None, None, None, minutes_keep_months=number)
+
+
+def test_minutes_are_dropped_by_the_month_after_the_same_wait(
+    database: Database, truck: str
+) -> None:
+    names = minute_months(database, 0, 1, 2, 3)
+    query(
+        database,
+        "INSERT INTO fleetsync.minute_state VALUES (%s, '2000-01-01', now())",
+        truck,
+    )
+    (told,) = daemon_round(database, keeping_minutes(1))
+    assert "MINUTES_KEEP_MONTHS=1 will delete 2 months of minutes (about 0 rows)" in told
+    assert left_months(database) == set(names.values())
+    pass_time(database, "25 hours")
+    told = "\n".join(daemon_round(database, keeping_minutes(1)))
+    assert f"dropped partition {names[3]}" in told
+    assert "removed expired months of minutes: 2" in told
+    assert left_months(database) == {names[0], names[1]}
+    # Nobody trusts what was there.
+    from_then_on = months_before(utc_now(), 1)
+    assert query(database, "SELECT minutes_from FROM fleetsync.minute_state") == [(from_then_on,)]
+    assert daemon_round(database, keeping_minutes(1)) == []
+
+
+@pytest.mark.parametrize("number", [None, 0])
+def test_minutes_that_are_kept_for_ever_or_not_at_all_are_not_dropped(
+    database: Database, number: int | None
+) -> None:
+    names = minute_months(database, 0, 1, 2, 3)
+    assert daemon_round(database, keeping_minutes(number)) == []
+    pass_time(database, "25 hours")
+    assert daemon_round(database, keeping_minutes(number)) == []
+    assert left_months(database) == set(names.values())
+
+
+def test_measurements_are_dropped_whatever_is_kept_of_minutes(database: Database) -> None:
+    names, minutes = past_months(database, 0, 1, 2), minute_months(database, 0, 1, 2)
+    keep_months_for_long(database, 1)
+    daemon_round(database, RetentionPolicy(None, None, 1, minutes_keep_months=0))
+    assert left_months(database) == set(minutes.values())
+    assert months(database) == {names[0], names[1]}
+
+
+@pytest.mark.parametrize("role", ["owner", ""])
+def test_nobody_else_drops_minutes(database: Database, role: str) -> None:
+    names = minute_months(database, 5)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT set_config('app.user_role', %s, true)", (role,))
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=r"app\.user_role"):
+            cursor.execute("SELECT fleetsync.drop_expired_minutes(1, current_date, true)")
+    assert left_months(database) == set(names.values())

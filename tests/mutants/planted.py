@@ -26,10 +26,10 @@ WINDOW = "fleetsyncd/sync/window.py"
 LATENESS = "fleetsyncd/lateness.py"
 GAPS = "fleetsyncd/database/gaps.py"
 RUNNER = "fleetsyncd/sync/catch_up_runner.py"
-DOOR = "fleetsyncd/database/schema/migrations/0025.one-door.sql"
+DOOR = "fleetsyncd/database/schema/migrations/0027.minutes.sql"
+"""The newest version of `add_measurements`, and of `may_delete`."""
 CLOSED_MONTHS = "fleetsyncd/database/schema/migrations/0026.closed-months.sql"
 TIDYING = "fleetsyncd/database/tidying.py"
-RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
     Mutant(
@@ -45,6 +45,41 @@ MUTANTS = (
         "asked_to = store.advance_watermark(cursor, now)",
         "asked_to = self.context.database.run(lambda own: store.advance_watermark(own, now))",
         "tests/integration/test_cycle_faults.py",
+    ),
+    Mutant(
+        "late rows do not make their minutes due",
+        DOOR,
+        "        IF t[1] < kept_to AND",
+        "        IF false AND",
+        "tests/integration/test_minutes.py",
+    ),
+    Mutant(
+        "minutes are computed while somebody writes to the vehicle",
+        "fleetsyncd/database/minutes.py",
+        "ORDER BY id FOR UPDATE SKIP LOCKED",
+        "ORDER BY id",
+        "tests/integration/test_minutes.py",
+    ),
+    Mutant(
+        "a part of a dropped month replaces minutes of all of it",
+        "fleetsyncd/database/minutes.py",
+        "    WHERE excluded.count {{compared}} m.count\n",
+        "",
+        "tests/integration/test_minutes.py",
+    ),
+    Mutant(
+        "minutes that were dropped are trusted",
+        DOOR,
+        "    UPDATE fleetsync.minute_state s SET minutes_from = plan.ends,",
+        "    UPDATE fleetsync.minute_state s SET minutes_from = s.minutes_from,",
+        "tests/integration/test_retention_wait.py",
+    ),
+    Mutant(
+        "due minutes are read as they are stored",
+        DOOR,
+        "unnest(asked * kept) part\nUNION ALL",
+        "unnest(asked) part\nUNION ALL",
+        "tests/integration/test_minute_series.py",
     ),
     Mutant(
         "no overlap",
@@ -84,8 +119,10 @@ MUTANTS = (
     Mutant(
         "anybody may write measurements through the owner's function",
         DOOR,
-        "IS DISTINCT FROM 'superuser'",
-        "IS DISTINCT FROM current_setting('app.user_role', true)",
+        "IS DISTINCT FROM 'superuser' THEN\n        RAISE insufficient_privilege\n"
+        "            USING MESSAGE = 'measurements",
+        "IS NULL THEN\n        RAISE insufficient_privilege\n"
+        "            USING MESSAGE = 'measurements",
         "tests/integration/test_one_door.py",
     ),
     Mutant(
@@ -846,14 +883,14 @@ MUTANTS = (
     ),
     Mutant(
         "retention does not wait",
-        RETENTION,
+        DOOR,
         "    RETURN known.due_at <= now();\n",
         "    RETURN true;\n",
         "tests/integration/test_retention_wait.py",
     ),
     Mutant(
         "a setting that was taken back goes on with its wait",
-        RETENTION,
+        DOOR,
         "      AND (r.keep BETWEEN 1 AND keep_for OR r.seen_at < now() - a_day);\n",
         "      AND r.seen_at < now() - a_day;\n",
         "tests/integration/test_retention_wait.py",

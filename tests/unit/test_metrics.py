@@ -324,3 +324,11 @@ def test_what_audits_find_and_prove_is_exported() -> None:
         (("age", "60"), name): 65,
         (("age", "600"), name): 3 * 3600,
     }
+
+
+def test_how_far_minutes_are_is_told_after_each_round() -> None:
+    metrics = Metrics()
+    metrics.listen(events.MinutesKept(720.0, 3))
+    samples = scraped(metrics)
+    assert samples["fleetsync_minutes_behind_seconds"] == {(): 720}
+    assert samples["fleetsync_minutes_due_vehicles"] == {(): 3}

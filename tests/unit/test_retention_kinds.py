@@ -35,11 +35,19 @@ def test_an_extent_tells_months_rows_size_and_time_and_what_is_an_estimate(
 
 
 def test_every_kind_has_its_setting_and_its_place_in_the_policy() -> None:
-    policy = RetentionPolicy(timedelta(days=1), timedelta(days=2), 3, timedelta(days=4))
+    policy = RetentionPolicy(timedelta(days=1), timedelta(days=2), 3, timedelta(days=4), 5)
     assert {kind.setting for kind in Kind} <= set(settings.VARIABLES)
     assert {kind: policy.keep(kind) for kind in Kind} == {
         Kind.MEASUREMENTS: 3,
+        Kind.MINUTES: 5,
         Kind.JOURNAL: 1,
         Kind.QUARANTINE: 2,
         Kind.ALARMS: 4,
     }
+
+
+def test_minutes_that_nobody_keeps_are_not_deleted_either() -> None:
+    off, for_ever = RetentionPolicy(None, None, 3), RetentionPolicy(None, None, 3, None, 0)
+    assert Kind.MINUTES not in off.kinds
+    assert Kind.MINUTES in for_ever.kinds
+    assert for_ever.keep(Kind.MINUTES) is None

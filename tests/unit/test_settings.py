@@ -55,6 +55,7 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         journal_keep_days=30,
         quarantine_keep_days=30,
         measurements_keep_months=None,
+        minutes_keep_months=None,
         alarms_keep_days=None,
         tidy_after_days=3,
         vehicle_max_channels=1_000,
@@ -107,6 +108,10 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         ("VEHICLE_MAX_ROWS_PER_DAY", "10000000000", "vehicle_max_rows_per_day", 10**10),
         ("QUARANTINE_KEEP_DAYS", "0", "quarantine_keep_days", None),
         ("MEASUREMENTS_KEEP_MONTHS", "12", "measurements_keep_months", 12),
+        ("MINUTES_KEEP_MONTHS", "24", "minutes_keep_months", 24),
+        # For ever, which is not the same as none.
+        ("MINUTES_KEEP_MONTHS", "0", "minutes_keep_months", 0),
+        ("MINUTES_KEEP_MONTHS", "", "minutes_keep_months", None),
         ("METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),  # noqa: S104  what is set
         ("METRICS_PORT", "9100", "metrics_port", 9100),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
@@ -180,6 +185,7 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("VEHICLE_MAX_ALARMS", "0", "more than 0"),
         ("JOURNAL_KEEP_DAYS", "-1", "It must be at least 0 and at most 36500."),
         ("MEASUREMENTS_KEEP_MONTHS", "1201", "It must be at least 0 and at most 1200."),
+        ("MINUTES_KEEP_MONTHS", "-1", "It must be at least 0 and at most 1200."),
         ("METRICS_PORT", "http", "Not a valid integer."),
         ("LOG_LEVEL", "loud", "Must be one of DEBUG, INFO, WARNING, ERROR."),
         ("LOG_FORMAT", "xml", "Must be one of text, json."),

@@ -30,6 +30,9 @@ DISTRIBUTED = (
     "fleetsync.removed_vehicle",
     "fleetsync.replaced_alarm",
     "fleetsync.channel_change",
+    "public.measurements_minute",
+    "fleetsync.minute_state",
+    "fleetsync.minute_due",
 )
 """Distributed by vehicle; the others are colocated with the first one."""
 # One machine alone can enforce a unique key only if the key contains the vehicle.

@@ -13,11 +13,13 @@ from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_polic
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.minutes import minutes_progress
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import VehicleOverview
+from fleetsyncd.text import age
 
 NAMED = 5
 """Vehicles of which a check tells one by one."""
@@ -126,6 +128,7 @@ def _of_fleet(
         "API keys": keys,
         "retention": retention,
         "machines": lambda: database.run(machines.findings),
+        "minutes": lambda: database.run(lambda cursor: list(check_minutes(cursor, want.policy))),
         "gaps": lambda: list(check_gaps(database.run(lambda c: fleet_overview(c, 0)))),
     }
 
@@ -179,6 +182,22 @@ def check_gaps(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
         if not gap.loses_from:
             remedy = f"`fleetsyncd status {vehicle.id}`, `fleetsyncd vehicle test {vehicle.id}`"
             yield warning("gaps", f"[{vehicle.name}] {gap.remark}", remedy)
+
+
+def check_minutes(cursor: Cursor, policy: RetentionPolicy) -> Iterator[Finding]:
+    """Say how far minute aggregates are, if they are kept."""
+    if policy.minutes_keep_months is None:
+        return
+    progress = minutes_progress(cursor)
+    if progress.is_late:
+        behind = age(progress.behind.total_seconds())
+        remedy = "set MINUTES_KEEP_MONTHS for every daemon, and read their logs"
+        yield warning("minutes", f"they are {behind} behind the measurements", remedy)
+    elif progress.due_vehicles:
+        text = f"past ones of {progress.due_vehicles} vehicle(s) are still to be computed"
+        yield ok("minutes", text)
+    else:
+        yield ok("minutes", f"complete for {progress.vehicles} vehicle(s)")
 
 
 def check_keys(fleet: Sequence[Vehicle], *, has_default_key: bool) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ history.py    vehicles' attempts in equal slices of time
 journal.py    pages of the journal, the last hour of vehicles
 plot.py       channels over a span of time, with the alarms in it
 series.py     channels' values in equal slices of time, whatever the number of rows
+minute_series.py  the same of long spans, from minute aggregates
+minutes.py    how far the minute aggregates are
 chosen.py     which vehicles a view is about
 channel_changes.py  what a vehicle's channels meant before
 vehicle.py    one vehicle's channels, alarms, details

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.retention_kinds import FROM_VEHICLES, Extent, Kind, RetentionPolicy
+from fleetsyncd.database.retention_kinds import WAITING_WHILE_NEW, Extent, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import Plan, make_plan
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
@@ -101,7 +101,7 @@ def announcement_of(cursor: Cursor, kind: Kind, keep: int) -> Announcement | Non
 def forecast(cursor: Cursor, policy: RetentionPolicy, today: datetime) -> list[Forecast]:
     """Return what each setting deletes, and when. Raises DatabaseError."""
     known = _known(cursor)
-    return [_forecast(cursor, kind, policy.keep(kind), known, today) for kind in Kind]
+    return [_forecast(cursor, kind, policy.keep(kind), known, today) for kind in policy.kinds]
 
 
 def _forecast(
@@ -124,7 +124,7 @@ def _fate(plan: Plan, known: _Known | None) -> Fate:
     """Say what the function `may_delete` would."""
     if not plan.extent:
         return Fate.NOTHING
-    if plan.is_usual and plan.kind not in FROM_VEHICLES:
+    if plan.is_usual and plan.kind not in WAITING_WHILE_NEW:
         return Fate.USUAL
     if known is not None and known.announced is not None:
         return Fate.DUE if known.announced.due_in <= 0 else Fate.WAITING

@@ -57,7 +57,7 @@ FROM unnest(%(channels)s::int[]) channel,
         ORDER BY time LIMIT {PROBE_ROWS}) rows
 GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608  made of this file's own text
-_OLDEST = f"""
+OLDEST = f"""
 SELECT channel, (SELECT {epoch("time")} FROM public.measurements
     WHERE vehicle_id = %(id)s::uuid AND channel_id = channel AND time > '-infinity'
     ORDER BY time LIMIT 1)
@@ -139,7 +139,7 @@ def read_series(
     cursor: Cursor, vehicle_id: UUID, channels: Sequence[int], slices: Slices
 ) -> list[Series]:
     """Return the channels' values in the slices, in the order of the channels."""
-    values = _arguments(vehicle_id, channels, slices)
+    values = arguments(vehicle_id, channels, slices)
     counts = dict(_rows(cursor, _COUNTS, values))
     sampled = [key for key in channels if counts[key] > values["most"]]
     exact = [key for key in channels if key not in sampled]
@@ -148,7 +148,7 @@ def read_series(
         if keys:
             for key, *row in _rows(cursor, statement, {**values, "channels": keys}):
                 found[key].append(_slice_values(*row))
-    oldest = dict(_rows(cursor, _OLDEST, values))
+    oldest = dict(_rows(cursor, OLDEST, values))
     return [Series(key, tuple(found[key]), key in sampled, oldest[key]) for key in channels]
 
 
@@ -157,7 +157,7 @@ def read_exactly(
 ) -> dict[int, dict[int, float]]:
     """Return each channel's mean values by slice; for short spans only."""
     means: dict[int, dict[int, float]] = {}
-    for key, *row in _rows(cursor, _EXACT, _arguments(vehicle_id, channels, slices)):
+    for key, *row in _rows(cursor, _EXACT, arguments(vehicle_id, channels, slices)):
         values = _slice_values(*row)
         means.setdefault(key, {})[values.index] = values.mean
     return means
@@ -178,7 +178,8 @@ def _slice_values(
     return SliceValues(index, count, low, min(high, max(low, mean)), high, first, last)
 
 
-def _arguments(vehicle_id: UUID, channels: Sequence[int], slices: Slices) -> dict[str, Any]:
+def arguments(vehicle_id: UUID, channels: Sequence[int], slices: Slices) -> dict[str, Any]:
+    """Return the arguments of statements over slices."""
     start = _EPOCH + timedelta(microseconds=slices.start_us)
     step = timedelta(microseconds=slices.step_us)
     return {

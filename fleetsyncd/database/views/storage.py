@@ -29,7 +29,8 @@ SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('pub
 FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid
 WHERE c.relkind = 'r'
   AND (c.relnamespace = 'fleetsync'::regnamespace
-       OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements'))
+       OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
+                    UNION ALL SELECT relid FROM pg_partition_tree('public.measurements_minute'))
        OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(tables)s))
 ORDER BY 2 DESC, r.begins, pg_total_relation_size(c.oid) DESC, 1
 """  # noqa: S608  made of this file's own text

@@ -1,0 +1,177 @@
+"""Keeps the minute aggregates of this daemon's vehicles, beside the cycles.
+
+What is live comes first; what is due gets a tenth of the time of one connection. Every transaction
+is short, and sized by how long the last one took. It can be stopped after each.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from fleetsyncd.database import due_minutes, minutes, replicas
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema.grants import DOOR
+from fleetsyncd.database.views.minutes import MinutesProgress, minutes_progress
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
+from fleetsyncd.monitoring import events
+from fleetsyncd.text import age
+
+log = logging.getLogger("sync.minutes")
+
+ROUND_SEC = 15.0
+"""From the begin of a round to that of the next one."""
+DUE_SEC = 10.0
+"""How long a round works off what is due."""
+PAUSE_SEC = 0.05
+"""After a transaction, so that cycles come first."""
+DUE_SHARE = 0.1
+"""Of the time, for what is due."""
+TARGET_SEC = 0.25
+"""How long a transaction should take: a vehicle's cycle waits for it."""
+MOST_VEHICLES = 200
+TOLD_SEC = 3600.0
+"""That minutes are late is told again after so long."""
+OFF_SEC = 3600.0
+"""While no minutes are kept, how often what is due is merged."""
+
+
+class MinuteKeeper:
+    """Computes minutes in rounds; `spawn` starts one beside the main loop.
+
+    `keep_months` is MINUTES_KEEP_MONTHS; None: nothing is computed. `shards` returns those of this
+    daemon.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keep_months: int | None,
+        *,
+        shards: Callable[[], Collection[int] | None],
+        now: Callable[[], datetime],
+        spawn: Callable[[Callable[[], None]], object],
+        on_database_error: Callable[[DatabaseError], None],
+        emit: events.Listener = events.ignore_event,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._database = database
+        self._keep_months = keep_months
+        self._shards = shards
+        self._now = now
+        self._spawn = spawn
+        self._on_database_error = on_database_error
+        self._emit = emit
+        self._clock = clock
+        self._sleep = sleep
+        self._vehicles = 10
+        """How many vehicles a transaction computes."""
+        self._bite = minutes.EVERY
+        """How much of what is due of a vehicle it computes."""
+        self._next_round = 0.0
+        self._told_at: float | None = None
+        self._waits_for: Sequence[str] = ()
+        self._running = False
+        self.accepting = True
+        """Whether steps are started and continued."""
+
+    def run_if_due(self, monotonic: float) -> None:
+        """Start a round, if it is time and the last one is over."""
+        if self.accepting and not self._running and monotonic >= self._next_round:
+            self._next_round = monotonic + (OFF_SEC if self._keep_months is None else ROUND_SEC)
+            self._running = True
+            self._spawn(self._run)
+
+    def _run(self) -> None:
+        try:
+            for pause in self.steps():
+                if not self.accepting or self._database.is_crowded:
+                    return
+                self._sleep(pause)
+        except DatabaseUnavailable as error:
+            self._on_database_error(error)
+        except DatabaseError as error:
+            log.warning("minutes could not be computed, the next round tries again: %s", error)
+        except Exception:
+            log.exception("%s: the minutes of a round were not computed", INTERNAL_ERROR)
+        finally:
+            self._running = False
+
+    def steps(self) -> Iterator[float]:
+        """Do a round, a transaction a step; yield how long to pause after each.
+
+        Raises DatabaseError.
+        """
+        self._database.run(due_minutes.merge_due)
+        yield PAUSE_SEC
+        if self._keep_months is None or self._must_wait():
+            return
+        limit = minutes.oldest_kept(self._now(), self._keep_months)
+        shards = self._shards()
+        self._database.run(partial(minutes.begin, limit=limit, shards=shards))
+        yield PAUSE_SEC
+        yield from self._live(shards)
+        self._tell(self._database.run(partial(minutes_progress, shards=shards)))
+        yield from self._due(shards)
+
+    def _must_wait(self) -> bool:
+        """Tell whether a daemon runs that adds rows without making their minutes due."""
+        hosts = self._database.run(lambda cursor: replicas.older_daemons(cursor, DOOR))
+        if hosts and hosts != self._waits_for:
+            log.warning(
+                "no minutes are computed while a daemon of an older version runs on %s: upgrade it",
+                ", ".join(hosts),
+            )
+        self._waits_for = hosts
+        return bool(hosts)
+
+    def _live(self, shards: Collection[int] | None) -> Iterator[float]:
+        """Follow the watermarks; vehicles to which somebody writes are left for the next round."""
+        ids = self._database.run(partial(minutes.waiting, shards=shards))
+        while ids:
+            batch, ids = ids[: self._vehicles], ids[self._vehicles :]
+            began = self._clock()
+            self._database.run(partial(minutes.keep, ids=batch))
+            factor = _factor(self._clock() - began)
+            self._vehicles = min(MOST_VEHICLES, max(1, round(self._vehicles * factor)))
+            yield PAUSE_SEC
+
+    def _due(self, shards: Collection[int] | None) -> Iterator[float]:
+        """Work off what is due, the newest first, as long as a round lasts."""
+        ends = self._clock() + DUE_SEC
+        while self._clock() < ends:
+            ids = self._database.run(partial(due_minutes.due_vehicles, most=10, shards=shards))
+            began = self._clock()
+            if not self._work_off_one(ids):
+                return
+            took = self._clock() - began
+            self._bite = min(minutes.LONGEST_BITE, max(minutes.MINUTE, self._bite * _factor(took)))
+            yield max(PAUSE_SEC, took * (1 / DUE_SHARE - 1))
+
+    def _work_off_one(self, ids: Sequence[UUID]) -> bool:
+        """Work off a part of the first vehicle to which nobody writes just now."""
+        for vehicle_id in ids:
+            work = partial(due_minutes.work_off, vehicle_id=vehicle_id, bite=self._bite)
+            if self._database.run(work) is not None:
+                return True
+        return False
+
+    def _tell(self, progress: MinutesProgress) -> None:
+        """Tell how far the minutes are; that they are late once an hour in the log."""
+        self._emit(events.MinutesKept(progress.behind.total_seconds(), progress.due_vehicles))
+        if not progress.is_late:
+            self._told_at = None
+        elif self._told_at is None or self._clock() >= self._told_at + TOLD_SEC:
+            self._told_at = self._clock()
+            log.warning(
+                "minutes are %s behind the measurements: plots read the rows themselves",
+                age(progress.behind.total_seconds()),
+            )
+
+
+def _factor(seconds: float) -> float:
+    """Return by how much larger the next transaction may be than one that took so long."""
+    return min(2.0, max(0.5, TARGET_SEC / max(seconds, 0.001)))

@@ -1,0 +1,281 @@
+"""The daemon's part that keeps minutes: rounds, what comes first, and when it waits."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.database import due_minutes, minutes, purge, removal, replicas, vehicles
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.monitoring import events
+from fleetsyncd.sync.minutes import PAUSE_SEC, MinuteKeeper
+from tests.integration.test_adoption import as_owner
+from tests.integration.test_minutes import (
+    HOUR,
+    NOON,
+    SECOND,
+    ask,
+    due,
+    expected,
+    pulled,
+    rows,
+    set_watermark,
+    store_rows,
+    stored,
+)
+
+FOR_EVER = 0
+
+
+class Time:
+    """A clock that goes on when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def truck(database: Database) -> UUID:
+    return database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
+
+
+def keeper(
+    database: Database,
+    keep_months: int | None = FOR_EVER,
+    *,
+    time: Time | None = None,
+    emit: events.Listener = events.ignore_event,
+    on_error: Callable[[DatabaseError], None] = lambda _error: None,
+) -> MinuteKeeper:
+    time = time or Time()
+    return MinuteKeeper(
+        database,
+        keep_months,
+        shards=lambda: None,
+        now=lambda: NOON + 2 * HOUR,
+        spawn=lambda work: work(),
+        on_database_error=on_error,
+        emit=emit,
+        clock=lambda: time.now,
+        sleep=time.sleep,
+    )
+
+
+def rounds(kept: MinuteKeeper, count: int = 1) -> None:
+    for n in range(count):
+        kept.run_if_due(n * 10_000.0)
+
+
+def test_a_round_keeps_what_is_live_and_works_off_what_is_due(
+    database: Database, truck: UUID
+) -> None:
+    pulled(database, truck, NOON - 20 * HOUR, 600)
+    pulled(database, truck, NOON, 3600)
+    it = keeper(database)
+    rounds(it)
+    assert stored(database) == expected(database)
+    assert not due(database)
+    pulled(database, truck, NOON + HOUR, 1200)
+    store_rows(database, truck, rows(NOON + SECOND / 2, 30))
+    rounds(it, 2)
+    assert stored(database) == expected(database)
+    assert len({row[2] for row in stored(database)}) == 10 + 75
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_daemon_that_ends_between_any_two_transactions_loses_nothing(
+    database: Database, truck: UUID, seed: int
+) -> None:
+    for n in range(4):
+        pulled(database, truck, NOON + n * HOUR / 2, 1800)
+        store_rows(database, truck, rows(NOON - (n + 1) * HOUR + seed * SECOND / 4, 40))
+        # Every daemon does one transaction more than the one before.
+        for done, _pause in enumerate(keeper(database).steps()):
+            if done >= 2 * n + seed:
+                break
+        assert stored(database) >= {row for row in expected(database) if not is_due(database, row)}
+    rounds(keeper(database), 3)
+    assert stored(database) == expected(database)
+    assert not due(database)
+
+
+def is_due(database: Database, row: tuple[object, ...]) -> bool:
+    query = "SELECT EXISTS (SELECT FROM fleetsync.minute_due WHERE from_at <= %s AND to_at > %s)"
+    return bool(ask(database, query, row[2], row[2])[0][0])
+
+
+def test_what_is_due_gets_a_tenth_of_the_time(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled(database, truck, NOON - HOUR, 3600)
+    time, work_off = Time(), due_minutes.work_off
+
+    def slow(cursor: Cursor, vehicle_id: UUID, bite: timedelta) -> minutes.Kept | None:
+        kept = work_off(cursor, vehicle_id, bite)
+        time.now += 0.25 if kept else 0
+        return kept
+
+    monkeypatch.setattr(due_minutes, "work_off", slow)
+    rounds(keeper(database, time=time))
+    assert sum(time.slept) >= 9 * 0.25
+    assert stored(database) < expected(database)
+
+
+def test_a_round_ends_when_the_daemon_does(database: Database, truck: UUID) -> None:
+    pulled(database, truck, NOON - HOUR, 3600)
+    time = Time()
+    it = keeper(database, time=time)
+    it.accepting = False
+    rounds(it)
+    assert not ask(database, "SELECT FROM fleetsync.minute_state")
+    it.accepting = True
+    sleep = time.sleep
+
+    def stop(seconds: float) -> None:
+        sleep(seconds)
+        it.accepting = len(time.slept) < 2
+
+    it._sleep = stop
+    rounds(it)
+    assert time.slept == [PAUSE_SEC] * 2
+    assert due(database)
+
+
+@pytest.mark.parametrize("keep_months", [None, 1])
+def test_it_is_off_unless_it_is_set_and_older_months_are_left_alone(
+    database: Database, truck: UUID, keep_months: int | None
+) -> None:
+    pulled(database, truck, NOON - timedelta(days=60), 600)
+    pulled(database, truck, NOON, 1200)
+    rounds(keeper(database, keep_months), 3)
+    found = stored(database)
+    if keep_months is None:
+        assert not found
+        assert not ask(database, "SELECT FROM fleetsync.minute_state")
+    else:
+        assert len(found) == 2 * 15
+        assert not due(database)
+
+
+def test_what_is_switched_off_for_a_while_is_right_afterwards(
+    database: Database, truck: UUID
+) -> None:
+    pulled(database, truck, NOON - 100 * HOUR, 1200)
+    rounds(keeper(database), 2)
+    off = keeper(database, None)
+    pulled(database, truck, NOON, 1200)
+    for n in range(due_minutes.MOST_DUE + 3):
+        store_rows(database, truck, rows(NOON - (101 + n) * HOUR, 2))
+    rounds(off)
+    # Nothing grows without end meanwhile.
+    assert len(due(database)) == 1
+    rounds(keeper(database), 9)
+    assert stored(database) == expected(database)
+    assert not due(database)
+
+
+def test_it_waits_for_daemons_that_store_rows_without_the_door(
+    database: Database, truck: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    pulled(database, truck, NOON, 1200)
+    former = replicas.Replica(30, host="old-host")
+    database.run(lambda c: replicas.write_heartbeat(c, former, 1.0, 2))
+    it = keeper(database)
+    rounds(it, 3)
+    assert not stored(database)
+    told = [line for line in caplog.messages if "old-host" in line]
+    assert len(told) == 1
+    database.run(lambda c: replicas.remove_replica(c, former))
+    rounds(it, 2)
+    assert stored(database) == expected(database)
+
+
+def test_a_daemon_that_knows_the_door_but_no_minutes_is_no_reason_to_wait(
+    database: Database, truck: UUID
+) -> None:
+    former = replicas.Replica(30, migration="0025.one-door")
+    database.run(lambda c: replicas.write_heartbeat(c, former, 1.0, 2))
+    pulled(database, truck, NOON, 1200)
+    rounds(keeper(database), 2)
+    assert stored(database) == expected(database) != set()
+
+
+def test_that_minutes_are_late_is_told_once_an_hour(
+    database: Database, truck: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[events.Event] = []
+    time = Time()
+    it = keeper(database, time=time, emit=seen.append)
+    pulled(database, truck, NOON, 600)
+    rounds(it)
+    assert seen == [events.MinutesKept(0.0, 1)]
+    set_watermark(database, truck, NOON + 5 * HOUR)
+    with database.transaction() as cursor:
+        # Somebody writes to the vehicle all the time.
+        cursor.execute("SELECT FROM vehicles FOR KEY SHARE")
+        for wait in (0.0, 1800.0, 1800.0):
+            time.now += wait
+            it._next_round = 0.0
+            rounds(it)
+    assert isinstance(seen[-1], events.MinutesKept)
+    assert seen[-1].behind_sec == 17_400
+    told = [each for each in caplog.records if "minutes are 5h behind" in each.message]
+    assert [each.levelno for each in told] == [logging.WARNING] * 2
+
+
+def test_an_error_ends_the_round_and_the_next_one_tries_again(
+    server: Server,
+    database_name: str,
+    database: Database,
+    truck: UUID,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pulled(database, truck, NOON, 1200)
+    revoked = "INSERT ON measurements_minute"
+    as_owner(server, database_name, f"REVOKE {revoked} FROM fleet_app")
+    errors: list[DatabaseError] = []
+    it = keeper(database, on_error=errors.append)
+    rounds(it)
+    assert "minutes could not be computed" in caplog.text
+    as_owner(server, database_name, f"GRANT {revoked} TO fleet_app")
+    rounds(it, 2)
+    assert stored(database) == expected(database) != set()
+    assert not errors
+
+
+def test_a_lost_database_is_told_to_the_main_loop(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[DatabaseError] = []
+    lost = DatabaseLost("gone")
+
+    def fail(_cursor: Cursor) -> None:
+        raise lost
+
+    monkeypatch.setattr(due_minutes, "merge_due", fail)
+    rounds(keeper(database, on_error=errors.append))
+    assert errors == [lost]
+
+
+def test_a_removed_vehicle_leaves_no_minutes_once_it_is_purged(
+    database: Database, truck: UUID
+) -> None:
+    pulled(database, truck, NOON, 1200)
+    rounds(keeper(database), 2)
+    assert ask(database, "SELECT count(*) FROM measurements_minute") != [(0,)]
+    ask(database, "DELETE FROM measurements")
+    (removed,) = removal.remove_vehicles(database, [truck], with_measurements=True)
+    # Minutes may be all that is left.
+    assert removed.measurements_left
+    assert not ask(database, "SELECT FROM fleetsync.minute_state")
+    assert purge.purge_by_id(database, truck) == 0
+    assert not ask(database, "SELECT FROM measurements_minute")
