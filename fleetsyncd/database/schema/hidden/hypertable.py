@@ -1,0 +1,73 @@
+"""What makes the hidden table a hypertable of TimescaleDB, whose old chunks are compressed."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.adoption import Misfit
+from fleetsyncd.database.schema.hidden.layout import TABLE
+
+OLDEST_VERSION = (2, 18)
+"""The first with the columnstore's `by_range`, late rows and RLS as they are used here."""
+VEHICLE_HOURS = 240
+"""The most vehicles times hours of one chunk: while it is compressed, half a minute at 1 Hz and 18
+channels, late rows of that time wait."""
+CHUNK_HOURS = (24, 12, 6, 3, 1)
+_EXTENSION = """
+SELECT coalesce(e.extversion, a.default_version), e.extversion IS NOT NULL,
+    coalesce(current_setting('timescaledb.license', true), ''),
+    quote_ident(e.extnamespace::regnamespace::name)
+FROM pg_available_extensions a LEFT JOIN pg_extension e ON e.extname = a.name
+WHERE a.name = 'timescaledb'
+"""
+_VEHICLES = "SELECT count(*) FROM public.vehicles"
+UPGRADE = "upgrade it, then as a superuser ALTER EXTENSION timescaledb UPDATE"
+
+
+def misfits(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield what is missing of the extension."""
+    cursor.execute(_EXTENSION)
+    rows = cursor.fetchall()
+    if not rows:
+        text = "the server has no TimescaleDB"
+        yield Misfit(text, "install its package on the server and set shared_preload_libraries")
+        return
+    ((version, is_created, licence, _schema),) = rows
+    if _number(version) < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        yield Misfit(f"TimescaleDB {version} is older than {oldest}", UPGRADE)
+    if not is_created:
+        text = "this database lacks the extension timescaledb"
+        yield Misfit(text, "as a superuser: CREATE EXTENSION timescaledb")
+    elif licence == "apache":
+        yield Misfit(
+            "timescaledb.license is apache, under which nothing can be compressed",
+            "install the community edition, and as a superuser ALTER SYSTEM SET"
+            " timescaledb.license = 'timescale'; SELECT pg_reload_conf()",
+        )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """Return major and minor version; 2.18.0-dev is 2.18."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+
+
+def usual_chunk(cursor: Cursor) -> timedelta:
+    """Return how much time one chunk holds, by the size of the fleet."""
+    cursor.execute(_VEHICLES)
+    ((vehicles,),) = cursor.fetchall()
+    fitting = (each for each in CHUNK_HOURS if each * vehicles <= VEHICLE_HOURS)
+    return timedelta(hours=next(fitting, CHUNK_HOURS[-1]))
+
+
+def create(cursor: Cursor, chunk: timedelta) -> str:
+    """Return SQL that makes the hidden table, which is empty, a hypertable."""
+    cursor.execute(_EXTENSION)
+    schema = cursor.fetchall()[0][3]
+    seconds = round(chunk.total_seconds())
+    return f"""
+SELECT {schema}.create_hypertable('{TABLE}', {schema}.by_range('time', interval '{seconds} s'),
+    create_default_indexes => false);
+ALTER TABLE {TABLE} SET (timescaledb.compress, timescaledb.compress_orderby = '"time"',
+    timescaledb.compress_segmentby = 'vehicle_id, channel_id');
+"""
