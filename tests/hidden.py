@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.hidden import conversion, hypertable, obstacles
-from fleetsyncd.database.schema.hidden.conversion import Hypertable
+from fleetsyncd.database.schema.hidden.conversion import Hypertable, State
 from fleetsyncd.database.schema.lock_waits import Patience
 from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.settings import DatabaseSettings
@@ -28,7 +28,7 @@ def hide(server: Server, name: str, make: Hypertable = plain, patience: Patience
     return conversion.convert(settings, lambda c: list(obstacles.misfits(c, None)), make, patience)
 
 
-def bring_back(server: Server, name: str, patience: Patience = QUICK) -> bool:
+def bring_back(server: Server, name: str, patience: Patience = QUICK) -> State:
     """Make measurements a table again."""
     settings = DatabaseSettings(server.parameters(name, OWNER))
-    return conversion.undo(settings, lambda c: list(obstacles.way_back(c)), patience)
+    return conversion.undo(settings, obstacles.way_back, patience)

@@ -1,15 +1,22 @@
 """`fleetsyncd migrate`: create or upgrade the schema."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 
 import click
 
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands.group import EXIT_FAILED
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import adoption, citus, indexes, migrate
+from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
+from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience
+from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import parse_length
+
+SHORTEST_CHUNK, LONGEST_CHUNK = timedelta(hours=1), timedelta(days=31)
 
 
 def _check(database: Database) -> int:
@@ -23,6 +30,19 @@ def _check(database: Database) -> int:
     return EXIT_FAILED if missing or misfits else 0
 
 
+def _check_timescale(database: Database, *, undo: bool) -> int:
+    """Tell what stands in the way of a conversion, or of the way back; return the exit code."""
+    if database.run(layout.is_hidden) != undo:
+        click.echo(f"nothing is to be done: measurements are {'a table' if undo else 'a view'}")
+        return 0
+    found = database.run(obstacles.way_back if undo else obstacles.of_a_hypertable)
+    for each in found:
+        click.echo(f"in the way: {each}")
+    if not found:
+        click.echo("nothing is in the way")
+    return EXIT_FAILED if found else 0
+
+
 def _tell(word: str, names: Sequence[str], database: Database) -> None:
     """Print the names, if there are any, and whether a newer program was here."""
     if names:
@@ -31,6 +51,38 @@ def _tell(word: str, names: Sequence[str], database: Database) -> None:
         click.echo(f"{newer} ({migrate.UPGRADE})")
     elif not names:
         click.echo("the schema is up to date")
+
+
+def _convert(settings: DatabaseSettings, chunk: timedelta | None, patience: Patience) -> None:
+    """Put measurements into a hypertable behind a view."""
+
+    def create(cursor: Cursor) -> str:
+        return hypertable.create(cursor, chunk or hypertable.usual_chunk(cursor))
+
+    if conversion.convert(settings, obstacles.of_a_hypertable, create, patience):
+        click.echo(
+            f"measurements are a view over {layout.TABLE}; the table as it was is"
+            f" {layout.BEFORE}: DROP TABLE it when you are sure that nobody needs it"
+        )
+        return
+    click.echo(f"measurements are a view over {layout.TABLE} already")
+    if chunk is not None:
+        conversion.change(settings, partial(hypertable.change, chunk=chunk), patience)
+        click.echo("chunks that are made from now on have the new length")
+
+
+def _undo(settings: DatabaseSettings, patience: Patience) -> None:
+    """Make measurements a table again."""
+    match conversion.undo(settings, obstacles.way_back, patience):
+        case State.TABLE:
+            click.echo("measurements are a table already")
+        case State.CONVERTING:
+            click.echo("measurements stay a table: the copy of them was dropped")
+        case _:
+            click.echo(
+                f"measurements are a table; the hidden one is {layout.TABLE_BEFORE}: DROP TABLE it"
+                " when you are sure that nobody needs it"
+            )
 
 
 @click.command("migrate")
@@ -45,7 +97,16 @@ def _tell(word: str, names: Sequence[str], database: Database) -> None:
 @click.option(
     "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
 )
-def migrate_command(check: bool, wait: str, distribute: bool) -> int:
+@click.option("--timescale", is_flag=True, help="Then keep measurements in TimescaleDB.")
+@click.option("--undo", is_flag=True, help="With --timescale: the way back.")
+@click.option(
+    "--chunk",
+    metavar="LENGTH",
+    help="With --timescale: how much time is compressed at once.  [default: by the fleet's size]",
+)
+def migrate_command(
+    check: bool, wait: str, distribute: bool, timescale: bool, undo: bool, chunk: str | None
+) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
@@ -53,16 +114,18 @@ def migrate_command(check: bool, wait: str, distribute: bool) -> int:
     moment. What is done stays done, so it may be interrupted and run again at any time. The role
     DB_APP_ROLE is granted the rights of a daemon.
 
-    Exit code: 0 up to date, 1 something is missing (--check only).
+    With --timescale the measurements are then copied into a hypertable of TimescaleDB behind a
+    view, which takes a tenth of the space once it is compressed.
+
+    Exit code: 0 up to date, 1 something is missing or in the way (--check only).
     """
     settings = bootstrap.load_settings()
-    if check and distribute:
-        raise click.UsageError("--check and --distribute exclude each other")
+    chunk_length = _usage(check, distribute, timescale, undo, chunk)
     if distribute:
         citus.require_citus(Database(settings.database))
     database = Database(settings.database, deadline=green.deadline)
     if check:
-        return _check(database)
+        return _check(database) or (timescale and _check_timescale(database, undo=undo))
     patience = Patience(parse_length(wait).total_seconds())
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
@@ -71,4 +134,25 @@ def migrate_command(check: bool, wait: str, distribute: bool) -> int:
         # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))
         click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
+    if undo:
+        _undo(settings.database, patience)
+    elif timescale:
+        _convert(settings.database, chunk_length, patience)
     return 0
+
+
+def _usage(
+    check: bool, distribute: bool, timescale: bool, undo: bool, chunk: str | None
+) -> timedelta | None:
+    """Return the length of chunks; raise UsageError for options that do not go together."""
+    if distribute and (check or timescale):
+        other = "--check" if check else "--timescale"
+        raise click.UsageError(f"{other} and --distribute exclude each other")
+    if (undo or chunk is not None) and not timescale:
+        raise click.UsageError("--undo and --chunk go with --timescale")
+    if chunk is None:
+        return None
+    length = parse_length(chunk)
+    if not SHORTEST_CHUNK <= length <= LONGEST_CHUNK:
+        raise click.UsageError("--chunk is 1h to 31d")
+    return length

@@ -27,6 +27,7 @@ LATENESS = "fleetsyncd/lateness.py"
 GAPS = "fleetsyncd/database/gaps.py"
 RUNNER = "fleetsyncd/sync/catch_up_runner.py"
 DOOR = "fleetsyncd/database/schema/migrations/0025.one-door.sql"
+HIDDEN = "fleetsyncd/database/schema/hidden"
 RETENTION = "fleetsyncd/database/schema/migrations/0011.retention-announcements.sql"
 
 MUTANTS = (
@@ -1107,5 +1108,26 @@ MUTANTS = (
         "if not free.slots or database.is_crowded:",
         "if not free.slots:",
         "tests/integration/test_audit_runner.py",
+    ),
+    Mutant(
+        "a row that is deleted while it is copied comes back",
+        f"{HIDDEN}/copying.py",
+        "SELECT {lock};\n",
+        "SELECT 1;\n",
+        "tests/integration/test_conversion.py",
+    ),
+    Mutant(
+        "a conversion copies nothing that is written meanwhile",
+        f"{HIDDEN}/mirror.py",
+        "CREATE TRIGGER write_to_both AFTER INSERT OR UPDATE OR DELETE ON",
+        "CREATE TRIGGER write_to_both AFTER UPDATE OR DELETE ON",
+        "tests/integration/test_conversion.py",
+    ),
+    Mutant(
+        "owners write through the view",
+        "fleetsyncd/database/schema/migrations/0028.hidden-table.sql",
+        "    IF current_setting('app.user_role', true) IS DISTINCT FROM 'superuser' THEN\n",
+        "    IF false THEN\n",
+        "tests/integration/test_hidden_table.py",
     ),
 )

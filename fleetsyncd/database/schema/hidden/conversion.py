@@ -145,12 +145,19 @@ def convert(
         return True
 
 
+def change(settings: DatabaseSettings, statement: Hypertable, patience: Patience) -> None:
+    """Run the statement, if there is one, for the hypertable that is hidden."""
+    with _session(settings, patience) as session:
+        if text := _look(session, statement):
+            session.execute(WHAT, text)
+
+
 def undo(
     settings: DatabaseSettings,
     obstacles: Obstacles,
     patience: Patience = USUAL_PATIENCE,
-) -> bool:
-    """Make measurements a table again, with a partition a month; return False if it is one.
+) -> State:
+    """Make measurements a table again, with a partition a month; return what they were.
 
     A conversion that is under way is taken back. Raises MigrationFailed with all `obstacles`.
     """
@@ -166,7 +173,7 @@ def undo(
             has_late_door = True
         if has_late_door:
             session.execute(WHAT, _DROP_LATE_DOOR)
-        return present is not State.TABLE or has_late_door
+        return present
 
 
 def _copy_and_switch(session: PatientSession, source: str, target: str, switch: str) -> None:

@@ -8,7 +8,7 @@ from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.hidden.layout import TABLE
 
 OLDEST_VERSION = (2, 18)
-"""The first with the columnstore's `by_range`, late rows and RLS as they are used here."""
+"""The first whose compressed chunks take late rows with ON CONFLICT at little cost."""
 VEHICLE_HOURS = 240
 """The most vehicles times hours of one chunk: while it is compressed, half a minute at 1 Hz and 18
 channels, late rows of that time wait."""
@@ -58,6 +58,16 @@ def usual_chunk(cursor: Cursor) -> timedelta:
     ((vehicles,),) = cursor.fetchall()
     fitting = (each for each in CHUNK_HOURS if each * vehicles <= VEHICLE_HOURS)
     return timedelta(hours=next(fitting, CHUNK_HOURS[-1]))
+
+
+def change(cursor: Cursor, chunk: timedelta) -> str:
+    """Return SQL that gives chunks another length from now on; "" for a plain table."""
+    cursor.execute("SELECT quote_ident(fleetsync.timescale_schema())")
+    ((schema,),) = cursor.fetchall()
+    if schema is None:
+        return ""
+    seconds = round(chunk.total_seconds())
+    return f"SELECT {schema}.set_chunk_time_interval('{TABLE}', interval '{seconds} s')"
 
 
 def create(cursor: Cursor, chunk: timedelta) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
+from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.hidden.layout import BEFORE, RETURNING, TABLE, TABLE_BEFORE
 from fleetsyncd.database.schema.hidden.mirror import COPIED
+from fleetsyncd.database.views.storage import storage
 from fleetsyncd.text import size
 
 _TREE = """(SELECT 'public.measurements'::regclass
@@ -114,6 +116,11 @@ SELECT coalesce(sum(pg_total_relation_size(t)), 0)::bigint FROM {_TREE} tree(t)
 """  # noqa: S608  made of this file's own text
 
 
+def of_a_hypertable(cursor: Cursor) -> list[Misfit]:
+    """Return everything that keeps measurements from becoming a hidden hypertable."""
+    return [*hypertable.misfits(cursor), *misfits(cursor, storage(cursor).free_bytes)]
+
+
 def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
     """Yield everything that keeps measurements from being put behind a view."""
     if exists(cursor, "pg_dist_partition") and _is_true(cursor, _DISTRIBUTED):
@@ -128,12 +135,14 @@ def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
     yield from _space(cursor, free_bytes)
 
 
-def way_back(cursor: Cursor) -> Iterator[Misfit]:
-    """Yield everything that keeps the view from becoming a table again."""
-    for name in ("dependents", "rules"):
-        yield from _foreign(cursor, name)
+def way_back(cursor: Cursor) -> list[Misfit]:
+    """Return everything that keeps the view from becoming a table again."""
     tables = [TABLE_BEFORE] if exists(cursor, COPIED) else [TABLE_BEFORE, RETURNING]
-    yield from _leftovers(cursor, tables)
+    return [
+        *_foreign(cursor, "dependents"),
+        *_foreign(cursor, "rules"),
+        *_leftovers(cursor, tables),
+    ]
 
 
 def _foreign(cursor: Cursor, name: str) -> Iterator[Misfit]:
