@@ -86,6 +86,8 @@ class Settings:
     """Whole months beside the present one; None: for ever."""
     alarms_keep_days: int | None
     """None: for ever."""
+    compress_after_days: int | None
+    """None: never. Of measurements in TimescaleDB."""
     vehicle_max_channels: int
     vehicle_max_alarms: int
     vehicle_max_channel_changes_per_day: int
@@ -204,6 +206,7 @@ def _read(env: Env) -> dict[str, Any]:
             "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
         ),
         "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
+        "compress_after_days": env.int("COMPRESS_AFTER_DAYS", 7, validate=days),
         **_read_budget(env),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
@@ -239,6 +242,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         "quarantine_keep_days",
         "measurements_keep_months",
         "alarms_keep_days",
+        "compress_after_days",
     ):
         values[unset_is_none] = values[unset_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)

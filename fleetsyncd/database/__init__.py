@@ -15,6 +15,7 @@ vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 alarms.py        alarms, also those whose number was used again
 channel_changes.py  what channels meant before
+compression.py   old chunks of a hypertable compressed
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
 retention_in_force.py  which settings may have deleted already

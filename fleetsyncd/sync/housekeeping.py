@@ -1,8 +1,11 @@
-"""Once an hour beside the cycles: removal of what has expired, a look at who stores too much."""
+"""Once an hour beside the cycles: removal of what has expired, a look at who stores too much.
+
+Then come the chores: what else is to be done step by step, such as compression.
+"""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
@@ -15,8 +18,12 @@ PAUSE_SEC = 0.05
 """Between two steps, so that cycles come first."""
 
 
+Chore = Callable[[], Iterator[None]]
+"""Does something step by step; it may be stopped after each step."""
+
+
 class Housekeeping:
-    """Runs `look` and the retention's steps; `spawn` starts them beside the main loop."""
+    """Runs `look`, the retention's steps and the `chores`; `spawn` starts them beside the loop."""
 
     def __init__(
         self,
@@ -25,9 +32,11 @@ class Housekeeping:
         spawn: Callable[[Callable[[], None]], object],
         on_database_error: Callable[[DatabaseError], None],
         look: Callable[[], None],
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._retention = retention
         self._look = look
+        self._chores = chores
         self._now = now
         self._spawn = spawn
         self._on_database_error = on_database_error
@@ -43,10 +52,15 @@ class Housekeeping:
             self._running = True
             self._spawn(self._run)
 
+    def _steps(self) -> Iterator[None]:
+        yield from self._retention.steps(self._now)
+        for chore in self._chores:
+            yield from chore()
+
     def _run(self) -> None:
         try:
             self._look()
-            for _step in self._retention.steps(self._now):
+            for _step in self._steps():
                 if not self.accepting:
                     return
                 time.sleep(PAUSE_SEC)

@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
-from fleetsyncd.sync.housekeeping import Housekeeping
+from fleetsyncd.sync.housekeeping import Chore, Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.requests import RequestReader
@@ -70,6 +70,7 @@ class Supervisor:
         retention: Retention,
         emit: events.Listener = events.ignore_event,
         vehicle_log: VehicleLog | None = None,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._plan = plan
         self._context = context
@@ -95,6 +96,7 @@ class Supervisor:
             gevent.spawn,
             self._on_database_error,
             IntakeWatch(context.database, context.now).check,
+            chores,
         )
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
