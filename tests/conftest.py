@@ -79,8 +79,10 @@ def ample_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(pytestconfig: pytest.Config) -> Iterator[embedded.Server]:
     """Return a PostgreSQL server that holds a migrated template database."""
     with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
-        started = embedded.start(Path(folder) / "postgres", durable=False)
+        data = Path(folder) / "postgres"
+        started = embedded.start(data, durable=False)
         started.create_database(TEMPLATE)
+        started = hidden.extend(started, TEMPLATE, data)
         owner = DatabaseSettings(started.parameters(TEMPLATE, embedded.OWNER))
         migrate.migrate(owner, embedded.APP)
         if pytestconfig.getoption("--hidden-table"):

@@ -13,6 +13,7 @@ from fleetsyncd.database.schema import adoption, citus, indexes, migrate
 from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
 from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience
+from fleetsyncd.errors import CommandError
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import parse_length
 
@@ -24,6 +25,7 @@ def _check(database: Database) -> int:
     missing = migrate.missing_migrations(database)
     missing += [index.name for index in database.run(indexes.missing_indexes)]
     misfits = database.run(adoption.misfits)
+    misfits += database.run(lambda cursor: list(hypertable.adopted_misfits(cursor)))
     _tell("missing", missing, database)
     for misfit in misfits:
         click.echo(f"does not fit: {misfit}")
@@ -121,9 +123,14 @@ def migrate_command(
     """
     settings = bootstrap.load_settings()
     chunk_length = _usage(check, distribute, timescale, undo, chunk)
+    database = Database(settings.database, deadline=green.deadline)
     if distribute:
         citus.require_citus(Database(settings.database))
-    database = Database(settings.database, deadline=green.deadline)
+        if database.run(layout.is_hidden):
+            raise CommandError(
+                "measurements are in TimescaleDB, and cannot be distributed: first take them back,"
+                " `fleetsyncd migrate --timescale --undo`"
+            )
     if check:
         return _check(database) or (timescale and _check_timescale(database, undo=undo))
     patience = Patience(parse_length(wait).total_seconds())

@@ -20,6 +20,23 @@ SELECT coalesce(e.extversion, a.default_version), e.extversion IS NOT NULL,
 FROM pg_available_extensions a LEFT JOIN pg_extension e ON e.extname = a.name
 WHERE a.name = 'timescaledb'
 """
+_HAS_HYPERTABLES = "SELECT to_regclass('timescaledb_information.hypertables') IS NOT NULL"
+_ADOPTED = """
+SELECT compression_enabled, EXISTS (
+    SELECT FROM pg_index i WHERE i.indrelid = to_regclass('public.measurements') AND i.indisunique
+      AND i.indpred IS NULL AND (
+        SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
+        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]))
+            = '{channel_id,time,vehicle_id}')
+FROM timescaledb_information.hypertables
+WHERE hypertable_schema = 'public' AND hypertable_name = 'measurements'
+"""
+_AWAY = (
+    "ALTER TABLE public.measurements RENAME TO measurements_hypertable, run"
+    " `fleetsyncd migrate --timescale`, and copy what is wanted with INSERT INTO"
+    " public.measurements SELECT vehicle_id, channel_id, time, value FROM"
+    " public.measurements_hypertable"
+)
 _VEHICLES = "SELECT count(*) FROM public.vehicles"
 UPGRADE = "upgrade it, then as a superuser ALTER EXTENSION timescaledb UPDATE"
 
@@ -45,6 +62,25 @@ def misfits(cursor: Cursor) -> Iterator[Misfit]:
             "install the community edition, and as a superuser ALTER SYSTEM SET"
             " timescaledb.license = 'timescale'; SELECT pg_reload_conf()",
         )
+
+
+def adopted_misfits(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield why a hypertable of others cannot be taken over as it is.
+
+    Without a columnstore and with the key, it is a table like any other.
+    """
+    cursor.execute(_HAS_HYPERTABLES)
+    if cursor.fetchall() != [(True,)]:
+        return
+    cursor.execute(_ADOPTED)
+    for has_columnstore, has_key in cursor.fetchall():
+        if has_columnstore:
+            text = "public.measurements is a hypertable with a columnstore, which takes no row"
+            yield Misfit(f"{text} level security", _AWAY)
+        elif not has_key:
+            text = "public.measurements is a hypertable without the unique key"
+            key = "(vehicle_id, channel_id, time)"
+            yield Misfit(text, f"CREATE UNIQUE INDEX ON public.measurements {key}")
 
 
 def _number(version: str) -> tuple[int, ...]:
