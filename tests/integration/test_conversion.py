@@ -1,10 +1,14 @@
 """The conversion to a hidden table and the way back, under daemons that go on writing."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import psycopg2
@@ -31,6 +35,15 @@ from tests.integration.test_retention import query
 Row = tuple[int, datetime, float]
 DELETE = "DELETE FROM public.measurements WHERE channel_id = %s AND time = %s"
 UPDATE = "UPDATE public.measurements SET value = 9 WHERE channel_id = {} AND time = '{}'"
+ROOT = Path(__file__).parents[2]
+CONVERT = """
+import json, logging, sys
+from fleetsyncd.database.schema.hidden import conversion
+from fleetsyncd.settings import DatabaseSettings
+from tests.hidden import best
+logging.basicConfig(level="INFO")
+conversion.convert(DatabaseSettings(json.loads(sys.argv[1])), lambda _cursor: [], best)
+"""
 STORED = "SELECT channel_id, time, value FROM public.measurements"
 
 
@@ -139,6 +152,21 @@ def test_a_conversion_that_is_killed_anywhere_goes_on_and_so_does_the_way_back(
                     break
         assert kills > 3
         fleet.assert_all_is_there()
+
+
+def test_a_process_that_is_killed_while_it_copies_has_lost_nothing(fleet: Fleet) -> None:
+    parameters = fleet.server.parameters(fleet.name, OWNER)
+    command = [sys.executable, "-c", CONVERT, json.dumps(parameters)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as converting:
+        assert converting.stderr is not None
+        first = next(line for line in converting.stderr if "copied" in line)
+        converting.kill()
+    assert "1 of " in first
+    fleet.change()
+    fleet.assert_all_is_there()
+    hide(fleet.server, fleet.name)
+    fleet.assert_all_is_there()
+    assert not hide(fleet.server, fleet.name)
 
 
 def test_a_row_that_is_deleted_while_it_is_copied_does_not_come_back(fleet: Fleet) -> None:
