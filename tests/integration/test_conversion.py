@@ -21,6 +21,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.schema.hidden import hypertable, obstacles
 from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -368,3 +369,31 @@ def test_nobody_may_truncate_what_is_being_copied(fleet: Fleet) -> None:
         hide(fleet.server, fleet.name)
     with pytest.raises(psycopg2.errors.ObjectInUse, match="while they are copied"):
         as_owner(fleet.server, fleet.name, "TRUNCATE measurements")
+
+
+def test_room_for_a_second_copy_is_asked_for_where_it_is_known(fleet: Fleet) -> None:
+    def told(free: int | None) -> list[str]:
+        found = fleet.database.run(lambda cursor: list(obstacles.misfits(cursor, free)))
+        return [each.text for each in found if "a second copy" in each.text]
+
+    assert [len(told(free)) for free in (None, 10**12, 0)] == [0, 0, 1]
+    assert "0 B are left" in told(0)[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("'2.17.2', true, 'timescale', 'public'", "TimescaleDB 2.17.2 is older than 2.18"),
+        ("'1.7.5', true, 'timescale', 'public'", "TimescaleDB 1.7.5 is older than 2.18"),
+        ("'2.29.2', true, 'apache', 'public'", "timescaledb.license is apache"),
+        ("'2.29.2', false, '', NULL", "this database lacks the extension"),
+        ("'2.18.0-dev', true, 'timescale', 'public'", None),
+        ("'3.0.0', true, 'timescale', 'public'", None),
+    ],
+)
+def test_an_extension_that_will_not_do_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch, found: str, told: str | None
+) -> None:
+    monkeypatch.setattr(hypertable, "_EXTENSION", f"SELECT {found}")
+    texts = [each.text for each in database.run(lambda c: list(hypertable.misfits(c)))]
+    assert [text.startswith(told or "") for text in texts] == ([] if told is None else [True])
