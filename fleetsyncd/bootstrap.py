@@ -4,7 +4,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import TextIO
 from uuid import UUID
@@ -13,6 +13,7 @@ from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database import store, vehicles, verified
+from fleetsyncd.database.compression import LONGEST_SEC, Compression
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
 from fleetsyncd.database.retention import Retention
@@ -28,6 +29,7 @@ from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.housekeeping import Chore
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.times import utc_now
@@ -147,7 +149,21 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         listeners.append(metrics.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
     emit = events.broadcast(*listeners)
-    return Supervisor(plan, context, retention, emit, vehicle_log, tidying)
+    return Supervisor(plan, context, retention, emit, vehicle_log, tidying, _chores(settings))
+
+
+def _chores(settings: Settings) -> list[Chore]:
+    """Return what is done once an hour, after the retention."""
+    if settings.compress_after_days is None:
+        return []
+    # One connection of its own, for as long as a chunk takes: the pool's are for what is live.
+    database = Database(
+        replace(settings.database, pool_size=1),
+        deadline=green.deadline,
+        statement_sec=LONGEST_SEC,
+        transaction_sec=LONGEST_SEC + TRANSACTION_SEC,
+    )
+    return [Compression(database, settings.compress_after_days).steps]
 
 
 def live_window(sync_interval_sec: float) -> timedelta:

@@ -91,6 +91,8 @@ class Settings:
     """None: for ever."""
     tidy_after_days: int | None
     """After its end a month is tidied; None: never."""
+    compress_after_days: int | None
+    """None: never. Of measurements in TimescaleDB."""
     vehicle_max_channels: int
     vehicle_max_alarms: int
     vehicle_max_channel_changes_per_day: int
@@ -218,6 +220,7 @@ def _read(env: Env) -> dict[str, Any]:
         ),
         "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
         "tidy_after_days": env.int("TIDY_AFTER_DAYS", 3, validate=days),
+        "compress_after_days": env.int("COMPRESS_AFTER_DAYS", 7, validate=days),
         **_read_budget(env),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
@@ -254,6 +257,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         "measurements_keep_months",
         "alarms_keep_days",
         "tidy_after_days",
+        "compress_after_days",
     ):
         values[unset_is_none] = values[unset_is_none] or None
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)

@@ -17,7 +17,7 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo import embedded
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.vehicle import cpu_slices
-from tests import distribution
+from tests import distribution, hidden
 
 TEMPLATE = "fleet_template"
 _numbers = count(1)
@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option to test with another PostgreSQL than the wheel's."""
     help_ = "a PostgreSQL's binaries: --postgres-bin=/usr/lib/postgresql/15/bin, with the `=`"
     parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
+    help_ = "keep measurements in a hidden table behind a view"
+    parser.addoption("--hidden-table", action="store_true", help=help_)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,13 +76,17 @@ def ample_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[embedded.Server]:
+def server(pytestconfig: pytest.Config) -> Iterator[embedded.Server]:
     """Return a PostgreSQL server that holds a migrated template database."""
     with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
-        started = embedded.start(Path(folder) / "postgres", durable=False)
+        data = Path(folder) / "postgres"
+        started = embedded.start(data, durable=False)
         started.create_database(TEMPLATE)
+        started = hidden.extend(started, TEMPLATE, data)
         owner = DatabaseSettings(started.parameters(TEMPLATE, embedded.OWNER))
         migrate.migrate(owner, embedded.APP)
+        if pytestconfig.getoption("--hidden-table"):
+            hidden.hide(started, TEMPLATE)
         yield started
         started.stop()
 

@@ -1,17 +1,24 @@
 """`fleetsyncd migrate`: create or upgrade the schema."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 
 import click
 
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands.group import EXIT_FAILED
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import adoption, citus, indexes, migrate, tidy
+from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
+from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience
-from fleetsyncd.settings import Settings
+from fleetsyncd.errors import CommandError
+from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.text import size
 from fleetsyncd.times import parse_length, utc_now
+
+SHORTEST_CHUNK, LONGEST_CHUNK = timedelta(hours=1), timedelta(days=31)
 
 
 def _check(database: Database) -> int:
@@ -19,10 +26,24 @@ def _check(database: Database) -> int:
     missing = migrate.missing_migrations(database)
     missing += [index.name for index in database.run(indexes.missing_indexes)]
     misfits = database.run(adoption.misfits)
+    misfits += database.run(lambda cursor: list(hypertable.adopted_misfits(cursor)))
     _tell("missing", missing, database)
     for misfit in misfits:
         click.echo(f"does not fit: {misfit}")
     return EXIT_FAILED if missing or misfits else 0
+
+
+def _check_timescale(database: Database, *, undo: bool) -> int:
+    """Tell what stands in the way of a conversion, or of the way back; return the exit code."""
+    if database.run(layout.is_hidden) != undo:
+        click.echo(f"nothing is to be done: measurements are {'a table' if undo else 'a view'}")
+        return 0
+    found = database.run(obstacles.way_back if undo else obstacles.of_a_hypertable)
+    for each in found:
+        click.echo(f"in the way: {each}")
+    if not found:
+        click.echo("nothing is in the way")
+    return EXIT_FAILED if found else 0
 
 
 def _tell(word: str, names: Sequence[str], database: Database) -> None:
@@ -35,9 +56,9 @@ def _tell(word: str, names: Sequence[str], database: Database) -> None:
         click.echo("the schema is up to date")
 
 
-def _tidy(settings: Settings, patience: Patience) -> int:
+def _tidy(settings: DatabaseSettings, patience: Patience) -> int:
     """Tidy closed months, and tell what that has saved; return the exit code."""
-    done = tidy.tidy_all(settings.database, utc_now, green.deadline, patience)
+    done = tidy.tidy_all(settings, utc_now, green.deadline, patience)
     for each in done.tidied:
         click.echo(f"tidied: {each.name}, {size(each.saved_bytes)} less")
     for error in done.failed:
@@ -45,6 +66,38 @@ def _tidy(settings: Settings, patience: Patience) -> int:
     if not done.tidied and not done.failed:
         click.echo("no closed month takes more than it needs")
     return EXIT_FAILED if done.failed else 0
+
+
+def _convert(settings: DatabaseSettings, chunk: timedelta | None, patience: Patience) -> None:
+    """Put measurements into a hypertable behind a view."""
+
+    def create(cursor: Cursor) -> str:
+        return hypertable.create(cursor, chunk or hypertable.usual_chunk(cursor))
+
+    if conversion.convert(settings, obstacles.of_a_hypertable, create, patience):
+        click.echo(
+            f"measurements are a view over {layout.TABLE}; the table as it was is"
+            f" {layout.BEFORE}: DROP TABLE it when you are sure that nobody needs it"
+        )
+        return
+    click.echo(f"measurements are a view over {layout.TABLE} already")
+    if chunk is not None:
+        conversion.change(settings, partial(hypertable.change, chunk=chunk), patience)
+        click.echo("chunks that are made from now on have the new length")
+
+
+def _undo(settings: DatabaseSettings, patience: Patience) -> None:
+    """Make measurements a table again."""
+    match conversion.undo(settings, obstacles.way_back, patience):
+        case State.TABLE:
+            click.echo("measurements are a table already")
+        case State.CONVERTING:
+            click.echo("measurements stay a table: the copy of them was dropped")
+        case _:
+            click.echo(
+                f"measurements are a table; the hidden one is {layout.TABLE_BEFORE}: DROP TABLE it"
+                " when you are sure that nobody needs it"
+            )
 
 
 @click.command("migrate")
@@ -60,7 +113,22 @@ def _tidy(settings: Settings, patience: Patience) -> int:
     "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
 )
 @click.option("--tidy", "with_tidying", is_flag=True, help="Then tidy all months that are closed.")
-def migrate_command(check: bool, wait: str, distribute: bool, with_tidying: bool) -> int:
+@click.option("--timescale", is_flag=True, help="Then keep measurements in TimescaleDB.")
+@click.option("--undo", is_flag=True, help="With --timescale: the way back.")
+@click.option(
+    "--chunk",
+    metavar="LENGTH",
+    help="With --timescale: how much time is compressed at once.  [default: by the fleet's size]",
+)
+def migrate_command(
+    check: bool,
+    wait: str,
+    distribute: bool,
+    with_tidying: bool,
+    timescale: bool,
+    undo: bool,
+    chunk: str | None,
+) -> int:
     """Create or upgrade the database's schema.
 
     To be run as the tables' owner. An existing installation is adopted: what is missing is added,
@@ -72,16 +140,24 @@ def migrate_command(check: bool, wait: str, distribute: bool, with_tidying: bool
     PostgreSQL 17: the keys of months that are over are written anew, which takes a quarter off
     them. The fleet goes on meanwhile.
 
-    Exit code: 0 up to date, 1 something is missing (--check) or could not be tidied (--tidy).
+    With --timescale the measurements are then copied into a hypertable of TimescaleDB behind a
+    view, which takes a tenth of the space once it is compressed.
+
+    Exit code: 0 up to date, 1 something is missing or in the way (--check), or could not be tidied
+    (--tidy).
     """
     settings = bootstrap.load_settings()
-    if check and (distribute or with_tidying):
-        raise click.UsageError("--check excludes --distribute and --tidy")
+    chunk_length = _usage(check, distribute, with_tidying, timescale, undo, chunk)
+    database = Database(settings.database, deadline=green.deadline)
     if distribute:
         citus.require_citus(Database(settings.database))
-    database = Database(settings.database, deadline=green.deadline)
+        if database.run(layout.is_hidden):
+            raise CommandError(
+                "measurements are in TimescaleDB, and cannot be distributed: first take them back,"
+                " `fleetsyncd migrate --timescale --undo`"
+            )
     if check:
-        return _check(database)
+        return _check(database) or (timescale and _check_timescale(database, undo=undo))
     patience = Patience(parse_length(wait).total_seconds())
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
@@ -90,4 +166,27 @@ def migrate_command(check: bool, wait: str, distribute: bool, with_tidying: bool
         # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))
         click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
-    return _tidy(settings, patience) if with_tidying else 0
+    if undo:
+        _undo(settings.database, patience)
+    elif timescale:
+        _convert(settings.database, chunk_length, patience)
+    return _tidy(settings.database, patience) if with_tidying else 0
+
+
+def _usage(
+    check: bool, distribute: bool, tidying: bool, timescale: bool, undo: bool, chunk: str | None
+) -> timedelta | None:
+    """Return the length of chunks; raise UsageError for options that do not go together."""
+    if distribute and (check or timescale):
+        other = "--check" if check else "--timescale"
+        raise click.UsageError(f"{other} and --distribute exclude each other")
+    if check and tidying:
+        raise click.UsageError("--check and --tidy exclude each other")
+    if (undo or chunk is not None) and not timescale:
+        raise click.UsageError("--undo and --chunk go with --timescale")
+    if chunk is None:
+        return None
+    length = parse_length(chunk)
+    if not SHORTEST_CHUNK <= length <= LONGEST_CHUNK:
+        raise click.UsageError("--chunk is 1h to 31d")
+    return length

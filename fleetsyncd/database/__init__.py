@@ -19,6 +19,7 @@ minutes.py       minute aggregates of measurements, as the watermark moves on
 due_minutes.py   those of history, and of rows that came late
 alarms.py        alarms, also those whose number was used again
 channel_changes.py  what channels meant before
+compression.py   old chunks of a hypertable compressed
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
 retention_in_force.py  which settings may have deleted already

@@ -16,7 +16,10 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.retention_kinds import COUNTED, MONTHLY, Extent, Kind
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 
-_MONTHLY = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_MONTHLY = """
+SELECT relkind = 'p' OR fleetsync.timescale_schema() IS NOT NULL
+FROM pg_class WHERE oid = 'public.measurements'::regclass
+"""
 _MONTHS = f"""
 SELECT count(*)::int, coalesce(sum(row_count), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
     {epoch("min(begins)")}, {epoch("max(ends)")}
@@ -110,7 +113,7 @@ class Plan:
 
 
 def is_monthly(cursor: Cursor) -> bool:
-    """Tell whether measurements has partitions; without them no month can be dropped."""
+    """Tell whether measurements has partitions or chunks; else no month can be dropped."""
     cursor.execute(_MONTHLY)
     return bool(cursor.fetchall()[0][0])
 

@@ -1,11 +1,12 @@
 """Once an hour beside the cycles: what has expired goes, what is closed is tidied.
 
-And a look at who stores too much.
+Then come the chores: what else is to be done step by step, such as compression. And a look at who
+stores too much.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
@@ -19,8 +20,12 @@ PAUSE_SEC = 0.05
 """Between two steps, so that cycles come first."""
 
 
+Chore = Callable[[], Iterator[None]]
+"""Does something step by step; it may be stopped after each step."""
+
+
 class Housekeeping:
-    """Runs `look`, retention and the tidier; `spawn` starts them beside the main loop."""
+    """Runs `look`, retention, the `chores` and the tidier; `spawn` starts them beside the loop."""
 
     def __init__(
         self,
@@ -30,10 +35,12 @@ class Housekeeping:
         on_database_error: Callable[[DatabaseError], None],
         look: Callable[[], None],
         tidier: Tidier,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._retention = retention
         self._tidier = tidier
         self._look = look
+        self._chores = chores
         self._now = now
         self._spawn = spawn
         self._on_database_error = on_database_error
@@ -60,11 +67,16 @@ class Housekeeping:
         """Wait for the end of what takes longer than a moment, but not for longer than this."""
         self._tidier.wait(seconds)
 
+    def _steps(self) -> Iterator[None]:
+        yield from self._retention.steps(self._now)
+        for chore in self._chores:
+            yield from chore()
+
     def _run(self) -> None:
         try:
             self._look()
             self._tidier.look()
-            for _step in self._retention.steps(self._now):
+            for _step in self._steps():
                 if not self.accepting:
                     return
                 time.sleep(PAUSE_SEC)

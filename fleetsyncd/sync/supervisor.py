@@ -8,7 +8,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -28,7 +28,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
-from fleetsyncd.sync.housekeeping import Housekeeping
+from fleetsyncd.sync.housekeeping import Chore, Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.minutes import MinuteKeeper
 from fleetsyncd.sync.outage import Outage
@@ -76,6 +76,7 @@ class Supervisor:
         emit: events.Listener = events.ignore_event,
         vehicle_log: VehicleLog | None = None,
         tidying: Tidying | None = None,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._plan = plan
         self._context = context
@@ -108,6 +109,7 @@ class Supervisor:
                 emit,
                 lambda: self._dispatcher.fills_past or context.database.is_crowded,
             ),
+            chores,
         )
         self._minutes = MinuteKeeper(
             context.database,

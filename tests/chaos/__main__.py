@@ -27,13 +27,21 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--vehicles", type=int, default=10)
     parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
     parser.add_argument("--late", action="store_true", help="vehicles commit rows late")
+    parser.add_argument("--hidden-table", action="store_true", help="measurements behind a view")
     return parser
 
 
 def main() -> int:
     """Run a storm; return 0 if everything that must be zero is."""
     given = parser().parse_args()
-    weather = Weather(given.seed, given.minutes, given.vehicles, given.kinds, late=given.late)
+    weather = Weather(
+        given.seed,
+        given.minutes,
+        given.vehicles,
+        given.kinds,
+        late=given.late,
+        hidden_table=given.hidden_table,
+    )
     # An end from outside must still stop everything that was started.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda code, _frame: sys.exit(128 + code))

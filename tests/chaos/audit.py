@@ -14,6 +14,7 @@ from psycopg2 import sql
 
 from fleetsyncd.database import quarantine
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema.hidden import layout
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Window
 from fleetsyncd.sync.replay import decode_row
@@ -42,7 +43,7 @@ BEGIN
 END $$;
 CREATE TRIGGER note_watermark AFTER UPDATE OF last_sync_at ON public.vehicles
     FOR EACH ROW EXECUTE FUNCTION chaos.note_watermark();
-CREATE TRIGGER note_added AFTER INSERT ON public.measurements
+CREATE TRIGGER note_added AFTER INSERT ON {measurements}
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION chaos.note_added();
 CREATE INDEX ON chaos.watermark (vehicle_id, at);
 CREATE INDEX ON chaos.added (vehicle_id, at);
@@ -106,9 +107,10 @@ class Truth:
         return len(found)
 
 
-def install(server: Server, database: str) -> None:
-    """Let the database note from now on what is committed."""
-    server.execute(sql.SQL(_INSTALL), database=database)
+def install(server: Server, database: str, measurements: str = layout.VIEW) -> None:
+    """Let the database note from now on what is committed; `measurements` are in that table."""
+    statements = _INSTALL.replace("{measurements}", measurements)
+    server.execute(sql.SQL(statements), database=database)
 
 
 def audit(database: Database, log_lines: Iterable[str], forgotten: Sequence[Window] = ()) -> Truth:

@@ -14,12 +14,14 @@ from typing import Any
 from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.schema.hidden import layout
 from fleetsyncd.demo import checker, embedded
 from fleetsyncd.demo.checker import Comparison, Expectation
 from fleetsyncd.errors import INTERNAL_ERROR
 from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import floor_ms, utc_now
+from tests import hidden
 from tests.chaos import audit, kinds, quiet
 from tests.chaos.audit import Truth
 from tests.chaos.daemons import DaemonFaults
@@ -53,6 +55,8 @@ class Weather:
     database_sec: float = 10.0
     late: bool = False
     """Whether vehicles commit rows late, and fall silent in the end until all are found."""
+    hidden_table: bool = False
+    """Whether measurements are in a hidden table behind a view."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,9 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         stack.callback(server.stop)
         server.create_database(DATABASE)
         migrate.migrate(DatabaseSettings(server.parameters(DATABASE, embedded.OWNER)), embedded.APP)
-        audit.install(server, DATABASE)
+        if weather.hidden_table:
+            hidden.hide(server, DATABASE)
+        audit.install(server, DATABASE, layout.TABLE if weather.hidden_table else layout.VIEW)
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
         stack.callback(database.close)
         road = stack.enter_context(running_road(_wanted(weather)))

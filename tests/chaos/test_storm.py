@@ -24,6 +24,16 @@ def test_a_short_storm_of_every_kind_leaves_nothing_wrong(server_folder: Path) -
         assert any(outcome.happened[kind] for kind in group), report(outcome)
 
 
+@pytest.mark.long
+def test_a_short_storm_over_a_hidden_table_leaves_nothing_wrong(server_folder: Path) -> None:
+    weather = Weather(
+        seed=293, minutes=0.2, vehicles=6, daemon_sec=2.0, database_sec=4.0, hidden_table=True
+    )
+    outcome = storm(weather, server_folder)
+    assert outcome.clean, report(outcome)
+    assert outcome.findings.checked > 5_000
+
+
 def strikes(seed: int, *chosen: str) -> list[str | None]:
     return [
         kinds.strike(seed, 3, number, call, chosen or KINDS)[0]

@@ -30,6 +30,7 @@ DOOR = "fleetsyncd/database/schema/migrations/0027.minutes.sql"
 """The newest version of `add_measurements`, and of `may_delete`."""
 CLOSED_MONTHS = "fleetsyncd/database/schema/migrations/0026.closed-months.sql"
 TIDYING = "fleetsyncd/database/tidying.py"
+HIDDEN = "fleetsyncd/database/schema/hidden"
 
 MUTANTS = (
     Mutant(
@@ -1195,5 +1196,26 @@ MUTANTS = (
         "AND a.privilege_type = 'MAINTAIN'\n",
         "AND a.privilege_type = 'NOTHING'\n",
         "tests/integration/test_tidying.py",
+    ),
+    Mutant(
+        "a row that is deleted while it is copied comes back",
+        f"{HIDDEN}/copying.py",
+        "SELECT {lock};\n",
+        "SELECT 1;\n",
+        "tests/integration/test_conversion.py",
+    ),
+    Mutant(
+        "a conversion copies nothing that is written meanwhile",
+        f"{HIDDEN}/mirror.py",
+        "CREATE TRIGGER write_to_both AFTER INSERT OR UPDATE OR DELETE ON",
+        "CREATE TRIGGER write_to_both AFTER UPDATE OR DELETE ON",
+        "tests/integration/test_conversion.py",
+    ),
+    Mutant(
+        "owners write through the view",
+        "fleetsyncd/database/schema/migrations/0028.hidden-table.sql",
+        "    IF current_setting('app.user_role', true) IS DISTINCT FROM 'superuser' THEN\n",
+        "    IF false THEN\n",
+        "tests/integration/test_hidden_table.py",
     ),
 )

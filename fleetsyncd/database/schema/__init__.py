@@ -18,5 +18,6 @@ tidy_check.py        doctor's check of closed months
 backups.py           doctor's check of who can make a dump
 rehearsal.py         doctor's trial of all that a cycle writes
 citus.py             distribution over a Citus cluster
+hidden/              measurements in a hidden table behind a view
 migrations/          SQL files, applied in order
 """

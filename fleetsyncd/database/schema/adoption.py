@@ -11,6 +11,7 @@ import psycopg2
 from psycopg2 import sql
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.hidden import layout
 from fleetsyncd.database.schema.needed_tables import (
     ADDED_KEYS,
     COLUMNS,
@@ -87,10 +88,11 @@ def misfits(cursor: Cursor) -> list[Misfit]:
     """Return everything about tables that are there already that keeps the daemon from its work."""
     cursor.execute(_RELATIONS, (list(COLUMNS),))
     kinds = dict(cursor.fetchall())
+    hidden = ["measurements"] if layout.is_hidden(cursor) else []
     wrong_kind = [
         Misfit(f"public.{table} is not a table", "rename it; `fleetsyncd migrate` then makes one")
         for table, kind in kinds.items()
-        if kind not in ("r", "p")
+        if kind not in ("r", "p") and table not in hidden
     ]
     present = _present_columns(cursor)
     return [

@@ -17,6 +17,7 @@ from fleetsyncd.database.schema import (
     preconditions,
     rehearsal,
 )
+from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.preconditions import OLDEST_SERVER
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
 from fleetsyncd.errors import DatabaseError, DatabaseLost, PoolerUnfit
@@ -167,7 +168,11 @@ def _writable(cursor: Cursor) -> Iterator[Finding]:
 
 
 def _misfits(cursor: Cursor) -> Iterator[Finding]:
-    for misfit in (*preconditions.encoding_misfit(cursor), *adoption.misfits(cursor)):
+    for misfit in (
+        *preconditions.encoding_misfit(cursor),
+        *adoption.misfits(cursor),
+        *hypertable.adopted_misfits(cursor),
+    ):
         yield fault("tables", misfit.text, f"as owner: {misfit.remedy}")
     for misfit in adoption.narrow_ids(cursor):
         yield warning("tables", misfit.text, f"as owner: {misfit.remedy}")

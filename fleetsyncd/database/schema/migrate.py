@@ -111,12 +111,12 @@ def migrate(
     with closing(Database(settings, deadline=deadline, application=APPLICATION)) as database:
         pooler.require_own_backend(database)
         pending = bool(missing_migrations(database))
-    with _told_as_failed():
+    with told_as_failed():
         _look(connector, patience, partial(preconditions.require, app_role, pending))
     # Every command checks the schema, only this one changes it, and its library takes a while.
     from fleetsyncd.database.schema.applying import Backend, apply_pending  # noqa: PLC0415
 
-    with closing(Backend(connector, SCHEMA, HISTORY)) as backend, _told_as_failed():
+    with closing(Backend(connector, SCHEMA, HISTORY)) as backend, told_as_failed():
         session = PatientSession(connector, backend.connection, patience)
         session.take_lock(LOCK, f"another `{APPLICATION}`")
         session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
@@ -131,7 +131,7 @@ def migrate(
 
 
 @contextmanager
-def _told_as_failed() -> Iterator[None]:
+def told_as_failed() -> Iterator[None]:
     """Raise MigrationFailed for what the server refuses."""
     try:
         yield

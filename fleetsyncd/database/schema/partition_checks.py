@@ -6,12 +6,17 @@ from typing import Any
 
 from fleetsyncd.database.partitions import Verdict, attach_statement, plan_month
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.hidden import layout
 from fleetsyncd.findings import Finding, fault, ok, warning
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import month_of, next_month, utc_day
 
 CHECK = "partitions"
 _PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+_HIDDEN = """
+SELECT fleetsync.timescale_schema() IS NOT NULL, count(*), count(*) FILTER (WHERE is_compressed)
+FROM fleetsync.hidden_parts()
+"""
 _RANGES = """
 SELECT partition::text, is_default OR NOT isfinite(begins) AND NOT isfinite(ends),
     begins <= %(now)s AND %(now)s < ends, begins <= %(next)s AND %(next)s < ends,
@@ -23,6 +28,9 @@ FROM fleetsync.partition_ranges()
 def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Finding]:
     """Yield whether new rows have a place, and late ones, and who is to make it."""
     present = now()
+    if layout.is_hidden(cursor):
+        yield from _hidden(cursor)
+        return
     cursor.execute(_PARTITIONED)
     if not cursor.fetchall()[0][0]:
         yield ok(CHECK, "measurements has none: MEASUREMENTS_KEEP_MONTHS has no effect")
@@ -48,6 +56,25 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
         yield ok(CHECK, "none yet: the daemon's first cycle makes them")
     elif not missing and not detached:
         yield ok(CHECK, f"{len(ranges)}, the next month included")
+
+
+def _hidden(cursor: Cursor) -> Iterator[Finding]:
+    """Look at the hidden table: nobody but its owner may read it, and its trigger guards it."""
+    for role in layout.open_to(cursor):
+        text = f"{role} has rights on {layout.TABLE}, which no policy guards"
+        yield fault(CHECK, text, f"as owner: REVOKE ALL ON {layout.TABLE} FROM {role}")
+    if not layout.is_guarded(cursor):
+        text = f"the trigger only_superusers_write of {layout.TABLE} is off: owners may write"
+        remedy = "CREATE TRIGGER only_superusers_write BEFORE INSERT OR UPDATE OR DELETE ON"
+        remedy += f" {layout.TABLE} FOR EACH STATEMENT EXECUTE FUNCTION"
+        yield fault(CHECK, text, f"as owner: {remedy} fleetsync.only_superusers_write()")
+    cursor.execute(_HIDDEN)
+    ((is_hypertable, chunks, compressed),) = cursor.fetchall()
+    if is_hypertable:
+        yield ok(CHECK, f"a view over {layout.TABLE}: {chunks} chunks, {compressed} compressed")
+    else:
+        text = "a view over a plain table: MEASUREMENTS_KEEP_MONTHS has no effect"
+        yield ok(CHECK, text)
 
 
 def _default(default: tuple[Any, ...], others: Sequence[tuple[Any, ...]]) -> Finding:

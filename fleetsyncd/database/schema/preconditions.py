@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit, misfits
+from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.needed_tables import COLUMNS
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
 from fleetsyncd.errors import MigrationFailed
@@ -67,6 +68,7 @@ def _obstacles(app_role: str | None, pending: bool, cursor: Cursor) -> Iterator[
 def _differences(app_role: str | None, cursor: Cursor) -> Iterator[Misfit]:
     yield from encoding_misfit(cursor)
     yield from misfits(cursor)
+    yield from hypertable.adopted_misfits(cursor)
     yield from hidden_rows(cursor, app_role)
 
 

@@ -22,7 +22,7 @@ FROM unnest(%(tables)s, %(commands)s) u(name, commands)
 JOIN pg_class c ON c.oid = to_regclass(u.name)
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_roles r ON r.rolname = coalesce(%(role)s, current_user)
-WHERE NOT (r.rolsuper OR r.rolbypassrls)
+WHERE NOT (r.rolsuper OR r.rolbypassrls) AND c.relkind IN ('r', 'p')
 ORDER BY u.name
 """
 

@@ -42,6 +42,7 @@ FROM (
     FROM pg_class
     WHERE oid = 'public.measurements'::regclass AND relkind = 'r'
        OR oid IN (SELECT relid FROM pg_partition_tree('public.measurements') WHERE isleaf)
+    UNION ALL SELECT row_count, 1, true, 0, 1 FROM fleetsync.hidden_parts()
 ) tables
 """
 # What the first good cycle wrote was measured before it began; from then to the last good one, all

@@ -19,20 +19,30 @@ LEAST_ROWS = 100_000
 """In fewer rows the empty rest of the last pages counts."""
 MONTH_DAYS = 365.25 / 12
 DAY = timedelta(days=1)
+# The chunks of a hypertable count by the month in which they end.
 # A month that ends or begins never has no time.
 _TABLES = f"""
+SELECT * FROM (
 SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')),
     CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
     {TABLE_ROWS},
     coalesce(pg_table_size(c.oid), 0), coalesce(pg_indexes_size(c.oid), 0)
 FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid
-WHERE c.relkind = 'r'
+WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
   AND (c.relnamespace = 'fleetsync'::regnamespace
        OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
                     UNION ALL SELECT relid FROM pg_partition_tree('public.measurements_minute'))
        OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(tables)s))
-ORDER BY 2 DESC, r.begins, pg_total_relation_size(c.oid) DESC, 1
+UNION ALL
+SELECT CASE WHEN isfinite(m.month) THEN to_char(m.month, '"measurements_"YYYY_MM')
+            ELSE 'measurements' END, true, {epoch("min(p.begins)")}, {epoch("max(p.ends)")},
+    sum(p.row_count)::bigint, sum(p.table_bytes)::bigint, sum(p.key_bytes)::bigint
+FROM fleetsync.hidden_parts() p,
+    date_trunc('month', p.ends - interval '1 microsecond') m(month)
+GROUP BY m.month
+) t(name, is_measurements, begins, ends, row_count, table_bytes, key_bytes)
+ORDER BY is_measurements DESC, begins NULLS FIRST, table_bytes + key_bytes DESC, name
 """  # noqa: S608  made of this file's own text
 _OTHERS = ["vehicles", "vehicle_access", "channel_config", "alarms_log", "sync_journal"]
 # Rows by the time that they were measured in: those of a gap do not count as one day's.

@@ -1,0 +1,180 @@
+"""What stands in the way of the conversion, each by name; nothing is changed.
+
+What the view could not keep is refused: columns, policies, triggers, keys, and whatever else
+depends on the table itself.
+"""
+
+from collections.abc import Iterator
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.adoption import Misfit
+from fleetsyncd.database.schema.hidden import hypertable
+from fleetsyncd.database.schema.hidden.layout import BEFORE, RETURNING, TABLE, TABLE_BEFORE
+from fleetsyncd.database.schema.hidden.mirror import COPIED
+from fleetsyncd.database.views.storage import storage
+from fleetsyncd.text import size
+
+_TREE = """(SELECT 'public.measurements'::regclass
+    UNION SELECT relid FROM pg_partition_tree('public.measurements'))"""
+# Each query returns what is to be told, and what mends it; TREE stands for the table and its parts.
+_FOREIGN = {
+    "columns": """
+SELECT format('measurements has the column %I, which would be lost', attname),
+    format('ALTER TABLE public.measurements DROP COLUMN %I', attname)
+FROM pg_attribute
+WHERE attrelid = 'public.measurements'::regclass AND attnum > 0 AND NOT attisdropped
+  AND attname <> ALL ('{vehicle_id,channel_id,time,value}') ORDER BY attnum""",
+    "nulls": """
+SELECT format('the column %I of measurements may be null', attname),
+    format('ALTER TABLE public.measurements ALTER COLUMN %I SET NOT NULL', attname)
+FROM pg_attribute WHERE attrelid = 'public.measurements'::regclass AND NOT attnotnull
+  AND attname IN ('vehicle_id', 'channel_id', 'time')""",
+    "row level security": """
+SELECT 'measurements has no row level security, which the view would have',
+    'ALTER TABLE public.measurements ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY'
+FROM pg_class WHERE oid = 'public.measurements'::regclass AND NOT relrowsecurity""",
+    # A view has no policy for some roles, and what writes is bound by the trigger.
+    "policies": """
+SELECT format('the policy %I of measurements is %s', policyname, CASE
+        WHEN permissive <> 'PERMISSIVE' THEN 'a restrictive one'
+        WHEN roles <> '{public}' THEN 'for some roles only'
+        WHEN cmd <> 'ALL' THEN format('for %s', cmd)
+        ELSE 'for writing, and not for app.user_role = superuser' END),
+    format('DROP POLICY %I ON public.measurements; the view lets those read whom a policy FOR'
+           ' SELECT TO PUBLIC lets, and app.user_role = superuser write', policyname)
+FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
+  AND policyname <> 'measurements_writer'
+  AND NOT (permissive = 'PERMISSIVE' AND roles = '{public}'
+           AND (cmd = 'SELECT' OR cmd = 'ALL' AND qual ~ 'app[.]user_role.*superuser'
+                AND coalesce(with_check = qual, true)))
+ORDER BY 1""",
+    "triggers": """
+SELECT format('measurements has the trigger %I', tgname),
+    format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
+FROM pg_trigger t WHERE tgrelid IN (TREE) AND NOT tgisinternal AND tgparentid = 0
+  AND tgfoid <> coalesce(to_regproc('fleetsync.write_to_both'), 0) ORDER BY 1""",
+    "keys": """
+SELECT format('the foreign key %I ties measurements to %s', conname,
+              CASE WHEN conrelid IN (TREE) THEN confrelid ELSE conrelid END::regclass),
+    format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
+FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+  AND (conrelid IN (TREE) OR confrelid IN (TREE)) ORDER BY 1""",
+    "indexes": """
+SELECT format('measurements has the index %I, which would be lost', c.relname),
+    format('ALTER TABLE public.measurements DROP CONSTRAINT IF EXISTS %1$I;'
+           ' DROP INDEX IF EXISTS %2$s',
+           c.relname, c.oid::regclass)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = 'public.measurements'::regclass AND NOT (i.indisunique AND (
+    SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
+    WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]))
+        = '{channel_id,time,vehicle_id}') ORDER BY 1""",
+    # They would go on reading the table as it was.
+    "dependents": """
+SELECT DISTINCT format('%s reads measurements', r.ev_class::regclass),
+    format('drop it, and make it again afterwards: SELECT pg_get_viewdef(%L)',
+           r.ev_class::regclass::text)
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (TREE)
+  AND r.ev_class NOT IN (TREE) ORDER BY 1""",
+    "rules": """
+SELECT format('measurements has the rule %I', rulename),
+    format('DROP RULE %I ON public.measurements', rulename)
+FROM pg_rewrite
+WHERE ev_class = 'public.measurements'::regclass AND rulename <> '_RETURN' ORDER BY 1""",
+    "publications": """
+SELECT format('the publication %I has measurements', pubname),
+    format('ALTER PUBLICATION %I DROP TABLE %s', pubname, prrelid::regclass)
+FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid
+WHERE prrelid IN (TREE) ORDER BY 1""",
+    "inheritance": """
+SELECT format('%s inherits from measurements', inhrelid::regclass),
+    format('ALTER TABLE %s NO INHERIT public.measurements', inhrelid::regclass)
+FROM pg_inherits JOIN pg_class p ON p.oid = inhparent
+WHERE p.oid = 'public.measurements'::regclass AND p.relkind = 'r' ORDER BY 1""",
+    "doors": """
+SELECT format('the function %s belongs to %s, and measurements to %s', f.oid::regprocedure,
+              f.proowner::regrole, t.relowner::regrole),
+    format('as a superuser: ALTER FUNCTION %s OWNER TO %s', f.oid::regprocedure,
+           t.relowner::regrole)
+FROM pg_proc f, pg_class t
+WHERE f.pronamespace = 'fleetsync'::regnamespace AND f.prosecdef
+  AND t.oid = 'public.measurements'::regclass
+  AND f.proowner <> t.relowner ORDER BY 1""",
+}
+_LEFTOVERS = """
+SELECT format('there is %%s, which another conversion has left', t),
+    format('DROP TABLE %%s, if nothing of it is wanted', t)
+FROM unnest(%s) t WHERE to_regclass(t) IS NOT NULL
+"""
+_DISTRIBUTED = """
+SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'public.measurements'::regclass)
+"""
+_EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
+_SIZE = f"""
+SELECT coalesce(sum(pg_total_relation_size(t)), 0)::bigint FROM {_TREE} tree(t)
+"""  # noqa: S608  made of this file's own text
+
+
+def of_a_hypertable(cursor: Cursor) -> list[Misfit]:
+    """Return everything that keeps measurements from becoming a hidden hypertable."""
+    return [*hypertable.misfits(cursor), *misfits(cursor, storage(cursor).free_bytes)]
+
+
+def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
+    """Yield everything that keeps measurements from being put behind a view."""
+    if exists(cursor, "pg_dist_partition") and _is_true(cursor, _DISTRIBUTED):
+        yield Misfit("measurements is distributed over a Citus cluster", "use one of both")
+        return
+    for name in _FOREIGN:
+        yield from _foreign(cursor, name)
+    tables = [BEFORE, TABLE_BEFORE]
+    if not exists(cursor, COPIED):
+        tables += [TABLE, RETURNING]
+    yield from _leftovers(cursor, tables)
+    yield from _space(cursor, free_bytes)
+
+
+def way_back(cursor: Cursor) -> list[Misfit]:
+    """Return everything that keeps the view from becoming a table again."""
+    tables = [TABLE_BEFORE] if exists(cursor, COPIED) else [TABLE_BEFORE, RETURNING]
+    return [
+        *_foreign(cursor, "dependents"),
+        *_foreign(cursor, "rules"),
+        *_leftovers(cursor, tables),
+    ]
+
+
+def _foreign(cursor: Cursor, name: str) -> Iterator[Misfit]:
+    """Yield what others have made of one kind."""
+    cursor.execute(_FOREIGN[name].replace("(TREE)", _TREE))
+    yield from (Misfit(text, f"as owner: {remedy}") for text, remedy in cursor.fetchall())
+
+
+def _leftovers(cursor: Cursor, tables: list[str]) -> Iterator[Misfit]:
+    """Yield those of the tables that are there."""
+    cursor.execute(_LEFTOVERS, (tables,))
+    yield from (Misfit(text, f"as owner: {remedy}") for text, remedy in cursor.fetchall())
+
+
+def _space(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
+    if exists(cursor, COPIED) or free_bytes is None:
+        return
+    cursor.execute(_SIZE)
+    ((needed,),) = cursor.fetchall()
+    if needed > free_bytes:
+        text = (
+            f"a second copy of measurements needs {size(needed)}, and {size(free_bytes)} are left"
+        )
+        yield Misfit(text, "make room on the database's disk")
+
+
+def exists(cursor: Cursor, table: str) -> bool:
+    """Tell whether there is a table."""
+    cursor.execute(_EXISTS, (table,))
+    return bool(cursor.fetchall()[0][0])
+
+
+def _is_true(cursor: Cursor, query: str) -> bool:
+    cursor.execute(query)
+    return bool(cursor.fetchall()[0][0])

@@ -1,0 +1,64 @@
+"""`fleetsyncd migrate --timescale` as a command, where there is no TimescaleDB."""
+
+import pytest
+
+from fleetsyncd.demo.embedded import OWNER
+from tests.acceptance.conftest import Installation
+from tests.hidden import hide
+
+MISSING = "the server has no TimescaleDB: install its package on the server"
+
+
+@pytest.fixture
+def bare(installation: Installation) -> Installation:
+    """Return an installation whose server has no TimescaleDB."""
+    available = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+    if installation.rows(available):
+        pytest.skip("the server has TimescaleDB")
+    return installation
+
+
+def test_without_the_extension_nothing_is_changed_and_it_is_told(bare: Installation) -> None:
+    code, told, _ = bare.command("migrate", "--timescale", "--check", DB_USER=OWNER)
+    assert (code, told.splitlines()[0]) == (1, "the schema is up to date")
+    assert f"in the way: {MISSING}" in told
+    code, _, error = bare.command("migrate", "--timescale", DB_USER=OWNER)
+    assert code == 2
+    assert "measurements stay as they are, first this must be put right:" in error
+    assert MISSING in error
+    assert bare.rows("SELECT to_regclass('fleetsync.samples') IS NULL") == [(True,)]
+
+
+def test_what_is_done_already_is_told(installation: Installation) -> None:
+    hide(installation.server, installation.database_name)
+    for more in (["--check"], []):
+        code, told, _ = installation.command("migrate", "--timescale", *more, DB_USER=OWNER)
+        assert code == 0, told
+        assert "measurements are a view" in told
+    code, told, _ = installation.command(
+        "migrate", "--timescale", "--undo", "--check", DB_USER=OWNER
+    )
+    assert (code, told.splitlines()[1]) == (0, "nothing is in the way")
+    code, told, _ = installation.command("migrate", "--timescale", "--undo", DB_USER=OWNER)
+    assert (code, "the hidden one is fleetsync.samples_before" in told) == (0, True)
+    code, told, _ = installation.command("migrate", "--timescale", "--undo", DB_USER=OWNER)
+    assert (code, told.splitlines()[1]) == (0, "measurements are a table already")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--undo"], "--undo and --chunk go with --timescale"),
+        (["--chunk", "1d"], "--undo and --chunk go with --timescale"),
+        (["--timescale", "--chunk", "1m"], "--chunk is 1h to 31d"),
+        (["--timescale", "--chunk", "soon"], "soon is not a length of time"),
+        (["--timescale", "--distribute"], "--timescale and --distribute exclude each other"),
+        (["--check", "--distribute"], "--check and --distribute exclude each other"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    installation: Installation, options: list[str], told: str
+) -> None:
+    code, _, error = installation.command("migrate", *options, DB_USER=OWNER)
+    assert code != 0
+    assert told in error

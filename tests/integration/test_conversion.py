@@ -1,0 +1,399 @@
+"""The conversion to a hidden table and the way back, under daemons that go on writing."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from fleetsyncd.database import measurements, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
+from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.schema.hidden import hypertable, obstacles
+from fleetsyncd.database.schema.hidden.conversion import State
+from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.models import Measurements
+from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.times import month_of, utc_now
+from tests.hidden import bring_back, hide
+from tests.integration.test_adoption import INSTALLATION, as_owner
+from tests.integration.test_retention import query
+
+Row = tuple[int, datetime, float]
+DELETE = "DELETE FROM public.measurements WHERE channel_id = %s AND time = %s"
+UPDATE = "UPDATE public.measurements SET value = 9 WHERE channel_id = {} AND time = '{}'"
+ROOT = Path(__file__).parents[2]
+CONVERT = """
+import json, logging, sys
+from fleetsyncd.database.schema.hidden import conversion
+from fleetsyncd.settings import DatabaseSettings
+from tests.hidden import best
+logging.basicConfig(level="INFO")
+conversion.convert(DatabaseSettings(json.loads(sys.argv[1])), lambda _cursor: [], best)
+"""
+STORED = "SELECT channel_id, time, value FROM public.measurements"
+
+
+class Killed(BaseException):
+    """Ends a conversion as SIGKILL does: nothing is cleaned up."""
+
+
+class Fleet:
+    """A vehicle, the rows that must be stored of it, and how they are written."""
+
+    def __init__(self, server: Server, name: str, database: Database) -> None:
+        self.server, self.name, self.database = server, name, database
+        self.start = month_of(utc_now()) - timedelta(days=40)
+        self.rows: set[Row] = set()
+        self._seconds = 0
+        self.truck = self._add("Truck-01", 1)
+        self.other = self._add("Truck-02", 2)
+        Partitions(database).ensure(self.start, utc_now())
+
+    def _add(self, name: str, number: int) -> UUID:
+        host = f"10.0.0.{number}"
+        return self.database.run(lambda c: vehicles.add_vehicle(c, name, host, 8001, None))
+
+    def add(self) -> None:
+        """Store three rows, one of them of the month before."""
+        self._seconds += 1
+        at = utc_now().replace(microsecond=0) - timedelta(days=1) + self._seconds * SECOND
+        rows = [(self.start + self._seconds * SECOND, 1, 0.5), (at, 1, 1.5), (at, 2, 2.5)]
+        page = Measurements.from_rows(rows)
+        store = partial(measurements.add_measurements, vehicle_id=self.truck, rows=page)
+        assert [self.database.run(store) for _ in range(2)] == [3, 0]
+        self.rows |= {(channel, time, value) for time, channel, value in rows}
+
+    def change(self) -> None:
+        """Delete a row, and change another's value."""
+        self.add()
+        gone, other, *_ = sorted(self.rows)
+        query(self.database, DELETE, *gone[:2])
+        # The daemon's role may not: another service does.
+        as_owner(self.server, self.name, UPDATE.format(*other))
+        self.rows = self.rows - {gone, other} | {(*other[:2], 9.0)}
+
+    def stored(self) -> list[Row]:
+        return query(self.database, STORED)
+
+    def assert_all_is_there(self) -> None:
+        assert sorted(self.stored()) == sorted(self.rows)
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def fleet(server: Server, database_name: str, database: Database) -> Fleet:
+    made = Fleet(server, database_name, database)
+    for _ in range(3):
+        made.add()
+    return made
+
+
+@contextmanager
+def before_each_statement(act: Callable[[int], object]) -> Iterator[None]:
+    """Do something before each statement of a conversion, which is given its number."""
+    execute, number = PatientSession.execute, 0
+
+    def watched(self: PatientSession, what: str, statement: str) -> None:
+        nonlocal number
+        act(number)
+        number += 1
+        execute(self, what, statement)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PatientSession, "execute", watched)
+        yield
+
+
+def test_what_is_written_during_a_conversion_is_there_afterwards(fleet: Fleet) -> None:
+    for move in (hide, bring_back):
+        with before_each_statement(lambda _number: fleet.change()):
+            assert move(fleet.server, fleet.name)
+        fleet.assert_all_is_there()
+        fleet.change()
+        fleet.assert_all_is_there()
+
+
+def test_a_conversion_that_is_killed_anywhere_goes_on_and_so_does_the_way_back(
+    fleet: Fleet,
+) -> None:
+    def kill(at: int, number: int) -> None:
+        fleet.change()
+        if number == at:
+            raise Killed
+
+    for move in (hide, bring_back):
+        kills = 0
+        while True:
+            # The first statement of a call, then the second, since what is done stays done.
+            with before_each_statement(partial(kill, kills % 2)):
+                try:
+                    move(fleet.server, fleet.name)
+                except Killed:
+                    kills += 1
+                    fleet.assert_all_is_there()
+                    assert kills < 50
+                else:
+                    break
+        assert kills > 3
+        fleet.assert_all_is_there()
+
+
+def test_a_process_that_is_killed_while_it_copies_has_lost_nothing(fleet: Fleet) -> None:
+    parameters = fleet.server.parameters(fleet.name, OWNER)
+    command = [sys.executable, "-c", CONVERT, json.dumps(parameters)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as converting:
+        assert converting.stderr is not None
+        first = next(line for line in converting.stderr if "copied" in line)
+        converting.kill()
+    assert "1 of " in first
+    fleet.change()
+    fleet.assert_all_is_there()
+    hide(fleet.server, fleet.name)
+    fleet.assert_all_is_there()
+    assert not hide(fleet.server, fleet.name)
+
+
+def test_a_row_that_is_deleted_while_it_is_copied_does_not_come_back(fleet: Fleet) -> None:
+    """The deletion is open when the copy comes to its vehicle: that one gives way."""
+    dsn = make_dsn(**fleet.server.parameters(fleet.name))
+    with closing(psycopg2.connect(dsn)) as deleting, deleting.cursor() as cursor:
+
+        def delete(number: int) -> None:
+            if number == 1:
+                cursor.execute("SET app.user_role = 'superuser'")
+                cursor.execute("DELETE FROM public.measurements WHERE channel_id = 2")
+
+        with before_each_statement(delete), pytest.raises(MigrationFailed, match="no moment"):
+            hide(fleet.server, fleet.name, patience=Patience(0.1, 0.02))
+        deleting.commit()
+    assert hide(fleet.server, fleet.name)
+    fleet.rows = {row for row in fleet.rows if row[0] != 2}
+    fleet.assert_all_is_there()
+
+
+def test_a_month_that_comes_into_being_meanwhile_is_copied(fleet: Fleet) -> None:
+    early = fleet.start - timedelta(days=90)
+
+    def make_month(number: int) -> None:
+        if number == 3:
+            Partitions(fleet.database).ensure(early, early)
+            row = (early, 1, 7.5)
+            page = Measurements.from_rows([row])
+            fleet.database.run(lambda c: measurements.add_measurements(c, fleet.truck, page))
+            fleet.rows.add((1, early, 7.5))
+
+    with before_each_statement(make_month):
+        assert hide(fleet.server, fleet.name)
+    fleet.assert_all_is_there()
+
+
+def test_writers_and_readers_go_on_through_the_switch(fleet: Fleet) -> None:
+    ends = [False]
+
+    def write() -> int:
+        count = 0
+        while not ends[0] or count < 5:
+            fleet.add()
+            assert len(fleet.stored()) >= len(fleet.rows) - 3
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        try:
+            for move in (hide, bring_back):
+                assert move(fleet.server, fleet.name)
+        finally:
+            ends[0] = True
+        assert writing.result(60) >= 5
+    fleet.assert_all_is_there()
+
+
+def test_a_conversion_that_is_under_way_is_taken_back(fleet: Fleet) -> None:
+    def stop(number: int) -> None:
+        if number == 2:
+            raise Killed
+
+    with before_each_statement(stop), pytest.raises(Killed):
+        hide(fleet.server, fleet.name)
+    assert bring_back(fleet.server, fleet.name) is State.CONVERTING
+    assert bring_back(fleet.server, fleet.name) is State.TABLE
+    fleet.change()
+    fleet.assert_all_is_there()
+    assert hide(fleet.server, fleet.name)
+    with before_each_statement(stop), pytest.raises(Killed):
+        bring_back(fleet.server, fleet.name)
+    # The way back is taken back, too.
+    assert hide(fleet.server, fleet.name)
+    assert not hide(fleet.server, fleet.name)
+    fleet.change()
+    fleet.assert_all_is_there()
+
+
+def test_no_month_is_dropped_while_rows_are_copied(fleet: Fleet) -> None:
+    dropped: list[str] = []
+
+    def drop(_number: int) -> None:
+        keep = RetentionPolicy(None, None, 1)
+        retention = Retention(fleet.database, keep, tell=dropped.append, warn=dropped.append)
+        query(
+            fleet.database,
+            "INSERT INTO fleetsync.retention (kind, keep, since) VALUES"
+            " ('measurements', 1, now() - interval '2 days') ON CONFLICT DO NOTHING",
+        )
+        list(retention.steps(utc_now))
+
+    early = fleet.start - timedelta(days=40)
+    Partitions(fleet.database).ensure(early, early)
+    page = Measurements.from_rows([(early, 1, 7.5)])
+    fleet.database.run(lambda c: measurements.add_measurements(c, fleet.truck, page))
+    fleet.rows.add((1, early, 7.5))
+    with before_each_statement(drop):
+        assert hide(fleet.server, fleet.name)
+    assert not [text for text in dropped if "dropped" in text]
+    fleet.assert_all_is_there()
+
+
+def test_months_and_policies_are_there_again_after_the_way_back(fleet: Fleet) -> None:
+    policies = (
+        "SELECT policyname::text, cmd, qual FROM pg_policies WHERE schemaname = 'public'"
+        " AND tablename = 'measurements' ORDER BY 1"
+    )
+    rights = "SELECT relacl::text FROM pg_class WHERE oid = 'public.measurements'::regclass"
+    before = [as_owner(fleet.server, fleet.name, each) for each in (policies, rights)]
+    hide(fleet.server, fleet.name)
+    assert as_owner(fleet.server, fleet.name, policies) == []
+    assert bring_back(fleet.server, fleet.name) is State.HIDDEN
+    assert [as_owner(fleet.server, fleet.name, each) for each in (policies, rights)] == before
+    owner = DatabaseSettings(fleet.server.parameters(fleet.name, OWNER))
+    assert migrate.migrate(owner, APP) == migrate.Migrated([], [])
+    Partitions(fleet.database).ensure_ahead(utc_now())
+    fleet.add()
+    fleet.assert_all_is_there()
+
+
+def test_a_second_conversion_wants_the_remains_of_the_first_out_of_the_way(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+    bring_back(fleet.server, fleet.name)
+    with pytest.raises(MigrationFailed, match=r"DROP TABLE fleetsync\.measurements_before, if"):
+        hide(fleet.server, fleet.name)
+    remains = ("fleetsync.measurements_before", "fleetsync.samples_before")
+    as_owner(fleet.server, fleet.name, *(f"DROP TABLE {each}" for each in remains))
+    assert hide(fleet.server, fleet.name)
+    fleet.assert_all_is_there()
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("ALTER TABLE measurements ADD COLUMN quality int", "has the column quality"),
+        ("CREATE INDEX by_value ON measurements (value)", "has the index by_value"),
+        ("ALTER TABLE measurements DISABLE ROW LEVEL SECURITY", "has no row level security"),
+        (
+            "CREATE POLICY staff ON measurements FOR INSERT WITH CHECK (true)",
+            "the policy staff of measurements is for INSERT",
+        ),
+        (
+            "CREATE POLICY staff ON measurements USING (true)",
+            "the policy staff of measurements is for writing",
+        ),
+        (
+            f"CREATE POLICY staff ON measurements FOR SELECT TO {APP} USING (true)",
+            "the policy staff of measurements is for some roles only",
+        ),
+        (
+            "CREATE POLICY staff ON measurements AS RESTRICTIVE USING (true)",
+            "the policy staff of measurements is a restrictive one",
+        ),
+        (
+            "CREATE TRIGGER theirs AFTER DELETE ON measurements FOR EACH STATEMENT"
+            " EXECUTE FUNCTION fleetsync.only_superusers_write()",
+            "has the trigger theirs",
+        ),
+        (
+            "ALTER TABLE measurements ADD CONSTRAINT tied FOREIGN KEY (vehicle_id)"
+            " REFERENCES vehicles",
+            "the foreign key tied ties measurements to vehicles",
+        ),
+        ("CREATE VIEW theirs AS SELECT * FROM measurements", "theirs reads measurements"),
+        (
+            "CREATE RULE theirs AS ON DELETE TO measurements DO ALSO NOTHING",
+            "has the rule theirs",
+        ),
+        ("CREATE TABLE fleetsync.samples (n int)", "there is fleetsync.samples"),
+    ],
+)
+def test_what_a_view_could_not_keep_is_refused_by_name(fleet: Fleet, made: str, told: str) -> None:
+    as_owner(fleet.server, fleet.name, made)
+    with pytest.raises(MigrationFailed, match=told):
+        hide(fleet.server, fleet.name)
+    fleet.change()
+    fleet.assert_all_is_there()
+
+
+def test_a_foreign_layout_is_refused_and_told_as_a_whole(
+    server: Server, empty_database: str
+) -> None:
+    as_owner(server, empty_database, INSTALLATION)
+    migrate.migrate(DatabaseSettings(server.parameters(empty_database, OWNER)), APP)
+    with pytest.raises(MigrationFailed) as refused:
+        hide(server, empty_database)
+    lines = str(refused.value).splitlines()
+    for told in ("the column id", "the foreign key", "the index measurements_pkey"):
+        assert any(told in line and "as owner: " in line for line in lines), lines
+
+
+def test_nobody_may_truncate_what_is_being_copied(fleet: Fleet) -> None:
+    def stop(number: int) -> None:
+        if number == 2:
+            raise Killed
+
+    with before_each_statement(stop), pytest.raises(Killed):
+        hide(fleet.server, fleet.name)
+    with pytest.raises(psycopg2.errors.ObjectInUse, match="while they are copied"):
+        as_owner(fleet.server, fleet.name, "TRUNCATE measurements")
+
+
+def test_room_for_a_second_copy_is_asked_for_where_it_is_known(fleet: Fleet) -> None:
+    def told(free: int | None) -> list[str]:
+        found = fleet.database.run(lambda cursor: list(obstacles.misfits(cursor, free)))
+        return [each.text for each in found if "a second copy" in each.text]
+
+    assert [len(told(free)) for free in (None, 10**12, 0)] == [0, 0, 1]
+    assert "0 B are left" in told(0)[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("'2.17.2', true, 'timescale', 'public'", "TimescaleDB 2.17.2 is older than 2.18"),
+        ("'1.7.5', true, 'timescale', 'public'", "TimescaleDB 1.7.5 is older than 2.18"),
+        ("'2.29.2', true, 'apache', 'public'", "timescaledb.license is apache"),
+        ("'2.29.2', false, '', NULL", "this database lacks the extension"),
+        ("'2.18.0-dev', true, 'timescale', 'public'", None),
+        ("'3.0.0', true, 'timescale', 'public'", None),
+    ],
+)
+def test_an_extension_that_will_not_do_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch, found: str, told: str | None
+) -> None:
+    monkeypatch.setattr(hypertable, "_EXTENSION", f"SELECT {found}")
+    texts = [each.text for each in database.run(lambda c: list(hypertable.misfits(c)))]
+    assert [text.startswith(told or "") for text in texts] == ([] if told is None else [True])
