@@ -1,4 +1,4 @@
-"""Which partitions of `measurements` are closed, and whose key is to be written anew."""
+"""Which months of measurements and minutes are closed, and whose key is to be written anew."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,16 @@ LEAST_BYTES = 1_000_000
 """In a smaller key there is nothing to be saved; those of a distributed table are empty here."""
 LEAST_GROWTH_BYTES, LEAST_GROWTH = 8 * 2**20, 0.1
 """A key is tidied again if it has grown by more than this, and by more than this part of it."""
+# Months of minutes have a name of ours, and end with the month.
+_MONTHS = """
+SELECT partition::oid AS part, ends, 'time' AS by FROM fleetsync.partition_ranges()
+WHERE NOT is_default
+UNION ALL
+SELECT m.oid, to_date(right(m.relname, 7), 'YYYY_MM') + interval '1 month', 'minute'
+FROM pg_inherits i JOIN pg_class m ON m.oid = i.inhrelid
+WHERE i.inhparent = 'public.measurements_minute'::regclass
+  AND m.relname ~ '^measurements_minute_[0-9]{4}_[0-9]{2}$'
+"""
 # The key may have any name, and its columns any order: see schema/indexes.py. Those that failed
 # come after the others.
 _DUE = f"""
@@ -29,8 +39,8 @@ FROM (
             THEN has_table_privilege(c.oid, 'MAINTAIN')
             ELSE pg_has_role(c.relowner, 'USAGE') END AS may_tidy,
         h.finished_at, h.bytes_after, h.error
-    FROM fleetsync.partition_ranges() r
-    JOIN pg_class c ON c.oid = r.partition AND c.relkind = 'r'
+    FROM ({_MONTHS}) r
+    JOIN pg_class c ON c.oid = r.part AND c.relkind = 'r'
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_index i ON i.indrelid = c.oid AND i.indisunique AND i.indisvalid
         AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -38,12 +48,12 @@ FROM (
     JOIN pg_namespace kn ON kn.oid = k.relnamespace
     LEFT JOIN fleetsync.housekeeping h
         ON h.task = %(task)s AND h.subject = format('%%I.%%I', n.nspname, c.relname)
-    WHERE NOT r.is_default AND isfinite(r.ends) AND r.ends <= %(now)s - %(after)s
-      AND (%(keep)s::integer IS NULL
+    WHERE isfinite(r.ends) AND r.ends <= %(now)s - %(after)s
+      AND (%(keep)s::integer IS NULL OR r.by = 'minute'
            OR r.ends > date_trunc('month', %(now)s) - make_interval(months => %(keep)s))
       AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
            WHERE a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
-          = ARRAY['channel_id', 'time', 'vehicle_id']
+          = ARRAY['channel_id', r.by, 'vehicle_id']
     ORDER BY c.oid, pg_relation_size(k.oid) DESC
 ) months
 WHERE key_bytes > {LEAST_BYTES}
@@ -84,8 +94,8 @@ def due_months(
 ) -> list[ClosedMonth]:
     """Return what is to be tidied, in this order: what ended `after` ago or before.
 
-    What retention drops is left alone, if it keeps so many months. A month that was tidied is due
-    again if its key has grown since. Nothing is due where it is not safe.
+    What retention drops is left alone, if it keeps so many months of measurements. A month that was
+    tidied is due again if its key has grown since. Nothing is due where it is not safe.
     """
     if is_unsafe(cursor):
         return []

@@ -40,7 +40,10 @@ _DELETE = """
 DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
     SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
-_EXPIRED = "SELECT partition FROM fleetsync.expired_months(%s, %s)"
+_EXPIRED = {
+    Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
+    Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
+}
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
@@ -222,21 +225,14 @@ class Retention:
     def _drop(self, kind: Kind, months: int, today: datetime, cursor: Cursor) -> str | None:
         if not self._take_lock(cursor):
             return None
-        if kind is Kind.MEASUREMENTS:
-            self._require_untouched(months, today, cursor)
+        # Its lock would be waited for in vain, and all who write to its table behind that.
+        cursor.execute(_EXPIRED[kind], (months, today.date()))
+        if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
+            raise _MonthLocked(f"{min(tidied)} is being tidied")
         values = (months, today.date(), self._at_once)
         cursor.execute(_DROP[kind], values)
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
-
-    def _require_untouched(self, months: int, today: datetime, cursor: Cursor) -> None:
-        """Raise _MonthLocked if a month that has expired is being tidied.
-
-        Its lock would be waited for in vain, and everybody who writes measurements behind that.
-        """
-        cursor.execute(_EXPIRED, (months, today.date()))
-        if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
-            raise _MonthLocked(f"{min(tidied)} is being tidied")
 
     def _decide(
         self, kind: Kind, keep: int, today: datetime, cursor: Cursor

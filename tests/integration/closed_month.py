@@ -30,7 +30,8 @@ ORDER BY at, v.id, channel
 """
 INVALID = (
     "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
-    " AND indrelid IN (SELECT relid FROM pg_partition_tree('public.measurements'))"
+    " AND indrelid IN (SELECT relid FROM pg_partition_tree('public.measurements')"
+    " UNION ALL SELECT relid FROM pg_partition_tree('public.measurements_minute'))"
 )
 BYTES_A_ROW = (
     "SELECT pg_total_relation_size(to_regclass(%s))::float8"

@@ -63,7 +63,8 @@ MAINTAIN_SINCE = 170_000
 # Nobody can grant rights on partitions that others own.
 _PARTS = """
 SELECT format('%I.%I', n.nspname, c.relname)
-FROM pg_partition_tree('public.measurements') part
+FROM unnest(ARRAY['public.measurements', 'public.measurements_minute']) parent
+CROSS JOIN LATERAL pg_partition_tree(to_regclass(parent)) part
 JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE pg_has_role(c.relowner, 'USAGE') ORDER BY part.level
 """

@@ -22,6 +22,29 @@ COMMENT ON COLUMN fleetsync.housekeeping.bytes_before IS 'At started_at';
 COMMENT ON COLUMN fleetsync.housekeeping.bytes_after IS 'At finished_at';
 COMMENT ON COLUMN fleetsync.housekeeping.error IS 'Why the last one was not done; null: it was, or is';
 
+-- Who may tidy a table may tidy each part of it: the right is not inherited. Servers before version 17
+-- do not know it. Runs with the rights of the functions that make months.
+CREATE OR REPLACE FUNCTION fleetsync.pass_on_maintenance(parent regclass, partition_name text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    maintainer text;
+BEGIN
+    FOR maintainer IN
+        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                        ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = parent AND a.privilege_type = 'MAINTAIN'
+    LOOP
+        EXECUTE format('GRANT MAINTAIN ON public.%I TO %s', partition_name, maintainer);
+    END LOOP;
+END
+$$;
+
+REVOKE ALL ON FUNCTION fleetsync.pass_on_maintenance(regclass, text) FROM PUBLIC;
+
 -- Makes the month if it is missing; returns `made` then, else what was found.
 CREATE OR REPLACE FUNCTION fleetsync.make_month(month date) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
@@ -32,7 +55,6 @@ AS $$
 DECLARE
     partition_name text := to_char(month, '"measurements_"YYYY_MM');
     plan record;
-    maintainer text;
 BEGIN
     plan := fleetsync.month_plan(month);
     IF plan.verdict <> 'missing' THEN
@@ -50,16 +72,7 @@ BEGIN
         ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING GENERATED)',
         partition_name
     );
-    -- Who may tidy the table may tidy this part of it: the right is not inherited. Servers before
-    -- version 17 do not know it.
-    FOR maintainer IN
-        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
-                        ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-        FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = 'public.measurements'::regclass AND a.privilege_type = 'MAINTAIN'
-    LOOP
-        EXECUTE format('GRANT MAINTAIN ON public.%I TO %s', partition_name, maintainer);
-    END LOOP;
+    PERFORM fleetsync.pass_on_maintenance('public.measurements', partition_name);
     EXECUTE format(
         'ALTER TABLE public.measurements ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
         partition_name, plan.first_moment, plan.end_moment
@@ -68,8 +81,8 @@ BEGIN
 END
 $$;
 
--- What an interrupted REINDEX CONCURRENTLY has left of the partitions of measurements: writers pay
--- for it. While one runs, it holds the lock of its table that is looked for here.
+-- What an interrupted REINDEX CONCURRENTLY has left of the months of measurements, and of minutes
+-- once there are some: writers pay for it. While one runs, it holds the lock of its table that is looked for here.
 CREATE OR REPLACE FUNCTION fleetsync.broken_indexes()
 RETURNS TABLE (of_table regclass, schema_name text, index_name text, bytes bigint)
 LANGUAGE sql STABLE
@@ -77,7 +90,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT i.indrelid::regclass, n.nspname::text, c.relname::text,
         coalesce(pg_relation_size(c.oid), 0)
-    FROM pg_partition_tree('public.measurements') part
+    FROM unnest(ARRAY['public.measurements', 'public.measurements_minute']) parent
+    CROSS JOIN LATERAL pg_partition_tree(to_regclass(parent)) part
     JOIN pg_index i ON i.indrelid = part.relid AND NOT i.indisvalid
     JOIN pg_class c ON c.oid = i.indexrelid AND c.relname ~ '_cc(new|old)[0-9]*$'
     JOIN pg_namespace n ON n.oid = c.relnamespace

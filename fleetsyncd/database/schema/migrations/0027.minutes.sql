@@ -293,6 +293,7 @@ BEGIN
         'CREATE TABLE public.%I (LIKE public.measurements_minute'
         ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)', partition_name
     );
+    PERFORM fleetsync.pass_on_maintenance('public.measurements_minute', partition_name);
     EXECUTE format(
         'ALTER TABLE public.measurements_minute ATTACH PARTITION public.%I'
         ' FOR VALUES FROM (%L) TO (%L)',
