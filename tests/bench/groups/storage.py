@@ -1,4 +1,4 @@
-"""Storage: bytes a row as inserted and tidied, what tidying takes, and three reads."""
+"""Storage: bytes a row as inserted, tidied and as minutes, what these take, and some reads."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.times import utc_now
+from tests.bench import minute_costs
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.storage import READS, FilledMonth, filled
@@ -17,7 +18,9 @@ MOST_TIDIED = 120.0
 def measure(bench: Bench) -> list[Figure]:
     bench.log("storage: a closed month, as inserted and tidied")
     with filled(bench) as month:
-        return [figure for line in LINES for figure in line(month)]
+        figures = [figure for line in LINES for figure in line(month)]
+    bench.log("storage: minutes of a day")
+    return figures + minute_costs.measure(bench.installation, GROUP)
 
 
 def as_inserted(month: FilledMonth) -> list[Figure]:

@@ -1,19 +1,14 @@
 """Figures of the minute aggregates: bytes, the cost of keeping them, and a plot's day.
 
-    .venv/bin/python -m tests.bench.minutes
-
 Two vehicles with 18 channels at 1 Hz for a day, stored as cycles store them. CPU is that of
 PostgreSQL and of this process, which does what the daemon does.
 """
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -26,7 +21,8 @@ from fleetsyncd.database.views.series import Slices, read_series
 from fleetsyncd.demo.embedded import OWNER
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
-from tests.bench.installation import Installation, installed
+from tests.bench.figures import Figure
+from tests.bench.installation import Installation
 
 START = datetime(2026, 2, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -34,6 +30,7 @@ CHANNELS, VEHICLES = 18, 2
 CYCLE = timedelta(seconds=30)
 ROUNDS = 7
 NAME = "minutes"
+MOST_BYTES = 3.0
 _SIZES = """
 SELECT (SELECT sum(pg_table_size(inhrelid)) FROM pg_inherits
         WHERE inhparent = 'public.measurements_minute'::regclass),
@@ -43,8 +40,8 @@ SELECT (SELECT sum(pg_table_size(inhrelid)) FROM pg_inherits
 """
 
 
-def measure(installation: Installation) -> list[str]:
-    """Store a day, keep its minutes, read them; return the figures as lines."""
+def measure(installation: Installation, group: str) -> list[Figure]:
+    """Store a day, keep its minutes, read them; return the figures."""
     installation.prepare(NAME, [])
     server = installation.server
     parameters = partial(server.parameters, NAME)
@@ -69,14 +66,18 @@ def measure(installation: Installation) -> list[str]:
                 with kept.counted(0):
                     done = database.run(partial(minutes.keep, ids=ids))
                 kept.rows += done.rows
-        lines = [f"storing: {stored}", f"keeping minutes: {kept}"]
         share = 100 * kept.microseconds / stored.microseconds
-        lines.append(f"keeping to storing alone: {share:.1f} %")
-        lines.append(_bytes(database, "as kept"))
+        as_kept = _bytes_a_row(database)
         owner.run(lambda c: c.execute("REINDEX TABLE public.measurements_minute_2026_02"))
-        lines.append(_bytes(database, "with its key rebuilt"))
+        tidied = _bytes_a_row(database)
         owner.run(lambda c: c.execute("ANALYZE"))
-        return lines + _reads(database, fleet[0])
+        return [
+            Figure(group, "minutes: bytes a raw row, as kept", as_kept, "B"),
+            Figure(group, "minutes: bytes a raw row, tidied", tidied, "B", most=MOST_BYTES),
+            Figure(group, "minutes: CPU of keeping them, a raw row", kept.microseconds, "µs"),
+            Figure(group, "minutes: that, to storing alone", share, "%"),
+            *_reads(database, fleet[0], group),
+        ]
 
 
 class _Cost:
@@ -100,11 +101,6 @@ class _Cost:
         """Both, for a row."""
         return 1e6 * (self.own + self.database) / self.rows
 
-    def __str__(self) -> str:
-        parts = (self.own, "own"), (self.database, "PostgreSQL's")
-        told = ", ".join(f"{1e6 * sec / self.rows:.2f} {whose}" for sec, whose in parts)
-        return f"{self.microseconds:.2f} µs of CPU a row ({told}), {self.rows:,} rows"
-
 
 def _add(cursor: Cursor, name: str, host: str) -> UUID:
     return vehicles.add_vehicle(cursor, name, host, 8001, None)
@@ -127,17 +123,16 @@ def _follow(cursor: Cursor, at: datetime) -> None:
     cursor.execute("UPDATE public.vehicles SET last_sync_at = %s", (at,))
 
 
-def _bytes(database: Database, what: str) -> str:
+def _bytes_a_row(database: Database) -> float:
     def read(cursor: Cursor) -> list[tuple[Any, ...]]:
         cursor.execute(_SIZES)
         return cursor.fetchall()
 
     ((table, key, rows),) = database.run(read)
-    parts = f"table {table / rows:.2f}, key {key / rows:.2f}"
-    return f"bytes a raw row, {what}: {(table + key) / rows:.2f} ({parts})"
+    return float((table + key) / rows)
 
 
-def _reads(database: Database, vehicle: UUID) -> list[str]:
+def _reads(database: Database, vehicle: UUID, group: str) -> list[Figure]:
     slices = Slices.until((START + DAY).timestamp() - 1, DAY.total_seconds(), 300)
     ways: dict[str, Callable[..., object]] = {"rows": read_series, "minutes": read_minutes}
     taken: dict[str, list[float]] = {way: [] for way in ways}
@@ -147,18 +142,7 @@ def _reads(database: Database, vehicle: UUID) -> list[str]:
             reading = partial(read, vehicle_id=vehicle, channels=[1], slices=slices)
             assert database.run(reading) is not None
             taken[way].append(1000 * (time.perf_counter() - began))
-    return [f"a day of a channel from {way}: {median(taken[way]):.1f} ms" for way in ways]
-
-
-def main() -> None:
-    """Print the figures."""
-    with (
-        tempfile.TemporaryDirectory(prefix="fleetsync-bench-") as folder,
-        installed(Path(folder) / "postgres") as installation,
-    ):
-        print(f"{os.cpu_count()} cores, PostgreSQL {installation.version}")
-        print("\n".join(measure(installation)))
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        Figure(group, f"a plot's day of a channel, from {way}", median(taken[way]), "ms")
+        for way in ways
+    ]
