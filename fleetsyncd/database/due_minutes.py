@@ -14,6 +14,7 @@ from fleetsyncd.database.minutes import (
     STORED,
     Kept,
     lock_vehicles,
+    whole_minutes,
 )
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
@@ -83,7 +84,8 @@ WHERE from_at < to_at AND NOT EXISTS (
         AND d.rebuild_to >= %(end)s::timestamptz)
 """
 _CROWDED = """
-SELECT vehicle_id::text FROM fleetsync.minute_due GROUP BY vehicle_id HAVING count(*) > %s
+SELECT d.vehicle_id::text FROM fleetsync.minute_due d WHERE true {conditions}
+GROUP BY d.vehicle_id HAVING count(*) > %s
 """
 # Those that touch become one; if there still are too many, all of a month become one.
 _MERGE = """
@@ -125,7 +127,7 @@ def due_vehicles(
 
 
 def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -> Window | None:
-    """Return the newest part of what is due of a vehicle; None: nothing is.
+    """Return the newest part of what is due of a vehicle, whole minutes; None: nothing is.
 
     It ends with the newest row, since what is after that needs no computing. Without any row it is
     empty, and begins where what is due does.
@@ -141,7 +143,7 @@ def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
     if newest is None:
         return Window(from_at, from_at)
     end = newest.replace(second=0, microsecond=0) + MINUTE
-    return Window(max(start, end - bite), end)
+    return Window(max(start, end - whole_minutes(bite)), end)
 
 
 def work_off(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -> Kept | None:
@@ -181,9 +183,17 @@ def request_rebuild(
     cursor.execute(_REBUILD, values)
 
 
-def merge_due(cursor: Cursor) -> None:
-    """Merge the due intervals of vehicles that have too many: they never grow without end."""
-    cursor.execute(_CROWDED, (MOST_DUE,))
-    ids = [UUID(key) for (key,) in cursor.fetchall()]
-    for vehicle_id in lock_vehicles(cursor, ids) if ids else ():
+def crowded_vehicles(cursor: Cursor, shards: Collection[int] | None = None) -> list[UUID]:
+    """Return the vehicles with so many due intervals that they are to be merged."""
+    condition, arguments = in_shards("d.vehicle_id", shards)
+    cursor.execute(_CROWDED.format(conditions=condition), (*arguments, MOST_DUE))
+    return [UUID(key) for (key,) in cursor.fetchall()]
+
+
+def merge_due(cursor: Cursor, vehicle_id: UUID) -> None:
+    """Merge a vehicle's due intervals, unless somebody is writing to it just now.
+
+    They never grow without end, also while no minutes are kept.
+    """
+    if lock_vehicles(cursor, [vehicle_id]):
         cursor.execute(_MERGE, {"id": str(vehicle_id), "most": MOST_DUE})

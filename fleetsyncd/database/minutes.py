@@ -163,6 +163,11 @@ def waiting(
     return [UUID(key) for (key,) in cursor.fetchall()]
 
 
+def whole_minutes(length: timedelta) -> timedelta:
+    """Return a length without the part of a minute, but one minute at least."""
+    return max(MINUTE, length - length % MINUTE)
+
+
 def lock_vehicles(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
     """Lock the rows of vehicles to which nobody is writing now; return those."""
     cursor.execute(_LOCK, ([str(key) for key in ids],))
@@ -170,14 +175,14 @@ def lock_vehicles(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
 
 
 def keep(cursor: Cursor, ids: Sequence[UUID], bite: timedelta = LONGEST_BITE) -> Kept:
-    """Compute the next minutes of vehicles, at most a `bite` of each.
+    """Compute the next minutes of vehicles, at most the whole minutes of a `bite` of each.
 
     Vehicles to which somebody is writing just now are left for the next time.
     """
     locked = lock_vehicles(cursor, ids)
     if not locked:
         return Kept()
-    values = {"lag": LAG, "bite": bite, "ids": [str(key) for key in locked]}
+    values = {"lag": LAG, "bite": whole_minutes(bite), "ids": [str(key) for key in locked]}
     cursor.execute(_MONTHS, values)
     cursor.execute(_KEEP, values)
     ((vehicles, rows),) = cursor.fetchall()

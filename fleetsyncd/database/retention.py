@@ -44,6 +44,14 @@ _EXPIRED = {
     Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
     Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
 }
+# Once its rows are gone, the minutes of a month that were not computed never are.
+_MINUTES_WAIT = """
+SELECT m.partition, count(DISTINCT d.vehicle_id)
+FROM (SELECT * FROM fleetsync.expired_months(%s, %s) ORDER BY begins LIMIT 1) m
+JOIN fleetsync.minute_due d ON d.from_at < m.ends AND d.to_at > m.begins
+JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id AND s.minutes_from < m.ends
+GROUP BY 1
+"""
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
@@ -58,8 +66,8 @@ class _RowsLocked(DatabaseError):
     """Another transaction is deleting some of the rows, such as a removal of vehicles."""
 
 
-class _MonthLocked(DatabaseError):
-    """A month that is to be dropped is being tidied."""
+class _MonthNeeded(DatabaseError):
+    """A month that is to be dropped is being tidied, or minutes are to be computed from it."""
 
 
 class Retention:
@@ -218,7 +226,7 @@ class Retention:
     def _drop_next(self, kind: Kind, keep: int, today: datetime) -> str | None:
         try:
             return self._database.run(partial(self._drop, kind, keep, today))
-        except _MonthLocked as error:
+        except _MonthNeeded as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
             return None
 
@@ -228,11 +236,24 @@ class Retention:
         # Its lock would be waited for in vain, and all who write to its table behind that.
         cursor.execute(_EXPIRED[kind], (months, today.date()))
         if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
-            raise _MonthLocked(f"{min(tidied)} is being tidied")
+            raise _MonthNeeded(f"{min(tidied)} is being tidied")
+        if kind is Kind.MEASUREMENTS:
+            self._require_minutes(months, today, cursor)
         values = (months, today.date(), self._at_once)
         cursor.execute(_DROP[kind], values)
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
+
+    def _require_minutes(self, months: int, today: datetime, cursor: Cursor) -> None:
+        """Raise _MonthNeeded if minutes are still to be computed from the month to be dropped."""
+        if self._at_once or self._policy.minutes_keep_months is None:
+            return
+        cursor.execute(_MINUTES_WAIT, (months, today.date()))
+        for name, vehicles in cursor.fetchall():
+            raise _MonthNeeded(
+                f"minutes of {vehicles} vehicle(s) are still to be computed from {name}"
+                " (`fleetsyncd retention --apply` drops it without them)"
+            )
 
     def _decide(
         self, kind: Kind, keep: int, today: datetime, cursor: Cursor

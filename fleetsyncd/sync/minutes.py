@@ -32,6 +32,8 @@ DUE_SHARE = 0.1
 TARGET_SEC = 0.25
 """How long a transaction should take: a vehicle's cycle waits for it."""
 MOST_VEHICLES = 200
+MOST_FAILURES = 3
+"""If more vehicles fail in a round, it is not the vehicles: the round ends."""
 TOLD_SEC = 3600.0
 """That minutes are late is told again after so long."""
 OFF_SEC = 3600.0
@@ -74,6 +76,8 @@ class MinuteKeeper:
         self._next_round = 0.0
         self._told_at: float | None = None
         self._waits_for: Sequence[str] = ()
+        self._failures = 0
+        """Vehicles whose minutes could not be computed in this round."""
         self._running = False
         self.accepting = True
         """Whether steps are started and continued."""
@@ -105,12 +109,14 @@ class MinuteKeeper:
 
         Raises DatabaseError.
         """
-        self._database.run(due_minutes.merge_due)
-        yield PAUSE_SEC
+        self._failures = 0
+        shards = self._shards()
+        for vehicle_id in self._database.run(partial(due_minutes.crowded_vehicles, shards=shards)):
+            self._database.run(partial(due_minutes.merge_due, vehicle_id=vehicle_id))
+            yield PAUSE_SEC
         if self._keep_months is None or self._must_wait():
             return
         limit = minutes.oldest_kept(self._now(), self._keep_months)
-        shards = self._shards()
         self._database.run(partial(minutes.begin, limit=limit, shards=shards))
         yield PAUSE_SEC
         yield from self._live(shards)
@@ -133,31 +139,64 @@ class MinuteKeeper:
         ids = self._database.run(partial(minutes.waiting, shards=shards))
         while ids:
             batch, ids = ids[: self._vehicles], ids[self._vehicles :]
+            # After a pause of the whole fleet there is more than the last batches have told.
+            bite = max(minutes.EVERY, minutes.LONGEST_BITE / len(batch))
             began = self._clock()
-            self._database.run(partial(minutes.keep, ids=batch))
-            factor = _factor(self._clock() - began)
-            self._vehicles = min(MOST_VEHICLES, max(1, round(self._vehicles * factor)))
+            try:
+                self._database.run(partial(minutes.keep, ids=batch, bite=bite))
+            except DatabaseUnavailable:
+                raise
+            except DatabaseError as error:
+                if len(batch) > 1:
+                    ids = [*batch, *ids]
+                elif self._failures < MOST_FAILURES:
+                    self._tell_failure(batch[0], error)
+                else:
+                    raise
+                self._vehicles = max(1, len(batch) // 2)
+            else:
+                factor = _factor(self._clock() - began)
+                self._vehicles = min(MOST_VEHICLES, max(1, round(self._vehicles * factor)))
             yield PAUSE_SEC
 
     def _due(self, shards: Collection[int] | None) -> Iterator[float]:
         """Work off what is due, the newest first, as long as a round lasts."""
         ends = self._clock() + DUE_SEC
+        failed: set[UUID] = set()
         while self._clock() < ends:
-            ids = self._database.run(partial(due_minutes.due_vehicles, most=10, shards=shards))
             began = self._clock()
-            if not self._work_off_one(ids):
+            most = 10 + len(failed)
+            ids = self._database.run(partial(due_minutes.due_vehicles, most=most, shards=shards))
+            if not self._work_off_one([each for each in ids if each not in failed], failed):
                 return
             took = self._clock() - began
             self._bite = min(minutes.LONGEST_BITE, max(minutes.MINUTE, self._bite * _factor(took)))
             yield max(PAUSE_SEC, took * (1 / DUE_SHARE - 1))
 
-    def _work_off_one(self, ids: Sequence[UUID]) -> bool:
-        """Work off a part of the first vehicle to which nobody writes just now."""
+    def _work_off_one(self, ids: Sequence[UUID], failed: set[UUID]) -> bool:
+        """Work off a part of the first vehicle to which nobody writes just now.
+
+        One of which that fails keeps no other from it; it becomes one of the `failed`.
+        """
         for vehicle_id in ids:
             work = partial(due_minutes.work_off, vehicle_id=vehicle_id, bite=self._bite)
-            if self._database.run(work) is not None:
-                return True
+            try:
+                if self._database.run(work) is not None:
+                    return True
+            except DatabaseUnavailable:
+                raise
+            except DatabaseError as error:
+                if self._failures >= MOST_FAILURES:
+                    raise
+                self._tell_failure(vehicle_id, error)
+                failed.add(vehicle_id)
+                self._bite = max(minutes.MINUTE, self._bite / 2)
         return False
+
+    def _tell_failure(self, vehicle_id: UUID, error: DatabaseError) -> None:
+        self._failures += 1
+        text = "the minutes of vehicle %s could not be computed, the next round tries again: %s"
+        log.warning(text, vehicle_id, error)
 
     def _tell(self, progress: MinutesProgress) -> None:
         """Tell how far the minutes are; that they are late once an hour in the log."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import measurements, vehicles
@@ -269,6 +270,36 @@ def test_no_month_is_dropped_while_rows_are_copied(fleet: Fleet) -> None:
         assert hide(fleet.server, fleet.name)
     assert not [text for text in dropped if "dropped" in text]
     fleet.assert_all_is_there()
+
+
+def test_roles_and_policies_of_any_form_are_the_views_and_there_again_afterwards(
+    fleet: Fleet,
+) -> None:
+    policies = (
+        "SELECT policyname::text, cmd, qual FROM pg_policies WHERE schemaname = 'public'"
+        " AND tablename = 'measurements' ORDER BY 1"
+    )
+    may_read = "SELECT has_table_privilege('Fleet-Reader', 'public.measurements', 'SELECT')"
+    as_owner(
+        fleet.server,
+        fleet.name,
+        "CREATE POLICY guests ON public.measurements FOR SELECT USING (EXISTS ("
+        "SELECT FROM public.vehicle_access a WHERE a.vehicle_id = measurements.vehicle_id"
+        " AND (SELECT current_setting('app.user_role', true)) = 'guest'))",
+    )
+    fleet.server.execute(sql.SQL('CREATE ROLE "Fleet-Reader"'))
+    try:
+        as_owner(fleet.server, fleet.name, 'GRANT SELECT ON public.measurements TO "Fleet-Reader"')
+        before = as_owner(fleet.server, fleet.name, policies)
+        assert hide(fleet.server, fleet.name)
+        assert as_owner(fleet.server, fleet.name, may_read) == [(True,)]
+        fleet.assert_all_is_there()
+        assert bring_back(fleet.server, fleet.name) is State.HIDDEN
+        assert as_owner(fleet.server, fleet.name, may_read) == [(True,)]
+        assert as_owner(fleet.server, fleet.name, policies) == before
+    finally:
+        drop = sql.SQL('DROP OWNED BY "Fleet-Reader"; DROP ROLE "Fleet-Reader"')
+        fleet.server.execute(drop, database=fleet.name)
 
 
 def test_months_and_policies_are_there_again_after_the_way_back(fleet: Fleet) -> None:

@@ -3,16 +3,20 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 
 from fleetsyncd.database import due_minutes, minutes, purge, removal, replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.retention import Retention
+from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.minutes import PAUSE_SEC, MinuteKeeper
+from fleetsyncd.times import month_of, utc_now
 from tests.integration.test_adoption import as_owner
 from tests.integration.test_minutes import (
     HOUR,
@@ -21,6 +25,7 @@ from tests.integration.test_minutes import (
     ask,
     due,
     expected,
+    keep_all,
     pulled,
     rows,
     set_watermark,
@@ -245,11 +250,70 @@ def test_an_error_ends_the_round_and_the_next_one_tries_again(
     errors: list[DatabaseError] = []
     it = keeper(database, on_error=errors.append)
     rounds(it)
-    assert "minutes could not be computed" in caplog.text
+    assert f"the minutes of vehicle {truck} could not be computed" in caplog.text
     as_owner(server, database_name, f"GRANT {revoked} TO fleet_app")
     rounds(it, 2)
     assert stored(database) == expected(database) != set()
     assert not errors
+
+
+def test_a_vehicle_whose_minutes_cannot_be_computed_keeps_no_other_from_it(
+    database: Database,
+    server: Server,
+    database_name: str,
+    truck: UUID,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    others = [
+        database.run(partial(vehicles.add_vehicle, name=name, host=host, port=8001, key=None))
+        for name, host in (("Truck-02", "10.8.0.2"), ("Truck-03", "10.8.0.3"))
+    ]
+    for vehicle in (truck, *others):
+        pulled(database, vehicle, NOON - HOUR, 600)
+    rounds(keeper(database))
+    as_owner(
+        server,
+        database_name,
+        "ALTER TABLE measurements_minute ADD CONSTRAINT refused"
+        f" CHECK (vehicle_id <> '{truck}') NOT VALID",
+    )
+    for vehicle in (truck, *others):
+        store_rows(database, vehicle, rows(NOON - HOUR + SECOND / 2, 9))
+        pulled(database, vehicle, NOON, 3600)
+    it = keeper(database)
+    rounds(it, 8)
+    wrong = {row[0] for row in stored(database) ^ expected(database)}
+    assert wrong == {str(truck)}
+    assert f"the minutes of vehicle {truck} could not be computed" in caplog.text
+    as_owner(server, database_name, "ALTER TABLE measurements_minute DROP CONSTRAINT refused")
+    rounds(it, 12)
+    assert stored(database) == expected(database)
+
+
+def test_a_month_is_dropped_only_when_its_minutes_are_computed(
+    database: Database, truck: UUID
+) -> None:
+    now = utc_now()
+    old = month_of(now - timedelta(days=100))
+    store_rows(database, truck, rows(old + HOUR, 600))
+    set_watermark(database, truck, now)
+    database.run(minutes.begin)
+    told: list[str] = []
+    policy = RetentionPolicy(None, None, 1, minutes_keep_months=FOR_EVER)
+    retention = Retention(database, policy, tell=told.append)
+
+    def drop() -> bool:
+        list(retention.steps(utc_now))
+        return ask(database, "SELECT to_regclass(%s)", f"measurements_{old:%Y_%m}") == [(None,)]
+
+    assert not drop(), "it is announced first"
+    ask(database, "UPDATE fleetsync.retention SET due_at = now(), since = now() - interval '9 d'")
+    assert not drop()
+    assert "minutes of 1 vehicle(s) are still to be computed from measurements_" in told[-1]
+    keep_all(database)
+    before = stored(database)
+    assert drop()
+    assert stored(database) == before != set()
 
 
 def test_a_lost_database_is_told_to_the_main_loop(
@@ -258,10 +322,10 @@ def test_a_lost_database_is_told_to_the_main_loop(
     errors: list[DatabaseError] = []
     lost = DatabaseLost("gone")
 
-    def fail(_cursor: Cursor) -> None:
+    def fail(_cursor: Cursor, **_arguments: object) -> None:
         raise lost
 
-    monkeypatch.setattr(due_minutes, "merge_due", fail)
+    monkeypatch.setattr(due_minutes, "crowded_vehicles", fail)
     rounds(keeper(database, on_error=errors.append))
     assert errors == [lost]
 

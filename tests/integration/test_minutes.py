@@ -90,6 +90,12 @@ def keep_all(database: Database) -> None:
         database.run(partial(due_minutes.work_off, vehicle_id=found[0]))
 
 
+def merge_due(database: Database) -> None:
+    """Merge what is due where it is too much."""
+    for vehicle in database.run(due_minutes.crowded_vehicles):
+        database.run(partial(due_minutes.merge_due, vehicle_id=vehicle))
+
+
 def due(database: Database) -> list[Row]:
     return ask(database, "SELECT from_at, to_at FROM fleetsync.minute_due ORDER BY from_at, to_at")
 
@@ -297,10 +303,23 @@ def test_values_that_are_no_numbers_are_left_out(
     assert found == [(str(kept), 5, at, 3, -3.0, 1e308, None, 1e308, -3.0)]
 
 
+@pytest.mark.parametrize("seconds", [1, 59, 61, 438])
+def test_what_is_due_is_computed_by_whole_minutes_whatever_the_bite(
+    database: Database, truck: UUID, seconds: int
+) -> None:
+    pulled(database, truck, NOON, 1200)
+    database.run(minutes.begin)
+    while database.run(lambda c: due_minutes.work_off(c, truck, seconds * SECOND)) is not None:
+        starts = {start.second for start, _end in due(database)}
+        ends = {end.second for _start, end in due(database)}
+        assert starts | ends <= {0}
+    assert stored(database) == expected(database)
+
+
 def test_too_many_due_intervals_are_merged_and_none_is_lost(database: Database, kept: UUID) -> None:
     for n in range(due_minutes.MOST_DUE + 5):
         store_rows(database, kept, rows(NOON - (n + 1) * HOUR, 3, (1,)))
-    database.run(due_minutes.merge_due)
+    merge_due(database)
     merged = due(database)
     assert len(merged) == 1
     keep_all(database)
@@ -309,7 +328,7 @@ def test_too_many_due_intervals_are_merged_and_none_is_lost(database: Database, 
     for n in range(due_minutes.MOST_DUE + 5):
         store_rows(database, kept, rows(NOON - HOUR + (n + 0.5) * SECOND * 60, 2, (9,)))
     ask(database, "UPDATE fleetsync.minute_due SET to_at = to_at + interval '1 s'")
-    database.run(due_minutes.merge_due)
+    merge_due(database)
     assert len(due(database)) == 1
     assert due(database)[0][0] == NOON - HOUR
 
@@ -379,12 +398,12 @@ def test_minutes_are_exact_after_any_order_of_rows_and_computations(
         store_rows(database, truck, rows(start, dice.randrange(1, 30), (channel,), step))
 
     def compute() -> None:
-        bite = dice.choice((1, 10, 60)) * minutes.MINUTE
+        bite = dice.choice((1, 7.3, 10, 60)) * minutes.MINUTE
         dice.choice((
             lambda: database.run(minutes.begin),
             lambda: database.run(partial(minutes.keep, ids=[truck], bite=bite)),
             lambda: database.run(partial(due_minutes.work_off, vehicle_id=truck, bite=bite)),
-            lambda: database.run(due_minutes.merge_due),
+            lambda: merge_due(database),
         ))()  # fmt: skip
 
     for _ in range(60):

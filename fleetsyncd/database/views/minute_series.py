@@ -26,6 +26,10 @@ SELECT bool_and(coalesce(has_table_privilege(to_regclass(name), 'SELECT'), false
 FROM unnest(ARRAY['public.measurements_minute', 'fleetsync.minute_state',
                   'fleetsync.minute_due']) name
 """
+_IS_KEPT = """
+SELECT coalesce(bool_or(part.is_kept), false)
+FROM fleetsync.minute_parts(%(id)s::uuid, %(start)s, %(end)s) part
+"""
 # What the minutes leave to be read from the rows: usually some minutes at the end.
 _ROWS_LEFT = """
 SELECT coalesce(sum((SELECT count(*) FROM (
@@ -67,7 +71,9 @@ def read_minutes(
     if span / _MINUTE.total_seconds() * len(channels) > MOST_MINUTES:
         return None
     values = {**arguments(vehicle_id, channels, slices), "most": EXACT_ROWS}
-    if not _one(cursor, _MAY_READ, values) or _one(cursor, _ROWS_LEFT, values) > EXACT_ROWS:
+    if not _one(cursor, _MAY_READ, values) or not _one(cursor, _IS_KEPT, values):
+        return None
+    if _one(cursor, _ROWS_LEFT, values) > EXACT_ROWS:
         return None
     found: dict[int, list[SliceValues]] = {key: [] for key in channels}
     for key, *row in _rows(cursor, _SLICES, values):

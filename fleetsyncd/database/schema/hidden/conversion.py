@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 import psycopg2
 
-from fleetsyncd.database import retention, session_settings
+from fleetsyncd.database import retention, session_settings, tidying
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema import migrate
@@ -198,6 +198,7 @@ def _session(settings: DatabaseSettings, patience: Patience) -> Iterator[Patient
         session.query("SELECT set_config('client_min_messages', 'warning', false)")
         session.take_lock(migrate.LOCK, f"another `{migrate.APPLICATION}`")
         session.take_lock(retention.LOCK, "retention")
+        session.take_lock(tidying.LOCK, "a daemon that tidies a month")
         session.query(_BECOME_OWNER)
         yield session
 

@@ -86,7 +86,9 @@ BEGIN
     FROM pg_policies p
     WHERE p.schemaname = 'fleetsync' AND p.tablename = 'measurements_before'
       AND p.roles = '{{public}}' AND p.cmd IN ('ALL', 'SELECT');
-    EXECUTE 'CREATE VIEW {VIEW} AS SELECT {COLUMNS} FROM {TABLE} WHERE ' || conditions;
+    -- Where a condition has a query in it, it names the table of its columns.
+    EXECUTE 'CREATE VIEW {VIEW} AS SELECT {COLUMNS} FROM {TABLE} AS measurements_before WHERE '
+        || conditions;
 END
 $$;
 COMMENT ON VIEW {VIEW} IS 'Measurements, which are in {TABLE}, as the policies let them be read';
@@ -102,7 +104,7 @@ DECLARE
 BEGIN
     -- What ALTER DEFAULT PRIVILEGES gives to others.
     FOR given IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
-            ELSE quote_ident(a.grantee::regrole::name) END AS grantee
+            ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
         FROM pg_class c, aclexplode(c.relacl) a
         WHERE c.oid = '{target}'::regclass AND a.grantee <> c.relowner
     LOOP
@@ -111,7 +113,7 @@ BEGIN
     FOR given IN
         SELECT a.privilege_type || o.columns AS rights, a.is_grantable,
             CASE a.grantee WHEN 0 THEN 'PUBLIC'
-                ELSE quote_ident(a.grantee::regrole::name) END AS grantee
+                ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
         FROM (SELECT relowner, relacl, '' FROM pg_class WHERE oid = '{source}'::regclass
               UNION ALL SELECT c.relowner, t.attacl, format(' (%I)', t.attname)
               FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid

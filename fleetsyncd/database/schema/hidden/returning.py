@@ -33,7 +33,8 @@ BEGIN
         WHERE schemaname || '.' || tablename = '{BEFORE}' AND roles = '{{public}}'
     LOOP
         EXECUTE format('CREATE POLICY %I ON {RETURNING} FOR %s USING (%s)',
-            policy.policyname, policy.cmd, policy.qual);
+            policy.policyname, policy.cmd,
+            replace(policy.qual, 'measurements_before.', 'measurements_back.'));
     END LOOP;
     IF NOT FOUND THEN
         CREATE POLICY measurements_superuser ON {RETURNING}
