@@ -428,3 +428,31 @@ def test_an_extension_that_will_not_do_is_told(
     monkeypatch.setattr(hypertable, "_EXTENSION", f"SELECT {found}")
     texts = [each.text for each in database.run(lambda c: list(hypertable.misfits(c)))]
     assert [text.startswith(told or "") for text in texts] == ([] if told is None else [True])
+
+
+def test_no_child_of_a_table_is_to_be_taken_from_it(fleet: Fleet) -> None:
+    as_owner(
+        fleet.server,
+        fleet.name,
+        "ALTER TABLE measurements RENAME TO months",
+        "CREATE TABLE measurements (LIKE months INCLUDING ALL)",
+        "CREATE TABLE chunk () INHERITS (measurements)",
+    )
+    found = fleet.database.run(lambda cursor: list(obstacles.misfits(cursor, None)))
+    (told,) = found
+    assert "is in 1 tables that inherit from it, such as chunk" in told.text
+    assert "NO INHERIT" not in told.remedy
+
+
+def test_without_a_policy_by_which_daemons_read_and_write_nothing_is_converted(
+    fleet: Fleet,
+) -> None:
+    as_owner(
+        fleet.server,
+        fleet.name,
+        "DROP POLICY measurements_superuser ON measurements",
+        "CREATE POLICY seen ON measurements FOR SELECT"
+        " USING ((SELECT current_setting('app.user_role', true)) = 'superuser')",
+    )
+    with pytest.raises(MigrationFailed, match="no policy FOR ALL TO PUBLIC that lets"):
+        hide(fleet.server, fleet.name)

@@ -31,12 +31,13 @@ SELECT compression_enabled, EXISTS (
 FROM timescaledb_information.hypertables
 WHERE hypertable_schema = 'public' AND hypertable_name = 'measurements'
 """
-_AWAY = (
+AWAY = (
     "ALTER TABLE public.measurements RENAME TO measurements_hypertable, run"
     " `fleetsyncd migrate --timescale`, and copy what is wanted with INSERT INTO"
     " public.measurements SELECT vehicle_id, channel_id, time, value FROM"
     " public.measurements_hypertable"
 )
+"""What makes room for a table where measurements are kept in parts that are not partitions."""
 _VEHICLES = "SELECT count(*) FROM public.vehicles"
 UPGRADE = "upgrade it, then as a superuser ALTER EXTENSION timescaledb UPDATE"
 
@@ -76,7 +77,7 @@ def adopted_misfits(cursor: Cursor) -> Iterator[Misfit]:
     for has_columnstore, has_key in cursor.fetchall():
         if has_columnstore:
             text = "public.measurements is a hypertable with a columnstore, which takes no row"
-            yield Misfit(f"{text} level security", _AWAY)
+            yield Misfit(f"{text} level security", AWAY)
         elif not has_key:
             text = "public.measurements is a hypertable without the unique key"
             key = "(vehicle_id, channel_id, time)"

@@ -48,6 +48,15 @@ FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
            AND (cmd = 'SELECT' OR cmd = 'ALL' AND qual ~ 'app[.]user_role.*superuser'
                 AND coalesce(with_check = qual, true)))
 ORDER BY 1""",
+    # It is what the daemon reads and writes by, through the view and on the way back.
+    "no policy": """
+SELECT 'measurements has no policy FOR ALL TO PUBLIC that lets app.user_role = superuser in',
+    'CREATE POLICY measurements_superuser ON public.measurements'
+    ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')'
+FROM pg_class WHERE oid = 'public.measurements'::regclass AND relrowsecurity AND NOT EXISTS (
+    SELECT FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
+      AND permissive = 'PERMISSIVE' AND roles = '{public}' AND cmd = 'ALL'
+      AND qual ~ 'app[.]user_role.*superuser' AND coalesce(with_check = qual, true))""",
     "triggers": """
 SELECT format('measurements has the trigger %I', tgname),
     format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
@@ -87,11 +96,6 @@ SELECT format('the publication %I has measurements', pubname),
     format('ALTER PUBLICATION %I DROP TABLE %s', pubname, prrelid::regclass)
 FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid
 WHERE prrelid IN (TREE) ORDER BY 1""",
-    "inheritance": """
-SELECT format('%s inherits from measurements', inhrelid::regclass),
-    format('ALTER TABLE %s NO INHERIT public.measurements', inhrelid::regclass)
-FROM pg_inherits JOIN pg_class p ON p.oid = inhparent
-WHERE p.oid = 'public.measurements'::regclass AND p.relkind = 'r' ORDER BY 1""",
     "doors": """
 SELECT format('the function %s belongs to %s, and measurements to %s', f.oid::regprocedure,
               f.proowner::regrole, t.relowner::regrole),
@@ -102,6 +106,12 @@ WHERE f.pronamespace = 'fleetsync'::regnamespace AND f.prosecdef
   AND t.oid = 'public.measurements'::regclass
   AND f.proowner <> t.relowner ORDER BY 1""",
 }
+# As those of a hypertable of others: whoever took them from it would lose sight of their rows.
+_CHILDREN = """
+SELECT count(*), min(inhrelid::regclass::text) FROM pg_inherits
+JOIN pg_class p ON p.oid = inhparent
+WHERE p.oid = 'public.measurements'::regclass AND p.relkind = 'r'
+"""
 _LEFTOVERS = """
 SELECT format('there is %%s, which another conversion has left', t),
     format('DROP TABLE %%s, if nothing of it is wanted', t)
@@ -125,6 +135,12 @@ def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
     """Yield everything that keeps measurements from being put behind a view."""
     if exists(cursor, "pg_dist_partition") and _is_true(cursor, _DISTRIBUTED):
         yield Misfit("measurements is distributed over a Citus cluster", "use one of both")
+        return
+    cursor.execute(_CHILDREN)
+    ((children, first),) = cursor.fetchall()
+    if children:
+        text = f"measurements is in {children} tables that inherit from it, such as {first}"
+        yield Misfit(text, hypertable.AWAY)
         return
     for name in _FOREIGN:
         yield from _foreign(cursor, name)
