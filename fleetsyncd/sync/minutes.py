@@ -31,7 +31,8 @@ DUE_SHARE = 0.1
 """Of the time, for what is due."""
 TARGET_SEC = 0.25
 """How long a transaction should take: a vehicle's cycle waits for it."""
-MOST_VEHICLES = 200
+MOST_VEHICLES, FEW_VEHICLES = 200, 20
+"""In one transaction, at most, and of which it computes the longest time."""
 MOST_FAILURES = 3
 """If more vehicles fail in a round, it is not the vehicles: the round ends."""
 TOLD_SEC = 3600.0
@@ -140,7 +141,7 @@ class MinuteKeeper:
         while ids:
             batch, ids = ids[: self._vehicles], ids[self._vehicles :]
             # After a pause of the whole fleet there is more than the last batches have told.
-            bite = max(minutes.EVERY, minutes.LONGEST_BITE / len(batch))
+            bite = minutes.LONGEST_BITE if len(batch) <= FEW_VEHICLES else minutes.EVERY
             began = self._clock()
             try:
                 self._database.run(partial(minutes.keep, ids=batch, bite=bite))

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -134,11 +135,13 @@ def test_a_lack_of_open_files_is_reported_with_a_hint(
     pid = daemon.process.pid
     usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
-    installation.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'fleetsyncd'"
-        " AND pid <> pg_backend_pid()"
-    )
+    for _ in range(4):  # one that was just being made is told late by the server
+        installation.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'fleetsyncd'"
+            " AND pid <> pg_backend_pid()"
+        )
+        time.sleep(0.3)
     daemon.wait_for(r"no more files can be opened: raise the limit \(ulimit -n, LimitNOFILE=\)")
     resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
     daemon.wait_for("database is back")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -111,5 +112,8 @@ def test_a_chosen_theme_is_that_of_the_next_run_unless_textual_theme_is_set(
     assert next_run(None) == usual
     monkeypatch.delenv("TEXTUAL_THEME")
     assert next_run("gruvbox") == "nord"
+    for thread in threading.enumerate():
+        if thread.name.startswith("fleetsync-tui"):  # it may still be writing
+            thread.join(30)
     (tmp_path / "view.json").write_text('{"theme": "of another version"}')
     assert next_run(None) == usual
