@@ -64,6 +64,8 @@ def minutes_command(
     if as_json:
         print_list(found)
     else:
+        if settings.minutes_keep_months is None:
+            click.echo("no minutes are computed: MINUTES_KEEP_MONTHS is not set here")
         click.echo(table(HEADER, list(map(_line, found))))
 
 

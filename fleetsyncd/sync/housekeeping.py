@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from fleetsyncd.database.retention import Retention
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.sync.rounds import Rounds
 from fleetsyncd.sync.tidier import Tidier
 
 log = logging.getLogger("sync")
@@ -18,8 +19,6 @@ log = logging.getLogger("sync")
 EVERY_SEC = 3600.0
 PAUSE_SEC = 0.05
 """Between two steps, so that cycles come first."""
-
-
 Chore = Callable[[], Iterator[None]]
 """Does something step by step; it may be stopped after each step."""
 
@@ -42,21 +41,24 @@ class Housekeeping:
         self._look = look
         self._chores = chores
         self._now = now
-        self._spawn = spawn
-        self._on_database_error = on_database_error
-        self._due = 0.0
-        self._running = False
+        self._rounds = Rounds(
+            self._do_steps,
+            EVERY_SEC,
+            spawn,
+            on_database_error,
+            name="the hourly housekeeping",
+            log=log,
+        )
         self.accepting = True
         """Whether steps are started and continued."""
 
     def run_if_due(self, monotonic: float) -> None:
         """Start a round, at first and every hour, if the last one is over."""
-        if self.accepting and not self._running and monotonic >= self._due:
-            self._due = monotonic + EVERY_SEC
-            self._running = True
-            self._spawn(self._run)
-        if self.accepting:
-            self._tidier.run_if_due(monotonic)
+        if not self.accepting:
+            return
+        if self._rounds.is_due(monotonic):
+            self._rounds.start(monotonic)
+        self._tidier.run_if_due(monotonic)
 
     def stop(self) -> None:
         """Start nothing more, and ask what runs to end."""
@@ -72,17 +74,10 @@ class Housekeeping:
         for chore in self._chores:
             yield from chore()
 
-    def _run(self) -> None:
-        try:
-            self._look()
-            self._tidier.look()
-            for _step in self._steps():
-                if not self.accepting:
-                    return
-                time.sleep(PAUSE_SEC)
-        except DatabaseUnavailable as error:
-            self._on_database_error(error)
-        except Exception:
-            log.exception("%s: the hourly housekeeping ended", INTERNAL_ERROR)
-        finally:
-            self._running = False
+    def _do_steps(self) -> None:
+        self._look()
+        self._tidier.look()
+        for _step in self._steps():
+            if not self.accepting:
+                return
+            time.sleep(PAUSE_SEC)

@@ -15,8 +15,9 @@ from fleetsyncd.database import due_minutes, minutes, replicas
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema.grants import DOOR
 from fleetsyncd.database.views.minutes import MinutesProgress, minutes_progress
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable
+from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 from fleetsyncd.monitoring import events
+from fleetsyncd.sync.rounds import Rounds
 from fleetsyncd.text import age
 
 log = logging.getLogger("sync.minutes")
@@ -65,8 +66,15 @@ class MinuteKeeper:
         self._keep_months = keep_months
         self._shards = shards
         self._now = now
-        self._spawn = spawn
-        self._on_database_error = on_database_error
+        every_sec = OFF_SEC if keep_months is None else ROUND_SEC
+        self._rounds = Rounds(
+            self._do_steps,
+            every_sec,
+            spawn,
+            on_database_error,
+            name="the computing of minutes",
+            log=log,
+        )
         self._emit = emit
         self._clock = clock
         self._sleep = sleep
@@ -74,36 +82,23 @@ class MinuteKeeper:
         """How many vehicles a transaction computes."""
         self._bite = minutes.EVERY
         """How much of what is due of a vehicle it computes."""
-        self._next_round = 0.0
         self._told_at: float | None = None
         self._waits_for: Sequence[str] = ()
         self._failures = 0
         """Vehicles whose minutes could not be computed in this round."""
-        self._running = False
         self.accepting = True
         """Whether steps are started and continued."""
 
     def run_if_due(self, monotonic: float) -> None:
         """Start a round, if it is time and the last one is over."""
-        if self.accepting and not self._running and monotonic >= self._next_round:
-            self._next_round = monotonic + (OFF_SEC if self._keep_months is None else ROUND_SEC)
-            self._running = True
-            self._spawn(self._run)
+        if self.accepting and self._rounds.is_due(monotonic):
+            self._rounds.start(monotonic)
 
-    def _run(self) -> None:
-        try:
-            for pause in self.steps():
-                if not self.accepting or self._database.is_crowded:
-                    return
-                self._sleep(pause)
-        except DatabaseUnavailable as error:
-            self._on_database_error(error)
-        except DatabaseError as error:
-            log.warning("minutes could not be computed, the next round tries again: %s", error)
-        except Exception:
-            log.exception("%s: the minutes of a round were not computed", INTERNAL_ERROR)
-        finally:
-            self._running = False
+    def _do_steps(self) -> None:
+        for pause in self.steps():
+            if not self.accepting or self._database.is_crowded:
+                return
+            self._sleep(pause)
 
     def steps(self) -> Iterator[float]:
         """Do a round, a transaction a step; yield how long to pause after each.

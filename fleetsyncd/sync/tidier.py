@@ -1,13 +1,13 @@
 """Once an hour beside the cycles: one closed month is tidied, when nothing else comes first."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
 from fleetsyncd.database.tidying import Tidying
-from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, NotTidied, OthersTidy
+from fleetsyncd.errors import DatabaseError, NotTidied, OthersTidy
 from fleetsyncd.monitoring import events
+from fleetsyncd.sync.rounds import Rounds
 
 log = logging.getLogger("sync.tidy")
 
@@ -27,19 +27,14 @@ class Tidier:
     ) -> None:
         self._tidying = tidying
         self._now = now
-        self._spawn = spawn
         self._emit = emit
         self._must_wait = must_wait
-        self._due = 0.0
-        self._idle = threading.Event()
-        self._idle.set()
+        self._rounds = Rounds(self._tidy, EVERY_SEC, spawn, name="the tidying", log=log)
 
     def run_if_due(self, monotonic: float) -> None:
         """Start a round, at first and every hour; one that must wait begins as soon as it can."""
-        if monotonic >= self._due and self._idle.is_set() and not self._must_wait():
-            self._due = monotonic + EVERY_SEC
-            self._idle.clear()
-            self._spawn(self._run)
+        if self._rounds.is_due(monotonic) and not self._must_wait():
+            self._rounds.start(monotonic)
 
     def look(self) -> None:
         """Drop what an interrupted tidying has left; raise DatabaseUnavailable."""
@@ -55,9 +50,9 @@ class Tidier:
 
     def wait(self, seconds: float) -> None:
         """Wait for the end of what runs, but not for longer than this."""
-        self._idle.wait(seconds)
+        self._rounds.wait(seconds)
 
-    def _run(self) -> None:
+    def _tidy(self) -> None:
         try:
             tidied = self._tidying.run(self._now())
             if tidied is not None:
@@ -69,7 +64,3 @@ class Tidier:
         except DatabaseError as error:
             # Nor is it an outage if there is no connection for this one beside those of the pool.
             log.warning("no month could be tidied: %s", error)
-        except Exception:
-            log.exception("%s: the tidying ended", INTERNAL_ERROR)
-        finally:
-            self._idle.set()

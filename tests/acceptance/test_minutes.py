@@ -55,8 +55,11 @@ def test_it_shows_how_far_the_minutes_of_each_vehicle_are(
     assert (second["minutes_to"], second["due"]) == (None, 0)
     assert shown(installation, "Truck-01") == [first]
     _, output, _ = installation.command("minutes")
+    assert "no minutes are computed: MINUTES_KEEP_MONTHS is not set here" in output
     assert "Truck-01  the first  " in output
     assert output.splitlines()[-1].split() == ["Truck-02", *"------"]
+    _, output, _ = installation.command("minutes", **ON)
+    assert "no minutes are computed" not in output
 
 
 @pytest.mark.usefixtures("kept")
