@@ -168,6 +168,7 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
             # The widgets of a page refer to each other. The interpreter would find them after some
             # ten pages only, and keep the memory that they needed together. A page that is still
             # being taken down is found at a later tick.
+            self.forget_left_pages()
             gc.collect()
         if self._keeper is not None:
             self._keeper.save_soon()

@@ -4,6 +4,7 @@ Going back always leads to the page that was left last, of those that are still 
 """
 
 from typing import Any
+from weakref import WeakValueDictionary
 
 from textual.screen import Screen
 
@@ -12,10 +13,34 @@ from tui.context import ScreenContext
 from tui.screens.page import Page
 
 
+class _Below(list[Screen[Any]]):
+    """Screens below the topmost one, of which the app keeps no more than a weak reference."""
+
+
 class PageStack(ContainedApp):
     """The part of the app that opens pages, and closes those that would be open twice."""
 
     context: ScreenContext
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lists_below: WeakValueDictionary[int, _Below] = WeakValueDictionary()
+
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        """The screens below the topmost one.
+
+        Textual 8.2 puts this list into the context of whoever paints, and so of all tasks that are
+        started there later: those of a page that is opened next keep a page alive that was left.
+        """
+        below = _Below(super()._background_screens)
+        self._lists_below[id(below)] = below
+        return below
+
+    def forget_left_pages(self) -> None:
+        """Take the pages that were left out of what contexts of tasks still hold."""
+        for below in list(self._lists_below.values()):
+            below[:] = [screen for screen in below if screen not in self.left_pages]
 
     def limit_pages(self) -> None:
         """Keep no more than one page of each kind open, from now on."""

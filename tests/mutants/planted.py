@@ -1218,4 +1218,11 @@ MUTANTS = (
         "    IF false THEN\n",
         "tests/integration/test_hidden_table.py",
     ),
+    Mutant(
+        "the pages of other tasks keep a page that was left",
+        "tui/app.py",
+        "            self.forget_left_pages()\n",
+        "",
+        "tests/tui/test_page_stack.py",
+    ),
 )

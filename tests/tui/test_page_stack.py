@@ -79,6 +79,27 @@ def test_vehicles_that_are_opened_from_lists_in_turn_do_not_pile_up(database: Da
         gc.enable()
 
 
+def test_what_is_painted_above_a_page_does_not_keep_it_once_it_was_left(
+    database: Database,
+) -> None:
+    three_backfills(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        first = weakref.ref(it.app.screen)
+        await it.press("B")
+        await it.until(lambda: bool(it.app.screen.query_one("KeyedTable").keys))  # type: ignore[attr-defined]  # of a KeyedTable
+        # As the context of a task that is started while this page is painted.
+        held = it.app._background_screens
+        assert [type(each).__name__ for each in held] == ["VehiclePage"]
+        await it.press("enter")
+        await it.until(lambda: it.dialog() == "VehiclePage")
+        await it.until(lambda: first() is None)
+        assert held == []
+
+    drive(database, look)
+
+
 def test_a_vehicle_and_its_plot_do_not_pile_up(database: Database) -> None:
     ids = small_fleet(database)
     channel(database, ids["Crane-02"], 1, "pressure")
