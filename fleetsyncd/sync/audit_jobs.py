@@ -95,6 +95,10 @@ class AuditJobs:
         """Take in that a visit begins."""
         self._plan.begin(vehicle_id, [look.age_sec for look in visit.looks], self._monotonic())
 
+    def note_cost(self, vehicle_id: UUID, received: int) -> None:
+        """Take in how many bytes a visit, which is over, received."""
+        self._plan.note_cost(vehicle_id, received)
+
     def note_missing(self, vehicle_id: UUID) -> None:
         """Take in that rows of a vehicle were found missing."""
         self._plan.note_missing(vehicle_id, self._monotonic())

@@ -21,6 +21,8 @@ CALM_VISITS, CALM_FACTOR = 6, 2
 """After so many visits in a row that found nothing missing, the next ones come so much later."""
 SELDOM = {3_600: 3, 86_400: 12}
 """At these ages a vehicle is looked at in one of so many visits, for longer windows."""
+LONGEST_PAUSE_SEC = 3_600.0
+"""Also a vehicle that sends very little is visited once in so long."""
 LATER_SEC = 60.0
 """When a visit that was not possible is tried again, at the earliest."""
 LEAST_BYTES = 500
@@ -40,6 +42,11 @@ class _Vehicle:
     """At which ages it is not looked at yet."""
     calm_visits: int = 0
     """Visits since the last one that found rows missing."""
+    began_at: float = 0.0
+    sent_before: int = 0
+    """When its last visit began, and what it had sent by then; before one, when it was met."""
+    bytes_a_second: float = 0.0
+    """What it sent between its last visit and the one before, on average."""
 
 
 class AuditPlan:
@@ -67,8 +74,14 @@ class AuditPlan:
 
     def _new(self, vehicle_id: UUID, now: float) -> _Vehicle:
         phase = vehicle_id.int % _PHASES / _PHASES
-        sent = dict.fromkeys(AGES, self._received.get(vehicle_id, 0))
-        return _Vehicle(now + phase * EVERY_SEC, sent, dict.fromkeys(AGES, now))
+        sent = self._received.get(vehicle_id, 0)
+        return _Vehicle(
+            now + phase * EVERY_SEC,
+            dict.fromkeys(AGES, sent),
+            dict.fromkeys(AGES, now),
+            began_at=now,
+            sent_before=sent,
+        )
 
     def due(self, now: float, excluded: Collection[UUID], limit: int) -> list[UUID]:
         """Return at most `limit` vehicles that are to be visited, the longest due first."""
@@ -104,12 +117,27 @@ class AuditPlan:
         vehicle = self._vehicles[vehicle_id]
         is_calm = vehicle.calm_visits >= CALM_VISITS
         vehicle.next_at = now + EVERY_SEC * (CALM_FACTOR if is_calm else 1)
+        sent = self._received.get(vehicle_id, 0)
+        vehicle.bytes_a_second = (sent - vehicle.sent_before) / max(now - vehicle.began_at, 1.0)
+        vehicle.began_at, vehicle.sent_before = now, sent
         vehicle.calm_visits += 1
         vehicle.visits_to_wait.subtract(AGES)
         for age in ages:
             vehicle.visits_to_wait[age] = SELDOM.get(age, 1) - 1
-            vehicle.received[age] = self._received.get(vehicle_id, 0)
+            vehicle.received[age] = sent
             vehicle.since[age] = now
+
+    def note_cost(self, vehicle_id: UUID, received: int) -> None:
+        """Take in how many bytes a visit received: the next one comes when they are paid for.
+
+        While rows are missing, knowing it is worth more than they cost.
+        """
+        vehicle = self._vehicles.get(vehicle_id)
+        if vehicle is None or not vehicle.calm_visits or not vehicle.bytes_a_second:
+            return
+        seconds = received / (vehicle.bytes_a_second * self._percent / 100)
+        paid_at = vehicle.began_at + min(seconds, LONGEST_PAUSE_SEC)
+        vehicle.next_at = max(vehicle.next_at, paid_at)
 
     def note_missing(self, vehicle_id: UUID, now: float) -> None:
         """Take in that rows were missing: the vehicle's next visit comes soon again."""

@@ -270,6 +270,8 @@ class CatchUpRunner:
                     (job.is_gap or isinstance(job.task, Visit))
                     and report.entry.status == Outcome.OK
                 )
+            if isinstance(job.task, Visit):
+                self._audits.note_cost(job.vehicle.id, client.received_bytes)
         return goes_on
 
     def _attempts(self, job: Job, client: VehicleClient) -> Iterator[AttemptReport]:

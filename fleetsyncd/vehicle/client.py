@@ -113,6 +113,8 @@ class VehicleClient:
         self._max_body = pull_max_body_mb << 20
         self._deadline = deadline
         self._on_call = on_call
+        self.received_bytes = 0
+        """What the bodies of all answers had so far, compressed."""
         self._received = 0
         self._expected: int | None = None
         self._cpu_sec = 0.0
@@ -168,6 +170,7 @@ class VehicleClient:
         finally:
             self._refused = None
             seconds = time.monotonic() - started
+            self.received_bytes += self._received
             self._on_call(call, seconds, self._received)
         latency_sec = max(0.0, seconds - answer.transfer_sec)
         return replace(answer, latency_sec=latency_sec, received=self._received)

@@ -17,6 +17,7 @@ from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
+from fleetsyncd.vehicle.client import VehicleClient
 from tests.integration.rig import Ask, Reply, Rig, rig
 from tests.integration.test_audits import begin_to_look, counts, lose, reached, request
 
@@ -30,7 +31,9 @@ class Beside:
         self.now = 0.0
         self.reports: list[AttemptReport] = []
         self.received: Counter[UUID] = Counter()
-        context = replace(it.context(), connect=lambda v: it.connect(v.host, v.port))
+        self._rig = it
+        self.clients: list[VehicleClient] = []
+        context = replace(it.context(), connect=self._connect)
         self.runner = CatchUpRunner(
             context,
             self._on_report,
@@ -40,6 +43,10 @@ class Beside:
             monotonic=lambda: self.now,
         )
         self.runner.new_fleet_cycle([it.vehicle_id])
+
+    def _connect(self, vehicle: Vehicle) -> VehicleClient:
+        self.clients.append(self._rig.connect(vehicle.host, vehicle.port))
+        return self.clients[-1]
 
     def _on_report(self, _vehicle: Vehicle, report: AttemptReport) -> None:
         self.reports.append(report)
@@ -152,6 +159,25 @@ def test_nothing_is_looked_at_if_it_is_turned_off(pulled: Rig) -> None:
     begin_to_look(pulled, *AGES)
     pulled.run("UPDATE fleetsync.vehicle_state SET suspect_from = now() - interval '9 minutes'")
     assert every_age(Beside(pulled, percent=0)) == set()
+
+
+@pytest.mark.parametrize("channels", [2, 18])
+def test_looks_cost_no_more_than_their_share_of_what_a_vehicle_sends(
+    database: Database, channels: int
+) -> None:
+    with rig(database, watermark_ago=EVERY_SEC, channels=channels) as it:
+        it.cycle()
+        begin_to_look(it, *AGES)
+        beside = Beside(it)
+        for _ in range(int(8 * EVERY_SEC // 30)):
+            before = it.client.received_bytes
+            it.cycle(after=30)
+            beside.received[it.vehicle_id] += it.client.received_bytes - before
+            beside.run(after=30)
+        visits = [client.received_bytes for client in beside.clients]
+        paid = sum(visits) - max(visits)  # the last one is paid for by the pause after it
+        assert len(visits) > 3
+        assert paid <= 0.02 * it.client.received_bytes, visits
 
 
 def test_an_operators_audit_runs_also_if_looks_are_turned_off(pulled: Rig) -> None:

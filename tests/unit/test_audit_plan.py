@@ -14,6 +14,7 @@ from fleetsyncd.sync.audit_plan import (
     EVERY_SEC,
     LATER_SEC,
     LEAST_BYTES,
+    LONGEST_PAUSE_SEC,
     LONGEST_SEC,
     SHORTEST_SEC,
     AuditPlan,
@@ -75,10 +76,49 @@ def test_a_vehicle_of_which_rows_were_missing_is_visited_soon_again() -> None:
     assert made.due(last + 2 * EVERY_SEC + 1, set(), 1) == [ID]
 
 
+def paying(cost: int, rate: int, percent: float = 2) -> list[float]:
+    """Let visits cost some bytes of a vehicle that sends `rate` a second; return the pauses."""
+    made, received = plan(percent)
+    begun: list[float] = []
+    for now in range(1, int(40 * EVERY_SEC)):
+        received[ID] += rate
+        for vehicle in made.due(now, set(), 1):
+            made.begin(vehicle, made.ages(vehicle), now)
+            made.note_cost(vehicle, cost)
+            begun.append(now)
+    return [after - before for before, after in itertools.pairwise(begun)]
+
+
+def test_a_visit_that_costs_little_changes_no_pause() -> None:
+    pauses = paying(cost=int(0.02 * 100 * EVERY_SEC), rate=100)
+    assert pauses[0] == EVERY_SEC
+    assert set(pauses[CALM_VISITS:]) == {CALM_FACTOR * EVERY_SEC}
+
+
+@pytest.mark.parametrize("percent", [1, 2])
+def test_the_next_visit_comes_when_the_last_one_is_paid_for(percent: float) -> None:
+    pauses = paying(cost=3_000, rate=100, percent=percent)
+    assert set(pauses[1:]) == {3_000 / (percent / 100) / 100}
+
+
+def test_a_vehicle_that_sends_very_little_is_visited_once_an_hour() -> None:
+    assert set(paying(cost=3_000, rate=1)[1:]) == {LONGEST_PAUSE_SEC}
+
+
+def test_a_visit_that_found_rows_missing_delays_no_other() -> None:
+    made, received = plan()
+    received[ID] = 100
+    made.begin(ID, AGES, EVERY_SEC)
+    made.note_missing(ID, EVERY_SEC)
+    made.note_cost(ID, 1_000_000)
+    assert made.due(2 * EVERY_SEC, set(), 1) == [ID]
+
+
 def test_what_is_found_of_a_vehicle_that_left_the_fleet_changes_nothing() -> None:
     made, _ = plan()
     made.set_fleet([], 1.0)
     made.note_missing(ID, 2.0)
+    made.note_cost(ID, 1)
     assert made.due(9e9, set(), 5) == []
 
 
