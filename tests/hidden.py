@@ -27,7 +27,13 @@ def best(cursor: Cursor) -> str:
     return hypertable.create(cursor, timedelta(days=1)) if cursor.fetchall() else ""
 
 
-def extend(server: Server, name: str, folder: Path) -> Server:
+def short_chunks(cursor: Cursor) -> str:
+    """As `best`, with a chunk a minute."""
+    cursor.execute(_CREATED)
+    return hypertable.create(cursor, timedelta(minutes=1)) if cursor.fetchall() else ""
+
+
+def extend(server: Server, name: str, folder: Path, *, durable: bool = False) -> Server:
     """Give a database the extension, if the server has it, and restart that for it."""
     with closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
         cursor.execute(AVAILABLE)
@@ -35,11 +41,11 @@ def extend(server: Server, name: str, folder: Path) -> Server:
             return server
     server.execute(sql.SQL("ALTER SYSTEM SET shared_preload_libraries = 'timescaledb'"))
     server.stop()
-    server = embedded.start(folder, durable=False)
+    server = embedded.start(folder, durable=durable)
     # Its workers would keep the template from being copied.
     server.execute(sql.SQL("ALTER SYSTEM SET timescaledb.max_background_workers = 0"))
     server.stop()
-    server = embedded.start(folder, durable=False)
+    server = embedded.start(folder, durable=durable)
     server.execute(sql.SQL("CREATE EXTENSION timescaledb"), database=name)
     return server
 

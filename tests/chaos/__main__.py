@@ -28,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
     parser.add_argument("--late", action="store_true", help="vehicles commit rows late")
     parser.add_argument("--hidden-table", action="store_true", help="measurements behind a view")
+    parser.add_argument(
+        "--convert", action="store_true", help="put behind a view in the middle of the storm"
+    )
     return parser
 
 
@@ -41,6 +44,7 @@ def main() -> int:
         given.kinds,
         late=given.late,
         hidden_table=given.hidden_table,
+        converts=given.convert,
     )
     # An end from outside must still stop everything that was started.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -63,6 +67,7 @@ def report(outcome: Outcome) -> str:
         for group, kinds_of_group in kinds.GROUPS.items()
         for kind in kinds_of_group
     ]
+    happened.append(["operator", "convert", str(outcome.happened["convert"])])
     sums = [
         ("daemon kills", sum(outcome.happened[kind] for kind in kinds.KILLS)),
         ("database restarts and kills", sum(outcome.happened[kind] for kind in kinds.RESTARTS)),

@@ -22,6 +22,7 @@ from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import utc_now
 
 EXAMPLES = 5
+TRIGGER = "note_added"
 MOST_ENTRIES = 100_000
 _INSTALL = """
 CREATE SCHEMA chaos;
@@ -43,11 +44,10 @@ BEGIN
 END $$;
 CREATE TRIGGER note_watermark AFTER UPDATE OF last_sync_at ON public.vehicles
     FOR EACH ROW EXECUTE FUNCTION chaos.note_watermark();
-CREATE TRIGGER note_added AFTER INSERT ON {measurements}
-    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION chaos.note_added();
 CREATE INDEX ON chaos.watermark (vehicle_id, at);
 CREATE INDEX ON chaos.added (vehicle_id, at);
 GRANT USAGE ON SCHEMA chaos TO PUBLIC;
+GRANT EXECUTE ON FUNCTION chaos.note_added() TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA chaos TO PUBLIC;
 """
 _LIES = {
@@ -109,8 +109,15 @@ class Truth:
 
 def install(server: Server, database: str, measurements: str = layout.VIEW) -> None:
     """Let the database note from now on what is committed; `measurements` are in that table."""
-    statements = _INSTALL.replace("{measurements}", measurements)
-    server.execute(sql.SQL(statements), database=database)
+    server.execute(sql.SQL(_INSTALL), sql.SQL(note_added(measurements)), database=database)
+
+
+def note_added(measurements: str) -> str:
+    """Return SQL that lets rows that are added to that table be noted."""
+    return (
+        f"CREATE TRIGGER {TRIGGER} AFTER INSERT ON {measurements} REFERENCING NEW TABLE AS fresh"
+        " FOR EACH STATEMENT EXECUTE FUNCTION chaos.note_added();"
+    )
 
 
 def audit(database: Database, log_lines: Iterable[str], forgotten: Sequence[Window] = ()) -> Truth:

@@ -56,6 +56,7 @@ DATABASE = (
     "terminate",
     "freeze",
     "go-back",
+    "compress",
 )
 DAEMON = ("kill", "kill-at-point", "term", "pause", "pair")
 

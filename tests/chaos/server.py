@@ -1,4 +1,7 @@
-"""Faults of PostgreSQL itself: restarts, crashes, killed and frozen backends, an older copy."""
+"""Faults of PostgreSQL itself: restarts, crashes, killed and frozen backends, an older copy.
+
+And what is none, but has to be borne: chunks of a hypertable are compressed.
+"""
 
 import os
 import shutil
@@ -25,6 +28,10 @@ _BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE application_name = 'fleetsyncd' AND pid <> pg_backend_pid()
 """
+_CHUNKS = """
+SELECT quote_ident(fleetsync.timescale_schema()), part FROM fleetsync.hidden_parts()
+WHERE fleetsync.timescale_schema() IS NOT NULL ORDER BY begins
+"""
 
 
 class DatabaseFaults:
@@ -33,8 +40,9 @@ class DatabaseFaults:
     From time to time a base backup is taken; `go-back` puts the last one in the server's place.
     """
 
-    def __init__(self, server: Server, data: Path) -> None:
+    def __init__(self, server: Server, database: str, data: Path) -> None:
         self._server = server
+        self._database = database
         self._data = data
         self._backup = data.with_name("backup")
         self._backed_up_at = utc_now()
@@ -49,6 +57,7 @@ class DatabaseFaults:
             "terminate": self._terminate,
             "freeze": self._freeze,
             "go-back": self._go_back,
+            "compress": self._compress,
         }
 
     def strike(self, kind: str, dice: Random) -> None:
@@ -135,6 +144,26 @@ class DatabaseFaults:
         self._start()
         self.forgotten.append(Window(self._backed_up_at, utc_now()))
         return True
+
+    def _compress(self, dice: Random) -> bool:
+        """Compress a chunk, or again if it was and has got rows; not one that is in use for long.
+
+        Daemons do so with chunks that are a day old at least: there are none in a storm.
+        """
+        with closing(self._server.connect(self._database)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(_CHUNKS)
+            chunks = cursor.fetchall()
+            if not chunks:
+                return False
+            schema, chunk = dice.choice(chunks)
+            cursor.execute("SET lock_timeout = '2s'")
+            try:
+                cursor.execute(f"SELECT {schema}.compress_chunk(%s)", (chunk,))
+                connection.commit()
+            except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+                return False
+            return True
 
     def _terminate(self, _dice: Random) -> bool:
         backends = self._backends()

@@ -24,6 +24,7 @@ from fleetsyncd.times import floor_ms, utc_now
 from tests import hidden
 from tests.chaos import audit, kinds, quiet
 from tests.chaos.audit import Truth
+from tests.chaos.converting import Conversion
 from tests.chaos.daemons import DaemonFaults
 from tests.chaos.fleet import register, running_road
 from tests.chaos.server import DatabaseFaults
@@ -56,7 +57,10 @@ class Weather:
     late: bool = False
     """Whether vehicles commit rows late, and fall silent in the end until all are found."""
     hidden_table: bool = False
-    """Whether measurements are in a hidden table behind a view."""
+    """Whether measurements are in a hidden table behind a view; in a hypertable, where the server
+    has TimescaleDB."""
+    converts: bool = False
+    """Whether they are put there in the middle of the storm."""
 
 
 @dataclass(slots=True)
@@ -92,8 +96,10 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         stack.callback(server.stop)
         server.create_database(DATABASE)
         migrate.migrate(DatabaseSettings(server.parameters(DATABASE, embedded.OWNER)), embedded.APP)
+        if weather.hidden_table or weather.converts:
+            server = hidden.extend(server, DATABASE, folder / "postgres", durable=True)
         if weather.hidden_table:
-            hidden.hide(server, DATABASE)
+            hidden.hide(server, DATABASE, hidden.short_chunks)
         audit.install(server, DATABASE, layout.TABLE if weather.hidden_table else layout.VIEW)
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
         stack.callback(database.close)
@@ -103,11 +109,17 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         database.run(partial(_ask_for_backfills, expectations[-2:]))
         daemons = DaemonFaults(folder, server.environment(DATABASE))
         stack.callback(daemons.kill)
-        struck = DatabaseFaults(server, folder / "postgres")
+        if weather.converts:
+            converted = Conversion(server, DATABASE, weather.minutes * 60 / 3)
+            converted.begin()
+        struck = DatabaseFaults(server, DATABASE, folder / "postgres")
         if "go-back" in weather.kinds:
             struck.back_up()
         _rage(weather, daemons, struck)
         happened, canary_met = road.calm()
+        if weather.converts:
+            converted.finish()
+            happened["convert"] += converted.tries
         if weather.late:
             silent = road.fall_silent()
             expectations = [replace(expected, silent_from=silent) for expected in expectations]

@@ -34,6 +34,17 @@ def test_a_short_storm_over_a_hidden_table_leaves_nothing_wrong(server_folder: P
     assert outcome.findings.checked > 5_000
 
 
+@pytest.mark.long
+def test_a_short_storm_during_a_conversion_leaves_nothing_wrong(server_folder: Path) -> None:
+    weather = Weather(
+        seed=294, minutes=0.25, vehicles=6, daemon_sec=2.0, database_sec=4.0, converts=True
+    )
+    outcome = storm(weather, server_folder)
+    assert outcome.clean, report(outcome)
+    assert outcome.happened["convert"]
+    assert outcome.findings.checked > 5_000
+
+
 def strikes(seed: int, *chosen: str) -> list[str | None]:
     return [
         kinds.strike(seed, 3, number, call, chosen or KINDS)[0]
