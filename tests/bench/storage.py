@@ -7,7 +7,7 @@ costs is measured by the functions of `groups/storage.py`.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from statistics import median
@@ -84,6 +84,10 @@ class FilledMonth:
             cursor.execute(_BYTES, (table or self.table, table or self.table))
             ((heap, keys),) = cursor.fetchall()
         return heap / self.rows, keys / self.rows
+
+    def through(self, database: Database) -> "FilledMonth":
+        """Return the same month, asked through other connections."""
+        return replace(self, database=database)
 
     def milliseconds(self, statement: str) -> float:
         """Return how long a query takes whose pages are in memory, as the median of some."""
