@@ -130,6 +130,41 @@ def test_minutes_of_measurements_that_were_dropped_are_shown(
     assert pictures(from_minutes(database, truck)) == wanted
 
 
+@pytest.mark.parametrize(("ago", "hours", "count"), [(3, 2, 60), (0, 10, 1200), (0, 12, 60)])
+def test_whatever_span_is_plotted_minutes_are_shown_where_rows_were_dropped(
+    server: Server,
+    database_name: str,
+    database: Database,
+    truck: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+    ago: int,
+    hours: int,
+    count: int,
+) -> None:
+    """A short span, slices shorter than a minute, and more minutes than are read usually."""
+    keep_all(database)
+    cut = "DELETE FROM measurements WHERE time < '2026-02-10 19:00Z'"
+    as_owner(server, database_name, cut)
+    monkeypatch.setattr(minute_series, "MOST_MINUTES", 700)
+    span = PlotSpan((END - ago * HOUR).timestamp() - 1, hours * 3600)
+    plot = database.run(lambda c: read_plot(c, truck, [1, 7], span, count))
+    for each in plot.channels:
+        before = sum(
+            values.count
+            for values in each.series.values
+            if plot.slices.time(values.index) < (NOON + 7 * HOUR).timestamp()
+        )
+        assert before == 180 * (2 if hours == 2 else 5)
+
+
+def test_a_young_vehicles_short_span_is_read_from_its_rows(database: Database, truck: UUID) -> None:
+    keep_all(database)
+    span = PlotSpan((NOON + HOUR).timestamp() - 1, 2 * 3600)
+    plot = database.run(lambda c: read_plot(c, truck, [1], span, 360))
+    assert sum(values.count for values in plot.channels[0].series.values) == 180
+    assert len(plot.channels[0].series.values) == 180, "by the second, not by the minute"
+
+
 def test_huge_values_have_a_mean_between_their_bounds(database: Database, truck: UUID) -> None:
     ask(
         database,

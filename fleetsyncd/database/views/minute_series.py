@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,14 @@ from fleetsyncd.database.views.series import (
     Slices,
     SliceValues,
     arguments,
+    read_series,
 )
 from fleetsyncd.database.views.sql_times import epoch
 
 LEAST_SPAN_SEC, LEAST_STEP_SEC = 4 * 3600.0, 60.0
 """Shorter spans, and shorter slices, are read from the rows themselves."""
-MOST_MINUTES = 600_000
-"""Minutes that one reading aggregates: a year of one channel."""
+MOST_MINUTES, MOST_WITHOUT_ROWS = 600_000, 6_000_000
+"""Minutes that one reading aggregates: a year of one channel; of ten, where the rows are gone."""
 _MINUTE = timedelta(minutes=1)
 _MAY_READ = """
 SELECT bool_and(coalesce(has_table_privilege(to_regclass(name), 'SELECT'), false))
@@ -57,18 +59,56 @@ FROM unnest(%(channels)s::int[]) channel
 """  # noqa: S608  made of this file's own text
 
 
-def read_minutes(
+def read_channels(
     cursor: Cursor, vehicle_id: UUID, channels: Sequence[int], slices: Slices
+) -> list[Series]:
+    """Return the channels' values in the slices, in the order of the channels.
+
+    From minutes if the span is long, or if its rows were dropped and minutes are left.
+    """
+    asked = cursor, vehicle_id, channels, slices
+    if (series := read_minutes(*asked)) is not None:
+        return series
+    series = read_series(*asked)
+    if _reach_further_back(cursor, vehicle_id, slices, series):
+        return read_minutes(*asked, has_rows=False) or series
+    return series
+
+
+def _reach_further_back(
+    cursor: Cursor, vehicle_id: UUID, slices: Slices, read: Sequence[Series]
+) -> bool:
+    """Tell whether minutes of a channel are left from before its oldest row, which is too young."""
+    cut = {
+        each.channel_id: each.oldest or inf for each in read if (each.oldest or inf) > slices.start
+    }
+    values = arguments(vehicle_id, list(cut), slices)
+    if not cut or not _one(cursor, _MAY_READ, values):
+        return False
+    return any(
+        minute is not None and minute + _MINUTE.total_seconds() < min(cut[key], slices.end)
+        for key, minute in _rows(cursor, _OLDEST, values)
+    )
+
+
+def read_minutes(
+    cursor: Cursor,
+    vehicle_id: UUID,
+    channels: Sequence[int],
+    slices: Slices,
+    *,
+    has_rows: bool = True,
 ) -> list[Series] | None:
     """Return the channels' values in the slices, in the order of the channels.
 
-    None if the rows themselves are to be read: for short spans, while many minutes are to be
-    computed, if none are kept, or if the role may not read them.
+    None if the rows themselves are to be read: for short spans unless their rows are gone, while
+    many minutes are to be computed, if none are kept, or if the role may not read them.
     """
     span = slices.end - slices.start
-    if span < LEAST_SPAN_SEC or slices.step < LEAST_STEP_SEC:
+    if has_rows and (span < LEAST_SPAN_SEC or slices.step < LEAST_STEP_SEC):
         return None
-    if span / _MINUTE.total_seconds() * len(channels) > MOST_MINUTES:
+    most = MOST_MINUTES if has_rows else MOST_WITHOUT_ROWS
+    if span / _MINUTE.total_seconds() * len(channels) > most:
         return None
     values = {**arguments(vehicle_id, channels, slices), "most": EXACT_ROWS}
     if not _one(cursor, _MAY_READ, values) or not _one(cursor, _IS_KEPT, values):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.minute_series import read_minutes
-from fleetsyncd.database.views.series import Series, Slices, read_series
+from fleetsyncd.database.views.minute_series import read_channels
+from fleetsyncd.database.views.series import Series, Slices
 from fleetsyncd.database.views.sql_times import epoch
 from fleetsyncd.database.views.vehicle import ALARM_COLUMNS, StoredAlarm, all_alarms, stored_alarm
 from fleetsyncd.text import sanitise
@@ -73,9 +73,7 @@ def read_plot(
     cursor.execute(_NOW)
     now = float(cursor.fetchall()[0][0])
     slices = Slices.until(min(now, span.end or now), span.seconds, count)
-    series = read_minutes(cursor, vehicle_id, channels, slices)
-    if series is None:
-        series = read_series(cursor, vehicle_id, channels, slices)
+    series = read_channels(cursor, vehicle_id, channels, slices)
     cursor.execute(_CONFIGS, (str(vehicle_id), list(channels)))
     configs = {row[0]: row[1:] for row in cursor.fetchall()}
     plotted = tuple(_channel(each, configs.get(each.channel_id)) for each in series)
