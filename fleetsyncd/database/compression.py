@@ -16,17 +16,23 @@ log = logging.getLogger("sync.compression")
 
 LONGEST_SEC = 3600.0
 """For one chunk, which may be a month of rows; late rows of its time wait meanwhile."""
-_COMPRESS = "SELECT chunk, bytes_before, bytes_after, locked FROM fleetsync.compress_chunk(%s)"
+_COMPRESS = """
+SELECT chunk, bytes_before, bytes_after, locked, failed FROM fleetsync.compress_chunk(%s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What one call did: no `chunk` if there was none, `locked` are those that it passed over."""
+    """What one call did: no `chunk` if there was none.
+
+    It has passed over those that are `locked`, and those that `failed`, with the reasons.
+    """
 
     chunk: str | None
     bytes_before: int | None
     bytes_after: int | None
     locked: str | None
+    failed: str | None
 
 
 class Compression:
@@ -50,25 +56,33 @@ class Compression:
 
         Any other error of the database is told, and the rest waits for the next round.
         """
-        locked = None
+        passed_over = None
         try:
             while (done := self._database.run(self._compress)).chunk is not None:
-                locked = done.locked
+                passed_over = done
                 before, after = size(done.bytes_before or 0), size(done.bytes_after or 0)
                 self._tell(f"compressed {done.chunk}: {before} became {after}")
                 yield
-            locked = done.locked
+            passed_over = done
         except DatabaseUnavailable:
             raise
         except DatabaseError as error:
             self._warn(f"no chunk could be compressed, it is tried again in an hour: {error}")
         finally:
             self._database.close()
-        if locked is not None:
+        if passed_over is not None:
+            self._tell_of(passed_over)
+
+    def _tell_of(self, done: Compressed) -> None:
+        """Warn of what was passed over."""
+        again = "it is tried again in an hour"
+        if done.locked is not None:
             self._warn(
-                f"not compressed: {locked}, which another session reads or writes for long:"
-                " it is tried again in an hour"
+                f"not compressed: {done.locked}, which another session reads or writes for long:"
+                f" {again}"
             )
+        if done.failed is not None:
+            self._warn(f"not compressed, {again}: {done.failed}")
 
     def _compress(self, cursor: Cursor) -> Compressed:
         cursor.execute(_COMPRESS, (self._after_days,))

@@ -12,7 +12,7 @@ MISSING = "the server has no TimescaleDB: install its package on the server"
 @pytest.fixture
 def bare(installation: Installation) -> Installation:
     """Return an installation whose server has no TimescaleDB."""
-    available = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+    available = "SELECT name FROM pg_available_extensions WHERE name = 'timescaledb'"
     if installation.rows(available):
         pytest.skip("the server has TimescaleDB")
     return installation

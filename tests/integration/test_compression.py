@@ -11,11 +11,12 @@ from tests.integration.test_retention import query
 MADE_UP = """
 CREATE OR REPLACE FUNCTION fleetsync.compress_chunk(
     after_days integer, OUT chunk text, OUT bytes_before bigint, OUT bytes_after bigint,
-    OUT locked text)
+    OUT locked text, OUT failed text)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     DELETE FROM fleetsync.made_up m WHERE ctid = (SELECT min(ctid) FROM fleetsync.made_up)
     RETURNING m.chunk, 183000000, 11000000, m.locked INTO chunk, bytes_before, bytes_after, locked;
+    IF locked LIKE '%: %' THEN failed := locked; locked := NULL; END IF;
     IF chunk = 'broken' THEN RAISE EXCEPTION 'no space left'; END IF;
 END $$
 """
@@ -55,6 +56,16 @@ def test_a_chunk_that_somebody_holds_is_named_and_left_for_later(
     assert warned == [
         "not compressed: first, which another session reads or writes for long: " + AGAIN
     ]
+
+
+def test_a_chunk_that_cannot_be_compressed_is_told_with_the_reason(
+    server: Server, database_name: str, database: Database
+) -> None:
+    told, warned = compress(
+        server, database_name, database, ("second", "first: no space"), (None, "first: no space")
+    )
+    assert len(told) == 1
+    assert warned == [f"not compressed, {AGAIN}: first: no space"]
 
 
 def test_an_error_ends_the_round_and_not_the_daemon(

@@ -132,6 +132,52 @@ def test_a_chunk_in_use_is_named_and_the_next_one_compressed(
     assert len(compress(database)[0]) == 1
 
 
+def test_a_chunk_that_cannot_be_compressed_keeps_no_other_from_it(
+    server: Server, database_name: str, database: Database, truck: UUID
+) -> None:
+    add(database, truck, 12 * DAY, 1, 10)
+    oldest = query(database, "SELECT part FROM fleetsync.hidden_parts() ORDER BY begins")[0][0]
+    taken = """
+        DO $$ BEGIN EXECUTE (
+            SELECT format('CREATE TABLE _timescaledb_internal.compress_hyper_%s_%s_chunk ()',
+                          h.compressed_hypertable_id, s.last_value + 1)
+            FROM _timescaledb_catalog.hypertable h, _timescaledb_catalog.chunk_id_seq s
+            WHERE h.table_name = 'samples'); END $$"""
+    server.execute(sql.SQL(taken), database=database_name)
+    done = query(database, "SELECT chunk, failed FROM fleetsync.compress_chunk(7)")
+    assert done[0][0] not in {None, oldest}
+    assert done[0][1].startswith(f"{oldest}: ")
+    assert len(compress(database)[0]) == 1, "the next round compresses it"
+
+
+@pytest.mark.parametrize("arguments", ["text", "regclass", "regclass, timestamptz"])
+def test_no_function_of_others_is_run_with_the_owners_rights(
+    server: Server, database_name: str, database: Database, truck: UUID, arguments: str
+) -> None:
+    add(database, truck, 12 * DAY, 1, 10)
+    trap = sql.SQL(
+        f"CREATE FUNCTION public.compress_chunk({arguments}) RETURNS text LANGUAGE sql AS"
+        " 'SELECT ''caught''::text'"
+    )
+    server.execute(trap, database=database_name)
+    told, warned = compress(database)
+    assert told == []
+    assert "stands beside TimescaleDB's function" in warned[0]
+
+
+def test_whoever_may_create_functions_beside_those_of_the_extension_is_in_the_way(
+    server: Server, database_name: str
+) -> None:
+    grant = sql.SQL("GRANT CREATE ON SCHEMA public TO PUBLIC, fleet_app")
+    server.execute(grant, database=database_name)
+    with closing(Database(DatabaseSettings(server.parameters(database_name, OWNER)))) as owner:
+        told = [str(each) for each in owner.run(lambda c: list(hypertable.misfits(c)))]
+    assert len(told) == 2
+    for role, text in zip(("PUBLIC", APP), told, strict=True):
+        assert f"{role} may create functions in the schema public" in text
+        assert f"REVOKE CREATE ON SCHEMA public FROM {role}" in text
+
+
 def test_the_daemons_role_reaches_no_chunk(database: Database, truck: UUID) -> None:
     compress(database)
     relations = query(

@@ -34,6 +34,27 @@ HIDDEN = "fleetsyncd/database/schema/hidden"
 
 MUTANTS = (
     Mutant(
+        "looks are not paid for",
+        "fleetsyncd/sync/audit_plan.py",
+        "        vehicle.next_at = max(vehicle.next_at, paid_at)",
+        "        vehicle.next_at = max(vehicle.next_at, 0.0)",
+        "tests/unit/test_audit_plan.py",
+    ),
+    Mutant(
+        "looks of a runner cost nothing",
+        RUNNER,
+        "client.received_bytes)",
+        "0)",
+        "tests/integration/test_audit_runner.py",
+    ),
+    Mutant(
+        "minutes of dropped rows are plotted in long spans only",
+        "fleetsyncd/database/views/minute_series.py",
+        "    if _reach_further_back(cursor, vehicle_id, slices, series):",
+        "    if False:",
+        "tests/integration/test_minute_series.py",
+    ),
+    Mutant(
         "no set_config",
         "fleetsyncd/database/session_settings.py",
         '    "app.user_role": ROLE,\n',

@@ -20,6 +20,14 @@ SELECT coalesce(e.extversion, a.default_version), e.extversion IS NOT NULL,
 FROM pg_available_extensions a LEFT JOIN pg_extension e ON e.extname = a.name
 WHERE a.name = 'timescaledb'
 """
+_MAY_CREATE = """
+SELECT n.oid::regnamespace::text, coalesce(r.rolname, 'PUBLIC')
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+CROSS JOIN LATERAL aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE e.extname = 'timescaledb' AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner
+  AND NOT coalesce(r.rolsuper, false) AND coalesce(r.rolname <> current_user, true)
+ORDER BY 2
+"""
 _HAS_HYPERTABLES = "SELECT to_regclass('timescaledb_information.hypertables') IS NOT NULL"
 _ADOPTED = """
 SELECT compression_enabled, EXISTS (
@@ -43,7 +51,7 @@ UPGRADE = "upgrade it, then as a superuser ALTER EXTENSION timescaledb UPDATE"
 
 
 def misfits(cursor: Cursor) -> Iterator[Misfit]:
-    """Yield what is missing of the extension."""
+    """Yield what is missing of the extension, and who may take its functions' place."""
     cursor.execute(_EXTENSION)
     rows = cursor.fetchall()
     if not rows:
@@ -62,6 +70,13 @@ def misfits(cursor: Cursor) -> Iterator[Misfit]:
             "timescaledb.license is apache, under which nothing can be compressed",
             "install the community edition, and as a superuser ALTER SYSTEM SET"
             " timescaledb.license = 'timescale'; SELECT pg_reload_conf()",
+        )
+    cursor.execute(_MAY_CREATE)
+    for schema, role in cursor.fetchall():
+        yield Misfit(
+            f"{role} may create functions in the schema {schema}, where TimescaleDB's are:"
+            " the owner would run them for these",
+            f"as its owner: REVOKE CREATE ON SCHEMA {schema} FROM {role}",
         )
 
 
