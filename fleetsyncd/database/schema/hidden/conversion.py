@@ -88,6 +88,9 @@ LOCK TABLE ONLY {TABLE} IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE {layout.RETURNING} SET SCHEMA public;
 ALTER TABLE public.measurements_back RENAME TO measurements;
 {layout.move_rights("public.measurements_hidden", VIEW)}
+SELECT fleetsync.pass_on_maintenance('{VIEW}', c.relname)
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = '{VIEW}'::regclass AND c.relnamespace = 'public'::regnamespace;
 DROP VIEW public.measurements_hidden;
 ALTER TABLE {TABLE} RENAME TO samples_before;
 COMMENT ON TABLE {TABLE_BEFORE} IS

@@ -120,6 +120,17 @@ FROM unnest(%s) t WHERE to_regclass(t) IS NOT NULL
 _DISTRIBUTED = """
 SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'public.measurements'::regclass)
 """
+# They would have the names of the months that come back.
+_DETACHED = f"""
+SELECT format('there is %s, which is no part of measurements', c.oid::regclass),
+    format('ALTER TABLE %s RENAME TO %I', c.oid::regclass, c.relname || '_detached')
+FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace
+  AND c.relname ~ '^measurements_[0-9]{{4}}_[0-9]{{2}}$'
+  AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid
+                  AND i.inhparent = to_regclass('{RETURNING}'))
+ORDER BY 1
+"""  # noqa: S608  made of this project's own text
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
 _SIZE = f"""
 SELECT coalesce(sum(pg_total_relation_size(t)), 0)::bigint FROM {_TREE} tree(t)
@@ -158,18 +169,23 @@ def way_back(cursor: Cursor) -> list[Misfit]:
         *_foreign(cursor, "dependents"),
         *_foreign(cursor, "rules"),
         *_leftovers(cursor, tables),
+        *_told(cursor, _DETACHED),
     ]
 
 
 def _foreign(cursor: Cursor, name: str) -> Iterator[Misfit]:
     """Yield what others have made of one kind."""
-    cursor.execute(_FOREIGN[name].replace("(TREE)", _TREE))
-    yield from (Misfit(text, f"as owner: {remedy}") for text, remedy in cursor.fetchall())
+    return _told(cursor, _FOREIGN[name].replace("(TREE)", _TREE))
 
 
 def _leftovers(cursor: Cursor, tables: list[str]) -> Iterator[Misfit]:
     """Yield those of the tables that are there."""
-    cursor.execute(_LEFTOVERS, (tables,))
+    return _told(cursor, _LEFTOVERS, tables)
+
+
+def _told(cursor: Cursor, query: str, *arguments: object) -> Iterator[Misfit]:
+    """Yield what a query finds: what is to be told, and the owner's remedy."""
+    cursor.execute(query, arguments or None)
     yield from (Misfit(text, f"as owner: {remedy}") for text, remedy in cursor.fetchall())
 
 
