@@ -156,38 +156,46 @@ class MinuteKeeper:
             yield PAUSE_SEC
 
     def _due(self, shards: Collection[int] | None) -> Iterator[float]:
-        """Work off what is due, the newest first, as long as a round lasts."""
+        """Work off what is due as long as a round lasts: a part of each vehicle, in turns."""
         ends = self._clock() + DUE_SEC
         failed: set[UUID] = set()
-        while self._clock() < ends:
-            began = self._clock()
-            most = 10 + len(failed)
-            ids = self._database.run(partial(due_minutes.due_vehicles, most=most, shards=shards))
-            if not self._work_off_one([each for each in ids if each not in failed], failed):
-                return
-            took = self._clock() - began
-            self._bite = min(minutes.LONGEST_BITE, max(minutes.MINUTE, self._bite * _factor(took)))
-            yield max(PAUSE_SEC, took * (1 / DUE_SHARE - 1))
+        has_got_on = True
+        while has_got_on:
+            has_got_on = False
+            most = MOST_VEHICLES + len(failed)
+            look = partial(due_minutes.due_vehicles, most=most, shards=shards)
+            for vehicle_id in self._database.run(look):
+                if vehicle_id in failed:
+                    continue
+                began = self._clock()
+                if began >= ends:
+                    return
+                if self._work_off(vehicle_id, failed):
+                    has_got_on = True
+                    yield self._pause_after(self._clock() - began)
 
-    def _work_off_one(self, ids: Sequence[UUID], failed: set[UUID]) -> bool:
-        """Work off a part of the first vehicle to which nobody writes just now.
+    def _work_off(self, vehicle_id: UUID, failed: set[UUID]) -> bool:
+        """Work off a part of a vehicle; tell whether there was one, and nobody writes just now.
 
         One of which that fails keeps no other from it; it becomes one of the `failed`.
         """
-        for vehicle_id in ids:
-            work = partial(due_minutes.work_off, vehicle_id=vehicle_id, bite=self._bite)
-            try:
-                if self._database.run(work) is not None:
-                    return True
-            except DatabaseUnavailable:
+        work = partial(due_minutes.work_off, vehicle_id=vehicle_id, bite=self._bite)
+        try:
+            return self._database.run(work) is not None
+        except DatabaseUnavailable:
+            raise
+        except DatabaseError as error:
+            if self._failures >= MOST_FAILURES:
                 raise
-            except DatabaseError as error:
-                if self._failures >= MOST_FAILURES:
-                    raise
-                self._tell_failure(vehicle_id, error)
-                failed.add(vehicle_id)
-                self._bite = max(minutes.MINUTE, self._bite / 2)
-        return False
+            self._tell_failure(vehicle_id, error)
+            failed.add(vehicle_id)
+            self._bite = max(minutes.MINUTE, self._bite / 2)
+            return False
+
+    def _pause_after(self, took: float) -> float:
+        """Return how long to pause after a part that took so long, and size the next one."""
+        self._bite = min(minutes.LONGEST_BITE, max(minutes.MINUTE, self._bite * _factor(took)))
+        return max(PAUSE_SEC, took * (1 / DUE_SHARE - 1))
 
     def _tell_failure(self, vehicle_id: UUID, error: DatabaseError) -> None:
         self._failures += 1

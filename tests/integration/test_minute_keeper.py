@@ -113,6 +113,24 @@ def test_a_daemon_that_ends_between_any_two_transactions_loses_nothing(
     assert not due(database)
 
 
+def test_each_vehicle_whose_past_is_due_gets_its_turn(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = database.run(lambda c: vehicles.add_vehicle(c, "Truck-02", "10.8.0.2", 8001, None))
+    pulled(database, truck, NOON - HOUR, 3600)
+    pulled(database, other, NOON - 2 * HOUR, 3600)
+    turns, work_off = [], due_minutes.work_off
+
+    def noted(cursor: Cursor, vehicle_id: UUID, bite: timedelta) -> minutes.Kept | None:
+        turns.append(vehicle_id)
+        return work_off(cursor, vehicle_id, min(bite, timedelta(minutes=10)))
+
+    monkeypatch.setattr(due_minutes, "work_off", noted)
+    rounds(keeper(database))
+    assert turns[:4] == [truck, other, truck, other], "not the newer one's whole past first"
+    assert stored(database) == expected(database)
+
+
 def is_due(database: Database, row: tuple[object, ...]) -> bool:
     query = "SELECT EXISTS (SELECT FROM fleetsync.minute_due WHERE from_at <= %s AND to_at > %s)"
     return bool(ask(database, query, row[2], row[2])[0][0])
