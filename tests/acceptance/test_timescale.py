@@ -45,6 +45,34 @@ def test_what_is_done_already_is_told(installation: Installation) -> None:
     assert (code, told.splitlines()[1]) == (0, "measurements are a table already")
 
 
+@pytest.fixture
+def hypertable(installation: Installation) -> Installation:
+    """Return an installation whose measurements are in a hypertable, one of them 20 days ago."""
+    if not installation.rows("SELECT extname FROM pg_extension WHERE extname = 'timescaledb'"):
+        pytest.skip("the server has no TimescaleDB")
+    hide(installation.server, installation.database_name)
+    return installation
+
+
+def test_the_daemon_compresses_old_chunks_while_it_pulls(hypertable: Installation) -> None:
+    hypertable.fleet(1)
+    fill = (
+        "INSERT INTO measurements SELECT v.id, 99, t, 1.5 FROM vehicles v, generate_series("
+        "now() - interval '20 days', now() - interval '20 days' + interval '1 hour', '1 s') t"
+    )
+    hypertable.rows(fill)
+    compressed = "SELECT bool_or(is_compressed) FROM fleetsync.hidden_parts()"
+    daemon = hypertable.daemon(COMPRESS_AFTER_DAYS="7")
+    daemon.wait_for(r"compressed _timescaledb_internal\._hyper\S+: \S+ .B became \S+ .B")
+    assert hypertable.rows(compressed) == [(True,)]
+    daemon.wait_for(r"Cycle done in")
+    assert hypertable.rows("SELECT count(*) FROM measurements WHERE channel_id = 99") == [(3601,)]
+    daemon.process.terminate()
+    assert daemon.end() == 0
+    hypertable.rows("DELETE FROM measurements WHERE channel_id = 99")
+    assert hypertable.check().clean
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
