@@ -24,6 +24,7 @@ from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
+from fleetsyncd.monitoring.dead_man import DeadManSwitch
 from fleetsyncd.monitoring.metrics import Metrics, Verified
 from fleetsyncd.monitoring.systemd import Notifier
 from fleetsyncd.settings import Settings
@@ -147,6 +148,9 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     listeners = [Notifier.from_environment().listen, watchdog.listen]
     if metrics is not None:
         listeners.append(metrics.listen)
+    if settings.heartbeat_url is not None:
+        switch = DeadManSwitch(settings.heartbeat_url, green.BackgroundCall, green.deadline)
+        listeners.append(switch.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
     emit = events.broadcast(*listeners)
     return Supervisor(plan, context, retention, emit, vehicle_log, tidying, _chores(settings))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import marshmallow
 from environs import Env, EnvValidationError
@@ -98,6 +99,8 @@ class Settings:
     vehicle_max_channel_changes_per_day: int
     vehicle_max_alarms_per_day: int
     vehicle_max_rows_per_day: int
+    heartbeat_url: str | None = field(repr=False)
+    """What is asked after cycles; None: nothing."""
     metrics_host: str
     metrics_port: int | None
     log_level: str
@@ -222,6 +225,7 @@ def _read(env: Env) -> dict[str, Any]:
         "tidy_after_days": env.int("TIDY_AFTER_DAYS", 3, validate=days),
         "compress_after_days": env.int("COMPRESS_AFTER_DAYS", 7, validate=days),
         **_read_budget(env),
+        "heartbeat_url": env.str("HEARTBEAT_URL", None, validate=_heartbeat_url),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
@@ -252,6 +256,7 @@ def _settings(values: dict[str, Any]) -> Settings:
     parameters = parse_url(url) if url else {key: str(part) for key, part in parts.items() if part}
     for unset_is_none in (
         "vehicle_default_api_key",
+        "heartbeat_url",
         "journal_keep_days",
         "quarantine_keep_days",
         "measurements_keep_months",
@@ -274,6 +279,22 @@ def _one_of(choices: tuple[str, ...]) -> Any:
 def _api_key(value: str | None) -> None:
     if value and not is_new_api_key(value):
         raise marshmallow.ValidationError(f"Must be {API_KEY_RULE}.")
+
+
+def _heartbeat_url(value: str | None) -> None:
+    """Refuse what cannot be asked, without repeating it: it is a secret."""
+    if not value:
+        return
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        text = "Must be a URL that begins with http:// or https:// and names a host."
+        raise marshmallow.ValidationError(text)
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise marshmallow.ValidationError("Must be a URL of printable ASCII without blanks.")
 
 
 def _database_url(value: str | None) -> None:

@@ -9,5 +9,6 @@ slots.py            how many connections it has, and which one gives way
 turns.py            long answers made in slices
 gzip_coding.py      gzip as a content coding of HTTP
 systemd.py          readiness and status for systemd
+dead_man.py         a URL that is asked after each cycle, for who watches the daemon
 watchdog.py         ends a daemon that hangs
 """
