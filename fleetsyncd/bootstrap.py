@@ -12,6 +12,7 @@ from uuid import UUID
 from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
+from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import store, vehicles, verified
 from fleetsyncd.database.compression import LONGEST_SEC, Compression
 from fleetsyncd.database.partitions import Partitions
@@ -27,10 +28,13 @@ from fleetsyncd.monitoring import events, exporter, watchdog
 from fleetsyncd.monitoring.dead_man import DeadManSwitch
 from fleetsyncd.monitoring.metrics import Metrics, Verified
 from fleetsyncd.monitoring.systemd import Notifier
+from fleetsyncd.notify.targets import Target, load_targets
 from fleetsyncd.settings import Settings
+from fleetsyncd.severities import KNOWN_NAMES, Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
+from fleetsyncd.sync.notifier import Notices, NoticeSender
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.times import utc_now
@@ -126,6 +130,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
         received=received,
+        told_alarms=_told_alarms(settings),
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
         ),
@@ -153,7 +158,41 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         listeners.append(switch.listen)
     vehicle_log = VehicleLog(every_cycle=settings.log_vehicles == "all")
     emit = events.broadcast(*listeners)
-    return Supervisor(plan, context, retention, emit, vehicle_log, tidying, _chores(settings))
+    return Supervisor(
+        plan,
+        context,
+        retention,
+        emit,
+        vehicle_log,
+        tidying,
+        _chores(settings),
+        _notices(settings, database),
+    )
+
+
+def notice_targets(settings: Settings) -> list[Target]:
+    """Return whom notices are sent to; raise SettingsError if a target is none."""
+    if not settings.notify_urls and settings.notify_config is None:
+        return []
+    return load_targets(settings.notify_urls, settings.notify_config)
+
+
+def _notices(settings: Settings, database: Database) -> Notices | None:
+    """Return what is told to whom; None if nobody is to be told anything."""
+    targets = notice_targets(settings)
+    if not targets:
+        return None
+    repeat = timedelta(hours=settings.notify_repeat_hours) or None
+    terms = Terms(timedelta(seconds=settings.notify_after_sec), repeat)
+    sender = NoticeSender(database, targets, green.deadline, utc_now)
+    return Notices(sender, terms, settings.measurements_keep_months)
+
+
+def _told_alarms(settings: Settings) -> Severity | None:
+    """Return from which severity on alarms are told of, if anybody is told anything."""
+    if not settings.notify_urls and settings.notify_config is None:
+        return None
+    return KNOWN_NAMES.get(settings.notify_alarm_severity)
 
 
 def _chores(settings: Settings) -> list[Chore]:

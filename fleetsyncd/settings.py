@@ -21,6 +21,7 @@ from fleetsyncd.text import sanitise
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
+NOTIFIED_SEVERITIES = ("info", "warning", "alarm", "critical", "none")
 LOGGED_VEHICLES = ("all", "changes")
 MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 """Vehicles that one process pulls at the same time."""
@@ -101,6 +102,16 @@ class Settings:
     vehicle_max_rows_per_day: int
     heartbeat_url: str | None = field(repr=False)
     """What is asked after cycles; None: nothing."""
+    notify_urls: tuple[str, ...] = field(repr=False)
+    """Targets of notices, as apprise writes them."""
+    notify_config: str | None
+    """A file of apprise with more targets."""
+    notify_after_sec: float
+    """How long a vehicle has had no good cycle before that is told."""
+    notify_alarm_severity: str
+    """From which on vehicles' alarms are told."""
+    notify_repeat_hours: float
+    """When operators are reminded; 0: never."""
     metrics_host: str
     metrics_port: int | None
     log_level: str
@@ -226,6 +237,15 @@ def _read(env: Env) -> dict[str, Any]:
         "compress_after_days": env.int("COMPRESS_AFTER_DAYS", 7, validate=days),
         **_read_budget(env),
         "heartbeat_url": env.str("HEARTBEAT_URL", None, validate=_heartbeat_url),
+        "notify_urls": env.str("NOTIFY_URLS", ""),
+        "notify_config": env.str("NOTIFY_CONFIG", None),
+        "notify_after_sec": env.float("NOTIFY_AFTER_SEC", 600, validate=_positive("It")),
+        "notify_alarm_severity": env.str(
+            "NOTIFY_ALARM_SEVERITY", "critical", validate=_one_of(NOTIFIED_SEVERITIES)
+        ),
+        "notify_repeat_hours": env.float(
+            "NOTIFY_REPEAT_HOURS", 24, validate=_positive("It", zero=True, most=10_000)
+        ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
@@ -257,6 +277,7 @@ def _settings(values: dict[str, Any]) -> Settings:
     for unset_is_none in (
         "vehicle_default_api_key",
         "heartbeat_url",
+        "notify_config",
         "journal_keep_days",
         "quarantine_keep_days",
         "measurements_keep_months",
@@ -265,6 +286,7 @@ def _settings(values: dict[str, Any]) -> Settings:
         "compress_after_days",
     ):
         values[unset_is_none] = values[unset_is_none] or None
+    values["notify_urls"] = tuple(values["notify_urls"].split())
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)
 
 

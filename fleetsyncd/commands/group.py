@@ -9,7 +9,7 @@ HELP_CHARACTERS = 80
 """The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
-    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine"),
+    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine", "notify"),
     "Installation": (
         "migrate",
         "doctor",
@@ -31,6 +31,7 @@ COMMANDS = {
     "health": "fleetsyncd.commands.health:health",
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
     "minutes": "fleetsyncd.commands.minutes:minutes_command",
+    "notify": "fleetsyncd.commands.notify:notify_group",
     "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",
     "retention": "fleetsyncd.commands.retention:retention",
     "schema": "fleetsyncd.commands.schema:schema_command",

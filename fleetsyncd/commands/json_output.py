@@ -37,6 +37,7 @@ OUTPUTS = {
     ),
     "doctor": Output("doctor --json", 1, "fleetsyncd.findings:Finding"),
     "minutes": Output("minutes --json", 1, "fleetsyncd.database.views.minutes:VehicleMinutes"),
+    "notify-list": Output("notify list --json", 1, "fleetsyncd.commands.notify:ToldNotice"),
     "quarantine-count": Output(
         "quarantine list --count --json", 1, "fleetsyncd.database.quarantine:ReasonCount"
     ),

@@ -51,6 +51,15 @@ WHERE (SELECT count(*) FROM {_LOG} AND {_OF_LOG}) > 0
    OR (SELECT count(*) FROM {_ARCHIVE} AND {_REPLACED}) > 0
 ORDER BY 1
 """  # noqa: S608
+_OPEN = f"""
+WITH {_INPUT}
+SELECT r.number::int,
+    (SELECT count(*) FROM {_LOG} AND {_OF_LOG}) + (SELECT count(*) FROM {_ARCHIVE} AND {_REPLACED})
+        > 0,
+    (SELECT count(*) FROM {_LOG} AND {_OF_LOG} AND k.resolved_at IS NULL)
+        + (SELECT count(*) FROM {_ARCHIVE} AND {_REPLACED} AND p.resolved_at IS NULL) > 0
+FROM input r ORDER BY 1
+"""  # noqa: S608
 # A statement does not see what its own CTEs change: a replaced alarm is one also after its update.
 _REUSED = f"""
 WITH {_INPUT},
@@ -128,6 +137,19 @@ def known_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> l
         return []
     cursor.execute(_KNOWN, _values(vehicle_id, alarms))
     return [alarms[number - 1] for (number,) in cursor.fetchall()]
+
+
+def alarm_changes(
+    cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]
+) -> tuple[list[Alarm], list[Alarm]]:
+    """Return the alarms that are not stored yet, and those that are stored as open and are not."""
+    if not alarms:
+        return [], []
+    cursor.execute(_OPEN, _values(vehicle_id, alarms))
+    states = [(alarms[number - 1], known, is_open) for number, known, is_open in cursor.fetchall()]
+    new = [alarm for alarm, is_known, _is_open in states if not is_known]
+    resolved = [alarm for alarm, _is_known, is_open in states if is_open and alarm.resolved_at]
+    return new, resolved
 
 
 def save_alarms(cursor: Cursor, vehicle_id: UUID, alarms: Sequence[Alarm]) -> SavedAlarms:

@@ -11,6 +11,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.severities import Severity
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
@@ -34,6 +35,8 @@ class SyncContext:
     now: Callable[[], datetime]
     measurements_keep_months: int | None = None
     alarms_keep: timedelta | None = None
+    told_alarms: Severity | None = None
+    """From which severity on operators are told of alarms; None: of none."""
     is_in_force: Callable[[Kind], bool] = lambda _kind: True
     """Whether retention may have deleted by the kind's setting already."""
     budget: VehicleBudget = field(default_factory=VehicleBudget)

@@ -31,6 +31,7 @@ from fleetsyncd.sync.heartbeat import HeartbeatSender
 from fleetsyncd.sync.housekeeping import Chore, Housekeeping
 from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.minutes import MinuteKeeper
+from fleetsyncd.sync.notifier import Notices, Notifier
 from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
@@ -77,9 +78,21 @@ class Supervisor:
         vehicle_log: VehicleLog | None = None,
         tidying: Tidying | None = None,
         chores: Sequence[Chore] = (),
+        notices: Notices | None = None,
     ) -> None:
         self._plan = plan
         self._context = context
+        self._notifier: Notifier | None = None
+        if notices is not None:
+            self._notifier = Notifier(
+                context.database,
+                notices,
+                sync_interval_sec=plan.sync_interval_sec,
+                now=context.now,
+                spawn=gevent.spawn,
+                on_database_error=self._on_database_error,
+            )
+            emit = events.broadcast(emit, self._notifier.listen)
         self._emit = emit
         self._heartbeat = HeartbeatSender(context.database, plan.sync_interval_sec)
         self._dispatcher = Dispatcher(
@@ -322,6 +335,8 @@ class Supervisor:
             self._dispatcher.start_catch_ups()
             self._housekeeping.run_if_due(time.monotonic())
             self._minutes.run_if_due(time.monotonic())
+            if self._notifier is not None:
+                self._notifier.run_if_due(time.monotonic())
             if self._heartbeat.is_due:
                 self._dispatcher.rebalance()
                 self._emit(events.Alive())

@@ -30,6 +30,10 @@ TABLES = {
     "fleetsync.replaced_alarm": _ALL,
     "fleetsync.channel_change": _ALL,
     "fleetsync.housekeeping": _ALL,
+    "fleetsync.notice": _ALL,
+    "fleetsync.notice_delivery": _ALL,
+    "fleetsync.notice_target": _ALL,
+    "fleetsync.condition": _ALL,
     "fleetsync.coverage": ("SELECT",),
     "fleetsync.migration": ("SELECT",),
 }

@@ -1,0 +1,106 @@
+"""What is known of conditions: the facts at one moment, what is the case, what is remembered."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fleetsyncd.notices import NoticeKind, Subject, Weight
+from fleetsyncd.states import State, VehicleOverview
+
+ANSWERING = (State.ONLINE, State.CATCHING_UP, State.LATE)
+FLAP_TIME = timedelta(hours=1)
+DISK = "disk"
+"""The subject of the condition that the database's disk will be full."""
+
+Key = tuple[NoticeKind, str]
+"""A condition's kind, and what it is of: a vehicle's id, a daemon's name, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When operators want to be told."""
+
+    after: timedelta
+    """How long a vehicle has had no good cycle."""
+    repeat: timedelta | None = None
+    """When they are reminded; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon's last heartbeat; seconds."""
+
+    name: str
+    host: str
+    silent_sec: float
+    running_sec: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database says at one moment."""
+
+    now: datetime
+    fleet: Sequence[VehicleOverview]
+    muted: Collection[UUID] = ()
+    skews: Mapping[UUID, float] = field(default_factory=dict)
+    """By how many seconds vehicles' clocks are ahead."""
+    found: Mapping[UUID, int] = field(default_factory=dict)
+    """Rows of vehicles that audits found missing or different, ever."""
+    quarantined: int = 0
+    daemons: Sequence[Daemon] = ()
+    full_at: datetime | None = None
+    """When the database's disk is full at this pace."""
+    knows_disk: bool = True
+    """Whether this daemon can tell: it is on the database's machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is the case."""
+
+    kind: NoticeKind
+    subject: str
+    severity: Weight
+    since: datetime
+    title: str
+    detail: str = ""
+    vehicle: Subject | None = None
+    amount: int = 0
+    """How much of it there is, of what only grows."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others."""
+        return self.kind, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a condition; see the table `fleetsync.condition`."""
+
+    kind: NoticeKind
+    subject: str
+    since: datetime
+    vehicle_id: UUID | None = None
+    vehicle_name: str | None = None
+    told_at: datetime | None = None
+    ended_at: datetime | None = None
+    amount: int = 0
+    begun: tuple[datetime, ...] = ()
+    flap_told_at: datetime | None = None
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others."""
+        return self.kind, self.subject
+
+    def recent(self, now: datetime) -> tuple[datetime, ...]:
+        """Return when it has begun within the last hour."""
+        return tuple(at for at in self.begun if at > now - FLAP_TIME)
+
+
+def subject_of(vehicle: VehicleOverview) -> Subject:
+    """Return a vehicle as the subject of notices."""
+    return Subject(vehicle.id, vehicle.name, vehicle.tags)

@@ -1,0 +1,208 @@
+"""Which conditions are the case, by the facts of one moment."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fleetsyncd.conditions.model import (
+    ANSWERING,
+    DISK,
+    Condition,
+    Facts,
+    Key,
+    Known,
+    Terms,
+    subject_of,
+)
+from fleetsyncd.notices import NoticeKind, Weight
+from fleetsyncd.states import OUTAGE_FROM, State, VehicleOverview
+from fleetsyncd.text import age, counted
+from fleetsyncd.times import utc_text
+
+CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
+"""From which on a clock is told to be wrong, and up to which it is right again."""
+QUARANTINE_STEP = 1_000
+"""Rows by which the quarantine has to grow before it is told of."""
+DAEMON_DEAD_SEC = 60.0
+FULL_WITHIN = timedelta(days=14)
+_FAILING = (State.TIMEOUT, State.ERROR)
+
+
+def present_conditions(
+    facts: Facts, terms: Terms, known: Mapping[Key, Known]
+) -> Iterator[Condition]:
+    """Yield everything that is the case."""
+    yield from _silence(facts, terms, known)
+    yield from _of_vehicles(facts, known)
+    yield from _of_storage(facts)
+    yield from _of_daemons(facts)
+
+
+def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator[Condition]:
+    """Yield the outage of all, or else the vehicles that are down.
+
+    While nobody answers, and for a while after that, a single vehicle is not told of: all come back
+    one after the other.
+    """
+    active = [each for each in facts.fleet if each.state is not State.PAUSED]
+    failing = [each for each in active if each.state in _FAILING]
+    outage = known.get((NoticeKind.OUTAGE, ""))
+    away = {each.id: _away(each) for each in failing}
+    nobody_answers = len(failing) == len(active) >= OUTAGE_FROM
+    is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
+    if outage is not None and outage.ended_at is None:
+        is_out = is_out or not _most_answer(active, terms)
+    if is_out:
+        yield _outage(failing, len(active), away, facts.now)
+    quiet = is_out or nobody_answers
+    if outage is not None and outage.ended_at is not None:
+        quiet = quiet or outage.ended_at > facts.now - terms.after
+    for vehicle in failing:
+        key = NoticeKind.DOWN, str(vehicle.id)
+        was_down = key in known and known[key].ended_at is None
+        if was_down or (not quiet and away[vehicle.id] >= terms.after.total_seconds()):
+            yield _down(vehicle, away[vehicle.id], facts.now)
+
+
+def _most_answer(active: Sequence[VehicleOverview], terms: Terms) -> bool:
+    """Tell whether an outage is over: half of the fleet answers, or some have for long."""
+    answering = [each for each in active if each.state in ANSWERING]
+    if 2 * len(answering) >= len(active):
+        return True
+    longest = max((each.state_age or 0.0 for each in answering), default=0.0)
+    return longest >= terms.after.total_seconds()
+
+
+def _away(vehicle: VehicleOverview) -> float:
+    """Return for how many seconds a vehicle that fails has had no good cycle.
+
+    What it has sent is as old; if its clock is wrong, its state is at least.
+    """
+    return max(vehicle.lag or 0.0, vehicle.state_age or 0.0)
+
+
+def _outage(
+    failing: Sequence[VehicleOverview], active: int, away: Mapping[UUID, float], now: datetime
+) -> Condition:
+    since = now - timedelta(seconds=min(away.values(), default=0.0))
+    reasons = Counter(each.last_error or each.state.value for each in failing)
+    most = reasons.most_common(1)[0][0] if reasons else ""
+    return Condition(
+        NoticeKind.OUTAGE,
+        "",
+        Weight.CRITICAL,
+        since,
+        f"{len(failing)} of {counted(active, 'vehicle')} cannot be pulled since {utc_text(since)}",
+        f"Look at this side's network and VPN first. Most often: {most}",
+    )
+
+
+def _down(vehicle: VehicleOverview, away: float, now: datetime) -> Condition:
+    reason = vehicle.last_error or vehicle.state.value
+    return Condition(
+        NoticeKind.DOWN,
+        str(vehicle.id),
+        Weight.CRITICAL,
+        now - timedelta(seconds=away),
+        f"{vehicle.name} has not been pulled for {age(away)}: {reason}",
+        f"{vehicle.address}; `fleetsyncd vehicle test {vehicle.id}` says more.",
+        subject_of(vehicle),
+    )
+
+
+def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition]:
+    """Yield what is wrong with single vehicles that answer."""
+    for vehicle in facts.fleet:
+        if vehicle.state is State.PAUSED:
+            continue
+        subject = subject_of(vehicle)
+        if vehicle.gap is not None and vehicle.gap.loses_from is not None:
+            yield Condition(
+                NoticeKind.LOSS,
+                str(vehicle.id),
+                Weight.CRITICAL,
+                facts.now,
+                f"{vehicle.name} loses data from {utc_text(vehicle.gap.loses_from)} on",
+                "It drops its oldest measurements before they are pulled: give it a better link, or"
+                " raise CATCH_UP_CONCURRENCY.",
+                subject,
+            )
+        if found := facts.found.get(vehicle.id, 0):
+            yield Condition(
+                NoticeKind.AUDIT,
+                str(vehicle.id),
+                Weight.WARNING,
+                facts.now,
+                f"{_escaped(vehicle.name)}: {{more}} rows were missing, or differ from what is"
+                " stored",
+                "Missing ones were stored; `fleetsyncd audit` compares a whole interval.",
+                subject,
+                found,
+            )
+        yield from _clock(vehicle, facts, known)
+
+
+def _clock(
+    vehicle: VehicleOverview, facts: Facts, known: Mapping[Key, Known]
+) -> Iterator[Condition]:
+    skew = facts.skews.get(vehicle.id, 0.0)
+    before = known.get((NoticeKind.CLOCK, str(vehicle.id)))
+    is_off = before is not None and before.ended_at is None
+    if abs(skew) >= (CLOCK_RIGHT_SEC if is_off else CLOCK_OFF_SEC):
+        where = "ahead" if skew > 0 else "behind"
+        yield Condition(
+            NoticeKind.CLOCK,
+            str(vehicle.id),
+            Weight.WARNING,
+            facts.now,
+            f"{vehicle.name}: its clock is {age(abs(skew))} {where}",
+            "Its measurements are stored with the times that it gives them.",
+            subject_of(vehicle),
+        )
+
+
+def _of_storage(facts: Facts) -> Iterator[Condition]:
+    if facts.quarantined >= QUARANTINE_STEP:
+        yield Condition(
+            NoticeKind.STORAGE,
+            "quarantine",
+            Weight.WARNING,
+            facts.now,
+            "{more} more rows were refused by the database and are in the quarantine",
+            "`fleetsyncd quarantine list` says why.",
+            amount=facts.quarantined // QUARANTINE_STEP * QUARANTINE_STEP,
+        )
+    if facts.full_at is not None and facts.full_at <= facts.now + FULL_WITHIN:
+        yield Condition(
+            NoticeKind.STORAGE,
+            DISK,
+            Weight.CRITICAL,
+            facts.now,
+            f"the database's disk is full on {facts.full_at:%Y-%m-%d} at this pace",
+            "`fleetsyncd storage` shows what takes how much.",
+        )
+
+
+def _of_daemons(facts: Facts) -> Iterator[Condition]:
+    """Yield the daemons that have died: one that another one has replaced is none of them."""
+    for daemon in facts.daemons:
+        if daemon.silent_sec < DAEMON_DEAD_SEC or any(
+            other.host == daemon.host and other.running_sec <= daemon.silent_sec
+            for other in facts.daemons
+            if other.silent_sec < DAEMON_DEAD_SEC
+        ):
+            continue
+        yield Condition(
+            NoticeKind.DAEMON,
+            daemon.name,
+            Weight.CRITICAL,
+            facts.now - timedelta(seconds=daemon.silent_sec),
+            f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
+            f"Read its log on {daemon.host}. Others pull its vehicles.",
+        )
+
+
+def _escaped(text: str) -> str:
+    """Return text for a title into which an amount is put."""
+    return text.replace("{", "{{").replace("}", "}}")

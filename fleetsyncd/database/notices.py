@@ -1,0 +1,190 @@
+"""Notices: what operators are told of, whom it was sent to, and whom it waits for.
+
+Each function takes a cursor of `Database.run`, never commits, and may run twice.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.notices import (
+    DETAIL_LIMIT,
+    TITLE_LIMIT,
+    Notice,
+    NoticeKind,
+    StoredNotice,
+    Subject,
+    Weight,
+)
+from fleetsyncd.text import sanitise
+
+NAME_LIMIT = 200
+MOST_PENDING = 1_000
+"""Notices that are looked at for one message."""
+GIVEN_UP_AFTER = timedelta(days=1)
+_ADD_ONE = """
+INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name, tags, title, detail)
+SELECT %(kind)s, %(severity)s, %(id)s::uuid, %(name)s,
+    coalesce((SELECT s.tags FROM fleetsync.vehicle_state s
+              WHERE s.vehicle_id = %(id)s::uuid), '{}'), %(title)s, %(detail)s
+"""
+_SEEN = """
+INSERT INTO fleetsync.notice_target AS t (target) SELECT unnest(%s::text[])
+ON CONFLICT (target) DO UPDATE SET seen_at = now()
+"""
+# Who has taken a target and died is waited for until its time is over.
+_TAKE = """
+UPDATE fleetsync.notice_target SET taken_until = now() + %(lease)s::interval
+WHERE target = %(target)s AND coalesce(taken_until <= now(), true)
+  AND coalesce(next_at <= now(), true)
+  AND coalesce(sent_at <= now() - %(pause)s::interval, true)
+RETURNING target
+"""
+_PENDING = """
+SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title, n.detail
+FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
+WHERE n.at >= t.since AND n.at > now() - %(kept)s::interval - interval '1 hour'
+  AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
+                  WHERE d.notice_id = n.id AND d.target = t.target)
+ORDER BY n.at, n.id LIMIT %(most)s
+"""
+_DELIVERED = """
+INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)
+SELECT unnest(%s::bigint[]), %s, %s ON CONFLICT DO NOTHING
+"""
+_RELEASE = """
+UPDATE fleetsync.notice_target SET taken_until = NULL WHERE target = %s
+"""
+_SENT = """
+UPDATE fleetsync.notice_target SET taken_until = NULL, sent_at = now(), failing_since = NULL,
+    failures = 0, next_at = NULL, last_error = NULL WHERE target = %s
+"""
+_FAILED = """
+UPDATE fleetsync.notice_target SET taken_until = NULL, failures = failures + 1,
+    failing_since = coalesce(failing_since, now()), last_error = %(error)s,
+    next_at = now() + greatest(%(wait)s::interval, least(interval '1 hour',
+        interval '30 s' * 2 ^ least(failures, 10)))
+WHERE target = %(target)s
+"""
+_TARGETS = """
+SELECT target, since, sent_at, failing_since, failures, last_error FROM fleetsync.notice_target
+WHERE seen_at > now() - interval '1 day' ORDER BY target
+"""
+_LISTED = """
+SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
+    n.detail, coalesce((SELECT json_agg(json_build_array(d.target, d.outcome) ORDER BY d.target)
+              FROM fleetsync.notice_delivery d
+              WHERE d.notice_id = n.id AND d.outcome <> 'not for it'), '[]')
+FROM fleetsync.notice n ORDER BY n.at DESC, n.id DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom notices are sent to, and how that goes."""
+
+    target: str
+    since: datetime
+    sent_at: datetime | None
+    failing_since: datetime | None
+    failures: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNotice:
+    """A notice, and what became of it: by target `sent` or `given up`; none while it waits."""
+
+    stored: StoredNotice
+    outcomes: dict[str, str]
+
+
+def add_notices(cursor: Cursor, notices: Sequence[Notice]) -> None:
+    """Write what is to be told, with the vehicles' tags; texts are cut and made harmless."""
+    for each in notices:
+        vehicle = each.vehicle
+        cursor.execute(
+            _ADD_ONE,
+            {
+                "kind": each.kind.value,
+                "severity": each.severity.value,
+                "id": vehicle and str(vehicle.id),
+                "name": vehicle and sanitise(vehicle.name, NAME_LIMIT),
+                "title": sanitise(each.title, TITLE_LIMIT),
+                "detail": sanitise(each.detail, DETAIL_LIMIT),
+            },
+        )
+
+
+def note_targets(cursor: Cursor, targets: Collection[str]) -> None:
+    """Make targets known; what is told from now on is for the new ones, too."""
+    cursor.execute(_SEEN, (sorted(targets),))
+
+
+def take(cursor: Cursor, target: str, pause: timedelta, lease: timedelta) -> list[StoredNotice]:
+    """Take a target for a `lease`, and return what waits for it, the oldest first.
+
+    Nothing, and the target is free, if another daemon has it, it fails and has to be left alone, or
+    the last message is not a `pause` ago.
+    """
+    cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
+    if not cursor.fetchall():
+        return []
+    values = {"target": target, "kept": GIVEN_UP_AFTER, "most": MOST_PENDING}
+    cursor.execute(_PENDING, values)
+    pending = [_stored(*row) for row in cursor.fetchall()]
+    if not pending:
+        release(cursor, target)
+    return pending
+
+
+def _stored(
+    key: int,
+    at: datetime,
+    kind: str,
+    severity: str,
+    vehicle_id: str | None,
+    name: str | None,
+    tags: Sequence[str],
+    title: str,
+    detail: str,
+) -> StoredNotice:
+    vehicle = Subject(UUID(vehicle_id), name or "?", tuple(tags)) if vehicle_id else None
+    notice = Notice(NoticeKind(kind), Weight(severity), title, detail, vehicle)
+    return StoredNotice(key, at, notice)
+
+
+def release(cursor: Cursor, target: str) -> None:
+    """Give a target back to which nothing was sent."""
+    cursor.execute(_RELEASE, (target,))
+
+
+def record(cursor: Cursor, target: str, ids: Sequence[int], outcome: str) -> None:
+    """Record what became of notices: `sent`, `given up` or `not for it`."""
+    if ids:
+        cursor.execute(_DELIVERED, (list(ids), target, outcome))
+
+
+def record_sent(cursor: Cursor, target: str, ids: Sequence[int]) -> None:
+    """Record that a target has got these notices, and give it back."""
+    record(cursor, target, ids, "sent")
+    cursor.execute(_SENT, (target,))
+
+
+def record_failed(cursor: Cursor, target: str, error: str, wait: timedelta) -> None:
+    """Give a target back that has failed: it is left alone for `wait`, and longer each time."""
+    cursor.execute(_FAILED, {"target": target, "error": sanitise(error, 300), "wait": wait})
+
+
+def targets(cursor: Cursor) -> list[Target]:
+    """Return the targets of the daemons that run, by name."""
+    cursor.execute(_TARGETS)
+    return [Target(*row) for row in cursor.fetchall()]
+
+
+def newest_notices(cursor: Cursor, most: int) -> list[ListedNotice]:
+    """Return notices with what became of them, the newest first."""
+    cursor.execute(_LISTED, (most,))
+    return [ListedNotice(_stored(*row[:-1]), dict(row[-1])) for row in cursor.fetchall()]

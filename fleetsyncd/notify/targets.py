@@ -1,0 +1,169 @@
+"""Whom messages are sent to: mail, chat, push and webhooks, by the library apprise.
+
+It is imported when a target is configured, and not before: it takes 0.3 s and 7 MB. Its own log may
+contain URLs, which are secrets: nothing of it is passed on but the reason of a failure, and that
+without them.
+"""
+
+import logging
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fleetsyncd.errors import SettingsError
+from fleetsyncd.notices import Weight
+from fleetsyncd.notify.digest import Message
+from fleetsyncd.text import sanitise
+from fleetsyncd.time_limits import Deadline
+
+SEND_SEC = 30.0
+"""A target has so long to take a message."""
+_TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
+_SAID_LIMIT = 200
+_LOG = logging.getLogger("apprise")
+
+
+class NotSent(Exception):
+    """A target has not taken a message; the text has no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target: a name without secrets, and the words by which it chooses notices."""
+
+    name: str
+    tags: frozenset[str]
+    service: Any
+    """A service of apprise, which has no types for its plugins."""
+
+    def wants(self, routes: Collection[str]) -> bool:
+        """Tell whether a notice is for it; one without tags wants all."""
+        return not self.tags or not self.tags.isdisjoint(routes)
+
+    def send(self, message: Message, deadline: Deadline) -> None:
+        """Send a message; raise NotSent."""
+        late = f"no answer within {SEND_SEC:g} s"
+        with _heard() as said:
+            try:
+                with deadline(SEND_SEC, lambda: NotSent(late)):
+                    is_sent = self.service.notify(
+                        title=message.title[: self.service.title_maxlen or None],
+                        body=_cut(message.body, self.service.body_maxlen),
+                        notify_type=_TYPES[message.severity],
+                        body_format="text",
+                    )
+            except NotSent:
+                raise
+            except Exception as error:
+                # The text may contain the URL.
+                raise NotSent(type(error).__name__) from None
+        if not is_sent:
+            raise NotSent(self._without_secrets(said[-1]) if said else "it was refused")
+
+    def _without_secrets(self, text: str) -> str:
+        """Return a text of the library without what is in the URL beside the host."""
+        url = self.service.url(privacy=False)
+        parts = urlsplit(url)
+        secrets = {*parts.path.split("/"), parts.query, parts.username, parts.password, url}
+        if _shown_host(self.service) != parts.hostname:
+            secrets.add(parts.netloc)
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return sanitise(text, _SAID_LIMIT)
+
+
+def _cut(body: str, most: int) -> str:
+    return body if len(body) <= most else body[: most - 1] + "…"
+
+
+def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
+    """Return the targets of NOTIFY_URLS and of the file NOTIFY_CONFIG; raise SettingsError."""
+    import apprise  # noqa: PLC0415  see above
+
+    asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)
+    made = apprise.Apprise(asset=asset)
+    faults = []
+    with _heard() as said:
+        for number, url in enumerate(urls, 1):
+            if not made.add(url):
+                faults.append(f"NOTIFY_URLS: number {number} is no URL that apprise knows")
+        if config is not None:
+            faults += _add_config(made, config, asset)
+            # What it cannot read it leaves out, and says so in its log only.
+            left_out = sum("Unparseable" in text or "Unsupported" in text for text in said)
+            if left_out and not faults:
+                faults.append(f"NOTIFY_CONFIG: {left_out} line(s) are nothing that apprise knows")
+        services = [] if faults else list(made)
+    if not faults and not services:
+        faults.append("NOTIFY_CONFIG: it names no target")
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise SettingsError(f"the configuration cannot be used:\n{lines}")
+    return [_target(service) for service in services]
+
+
+def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
+    """Add the targets of a file; yield what is wrong with it."""
+    import apprise  # noqa: PLC0415  see above
+
+    path = Path(config)
+    try:
+        mode = path.stat().st_mode
+        path.read_bytes()
+    except OSError as error:
+        yield f"NOTIFY_CONFIG: {sanitise(config)} cannot be read: {error.strerror}"
+        return
+    if mode & stat.S_IROTH:
+        yield f"NOTIFY_CONFIG: everybody can read {sanitise(config)}, which has secrets: chmod 640"
+        return
+    files = apprise.AppriseConfig(asset=asset, insecure_includes=False)
+    if not files.add(f"file://{path.resolve()}"):
+        yield f"NOTIFY_CONFIG: {sanitise(config)} is no configuration of apprise"
+        return
+    made.add(files)
+
+
+def _target(service: Any) -> Target:
+    # Who answers elsewhere may be anybody; tries again and their pauses are the daemon's.
+    service.redirects = False
+    service.retry = 0
+    url = service.url(privacy=False)
+    digest = blake2b(url.encode(), digest_size=3).hexdigest()
+    scheme = url.partition(":")[0]
+    tags = frozenset(str(tag) for tag in service.tags)
+    name = f"{scheme}://{_shown_host(service)}#{digest}"
+    return Target(sanitise(name, _SAID_LIMIT), tags, service)
+
+
+def _shown_host(service: Any) -> str:
+    """Return the host of a target; where that is a token, as some services have it, a part."""
+    return urlsplit(service.url(privacy=True)).hostname or ""
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Keep what the library says to itself, and to the caller."""
+    said: list[str] = []
+    handler = _Listener(said.append)
+    before = _LOG.handlers, _LOG.propagate, _LOG.level
+    _LOG.handlers, _LOG.propagate = [handler], False
+    _LOG.setLevel(logging.WARNING)
+    try:
+        yield said
+    finally:
+        _LOG.handlers, _LOG.propagate = before[0], before[1]
+        _LOG.setLevel(before[2])
+
+
+class _Listener(logging.Handler):
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._hear(record.getMessage())
