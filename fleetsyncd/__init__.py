@@ -13,6 +13,7 @@ reports.py      how cycles and backfills ended; the journal's entries
 loss_forecast.py  what of a gap its vehicle will have dropped
 states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are
+notices.py      what operators are told of
 findings.py     results of doctor's checks
 text.py         sanitised text, ages
 cells.py        text in terminal cells
@@ -30,6 +31,8 @@ commands/       the other commands
 sync/           the daemon: supervisor, cycles, backfills
 vehicle/        all that speaks to a vehicle
 database/       all that speaks to PostgreSQL
+conditions/     what is the case in the fleet, and what is told of it
+notify/         messages, and the targets that they are sent to
 monitoring/     the main loop's listeners: metrics, systemd, watchdog
 demo/           simulated fleet and embedded PostgreSQL; production never imports it
 ops/            unit file, alerts, dashboards for Grafana

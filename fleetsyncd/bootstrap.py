@@ -185,7 +185,13 @@ def _notices(settings: Settings, database: Database) -> Notices | None:
     repeat = timedelta(hours=settings.notify_repeat_hours) or None
     terms = Terms(timedelta(seconds=settings.notify_after_sec), repeat)
     sender = NoticeSender(database, targets, green.deadline, utc_now)
-    return Notices(sender, terms, settings.measurements_keep_months)
+    keep = settings.journal_keep_days
+    return Notices(
+        sender,
+        terms,
+        None if keep is None else timedelta(days=keep),
+        settings.measurements_keep_months,
+    )
 
 
 def _told_alarms(settings: Settings) -> Severity | None:

@@ -18,6 +18,7 @@ doctor.py       `doctor`
 retention.py    `retention`
 storage.py      `storage`
 minutes.py      `minutes`
+notify.py       `notify test/list`
 completion.py   `completion`
 schema.py       `schema`
 json_output.py  what is printed with --json, and its versions

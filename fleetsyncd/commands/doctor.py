@@ -23,6 +23,7 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.fleet_checks import check_daemons, check_keys
+from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.schema.tidy_check import check_tidying
 from fleetsyncd.environment import DOTENV
@@ -108,6 +109,7 @@ def examine(*, with_vehicles: bool) -> Iterator[Finding]:
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
     yield from _secrets_file()
+    yield from _notice_targets(settings)
     yield from _contradictions(settings)
     yield ok("configuration", f"a cycle every {settings.sync_interval_sec:g} s, {_origin()}")
 
@@ -124,6 +126,15 @@ def _origin() -> str:
 def _secrets_file() -> Iterator[Finding]:
     if DOTENV.is_file() and DOTENV.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield warning("configuration", ".env can be read by other users", "chmod 600 .env")
+
+
+def _notice_targets(settings: Settings) -> Iterator[Finding]:
+    """Say which targets of notices are none."""
+    try:
+        bootstrap.notice_targets(settings)
+    except SettingsError as error:
+        for line in str(error).splitlines()[1:]:
+            yield fault("notices", line.strip(), "set it right: the daemon does not start with it")
 
 
 def _contradictions(settings: Settings) -> Iterator[Finding]:
@@ -152,6 +163,7 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     )
     yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
+    yield from database.run(lambda cursor: list(check_notices(cursor)))
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)
 

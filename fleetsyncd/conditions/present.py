@@ -55,9 +55,9 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
         is_out = is_out or not _most_answer(active, terms)
     if is_out:
         yield _outage(failing, len(active), away, facts.now)
-    quiet = is_out or nobody_answers
-    if outage is not None and outage.ended_at is not None:
-        quiet = quiet or outage.ended_at > facts.now - terms.after
+    ended_at = None if outage is None else outage.ended_at or facts.now
+    is_just_over = ended_at is not None and ended_at > facts.now - terms.after
+    quiet = nobody_answers or is_out or is_just_over
     for vehicle in failing:
         key = NoticeKind.DOWN, str(vehicle.id)
         was_down = key in known and known[key].ended_at is None

@@ -72,6 +72,14 @@ _TARGETS = """
 SELECT target, since, sent_at, failing_since, failures, last_error FROM fleetsync.notice_target
 WHERE seen_at > now() - interval '1 day' ORDER BY target
 """
+_GIVEN_UP = """
+SELECT count(DISTINCT notice_id)::int FROM fleetsync.notice_delivery
+WHERE outcome = 'given up' AND at > now() - interval '7 days'
+"""
+_EXPIRE = """
+DELETE FROM fleetsync.notice WHERE id = ANY (ARRAY(
+    SELECT id FROM fleetsync.notice WHERE at < now() - %s::interval ORDER BY at LIMIT 1000))
+"""
 _LISTED = """
 SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
     n.detail, coalesce((SELECT json_agg(json_build_array(d.target, d.outcome) ORDER BY d.target)
@@ -182,6 +190,17 @@ def targets(cursor: Cursor) -> list[Target]:
     """Return the targets of the daemons that run, by name."""
     cursor.execute(_TARGETS)
     return [Target(*row) for row in cursor.fetchall()]
+
+
+def given_up(cursor: Cursor) -> int:
+    """Return how many notices some target could not be told within the last week."""
+    cursor.execute(_GIVEN_UP)
+    return int(cursor.fetchall()[0][0])
+
+
+def expire(cursor: Cursor, keep: timedelta) -> None:
+    """Delete some of the notices that are older."""
+    cursor.execute(_EXPIRE, (keep,))
 
 
 def newest_notices(cursor: Cursor, most: int) -> list[ListedNotice]:

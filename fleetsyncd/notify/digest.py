@@ -48,7 +48,7 @@ def digest(pending: Sequence[StoredNotice]) -> Message:
 
 def _single(stored: StoredNotice) -> str:
     lines = [stored.notice.detail] if stored.notice.detail else []
-    return "\n".join([*lines, f"since {utc_text(stored.at)}"])
+    return "\n".join([*lines, f"at {utc_text(stored.at)}"])
 
 
 def _line(notice: Notice) -> str:

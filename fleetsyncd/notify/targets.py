@@ -94,11 +94,11 @@ def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
                 faults.append(f"NOTIFY_URLS: number {number} is no URL that apprise knows")
         if config is not None:
             faults += _add_config(made, config, asset)
-            # What it cannot read it leaves out, and says so in its log only.
-            left_out = sum("Unparseable" in text or "Unsupported" in text for text in said)
-            if left_out and not faults:
-                faults.append(f"NOTIFY_CONFIG: {left_out} line(s) are nothing that apprise knows")
         services = [] if faults else list(made)
+        # What it cannot read of a file it leaves out, and says so in its log only.
+        left_out = sum("Unparseable" in text or "Unsupported" in text for text in said)
+        if left_out and not faults:
+            faults.append(f"NOTIFY_CONFIG: {left_out} line(s) are nothing that apprise knows")
     if not faults and not services:
         faults.append("NOTIFY_CONFIG: it names no target")
     if faults:

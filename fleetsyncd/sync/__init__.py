@@ -8,6 +8,7 @@ cycle.py            one cycle of one vehicle, top to bottom
 cycle_plan.py       which interval a cycle pulls, by both clocks
 cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
+alarm_notices.py    what is told of alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
 history.py          what a vehicle has dropped of an interval
@@ -47,6 +48,7 @@ housekeeping.py     expired rows and closed months, once an hour
 rounds.py           work beside the cycles, a round every so often
 tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles
+notifier.py         judges the fleet, and sends notices
 intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged
 vehicle_log.py      what is logged of a vehicle, and how often

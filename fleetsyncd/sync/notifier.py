@@ -130,10 +130,14 @@ class NoticeSender:
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Who is told, and when; `keep_months` is MEASUREMENTS_KEEP_MONTHS."""
+    """Who is told, and when.
+
+    `keep` is how long notices are kept, None for ever; `keep_months` MEASUREMENTS_KEEP_MONTHS.
+    """
 
     sender: NoticeSender
     terms: Terms
+    keep: timedelta | None
     keep_months: int | None
 
 
@@ -155,6 +159,7 @@ class Notifier:
         self._sender = wanted.sender
         self._terms = wanted.terms
         self._sync_interval_sec = sync_interval_sec
+        self._keep = wanted.keep
         self._keep_months = wanted.keep_months
         self._now = now
         self._spawn = spawn
@@ -212,6 +217,9 @@ class Notifier:
                 disk=self._disk,
             )
         )
+
+        if self._keep is not None:
+            self._database.run(partial(notices.expire, keep=self._keep))
 
     def _send(self) -> None:
         self._sender.note_targets()

@@ -88,6 +88,12 @@ def told(installation: Installation) -> Installation:
         " VALUES (%s, gen_random_uuid(), '/data', '{}', 'no time')",
         vehicle_id,
     )
+    installation.rows(
+        "WITH told AS (INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name, title)"
+        " VALUES ('down', 'critical', %s::uuid, 'Truck-01', 'down') RETURNING id)"
+        " INSERT INTO fleetsync.notice_delivery SELECT id, 'json://host#1', 'sent' FROM told",
+        vehicle_id,
+    )
     grant = ("access", "grant", USER, vehicle_id)
     assert installation.command(*grant, DB_USER=embedded.OWNER)[0] == 0
     return installation

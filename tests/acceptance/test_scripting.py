@@ -238,11 +238,14 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("--all",),
+    ("notify", "list"): (),
     ("retention",): (),
     ("storage",): (),
     ("minutes",): (),
 }
-WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)}
+WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)} | {
+    ("notify", "test")
+}
 """Tell more than a line, are the remedy, or ask no database."""
 
 

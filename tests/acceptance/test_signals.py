@@ -49,6 +49,8 @@ READING = {
     ("access", "list"),
     ("quarantine", "list"),
     ("quarantine", "show"),
+    ("notify", "list"),
+    ("notify", "test"),
     ("doctor",),
     ("storage",),
     ("minutes",),

@@ -43,6 +43,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "show"): ("1",),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("T-9",),
+    ("notify", "list"): (),
     ("retention",): (),
     ("storage",): (),
     ("minutes",): (),

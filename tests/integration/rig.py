@@ -19,6 +19,7 @@ from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
 from fleetsyncd.models import DataPage, Look, Vehicle, Visit
 from fleetsyncd.reports import AttemptReport, CycleReport, Progress
+from fleetsyncd.severities import Severity
 from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_plan import look_window
 from fleetsyncd.sync.backfill import run_backfill
@@ -85,6 +86,7 @@ class Rig:
     begin: Prefetch = LazyPage
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     alarms_keep: timedelta | None = None
+    told_alarms: Severity | None = None
     live: timedelta | None = None
     """How much a cycle pulls ahead of a gap."""
     name: str = NAME
@@ -136,6 +138,7 @@ class Rig:
             prefetch=self.begin,
             budget=self.budget,
             alarms_keep=self.alarms_keep,
+            told_alarms=self.told_alarms,
             live_window=self.live,
         )
 

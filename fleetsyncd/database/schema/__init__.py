@@ -12,6 +12,7 @@ grants.py            the rights of the daemon's role
 checks.py            doctor's checks of the database
 partition_checks.py  doctor's check of the partitions
 fleet_checks.py      doctor's checks of the fleet and its daemons
+notice_checks.py     doctor's check of the notices
 retention_check.py   doctor's check of what is going to be deleted
 tidy.py              tidy all closed months, as the owner
 tidy_check.py        doctor's check of closed months

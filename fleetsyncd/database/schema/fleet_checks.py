@@ -11,6 +11,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
 from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.database.views.minutes import minutes_progress
@@ -129,6 +130,7 @@ def _of_fleet(
         "retention": retention,
         "machines": lambda: database.run(machines.findings),
         "minutes": lambda: database.run(lambda cursor: list(check_minutes(cursor, want.policy))),
+        "notices": lambda: database.run(lambda cursor: list(check_notices(cursor))),
         "gaps": lambda: list(check_gaps(database.run(lambda c: fleet_overview(c, 0)))),
     }
 

@@ -1,0 +1,389 @@
+"""Notices: written with what they are about, sent at least once, never in a flood."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.conditions.model import Terms
+from fleetsyncd.database import conditions, notices, vehicles
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.demo.embedded import Server
+from fleetsyncd.models import Alarm
+from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
+from fleetsyncd.notify import targets as sending
+from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.targets import NotSent, Target, load_targets
+from fleetsyncd.severities import Severity
+from fleetsyncd.sync.alarm_notices import alarm_notices
+from fleetsyncd.sync.notifier import NoticeSender
+from fleetsyncd.time_limits import no_deadline
+from fleetsyncd.times import utc_now
+from tests.integration.rig import rig
+from tests.integration.test_adoption import as_owner
+from tests.targets import Service, respond, service, takes
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of apprise's own imports
+TERMS = Terms(timedelta(minutes=10))
+MINUTE = "1 minute"
+
+
+@pytest.fixture
+def chat() -> Iterator[Service]:
+    with service() as made:
+        yield made
+
+
+@pytest.fixture
+def truck(database: Database) -> UUID:
+    return database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
+
+
+def ask(database: Database, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        cursor.execute(statement, arguments)
+        return cursor.fetchall() if cursor.description else []
+
+    return database.run(work)
+
+
+def sender(database: Database, *found: Target) -> NoticeSender:
+    made = NoticeSender(database, found, no_deadline, utc_now)
+    made.note_targets()
+    return made
+
+
+def tell(database: Database, *titles: str, severity: Weight = Weight.CRITICAL) -> None:
+    found = [Notice(NoticeKind.DOWN, severity, title) for title in titles]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+
+
+def let_pass(database: Database, length: str = MINUTE) -> None:
+    """Let everything that is remembered be so much older."""
+    ask(database, "UPDATE fleetsync.notice SET at = at - %s::interval", length)
+    ask(
+        database,
+        "UPDATE fleetsync.notice_target SET since = since - %(l)s::interval,"
+        " sent_at = sent_at - %(l)s::interval, next_at = next_at - %(l)s::interval,"
+        " taken_until = taken_until - %(l)s::interval,"
+        " failing_since = failing_since - %(l)s::interval".replace("%(l)s", f"'{length}'"),
+    )
+
+
+def outcomes(database: Database) -> list[tuple[Any, ...]]:
+    return ask(
+        database,
+        "SELECT n.title, d.outcome FROM fleetsync.notice n JOIN fleetsync.notice_delivery d"
+        " ON d.notice_id = n.id ORDER BY n.id",
+    )
+
+
+def test_what_becomes_true_within_half_a_minute_goes_out_together(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, "a")
+    it.send_all()
+    assert chat.titles == []
+    let_pass(database, "31 s")
+    tell(database, "b", "c")
+    it.send_all()
+    assert chat.titles == ["3 vehicles down"]
+    assert outcomes(database) == [("a", "sent"), ("b", "sent"), ("c", "sent")]
+    it.send_all()
+    assert len(chat.titles) == 1
+
+
+def test_a_target_gets_one_message_a_minute(database: Database, chat: Service) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, "a")
+    let_pass(database, "31 s")
+    it.send_all()
+    tell(database, "b")
+    let_pass(database, "31 s")
+    it.send_all()
+    assert chat.titles == ["a"]
+    let_pass(database, "31 s")
+    it.send_all()
+    assert chat.titles == ["a", "b"]
+
+
+def test_a_new_target_hears_of_nothing_that_was_before_it(
+    database: Database, chat: Service
+) -> None:
+    tell(database, "a")
+    let_pass(database, "1 hour")
+    it = sender(database, *load_targets([chat.url], None))
+    it.send_all()
+    tell(database, "b")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles == ["b"]
+
+
+def test_a_target_that_fails_is_tried_again_after_growing_pauses_and_gets_everything(
+    database: Database, chat: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    chat.answer = lambda handler: respond(handler, 503)
+    tell(database, "a")
+    let_pass(database)
+    waits = []
+    for _ in range(4):
+        it.send_all()
+        [(wait, error)] = ask(
+            database, "SELECT next_at - now(), last_error FROM fleetsync.notice_target"
+        )
+        waits.append(round(wait.total_seconds() / 30))
+        assert "503" in error
+        it.send_all()
+        let_pass(database, "1 hour")
+    assert waits == [1, 2, 4, 8]
+    assert len(chat.titles) == 4, "none while it has to be left alone"
+    chat.answer = takes
+    tell(database, "b")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == "2 vehicles down"
+    assert [message for message in caplog.messages if "tried again for a day" in message]
+    assert ask(database, "SELECT failures, last_error FROM fleetsync.notice_target") == [(0, None)]
+
+
+def test_what_no_target_took_within_a_day_is_given_up_and_told(
+    database: Database, chat: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, "a")
+    let_pass(database, "24 hours 1 minute")
+    tell(database, "b")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles == ["b"]
+    assert outcomes(database) == [("a", "given up"), ("b", "sent")]
+    assert "1 notice within a day: given up" in caplog.text
+    listed = database.run(lambda cursor: notices.newest_notices(cursor, 10))
+    assert [list(each.outcomes.values()) for each in listed] == [["sent"], ["given up"]]
+
+
+def test_a_target_gets_what_it_wants_and_a_broken_one_delays_no_other(
+    database: Database, chat: Service, tmp_path: Any
+) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(f"urls:\n  - {chat.url}/broken\n  - {chat.url}/grave:\n    - tag: critical\n")
+    config.chmod(0o600)
+    it = sender(database, *load_targets([], str(config)))
+    chat.answer = lambda handler: respond(handler, 503 if "broken" in handler.path else 200)
+    tell(database, "grave")
+    tell(database, "light", severity=Weight.INFO)
+    let_pass(database)
+    it.send_all()
+    assert sorted(chat.paths) == ["/s3cret-token/broken", "/s3cret-token/grave"]
+    assert chat.titles[chat.paths.index("/s3cret-token/grave")] == "grave"
+    assert outcomes(database) == [("grave", "sent"), ("light", "not for it")]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_daemon_that_is_killed_while_it_sends_loses_nothing(
+    database: Database, chat: Service, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    it = sender(database, target)
+    tell(database, "a")
+    let_pass(database)
+    send = Target.send
+
+    def die(self: Target, *arguments: Any) -> None:
+        if where == "after":
+            send(self, *arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Target, "send", die)
+        with pytest.raises(Killed):
+            it.send_all()
+    other = sender(database, target)
+    other.send_all()
+    assert len(chat.titles) == (where == "after"), "it is still taken by the dead one"
+    let_pass(database, "2 minutes")
+    other.send_all()
+    assert chat.titles == ["a"] * (1 + (where == "after")), "doubled at most what was in flight"
+
+
+def test_two_daemons_never_send_the_same(database: Database, chat: Service) -> None:
+    (target,) = load_targets([chat.url], None)
+    one, other = sender(database, target), sender(database, target)
+    tell(database, "a")
+    let_pass(database)
+    taken = database.run(
+        partial(
+            notices.take,
+            target=target.name,
+            pause=timedelta(minutes=1),
+            lease=timedelta(minutes=2),
+        )
+    )
+    assert [each.notice.title for each in taken] == ["a"]
+    one.send_all()
+    other.send_all()
+    assert chat.titles == []
+
+
+def test_without_the_database_each_target_is_told_at_once(
+    database: Database, chat: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = NoticeSender(database, load_targets([chat.url], None), no_deadline, utc_now)
+    lost = Notice(NoticeKind.DAEMON, Weight.CRITICAL, "PostgreSQL is lost", "db:5432/fleet")
+    it.send_at_once(lost)
+    assert chat.titles == ["PostgreSQL is lost"]
+    chat.answer = lambda handler: respond(handler, 500)
+    it.send_at_once(lost)
+    assert "was not told that PostgreSQL is lost" in caplog.text
+
+
+def judged(database: Database) -> list[str]:
+    found = database.run(
+        partial(conditions.judge_fleet, terms=TERMS, sync_interval_sec=30, disk=conditions.Disk())
+    )
+    assert found is not None
+    return [each.title for each in found.notices]
+
+
+def set_down(database: Database, vehicle_id: UUID, age: str = "11 minutes") -> None:
+    ask(
+        database,
+        "UPDATE vehicles SET sync_status = 'timeout', last_sync_at = now() - %s::interval"
+        " WHERE id = %s::uuid",
+        age,
+        str(vehicle_id),
+    )
+
+
+def test_what_is_the_case_is_told_once_whoever_judges(database: Database, truck: UUID) -> None:
+    assert judged(database) == []
+    set_down(database, truck)
+    assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
+    assert judged(database) == []
+    ask(database, "UPDATE vehicles SET sync_status = 'ok', last_sync_at = now()")
+    assert judged(database) == ["Truck-01 is back, after 11m"]
+    kinds = ask(database, "SELECT kind, severity, vehicle_id FROM fleetsync.notice ORDER BY id")
+    assert kinds == [("down", "critical", str(truck)), ("down", "info", str(truck))]
+
+
+def test_a_judgement_that_is_rolled_back_tells_nothing_and_the_next_one_does(
+    database: Database, truck: UUID
+) -> None:
+    set_down(database, truck)
+
+    def die(cursor: Cursor) -> None:
+        conditions.judge_fleet(cursor, TERMS, 30, conditions.Disk())
+        raise Killed
+
+    with pytest.raises(Killed):
+        database.run(die)
+    assert ask(database, "SELECT count(*) FROM fleetsync.notice") == [(0,)]
+    assert len(judged(database)) == 1
+
+
+def test_one_daemon_at_a_time_judges(database: Database, truck: UUID) -> None:
+    set_down(database, truck)
+
+    def both(cursor: Cursor) -> object:
+        first = conditions.judge_fleet(cursor, TERMS, 30, conditions.Disk())
+        assert first is not None
+        return database.run(lambda c: conditions.judge_fleet(c, TERMS, 30, conditions.Disk()))
+
+    assert database.run(both) is None
+
+
+def test_owners_see_the_notices_of_their_vehicles_only(
+    server: Server, database_name: str, database: Database, truck: UUID
+) -> None:
+    other = database.run(lambda c: vehicles.add_vehicle(c, "Truck-02", "10.8.0.2", 8001, None))
+    found = [
+        Notice(NoticeKind.DOWN, Weight.CRITICAL, name, vehicle=Subject(key, name))
+        for key, name in ((truck, "mine"), (other, "others"))
+    ]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+    tell(database, "all")
+    user = "11111111-1111-1111-1111-111111111111"
+    access = f"INSERT INTO vehicle_access VALUES ('{user}', '{truck}')"  # noqa: S608  ids
+    as_owner(server, database_name, access)
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT set_config('app.user_role', 'owner', true),"
+            " set_config('app.user_id', %s, true)",
+            (user,),
+        )
+        cursor.execute("SELECT title FROM fleetsync.notice")
+        assert cursor.fetchall() == [("mine",)]
+
+
+def test_grave_alarms_are_told_in_the_transaction_that_stores_them(database: Database) -> None:
+    with rig(database, watermark_ago=600) as it:
+        it.told_alarms = Severity.INFO
+        it.cycle()
+        stored = it.run("SELECT count(*), count(resolved_at) FROM alarms_log")
+        told = it.run("SELECT title, severity, kind FROM fleetsync.notice ORDER BY id")
+        assert stored[0][0], "the simulated vehicle has alarms"
+        assert told
+        assert {kind for _title, _severity, kind in told} == {"alarm"}
+        before = len(told)
+        it.cycle(after=0)
+        assert len(it.run("SELECT id FROM fleetsync.notice")) == before, "not again"
+
+
+def alarm(number: int, severity: str, triggered: datetime, resolved: datetime | None) -> Alarm:
+    return Alarm(number, 1, severity, f"Coolant {number}", triggered, resolved)
+
+
+def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Database) -> None:
+    with rig(database, watermark_ago=300) as it:
+        vehicle = it.vehicle()
+        now = datetime(2026, 2, 23, 10, tzinfo=UTC)
+        begun = [
+            alarm(1, "critical", now - timedelta(minutes=5), None),
+            alarm(2, "warning", now - timedelta(days=2), now - timedelta(days=1)),
+            alarm(3, "warning", now - timedelta(minutes=9), now - timedelta(minutes=2)),
+        ]
+        (notice,) = alarm_notices(vehicle, begun, [], now)
+        assert notice.title == "Truck-01: 2 alarms, the worst critical: Coolant 1"
+        assert notice.severity is Weight.CRITICAL
+        assert "Coolant 2" not in notice.detail
+        (over,) = alarm_notices(vehicle, [], begun[2:], now)
+        assert (over.severity, over.title) == (
+            Weight.INFO,
+            "Truck-01, warning: Coolant 3 (resolved)",
+        )
+        flood = [alarm(n, "critical", now, None) for n in range(5_000)]
+        (many,) = alarm_notices(vehicle, flood, [], now)
+        assert "4,995 more" in many.detail
+        assert len(many.title) < 200
+
+
+def test_a_target_that_hangs_ends_with_its_time(
+    database: Database, chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_SEC", 0.0)
+    (target,) = load_targets([chat.url], None)
+    late: list[Exception] = []
+
+    class Late:
+        def __init__(self, _seconds: float, error: Any) -> None:
+            self.error = error
+
+        def __enter__(self) -> None:
+            late.append(self.error())
+            raise late[-1]
+
+        def __exit__(self, *_given: object) -> None: ...
+
+    with pytest.raises(NotSent, match="no answer within 0 s"):
+        target.send(Message("t", "b", Weight.INFO), Late)
+    assert ask(database, "SELECT 1") == [(1,)]

@@ -1,0 +1,80 @@
+"""A local service that takes messages, as apprise's json:// sends them, and may misbehave."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+def takes(handler: BaseHTTPRequestHandler) -> None:
+    """Take a message."""
+    respond(handler, 200)
+
+
+def respond(handler: BaseHTTPRequestHandler, code: int, **headers: str) -> None:
+    """Answer with a code and nothing else."""
+    handler.send_response(code)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+class Service(ThreadingHTTPServer):
+    """Keeps what it was sent; `answer` decides what it says."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.messages: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.answer: Answer = takes
+
+    @property
+    def url(self) -> str:
+        """Its address as a target of apprise, with a secret in its path."""
+        return f"json://127.0.0.1:{self.server_port}/s3cret-token"
+
+    @property
+    def titles(self) -> list[str]:
+        return [each["title"] for each in self.messages]
+
+    def wait(self, count: int, seconds: float = 20.0) -> None:
+        """Wait until it has so many messages."""
+        ends = time.monotonic() + seconds
+        while len(self.messages) < count:
+            assert time.monotonic() < ends, self.messages
+            time.sleep(0.02)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Service
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.paths.append(self.path)
+        self.server.messages.append(json.loads(body))
+        self.server.answer(self)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """Run one."""
+    with Service() as made:
+        thread = Thread(target=made.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield made
+        finally:
+            made.shutdown()
+            thread.join()

@@ -1,0 +1,238 @@
+"""What operators are told of the fleet, and when: nothing twice, nothing in a flood."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fleetsyncd.conditions.judging import judge
+from fleetsyncd.conditions.model import Daemon, Facts, Key, Known, Terms
+from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.states import GapOverview, State, VehicleOverview
+
+START = datetime(2026, 2, 23, 3, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+AFTER = 10 * MINUTE
+
+
+def vehicle(number: int, state: State = State.ONLINE, **changes: Any) -> VehicleOverview:
+    values: dict[str, Any] = {
+        "id": UUID(int=number),
+        "name": f"Truck-{number:02}",
+        "address": f"10.8.0.{number}:8001",
+        "host": f"10.8.0.{number}",
+        "port": 8001,
+        "state": state,
+        "software_version": "1.0",
+        "seen_age": 1.0,
+        "lag": 5.0,
+        "data_age": 5.0,
+        "rows": 540,
+        "failures": 0,
+        "catching_up": None,
+        "backfill": None,
+        "last_error": None,
+        "state_age": 60.0,
+        **changes,
+    }
+    return VehicleOverview(**values)
+
+
+def failing(number: int, seconds: float, error: str = "no answer") -> VehicleOverview:
+    return vehicle(
+        number, State.TIMEOUT, lag=seconds, state_age=seconds, failures=9, last_error=error
+    )
+
+
+@dataclass
+class Desk:
+    """Judges one set of facts after the other, and remembers as the database does."""
+
+    terms: Terms = field(default_factory=lambda: Terms(AFTER))
+    now: datetime = START
+    known: dict[Key, Known] = field(default_factory=dict)
+    is_first: bool = True
+
+    def look(
+        self, *fleet: VehicleOverview, after: timedelta = MINUTE, **facts: Any
+    ) -> list[Notice]:
+        self.now += after
+        given = Facts(now=self.now, fleet=fleet, **facts)
+        found = judge(given, self.terms, list(self.known.values()), is_first=self.is_first)
+        self.is_first = False
+        self.known |= {each.key: each for each in found.known}
+        return found.notices
+
+    def told(self, *fleet: VehicleOverview, **facts: Any) -> list[str]:
+        return [each.title for each in self.look(*fleet, **facts)]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_vehicle_without_a_good_cycle_for_long_is_told_once_with_the_reason(desk: Desk) -> None:
+    assert desk.look(vehicle(1), failing(2, 599)) == []
+    (notice,) = desk.look(vehicle(1), failing(2, 600))
+    assert notice.title == "Truck-02 has not been pulled for 10m: no answer"
+    assert (notice.kind, notice.severity) == (NoticeKind.DOWN, Weight.CRITICAL)
+    assert notice.vehicle is not None
+    assert notice.vehicle.id == UUID(int=2)
+    assert "10.8.0.2:8001" in notice.detail
+    assert desk.look(vehicle(1), failing(2, 660)) == []
+
+
+def test_that_it_is_back_is_told_with_how_long_it_was_away_and_how_its_gap_stands(
+    desk: Desk,
+) -> None:
+    desk.look(vehicle(1), failing(2, 600))
+    gap = GapOverview(START, START + HOUR, 3 * 3600.0)
+    (notice,) = desk.look(vehicle(1), vehicle(2, State.CATCHING_UP, gap=gap), after=170 * MINUTE)
+    assert notice.title == "Truck-02 is back, after 3h"
+    assert notice.detail == "3h of its measurements are still missing."
+    assert notice.severity is Weight.INFO
+    assert desk.look(vehicle(1), vehicle(2)) == []
+
+
+def test_a_short_failure_is_told_neither_in_the_beginning_nor_in_the_end(desk: Desk) -> None:
+    assert desk.look(vehicle(1), failing(2, 300)) == []
+    assert desk.look(vehicle(1), vehicle(2)) == []
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_an_outage_of_this_side_is_one_message_and_its_end_another(desk: Desk, count: int) -> None:
+    fleet = [vehicle(number) for number in range(count)]
+    assert desk.told(*fleet) == []
+    told = []
+    for minute in range(1, 20):
+        away = [failing(number, 60 * minute + number % 7) for number in range(count)]
+        told += desk.told(*away)
+    text = f"{count} of {count} vehicles cannot be pulled since 2026-02-23 03:01:00 UTC"
+    assert told == [text]
+    # They come back one after the other, some of them much later.
+    for part in range(1, 6):
+        returned = count * part // 6
+        mixed = [
+            vehicle(n, state_age=5.0) if n < returned else failing(n, 1200 + 60 * part)
+            for n in range(count)
+        ]
+        told += desk.told(*mixed, after=timedelta(seconds=20))
+    told += desk.told(*fleet)
+    assert len(told) == 2
+    assert "answer again" in told[1]
+
+
+def test_two_vehicles_are_no_outage(desk: Desk) -> None:
+    assert len(desk.told(failing(1, 700), failing(2, 700))) == 2
+
+
+def test_a_vehicle_that_does_not_come_back_after_an_outage_is_told_then(desk: Desk) -> None:
+    desk.look(*(failing(number, 700) for number in range(5)))
+    (over,) = desk.look(*(vehicle(number) for number in range(4)), failing(4, 800))
+    assert over.kind is NoticeKind.OUTAGE
+    told = []
+    for minute in range(20):
+        told += desk.told(*(vehicle(number) for number in range(4)), failing(4, 900 + 60 * minute))
+    assert [text.split(" has not")[0] for text in told] == ["Truck-04"]
+
+
+def test_an_outage_ends_for_the_few_that_answer_for_long(desk: Desk) -> None:
+    desk.look(*(failing(number, 700) for number in range(9)))
+    few = [vehicle(0, state_age=30.0), *(failing(number, 800) for number in range(1, 9))]
+    assert desk.told(*few) == []
+    few[0] = vehicle(0, state_age=601.0)
+    assert desk.told(*few) == ["1 of 9 vehicles answer again, after 14m"]
+
+
+def test_a_vehicle_that_flaps_is_said_to_flap_once_an_hour(desk: Desk) -> None:
+    told: list[str] = []
+    for _ in range(6):
+        told += desk.told(vehicle(1), failing(2, 600), after=MINUTE)
+        told += desk.told(vehicle(1), vehicle(2), after=11 * MINUTE)
+    assert len(told) == 5, told
+    assert "it flaps: 3 times within an hour" in told[4]
+    # Up for an hour, it is back.
+    told = []
+    for _ in range(70):
+        told += desk.told(vehicle(1), vehicle(2))
+    assert [text.startswith("Truck-02 is back") for text in told] == [True]
+
+
+def test_operators_are_reminded_if_they_want(desk: Desk) -> None:
+    desk.terms = Terms(AFTER, repeat=6 * HOUR)
+    desk.look(vehicle(1), failing(2, 600))
+    assert desk.look(vehicle(1), failing(2, 9e3), after=5 * HOUR) == []
+    assert desk.told(vehicle(1), failing(2, 9e4), after=HOUR)[0].startswith("still: Truck-02")
+    assert desk.look(vehicle(1), failing(2, 9e5), after=5 * HOUR) == []
+    desk.terms = Terms(AFTER)
+    assert desk.look(vehicle(1), failing(2, 9e5), after=99 * HOUR) == []
+
+
+def test_a_pause_or_a_removal_is_no_return(desk: Desk) -> None:
+    desk.look(vehicle(1), failing(2, 600), failing(3, 600), vehicle(4))
+    assert desk.look(vehicle(1), vehicle(2, State.PAUSED), vehicle(4)) == []
+
+
+def test_what_is_muted_is_told_when_that_is_over_and_it_still_is_the_case(desk: Desk) -> None:
+    muted = [UUID(int=2)]
+    assert desk.look(vehicle(1), failing(2, 600), muted=muted) == []
+    assert desk.look(vehicle(1), failing(2, 900), muted=muted) == []
+    assert len(desk.look(vehicle(1), failing(2, 1200))) == 1
+    assert desk.look(vehicle(1), vehicle(2), muted=muted) == []
+
+
+def test_data_that_will_be_lost_is_told(desk: Desk) -> None:
+    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=0)
+    losing = vehicle(1, State.CATCHING_UP, gap=gap)
+    assert desk.told(losing) == ["Truck-01 loses data from 2026-02-23 03:00:00 UTC on"]
+    assert desk.look(losing) == []
+    assert desk.look(vehicle(1)) == []
+
+
+def test_rows_that_audits_find_are_told_as_they_grow_and_not_those_of_before(desk: Desk) -> None:
+    found = {UUID(int=1): 40}
+    assert desk.look(vehicle(1), found=found) == []
+    assert desk.look(vehicle(1), found=found) == []
+    found[UUID(int=1)] = 46
+    (notice,) = desk.look(vehicle(1, name="A{b}"), found=found)
+    assert notice.title.startswith("A{b}: 6 rows were missing, or differ")
+    assert desk.look(vehicle(1), found=found) == []
+
+
+def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
+    one = UUID(int=1)
+    assert desk.look(vehicle(1), skews={one: 119.0}) == []
+    assert desk.told(vehicle(1), skews={one: -7200.0}) == ["Truck-01: its clock is 2h behind"]
+    assert desk.look(vehicle(1), skews={one: -61.0}) == []
+    assert desk.told(vehicle(1), skews={one: -59.0}) == ["Truck-01: its clock is right again"]
+
+
+def test_a_quarantine_that_fills_up_is_told_by_the_thousand(desk: Desk) -> None:
+    counts = [999, 1000, 1500, 2100, 2100, 10, 1100]
+    told = [desk.told(quarantined=count) for count in counts]
+    assert [len(each) for each in told] == [0, 1, 0, 1, 0, 0, 1]
+    assert told[1][0].startswith("1,000 more rows were refused")
+
+
+def test_a_disk_that_will_be_full_is_told_and_nothing_of_it_where_that_is_not_known(
+    desk: Desk,
+) -> None:
+    soon = START + timedelta(days=9)
+    assert desk.look(full_at=START + timedelta(days=30)) == []
+    assert desk.told(full_at=soon) == ["the database's disk is full on 2026-03-04 at this pace"]
+    assert desk.look(knows_disk=False) == []
+    assert desk.known[NoticeKind.STORAGE, "disk"].ended_at is None
+
+
+def test_a_daemon_that_died_is_told_unless_another_one_has_replaced_it(desk: Desk) -> None:
+    alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
+    (notice,) = desk.look(daemons=[alive, dead])
+    assert notice.title == "the daemon b:7 has been silent for 61s"
+    assert notice.kind is NoticeKind.DAEMON
+    restarted = Daemon("b:8", "b", 1.0, 55.0)
+    (back,) = desk.look(daemons=[alive, dead, restarted])
+    assert (back.severity, "b:7" in back.title) == (Weight.INFO, True)
+    assert Desk().look(daemons=[alive, dead, restarted]) == []

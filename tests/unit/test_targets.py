@@ -1,0 +1,133 @@
+"""Targets: which there are, what is wrong with a configuration, and what becomes of a message."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetsyncd.errors import SettingsError
+from fleetsyncd.notices import Weight
+from fleetsyncd.notify import targets
+from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.targets import NotSent, load_targets
+from fleetsyncd.time_limits import no_deadline
+from tests.targets import Answer, Service, respond, service
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of apprise's own imports
+HELLO = Message("hello", "world", Weight.WARNING)
+
+
+@pytest.fixture
+def chat() -> Iterator[Service]:
+    with service() as made:
+        yield made
+
+
+def test_a_message_is_sent_as_it_is(chat: Service) -> None:
+    (target,) = load_targets([chat.url], None)
+    target.send(HELLO, no_deadline)
+    assert chat.paths == ["/s3cret-token"]
+    (message,) = chat.messages
+    assert (message["title"], message["message"], message["type"]) == ("hello", "world", "warning")
+
+
+def test_the_name_of_a_target_tells_no_secret_and_tells_targets_apart(chat: Service) -> None:
+    urls = [
+        chat.url,
+        chat.url + "2",
+        "tgram://123456789:abcdefg_hijklmnop/12315544/",
+        "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js",
+        "mailto://user:pa55word@example.com",
+    ]
+    names = [each.name for each in load_targets(urls, None)]
+    assert len(set(names)) == len(urls)
+    for secret in ("s3cret", "123456789:abc", "abcdefg_hijklmnop", "4174216298", "JHMHI", "pa55"):
+        assert not any(secret in name for name in names), names
+    assert names[0].startswith("json://127.0.0.1#")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda handler: respond(handler, 500), "error=500"),
+        (lambda handler: respond(handler, 429, Retry_After="9"), "error=429"),
+        (lambda handler: respond(handler, 302, Location="/elsewhere"), "error=302"),
+        (lambda handler: handler.connection.close(), "A Connection error occurred"),
+    ],
+)
+def test_a_target_that_refuses_is_told_with_the_reason_and_without_its_secrets(
+    chat: Service, caplog: pytest.LogCaptureFixture, answer: Answer, told: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "apprise")
+    chat.answer = answer
+    (target,) = load_targets([chat.url], None)
+    with pytest.raises(NotSent) as raised:
+        target.send(HELLO, no_deadline)
+    assert told in str(raised.value)
+    assert len(chat.messages) == 1
+    assert "s3cret" not in str(raised.value) + caplog.text
+
+
+def test_a_text_that_is_too_long_for_a_target_is_cut(chat: Service) -> None:
+    (target,) = load_targets([chat.url], None)
+    most = target.service.body_maxlen
+    target.send(Message("t" * 10_000, "b" * (most + 9_999), Weight.INFO), no_deadline)
+    (message,) = chat.messages
+    assert len(message["message"]) == most
+    assert len(message["title"]) <= target.service.title_maxlen
+
+
+def test_a_file_routes_by_tags_and_a_target_without_any_wants_all(
+    chat: Service, tmp_path: Path
+) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(
+        f"urls:\n  - {chat.url}/night:\n    - tag: critical, outage\n  - {chat.url}/all\n"
+    )
+    config.chmod(0o640)
+    night, everything = load_targets([], str(config))
+    assert night.wants({"down", "critical"})
+    assert not night.wants({"down", "info", "site-a"})
+    assert everything.wants({"down", "info"})
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "told"),
+    [
+        ("json://localhost\n", 0o644, "everybody can read"),
+        ("", 0o600, "it names no target"),
+        ("nonsense://s3cret\njson://localhost\n", 0o600, "1 line(s) are nothing that apprise"),
+        ("urls: [\n", 0o600, "NOTIFY_CONFIG"),
+        (None, 0, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_without_its_content(
+    tmp_path: Path, content: str | None, mode: int, told: str
+) -> None:
+    config = tmp_path / "apprise.conf"
+    if content is not None:
+        config.write_text(content)
+        config.chmod(mode)
+    with pytest.raises(SettingsError) as raised:
+        load_targets([], str(config))
+    assert told in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_every_url_that_is_none_is_told_by_its_number() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_targets(["nonsense://s3cret", "json://localhost", "s3cret"], None)
+    assert str(raised.value).splitlines()[1:] == [
+        "  NOTIFY_URLS: number 1 is no URL that apprise knows",
+        "  NOTIFY_URLS: number 3 is no URL that apprise knows",
+    ]
+
+
+def test_the_librarys_log_is_as_it_was_afterwards(chat: Service) -> None:
+    log = logging.getLogger("apprise")
+    before = log.handlers, log.propagate, log.level
+    (target,) = load_targets([chat.url], None)
+    target.send(HELLO, no_deadline)
+    assert (log.handlers, log.propagate, log.level) == before
+    assert targets.SEND_SEC > 0
