@@ -89,9 +89,10 @@ def told(installation: Installation) -> Installation:
         vehicle_id,
     )
     installation.rows(
-        "WITH told AS (INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name, title)"
-        " VALUES ('down', 'critical', %s::uuid, 'Truck-01', 'down') RETURNING id)"
-        " INSERT INTO fleetsync.notice_delivery SELECT id, 'json://host#1', 'sent' FROM told",
+        "WITH told AS (INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name,"
+        " title) VALUES ('down', 'critical', %s::uuid, 'Truck-01', 'down') RETURNING id)"
+        " INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)"
+        " SELECT id, 'json://host#1', 'sent' FROM told",
         vehicle_id,
     )
     grant = ("access", "grant", USER, vehicle_id)
