@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from fleetsyncd.notices import Notice, NoticeKind, StoredNotice, Weight
+from fleetsyncd.notices import NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 
@@ -35,25 +36,36 @@ class Message:
 
 def digest(pending: Sequence[StoredNotice]) -> Message:
     """Return one message of notices, of which there is at least one."""
-    ordered = sorted(pending, key=lambda each: (_ORDER[each.notice.severity], each.at, each.id))
+    ordered = sorted(_of_their_own(pending), key=_place)
     worst = ordered[0].notice.severity
     if len(ordered) == 1:
         only = ordered[0].notice
         return Message(_harmless(only.title), _harmless(_single(ordered[0])), worst)
-    lines = [f"- {_line(each.notice)}" for each in ordered[:MOST_LINES]]
+    lines = [f"- {each.notice.title}" for each in ordered[:MOST_LINES]]
     if (others := len(ordered) - MOST_LINES) > 0:
         lines.append(f"- and {others:,} more: `fleetsyncd notify list`")
     return Message(_harmless(_counts(ordered)), _harmless("\n".join(lines)), worst)
 
 
+def _of_their_own(pending: Sequence[StoredNotice]) -> Sequence[StoredNotice]:
+    """Leave out the single vehicles of an outage: some are down, or back, a moment before it is."""
+    outage = {each.notice.severity for each in pending if each.notice.kind is NoticeKind.OUTAGE}
+    return [
+        each
+        for each in pending
+        if each.notice.kind is not NoticeKind.DOWN or each.notice.severity not in outage
+    ]
+
+
+def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:
+    """Return where a notice is in a message: the gravest first, what is of more vehicles first."""
+    notice = stored.notice
+    return _ORDER[notice.severity], notice.vehicle is not None, stored.at, stored.id
+
+
 def _single(stored: StoredNotice) -> str:
     lines = [stored.notice.detail] if stored.notice.detail else []
     return "\n".join([*lines, f"at {utc_text(stored.at)}"])
-
-
-def _line(notice: Notice) -> str:
-    is_grave = notice.severity is Weight.CRITICAL
-    return f"{notice.title}. {notice.detail}" if is_grave and notice.detail else notice.title
 
 
 def _counts(ordered: Sequence[StoredNotice]) -> str:

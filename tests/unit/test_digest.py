@@ -39,12 +39,29 @@ def test_several_are_counted_by_kind_and_listed_with_the_gravest_first() -> None
     )
     assert message.title == "2 vehicles down, 1 wrong clock, 1 over"
     assert message.body.splitlines() == [
-        "- Truck-03 is down. 10.8.0.3",
+        "- Truck-03 is down",
         "- Truck-04 is down",
         "- Truck-02: its clock is 3m behind",
         "- Truck-01 is back",
     ]
     assert message.severity is Weight.CRITICAL
+
+
+def outage(number: int, severity: Weight) -> StoredNotice:
+    notice = Notice(NoticeKind.OUTAGE, severity, "300 of 300 vehicles cannot be pulled", "Look.")
+    return StoredNotice(number, AT, notice)
+
+
+def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it() -> None:
+    down = [stored(number, f"Truck-{number} is down") for number in range(50)]
+    clock = stored(60, "Truck-07: its clock is 3m behind", Weight.WARNING, NoticeKind.CLOCK)
+    alone = digest([*down, outage(99, Weight.CRITICAL)])
+    assert alone.title == "300 of 300 vehicles cannot be pulled"
+    message = digest([clock, *down, outage(99, Weight.CRITICAL)])
+    assert message.body.splitlines() == [f"- {alone.title}", "- Truck-07: its clock is 3m behind"]
+    back = stored(3, "Truck-03 is back", Weight.INFO)
+    assert "Truck-03" in digest([back, outage(99, Weight.CRITICAL)]).body
+    assert "Truck-03" not in digest([back, outage(99, Weight.INFO)]).body
 
 
 def test_of_very_many_the_first_are_named_and_the_rest_is_counted() -> None:
