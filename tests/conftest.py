@@ -14,7 +14,8 @@ from psycopg2 import sql
 from fleetsyncd import settings
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.demo import embedded
+from fleetsyncd.demo import citus_cluster, embedded
+from fleetsyncd.demo.citus_cluster import CitusCluster, CitusMissing
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.vehicle import cpu_slices
 from tests import distribution, hidden
@@ -43,8 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first."""
+    """Start the longest tests first; mark those that need a cluster."""
     items.sort(key=distribution.sort_key)
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.citus)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -137,6 +141,27 @@ def database(server: embedded.Server, database_name: str) -> Iterator[Database]:
     opened = Database(DatabaseSettings(server.parameters(database_name), pool_size=4))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[CitusCluster]:
+    """Return a running Citus cluster; skip where the server has no Citus."""
+    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        try:
+            started = citus_cluster.start(Path(folder) / "citus", durable=False)
+        except CitusMissing as missing:
+            pytest.skip(str(missing))
+        yield started
+        started.stop()
+
+
+@pytest.fixture
+def cluster_database_name(cluster: CitusCluster) -> Iterator[str]:
+    """Return the name of an empty database on every node, whose owner is the tables'."""
+    name = f"cluster_{os.getpid()}_{next(_numbers)}"
+    cluster.create_database(name)
+    yield name
+    cluster.drop_database(name)
 
 
 def _drop(server: embedded.Server, name: str) -> None:

@@ -11,9 +11,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 
-import psutil
 import psycopg2
 
+from fleetsyncd.demo import clusters
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Window
 from fleetsyncd.times import utc_now
@@ -113,10 +113,7 @@ class DatabaseFaults:
         return bool(backends)
 
     def _kill_postmaster(self, _dice: Random) -> bool:
-        postmaster = self._server.cluster.pid
-        children = psutil.Process(postmaster).children()
-        _signal(postmaster, signal.SIGKILL)
-        psutil.wait_procs(children, timeout=PATIENCE_SEC)
+        clusters.kill(self._server.cluster)
         self._start()
         return True
 
