@@ -6,6 +6,8 @@ processes.py      its processes
 embedded.py       the embedded PostgreSQL and its roles
 clusters.py       its processes, from a wheel or the system's binaries
 citus_cluster.py  a Citus cluster of such servers
+databases.py      a migrated database on either
+serve_citus.py    `make citus`: that cluster alone
 fleet.py          the simulated vehicles and their faults
 vehicle.py        one simulated vehicle's HTTP server
 http_wire.py      HTTP requests and answers on the wire

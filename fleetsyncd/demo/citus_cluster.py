@@ -7,7 +7,10 @@ every node.
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import CommandError
 
+FOLDER = "citus"
+"""Where a cluster's data lie, beside `postgres` of a server alone."""
 WORKERS = 2
 AVAILABLE = "SELECT name FROM pg_available_extensions WHERE name = 'citus'"
 _COORDINATOR = "coordinator"
@@ -82,9 +87,15 @@ def start(folder: Path, *, workers: int = WORKERS, durable: bool = True) -> Citu
     Raises CitusMissing if the server's binaries have no Citus.
     """
     _require_citus(folder)
-    coordinator = _start_node(folder / _COORDINATOR, durable)
     count = max(workers, len(list(folder.glob(_worker_name("*")))))
-    started = [_start_node(folder / _worker_name(at), durable) for at in range(1, count + 1)]
+    names = [_COORDINATOR, *(_worker_name(number) for number in range(1, count + 1))]
+    nodes: list[Server] = []
+    with ExitStack() as stack:
+        for name in names:
+            nodes.append(_start_node(folder / name, durable))
+            stack.callback(nodes[-1].stop)
+        stack.pop_all()  # all of them run
+    coordinator, *started = nodes
     return CitusCluster(coordinator.host, coordinator.cluster, folder, started, durable)
 
 
@@ -125,3 +136,15 @@ def _start_node(folder: Path, durable: bool) -> Server:
 def _create_database(node: Server, name: str) -> None:
     Server.create_database(node, name)
     node.query(name, "CREATE EXTENSION citus")
+
+
+def distribute(cluster: CitusCluster, database: str) -> None:
+    """Migrate one of its databases and distribute it, as an operator does; print what that prints.
+
+    Raises CommandError if it fails.
+    """
+    environment = {**os.environ, **cluster.environment(database, embedded.OWNER)}
+    command = [sys.executable, "-m", "fleetsyncd", "migrate", "--distribute"]
+    done = subprocess.run(command, env=environment, check=False)  # noqa: S603  this program
+    if done.returncode != 0:
+        raise CommandError(f"the database {database} could not be distributed over {cluster.host}")
