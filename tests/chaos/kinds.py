@@ -57,6 +57,16 @@ DATABASE = (
     "freeze",
     "go-back",
 )
+CLUSTER = (
+    "worker-restart",
+    "worker-crash",
+    "worker-kill",
+    "worker-freeze",
+    "worker-terminate",
+    "move-shard",
+    "commit-cut",
+)
+"""Only where the database is a Citus cluster."""
 DAEMON = ("kill", "kill-at-point", "term", "pause", "pair")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -67,8 +77,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "daemon": DAEMON,
 }
 KINDS = tuple(kind for group in GROUPS.values() for kind in group)
+CLUSTER_GROUPS = {**GROUPS, "cluster": CLUSTER}
+CLUSTER_KINDS = tuple(kind for kind in (*KINDS, *CLUSTER) if kind != "go-back")
+"""One node alone cannot go back: the others would know of months and shards that it does not."""
 KILLS = frozenset({"kill", "kill-at-point", "pair"})
 RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster", "go-back"})
+WORKERS = frozenset({"worker-restart", "worker-crash", "worker-kill"})
 
 WORST = (
     "drip",
@@ -132,9 +146,10 @@ def chosen(text: str) -> tuple[str, ...]:
     """Return the kinds named in a list of kinds and groups; ValueError names an unknown one."""
     kinds: list[str] = []
     for name in text.split(","):
-        if name not in KINDS and name not in GROUPS:
-            raise ValueError(f"{name} is no kind of fault: {', '.join([*GROUPS, *KINDS])}")
-        kinds += GROUPS.get(name, (name,))
+        if name not in (*KINDS, *CLUSTER_GROUPS, *CLUSTER):
+            known = ", ".join([*CLUSTER_GROUPS, *KINDS, *CLUSTER])
+            raise ValueError(f"{name} is no kind of fault: {known}")
+        kinds += CLUSTER_GROUPS.get(name, (name,))
     return tuple(dict.fromkeys(kinds))
 
 
@@ -185,7 +200,7 @@ def events(
     seed: int, group: str, seconds: float, mean: float, kinds: Collection[str]
 ) -> Iterator[Event]:
     """Yield the faults of a group that strikes every `mean` seconds on average, in order."""
-    fitting = [kind for kind in GROUPS[group] if kind in kinds]
+    fitting = [kind for kind in CLUSTER_GROUPS[group] if kind in kinds]
     dice = Random(f"{seed}/{group}")
     at = dice.uniform(0.3, 1.7) * mean
     while fitting and at < seconds:
