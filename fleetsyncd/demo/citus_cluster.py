@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class CitusCluster(Server):
     durable: bool
 
     @property
-    def nodes(self) -> list[Server]:
+    def nodes(self) -> Sequence[Server]:
         """Return the coordinator and the workers."""
         return [self, *self.workers]
 
@@ -138,13 +138,13 @@ def _create_database(node: Server, name: str) -> None:
     node.query(name, "CREATE EXTENSION citus")
 
 
-def distribute(cluster: CitusCluster, database: str) -> None:
-    """Migrate one of its databases and distribute it, as an operator does; print what that prints.
+def distribute(cluster: CitusCluster, database: str, output: int | None = None) -> None:
+    """Migrate one of its databases and distribute it, by the command that an operator uses.
 
-    Raises CommandError if it fails.
+    What that prints goes to `output`, as for subprocess. Raises CommandError if it fails.
     """
     environment = {**os.environ, **cluster.environment(database, embedded.OWNER)}
     command = [sys.executable, "-m", "fleetsyncd", "migrate", "--distribute"]
-    done = subprocess.run(command, env=environment, check=False)  # noqa: S603  this program
+    done = subprocess.run(command, env=environment, stdout=output, check=False)  # noqa: S603
     if done.returncode != 0:
         raise CommandError(f"the database {database} could not be distributed over {cluster.host}")

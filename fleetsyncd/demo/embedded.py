@@ -5,7 +5,7 @@ one role and the daemon connects as another, ordinary one.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,11 @@ class Server:
 
     host: str
     cluster: Cluster
+
+    @property
+    def nodes(self) -> "Sequence[Server]":
+        """Return all servers of the installation: this one alone."""
+        return [self]
 
     def environment(self, database: str, user: str = APP) -> dict[str, str]:
         """Return the variables that point a daemon at one of its databases."""
