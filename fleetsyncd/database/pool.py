@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database import session_settings
+from fleetsyncd.database import cluster, session_settings
 from fleetsyncd.database.connections import Connection, Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.errors import (
@@ -211,6 +211,7 @@ class Database:
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
+            on_cluster=cluster.is_on_cluster(connection),
         )
 
 
