@@ -7,6 +7,7 @@ are told to, and a worker that cannot be reached leaves the coordinator's connec
 import re
 
 import psycopg2
+from psycopg2 import extensions
 
 from fleetsyncd.database.connections import Connection
 
@@ -29,6 +30,12 @@ def is_on_cluster(connection: Connection) -> bool:
             cursor.execute(_HAS_CITUS)
             connection.on_cluster = cursor.fetchall() == [(True,)]
     return connection.on_cluster
+
+
+def runs_on_cluster(cursor: extensions.cursor) -> bool:
+    """Tell whether a transaction's cursor speaks to a cluster; costs nothing."""
+    connection = cursor.connection
+    return isinstance(connection, Connection) and connection.on_cluster is True
 
 
 def lost_worker(error: psycopg2.Error) -> str | None:

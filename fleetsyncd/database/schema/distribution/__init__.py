@@ -9,4 +9,5 @@ access.py     the copy of vehicle_access that each node has
 foreign.py    what others have made of the table, each by name
 obstacles.py  what stands in the way
 steps.py      there, and back
+health.py     doctor's check of the cluster
 """

@@ -4,6 +4,8 @@
 which its keys lead, and their policies do not bear that.
 """
 
+from fleetsyncd.database.pool import Cursor
+
 COPY = "fleetsync.access_copy"
 _TRIGGERS = ("copy_access", "copy_access_truncated")
 # Without a key an adopted vehicle_access may have a row twice.
@@ -51,6 +53,14 @@ INSERT INTO {COPY} (user_id, vehicle_id)
 SELECT DISTINCT user_id, vehicle_id FROM public.vehicle_access
 WHERE user_id IS NOT NULL AND vehicle_id IS NOT NULL;
 """  # noqa: S608  made of this file's own text
+
+
+def let_read(cursor: Cursor, role: str | None) -> str:
+    """Return SQL that lets the daemon's role compare the copy."""
+    cursor.execute("SELECT quote_ident(%s)", (role,))
+    return f"GRANT SELECT ON {COPY} TO {cursor.fetchall()[0][0]}"
+
+
 SHARE = f"SELECT create_reference_table('{COPY}')"
 IS_SHARED = f"""
 SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('{COPY}'))

@@ -97,16 +97,106 @@ END
 $function$;
 """  # noqa: S608  made of this file's own text
 
+# With literals each is a query of one worker: rows of workers cannot be joined with local tables.
+# The body of an SQL function has none until it is given some.
+READ_SHARDS = f"""
+CREATE OR REPLACE FUNCTION fleetsync.body_with(
+    function regprocedure, names text[], literals text[]
+)
+RETURNS text
+LANGUAGE plpgsql STABLE {_PINNED} AS $function$
+DECLARE
+    body text := (SELECT prosrc FROM pg_proc WHERE oid = function);
+BEGIN
+    FOR n IN 1 .. cardinality(names) LOOP
+        body := regexp_replace(body, '\\m' || names[n] || '\\M', literals[n], 'g');
+    END LOOP;
+    RETURN body;
+END
+$function$;
+CREATE OR REPLACE FUNCTION fleetsync.measured_channels(
+    vehicle uuid, from_at timestamptz, to_at timestamptz
+)
+RETURNS SETOF integer
+LANGUAGE plpgsql STABLE {_PINNED} AS $function$
+BEGIN
+    RETURN QUERY EXECUTE fleetsync.body_with(
+        'fleetsync.channels_between(uuid,timestamptz,timestamptz)', '{{vehicle,from_at,to_at}}',
+        ARRAY[format('%L::uuid', vehicle), format('%L::timestamptz', from_at),
+              format('%L::timestamptz', to_at)]);
+END
+$function$;
+CREATE OR REPLACE FUNCTION fleetsync.measured_minutes(
+    vehicle uuid, channel integer, from_at timestamptz, to_at timestamptz
+)
+RETURNS TABLE (
+    minute timestamptz, count integer, min double precision, max double precision,
+    sum double precision, first double precision, last double precision
+)
+LANGUAGE plpgsql STABLE {_PINNED} AS $function$
+BEGIN
+    RETURN QUERY EXECUTE fleetsync.body_with(
+        'fleetsync.raw_minutes(uuid,integer,timestamptz,timestamptz)',
+        '{{vehicle,channel,from_at,to_at}}',
+        ARRAY[format('%L::uuid', vehicle), format('%L::integer', channel),
+              format('%L::timestamptz', from_at), format('%L::timestamptz', to_at)]);
+END
+$function$;
+CREATE OR REPLACE FUNCTION fleetsync.part_bytes(
+    part regclass, OUT row_bytes bigint, OUT table_bytes bigint, OUT index_bytes bigint
+)
+LANGUAGE plpgsql STABLE {_PINNED} AS $function$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AND EXISTS (
+        SELECT FROM pg_dist_partition WHERE logicalrelid = part
+    ) THEN
+        row_bytes := citus_relation_size(part);
+        table_bytes := citus_table_size(part);
+        index_bytes := citus_total_relation_size(part) - table_bytes;
+    ELSE
+        row_bytes := pg_relation_size(part);
+        table_bytes := pg_table_size(part);
+        index_bytes := pg_indexes_size(part);
+    END IF;
+END
+$function$;
+"""  # noqa: S608  made of this file's own text
+
 NAME_TABLE = f"""
 CREATE OR REPLACE FUNCTION {NAMING.replace("(", "(vehicle ")} RETURNS text
 LANGUAGE sql IMMUTABLE {_PINNED} AS $function$ SELECT '{TABLE}' $function$;
 CREATE OR REPLACE FUNCTION fleetsync.is_distributed() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ SELECT false $function$;
-"""
-"""The way back to a table of one server."""
+CREATE OR REPLACE FUNCTION fleetsync.measured_channels(
+    vehicle uuid, from_at timestamptz, to_at timestamptz
+)
+RETURNS SETOF integer
+LANGUAGE sql STABLE AS $function$
+    SELECT c FROM fleetsync.channels_between(vehicle, from_at, to_at) c
+$function$;
+CREATE OR REPLACE FUNCTION fleetsync.measured_minutes(
+    vehicle uuid, channel integer, from_at timestamptz, to_at timestamptz
+)
+RETURNS TABLE (
+    minute timestamptz, count integer, min double precision, max double precision,
+    sum double precision, first double precision, last double precision
+)
+LANGUAGE sql STABLE AS $function$
+    SELECT r.minute, r.count, r.min, r.max, r.sum, r.first, r.last
+    FROM fleetsync.raw_minutes(vehicle, channel, from_at, to_at) r
+$function$;
+CREATE OR REPLACE FUNCTION fleetsync.part_bytes(
+    part regclass, OUT row_bytes bigint, OUT table_bytes bigint, OUT index_bytes bigint
+)
+LANGUAGE sql STABLE AS $function$
+    SELECT pg_relation_size(part), pg_table_size(part), pg_indexes_size(part)
+$function$;
+"""  # noqa: S608  made of this file's own text
+"""The forms of one server, as the migrations make them."""
 FORGET_RIGHTS = """
 DROP FUNCTION IF EXISTS fleetsync.sees_all();
 DROP FUNCTION IF EXISTS fleetsync.granted();
+DROP FUNCTION IF EXISTS fleetsync.body_with(regprocedure, text[], text[]);
 """
 
 

@@ -79,7 +79,11 @@ def undistribute(settings: DatabaseSettings, patience: Patience = USUAL_PATIENCE
 def _there(order: Order) -> list[Step]:
     distribution = _DISTRIBUTE_ONLINE if order.online else _DISTRIBUTE
     return [
-        Step("the copy of vehicle_access", _is_access_copied, _always(access.CREATE)),
+        Step(
+            "the copy of vehicle_access",
+            _is_access_copied,
+            lambda cursor: [access.CREATE, access.let_read(cursor, order.app_role)],
+        ),
         Step("the copy of it on every node", _asks(access.IS_SHARED), _always(access.SHARE)),
         Step("the functions that know the workers", _has_functions, _functions),
         Step(
@@ -111,7 +115,7 @@ def _has_functions(cursor: Cursor) -> bool:
 
 def _functions(_cursor: Cursor) -> Sequence[str]:
     return [
-        functions.KNOW_RIGHTS + functions.NAME_SHARDS,
+        functions.KNOW_RIGHTS + functions.READ_SHARDS + functions.NAME_SHARDS,
         *map(functions.share, functions.SHARED),
     ]
 
