@@ -125,9 +125,8 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     monkeypatch.setattr(PatientSession, "execute", killed)
     with pytest.raises(KeyboardInterrupt):
         distribute(cluster, name)
-    more = Measurements.from_rows(
-        (NOON + timedelta(minutes=1, seconds=n), 1, 5.0) for n in range(9)
-    )
+    minute = NOON + timedelta(minutes=1)
+    more = Measurements.from_rows((minute + timedelta(seconds=n), 1, 5.0) for n in range(9))
     for truck in trucks:
         assert stored(database, truck)[0] == 100
         assert add(database, truck, more, minute) == 9

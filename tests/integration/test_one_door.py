@@ -81,7 +81,8 @@ def test_nobody_else_comes_in_through_the_door(
         cursor.execute("SELECT set_config('app.user_role', %s, true)", (role,))
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=r"app\.user_role"):
             cursor.execute(
-                f"SELECT fleetsync.{door}(%s::uuid, '{{1}}', '{{2026-02-10}}', '{{1}}', null, null)",
+                f"SELECT fleetsync.{door}(%s::uuid, '{{1}}', '{{2026-02-10}}', '{{1}}', null,"
+                " null)",
                 (str(truck),),
             )
     assert add(database, truck) == 5
