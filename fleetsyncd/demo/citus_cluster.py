@@ -143,7 +143,8 @@ def distribute(cluster: CitusCluster, database: str, output: int | None = None) 
 
     What that prints goes to `output`, as for subprocess. Raises CommandError if it fails.
     """
-    environment = {**os.environ, **cluster.environment(database, embedded.OWNER)}
+    told = {"LOG_LEVEL": "WARNING"}  # every step is printed, too
+    environment = {**os.environ, **cluster.environment(database, embedded.OWNER), **told}
     command = [sys.executable, "-m", "fleetsyncd", "migrate", "--distribute"]
     done = subprocess.run(command, env=environment, stdout=output, check=False)  # noqa: S603
     if done.returncode != 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from fleetsyncd.database.session_settings import ROLE
 from fleetsyncd.demo import citus_cluster
 from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER
@@ -17,6 +18,8 @@ from fleetsyncd.errors import CommandError
 
 FOLDER = Path(".demo") / citus_cluster.FOLDER
 DATABASE = "fleet"
+# The first is for the coordinator; the workers are told what each transaction sets.
+_OPTIONS = f"-c app.user_role={ROLE} -c citus.propagate_set_commands=local"
 _EXISTS = "SELECT datname FROM pg_database WHERE datname = %s"
 
 
@@ -43,7 +46,8 @@ def connecting(cluster: CitusCluster) -> str:
             f"coordinator: {cluster.host}",
             *(f"worker:      {worker.host}" for worker in cluster.workers),
             "",
-            f"as the daemon:  PGOPTIONS='-c app.user_role=superuser' {_psql(cluster, APP)}",
+            f"as the daemon:  PGOPTIONS='{_OPTIONS}' {_psql(cluster, APP)}",
+            f"  and there:    BEGIN; SET LOCAL app.user_role = '{ROLE}'; SELECT ...; COMMIT;",
             f"as the owner:   {_psql(cluster, OWNER)}",
             f"as superuser:   {_psql(cluster, 'postgres')}",
             f"a daemon on it: {' '.join(daemon)} .venv/bin/fleetsyncd run",

@@ -144,6 +144,10 @@ class Bench:
         """Have a puller pull REACH of every vehicle."""
         if name != "floor":
             self.installation.rewind(name, REACH if name == "daemon" else REACH + OVERLAP)
+        return self.measured(puller, fleet)
+
+    def measured(self, puller: Puller, fleet: SimulatedFleet) -> Round:
+        """Have a puller pull what is new of every vehicle."""
 
         def spent() -> tuple[float, ...]:
             database = self.installation

@@ -77,9 +77,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "daemon": DAEMON,
 }
 KINDS = tuple(kind for group in GROUPS.values() for kind in group)
-CLUSTER_GROUPS = {**GROUPS, "cluster": CLUSTER}
-CLUSTER_KINDS = tuple(kind for kind in (*KINDS, *CLUSTER) if kind != "go-back")
-"""One node alone cannot go back: the others would know of months and shards that it does not."""
+ALL_GROUPS = {**GROUPS, "cluster": CLUSTER}
+# One node alone cannot go back: the others would know of months and shards that it does not.
+CLUSTER_GROUPS = {
+    group: tuple(kind for kind in kinds if kind != "go-back") for group, kinds in ALL_GROUPS.items()
+}
+CLUSTER_KINDS = tuple(kind for group in CLUSTER_GROUPS.values() for kind in group)
 KILLS = frozenset({"kill", "kill-at-point", "pair"})
 RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster", "go-back"})
 WORKERS = frozenset({"worker-restart", "worker-crash", "worker-kill"})
@@ -146,10 +149,10 @@ def chosen(text: str) -> tuple[str, ...]:
     """Return the kinds named in a list of kinds and groups; ValueError names an unknown one."""
     kinds: list[str] = []
     for name in text.split(","):
-        if name not in (*KINDS, *CLUSTER_GROUPS, *CLUSTER):
-            known = ", ".join([*CLUSTER_GROUPS, *KINDS, *CLUSTER])
+        if name not in (*ALL_GROUPS, *KINDS, *CLUSTER):
+            known = ", ".join([*ALL_GROUPS, *KINDS, *CLUSTER])
             raise ValueError(f"{name} is no kind of fault: {known}")
-        kinds += CLUSTER_GROUPS.get(name, (name,))
+        kinds += ALL_GROUPS.get(name, (name,))
     return tuple(dict.fromkeys(kinds))
 
 
@@ -200,7 +203,7 @@ def events(
     seed: int, group: str, seconds: float, mean: float, kinds: Collection[str]
 ) -> Iterator[Event]:
     """Yield the faults of a group that strikes every `mean` seconds on average, in order."""
-    fitting = [kind for kind in CLUSTER_GROUPS[group] if kind in kinds]
+    fitting = [kind for kind in ALL_GROUPS[group] if kind in kinds]
     dice = Random(f"{seed}/{group}")
     at = dice.uniform(0.3, 1.7) * mean
     while fitting and at < seconds:
