@@ -71,8 +71,8 @@ def stored(database: Database, truck: UUID) -> tuple[int, float]:
     return database.run(read)
 
 
-def add(database: Database, truck: UUID, rows: Measurements) -> int:
-    return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows))
+def add(database: Database, truck: UUID, rows: Measurements, newest: datetime | None = None) -> int:
+    return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows, newest))
 
 
 def as_role(cluster: CitusCluster, name: str, role: str, *texts: str) -> list[tuple[object, ...]]:
@@ -125,13 +125,14 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     monkeypatch.setattr(PatientSession, "execute", killed)
     with pytest.raises(KeyboardInterrupt):
         distribute(cluster, name)
-    more = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    minute = NOON + timedelta(minutes=1)
+    more = Measurements.from_rows((minute + timedelta(seconds=n), 1, 5.0) for n in range(9))
     for truck in trucks:
         assert stored(database, truck)[0] == 100
-        assert add(database, truck, more) == 1
+        assert add(database, truck, more, minute) == 9
         assert add(database, truck, more) == 0
     distribute(cluster, name)
-    assert {stored(database, truck)[0] for truck in trucks} == {101}
+    assert {stored(database, truck)[0] for truck in trucks} == {109}
 
 
 def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:

@@ -77,13 +77,16 @@ def are_by_role(cursor: Cursor, wanted: Readers) -> bool:
 
 
 def by_role(cursor: Cursor, wanted: Readers) -> str:
-    """Return SQL that makes the policies for these readers, in place of those that are there."""
-    text = f"{_DROP}CREATE POLICY {ALL} ON {TABLE} TO {_named(cursor, wanted.everything)}"
-    text += " USING (fleetsync.sees_all());"
+    """Return SQL that makes the policies for these readers, in place of those that are there.
+
+    In a block, since workers are sent the text of each statement, and take one at a time.
+    """
+    text = f"DO $policies$\nBEGIN\n{_DROP}CREATE POLICY {ALL} ON {TABLE}"
+    text += f" TO {_named(cursor, wanted.everything)} USING (fleetsync.sees_all());"
     if wanted.granted:
         text += f"\nCREATE POLICY {GRANTED} ON {TABLE} FOR SELECT TO"
         text += f" {_named(cursor, wanted.granted)} USING (vehicle_id = ANY (fleetsync.granted()));"
-    return text
+    return f"{text}\nEND\n$policies$"
 
 
 def _named(cursor: Cursor, roles: tuple[str, ...]) -> str:
