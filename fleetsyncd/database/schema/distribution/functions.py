@@ -223,6 +223,12 @@ SELECT EXISTS (
       AND o.force_delegation AND o.distribution_argument_index = 0
       AND p.logicalrelid = '{TABLE}'::regclass)
 """  # noqa: S608  made of this file's own text
+ARE_OF_CLUSTER = """
+SELECT count(*) = 5 AND bool_and(l.lanname = 'plpgsql')
+FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang
+WHERE f.pronamespace = 'fleetsync'::regnamespace AND f.proname IN ('storage_table',
+    'is_distributed', 'measured_channels', 'measured_minutes', 'part_bytes')
+"""
 NAMES_SHARDS = (
     f"SELECT prosrc LIKE '%lock_shard_metadata%' FROM pg_proc WHERE oid = '{NAMING}'::regprocedure"  # noqa: S608  made of this file's own text
 )
