@@ -21,7 +21,7 @@ _RELIED_ON = {
     "lock_timeout": "0",
 }
 """Settings that change what a statement means or returns."""
-# Workers are told only what SET LOCAL sets, and then with the whole text that it stands in: as a
+# Workers are told only what such a SET sets, and then with the whole text that it stands in: as a
 # statement of a block that is its own. It costs no round trip.
 TELL_WORKERS = f"DO $$ BEGIN SET LOCAL app.user_role = '{ROLE}'; END $$"
 """SQL that tells the workers of a cluster, too, for this transaction."""

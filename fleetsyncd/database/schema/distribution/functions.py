@@ -25,9 +25,10 @@ LANGUAGE plpgsql {_PINNED} AS $function$
 DECLARE
     shard bigint;
 BEGIN
-    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL OR NOT EXISTS (
-        SELECT FROM pg_dist_partition WHERE logicalrelid = '{TABLE}'::regclass
-    ) THEN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN '{TABLE}';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = '{TABLE}'::regclass) THEN
         RETURN '{TABLE}';
     END IF;
     shard := get_shard_id_for_distribution_column('{TABLE}', vehicle);
@@ -48,7 +49,10 @@ $function$;
 CREATE OR REPLACE FUNCTION fleetsync.is_distributed() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE {_PINNED} AS $function$
 BEGIN
-    RETURN to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AND EXISTS (
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN false;
+    END IF;
+    RETURN EXISTS (
         SELECT FROM pg_dist_partition
         WHERE logicalrelid = '{TABLE}'::regclass AND partmethod = 'h'
     );
@@ -146,10 +150,13 @@ CREATE OR REPLACE FUNCTION fleetsync.part_bytes(
     part regclass, OUT row_bytes bigint, OUT table_bytes bigint, OUT index_bytes bigint
 )
 LANGUAGE plpgsql STABLE {_PINNED} AS $function$
+DECLARE
+    is_elsewhere boolean := false;
 BEGIN
-    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AND EXISTS (
-        SELECT FROM pg_dist_partition WHERE logicalrelid = part
-    ) THEN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        is_elsewhere := EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = part);
+    END IF;
+    IF is_elsewhere THEN
         row_bytes := citus_relation_size(part);
         table_bytes := citus_table_size(part);
         index_bytes := citus_total_relation_size(part) - table_bytes;
@@ -216,6 +223,12 @@ SELECT EXISTS (
       AND o.force_delegation AND o.distribution_argument_index = 0
       AND p.logicalrelid = '{TABLE}'::regclass)
 """  # noqa: S608  made of this file's own text
+ARE_OF_CLUSTER = """
+SELECT count(*) = 5 AND bool_and(l.lanname = 'plpgsql')
+FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang
+WHERE f.pronamespace = 'fleetsync'::regnamespace AND f.proname IN ('storage_table',
+    'is_distributed', 'measured_channels', 'measured_minutes', 'part_bytes')
+"""
 NAMES_SHARDS = (
     f"SELECT prosrc LIKE '%lock_shard_metadata%' FROM pg_proc WHERE oid = '{NAMING}'::regprocedure"  # noqa: S608  made of this file's own text
 )

@@ -61,6 +61,10 @@ def _functions(cursor: Cursor) -> Iterator[Finding]:
     if cursor.fetchall() != [(True,)]:
         text = "the writing function is not delegated: rows go through the coordinator"
         yield warning(CHECK, text, AGAIN)
+    cursor.execute(functions.ARE_OF_CLUSTER)
+    if cursor.fetchall() != [(True,)]:
+        text = "functions that read measurements are those of one server: minutes cannot be kept"
+        yield fault(CHECK, text, AGAIN)
     cursor.execute("SELECT quote_literal(%s) || '::regprocedure'", (functions.NAMING,))
     for reply in nodes.ask(cursor, _NAMES_SHARDS.format(name=cursor.fetchall()[0][0])):
         if reply.success and reply.text != "true":
@@ -69,8 +73,7 @@ def _functions(cursor: Cursor) -> Iterator[Finding]:
 
 
 def _policies(cursor: Cursor) -> Iterator[Finding]:
-    cursor.execute("SELECT current_user::text")
-    wanted = policies.readers(cursor, cursor.fetchall()[0][0])
+    wanted = policies.readers(cursor)
     if not policies.are_by_role(cursor, wanted):
         readers = ", ".join((*wanted.everything, *wanted.granted))
         text = f"the policies of measurements are not those that its readers need: {readers}"

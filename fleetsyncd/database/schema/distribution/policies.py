@@ -7,14 +7,18 @@ row. Who writes, or always sees all rows, has one; whoever else may read has the
 from dataclasses import dataclass
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema.distribution.functions import TABLE
+from fleetsyncd.database.schema.distribution.functions import STORE, TABLE
 
 ALL, GRANTED = "measurements_superuser", "measurements_owner"
 OWN = (ALL, GRANTED, "measurements_writer")
 """The policies that the program makes of measurements, on one server or on several."""
-# What a role begins each session with tells what it is for.
+# Who may call the writing function is a daemon. Of others, what a role begins each session with
+# tells what it is for.
 _ROLES = f"""
-SELECT r.rolname::text, r.oid = c.relowner OR r.rolname = %(app)s OR EXISTS (
+SELECT r.rolname::text, r.oid = c.relowner OR r.rolname = %(app)s
+    OR EXISTS (SELECT FROM pg_proc f, aclexplode(f.proacl) a
+               WHERE f.oid = '{STORE}'::regprocedure AND a.grantee = r.oid)
+    OR EXISTS (
         SELECT FROM pg_db_role_setting s
         WHERE s.setrole = r.oid AND 'app.user_role=superuser' = ANY (s.setconfig)
           AND s.setdatabase IN (0, (SELECT oid FROM pg_database
@@ -56,8 +60,8 @@ class Readers:
     granted: tuple[str, ...]
 
 
-def readers(cursor: Cursor, app_role: str) -> Readers:
-    """Return who may read, by what each role is for."""
+def readers(cursor: Cursor, app_role: str | None = None) -> Readers:
+    """Return who may read, by what each role is for; `app_role` may be granted its rights later."""
     cursor.execute(_ROLES, {"app": app_role})
     rows = cursor.fetchall()
     return Readers(

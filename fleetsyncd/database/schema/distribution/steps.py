@@ -110,7 +110,7 @@ def _has_functions(cursor: Cursor) -> bool:
         "SELECT bool_and(to_regprocedure(f) IS NOT NULL) FROM unnest(%s) f",
         (list(functions.SHARED),),
     )
-    return cursor.fetchall() == [(True,)] and _asks(functions.NAMES_SHARDS)(cursor)
+    return cursor.fetchall() == [(True,)] and _asks(functions.ARE_OF_CLUSTER)(cursor)
 
 
 def _functions(_cursor: Cursor) -> Sequence[str]:
