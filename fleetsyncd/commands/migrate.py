@@ -1,24 +1,21 @@
 """`fleetsyncd migrate`: create or upgrade the schema."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from functools import partial
 
 import click
 
 from fleetsyncd import bootstrap, green
+from fleetsyncd.commands import migrate_where
 from fleetsyncd.commands.group import EXIT_FAILED
-from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import adoption, citus, indexes, migrate, tidy
-from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
-from fleetsyncd.database.schema.hidden.conversion import State
+from fleetsyncd.commands.migrate_where import MOST_SHARDS, Asked
+from fleetsyncd.database.pool import Database
+from fleetsyncd.database.schema import adoption, indexes, migrate, tidy
+from fleetsyncd.database.schema.distribution.obstacles import SHARDS
+from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.lock_waits import Patience
-from fleetsyncd.errors import CommandError
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.text import size
 from fleetsyncd.times import parse_length, utc_now
-
-SHORTEST_CHUNK, LONGEST_CHUNK = timedelta(hours=1), timedelta(days=31)
 
 
 def _check(database: Database) -> int:
@@ -31,19 +28,6 @@ def _check(database: Database) -> int:
     for misfit in misfits:
         click.echo(f"does not fit: {misfit}")
     return EXIT_FAILED if missing or misfits else 0
-
-
-def _check_timescale(database: Database, *, undo: bool) -> int:
-    """Tell what stands in the way of a conversion, or of the way back; return the exit code."""
-    if database.run(layout.is_hidden) != undo:
-        click.echo(f"nothing is to be done: measurements are {'a table' if undo else 'a view'}")
-        return 0
-    found = database.run(obstacles.way_back if undo else obstacles.of_a_hypertable)
-    for each in found:
-        click.echo(f"in the way: {each}")
-    if not found:
-        click.echo("nothing is in the way")
-    return EXIT_FAILED if found else 0
 
 
 def _tell(word: str, names: Sequence[str], database: Database) -> None:
@@ -68,38 +52,6 @@ def _tidy(settings: DatabaseSettings, patience: Patience) -> int:
     return EXIT_FAILED if done.failed else 0
 
 
-def _convert(settings: DatabaseSettings, chunk: timedelta | None, patience: Patience) -> None:
-    """Put measurements into a hypertable behind a view."""
-
-    def create(cursor: Cursor) -> str:
-        return hypertable.create(cursor, chunk or hypertable.usual_chunk(cursor))
-
-    if conversion.convert(settings, obstacles.of_a_hypertable, create, patience):
-        click.echo(
-            f"measurements are a view over {layout.TABLE}; the table as it was is"
-            f" {layout.BEFORE}: DROP TABLE it when you are sure that nobody needs it"
-        )
-        return
-    click.echo(f"measurements are a view over {layout.TABLE} already")
-    if chunk is not None:
-        conversion.change(settings, partial(hypertable.change, chunk=chunk), patience)
-        click.echo("chunks that are made from now on have the new length")
-
-
-def _undo(settings: DatabaseSettings, patience: Patience) -> None:
-    """Make measurements a table again."""
-    match conversion.undo(settings, obstacles.way_back, patience):
-        case State.TABLE:
-            click.echo("measurements are a table already")
-        case State.CONVERTING:
-            click.echo("measurements stay a table: the copy of them was dropped")
-        case _:
-            click.echo(
-                f"measurements are a table; the hidden one is {layout.TABLE_BEFORE}: DROP TABLE it"
-                " when you are sure that nobody needs it"
-            )
-
-
 @click.command("migrate")
 @click.option("--check", is_flag=True, help="Only check; exit 1 if something is missing.")
 @click.option(
@@ -109,9 +61,16 @@ def _undo(settings: DatabaseSettings, patience: Patience) -> None:
     show_default=True,
     help="How long another session may stand in the way of a step.",
 )
+@click.option("--distribute", is_flag=True, help="Then spread measurements over a Citus cluster.")
 @click.option(
-    "--distribute", "distribute", is_flag=True, help="Then distribute it over a Citus cluster."
+    "--shards",
+    type=click.IntRange(1, MOST_SHARDS),
+    help=f"With --distribute: in how many parts.  [default: {SHARDS}]",
 )
+@click.option(
+    "--online", is_flag=True, help="With --distribute: slower, and no writer waits for long."
+)
+@click.option("--undistribute", is_flag=True, help="Then take them back to the coordinator.")
 @click.option("--tidy", "with_tidying", is_flag=True, help="Then tidy all months that are closed.")
 @click.option("--timescale", is_flag=True, help="Then keep measurements in TimescaleDB.")
 @click.option("--undo", is_flag=True, help="With --timescale: the way back.")
@@ -124,6 +83,9 @@ def migrate_command(
     check: bool,
     wait: str,
     distribute: bool,
+    shards: int | None,
+    online: bool,
+    undistribute: bool,
     with_tidying: bool,
     timescale: bool,
     undo: bool,
@@ -143,50 +105,25 @@ def migrate_command(
     With --timescale the measurements are then copied into a hypertable of TimescaleDB behind a
     view, which takes a tenth of the space once it is compressed.
 
+    With --distribute they are then spread over the workers of a Citus cluster by vehicle; daemons
+    go on with the coordinator. Each of these changes is undone by its opposite, and with --check
+    everything is named that stands in its way.
+
     Exit code: 0 up to date, 1 something is missing or in the way (--check), or could not be tidied
     (--tidy).
     """
+    asked = Asked(
+        check, distribute, undistribute, online, shards, timescale, undo, chunk, with_tidying
+    )
+    asked.require_fitting()
+    chunk_length = asked.chunk_length
     settings = bootstrap.load_settings()
-    chunk_length = _usage(check, distribute, with_tidying, timescale, undo, chunk)
     database = Database(settings.database, deadline=green.deadline)
-    if distribute:
-        citus.require_citus(Database(settings.database))
-        if database.run(layout.is_hidden):
-            raise CommandError(
-                "measurements are in TimescaleDB, and cannot be distributed: first take them back,"
-                " `fleetsyncd migrate --timescale --undo`"
-            )
     if check:
-        return _check(database) or (timescale and _check_timescale(database, undo=undo))
+        return _check(database) or migrate_where.check(asked, settings.db_app_role, database)
     patience = Patience(parse_length(wait).total_seconds())
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
     _tell("applied", applied, database)
-    if distribute:
-        # Without a deadline: rows that exist already take as long as they take.
-        tables = citus.distribute(Database(settings.database))
-        click.echo(f"distributed: {', '.join(tables) or 'all was before'}")
-    if undo:
-        _undo(settings.database, patience)
-    elif timescale:
-        _convert(settings.database, chunk_length, patience)
+    migrate_where.change(asked, chunk_length, settings.database, settings.db_app_role, patience)
     return _tidy(settings.database, patience) if with_tidying else 0
-
-
-def _usage(
-    check: bool, distribute: bool, tidying: bool, timescale: bool, undo: bool, chunk: str | None
-) -> timedelta | None:
-    """Return the length of chunks; raise UsageError for options that do not go together."""
-    if distribute and (check or timescale):
-        other = "--check" if check else "--timescale"
-        raise click.UsageError(f"{other} and --distribute exclude each other")
-    if check and tidying:
-        raise click.UsageError("--check and --tidy exclude each other")
-    if (undo or chunk is not None) and not timescale:
-        raise click.UsageError("--undo and --chunk go with --timescale")
-    if chunk is None:
-        return None
-    length = parse_length(chunk)
-    if not SHORTEST_CHUNK <= length <= LONGEST_CHUNK:
-        raise click.UsageError("--chunk is 1h to 31d")
-    return length

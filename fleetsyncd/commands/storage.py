@@ -10,11 +10,12 @@ from fleetsyncd import bootstrap
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database.views.storage import Storage, StoredTable, storage
+from fleetsyncd.database.views.storage import Storage, StoredTable, StoringNode, storage
 from fleetsyncd.text import size
 from fleetsyncd.times import ZonedTime, utc_day, utc_now
 
 HEADER = ["TABLE", "ROWS", "BYTES", "OF KEYS", "BYTES A ROW", "TIDIED"]
+NODES_HEADER = ["NODE", "SHARDS", "BYTES"]
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -62,6 +63,7 @@ class StorageReport(msgspec.Struct, frozen=True):
     room_bytes: int | None
     full_at: ZonedTime | None
     tables: list[TableOnDisk]
+    nodes: list[StoringNode]
 
 
 @click.command("storage")
@@ -99,6 +101,7 @@ def _report(found: Storage, room: int | None, keep_months: int | None) -> Storag
         room_bytes=room,
         full_at=None if left is None else utc_now() + left,
         tables=list(map(_on_disk, found.tables)),
+        nodes=list(found.nodes),
     )
 
 
@@ -118,7 +121,9 @@ def _on_disk(each: StoredTable) -> TableOnDisk:
 
 def _text(report: StorageReport, keep_months: int | None) -> str:
     rows = [_line(each) for each in report.tables]
-    return "\n".join([table(HEADER, rows), *_summary(report, keep_months)])
+    nodes = [[each.address, f"{each.shards:,}", size(each.bytes)] for each in report.nodes]
+    parts = [table(HEADER, rows), *([table(NODES_HEADER, nodes)] if nodes else [])]
+    return "\n".join([*parts, *_summary(report, keep_months)])
 
 
 def _line(each: TableOnDisk) -> list[str]:
@@ -129,8 +134,9 @@ def _line(each: TableOnDisk) -> list[str]:
 
 
 def _summary(report: StorageReport, keep_months: int | None) -> Sequence[str]:
+    where = " on the coordinator; on the workers are" if report.nodes else ", of which"
     lines = [
-        f"{report.database}: {size(report.database_bytes)}, of which measurements"
+        f"{report.database}: {size(report.database_bytes)}{where} measurements"
         f" {size(report.measurements_bytes)}",
         f"measurements grow by {size(report.bytes_a_day)} a day: {report.rows_a_day:,.0f} rows of"
         f" {report.sending_vehicles:,} vehicle(s) that sent some today or yesterday",

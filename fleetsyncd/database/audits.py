@@ -21,18 +21,22 @@ from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
 # What was not pulled yet is for cycles to pull. Without an interval it is all that is stored.
+_CHANNELS = """
+SELECT coalesce(array_agg(channel_id), '{}') FROM public.channel_config
+WHERE vehicle_id = %(id)s::uuid
+"""
+_STORED_FROM = """
+SELECT min(m.time) FROM unnest(%(channels)s::int[]) channel
+CROSS JOIN LATERAL (
+    SELECT r.time FROM public.measurements r
+    WHERE r.vehicle_id = %(id)s::uuid AND r.channel_id = channel AND r.time >= %(oldest)s
+    ORDER BY r.time LIMIT 1) m
+"""
 _REQUEST = """
-WITH stored AS (
-    SELECT min(first) AS at FROM public.channel_config c, LATERAL (
-        SELECT min(m.time) AS first FROM public.measurements m
-        WHERE m.vehicle_id = c.vehicle_id AND m.channel_id = c.channel_id
-          AND m.time >= %(oldest)s) oldest
-    WHERE c.vehicle_id = %(id)s::uuid AND %(start)s::timestamptz IS NULL
-),
-vehicle AS (
-    SELECT v.id, coalesce(%(start)s, date_trunc('milliseconds', stored.at)) AS start,
+WITH vehicle AS (
+    SELECT v.id, date_trunc('milliseconds', %(start)s::timestamptz) AS start,
         least(%(end)s, date_trunc('milliseconds', v.last_sync_at)) AS reach
-    FROM public.vehicles v, stored
+    FROM public.vehicles v
     WHERE v.id = %(id)s::uuid AND v.last_sync_at IS NOT NULL FOR KEY SHARE OF v
 )
 INSERT INTO fleetsync.audit (vehicle_id, is_repair, from_at, to_at, reached_at, report_only)
@@ -128,7 +132,9 @@ def request_audit(
     oldest = accepted_interval(utc_now()).start
     values = {
         "id": str(vehicle_id),
-        "start": None if start is None else floor_ms(max(start, oldest)),
+        "start": _stored_from(cursor, vehicle_id, oldest)
+        if start is None
+        else floor_ms(max(start, oldest)),
         "end": floor_ms(end),
         "oldest": oldest,
         "report_only": report_only,
@@ -138,6 +144,16 @@ def request_audit(
     if row is None:
         raise CommandError("nothing of the interval was pulled yet, or the vehicle was removed")
     return Window(*row)
+
+
+def _stored_from(cursor: Cursor, vehicle_id: UUID, oldest: datetime) -> datetime | None:
+    """Return the time of the oldest measurement since `oldest`; None if nothing is stored."""
+    values: dict[str, object] = {"id": str(vehicle_id), "oldest": oldest}
+    cursor.execute(_CHANNELS, values)
+    values["channels"] = cursor.fetchall()[0][0]
+    cursor.execute(_STORED_FROM, values)
+    at: datetime | None = cursor.fetchall()[0][0]
+    return at
 
 
 def cancel_audit(cursor: Cursor, vehicle_id: UUID, asked_at: datetime | None = None) -> bool:

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.database.housekeeping import Task
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.estimates import TABLE_ROWS
+from fleetsyncd.database.views.estimates import TABLE_BYTES, TABLE_ROWS
 
 UNSAFE_SERVERS = range(140_000, 140_004)
 """Versions whose REINDEX CONCURRENTLY may leave rows out of an index, as PostgreSQL 14.4 tells."""
 TIDY_KEY_BYTES = 50
 """Of a row in a key that was written anew; in one that grew with its rows it takes 89."""
 LEAST_BYTES = 1_000_000
-"""In a smaller key there is nothing to be saved; those of a distributed table are empty here."""
+"""In a smaller key there is nothing to be saved."""
 LEAST_GROWTH_BYTES, LEAST_GROWTH = 8 * 2**20, 0.1
 """A key is tidied again if it has grown by more than this, and by more than this part of it."""
 # Months of minutes have a name of ours, and end with the month.
@@ -27,6 +27,10 @@ WHERE i.inhparent = 'public.measurements_minute'::regclass
 """
 # The key may have any name, and its columns any order: see schema/indexes.py. Those that failed
 # come after the others.
+_KEY = """
+coalesce(CASE WHEN r.by = 'time' AND fleetsync.is_distributed() THEN s.index_bytes
+    ELSE pg_relation_size(k.oid) END, 0)
+""".strip()
 _DUE = f"""
 SELECT month, key, key_bytes, row_count, may_tidy, error,
     CASE WHEN finished_at IS NULL OR finished_at < started_at THEN started_at END
@@ -34,13 +38,13 @@ FROM (
     SELECT DISTINCT ON (c.oid) r.ends, h.started_at,
         format('%%I.%%I', n.nspname, c.relname) AS month,
         format('%%I.%%I', kn.nspname, k.relname) AS key,
-        coalesce(pg_relation_size(k.oid), 0) AS key_bytes, {TABLE_ROWS} AS row_count,
+        {_KEY} AS key_bytes, {TABLE_ROWS} AS row_count,
         CASE WHEN current_setting('server_version_num')::integer >= 170000
             THEN has_table_privilege(c.oid, 'MAINTAIN')
             ELSE pg_has_role(c.relowner, 'USAGE') END AS may_tidy,
         h.finished_at, h.bytes_after, h.error
     FROM ({_MONTHS}) r
-    JOIN pg_class c ON c.oid = r.part AND c.relkind = 'r'
+    JOIN pg_class c ON c.oid = r.part AND c.relkind = 'r' {TABLE_BYTES}
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_index i ON i.indrelid = c.oid AND i.indisunique AND i.indisvalid
         AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -54,7 +58,7 @@ FROM (
       AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
            WHERE a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
           = ARRAY['channel_id', r.by, 'vehicle_id']
-    ORDER BY c.oid, pg_relation_size(k.oid) DESC
+    ORDER BY c.oid, key_bytes DESC
 ) months
 WHERE key_bytes > {LEAST_BYTES}
   AND (finished_at IS NULL

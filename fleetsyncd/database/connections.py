@@ -16,7 +16,6 @@ from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.time_limits import Deadline, no_deadline
 
-Connection = extensions.connection
 Parameters = dict[str, str]
 
 CONNECT_SEC = 10.0
@@ -34,6 +33,13 @@ _RELIED_ON = {"client_encoding": "UTF8"}
 DEFAULT_PORT = "5432"
 LIBPQ_CHOOSES = ("load_balance_hosts", "service")
 """With these, libpq decides in which order hosts are tried."""
+
+
+class Connection(extensions.connection):
+    """A connection to the configured server."""
+
+    on_cluster: bool | None = None
+    """Whether its database is one of a Citus cluster; None until that is asked."""
 
 
 class _Mute(Exception):
@@ -70,7 +76,9 @@ class Connector:
     def _try(self, parameters: Parameters, seconds: float) -> Connection:
         mute = _Mute(f"no answer within {round(seconds, 1):g} s")
         with self.deadline(seconds, lambda: mute):
-            connection = psycopg2.connect(extensions.make_dsn(**parameters))
+            connection = psycopg2.connect(
+                extensions.make_dsn(**parameters), connection_factory=Connection
+            )
             connection.autocommit = True
             return connection
 

@@ -32,16 +32,20 @@ SELECT d.from_at, d.to_at, greatest(d.from_at, s.minutes_from)
 FROM fleetsync.minute_due d JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id
 WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
 """
-_NEWEST_ROW = f"""
+_CHANNELS = f"""
 WITH partition AS MATERIALIZED ({PARTITIONS})
-SELECT max(n.time) FROM partition p, fleetsync.channels_between(
-    %(id)s::uuid, p.begins, p.ends) channel,
-LATERAL (SELECT m.time FROM public.measurements m
-         WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id = channel
-           AND m.time >= greatest(%(from)s, p.begins) AND m.time < least(%(to)s, p.ends)
-         ORDER BY m.time DESC LIMIT 1) n
+SELECT array_agg(DISTINCT channel) FROM partition p, fleetsync.measured_channels(
+    %(id)s::uuid, p.begins, p.ends) channel
 WHERE p.begins < %(to)s AND p.ends > %(from)s
 """  # noqa: S608  made of this file's own text
+_NEWEST_ROW = """
+SELECT max(n.time) FROM unnest(%(channels)s::int[]) channel
+CROSS JOIN LATERAL (
+    SELECT m.time FROM public.measurements m
+    WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id = channel
+      AND m.time >= %(from)s AND m.time < %(to)s
+    ORDER BY m.time DESC LIMIT 1) n
+"""
 _COMPUTE = f"""
 WITH work AS MATERIALIZED (
     SELECT %(id)s::uuid AS vehicle_id, %(from)s::timestamptz AS from_at,
@@ -138,7 +142,9 @@ def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
         return None
     from_at, to_at, start = due
     values = {"id": str(vehicle_id), "from": start, "to": max(start, to_at)}
-    cursor.execute(_NEWEST_ROW, values)
+    cursor.execute(_CHANNELS, values)
+    ((channels,),) = cursor.fetchall()
+    cursor.execute(_NEWEST_ROW, {**values, "channels": channels or []})
     ((newest,),) = cursor.fetchall()
     if newest is None:
         return Window(from_at, from_at)

@@ -3,12 +3,14 @@
 They are sent as text literals of arrays: psycopg2 needs about twice the time to adapt lists.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from fleetsyncd.database import statements
+from fleetsyncd.database.cluster import runs_on_cluster
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added
 from fleetsyncd.models import Measurements
@@ -53,8 +55,19 @@ def add_pulled(
             "newest": newest,
             "head": head,
         }
+        added += _store(cursor, values)
+    return added
+
+
+def _store(cursor: Cursor, values: Mapping[str, object]) -> Added:
+    """Store a batch; what was new makes its minutes due in the same transaction."""
+    if not runs_on_cluster(cursor):
         cursor.execute(statements.ADD_MEASUREMENTS, values)
-        added += Added(*cursor.fetchall()[0])
+        return Added(*cursor.fetchall()[0])
+    cursor.execute(statements.STORE_ON_WORKER, values)
+    added = Added(*cursor.fetchall()[0])
+    if added.rows:
+        cursor.execute(statements.MARK_MINUTES, values)
     return added
 
 

@@ -74,7 +74,7 @@ SELECT fleetsync.make_minute_month(month) FROM (
 # A statement of its own: the next one then sees all that was committed before the lock. Compiling
 # those would take longer than running them.
 _LOCK = """
-SET LOCAL jit = off;
+SELECT set_config('jit', 'off', true);
 SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED
 """
 # The key of measurements begins with vehicle and channel, so channels are looked up by partition.
@@ -92,11 +92,11 @@ stored AS (
     SELECT w.vehicle_id, c.id, r.minute, r.count, r.min, r.max, r.sum, r.first, r.last
     FROM work w
     CROSS JOIN LATERAL (
-        SELECT DISTINCT id FROM partition p, fleetsync.channels_between(
+        SELECT DISTINCT id FROM partition p, fleetsync.measured_channels(
             w.vehicle_id, p.begins, p.ends) id
         WHERE p.begins < w.to_at AND p.ends > w.from_at
     ) c
-    CROSS JOIN LATERAL fleetsync.raw_minutes(w.vehicle_id, c.id, w.from_at, w.to_at) r
+    CROSS JOIN LATERAL fleetsync.measured_minutes(w.vehicle_id, c.id, w.from_at, w.to_at) r
     ON CONFLICT (vehicle_id, channel_id, minute) DO UPDATE SET count = excluded.count,
         min = excluded.min, max = excluded.max, sum = excluded.sum,
         first = excluded.first, last = excluded.last

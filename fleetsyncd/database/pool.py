@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database import session_settings
+from fleetsyncd.database import cluster, session_settings
 from fleetsyncd.database.connections import Connection, Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
 from fleetsyncd.errors import (
@@ -26,6 +26,7 @@ from fleetsyncd.errors import (
     DatabaseReadOnly,
     PartitionMissing,
     SchemaOutdated,
+    WorkerLost,
 )
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.time_limits import Deadline, no_deadline
@@ -42,13 +43,18 @@ TRANSACTION_SEC = 90.0
 """The client's deadline: a frozen server enforces no statement_timeout."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
+WORKER_ATTEMPTS = 2
+"""The first may have met a connection of before its restart; each holds a slot meanwhile."""
 LOST_CONNECTION = "lost connection"
 NOT_WRITABLE = "server or role is read-only"
+LOST_WORKER = "lost worker"
 _NO_UTF8 = "a text is not valid in UTF-8: the database's own encoding must be UTF8"
 _RETRIED = {
     "40001": "serialization failure",
     "40P01": "deadlock",
     "55P03": "lock not available",
+    # It was made before the database became one of a cluster: another one knows it.
+    cluster.ROLE_UNKNOWN: "connection of before the distribution",
     # After a failover: another connection may find the server that can be written.
     "25006": NOT_WRITABLE,
 }
@@ -110,10 +116,10 @@ class Database:
                 reason = _retry_reason(error)
                 if reason is None:
                     raise to_database_error(error) from error
-                if attempt == ATTEMPTS:
+                if attempt == _attempts(reason):
                     raise _final_error(error, reason) from error
-                if reason in (LOST_CONNECTION, NOT_WRITABLE):
-                    self.close()  # other idle connections are probably dead as well
+                if reason in _ALL_AFFECTED:
+                    self.close()  # other idle connections are probably no better
                 log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
         raise AssertionError("unreachable")
@@ -211,13 +217,23 @@ class Database:
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
+            on_cluster=cluster.is_on_cluster(connection),
         )
+
+
+_ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])
+
+
+def _attempts(reason: str) -> int:
+    return WORKER_ATTEMPTS if reason == LOST_WORKER else ATTEMPTS
 
 
 def _retry_reason(error: psycopg2.Error) -> str | None:
     """Say why a failed transaction may succeed when it is repeated; None if it will not."""
     if error.pgcode in _RETRIED:
         return _RETRIED[error.pgcode]
+    if cluster.lost_worker(error) is not None:
+        return LOST_WORKER
     # A terminated connection carries no SQLSTATE, or that of the administrator's command.
     lost = error.pgcode is None or error.pgcode.startswith(("08", "57P"))
     return LOST_CONNECTION if lost and isinstance(error, psycopg2.OperationalError) else None
@@ -226,13 +242,16 @@ def _retry_reason(error: psycopg2.Error) -> str | None:
 def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
     if reason == NOT_WRITABLE:
         return DatabaseReadOnly(*reason_and_hint(error))
+    if reason == LOST_WORKER:
+        text = f"the cluster's worker {cluster.lost_worker(error)} does not answer"
+        return WorkerLost(text, "start it, or look at the network; its vehicles then go on")
     kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
     return kind(f"{reason}: {first_line(error)}")
 
 
 def to_database_error(error: psycopg2.Error) -> DatabaseError:
     """Return the `DatabaseError` that stands for one of the driver's."""
-    if (reason := _retry_reason(error)) in (LOST_CONNECTION, NOT_WRITABLE):
+    if (reason := _retry_reason(error)) in (LOST_CONNECTION, NOT_WRITABLE, LOST_WORKER):
         return _final_error(error, reason)
     if error.pgcode in _OUTDATED:
         return SchemaOutdated(

@@ -80,7 +80,7 @@ def purge(
 
 
 def _begin(vehicle: RemovedVehicle, cursor: Cursor) -> Extent | None:
-    cursor.execute(f"SET LOCAL statement_timeout = '{EXTENT_SEC}s'")
+    cursor.execute(f"SELECT set_config('statement_timeout', '{EXTENT_SEC}s', true)")
     removed_vehicles.ensure_record(cursor, vehicle)
     cursor.execute(_ADVANCE, {"id": str(vehicle.id), "end": "-infinity"})
     return removed_vehicles.read_extent(cursor, vehicle)

@@ -125,7 +125,7 @@ def remove(
     `check` is called when nobody else can change them any more; if it raises, nothing is removed.
     """
     ids = sorted(ids)  # two removals at the same time do not deadlock
-    cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
+    cursor.execute(f"SELECT set_config('statement_timeout', '{REMOVAL_SEC}s', true)")
     are_tied = _is_true(cursor, _ARE_TIED)
     deletes = are_tied and with_measurements
     deleted = {key: _delete_beforehand(cursor, key, deletes) for key in ids}
@@ -161,7 +161,9 @@ def _lock(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
     A daemon that waits for a deleted row holds its vehicle's row meanwhile. It gives up after a
     while; the removal, which may be most of an hour old, does not.
     """
-    cursor.execute(f"SET LOCAL lock_timeout = '{_TRY_LOCK_MS}ms'; SAVEPOINT unlocked")
+    cursor.execute(
+        f"SELECT set_config('lock_timeout', '{_TRY_LOCK_MS}ms', true); SAVEPOINT unlocked"
+    )
     for _ in range(LOCK_ATTEMPTS):
         try:
             cursor.execute(_LOCK, ([str(key) for key in ids],))
@@ -170,7 +172,7 @@ def _lock(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
             time.sleep(_TRY_LOCK_MS / 1000)
         else:
             present = [UUID(key) for (key,) in cursor.fetchall()]
-            cursor.execute("SET LOCAL lock_timeout = 0")
+            cursor.execute("SELECT set_config('lock_timeout', '0', true)")
             return present
     raise CommandError(
         "another program holds the vehicle's row for minutes: nothing was removed; look for open"

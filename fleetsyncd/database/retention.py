@@ -206,7 +206,7 @@ class Retention:
         if not self._take_lock(cursor):
             return 0
         statement = _DELETE.format(table=rows.table, key=rows.key, expired=rows.expired())
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_MS}ms'")
+        cursor.execute(f"SELECT set_config('lock_timeout', '{_LOCK_MS}ms', true)")
         try:
             cursor.execute(statement, {"age": age, "batch": self._batch})
         except psycopg2.errors.LockNotAvailable as error:

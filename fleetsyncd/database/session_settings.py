@@ -21,17 +21,28 @@ _RELIED_ON = {
     "lock_timeout": "0",
 }
 """Settings that change what a statement means or returns."""
+# Workers are told only what such a SET sets, and then with the whole text that it stands in: as a
+# statement of a block that is its own. It costs no round trip.
+TELL_WORKERS = f"DO $$ BEGIN SET LOCAL app.user_role = '{ROLE}'; END $$"
+"""SQL that tells the workers of a cluster, too, for this transaction."""
+_ON_CLUSTER = {"citus.propagate_set_commands": "local"}
 
 
 @cache
-def opening(server_version: int, *, statement_sec: float, idle_sec: float) -> str:
+def opening(
+    server_version: int, *, statement_sec: float, idle_sec: float, on_cluster: bool = False
+) -> str:
     """Return the SQL that begins a transaction with these settings and time limits, in seconds."""
     limits = {
         "statement_timeout": f"{statement_sec:g}s",
         # A daemon that froze must not keep others from its vehicles' rows.
         "idle_in_transaction_session_timeout": f"{idle_sec:g}s",
     }
-    return f"BEGIN ISOLATION LEVEL {ISOLATION}; {_set(server_version, limits, 'true')}"
+    begin = f"BEGIN ISOLATION LEVEL {ISOLATION}"
+    if on_cluster:
+        values = _set(server_version, {**limits, **_ON_CLUSTER}, "true")
+        return f"{begin}; {values}; {TELL_WORKERS}"
+    return f"{begin}; {_set(server_version, limits, 'true')}"
 
 
 def for_whole_session(server_version: int) -> str:

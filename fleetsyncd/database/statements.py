@@ -91,6 +91,15 @@ SELECT added, late, oldest_late FROM fleetsync.add_measurements(
     %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
     %(newest)s::timestamptz, %(head)s::timestamptz)
 """
+# What that function does, in two. A cluster hands this call on to the worker, as it stands here;
+# within a function, the coordinator has to read all of its text twice.
+STORE_ON_WORKER = """
+SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
+SELECT added, late, oldest_late FROM fleetsync.store_measurements(
+    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
+    %(newest)s::timestamptz, %(head)s::timestamptz)
+"""
+MARK_MINUTES = "SELECT fleetsync.mark_minutes(%(id)s::uuid, %(times)s)"
 DAY = """
     day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
     day_seconds = %(covered_sec)s

@@ -36,7 +36,14 @@ RETRY_AFTER = timedelta(hours=6)
 """A month that failed is left alone for so long: a full disk must not be filled each hour. Less
 than a day, since a dump that was in its way may come at the same time each day."""
 ROUNDS, ROUND_SEC = 40, 0.05
-_KEY_BYTES = "SELECT coalesce(pg_relation_size(to_regclass(%s)), 0)"
+# On a cluster the table's only index is the key.
+_KEY_BYTES = """
+SELECT coalesce(max(CASE WHEN fleetsync.is_distributed() AND c.relname !~ '^measurements_minute'
+    THEN s.index_bytes ELSE pg_relation_size(i.indexrelid) END), 0)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+CROSS JOIN LATERAL fleetsync.part_bytes(i.indrelid) s
+WHERE i.indexrelid = to_regclass(%s)
+"""
 # The lock of a table that is being tidied; of the advisory one the number's two halves.
 _BEING_TIDIED = """
 SELECT DISTINCT c.relname::text FROM pg_locks own

@@ -2,18 +2,25 @@
 
 import os
 import pwd
+import shlex
+import signal
 import stat
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
+
+import psutil
 
 from fleetsyncd.errors import CommandError
 
 START_SEC = 60
 _UNPRIVILEGED = ("postgres", "nobody")
 """Accounts under which root runs the system's binaries, which refuse to run as root."""
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class Cluster(Protocol):
@@ -39,6 +46,14 @@ class Cluster(Protocol):
 
     def halt(self, mode: str) -> None:
         """Stop the running server in a mode of `pg_ctl`, to be started again."""
+
+
+def kill(cluster: Cluster) -> None:
+    """Kill a running server as a lost machine would be, and wait until nothing of it runs."""
+    postmaster = psutil.Process(cluster.pid)
+    processes = [postmaster, *postmaster.children()]
+    postmaster.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=START_SEC)
 
 
 class WheelCluster:
@@ -79,10 +94,16 @@ class WheelCluster:
 
 
 class SystemCluster:
-    """A server from binaries that the system has, such as /usr/lib/postgresql/15/bin."""
+    """A server from binaries that the system has, such as /usr/lib/postgresql/15/bin.
 
-    def __init__(self, folder: Path, binaries: Path) -> None:
+    `settings` are given to it at every start; they go before those of its files.
+    """
+
+    def __init__(
+        self, folder: Path, binaries: Path, settings: Mapping[str, str] = _NO_SETTINGS
+    ) -> None:
         self.binaries = binaries
+        self._settings = settings
         self.socket_folder = folder.resolve()
         self._account = _unprivileged()
         self._make_folder()
@@ -98,8 +119,11 @@ class SystemCluster:
     def start(self) -> None:
         """Start the server unless it runs."""
         if not self._is_running():
-            listening = f"-h '' -k '{self.socket_folder}'"
-            self._control("start", "-l", str(self.socket_folder / "log"), "-o", listening)
+            options = ["-h", "", "-k", str(self.socket_folder)]
+            for name, value in self._settings.items():
+                options += ["-c", f"{name}={value}"]
+            log = str(self.socket_folder / "log")
+            self._control("start", "-l", log, "-o", shlex.join(options))
 
     def stop(self) -> None:
         """Stop the server if it runs."""

@@ -35,9 +35,15 @@ _late = click.option(
     "--cycles", type=click.IntRange(1, 1_000_000), help="End after so many cycles and compare."
 )
 @click.option("--headless", is_flag=True, help="Print the daemon's log, whatever the terminal.")
+@click.option("--citus", is_flag=True, help="On a cluster; POSTGRES_BIN has Citus in it.")
 @_late
 def demo(
-    vehicles: int, interval: float, cycles: int | None, headless: bool, late: tuple[int, ...]
+    vehicles: int,
+    interval: float,
+    cycles: int | None,
+    headless: bool,
+    citus: bool,
+    late: tuple[int, ...],
 ) -> int:
     """Show everything at once, on this machine alone.
 
@@ -51,7 +57,13 @@ def demo(
 
     dashboard = not headless and sys.stdin.isatty() and sys.stdout.isatty()
     return run_demo(
-        FOLDER, vehicles=vehicles, interval=interval, cycles=cycles, dashboard=dashboard, late=late
+        FOLDER,
+        vehicles=vehicles,
+        interval=interval,
+        cycles=cycles,
+        dashboard=dashboard,
+        citus=citus,
+        late=late,
     )
 
 

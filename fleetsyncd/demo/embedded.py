@@ -5,9 +5,11 @@ one role and the daemon connects as another, ordinary one.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions, sql
@@ -27,6 +29,11 @@ class Server:
     host: str
     cluster: Cluster
 
+    @property
+    def nodes(self) -> "Sequence[Server]":
+        """Return all servers of the installation: this one alone."""
+        return [self]
+
     def environment(self, database: str, user: str = APP) -> dict[str, str]:
         """Return the variables that point a daemon at one of its databases."""
         return {
@@ -45,11 +52,14 @@ class Server:
 
     def create_database(self, name: str) -> None:
         """Make an empty database that belongs to the owner's role; drop an old one of the name."""
+        self.drop_database(name)
+        quoted, owner = sql.Identifier(name), sql.Identifier(OWNER)
+        self.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(quoted, owner))
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, if it is there, whoever uses it."""
         quoted = sql.Identifier(name)
-        self.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted),
-            sql.SQL("CREATE DATABASE {} OWNER {}").format(quoted, sql.Identifier(OWNER)),
-        )
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
 
     def execute(self, *statements: sql.Composable, database: str = "postgres") -> None:
         """Run administrative statements as the superuser, outside any transaction."""
@@ -59,23 +69,35 @@ class Server:
                 for statement in statements:
                     cursor.execute(statement)
 
-    def connect(self, database: str) -> extensions.connection:
-        """Connect as the superuser."""
-        return psycopg2.connect(host=self.host, user="postgres", dbname=database)
+    def query(
+        self, database: str, statement: str, *arguments: object, user: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement outside any transaction; return its rows, if it has any."""
+        with closing(self.connect(database, user)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement, arguments or None)
+                return cursor.fetchall() if cursor.description else []
+
+    def connect(self, database: str, user: str = "postgres") -> extensions.connection:
+        """Connect as the superuser, or as another role."""
+        return psycopg2.connect(host=self.host, user=user, dbname=database)
 
     def stop(self) -> None:
         """Stop the server; its data stay."""
         self.cluster.stop()
 
 
-def start(folder: Path, *, durable: bool = True) -> Server:
+def start(
+    folder: Path, *, durable: bool = True, settings: Mapping[str, str] | None = None
+) -> Server:
     """Start the server whose data lie in `folder`, made if need be, and create the two roles.
 
-    `durable=False` does without fsync: faster, for data that may be lost.
+    `durable=False` does without fsync: faster, for data that may be lost. The system's binaries are
+    given `settings`; the wheel's server takes none.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    binaries = os.environ.get(BINARIES)
-    cluster = SystemCluster(folder, Path(binaries)) if binaries else WheelCluster(folder)
+    cluster = _cluster(folder, settings)
     server = Server(str(cluster.socket_folder), cluster)
     for role in (OWNER, APP):
         server.execute(
@@ -90,3 +112,9 @@ def start(folder: Path, *, durable: bool = True) -> Server:
     server.execute(sql.SQL("ALTER SYSTEM SET max_wal_size = '4GB'"))
     server.execute(sql.SQL("SELECT pg_reload_conf()"))
     return server
+
+
+def _cluster(folder: Path, settings: Mapping[str, str] | None) -> Cluster:
+    if binaries := os.environ.get(BINARIES):
+        return SystemCluster(folder, Path(binaries), settings or {})
+    return WheelCluster(folder)

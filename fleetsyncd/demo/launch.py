@@ -22,8 +22,7 @@ from gevent.event import Event
 
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import migrate
-from fleetsyncd.demo import checker, embedded
+from fleetsyncd.demo import checker, databases
 from fleetsyncd.demo.fleet import VehicleSpec, demo_specs
 from fleetsyncd.demo.processes import TERMINATE_SEC, running, simulator
 from fleetsyncd.errors import CommandError
@@ -53,6 +52,7 @@ def run_demo(
     interval: float,
     cycles: int | None,
     dashboard: bool,
+    citus: bool = False,
     late: Sequence[float] = (),
 ) -> int:
     """Run the demo to its end; return 0 if nothing was lost, altered or unexpected.
@@ -62,12 +62,8 @@ def run_demo(
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
         stack.enter_context(_alone(folder))
-        click.echo("starting PostgreSQL in .demo/ …")
-        server = embedded.start(folder / "postgres")
-        stack.callback(server.stop)
-        server.create_database(DATABASE)
-        owner = DatabaseSettings(server.parameters(DATABASE, embedded.OWNER))
-        migrate.migrate(owner, embedded.APP)
+        click.echo(f"starting {'a Citus cluster' if citus else 'PostgreSQL'} in .demo/ …")
+        server = stack.enter_context(databases.serving(folder, DATABASE, citus=citus))
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
         simulated = stack.enter_context(simulator(vehicles, late=late))
         specs = demo_specs(vehicles, late=late)

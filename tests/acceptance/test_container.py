@@ -27,7 +27,7 @@ from tests.acceptance.conftest import PATIENCE_SEC
 
 TERMINAL = {"TERM", "COLORTERM"}
 """Told by the operator's terminal."""
-OURS = ("migrate", "simulator", "sync", "tui")
+OURS = ("distribute", "migrate", "simulator", "sync", "tui")
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 # Of the database, which compose brings along, only the passwords are set from outside.
 _FIXED = {"DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DATABASE_URL", "DB_APP_ROLE"}
@@ -137,6 +137,10 @@ def test_every_service_waits_for_what_it_needs() -> None:
         "sync": {"postgres": "service_healthy", "migrate": "service_completed_successfully"},
         "tui": {"postgres": "service_healthy"},
         "simulator": {"sync": "service_started"},
+        "worker-1": {},
+        "worker-2": {},
+        "cluster": dict.fromkeys(("postgres", "worker-1", "worker-2"), "service_healthy"),
+        "distribute": dict.fromkeys(("migrate", "cluster"), "service_completed_successfully"),
     }
 
 
@@ -152,14 +156,27 @@ def test_our_services_are_confined_and_their_logs_are_rotated(name: str) -> None
     assert "container_name" not in service
 
 
-def test_only_dashboard_and_simulator_stay_behind_their_profiles() -> None:
+def test_only_dashboard_simulator_and_cluster_stay_behind_their_profiles() -> None:
     services = compose()["services"]
     assert {name: each["profiles"] for name, each in services.items() if "profiles" in each} == {
         "tui": ["tui"],
         "simulator": ["demo"],
+        **{name: ["citus"] for name in ("worker-1", "worker-2", "cluster", "distribute")},
     }
     assert services["sync"]["restart"] == "unless-stopped"
-    assert int(services["postgres"]["image"].removeprefix("postgres:")) >= 16
+    image = resolved(services["postgres"]["image"], {})
+    assert int(image.removeprefix("postgres:")) >= 16
+
+
+def test_all_nodes_of_a_cluster_are_alike_but_for_their_data() -> None:
+    services = compose()["services"]
+    nodes = [dict(services[name]) for name in ("postgres", "worker-1", "worker-2")]
+    data = [node.pop("volumes")[0].partition(":")[0] for node in nodes]
+    assert data == ["data", "worker-1", "worker-2"]
+    assert sorted(data) == sorted(compose()["volumes"])
+    assert nodes[1].pop("profiles") == nodes[2].pop("profiles")
+    assert nodes[0] == nodes[1] == nodes[2]
+    assert services["cluster"]["image"] == nodes[0]["image"]
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "tui"])
@@ -174,6 +191,7 @@ def test_one_service_builds_the_image_and_the_others_only_use_it() -> None:
     # The one that builds is needed by every other one that starts by itself, so it is never left
     # out; what only uses the image must not look for it in a registry.
     assert {name: services[name]["pull_policy"] for name in OURS} == {
+        "distribute": "never",
         "migrate": "missing",
         "simulator": "never",
         "sync": "never",
@@ -183,8 +201,9 @@ def test_one_service_builds_the_image_and_the_others_only_use_it() -> None:
 
 def test_no_service_needs_a_file_of_the_host_or_more_than_the_hosts_limits() -> None:
     """Neither umask, SELinux, rootless mode nor an engine on another host is then in the way."""
+    volumes = set(compose()["volumes"])
     for service in compose()["services"].values():
-        assert [each for each in service.get("volumes", ()) if not each.startswith("data:")] == []
+        assert {each.partition(":")[0] for each in service.get("volumes", ())} <= volumes
         assert "ulimits" not in service
 
 
@@ -219,12 +238,12 @@ def test_the_daemon_can_be_configured_in_full_and_has_no_secret_by_default() -> 
         resolved(compose()["services"]["migrate"]["environment"]["DB_PASSWORD"], {})
 
 
-def test_only_the_one_shot_migration_knows_the_owners_password() -> None:
+def test_only_the_one_shot_migrations_know_the_owners_password() -> None:
     services = compose()["services"]
     knowing = {
         name for name in OURS if "DB_OWNER_PASSWORD" in json.dumps(services[name]["environment"])
     }
-    assert knowing == {"migrate"}
+    assert knowing == {"distribute", "migrate"}
 
 
 def test_the_services_commands_make_an_installation_that_pulls(
@@ -268,6 +287,16 @@ def roles_script() -> str:
 
 
 def _make_roles(server: embedded.Server, environment: dict[str, str]) -> None:
+    run_roles_script(server, environment)
+    assert _asked(
+        server,
+        "SELECT array_agg(rolname::text ORDER BY rolname), bool_or(rolsuper OR rolbypassrls)"
+        " FROM pg_authid WHERE rolname LIKE 'fleet%' AND rolpassword LIKE 'SCRAM%'",
+        "postgres",
+    ) == (["fleet_app", "fleet_owner"], False)
+
+
+def run_roles_script(server: embedded.Server, environment: dict[str, str]) -> None:
     """Run the script as the postgres image does: as its superuser, on the server's own socket."""
     path = f"{server.cluster.binaries}:{os.environ['PATH']}"
     subprocess.run(
@@ -275,12 +304,6 @@ def _make_roles(server: embedded.Server, environment: dict[str, str]) -> None:
         env={**environment, "PATH": path, "PGHOST": server.host},
         check=True,
     )
-    assert _asked(
-        server,
-        "SELECT array_agg(rolname::text ORDER BY rolname), bool_or(rolsuper OR rolbypassrls)"
-        " FROM pg_authid WHERE rolname LIKE 'fleet%' AND rolpassword LIKE 'SCRAM%'",
-        "postgres",
-    ) == (["fleet_app", "fleet_owner"], False)
 
 
 def _asked(server: embedded.Server, query: str, database: str = "fleet") -> tuple[Any, ...]:

@@ -57,7 +57,7 @@ def test_an_interrupted_demo_stops_everything_it_started(
     assert demo.returncode == 130
     assert len(started) >= 2
     assert not [process for process in started if process.is_running()]
-    assert not _postgres_in(server_folder)
+    assert not postgres_in(server_folder)
 
 
 def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(server_folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_demo_whose_terminal_is_closed_leaves_nothing_behind(server_folder: Pa
     demo.send_signal(signal.SIGHUP)
     assert demo.wait(timeout=20) == 130
     assert not [process for process in started if process.is_running()]
-    assert not _postgres_in(server_folder)
+    assert not postgres_in(server_folder)
 
 
 def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_demo(
@@ -93,7 +93,7 @@ def test_in_a_terminal_the_demo_shows_the_dashboard_and_quitting_it_ends_the_dem
     os.close(terminal)
     assert b"lost 0, altered 0, unexpected 0" in shown
     assert "Starting sync cycle" in (server_folder / ".demo" / "daemon.log").read_text()
-    assert not _postgres_in(server_folder)
+    assert not postgres_in(server_folder)
 
 
 def read_until(terminal: int, wanted: bytes | None) -> bytes:
@@ -108,7 +108,7 @@ def read_until(terminal: int, wanted: bytes | None) -> bytes:
     return shown
 
 
-def _postgres_in(folder: Path) -> list[psutil.Process]:
+def postgres_in(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if any(str(folder) in part for part in process.info["cmdline"] or []):

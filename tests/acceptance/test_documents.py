@@ -32,7 +32,7 @@ README = TEXTS["README.md"]
 Words = list[str]
 _COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
 _UNIT = "fleetsyncd"
-VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD")
+VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "POSTGRES_IMAGE")
 # Options of compose and its commands that take a value.
 _VALUED = {"--profile", "--scale", "-f", "--tail", "-v", "-w", "--user"}
 
@@ -115,7 +115,7 @@ def make(words: Words) -> str | None:
 def pytest_fault(words: Words) -> str | None:
     # Before tests/conftest.py is read, pytest takes the value of its option for a path to tests.
     for before, word in pairwise(["", *words]):
-        is_path = not word.startswith("-") and before not in ("-k", "-n")
+        is_path = not word.startswith("-") and before not in ("-k", "-m", "-n")
         if is_path and not (ROOT / "tests" / word.removeprefix("tests/")).exists():
             return f"no tests in {word}"
         if is_path and Path(word).is_absolute():
@@ -239,7 +239,7 @@ def fault_of_program(words: Words) -> str | None:
     """Return what is wrong with a command line; None if it can be run as it stands."""
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         name = words.pop(0).partition("=")[0]
-        known = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "PGOPTIONS", "UPDATE_GOLDEN")
+        known = (*VARIABLES, "PGOPTIONS", "UPDATE_GOLDEN")
         if name not in known and not name.startswith("TEXTUAL"):
             return f"no variable {name}"
     if not words or words[0] not in PROGRAMS:

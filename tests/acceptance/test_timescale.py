@@ -80,8 +80,7 @@ def test_the_daemon_compresses_old_chunks_while_it_pulls(hypertable: Installatio
         (["--chunk", "1d"], "--undo and --chunk go with --timescale"),
         (["--timescale", "--chunk", "1m"], "--chunk is 1h to 31d"),
         (["--timescale", "--chunk", "soon"], "soon is not a length of time"),
-        (["--timescale", "--distribute"], "--timescale and --distribute exclude each other"),
-        (["--check", "--distribute"], "--check and --distribute exclude each other"),
+        (["--timescale", "--distribute"], "--distribute and --timescale exclude each other"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

@@ -25,12 +25,14 @@ OVERLAP = timedelta(seconds=5)
 class Round:
     """One pull of a whole fleet; seconds, of CPU but for `wall`.
 
-    `strangers`: what the rest of the machine used meanwhile.
+    `coordinator`: its part of `database`, which is all where there is no cluster; `strangers`: what
+    the rest of the machine used meanwhile.
     """
 
     wall: float
     cpu: float
     database: float
+    coordinator: float
     simulator: float
     strangers: float
 
@@ -109,18 +111,18 @@ class Bench:
         run = FleetRun(vehicles, {name: [] for name in names})
         with ExitStack() as stack:
             fleet = stack.enter_context(processes.simulated(vehicles))
-            pullers = {name: stack.enter_context(self._commanded(name, fleet)) for name in names}
+            pullers = {name: stack.enter_context(self.commanded(name, fleet)) for name in names}
             pullers["daemon"].command()  # opens the connections, stores the channels
             for _ in range(rounds):
                 for name, puller in pullers.items():
-                    run.rounds[name].append(self._round(name, puller, fleet))
+                    run.rounds[name].append(self.pull(name, puller, fleet))
             run.peak = peak_megabytes(pullers["daemon"].process.pid)
             self.installation.rewind("daemon", REACH)
             pullers["daemon"].command("watch")
         return run
 
     @contextmanager
-    def _commanded(self, name: str, fleet: SimulatedFleet) -> Iterator[Puller]:
+    def commanded(self, name: str, fleet: SimulatedFleet) -> Iterator[Puller]:
         """Run a puller with a database of its own, if it needs one."""
         count = len(fleet.vehicles)
         stalls = self.folder / f"{count}.stalls"
@@ -138,18 +140,23 @@ class Bench:
         if name == "daemon":
             self.stalls[f"{count} vehicles"] = Stalls.read(stalls)
 
-    def _round(self, name: str, puller: Puller, fleet: SimulatedFleet) -> Round:
+    def pull(self, name: str, puller: Puller, fleet: SimulatedFleet) -> Round:
         """Have a puller pull REACH of every vehicle."""
         if name != "floor":
             self.installation.rewind(name, REACH if name == "daemon" else REACH + OVERLAP)
+        return self.measured(puller, fleet)
+
+    def measured(self, puller: Puller, fleet: SimulatedFleet) -> Round:
+        """Have a puller pull what is new of every vehicle."""
 
         def spent() -> tuple[float, ...]:
-            return puller.cpu, self.installation.cpu, fleet.cpu, busy_seconds()
+            database = self.installation
+            return puller.cpu, database.cpu, database.coordinator_cpu, fleet.cpu, busy_seconds()
 
         before = spent()
         wall = puller.command()
-        own, database, simulator, machine = (
+        own, database, coordinator, simulator, machine = (
             late - early for early, late in zip(before, spent(), strict=True)
         )
         strangers = max(0.0, machine - own - database - simulator)
-        return Round(wall, own, database, simulator, strangers)
+        return Round(wall, own, database, coordinator, simulator, strangers)

@@ -1,5 +1,6 @@
 """PostgreSQL with a database per puller, and what is done to them between measurements."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -11,7 +12,8 @@ from psycopg2 import extensions, sql
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.demo import embedded
+from fleetsyncd.demo import citus_cluster, embedded
+from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import next_month, utc_now
 from tests.bench.machine import family_cpu_seconds
@@ -31,8 +33,11 @@ class Installation:
     def prepare(self, name: str, vehicles: list[dict[str, Any]]) -> None:
         """Make a database in which the vehicles are registered, and the last months exist."""
         self.server.create_database(name)
-        owner = DatabaseSettings(self.server.parameters(name, embedded.OWNER))
-        migrate.migrate(owner, app_role=embedded.APP)
+        if isinstance(self.server, CitusCluster):
+            citus_cluster.distribute(self.server, name, output=subprocess.DEVNULL)
+        else:
+            owner = DatabaseSettings(self.server.parameters(name, embedded.OWNER))
+            migrate.migrate(owner, app_role=embedded.APP)
         database = Database(DatabaseSettings(self.server.parameters(name)))
         partitions, now = Partitions(database), utc_now()
         partitions.ensure(now - timedelta(days=31), next_month(now))
@@ -78,7 +83,12 @@ class Installation:
 
     @property
     def cpu(self) -> float:
-        """Return the CPU seconds that the server has used so far."""
+        """Return the CPU seconds that all of its nodes have used so far."""
+        return sum(family_cpu_seconds(node.cluster.pid) for node in self.server.nodes)
+
+    @property
+    def coordinator_cpu(self) -> float:
+        """Return those of the node that the daemon talks to."""
         return family_cpu_seconds(self.server.cluster.pid)
 
 

@@ -5,9 +5,11 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fleetsyncd.commands.tables import table
+from fleetsyncd.errors import CommandError
 from tests.chaos import kinds
 from tests.chaos.storm import Outcome, Weather, storm
 
@@ -25,33 +27,49 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--vehicles", type=int, default=10)
-    parser.add_argument("--kinds", type=_kinds, default=kinds.KINDS, help="kinds or groups, a,b,c")
+    parser.add_argument("--kinds", type=_kinds, help="kinds or groups, a,b,c")
     parser.add_argument("--late", action="store_true", help="vehicles commit rows late")
     parser.add_argument("--hidden-table", action="store_true", help="measurements behind a view")
     parser.add_argument(
         "--convert", action="store_true", help="put behind a view in the middle of the storm"
     )
+    parser.add_argument("--citus", action="store_true", help="measurements on a Citus cluster")
     return parser
+
+
+def weather_of(arguments: Sequence[str] | None = None) -> Weather:
+    """Return the storm that a command line asks for; exit for kinds that cannot strike there."""
+    reader = parser()
+    given = reader.parse_args(arguments)
+    possible = kinds.CLUSTER_KINDS if given.citus else kinds.KINDS
+    if impossible := set(given.kinds or ()) - set(possible):
+        place = "with --citus" if given.citus else "without --citus"
+        reader.error(f"{place} there is no {', '.join(sorted(impossible))}")
+    return Weather(
+        given.seed,
+        given.minutes,
+        given.vehicles,
+        given.kinds or possible,
+        late=given.late,
+        hidden_table=given.hidden_table,
+        converts=given.convert,
+        citus=given.citus,
+    )
 
 
 def main() -> int:
     """Run a storm; return 0 if everything that must be zero is."""
-    given = parser().parse_args()
-    weather = Weather(
-        given.seed,
-        given.minutes,
-        given.vehicles,
-        given.kinds,
-        late=given.late,
-        hidden_table=given.hidden_table,
-        converts=given.convert,
-    )
+    weather = weather_of()
     # An end from outside must still stop everything that was started.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda code, _frame: sys.exit(128 + code))
     print(f"storm: seed {weather.seed}, {weather.minutes:g} minutes, {weather.vehicles} vehicles")
     folder = Path(tempfile.mkdtemp(prefix="fleetsync-chaos-"))
-    outcome = storm(weather, folder)
+    try:
+        outcome = storm(weather, folder)
+    except CommandError as error:
+        print(f"no storm: {error}")
+        return 2
     if outcome.clean:
         shutil.rmtree(folder)
     else:
@@ -62,17 +80,20 @@ def main() -> int:
 
 def report(outcome: Outcome) -> str:
     """Return the table, the zeros last."""
+    citus = outcome.weather.citus
+    groups = kinds.CLUSTER_GROUPS if citus else kinds.GROUPS
     happened = [
         [group, kind, str(outcome.happened[kind])]
-        for group, kinds_of_group in kinds.GROUPS.items()
+        for group, kinds_of_group in groups.items()
         for kind in kinds_of_group
     ]
     happened.append(["operator", "convert", str(outcome.happened["convert"])])
     sums = [
-        ("daemon kills", sum(outcome.happened[kind] for kind in kinds.KILLS)),
-        ("database restarts and kills", sum(outcome.happened[kind] for kind in kinds.RESTARTS)),
-        ("network faults", sum(outcome.happened[kind] for kind in kinds.LINK)),
-        ("poison answers", sum(outcome.happened[kind] for kind in kinds.POISON)),
+        ("daemon kills", _sum(outcome, kinds.KILLS)),
+        ("database restarts and kills", _sum(outcome, kinds.RESTARTS)),
+        *([("worker restarts and kills", _sum(outcome, kinds.WORKERS))] if citus else []),
+        ("network faults", _sum(outcome, kinds.LINK)),
+        ("poison answers", _sum(outcome, kinds.POISON)),
     ]
     findings, truth = outcome.findings, outcome.truth
     zeros = [
@@ -85,6 +106,7 @@ def report(outcome: Outcome) -> str:
         ("cycles without their journal row", truth.missing_journal),
         ("good rows in the quarantine", truth.good_in_quarantine),
         ("daemons that ended by themselves", len(outcome.crashes)),
+        *([("prepared transactions left", outcome.prepared_left)] if citus else []),
         ("keys leaked", outcome.keys_leaked),
         ("canary met", outcome.canary_met),
     ]
@@ -102,6 +124,10 @@ def report(outcome: Outcome) -> str:
             table(["WHAT", "COUNT"], [[what, str(count)] for what, count in [*sums, *zeros]]),
         ]
     )
+
+
+def _sum(outcome: Outcome, chosen: Iterable[str]) -> int:
+    return sum(outcome.happened[kind] for kind in chosen)
 
 
 def _late_rows(outcome: Outcome) -> str:

@@ -58,6 +58,16 @@ DATABASE = (
     "go-back",
     "compress",
 )
+CLUSTER = (
+    "worker-restart",
+    "worker-crash",
+    "worker-kill",
+    "worker-freeze",
+    "worker-terminate",
+    "move-shard",
+    "commit-cut",
+)
+"""Only where the database is a Citus cluster."""
 DAEMON = ("kill", "kill-at-point", "term", "pause", "pair")
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -68,8 +78,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "daemon": DAEMON,
 }
 KINDS = tuple(kind for group in GROUPS.values() for kind in group)
+ALL_GROUPS = {**GROUPS, "cluster": CLUSTER}
+# One node alone cannot go back: the others would know of months and shards that it does not.
+CLUSTER_GROUPS = {
+    group: tuple(kind for kind in kinds if kind != "go-back") for group, kinds in ALL_GROUPS.items()
+}
+CLUSTER_KINDS = tuple(kind for group in CLUSTER_GROUPS.values() for kind in group)
 KILLS = frozenset({"kill", "kill-at-point", "pair"})
 RESTARTS = frozenset({"restart", "crash", "kill-backend", "kill-postmaster", "go-back"})
+WORKERS = frozenset({"worker-restart", "worker-crash", "worker-kill"})
 
 WORST = (
     "drip",
@@ -133,9 +150,10 @@ def chosen(text: str) -> tuple[str, ...]:
     """Return the kinds named in a list of kinds and groups; ValueError names an unknown one."""
     kinds: list[str] = []
     for name in text.split(","):
-        if name not in KINDS and name not in GROUPS:
-            raise ValueError(f"{name} is no kind of fault: {', '.join([*GROUPS, *KINDS])}")
-        kinds += GROUPS.get(name, (name,))
+        if name not in (*ALL_GROUPS, *KINDS, *CLUSTER):
+            known = ", ".join([*ALL_GROUPS, *KINDS, *CLUSTER])
+            raise ValueError(f"{name} is no kind of fault: {known}")
+        kinds += ALL_GROUPS.get(name, (name,))
     return tuple(dict.fromkeys(kinds))
 
 
@@ -186,7 +204,7 @@ def events(
     seed: int, group: str, seconds: float, mean: float, kinds: Collection[str]
 ) -> Iterator[Event]:
     """Yield the faults of a group that strikes every `mean` seconds on average, in order."""
-    fitting = [kind for kind in GROUPS[group] if kind in kinds]
+    fitting = [kind for kind in ALL_GROUPS[group] if kind in kinds]
     dice = Random(f"{seed}/{group}")
     at = dice.uniform(0.3, 1.7) * mean
     while fitting and at < seconds:

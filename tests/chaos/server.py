@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
+from threading import Lock
 
-import psutil
 import psycopg2
 
+from fleetsyncd.demo import clusters
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Window
 from fleetsyncd.times import utc_now
@@ -37,13 +38,15 @@ WHERE fleetsync.timescale_schema() IS NOT NULL ORDER BY begins
 class DatabaseFaults:
     """Lets faults befall a server; each method returns once it accepts connections again.
 
-    From time to time a base backup is taken; `go-back` puts the last one in the server's place.
+    Nobody else strikes it while `striking` is held. Once a base backup was taken, one is from time
+    to time; `go-back` puts the last one in the server's place.
     """
 
-    def __init__(self, server: Server, database: str, data: Path) -> None:
+    def __init__(self, server: Server, database: str, data: Path, striking: Lock) -> None:
         self._server = server
         self._database = database
         self._data = data
+        self._striking = striking
         self._backup = data.with_name("backup")
         self._backed_up_at = utc_now()
         self.forgotten: list[Window] = []
@@ -62,10 +65,11 @@ class DatabaseFaults:
 
     def strike(self, kind: str, dice: Random) -> None:
         """Let one fault happen, and count it if it found something to strike."""
-        if self._kinds[kind](dice):
-            self.counts[kind] += 1
-        self.await_ready()
-        if kind == "go-back" or dice.random() < BACKUP_SHARE:
+        with self._striking:
+            if self._kinds[kind](dice):
+                self.counts[kind] += 1
+            await_connections(self._server)
+        if self._backup.exists() and (kind == "go-back" or dice.random() < BACKUP_SHARE):
             self.back_up()
 
     def back_up(self) -> None:
@@ -77,36 +81,10 @@ class DatabaseFaults:
         subprocess.run([tool, "-D", folder, *options], check=True, capture_output=True)
         self._backed_up_at = at
 
-    def await_ready(self) -> None:
-        """Wait until the server takes connections."""
-        ends = time.monotonic() + PATIENCE_SEC
-        while True:
-            try:
-                self._server.connect("postgres").close()
-            except psycopg2.OperationalError:
-                if time.monotonic() > ends:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
-
     def _restart(self, mode: str) -> bool:
         self._server.cluster.halt(mode)
-        self._start()
+        start(self._server)
         return True
-
-    def _start(self) -> None:
-        """Start the server; one that was killed may leave its memory in use for a moment."""
-        ends = time.monotonic() + PATIENCE_SEC
-        while True:
-            try:
-                self._server.cluster.start()
-            except Exception:
-                if time.monotonic() > ends:
-                    raise
-                time.sleep(0.2)
-            else:
-                return
 
     def _backends(self) -> list[int]:
         with closing(self._server.connect("postgres")) as connection, connection.cursor() as cursor:
@@ -122,11 +100,8 @@ class DatabaseFaults:
         return bool(backends)
 
     def _kill_postmaster(self, _dice: Random) -> bool:
-        postmaster = self._server.cluster.pid
-        children = psutil.Process(postmaster).children()
-        _signal(postmaster, signal.SIGKILL)
-        psutil.wait_procs(children, timeout=PATIENCE_SEC)
-        self._start()
+        clusters.kill(self._server.cluster)
+        start(self._server)
         return True
 
     def _go_back(self, _dice: Random) -> bool:
@@ -141,7 +116,7 @@ class DatabaseFaults:
             os.chown(path, owner.st_uid, owner.st_gid)
         self._data.chmod(0o700)
         os.chown(self._data, owner.st_uid, owner.st_gid)
-        self._start()
+        start(self._server)
         self.forgotten.append(Window(self._backed_up_at, utc_now()))
         return True
 
@@ -181,6 +156,30 @@ class DatabaseFaults:
         for backend in backends:
             _signal(backend, signal.SIGCONT)
         return bool(backends)
+
+
+def await_connections(server: Server) -> None:
+    """Wait until a server takes connections."""
+    _insist(lambda: server.connect("postgres").close(), psycopg2.OperationalError)
+
+
+def start(server: Server) -> None:
+    """Start a server; one that was killed may leave its memory in use for a moment."""
+    _insist(server.cluster.start, Exception)
+
+
+def _insist(work: Callable[[], None], failure: type[Exception]) -> None:
+    """Do the work as soon as it does not fail any more."""
+    ends = time.monotonic() + PATIENCE_SEC
+    while True:
+        try:
+            work()
+        except failure:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _signal(process: int, number: signal.Signals) -> None:

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.hidden import layout
-from fleetsyncd.demo import checker, embedded
+from fleetsyncd.demo import checker, databases
 from fleetsyncd.demo.checker import Comparison, Expectation
+from fleetsyncd.demo.citus_cluster import CitusCluster
+from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import INTERNAL_ERROR
 from fleetsyncd.models import Window
 from fleetsyncd.settings import DatabaseSettings
@@ -27,6 +28,7 @@ from tests.chaos.audit import Truth
 from tests.chaos.converting import Conversion
 from tests.chaos.daemons import DaemonFaults
 from tests.chaos.fleet import register, running_road
+from tests.chaos.nodes import ClusterFaults
 from tests.chaos.server import DatabaseFaults
 
 DATABASE = "storm"
@@ -61,6 +63,10 @@ class Weather:
     has TimescaleDB."""
     converts: bool = False
     """Whether they are put there in the middle of the storm."""
+    citus: bool = False
+    """Whether measurements are distributed over a Citus cluster."""
+    cluster_sec: float = 8.0
+    """Mean time between faults of the cluster."""
 
 
 @dataclass(slots=True)
@@ -79,11 +85,13 @@ class Outcome:
     settled_sec: float = 0.0
     late_sec: float = 0.0
     """From when the vehicles fell silent until no row was missing."""
+    prepared_left: int = 0
+    """Transactions that nodes of a cluster have prepared and never ended."""
 
     @property
     def clean(self) -> bool:
         """Whether everything that must be zero is."""
-        wrong = self.crashes or self.keys_leaked or self.canary_met
+        wrong = self.crashes or self.keys_leaked or self.canary_met or self.prepared_left
         return (
             self.findings.clean and not self.findings.lost_late and self.truth.clean and not wrong
         )
@@ -92,15 +100,12 @@ class Outcome:
 def storm(weather: Weather, folder: Path) -> Outcome:
     """Run one storm with its files in `folder`, to the end of its quiet cycle."""
     with ExitStack() as stack:
-        server = embedded.start(folder / "postgres")
-        stack.callback(server.stop)
-        server.create_database(DATABASE)
-        migrate.migrate(DatabaseSettings(server.parameters(DATABASE, embedded.OWNER)), embedded.APP)
+        server = stack.enter_context(databases.serving(folder, DATABASE, citus=weather.citus))
         if weather.hidden_table or weather.converts:
             server = hidden.extend(server, DATABASE, folder / "postgres", durable=True)
         if weather.hidden_table:
             hidden.hide(server, DATABASE, hidden.short_chunks)
-        audit.install(server, DATABASE, layout.TABLE if weather.hidden_table else layout.VIEW)
+        audit.install(server, DATABASE, _noted_table(weather))
         database = Database(DatabaseSettings(server.parameters(DATABASE)))
         stack.callback(database.close)
         road = stack.enter_context(running_road(_wanted(weather)))
@@ -112,14 +117,18 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         if weather.converts:
             converted = Conversion(server, DATABASE, weather.minutes * 60 / 3)
             converted.begin()
-        struck = DatabaseFaults(server, DATABASE, folder / "postgres")
+        striking = Lock()
+        struck = DatabaseFaults(server, DATABASE, folder / "postgres", striking)
         if "go-back" in weather.kinds:
             struck.back_up()
-        _rage(weather, daemons, struck)
+        nodes = _nodes(server, striking)
+        _rage(weather, daemons, struck, nodes)
         happened, canary_met = road.calm()
         if weather.converts:
             converted.finish()
             happened["convert"] += converted.tries
+        prepared_left = sum(each.settle() for each in nodes)
+        happened += sum((each.counts for each in nodes), struck.counts)
         if weather.late:
             silent = road.fall_silent()
             expectations = [replace(expected, silent_from=silent) for expected in expectations]
@@ -133,48 +142,68 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         keys = [known["key"] for known in road.vehicles]
         leaked = sum(key in line for line in lines for key in keys)
         leaked += sum(database.run(partial(_stored_times, key)) for key in keys)
+        happened += daemons.counts
         return Outcome(
             weather=weather,
-            happened=happened + daemons.counts + struck.counts,
+            happened=happened,
             canary_met=canary_met,
             findings=checker.compare(
                 database, [_with_backfill(e, expectations) for e in expectations]
             ),
-            truth=audit.audit(database, lines, struck.forgotten),
+            truth=audit.audit(
+                database, lines, struck.forgotten, noted_rows=_noted_table(weather) is not None
+            ),
             crashes=daemons.crashes + [line for line in lines if INTERNAL_ERROR in line],
             keys_leaked=leaked,
             journal=database.run(_journal),
             quarantined=database.run(_quarantined),
             settled_sec=settled_sec,
             late_sec=late_sec,
+            prepared_left=prepared_left,
         )
 
 
-def _rage(weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults) -> None:
-    """Let daemon and database be struck for so long, each by its own schedule."""
+def _noted_table(weather: Weather) -> str | None:
+    """Return the table on which rows are noted; on a cluster there is none."""
+    if weather.citus:
+        return None
+    return layout.TABLE if weather.hidden_table else layout.VIEW
+
+
+def _nodes(server: Server, striking: Lock) -> list[ClusterFaults]:
+    """Return what strikes the nodes of a cluster; of a server alone nothing does."""
+    return [ClusterFaults(server, DATABASE, striking)] if isinstance(server, CitusCluster) else []
+
+
+def _rage(
+    weather: Weather, daemons: DaemonFaults, struck: DatabaseFaults, nodes: list[ClusterFaults]
+) -> None:
+    """Let daemon, database and nodes be struck for so long, each by its own schedule."""
     began = time.monotonic()
     seconds = weather.minutes * 60
     faults: list[Exception] = []
 
-    def strike_database() -> None:
+    def strike(group: str, mean: float, what: DatabaseFaults | ClusterFaults) -> None:
         try:
-            for event in kinds.events(
-                weather.seed, "database", seconds, weather.database_sec, weather.kinds
-            ):
+            for event in kinds.events(weather.seed, group, seconds, mean, weather.kinds):
                 time.sleep(max(0.0, began + event.at - time.monotonic()))
-                struck.strike(event.kind, event.dice)
+                what.strike(event.kind, event.dice)
         except Exception as error:
             faults.append(error)
 
-    thread = Thread(target=strike_database, daemon=True)
-    thread.start()
+    schedules: list[tuple[str, float, DatabaseFaults | ClusterFaults]]
+    schedules = [("database", weather.database_sec, struck)]
+    schedules += [("cluster", weather.cluster_sec, each) for each in nodes]
+    threads = [Thread(target=strike, args=schedule, daemon=True) for schedule in schedules]
+    for thread in threads:
+        thread.start()
     for event in kinds.events(weather.seed, "daemon", seconds, weather.daemon_sec, weather.kinds):
         daemons.tend_for(max(0.0, began + event.at - time.monotonic()))
         if time.monotonic() > began + seconds:
             break  # some faults take longer than their schedule allows
         daemons.strike(event.kind, event.dice)
     daemons.tend_for(max(0.0, began + seconds - time.monotonic()))
-    while thread.is_alive():
+    while any(thread.is_alive() for thread in threads):
         daemons.tend_for(1.0)
     if faults:
         raise faults[0]

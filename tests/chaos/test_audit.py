@@ -84,6 +84,17 @@ def test_a_row_that_claims_more_than_was_added_is_found(watched: Watched) -> Non
     assert watched.audit().untrue_journal == 1
 
 
+def test_more_rows_than_are_stored_are_found_where_no_trigger_notes_them(
+    server: Server, database_name: str, database: Database
+) -> None:
+    audit.install(server, database_name, None)
+    watched = Watched(database)
+    assert audit.audit(database, [], noted_rows=False).clean
+    watched.run("DELETE FROM sync_journal")
+    watched.journal(Ended.OK, 3, started_at=watched.now)
+    assert audit.audit(database, [], noted_rows=False).untrue_journal == 1
+
+
 def test_a_failure_without_its_reason_is_found(watched: Watched) -> None:
     watched.journal(Ended.ERROR, 0)
     assert watched.audit().untrue_journal == 1

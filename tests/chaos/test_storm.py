@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from fleetsyncd.demo.citus_cluster import CitusMissing
 from fleetsyncd.demo.lateness import PROMPT
 from tests.chaos import kinds, poison
-from tests.chaos.__main__ import report
+from tests.chaos.__main__ import report, weather_of
 from tests.chaos.faults import FAULTS
 from tests.chaos.kinds import GROUPS, KINDS
 from tests.chaos.storm import Weather, storm
@@ -45,6 +46,27 @@ def test_a_short_storm_during_a_conversion_leaves_nothing_wrong(server_folder: P
     assert outcome.findings.checked > 5_000
 
 
+@pytest.mark.long
+@pytest.mark.citus
+def test_a_short_storm_over_a_cluster_leaves_nothing_wrong(server_folder: Path) -> None:
+    weather = Weather(
+        seed=294,
+        minutes=0.4,
+        vehicles=6,
+        kinds=kinds.CLUSTER_KINDS,
+        database_sec=6.0,
+        citus=True,
+        cluster_sec=4.0,
+    )
+    try:
+        outcome = storm(weather, server_folder)
+    except CitusMissing as missing:
+        pytest.skip(str(missing))
+    assert outcome.clean, report(outcome)
+    assert outcome.findings.checked > 5_000
+    assert outcome.happened["move-shard"]
+
+
 def strikes(seed: int, *chosen: str) -> list[str | None]:
     return [
         kinds.strike(seed, 3, number, call, chosen or KINDS)[0]
@@ -75,6 +97,19 @@ def test_only_the_kinds_and_groups_that_were_named_strike() -> None:
     assert set(kinds.events(7, "database", 100, 1, ["kill"])) == set()
     with pytest.raises(ValueError, match="rain is no kind of fault: link,"):
         kinds.chosen("daemon,rain")
+
+
+def test_only_a_storm_over_a_cluster_strikes_its_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert weather_of([]).kinds == KINDS
+    assert weather_of(["--citus"]).kinds == kinds.CLUSTER_KINDS
+    struck = {event.kind for event in kinds.events(7, "cluster", 1000, 3, kinds.CLUSTER_KINDS)}
+    assert struck == set(kinds.CLUSTER)
+    for impossible in (["--kinds", "cluster"], ["--citus", "--kinds", "daemon,go-back"]):
+        with pytest.raises(SystemExit):
+            weather_of(impossible)
+    told = capsys.readouterr().err
+    assert "without --citus there is no commit-cut, move-shard" in told
+    assert "with --citus there is no go-back" in told
 
 
 def test_some_vehicles_are_prompt_some_late_and_some_in_episodes_by_the_seed() -> None:

@@ -152,7 +152,7 @@ def test_of_several_hosts_the_one_that_can_be_written_is_wanted_unless_another_i
 ) -> None:
     given: list[dict[str, str]] = []
 
-    def connect(dsn: str) -> None:
+    def connect(dsn: str, **_options: Any) -> None:
         given.append(extensions.parse_dsn(dsn))
         raise psycopg2.OperationalError("not this time")
 

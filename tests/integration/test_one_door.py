@@ -70,8 +70,9 @@ def test_the_right_to_insert_is_kept_while_daemons_of_an_older_version_may_need_
 
 
 @pytest.mark.parametrize("role", ["owner", ""])
+@pytest.mark.parametrize("door", ["add_measurements", "store_measurements"])
 def test_nobody_else_comes_in_through_the_door(
-    server: Server, database_name: str, database: Database, truck: UUID, role: str
+    server: Server, database_name: str, database: Database, truck: UUID, role: str, door: str
 ) -> None:
     # The table's owner is not bound by its policies here.
     as_owner(server, database_name, "ALTER TABLE public.measurements NO FORCE ROW LEVEL SECURITY")
@@ -80,7 +81,7 @@ def test_nobody_else_comes_in_through_the_door(
         cursor.execute("SELECT set_config('app.user_role', %s, true)", (role,))
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=r"app\.user_role"):
             cursor.execute(
-                "SELECT fleetsync.add_measurements(%s::uuid, '{1}', '{2026-02-10}', '{1}', null,"
+                f"SELECT fleetsync.{door}(%s::uuid, '{{1}}', '{{2026-02-10}}', '{{1}}', null,"
                 " null)",
                 (str(truck),),
             )

@@ -305,7 +305,7 @@ def test_connections_notice_a_peer_that_vanished_and_leave_no_look_up_to_libpq(
 ) -> None:
     options: list[dict[str, str]] = []
 
-    def connect(dsn: str) -> None:
+    def connect(dsn: str, **_options: Any) -> None:
         options.append(extensions.parse_dsn(dsn))
         raise psycopg2.OperationalError("not this time")
 

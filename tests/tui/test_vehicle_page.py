@@ -8,7 +8,7 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from fleetsyncd.database.views.vehicle import _FIRST, _NEWEST_VALUES, MAX_CHANNELS, SPARK_POINTS
+from fleetsyncd.database.views.vehicle import _CHANNELS, _FIRST, MAX_CHANNELS, SPARK_POINTS
 from tests.tui.driving import (
     NOW,
     Driver,
@@ -421,7 +421,7 @@ def test_opening_the_channels_of_a_vehicle_reads_no_more_of_them_than_it_shows(
     values = {"id": str(vehicle), "limit": MAX_CHANNELS, "search": ""}
 
     def most_rows(cursor: Cursor) -> int:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_FIRST} {_NEWEST_VALUES}", values)
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {_FIRST} {_CHANNELS}", values)
         return max(_rows(cursor.fetchall()[0][0][0]["Plan"]))
 
     assert database.run(most_rows) <= MAX_CHANNELS

@@ -3,6 +3,7 @@
 migrate.py           bring the schema up to date, find missing migrations
 applying.py          apply SQL files, statement by statement
 lock_waits.py        wait for a lock without keeping others waiting
+owner_session.py     a session that changes where measurements are kept
 indexes.py           indexes of large tables, built while the fleet goes on
 preconditions.py     what must be true before a migration
 needed_tables.py     what the program needs of the tables
@@ -18,7 +19,7 @@ tidy.py              tidy all closed months, as the owner
 tidy_check.py        doctor's check of closed months
 backups.py           doctor's check of who can make a dump
 rehearsal.py         doctor's trial of all that a cycle writes
-citus.py             distribution over a Citus cluster
+distribution/        measurements distributed over a Citus cluster
 hidden/              measurements in a hidden table behind a view
 migrations/          SQL files, applied in order
 """

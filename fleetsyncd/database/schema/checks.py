@@ -17,6 +17,7 @@ from fleetsyncd.database.schema import (
     preconditions,
     rehearsal,
 )
+from fleetsyncd.database.schema.distribution import health
 from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.preconditions import OLDEST_SERVER
 from fleetsyncd.database.schema.row_security import GUARDED, table_security
@@ -95,6 +96,7 @@ def _look(database: Database, pool_size: int, now: Callable[[], datetime]) -> It
     yield from database.run(_row_level_security)
     yield from _all(database, partial(partition_checks.check_partitions, now))
     yield database.run(backups.check_backups)
+    yield from _all(database, health.check_cluster)
 
 
 def _schema(database: Database) -> Iterator[Finding]:

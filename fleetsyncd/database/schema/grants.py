@@ -43,6 +43,8 @@ DOOR = "0025.one-door"
 """The migration from which on `FORMER` is needed no more."""
 FUNCTIONS = (
     "fleetsync.add_measurements(uuid, text, text, text, timestamptz, timestamptz)",
+    "fleetsync.store_measurements(uuid, text, text, text, timestamptz, timestamptz)",
+    "fleetsync.mark_minutes(uuid, text)",
     "fleetsync.make_month(date)",
     "fleetsync.month_plan(date)",
     "fleetsync.partition_ranges()",

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
+from psycopg2 import extensions
 
 from fleetsyncd.database.blocking import BLOCKING, SESSIONS, named
-from fleetsyncd.database.connections import Connection, Connector
+from fleetsyncd.database.connections import Connector
 from fleetsyncd.errors import DatabaseLost, MigrationFailed
 from fleetsyncd.text import age
 
@@ -57,7 +58,9 @@ USUAL_PATIENCE = Patience()
 class PatientSession:
     """A connection on which statements wait for locks without keeping others from their work."""
 
-    def __init__(self, connector: Connector, connection: Connection, patience: Patience) -> None:
+    def __init__(
+        self, connector: Connector, connection: extensions.connection, patience: Patience
+    ) -> None:
         self._connector = connector
         self.connection = connection
         self._patience = patience

@@ -29,7 +29,7 @@ _NAME_LIMIT, _SEVERITY_LIMIT, _MESSAGE_LIMIT = 200, 100, 1_000
 _NAMES = " ".join(f"WHEN '{name}' THEN {rank:d}" for name, rank in KNOWN_NAMES.items())
 _RANK = f"CASE lower(btrim(a.severity)) {_NAMES} ELSE {UNKNOWN:d} END"
 _COUNTS = f"""
-SET LOCAL statement_timeout = '{COUNT_SEC}s';
+SELECT set_config('statement_timeout', '{COUNT_SEC}s', true);
 SELECT coalesce(json_agg(json_build_array(vehicle_id, total, worst, of_worst)), '[]')::text FROM (
     SELECT vehicle_id, sum(n) AS total, max(rank) AS worst,
         (array_agg(n ORDER BY rank DESC))[1] AS of_worst

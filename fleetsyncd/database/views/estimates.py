@@ -14,11 +14,15 @@ DOUBTFUL_SHARE = 0.1
 """An estimate is none if so much of it may be in partitions without statistics."""
 TABLE_ROWS = """
 coalesce(CASE WHEN c.reltuples >= 0 AND c.relpages > 0
-    THEN c.reltuples * (pg_relation_size(c.oid) / current_setting('block_size')::integer)
-        / c.relpages
-    ELSE pg_relation_size(c.oid) / 68 END, 0)::bigint
+    THEN c.reltuples * (s.row_bytes / current_setting('block_size')::integer) / c.relpages
+    ELSE s.row_bytes / 68 END, 0)::bigint
 """.strip()
-"""SQL for the rows of a table `c` of pg_class; of one that was never analysed, 68 bytes a row."""
+"""SQL for the rows of a table `c` of pg_class with the bytes `s`, see TABLE_BYTES.
+
+Of one that was never analysed, or is on the workers of a cluster, 68 bytes a row.
+"""
+TABLE_BYTES = "CROSS JOIN LATERAL fleetsync.part_bytes(c.oid) s"
+"""SQL that finds the bytes `s` of a table `c` of pg_class, wherever its rows are."""
 _COUNTED = """
 SELECT (SELECT count(*) FROM public.sync_journal WHERE vehicle_id = ANY (%(ids)s::uuid[])),
     (SELECT count(*) FROM public.alarms_log WHERE vehicle_id = ANY (%(ids)s::uuid[]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetsyncd.database.housekeeping import Task
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.estimates import TABLE_ROWS
+from fleetsyncd.database.views.estimates import TABLE_BYTES, TABLE_ROWS
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 
@@ -27,8 +27,8 @@ SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('pub
     CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
     {TABLE_ROWS},
-    coalesce(pg_table_size(c.oid), 0), coalesce(pg_indexes_size(c.oid), 0)
-FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid
+    coalesce(s.table_bytes, 0), coalesce(s.index_bytes, 0)
+FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {TABLE_BYTES}
 WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
   AND (c.relnamespace = 'fleetsync'::regnamespace
        OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
@@ -60,6 +60,26 @@ _DATABASE = """
 SELECT current_database()::text, pg_database_size(current_database()),
     (SELECT setting FROM pg_settings WHERE name = 'data_directory')
 """
+
+
+_NODES = """
+SELECT s.nodename || ':' || s.nodeport,
+    count(*) FILTER (WHERE s.table_name = 'public.measurements'::regclass),
+    coalesce(sum(s.shard_size), 0)::bigint
+FROM citus_shards s JOIN pg_dist_partition p ON p.logicalrelid = s.table_name
+JOIN pg_dist_partition m
+    ON m.logicalrelid = 'public.measurements'::regclass AND m.colocationid = p.colocationid
+GROUP BY 1 ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoringNode:
+    """A worker of a cluster, with its part of the measurements."""
+
+    address: str
+    shards: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +119,10 @@ class Storage:
     vehicles: int
     """Those that sent rows today or yesterday."""
     free_bytes: int | None
-    """None if the database does not tell where its files are, or it is on another machine."""
+    """None if the database does not tell where its files are, or they are on other machines."""
+    nodes: tuple[StoringNode, ...] = ()
+    """Where measurements are, if they are distributed over a cluster: not within the database's
+    bytes, which are those of the coordinator."""
 
     @property
     def bytes_a_day(self) -> float:
@@ -118,7 +141,8 @@ class Storage:
         if keep_months is None:
             return None
         kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
-        return self.database_bytes - self.measurement_bytes + kept
+        others = self.database_bytes - (0 if self.nodes else self.measurement_bytes)
+        return others + kept
 
     def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
         """Return when so much more room is used up at this pace; None: never."""
@@ -142,8 +166,18 @@ def storage(cursor: Cursor) -> Storage:
     cursor.execute(_DATABASE)
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
-    free = _free(folder) if is_here and folder is not None else None
-    return Storage(name, size, tables, rows_a_day, vehicles, free)
+    nodes = _nodes(cursor)
+    free = _free(folder) if is_here and folder is not None and not nodes else None
+    return Storage(name, size, tables, rows_a_day, vehicles, free, nodes)
+
+
+def _nodes(cursor: Cursor) -> tuple[StoringNode, ...]:
+    """Return the workers that have measurements; none where they are not distributed."""
+    cursor.execute("SELECT fleetsync.is_distributed()")
+    if cursor.fetchall() != [(True,)]:
+        return ()
+    cursor.execute(_NODES)
+    return tuple(StoringNode(*row) for row in cursor.fetchall())
 
 
 def _tidied(cursor: Cursor) -> dict[str, datetime]:

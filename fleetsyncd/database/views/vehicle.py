@@ -42,14 +42,14 @@ WITH c AS (
     ORDER BY channel_id LIMIT %(limit)s
 )
 """  # noqa: S608  made of this file's own text
+_CHANNELS = f"SELECT {_COLUMNS} FROM c ORDER BY channel_id"  # noqa: S608  made of this file's own text
+# By itself: a cluster cannot join its workers' rows with a table of the coordinator.
 _NEWEST_VALUES = f"""
-SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
-    {epoch("now()")}
-FROM c LEFT JOIN LATERAL (
+SELECT channel, m.value, {age("m.time")}, {epoch("now()")}
+FROM unnest(%(channels)s::int[]) channel LEFT JOIN LATERAL (
     SELECT time, value FROM public.measurements
-    WHERE vehicle_id = %(id)s::uuid AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
+    WHERE vehicle_id = %(id)s::uuid AND channel_id = channel ORDER BY time DESC LIMIT 1
 ) m ON true
-ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 _ALARM_TIMES = ", ".join(map(epoch, ("triggered_at", "resolved_at", "replaced_at")))
 ALARM_COLUMNS = f"alarm_id, channel_id, severity, message, {_ALARM_TIMES}"
@@ -141,12 +141,15 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
     With a `search`, only those whose name contains it, or whose number starts with it.
     """
     values = {"id": str(vehicle_id), "limit": MAX_CHANNELS, "search": search}
-    cursor.execute((_MATCHING if search else _FIRST) + _NEWEST_VALUES, values)
+    cursor.execute((_MATCHING if search else _FIRST) + _CHANNELS, values)
     rows = cursor.fetchall()
     if not rows:
         return []
-    slices = Slices.until(rows[0][7], SPARK_SEC, SPARK_POINTS)
-    curves = read_exactly(cursor, vehicle_id, [row[0] for row in rows], slices)
+    channels = [row[0] for row in rows]
+    cursor.execute(_NEWEST_VALUES, {**values, "channels": channels})
+    newest = {channel: (value, old, now) for channel, value, old, now in cursor.fetchall()}
+    slices = Slices.until(newest[channels[0]][2], SPARK_SEC, SPARK_POINTS)
+    curves = read_exactly(cursor, vehicle_id, channels, slices)
     return [
         ChannelValue(
             channel_id=key,
@@ -154,11 +157,11 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
             unit=sanitise(unit or "", 20),
             min_value=low,
             max_value=high,
-            value=value,
-            age=age,
+            value=newest[key][0],
+            age=newest[key][1],
             curve=tuple(map(curves.get(key, {}).get, range(SPARK_POINTS))),
         )
-        for key, name, unit, low, high, value, age, _now in rows
+        for key, name, unit, low, high in rows
     ]
 
 

@@ -1,4 +1,4 @@
-"""Ingest: the real write path, and rows that are there already, relative to COPY."""
+"""Ingest: the real write path, and rows that are there already, relative to COPY; on a cluster."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from statistics import median
 
-from tests.bench import processes
+from tests.bench import cluster_costs, processes
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure, paired
 
@@ -28,6 +28,7 @@ def measure(bench: Bench) -> list[Figure]:
         Figure(
             GROUP, "replay to fresh", paired(rates["replay"], rates["fresh"]), least=LEAST_REPLAY
         ),
+        *cluster_costs.measure(bench, GROUP),
     ]
 
 

@@ -7,25 +7,20 @@ dropped by retention, and a deletion of a vehicle's rows waits for the copy of t
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TypeVar, cast
 
 import psycopg2
 
-from fleetsyncd.database import retention, session_settings, tidying
-from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.hidden import copying, layout, mirror, returning
 from fleetsyncd.database.schema.hidden.layout import BEFORE, TABLE, TABLE_BEFORE, VIEW
 from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
+from fleetsyncd.database.schema.owner_session import look, owner_session
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.settings import DatabaseSettings
 
-T = TypeVar("T")
 Obstacles = Callable[[Cursor], Sequence[Misfit]]
 Hypertable = Callable[[Cursor], str]
 """Returns the SQL that makes a hypertable of the empty hidden table; \"\" leaves it a plain one."""
@@ -38,11 +33,6 @@ SELECT c.relkind = 'v' AND fleetsync.hidden_table() IS NOT NULL,
     to_regclass('{mirror.COPIED}') IS NOT NULL,
     EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('{TABLE}') AND relkind = 'v')
 FROM pg_class c WHERE c.oid = to_regclass('{VIEW}')
-"""  # noqa: S608  made of this file's own text
-_BECOME_OWNER = f"""
-SELECT set_config('role', r.rolname, false)
-FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
-WHERE c.oid = '{VIEW}'::regclass AND r.rolname <> current_user
 """  # noqa: S608  made of this file's own text
 _REQUIRE_ALL_COPIED = f"""
 DO $$
@@ -131,7 +121,7 @@ def convert(
     `hypertable` returns the SQL that makes a hypertable of the empty hidden table; "" leaves it a
     plain one. To be run as the tables' owner. Raises MigrationFailed with all `obstacles`.
     """
-    with _session(settings, patience) as session:
+    with owner_session(settings, patience) as session:
         present, has_late_door = state(session)
         if present is State.HIDDEN:
             return False
@@ -142,7 +132,7 @@ def convert(
             session.execute(WHAT, _DROP_LATE_DOOR)
         _require_none(session, obstacles)
         if present is State.TABLE:
-            more = _look(session, hypertable)
+            more = look(session, hypertable)
             session.execute(WHAT, layout.CREATE_TABLE + more + mirror.begin(VIEW, TABLE))
         _copy_and_switch(session, VIEW, TABLE, _SWITCH)
         return True
@@ -150,8 +140,8 @@ def convert(
 
 def change(settings: DatabaseSettings, statement: Hypertable, patience: Patience) -> None:
     """Run the statement, if there is one, for the hypertable that is hidden."""
-    with _session(settings, patience) as session:
-        if text := _look(session, statement):
+    with owner_session(settings, patience) as session:
+        if text := look(session, statement):
             session.execute(WHAT, text)
 
 
@@ -164,7 +154,7 @@ def undo(
 
     A conversion that is under way is taken back. Raises MigrationFailed with all `obstacles`.
     """
-    with _session(settings, patience) as session:
+    with owner_session(settings, patience) as session:
         present, has_late_door = state(session)
         if present is State.CONVERTING:
             session.execute(WHAT, _ABANDON)
@@ -190,33 +180,10 @@ def _copy_and_switch(session: PatientSession, source: str, target: str, switch: 
         return
 
 
-@contextmanager
-def _session(settings: DatabaseSettings, patience: Patience) -> Iterator[PatientSession]:
-    """Return a session as the table's owner, in which no other migration and no retention runs."""
-    connector = Connector(settings, migrate.APPLICATION)
-    with closing(connector.connect()) as connection, migrate.told_as_failed():
-        session = PatientSession(connector, connection, patience)
-        with connection.cursor() as cursor:
-            cursor.execute(session_settings.for_whole_session(connection.server_version))
-        session.query("SELECT set_config('client_min_messages', 'warning', false)")
-        session.take_lock(migrate.LOCK, f"another `{migrate.APPLICATION}`")
-        session.take_lock(retention.LOCK, "retention")
-        session.take_lock(tidying.LOCK, "a daemon that tidies a month")
-        session.query(_BECOME_OWNER)
-        yield session
-
-
 def _require_none(session: PatientSession, obstacles: Obstacles) -> None:
     """Raise MigrationFailed if there are obstacles."""
-    if found := _look(session, obstacles):
+    if found := look(session, obstacles):
         lines = "".join(f"\n  {each}" for each in found)
         raise MigrationFailed(
             f"measurements stay as they are, first this must be put right:{lines}"
         )
-
-
-def _look(session: PatientSession, look: Callable[[Cursor], T]) -> T:
-    """Return what a look at the database finds."""
-    with session.connection.cursor() as cursor:
-        # Of a transaction's cursor, only what every cursor has is used.
-        return look(cast("Cursor", cursor))

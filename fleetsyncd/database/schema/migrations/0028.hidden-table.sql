@@ -83,6 +83,9 @@ BEGIN
 END
 $function$;
 
+-- A later version returns more.
+DROP FUNCTION IF EXISTS fleetsync.compress_chunk(integer);
+
 -- Compresses the oldest chunk whose time ended so many days ago; again if late rows are a tenth of it.
 -- Rewritten as a whole it holds no dead rows, so nothing has to be vacuumed. A chunk that somebody
 -- reads or writes for long is passed over, and named.

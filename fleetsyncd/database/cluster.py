@@ -1,0 +1,47 @@
+"""What the pool has to know of a Citus cluster: whether it is one, and whose an error is.
+
+The daemon speaks to the coordinator only. Settings of a transaction reach the workers only if they
+are told to, and a worker that cannot be reached leaves the coordinator's connection open.
+"""
+
+import re
+
+import psycopg2
+from psycopg2 import extensions
+
+from fleetsyncd.database.connections import Connection
+
+ROLE_UNKNOWN = "FS001"
+"""SQLSTATE of the policies on a worker that was not told of app.user_role."""
+_HAS_CITUS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')"
+# Citus' own messages are not translated.
+_WORKER = re.compile(
+    r"(?:remote node|executing command on|connection to the remote node|connect to) "
+    r"(?:\S+@)?(\S+?:\d+)"
+)
+_LOST = ("08", "57P")
+"""Classes of SQLSTATE that tell of a connection, here of the coordinator's to a worker."""
+
+
+def is_on_cluster(connection: Connection) -> bool:
+    """Tell whether a connection's database has Citus; asked once for each connection."""
+    if connection.on_cluster is None:
+        with connection.cursor() as cursor:
+            cursor.execute(_HAS_CITUS)
+            connection.on_cluster = cursor.fetchall() == [(True,)]
+    return connection.on_cluster
+
+
+def runs_on_cluster(cursor: extensions.cursor) -> bool:
+    """Tell whether a transaction's cursor speaks to a cluster; costs nothing."""
+    connection = cursor.connection
+    return isinstance(connection, Connection) and connection.on_cluster is True
+
+
+def lost_worker(error: psycopg2.Error) -> str | None:
+    """Return host and port of the worker that the coordinator could not reach; None for others."""
+    if not (error.pgcode or "").startswith(_LOST):
+        return None
+    told = f"{error.diag.message_primary or ''}\n{error.diag.context or ''}"
+    found = _WORKER.search(told)
+    return found[1] if found else None

@@ -1,0 +1,13 @@
+"""Measurements distributed over a Citus cluster by vehicle: `migrate --distribute`.
+
+Only they are; all else stays on the coordinator, the one node that daemons speak to.
+
+nodes.py      the nodes of the cluster, and what each of them says
+functions.py  where rows are written, and what a worker knows of rights
+policies.py   who may read, by role
+access.py     the copy of vehicle_access that each node has
+foreign.py    what others have made of the table, each by name
+obstacles.py  what stands in the way
+steps.py      there, and back
+health.py     doctor's check of the cluster
+"""

@@ -1,0 +1,98 @@
+"""The policies of distributed measurements: by role, since a worker cannot evaluate a sub-select.
+
+Never two of them are for one role: ORed, the vehicles that were granted would be looked up for each
+row. Who writes, or always sees all rows, has one; whoever else may read has the other.
+"""
+
+from dataclasses import dataclass
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.distribution.functions import STORE, TABLE
+
+ALL, GRANTED = "measurements_superuser", "measurements_owner"
+OWN = (ALL, GRANTED, "measurements_writer")
+"""The policies that the program makes of measurements, on one server or on several."""
+# Who may call the writing function is a daemon. Of others, what a role begins each session with
+# tells what it is for.
+_ROLES = f"""
+SELECT r.rolname::text, r.oid = c.relowner OR r.rolname = %(app)s
+    OR EXISTS (SELECT FROM pg_proc f, aclexplode(f.proacl) a
+               WHERE f.oid = '{STORE}'::regprocedure AND a.grantee = r.oid)
+    OR EXISTS (
+        SELECT FROM pg_db_role_setting s
+        WHERE s.setrole = r.oid AND 'app.user_role=superuser' = ANY (s.setconfig)
+          AND s.setdatabase IN (0, (SELECT oid FROM pg_database
+                                    WHERE datname = current_database())))
+FROM pg_class c CROSS JOIN LATERAL (
+    SELECT c.relowner AS role
+    UNION SELECT a.grantee FROM aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT'
+    UNION SELECT a.grantee FROM pg_attribute t, aclexplode(t.attacl) a
+    WHERE t.attrelid = c.oid AND a.privilege_type = 'SELECT'
+    UNION SELECT oid FROM pg_roles WHERE rolname = %(app)s
+) known JOIN pg_roles r ON r.oid = known.role
+WHERE c.oid = '{TABLE}'::regclass ORDER BY 1
+"""  # noqa: S608  made of this package's own text
+_STORED = """
+SELECT policyname::text, ARRAY(SELECT role::text FROM unnest(roles) role ORDER BY 1),
+    coalesce(qual LIKE '%%sees_all()%%', false), coalesce(qual LIKE '%%granted()%%', false)
+FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
+  AND policyname = ANY (%s)
+"""
+_QUOTED = "SELECT array_agg(quote_ident(name) ORDER BY name) FROM unnest(%s::text[]) name"
+_DROP = "".join(f"DROP POLICY IF EXISTS {name} ON {TABLE};\n" for name in OWN)
+TO_EVERYBODY = f"""
+{_DROP}
+CREATE POLICY {ALL} ON {TABLE}
+    USING ((SELECT current_setting('app.user_role', true)) = 'superuser');
+CREATE POLICY {GRANTED} ON {TABLE} FOR SELECT
+    USING ((SELECT current_setting('app.user_role', true)) = 'owner'
+        AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id
+            = nullif(current_setting('app.user_id', true), '')::uuid));
+"""  # noqa: S608  made of this file's own text
+"""The policies of a table on one server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Roles that may read measurements: who sees all rows, and who those of granted vehicles."""
+
+    everything: tuple[str, ...]
+    granted: tuple[str, ...]
+
+
+def readers(cursor: Cursor, app_role: str | None = None) -> Readers:
+    """Return who may read, by what each role is for; `app_role` may be granted its rights later."""
+    cursor.execute(_ROLES, {"app": app_role})
+    rows = cursor.fetchall()
+    return Readers(
+        tuple(name for name, sees_all in rows if sees_all),
+        tuple(name for name, sees_all in rows if not sees_all),
+    )
+
+
+def are_by_role(cursor: Cursor, wanted: Readers) -> bool:
+    """Tell whether the policies are those that the readers need."""
+    cursor.execute(_STORED, (list(OWN),))
+    stored = {name: (tuple(roles), everything, some) for name, roles, everything, some in cursor}
+    expected = {ALL: (tuple(sorted(wanted.everything)), True, False)}
+    if wanted.granted:
+        expected[GRANTED] = (tuple(sorted(wanted.granted)), False, True)
+    return stored == expected
+
+
+def by_role(cursor: Cursor, wanted: Readers) -> str:
+    """Return SQL that makes the policies for these readers, in place of those that are there.
+
+    In a block, since workers are sent the text of each statement, and take one at a time.
+    """
+    text = f"DO $policies$\nBEGIN\n{_DROP}CREATE POLICY {ALL} ON {TABLE}"
+    text += f" TO {_named(cursor, wanted.everything)} USING (fleetsync.sees_all());"
+    if wanted.granted:
+        text += f"\nCREATE POLICY {GRANTED} ON {TABLE} FOR SELECT TO"
+        text += f" {_named(cursor, wanted.granted)} USING (vehicle_id = ANY (fleetsync.granted()));"
+    return f"{text}\nEND\n$policies$"
+
+
+def _named(cursor: Cursor, roles: tuple[str, ...]) -> str:
+    cursor.execute(_QUOTED, (list(roles),))
+    return ", ".join(cursor.fetchall()[0][0])

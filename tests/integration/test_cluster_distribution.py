@@ -1,0 +1,219 @@
+"""`migrate --distribute` on a real cluster: the steps, the way back, what stands in the way."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from fleetsyncd.database import access, measurements, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema.distribution import functions, policies
+from fleetsyncd.database.schema.distribution.obstacles import Order
+from fleetsyncd.database.schema.lock_waits import PatientSession
+from fleetsyncd.demo.citus_cluster import CitusCluster
+from fleetsyncd.demo.embedded import APP, OWNER
+from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.models import Measurements
+from fleetsyncd.settings import DatabaseSettings
+from tests.clustered import bring_back, distribute, in_the_way, migrated, owner_of
+
+NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
+OLGA = UUID(int=1)
+ROWS = Measurements.from_rows(
+    (NOON + timedelta(seconds=n), channel, n / 4) for n in range(50) for channel in (1, 7)
+)
+COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
+READER = "cluster_reader"
+WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
+
+
+@pytest.fixture
+def name(cluster: CitusCluster, cluster_database_name: str) -> str:
+    """Return a migrated database of the cluster; measurements are a table of the coordinator."""
+    migrated(cluster, cluster_database_name)
+    return cluster_database_name
+
+
+@pytest.fixture
+def database(cluster: CitusCluster, name: str) -> Iterator[Database]:
+    opened = Database(DatabaseSettings(cluster.parameters(name), pool_size=4))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def trucks(database: Database) -> list[UUID]:
+    """Return vehicles with a hundred rows each."""
+    Partitions(database).ensure(NOON, NOON)
+    made = [
+        database.run(
+            partial(vehicles.add_vehicle, name=f"T-{n}", host=f"10.8.0.{n}", port=80, key=None)
+        )
+        for n in range(6)
+    ]
+    for truck in made:
+        assert add(database, truck, ROWS) == 100
+    return made
+
+
+def stored(database: Database, truck: UUID) -> tuple[int, float]:
+    def read(cursor: Cursor) -> tuple[int, float]:
+        cursor.execute(COUNT, (str(truck),))
+        row: tuple[int, float] = cursor.fetchall()[0]
+        return row
+
+    return database.run(read)
+
+
+def add(database: Database, truck: UUID, rows: Measurements, newest: datetime | None = None) -> int:
+    return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows, newest))
+
+
+def as_role(cluster: CitusCluster, name: str, role: str, *texts: str) -> list[tuple[object, ...]]:
+    """Run each text as a query string of its own, in one transaction; return the last result."""
+    with (
+        closing(psycopg2.connect(make_dsn(**cluster.parameters(name, role)))) as connection,
+        connection.cursor() as cursor,
+    ):
+        for text in texts:
+            cursor.execute(text)
+        return cursor.fetchall()
+
+
+def test_rows_are_the_same_before_it_on_the_workers_and_after_the_way_back(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    before = [stored(database, truck) for truck in trucks]
+    assert len(distribute(cluster, name)) == 7
+    assert [stored(database, truck) for truck in trucks] == before
+    assert cluster.query(name, WORKERS) == [(len(cluster.workers),)]
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    assert distribute(cluster, name) == []
+    assert add(database, trucks[0], late) == 1
+    assert len(bring_back(cluster, name)) == 3
+    assert [stored(database, truck) for truck in trucks[1:]] == before[1:]
+    assert stored(database, trucks[0])[0] == before[0][0] + 1
+    assert bring_back(cluster, name) == []
+    assert add(database, trucks[0], late) == 0
+
+
+@pytest.mark.parametrize("killed_before", range(1, 11))
+def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
+    cluster: CitusCluster,
+    name: str,
+    database: Database,
+    trucks: list[UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    killed_before: int,
+) -> None:
+    executed = 0
+    execute = PatientSession.execute
+
+    def killed(session: PatientSession, what: str, statement: str) -> None:
+        nonlocal executed
+        executed += 1
+        if executed == killed_before:
+            raise KeyboardInterrupt
+        execute(session, what, statement)
+
+    monkeypatch.setattr(PatientSession, "execute", killed)
+    with pytest.raises(KeyboardInterrupt):
+        distribute(cluster, name)
+    minute = NOON + timedelta(minutes=1)
+    more = Measurements.from_rows((minute + timedelta(seconds=n), 1, 5.0) for n in range(9))
+    for truck in trucks:
+        assert stored(database, truck)[0] == 100
+        assert add(database, truck, more, minute) == 9
+        assert add(database, truck, more) == 0
+    distribute(cluster, name)
+    assert {stored(database, truck)[0] for truck in trucks} == {109}
+
+
+def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:
+    assert in_the_way(cluster, name) == ""
+    assert in_the_way(cluster, name, Order(APP, online=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            "CREATE POLICY staff ON measurements USING ((SELECT 1) = 1)",
+            r"policy staff .* sub-select.*DROP POLICY staff",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            " CREATE TRIGGER foreign_one BEFORE INSERT ON measurements FOR EACH ROW"
+            " EXECUTE FUNCTION f()",
+            "trigger foreign_one",
+        ),
+        (
+            "ALTER TABLE measurements ADD CONSTRAINT tied FOREIGN KEY (vehicle_id)"
+            " REFERENCES vehicles",
+            "foreign key tied",
+        ),
+        ("GRANT SELECT ON measurements TO PUBLIC", "PUBLIC may read"),
+    ],
+)
+def test_what_others_have_made_is_named_and_nothing_is_changed(
+    cluster: CitusCluster, name: str, made: str, told: str
+) -> None:
+    cluster.query(name, made, user=OWNER)
+    with pytest.raises(MigrationFailed, match=told):
+        distribute(cluster, name)
+    assert not cluster.query(name, "SELECT FROM pg_dist_partition")
+
+
+def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: str) -> None:
+    assert "nobody_knows cannot log in to the node" in in_the_way(
+        cluster, name, Order("nobody_knows")
+    )
+    assert "DB_APP_ROLE is not set" in in_the_way(cluster, name, Order(None))
+
+
+def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_an_error(
+    cluster: CitusCluster, name: str, trucks: list[UUID]
+) -> None:
+    for node in cluster.nodes:
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    as_owner = Database(owner_of(cluster, name))
+    as_owner.run(lambda c: c.execute(f"GRANT SELECT ON measurements TO {READER}"))
+    as_owner.run(lambda c: access.grant(c, OLGA, trucks[:1]))
+    distribute(cluster, name)
+    as_owner.run(lambda c: access.grant(c, OLGA, trucks[1:2]))
+    as_owner.close()
+    everything = "SELECT count(*) FROM measurements"
+    role = "SET LOCAL app.user_role = 'owner'"
+    told = ("SET citus.propagate_set_commands = 'local'", role, f"SET LOCAL app.user_id = '{OLGA}'")
+    assert as_role(cluster, name, READER, *told, everything) == [(200,)]
+    someone = f"SET LOCAL app.user_id = '{UUID(int=2)}'"
+    assert as_role(cluster, name, READER, *told[:2], someone, everything) == [(0,)]
+    with pytest.raises(psycopg2.Error, match="was not told of"):
+        as_role(cluster, name, READER, role, everything)
+    cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_policies_are_one_for_each_role(cluster: CitusCluster, name: str) -> None:
+    distribute(cluster, name)
+    readers = Database(owner_of(cluster, name))
+    known = readers.run(lambda c: policies.readers(c, APP))
+    assert readers.run(lambda c: policies.are_by_role(c, known))
+    readers.close()
+    assert not set(known.everything) & set(known.granted)
+
+
+def test_the_writing_function_is_delegated_with_the_vehicle(
+    cluster: CitusCluster, name: str
+) -> None:
+    distribute(cluster, name)
+    assert cluster.query(name, functions.IS_DELEGATED) == [(True,)]
+    bring_back(cluster, name)
+    distribute(cluster, name)
+    assert cluster.query(name, functions.IS_DELEGATED) == [(True,)]

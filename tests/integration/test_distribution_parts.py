@@ -1,0 +1,210 @@
+"""What the distribution is made of, on one server: functions, policies, the copy of access."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import pytest
+from psycopg2.extensions import make_dsn
+
+from fleetsyncd.database import access as owners
+from fleetsyncd.database import measurements, vehicles
+from fleetsyncd.database.partitions import Partitions
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema.distribution import access, functions, health, obstacles, policies
+from fleetsyncd.database.schema.distribution.obstacles import Order
+from fleetsyncd.demo.embedded import APP, OWNER, Server
+from fleetsyncd.models import Measurements
+from fleetsyncd.settings import DatabaseSettings
+
+NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
+OLGA = UUID(int=1)
+READER, VIEWER = "parts_reader", "parts_viewer"
+COPY = "SELECT user_id::text, vehicle_id::text FROM fleetsync.access_copy ORDER BY 1, 2"
+WANTED = "SELECT user_id::text, vehicle_id::text FROM public.vehicle_access ORDER BY 1, 2"
+FUNCTIONS = "SELECT oid::regprocedure::text, prosrc FROM pg_proc WHERE oid = ANY (%s::regproc[])"
+GRANT = "INSERT INTO public.vehicle_access VALUES (%s::uuid, %s::uuid)"
+REVOKE_ONE = """
+DELETE FROM public.vehicle_access WHERE ctid = (SELECT min(ctid) FROM public.vehicle_access)
+"""
+OF_ONE_SERVER = (
+    "fleetsync.storage_table",
+    "fleetsync.is_distributed",
+    "fleetsync.measured_channels",
+    "fleetsync.measured_minutes",
+    "fleetsync.part_bytes",
+)
+
+
+@pytest.fixture
+def owner(server: Server, database_name: str) -> Iterator[Database]:
+    opened = Database(DatabaseSettings(server.parameters(database_name, OWNER)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def readers(server: Server) -> None:
+    """Make a role that reads for owners of vehicles, and one that always sees all."""
+    with closing(server.connect("postgres")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for role in (READER, VIEWER):
+                cursor.execute(f"DROP ROLE IF EXISTS {role}")
+                cursor.execute(f"CREATE ROLE {role} LOGIN")
+            cursor.execute(f"ALTER ROLE {VIEWER} SET app.user_role = 'superuser'")
+
+
+def run(database: Database, *statements: str) -> list[tuple[Any, ...]]:
+    def work(cursor: Cursor) -> list[tuple[Any, ...]]:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    return database.run(work)
+
+
+def trucks(database: Database, count: int) -> list[UUID]:
+    """Return vehicles with a row each."""
+    Partitions(database).ensure(NOON, NOON)
+    made = [
+        database.run(
+            partial(vehicles.add_vehicle, name=f"T-{n}", host=f"127.0.0.{n}", port=9, key=None)
+        )
+        for n in range(1, count + 1)
+    ]
+    for truck in made:
+        page = Measurements.from_rows([(NOON, 1, 0.5)])
+        database.run(partial(measurements.add_measurements, vehicle_id=truck, rows=page))
+    return made
+
+
+def by_role(owner: Database) -> None:
+    run(owner, access.CREATE + functions.KNOW_RIGHTS)
+    wanted = owner.run(partial(policies.readers, app_role=APP))
+    run(owner, owner.run(partial(policies.by_role, wanted=wanted)))
+    assert owner.run(partial(policies.are_by_role, wanted=wanted))
+
+
+def test_the_copy_follows_every_change_of_access(database: Database, owner: Database) -> None:
+    first, second = trucks(database, 2)
+    owner.run(partial(owners.grant, user_id=OLGA, vehicles=[first]))
+    run(owner, access.CREATE)
+    assert run(owner, COPY) == [(str(OLGA), str(first))]
+    owner.run(partial(owners.grant, user_id=OLGA, vehicles=[second]))
+    assert run(owner, COPY) == run(owner, WANTED)
+    run(owner, "UPDATE public.vehicle_access SET user_id = gen_random_uuid()")
+    assert run(owner, COPY) == run(owner, WANTED)
+    run(owner, "DELETE FROM public.vehicles WHERE name = 'T-1'")
+    assert run(owner, COPY) == run(owner, WANTED)
+    assert [vehicle for _, vehicle in run(owner, COPY)] == [str(second)]
+    assert run(owner, access.DIFFERENCES) == [(0,)]
+    run(owner, "TRUNCATE public.vehicle_access")
+    assert run(owner, COPY) == []
+    run(owner, access.DROP)
+    assert run(owner, access.IS_KEPT) == [(False,)]
+
+
+def test_a_grant_that_an_adopted_table_holds_twice_is_kept_until_both_are_gone(
+    database: Database, owner: Database
+) -> None:
+    (truck,) = trucks(database, 1)
+    run(owner, "ALTER TABLE public.vehicle_access DROP CONSTRAINT vehicle_access_pkey")
+    run(owner, access.CREATE)
+    for _ in range(2):
+        owner.run(lambda c: c.execute(GRANT, (str(OLGA), str(truck))))
+    run(owner, REVOKE_ONE)
+    assert run(owner, COPY) == [(str(OLGA), str(truck))]
+    run(owner, REVOKE_ONE)
+    assert run(owner, COPY) == []
+
+
+@pytest.mark.usefixtures("readers")
+def test_policies_by_role_let_the_same_rows_be_seen(
+    server: Server, database_name: str, database: Database, owner: Database
+) -> None:
+    first, _ = trucks(database, 2)
+    owner.run(partial(owners.grant, user_id=OLGA, vehicles=[first]))
+    run(owner, f"GRANT SELECT ON public.measurements TO {READER}, {VIEWER}")
+    by_role(owner)
+    count = "SELECT count(*) FROM public.measurements"
+
+    def seen(role: str, *settings: str) -> int:
+        parameters = server.parameters(database_name, role)
+        with (
+            closing(psycopg2.connect(make_dsn(**parameters))) as connection,
+            connection.cursor() as cursor,
+        ):
+            for setting in settings:
+                cursor.execute(f"SET {setting}")
+            cursor.execute(count)
+            return int(cursor.fetchall()[0][0])
+
+    as_olga = ("app.user_role = 'owner'", f"app.user_id = '{OLGA}'")
+    assert run(database, count) == [(2,)]
+    assert seen(VIEWER) == 2
+    assert seen(READER, *as_olga) == 1
+    assert seen(READER, "app.user_role = 'superuser'") == 0
+    assert seen(READER) == 0
+    assert seen(APP) == 0
+    assert seen(APP, *as_olga) == 0
+    run(owner, policies.TO_EVERYBODY + functions.FORGET_RIGHTS)
+    run(owner, f"GRANT SELECT ON public.vehicle_access TO {READER}")
+    assert seen(READER, *as_olga) == 1
+    everything = "public.measurements, public.vehicle_access"
+    run(owner, f"REVOKE ALL ON {everything} FROM {READER}, {VIEWER}")
+
+
+@pytest.mark.usefixtures("readers")
+def test_nobody_has_two_policies(owner: Database) -> None:
+    run(owner, f"GRANT SELECT ON public.measurements TO {READER}, {VIEWER}")
+    known = owner.run(partial(policies.readers, app_role=APP))
+    assert (known.everything, known.granted) == ((APP, OWNER, VIEWER), (READER,))
+    run(owner, f"REVOKE ALL ON public.measurements FROM {READER}, {VIEWER}")
+
+
+def test_the_functions_of_a_cluster_do_the_same_on_one_server(
+    database: Database, owner: Database
+) -> None:
+    run(owner, functions.KNOW_RIGHTS + functions.READ_SHARDS + functions.NAME_SHARDS)
+    (truck,) = trucks(database, 1)
+    name = f"SELECT fleetsync.storage_table('{truck}'), fleetsync.is_distributed()"
+    assert run(owner, name) == [("public.measurements", False)]
+    span = f"'{truck}', '2026-02-10', '2026-02-11'"
+    assert run(database, f"SELECT fleetsync.measured_channels({span})") == [(1,)]
+    minute = f"'{truck}', 1, '2026-02-10', '2026-02-11'"
+    both = f"""
+SELECT (SELECT array_agg(m) FROM fleetsync.measured_minutes({minute}) m)
+    = (SELECT array_agg(m) FROM fleetsync.raw_minutes({minute}) m)
+"""  # noqa: S608
+    assert run(database, both) == [(True,)]
+    bytes_of = "SELECT * FROM fleetsync.part_bytes('public.measurements_2026_02')"
+    before = run(owner, bytes_of)
+    run(owner, functions.NAME_TABLE)
+    assert run(owner, bytes_of) == before
+
+
+def test_the_way_back_leaves_the_functions_as_the_migrations_make_them(owner: Database) -> None:
+    def known() -> list[tuple[Any, ...]]:
+        def read(cursor: Cursor) -> list[tuple[Any, ...]]:
+            cursor.execute(FUNCTIONS, (list(OF_ONE_SERVER),))
+            return sorted((name, " ".join(text.split())) for name, text in cursor.fetchall())
+
+        return owner.run(read)
+
+    before = known()
+    run(owner, functions.READ_SHARDS + functions.NAME_SHARDS)
+    assert known() != before
+    run(owner, functions.NAME_TABLE)
+    assert known() == before
+
+
+def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
+    found = owner.run(partial(obstacles.of_distribution, order=Order(APP)))
+    assert len(found) == 1
+    assert owner.run(obstacles.of_the_way_back) == []
+    assert owner.run(lambda cursor: list(health.check_cluster(cursor))) == []
