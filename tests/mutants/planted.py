@@ -36,6 +36,35 @@ HIDDEN = "fleetsyncd/database/schema/hidden"
 
 MUTANTS = (
     Mutant(
+        "every vehicle of an outage is told of",
+        "fleetsyncd/conditions/present.py",
+        "    quiet = nobody_answers or is_out or is_just_over\n",
+        "    quiet = False\n",
+        "tests/unit/test_conditions.py",
+    ),
+    Mutant(
+        "a notice counts as sent before it is",
+        "fleetsyncd/sync/notifier.py",
+        "            target.send(digest(wanted), self._deadline)\n",
+        "            self._record(target, wanted, \"sent\")\n"
+        "            target.send(digest(wanted), self._deadline)\n",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "two daemons send to one target",
+        "fleetsyncd/database/notices.py",
+        "WHERE target = %(target)s AND coalesce(taken_until <= now(), true)",
+        "WHERE target = %(target)s",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "the host in a target's URL is shown whole",
+        "fleetsyncd/notify/targets.py",
+        "    return urlsplit(service.url(privacy=True)).hostname or \"\"",
+        "    return urlsplit(service.url(privacy=False)).hostname or \"\"",
+        "tests/unit/test_targets.py",
+    ),
+    Mutant(
         "looks are not paid for",
         "fleetsyncd/sync/audit_plan.py",
         "        vehicle.next_at = max(vehicle.next_at, paid_at)",
