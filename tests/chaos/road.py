@@ -33,6 +33,8 @@ OFFSETS = {
     "clock-far-ahead": 100 * 24 * HOUR,
 }
 HISTORY_SEC = 30 * 24 * HOUR
+BACKFILLED = 2
+"""So many vehicles, the last ones, are backfilled in a storm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,16 @@ def plans(count: int, scale: float) -> list[Plan]:
 
 
 def _late(made: list[Plan], seed: int, seconds: float) -> list[Plan]:
+    """Draw how late each commits.
+
+    The last ones are backfilled up to the storm's beginning: what they had not committed when that
+    was asked for is promised by nobody, so they are late from then on.
+    """
     now = time.time()
-    return [
-        replace(plan, lateness=kinds.lateness(seed, number, now, seconds))
-        for number, plan in enumerate(made)
-    ]
+    drawn = [kinds.lateness(seed, number, now, seconds) for number in range(len(made))]
+    for number in range(max(0, len(made) - BACKFILLED), len(made)):
+        drawn[number] = replace(drawn[number], since=max(drawn[number].since, now))
+    return [replace(plan, lateness=late) for plan, late in zip(made, drawn, strict=True)]
 
 
 def _key(number: int) -> str:

@@ -29,6 +29,7 @@ from tests.chaos.converting import Conversion
 from tests.chaos.daemons import DaemonFaults
 from tests.chaos.fleet import register, running_road
 from tests.chaos.nodes import ClusterFaults
+from tests.chaos.road import BACKFILLED
 from tests.chaos.server import DatabaseFaults
 
 DATABASE = "storm"
@@ -111,7 +112,7 @@ def storm(weather: Weather, folder: Path) -> Outcome:
         road = stack.enter_context(running_road(_wanted(weather)))
         now = utc_now()
         expectations = database.run(lambda c: [register(c, known, now) for known in road.vehicles])
-        database.run(partial(_ask_for_backfills, expectations[-2:]))
+        database.run(partial(_ask_for_backfills, expectations[-BACKFILLED:]))
         daemons = DaemonFaults(folder, server.environment(DATABASE))
         stack.callback(daemons.kill)
         if weather.converts:
@@ -217,7 +218,7 @@ def _ask_for_backfills(expectations: Collection[Expectation], cursor: Cursor) ->
 
 def _with_backfill(expected: Expectation, all_: list[Expectation]) -> Expectation:
     """Let what a backfill brought be expected as well; its alarms are not promised."""
-    if expected not in all_[-2:]:
+    if expected not in all_[-BACKFILLED:]:
         return expected
     start = floor_ms(expected.start) - BACKFILL
     return replace(expected, start=start, alarms_from=expected.start)

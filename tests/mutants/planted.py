@@ -46,7 +46,7 @@ MUTANTS = (
         "a notice counts as sent before it is",
         "fleetsyncd/sync/notifier.py",
         "            target.send(digest(wanted), self._deadline)\n",
-        "            self._record(target, wanted, \"sent\")\n"
+        '            self._record(target, wanted, "sent")\n'
         "            target.send(digest(wanted), self._deadline)\n",
         "tests/integration/test_notices.py",
     ),
@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "the host in a target's URL is shown whole",
         "fleetsyncd/notify/targets.py",
-        "    return urlsplit(service.url(privacy=True)).hostname or \"\"",
-        "    return urlsplit(service.url(privacy=False)).hostname or \"\"",
+        '    return urlsplit(service.url(privacy=True)).hostname or ""',
+        '    return urlsplit(service.url(privacy=False)).hostname or ""',
         "tests/unit/test_targets.py",
     ),
     Mutant(
