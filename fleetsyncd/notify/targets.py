@@ -7,6 +7,7 @@ without them.
 
 import logging
 import stat
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,13 @@ def _cut(body: str, most: int) -> str:
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     """Return the targets of NOTIFY_URLS and of the file NOTIFY_CONFIG; raise SettingsError."""
+    with warnings.catch_warnings():
+        # Of the library's own imports.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _load_targets(urls, config)
+
+
+def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     import apprise  # noqa: PLC0415  see above
 
     asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)

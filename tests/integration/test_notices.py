@@ -26,7 +26,6 @@ from tests.integration.rig import rig
 from tests.integration.test_adoption import as_owner
 from tests.targets import Service, respond, service, takes
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of apprise's own imports
 TERMS = Terms(timedelta(minutes=10))
 MINUTE = "1 minute"
 

@@ -14,7 +14,6 @@ from fleetsyncd.notify.targets import NotSent, load_targets
 from fleetsyncd.time_limits import no_deadline
 from tests.targets import Answer, Service, respond, service
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of apprise's own imports
 HELLO = Message("hello", "world", Weight.WARNING)
 
 
