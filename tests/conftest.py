@@ -18,7 +18,7 @@ from fleetsyncd.demo import citus_cluster, embedded
 from fleetsyncd.demo.citus_cluster import CitusCluster, CitusMissing
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.vehicle import cpu_slices
-from tests import distribution, hidden
+from tests import clustered, distribution, hidden
 
 TEMPLATE = "fleet_template"
 _numbers = count(1)
@@ -30,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--postgres-bin", metavar="FOLDER", help=help_)
     help_ = "keep measurements in a hidden table behind a view"
     parser.addoption("--hidden-table", action="store_true", help=help_)
+    help_ = "distribute measurements over a Citus cluster"
+    parser.addoption("--citus", action="store_true", help=help_)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,6 +85,10 @@ def ample_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def server(pytestconfig: pytest.Config) -> Iterator[embedded.Server]:
     """Return a PostgreSQL server that holds a migrated template database."""
     with TemporaryDirectory(prefix="fleetsync-tests-") as folder:
+        if pytestconfig.getoption("--citus"):
+            with clustered.serving_template(Path(folder), TEMPLATE) as nodes:
+                yield nodes
+            return
         data = Path(folder) / "postgres"
         started = embedded.start(data, durable=False)
         started.create_database(TEMPLATE)
@@ -120,7 +126,7 @@ def empty_database(server: embedded.Server) -> Iterator[str]:
     name = f"empty_{os.getpid()}_{next(_numbers)}"
     server.create_database(name)
     yield name
-    _drop(server, name)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -128,11 +134,11 @@ def database_name(server: embedded.Server, copied_fast: sql.SQL) -> Iterator[str
     """Return the name of a migrated, empty database."""
     name = f"fleet_{os.getpid()}_{next(_numbers)}"
     names = map(sql.Identifier, (name, TEMPLATE, embedded.OWNER))
-    server.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(*names, copied_fast)
-    )
+    copying = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(*names, copied_fast)
+    for node in server.nodes:
+        node.execute(copying)
     yield name
-    _drop(server, name)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -162,10 +168,6 @@ def cluster_database_name(cluster: CitusCluster) -> Iterator[str]:
     cluster.create_database(name)
     yield name
     cluster.drop_database(name)
-
-
-def _drop(server: embedded.Server, name: str) -> None:
-    server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
