@@ -10,9 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import access, measurements, vehicles
+from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.distribution import functions, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
@@ -198,6 +199,27 @@ def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_
     with pytest.raises(psycopg2.Error, match="was not told of"):
         as_role(cluster, name, READER, role, everything)
     cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_a_daemon_of_an_older_version_is_named(
+    cluster: CitusCluster, name: str, database: Database
+) -> None:
+    older = replicas.Replica(30, host="old.example", migration="0028.hidden-table")
+    now = replicas.Replica(30, host="new.example", migration=migrate.expected_migrations()[-1])
+    for replica in (older, now):
+        database.run(partial(replicas.write_heartbeat, replica=replica, cycle_sec=1.0, vehicles=2))
+    told = in_the_way(cluster, name)
+    assert "older version runs on old.example" in told
+    assert "new.example" not in told
+
+
+def test_online_the_rows_are_the_same(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    before = [stored(database, truck) for truck in trucks]
+    distribute(cluster, name, Order(APP, shards=4, online=True))
+    assert [stored(database, truck) for truck in trucks] == before
+    assert {add(database, truck, ROWS) for truck in trucks} == {0}
 
 
 def test_policies_are_one_for_each_role(cluster: CitusCluster, name: str) -> None:
