@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "the copy of access forgets what is granted twice",
         "fleetsyncd/database/schema/distribution/access.py",
-        "            WHERE a.user_id = OLD.user_id AND a.vehicle_id = OLD.vehicle_id\n        ) THEN",
-        "            WHERE false\n        ) THEN",
+        "OLD.user_id AND a.vehicle_id = OLD.vehicle_id\n        ) THEN",
+        "OLD.user_id AND false\n        ) THEN",
         "tests/integration/test_distribution_parts.py",
     ),
     Mutant(
