@@ -31,6 +31,10 @@ ROWS = Measurements.from_rows(
 )
 COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
 READER = "cluster_reader"
+MOVE = """
+SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
+FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
+"""
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
 
@@ -220,6 +224,16 @@ def test_online_the_rows_are_the_same(
     distribute(cluster, name, Order(APP, shards=4, online=True))
     assert [stored(database, truck) for truck in trucks] == before
     assert {add(database, truck, ROWS) for truck in trucks} == {0}
+
+
+def test_an_empty_table_gets_a_month_first_so_that_moved_parts_keep_their_key(
+    cluster: CitusCluster, name: str, database: Database
+) -> None:
+    assert "a month" in distribute(cluster, name)
+    source, target = (worker.host for worker in cluster.workers[:2])
+    cluster.query(name, MOVE, source, target, source)
+    Partitions(database).ensure(NOON, NOON)
+    assert cluster.query(name, "SELECT to_regclass('measurements_2026_02') IS NULL") == [(False,)]
 
 
 def test_policies_are_one_for_each_role(cluster: CitusCluster, name: str) -> None:
