@@ -19,6 +19,7 @@ _WORKER = re.compile(
     r"(?:remote node|executing command on|connection to the remote node|connect to) "
     r"(?:\S+@)?(\S+?:\d+)"
 )
+_CAUSE = "failed with the following error: "
 _LOST = ("08", "57P")
 """Classes of SQLSTATE that tell of a connection, here of the coordinator's to a worker."""
 
@@ -45,3 +46,10 @@ def lost_worker(error: psycopg2.Error) -> str | None:
     told = f"{error.diag.message_primary or ''}\n{error.diag.context or ''}"
     found = _WORKER.search(told)
     return found[1] if found else None
+
+
+def cause(error: psycopg2.Error) -> str:
+    """Return why the worker could not be reached, as the coordinator was told in one line."""
+    told = (error.diag.message_primary or "").partition(_CAUSE)
+    lines = (told[2] or told[0]).strip().splitlines()
+    return lines[0] if lines else "the connection to it broke"

@@ -29,6 +29,7 @@ from fleetsyncd.errors import (
     WorkerLost,
 )
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 T = TypeVar("T")
@@ -243,8 +244,11 @@ def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
     if reason == NOT_WRITABLE:
         return DatabaseReadOnly(*reason_and_hint(error))
     if reason == LOST_WORKER:
-        text = f"the cluster's worker {cluster.lost_worker(error)} does not answer"
-        return WorkerLost(text, "start it, or look at the network; its vehicles then go on")
+        worker, said = cluster.lost_worker(error), sanitise(cluster.cause(error), 200)
+        return WorkerLost(
+            f"the cluster's worker {worker} does not answer: {said}",
+            "start it, or look at the network; its vehicles then go on by themselves",
+        )
     kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
     return kind(f"{reason}: {first_line(error)}")
 

@@ -10,9 +10,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import access, measurements, vehicles
+from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.distribution import functions, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
@@ -30,6 +31,10 @@ ROWS = Measurements.from_rows(
 )
 COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
 READER = "cluster_reader"
+MOVE = """
+SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
+FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
+"""
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
 
@@ -198,6 +203,37 @@ def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_
     with pytest.raises(psycopg2.Error, match="was not told of"):
         as_role(cluster, name, READER, role, everything)
     cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_a_daemon_of_an_older_version_is_named(
+    cluster: CitusCluster, name: str, database: Database
+) -> None:
+    older = replicas.Replica(30, host="old.example", migration="0028.hidden-table")
+    now = replicas.Replica(30, host="new.example", migration=migrate.expected_migrations()[-1])
+    for replica in (older, now):
+        database.run(partial(replicas.write_heartbeat, replica=replica, cycle_sec=1.0, vehicles=2))
+    told = in_the_way(cluster, name)
+    assert "older version runs on old.example" in told
+    assert "new.example" not in told
+
+
+def test_online_the_rows_are_the_same(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    before = [stored(database, truck) for truck in trucks]
+    distribute(cluster, name, Order(APP, shards=4, online=True))
+    assert [stored(database, truck) for truck in trucks] == before
+    assert {add(database, truck, ROWS) for truck in trucks} == {0}
+
+
+def test_an_empty_table_gets_a_month_first_so_that_moved_parts_keep_their_key(
+    cluster: CitusCluster, name: str, database: Database
+) -> None:
+    assert "a month" in distribute(cluster, name)
+    source, target = (worker.host for worker in cluster.workers[:2])
+    cluster.query(name, MOVE, source, target, source)
+    Partitions(database).ensure(NOON, NOON)
+    assert cluster.query(name, "SELECT to_regclass('measurements_2026_02') IS NULL") == [(False,)]
 
 
 def test_policies_are_one_for_each_role(cluster: CitusCluster, name: str) -> None:

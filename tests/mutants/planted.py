@@ -86,6 +86,27 @@ MUTANTS = (
         "tests/integration/test_minute_series.py",
     ),
     Mutant(
+        "the workers of a cluster are not told of the role",
+        "fleetsyncd/database/session_settings.py",
+        'return f"{begin}; {values}; {TELL_WORKERS}"',
+        'return f"{begin}; {values}"',
+        "tests/unit/test_cluster_errors.py",
+    ),
+    Mutant(
+        "the copy of access forgets what is granted twice",
+        "fleetsyncd/database/schema/distribution/access.py",
+        "OLD.user_id AND a.vehicle_id = OLD.vehicle_id\n        ) THEN",
+        "OLD.user_id AND false\n        ) THEN",
+        "tests/integration/test_distribution_parts.py",
+    ),
+    Mutant(
+        "a role has two policies of distributed measurements",
+        "fleetsyncd/database/schema/distribution/policies.py",
+        "tuple(name for name, sees_all in rows if not sees_all),",
+        "tuple(name for name, sees_all in rows),",
+        "tests/integration/test_distribution_parts.py",
+    ),
+    Mutant(
         "no set_config",
         "fleetsyncd/database/session_settings.py",
         '    "app.user_role": ROLE,\n',

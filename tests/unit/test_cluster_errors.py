@@ -38,6 +38,12 @@ def test_a_lost_worker_is_told_from_a_lost_database(error: Any, worker: str | No
     assert cluster.lost_worker(error) == worker
 
 
+def test_the_reason_is_what_the_coordinator_was_told() -> None:
+    refused = told("08006", f"{NO_ANSWER}: FATAL:  sorry, too many clients already\n\tmore")
+    assert cluster.cause(refused) == "FATAL:  sorry, too many clients already"
+    assert cluster.cause(told("57P01", "terminating connection")) == "terminating connection"
+
+
 def test_workers_are_told_of_the_role_by_a_statement_of_its_own() -> None:
     plain = session_settings.opening(150_000, statement_sec=60, idle_sec=30)
     on_cluster = session_settings.opening(150_000, statement_sec=60, idle_sec=30, on_cluster=True)

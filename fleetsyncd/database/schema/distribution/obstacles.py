@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.distribution import foreign, nodes, policies
@@ -13,6 +14,8 @@ from fleetsyncd.text import size
 
 SHARDS = 32
 """Parts of the table; as many workers at most can ever have one."""
+KNOWS_CLUSTERS = "0031.rows-stored-apart"
+"""The first migration of those versions whose daemons can be on a cluster."""
 OLDEST_VERSION = (12, 0)
 """Older ones are not tried; this program was tried with 13.2."""
 _AVAILABLE = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citus')"
@@ -60,6 +63,7 @@ def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
         found += _roles(cursor, order.app_role)
     if order.online:
         found += _logical(cursor)
+    found += _older_daemons(cursor)
     return found
 
 
@@ -170,6 +174,13 @@ def _roles(cursor: Cursor, app_role: str) -> Iterator[Misfit]:
     known = policies.readers(cursor, app_role)
     cursor.execute(_MEMBERS, {"all": list(known.everything), "granted": list(known.granted)})
     yield from (Misfit(text, remedy) for text, remedy in cursor.fetchall())
+
+
+def _older_daemons(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield daemons that would not tell the workers of their role, and so store nothing."""
+    for host in replicas.older_daemons(cursor, KNOWS_CLUSTERS):
+        text = f"a daemon of an older version runs on {host}"
+        yield Misfit(text, "upgrade it, and restart it")
 
 
 def _logical(cursor: Cursor) -> Iterator[Misfit]:

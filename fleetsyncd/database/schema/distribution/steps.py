@@ -34,6 +34,12 @@ SELECT create_distributed_table_concurrently('{TABLE}', 'vehicle_id', shard_coun
     colocate_with := 'none')
 """
 _BRING_BACK = f"{TELL_WORKERS}; SELECT undistribute_table('{TABLE}')"
+# A part that is moved while it has no month comes without its key, and then no month can be made.
+_HAS_MONTH = f"""
+SELECT relkind <> 'p' OR EXISTS (SELECT FROM pg_inherits WHERE inhparent = '{TABLE}'::regclass)
+FROM pg_class WHERE oid = '{TABLE}'::regclass
+"""  # noqa: S608  made of this package's own text
+_MAKE_MONTH = "SELECT fleetsync.make_month(date_trunc('month', now())::date)"
 # What was copied to the workers stays in the table's files on the coordinator, seen by nobody.
 _EMPTY = f"SELECT truncate_local_data_after_distributing_table('{TABLE}')"
 _IS_EMPTY = f"""
@@ -91,6 +97,7 @@ def _there(order: Order) -> list[Step]:
             lambda cursor: policies.are_by_role(cursor, _readers(cursor, order)),
             lambda cursor: [policies.by_role(cursor, _readers(cursor, order))],
         ),
+        Step("a month", _asks(_HAS_MONTH), _always(_MAKE_MONTH)),
         Step(
             f"the rows on the workers, in {order.shards} shards",
             nodes.is_distributed,
