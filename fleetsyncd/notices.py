@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+BEFORE_OUTAGE = timedelta(minutes=2)
+"""Vehicles that are told to be down so long before an outage are part of it."""
 TITLE_LIMIT, DETAIL_LIMIT = 200, 1_000
 """Characters of a notice."""
 

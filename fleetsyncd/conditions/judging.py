@@ -4,7 +4,7 @@ A condition is told once, reminded of if that is wanted, and told again when it 
 begins again and again is said to flap, once an hour. Pure: the caller writes down what comes out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -14,12 +14,13 @@ from fleetsyncd.conditions.model import (
     FLAP_TIME,
     Condition,
     Facts,
+    Key,
     Known,
     Terms,
     subject_of,
 )
-from fleetsyncd.conditions.present import present_conditions
-from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.conditions.present import DAEMON_DEAD_SEC, QUARANTINE_STEP, present_conditions
+from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, counted
 
@@ -49,7 +50,19 @@ def judge(facts: Facts, terms: Terms, known: Sequence[Known], *, is_first: bool)
     for key, each in remembered.items():
         if key not in present:
             _end(each, facts, result)
+    if any(
+        each.kind is NoticeKind.OUTAGE and each.begun[-1:] == (facts.now,) for each in result.known
+    ):
+        _absorb(remembered, facts.now, result)
     return result
+
+
+def _absorb(remembered: Mapping[Key, Known], now: datetime, result: Judgement) -> None:
+    """Forget that vehicles were told to be down a moment before an outage: they are part of it."""
+    for key, each in remembered.items():
+        is_told = each.told_at is not None and each.told_at > now - BEFORE_OUTAGE
+        if key[0] is NoticeKind.DOWN and each.ended_at is None and is_told:
+            result.known.append(replace(each, told_at=None))
 
 
 def _go_on(
@@ -75,10 +88,11 @@ def _go_on(
     elif is_muted:
         return
     elif known.told_at is None:
-        result.known.append(_tell_begin(condition, known, now, result))
+        if (told := _tell_begin(condition, known, now, result)) != known:
+            result.known.append(told)
     elif condition.amount > known.amount:
         result.known.append(_tell(condition, known, now, result))
-    elif condition.amount < known.amount:
+    elif condition.amount < known.amount - QUARANTINE_STEP:
         result.known.append(replace(known, amount=condition.amount))
     elif terms.repeat and not condition.amount and now >= known.told_at + terms.repeat:
         reminder = replace(condition, title=f"still: {condition.title}")
@@ -94,6 +108,8 @@ def _begun(condition: Condition, known: Known | None, now: datetime) -> Known:
         vehicle_id=condition.vehicle.id if condition.vehicle else None,
         vehicle_name=condition.vehicle.name if condition.vehicle else None,
         ended_at=None,
+        told_at=None,
+        amount=0,
         begun=(*before.recent(now), now),
     )
 
@@ -103,7 +119,7 @@ def _tell_begin(condition: Condition, known: Known, now: datetime, result: Judge
     if len(known.recent(now)) < FLAPS:
         return _tell(condition, known, now, result)
     if known.flap_told_at is not None and known.flap_told_at > now - FLAP_TIME:
-        return replace(known, told_at=now)
+        return known
     times = len(known.recent(now))
     flapping = replace(
         condition,
@@ -133,23 +149,31 @@ def _end(known: Known, facts: Facts, result: Judgement) -> None:
     if known.subject == DISK and not facts.knows_disk:
         return
     ended = known if known.ended_at else replace(known, ended_at=now)
-    if ended.told_at is not None and len(ended.recent(now)) < FLAPS:
+    was_told = ended.told_at is not None or ended.flap_told_at is not None
+    if was_told and len(ended.recent(now)) < FLAPS:
         if (notice := _end_notice(ended, facts)) is not None:
             result.notices.append(notice)
-        ended = replace(ended, told_at=None)
+        ended = replace(ended, told_at=None, flap_told_at=None)
     if ended != known:
         result.known.append(ended)
 
 
 def _end_notice(known: Known, facts: Facts) -> Notice | None:
     """Return what is told of the end; None if there is nothing good in it, or nobody cares."""
-    lasted = age((facts.now - known.since).total_seconds())
+    lasted = age(((known.ended_at or facts.now) - known.since).total_seconds())
     if known.kind is NoticeKind.OUTAGE:
         answering = sum(each.state in ANSWERING for each in facts.fleet)
         active = sum(each.state is not State.PAUSED for each in facts.fleet)
+        if not active:
+            return None
         title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")
     if known.kind is NoticeKind.DAEMON:
+        host = known.subject.rpartition(":")[0]
+        if not any(
+            each.host == host and each.silent_sec < DAEMON_DEAD_SEC for each in facts.daemons
+        ):
+            return None  # nothing lists it any more
         title = f"the daemon {known.subject} is alive again, or was replaced"
         return Notice(known.kind, Weight.INFO, title)
     vehicle = next((each for each in facts.fleet if each.id == known.vehicle_id), None)

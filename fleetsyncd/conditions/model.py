@@ -52,6 +52,10 @@ class Facts:
     daemons: Sequence[Daemon] = ()
     full_at: datetime | None = None
     """When the database's disk is full at this pace."""
+    begun: Mapping[UUID, float] = field(default_factory=dict)
+    """For how many seconds vehicles are in the fleet, or resumed."""
+    is_settled: bool = True
+    """Whether vehicles and daemons have had time to be heard of since this daemon hears them."""
     knows_disk: bool = True
     """Whether this daemon can tell: it is on the database's machine."""
 

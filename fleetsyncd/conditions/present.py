@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from uuid import UUID
 
 from fleetsyncd.conditions.model import (
@@ -32,11 +33,13 @@ _FAILING = (State.TIMEOUT, State.ERROR)
 def present_conditions(
     facts: Facts, terms: Terms, known: Mapping[Key, Known]
 ) -> Iterator[Condition]:
-    """Yield everything that is the case."""
-    yield from _silence(facts, terms, known)
+    """Yield everything that is the case; who has had no time to be heard of is not silent."""
+    for condition in (*_silence(facts, terms, known), *_of_daemons(facts)):
+        before = known.get(condition.key)
+        if facts.is_settled or (before is not None and before.ended_at is None):
+            yield condition
     yield from _of_vehicles(facts, known)
     yield from _of_storage(facts)
-    yield from _of_daemons(facts)
 
 
 def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator[Condition]:
@@ -48,7 +51,7 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     active = [each for each in facts.fleet if each.state is not State.PAUSED]
     failing = [each for each in active if each.state in _FAILING]
     outage = known.get((NoticeKind.OUTAGE, ""))
-    away = {each.id: _away(each) for each in failing}
+    away = {each.id: _away(each, facts) for each in failing}
     nobody_answers = len(failing) == len(active) >= OUTAGE_FROM
     is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
     if outage is not None and outage.ended_at is None:
@@ -61,6 +64,8 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     for vehicle in failing:
         key = NoticeKind.DOWN, str(vehicle.id)
         was_down = key in known and known[key].ended_at is None
+        if was_down and quiet and known[key].told_at is None:
+            continue
         if was_down or (not quiet and away[vehicle.id] >= terms.after.total_seconds()):
             yield _down(vehicle, away[vehicle.id], facts.now)
 
@@ -74,12 +79,16 @@ def _most_answer(active: Sequence[VehicleOverview], terms: Terms) -> bool:
     return longest >= terms.after.total_seconds()
 
 
-def _away(vehicle: VehicleOverview) -> float:
+def _away(vehicle: VehicleOverview, facts: Facts) -> float:
     """Return for how many seconds a vehicle that fails has had no good cycle.
 
-    What it has sent is as old; if its clock is wrong, its state is at least.
+    What it has sent is as old, by its clock, unless it was paused meanwhile.
     """
-    return max(vehicle.lag or 0.0, vehicle.state_age or 0.0)
+    begun = facts.begun.get(vehicle.id, inf)
+    if vehicle.lag is None:
+        return begun if begun < inf else vehicle.state_age or 0.0
+    lag = vehicle.lag + facts.skews.get(vehicle.id, 0.0)
+    return min(begun, max(lag, vehicle.state_age or 0.0))
 
 
 def _outage(

@@ -4,9 +4,11 @@ Each function takes a cursor of `Database.run`, never commits, and may run twice
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
+
+import msgspec
 
 from fleetsyncd.conditions.judging import Judgement, judge
 from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
@@ -33,12 +35,14 @@ GROUP BY vehicle_id HAVING sum(missing + different) > 0
 _KNOWN = """
 SELECT kind, subject, since, vehicle_id::text, vehicle_name, told_at, ended_at, amount, begun,
     flap_told_at
-FROM fleetsync.condition
+FROM fleetsync.condition WHERE kind = ANY (%s::text[])
 """
 _SAVE = """
-INSERT INTO fleetsync.condition (kind, subject, since, vehicle_id, vehicle_name, told_at, ended_at,
-    amount, begun, flap_told_at)
-VALUES (%s, %s, %s, %s::uuid, %s, %s, %s, %s, %s::timestamptz[], %s)
+INSERT INTO fleetsync.condition
+SELECT c.* FROM jsonb_to_recordset(%s::jsonb) c(
+    kind text, subject text, vehicle_id uuid, vehicle_name text, since timestamptz,
+    told_at timestamptz, ended_at timestamptz, amount bigint, begun timestamptz[],
+    flap_told_at timestamptz)
 ON CONFLICT (kind, subject) DO UPDATE SET since = excluded.since, vehicle_id = excluded.vehicle_id,
     vehicle_name = excluded.vehicle_name, told_at = excluded.told_at, ended_at = excluded.ended_at,
     amount = excluded.amount, begun = excluded.begun, flap_told_at = excluded.flap_told_at
@@ -47,45 +51,62 @@ _FORGET = """
 DELETE FROM fleetsync.condition
 WHERE told_at IS NULL AND ended_at < now() - interval '1 day'
 """
-_STARTED = """
+# Not a condition: its row says when the conditions were judged last.
+_START = """
 INSERT INTO fleetsync.condition (kind, subject, since, told_at) VALUES ('start', '', now(), now())
-ON CONFLICT DO NOTHING
+ON CONFLICT (kind, subject) DO NOTHING
+RETURNING true
 """
-_START = "start"
-"""Not a condition: its row says that conditions were judged before."""
+_DUE = """
+UPDATE fleetsync.condition SET told_at = now()
+WHERE kind = 'start' AND told_at <= now() - %s::interval RETURNING true
+"""
+_BEGUN = """
+SELECT v.id::text, extract(epoch FROM now() - greatest(v.created_at, s.resumed_at))::float8
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+WHERE isfinite(greatest(v.created_at, s.resumed_at))
+"""
+_KINDS = [kind.value for kind in NoticeKind]
+"""Those that this version knows; a newer one may remember others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """When the database's disk is full; None: never, or not known."""
+class View:
+    """What the daemon that judges knows beside the database."""
 
-    is_known: bool = False
+    sync_interval_sec: float
+    every: timedelta = timedelta(0)
+    """How often the fleet is judged, whichever daemon does it."""
+    is_settled: bool = True
+    """Whether it has run, with the database, for long enough to know who is silent."""
+    knows_disk: bool = False
     full_at: datetime | None = None
+    """When the database's disk is full, if it knows; None: never."""
 
 
-def judge_fleet(
-    cursor: Cursor, terms: Terms, sync_interval_sec: float, disk: Disk
-) -> Judgement | None:
+def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     """Judge what is the case now, write what is to be told, and remember it.
 
-    Returns None if another daemon is at it just now.
+    Returns None if another daemon is at it just now, or has been within EVERY.
     """
     cursor.execute(_LOCK)
     if not cursor.fetchall()[0][0]:
         return None
-    known, is_first = _known(cursor)
-    facts = read_facts(cursor, sync_interval_sec, disk)
-    judgement = judge(facts, terms, known, is_first=is_first)
+    cursor.execute(_START)
+    is_first = bool(cursor.fetchall())
+    if not is_first:
+        cursor.execute(_DUE, (view.every,))
+        if not cursor.fetchall():
+            return None
+    facts = read_facts(cursor, view)
+    judgement = judge(facts, terms, _known(cursor), is_first=is_first)
     notices.add_notices(cursor, judgement.notices)
-    for each in judgement.known:
-        _save(cursor, each)
+    _save(cursor, judgement.known)
     cursor.execute(_FORGET)
-    if is_first:
-        cursor.execute(_STARTED)
     return judgement
 
 
-def read_facts(cursor: Cursor, sync_interval_sec: float, disk: Disk) -> Facts:
+def read_facts(cursor: Cursor, view: View) -> Facts:
     """Return what the database says at this moment."""
     cursor.execute(_NOW)
     now = cursor.fetchall()[0][0]
@@ -93,27 +114,29 @@ def read_facts(cursor: Cursor, sync_interval_sec: float, disk: Disk) -> Facts:
     skews = {UUID(key): skew for key, skew in cursor.fetchall()}
     cursor.execute(_FOUND)
     found = {UUID(key): int(count) for key, count in cursor.fetchall()}
+    cursor.execute(_BEGUN)
+    begun = {UUID(key): seconds for key, seconds in cursor.fetchall()}
     daemons = [
         Daemon(each.name, each.host, each.age, each.running_sec) for each in heartbeats(cursor)
     ]
     return Facts(
         now=now,
-        fleet=fleet_overview(cursor, sync_interval_sec),
+        fleet=fleet_overview(cursor, view.sync_interval_sec),
+        begun=begun,
+        is_settled=view.is_settled,
         skews=skews,
         found=found,
         quarantined=store.count_quarantined(cursor),
         daemons=daemons,
-        full_at=disk.full_at,
-        knows_disk=disk.is_known,
+        full_at=view.full_at,
+        knows_disk=view.knows_disk,
     )
 
 
-def _known(cursor: Cursor) -> tuple[list[Known], bool]:
-    """Return what is remembered, and whether nothing ever was."""
-    cursor.execute(_KNOWN)
-    rows = cursor.fetchall()
-    known = [_known_condition(*row) for row in rows if row[0] != _START]
-    return known, not rows
+def _known(cursor: Cursor) -> list[Known]:
+    """Return what is remembered."""
+    cursor.execute(_KNOWN, (_KINDS,))
+    return [_known_condition(*row) for row in cursor.fetchall()]
 
 
 def _known_condition(
@@ -143,19 +166,9 @@ def _known_condition(
     )
 
 
-def _save(cursor: Cursor, each: Known) -> None:
-    cursor.execute(
-        _SAVE,
-        (
-            each.kind.value,
-            each.subject,
-            each.since,
-            each.vehicle_id and str(each.vehicle_id),
-            each.vehicle_name,
-            each.told_at,
-            each.ended_at,
-            each.amount,
-            list(each.begun),
-            each.flap_told_at,
-        ),
-    )
+def _save(cursor: Cursor, known: Sequence[Known]) -> None:
+    if known:
+        # The last of one condition counts.
+        last = {each.key: each for each in known}
+        rows = [asdict(each) for each in last.values()]
+        cursor.execute(_SAVE, (msgspec.json.encode(rows).decode(),))

@@ -24,14 +24,22 @@ NAME_LIMIT = 200
 MOST_PENDING = 1_000
 """Notices that are looked at for one message."""
 GIVEN_UP_AFTER = timedelta(days=1)
-_ADD_ONE = """
+_KINDS = [kind.value for kind in NoticeKind]
+"""Those that this version knows; a newer one may write others."""
+_ADD = """
 INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name, tags, title, detail)
-SELECT %(kind)s, %(severity)s, %(id)s::uuid, %(name)s,
-    coalesce((SELECT s.tags FROM fleetsync.vehicle_state s
-              WHERE s.vehicle_id = %(id)s::uuid), '{}'), %(title)s, %(detail)s
+SELECT n.kind, n.severity, n.id, n.name,
+    coalesce((SELECT s.tags FROM fleetsync.vehicle_state s WHERE s.vehicle_id = n.id), '{}'),
+    n.title, n.detail
+FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[])
+    WITH ORDINALITY n(kind, severity, id, name, title, detail, number) ORDER BY n.number
 """
 _SEEN = """
-INSERT INTO fleetsync.notice_target AS t (target) SELECT unnest(%s::text[])
+INSERT INTO fleetsync.notice_target AS t (target, since)
+SELECT target, coalesce((SELECT min(coalesce(f.sent_at, f.since)) FROM fleetsync.notice_target f
+                         WHERE f.target <> ALL (%(targets)s::text[])
+                           AND f.failing_since > now() - interval '1 day'), now())
+FROM unnest(%(targets)s::text[]) target
 ON CONFLICT (target) DO UPDATE SET seen_at = now()
 """
 # Who has taken a target and died is waited for until its time is over.
@@ -43,12 +51,14 @@ WHERE target = %(target)s AND coalesce(taken_until <= now(), true)
 RETURNING target
 """
 _PENDING = """
-SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title, n.detail
+SELECT now(), n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags,
+    n.title, n.detail
 FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
-WHERE n.at >= t.since AND n.at > now() - %(kept)s::interval - interval '1 hour'
+WHERE n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
+  AND n.kind = ANY (%(kinds)s::text[])
   AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
                   WHERE d.notice_id = n.id AND d.target = t.target)
-ORDER BY n.at, n.id LIMIT %(most)s
+ORDER BY array_position(%(severities)s::text[], n.severity), n.at, n.id LIMIT %(most)s
 """
 _DELIVERED = """
 INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)
@@ -85,7 +95,8 @@ SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tag
     n.detail, coalesce((SELECT json_agg(json_build_array(d.target, d.outcome) ORDER BY d.target)
               FROM fleetsync.notice_delivery d
               WHERE d.notice_id = n.id AND d.outcome <> 'not for it'), '[]')
-FROM fleetsync.notice n ORDER BY n.at DESC, n.id DESC LIMIT %s
+FROM fleetsync.notice n WHERE n.kind = ANY (%s::text[])
+ORDER BY n.at DESC, n.id DESC LIMIT %s
 """
 
 
@@ -111,41 +122,58 @@ class ListedNotice:
 
 def add_notices(cursor: Cursor, notices: Sequence[Notice]) -> None:
     """Write what is to be told, with the vehicles' tags; texts are cut and made harmless."""
-    for each in notices:
-        vehicle = each.vehicle
-        cursor.execute(
-            _ADD_ONE,
-            {
-                "kind": each.kind.value,
-                "severity": each.severity.value,
-                "id": vehicle and str(vehicle.id),
-                "name": vehicle and sanitise(vehicle.name, NAME_LIMIT),
-                "title": sanitise(each.title, TITLE_LIMIT),
-                "detail": sanitise(each.detail, DETAIL_LIMIT),
-            },
-        )
+    if not notices:
+        return
+    vehicles = [each.vehicle for each in notices]
+    columns = (
+        [each.kind.value for each in notices],
+        [each.severity.value for each in notices],
+        [vehicle and str(vehicle.id) for vehicle in vehicles],
+        [vehicle and sanitise(vehicle.name, NAME_LIMIT) for vehicle in vehicles],
+        [sanitise(each.title, TITLE_LIMIT) for each in notices],
+        [sanitise(each.detail, DETAIL_LIMIT) for each in notices],
+    )
+    cursor.execute(_ADD, columns)
 
 
 def note_targets(cursor: Cursor, targets: Collection[str]) -> None:
-    """Make targets known; what is told from now on is for the new ones, too."""
-    cursor.execute(_SEEN, (sorted(targets),))
+    """Make targets known; what is told from now on is for the new ones, too.
+
+    And what waits for one that fails and is no longer wanted: its secret may have been renewed.
+    """
+    cursor.execute(_SEEN, {"targets": sorted(targets)})
 
 
-def take(cursor: Cursor, target: str, pause: timedelta, lease: timedelta) -> list[StoredNotice]:
-    """Take a target for a `lease`, and return what waits for it, the oldest first.
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What waits for a target, the gravest first; `now` is the database's clock."""
+
+    now: datetime
+    notices: list[StoredNotice]
+
+
+def take(cursor: Cursor, target: str, pause: timedelta, lease: timedelta) -> Pending | None:
+    """Take a target for a `lease`, and return what waits for it.
 
     Nothing, and the target is free, if another daemon has it, it fails and has to be left alone, or
     the last message is not a `pause` ago.
     """
     cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
     if not cursor.fetchall():
-        return []
-    values = {"target": target, "kept": GIVEN_UP_AFTER, "most": MOST_PENDING}
+        return None
+    values = {
+        "target": target,
+        "kept": GIVEN_UP_AFTER,
+        "most": MOST_PENDING,
+        "kinds": _KINDS,
+        "severities": [Weight.CRITICAL.value, Weight.WARNING.value, Weight.INFO.value],
+    }
     cursor.execute(_PENDING, values)
-    pending = [_stored(*row) for row in cursor.fetchall()]
-    if not pending:
+    rows = cursor.fetchall()
+    if not rows:
         release(cursor, target)
-    return pending
+        return None
+    return Pending(rows[0][0], [_stored(*row[1:]) for row in rows])
 
 
 def _stored(
@@ -205,5 +233,5 @@ def expire(cursor: Cursor, keep: timedelta) -> None:
 
 def newest_notices(cursor: Cursor, most: int) -> list[ListedNotice]:
     """Return notices with what became of them, the newest first."""
-    cursor.execute(_LISTED, (most,))
+    cursor.execute(_LISTED, (_KINDS, most))
     return [ListedNotice(_stored(*row[:-1]), dict(row[-1])) for row in cursor.fetchall()]

@@ -53,7 +53,7 @@ class DeadManSwitch:
 
     def listen(self, event: events.Event) -> None:
         """Ask the URL, if a cycle has ended well and the last time was long enough ago."""
-        if not isinstance(event, events.CycleEnded) or event.unstored:
+        if not isinstance(event, events.CycleEnded) or (event.unstored and not event.ok):
             return
         now = self._clock()
         if now >= self._due and not self._is_busy:

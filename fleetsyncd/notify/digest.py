@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleetsyncd.notices import NoticeKind, StoredNotice, Weight
+from fleetsyncd.notices import BEFORE_OUTAGE, NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 
@@ -48,13 +48,18 @@ def digest(pending: Sequence[StoredNotice]) -> Message:
 
 
 def _of_their_own(pending: Sequence[StoredNotice]) -> Sequence[StoredNotice]:
-    """Leave out the single vehicles of an outage: some are down, or back, a moment before it is."""
-    outage = {each.notice.severity for each in pending if each.notice.kind is NoticeKind.OUTAGE}
-    return [
-        each
+    """Leave out the vehicles that were down a moment before an outage: they are part of it."""
+    outages = [
+        each.at
         for each in pending
-        if each.notice.kind is not NoticeKind.DOWN or each.notice.severity not in outage
+        if each.notice.kind is NoticeKind.OUTAGE and each.notice.severity is Weight.CRITICAL
     ]
+
+    def is_part(each: StoredNotice) -> bool:
+        is_down = each.notice.kind is NoticeKind.DOWN and each.notice.severity is Weight.CRITICAL
+        return is_down and any(each.at <= at <= each.at + BEFORE_OUTAGE for at in outages)
+
+    return [each for each in pending if not is_part(each)]
 
 
 def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:

@@ -8,13 +8,14 @@ without them.
 import logging
 import stat
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
@@ -27,6 +28,8 @@ SEND_SEC = 30.0
 _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
 _SAID_LIMIT = 200
 _LOG = logging.getLogger("apprise")
+_ONE_AT_A_TIME = Lock()
+"""What the library says is heard by one sender."""
 
 
 class NotSent(Exception):
@@ -49,12 +52,12 @@ class Target:
     def send(self, message: Message, deadline: Deadline) -> None:
         """Send a message; raise NotSent."""
         late = f"no answer within {SEND_SEC:g} s"
-        with _heard() as said:
+        with _ONE_AT_A_TIME, _heard() as said:
             try:
                 with deadline(SEND_SEC, lambda: NotSent(late)):
                     is_sent = self.service.notify(
-                        title=message.title[: self.service.title_maxlen or None],
-                        body=_cut(message.body, self.service.body_maxlen),
+                        title=message.title,
+                        body=message.body,
                         notify_type=_TYPES[message.severity],
                         body_format="text",
                     )
@@ -73,13 +76,10 @@ class Target:
         secrets = {*parts.path.split("/"), parts.query, parts.username, parts.password, url}
         if _shown_host(self.service) != parts.hostname:
             secrets.add(parts.netloc)
+        secrets |= {unquote(each) for each in secrets if each}
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "***")
         return sanitise(text, _SAID_LIMIT)
-
-
-def _cut(body: str, most: int) -> str:
-    return body if len(body) <= most else body[: most - 1] + "…"
 
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
@@ -103,16 +103,30 @@ def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
         if config is not None:
             faults += _add_config(made, config, asset)
         services = [] if faults else list(made)
-        # What it cannot read of a file it leaves out, and says so in its log only.
-        left_out = sum("Unparseable" in text or "Unsupported" in text for text in said)
-        if left_out and not faults:
-            faults.append(f"NOTIFY_CONFIG: {left_out} line(s) are nothing that apprise knows")
+        # What it cannot use of a file it leaves out, and says so in its log only.
+        if said and services and not faults:
+            faults.append(
+                "NOTIFY_CONFIG: a part of it is nothing that apprise knows, or lacks something"
+            )
     if not faults and not services:
         faults.append("NOTIFY_CONFIG: it names no target")
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise SettingsError(f"the configuration cannot be used:\n{lines}")
-    return [_target(service) for service in services]
+    return _merged(map(_target, services))
+
+
+def _merged(found: Iterable[Target]) -> list[Target]:
+    """Return targets of which each is there once, with all of its tags; none means all notices."""
+    merged: dict[str, Target] = {}
+    for each in found:
+        known = merged.get(each.name)
+        if known is None:
+            merged[each.name] = each
+        else:
+            tags = known.tags | each.tags if known.tags and each.tags else frozenset[str]()
+            merged[each.name] = replace(known, tags=tags)
+    return list(merged.values())
 
 
 def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
@@ -137,7 +151,11 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
 
 
 def _target(service: Any) -> Target:
+    import apprise  # noqa: PLC0415  see above
+
     # Who answers elsewhere may be anybody; tries again and their pauses are the daemon's.
+    # Title and body are cut together where a service joins them.
+    service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.redirects = False
     service.retry = 0
     url = service.url(privacy=False)
@@ -149,8 +167,11 @@ def _target(service: Any) -> Target:
 
 
 def _shown_host(service: Any) -> str:
-    """Return the host of a target; where that is a token, as some services have it, a part."""
-    return urlsplit(service.url(privacy=True)).hostname or ""
+    """Return the host of a target; of what may be a secret, as a token or a topic, only a part."""
+    parts = urlsplit(service.url(privacy=True))
+    host = parts.hostname or ""
+    is_all = parts.path in ("", "/") and parts.username is None
+    return f"{host[:3]}…" if is_all and host not in ("localhost", "127.0.0.1") else host
 
 
 @contextmanager

@@ -180,7 +180,10 @@ def commit_alarms(
         if now.written:
             saved = now  # nothing is new if the answer to the first try's commit was lost
             vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=now.written))
-            notices.add_notices(cursor, list(alarm_notices(vehicle, *changes, context.now())))
+            refused_ones = {alarm.key for alarm in without_channel}
+            begun = [alarm for alarm in changes[0] if alarm.key not in refused_ones]
+            told = alarm_notices(vehicle, begun, changes[1], context.now())
+            notices.add_notices(cursor, list(told))
         if not refused:
             record_progress(cursor)
         return [_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel]

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from fleetsyncd.conditions.model import Terms
+from fleetsyncd.conditions.present import FULL_WITHIN
 from fleetsyncd.database import conditions, notices
+from fleetsyncd.database.conditions import View
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.errors import DatabaseError
@@ -37,7 +39,9 @@ MESSAGE_PAUSE = timedelta(minutes=1)
 LEASE = timedelta(minutes=2)
 """A daemon that has taken a target and died is waited for so long."""
 LOST_SEC = 120.0
-"""PostgreSQL is away for so long before that is told."""
+"""PostgreSQL is away for so long before that is told; to whom did not take it, again."""
+SETTLE_SEC = 40.0
+"""For so long after a start, at least, nobody is said to be silent."""
 
 
 class NoticeSender:
@@ -68,21 +72,20 @@ class NoticeSender:
             self._send(target)
 
     def _send(self, target: Target) -> None:
-        pending = self._database.run(
+        taken = self._database.run(
             partial(notices.take, target=target.name, pause=MESSAGE_PAUSE, lease=LEASE)
         )
-        if not pending:
+        if taken is None:
             return
-        now = self._now()
+        now, pending = taken.now, taken.notices
         old = [each for each in pending if each.at <= now - notices.GIVEN_UP_AFTER]
         others = [each for each in pending if each not in old and not target.wants(each.routes)]
         wanted = [each for each in pending if each not in old and each not in others]
-
         if old:
             self._give_up(target, old)
         if others:
             self._record(target, others, "not for it")
-        if not wanted or wanted[0].at > now - TOGETHER:
+        if not wanted or min(each.at for each in wanted) > now - TOGETHER:
             self._database.run(partial(notices.release, target=target.name))
             return
         self._deliver(target, wanted)
@@ -116,16 +119,19 @@ class NoticeSender:
         record = partial(notices.record, target=target.name, ids=_ids(found), outcome=outcome)
         self._database.run(record)
 
-    def send_at_once(self, notice: Notice) -> None:
-        """Tell of something without the database: each target once; a failure is only logged."""
+    def send_at_once(self, notice: Notice) -> bool:
+        """Tell of something without the database; return whether every target has taken it."""
         stored = StoredNotice(0, self._now(), notice)
+        taken = True
         for target in self._targets:
             if not target.wants(stored.routes):
                 continue
             try:
                 target.send(digest([stored]), self._deadline)
             except NotSent as error:
+                taken = False
                 log.warning("%s was not told that %s: %s", target.name, notice.title, error)
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,55 +177,85 @@ class Notifier:
             self._send, SENT_SEC, spawn, on_database_error, name="the sending", log=log
         )
         self._disk_at = float("-inf")
-        self._disk = conditions.Disk()
+        self._knows_disk = False
+        self._full_at: datetime | None = None
+        self._settles_at = clock() + self._settle_sec
         self._lost_at: float | None = None
+        self._lost_due = 0.0
+        """When it is told, or told again, that PostgreSQL is lost."""
         self._is_lost_told = False
+        self.accepting = True
+        """Whether rounds are started."""
+
+    @property
+    def _settle_sec(self) -> float:
+        """How long everybody has to be heard of after a start, or after PostgreSQL was away."""
+        return max(SETTLE_SEC, 3 * self._sync_interval_sec)
 
     def run_if_due(self, monotonic: float) -> None:
         """Start a round of each, if it is time and the last one is over."""
         for rounds in (self._judging, self._sending):
-            if rounds.is_due(monotonic):
+            if self.accepting and rounds.is_due(monotonic):
                 rounds.start(monotonic)
+
+    def stop(self, seconds: float) -> None:
+        """Start nothing more; give what runs so long: a message is else sent twice."""
+        self.accepting = False
+        ends = self._clock() + seconds
+        for rounds in (self._judging, self._sending):
+            rounds.wait(max(0.0, ends - self._clock()))
 
     def listen(self, event: events.Event) -> None:
         """Tell that PostgreSQL is lost, and that it is back: from memory, as there is no outbox."""
         match event:
             case events.DatabaseDown():
                 self._lost_at = self._clock()
-            case events.Alive() if self._lost_at is not None and not self._is_lost_told:
-                if self._clock() >= self._lost_at + LOST_SEC:
-                    self._is_lost_told = True
-                    self._tell_loss(f"PostgreSQL is lost since {age(LOST_SEC)}", Weight.CRITICAL)
+                self._lost_due = self._lost_at + LOST_SEC
+            case events.Alive() if self._lost_at is not None and self._clock() >= self._lost_due:
+                self._lost_due = self._clock() + LOST_SEC
+                if not self._is_lost_told:
+                    lasted = age(self._clock() - self._lost_at)
+                    self._spawn(partial(self._tell_loss, f"PostgreSQL is lost since {lasted}"))
             case events.DatabaseUp():
+                self._settles_at = self._clock() + self._settle_sec
                 if self._is_lost_told and self._lost_at is not None:
                     lasted = age(self._clock() - self._lost_at)
-                    self._tell_loss(f"PostgreSQL is back, after {lasted}", Weight.INFO)
+                    self._spawn(partial(self._tell_return, f"PostgreSQL is back, after {lasted}"))
                 self._lost_at, self._is_lost_told = None, False
 
-    def _tell_loss(self, title: str, severity: Weight) -> None:
-        where = self._database.where
-        notice = Notice(NoticeKind.DAEMON, severity, title, f"{where}. Vehicles keep their data.")
-        self._spawn(partial(self._sender.send_at_once, notice))
+    def _tell_loss(self, title: str) -> None:
+        """Tell of the loss, until every target knows of it."""
+        detail = f"{self._database.where}. Vehicles keep their data."
+        notice = Notice(NoticeKind.DAEMON, Weight.CRITICAL, title, detail)
+        is_known = self._sender.send_at_once(notice)
+        self._is_lost_told = is_known and self._lost_at is not None
+
+    def _tell_return(self, title: str) -> None:
+        notice = Notice(NoticeKind.DAEMON, Weight.INFO, title, self._database.where)
+        self._sender.send_at_once(notice)
 
     def _judge(self) -> None:
         if self._clock() >= self._disk_at + DISK_SEC:
             self._disk_at = self._clock()
-            found = self._database.run(storage)
-            room = found.free_bytes
-            left = None if room is None else found.full_in(room, self._keep_months)
-            full_at = None if left is None else self._now() + left
-            self._disk = conditions.Disk(room is not None, full_at)
-        self._database.run(
-            partial(
-                conditions.judge_fleet,
-                terms=self._terms,
-                sync_interval_sec=self._sync_interval_sec,
-                disk=self._disk,
-            )
+            self._look_at_disk()
+        view = View(
+            self._sync_interval_sec,
+            every=timedelta(seconds=JUDGED_SEC - 1),
+            is_settled=self._clock() >= self._settles_at,
+            knows_disk=self._knows_disk,
+            full_at=self._full_at,
         )
-
+        self._database.run(partial(conditions.judge_fleet, terms=self._terms, view=view))
         if self._keep is not None:
             self._database.run(partial(notices.expire, keep=self._keep))
+
+    def _look_at_disk(self) -> None:
+        found = self._database.run(storage)
+        room = found.free_bytes
+        left = None if room is None else found.full_in(room, self._keep_months)
+        self._knows_disk = room is not None
+        is_soon = left is not None and left <= FULL_WITHIN
+        self._full_at = self._now() + left if left is not None and is_soon else None
 
     def _send(self) -> None:
         self._sender.note_targets()

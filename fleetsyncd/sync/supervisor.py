@@ -151,6 +151,8 @@ class Supervisor:
     def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
         self._housekeeping.accepting = self._minutes.accepting = False
+        if self._notifier is not None:
+            self._notifier.accepting = False
         self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
         if error := self._outage.lost or self._outage.busy:
@@ -287,6 +289,8 @@ class Supervisor:
         if self._outage.lost is None:
             gevent.with_timeout(KILL_SEC, self._housekeeping.stop, timeout_value=None)
         self._dispatcher.end(self._plan.shutdown_grace_sec)
+        if self._notifier is not None:
+            self._notifier.stop(KILL_SEC)
         if self._outage.lost is None:
             self._housekeeping.wait(KILL_SEC)
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)

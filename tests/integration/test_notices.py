@@ -1,6 +1,7 @@
 """Notices: written with what they are about, sent at least once, never in a flood."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from tests.integration.test_adoption import as_owner
 from tests.targets import Service, respond, service, takes
 
 TERMS = Terms(timedelta(minutes=10))
+VIEW = conditions.View(30)
 MINUTE = "1 minute"
 
 
@@ -228,10 +230,90 @@ def test_two_daemons_never_send_the_same(database: Database, chat: Service) -> N
             lease=timedelta(minutes=2),
         )
     )
-    assert [each.notice.title for each in taken] == ["a"]
+    assert taken is not None
+    assert [each.notice.title for each in taken.notices] == ["a"]
     one.send_all()
     other.send_all()
     assert chat.titles == []
+
+
+def test_of_two_daemons_that_take_a_target_at_once_one_gets_it(
+    database: Database, chat: Service
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    sender(database, target)
+    tell(database, "a")
+    let_pass(database)
+    take = partial(
+        notices.take, target=target.name, pause=timedelta(minutes=1), lease=timedelta(minutes=2)
+    )
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _n: database.run(take), range(4)))
+    assert sum(each is not None for each in found) == 1
+
+
+def test_what_waited_for_a_target_whose_secret_is_renewed_is_sent_by_the_new_one(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    chat.answer = lambda handler: respond(handler, 401)
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    let_pass(database, "1 hour")
+    chat.answer = takes
+    renewed = sender(database, *load_targets([chat.url + "-new"], None))
+    tell(database, "b")
+    let_pass(database)
+    renewed.send_all()
+    assert chat.titles == ["a", "2 vehicles down"]
+    assert outcomes(database) == [("a", "sent"), ("b", "sent")]
+
+
+def test_a_kind_that_a_newer_daemon_tells_of_stops_no_older_one(
+    database: Database, chat: Service, truck: UUID
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    ask(
+        database,
+        "INSERT INTO fleetsync.notice (kind, severity, title) VALUES ('weather', 'info', 'rain')",
+    )
+    ask(
+        database,
+        "INSERT INTO fleetsync.condition (kind, subject, since) VALUES ('weather', '', now())",
+    )
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles == ["a"]
+    set_down(database, truck)
+    assert len(judged(database)) == 1
+    assert len(database.run(lambda cursor: notices.newest_notices(cursor, 9))) == 2
+
+
+def test_the_fleet_is_judged_so_often_whichever_daemon_does_it(
+    database: Database, truck: UUID
+) -> None:
+    often = conditions.View(30, every=timedelta(seconds=9))
+    judge = partial(conditions.judge_fleet, terms=TERMS, view=often)
+    assert database.run(judge) is not None
+    assert database.run(judge) is None
+    ask(database, "UPDATE fleetsync.condition SET told_at = told_at - interval '9 s'")
+    assert database.run(judge) is not None
+    assert truck
+
+
+def test_a_vehicle_that_is_resumed_is_not_said_to_be_down_since_its_pause(
+    database: Database, truck: UUID
+) -> None:
+    set_down(database, truck, "8 hours")
+    ask(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, resumed_at) VALUES (%s::uuid, now())"
+        " ON CONFLICT (vehicle_id) DO UPDATE SET resumed_at = now()",
+        str(truck),
+    )
+    assert judged(database) == []
 
 
 def test_without_the_database_each_target_is_told_at_once(
@@ -247,9 +329,7 @@ def test_without_the_database_each_target_is_told_at_once(
 
 
 def judged(database: Database) -> list[str]:
-    found = database.run(
-        partial(conditions.judge_fleet, terms=TERMS, sync_interval_sec=30, disk=conditions.Disk())
-    )
+    found = database.run(partial(conditions.judge_fleet, terms=TERMS, view=VIEW))
     assert found is not None
     return [each.title for each in found.notices]
 
@@ -257,8 +337,8 @@ def judged(database: Database) -> list[str]:
 def set_down(database: Database, vehicle_id: UUID, age: str = "11 minutes") -> None:
     ask(
         database,
-        "UPDATE vehicles SET sync_status = 'timeout', last_sync_at = now() - %s::interval"
-        " WHERE id = %s::uuid",
+        "UPDATE vehicles SET sync_status = 'timeout', last_sync_at = now() - %s::interval,"
+        " created_at = now() - interval '9 days' WHERE id = %s::uuid",
         age,
         str(vehicle_id),
     )
@@ -281,7 +361,7 @@ def test_a_judgement_that_is_rolled_back_tells_nothing_and_the_next_one_does(
     set_down(database, truck)
 
     def die(cursor: Cursor) -> None:
-        conditions.judge_fleet(cursor, TERMS, 30, conditions.Disk())
+        conditions.judge_fleet(cursor, TERMS, VIEW)
         raise Killed
 
     with pytest.raises(Killed):
@@ -294,9 +374,9 @@ def test_one_daemon_at_a_time_judges(database: Database, truck: UUID) -> None:
     set_down(database, truck)
 
     def both(cursor: Cursor) -> object:
-        first = conditions.judge_fleet(cursor, TERMS, 30, conditions.Disk())
+        first = conditions.judge_fleet(cursor, TERMS, VIEW)
         assert first is not None
-        return database.run(lambda c: conditions.judge_fleet(c, TERMS, 30, conditions.Disk()))
+        return database.run(lambda c: conditions.judge_fleet(c, TERMS, VIEW))
 
     assert database.run(both) is None
 

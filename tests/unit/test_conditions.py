@@ -161,6 +161,52 @@ def test_a_vehicle_that_flaps_is_said_to_flap_once_an_hour(desk: Desk) -> None:
     assert [text.startswith("Truck-02 is back") for text in told] == [True]
 
 
+def test_a_vehicle_that_stays_down_after_flapping_is_told_within_the_hour(desk: Desk) -> None:
+    told: list[str] = []
+    for _ in range(3):
+        told += desk.told(vehicle(1), failing(2, 600), after=MINUTE)
+        told += desk.told(vehicle(1), vehicle(2), after=11 * MINUTE)
+    assert "it flaps" in told[-1]
+    told = []
+    for minute in range(70):
+        told += desk.told(vehicle(1), failing(2, 600 + 60 * minute))
+    assert len(told) == 1, told
+    assert told[0].startswith("Truck-02 has not been pulled for ")
+
+
+def test_after_flapping_it_is_said_how_long_the_last_time_was(desk: Desk) -> None:
+    for _ in range(3):
+        desk.look(vehicle(1), failing(2, 600), after=MINUTE)
+        desk.look(vehicle(1), vehicle(2), after=MINUTE)
+    told = [text for _ in range(70) for text in desk.told(vehicle(1), vehicle(2))]
+    assert told == ["Truck-02 is back, after 11m"]
+
+
+def test_who_has_had_no_time_to_be_heard_of_is_not_silent(desk: Desk) -> None:
+    dead = Daemon("b:7", "b", 61.0, 9e3)
+    fleet = (vehicle(1), failing(2, 9e3))
+    assert desk.look(*fleet, daemons=[dead], is_settled=False) == []
+    assert len(desk.look(*fleet, daemons=[dead])) == 2
+    assert desk.look(*fleet, daemons=[dead], is_settled=False) == []
+    assert len(desk.look(vehicle(1), vehicle(2), daemons=[dead])) == 1
+
+
+def test_how_long_a_vehicle_is_down_is_told_by_this_sides_clock(desk: Desk) -> None:
+    two = UUID(int=2)
+    behind = vehicle(2, State.ERROR, lag=900.0, state_age=30.0)
+    told = desk.look(vehicle(1), behind, skews={two: -890.0})
+    assert [each.kind for each in told] == [NoticeKind.CLOCK]
+    ahead = vehicle(2, State.ERROR, lag=-290.0, state_age=30.0)
+    told = desk.look(vehicle(1), ahead, skews={two: 900.0})
+    assert [each.kind for each in told] == [NoticeKind.DOWN]
+
+
+def test_a_vehicle_that_never_sent_anything_is_down_since_it_is_in_the_fleet(desk: Desk) -> None:
+    never = vehicle(3, State.ERROR, lag=None, state_age=9.0)
+    assert desk.look(vehicle(1), never, begun={UUID(int=3): 599.0}) == []
+    assert len(desk.look(vehicle(1), never, begun={UUID(int=3): 600.0})) == 1
+
+
 def test_operators_are_reminded_if_they_want(desk: Desk) -> None:
     desk.terms = Terms(AFTER, repeat=6 * HOUR)
     desk.look(vehicle(1), failing(2, 600))
@@ -215,6 +261,9 @@ def test_a_quarantine_that_fills_up_is_told_by_the_thousand(desk: Desk) -> None:
     told = [desk.told(quarantined=count) for count in counts]
     assert [len(each) for each in told] == [0, 1, 0, 1, 0, 0, 1]
     assert told[1][0].startswith("1,000 more rows were refused")
+    assert told[6][0].startswith("1,000 more rows were refused")
+    wobbling = [desk.told(quarantined=count) for count in (2000, 1999, 2000, 1999, 2000)]
+    assert [len(each) for each in wobbling] == [1, 0, 0, 0, 0]
 
 
 def test_a_disk_that_will_be_full_is_told_and_nothing_of_it_where_that_is_not_known(
@@ -236,3 +285,9 @@ def test_a_daemon_that_died_is_told_unless_another_one_has_replaced_it(desk: Des
     (back,) = desk.look(daemons=[alive, dead, restarted])
     assert (back.severity, "b:7" in back.title) == (Weight.INFO, True)
     assert Desk().look(daemons=[alive, dead, restarted]) == []
+
+
+def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) -> None:
+    alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
+    desk.look(daemons=[alive, dead])
+    assert desk.look(daemons=[alive]) == []

@@ -78,7 +78,7 @@ def test_after_a_good_cycle_the_url_is_asked_at_most_once_a_minute(
 @pytest.mark.parametrize(
     "event",
     [
-        events.CycleEnded(ok=9, failed=0, unfinished=0, seconds=3.0, unstored=1),
+        events.CycleEnded(ok=0, failed=1, unfinished=0, seconds=3.0, unstored=1),
         events.DatabaseDown(),
         events.Alive(),
         events.DaemonStopping(),
@@ -89,6 +89,14 @@ def test_what_is_no_good_cycle_keeps_the_switch_silent(
 ) -> None:
     switch(watcher, time).listen(event)
     assert watcher.asked == []
+
+
+def test_one_vehicle_that_cannot_be_stored_is_no_reason_to_be_taken_for_dead(
+    watcher: Watcher, time: Time
+) -> None:
+    it = switch(watcher, time)
+    it.listen(events.CycleEnded(ok=9, failed=1, unfinished=0, seconds=3.0, unstored=1))
+    assert len(watcher.asked) == 1
 
 
 def test_vehicles_that_do_not_answer_are_no_reason_to_be_taken_for_dead(

@@ -49,7 +49,7 @@ def test_several_are_counted_by_kind_and_listed_with_the_gravest_first() -> None
 
 def outage(number: int, severity: Weight) -> StoredNotice:
     notice = Notice(NoticeKind.OUTAGE, severity, "300 of 300 vehicles cannot be pulled", "Look.")
-    return StoredNotice(number, AT, notice)
+    return StoredNotice(number, AT + timedelta(seconds=number), notice)
 
 
 def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it() -> None:
@@ -59,9 +59,13 @@ def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it() -
     assert alone.title == "300 of 300 vehicles cannot be pulled"
     message = digest([clock, *down, outage(99, Weight.CRITICAL)])
     assert message.body.splitlines() == [f"- {alone.title}", "- Truck-07: its clock is 3m behind"]
-    back = stored(3, "Truck-03 is back", Weight.INFO)
-    assert "Truck-03" in digest([back, outage(99, Weight.CRITICAL)]).body
-    assert "Truck-03" not in digest([back, outage(99, Weight.INFO)]).body
+    for others in (
+        stored(3, "Truck-03 is back", Weight.INFO),
+        stored(100, "Truck-03 is down"),
+        stored(-300, "Truck-03 is down"),
+    ):
+        body = digest([others, outage(99, Weight.CRITICAL), outage(100, Weight.INFO)]).body
+        assert "Truck-03" in body, "it has nothing to do with the outage"
 
 
 def test_of_very_many_the_first_are_named_and_the_rest_is_counted() -> None:
