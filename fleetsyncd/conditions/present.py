@@ -19,7 +19,7 @@ from fleetsyncd.conditions.model import (
 from fleetsyncd.notices import NoticeKind, Weight
 from fleetsyncd.states import OUTAGE_FROM, State, VehicleOverview
 from fleetsyncd.text import age, counted
-from fleetsyncd.times import utc_text
+from fleetsyncd.times import utc_day, utc_text
 
 CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
 """From which on a clock is told to be wrong, and up to which it is right again."""
@@ -188,7 +188,7 @@ def _of_storage(facts: Facts) -> Iterator[Condition]:
             DISK,
             Weight.CRITICAL,
             facts.now,
-            f"the database's disk is full on {facts.full_at:%Y-%m-%d} at this pace",
+            f"the database's disk is full on {utc_day(facts.full_at)} at this pace",
             "`fleetsyncd storage` shows what takes how much.",
         )
 

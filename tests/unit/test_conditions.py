@@ -271,7 +271,7 @@ def test_a_disk_that_will_be_full_is_told_and_nothing_of_it_where_that_is_not_kn
 ) -> None:
     soon = START + timedelta(days=9)
     assert desk.look(full_at=START + timedelta(days=30)) == []
-    assert desk.told(full_at=soon) == ["the database's disk is full on 2026-03-04 at this pace"]
+    assert desk.told(full_at=soon) == ["the database's disk is full on 2026-03-04 UTC at this pace"]
     assert desk.look(knows_disk=False) == []
     assert desk.known[NoticeKind.STORAGE, "disk"].ended_at is None
 
