@@ -8,7 +8,16 @@ from uuid import UUID
 import psycopg2
 import pytest
 
-from fleetsyncd.database import due_minutes, measurements, minutes, vehicles
+from fleetsyncd.database import (
+    access,
+    due_minutes,
+    measurements,
+    minutes,
+    purge,
+    removal,
+    removed_vehicles,
+    vehicles,
+)
 from fleetsyncd.database.closed_months import due_months
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -286,6 +295,26 @@ def test_doctor_finds_what_is_missing_and_the_named_remedy_mends_it(
     assert any(told in text for text in findings())
     distribute(cluster, name)
     assert findings() == []
+
+
+def test_a_vehicle_that_somebody_sees_is_removed_and_purged_with_its_rows(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    add(database, trucks[0], rows(NOON, 50))
+    add(database, trucks[1], rows(NOON, 50))
+    owner = Database(owner_of(cluster, name))
+    owner.run(partial(access.grant, user_id=UUID(int=1), vehicles=trucks[:2]))
+    owner.close()
+    (removed,) = removal.remove_vehicles(database, trucks[:1], with_measurements=True)
+    assert (removed.measurements_left, removed.users) == (True, (UUID(int=1),))
+    (left,) = database.run(removed_vehicles.recorded)
+    extent = database.run(partial(removed_vehicles.read_extent, vehicle=left))
+    assert extent is not None
+    assert extent.channels == (1, 7)
+    assert purge.purge(database, left) == 100
+    counted = [ask(database, COUNT, str(truck)) for truck in trucks[:2]]
+    assert counted == [[(0,)], [(100,)]]
+    assert database.run(lambda c: list(health.check_cluster(c)))[0].level is Level.OK
 
 
 @pytest.mark.parametrize("door", ["add_measurements", "store_measurements"])
