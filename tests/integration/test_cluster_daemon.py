@@ -1,5 +1,7 @@
 """The daemon on a real cluster: cycles, lost workers, moves, minutes, views, doctor."""
 
+import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -160,6 +162,22 @@ def test_a_worker_down_costs_its_vehicles_only_and_is_named(
         worker.cluster.start()
     add(database, lost, rows(NOON, 2))  # a server without fsync may have lost its last commits
     assert ask(database, COUNT, str(lost)) == [(4,)]
+
+
+def test_a_frozen_worker_costs_its_vehicles_only_and_is_named(
+    cluster: CitusCluster, database: Database, trucks: list[UUID]
+) -> None:
+    lost, other = on_two_workers(cluster, database, trucks)
+    worker = worker_of(cluster, database, lost)
+    database.close()  # what is connected to the worker does not notice
+    os.kill(worker.cluster.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(WorkerLost, match=worker.host):
+            add(database, lost, rows(NOON, 1))
+        assert add(database, other, rows(NOON, 1)) == 2
+    finally:
+        os.kill(worker.cluster.pid, signal.SIGCONT)
+    assert add(database, lost, rows(NOON, 1)) == 2
 
 
 def test_a_shard_that_has_moved_is_found_again(
