@@ -16,8 +16,8 @@ ROLE_UNKNOWN = "FS001"
 _HAS_CITUS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')"
 # Citus' own messages are not translated.
 _WORKER = re.compile(
-    r"(?:remote node|executing command on|connection to the remote node|connect to) "
-    r"(?:\S+@)?(\S+?:\d+)"
+    r"(?:remote node|connections to the node|executing command on|connect to node|connect to) "
+    r"\"?(?:\S+@)?([^\s\"]+?:\d+)"
 )
 _CAUSE = "failed with the following error: "
 _LOST = ("08", "57P")

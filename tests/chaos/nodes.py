@@ -153,7 +153,8 @@ class ClusterFaults:
 
 
 def _make_month(making: extensions.connection, month: str) -> None:
-    with suppress(psycopg2.OperationalError), making, making.cursor() as cursor:
+    lost = (psycopg2.OperationalError, psycopg2.InterfaceError)
+    with suppress(*lost), making, making.cursor() as cursor:
         cursor.execute("SELECT set_config('app.user_role', 'superuser', true)")
         cursor.execute("SELECT fleetsync.ensure_month(%s)", (month,))
 

@@ -1,5 +1,7 @@
 """The daemon on a real cluster: cycles, lost workers, moves, minutes, views, doctor."""
 
+import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,7 +10,16 @@ from uuid import UUID
 import psycopg2
 import pytest
 
-from fleetsyncd.database import due_minutes, measurements, minutes, vehicles
+from fleetsyncd.database import (
+    access,
+    due_minutes,
+    measurements,
+    minutes,
+    purge,
+    removal,
+    removed_vehicles,
+    vehicles,
+)
 from fleetsyncd.database.closed_months import due_months
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -153,6 +164,22 @@ def test_a_worker_down_costs_its_vehicles_only_and_is_named(
     assert ask(database, COUNT, str(lost)) == [(4,)]
 
 
+def test_a_frozen_worker_costs_its_vehicles_only_and_is_named(
+    cluster: CitusCluster, database: Database, trucks: list[UUID]
+) -> None:
+    lost, other = on_two_workers(cluster, database, trucks)
+    worker = worker_of(cluster, database, lost)
+    database.close()  # what is connected to the worker does not notice
+    os.kill(worker.cluster.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(WorkerLost, match=worker.host):
+            add(database, lost, rows(NOON, 1))
+        assert add(database, other, rows(NOON, 1)) == 2
+    finally:
+        os.kill(worker.cluster.pid, signal.SIGCONT)
+    assert add(database, lost, rows(NOON, 1)) == 2
+
+
 def test_a_shard_that_has_moved_is_found_again(
     cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
 ) -> None:
@@ -286,6 +313,26 @@ def test_doctor_finds_what_is_missing_and_the_named_remedy_mends_it(
     assert any(told in text for text in findings())
     distribute(cluster, name)
     assert findings() == []
+
+
+def test_a_vehicle_that_somebody_sees_is_removed_and_purged_with_its_rows(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    add(database, trucks[0], rows(NOON, 50))
+    add(database, trucks[1], rows(NOON, 50))
+    owner = Database(owner_of(cluster, name))
+    owner.run(partial(access.grant, user_id=UUID(int=1), vehicles=trucks[:2]))
+    owner.close()
+    (removed,) = removal.remove_vehicles(database, trucks[:1], with_measurements=True)
+    assert (removed.measurements_left, removed.users) == (True, (UUID(int=1),))
+    (left,) = database.run(removed_vehicles.recorded)
+    extent = database.run(partial(removed_vehicles.read_extent, vehicle=left))
+    assert extent is not None
+    assert extent.channels == (1, 7)
+    assert purge.purge(database, left) == 100
+    counted = [ask(database, COUNT, str(truck)) for truck in trucks[:2]]
+    assert counted == [[(0,)], [(100,)]]
+    assert database.run(lambda c: list(health.check_cluster(c)))[0].level is Level.OK
 
 
 @pytest.mark.parametrize("door", ["add_measurements", "store_measurements"])

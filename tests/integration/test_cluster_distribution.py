@@ -18,7 +18,7 @@ from fleetsyncd.database.schema.distribution import functions, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.citus_cluster import CitusCluster
-from fleetsyncd.demo.embedded import APP, OWNER
+from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
@@ -35,6 +35,12 @@ MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
 """
+ADD_NODE = "SELECT citus_add_node(%s, 5432)"
+FOR_EVERYBODY = "SELECT has_function_privilege('public', %s::regprocedure, 'EXECUTE')"
+WRITE = """
+SELECT fleetsync.store_measurements(
+    gen_random_uuid(), '{1}', '{2026-02-10}', '{666}', null, null)
+"""
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
 
@@ -43,6 +49,16 @@ def name(cluster: CitusCluster, cluster_database_name: str) -> str:
     """Return a migrated database of the cluster; measurements are a table of the coordinator."""
     migrated(cluster, cluster_database_name)
     return cluster_database_name
+
+
+@pytest.fixture
+def lone_database_name(cluster: CitusCluster) -> Iterator[str]:
+    """Return a database of each node that none of them knows to be one of a cluster."""
+    name = "cluster_of_before"
+    for node in cluster.nodes:
+        Server.create_database(node, name)
+    yield name
+    cluster.drop_database(name)
 
 
 @pytest.fixture
@@ -80,7 +96,7 @@ def add(database: Database, truck: UUID, rows: Measurements, newest: datetime | 
     return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows, newest))
 
 
-def as_role(cluster: CitusCluster, name: str, role: str, *texts: str) -> list[tuple[object, ...]]:
+def as_role(cluster: Server, name: str, role: str, *texts: str) -> list[tuple[object, ...]]:
     """Run each text as a query string of its own, in one transaction; return the last result."""
     with (
         closing(psycopg2.connect(make_dsn(**cluster.parameters(name, role)))) as connection,
@@ -234,6 +250,30 @@ def test_an_empty_table_gets_a_month_first_so_that_moved_parts_keep_their_key(
     cluster.query(name, MOVE, source, target, source)
     Partitions(database).ensure(NOON, NOON)
     assert cluster.query(name, "SELECT to_regclass('measurements_2026_02') IS NULL") == [(False,)]
+
+
+def test_on_no_worker_may_a_role_write_that_was_not_granted_it(
+    cluster: CitusCluster, lone_database_name: str
+) -> None:
+    name = lone_database_name
+    migrated(cluster, name)  # so it is where a database of before becomes one of a cluster
+    for node in cluster.nodes:
+        node.query(name, "CREATE EXTENSION citus")
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    cluster.query(name, "SELECT citus_set_coordinator_host(%s, 5432)", cluster.host)
+    cluster.query(name, ADD_NODE, cluster.workers[0].host)
+    grants = "USAGE ON SCHEMA public, fleetsync", "SELECT ON measurements"
+    for grant in grants:
+        cluster.query(name, f"GRANT {grant} TO {READER}", user=OWNER)
+    distribute(cluster, name)
+    cluster.query(name, ADD_NODE, cluster.workers[1].host)
+    assert cluster.workers[0].query(name, FOR_EVERYBODY, functions.STORE) == [(False,)]
+    role = "SET LOCAL app.user_role = 'superuser'"
+    for node in cluster.nodes:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            as_role(node, name, READER, role, WRITE)
+    cluster.query(name, f"DROP OWNED BY {READER}")
 
 
 def test_policies_are_one_for_each_role(cluster: CitusCluster, name: str) -> None:

@@ -11,6 +11,7 @@ import fleetsyncd
 from fleetsyncd.database import cluster, session_settings
 
 NO_ANSWER = "connection to the remote node fleet_app@10.1.0.7:5432 failed with the following error"
+MUTE = "could not establish any connections to the node 10.1.0.7:5432 after 3000 ms"
 
 
 def told(code: str | None, message: str, context: str | None = None) -> Any:
@@ -23,6 +24,9 @@ def told(code: str | None, message: str, context: str | None = None) -> Any:
     ("error", "worker"),
     [
         (told("08006", NO_ANSWER), "10.1.0.7:5432"),
+        (told("08006", MUTE), "10.1.0.7:5432"),
+        (told("08006", MUTE.replace("10.1.0.7", "/run/w-1")), "/run/w-1:5432"),
+        (told("08006", 'could not connect to node "node-2:5433"'), "node-2:5433"),
         (
             told("57P01", "terminating connection", "while executing command on node-2:5433"),
             "node-2:5433",

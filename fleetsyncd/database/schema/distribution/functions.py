@@ -212,10 +212,12 @@ def share(function: str) -> str:
     return f"SELECT create_distributed_function('{function}')"
 
 
+# Workers are told which roles were granted it, and not that PUBLIC was not.
 DELEGATE = f"""
 SELECT create_distributed_function('{STORE}', 'vehicle', colocate_with := '{TABLE}',
-    force_delegation := true)
-"""
+    force_delegation := true);
+REVOKE ALL ON FUNCTION {STORE} FROM PUBLIC
+"""  # noqa: S608  made of this file's own text
 IS_DELEGATED = f"""
 SELECT EXISTS (
     SELECT FROM pg_dist_object o JOIN pg_dist_partition p ON p.colocationid = o.colocationid

@@ -23,7 +23,7 @@ from fleetsyncd.settings import DatabaseSettings
 log = logging.getLogger("sync.migrate")
 
 _TELL = "SELECT set_config('citus.propagate_set_commands', 'local', false)"
-# In one transaction the copy needs no second visit; forced policies would let it see nothing.
+# Forced policies bind the owner, too: without the role nothing would be copied.
 _DISTRIBUTE = f"""
 {TELL_WORKERS};
 SELECT create_distributed_table('{TABLE}', 'vehicle_id', shard_count := {{shards}},

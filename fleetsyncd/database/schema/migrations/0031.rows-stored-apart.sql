@@ -41,6 +41,16 @@ BEGIN
         RAISE insufficient_privilege
             USING MESSAGE = 'measurements are written with app.user_role = superuser only';
     END IF;
+    -- On a worker that was added later everybody may call this: Citus takes no right from PUBLIC.
+    IF fleetsync.is_distributed() AND NOT EXISTS (
+        SELECT FROM pg_proc p, aclexplode(p.proacl) a
+        WHERE p.oid = to_regprocedure('fleetsync.store_measurements('
+                'uuid, text, text, text, timestamptz, timestamptz)')
+          AND a.grantee <> 0 AND pg_has_role(session_user, a.grantee, 'MEMBER')
+    ) THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = format('%s may not write measurements', session_user);
+    END IF;
     target := fleetsync.storage_table(vehicle);
     IF fleetsync.is_distributed() AND target = 'public.measurements' THEN
         -- Rows that the coordinator spreads are copied to the workers without a conflict clause, which
