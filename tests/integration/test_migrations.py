@@ -282,3 +282,45 @@ def test_a_migration_that_failed_goes_on_where_it_ended(
         done = migrate.migrate(settings(server, empty_database), APP)
         assert done.migrations == migrate.expected_migrations()
         assert tables(database, "public") == set(COLUMNS)
+
+
+NEW_ARE_NOT_FOR_ALL = f"""
+ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC
+"""
+CALLED_BY_OTHERS = (
+    "is_distributed()",
+    "measured_channels(uuid, timestamptz, timestamptz)",
+    "measured_minutes(uuid, integer, timestamptz, timestamptz)",
+    "part_bytes(regclass)",
+)
+
+
+def forbidden(database: Database) -> list[str]:
+    """Return which functions that others call the daemon's role may not call."""
+    may = "has_function_privilege('fleetsync.' || f, 'EXECUTE')"
+    ask = f"SELECT f FROM unnest(%s) f WHERE NOT {may}"  # noqa: S608
+    return [name for (name,) in query(database, ask, list(CALLED_BY_OTHERS))]
+
+
+def test_the_daemon_may_call_what_its_functions_call_where_new_ones_are_not_for_everybody(
+    server: Server, empty_database: str
+) -> None:
+    server.execute(sql.SQL(NEW_ARE_NOT_FOR_ALL), database=empty_database)
+    migrate.migrate(settings(server, empty_database), APP)
+    with opened(server, empty_database, APP) as database:
+        assert forbidden(database) == []
+
+
+def test_a_daemon_of_before_may_call_what_is_new_before_anything_is_granted(
+    server: Server, empty_database: str
+) -> None:
+    owner = settings(server, empty_database)
+    migrate.migrate(owner, APP)
+    for name in CALLED_BY_OTHERS:
+        server.execute(sql.SQL(f"DROP FUNCTION fleetsync.{name}"), database=empty_database)
+    server.execute(sql.SQL(NEW_ARE_NOT_FOR_ALL), database=empty_database)
+    late = "DELETE FROM fleetsync.migration WHERE migration_id >= '0031'"
+    server.execute(sql.SQL(late), database=empty_database)
+    migrate.migrate(owner, None)
+    with opened(server, empty_database, APP) as database:
+        assert forbidden(database) == []

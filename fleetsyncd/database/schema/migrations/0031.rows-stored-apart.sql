@@ -142,7 +142,7 @@ BEGIN
     LOOP
         EXECUTE 'GRANT EXECUTE ON FUNCTION fleetsync.store_measurements('
             'uuid, text, text, text, timestamptz, timestamptz),'
-            ' fleetsync.mark_minutes(uuid, text) TO ' || writer;
+            ' fleetsync.mark_minutes(uuid, text), fleetsync.is_distributed() TO ' || writer;
     END LOOP;
 END
 $$;

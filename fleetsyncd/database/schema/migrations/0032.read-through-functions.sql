@@ -31,6 +31,32 @@ LANGUAGE sql STABLE AS $function$
     SELECT pg_relation_size(part), pg_table_size(part), pg_indexes_size(part)
 $function$;
 
+-- Who may call what these are called by, or are in place of, may call them, too: new functions need
+-- not be for everybody.
+DO $$
+DECLARE
+    called text;
+    reader text;
+BEGIN
+    FOR called, reader IN
+        SELECT DISTINCT c.called, CASE WHEN a.grantee = 0 THEN 'PUBLIC'
+            ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM (VALUES
+            ('measured_channels(uuid, timestamptz, timestamptz)',
+             'channels_between(uuid, timestamptz, timestamptz)'),
+            ('measured_minutes(uuid, integer, timestamptz, timestamptz)',
+             'raw_minutes(uuid, integer, timestamptz, timestamptz)'),
+            ('part_bytes(regclass)', 'expired_months(integer, date)')
+        ) c(called, caller)
+        JOIN pg_proc p ON p.oid = to_regprocedure('fleetsync.' || c.caller)
+        CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+        WHERE a.privilege_type = 'EXECUTE' AND a.grantee <> p.proowner
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION fleetsync.%s TO %s', called, reader);
+    END LOOP;
+END
+$$;
+
 -- As before, through measured_minutes.
 CREATE OR REPLACE FUNCTION fleetsync.minute_values(
     vehicle uuid, channels integer[], from_at timestamptz, to_at timestamptz
