@@ -14,6 +14,7 @@ loss_forecast.py  what of a gap its vehicle will have dropped
 states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are
 findings.py     results of doctor's checks
+actions.py      what operators do, and who they are
 text.py         sanitised text, ages
 cells.py        text in terminal cells
 streams.py      standard input, output and error: encoding, failures

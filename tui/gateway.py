@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from fleetsyncd.actions import on_dashboard, present_actor
 from fleetsyncd.database import bulk, purge, removal, replicas, vehicles
+from fleetsyncd.database.action_log import record_since, recorded
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
@@ -91,9 +93,10 @@ class Gateway:
         tags: Collection[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rooms = RoomGateway(database, want or UNCONFIGURED, tags)
-        self.backfills = BackfillGateway(database)
-        self.audits = AuditGateway(database)
+        self._actor = present_actor()
+        self.rooms = RoomGateway(database, self._actor, want or UNCONFIGURED, tags)
+        self.backfills = BackfillGateway(database, self._actor)
+        self.audits = AuditGateway(database, self._actor)
         self.measurements_keep_months = measurements_keep_months
         self._database = database
         self._interval = interval
@@ -221,9 +224,14 @@ class Gateway:
         self, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
     ) -> UUID:
         """Register a vehicle and return its id; None for `key` means the default key."""
-        return self._database.run(
-            lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key, tags)
-        )
+        action = on_dashboard(self._actor, "add")
+
+        def work(cursor: Cursor) -> UUID:
+            vehicle_id = vehicles.add_vehicle(cursor, name, host, port, key, tags)
+            record_since(cursor, action, {}, [vehicle_id])
+            return vehicle_id
+
+        return self._database.run(work)
 
     def registered(self, ids: Sequence[UUID]) -> list[RegisteredVehicle]:
         """Return how vehicles are registered, keys included; removed ones are left out."""
@@ -231,10 +239,12 @@ class Gateway:
 
     def change(self, seen: Sequence[RegisteredVehicle], new: vehicles.VehicleChange) -> None:
         """Change the registration of vehicles that are still registered as they were `seen`."""
+        action = on_dashboard(self._actor, "edit")
 
         def work(cursor: Cursor) -> None:
-            for registered in seen:
-                vehicles.change_seen(cursor, registered, new)
+            with recorded(cursor, action, [registered.id for registered in seen]):
+                for registered in seen:
+                    vehicles.change_seen(cursor, registered, new)
 
         self._database.run(work)
 
@@ -247,7 +257,13 @@ class Gateway:
 
         Returns how many measurements were deleted.
         """
-        removals = removal.remove_seen(self._database, seen, with_measurements=with_measurements)
+        text = "remove with measurements" if with_measurements else "remove"
+        removals = removal.remove_seen(
+            self._database,
+            seen,
+            with_measurements=with_measurements,
+            action=on_dashboard(self._actor, text),
+        )
         deleted = sum(removed.measurements_removed for removed in removals)
         if with_measurements:
             left = [removed.vehicle_id for removed in removals if removed.measurements_left]
@@ -266,18 +282,20 @@ class Gateway:
 
     def pause(self, names: Mapping[UUID, str], paused: bool) -> BulkResult:
         """Pause vehicles (names by id), or resume them; return those that were not so already."""
-        return bulk.set_paused(self._database, names, paused)
+        action = on_dashboard(self._actor, "pause" if paused else "resume")
+        return bulk.set_paused(self._database, names, paused, action)
 
     def undo_pause(self, names: Mapping[UUID, str], paused: bool, at: Since) -> BulkResult:
         """Resume what an action has `paused`, or pause what it has resumed, where it is still so.
 
         Unlike other writes, it does what can be done although some vehicles were removed.
         """
-        return bulk.undo_paused(self._database, names, paused, at)
+        action = on_dashboard(self._actor, f"undo {'pause' if paused else 'resume'}")
+        return bulk.undo_paused(self._database, names, paused, at, action)
 
     def sync(self, names: Mapping[UUID, str]) -> datetime:
         """Request a sync of vehicles (names by id); return when, by the database's clock."""
-        return bulk.request_sync(self._database, names)
+        return bulk.request_sync(self._database, names, on_dashboard(self._actor, "sync"))
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
         """Return each vehicle's newest cycle that began at `since` or later."""

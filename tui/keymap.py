@@ -53,6 +53,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="The backfills and audits of all vehicles, open and finished"),
     Binding("F", "findings", "Findings", show=False, id="findings",
             tooltip="What doctor finds in the database, and what mends it"),
+    Binding("W", "actions", "Actions", show=False, id="actions",
+            tooltip="Who did what to which vehicle"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
     Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
     Binding("Z", "freeze", "Freeze", show=False, id="freeze",

@@ -12,6 +12,7 @@ backfill.py     `backfill`
 backfill_watch.py  how far requests are, until they are done
 audit.py        `audit`
 audit_watch.py  how far audits are, and what they have found
+log.py          `log`
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 doctor.py       `doctor`
@@ -21,6 +22,7 @@ minutes.py      `minutes`
 completion.py   `completion`
 schema.py       `schema`
 json_output.py  what is printed with --json, and its versions
+acting.py       the running command as the action log stores it
 parameters.py   options and arguments that several commands have
 input_files.py  key files and other files that commands read
 questions.py    questions before something is deleted

@@ -9,7 +9,7 @@ HELP_CHARACTERS = 80
 """The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
-    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine"),
+    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine", "log"),
     "Installation": (
         "migrate",
         "doctor",
@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": "fleetsyncd.demo.commands:demo",
     "doctor": "fleetsyncd.commands.doctor:doctor",
     "health": "fleetsyncd.commands.health:health",
+    "log": "fleetsyncd.commands.log:log_command",
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
     "minutes": "fleetsyncd.commands.minutes:minutes_command",
     "quarantine": "fleetsyncd.commands.quarantine:quarantine_group",

@@ -7,7 +7,9 @@ from functools import partial
 import click
 
 from fleetsyncd import bootstrap, green
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.group import EXIT_FAILED
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import adoption, citus, indexes, migrate, tidy
 from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
@@ -162,6 +164,8 @@ def migrate_command(
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
     _tell("applied", applied, database)
+    if applied or distribute or timescale or with_tidying:
+        _record(database, applied)
     if distribute:
         # Without a deadline: rows that exist already take as long as they take.
         tables = citus.distribute(Database(settings.database))
@@ -171,6 +175,13 @@ def migrate_command(
     elif timescale:
         _convert(settings.database, chunk_length, patience)
     return _tidy(settings.database, patience) if with_tidying else 0
+
+
+def _record(database: Database, applied: Sequence[str]) -> None:
+    """Record what was applied, and that what takes many transactions begins."""
+    action = present_action()
+    after = {"applied": list(applied)} if applied else None
+    database.run(lambda cursor: record(cursor, action, [Change(None, after=after)]))
 
 
 def _usage(

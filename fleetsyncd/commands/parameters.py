@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import click
 
 from fleetsyncd import bootstrap, validation
+from fleetsyncd.commands.acting import present_action
+from fleetsyncd.database.action_log import recorded
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.vehicles import RegisteredVehicle, find_vehicle
@@ -48,12 +50,14 @@ def tag_option(name: str, help_text: str) -> Callable[[Command], Command]:
     )
 
 
-def act_on(which: str, action: Callable[[Cursor, RegisteredVehicle], None]) -> RegisteredVehicle:
+def act_on(which: str, act: Callable[[Cursor, RegisteredVehicle], None]) -> RegisteredVehicle:
     """Find the vehicle and act on it in one transaction; return what it was registered as."""
+    action = present_action()
 
     def work(cursor: Cursor) -> RegisteredVehicle:
         known = find_vehicle(cursor, which)
-        action(cursor, known)
+        with recorded(cursor, action, [known.id]):
+            act(cursor, known)
         return known
 
     return bootstrap.configured_database().run(work)

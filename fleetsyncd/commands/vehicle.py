@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import click
 import msgspec
 
 from fleetsyncd import bootstrap, validation
 from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import (
@@ -19,7 +21,8 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import store, vehicle_tags, vehicles
+from fleetsyncd.database import action_log, store, vehicle_tags, vehicles
+from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -124,18 +127,28 @@ def add(
         port or validation.DEFAULT_PORT,
     )
     key = read_key(key_file)
-    database = bootstrap.configured_database()
-    vehicle_id = database.run(lambda cursor: vehicles.add_vehicle(cursor, *new, key, tag))
+    action = present_action()
+
+    def work(cursor: Cursor) -> UUID:
+        vehicle_id = vehicles.add_vehicle(cursor, *new, key, tag)
+        action_log.record_since(cursor, action, {}, [vehicle_id])
+        return vehicle_id
+
+    vehicle_id = bootstrap.configured_database().run(work)
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(path: str) -> None:
     new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
+    action = present_action()
 
     def work(cursor: Cursor) -> None:
         vehicle_csv.raise_faults(_taken(cursor, new_vehicles))
-        for new in new_vehicles:
+        added = [
             vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key, new.tags)
+            for new in new_vehicles
+        ]
+        action_log.record_since(cursor, action, {}, added)
 
     bootstrap.configured_database().run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
@@ -236,7 +249,13 @@ def sync(which: str) -> None:
 
     WHICH is its name or id. A running daemon begins within 2 s.
     """
-    known = act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
+    action = present_action()
+
+    def request(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
+        vehicles.request_sync(cursor, known.id)
+        action_log.record(cursor, action, [Change(known.id, after={"sync": "requested"})])
+
+    known = act_on(which, request)
     click.echo(f"requested a sync of {known.name}")
 
 

@@ -39,6 +39,7 @@ repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
 vehicles.py      registration, pause, sync now
+action_log.py    who did what, written by the transaction that does it
 bulk.py          pause, resume, sync now for several vehicles at once
 vehicle_tags.py  labels that operators give to vehicles
 machines.py      which machine answers for which vehicle

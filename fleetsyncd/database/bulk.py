@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from fleetsyncd.actions import Action
+from fleetsyncd.database.action_log import Change, record, recorded
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.statements import DATED, if_dated
 from fleetsyncd.database.views import sql_times
@@ -59,23 +61,30 @@ class BulkResult:
     """When those were changed, by the database's clock, as it writes times; None: not known."""
 
 
-def set_paused(database: Database, names: Mapping[UUID, str], paused: bool) -> BulkResult:
+def set_paused(
+    database: Database, names: Mapping[UUID, str], paused: bool, action: Action | None = None
+) -> BulkResult:
     """Pause or resume vehicles; return those that were not so already.
 
-    Raises CommandError, and changes none, if one of them was removed.
+    With an `action`, as in all functions here, what is changed is recorded. Raises CommandError,
+    and changes none, if one of them was removed.
     """
-    return _set_paused(database, names, paused, {}, all_or_none=True)
+    return _set_paused(database, names, paused, {}, action, all_or_none=True)
 
 
 def undo_paused(
-    database: Database, names: Mapping[UUID, str], paused: bool, at: Since
+    database: Database,
+    names: Mapping[UUID, str],
+    paused: bool,
+    at: Since,
+    action: Action | None = None,
 ) -> BulkResult:
     """Resume vehicles that somebody has `paused`, or pause those that somebody has resumed.
 
     Those that are not as that left them are left as they are. `at` tells when that was: a vehicle
     that was resumed and paused again since is paused since another moment.
     """
-    return _set_paused(database, names, not paused, at, all_or_none=False)
+    return _set_paused(database, names, not paused, at, action, all_or_none=False)
 
 
 def _set_paused(
@@ -83,6 +92,7 @@ def _set_paused(
     names: Mapping[UUID, str],
     paused: bool,
     since: Since,
+    action: Action | None,
     *,
     all_or_none: bool,
 ) -> BulkResult:
@@ -90,7 +100,8 @@ def _set_paused(
     tries: list[str | None] = []
 
     def work(cursor: Cursor) -> BulkResult:
-        result = _change(cursor, names, _PAUSE if paused else _RESUME, since)
+        with recorded(cursor, action, names):
+            result = _change(cursor, names, _PAUSE if paused else _RESUME, since)
         if all_or_none:
             _require_registered(names, result)
         # A try whose commit was lost may have arrived: then the next one finds nothing to change.
@@ -102,7 +113,9 @@ def _set_paused(
     return BulkResult(frozenset(changed), removed, tries[0] if len(tries) == 1 else None)
 
 
-def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
+def request_sync(
+    database: Database, names: Mapping[UUID, str], action: Action | None = None
+) -> datetime:
     """Ask the daemon to sync vehicles now; return when, by the database's clock.
 
     Raises CommandError, and requests nothing, if one of them was removed or is paused.
@@ -113,6 +126,7 @@ def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
         _require_registered(names, result)
         if paused := set(names) - result.changed:
             raise CommandError(f"{_named(names, paused)}: paused, resume first")
+        record(cursor, action, [Change(key, after={"sync": "requested"}) for key in names])
         return sql_times.database_now(cursor)
 
     return database.run(work)

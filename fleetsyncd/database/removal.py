@@ -13,7 +13,8 @@ from uuid import UUID
 import psycopg2
 from psycopg2 import errorcodes
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.actions import Action
+from fleetsyncd.database import action_log, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
@@ -78,7 +79,11 @@ class Removal:
 
 
 def remove_seen(
-    database: Database, seen: Sequence[RegisteredVehicle], *, with_measurements: bool
+    database: Database,
+    seen: Sequence[RegisteredVehicle],
+    *,
+    with_measurements: bool,
+    action: Action | None = None,
 ) -> list[Removal]:
     """Remove vehicles as `remove_vehicles` does, if they are still registered as they were `seen`.
 
@@ -92,6 +97,7 @@ def remove_seen(
             [vehicle.id for vehicle in seen],
             with_measurements=with_measurements,
             check=lambda: _require_unchanged(cursor, seen),
+            action=action,
         )
 
     return database.run(work)
@@ -119,10 +125,12 @@ def remove(
     *,
     with_measurements: bool,
     check: Callable[[], None] = lambda: None,
+    action: Action | None = None,
 ) -> list[Removal]:
     """Remove vehicles within a transaction, as `remove_vehicles` does.
 
     `check` is called when nobody else can change them any more; if it raises, nothing is removed.
+    With an `action` the removal is recorded.
     """
     ids = sorted(ids)  # two removals at the same time do not deadlock
     cursor.execute(f"SET LOCAL statement_timeout = '{REMOVAL_SEC}s'")
@@ -139,10 +147,12 @@ def remove(
         # The foreign key forbids the removal, or would delete what is to stay.
         raise CommandError(_foreign_key_hint("measurements"))
     left |= {key for key in present if _is_true(cursor, _HAS_MINUTES, str(key))}
+    before = action_log.read_values(cursor, present)
     users = {}
     for key in present:
         _record(cursor, key, wanted=key in left or not with_measurements, purge=with_measurements)
         users[key] = _take_out(cursor, key)
+    action_log.record_since(cursor, action, before, present)
     return [Removal(key, deleted[key], key in left, users.get(key, ())) for key in ids]
 
 

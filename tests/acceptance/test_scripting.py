@@ -241,6 +241,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("retention",): (),
     ("storage",): (),
     ("minutes",): (),
+    ("log",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)}
 """Tell more than a line, are the remedy, or ask no database."""
