@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
@@ -16,6 +17,7 @@ from tui.formatting import time_text
 from tui.model.export_table import ExportTable
 from tui.model.tag_text import with_tags
 from tui.screens.room import Room
+from tui.widgets.in_full import InFull
 
 NAME_WIDTH, WHO_WIDTH = 16, 16
 FIELDS = ("at", "who", "from", "role", "vehicle", "what", "change")
@@ -41,6 +43,10 @@ class ActionsPage(Room):
         self.entries: list[LoggedAction] = []
         self.newer_pages: list[LoggedAction] = []
         """The last line of each page that is newer than the shown one."""
+
+    def below_table(self) -> ComposeResult:
+        """Lay out the line under the cursor."""
+        yield InFull()
 
     async def load(self) -> None:
         """Read a page of the log, unless something else is asked for meanwhile."""
@@ -76,6 +82,20 @@ class ActionsPage(Room):
             return ["newest page"]
         oldest = ", the oldest" if self.is_read and len(self.entries) < PAGE_ROWS else ""
         return [f"page {len(self.newer_pages) + 1}{oldest}"]
+
+    def show_state(self) -> None:
+        """Show what is under the cursor in full as well."""
+        super().show_state()
+        entry = self.under_cursor
+        self.query_one(InFull).show_whole(Text("" if entry is None else _in_full(entry)))
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Show in full what the operator moved the cursor to."""
+        self.show_state()
+
+    def on_resize(self) -> None:
+        """Fit the line under the cursor into the new width."""
+        self.show_state()
 
     @property
     def under_cursor(self) -> LoggedAction | None:
@@ -123,11 +143,20 @@ def _row(entry: LoggedAction) -> list[str]:
     return [utc_text(entry.at), *who, entry.vehicle or "", entry.action, entry.change]
 
 
+def _what(entry: LoggedAction) -> str:
+    return f"{entry.action} ({entry.change})" if entry.change else entry.action
+
+
+def _in_full(entry: LoggedAction) -> str:
+    at = f" from {entry.address}" if entry.address else ""
+    whose = f"{entry.vehicle}: " if entry.vehicle else ""
+    return f"{whose}{_what(entry)} · by {entry.login}{at} as {entry.role}"
+
+
 def _cells(entry: LoggedAction) -> list[Text]:
-    what = f"{entry.action} ({entry.change})" if entry.change else entry.action
     return [
         Text(time_text(entry.at)),
         Text(cut(entry.login, WHO_WIDTH)),
         Text(cut(entry.vehicle or "-", NAME_WIDTH)),
-        Text(what),
+        Text(_what(entry)),
     ]
