@@ -32,6 +32,7 @@ syncs.py       requests of syncs, and how they end
 own_program.py  runs `fleetsyncd` as a process of its own
 page_keys.py   which pages open by keys, and by what pages ask for
 page_stack.py  limits how many pages lie on one another
+writing_gateway.py  writes on vehicles
 room_gateway.py  access to the database for quarantine, lists of jobs, findings, actions
 rooms.py       what the pages of quarantine, of jobs, of findings and of actions ask for
 screenshot.py  writes pictures of the screen

@@ -26,8 +26,10 @@ _KEY_NAMES = frozenset(
 APP_BINDINGS: list[BindingType] = [
     Binding("s", "sync", "Sync", id="sync", tooltip="Let the daemon sync the vehicle now"),
     Binding("p", "pause", "Pause", id="pause", tooltip="Pause the vehicle, or resume it"),
+    Binding("P", "maintain", "Mute", show=False, id="maintain",
+            tooltip="Pause the vehicle for a time, or mute it, with a reason"),
     Binding("u", "undo", "Undo", show=False, id="undo",
-            tooltip="Undo the last pause or resume of this dashboard, then the one before"),
+            tooltip="Undo the last pause, resume or mute of this dashboard, then the one before"),
     Binding("b", "backfill", "Backfill", id="backfill",
             tooltip="Pull a past interval of the vehicle again"),
     Binding("x", "audit", "Audit", id="audit",

@@ -1,12 +1,16 @@
-"""The running command as the action log stores it."""
+"""The running command as the action log stores it, and acting on a vehicle by it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 from click.core import ParameterSource
 
+from fleetsyncd import bootstrap
 from fleetsyncd.actions import Action, present_actor
+from fleetsyncd.database.action_log import recorded
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicles import RegisteredVehicle, find_vehicle
 
 
 def present_action() -> Action:
@@ -33,3 +37,16 @@ def _words(context: click.Context) -> Iterator[str]:
                 if parameter.is_flag:
                     continue
             yield str(each)
+
+
+def act_on(which: str, act: Callable[[Cursor, RegisteredVehicle], None]) -> RegisteredVehicle:
+    """Find the vehicle and act on it in one transaction; return what it was registered as."""
+    action = present_action()
+
+    def work(cursor: Cursor) -> RegisteredVehicle:
+        known = find_vehicle(cursor, which)
+        with recorded(cursor, action, [known.id]):
+            act(cursor, known)
+        return known
+
+    return bootstrap.configured_database().run(work)

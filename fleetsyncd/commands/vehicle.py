@@ -1,4 +1,4 @@
-"""`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
+"""`fleetsyncd vehicle ...`: register, change, sync and test vehicles."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,12 +8,16 @@ import click
 import msgspec
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
-from fleetsyncd.commands.acting import present_action
+from fleetsyncd.commands import (
+    removed_vehicles,
+    vehicle_csv,
+    vehicle_machines,
+    vehicle_maintenance,
+)
+from fleetsyncd.commands.acting import act_on, present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import (
-    act_on,
     json_option,
     port_type,
     tag_option,
@@ -46,10 +50,20 @@ def _listed(known: VehicleOverview, has_own_key: bool) -> ListedVehicle:
 
 @click.group()
 def vehicle() -> None:
-    """Register, change, pause, sync, test, remove and restore vehicles."""
+    """Register, change, pause, mute, sync, test, remove and restore vehicles."""
 
 
-for command in (removed_vehicles.remove, removed_vehicles.restore, removed_vehicles.purge_command):
+for command in (
+    removed_vehicles.remove,
+    removed_vehicles.restore,
+    removed_vehicles.purge_command,
+    vehicle_machines.swap,
+    vehicle_machines.accept,
+    vehicle_maintenance.pause,
+    vehicle_maintenance.resume,
+    vehicle_maintenance.mute,
+    vehicle_maintenance.unmute,
+):
     vehicle.add_command(command)
 
 
@@ -84,7 +98,12 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
         ]
         for known in vehicles
     ]
-    click.echo(table(["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"], rows))
+    header = ["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"]
+    if any(known.maintenance for known in vehicles):
+        header.append("MAINTENANCE")
+        for row, known in zip(rows, vehicles, strict=True):
+            row.append(known.maintenance or "-")
+    click.echo(table(header, rows))
 
 
 @vehicle.command()
@@ -222,28 +241,6 @@ def set_vehicle(
 
 @vehicle.command()
 @which_argument
-def pause(which: str) -> None:
-    """Stop pulling a vehicle until it is resumed.
-
-    WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
-    """
-    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, True))
-    click.echo(f"paused {known.name}")
-
-
-@vehicle.command()
-@which_argument
-def resume(which: str) -> None:
-    """Resume a paused vehicle.
-
-    WHICH is its name or id. What it measured meanwhile is pulled.
-    """
-    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
-    click.echo(f"resumed {known.name}")
-
-
-@vehicle.command()
-@which_argument
 def sync(which: str) -> None:
     """Have a vehicle synced now.
 
@@ -290,7 +287,3 @@ def _find(cursor: Cursor, which: str) -> Vehicle:
     for known in store.load_vehicles(cursor, only=[registered.id]):
         return known
     raise CommandError(f"{registered.name} was removed meanwhile")
-
-
-vehicle.add_command(vehicle_machines.swap)
-vehicle.add_command(vehicle_machines.accept)

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from fleetsyncd.actions import TEXT_LIMIT, Action
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.text import sanitise
 
 Values = Mapping[str, Any]
@@ -23,15 +24,16 @@ _OTHER_KEY = {_KEY: "another of its own"}
 _LOCK = """
 SELECT FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
-_STATES = """
+_STATES = f"""
 SELECT v.id::text, coalesce(v.name, v.id::text), v.api_key, jsonb_build_object(
     'name', v.name, 'address', host(v.vpn_ip), 'port', coalesce(v.api_port, 8001),
     'key', CASE WHEN coalesce(v.api_key, '') = '' THEN 'default' ELSE 'own' END,
-    'tags', coalesce(s.tags, '{}'), 'paused', coalesce(s.paused, false),
-    'calls_itself', s.id_hint)
+    'tags', coalesce(s.tags, '{{}}'), 'paused', {IS_PAUSED},
+    'paused_until', CASE WHEN {IS_PAUSED} THEN s.paused_until END,
+    'pause_reason', CASE WHEN {IS_PAUSED} THEN s.pause_reason END, 'calls_itself', s.id_hint)
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 WHERE v.id = ANY (%s::uuid[])
-"""
+"""  # noqa: S608  made of this project's own text
 _ADD = """
 INSERT INTO fleetsync.action_log (id, login, address, action, vehicle_id, vehicle, before, after)
 SELECT r.id, %(login)s, %(address)s, %(action)s, r.vehicle_id,

@@ -88,12 +88,17 @@ EXPIRED = (
     " SELECT id, now() - interval '90 days', now(), 'ok' FROM vehicles"
 )
 PAUSED = "INSERT INTO fleetsync.vehicle_state (vehicle_id, paused) SELECT id, true FROM vehicles"
+MUTED = "INSERT INTO fleetsync.mute (muted_by) VALUES ('peter')"
 AS_OWNER = {"DB_USER": embedded.OWNER}
 WRITING: list[tuple[Path, Path, Prepare, dict[str, str]]] = [
     (("vehicle", "add"), ("Truck-03", "10.8.0.3"), nothing, {}),
     (("vehicle", "set"), ("Truck-01", "--name", "Truck-09"), nothing, {}),
     (("vehicle", "pause"), ("Truck-01",), nothing, {}),
     (("vehicle", "resume"), ("Truck-01",), partial(statement, PAUSED), {}),
+    (("vehicle", "pause"), ("Truck-01", "--for", "8h", "--reason", "workshop"), nothing, {}),
+    (("vehicle", "mute"), ("Truck-01", "--reason", "tyres"), nothing, {}),
+    (("vehicle", "mute"), ("--tag", "mine-3"), nothing, {}),
+    (("vehicle", "unmute"), ("--all",), partial(statement, MUTED), {}),
     (("vehicle", "sync"), ("Truck-01",), nothing, {}),
     (("vehicle", "swap"), ("Truck-01", "Truck-02"), nothing, {}),
     (("vehicle", "accept"), ("--all",), partial(statement, OTHER_NAME), {}),
@@ -149,7 +154,10 @@ def test_every_command_that_writes_leaves_a_row(
     role = changes.get("DB_USER", embedded.APP)
     assert logged == [("olga", "192.0.2.7", role, " ".join([*path, *arguments]))]
     vehicle = it.rows("SELECT DISTINCT vehicle_id IS NULL FROM fleetsync.action_log")
-    assert vehicle == [(path in {("retention",), ("migrate",)},)]
+    is_of_none = path in {("retention",), ("migrate",)} or (
+        path[-1] in ("mute", "unmute") and arguments[0].startswith("--")
+    )
+    assert vehicle == [(is_of_none,)]
     assert it.rows("SELECT FROM fleetsync.action_log l WHERE l::text LIKE '%%key-4711%%'") == []
 
 

@@ -60,13 +60,15 @@ def test_without_citus_nothing_is_distributed_and_the_remedy_is_named(owned: Dat
 def test_small_tables_are_copied_first_and_the_others_spread_by_vehicle(cluster: Database) -> None:
     assert citus.distribute(cluster) == [*citus.REFERENCE, *citus.DISTRIBUTED]
     made = cluster.run(calls)
-    assert made[:3] == [
+    assert made[:5] == [
         "reference vehicles",
         "reference vehicle_access",
+        "reference fleetsync.mute",
+        "reference fleetsync.action_log",
         "measurements by vehicle_id with default",
     ]
     assert len(made) == len(citus.REFERENCE) + len(citus.DISTRIBUTED)
-    assert all(call.endswith("by vehicle_id with public.measurements") for call in made[3:])
+    assert all(call.endswith("by vehicle_id with public.measurements") for call in made[5:])
 
 
 def test_tables_that_are_distributed_already_are_not_changed(cluster: Database) -> None:

@@ -11,11 +11,13 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.vehicles import VehicleChange
 from fleetsyncd.database.views.actions import PAGE_ROWS
 from fleetsyncd.models import BadRow, Window
+from fleetsyncd.states import Pause
 from fleetsyncd.times import utc_now
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tui.gateway import Gateway
 from tui.job_gateway import JobGateway, WantedAudit
 from tui.room_gateway import RoomGateway
+from tui.writing_gateway import WritingGateway
 
 READS = {
     "snapshot", "heartbeats", "newer_schema", "journal", "journal_hours", "history", "fleet_alarms",
@@ -33,6 +35,12 @@ def known(gateway: Gateway, ids: dict[str, Any]) -> dict[Any, str]:
     return {ids["Truck-01"]: "Truck-01"}
 
 
+def muted(gateway: Gateway, ids: dict[str, Any]) -> Gateway:
+    gateway.mute(known(gateway, ids), Pause(None, "workshop"))
+    execute(gateway._database, "DELETE FROM fleetsync.action_log")
+    return gateway
+
+
 def versions(gateway: Any, ids: dict[str, Any]) -> dict[Any, Any]:
     return {key: each.asked_at for key, each in gateway.statuses(list(ids.values())).items()}
 
@@ -47,6 +55,9 @@ WRITES: dict[str, tuple[Work, str]] = {
     "remove": (lambda g, ids: g.remove(seen(g, ids), with_measurements=True), "remove with"),
     "pause": (lambda g, ids: g.pause(known(g, ids), True), "pause"),
     "undo_pause": (lambda g, ids: g.undo_pause(known(g, ids), False, {}), "undo resume"),
+    "mute": (lambda g, ids: g.mute(known(g, ids), Pause(None, "workshop")), "mute"),
+    "mute no more": (lambda g, ids: muted(g, ids).mute(known(g, ids), None), "unmute"),
+    "undo_mute": (lambda g, ids: muted(g, ids).undo_mute(known(g, ids), True, {}, {}), "undo mute"),
     "sync": (lambda g, ids: g.sync(known(g, ids)), "sync"),
     "purge_groups": (
         lambda g, _: g.rooms.purge_groups(g.rooms.refused_groups("").groups),
@@ -81,7 +92,7 @@ def prepared(database: Database) -> dict[str, Any]:
 def test_every_method_of_the_gateway_is_known_to_write_or_not_to() -> None:
     names = {
         name
-        for kind in (Gateway, RoomGateway, JobGateway)
+        for kind in (Gateway, WritingGateway, RoomGateway, JobGateway)
         for name in vars(kind)
         if not name.startswith("_") and name != "NAME"
     }

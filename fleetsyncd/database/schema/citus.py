@@ -14,7 +14,12 @@ from fleetsyncd.errors import CommandError, MigrationFailed
 log = logging.getLogger("sync.migrate")
 
 KEY = "vehicle_id"
-REFERENCE = ("public.vehicles", "public.vehicle_access")
+REFERENCE = (
+    "public.vehicles",
+    "public.vehicle_access",
+    "fleetsync.mute",
+    "fleetsync.action_log",
+)
 """Copied to every machine before the tables that refer to them are distributed."""
 DISTRIBUTED = (
     "public.measurements",
