@@ -49,7 +49,7 @@ DELETE FROM fleetsync.mute WHERE until <= now()
 RETURNING vehicle_id::text, tag, until, reason, muted_by
 """
 _MUTED = """
-WITH active AS (
+WITH active AS MATERIALIZED (
     SELECT * FROM fleetsync.mute WHERE until IS NULL OR until > coalesce(%(now)s, now())
 ),
 each_one AS (
@@ -58,6 +58,7 @@ each_one AS (
     UNION ALL
     SELECT s.vehicle_id, 'tag ' || a.tag, a.until, a.reason, a.muted_by, a.at
     FROM active a JOIN fleetsync.vehicle_state s ON a.tag = ANY (s.tags)
+    WHERE a.tag IS NOT NULL
     UNION ALL
     SELECT v.id, 'fleet', a.until, a.reason, a.muted_by, a.at
     FROM active a CROSS JOIN public.vehicles v WHERE a.vehicle_id IS NULL AND a.tag IS NULL

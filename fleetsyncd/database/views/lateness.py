@@ -58,7 +58,10 @@ def _with_mutes(cursor: Cursor, vehicles: list[VehicleOverview]) -> list[Vehicle
     muted = mutes.muted(cursor) if may_read(cursor, "fleetsync.mute") else {}
     if not muted:
         return vehicles
-    return [msgspec.structs.replace(each, mute=muted.get(each.id)) for each in vehicles]
+    return [
+        msgspec.structs.replace(each, mute=muted[each.id]) if each.id in muted else each
+        for each in vehicles
+    ]
 
 
 def _reason(vehicle: VehicleOverview, cause: _Cause, interval: float) -> str | None:
