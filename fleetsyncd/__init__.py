@@ -15,6 +15,7 @@ states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are
 notices.py      what operators are told of
 findings.py     results of doctor's checks
+actions.py      what operators do, and who they are
 text.py         sanitised text, ages
 cells.py        text in terminal cells
 streams.py      standard input, output and error: encoding, failures

@@ -25,6 +25,32 @@ class State(StrEnum):
     PAUSED = "paused"
 
 
+class Pause(Struct, frozen=True, gc=False):
+    """Why a vehicle is paused, by whom, and until when; None: until somebody resumes it."""
+
+    until: ZonedTime | None = None
+    reason: str | None = None
+    by: str | None = None
+    """A login name; None if a version that did not note it, or somebody by hand, paused it."""
+
+    @property
+    def text(self) -> str:
+        """All that is known of it, in one line."""
+        until = "" if self.until is None else f" until {utc_text(self.until)}"
+        by = "" if self.by is None else f" by {self.by}"
+        return f"{until}{by}" + (f": {self.reason}" if self.reason else "")
+
+
+class Mute(Pause, frozen=True, gc=False):
+    """The same of a mute: the vehicle is pulled, and nothing of it is told.
+
+    Of several, the one that lasts longest. `scope` is `vehicle`, `fleet`, or `tag` and the tag.
+    """
+
+    scope: str = "vehicle"
+    since: ZonedTime | None = None
+
+
 class GapProgress(Struct, frozen=True, gc=False):
     """How far a gap or a backfill is pulled."""
 
@@ -105,11 +131,29 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     overlap_seconds: float | None = None
     """How far before what is pulled the next pull begins; None before the first one."""
 
+    pause: Pause | None = None
+    """Why it is paused, by whom and until when; None: it is not."""
+    mute: Mute | None = None
+    """The same of a mute."""
+
+    @property
+    def maintenance(self) -> str:
+        """Who has paused or muted it, until when and why; empty if nobody has, or it is unknown."""
+        paused = self.pause.text if self.pause is not None else ""
+        muted = "" if self.mute is None else f"muted{_of(self.mute)}{self.mute.text}"
+        return "; ".join(text for text in (paused and f"paused{paused}", muted) if text)
+
     @property
     def remark(self) -> str:
-        """What is wrong with it, in one line; empty if nothing is."""
+        """What is to be known of it, in one line: who has paused it, what is wrong; or empty."""
         gap = self.gap and self.gap.remark
-        return "; ".join(text for text in (self.late_because, gap, self.last_error) if text)
+        texts = (self.maintenance, self.late_because, gap, self.last_error)
+        return "; ".join(text for text in texts if text)
+
+
+def _of(mute: Mute) -> str:
+    """Name what was muted, if it is not the vehicle alone."""
+    return "" if mute.scope == "vehicle" else f" with {mute.scope}"
 
 
 def derive_state(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Window
 from fleetsyncd.text import sanitise
-from fleetsyncd.times import month_of, months_before, parse_time, utc_day
+from fleetsyncd.times import month_of, months_before, parse_length, parse_time, utc_day
 
 Deadline = Callable[[float, Callable[[], Exception]], AbstractContextManager[None]]
 """`with deadline(seconds, error):` raises `error()` if its body takes longer."""
@@ -20,6 +20,8 @@ LATEST_CLOCK = datetime(2200, 1, 1, tzinfo=UTC)
 """A vehicle's clock that is later is wrong, and arithmetic with it might overflow."""
 MAX_AGE = timedelta(days=400)
 """Older measurements are refused; a vehicle keeps about 90 days."""
+LONGEST_PAUSE = timedelta(days=366)
+"""A pause or mute that is to last longer has no end."""
 MAX_AHEAD = timedelta(minutes=10)
 """How far ahead of the daemon's clock a measurement or an alarm may be stamped."""
 
@@ -53,6 +55,36 @@ def backfill_window(
     if window.start >= window.end:
         raise CommandError("the interval must begin before it ends, and before now")
     return window
+
+
+def end_after(length: str, now: datetime) -> datetime:
+    """Return the end of a pause or mute of this length; raise CommandError for what is none."""
+    try:
+        return _checked_end(now + parse_length(length), length, now)
+    except OverflowError:
+        raise CommandError(_too_long(length)) from None
+
+
+def end_at(until: str, now: datetime) -> datetime:
+    """Return the end of a pause or mute, as `parse_time` reads it; raise CommandError.
+
+    It must be in the future: what `parse_time` takes for an age never is.
+    """
+    return _checked_end(parse_time(until, now), until, now)
+
+
+def _checked_end(end: datetime, text: str, now: datetime) -> datetime:
+    if end <= now:
+        told = f"{sanitise(text.strip(), 40)} is not in the future"
+        raise CommandError(f"{told}: write a time such as 2026-11-28 06:00, or a length: --for 8h")
+    if end > now + LONGEST_PAUSE:
+        raise CommandError(_too_long(text))
+    return end
+
+
+def _too_long(text: str) -> str:
+    most = f"{LONGEST_PAUSE.days}d at most"
+    return f"{sanitise(text.strip(), 40)} is too long: {most}, or without an end"
 
 
 def check_time(time: datetime, oldest: datetime, newest: datetime) -> None:

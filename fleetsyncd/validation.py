@@ -14,6 +14,7 @@ from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200
 TAG_LIMIT = 32
+REASON_LIMIT = 200
 TAG_RULE = f"a tag has 1 to {TAG_LIMIT} letters, digits or -_./ and begins with a letter or a digit"
 DEFAULT_PORT = 8001
 MAX_PORT = 65535
@@ -57,6 +58,14 @@ def parse_tag(text: str) -> str:
 def parse_tags(text: str) -> tuple[str, ...]:
     """Return tags that blanks separate, each once, sorted; raise CommandError as `parse_tag`."""
     return tuple(sorted({parse_tag(part) for part in text.split()}))
+
+
+def parse_reason(text: str) -> str | None:
+    """Return a reason without blanks at its ends, None for none; raise CommandError."""
+    reason = text.strip()
+    if len(reason) > REASON_LIMIT or not reason.isprintable():
+        raise CommandError(f"a reason has at most {REASON_LIMIT} printable characters, on one line")
+    return reason or None
 
 
 def parse_host(text: str) -> str:

@@ -32,8 +32,9 @@ syncs.py       requests of syncs, and how they end
 own_program.py  runs `fleetsyncd` as a process of its own
 page_keys.py   which pages open by keys, and by what pages ask for
 page_stack.py  limits how many pages lie on one another
-room_gateway.py  access to the database for quarantine, lists of jobs, findings
-rooms.py       what the pages of quarantine, of jobs and of findings ask for
+writing_gateway.py  writes on vehicles
+room_gateway.py  access to the database for quarantine, lists of jobs, findings, actions
+rooms.py       what the pages of quarantine, of jobs, of findings and of actions ask for
 screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens

@@ -1,8 +1,6 @@
-"""The dashboard's access to the database: reads of snapshots, and an operator's writes.
+"""The dashboard's access to the database: reads of snapshots; `writing_gateway` has the writes.
 
-Every method blocks, so call it in a thread. Reads raise DatabaseError; writes also raise
-CommandError, if the operator asked for something impossible. A write on several vehicles is one
-transaction: it changes all of them or none.
+Every method blocks, so call it in a thread. Reads raise DatabaseError.
 """
 
 import time
@@ -11,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import bulk, purge, removal, replicas, vehicles
-from fleetsyncd.database.bulk import BulkResult, Since
+from fleetsyncd.actions import present_actor
+from fleetsyncd.database import replicas, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy
@@ -32,13 +30,13 @@ from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
-from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import VehicleOverview
 from tui.job_gateway import AuditGateway, BackfillGateway
 from tui.open_alarms import AlarmCounter, total_of
 from tui.room_gateway import RoomGateway
+from tui.writing_gateway import WritingGateway
 
 TAIL_ROWS = 8
 """Rows of the journal that the fleet page shows."""
@@ -74,7 +72,7 @@ class Snapshot:
         return tuple(heartbeat for heartbeat in self.heartbeats if heartbeat.alive)
 
 
-class Gateway:
+class Gateway(WritingGateway):
     """Reads and writes for the screens; thread-safe. `interval` is the sync interval in seconds.
 
     With `tags`, what is read of the fleet is that of the vehicles with one of them. That is a view:
@@ -91,11 +89,11 @@ class Gateway:
         tags: Collection[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.rooms = RoomGateway(database, want or UNCONFIGURED, tags)
-        self.backfills = BackfillGateway(database)
-        self.audits = AuditGateway(database)
+        super().__init__(database, present_actor())
+        self.rooms = RoomGateway(database, self._actor, want or UNCONFIGURED, tags)
+        self.backfills = BackfillGateway(database, self._actor)
+        self.audits = AuditGateway(database, self._actor)
         self.measurements_keep_months = measurements_keep_months
-        self._database = database
         self._interval = interval
         self._tags = tags
         self._scope: tuple[UUID, ...] | None = () if tags else None
@@ -217,67 +215,13 @@ class Gateway:
         """Return the vehicles that have their own API key; a read-only role may not ask this."""
         return self._database.run(vehicles_with_own_key)
 
-    def add(
-        self, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
-    ) -> UUID:
-        """Register a vehicle and return its id; None for `key` means the default key."""
-        return self._database.run(
-            lambda cursor: vehicles.add_vehicle(cursor, name, host, port, key, tags)
-        )
-
     def registered(self, ids: Sequence[UUID]) -> list[RegisteredVehicle]:
         """Return how vehicles are registered, keys included; removed ones are left out."""
         return self._database.run(lambda cursor: vehicles.read_registered(cursor, ids))
 
-    def change(self, seen: Sequence[RegisteredVehicle], new: vehicles.VehicleChange) -> None:
-        """Change the registration of vehicles that are still registered as they were `seen`."""
-
-        def work(cursor: Cursor) -> None:
-            for registered in seen:
-                vehicles.change_seen(cursor, registered, new)
-
-        self._database.run(work)
-
     def count_rows(self, ids: Sequence[UUID]) -> RowCounts:
         """Return how many rows belong to these vehicles."""
         return self._database.run(lambda cursor: estimates.count_rows(cursor, ids))
-
-    def remove(self, seen: Sequence[RegisteredVehicle], *, with_measurements: bool) -> int:
-        """Remove vehicles that are still registered as they were `seen`, all of them or none.
-
-        Returns how many measurements were deleted.
-        """
-        removals = removal.remove_seen(self._database, seen, with_measurements=with_measurements)
-        deleted = sum(removed.measurements_removed for removed in removals)
-        if with_measurements:
-            left = [removed.vehicle_id for removed in removals if removed.measurements_left]
-            deleted += self._purge(left)
-        return deleted
-
-    def _purge(self, ids: Sequence[UUID]) -> int:
-        """Delete the measurements of removed vehicles; return how many there were."""
-        try:
-            return sum(purge.purge_by_id(self._database, vehicle_id) for vehicle_id in ids)
-        except FleetsyncError as error:
-            raise CommandError(
-                f"removed, but not all measurements are deleted: {error}; `fleetsyncd vehicle list"
-                " --removed` shows the rest, `fleetsyncd vehicle purge` deletes it"
-            ) from error
-
-    def pause(self, names: Mapping[UUID, str], paused: bool) -> BulkResult:
-        """Pause vehicles (names by id), or resume them; return those that were not so already."""
-        return bulk.set_paused(self._database, names, paused)
-
-    def undo_pause(self, names: Mapping[UUID, str], paused: bool, at: Since) -> BulkResult:
-        """Resume what an action has `paused`, or pause what it has resumed, where it is still so.
-
-        Unlike other writes, it does what can be done although some vehicles were removed.
-        """
-        return bulk.undo_paused(self._database, names, paused, at)
-
-    def sync(self, names: Mapping[UUID, str]) -> datetime:
-        """Request a sync of vehicles (names by id); return when, by the database's clock."""
-        return bulk.request_sync(self._database, names)
 
     def outcomes(self, ids: Sequence[UUID], since: datetime) -> dict[UUID, JournalEntry]:
         """Return each vehicle's newest cycle that began at `since` or later."""

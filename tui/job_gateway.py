@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
+from fleetsyncd.actions import Actor, on_dashboard
 from fleetsyncd.database import audits, backfills
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.audits import AuditStatus, audit_statuses, verified_ages
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
@@ -34,20 +36,27 @@ class WantedAudit:
 
 
 class JobGateway(ABC, Generic[Wanted, Status]):
-    """Reads and writes of one kind of job; thread-safe."""
+    """Reads and writes of one kind of job; thread-safe. What `actor` does is recorded."""
 
-    def __init__(self, database: Database) -> None:
+    NAME: ClassVar[str]
+
+    def __init__(self, database: Database, actor: Actor) -> None:
         self._database = database
+        self._actor = actor
 
     def request(self, names: Mapping[UUID, str], wanted: Wanted) -> dict[UUID, Status]:
         """Request it of vehicles (names by id), of all of them or of none; return the requests."""
+        action = on_dashboard(self._actor, self.NAME)
 
         def work(cursor: Cursor) -> dict[UUID, Status]:
+            changes = []
             for vehicle_id, name in names.items():
                 try:
-                    self._request(cursor, vehicle_id, wanted)
+                    window = self._request(cursor, vehicle_id, wanted)
                 except CommandError as error:
                     raise CommandError(f"{name}: {error}") from None
+                changes.append(Change(vehicle_id, after={self.NAME: str(window)}))
+            record(cursor, action, changes)
             return self._read(cursor, names.keys())
 
         return self._database.run(work)
@@ -58,13 +67,18 @@ class JobGateway(ABC, Generic[Wanted, Status]):
 
     def cancel(self, versions: Mapping[UUID, datetime]) -> int:
         """Cancel the rest of vehicles' jobs, in these versions; return how many there were."""
-        return self._database.run(
-            lambda cursor: sum(self._cancel(cursor, key, at) for key, at in versions.items())
-        )
+        action = on_dashboard(self._actor, f"cancel {self.NAME}")
+
+        def work(cursor: Cursor) -> int:
+            cancelled = [key for key, at in versions.items() if self._cancel(cursor, key, at)]
+            record(cursor, action, [Change(key, before={self.NAME: "open"}) for key in cancelled])
+            return len(cancelled)
+
+        return self._database.run(work)
 
     @abstractmethod
-    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Wanted) -> None:
-        """Request it of a vehicle."""
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Wanted) -> Window:
+        """Request it of a vehicle; return the interval of the request."""
 
     @abstractmethod
     def _read(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Status]:
@@ -78,8 +92,10 @@ class JobGateway(ABC, Generic[Wanted, Status]):
 class BackfillGateway(JobGateway[Window, BackfillStatus]):
     """Past intervals that are pulled again."""
 
-    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Window) -> None:
-        backfills.request_backfill(cursor, vehicle_id, wanted)
+    NAME = "backfill"
+
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: Window) -> Window:
+        return backfills.request_backfill(cursor, vehicle_id, wanted)
 
     def _read(self, cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, BackfillStatus]:
         return backfill_statuses(cursor, ids)
@@ -91,12 +107,14 @@ class BackfillGateway(JobGateway[Window, BackfillStatus]):
 class AuditGateway(JobGateway[WantedAudit, AuditStatus]):
     """Past intervals that are compared with what the vehicles have."""
 
+    NAME = "audit"
+
     def verified_ages(self, vehicle_id: UUID) -> dict[int, float]:
         """Return for looks of each age how many seconds ago what they have proved ends."""
         return self._database.run(lambda cursor: verified_ages(cursor, vehicle_id))
 
-    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: WantedAudit) -> None:
-        audits.request_audit(
+    def _request(self, cursor: Cursor, vehicle_id: UUID, wanted: WantedAudit) -> Window:
+        return audits.request_audit(
             cursor, vehicle_id, wanted.start, wanted.end, report_only=wanted.report_only
         )
 

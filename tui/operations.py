@@ -43,8 +43,13 @@ class Operations:
         if targets:
             await self._pauses.pause(targets)
 
+    async def maintain(self, targets: Targets) -> None:
+        """Ask until when and why, and pause or mute the targets."""
+        if targets:
+            await self._pauses.maintain(targets)
+
     async def undo(self) -> None:
-        """Undo the last pause or resume of this dashboard."""
+        """Undo the last pause, resume or mute of this dashboard."""
         await self._pauses.undo()
 
     async def backfill(self, targets: Targets) -> None:

@@ -1,16 +1,18 @@
-"""Pausing and resuming vehicles, and the way back."""
+"""Pausing, resuming, muting and unmuting vehicles, and the way back."""
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from uuid import UUID
 
 from fleetsyncd.database.bulk import BulkResult
-from fleetsyncd.states import State
+from fleetsyncd.states import Pause, State
 from fleetsyncd.text import listed
 from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
+from tui.dialogs.maintenance import Maintenance, MaintenanceForm
 from tui.model.targets import Targets
 from tui.operating import attempt
 from tui.ui import UI
@@ -19,22 +21,48 @@ MOST_STEPS = 20
 """Actions that can be undone, one after the other, the last one first."""
 
 
+class Kind(Enum):
+    """What an action does, and what takes it back, in a word."""
+
+    PAUSE = ("paused", "resumed")
+    RESUME = ("resumed", "paused")
+    MUTE = ("muted", "unmuted")
+    UNMUTE = ("unmuted", "muted")
+
+    @property
+    def done(self) -> str:
+        """What the vehicles are afterwards."""
+        return self.value[0]
+
+    @property
+    def undone(self) -> str:
+        """What they are when it is taken back."""
+        return self.value[1]
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it is about what is told, not about what is pulled."""
+        return self in (Kind.MUTE, Kind.UNMUTE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Action:
     """What an action of this dashboard has changed: vehicles' names by id."""
 
     names: Mapping[UUID, str]
-    paused: bool
-    """Whether it paused them; else it resumed them."""
+    kind: Kind
     at: dict[UUID, str | None]
     """When, by the database's clock; when an undo has made it so again, the moment of that."""
+    before: Mapping[UUID, Pause]
+    """Until when, why and by whom they were paused or muted before."""
 
 
 class Pauses:
-    """Pauses and resumes vehicles, and undoes what this dashboard has paused or resumed."""
+    """Pauses and mutes vehicles, ends both, and undoes what this dashboard has done of that."""
 
     def __init__(self, ui: UI, context: ScreenContext) -> None:
         self._ui = ui
+        self._context = context
         self._gateway = context.gateway
         self._done: deque[_Action] = deque(maxlen=MOST_STEPS)
         self._in_order = asyncio.Lock()
@@ -46,20 +74,44 @@ class Pauses:
         Somebody else may have paused them while the operator reached for the key that was to pause
         them, so the key alone resumes nothing.
         """
+        gateway, names = self._gateway, targets.names_by_id
         if all(vehicle.state is State.PAUSED for vehicle in targets):
             if await self._ui.ask(confirm_action("Resume", targets, unexpected=True)) is True:
-                await self._set_paused(targets, False)
+                await self._act(Kind.RESUME, names, lambda: gateway.pause(names, False))
         elif not targets.ambiguous or await self._ui.ask(confirm_action("Pause", targets)) is True:
-            await self._set_paused(targets, True)
+            await self._act(Kind.PAUSE, names, lambda: gateway.pause(names, True))
 
-    async def _set_paused(self, targets: Targets, paused: bool) -> None:
-        names = targets.names_by_id
+    async def maintain(self, targets: Targets) -> None:
+        """Ask until when and why, and pause or mute the targets; or unmute them."""
+        gateway, names = self._gateway, targets.names_by_id
+        form = MaintenanceForm(
+            self._context,
+            targets.names(),
+            are_muted=any(vehicle.mute is not None for vehicle in targets),
+            notice=targets.notice,
+        )
+        answer = await self._ui.ask(form)
+        if answer is None:
+            return
+        why = answer.why
+        match answer.kind:
+            case Maintenance.PAUSE:
+                await self._act(Kind.PAUSE, names, lambda: gateway.pause(names, True, why))
+            case Maintenance.MUTE:
+                await self._act(Kind.MUTE, names, lambda: gateway.mute(names, why))
+            case Maintenance.UNMUTE:
+                await self._act(Kind.UNMUTE, names, lambda: gateway.mute(names, None))
+
+    async def _act(
+        self, kind: Kind, names: Mapping[UUID, str], write: Callable[[], BulkResult]
+    ) -> None:
         async with self._in_order:
-            changed = await attempt(self._ui, lambda: self._gateway.pause(names, paused))
+            changed = await attempt(self._ui, write)
             if changed is not None:
                 result = changed.value
                 theirs = {key: names[key] for key in names if key in result.changed}
-                action = _Action(theirs, paused, dict.fromkeys(theirs, result.at))
+                at: dict[UUID, str | None] = dict.fromkeys(theirs, result.at)
+                action = _Action(theirs, kind, at, result.before)
                 if action.names:
                     self._done.append(action)
                 self._ui.say(_done_text(names, action))
@@ -69,38 +121,42 @@ class Pauses:
         """Undo the last action that is not undone yet, where its vehicles are as it left them."""
         async with self._in_order:
             if not self._done:
-                self._ui.say("nothing to undo: u undoes what p has paused or resumed here")
+                self._ui.say("nothing to undo: u undoes what p and P have done here")
                 return
             last = self._done[-1]
-            result = await attempt(
-                self._ui, lambda: self._gateway.undo_pause(last.names, last.paused, last.at)
-            )
+            result = await attempt(self._ui, lambda: self._take_back(last))
             if result is not None:
                 self._done.pop()
-                self._date_again(result.value)
+                self._date_again(last, result.value)
                 whole = len(result.value.changed) == len(last.names)
                 self._ui.say(_undone_text(last, result.value), error=not whole)
         self._ui.reload()
 
-    def _date_again(self, undone: BulkResult) -> None:
+    def _take_back(self, last: _Action) -> BulkResult:
+        if last.kind.is_mute:
+            muted = last.kind is Kind.MUTE
+            return self._gateway.undo_mute(last.names, muted, last.at, last.before)
+        paused = last.kind is Kind.PAUSE
+        return self._gateway.undo_pause(last.names, paused, last.at, last.before)
+
+    def _date_again(self, last: _Action, undone: BulkResult) -> None:
         """Note when the vehicles are again as the action before has left them."""
+        same = [each for each in reversed(self._done) if each.kind.is_mute == last.kind.is_mute]
         for key in undone.changed:
-            before = next((each for each in reversed(self._done) if key in each.names), None)
+            before = next((each for each in same if key in each.names), None)
             if before is not None:
                 before.at[key] = undone.at
-
-
-def _word(paused: bool) -> str:
-    return "paused" if paused else "resumed"
 
 
 def _done_text(names: Mapping[UUID, str], action: _Action) -> str:
     already = [names[key] for key in names if key not in action.names]
     parts = []
     if action.names:
-        parts.append(f"{listed(list(action.names.values()))}: {_word(action.paused)}, u undoes")
-    if already:
-        parts.append(f"{listed(already)}: {_word(action.paused)} already")
+        parts.append(f"{listed(list(action.names.values()))}: {action.kind.done}, u undoes")
+    if already and action.kind is Kind.UNMUTE:
+        parts.append(f"{listed(already)}: muted by a tag, or with the fleet, or not at all")
+    elif already:
+        parts.append(f"{listed(already)}: {action.kind.done} already")
     return "; ".join(parts)
 
 
@@ -109,7 +165,7 @@ def _undone_text(action: _Action, result: BulkResult) -> str:
     removed = [name for key, name in action.names.items() if key in result.removed]
     others = [n for k, n in action.names.items() if k not in result.changed | result.removed]
     ends = (
-        (changed, f"{_word(not action.paused)} again"),
+        (changed, f"{action.kind.undone} again"),
         (others, "changed meanwhile by somebody, left so"),
         (removed, "removed meanwhile"),
     )

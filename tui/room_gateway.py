@@ -1,17 +1,23 @@
-"""Access to the database for the pages of quarantine, of backfills and audits, and of findings.
+"""Access to the database for the pages of quarantine, of jobs, of findings and of actions.
 
 Every method blocks, so call it in a thread; they raise as those of Gateway do.
 """
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
+from fleetsyncd.actions import Action, Actor, on_dashboard
 from fleetsyncd.database import quarantine
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
 from fleetsyncd.database.schema import fleet_checks
 from fleetsyncd.database.schema.fleet_checks import Expected, Unchecked
+from fleetsyncd.database.vehicle_tags import vehicles_with
 from fleetsyncd.database.views import quarantine as refused
+from fleetsyncd.database.views.actions import LoggedAction, read_actions
 from fleetsyncd.database.views.audits import list_audits
 from fleetsyncd.database.views.backfills import list_backfills
 from fleetsyncd.database.views.chosen import Chosen
@@ -33,11 +39,14 @@ class RefusedRows:
 class RoomGateway:
     """Reads and writes; thread-safe. `want` is what the settings want of the database.
 
-    With `tags`, only vehicles that have one of them are shown.
+    With `tags`, only vehicles that have one of them are shown. What `actor` does is recorded.
     """
 
-    def __init__(self, database: Database, want: Expected, tags: Collection[str] = ()) -> None:
+    def __init__(
+        self, database: Database, actor: Actor, want: Expected, tags: Collection[str] = ()
+    ) -> None:
         self._database = database
+        self._actor = actor
         self._tags = tags
         self._want = want
 
@@ -62,14 +71,32 @@ class RoomGateway:
 
     def purge_groups(self, groups: tuple[RefusedGroup, ...]) -> int:
         """Delete groups of refused rows as they were counted; return how many rows there were."""
-        return self._database.run(
-            lambda cursor: sum(quarantine.purge_group(cursor, group) for group in groups)
-        )
+        action = on_dashboard(self._actor, "delete refused rows")
+
+        def work(cursor: Cursor) -> int:
+            deleted: Counter[UUID] = Counter()
+            for group in groups:
+                deleted[group.vehicle_id] += quarantine.purge_group(cursor, group)
+            return _record_purged(cursor, action, deleted)
+
+        return self._database.run(work)
 
     def purge_rows(self, rows: tuple[QuarantinedRow, ...]) -> int:
         """Delete refused rows; return how many there were."""
         ids = [row.id for row in rows]
-        return self._database.run(lambda cursor: quarantine.delete_rows(cursor, ids))
+        action = on_dashboard(self._actor, "delete refused rows")
+        return self._database.run(
+            lambda cursor: _record_purged(cursor, action, quarantine.purge_rows(cursor, ids))
+        )
+
+    def actions(self, name_part: str, before: LoggedAction | None) -> list[LoggedAction]:
+        """Return the page of the action log that follows the row `before`; None: the newest."""
+
+        def read(cursor: Cursor) -> list[LoggedAction]:
+            only = vehicles_with(cursor, self._tags) if self._tags else None
+            return read_actions(cursor, vehicles=only, name_part=name_part, before=before)
+
+        return self._database.run(read)
 
     def jobs(self, name_part: str, *, only_open: bool) -> JobList:
         """Return the backfills and audits of the vehicles whose names contain a text."""
@@ -90,3 +117,10 @@ class RoomGateway:
         as_viewer = as_viewer or fleet_checks.only_looks(self._database)
         check = fleet_checks.check_as_viewer if as_viewer else fleet_checks.check_as_daemon
         return check(self._database, self._want, utc_now, self._tags)
+
+
+def _record_purged(cursor: Cursor, action: Action, deleted: Mapping[UUID, int]) -> int:
+    """Record how many refused rows were deleted, and return it."""
+    changes = [Change(key, before={"refused_rows": rows}) for key, rows in deleted.items() if rows]
+    record(cursor, action, changes)
+    return sum(deleted.values())

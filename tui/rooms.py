@@ -1,4 +1,4 @@
-"""The pages of quarantine, of backfills and audits, and of findings: what they ask for."""
+"""The pages of quarantine, of jobs, of findings and of actions: what they ask for."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,6 +17,7 @@ from tui.dialogs.confirm import Confirm
 from tui.jobs import Jobs
 from tui.model.refused import Refused
 from tui.operating import attempt
+from tui.screens.actions import ActionsPage
 from tui.screens.backfills import BackfillsPage
 from tui.screens.findings import FindingsPage
 from tui.screens.page import Page
@@ -131,6 +132,10 @@ class RoomsApp(App[None]):
     def action_findings(self) -> None:
         """Open the findings page."""
         self.go_to(FindingsPage)
+
+    def action_actions(self) -> None:
+        """Open the page of actions."""
+        self.go_to(ActionsPage)
 
     def on_room_vehicle_opened(self, event: Room.VehicleOpened) -> None:
         """Open the page of a vehicle."""

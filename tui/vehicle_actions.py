@@ -15,11 +15,11 @@ from tui.screens.tags import TagsPage
 from tui.screens.vehicle import VehiclePage
 
 WRITING_ACTIONS = frozenset(
-    {"sync", "pause", "undo", "backfill", "audit", "add", "edit", "delete", "test"}
+    {"sync", "pause", "maintain", "undo", "backfill", "audit", "add", "edit", "delete", "test"}
 )
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
-GROUP_ACTIONS = frozenset({"sync", "pause", "backfill", "audit"})
+GROUP_ACTIONS = frozenset({"sync", "pause", "maintain", "backfill", "audit"})
 """Those of them that the tags page offers, on all vehicles of a group."""
 
 
@@ -73,8 +73,12 @@ class VehicleActions(App[None]):
         """Pause the targets, or resume them if all are paused."""
         self._operate(self.operations.pause, self._targets_to_act_on())
 
+    def action_maintain(self) -> None:
+        """Pause or mute the targets for a time."""
+        self._operate(self.operations.maintain, self._targets_to_act_on())
+
     def action_undo(self) -> None:
-        """Undo the last pause or resume of this dashboard."""
+        """Undo the last pause, resume or mute of this dashboard."""
         self._operate(self.operations.undo)
 
     def action_backfill(self) -> None:

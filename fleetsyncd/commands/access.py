@@ -5,10 +5,12 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import access, vehicles
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 
 _user = click.argument("user", type=click.UUID)
@@ -47,10 +49,13 @@ def grant(user: UUID, names: tuple[str, ...], all_vehicles: bool) -> None:
     USER is the user's id, a UUID; VEHICLE a name or id. Vehicles that are registered later have to
     be granted then.
     """
+    action = present_action()
 
     def work(cursor: Cursor) -> int:
         chosen = vehicles.find_vehicles(cursor, names, all_vehicles=all_vehicles)
-        return access.grant(cursor, user, [vehicle.id for vehicle in chosen])
+        granted = access.grant(cursor, user, [vehicle.id for vehicle in chosen])
+        record(cursor, action, [Change(key, after={"seen_by": str(user)}) for key in granted])
+        return len(granted)
 
     count = bootstrap.configured_database().run(work)
     click.echo(f"granted: {user} sees {count} vehicle(s) more")
@@ -65,6 +70,7 @@ def revoke(user: UUID, names: tuple[str, ...], all_vehicles: bool) -> None:
 
     USER is the user's id, a UUID; VEHICLE a name or id.
     """
+    action = present_action()
 
     def work(cursor: Cursor) -> int:
         if all_vehicles and not names:
@@ -73,7 +79,9 @@ def revoke(user: UUID, names: tuple[str, ...], all_vehicles: bool) -> None:
         else:
             found = vehicles.find_vehicles(cursor, names, all_vehicles=all_vehicles)
             chosen = [vehicle.id for vehicle in found]
-        return access.revoke(cursor, user, chosen)
+        revoked = access.revoke(cursor, user, chosen)
+        record(cursor, action, [Change(key, before={"seen_by": str(user)}) for key in revoked])
+        return len(revoked)
 
     count = bootstrap.configured_database().run(work)
     click.echo(f"revoked: {user} sees {count} vehicle(s) fewer")

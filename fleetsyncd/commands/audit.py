@@ -1,11 +1,14 @@
 """`fleetsyncd audit`: have a past interval compared with what the vehicles have."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.actions import Action
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.audit_watch import AuditWatch
 from fleetsyncd.commands.parameters import (
     FROM_FORMS,
@@ -19,6 +22,7 @@ from fleetsyncd.commands.parameters import (
 )
 from fleetsyncd.database import audits
 from fleetsyncd.database import vehicles as registry
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.audits import audit_statuses
@@ -70,10 +74,9 @@ def audit(
     chosen = database.run(
         lambda cursor: registry.find_vehicles(cursor, vehicles, all_vehicles=all_vehicles)
     )
+    action = present_action()
     if cancel:
-        count = database.run(
-            lambda cursor: sum(audits.cancel_audit(cursor, vehicle.id) for vehicle in chosen)
-        )
+        count = database.run(lambda cursor: _cancel(cursor, action, chosen))
         click.echo(f"cancelled: {count} audit(s); stored rows stay")
         return 0
     now = utc_now()
@@ -81,9 +84,8 @@ def audit(
     if start is not None:
         begin = backfill_window(start, end, now, settings.measurements_keep_months).start
     keeps = begin is None and until == now and not report_only
-    database.run(
-        lambda cursor: _request(cursor, chosen, begin, until, report_only=report_only, keeps=keeps)
-    )
+    wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps)
+    database.run(lambda cursor: _request(cursor, action, chosen, wanted))
     watch = AuditWatch(database, chosen, as_json=as_json)
     if no_wait:
         watch.tell_obstacles()
@@ -93,22 +95,36 @@ def audit(
     return watch.run(wait_sec)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for; an audit that goes on is left alone if the operator `keeps` it."""
+
+    start: datetime | None
+    end: datetime
+    report_only: bool
+    keeps: bool
+
+
+def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle]) -> int:
+    cancelled = [each.id for each in chosen if audits.cancel_audit(cursor, each.id)]
+    record(cursor, action, [Change(key, before={"audit": "open"}) for key in cancelled])
+    return len(cancelled)
+
+
 def _request(
-    cursor: Cursor,
-    chosen: Sequence[RegisteredVehicle],
-    start: datetime | None,
-    end: datetime,
-    *,
-    report_only: bool,
-    keeps: bool,
+    cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle], wanted: _Wanted
 ) -> None:
-    """Request the audits; one that goes on is left alone if the operator `keeps` it."""
-    known = audit_statuses(cursor, [vehicle.id for vehicle in chosen]) if keeps else {}
+    known = audit_statuses(cursor, [vehicle.id for vehicle in chosen]) if wanted.keeps else {}
+    changes = []
     for vehicle in chosen:
         status = known.get(vehicle.id)
         if status is not None and not status.finished:
             continue
         try:
-            audits.request_audit(cursor, vehicle.id, start, end, report_only=report_only)
+            window = audits.request_audit(
+                cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
+            )
         except CommandError as error:
             raise CommandError(f"[{vehicle.name}] {error}") from None
+        changes.append(Change(vehicle.id, after={"audit": str(window)}))
+    record(cursor, action, changes)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.actions import Action
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.backfill_watch import Watch
 from fleetsyncd.commands.parameters import (
     FROM_FORMS,
@@ -17,6 +19,7 @@ from fleetsyncd.commands.parameters import (
 )
 from fleetsyncd.database import backfills
 from fleetsyncd.database import vehicles as registry
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.models import Window
@@ -58,8 +61,9 @@ def backfill(
     chosen = database.run(
         lambda cursor: registry.find_vehicles(cursor, vehicles, all_vehicles=all_vehicles)
     )
+    action = present_action()
     if cancel:
-        count = database.run(lambda cursor: _cancel(cursor, chosen))
+        count = database.run(lambda cursor: _cancel(cursor, action, chosen))
         click.echo(f"cancelled: {count} backfill(s); stored rows stay")
         return 0
     if start is not None:
@@ -68,7 +72,7 @@ def backfill(
         if parse_time(end, now) > now:
             click.echo(f"cut: --to is in the future, the interval is {window}", err=True)
         _tell_requested(
-            chosen, window, database.run(lambda cursor: _request(cursor, chosen, window))
+            chosen, window, database.run(lambda cursor: _request(cursor, action, chosen, window))
         )
     watch = Watch(database, chosen)
     if no_wait:
@@ -77,8 +81,13 @@ def backfill(
     return watch.run(wait_sec)
 
 
-def _request(cursor: Cursor, chosen: Sequence[RegisteredVehicle], window: Window) -> list[Window]:
-    return [backfills.request_backfill(cursor, vehicle.id, window) for vehicle in chosen]
+def _request(
+    cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle], window: Window
+) -> list[Window]:
+    windows = [backfills.request_backfill(cursor, vehicle.id, window) for vehicle in chosen]
+    asked = {"backfill": str(window)}
+    record(cursor, action, [Change(vehicle.id, after=asked) for vehicle in chosen])
+    return windows
 
 
 def _tell_requested(
@@ -92,5 +101,7 @@ def _tell_requested(
             click.echo(f"[{vehicle.name}] has an open backfill, both are one now: {real}")
 
 
-def _cancel(cursor: Cursor, chosen: Sequence[RegisteredVehicle]) -> int:
-    return sum(backfills.cancel_backfill(cursor, vehicle.id) for vehicle in chosen)
+def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle]) -> int:
+    cancelled = [each.id for each in chosen if backfills.cancel_backfill(cursor, each.id)]
+    record(cursor, action, [Change(key, before={"backfill": "open"}) for key in cancelled])
+    return len(cancelled)

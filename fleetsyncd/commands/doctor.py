@@ -22,10 +22,15 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
-from fleetsyncd.database.schema.fleet_checks import check_daemons, check_keys
+from fleetsyncd.database.schema.fleet_checks import (
+    check_daemons,
+    check_keys,
+    check_maintenance,
+)
 from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.schema.tidy_check import check_tidying
+from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.environment import DOTENV
 from fleetsyncd.errors import (
     AddressUnusable,
@@ -164,6 +169,8 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
     yield from database.run(lambda cursor: list(check_notices(cursor)))
+    interval = settings.sync_interval_sec
+    yield from check_maintenance(database.run(lambda c: overview_with_reasons(c, interval)))
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)
 

@@ -9,7 +9,16 @@ HELP_CHARACTERS = 80
 """The length of a command's line in the help of its group."""
 _SECTIONS = {
     "Daemon": ("run", "once", "health"),
-    "Fleet": ("status", "vehicle", "access", "backfill", "audit", "quarantine", "notify"),
+    "Fleet": (
+        "status",
+        "vehicle",
+        "access",
+        "backfill",
+        "audit",
+        "quarantine",
+        "notify",
+        "log",
+    ),
     "Installation": (
         "migrate",
         "doctor",
@@ -29,6 +38,7 @@ COMMANDS = {
     "demo": "fleetsyncd.demo.commands:demo",
     "doctor": "fleetsyncd.commands.doctor:doctor",
     "health": "fleetsyncd.commands.health:health",
+    "log": "fleetsyncd.commands.log:log_command",
     "migrate": "fleetsyncd.commands.migrate:migrate_command",
     "minutes": "fleetsyncd.commands.minutes:minutes_command",
     "notify": "fleetsyncd.commands.notify:notify_group",

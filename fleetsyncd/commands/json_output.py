@@ -36,6 +36,7 @@ OUTPUTS = {
         "audit --all --no-wait --json", 1, "fleetsyncd.commands.audit_watch:AuditedVehicle"
     ),
     "doctor": Output("doctor --json", 1, "fleetsyncd.findings:Finding"),
+    "log": Output("log --json", 1, "fleetsyncd.database.views.actions:LoggedAction"),
     "minutes": Output("minutes --json", 1, "fleetsyncd.database.views.minutes:VehicleMinutes"),
     "notify-list": Output("notify list --json", 1, "fleetsyncd.commands.notify:ToldNotice"),
     "quarantine-count": Output(

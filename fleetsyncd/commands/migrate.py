@@ -6,8 +6,10 @@ import click
 
 from fleetsyncd import bootstrap, green
 from fleetsyncd.commands import migrate_where
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.commands.migrate_where import MOST_SHARDS, Asked
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import adoption, indexes, migrate, tidy
 from fleetsyncd.database.schema.distribution.obstacles import SHARDS
@@ -125,5 +127,14 @@ def migrate_command(
     done = migrate.migrate(settings.database, settings.db_app_role, green.deadline, patience)
     applied = [*done.migrations, *done.indexes]
     _tell("applied", applied, database)
+    if applied or with_tidying or asked.changes:
+        _record(database, applied)
     migrate_where.change(asked, chunk_length, settings.database, settings.db_app_role, patience)
     return _tidy(settings.database, patience) if with_tidying else 0
+
+
+def _record(database: Database, applied: Sequence[str]) -> None:
+    """Record what was applied, and that what takes many transactions begins."""
+    action = present_action()
+    after = {"applied": list(applied)} if applied else None
+    database.run(lambda cursor: record(cursor, action, [Change(None, after=after)]))

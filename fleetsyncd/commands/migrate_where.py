@@ -54,6 +54,11 @@ class Asked:
             raise click.UsageError(f"{name} and {other} exclude each other")
 
     @property
+    def changes(self) -> bool:
+        """Whether measurements are to be put elsewhere."""
+        return self.distribute or self.undistribute or self.timescale
+
+    @property
     def chunk_length(self) -> timedelta | None:
         """How much time a chunk is to hold; raises UsageError."""
         if self.chunk is None:

@@ -8,11 +8,13 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option, vehicles_argument
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import due_minutes, minutes, replicas
 from fleetsyncd.database import vehicles as registry
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema.grants import DOOR
 from fleetsyncd.database.vehicles import RegisteredVehicle
@@ -105,10 +107,13 @@ def _rebuild(
     if begin >= min(now, until or now):
         raise CommandError("the interval must begin before it ends, and before now")
     ids = [vehicle.id for vehicle in chosen]
+    action = present_action()
+    asked = {"minutes": f"computed again from {utc_text(begin)}"}
 
     def request(cursor: Cursor) -> None:
         minutes.begin(cursor, limit)
         due_minutes.request_rebuild(cursor, ids, begin, until)
+        record(cursor, action, [Change(key, after=asked) for key in ids])
 
     database.run(request)
     rows = _work_off_all(database, ids)

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, and the vehicle that one names."""
+"""Options and arguments that several commands have."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,9 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicle_tags import tags_in_use
-from fleetsyncd.database.vehicles import RegisteredVehicle, find_vehicle
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.time_limits import MAX_AGE
@@ -46,17 +44,6 @@ def tag_option(name: str, help_text: str) -> Callable[[Command], Command]:
     return click.option(
         name, multiple=True, callback=_parse_tags, shell_complete=complete_tag, help=help_text
     )
-
-
-def act_on(which: str, action: Callable[[Cursor, RegisteredVehicle], None]) -> RegisteredVehicle:
-    """Find the vehicle and act on it in one transaction; return what it was registered as."""
-
-    def work(cursor: Cursor) -> RegisteredVehicle:
-        known = find_vehicle(cursor, which)
-        action(cursor, known)
-        return known
-
-    return bootstrap.configured_database().run(work)
 
 
 which_argument = click.argument("which", shell_complete=complete_name)

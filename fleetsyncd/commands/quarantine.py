@@ -7,11 +7,13 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import complete_name, json_option
 from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import quarantine, vehicles
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.quarantine import QuarantinedRow, ReasonCount
@@ -102,7 +104,9 @@ def replay_rows(vehicle: str | None, numbers: tuple[int, ...]) -> None:
     def bounds() -> Window:
         return accepted_interval(utc_now(), settings.measurements_keep_months)
 
-    result = replay(database, Partitions(database), bounds, vehicle_id, numbers or None)
+    result = replay(
+        database, Partitions(database), bounds, vehicle_id, numbers or None, present_action()
+    )
     rest = result.tried - result.valid
     known = result.valid - result.added
     click.echo(
@@ -134,5 +138,12 @@ def purge_rows(vehicle: str | None, all_vehicles: bool, older: str, yes: bool) -
         whose = f"{found.vehicles} vehicle(s)" if vehicle is None else sanitise(vehicle)
         aged = f" that are older than {sanitise(older)}" if age else ""
         confirm(f"Delete {found.rows:,} refused row(s) of {whose}{aged} for good?")
-    count = database.run(lambda cursor: quarantine.purge(cursor, vehicle_id, found.until))
-    click.echo(f"deleted {count} refused row(s)")
+    action = present_action()
+
+    def work(cursor: Cursor) -> int:
+        deleted = quarantine.purge(cursor, vehicle_id, found.until)
+        changes = [Change(key, before={"refused_rows": rows}) for key, rows in deleted.items()]
+        record(cursor, action, changes)
+        return sum(deleted.values())
+
+    click.echo(f"deleted {database.run(work)} refused row(s)")

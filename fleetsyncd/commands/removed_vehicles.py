@@ -8,12 +8,15 @@ from uuid import UUID
 import click
 
 from fleetsyncd import bootstrap, validation
+from fleetsyncd.actions import Action
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import port_type, which_argument
 from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table_lines
 from fleetsyncd.database import (
+    action_log,
     leftovers,
     purge,
     removal,
@@ -22,7 +25,7 @@ from fleetsyncd.database import (
     vehicles,
 )
 from fleetsyncd.database.leftovers import Leftover
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.purge import PurgeProgress
 from fleetsyncd.database.removed_vehicles import Extent, RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
@@ -138,7 +141,9 @@ def remove(which: str, with_measurements: bool, yes: bool) -> None:
         where = f"id {known.id}, {known.host} port {known.port}"
         confirm(f"Remove {known.name} ({where}) {extent}?")
     database = bootstrap.open_any_database(settings, transaction_sec=removal.REMOVAL_SEC)
-    (removed,) = removal.remove_seen(database, [known], with_measurements=with_measurements)
+    (removed,) = removal.remove_seen(
+        database, [known], with_measurements=with_measurements, action=present_action()
+    )
     click.echo(f"removed {known.name}, id {known.id}")
     if removed.users:
         click.echo(f"users who see it no more: {', '.join(map(str, removed.users))}")
@@ -178,7 +183,14 @@ def restore(
     )
     database = bootstrap.configured_database()
     before = database.run(lambda cursor: removed_vehicles.find_removed(cursor, which))
-    vehicle = database.run(lambda cursor: restoration.restore(cursor, before, new))
+    action = present_action()
+
+    def work(cursor: Cursor) -> RemovedVehicle:
+        vehicle = restoration.restore(cursor, before, new)
+        action_log.record_since(cursor, action, {}, [vehicle.id])
+        return vehicle
+
+    vehicle = database.run(work)
     since = "" if vehicle.watermark is None else f" from {iso_ms(vehicle.watermark)} on"
     click.echo(f"restored {vehicle.label}: the daemon pulls it{since}, beginning at its next cycle")
     for line in _left_to_do(vehicle, new):
@@ -218,10 +230,10 @@ def purge_command(which: str, yes: bool) -> None:
     if not yes:
         left = database.run(lambda c: leftovers.count_left(c, vehicle, estimates.EXACT_UP_TO))
         confirm(f"Delete {left.text} measurements of {vehicle.label} for good?")
-    _purge(database, vehicle)
+    _purge(database, vehicle, present_action())
 
 
-def _purge(database: Database, vehicle: RemovedVehicle) -> None:
+def _purge(database: Database, vehicle: RemovedVehicle, action: Action | None = None) -> None:
     """Purge with a progress bar."""
     click.echo(
         "deleting its measurements; if this is interrupted,"
@@ -232,7 +244,7 @@ def _purge(database: Database, vehicle: RemovedVehicle) -> None:
         def show(progress: PurgeProgress) -> None:
             bar.update(round(STEPS * progress.fraction) - bar.pos)
 
-        count = purge.purge(database, vehicle, show)
+        count = purge.purge(database, vehicle, show, action)
     click.echo(_deleted(count))
 
 

@@ -8,11 +8,13 @@ import click
 import msgspec
 
 from fleetsyncd import bootstrap, streams
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.group import EXIT_FAILED, PROGRAM
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.questions import confirm
 from fleetsyncd.commands.tables import table
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import Kind, RetentionPolicy, retention_policy
@@ -79,6 +81,7 @@ def retention(apply: bool, yes: bool, as_json: bool) -> int:
         return 0
     if not yes and any(each.extent for each in forecasts):
         confirm("Delete this for good, now?")
+    _record(database, forecasts)
     return _delete(database, policy)
 
 
@@ -126,6 +129,14 @@ def _deletion(each: Forecast) -> Deletion:
         due_at=each.due_at,
         announced_elsewhere=None if other is None else Announced(other.keep, other.due_at),
     )
+
+
+def _record(database: Database, forecasts: Sequence[Forecast]) -> None:
+    """Record what is going to be deleted, before the first of many transactions deletes any."""
+    deletes = {str(each.kind): str(each.extent) for each in forecasts if each.extent}
+    if deletes:
+        action = present_action()
+        database.run(lambda cursor: record(cursor, action, [Change(None, before=deletes)]))
 
 
 def _delete(database: Database, policy: RetentionPolicy) -> int:

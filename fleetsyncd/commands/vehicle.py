@@ -1,17 +1,23 @@
-"""`fleetsyncd vehicle ...`: register, change, pause, sync and test vehicles."""
+"""`fleetsyncd vehicle ...`: register, change, sync and test vehicles."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 import click
 import msgspec
 
 from fleetsyncd import bootstrap, validation
-from fleetsyncd.commands import removed_vehicles, vehicle_csv, vehicle_machines
+from fleetsyncd.commands import (
+    removed_vehicles,
+    vehicle_csv,
+    vehicle_machines,
+    vehicle_maintenance,
+)
+from fleetsyncd.commands.acting import act_on, present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import (
-    act_on,
     json_option,
     port_type,
     tag_option,
@@ -19,7 +25,8 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import store, vehicle_tags, vehicles
+from fleetsyncd.database import action_log, store, vehicle_tags, vehicles
+from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -43,10 +50,20 @@ def _listed(known: VehicleOverview, has_own_key: bool) -> ListedVehicle:
 
 @click.group()
 def vehicle() -> None:
-    """Register, change, pause, sync, test, remove and restore vehicles."""
+    """Register, change, pause, mute, sync, test, remove and restore vehicles."""
 
 
-for command in (removed_vehicles.remove, removed_vehicles.restore, removed_vehicles.purge_command):
+for command in (
+    removed_vehicles.remove,
+    removed_vehicles.restore,
+    removed_vehicles.purge_command,
+    vehicle_machines.swap,
+    vehicle_machines.accept,
+    vehicle_maintenance.pause,
+    vehicle_maintenance.resume,
+    vehicle_maintenance.mute,
+    vehicle_maintenance.unmute,
+):
     vehicle.add_command(command)
 
 
@@ -81,7 +98,12 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
         ]
         for known in vehicles
     ]
-    click.echo(table(["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"], rows))
+    header = ["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"]
+    if any(known.maintenance for known in vehicles):
+        header.append("MAINTENANCE")
+        for row, known in zip(rows, vehicles, strict=True):
+            row.append(known.maintenance or "-")
+    click.echo(table(header, rows))
 
 
 @vehicle.command()
@@ -124,18 +146,28 @@ def add(
         port or validation.DEFAULT_PORT,
     )
     key = read_key(key_file)
-    database = bootstrap.configured_database()
-    vehicle_id = database.run(lambda cursor: vehicles.add_vehicle(cursor, *new, key, tag))
+    action = present_action()
+
+    def work(cursor: Cursor) -> UUID:
+        vehicle_id = vehicles.add_vehicle(cursor, *new, key, tag)
+        action_log.record_since(cursor, action, {}, [vehicle_id])
+        return vehicle_id
+
+    vehicle_id = bootstrap.configured_database().run(work)
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(path: str) -> None:
     new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
+    action = present_action()
 
     def work(cursor: Cursor) -> None:
         vehicle_csv.raise_faults(_taken(cursor, new_vehicles))
-        for new in new_vehicles:
+        added = [
             vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key, new.tags)
+            for new in new_vehicles
+        ]
+        action_log.record_since(cursor, action, {}, added)
 
     bootstrap.configured_database().run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
@@ -209,34 +241,18 @@ def set_vehicle(
 
 @vehicle.command()
 @which_argument
-def pause(which: str) -> None:
-    """Stop pulling a vehicle until it is resumed.
-
-    WHICH is its name or id. Nothing is lost: the vehicle keeps its history meanwhile.
-    """
-    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, True))
-    click.echo(f"paused {known.name}")
-
-
-@vehicle.command()
-@which_argument
-def resume(which: str) -> None:
-    """Resume a paused vehicle.
-
-    WHICH is its name or id. What it measured meanwhile is pulled.
-    """
-    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
-    click.echo(f"resumed {known.name}")
-
-
-@vehicle.command()
-@which_argument
 def sync(which: str) -> None:
     """Have a vehicle synced now.
 
     WHICH is its name or id. A running daemon begins within 2 s.
     """
-    known = act_on(which, lambda cursor, known: vehicles.request_sync(cursor, known.id))
+    action = present_action()
+
+    def request(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
+        vehicles.request_sync(cursor, known.id)
+        action_log.record(cursor, action, [Change(known.id, after={"sync": "requested"})])
+
+    known = act_on(which, request)
     click.echo(f"requested a sync of {known.name}")
 
 
@@ -271,7 +287,3 @@ def _find(cursor: Cursor, which: str) -> Vehicle:
     for known in store.load_vehicles(cursor, only=[registered.id]):
         return known
     raise CommandError(f"{registered.name} was removed meanwhile")
-
-
-vehicle.add_command(vehicle_machines.swap)
-vehicle.add_command(vehicle_machines.accept)

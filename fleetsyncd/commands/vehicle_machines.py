@@ -3,8 +3,10 @@
 import click
 
 from fleetsyncd import bootstrap
+from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.parameters import complete_name
 from fleetsyncd.database import machines, vehicles
+from fleetsyncd.database.action_log import recorded
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 
@@ -23,7 +25,13 @@ def swap(first: str, second: str) -> None:
     pair = database.run(
         lambda c: (vehicles.find_vehicle(c, first), vehicles.find_vehicle(c, second))
     )
-    database.run(lambda cursor: machines.swap(cursor, *pair))
+    action = present_action()
+
+    def work(cursor: Cursor) -> None:
+        with recorded(cursor, action, [vehicle.id for vehicle in pair]):
+            machines.swap(cursor, *pair)
+
+    database.run(work)
     for vehicle, other in (pair, pair[::-1]):
         click.echo(f"{vehicle.name} is at {other.host} port {other.port} from now on")
 
@@ -37,10 +45,12 @@ def accept(names: tuple[str, ...], all_vehicles: bool) -> None:
     VEHICLE is a name or id. For a vehicle that calls itself otherwise than before: its machine was
     replaced, or its software renamed it.
     """
+    action = present_action()
 
     def work(cursor: Cursor) -> list[tuple[RegisteredVehicle, str | None]]:
         chosen = vehicles.find_vehicles(cursor, names, all_vehicles=all_vehicles)
-        return [(vehicle, machines.accept(cursor, vehicle.id)) for vehicle in chosen]
+        with recorded(cursor, action, [vehicle.id for vehicle in chosen]):
+            return [(vehicle, machines.accept(cursor, vehicle.id)) for vehicle in chosen]
 
     results = bootstrap.configured_database().run(work)
     accepted = [(vehicle.name, hint) for vehicle, hint in results if hint is not None]

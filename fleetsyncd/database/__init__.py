@@ -42,6 +42,10 @@ repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
 vehicles.py      registration, pause, sync now
+pausing.py       the end of pauses whose time is over
+bulk_mutes.py    mutes of several vehicles at once, and the way back
+mutes.py         vehicles that are pulled, and of which nothing is told
+action_log.py    who did what, written by the transaction that does it
 bulk.py          pause, resume, sync now for several vehicles at once
 vehicle_tags.py  labels that operators give to vehicles
 machines.py      which machine answers for which vehicle

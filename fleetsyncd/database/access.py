@@ -15,7 +15,8 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.text import sanitise
 
 _RIGHTS = """
-SELECT has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'DELETE'), current_user,
+SELECT has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'DELETE')
+    AND has_table_privilege('fleetsync.action_log', 'INSERT'), current_user,
     pg_get_userbyid(c.relowner)
 FROM pg_class c WHERE c.oid = 'public.vehicle_access'::regclass
 """
@@ -25,7 +26,7 @@ INSERT INTO public.vehicle_access (user_id, vehicle_id)
 SELECT DISTINCT %(user)s::uuid, new FROM unnest(%(vehicles)s::uuid[]) new
 WHERE NOT EXISTS (SELECT FROM public.vehicle_access a
                   WHERE a.user_id = %(user)s::uuid AND a.vehicle_id = new)
-ON CONFLICT DO NOTHING
+ON CONFLICT DO NOTHING RETURNING vehicle_id::text
 """
 _REVOKE = """
 DELETE FROM public.vehicle_access
@@ -49,8 +50,8 @@ class Access:
     vehicle: str | None
 
 
-def grant(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> int:
-    """Let a user see these vehicles; return how many of them are new to the user.
+def grant(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> set[UUID]:
+    """Let a user see these vehicles; return those of them that are new to the user.
 
     Raises CommandError, as `revoke` does, if the role may not.
     """
@@ -61,14 +62,18 @@ def grant(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> int:
         # An adopted installation may have a table of users.
         reason = sanitise(error.diag.message_detail or "no such user")
         raise CommandError(f"vehicle_access refuses it: {reason}") from None
-    return cursor.rowcount
+    return _ids(cursor)
 
 
-def revoke(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> int:
-    """Hide these vehicles from a user; return how many of them the user could see."""
+def revoke(cursor: Cursor, user_id: UUID, vehicles: Sequence[UUID]) -> set[UUID]:
+    """Hide these vehicles from a user; return those of them that the user could see."""
     _require_rights(cursor)
     cursor.execute(_REVOKE, _values(user_id, vehicles))
-    return len(set(cursor.fetchall()))
+    return _ids(cursor)
+
+
+def _ids(cursor: Cursor) -> set[UUID]:
+    return {UUID(key) for (key,) in cursor.fetchall()}
 
 
 def list_access(cursor: Cursor, user_id: UUID | None = None) -> list[Access]:
@@ -92,5 +97,5 @@ def _require_rights(cursor: Cursor) -> None:
             raise CommandError(
                 f"the role {role} may not change who sees which vehicle: run it with"
                 f" DB_USER={shlex.quote(owner)}, the tables' owner, or with a role that has"
-                " INSERT and DELETE on public.vehicle_access"
+                " INSERT and DELETE on public.vehicle_access, and INSERT on fleetsync.action_log"
             )

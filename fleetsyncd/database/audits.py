@@ -52,8 +52,9 @@ DELETE FROM fleetsync.audit
 WHERE vehicle_id = %(id)s::uuid AND NOT is_repair AND finished_at IS NULL
     AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
-IS_FIT = """NOT s.paused AND v.sync_status = 'ok' AND s.islands = '{{}}' AND s.asked_to IS NULL
-    AND s.vehicle_id <> ALL (%s::uuid[]) AND NOT EXISTS (
+IS_FIT = f"""NOT {statements.IS_PAUSED} AND v.sync_status = 'ok'
+    AND s.islands = '{{{{}}}}' AND s.asked_to IS NULL AND s.vehicle_id <> ALL (%s::uuid[])
+    AND NOT EXISTS (
         SELECT FROM fleetsync.backfill b
         WHERE b.vehicle_id = s.vehicle_id AND b.finished_at IS NULL)"""
 """Whether a vehicle may be audited. With a gap, what is missing may only not be pulled yet."""

@@ -66,15 +66,15 @@ _FAIL = """
 UPDATE fleetsync.backfill SET last_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS NULL
 """
-_OPEN = """
+_OPEN = f"""
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.alarms_reached_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
-WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT coalesce(s.paused, false)
+WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT {statements.IS_PAUSED}
     AND NOT EXISTS (SELECT FROM unnest(%s::uuid[], %s::timestamptz[]) k(id, asked_at)
                     WHERE k.id = b.vehicle_id AND k.asked_at = b.asked_at)
-    {shards}
+    {{shards}}
 ORDER BY coalesce(s.failures, 0) > 0, b.asked_at LIMIT %s
-"""
+"""  # noqa: S608  made of this project's own text
 _PROGRESS = """
 SELECT b.asked_at, b.reached_at, b.alarms_reached_at, b.finished_at IS NOT NULL, s.other_hint
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id

@@ -5,14 +5,19 @@ state each is in is judged under the lock of its row. Names by id are for the er
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
+from fleetsyncd.actions import Action
+from fleetsyncd.database.action_log import Change, record, recorded
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.statements import DATED, if_dated
+from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
+from fleetsyncd.database.vehicles import PLAIN
 from fleetsyncd.database.views import sql_times
 from fleetsyncd.errors import CommandError
+from fleetsyncd.states import Pause
 from fleetsyncd.text import listed
 
 _LOCK = "SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR KEY SHARE"
@@ -20,19 +25,26 @@ _AS_LEFT = """(SELECT w.since IS NULL OR w.since = s.{dated}
      FROM unnest(%(ids)s::uuid[], %(since)s::timestamptz[]) w (id, since)
      WHERE w.id = s.vehicle_id)"""
 """Whether a vehicle is as it was left at a moment; one that is not known does not matter."""
-_KEPT_DATES = f"""resumed_at = {if_dated("resumed_at")}, status_since = {if_dated("status_since")},
+_KEPT_DATES = f"""resumed_at = CASE WHEN {IS_OVER} THEN s.paused_until
+        WHEN {DATED} THEN s.resumed_at END, status_since = {if_dated("status_since")},
     dated_at = now(), updated_at = now()"""
 _PAUSE = f"""
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused, paused_at)
-SELECT id, true, now() FROM unnest(%(ids)s::uuid[]) id ORDER BY id
-ON CONFLICT (vehicle_id) DO UPDATE SET paused = true, paused_at = now(), {_KEPT_DATES}
-    WHERE NOT s.paused AND {_AS_LEFT.format(dated="resumed_at")}
+INSERT INTO fleetsync.vehicle_state AS s
+    (vehicle_id, paused, paused_at, paused_until, pause_reason, paused_by)
+SELECT id, true, now(), until, reason, paused_by
+FROM unnest(%(ids)s::uuid[], %(until)s::timestamptz[], %(reason)s::text[], %(by)s::text[])
+    p (id, until, reason, paused_by) ORDER BY id
+ON CONFLICT (vehicle_id) DO UPDATE SET paused = true, paused_at = now(),
+    paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
+    paused_by = excluded.paused_by, {_KEPT_DATES}
+    WHERE NOT {IS_PAUSED} AND {_AS_LEFT.format(dated="resumed_at")}
 RETURNING s.vehicle_id::text, now()::text
 """  # noqa: S608  made of this file's own text
 _RESUME = f"""
 UPDATE fleetsync.vehicle_state s SET paused = false, paused_at = NULL, resumed_at = now(),
+    paused_until = NULL, pause_reason = NULL, paused_by = NULL,
     status_since = {if_dated("status_since")}, dated_at = now(), updated_at = now()
-WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND paused AND {_AS_LEFT.format(dated="paused_at")}
+WHERE vehicle_id = ANY (%(ids)s::uuid[]) AND {IS_PAUSED} AND {_AS_LEFT.format(dated="paused_at")}
 RETURNING s.vehicle_id::text, now()::text
 """  # noqa: S608  made of this file's own text
 _REQUEST_SYNC = f"""
@@ -40,10 +52,15 @@ INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
 SELECT id, now() FROM unnest(%(ids)s::uuid[]) id ORDER BY id
 ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now(),
     dated_at = CASE WHEN {DATED} THEN now() END
-    WHERE NOT s.paused
+    WHERE NOT {IS_PAUSED}
 RETURNING s.vehicle_id::text, now()::text
 """  # noqa: S608  made of this file's own text
 
+
+_READ_PAUSES = """
+SELECT vehicle_id::text, paused_until, pause_reason, paused_by FROM fleetsync.vehicle_state
+WHERE vehicle_id = ANY (%s::uuid[]) FOR NO KEY UPDATE
+"""
 
 Since = Mapping[UUID, str | None]
 """When vehicles were paused or resumed, as the database writes times; None, or none: not known."""
@@ -57,32 +74,58 @@ class BulkResult:
     removed: frozenset[UUID]
     at: str | None = None
     """When those were changed, by the database's clock, as it writes times; None: not known."""
+    before: Mapping[UUID, Pause] = field(default_factory=dict)
+    """Until when, why and by whom vehicles were paused or muted before, if they were."""
 
 
-def set_paused(database: Database, names: Mapping[UUID, str], paused: bool) -> BulkResult:
+def set_paused(
+    database: Database,
+    names: Mapping[UUID, str],
+    paused: bool,
+    action: Action | None = None,
+    pause: Pause = PLAIN,
+) -> BulkResult:
     """Pause or resume vehicles; return those that were not so already.
 
-    Raises CommandError, and changes none, if one of them was removed.
+    With an `action`, as in all functions here, what is changed is recorded. Raises CommandError,
+    and changes none, if one of them was removed.
     """
-    return _set_paused(database, names, paused, {}, all_or_none=True)
+    wanted = _Wanted(paused, dict.fromkeys(names, pause))
+    return _set_paused(database, names, wanted, action, all_or_none=True)
 
 
 def undo_paused(
-    database: Database, names: Mapping[UUID, str], paused: bool, at: Since
+    database: Database,
+    names: Mapping[UUID, str],
+    paused: bool,
+    at: Since,
+    action: Action | None = None,
+    pauses: Mapping[UUID, Pause] = MappingProxyType({}),
 ) -> BulkResult:
     """Resume vehicles that somebody has `paused`, or pause those that somebody has resumed.
 
     Those that are not as that left them are left as they are. `at` tells when that was: a vehicle
-    that was resumed and paused again since is paused since another moment.
+    that was resumed and paused again since is paused since another moment. `pauses` are those that
+    were ended, and are to be again; one whose time is over meanwhile ends at once.
     """
-    return _set_paused(database, names, not paused, at, all_or_none=False)
+    wanted = _Wanted(not paused, pauses, at)
+    return _set_paused(database, names, wanted, action, all_or_none=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Whether vehicles are to be paused, for how long and why, if they are as they were left."""
+
+    paused: bool
+    pauses: Mapping[UUID, Pause]
+    since: Since = field(default_factory=dict)
 
 
 def _set_paused(
     database: Database,
     names: Mapping[UUID, str],
-    paused: bool,
-    since: Since,
+    wanted: _Wanted,
+    action: Action | None,
     *,
     all_or_none: bool,
 ) -> BulkResult:
@@ -90,7 +133,8 @@ def _set_paused(
     tries: list[str | None] = []
 
     def work(cursor: Cursor) -> BulkResult:
-        result = _change(cursor, names, _PAUSE if paused else _RESUME, since)
+        with recorded(cursor, action, names):
+            result = _pause_or_resume(cursor, names, wanted)
         if all_or_none:
             _require_registered(names, result)
         # A try whose commit was lost may have arrived: then the next one finds nothing to change.
@@ -98,11 +142,22 @@ def _set_paused(
         tries.append(result.at)
         return result
 
-    removed = database.run(work).removed
-    return BulkResult(frozenset(changed), removed, tries[0] if len(tries) == 1 else None)
+    done = database.run(work)
+    at = tries[0] if len(tries) == 1 else None
+    return BulkResult(frozenset(changed), done.removed, at, done.before)
 
 
-def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
+def _pause_or_resume(cursor: Cursor, ids: Collection[UUID], wanted: _Wanted) -> BulkResult:
+    if wanted.paused:
+        return _change(cursor, ids, _PAUSE, wanted.since, wanted.pauses)
+    cursor.execute(_READ_PAUSES, (list(map(str, ids)),))
+    pauses = {UUID(key): Pause(*why) for key, *why in cursor.fetchall()}
+    return replace(_change(cursor, ids, _RESUME, wanted.since), before=pauses)
+
+
+def request_sync(
+    database: Database, names: Mapping[UUID, str], action: Action | None = None
+) -> datetime:
     """Ask the daemon to sync vehicles now; return when, by the database's clock.
 
     Raises CommandError, and requests nothing, if one of them was removed or is paused.
@@ -113,16 +168,30 @@ def request_sync(database: Database, names: Mapping[UUID, str]) -> datetime:
         _require_registered(names, result)
         if paused := set(names) - result.changed:
             raise CommandError(f"{_named(names, paused)}: paused, resume first")
+        record(cursor, action, [Change(key, after={"sync": "requested"}) for key in names])
         return sql_times.database_now(cursor)
 
     return database.run(work)
 
 
-def _change(cursor: Cursor, ids: Collection[UUID], statement: str, since: Since) -> BulkResult:
+def _change(
+    cursor: Cursor,
+    ids: Collection[UUID],
+    statement: str,
+    since: Since,
+    pauses: Mapping[UUID, Pause] = MappingProxyType({}),
+) -> BulkResult:
     cursor.execute(_LOCK, (list(map(str, ids)),))
     registered = [UUID(key) for (key,) in cursor.fetchall()]
-    moments = [since.get(key) for key in registered]
-    cursor.execute(statement, {"ids": list(map(str, registered)), "since": moments})
+    reasons = [pauses.get(key, PLAIN) for key in registered]
+    values = {
+        "ids": list(map(str, registered)),
+        "since": [since.get(key) for key in registered],
+        "until": [each.until for each in reasons],
+        "reason": [each.reason for each in reasons],
+        "by": [each.by for each in reasons],
+    }
+    cursor.execute(statement, values)
     rows = cursor.fetchall()
     return BulkResult(
         changed=frozenset(UUID(key) for key, _ in rows),

@@ -12,7 +12,7 @@ import msgspec
 
 from fleetsyncd.conditions.judging import Judgement, judge
 from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
-from fleetsyncd.database import notices, store
+from fleetsyncd.database import mutes, notices, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -123,6 +123,7 @@ def read_facts(cursor: Cursor, view: View) -> Facts:
         now=now,
         fleet=fleet_overview(cursor, view.sync_interval_sec),
         begun=begun,
+        muted=mutes.muted(cursor).keys(),
         is_settled=view.is_settled,
         skews=skews,
         found=found,

@@ -74,15 +74,15 @@ RETURNING last_sync_at
 _LOCK = """
 SELECT last_sync_at FROM public.vehicles WHERE id = %(id)s::uuid FOR NO KEY UPDATE
 """
-_OPEN_GAPS = """
+_OPEN_GAPS = f"""
 SELECT s.vehicle_id::text, v.last_sync_at, (SELECT max(lower(r)) FROM unnest(s.islands) r),
     s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.islands <> '{{}}' AND NOT s.paused AND v.sync_status = 'ok'
-    AND upper({islands}) > v.last_sync_at
-    AND s.vehicle_id <> ALL (%s::uuid[]) {shards}
+WHERE s.islands <> '{{{{}}}}' AND NOT {statements.IS_PAUSED} AND v.sync_status = 'ok'
+    AND upper({{islands}}) > v.last_sync_at
+    AND s.vehicle_id <> ALL (%s::uuid[]) {{shards}}
 ORDER BY v.last_sync_at
-"""
+"""  # noqa: S608  made of this project's own text
 _SAVE_LOOK = """
 UPDATE fleetsync.vehicle_state SET history_from = %(begins)s, history_at = %(at)s,
     history_watermark = %(watermark)s, history_pace = %(history_pace)s, gap_pace = %(gap_pace)s

@@ -12,6 +12,7 @@ from psycopg2 import IntegrityError
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.hints import first_line
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.errors import CommandError
@@ -79,18 +80,18 @@ WHERE s.vehicle_id <> %(id)s::uuid AND (s.id_hint = %(hint)s OR s.other_hint = %
 """  # noqa: S608  made of this file's own text
 # `owned`: whether another vehicle may own the name. The owner is asked for only then, since a new
 # software may rename the whole fleet.
-_OTHERS = """
+_OTHERS = f"""
 WITH shared AS (
     SELECT n.hint FROM fleetsync.vehicle_state s, LATERAL (VALUES (s.id_hint), (s.other_hint))
         n(hint)
     GROUP BY n.hint HAVING count(*) = 2
 )
 SELECT v.id::text, coalesce(v.name, v.id::text), coalesce(s.id_hint, '-'), s.other_hint,
-    coalesce(s.other_hint_since, now()), shared.hint IS NOT NULL AND NOT s.paused AS owned
+    coalesce(s.other_hint_since, now()), shared.hint IS NOT NULL AND NOT {IS_PAUSED} AS owned
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
     LEFT JOIN shared ON shared.hint = s.other_hint
 WHERE s.other_hint IS NOT NULL ORDER BY owned DESC, 2
-"""
+"""  # noqa: S608  made of this project's own text
 _DOUBLES = """
 SELECT coalesce(s.other_hint, s.id_hint) AS hint, count(*),
     (array_agg(coalesce(v.name, v.id::text) ORDER BY v.name))[1:3]

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from fleetsyncd.actions import Action
 from fleetsyncd.database import removed_vehicles
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removed_vehicles import Extent, RemovedVehicle
 
@@ -62,15 +64,16 @@ def purge(
     database: Database,
     vehicle: RemovedVehicle,
     on_progress: Callable[[PurgeProgress], None] = ignore_progress,
+    action: Action | None = None,
 ) -> int:
     """Delete all measurements and minutes of a removed vehicle, then its record.
 
-    Returns how many measurements there were.
+    Returns how many measurements there were. An `action` is recorded before the first is deleted.
 
     Raises DatabaseError, and CommandError if it is restored meanwhile: the rest of its measurements
     stays.
     """
-    extent = database.run(partial(_begin, vehicle))
+    extent = database.run(partial(_begin, vehicle, action))
     # First: of a vehicle that is restored meanwhile, minutes are computed anew from what is left.
     while database.run(partial(_delete_minutes, vehicle)) == BATCH_ROWS:
         pass
@@ -79,10 +82,12 @@ def purge(
     return rows
 
 
-def _begin(vehicle: RemovedVehicle, cursor: Cursor) -> Extent | None:
+def _begin(vehicle: RemovedVehicle, action: Action | None, cursor: Cursor) -> Extent | None:
     cursor.execute(f"SELECT set_config('statement_timeout', '{EXTENT_SEC}s', true)")
     removed_vehicles.ensure_record(cursor, vehicle)
     cursor.execute(_ADVANCE, {"id": str(vehicle.id), "end": "-infinity"})
+    deleted = Change(vehicle.id, before={"measurements": "kept"}, vehicle=vehicle.name)
+    record(cursor, action, [deleted])
     return removed_vehicles.read_extent(cursor, vehicle)
 
 

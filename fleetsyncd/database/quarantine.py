@@ -33,6 +33,11 @@ SELECT count(*), count(DISTINCT vehicle_id), now() - %(age)s
 {_OLD_ENOUGH.format(until="now() - %(age)s")}
 """
 _PURGE = f"DELETE {_OLD_ENOUGH.format(until='%(until)s')}"
+_PURGE_ROWS = "DELETE FROM fleetsync.quarantine q WHERE q.id = ANY (%(ids)s::bigint[])"
+_BY_VEHICLE = """
+WITH gone AS ({delete} RETURNING vehicle_id)
+SELECT vehicle_id::text, count(*) FROM gone GROUP BY vehicle_id
+"""
 # A hash, because a reason may be sanitised where it is shown, and then no longer is what is stored.
 REASON_HASH = "hashtextextended(q.reason, 0)"
 _PURGE_GROUP = f"""
@@ -178,7 +183,16 @@ def purgeable(cursor: Cursor, vehicle_id: UUID | None, age: timedelta) -> Purgea
     return Purgeable(*cursor.fetchall()[0])
 
 
-def purge(cursor: Cursor, vehicle_id: UUID | None, until: datetime) -> int:
-    """Delete the bad rows of a vehicle or of all that came up to `until`; return how many."""
-    cursor.execute(_PURGE, {"vehicle": vehicle_id and str(vehicle_id), "until": until})
-    return cursor.rowcount
+def purge(cursor: Cursor, vehicle_id: UUID | None, until: datetime) -> dict[UUID, int]:
+    """Delete the bad rows of a vehicle or of all that came up to `until`; count them by vehicle."""
+    return _purged(cursor, _PURGE, {"vehicle": vehicle_id and str(vehicle_id), "until": until})
+
+
+def purge_rows(cursor: Cursor, ids: Collection[int]) -> dict[UUID, int]:
+    """Delete bad rows by id; count them by vehicle."""
+    return _purged(cursor, _PURGE_ROWS, {"ids": list(ids)})
+
+
+def _purged(cursor: Cursor, delete: str, values: dict[str, object]) -> dict[UUID, int]:
+    cursor.execute(_BY_VEHICLE.format(delete=delete), values)
+    return {UUID(key): count for key, count in cursor.fetchall()}

@@ -13,8 +13,10 @@ from uuid import UUID
 import psycopg2
 from psycopg2 import errorcodes
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.actions import Action
+from fleetsyncd.database import action_log, vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 
@@ -50,18 +52,19 @@ DELETE FROM public.measurements WHERE vehicle_id = %(id)s::uuid
 _LOCK = """
 SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE
 """
-_RECORD = """
+_RECORD = f"""
 INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, api_port, created_at,
-    last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, tags, granted_to, removed_at,
-    purged_until)
+    last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, paused_until,
+    pause_reason, paused_by, tags, granted_to, removed_at, purged_until)
 SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, v.last_sync_at, s.newest_measurement_at,
-    s.id_hint, coalesce(v.api_key, '') <> '', coalesce(s.paused, false),
-    coalesce(s.tags, '{}'),
+    s.id_hint, coalesce(v.api_key, '') <> '', {IS_PAUSED},
+    s.paused_until, s.pause_reason, s.paused_by,
+    coalesce(s.tags, '{{}}'),
     ARRAY(SELECT DISTINCT user_id FROM public.vehicle_access WHERE vehicle_id = v.id), now(),
     CASE WHEN %(purge)s THEN timestamptz '-infinity' END
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 WHERE v.id = %(id)s::uuid
-"""
+"""  # noqa: S608  made of this project's own text
 _USERS = """
 SELECT DISTINCT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid ORDER BY 1
 """
@@ -78,7 +81,11 @@ class Removal:
 
 
 def remove_seen(
-    database: Database, seen: Sequence[RegisteredVehicle], *, with_measurements: bool
+    database: Database,
+    seen: Sequence[RegisteredVehicle],
+    *,
+    with_measurements: bool,
+    action: Action | None = None,
 ) -> list[Removal]:
     """Remove vehicles as `remove_vehicles` does, if they are still registered as they were `seen`.
 
@@ -92,6 +99,7 @@ def remove_seen(
             [vehicle.id for vehicle in seen],
             with_measurements=with_measurements,
             check=lambda: _require_unchanged(cursor, seen),
+            action=action,
         )
 
     return database.run(work)
@@ -119,10 +127,12 @@ def remove(
     *,
     with_measurements: bool,
     check: Callable[[], None] = lambda: None,
+    action: Action | None = None,
 ) -> list[Removal]:
     """Remove vehicles within a transaction, as `remove_vehicles` does.
 
     `check` is called when nobody else can change them any more; if it raises, nothing is removed.
+    With an `action` the removal is recorded.
     """
     ids = sorted(ids)  # two removals at the same time do not deadlock
     cursor.execute(f"SELECT set_config('statement_timeout', '{REMOVAL_SEC}s', true)")
@@ -139,10 +149,12 @@ def remove(
         # The foreign key forbids the removal, or would delete what is to stay.
         raise CommandError(_foreign_key_hint("measurements"))
     left |= {key for key in present if _is_true(cursor, _HAS_MINUTES, str(key))}
+    before = action_log.read_values(cursor, present)
     users = {}
     for key in present:
         _record(cursor, key, wanted=key in left or not with_measurements, purge=with_measurements)
         users[key] = _take_out(cursor, key)
+    action_log.record_since(cursor, action, before, present)
     return [Removal(key, deleted[key], key in left, users.get(key, ())) for key in ids]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise
@@ -19,9 +20,9 @@ from fleetsyncd.validation import address_text
 SETTLED = "the vehicle was restored or purged meanwhile: see `fleetsyncd vehicle list --removed`"
 _RECORDS = f"""
 SELECT vehicle_id::text, name, host(vpn_ip), api_port, {epoch("removed_at")},
-    {epoch("last_sync_at")}, had_own_key, paused, granted_to::text[], purged_until::text
-FROM fleetsync.removed_vehicle r
-WHERE NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = r.vehicle_id)
+    {epoch("last_sync_at")}, had_own_key, {IS_PAUSED}, granted_to::text[], purged_until::text
+FROM fleetsync.removed_vehicle s
+WHERE NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = s.vehicle_id)
 """  # noqa: S608  made of this file's own text
 _LIST = f"{_RECORDS} ORDER BY removed_at DESC NULLS LAST, name, vehicle_id"
 _FIND = f"{_RECORDS} AND (name = %(text)s OR vehicle_id = %(id)s::uuid) ORDER BY removed_at"

@@ -8,6 +8,7 @@ import psycopg2
 from fleetsyncd.database import removed_vehicles, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.removed_vehicles import RemovedVehicle
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.errors import CommandError
 from fleetsyncd.validation import DEFAULT_PORT
 
@@ -19,18 +20,21 @@ FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 """
 # Its state begins with its return. Another machine at its address is noticed by what the vehicle
 # called itself and measured last.
-_REMEMBER = """
+_REMEMBER = f"""
 INSERT INTO fleetsync.vehicle_state
-    (vehicle_id, paused, id_hint, newest_measurement_at, tags, paused_at, resumed_at)
-SELECT vehicle_id, paused, id_hint, newest_measurement_at, tags, CASE WHEN paused THEN now() END,
-    CASE WHEN NOT paused THEN now() END
-FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
+    (vehicle_id, paused, id_hint, newest_measurement_at, tags, paused_at, resumed_at, paused_until,
+    pause_reason, paused_by)
+SELECT vehicle_id, {IS_PAUSED}, id_hint, newest_measurement_at, tags,
+    CASE WHEN {IS_PAUSED} THEN now() END, CASE WHEN NOT {IS_PAUSED} THEN now() END,
+    paused_until, pause_reason, paused_by
+FROM fleetsync.removed_vehicle s WHERE vehicle_id = %(id)s::uuid
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = excluded.id_hint,
     newest_measurement_at = excluded.newest_measurement_at, tags = excluded.tags,
     updated_at = now(),
-    paused_at = excluded.paused_at, resumed_at = excluded.resumed_at, status_since = NULL,
-    dated_at = now()
-"""
+    paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
+    paused_by = excluded.paused_by, paused_at = excluded.paused_at,
+    resumed_at = excluded.resumed_at, status_since = NULL, dated_at = now()
+"""  # noqa: S608  made of this project's own text
 _STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 
 

@@ -37,8 +37,8 @@ _LOCK_MS = 500
 """For a row that another transaction is deleting. Less than the usual deadlock_timeout, so that a
 removal of vehicles is not what ends a deadlock."""
 _DELETE = """
-DELETE FROM {table} WHERE (vehicle_id, {key}) IN (
-    SELECT vehicle_id, {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
+DELETE FROM {table} WHERE ({key}) IN (
+    SELECT {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
 _EXPIRED = {
     Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",

@@ -54,7 +54,7 @@ WHERE kind = %s AND keep >= %s AND announced_at IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """A table whose rows expire one by one: its key beside `vehicle_id`, and the time that counts.
+    """A table whose rows expire one by one: the columns of its key, and the time that counts.
 
     `condition` is asked of expired rows, `overdue` also of those that expired over a day ago.
     """
@@ -71,13 +71,16 @@ class RowSet:
 
 
 ROW_SETS: Mapping[Kind, tuple[RowSet, ...]] = {
-    Kind.JOURNAL: (RowSet("public.sync_journal", "id", "started_at"),),
-    Kind.QUARANTINE: (RowSet("fleetsync.quarantine", "digest", "at"),),
+    Kind.JOURNAL: (
+        RowSet("public.sync_journal", "vehicle_id, id", "started_at"),
+        RowSet("fleetsync.action_log", "id", "at"),
+    ),
+    Kind.QUARANTINE: (RowSet("fleetsync.quarantine", "vehicle_id, digest", "at"),),
     Kind.ALARMS: (
         # An alarm that was open for long expires when its resolution is stored.
         RowSet(
             "public.alarms_log",
-            "alarm_id",
+            "vehicle_id, alarm_id",
             "triggered_at",
             condition="resolved_at IS NOT NULL",
             overdue="coalesce(synced_at, triggered_at) < now() - interval '1 day'",
@@ -85,7 +88,7 @@ ROW_SETS: Mapping[Kind, tuple[RowSet, ...]] = {
         # Of a replaced one that is open, the machine that could resolve it is gone in most cases.
         RowSet(
             "fleetsync.replaced_alarm",
-            "id",
+            "vehicle_id, id",
             "greatest(triggered_at, CASE WHEN resolved_at IS NULL THEN replaced_at END)",
             overdue="greatest(synced_at, replaced_at) < now() - interval '1 day'",
         ),

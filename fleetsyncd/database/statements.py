@@ -25,6 +25,12 @@ WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > age.since
 # An older version writes updated_at and not dated_at: what it left of these columns dates nothing.
 DATED = "s.dated_at = s.updated_at"
 """Whether the columns that date a vehicle's state are true, of its row `s` of vehicle_state."""
+IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), true))"
+"""Whether a vehicle is paused, of its row `s`; also of none, as by an outer join.
+
+Grafana's dashboard has the same text."""
+IS_OVER = "s.paused AND s.paused_until <= now()"
+"""Whether its pause has ended by itself, and no daemon has tidied the row up yet."""
 
 
 def true_islands(watermark: str) -> str:
@@ -43,7 +49,7 @@ LOAD_VEHICLES = f"""
 SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.api_key,
        CASE WHEN v.last_sync_at IS NOT NULL
             THEN greatest(least(v.last_sync_at::timestamptz, '9999-01-01Z'), '0001-01-02Z') END,
-       coalesce(v.sync_status, 'unknown'), v.software_version, coalesce(s.paused, false),
+       coalesce(v.sync_status, 'unknown'), v.software_version, {IS_PAUSED},
        s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
        coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
        CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
@@ -78,11 +84,15 @@ def if_dated(column: str) -> str:
 LOCK_VEHICLE = f"""
 SELECT {_ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
 """  # noqa: S608  made of this file's own text
-TAKE_SYNC_REQUESTS = """
-UPDATE fleetsync.vehicle_state SET sync_requested_at = NULL
-WHERE sync_requested_at IS NOT NULL AND NOT paused AND vehicle_id <> ALL (%s::uuid[]) {conditions}
+PAUSED_VEHICLES = f"""
+SELECT vehicle_id::text FROM fleetsync.vehicle_state s WHERE {IS_PAUSED}
+"""  # noqa: S608  made of this file's own text
+TAKE_SYNC_REQUESTS = f"""
+UPDATE fleetsync.vehicle_state s SET sync_requested_at = NULL
+WHERE sync_requested_at IS NOT NULL AND NOT {IS_PAUSED}
+    AND vehicle_id <> ALL (%s::uuid[]) {{conditions}}
 RETURNING vehicle_id::text
-"""
+"""  # noqa: S608  made of this file's own text
 # The vehicle's row is locked once per statement instead of a foreign key checked per row: while the
 # lock is held the vehicle cannot be removed.
 ADD_MEASUREMENTS = """

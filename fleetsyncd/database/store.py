@@ -178,7 +178,7 @@ def take_sync_requests(
 
 def paused_vehicles(cursor: Cursor) -> set[UUID]:
     """Return the vehicles that an operator has paused."""
-    cursor.execute("SELECT vehicle_id::text FROM fleetsync.vehicle_state WHERE paused")
+    cursor.execute(statements.PAUSED_VEHICLES)
     return {UUID(row[0]) for row in cursor.fetchall()}
 
 

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import msgspec
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import DATED, if_dated
+from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
 from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.errors import CommandError
+from fleetsyncd.states import Pause
 from fleetsyncd.text import is_storable, sanitise
 
 _REGISTERED = """
@@ -40,16 +42,22 @@ UPDATE public.vehicles SET name = coalesce(%(name)s, name),
 WHERE id = %(id)s::uuid
 """
 _PAUSE = f"""
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, paused, paused_at)
-SELECT id, %(paused)s, CASE WHEN %(paused)s THEN now() END
+INSERT INTO fleetsync.vehicle_state AS s
+    (vehicle_id, paused, paused_at, paused_until, pause_reason, paused_by)
+SELECT id, %(paused)s, CASE WHEN %(paused)s THEN now() END, %(until)s::timestamptz,
+    %(reason)s, %(by)s
 FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now(),
-    paused_at = CASE WHEN NOT excluded.paused THEN NULL WHEN NOT s.paused THEN now()
+    paused_at = CASE WHEN NOT excluded.paused THEN NULL WHEN NOT {IS_PAUSED} THEN now()
                      WHEN {DATED} THEN s.paused_at END,
-    resumed_at = CASE WHEN s.paused AND NOT excluded.paused THEN now()
-                      WHEN {DATED} THEN s.resumed_at END,
+    resumed_at = CASE WHEN {IS_PAUSED} AND NOT excluded.paused THEN now()
+                      WHEN {IS_OVER} THEN s.paused_until WHEN {DATED} THEN s.resumed_at END,
+    paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
+    paused_by = excluded.paused_by,
     status_since = {if_dated("status_since")}, dated_at = now()
 """  # noqa: S608  made of this file's own text
+PLAIN = Pause()
+"""Until somebody resumes it, without a reason."""
 _REMOVED = "the vehicle was removed meanwhile"
 _REQUEST = f"""
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
@@ -245,16 +253,21 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
         change_tags(cursor, vehicle_id, new.add_tags, new.remove_tags)
 
 
-def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool) -> None:
-    """Pause or resume a vehicle; a daemon acts on it within two seconds."""
-    cursor.execute(_PAUSE, {"id": str(vehicle_id), "paused": paused})
+def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool, pause: Pause = PLAIN) -> None:
+    """Pause or resume a vehicle; a daemon acts on it within two seconds.
+
+    `pause` says until when, why and by whom it is paused; it replaces what was said before.
+    """
+    why = pause if paused else PLAIN
+    values = {"id": str(vehicle_id), "paused": paused, **msgspec.structs.asdict(why)}
+    cursor.execute(_PAUSE, values)
     _require_vehicle(cursor)
 
 
 def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
     """Ask the daemon to sync a vehicle now; raise CommandError if it is paused."""
     cursor.execute(
-        "SELECT 1 FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid AND paused",
+        f"SELECT FROM fleetsync.vehicle_state s WHERE vehicle_id = %s::uuid AND {IS_PAUSED}",
         (str(vehicle_id),),
     )
     if cursor.fetchone() is not None:

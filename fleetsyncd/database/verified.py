@@ -45,7 +45,7 @@ WHERE id = %(id)s::uuid AND {statements.AT_ADDRESS} AND last_sync_at >= %(end)s
   AND NOT EXISTS (
       SELECT FROM fleetsync.vehicle_state s WHERE s.vehicle_id = %(id)s::uuid
         AND (s.other_hint <> coalesce(%(hint)s, '') OR s.islands <> '{{}}'
-             OR s.asked_to IS NOT NULL OR s.paused))
+             OR s.asked_to IS NOT NULL OR {statements.IS_PAUSED}))
 ON CONFLICT (vehicle_id, age_sec) DO UPDATE SET
     verified_to = excluded.verified_to, looked_at = excluded.looked_at,
     missing = v.missing + excluded.missing * {_LOOKED},

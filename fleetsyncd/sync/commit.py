@@ -16,6 +16,7 @@ from fleetsyncd.database import (
     alarms,
     channel_changes,
     measurements,
+    mutes,
     notices,
     store,
     vehicle_memory,
@@ -205,7 +206,7 @@ def _told_changes(
 ) -> tuple[Sequence[Alarm], Sequence[Alarm]]:
     """Return the new and the resolved alarms among those that operators are told of."""
     least = context.told_alarms
-    if least is None:
+    if least is None or not given or mutes.muted(cursor, [vehicle.id]):
         return (), ()
     grave = [alarm for alarm in given if is_told(alarm, least)]
     return alarms.alarm_changes(cursor, vehicle.id, grave)

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
+from fleetsyncd.actions import Action
 from fleetsyncd.database import (
     adopted_nulls,
     alarms,
@@ -15,6 +16,7 @@ from fleetsyncd.database import (
     store,
     vehicle_memory,
 )
+from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow
@@ -50,18 +52,20 @@ def replay(
     accepted: Callable[[], Window],
     vehicle_id: UUID | None = None,
     only: Collection[int] | None = None,
+    action: Action | None = None,
 ) -> Replayed:
     """Try the quarantined rows of a vehicle or of all; rows that are still bad stay in quarantine.
 
     With `only`, those of them with these ids.
 
     Channels and alarms are stored only if they are not stored yet: cycles keep the others up to
-    date, and an old row must not overwrite a newer one.
+    date, and an old row must not overwrite a newer one. An `action` is recorded for each vehicle,
+    with the first of its rows that are valid.
     """
     total, last = Replayed(), 0
     while batch := database.run(partial(_read_batch, vehicle_id, only, last)):
         last = batch[-1].id
-        total += _replay(batch, database, partitions, accepted())
+        total += _replay(batch, database, partitions, accepted(), action)
     return total
 
 
@@ -72,7 +76,11 @@ def _read_batch(
 
 
 def _replay(
-    batch: Sequence[QuarantinedRow], database: Database, partitions: Partitions, bounds: Window
+    batch: Sequence[QuarantinedRow],
+    database: Database,
+    partitions: Partitions,
+    bounds: Window,
+    action: Action | None,
 ) -> Replayed:
     decoded = {entry.id: decode_row(entry, bounds) for entry in batch}
     good = {key: content for key, content in decoded.items() if content is not None}
@@ -82,7 +90,7 @@ def _replay(
     if times:
         partitions.ensure(min(times), max(times))
     released = sorted((entry for entry in batch if entry.id in good), key=_vehicle)
-    stored, added = database.run(partial(_release, released, good))
+    stored, added = database.run(partial(_release, released, good, action))
     return Replayed(len(batch), stored, added)
 
 
@@ -114,7 +122,7 @@ def _only(good: Sequence[T], bad: Sequence[object]) -> T | None:
 
 
 def _release(
-    entries: Iterable[QuarantinedRow], good: dict[int, Any], cursor: Cursor
+    entries: Iterable[QuarantinedRow], good: dict[int, Any], action: Action | None, cursor: Cursor
 ) -> tuple[int, int]:
     """Store the content of rows in the order in which cycles write; delete them in quarantine.
 
@@ -139,6 +147,7 @@ def _release(
         added += saved.written + new_channels
         refused = {_key(entry) for entry in (*without_channel, *without_range)}
         released += [number for number, row in mine.items() if _key(row) not in refused]
+        record(cursor, action, [Change(vehicle_id, after={"refused_rows": "tried again"})])
     quarantine.delete_rows(cursor, released)
     return len(released), added
 

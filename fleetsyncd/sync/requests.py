@@ -5,9 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.database import store
+from fleetsyncd.database import mutes, pausing, store
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle
+from fleetsyncd.text import sanitise
 
 log = logging.getLogger("sync")
 
@@ -36,16 +37,21 @@ class RequestReader:
     def read(self, running: Collection[UUID], shards: Collection[int] | None) -> Requests:
         """Return what is to be done now; raise DatabaseError."""
         unfinished = set(self._unfinished)
+        ended: dict[UUID, str] = {}
 
         def work(cursor: Cursor) -> Requests:
             # Kept beyond this transaction: if the answer to its commit is lost, no request remains
             # in the database.
             self._requested |= store.take_sync_requests(cursor, running, shards)
+            ended.update(pausing.end_pauses(cursor, shards))
+            mutes.end_mutes(cursor)
             paused = store.paused_vehicles(cursor)
             ids = self._requested | (unfinished - paused)
             return Requests(paused, store.load_vehicles(cursor, ids, shards) if ids else [])
 
         requests = self._database.run(work)
+        if ended:
+            log.info("the pause is over: %s", ", ".join(map(sanitise, ended.values())))
         if named := [v.name for v in requests.wanted if v.id in self._requested]:
             log.info("sync requested: %s", ", ".join(named))
         self._requested.clear()

@@ -19,6 +19,8 @@ NAMING: dict[tuple[str, ...], Sequence[str]] = {
     ("vehicle", "remove"): ("--yes",),
     ("vehicle", "pause"): (),
     ("vehicle", "resume"): (),
+    ("vehicle", "mute"): (),
+    ("vehicle", "unmute"): (),
     ("vehicle", "sync"): (),
     ("vehicle", "test"): (),
     ("backfill",): ("--no-wait",),

@@ -225,6 +225,8 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "purge"): ("Truck-01", "--yes"),
     ("vehicle", "pause"): ("Truck-01",),
     ("vehicle", "resume"): ("Truck-01",),
+    ("vehicle", "mute"): ("Truck-01",),
+    ("vehicle", "unmute"): ("Truck-01",),
     ("vehicle", "sync"): ("Truck-01",),
     ("vehicle", "test"): ("Truck-01",),
     ("vehicle", "swap"): ("Truck-01", "Truck-02"),
@@ -242,6 +244,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("retention",): (),
     ("storage",): (),
     ("minutes",): (),
+    ("log",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)} | {
     ("notify", "test")

@@ -30,6 +30,8 @@ CHANGING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("vehicle", "purge"): ("Gone-01", "--yes"),
     ("vehicle", "pause"): ("T-1",),
     ("vehicle", "resume"): ("T-1",),
+    ("vehicle", "mute"): ("T-1",),
+    ("vehicle", "unmute"): ("--all",),
     ("vehicle", "sync"): ("T-1",),
     ("vehicle", "swap"): ("T-1", "T-2"),
     ("vehicle", "accept"): ("--all",),
@@ -54,6 +56,7 @@ READING = {
     ("doctor",),
     ("storage",),
     ("minutes",),
+    ("log",),
     ("completion",),
     ("schema",),
 }

@@ -370,6 +370,19 @@ def test_a_judgement_that_is_rolled_back_tells_nothing_and_the_next_one_does(
     assert len(judged(database)) == 1
 
 
+def test_nothing_is_told_of_a_vehicle_that_is_muted(database: Database, truck: UUID) -> None:
+    set_down(database, truck)
+    ask(
+        database,
+        "INSERT INTO fleetsync.mute (vehicle_id, until, reason, muted_by) VALUES (%s::uuid, now() +"
+        " interval '1 hour', 'workshop', 'me')",
+        str(truck),
+    )
+    assert judged(database) == []
+    ask(database, "DELETE FROM fleetsync.mute")
+    assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
+
+
 def test_one_daemon_at_a_time_judges(database: Database, truck: UUID) -> None:
     set_down(database, truck)
 

@@ -10,7 +10,8 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import alarms, losses, measurements, store, vehicles
+from fleetsyncd.actions import Action, Actor
+from fleetsyncd.database import action_log, alarms, losses, measurements, store, vehicles
 from fleetsyncd.database.channel_changes import record_changes
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -33,6 +34,7 @@ KEYS = {
     "fleetsync.replaced_alarm": "vehicle_id",
     "fleetsync.channel_change": "vehicle_id",
     "fleetsync.lost_interval": "vehicle_id",
+    "fleetsync.action_log": "vehicle_id",
 }
 VIEWS = {"fleetsync.coverage": "vehicle_id"}
 CHANGES = [
@@ -48,6 +50,8 @@ CHANGES = [
     "DELETE FROM fleetsync.replaced_alarm",
     "UPDATE fleetsync.channel_change SET old_name = 'nothing'",
     "DELETE FROM fleetsync.lost_interval",
+    "UPDATE fleetsync.action_log SET login = 'nobody'",
+    "DELETE FROM fleetsync.action_log",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
@@ -63,6 +67,8 @@ INSERTS = {
     "fleetsync.channel_change": "(vehicle_id, channel_id) VALUES (%(truck)s, 9)",
     "fleetsync.lost_interval": "(vehicle_id, kind, from_at, to_at)"
     " VALUES (%(truck)s, 'gone for good', %(now)s, 'infinity')",
+    "fleetsync.action_log": "(id, login, action, vehicle_id)"
+    " VALUES (gen_random_uuid(), 'olga', 'vehicle pause', %(truck)s)",
 }
 
 
@@ -108,6 +114,8 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     cursor.execute("UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid", (NOW, str(truck)))
     losses.record_loss(cursor, truck, Window(NOW - timedelta(hours=1), NOW))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
+    action = Action(f"vehicle add {host}", Actor("olga"))
+    action_log.record_since(cursor, action, {}, [truck])
     return truck
 
 

@@ -541,7 +541,7 @@ MUTANTS = (
     Mutant(
         "an undo resumes what was paused before",
         "fleetsyncd/database/bulk.py",
-        "    WHERE NOT s.paused AND {_AS_LEFT",
+        "    WHERE NOT {IS_PAUSED} AND {_AS_LEFT",
         "    WHERE {_AS_LEFT",
         "tests/integration/test_bulk.py",
     ),
@@ -872,8 +872,8 @@ MUTANTS = (
     Mutant(
         "a restored vehicle forgets which machine it was",
         "fleetsyncd/database/restoration.py",
-        "SELECT vehicle_id, paused, id_hint, newest_measurement_at, tags,",
-        "SELECT vehicle_id, paused, NULL, NULL::timestamptz, tags,",
+        "SELECT vehicle_id, {IS_PAUSED}, id_hint, newest_measurement_at, tags,",
+        "SELECT vehicle_id, {IS_PAUSED}, NULL, NULL::timestamptz, tags,",
         "tests/integration/test_restored_machines.py",
     ),
     Mutant(
@@ -1208,7 +1208,7 @@ MUTANTS = (
     Mutant(
         "audits of vehicles with a gap",
         "fleetsyncd/database/audits.py",
-        " AND s.islands = '{{}}'",
+        "s.islands = '{{{{}}}}' AND ",
         "",
         "tests/integration/test_audits.py",
     ),
@@ -1288,6 +1288,27 @@ MUTANTS = (
         "    IF current_setting('app.user_role', true) IS DISTINCT FROM 'superuser' THEN\n",
         "    IF false THEN\n",
         "tests/integration/test_hidden_table.py",
+    ),
+    Mutant(
+        "a pause lasts until a daemon ends it",
+        "fleetsyncd/database/statements.py",
+        'IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), true))"',
+        'IS_PAUSED = "coalesce(s.paused, false)"',
+        "tests/integration/test_maintenance.py",
+    ),
+    Mutant(
+        "the action log has a repeated transaction twice",
+        "fleetsyncd/database/action_log.py",
+        "str(uuid5(action.id, str(each.vehicle_id)))",
+        "str(__import__('uuid').uuid4())",
+        "tests/integration/test_action_log.py",
+    ),
+    Mutant(
+        "the action log holds keys",
+        "fleetsyncd/database/action_log.py",
+        "CASE WHEN coalesce(v.api_key, '') = '' THEN 'default' ELSE 'own' END",
+        "coalesce(v.api_key, 'default')",
+        "tests/integration/test_action_log.py",
     ),
     Mutant(
         "the pages of other tasks keep a page that was left",

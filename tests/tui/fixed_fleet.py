@@ -52,6 +52,7 @@ def register_fixed_fleet(cursor: Cursor) -> None:
     _refused(cursor)
     _backfills(cursor)
     _audits(cursor)
+    _actions(cursor)
     cursor.execute(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
         " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
@@ -176,6 +177,22 @@ def _audits(cursor: Cursor) -> None:
             " VALUES (%s::uuid, %s, %s, %s, %s)",
             (str(vehicle_id("Excavator-01")), age, proved, proved, NOW),
         )
+
+
+def _actions(cursor: Cursor) -> None:
+    """Log three actions: of a command, of the dashboard, and of the whole installation."""
+    for minutes, (login, address, name, action, before, after) in enumerate((
+        ("olga", "192.0.2.7", "Truck-28", "backfill Truck-28 --from 2d --no-wait", None,
+         '{"backfill": "[2026-02-20T12:00:00.000Z, 2026-02-21T00:00:00.000Z)"}'),
+        ("peter", None, "Grader-04", "dashboard: edit", '{"port": 8001}', '{"port": 9001}'),
+        ("deploy", None, None, "migrate", None, '{"applied": ["0034.action-log"]}'),
+    )):  # fmt: skip
+        cursor.execute(
+            "INSERT INTO fleetsync.action_log (id, at, login, address, action, vehicle_id, vehicle,"
+            " before, after) VALUES (%s::uuid, %s, %s, %s, %s, %s::uuid, %s, %s, %s)",
+            (str(UUID(int=minutes)), NOW - timedelta(minutes=minutes), login, address, action,
+             name and str(vehicle_id(name)), name, before, after),
+        )  # fmt: skip
 
 
 def _telemetry(cursor: Cursor, key: str) -> None:

@@ -185,7 +185,7 @@ def test_every_check_that_was_not_made_has_a_row_of_its_own(
             for check in (*checks, "configuration", "host"):
                 assert f" ? unknown  {check:<9}" in it.screen()
 
-        drive(role, look)
+        drive(role, look, size=(120, 40))
 
 
 def test_keys_are_missed_of_the_vehicles_that_are_shown_only(database: Database) -> None:

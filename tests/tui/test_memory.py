@@ -49,6 +49,7 @@ WAYS = {
     "quarantine": ["Q", "escape"],
     "backfills": ["B", "escape"],
     "findings": ["F", "escape"],
+    "actions": ["W", "escape"],
 }
 WALKS, LARGEST_GROWTH = 3, 4000
 """An opened page is 5,000 blocks of memory and more."""

@@ -17,6 +17,7 @@ PAGES = {
     "Q": "QuarantinePage",
     "B": "BackfillsPage",
     "F": "FindingsPage",
+    "W": "ActionsPage",
 }
 
 

@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd.actions import present_actor
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
@@ -261,7 +262,7 @@ def test_nothing_can_be_marked_before_it_is_read_and_that_is_said(database: Data
             may_read.wait(30)
             return super().refused_groups(name_part)
 
-    gateway.rooms = SlowRooms(database, UNCONFIGURED)
+    gateway.rooms = SlowRooms(database, present_actor(), UNCONFIGURED)
 
     async def look(it: Driver) -> None:
         it.app.action_quarantine()

@@ -236,6 +236,16 @@ async def findings(it: Driver) -> None:
     gateway.rooms = real
 
 
+async def maintenance(it: Driver) -> None:
+    await it.press("home", "P")
+    await it.sees("until 2026-02-22 20:00:00 UTC")
+
+
+async def actions(it: Driver) -> None:
+    await it.press("W")
+    await it.sees("backfill Truck-28 --from 2d")
+
+
 async def frozen(it: Driver) -> None:
     await it.settled()
     await it.press("Z")
@@ -244,7 +254,8 @@ async def frozen(it: Driver) -> None:
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, plot_several, plot_gap,
     config, journal, open_alarms, details, daemons, messages, confirm, add, edit, delete, backfill,
-    audit, helped, palette, quarantine, refused, backfills, findings, tags, frozen,
+    audit, helped, palette, quarantine, refused, backfills, findings, actions, maintenance, tags,
+    frozen,
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from fleetsyncd.database import vehicles
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
-from fleetsyncd.states import State
+from fleetsyncd.states import Pause, State
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tests.tui.test_operations import paused
 from tui.gateway import Gateway
@@ -141,7 +141,9 @@ def test_a_second_quick_pause_key_resumes_nothing_whatever_is_on_the_screen(
     assert paused(database) == {"Crane-02"}
 
 
-def lost(_names: Mapping[UUID, str], _paused: bool, _at: Since) -> BulkResult:
+def lost(
+    _names: Mapping[UUID, str], _paused: bool, _at: Since, _before: Mapping[UUID, Pause]
+) -> BulkResult:
     raise DatabaseLost("lost connection")
 
 

@@ -10,6 +10,7 @@ dialog.py     the base class of the dialogs that ask
 export.py     asks for the path of a CSV file
 help.py       shows keys, states, ages and the filter
 interval.py   the base class of audit.py and backfill.py: an interval, or to cancel what runs
+maintenance.py  asks until when and why vehicles are paused or muted
 messages.py   shows the last messages again
 palette.py    finds an action, a vehicle or a theme by typing
 probe.py      tests vehicles' four calls and shows the results

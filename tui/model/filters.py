@@ -133,7 +133,7 @@ def _meaning(word: Word) -> Test:
     return lambda vehicle: (
         text in vehicle.name.lower()
         or text in vehicle.address
-        or text in (vehicle.last_error or "").lower()
+        or text in vehicle.remark.lower()
         or any(text in tag.lower() for tag in vehicle.tags)
     )
 

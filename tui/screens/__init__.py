@@ -1,5 +1,6 @@
 """Pages: full screens.
 
+actions.py  who did what to which vehicle
 alarm_plot.py  from an alarm to the plot of its channel
 alarms.py   the open alarms of the whole fleet
 fleet.py    the table of vehicles, with its filter; on wide screens the newest journal entries

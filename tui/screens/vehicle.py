@@ -181,6 +181,8 @@ class VehiclePage(Page):
         line.append(f" · {vehicle.address} · {version} · ", "not bold")
         since = "" if vehicle.state_age is None else f" {age(vehicle.state_age)}"
         line.append(f"{style.glyph} {style.word.upper()}{since}", style.colour)
+        if vehicle.maintenance:
+            line.append(f" · {vehicle.maintenance} ·", "yellow not bold")
         line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:

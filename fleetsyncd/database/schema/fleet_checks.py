@@ -14,12 +14,13 @@ from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.minutes import minutes_progress
 from fleetsyncd.errors import DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import Settings
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 
 NAMED = 5
@@ -132,6 +133,9 @@ def _of_fleet(
         "minutes": lambda: database.run(lambda cursor: list(check_minutes(cursor, want.policy))),
         "notices": lambda: database.run(lambda cursor: list(check_notices(cursor))),
         "gaps": lambda: list(check_gaps(database.run(lambda c: fleet_overview(c, 0)))),
+        "maintenance": lambda: list(
+            check_maintenance(database.run(lambda c: overview_with_reasons(c, 0)))
+        ),
     }
 
 
@@ -184,6 +188,17 @@ def check_gaps(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
         if not gap.loses_from:
             remedy = f"`fleetsyncd status {vehicle.id}`, `fleetsyncd vehicle test {vehicle.id}`"
             yield warning("gaps", f"[{vehicle.name}] {gap.remark}", remedy)
+
+
+def check_maintenance(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
+    """Say which vehicles are paused or muted: nobody is told of them."""
+    paused = [each for each in fleet if each.state is State.PAUSED]
+    muted = [each for each in fleet if each.mute is not None and each.state is not State.PAUSED]
+    for word, found in (("paused", paused), ("muted", muted)):
+        for each in found[:NAMED]:
+            yield ok("maintenance", f"[{each.name}] {each.maintenance or word}")
+        if len(found) > NAMED:
+            yield ok("maintenance", f"{len(found) - NAMED} more are {word}: `fleetsyncd status`")
 
 
 def check_minutes(cursor: Cursor, policy: RetentionPolicy) -> Iterator[Finding]:

@@ -29,6 +29,8 @@ TABLES = {
     "fleetsync.retention": _ALL,
     "fleetsync.replaced_alarm": _ALL,
     "fleetsync.channel_change": _ALL,
+    "fleetsync.mute": _ALL,
+    "fleetsync.action_log": ("SELECT", "INSERT", "DELETE"),
     "fleetsync.housekeeping": _ALL,
     "fleetsync.notice": _ALL,
     "fleetsync.notice_delivery": _ALL,

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.views.fleet import cached_id
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, OpenAlarms, Severity
@@ -60,7 +61,7 @@ SELECT (SELECT count(*) FROM matching), m.vehicle_id::text, m.vehicle, m.alarm_i
     left(m.message, {_MESSAGE_LIMIT}), {epoch("m.triggered_at")}, {age("m.triggered_at")},
     m.sort_at::text, {age("m.last_seen_at")},
     {age("s.alarm_watermark")} + least(coalesce(s.clock_skew_ms, 0), 0) / 1000.0::float8,
-    coalesce(s.paused, false)
+    {IS_PAUSED}
 FROM matching m LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = m.vehicle_id
 WHERE true {{before}}
 ORDER BY {{order}} LIMIT %(limit)s

@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.statements import DATED
+from fleetsyncd.database.statements import DATED, IS_PAUSED
 from fleetsyncd.database.views.sql_times import (
     LIVE_TO,
     age,
@@ -26,6 +26,7 @@ from fleetsyncd.states import (
     LATE_AFTER_INTERVALS,
     GapOverview,
     GapProgress,
+    Pause,
     State,
     VehicleOverview,
     derive_state,
@@ -48,19 +49,22 @@ def _dated_age(condition: str, time: str) -> str:
     return f"CASE WHEN {condition} THEN {elapsed(time)} END"
 
 
+# Of a vehicle that is not paused: nobody else has resumed it; a pause has ended at its time.
+_IS_RESUMED = "(s.paused_at IS NULL OR s.paused)"
+_RESUMED_AT = "CASE WHEN s.paused THEN s.paused_until ELSE s.resumed_at END"
 # How long the pause, or else the status with its gap, has lasted; null if it is not known, which is
 # so as well if somebody else wrote either of them.
-_SINCE = f"""CASE WHEN s.paused THEN {_dated_age(DATED, "s.paused_at")}
+_SINCE = f"""CASE WHEN {IS_PAUSED} THEN {_dated_age(DATED, "s.paused_at")}
     ELSE {
     _dated_age(
-        f"{DATED} AND s.dated_status = v.sync_status AND s.paused_at IS NULL"
+        f"{DATED} AND s.dated_status = v.sync_status AND {_IS_RESUMED}"
         " AND s.status_since IS NOT NULL",
-        "greatest(s.status_since, s.resumed_at)",
+        f"greatest(s.status_since, {_RESUMED_AT})",
     )
 } END"""
 # How long the vehicle is in the fleet, or resumed.
-_BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND s.paused_at IS NULL
-    THEN {age("greatest(v.created_at, s.resumed_at)")} END"""
+_BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND NOT {IS_PAUSED} AND {_IS_RESUMED}
+    THEN {age(f"greatest(v.created_at, {_RESUMED_AT})")} END"""
 _HOLES = f"""CASE WHEN s.islands <> '{{}}' AND isfinite(v.last_sync_at)
         AND upper(s.islands) > v.last_sync_at THEN
     json_build_array({epoch("v.last_sync_at")},
@@ -70,13 +74,16 @@ _HOLES = f"""CASE WHEN s.islands <> '{{}}' AND isfinite(v.last_sync_at)
             FROM unnest(s.islands) r WHERE upper(r) > v.last_sync_at),
         left(s.gap_error, {ERROR_LIMIT}), {epoch("s.history_from")}, {epoch("s.history_at")},
         s.history_pace, s.gap_pace, {epoch("now()")}) END"""  # noqa: S608  made of this file's own text
+_PAUSE = f"""CASE WHEN {IS_PAUSED} THEN
+    json_build_array({epoch("s.paused_until")}, left(s.pause_reason, {ERROR_LIMIT}),
+        s.paused_by) END"""
 # One JSON text for the whole fleet is decoded in a third of the time that ten thousand rows take.
 OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
     v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
     {age("v.last_seen_at")}, {age(LIVE_TO)}, {age("s.newest_measurement_at")},
-    coalesce(s.paused, false), coalesce(s.failures, 0), s.last_rows,
+    {IS_PAUSED}, coalesce(s.failures, 0), s.last_rows,
     left(s.last_error, {ERROR_LIMIT}),
     {
     _gap(
@@ -89,7 +96,7 @@ SELECT coalesce(json_agg(json_build_array(
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
     {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES},
-    s.late_ms, s.overlap_ms
+    s.late_ms, s.overlap_ms, {_PAUSE}
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
@@ -121,6 +128,14 @@ class _Holes(Struct, array_like=True, gc=False):
     now: float
 
 
+class _Pause(Struct, array_like=True, gc=False):
+    """A pause: its end in seconds since 1970, why, and by whom."""
+
+    until: float | None
+    reason: str | None
+    by: str | None
+
+
 class _Row(Struct, array_like=True, gc=False):
     """A row of OVERVIEW."""
 
@@ -146,6 +161,7 @@ class _Row(Struct, array_like=True, gc=False):
     holes: _Holes | None
     late_ms: int | None
     overlap_ms: int | None
+    pause: _Pause | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -226,7 +242,15 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         gap=None if row.holes is None else _gap_overview(row.holes),
         lateness_seconds=None if row.late_ms is None else row.late_ms / 1000,
         overlap_seconds=None if row.overlap_ms is None else row.overlap_ms / 1000,
+        pause=None if row.pause is None else _pause(row.pause),
     )
+
+
+def _pause(pause: _Pause) -> Pause:
+    reason, by = (
+        None if text is None else sanitise(text, NAME_LIMIT) for text in (pause.reason, pause.by)
+    )
+    return Pause(from_epoch(pause.until), reason, by)
 
 
 def _state_age(row: _Row, state: State, interval: float) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.views.chosen import CHOSEN, Chosen
 from fleetsyncd.models import Window
 from fleetsyncd.states import GapProgress
@@ -135,7 +136,7 @@ def status_sql(table: str, columns: str) -> str:
     return f"""
 SELECT j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text),
     j.from_at, j.to_at, j.reached_at, j.asked_at, j.gone_sec, j.busy_sec, j.finished_at,
-    left(j.last_error, {ERROR_LIMIT}), coalesce(s.paused, false),
+    left(j.last_error, {ERROR_LIMIT}), {IS_PAUSED},
     CASE WHEN v.sync_status IN ('timeout', 'error')
          THEN left(coalesce(s.last_error, v.sync_status), {ERROR_LIMIT}) END, {columns}
 FROM {table} j JOIN public.vehicles v ON v.id = j.vehicle_id

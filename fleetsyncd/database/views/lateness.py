@@ -5,9 +5,11 @@ from uuid import UUID
 
 import msgspec
 
+from fleetsyncd.database import mutes
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State, VehicleOverview
 from fleetsyncd.text import age
 
@@ -29,12 +31,12 @@ _NO_CAUSE: _Cause = (None, None)
 def overview_with_reasons(
     cursor: Cursor, default_sync_interval_sec: float, tags: Collection[str] = ()
 ) -> list[VehicleOverview]:
-    """Return the vehicles, ordered by name, and with the late ones why they are late.
+    """Return the vehicles, ordered by name: why the late ones are late, and which are muted.
 
     With `tags` only those that have one of them. A running daemon's interval counts, if there is
     one.
     """
-    vehicles = fleet_overview(cursor, default_sync_interval_sec, tags)
+    vehicles = _with_mutes(cursor, fleet_overview(cursor, default_sync_interval_sec, tags))
     if all(vehicle.state is not State.LATE for vehicle in vehicles):
         return vehicles
     known = heartbeats(cursor)
@@ -48,6 +50,17 @@ def overview_with_reasons(
         if vehicle.state is State.LATE
         else vehicle
         for vehicle in vehicles
+    ]
+
+
+def _with_mutes(cursor: Cursor, vehicles: list[VehicleOverview]) -> list[VehicleOverview]:
+    """Return the vehicles with their mutes; a role that may not read them sees none."""
+    muted = mutes.muted(cursor) if may_read(cursor, "fleetsync.mute") else {}
+    if not muted:
+        return vehicles
+    return [
+        msgspec.structs.replace(each, mute=muted[each.id]) if each.id in muted else each
+        for each in vehicles
     ]
 
 

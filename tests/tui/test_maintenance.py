@@ -1,0 +1,111 @@
+from uuid import UUID
+
+from fleetsyncd.actions import Action, Actor
+from fleetsyncd.database import bulk_mutes, vehicles
+from fleetsyncd.database.pool import Database
+from fleetsyncd.states import Pause
+from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.test_operations import paused
+
+
+def mutes(database: Database) -> set[tuple[str, str]]:
+    statement = (
+        "SELECT v.name, coalesce(m.reason, '') FROM fleetsync.mute m"
+        " JOIN vehicles v ON v.id = m.vehicle_id"
+    )
+    return set(execute(database, statement))
+
+
+async def fill(it: Driver, length: str, reason: str) -> None:
+    await it.press("P")
+    await it.until(lambda: it.dialog() == "MaintenanceForm")
+    await it.type("#for", length)
+    await it.type("#reason", reason)
+
+
+def test_a_vehicle_is_paused_for_a_time_with_a_reason_and_u_takes_it_back(
+    database: Database,
+) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await fill(it, "8h", "workshop")
+        await it.sees("until 2026-02-22 20:00:00 UTC: workshop")
+        await it.press("enter")
+        await it.notified("Crane-02: paused, u undoes")
+        until = "SELECT paused_until::text, pause_reason, paused_by IS NOT NULL"
+        (stored,) = execute(database, f"{until} FROM fleetsync.vehicle_state WHERE paused")
+        assert stored == ("2026-02-22 20:00:00+00", "workshop", True)
+        await it.press("u")
+        await it.notified("undo: Crane-02")
+
+    drive(database, look)
+
+
+def test_marked_vehicles_are_muted_and_shown_so_and_u_takes_it_back(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("space", "space")
+        await fill(it, "", "tyres")
+        await it.sees("Pause or mute Crane-02, Dozer-03", "without an end")
+        await it.click("#mute")
+        await it.notified("Crane-02, Dozer-03: muted, u undoes")
+        assert mutes(database) == {("Crane-02", "tyres"), ("Dozer-03", "tyres")}
+        assert paused(database) == set()
+        await it.sees("muted by ")
+        await it.press("u")
+        await it.notified("undo: Crane-02, Dozer-03: unmuted again")
+        assert mutes(database) == set()
+
+    drive(database, look, size=(160, 45))
+
+
+def test_a_muted_vehicle_can_be_unmuted_and_the_undo_mutes_it_again(database: Database) -> None:
+    ids = small_fleet(database)
+    names: dict[UUID, str] = {ids["Crane-02"]: "Crane-02"}
+    action = Action("vehicle mute", Actor("peter"))
+    bulk_mutes.set_muted(database, names, Pause(None, "tyres"), action)
+
+    async def look(it: Driver) -> None:
+        await it.sees("muted by peter: tyres")
+        await it.press("P")
+        await it.until(lambda: it.dialog() == "MaintenanceForm")
+        await it.click("#unmute")
+        await it.notified("Crane-02: unmuted, u undoes")
+        assert mutes(database) == set()
+        await it.press("u")
+        await it.notified("undo: Crane-02: muted again")
+        assert mutes(database) == {("Crane-02", "tyres")}
+
+    drive(database, look, size=(160, 45))
+
+
+def test_what_is_no_time_is_told_while_it_is_typed(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await fill(it, "soon", "")
+        await it.sees("soon is not a time")
+        await it.type("#for", "2020-01-01")
+        await it.sees("is not in the future")
+        await it.press("enter")
+        assert it.dialog() == "MaintenanceForm"
+        await it.press("escape")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_the_page_of_a_vehicle_says_who_has_paused_it_until_when_and_why(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+    why = Pause(None, "workshop", "olga")
+    database.run(lambda c: vehicles.set_paused(c, ids["Crane-02"], True, why))
+
+    async def look(it: Driver) -> None:
+        await it.press("home", "enter")
+        await it.sees("paused by olga: workshop")
+
+    drive(database, look, size=(160, 45))

@@ -1,0 +1,162 @@
+"""The page of actions: who did what to which vehicle, by command or in a dashboard."""
+
+from collections.abc import Hashable, Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from fleetsyncd.cells import cut
+from fleetsyncd.database.views.actions import PAGE_ROWS, LoggedAction
+from fleetsyncd.times import utc_text
+from tui.background import is_live, query
+from tui.context import ScreenContext
+from tui.formatting import time_text
+from tui.model.export_table import ExportTable
+from tui.model.tag_text import with_tags
+from tui.screens.room import Room
+from tui.widgets.in_full import InFull
+
+NAME_WIDTH, WHO_WIDTH = 16, 16
+FIELDS = ("at", "who", "from", "role", "vehicle", "what", "change")
+
+
+class ActionsPage(Room):
+    """The action log, page by page, newest first; `⏎` shows a line in full."""
+
+    NAME = "actions"
+    HEADING = ("at utc", "who", "vehicle", "what")
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("greater_than_sign", "older", "Older", key_display=">", id="actions.older",
+                tooltip="The next older page"),
+        Binding("less_than_sign", "newer", "Newer", show=False, key_display="<",
+                id="actions.newer", tooltip="The next newer page"),
+        Binding("v", "vehicle", "Vehicle", id="actions.vehicle",
+                tooltip="The page of the vehicle of the line under the cursor"),
+    ]  # fmt: skip
+
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
+        self.entries: list[LoggedAction] = []
+        self.newer_pages: list[LoggedAction] = []
+        """The last line of each page that is newer than the shown one."""
+
+    def below_table(self) -> ComposeResult:
+        """Lay out the line under the cursor."""
+        yield InFull()
+
+    async def load(self) -> None:
+        """Read a page of the log, unless something else is asked for meanwhile."""
+        rooms, name_part, asked = self.context.gateway.rooms, self.name_part, self.question()
+        before = self.newer_pages[-1] if self.newer_pages else None
+        entries = await query(lambda: rooms.actions(name_part, before))
+        if asked == self.question() and is_live(self):
+            self.entries, self.is_read = entries, True
+            self.table.show_rows([each.id for each in entries], list(map(_cells, entries)))
+
+    def question(self) -> tuple[Hashable, ...]:
+        """Return what decides which lines are read."""
+        return (*super().question(), *(each.id for each in self.newer_pages[-1:]))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while typing, from the newest line on."""
+        self.newer_pages.clear()
+        super().on_input_changed(event)
+
+    def nothing(self) -> str:
+        """Say that nothing was done, or nothing to such a vehicle."""
+        whose = with_tags(self.context.state.tags)
+        if self.newer_pages:
+            return "No older action: < goes back"
+        if self.name_part:
+            return f"Nothing was done to such a vehicle{whose}: Esc clears the filter"
+        what = f"Nothing was done to a vehicle{whose}" if whose else "Nothing was done"
+        return f"{what}: nothing yet, or all of it is older than JOURNAL_KEEP_DAYS"
+
+    def status(self) -> Sequence[str]:
+        """Say which page is shown."""
+        if not self.newer_pages:
+            return ["newest page"]
+        oldest = ", the oldest" if self.is_read and len(self.entries) < PAGE_ROWS else ""
+        return [f"page {len(self.newer_pages) + 1}{oldest}"]
+
+    def show_state(self) -> None:
+        """Show what is under the cursor in full as well."""
+        super().show_state()
+        entry = self.under_cursor
+        self.query_one(InFull).show_whole(Text("" if entry is None else _in_full(entry)))
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Show in full what the operator moved the cursor to."""
+        self.show_state()
+
+    def on_resize(self) -> None:
+        """Fit the line under the cursor into the new width."""
+        self.show_state()
+
+    @property
+    def under_cursor(self) -> LoggedAction | None:
+        """The line under the cursor; None if there is none."""
+        at = self.table.picked_row
+        is_there = self.is_read and at is not None and at < len(self.entries)
+        return self.entries[at] if is_there and at is not None else None
+
+    def action_older(self) -> None:
+        """Show the next older page."""
+        if self.is_read and len(self.entries) == PAGE_ROWS:
+            self.newer_pages.append(self.entries[-1])
+            self.ask_anew()
+
+    def action_newer(self) -> None:
+        """Show the next newer page."""
+        if self.newer_pages:
+            self.newer_pages.pop()
+            self.ask_anew()
+
+    def action_vehicle(self) -> None:
+        """Open the page of the vehicle; say so if it is in the fleet no more."""
+        entry = self.under_cursor
+        if entry is None or entry.vehicle_id is None:
+            return
+        snapshot = self.context.state.snapshot
+        if snapshot is None or all(each.id != entry.vehicle_id for each in snapshot.vehicles):
+            self.app.notify(f"{entry.vehicle}: not in the fleet any more", markup=False)
+            return
+        self.post_message(self.VehicleOpened(entry.vehicle_id))
+
+    def action_open_row(self) -> None:
+        """Show the line under the cursor in full."""
+        entry = self.under_cursor
+        if entry is not None:
+            self.show_details(list(zip(FIELDS, _row(entry), strict=True)))
+
+    def export_table(self) -> ExportTable:
+        """Return the lines of the shown page."""
+        return ExportTable(self.NAME, FIELDS, list(map(_row, self.entries)))
+
+
+def _row(entry: LoggedAction) -> list[str]:
+    who = [entry.login, entry.address or "", entry.role]
+    return [utc_text(entry.at), *who, entry.vehicle or "", entry.action, entry.change]
+
+
+def _what(entry: LoggedAction) -> str:
+    return f"{entry.action} ({entry.change})" if entry.change else entry.action
+
+
+def _in_full(entry: LoggedAction) -> str:
+    at = f" from {entry.address}" if entry.address else ""
+    whose = f"{entry.vehicle}: " if entry.vehicle else ""
+    return f"{whose}{_what(entry)} · by {entry.login}{at} as {entry.role}"
+
+
+def _cells(entry: LoggedAction) -> list[Text]:
+    return [
+        Text(time_text(entry.at)),
+        Text(cut(entry.login, WHO_WIDTH)),
+        Text(cut(entry.vehicle or "-", NAME_WIDTH)),
+        Text(_what(entry)),
+    ]
