@@ -123,6 +123,20 @@ def test_a_grant_that_an_adopted_table_holds_twice_is_kept_until_both_are_gone(
     assert run(owner, COPY) == []
 
 
+def test_what_an_adopted_table_grants_of_no_vehicle_is_not_missed_in_the_copy(
+    owner: Database,
+) -> None:
+    run(
+        owner,
+        "ALTER TABLE public.vehicle_access DROP CONSTRAINT vehicle_access_pkey",
+        "ALTER TABLE public.vehicle_access ALTER vehicle_id DROP NOT NULL",
+        f"INSERT INTO public.vehicle_access (user_id) VALUES ('{OLGA}')",
+    )
+    run(owner, access.CREATE)
+    assert run(owner, COPY) == []
+    assert run(owner, access.DIFFERENCES) == [(0,)]
+
+
 @pytest.mark.usefixtures("readers")
 def test_policies_by_role_let_the_same_rows_be_seen(
     server: Server, database_name: str, database: Database, owner: Database
