@@ -218,6 +218,12 @@ def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_
     assert as_role(cluster, name, READER, *told[:2], someone, everything) == [(0,)]
     with pytest.raises(psycopg2.Error, match="was not told of"):
         as_role(cluster, name, READER, role, everything)
+    untold = f"SELECT set_config('app.user_id', '{OLGA}', true)"
+    with pytest.raises(psycopg2.Error, match=r"was not told of app\.user_id"):
+        as_role(cluster, name, READER, *told[:2], untold, everything)
+    everybody = "SET LOCAL app.user_role = 'superuser'"
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=f"{READER} sees"):
+        as_role(cluster, name, READER, told[0], everybody, everything)
     cluster.query(name, f"DROP OWNED BY {READER}")
 
 

@@ -123,6 +123,20 @@ def test_a_grant_that_an_adopted_table_holds_twice_is_kept_until_both_are_gone(
     assert run(owner, COPY) == []
 
 
+def test_what_an_adopted_table_grants_of_no_vehicle_is_not_missed_in_the_copy(
+    owner: Database,
+) -> None:
+    run(
+        owner,
+        "ALTER TABLE public.vehicle_access DROP CONSTRAINT vehicle_access_pkey",
+        "ALTER TABLE public.vehicle_access ALTER vehicle_id DROP NOT NULL",
+        "INSERT INTO public.vehicle_access (user_id) VALUES (gen_random_uuid())",
+    )
+    run(owner, access.CREATE)
+    assert run(owner, COPY) == []
+    assert run(owner, access.DIFFERENCES) == [(0,)]
+
+
 @pytest.mark.usefixtures("readers")
 def test_policies_by_role_let_the_same_rows_be_seen(
     server: Server, database_name: str, database: Database, owner: Database
@@ -148,7 +162,9 @@ def test_policies_by_role_let_the_same_rows_be_seen(
     assert run(database, count) == [(2,)]
     assert seen(VIEWER) == 2
     assert seen(READER, *as_olga) == 1
-    assert seen(READER, "app.user_role = 'superuser'") == 0
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=f"{READER} sees") as refused:
+        seen(READER, "app.user_role = 'superuser'")
+    assert f"ALTER ROLE {READER} SET" in (refused.value.diag.message_hint or "")
     assert seen(READER) == 0
     assert seen(APP) == 0
     assert seen(APP, *as_olga) == 0

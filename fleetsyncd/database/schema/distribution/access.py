@@ -8,6 +8,10 @@ from fleetsyncd.database.pool import Cursor
 
 COPY = "fleetsync.access_copy"
 _TRIGGERS = ("copy_access", "copy_access_truncated")
+_WANTED = """
+SELECT user_id, vehicle_id FROM public.vehicle_access
+WHERE user_id IS NOT NULL AND vehicle_id IS NOT NULL
+"""
 # Without a key an adopted vehicle_access may have a row twice.
 CREATE = f"""
 CREATE TABLE IF NOT EXISTS {COPY} (
@@ -49,9 +53,7 @@ CREATE TRIGGER copy_access AFTER INSERT OR UPDATE OR DELETE ON public.vehicle_ac
 CREATE TRIGGER copy_access_truncated AFTER TRUNCATE ON public.vehicle_access
     FOR EACH STATEMENT EXECUTE FUNCTION fleetsync.copy_access();
 DELETE FROM {COPY};
-INSERT INTO {COPY} (user_id, vehicle_id)
-SELECT DISTINCT user_id, vehicle_id FROM public.vehicle_access
-WHERE user_id IS NOT NULL AND vehicle_id IS NOT NULL;
+INSERT INTO {COPY} (user_id, vehicle_id) SELECT DISTINCT * FROM ({_WANTED}) wanted;
 """  # noqa: S608  made of this file's own text
 
 
@@ -71,7 +73,6 @@ SELECT to_regclass('{COPY}') IS NOT NULL AND (
     WHERE tgrelid = 'public.vehicle_access'::regclass AND tgenabled <> 'D'
       AND tgname = ANY ('{{{",".join(_TRIGGERS)}}}'))
 """  # noqa: S608  made of this file's own text
-_WANTED = "SELECT user_id, vehicle_id FROM public.vehicle_access WHERE user_id IS NOT NULL"
 _KEPT = f"SELECT user_id, vehicle_id FROM {COPY}"  # noqa: S608  made of this file's own text
 DIFFERENCES = f"""
 SELECT count(*) FROM ((({_WANTED}) EXCEPT ({_KEPT})) UNION ALL (({_KEPT}) EXCEPT ({_WANTED}))) d

@@ -60,7 +60,8 @@ END
 $function$;
 """  # noqa: S608  made of this file's own text
 
-# A worker that was not told of the role must not take it for one that sees nothing.
+# Who was not told of enough, or has the policy of others, must not be taken for one that sees
+# nothing.
 KNOW_RIGHTS = f"""
 CREATE OR REPLACE FUNCTION fleetsync.sees_all() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE {_PINNED} AS $function$
@@ -83,11 +84,23 @@ DECLARE
     copy text;
     vehicles uuid[];
 BEGIN
+    IF told = 'superuser' THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = format('%s sees the vehicles that were granted only', session_user),
+            HINT = format('on every node ALTER ROLE %I SET app.user_role = ''superuser'', then'
+                ' `fleetsyncd migrate --distribute`', session_user);
+    END IF;
     IF told <> 'owner' THEN
         IF told = '' AND {_INTERNAL} THEN
             PERFORM fleetsync.sees_all();
         END IF;
         RETURN '{{}}';
+    END IF;
+    IF coalesce(current_setting('app.user_id', true), '') = '' AND {_INTERNAL} THEN
+        RAISE EXCEPTION USING ERRCODE = '{ROLE_UNKNOWN}',
+            MESSAGE = 'this worker was not told of app.user_id',
+            HINT = 'SET citus.propagate_set_commands = ''local'', and in each transaction'
+                ' SET LOCAL app.user_id as a statement of its own';
     END IF;
     IF to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL THEN
         SELECT 'fleetsync.access_copy_' || s.shardid INTO copy FROM pg_dist_shard s
