@@ -35,6 +35,7 @@ MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
 """
+CHANNELS = "SELECT fleetsync.measured_channels(%s::uuid, %s, 'infinity') ORDER BY 1"
 ADD_NODE = "SELECT citus_add_node(%s, 5432)"
 FOR_EVERYBODY = "SELECT has_function_privilege('public', %s::regprocedure, 'EXECUTE')"
 WRITE = """
@@ -124,6 +125,21 @@ def test_rows_are_the_same_before_it_on_the_workers_and_after_the_way_back(
     assert add(database, trucks[0], late) == 0
 
 
+def kill_before(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the program end before its statement of this number, once."""
+    executed = 0
+    execute = PatientSession.execute
+
+    def killed(session: PatientSession, what: str, statement: str) -> None:
+        nonlocal executed
+        executed += 1
+        if executed == number:
+            raise KeyboardInterrupt
+        execute(session, what, statement)
+
+    monkeypatch.setattr(PatientSession, "execute", killed)
+
+
 @pytest.mark.parametrize("killed_before", range(1, 11))
 def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     cluster: CitusCluster,
@@ -133,17 +149,7 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
     killed_before: int,
 ) -> None:
-    executed = 0
-    execute = PatientSession.execute
-
-    def killed(session: PatientSession, what: str, statement: str) -> None:
-        nonlocal executed
-        executed += 1
-        if executed == killed_before:
-            raise KeyboardInterrupt
-        execute(session, what, statement)
-
-    monkeypatch.setattr(PatientSession, "execute", killed)
+    kill_before(monkeypatch, killed_before)
     with pytest.raises(KeyboardInterrupt):
         distribute(cluster, name)
     minute = NOON + timedelta(minutes=1)
@@ -154,6 +160,32 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
         assert add(database, truck, more) == 0
     distribute(cluster, name)
     assert {stored(database, truck)[0] for truck in trucks} == {109}
+
+
+@pytest.mark.parametrize("killed_before", [1, 2, 3])
+def test_a_way_back_that_was_killed_goes_on_and_the_daemon_reads_and_stores_meanwhile(
+    cluster: CitusCluster,
+    name: str,
+    database: Database,
+    trucks: list[UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    killed_before: int,
+) -> None:
+    distribute(cluster, name)
+    kill_before(monkeypatch, killed_before)
+    with pytest.raises(KeyboardInterrupt):
+        bring_back(cluster, name)
+
+    def channels(cursor: Cursor) -> list[tuple[int]]:
+        cursor.execute(CHANNELS, (str(trucks[0]), NOON))
+        return cursor.fetchall()
+
+    assert database.run(channels) == [(1,), (7,)]
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    assert add(database, trucks[0], late) == 1
+    bring_back(cluster, name)
+    assert [stored(database, truck)[0] for truck in trucks] == [101] + [100] * 5
+    assert database.run(channels) == [(1,), (7,)]
 
 
 def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:
