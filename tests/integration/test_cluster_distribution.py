@@ -14,12 +14,13 @@ from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.schema.distribution import functions, policies
+from fleetsyncd.database.schema.distribution import functions, health, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.findings import Level
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 from tests.clustered import bring_back, distribute, in_the_way, migrated, owner_of
@@ -228,6 +229,47 @@ def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: 
         cluster, name, Order("nobody_knows")
     )
     assert "DB_APP_ROLE is not set" in in_the_way(cluster, name, Order(None))
+
+
+@pytest.fixture
+def shut_out(cluster: CitusCluster) -> Iterator[Server]:
+    """Return a worker to which the daemon's role cannot log in."""
+    worker = cluster.workers[0]
+    rules = worker.cluster.socket_folder / "pg_hba.conf"
+    usual = rules.read_text()
+
+    def reload(text: str, *, lets_in: bool) -> None:
+        rules.write_text(text)
+        worker.query("postgres", "SELECT pg_reload_conf()")
+        while is_let_in(worker) is not lets_in:
+            pass  # the server reads them soon after it was told to
+
+    reload(f"local all {APP} reject\n{usual}", lets_in=False)
+    yield worker
+    reload(usual, lets_in=True)
+
+
+def is_let_in(server: Server) -> bool:
+    """Tell whether the daemon's role may log in."""
+    try:
+        server.connect("postgres", APP).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def test_a_node_that_does_not_let_the_daemon_in_is_named_before(
+    cluster: CitusCluster, name: str, database: Database, shut_out: Server
+) -> None:
+    told = database.run(lambda cursor: list(health.check_cluster(cursor)))
+    assert [each.level for each in told] == [Level.FAULT]
+    assert f"no answer of the node {shut_out.host}" in told[0].text
+    assert in_the_way(cluster, name) == ""  # the owner cannot know
+    cluster.query("postgres", f"GRANT {APP} TO {OWNER}")
+    try:
+        assert f"{APP} gets no answer of the node {shut_out.host}" in in_the_way(cluster, name)
+    finally:
+        cluster.query("postgres", f"REVOKE {APP} FROM {OWNER}")
 
 
 def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_an_error(
