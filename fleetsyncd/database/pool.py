@@ -102,6 +102,8 @@ class Database:
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
+        self._on_cluster: bool | None = None
+        """Whether it is a cluster's; asked once, and again after a fault of all connections."""
 
     def run(self, work: Callable[[Cursor], T]) -> T:
         """Run `work(cursor)` in a transaction, commit it, and return its result.
@@ -191,6 +193,7 @@ class Database:
 
     def close(self) -> None:
         """Close the idle connections; those in use go back to the pool or close with an error."""
+        self._on_cluster = None
         while idle := self._pop_idle():
             idle[0].close()
 
@@ -214,11 +217,15 @@ class Database:
         return self._connector.connect()
 
     def _opening(self, connection: Connection) -> str:
+        if connection.on_cluster is None:
+            if self._on_cluster is None:
+                self._on_cluster = cluster.is_on_cluster(connection)
+            connection.on_cluster = self._on_cluster
         return session_settings.opening(
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
-            on_cluster=cluster.is_on_cluster(connection),
+            on_cluster=connection.on_cluster,
         )
 
 

@@ -199,6 +199,7 @@ def test_a_connection_of_before_the_extension_is_made_anew(
     add(database, trucks[0], rows(NOON, 10))
     settings = DatabaseSettings(cluster.parameters(name), pool_size=4)
     stale = Database(settings)
+    stale._on_cluster = False
     for connection in [stale.connect() for _ in range(4)]:
         connection.on_cluster = False
         stale._idle.append((connection, 1e12))
