@@ -20,6 +20,7 @@ _WORKER = re.compile(
     r"(?:remote node|connections to the node|executing command on|connect to node|connect to) "
     r"\"?(?:\S+@)?([^\s\"]+?:\d+)"
 )
+_MUTE = re.compile(r" after \d+ ms$")
 _CAUSE = "failed with the following error: "
 _LOST = ("08", "57P")
 """Classes of SQLSTATE that tell of a connection, here of the coordinator's to a worker."""
@@ -58,6 +59,11 @@ def lost_worker(error: psycopg2.Error) -> str | None:
     told = f"{error.diag.message_primary or ''}\n{error.diag.context or ''}"
     found = _WORKER.search(told)
     return found[1] if found else None
+
+
+def was_mute(error: psycopg2.Error) -> bool:
+    """Tell whether a lost worker was waited for until citus.node_connection_timeout."""
+    return _MUTE.search(error.diag.message_primary or "") is not None
 
 
 def cause(error: psycopg2.Error) -> str:

@@ -119,7 +119,7 @@ class Database:
                 reason = _retry_reason(error)
                 if reason is None:
                     raise to_database_error(error) from error
-                if attempt == _attempts(reason):
+                if attempt == _attempts(error, reason):
                     raise _final_error(error, reason) from error
                 if reason in _ALL_AFFECTED:
                     self.close()  # other idle connections are probably no better
@@ -232,8 +232,10 @@ class Database:
 _ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])
 
 
-def _attempts(reason: str) -> int:
-    return WORKER_ATTEMPTS if reason == LOST_WORKER else ATTEMPTS
+def _attempts(error: psycopg2.Error, reason: str) -> int:
+    if reason == LOST_WORKER:
+        return 1 if cluster.was_mute(error) else WORKER_ATTEMPTS
+    return ATTEMPTS
 
 
 def _retry_reason(error: psycopg2.Error) -> str | None:

@@ -170,10 +170,17 @@ def test_a_frozen_worker_costs_its_vehicles_only_and_is_named(
     lost, other = on_two_workers(cluster, database, trucks)
     worker = worker_of(cluster, database, lost)
     database.close()  # what is connected to the worker does not notice
+    tries = []
+
+    def waits(cursor: Cursor) -> int:
+        tries.append(cursor)
+        return measurements.add_measurements(cursor, lost, rows(NOON, 1))
+
     os.kill(worker.cluster.pid, signal.SIGSTOP)
     try:
         with pytest.raises(WorkerLost, match=worker.host):
-            add(database, lost, rows(NOON, 1))
+            database.run(waits)
+        assert len(tries) == 1
         assert add(database, other, rows(NOON, 1)) == 2
     finally:
         os.kill(worker.cluster.pid, signal.SIGCONT)

@@ -48,6 +48,11 @@ def test_the_reason_is_what_the_coordinator_was_told() -> None:
     assert cluster.cause(told("57P01", "terminating connection")) == "terminating connection"
 
 
+def test_a_worker_that_was_waited_for_is_told_from_one_that_refuses() -> None:
+    assert cluster.was_mute(told("08006", MUTE))
+    assert not cluster.was_mute(told("08006", f"{NO_ANSWER}: Connection refused"))
+
+
 def test_workers_are_told_of_the_role_by_a_statement_of_its_own() -> None:
     plain = session_settings.opening(150_000, statement_sec=60, idle_sec=30)
     on_cluster = session_settings.opening(150_000, statement_sec=60, idle_sec=30, on_cluster=True)
