@@ -5,12 +5,13 @@ only to the version that it has read. The daemon's own are requested by `repairs
 audits without a request: see `verified`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database import statements, store
+from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AuditTaken, CommandError, PullStopped
@@ -22,11 +23,11 @@ from fleetsyncd.times import floor_ms, utc_now
 
 # What was not pulled yet is for cycles to pull. Without an interval it is all that is stored.
 _CHANNELS = """
-SELECT coalesce(array_agg(channel_id), '{}') FROM public.channel_config
+SELECT coalesce(array_agg(channel_id), '{}')::text FROM public.channel_config
 WHERE vehicle_id = %(id)s::uuid
 """
 _STORED_FROM = """
-SELECT min(m.time) FROM unnest(%(channels)s::int[]) channel
+SELECT min(m.time)::text FROM unnest({channels}::int[]) channel
 CROSS JOIN LATERAL (
     SELECT r.time FROM public.measurements r
     WHERE r.vehicle_id = %(id)s::uuid AND r.channel_id = channel AND r.time >= %(oldest)s
@@ -34,7 +35,7 @@ CROSS JOIN LATERAL (
 """
 _REQUEST = """
 WITH vehicle AS (
-    SELECT v.id, date_trunc('milliseconds', %(start)s::timestamptz) AS start,
+    SELECT v.id, date_trunc('milliseconds', {start}::timestamptz) AS start,
         least(%(end)s, date_trunc('milliseconds', v.last_sync_at)) AS reach
     FROM public.vehicles v
     WHERE v.id = %(id)s::uuid AND v.last_sync_at IS NOT NULL FOR KEY SHARE OF v
@@ -133,28 +134,23 @@ def request_audit(
     oldest = accepted_interval(utc_now()).start
     values = {
         "id": str(vehicle_id),
-        "start": _stored_from(cursor, vehicle_id, oldest)
-        if start is None
-        else floor_ms(max(start, oldest)),
+        "start": None if start is None else floor_ms(max(start, oldest)),
         "end": floor_ms(end),
         "oldest": oldest,
         "report_only": report_only,
     }
-    cursor.execute(_REQUEST, values)
+    begins = _stored_from(cursor, values) if start is None else "%(start)s"
+    cursor.execute(_REQUEST.format(start=begins), values)
     row = cursor.fetchone()
     if row is None:
         raise CommandError("nothing of the interval was pulled yet, or the vehicle was removed")
     return Window(*row)
 
 
-def _stored_from(cursor: Cursor, vehicle_id: UUID, oldest: datetime) -> datetime | None:
-    """Return the time of the oldest measurement since `oldest`; None if nothing is stored."""
-    values: dict[str, object] = {"id": str(vehicle_id), "oldest": oldest}
-    cursor.execute(_CHANNELS, values)
-    values["channels"] = cursor.fetchall()[0][0]
-    cursor.execute(_STORED_FROM, values)
-    at: datetime | None = cursor.fetchall()[0][0]
-    return at
+def _stored_from(cursor: Cursor, values: Mapping[str, object]) -> str:
+    """Return SQL for the time of the oldest measurement since `oldest`; null if none is stored."""
+    channels = value_of(cursor, _CHANNELS, values)
+    return value_of(cursor, _STORED_FROM.format(channels=channels), values)
 
 
 def cancel_audit(cursor: Cursor, vehicle_id: UUID, asked_at: datetime | None = None) -> bool:

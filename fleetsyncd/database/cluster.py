@@ -5,6 +5,7 @@ are told to, and a worker that cannot be reached leaves the coordinator's connec
 """
 
 import re
+from collections.abc import Mapping
 
 import psycopg2
 from psycopg2 import extensions
@@ -19,24 +20,36 @@ _WORKER = re.compile(
     r"(?:remote node|connections to the node|executing command on|connect to node|connect to) "
     r"\"?(?:\S+@)?([^\s\"]+?:\d+)"
 )
+_MUTE = re.compile(r" after \d+ ms$")
 _CAUSE = "failed with the following error: "
 _LOST = ("08", "57P")
 """Classes of SQLSTATE that tell of a connection, here of the coordinator's to a worker."""
 
 
 def is_on_cluster(connection: Connection) -> bool:
-    """Tell whether a connection's database has Citus; asked once for each connection."""
-    if connection.on_cluster is None:
-        with connection.cursor() as cursor:
-            cursor.execute(_HAS_CITUS)
-            connection.on_cluster = cursor.fetchall() == [(True,)]
-    return connection.on_cluster
+    """Ask whether a connection's database has Citus."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_CITUS)
+        return cursor.fetchall() == [(True,)]
 
 
 def runs_on_cluster(cursor: extensions.cursor) -> bool:
     """Tell whether a transaction's cursor speaks to a cluster; costs nothing."""
     connection = cursor.connection
     return isinstance(connection, Connection) and connection.on_cluster is True
+
+
+def value_of(cursor: extensions.cursor, query: str, values: Mapping[str, object]) -> str:
+    """Return SQL for the one text that a query returns, to stand in a statement with arguments.
+
+    It is the query itself, but on a cluster its value, asked for beforehand: there, no statement
+    can read rows of the workers together with tables of the coordinator.
+    """
+    if not runs_on_cluster(cursor):
+        return f"({query})"
+    cursor.execute(query, values)
+    found: bytes = cursor.mogrify("%s", cursor.fetchall()[0])
+    return found.decode().replace("%", "%%")
 
 
 def lost_worker(error: psycopg2.Error) -> str | None:
@@ -46,6 +59,11 @@ def lost_worker(error: psycopg2.Error) -> str | None:
     told = f"{error.diag.message_primary or ''}\n{error.diag.context or ''}"
     found = _WORKER.search(told)
     return found[1] if found else None
+
+
+def was_mute(error: psycopg2.Error) -> bool:
+    """Tell whether a lost worker was waited for until citus.node_connection_timeout."""
+    return _MUTE.search(error.diag.message_primary or "") is not None
 
 
 def cause(error: psycopg2.Error) -> str:

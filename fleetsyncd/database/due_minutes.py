@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.minutes import (
     LONGEST_BITE,
     MINUTE,
@@ -34,12 +35,12 @@ WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
 """
 _CHANNELS = f"""
 WITH partition AS MATERIALIZED ({PARTITIONS})
-SELECT array_agg(DISTINCT channel) FROM partition p, fleetsync.measured_channels(
-    %(id)s::uuid, p.begins, p.ends) channel
+SELECT coalesce(array_agg(DISTINCT channel), '{{}}')::text
+FROM partition p, fleetsync.measured_channels(%(id)s::uuid, p.begins, p.ends) channel
 WHERE p.begins < %(to)s AND p.ends > %(from)s
 """  # noqa: S608  made of this file's own text
 _NEWEST_ROW = """
-SELECT max(n.time) FROM unnest(%(channels)s::int[]) channel
+SELECT max(n.time) FROM unnest({channels}::int[]) channel
 CROSS JOIN LATERAL (
     SELECT m.time FROM public.measurements m
     WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id = channel
@@ -142,9 +143,8 @@ def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
         return None
     from_at, to_at, start = due
     values = {"id": str(vehicle_id), "from": start, "to": max(start, to_at)}
-    cursor.execute(_CHANNELS, values)
-    ((channels,),) = cursor.fetchall()
-    cursor.execute(_NEWEST_ROW, {**values, "channels": channels or []})
+    channels = value_of(cursor, _CHANNELS, values)
+    cursor.execute(_NEWEST_ROW.format(channels=channels), values)
     ((newest,),) = cursor.fetchall()
     if newest is None:
         return Window(from_at, from_at)

@@ -102,6 +102,8 @@ class Database:
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
+        self._on_cluster: bool | None = None
+        """Whether it is a cluster's; asked once, and again after a fault of all connections."""
 
     def run(self, work: Callable[[Cursor], T]) -> T:
         """Run `work(cursor)` in a transaction, commit it, and return its result.
@@ -117,7 +119,7 @@ class Database:
                 reason = _retry_reason(error)
                 if reason is None:
                     raise to_database_error(error) from error
-                if attempt == _attempts(reason):
+                if attempt == _attempts(error, reason):
                     raise _final_error(error, reason) from error
                 if reason in _ALL_AFFECTED:
                     self.close()  # other idle connections are probably no better
@@ -191,6 +193,7 @@ class Database:
 
     def close(self) -> None:
         """Close the idle connections; those in use go back to the pool or close with an error."""
+        self._on_cluster = None
         while idle := self._pop_idle():
             idle[0].close()
 
@@ -214,19 +217,25 @@ class Database:
         return self._connector.connect()
 
     def _opening(self, connection: Connection) -> str:
+        if connection.on_cluster is None:
+            if self._on_cluster is None:
+                self._on_cluster = cluster.is_on_cluster(connection)
+            connection.on_cluster = self._on_cluster
         return session_settings.opening(
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
-            on_cluster=cluster.is_on_cluster(connection),
+            on_cluster=connection.on_cluster,
         )
 
 
 _ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])
 
 
-def _attempts(reason: str) -> int:
-    return WORKER_ATTEMPTS if reason == LOST_WORKER else ATTEMPTS
+def _attempts(error: psycopg2.Error, reason: str) -> int:
+    if reason == LOST_WORKER:
+        return 1 if cluster.was_mute(error) else WORKER_ATTEMPTS
+    return ATTEMPTS
 
 
 def _retry_reason(error: psycopg2.Error) -> str | None:

@@ -170,10 +170,17 @@ def test_a_frozen_worker_costs_its_vehicles_only_and_is_named(
     lost, other = on_two_workers(cluster, database, trucks)
     worker = worker_of(cluster, database, lost)
     database.close()  # what is connected to the worker does not notice
+    tries = []
+
+    def waits(cursor: Cursor) -> int:
+        tries.append(cursor)
+        return measurements.add_measurements(cursor, lost, rows(NOON, 1))
+
     os.kill(worker.cluster.pid, signal.SIGSTOP)
     try:
         with pytest.raises(WorkerLost, match=worker.host):
-            add(database, lost, rows(NOON, 1))
+            database.run(waits)
+        assert len(tries) == 1
         assert add(database, other, rows(NOON, 1)) == 2
     finally:
         os.kill(worker.cluster.pid, signal.SIGCONT)
@@ -199,6 +206,7 @@ def test_a_connection_of_before_the_extension_is_made_anew(
     add(database, trucks[0], rows(NOON, 10))
     settings = DatabaseSettings(cluster.parameters(name), pool_size=4)
     stale = Database(settings)
+    stale._on_cluster = False
     for connection in [stale.connect() for _ in range(4)]:
         connection.on_cluster = False
         stale._idle.append((connection, 1e12))

@@ -14,12 +14,13 @@ from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.schema.distribution import functions, policies
+from fleetsyncd.database.schema.distribution import functions, health, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
+from fleetsyncd.findings import Level
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 from tests.clustered import bring_back, distribute, in_the_way, migrated, owner_of
@@ -35,6 +36,7 @@ MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
 """
+CHANNELS = "SELECT fleetsync.measured_channels(%s::uuid, %s, 'infinity') ORDER BY 1"
 ADD_NODE = "SELECT citus_add_node(%s, 5432)"
 FOR_EVERYBODY = "SELECT has_function_privilege('public', %s::regprocedure, 'EXECUTE')"
 WRITE = """
@@ -124,6 +126,21 @@ def test_rows_are_the_same_before_it_on_the_workers_and_after_the_way_back(
     assert add(database, trucks[0], late) == 0
 
 
+def kill_before(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the program end before its statement of this number, once."""
+    executed = 0
+    execute = PatientSession.execute
+
+    def killed(session: PatientSession, what: str, statement: str) -> None:
+        nonlocal executed
+        executed += 1
+        if executed == number:
+            raise KeyboardInterrupt
+        execute(session, what, statement)
+
+    monkeypatch.setattr(PatientSession, "execute", killed)
+
+
 @pytest.mark.parametrize("killed_before", range(1, 11))
 def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     cluster: CitusCluster,
@@ -133,17 +150,7 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
     killed_before: int,
 ) -> None:
-    executed = 0
-    execute = PatientSession.execute
-
-    def killed(session: PatientSession, what: str, statement: str) -> None:
-        nonlocal executed
-        executed += 1
-        if executed == killed_before:
-            raise KeyboardInterrupt
-        execute(session, what, statement)
-
-    monkeypatch.setattr(PatientSession, "execute", killed)
+    kill_before(monkeypatch, killed_before)
     with pytest.raises(KeyboardInterrupt):
         distribute(cluster, name)
     minute = NOON + timedelta(minutes=1)
@@ -154,6 +161,32 @@ def test_a_distribution_that_was_killed_goes_on_and_the_daemon_stores_meanwhile(
         assert add(database, truck, more) == 0
     distribute(cluster, name)
     assert {stored(database, truck)[0] for truck in trucks} == {109}
+
+
+@pytest.mark.parametrize("killed_before", [1, 2, 3])
+def test_a_way_back_that_was_killed_goes_on_and_the_daemon_reads_and_stores_meanwhile(
+    cluster: CitusCluster,
+    name: str,
+    database: Database,
+    trucks: list[UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    killed_before: int,
+) -> None:
+    distribute(cluster, name)
+    kill_before(monkeypatch, killed_before)
+    with pytest.raises(KeyboardInterrupt):
+        bring_back(cluster, name)
+
+    def channels(cursor: Cursor) -> list[tuple[int]]:
+        cursor.execute(CHANNELS, (str(trucks[0]), NOON))
+        return cursor.fetchall()
+
+    assert database.run(channels) == [(1,), (7,)]
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    assert add(database, trucks[0], late) == 1
+    bring_back(cluster, name)
+    assert [stored(database, truck)[0] for truck in trucks] == [101] + [100] * 5
+    assert database.run(channels) == [(1,), (7,)]
 
 
 def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:
@@ -196,6 +229,47 @@ def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: 
         cluster, name, Order("nobody_knows")
     )
     assert "DB_APP_ROLE is not set" in in_the_way(cluster, name, Order(None))
+
+
+@pytest.fixture
+def shut_out(cluster: CitusCluster) -> Iterator[Server]:
+    """Return a worker to which the daemon's role cannot log in."""
+    worker = cluster.workers[0]
+    rules = worker.cluster.socket_folder / "pg_hba.conf"
+    usual = rules.read_text()
+
+    def reload(text: str, *, lets_in: bool) -> None:
+        rules.write_text(text)
+        worker.query("postgres", "SELECT pg_reload_conf()")
+        while is_let_in(worker) is not lets_in:
+            pass  # the server reads them soon after it was told to
+
+    reload(f"local all {APP} reject\n{usual}", lets_in=False)
+    yield worker
+    reload(usual, lets_in=True)
+
+
+def is_let_in(server: Server) -> bool:
+    """Tell whether the daemon's role may log in."""
+    try:
+        server.connect("postgres", APP).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def test_a_node_that_does_not_let_the_daemon_in_is_named_before(
+    cluster: CitusCluster, name: str, database: Database, shut_out: Server
+) -> None:
+    told = database.run(lambda cursor: list(health.check_cluster(cursor)))
+    assert [each.level for each in told] == [Level.FAULT]
+    assert f"no answer of the node {shut_out.host}" in told[0].text
+    assert in_the_way(cluster, name) == ""  # the owner cannot know
+    cluster.query("postgres", f"GRANT {APP} TO {OWNER}")
+    try:
+        assert f"{APP} gets no answer of the node {shut_out.host}" in in_the_way(cluster, name)
+    finally:
+        cluster.query("postgres", f"REVOKE {APP} FROM {OWNER}")
 
 
 def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_an_error(

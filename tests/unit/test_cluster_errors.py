@@ -48,6 +48,11 @@ def test_the_reason_is_what_the_coordinator_was_told() -> None:
     assert cluster.cause(told("57P01", "terminating connection")) == "terminating connection"
 
 
+def test_a_worker_that_was_waited_for_is_told_from_one_that_refuses() -> None:
+    assert cluster.was_mute(told("08006", MUTE))
+    assert not cluster.was_mute(told("08006", f"{NO_ANSWER}: Connection refused"))
+
+
 def test_workers_are_told_of_the_role_by_a_statement_of_its_own() -> None:
     plain = session_settings.opening(150_000, statement_sec=60, idle_sec=30)
     on_cluster = session_settings.opening(150_000, statement_sec=60, idle_sec=30, on_cluster=True)
@@ -64,6 +69,6 @@ def test_no_statement_sets_anything_for_its_transaction_in_a_longer_text() -> No
         f"{path.name}: {line.strip()}"
         for path in folder.rglob("*.py")
         for line in path.read_text().splitlines()
-        if re.search(r"SET LOCAL (?!app\.user_role)", line)
+        if re.search(r"SET LOCAL (?!app\.user_(role|id))", line)
     ]
     assert found == []

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.series import (
     EXACT_ROWS,
@@ -34,14 +35,14 @@ FROM fleetsync.minute_parts(%(id)s::uuid, %(start)s, %(end)s) part
 """
 # What the minutes leave to be read from the rows: usually some minutes at the end.
 _PARTS_LEFT = """
-SELECT coalesce(array_agg(part.begins), '{}'), coalesce(array_agg(part.ends), '{}')
+SELECT coalesce(array_agg(tstzrange(part.begins, part.ends)), '{}')::text
 FROM fleetsync.minute_parts(%(id)s::uuid, %(start)s, %(end)s) part WHERE NOT part.is_kept
 """
 _ROWS_LEFT = """
 SELECT coalesce(sum((SELECT count(*) FROM (
     SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid AND channel_id = channel
-        AND time >= part.begins AND time < part.ends LIMIT %(most)s + 1) counted)), 0)::bigint
-FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) part(begins, ends),
+        AND time >= lower(part) AND time < upper(part) LIMIT %(most)s + 1) counted)), 0)::bigint
+FROM unnest({parts}::tstzrange[]) part,
     unnest(%(channels)s::int[]) channel
 """
 # A minute lies in the slice in which it begins. It ends where the next one begins, so that there is
@@ -116,8 +117,8 @@ def read_minutes(
     values = {**arguments(vehicle_id, channels, slices), "most": EXACT_ROWS}
     if not _one(cursor, _MAY_READ, values) or not _one(cursor, _IS_KEPT, values):
         return None
-    ((begins, ends),) = _rows(cursor, _PARTS_LEFT, values)
-    if _one(cursor, _ROWS_LEFT, {**values, "begins": begins, "ends": ends}) > EXACT_ROWS:
+    parts = value_of(cursor, _PARTS_LEFT, values)
+    if _one(cursor, _ROWS_LEFT.format(parts=parts), values) > EXACT_ROWS:
         return None
     found: dict[int, list[SliceValues]] = {key: [] for key in channels}
     for key, *row in _rows(cursor, _SLICES, values):

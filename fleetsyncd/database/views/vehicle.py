@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.series import Slices, read_exactly
@@ -42,14 +43,17 @@ WITH c AS (
     ORDER BY channel_id LIMIT %(limit)s
 )
 """  # noqa: S608  made of this file's own text
-_CHANNELS = f"SELECT {_COLUMNS} FROM c ORDER BY channel_id"  # noqa: S608  made of this file's own text
-# By itself: a cluster cannot join its workers' rows with a table of the coordinator.
+_CHANNELS = "SELECT coalesce(json_agg(c ORDER BY c.channel_id), '[]')::text FROM c"
 _NEWEST_VALUES = f"""
-SELECT channel, m.value, {age("m.time")}, {epoch("now()")}
-FROM unnest(%(channels)s::int[]) channel LEFT JOIN LATERAL (
+SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
+    {epoch("now()")}
+FROM json_to_recordset({{channels}}::json) AS c(
+    channel_id integer, name text, unit text, min_value float8, max_value float8)
+LEFT JOIN LATERAL (
     SELECT time, value FROM public.measurements
-    WHERE vehicle_id = %(id)s::uuid AND channel_id = channel ORDER BY time DESC LIMIT 1
+    WHERE vehicle_id = %(id)s::uuid AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
 ) m ON true
+ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 _ALARM_TIMES = ", ".join(map(epoch, ("triggered_at", "resolved_at", "replaced_at")))
 ALARM_COLUMNS = f"alarm_id, channel_id, severity, message, {_ALARM_TIMES}"
@@ -141,15 +145,13 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
     With a `search`, only those whose name contains it, or whose number starts with it.
     """
     values = {"id": str(vehicle_id), "limit": MAX_CHANNELS, "search": search}
-    cursor.execute((_MATCHING if search else _FIRST) + _CHANNELS, values)
+    channels = value_of(cursor, (_MATCHING if search else _FIRST) + _CHANNELS, values)
+    cursor.execute(_NEWEST_VALUES.format(channels=channels), values)
     rows = cursor.fetchall()
     if not rows:
         return []
-    channels = [row[0] for row in rows]
-    cursor.execute(_NEWEST_VALUES, {**values, "channels": channels})
-    newest = {channel: (value, old, now) for channel, value, old, now in cursor.fetchall()}
-    slices = Slices.until(newest[channels[0]][2], SPARK_SEC, SPARK_POINTS)
-    curves = read_exactly(cursor, vehicle_id, channels, slices)
+    slices = Slices.until(rows[0][7], SPARK_SEC, SPARK_POINTS)
+    curves = read_exactly(cursor, vehicle_id, [row[0] for row in rows], slices)
     return [
         ChannelValue(
             channel_id=key,
@@ -157,11 +159,11 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
             unit=sanitise(unit or "", 20),
             min_value=low,
             max_value=high,
-            value=newest[key][0],
-            age=newest[key][1],
+            value=value,
+            age=age,
             curve=tuple(map(curves.get(key, {}).get, range(SPARK_POINTS))),
         )
-        for key, name, unit, low, high in rows
+        for key, name, unit, low, high, value, age, _now in rows
     ]
 
 

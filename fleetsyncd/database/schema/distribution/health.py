@@ -22,8 +22,13 @@ _MAY_COMPARE = f"SELECT has_table_privilege(to_regclass('{access.COPY}'), 'SELEC
 
 
 def check_cluster(cursor: Cursor) -> Iterator[Finding]:
-    """Yield what is wrong with the cluster, if measurements are distributed over one."""
+    """Yield what is wrong with the cluster, if measurements are distributed over one.
+
+    Before they are, whether the daemon reaches its nodes.
+    """
     if not nodes.is_distributed(cursor):
+        if nodes.has_citus(cursor) and any(not n.is_coordinator for n in nodes.nodes(cursor)):
+            yield from _nodes(cursor)
         return
     faults = [*_nodes(cursor), *_functions(cursor), *_policies(cursor), *_access(cursor)]
     yield from faults

@@ -15,6 +15,8 @@ SELECT nodename || ':' || nodeport, groupid = 0, shouldhaveshards,
     isactive AND hasmetadata AND metadatasynced, nodename, nodeport
 FROM pg_dist_node WHERE noderole = 'primary' ORDER BY groupid
 """
+_MAY_BE = "SELECT pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = %s"
+_BE = "SELECT set_config('role', %s, true)"
 _ASK = """
 SELECT n.nodename || ':' || n.nodeport, r.success, r.result
 FROM run_command_on_all_nodes(%s) r JOIN pg_dist_node n USING (nodeid) ORDER BY n.groupid
@@ -76,3 +78,14 @@ def ask(cursor: Cursor, query: str) -> list[Reply]:
     """Run a query of one value on every node as the connected role, and return what they say."""
     cursor.execute(_ASK, (query,))
     return [Reply(node, success, (text or "").strip()) for node, success, text in cursor.fetchall()]
+
+
+def ask_as(cursor: Cursor, role: str, query: str) -> list[Reply] | None:
+    """Do so as another role; None if the connected one may not become it."""
+    cursor.execute(_MAY_BE, (role,))
+    if cursor.fetchall() != [(True,)]:
+        return None
+    cursor.execute(_BE, (role,))
+    replies = ask(cursor, query)
+    cursor.execute(_BE, ("none",))
+    return replies

@@ -171,6 +171,11 @@ def _roles(cursor: Cursor, app_role: str) -> Iterator[Misfit]:
         if reply.success and reply.text != "true":
             text = f"{app_role} cannot log in to the node {reply.node}"
             yield Misfit(text, f"there, as a superuser: CREATE ROLE {quoted} LOGIN")
+    # An owner that is no member cannot try it: doctor does, as the daemon.
+    for reply in nodes.ask_as(cursor, app_role, "SELECT 1") or ():
+        if not reply.success:
+            text = f"{app_role} gets no answer of the node {reply.node}: {reply.text}"
+            yield Misfit(text, "let the role log in from the coordinator (pg_hba.conf)")
     known = policies.readers(cursor, app_role)
     cursor.execute(_MEMBERS, {"all": list(known.everything), "granted": list(known.granted)})
     yield from (Misfit(text, remedy) for text, remedy in cursor.fetchall())

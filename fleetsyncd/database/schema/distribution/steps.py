@@ -152,10 +152,8 @@ _BACK = [
     Step(
         "the functions and policies of one server",
         lambda cursor: not _asks(functions.NAMES_SHARDS)(cursor),
-        lambda _cursor: [
-            policies.TO_EVERYBODY + functions.FORGET_RIGHTS,
-            functions.NAME_TABLE,
-        ],
+        # In one transaction: what is forgotten is called until the functions have their other form.
+        lambda _cursor: [functions.NAME_TABLE + policies.TO_EVERYBODY + functions.FORGET_RIGHTS],
     ),
     Step(
         "the copy of vehicle_access, dropped",
