@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import access as owners
@@ -181,6 +182,16 @@ def test_nobody_has_two_policies(owner: Database) -> None:
     known = owner.run(partial(policies.readers, app_role=APP))
     assert (known.everything, known.granted) == ((APP, OWNER, VIEWER), (READER,))
     run(owner, f"REVOKE ALL ON public.measurements FROM {READER}, {VIEWER}")
+
+
+@pytest.mark.usefixtures("readers")
+def test_who_may_read_all_data_gets_a_policy_too(server: Server, owner: Database) -> None:
+    server.execute(sql.SQL(f"GRANT pg_read_all_data TO {READER}"))
+    try:
+        assert READER in owner.run(partial(policies.readers, app_role=APP)).granted
+    finally:
+        server.execute(sql.SQL(f"REVOKE pg_read_all_data FROM {READER}"))
+    assert READER not in owner.run(partial(policies.readers, app_role=APP)).granted
 
 
 def test_the_functions_of_a_cluster_do_the_same_on_one_server(

@@ -29,6 +29,9 @@ FROM pg_class c CROSS JOIN LATERAL (
     UNION SELECT a.grantee FROM pg_attribute t, aclexplode(t.attacl) a
     WHERE t.attrelid = c.oid AND a.privilege_type = 'SELECT'
     UNION SELECT oid FROM pg_roles WHERE rolname = %(app)s
+    UNION SELECT oid FROM pg_roles
+    WHERE pg_has_role(oid, 'pg_read_all_data', 'USAGE') AND NOT rolsuper AND NOT rolbypassrls
+      AND left(rolname, 3) <> 'pg_'
 ) known JOIN pg_roles r ON r.oid = known.role
 WHERE c.oid = '{TABLE}'::regclass ORDER BY 1
 """  # noqa: S608  made of this package's own text
