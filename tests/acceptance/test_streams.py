@@ -18,6 +18,7 @@ from tests.locales import latin1
 
 USER = "11111111-2222-3333-4444-555555555555"
 OWNER = {"DB_USER": embedded.OWNER}
+GIVEN = {**OWNER, "NOTIFY_URLS": "json://127.0.0.1:1/nobody"}
 # What each command needs to get as far as its output; every vehicle is used by one command.
 PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("health",): (),
@@ -46,6 +47,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): ("T-9",),
     ("notify", "list"): (),
+    ("notify", "test"): (),
     ("retention",): (),
     ("storage",): (),
     ("minutes",): (),
@@ -56,8 +58,8 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("schema",): (),
 }
 PROGRAM = (sys.executable, "-m", "fleetsyncd")
-FAILING = {("health",), ("vehicle", "test"), ("doctor",)}
-"""Those that find a fault in the fleet of these tests."""
+FAILING = {("health",), ("vehicle", "test"), ("doctor",), ("notify", "test")}
+"""Those that find a fault in the fleet of these tests, or reach nobody."""
 WAITED_SEC = 3.0
 BASH = shutil.which("bash") or "bash"
 """Not every /bin/sh knows pipefail."""
@@ -111,7 +113,7 @@ def test_every_command_tells_in_one_line_that_its_output_cannot_be_written(
     fleet: Installation, redirection: str, reason: str
 ) -> None:
     def run(path: tuple[str, ...]) -> tuple[int, str, str]:
-        return redirected(fleet, redirection, *path, *PRINTING[path], **OWNER)
+        return redirected(fleet, redirection, *path, *PRINTING[path], **GIVEN)
 
     with ThreadPoolExecutor(3) as several:
         for path, told in zip(PRINTING, several.map(run, PRINTING), strict=True):
@@ -130,7 +132,7 @@ def test_every_command_without_a_reader_is_quiet_and_has_its_own_exit_code(
         os.close(ours)
         done = subprocess.run(
             [*PROGRAM, *path, *PRINTING[path]],
-            env=fleet.environment(**OWNER),
+            env=fleet.environment(**GIVEN),
             stdout=theirs,
             stderr=subprocess.PIPE,
             text=True,
