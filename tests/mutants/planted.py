@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "the host in a target's URL is shown whole",
         "fleetsyncd/notify/targets.py",
-        '    return urlsplit(service.url(privacy=True)).hostname or ""',
-        '    return urlsplit(service.url(privacy=False)).hostname or ""',
+        "    parts = urlsplit(service.url(privacy=True))",
+        "    parts = urlsplit(service.url(privacy=False))",
         "tests/unit/test_targets.py",
     ),
     Mutant(
