@@ -69,25 +69,31 @@ COMMENT ON COLUMN fleetsync.condition.begun IS 'When it has begun within the las
 COMMENT ON COLUMN fleetsync.condition.flap_told_at IS
     'When it was told that it begins again and again';
 
-DO $$
-DECLARE
-    owned regclass;
+CREATE OR REPLACE FUNCTION fleetsync.guard_notices(owned regclass) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
-    FOREACH owned IN ARRAY ARRAY['fleetsync.notice', 'fleetsync.notice_delivery',
-                                 'fleetsync.notice_target', 'fleetsync.condition']::regclass[]
-    LOOP
-        CONTINUE WHEN EXISTS (SELECT FROM pg_policy WHERE polrelid = owned);
-        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', owned);
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', owned);
-        EXECUTE format('CREATE POLICY superuser ON %s'
-            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')', owned);
-        IF owned = 'fleetsync.notice'::regclass THEN
-            EXECUTE format('CREATE POLICY owner ON %s FOR SELECT'
-                ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
-                ' AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a'
-                ' WHERE a.user_id = nullif(current_setting(''app.user_id'', true), '''')::uuid))',
-                owned);
-        END IF;
-    END LOOP;
+    IF EXISTS (SELECT FROM pg_policy WHERE polrelid = owned) THEN
+        RETURN;
+    END IF;
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', owned);
+    EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', owned);
+    EXECUTE format('CREATE POLICY superuser ON %s'
+        ' USING ((SELECT current_setting(''app.user_role'', true)) = ''superuser'')', owned);
+    IF owned = 'fleetsync.notice'::regclass THEN
+        EXECUTE format('CREATE POLICY owner ON %s FOR SELECT'
+            ' USING ((SELECT current_setting(''app.user_role'', true)) = ''owner'''
+            ' AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a'
+            ' WHERE a.user_id = nullif(current_setting(''app.user_id'', true), '''')::uuid))', owned);
+    END IF;
 END
 $$;
+
+SELECT fleetsync.guard_notices('fleetsync.notice');
+
+SELECT fleetsync.guard_notices('fleetsync.notice_delivery');
+
+SELECT fleetsync.guard_notices('fleetsync.notice_target');
+
+SELECT fleetsync.guard_notices('fleetsync.condition');
+
+DROP FUNCTION IF EXISTS fleetsync.guard_notices(regclass);
