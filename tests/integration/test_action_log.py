@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -114,10 +115,10 @@ def test_a_removed_vehicle_keeps_its_rows_and_is_found_by_its_name(database: Dat
 def test_pages_follow_each_other_without_a_gap(database: Database) -> None:
     for number in range(7):
         action = Action(f"action {number}", OLGA)
-        database.run(lambda c, a=action: action_log.record(c, a, [Change(None)]))  # type: ignore[misc]
+        database.run(partial(action_log.record, action=action, changes=[Change(None)]))
     shown: list[str] = []
     last: LoggedAction | None = None
-    while page := database.run(lambda c, b=last: read_actions(c, before=b, limit=3)):  # type: ignore[misc]
+    while page := database.run(partial(read_actions, before=last, limit=3)):
         shown += [entry.action for entry in page]
         last = page[-1]
     assert shown == [f"action {number}" for number in reversed(range(7))]

@@ -160,13 +160,9 @@ def test_vehicles_are_muted_alone_by_a_tag_and_with_the_fleet(
     assert set(muted().values()) == {("fleet", "holidays")}
     database.run(lambda c: mutes.clear_mutes(c, [FLEET], ACTION()))
     assert muted(utc_now() + 2 * HOUR) == {}
-    assert shown(database).mute == Mute(
-        shown(database).mute.until,  # type: ignore[union-attr]
-        "workshop",
-        "olga",
-        "vehicle",
-        shown(database).mute.since,  # type: ignore[union-attr]
-    )
+    known = shown(database).mute
+    assert known is not None
+    assert known == Mute(known.until, "workshop", "olga", "vehicle", known.since)
     assert shown(database).remark.startswith("muted until ")
     assert "with tag mine-3" in shown(database, "Truck-02").remark
     assert shown(database).state is not State.PAUSED
@@ -179,7 +175,7 @@ def test_a_new_mute_of_the_same_replaces_the_one_before_and_goes_with_its_vehicl
 ) -> None:
     for reason in ("workshop", "tyres"):
         wanted = [(Scope(truck), Pause(None, reason))]
-        database.run(lambda c, w=wanted: mutes.set_mutes(c, w, ACTION()))  # type: ignore[misc]
+        database.run(partial(mutes.set_mutes, wanted=wanted, action=ACTION()))
     assert shown(database).remark == "muted by olga: tyres"
     changes = [entry.change for entry in database.run(read_actions)]
     assert changes[0] == "muted until it is ended: workshop → until it is ended: tyres"

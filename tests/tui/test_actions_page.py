@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def log(database: Database, count: int, text: str = "vehicle pause Truck-01") ->
     for number in range(count):
         action = Action(f"{text} {number}", Actor("olga", "192.0.2.7"))
         change = Change(None, {"paused": False}, {"paused": True})
-        database.run(lambda c, a=action, e=change: action_log.record(c, a, [e]))  # type: ignore[misc]
+        database.run(partial(action_log.record, action=action, changes=[change]))
 
 
 def test_actions_are_listed_page_by_page_and_opened_in_full(database: Database) -> None:
