@@ -21,16 +21,15 @@ AVAILABLE = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
 _CREATED = "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
 
 
-def best(cursor: Cursor) -> str:
-    """Make the hidden table a hypertable of days where the extension is; else leave it plain."""
+def best(cursor: Cursor, chunk: timedelta = timedelta(days=1)) -> str:
+    """Make the hidden table a hypertable where the extension is; else leave it plain."""
     cursor.execute(_CREATED)
-    return hypertable.create(cursor, timedelta(days=1)) if cursor.fetchall() else ""
+    return hypertable.create(cursor, chunk) if cursor.fetchall() else ""
 
 
 def short_chunks(cursor: Cursor) -> str:
     """As `best`, with a chunk a minute."""
-    cursor.execute(_CREATED)
-    return hypertable.create(cursor, timedelta(minutes=1)) if cursor.fetchall() else ""
+    return best(cursor, timedelta(minutes=1))
 
 
 def extend(server: Server, name: str, folder: Path, *, durable: bool = False) -> Server:

@@ -20,7 +20,7 @@ from fleetsyncd.notices import (
 )
 from fleetsyncd.text import sanitise
 
-NAME_LIMIT = 200
+NAME_LIMIT, ERROR_LIMIT = 200, 300
 MOST_PENDING = 1_000
 """Notices that are looked at for one message."""
 GIVEN_UP_AFTER = timedelta(days=1)
@@ -74,8 +74,7 @@ UPDATE fleetsync.notice_target SET taken_until = NULL, sent_at = now(), failing_
 _FAILED = """
 UPDATE fleetsync.notice_target SET taken_until = NULL, failures = failures + 1,
     failing_since = coalesce(failing_since, now()), last_error = %(error)s,
-    next_at = now() + greatest(%(wait)s::interval, least(interval '1 hour',
-        interval '30 s' * 2 ^ least(failures, 10)))
+    next_at = now() + least(interval '1 hour', interval '30 s' * 2 ^ least(failures, 10))
 WHERE target = %(target)s
 """
 _TARGETS = """
@@ -101,7 +100,7 @@ ORDER BY n.at DESC, n.id DESC LIMIT %s
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetState:
     """Whom notices are sent to, and how that goes."""
 
     target: str
@@ -209,15 +208,15 @@ def record_sent(cursor: Cursor, target: str, ids: Sequence[int]) -> None:
     cursor.execute(_SENT, (target,))
 
 
-def record_failed(cursor: Cursor, target: str, error: str, wait: timedelta) -> None:
-    """Give a target back that has failed: it is left alone for `wait`, and longer each time."""
-    cursor.execute(_FAILED, {"target": target, "error": sanitise(error, 300), "wait": wait})
+def record_failed(cursor: Cursor, target: str, error: str) -> None:
+    """Give a target back that has failed: it is left alone, longer each time."""
+    cursor.execute(_FAILED, {"target": target, "error": sanitise(error, ERROR_LIMIT)})
 
 
-def targets(cursor: Cursor) -> list[Target]:
+def targets(cursor: Cursor) -> list[TargetState]:
     """Return the targets of the daemons that run, by name."""
     cursor.execute(_TARGETS)
-    return [Target(*row) for row in cursor.fetchall()]
+    return [TargetState(*row) for row in cursor.fetchall()]
 
 
 def given_up(cursor: Cursor) -> int:

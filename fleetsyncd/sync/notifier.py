@@ -94,9 +94,7 @@ class NoticeSender:
         try:
             target.send(digest(wanted), self._deadline)
         except NotSent as error:
-            failed = partial(
-                notices.record_failed, target=target.name, error=str(error), wait=timedelta(0)
-            )
+            failed = partial(notices.record_failed, target=target.name, error=str(error))
             self._database.run(failed)
             if target.name not in self._told:
                 self._told.add(target.name)
