@@ -299,6 +299,31 @@ def test_every_cursor_key_moves_through_a_long_fleet(database: Database) -> None
     drive(database, look)
 
 
+def test_the_rows_named_below_the_table_are_those_above_whatever_moves_them(
+    database: Database,
+) -> None:
+    large_fleet(database)
+
+    async def named(it: Driver, first: int) -> None:
+        await it.sees(f" · {first}-{first + table(it).rows_on_screen - 1} of 60")
+
+    async def look(it: Driver) -> None:
+        it.app.poller.interval = 3600.0
+        await it.refresh()
+        await named(it, 1)
+        rows = table(it).rows_on_screen
+        await it.press("Z")
+        assert table(it).rows_on_screen == rows - 1, "the warning takes a line"
+        await named(it, 1)
+        table(it).scroll_to(y=30, animate=False, immediate=True)
+        await named(it, 31)
+        await it.pilot.resize_terminal(100, 30)
+        assert table(it).rows_on_screen == rows + 5
+        await named(it, 1)
+
+    drive(database, look)
+
+
 def test_a_click_moves_the_cursor_and_a_double_click_opens(database: Database) -> None:
     small_fleet(database)
 

@@ -59,7 +59,7 @@ class FleetTable(ScrollView, can_focus=True):
             self.vehicle_id = vehicle_id
 
     class Changed(Message):
-        """The cursor moved, or the marks changed."""
+        """The cursor moved, the marks changed, or other vehicles are on the screen."""
 
     class SortAsked(Message):
         """The operator clicked the heading of a column that the table can be sorted by."""
@@ -114,6 +114,7 @@ class FleetTable(ScrollView, can_focus=True):
         """Choose the columns that fit."""
         self.choose_columns()
         self._scroll_to_cursor()
+        self.post_message(self.Changed())
 
     def choose_columns(self) -> None:
         """Show the columns that the operator wants, and those that fit."""
@@ -203,6 +204,7 @@ class FleetTable(ScrollView, can_focus=True):
         if round(old) != round(new):
             self._painted.clear()
             self.refresh()
+            self.post_message(self.Changed())
 
     def _move_cursor(self, row: int) -> None:
         if not self.view.shown:
