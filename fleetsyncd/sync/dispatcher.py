@@ -15,6 +15,7 @@ from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
+from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.sync.silence import Silences
@@ -30,6 +31,7 @@ class Dispatcher:
         self,
         context: SyncContext,
         *,
+        sync_interval_sec: float,
         sync_concurrency: int,
         kept_sessions: int,
         catch_up_concurrency: int,
@@ -58,10 +60,12 @@ class Dispatcher:
         self._cycles = CycleRunner(
             context, heed_cycle, on_database_error, kept_sessions=kept_sessions
         )
+        self._pace = Pace(context.database.queueing, sync_interval_sec)
         self._lanes = Lanes(
             sync_concurrency,
             self._cycles.sync,
             lambda: context.database.is_crowded,
+            self._pace.note_finished,
         )
         self._catch_ups = CatchUpRunner(
             context,
@@ -168,7 +172,8 @@ class Dispatcher:
         self._silences.new_fleet_cycle(vehicles)
         undue = self._rests.current().union(self._silences.resting, self._lanes.running)
         due = [v for v in vehicles if not v.paused and v.id not in undue]
-        self.start(due)
+        self._pace.new_fleet_cycle()
+        self._start(due, self._pace.gap_sec(len(due)))
         return due
 
     def start(self, due: Iterable[Vehicle]) -> None:
@@ -176,11 +181,14 @@ class Dispatcher:
 
         An operator's request reaches also those that asked for a rest or are silent for long.
         """
+        self._start(due, gap_sec=0.0)
+
+    def _start(self, due: Iterable[Vehicle], gap_sec: float) -> None:
         prompt: list[Vehicle] = []
         slow: list[Vehicle] = []
         for vehicle in due:
             (slow if vehicle.failures else prompt).append(vehicle)
-        self._lanes.start(prompt, slow)
+        self._lanes.start(prompt, slow, gap_sec=gap_sec)
 
     def start_catch_ups(self) -> None:
         """Start open gaps, backfills and audits, as far as slots are free; raise DatabaseError.

@@ -34,6 +34,7 @@ class Lanes:
         sync_concurrency: int,
         work: Callable[[Vehicle], None],
         is_crowded: Callable[[], bool] = lambda: False,
+        on_finished: Callable[[], None] = lambda: None,
     ) -> None:
         slow = sync_concurrency // 2
         self._prompt, self._slow = Semaphore(sync_concurrency - slow), Semaphore(slow)
@@ -46,6 +47,7 @@ class Lanes:
         """The last start of each vehicle, on the monotonic clock."""
         self._cycle_number = 0
         self._is_crowded = is_crowded
+        self._on_finished = on_finished
         self._held_back = False
         """Whether vehicles were started later because of the database, and it was said."""
         self._held_back_in = 0
@@ -72,22 +74,29 @@ class Lanes:
         self.waiting.clear()
         self._started_at = {key: at for key, at in self._started_at.items() if key in fleet}
 
-    def start(self, prompt: list[Vehicle], slow: list[Vehicle]) -> None:
-        """Start vehicles as slots come free, until the fleet's next cycle; return at once."""
+    def start(self, prompt: list[Vehicle], slow: list[Vehicle], *, gap_sec: float = 0.0) -> None:
+        """Start vehicles as slots come free, until the fleet's next cycle; return at once.
+
+        Those of the prompt lane are started at least `gap_sec` apart.
+        """
         for lane, queue in ((self._prompt, prompt), (self._slow, slow)):
             # The longest waiting first: otherwise the last of the queue might never get a slot.
             queue.sort(key=lambda vehicle: self._started_at.get(vehicle.id, 0.0))
             self.waiting |= {vehicle.id: vehicle.name for vehicle in queue}
             if queue:
-                feeder = self._feeders.spawn(self._feed, lane, queue, self._cycle_number)
+                gap = gap_sec if lane is self._prompt else 0.0
+                feeder = self._feeders.spawn(self._feed, lane, queue, self._cycle_number, gap)
                 feeder.link_exception(self._feeder_failed)
 
     def _feeder_failed(self, _feeder: "Greenlet[..., None]") -> None:
         log.critical("%s: vehicles cannot be started, stopping", INTERNAL_ERROR)
         self.failed.set()
 
-    def _feed(self, lane: Semaphore, queue: list[Vehicle], in_cycle: int) -> None:
-        for vehicle in queue:
+    def _feed(self, lane: Semaphore, queue: list[Vehicle], in_cycle: int, gap_sec: float) -> None:
+        begun = time.monotonic()
+        for number, vehicle in enumerate(queue):
+            if (early := begun + number * gap_sec - time.monotonic()) > 0:
+                sleep(early)
             if not self._acquire(lane, in_cycle):
                 return
             still_wanted = self.waiting.pop(vehicle.id, None) is not None
@@ -149,6 +158,7 @@ class Lanes:
             self._work(vehicle)
         finally:
             self._held.pop(vehicle.id).release()
+            self._on_finished()
 
     def withdraw(self, vehicles: Collection[UUID]) -> None:
         """Start none of these vehicles that still waits."""

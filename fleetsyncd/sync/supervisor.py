@@ -97,6 +97,7 @@ class Supervisor:
         self._heartbeat = HeartbeatSender(context.database, plan.sync_interval_sec)
         self._dispatcher = Dispatcher(
             context,
+            sync_interval_sec=plan.sync_interval_sec,
             sync_concurrency=plan.sync_concurrency,
             kept_sessions=plan.kept_sessions,
             catch_up_concurrency=plan.catch_up_concurrency,

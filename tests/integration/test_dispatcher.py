@@ -93,6 +93,7 @@ def dispatcher(
     never = Silences(timedelta(seconds=60), timedelta(seconds=60))
     made = Dispatcher(
         context_of(database),
+        sync_interval_sec=30.0,
         sync_concurrency=2 * HOSTILE,
         kept_sessions=HOSTILE,
         catch_up_concurrency=1,

@@ -340,4 +340,7 @@ def test_how_long_a_transaction_waits_for_a_connection_is_known_meanwhile(
             time.sleep(0.005)
     waiting.join()
     assert narrow.longest_wait_sec == 0
+    queueing = narrow.queueing()
+    assert (queueing.transactions, queueing.queued) == (2, 1)
+    assert queueing.seconds >= 0.05
     narrow.close()

@@ -352,6 +352,20 @@ MUTANTS = (
         "tests/unit/test_lanes.py",
     ),
     Mutant(
+        "vehicles queue for the database in every cycle anew",
+        "fleetsyncd/sync/pace.py",
+        "            wanted = SLOWER * each * seconds / queued",
+        "            wanted = 0.0",
+        "tests/unit/test_pace.py",
+    ),
+    Mutant(
+        "vehicles are started at once whatever the pace",
+        "fleetsyncd/sync/lanes.py",
+        "                sleep(early)",
+        "                pass",
+        "tests/unit/test_lanes.py",
+    ),
+    Mutant(
         "an answer for another window accepted",
         DECODE,
         "    if window is not None:",

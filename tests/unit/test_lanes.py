@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -25,9 +26,13 @@ class Fleet:
     known: dict[str, Vehicle] = field(default_factory=dict)
 
     crowded: bool = False
+    finished: int = 0
 
     def __post_init__(self) -> None:
-        self.lanes = Lanes(SLOTS, self.work, lambda: self.crowded)
+        self.lanes = Lanes(SLOTS, self.work, lambda: self.crowded, self.count)
+
+    def count(self) -> None:
+        self.finished += 1
 
     def work(self, vehicle: Vehicle) -> None:
         self.most = max(self.most, len(self.lanes.running))
@@ -62,6 +67,32 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
 
 def numbered(name: str, count: int) -> Names:
     return [f"{name}-{n}" for n in range(count)]
+
+
+def test_vehicles_of_the_prompt_lane_are_started_apart_and_those_of_the_slow_one_at_once(
+    fleet: Fleet,
+) -> None:
+    prompt, slow = numbered("prompt", 4), numbered("slow", 3)
+    fleet.silent.update(slow)
+    begun = time.monotonic()
+    fleet.lanes.start(fleet.vehicles(*prompt), fleet.vehicles(*slow), gap_sec=0.05)
+    gevent.sleep(0)
+    assert len(fleet.lanes.running) == 4, "the slow ones, and the first prompt one"
+    while len(fleet.done) < len(prompt):
+        gevent.sleep(0.001)
+    assert time.monotonic() - begun >= 3 * 0.05
+    assert fleet.finished == len(prompt)
+
+
+def test_a_fleet_that_is_started_apart_ends_with_the_next_cycle(fleet: Fleet) -> None:
+    names = numbered("prompt", 3)
+    fleet.lanes.start(fleet.vehicles(*names), [], gap_sec=0.05)
+    gevent.sleep(0)
+    fleet.lanes.new_fleet_cycle(set())
+    fleet.lanes.start(fleet.vehicles(*names), [])
+    fleet.settle()
+    gevent.sleep(0.1)
+    assert sorted(fleet.done) == names, "each once"
 
 
 def test_vehicles_that_fall_silent_give_their_slots_to_those_that_wait(fleet: Fleet) -> None:

@@ -1,0 +1,92 @@
+"""A cycle's vehicles are started as fast as connections came free in the one before."""
+
+import pytest
+
+from fleetsyncd.database.queueing import Queueing
+from fleetsyncd.sync.pace import FASTER, MOST_OF_INTERVAL, SLOWER, Pace
+
+INTERVAL_SEC = 30.0
+EACH = 3
+"""Transactions of a vehicle's cycle."""
+
+
+class Fleet:
+    """Cycles of which some wait for the database; `waits` follow each other without a pause."""
+
+    def __init__(self) -> None:
+        self.queueing = Queueing()
+        self.now = 100.0
+        self.pace = Pace(self.queueing.copy, INTERVAL_SEC)
+        self.pace.new_fleet_cycle()
+        self.cycle(1, 0.0)
+
+    def cycle(self, vehicles: int, seconds: float) -> None:
+        """Pull so many vehicles, whose transactions queue for so many seconds in all."""
+        wait = seconds / (EACH * vehicles)
+        for _ in range(vehicles):
+            for _ in range(EACH):
+                self.queueing.note(self.now, self.now + wait)
+                self.now += wait
+            self.pace.note_finished()
+        self.now += 1.0
+        self.pace.new_fleet_cycle()
+
+
+def test_without_a_queue_all_vehicles_are_started_at_once() -> None:
+    fleet = Fleet()
+    fleet.cycle(1000, 0.0)
+    assert fleet.pace.gap_sec(1000) == 0
+
+
+def test_vehicles_that_queued_are_started_as_fast_as_connections_came_free() -> None:
+    fleet = Fleet()
+    for _ in range(20):
+        fleet.cycle(1000, 6.0)
+    assert fleet.pace.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000, rel=0.01)
+
+
+def test_a_single_slow_cycle_counts_half() -> None:
+    fleet = Fleet()
+    fleet.cycle(1000, 6.0)
+    assert fleet.pace.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000 / 2)
+
+
+def test_once_nothing_queues_the_vehicles_move_together_slowly() -> None:
+    fleet = Fleet()
+    fleet.cycle(1000, 6.0)
+    before = fleet.pace.gap_sec(1000)
+    fleet.cycle(1000, 0.4)
+    assert fleet.pace.gap_sec(1000) == pytest.approx(before * FASTER)
+
+
+def test_the_first_cycle_of_a_daemon_teaches_nothing() -> None:
+    queueing = Queueing()
+    pace = Pace(queueing.copy, INTERVAL_SEC)
+    pace.new_fleet_cycle()
+    queueing.note(0.0, 20.0)
+    pace.note_finished()
+    pace.new_fleet_cycle()
+    assert pace.gap_sec(1) == 0
+
+
+def test_the_last_vehicle_is_started_well_within_the_interval() -> None:
+    fleet = Fleet()
+    for _ in range(20):
+        fleet.cycle(100, 500.0)
+    assert fleet.pace.gap_sec(100) * 100 == pytest.approx(MOST_OF_INTERVAL * INTERVAL_SEC)
+
+
+def test_a_cycle_of_which_no_vehicle_ended_teaches_nothing() -> None:
+    fleet = Fleet()
+    fleet.queueing.note(0.0, 9.0)
+    fleet.pace.new_fleet_cycle()
+    assert fleet.pace.gap_sec(10) == 0
+
+
+def test_waits_at_the_same_time_are_one_queue() -> None:
+    queueing = Queueing()
+    queueing.note(0.0, 0.0)
+    queueing.note(0.0, 2.0)
+    queueing.note(1.0, 3.0)
+    queueing.note(5.0, 6.0)
+    assert (queueing.transactions, queueing.queued, queueing.seconds) == (4, 3, 4.0)
