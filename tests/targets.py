@@ -1,6 +1,7 @@
 """A local service that takes messages, as apprise's json:// sends them, and may misbehave."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ class Service(ThreadingHTTPServer):
         self.messages: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.answer: Answer = takes
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that was killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:

@@ -65,7 +65,7 @@ class Dispatcher:
             sync_concurrency,
             self._cycles.sync,
             lambda: context.database.is_crowded,
-            self._pace.note_finished,
+            self._pace.note_started,
         )
         self._catch_ups = CatchUpRunner(
             context,

@@ -19,6 +19,8 @@ SLOW_SEC = 1.0
 """A vehicle that takes longer is moved to the slow lane when others wait for a slot. On a slow link
 a healthy vehicle takes longer too; the move costs it nothing while the slow lane has slots."""
 CHECK_SEC = 0.1
+MADE_UP_SEC = 0.2
+"""So much of a delay is made up for by starting vehicles closer together."""
 
 
 class Lanes:
@@ -34,7 +36,7 @@ class Lanes:
         sync_concurrency: int,
         work: Callable[[Vehicle], None],
         is_crowded: Callable[[], bool] = lambda: False,
-        on_finished: Callable[[], None] = lambda: None,
+        on_started: Callable[[], None] = lambda: None,
     ) -> None:
         slow = sync_concurrency // 2
         self._prompt, self._slow = Semaphore(sync_concurrency - slow), Semaphore(slow)
@@ -47,7 +49,7 @@ class Lanes:
         """The last start of each vehicle, on the monotonic clock."""
         self._cycle_number = 0
         self._is_crowded = is_crowded
-        self._on_finished = on_finished
+        self._on_started = on_started
         self._held_back = False
         """Whether vehicles were started later because of the database, and it was said."""
         self._held_back_in = 0
@@ -77,7 +79,7 @@ class Lanes:
     def start(self, prompt: list[Vehicle], slow: list[Vehicle], *, gap_sec: float = 0.0) -> None:
         """Start vehicles as slots come free, until the fleet's next cycle; return at once.
 
-        Those of the prompt lane are started at least `gap_sec` apart.
+        Those of the prompt lane are started `gap_sec` apart.
         """
         for lane, queue in ((self._prompt, prompt), (self._slow, slow)):
             # The longest waiting first: otherwise the last of the queue might never get a slot.
@@ -93,16 +95,20 @@ class Lanes:
         self.failed.set()
 
     def _feed(self, lane: Semaphore, queue: list[Vehicle], in_cycle: int, gap_sec: float) -> None:
-        begun = time.monotonic()
-        for number, vehicle in enumerate(queue):
-            if (early := begun + number * gap_sec - time.monotonic()) > 0:
-                sleep(early)
+        next_at = time.monotonic()
+        for vehicle in queue:
+            now = time.monotonic()
+            if next_at > now:
+                sleep(next_at - now)
+            next_at = max(next_at, now - MADE_UP_SEC) + gap_sec
             if not self._acquire(lane, in_cycle):
                 return
             still_wanted = self.waiting.pop(vehicle.id, None) is not None
             if not still_wanted or vehicle.id in self._held:
                 lane.release()
                 continue
+            if lane is self._prompt:
+                self._on_started()
             self._started_at[vehicle.id] = time.monotonic()
             self._held[vehicle.id] = lane
             self._greenlets.spawn(self._run, vehicle)
@@ -158,7 +164,6 @@ class Lanes:
             self._work(vehicle)
         finally:
             self._held.pop(vehicle.id).release()
-            self._on_finished()
 
     def withdraw(self, vehicles: Collection[UUID]) -> None:
         """Start none of these vehicles that still waits."""

@@ -29,27 +29,27 @@ class Pace:
         self._before: Queueing | None = None
         """None before the first cycle, which opens connections and stores channels: it is slow."""
         self._interval_sec = sync_interval_sec
-        self._finished = 0
+        self._started = 0
         self._gap_sec = 0.0
 
-    def note_finished(self) -> None:
-        """Count a vehicle whose cycle has ended."""
-        self._finished += 1
+    def note_started(self) -> None:
+        """Count a vehicle of those that are started apart; the others answer hardly ever."""
+        self._started += 1
 
     def new_fleet_cycle(self) -> None:
         """Learn from the cycle that is over."""
         now, before = self._queueing(), self._before
         if before is not None:
             self._learn(before, now)
-        self._before, self._finished = (now if before or self._finished else None), 0
+        self._before, self._started = (now if before or self._started else None), 0
 
     def _learn(self, before: Queueing, now: Queueing) -> None:
         seconds = now.seconds - before.seconds
         queued, transactions = now.queued - before.queued, now.transactions - before.transactions
-        if seconds < LEAST_QUEUE_SEC or not self._finished:
+        if seconds < LEAST_QUEUE_SEC or not self._started:
             self._gap_sec *= FASTER
         else:
-            each = transactions / self._finished
+            each = transactions / self._started
             wanted = SLOWER * each * seconds / queued
             self._gap_sec += (wanted - self._gap_sec) / 2
 

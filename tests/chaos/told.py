@@ -44,13 +44,13 @@ def main() -> int:
     vehicles = parser.parse_args().vehicles
     with (
         tempfile.TemporaryDirectory(prefix="fleetsync-told-") as folder,
-        _installed(Path(folder)) as server,
+        installed(Path(folder)) as server,
         service() as target,
         simulator(vehicles - 1, healthy=True) as fleet,
         simulator(1, healthy=True) as truck,
     ):
         one = {**truck[0], "name": "Truck-of-its-own"}
-        _register(server, [*fleet, one])
+        register(server, [*fleet, one])
         settings = {**SETTINGS, "NOTIFY_URLS": target.url}
         environment = {**os.environ, **server.environment("fleet"), **settings}
         log = Path(folder) / "daemon.log"
@@ -64,7 +64,8 @@ def main() -> int:
 
 
 @contextmanager
-def _installed(folder: Path) -> Iterator[embedded.Server]:
+def installed(folder: Path) -> Iterator[embedded.Server]:
+    """Run PostgreSQL with an empty fleet."""
     server = embedded.start(folder / "postgres")
     try:
         server.create_database("fleet")
@@ -75,7 +76,9 @@ def _installed(folder: Path) -> Iterator[embedded.Server]:
         server.stop()
 
 
-def _register(server: embedded.Server, fleet: list[dict[str, Any]]) -> None:
+def register(server: embedded.Server, fleet: list[dict[str, Any]]) -> None:
+    """Add vehicles to the fleet."""
+
     def add(cursor: Cursor) -> None:
         for vehicle in fleet:
             cursor.execute(ADD, vehicle)

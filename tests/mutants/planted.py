@@ -361,7 +361,7 @@ MUTANTS = (
     Mutant(
         "vehicles are started at once whatever the pace",
         "fleetsyncd/sync/lanes.py",
-        "                sleep(early)",
+        "                sleep(next_at - now)",
         "                pass",
         "tests/unit/test_lanes.py",
     ),

@@ -26,13 +26,13 @@ class Fleet:
     known: dict[str, Vehicle] = field(default_factory=dict)
 
     crowded: bool = False
-    finished: int = 0
+    started: int = 0
 
     def __post_init__(self) -> None:
         self.lanes = Lanes(SLOTS, self.work, lambda: self.crowded, self.count)
 
     def count(self) -> None:
-        self.finished += 1
+        self.started += 1
 
     def work(self, vehicle: Vehicle) -> None:
         self.most = max(self.most, len(self.lanes.running))
@@ -81,7 +81,7 @@ def test_vehicles_of_the_prompt_lane_are_started_apart_and_those_of_the_slow_one
     while len(fleet.done) < len(prompt):
         gevent.sleep(0.001)
     assert time.monotonic() - begun >= 3 * 0.05
-    assert fleet.finished == len(prompt)
+    assert fleet.started == len(prompt)
 
 
 def test_a_fleet_that_is_started_apart_ends_with_the_next_cycle(fleet: Fleet) -> None:

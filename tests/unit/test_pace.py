@@ -27,7 +27,7 @@ class Fleet:
             for _ in range(EACH):
                 self.queueing.note(self.now, self.now + wait)
                 self.now += wait
-            self.pace.note_finished()
+            self.pace.note_started()
         self.now += 1.0
         self.pace.new_fleet_cycle()
 
@@ -64,7 +64,7 @@ def test_the_first_cycle_of_a_daemon_teaches_nothing() -> None:
     pace = Pace(queueing.copy, INTERVAL_SEC)
     pace.new_fleet_cycle()
     queueing.note(0.0, 20.0)
-    pace.note_finished()
+    pace.note_started()
     pace.new_fleet_cycle()
     assert pace.gap_sec(1) == 0
 
@@ -76,7 +76,7 @@ def test_the_last_vehicle_is_started_well_within_the_interval() -> None:
     assert fleet.pace.gap_sec(100) * 100 == pytest.approx(MOST_OF_INTERVAL * INTERVAL_SEC)
 
 
-def test_a_cycle_of_which_no_vehicle_ended_teaches_nothing() -> None:
+def test_a_cycle_in_which_no_vehicle_was_started_teaches_nothing() -> None:
     fleet = Fleet()
     fleet.queueing.note(0.0, 9.0)
     fleet.pace.new_fleet_cycle()
