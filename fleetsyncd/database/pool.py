@@ -19,7 +19,6 @@ from psycopg2 import extensions
 from fleetsyncd.database import cluster, session_settings
 from fleetsyncd.database.connections import Connection, Connector
 from fleetsyncd.database.hints import first_line, reason_and_hint
-from fleetsyncd.database.queueing import Queueing
 from fleetsyncd.errors import (
     DatabaseBusy,
     DatabaseError,
@@ -98,9 +97,10 @@ class Database:
         self._transaction_sec = transaction_sec
         self.on_wait: Callable[[float], None] = lambda _seconds: None
         """Called with the seconds that each transaction waited for a connection."""
+        self.on_queue: Callable[[float, float], None] = lambda _began, _got: None
+        """Called, where it waited, with when each began to wait and when that was over."""
         self._waiting: dict[object, float] = {}
         """When each transaction began to wait for a connection, the first one first."""
-        self._queueing = Queueing()
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -144,8 +144,8 @@ class Database:
         finally:
             del self._waiting[waiting]
         got = time.monotonic()
-        self._queueing.note(started, got)
         self.on_wait(got - started)
+        self.on_queue(started, got)
         if not is_free:
             raise DatabaseBusy(
                 f"no free database connection for {WAIT_SEC:g} s", "raise DB_POOL_SIZE"
@@ -194,10 +194,6 @@ class Database:
     def is_crowded(self) -> bool:
         """Whether more is to be stored than the connections bear: nothing new should begin."""
         return self.longest_wait_sec > CROWDED_SEC
-
-    def queueing(self) -> Queueing:
-        """Return how transactions have queued for a connection so far."""
-        return self._queueing.copy()
 
     def close(self) -> None:
         """Close the idle connections; those in use go back to the pool or close with an error."""

@@ -60,13 +60,14 @@ class Dispatcher:
         self._cycles = CycleRunner(
             context, heed_cycle, on_database_error, kept_sessions=kept_sessions
         )
-        self._pace = Pace(context.database.queueing, sync_interval_sec)
+        self._pace = Pace(sync_interval_sec)
         self._lanes = Lanes(
             sync_concurrency,
             self._cycles.sync,
             lambda: context.database.is_crowded,
             self._pace.note_started,
         )
+        context.database.on_queue = self._note_wait
         self._catch_ups = CatchUpRunner(
             context,
             heed_attempt,
@@ -189,6 +190,10 @@ class Dispatcher:
         for vehicle in due:
             (slow if vehicle.failures else prompt).append(vehicle)
         self._lanes.start(prompt, slow, gap_sec=gap_sec)
+
+    def _note_wait(self, began: float, got: float) -> None:
+        if self._lanes.is_caller:
+            self._pace.note_wait(began, got)
 
     def start_catch_ups(self) -> None:
         """Start open gaps, backfills and audits, as far as slots are free; raise DatabaseError.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from gevent import Greenlet, sleep
+from gevent import Greenlet, getcurrent, sleep
 from gevent.event import Event
 from gevent.lock import Semaphore
 from gevent.pool import Group, Pool
@@ -63,6 +63,12 @@ class Lanes:
     def running(self) -> Collection[UUID]:
         """The vehicles that have a greenlet now."""
         return self._held.keys()
+
+    @property
+    def is_caller(self) -> bool:
+        """Whether a vehicle's cycle is what asks."""
+        current = getcurrent()
+        return isinstance(current, Greenlet) and current in self._greenlets
 
     @property
     def busy(self) -> bool:

@@ -6,9 +6,7 @@ connection, those of this one are started as fast as connections came free then,
 fleet is through as early as before; each vehicle is asked later.
 """
 
-from collections.abc import Callable
-
-from fleetsyncd.database.queueing import Queueing
+from dataclasses import dataclass
 
 SLOWER = 1.05
 """A little slower than connections came free, so that a queue gets shorter."""
@@ -20,37 +18,67 @@ LEAST_QUEUE_SEC = 0.5
 MOST_OF_INTERVAL = 0.8
 """The last vehicle is started within this part of the interval, however long the queue was."""
 
+SHORTEST_SEC = 0.001
+"""A shorter wait is none: a free connection is taken at once."""
+
+
+@dataclass(slots=True)
+class Queueing:
+    """What was counted of them since the fleet's cycle began."""
+
+    transactions: int = 0
+    """All of them."""
+    queued: int = 0
+    """Those that had to wait for a connection."""
+    seconds: float = 0.0
+    """How long there was a queue."""
+    _until: float = 0.0
+
+    def note(self, began: float, got: float) -> None:
+        """Take in a transaction that began to wait, and got its connection, on one clock."""
+        self.transactions += 1
+        if got - began >= SHORTEST_SEC:
+            self.queued += 1
+            self.seconds += max(0.0, got - max(began, self._until))
+            self._until = got
+
 
 class Pace:
     """Learns from each cycle how far apart the vehicles of the next one are started."""
 
-    def __init__(self, queueing: Callable[[], Queueing], sync_interval_sec: float) -> None:
-        self._queueing = queueing
-        self._before: Queueing | None = None
-        """None before the first cycle, which opens connections and stores channels: it is slow."""
+    def __init__(self, sync_interval_sec: float) -> None:
         self._interval_sec = sync_interval_sec
+        self._queueing = Queueing()
         self._started = 0
+        self._has_begun = False
+        """Whether a cycle is over: the first one opens connections and stores channels."""
         self._gap_sec = 0.0
 
     def note_started(self) -> None:
         """Count a vehicle of those that are started apart; the others answer hardly ever."""
         self._started += 1
 
+    def note_wait(self, began: float, got: float) -> None:
+        """Take in when a transaction of a cycle asked for a connection, and when it got one.
+
+        Those of others, as of gaps, do not count: they wait for themselves, however many they are.
+        """
+        self._queueing.note(began, got)
+
     def new_fleet_cycle(self) -> None:
         """Learn from the cycle that is over."""
-        now, before = self._queueing(), self._before
-        if before is not None:
-            self._learn(before, now)
-        self._before, self._started = (now if before or self._started else None), 0
+        if self._has_begun:
+            self._learn()
+        self._has_begun = self._has_begun or self._started > 0
+        self._queueing, self._started = Queueing(), 0
 
-    def _learn(self, before: Queueing, now: Queueing) -> None:
-        seconds = now.seconds - before.seconds
-        queued, transactions = now.queued - before.queued, now.transactions - before.transactions
-        if seconds < LEAST_QUEUE_SEC or not self._started:
+    def _learn(self) -> None:
+        found = self._queueing
+        if found.seconds < LEAST_QUEUE_SEC or not self._started:
             self._gap_sec *= FASTER
         else:
-            each = transactions / self._started
-            wanted = SLOWER * each * seconds / queued
+            each = found.transactions / self._started
+            wanted = SLOWER * each * found.seconds / found.queued
             self._gap_sec += (wanted - self._gap_sec) / 2
 
     def gap_sec(self, vehicles: int) -> float:

@@ -88,7 +88,7 @@ class Trial:
         sender = self._sender(handler.client_address[1])
         titles = titles_of(cast(Service, handler.server).messages[-1])
         with self.lock:
-            fate = self.dice.choice(["before", "after", "none"])
+            fate = self.dice.choice(["before", "after", "before", "after", "none"])
             is_due = sender is not None and self.kills.total() < self.most and fate != "none"
             if sender is not None and is_due:
                 self.in_flight.update(titles)

@@ -354,7 +354,7 @@ MUTANTS = (
     Mutant(
         "vehicles queue for the database in every cycle anew",
         "fleetsyncd/sync/pace.py",
-        "            wanted = SLOWER * each * seconds / queued",
+        "            wanted = SLOWER * each * found.seconds / found.queued",
         "            wanted = 0.0",
         "tests/unit/test_pace.py",
     ),

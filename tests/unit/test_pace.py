@@ -2,8 +2,7 @@
 
 import pytest
 
-from fleetsyncd.database.queueing import Queueing
-from fleetsyncd.sync.pace import FASTER, MOST_OF_INTERVAL, SLOWER, Pace
+from fleetsyncd.sync.pace import FASTER, MOST_OF_INTERVAL, SLOWER, Pace, Queueing
 
 INTERVAL_SEC = 30.0
 EACH = 3
@@ -14,9 +13,8 @@ class Fleet:
     """Cycles of which some wait for the database; `waits` follow each other without a pause."""
 
     def __init__(self) -> None:
-        self.queueing = Queueing()
         self.now = 100.0
-        self.pace = Pace(self.queueing.copy, INTERVAL_SEC)
+        self.pace = Pace(INTERVAL_SEC)
         self.pace.new_fleet_cycle()
         self.cycle(1, 0.0)
 
@@ -25,7 +23,7 @@ class Fleet:
         wait = seconds / (EACH * vehicles)
         for _ in range(vehicles):
             for _ in range(EACH):
-                self.queueing.note(self.now, self.now + wait)
+                self.pace.note_wait(self.now, self.now + wait)
                 self.now += wait
             self.pace.note_started()
         self.now += 1.0
@@ -60,10 +58,9 @@ def test_once_nothing_queues_the_vehicles_move_together_slowly() -> None:
 
 
 def test_the_first_cycle_of_a_daemon_teaches_nothing() -> None:
-    queueing = Queueing()
-    pace = Pace(queueing.copy, INTERVAL_SEC)
+    pace = Pace(INTERVAL_SEC)
     pace.new_fleet_cycle()
-    queueing.note(0.0, 20.0)
+    pace.note_wait(0.0, 20.0)
     pace.note_started()
     pace.new_fleet_cycle()
     assert pace.gap_sec(1) == 0
@@ -78,7 +75,7 @@ def test_the_last_vehicle_is_started_well_within_the_interval() -> None:
 
 def test_a_cycle_in_which_no_vehicle_was_started_teaches_nothing() -> None:
     fleet = Fleet()
-    fleet.queueing.note(0.0, 9.0)
+    fleet.pace.note_wait(0.0, 9.0)
     fleet.pace.new_fleet_cycle()
     assert fleet.pace.gap_sec(10) == 0
 
