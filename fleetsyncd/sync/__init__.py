@@ -3,7 +3,7 @@
 supervisor.py       the main loop: start cycles, serve requests, drain
 dispatcher.py       what is pulled now: shards, cycles, backfills
 lanes.py            greenlets in two lanes, prompt and slow
-pace.py             how far apart a cycle's vehicles are started
+spacing.py          how far apart a cycle's vehicles are started
 cycle_runner.py     runs cycles, keeps errors with their vehicle
 cycle.py            one cycle of one vehicle, top to bottom
 cycle_plan.py       which interval a cycle pulls, by both clocks

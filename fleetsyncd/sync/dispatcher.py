@@ -15,10 +15,10 @@ from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
-from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.sync.silence import Silences
+from fleetsyncd.sync.spacing import Spacing
 
 KILL_SEC = 1.0
 """How long a killed greenlet may take to close its connection."""
@@ -60,12 +60,12 @@ class Dispatcher:
         self._cycles = CycleRunner(
             context, heed_cycle, on_database_error, kept_sessions=kept_sessions
         )
-        self._pace = Pace(sync_interval_sec)
+        self._spacing = Spacing(sync_interval_sec)
         self._lanes = Lanes(
             sync_concurrency,
             self._cycles.sync,
             lambda: context.database.is_crowded,
-            self._pace.note_started,
+            self._spacing.note_started,
         )
         context.database.on_queue = self._note_wait
         self._catch_ups = CatchUpRunner(
@@ -173,8 +173,8 @@ class Dispatcher:
         self._silences.new_fleet_cycle(vehicles)
         undue = self._rests.current().union(self._silences.resting, self._lanes.running)
         due = [v for v in vehicles if not v.paused and v.id not in undue]
-        self._pace.new_fleet_cycle()
-        self._start(due, self._pace.gap_sec(len(due)))
+        self._spacing.new_fleet_cycle()
+        self._start(due, self._spacing.gap_sec(len(due)))
         return due
 
     def start(self, due: Iterable[Vehicle]) -> None:
@@ -193,7 +193,7 @@ class Dispatcher:
 
     def _note_wait(self, began: float, got: float) -> None:
         if self._lanes.is_caller:
-            self._pace.note_wait(began, got)
+            self._spacing.note_wait(began, got)
 
     def start_catch_ups(self) -> None:
         """Start open gaps, backfills and audits, as far as slots are free; raise DatabaseError.

@@ -353,13 +353,13 @@ MUTANTS = (
     ),
     Mutant(
         "vehicles queue for the database in every cycle anew",
-        "fleetsyncd/sync/pace.py",
+        "fleetsyncd/sync/spacing.py",
         "            wanted = SLOWER * each * found.seconds / found.queued",
         "            wanted = 0.0",
-        "tests/unit/test_pace.py",
+        "tests/unit/test_spacing.py",
     ),
     Mutant(
-        "vehicles are started at once whatever the pace",
+        "vehicles are started at once whatever their spacing",
         "fleetsyncd/sync/lanes.py",
         "                sleep(next_at - now)",
         "                pass",

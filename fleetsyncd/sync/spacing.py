@@ -43,7 +43,7 @@ class Queueing:
             self._until = got
 
 
-class Pace:
+class Spacing:
     """Learns from each cycle how far apart the vehicles of the next one are started."""
 
     def __init__(self, sync_interval_sec: float) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetsyncd.sync.pace import FASTER, MOST_OF_INTERVAL, SLOWER, Pace, Queueing
+from fleetsyncd.sync.spacing import FASTER, MOST_OF_INTERVAL, SLOWER, Queueing, Spacing
 
 INTERVAL_SEC = 30.0
 EACH = 3
@@ -14,8 +14,8 @@ class Fleet:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.pace = Pace(INTERVAL_SEC)
-        self.pace.new_fleet_cycle()
+        self.spacing = Spacing(INTERVAL_SEC)
+        self.spacing.new_fleet_cycle()
         self.cycle(1, 0.0)
 
     def cycle(self, vehicles: int, seconds: float) -> None:
@@ -23,61 +23,61 @@ class Fleet:
         wait = seconds / (EACH * vehicles)
         for _ in range(vehicles):
             for _ in range(EACH):
-                self.pace.note_wait(self.now, self.now + wait)
+                self.spacing.note_wait(self.now, self.now + wait)
                 self.now += wait
-            self.pace.note_started()
+            self.spacing.note_started()
         self.now += 1.0
-        self.pace.new_fleet_cycle()
+        self.spacing.new_fleet_cycle()
 
 
 def test_without_a_queue_all_vehicles_are_started_at_once() -> None:
     fleet = Fleet()
     fleet.cycle(1000, 0.0)
-    assert fleet.pace.gap_sec(1000) == 0
+    assert fleet.spacing.gap_sec(1000) == 0
 
 
 def test_vehicles_that_queued_are_started_as_fast_as_connections_came_free() -> None:
     fleet = Fleet()
     for _ in range(20):
         fleet.cycle(1000, 6.0)
-    assert fleet.pace.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000, rel=0.01)
+    assert fleet.spacing.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000, rel=0.01)
 
 
 def test_a_single_slow_cycle_counts_half() -> None:
     fleet = Fleet()
     fleet.cycle(1000, 6.0)
-    assert fleet.pace.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000 / 2)
+    assert fleet.spacing.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000 / 2)
 
 
 def test_once_nothing_queues_the_vehicles_move_together_slowly() -> None:
     fleet = Fleet()
     fleet.cycle(1000, 6.0)
-    before = fleet.pace.gap_sec(1000)
+    before = fleet.spacing.gap_sec(1000)
     fleet.cycle(1000, 0.4)
-    assert fleet.pace.gap_sec(1000) == pytest.approx(before * FASTER)
+    assert fleet.spacing.gap_sec(1000) == pytest.approx(before * FASTER)
 
 
 def test_the_first_cycle_of_a_daemon_teaches_nothing() -> None:
-    pace = Pace(INTERVAL_SEC)
-    pace.new_fleet_cycle()
-    pace.note_wait(0.0, 20.0)
-    pace.note_started()
-    pace.new_fleet_cycle()
-    assert pace.gap_sec(1) == 0
+    spacing = Spacing(INTERVAL_SEC)
+    spacing.new_fleet_cycle()
+    spacing.note_wait(0.0, 20.0)
+    spacing.note_started()
+    spacing.new_fleet_cycle()
+    assert spacing.gap_sec(1) == 0
 
 
 def test_the_last_vehicle_is_started_well_within_the_interval() -> None:
     fleet = Fleet()
     for _ in range(20):
         fleet.cycle(100, 500.0)
-    assert fleet.pace.gap_sec(100) * 100 == pytest.approx(MOST_OF_INTERVAL * INTERVAL_SEC)
+    assert fleet.spacing.gap_sec(100) * 100 == pytest.approx(MOST_OF_INTERVAL * INTERVAL_SEC)
 
 
 def test_a_cycle_in_which_no_vehicle_was_started_teaches_nothing() -> None:
     fleet = Fleet()
-    fleet.pace.note_wait(0.0, 9.0)
-    fleet.pace.new_fleet_cycle()
-    assert fleet.pace.gap_sec(10) == 0
+    fleet.spacing.note_wait(0.0, 9.0)
+    fleet.spacing.new_fleet_cycle()
+    assert fleet.spacing.gap_sec(10) == 0
 
 
 def test_waits_at_the_same_time_are_one_queue() -> None:
