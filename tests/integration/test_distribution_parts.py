@@ -85,7 +85,7 @@ def trucks(database: Database, count: int) -> list[UUID]:
 
 
 def by_role(owner: Database) -> None:
-    run(owner, access.CREATE + functions.KNOW_RIGHTS)
+    run(owner, access.CREATE + functions.KNOW_RIGHTS + functions.READ_SHARDS)
     wanted = owner.run(partial(policies.readers, app_role=APP))
     run(owner, owner.run(partial(policies.by_role, wanted=wanted)))
     assert owner.run(partial(policies.are_by_role, wanted=wanted))

@@ -7,11 +7,14 @@ row. Who writes, or always sees all rows, has one; whoever else may read has the
 from dataclasses import dataclass
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema.distribution.functions import STORE, TABLE
+from fleetsyncd.database.schema.distribution.functions import STORE, TABLE, WITH_LITERALS
 
 ALL, GRANTED = "measurements_superuser", "measurements_owner"
 OWN = (ALL, GRANTED, "measurements_writer")
 """The policies that the program makes of measurements, on one server or on several."""
+_LENDS_RIGHTS = "fleetsync.granted()"
+_OF_ALL = ("fleetsync.sees_all()", WITH_LITERALS)
+_OF_GRANTED = (_LENDS_RIGHTS, WITH_LITERALS)
 # Who may call the writing function is a daemon. Of others, what a role begins each session with
 # tells what it is for.
 _ROLES = f"""
@@ -40,6 +43,12 @@ SELECT policyname::text, ARRAY(SELECT role::text FROM unnest(roles) role ORDER B
     coalesce(qual LIKE '%%sees_all()%%', false), coalesce(qual LIKE '%%granted()%%', false)
 FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
   AND policyname = ANY (%s)
+"""
+# A policy calls its function as whoever reads, and so do the functions that read shards.
+_MAY_CALL = """
+SELECT coalesce(bool_and(has_function_privilege(r.oid, to_regprocedure(f.name), 'EXECUTE')), true)
+FROM unnest(%(roles)s::text[]) role JOIN pg_roles r ON r.rolname = role,
+    unnest(%(functions)s::text[]) f(name)
 """
 _QUOTED = "SELECT array_agg(quote_ident(name) ORDER BY name) FROM unnest(%s::text[]) name"
 _DROP = "".join(f"DROP POLICY IF EXISTS {name} ON {TABLE};\n" for name in OWN)
@@ -80,7 +89,15 @@ def are_by_role(cursor: Cursor, wanted: Readers) -> bool:
     expected = {ALL: (tuple(sorted(wanted.everything)), True, False)}
     if wanted.granted:
         expected[GRANTED] = (tuple(sorted(wanted.granted)), False, True)
-    return stored == expected
+    return stored == expected and all(
+        _may_call(cursor, roles, functions)
+        for roles, functions in ((wanted.everything, _OF_ALL), (wanted.granted, _OF_GRANTED))
+    )
+
+
+def _may_call(cursor: Cursor, roles: tuple[str, ...], functions: tuple[str, ...]) -> bool:
+    cursor.execute(_MAY_CALL, {"roles": list(roles), "functions": list(functions)})
+    return cursor.fetchall() == [(True,)]
 
 
 def by_role(cursor: Cursor, wanted: Readers) -> str:
@@ -89,10 +106,15 @@ def by_role(cursor: Cursor, wanted: Readers) -> str:
     In a block, since workers are sent the text of each statement, and take one at a time.
     """
     text = f"DO $policies$\nBEGIN\n{_DROP}CREATE POLICY {ALL} ON {TABLE}"
-    text += f" TO {_named(cursor, wanted.everything)} USING (fleetsync.sees_all());"
+    everything = _named(cursor, wanted.everything)
+    text += f" TO {everything} USING (fleetsync.sees_all());"
+    text += f"\nREVOKE ALL ON FUNCTION {_LENDS_RIGHTS} FROM PUBLIC;"
+    text += f"\nGRANT EXECUTE ON FUNCTION {', '.join(_OF_ALL)} TO {everything};"
     if wanted.granted:
+        granted = _named(cursor, wanted.granted)
         text += f"\nCREATE POLICY {GRANTED} ON {TABLE} FOR SELECT TO"
-        text += f" {_named(cursor, wanted.granted)} USING (vehicle_id = ANY (fleetsync.granted()));"
+        text += f" {granted} USING (vehicle_id = ANY (fleetsync.granted()));"
+        text += f"\nGRANT EXECUTE ON FUNCTION {', '.join(_OF_GRANTED)} TO {granted};"
     return f"{text}\nEND\n$policies$"
 
 
