@@ -52,15 +52,14 @@ FROM unnest(%(roles)s::text[]) role JOIN pg_roles r ON r.rolname = role,
 """
 _QUOTED = "SELECT array_agg(quote_ident(name) ORDER BY name) FROM unnest(%s::text[]) name"
 _DROP = "".join(f"DROP POLICY IF EXISTS {name} ON {TABLE};\n" for name in OWN)
-TO_EVERYBODY = f"""
-{_DROP}
-CREATE POLICY {ALL} ON {TABLE}
-    USING ((SELECT current_setting('app.user_role', true)) = 'superuser');
-CREATE POLICY {GRANTED} ON {TABLE} FOR SELECT
+_EVERYTHING_TO_EVERYBODY = f"""CREATE POLICY {ALL} ON {TABLE}
+    USING ((SELECT current_setting('app.user_role', true)) = 'superuser')"""
+_GRANTED_TO_EVERYBODY = f"""CREATE POLICY {GRANTED} ON {TABLE} FOR SELECT
     USING ((SELECT current_setting('app.user_role', true)) = 'owner'
         AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id
-            = nullif(current_setting('app.user_id', true), '')::uuid));
-"""  # noqa: S608  made of this file's own text
+            = nullif(current_setting('app.user_id', true), '')::uuid))"""  # noqa: S608  constants
+_USUAL = {ALL: _EVERYTHING_TO_EVERYBODY, GRANTED: _GRANTED_TO_EVERYBODY}
+TO_EVERYBODY = f"\n{_DROP}{';'.join(_USUAL.values())};\n"
 """The policies of a table on one server."""
 
 
@@ -98,6 +97,14 @@ def are_by_role(cursor: Cursor, wanted: Readers) -> bool:
 def _may_call(cursor: Cursor, roles: tuple[str, ...], functions: tuple[str, ...]) -> bool:
     cursor.execute(_MAY_CALL, {"roles": list(roles), "functions": list(functions)})
     return cursor.fetchall() == [(True,)]
+
+
+def missing_usual(cursor: Cursor) -> str:
+    """Return SQL that makes those policies of one server that the table lacks."""
+    cursor.execute(_STORED, (list(_USUAL),))
+    stored = {name for name, *_ in cursor.fetchall()}
+    missing = (text for name, text in _USUAL.items() if name not in stored)
+    return "".join(f"{' '.join(text.split())}; " for text in missing)
 
 
 def by_role(cursor: Cursor, wanted: Readers) -> str:
