@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg2
 from psycopg2 import extensions
@@ -59,8 +61,14 @@ _RETRIED = {
     # After a failover: another connection may find the server that can be written.
     "25006": NOT_WRITABLE,
 }
+_CANCELLED = "57014"
+_LOOK_AT_NODE = "look at the workers: whether they answer, their load and their locks"
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
+
+
+class _Overdue(DatabaseLost):
+    """A transaction took longer than the client waits."""
 
 
 class Cursor(extensions.cursor):
@@ -71,6 +79,8 @@ class Cursor(extensions.cursor):
 
     opening: str
     begun = False
+    vehicle: UUID | None = None
+    """Whose rows it is about, as far as that is known: where it waited is then told."""
 
     def execute(self, query: Any, arguments: Any = None) -> None:
         """Run a statement of the transaction."""
@@ -111,12 +121,17 @@ class Database:
         `work` must be idempotent: it runs again after a deadlock, and after a lost connection,
         when it is unknown whether the commit arrived.
         """
+        cursor: Cursor | None = None
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self.transaction() as cursor:
                     return work(cursor)
+            except _Overdue as overdue:
+                raise self._located(overdue, cursor) from overdue
             except psycopg2.Error as error:
                 reason = _retry_reason(error)
+                if error.pgcode == _CANCELLED:
+                    raise self._located(to_database_error(error), cursor) from error
                 if reason is None:
                     raise to_database_error(error) from error
                 if attempt == _attempts(error, reason):
@@ -126,6 +141,21 @@ class Database:
                 log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
         raise AssertionError("unreachable")
+
+    def _located(self, error: DatabaseError, cursor: Cursor | None) -> DatabaseError:
+        """Return what a transaction that took too long came to, with the node that it waited for.
+
+        On a cluster, where the coordinator answers others, it waited for a worker: as far as it is
+        known, for that with the vehicle's rows. Then the database is not lost.
+        """
+        if cursor is None or not cluster.runs_on_cluster(cursor):
+            return error
+        try:
+            node = self.run(partial(cluster.keeper, vehicle_id=cursor.vehicle))
+        except DatabaseError:
+            return error
+        where = f"the vehicle's rows are on {node}" if node else "the coordinator answers others"
+        return DatabaseError(f"{error.reason}; {where}", _LOOK_AT_NODE)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
@@ -163,7 +193,7 @@ class Database:
         `within` so many seconds, if that is less than every transaction may take.
         """
         seconds = within or self._transaction_sec
-        timed_out = DatabaseLost(f"{self.where} did not finish within {seconds:g} s")
+        timed_out = _Overdue(f"{self.where} did not finish within {seconds:g} s")
         try:
             with (
                 self._deadline(seconds, lambda: timed_out),

@@ -378,6 +378,19 @@ def test_after_a_move_the_way_back_drops_what_that_has_left(
     assert [stored(database, truck) for truck in trucks] == before
 
 
+def test_a_step_that_a_node_refuses_names_the_node(cluster: CitusCluster, name: str) -> None:
+    worker = cluster.workers[1]
+    for statement in (
+        "CREATE SCHEMA IF NOT EXISTS fleetsync",
+        "CREATE TABLE fleetsync.access_copy ()",
+    ):
+        worker.query(name, f"SET citus.enable_ddl_propagation = off; {statement}")
+    with pytest.raises(MigrationFailed, match=rf"access_copy.*\(on the node {worker.host}:"):
+        distribute(cluster, name)
+    worker.query(name, "SET citus.enable_ddl_propagation = off; DROP TABLE fleetsync.access_copy")
+    assert distribute(cluster, name)
+
+
 def test_statistics_of_others_are_in_the_way_there_and_back(
     cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
 ) -> None:
