@@ -15,7 +15,7 @@ from fleetsyncd.database.connections import Connection
 
 ROLE_UNKNOWN = "FS001"
 """SQLSTATE of the policies on a worker that was not told of app.user_role."""
-_HAS_CITUS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')"
+HAS_CITUS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')"
 # Citus' own messages are not translated.
 _NODE = re.compile(
     r"(?:remote node|connections to the node|executing command on|connect to node|connect to) "
@@ -37,14 +37,21 @@ _LOST = ("08", "57P")
 def is_on_cluster(connection: Connection) -> bool:
     """Ask whether a connection's database has Citus."""
     with connection.cursor() as cursor:
-        cursor.execute(_HAS_CITUS)
+        cursor.execute(HAS_CITUS)
         return cursor.fetchall() == [(True,)]
 
 
 def runs_on_cluster(cursor: extensions.cursor) -> bool:
-    """Tell whether a transaction's cursor speaks to a cluster; costs nothing."""
+    """Tell whether a transaction's cursor speaks to a cluster.
+
+    Costs nothing but in the first transaction of all, whose commit would ask it.
+    """
     connection = cursor.connection
-    return isinstance(connection, Connection) and connection.on_cluster is True
+    if not isinstance(connection, Connection):
+        return False
+    if connection.on_cluster is None:
+        connection.on_cluster = is_on_cluster(connection)
+    return connection.on_cluster
 
 
 def value_of(cursor: extensions.cursor, query: str, values: Mapping[str, object]) -> str:

@@ -77,6 +77,7 @@ class Cursor(extensions.cursor):
     They cost no round trip of their own.
     """
 
+    connection: Connection
     opening: str
     begun = False
     vehicle: UUID | None = None
@@ -127,7 +128,8 @@ class Database:
                 with self.transaction() as cursor:
                     return work(cursor)
             except _Overdue as overdue:
-                raise self._located(overdue, cursor) from overdue
+                lost = DatabaseLost(overdue.reason)
+                raise self._located(lost, cursor) from overdue
             except psycopg2.Error as error:
                 reason = _retry_reason(error)
                 if error.pgcode == _CANCELLED:
@@ -148,7 +150,7 @@ class Database:
         On a cluster, where the coordinator answers others, it waited for a worker: as far as it is
         known, for that with the vehicle's rows. Then the database is not lost.
         """
-        if cursor is None or not cluster.runs_on_cluster(cursor):
+        if cursor is None or not cursor.connection.on_cluster:
             return error
         try:
             node = self.run(partial(cluster.keeper, vehicle_id=cursor.vehicle))
@@ -202,7 +204,7 @@ class Database:
                 cursor.opening = self._opening(connection)
                 yield cursor
                 if cursor.begun:
-                    cursor.execute("COMMIT")
+                    self._commit(cursor)
         except UnicodeError as error:
             connection.close()
             raise psycopg2.DataError(f"{_NO_UTF8} ({error})") from error
@@ -248,15 +250,23 @@ class Database:
 
     def _opening(self, connection: Connection) -> str:
         if connection.on_cluster is None:
-            if self._on_cluster is None:
-                self._on_cluster = cluster.is_on_cluster(connection)
             connection.on_cluster = self._on_cluster
+        # What a cluster needs does nothing elsewhere: until it is known, that is told.
         return session_settings.opening(
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
-            on_cluster=connection.on_cluster,
+            on_cluster=connection.on_cluster is not False,
         )
+
+    def _commit(self, cursor: Cursor) -> None:
+        """Commit, and ask in the same round trip what is not known of the connection yet."""
+        connection = cursor.connection
+        if connection.on_cluster is None:
+            cursor.execute(f"COMMIT; {cluster.HAS_CITUS}")
+            connection.on_cluster = self._on_cluster = cursor.fetchall() == [(True,)]
+        else:
+            cursor.execute("COMMIT")
 
 
 _ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])

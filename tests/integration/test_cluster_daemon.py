@@ -394,6 +394,29 @@ def test_doctor_finds_what_is_missing_and_the_named_remedy_mends_it(
     assert findings() == []
 
 
+def test_doctor_looks_at_the_connections_between_machines(
+    cluster: CitusCluster, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warnings() -> list[str]:
+        found = database.run(lambda c: list(health.check_cluster(c)))
+        return [f"{each.text}: {each.remedy}" for each in found if each.level is Level.WARNING]
+
+    assert warnings() == []
+    # As if the nodes were on other machines, and these connections were theirs.
+    monkeypatch.setattr(health, "_is_here", lambda _node: False)
+    assert warnings() == []  # an ordinary role does not see the setting
+    cluster.query("postgres", f"GRANT pg_read_all_settings TO {APP}")
+    try:
+        assert [text for text in warnings() if "tcp_user_timeout" in text] == warnings() != []
+    finally:
+        cluster.query("postgres", f"REVOKE pg_read_all_settings FROM {APP}")
+    monkeypatch.setattr(health, "_IS_OPEN", "SELECT 'true'")
+    (told, *others) = warnings()
+    assert len(others) == len(cluster.workers)
+    assert "unencrypted" in told
+    assert "sslmode=require" in told
+
+
 def test_a_vehicle_that_somebody_sees_is_removed_and_purged_with_its_rows(
     cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
 ) -> None:
