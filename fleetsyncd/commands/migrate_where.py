@@ -11,7 +11,7 @@ from fleetsyncd.commands.group import EXIT_FAILED
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.distribution import obstacles as of_a_cluster
-from fleetsyncd.database.schema.distribution import steps
+from fleetsyncd.database.schema.distribution import remarks, steps
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.hidden import conversion, hypertable, layout, obstacles
 from fleetsyncd.database.schema.hidden.conversion import State
@@ -70,7 +70,7 @@ class Asked:
 
     def order(self, app_role: str | None) -> Order:
         """Return what is asked of a distribution."""
-        return Order(app_role, self.shards or of_a_cluster.SHARDS, self.online)
+        return Order(app_role, self.shards, self.online)
 
 
 def check(asked: Asked, app_role: str | None, database: Database) -> int:
@@ -79,9 +79,11 @@ def check(asked: Asked, app_role: str | None, database: Database) -> int:
         return _check_timescale(database, undo=asked.undo)
     if asked.distribute:
         order = asked.order(app_role)
-        return _tell_obstacles(database.run(partial(of_a_cluster.of_distribution, order=order)))
+        found = database.run(partial(of_a_cluster.of_distribution, order=order))
+        return _tell_obstacles(found, database.run(partial(remarks.of_distribution, order=order)))
     if asked.undistribute:
-        return _tell_obstacles(database.run(of_a_cluster.of_the_way_back))
+        found = database.run(of_a_cluster.of_the_way_back)
+        return _tell_obstacles(found, database.run(remarks.of_the_way_back))
     return 0
 
 
@@ -93,9 +95,11 @@ def _check_timescale(database: Database, *, undo: bool) -> int:
     return _tell_obstacles(database.run(obstacles.way_back if undo else obstacles.of_a_hypertable))
 
 
-def _tell_obstacles(found: Sequence[Misfit]) -> int:
+def _tell_obstacles(found: Sequence[Misfit], remarked: Sequence[Misfit] = ()) -> int:
     for each in found:
         click.echo(f"in the way: {each}")
+    for each in remarked:
+        click.echo(f"to know: {each}")
     if not found:
         click.echo("nothing is in the way")
     return EXIT_FAILED if found else 0

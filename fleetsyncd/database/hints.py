@@ -2,6 +2,7 @@
 
 import psycopg2
 
+from fleetsyncd.database import cluster
 from fleetsyncd.database.connect_errors import WANT_WRITABLE
 from fleetsyncd.text import sanitise
 
@@ -24,6 +25,13 @@ def first_line(error: BaseException) -> str:
     return sanitise(lines[0], 300) if lines else type(error).__name__
 
 
+def what_happened(error: BaseException) -> str:
+    """Return an error's first line, with the node of a cluster that it came from."""
+    line = first_line(error)
+    node = cluster.node_of(error) if isinstance(error, psycopg2.Error) else None
+    return line if node is None or node in line else f"{line} (on the node {node})"
+
+
 def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
     """Return what happened, and what to do about it where that is known."""
-    return first_line(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")
+    return what_happened(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")

@@ -45,6 +45,7 @@ def add_pulled(
     there still is a vehicle is not asked: what records the progress of a transaction does.
     """
     added = Added()
+    cursor.vehicle = vehicle_id
     for start in range(0, len(rows), BATCH):
         batch = slice(start, start + BATCH)
         values = {

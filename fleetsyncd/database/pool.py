@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg2
 from psycopg2 import extensions
@@ -59,8 +61,14 @@ _RETRIED = {
     # After a failover: another connection may find the server that can be written.
     "25006": NOT_WRITABLE,
 }
+_CANCELLED = "57014"
+_LOOK_AT_NODE = "look at the workers: whether they answer, their load and their locks"
 _OUTDATED = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema."""
+
+
+class _Overdue(DatabaseLost):
+    """A transaction took longer than the client waits."""
 
 
 class Cursor(extensions.cursor):
@@ -69,8 +77,11 @@ class Cursor(extensions.cursor):
     They cost no round trip of their own.
     """
 
+    connection: Connection
     opening: str
     begun = False
+    vehicle: UUID | None = None
+    """Whose rows it is about, as far as that is known: where it waited is then told."""
 
     def execute(self, query: Any, arguments: Any = None) -> None:
         """Run a statement of the transaction."""
@@ -113,12 +124,18 @@ class Database:
         `work` must be idempotent: it runs again after a deadlock, and after a lost connection,
         when it is unknown whether the commit arrived.
         """
+        cursor: Cursor | None = None
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self.transaction() as cursor:
                     return work(cursor)
+            except _Overdue as overdue:
+                lost = DatabaseLost(overdue.reason)
+                raise self._located(lost, cursor) from overdue
             except psycopg2.Error as error:
                 reason = _retry_reason(error)
+                if error.pgcode == _CANCELLED:
+                    raise self._located(to_database_error(error), cursor) from error
                 if reason is None:
                     raise to_database_error(error) from error
                 if attempt == _attempts(error, reason):
@@ -128,6 +145,21 @@ class Database:
                 log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
         raise AssertionError("unreachable")
+
+    def _located(self, error: DatabaseError, cursor: Cursor | None) -> DatabaseError:
+        """Return what a transaction that took too long came to, with the node that it waited for.
+
+        On a cluster, where the coordinator answers others, it waited for a worker: as far as it is
+        known, for that with the vehicle's rows. Then the database is not lost.
+        """
+        if cursor is None or not cursor.connection.on_cluster:
+            return error
+        try:
+            node = self.run(partial(cluster.keeper, vehicle_id=cursor.vehicle))
+        except DatabaseError:
+            return error
+        where = f"the vehicle's rows are on {node}" if node else "the coordinator answers others"
+        return DatabaseError(f"{error.reason}; {where}", _LOOK_AT_NODE)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
@@ -167,7 +199,7 @@ class Database:
         `within` so many seconds, if that is less than every transaction may take.
         """
         seconds = within or self._transaction_sec
-        timed_out = DatabaseLost(f"{self.where} did not finish within {seconds:g} s")
+        timed_out = _Overdue(f"{self.where} did not finish within {seconds:g} s")
         try:
             with (
                 self._deadline(seconds, lambda: timed_out),
@@ -176,7 +208,7 @@ class Database:
                 cursor.opening = self._opening(connection)
                 yield cursor
                 if cursor.begun:
-                    cursor.execute("COMMIT")
+                    self._commit(cursor)
         except UnicodeError as error:
             connection.close()
             raise psycopg2.DataError(f"{_NO_UTF8} ({error})") from error
@@ -222,15 +254,23 @@ class Database:
 
     def _opening(self, connection: Connection) -> str:
         if connection.on_cluster is None:
-            if self._on_cluster is None:
-                self._on_cluster = cluster.is_on_cluster(connection)
             connection.on_cluster = self._on_cluster
+        # What a cluster needs does nothing elsewhere: until it is known, that is told.
         return session_settings.opening(
             connection.server_version,
             statement_sec=self._statement_sec,
             idle_sec=STATEMENT_SEC // 2,
-            on_cluster=connection.on_cluster,
+            on_cluster=connection.on_cluster is not False,
         )
+
+    def _commit(self, cursor: Cursor) -> None:
+        """Commit, and ask in the same round trip what is not known of the connection yet."""
+        connection = cursor.connection
+        if connection.on_cluster is None:
+            cursor.execute(f"COMMIT; {cluster.HAS_CITUS}")
+            connection.on_cluster = self._on_cluster = cursor.fetchall() == [(True,)]
+        else:
+            cursor.execute("COMMIT")
 
 
 _ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])

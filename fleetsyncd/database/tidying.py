@@ -15,7 +15,7 @@ import psycopg2
 
 from fleetsyncd.database import housekeeping
 from fleetsyncd.database.closed_months import ClosedMonth, due_months
-from fleetsyncd.database.hints import first_line
+from fleetsyncd.database.hints import what_happened
 from fleetsyncd.database.housekeeping import Task, Work
 from fleetsyncd.database.maintenance import (
     MaintenanceSession,
@@ -210,7 +210,7 @@ class Tidying:
 def _reason(error: psycopg2.Error, progress: Progress) -> str:
     if isinstance(error, psycopg2.errors.LockNotAvailable):
         return f"{progress.blocking or 'a session that has ended since'} was in its way"
-    return first_line(error)
+    return what_happened(error)
 
 
 def being_tidied(cursor: Cursor) -> set[str]:

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -22,7 +23,7 @@ from fleetsyncd.database import (
 )
 from fleetsyncd.database.closed_months import due_months
 from fleetsyncd.database.partitions import Partitions
-from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.pool import TRANSACTION_SEC, Cursor, Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.database.retention_plan import make_plan
 from fleetsyncd.database.schema.distribution import health
@@ -33,10 +34,11 @@ from fleetsyncd.database.views.vehicle import channel_values
 from fleetsyncd.demo import clusters
 from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import WorkerLost
+from fleetsyncd.errors import DatabaseError, DatabaseUnavailable, WorkerLost
 from fleetsyncd.findings import Level
 from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.time_limits import Deadline
 from tests.clustered import distribute, migrated, owner_of
 from tests.integration.rig import rig
 
@@ -187,6 +189,75 @@ def test_a_frozen_worker_costs_its_vehicles_only_and_is_named(
     assert add(database, lost, rows(NOON, 1)) == 2
 
 
+def backends(worker: Server, name: str) -> list[int]:
+    """Return the processes of a worker that serve a database."""
+    found = worker.query(name, "SELECT pid FROM pg_stat_activity WHERE datname = %s", name)
+    return [pid for (pid,) in found]
+
+
+def test_a_worker_that_froze_with_its_connections_open_is_named_when_time_is_over(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    hasty = Database(DatabaseSettings(cluster.parameters(name), pool_size=4), statement_sec=1)
+    add(hasty, trucks[0], rows(NOON, 1))
+    worker = worker_of(cluster, database, trucks[0])
+    frozen = backends(worker, name)
+    for pid in frozen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DatabaseError, match=f"rows are on {worker.host}"):
+            add(hasty, trucks[0], rows(NOON, 2))
+    finally:
+        for pid in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        hasty.close()
+    assert add(database, trucks[0], rows(NOON, 3)) >= 2
+
+
+def overdue_once() -> Deadline:
+    """Return a deadline that the first transaction does not meet."""
+    fired: list[float] = []
+
+    @contextmanager
+    def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
+        yield
+        if seconds == TRANSACTION_SEC and not fired:
+            fired.append(seconds)
+            raise error()
+
+    return deadline
+
+
+def test_a_transaction_that_takes_too_long_is_no_lost_database_while_the_coordinator_answers(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    worker = worker_of(cluster, database, trucks[0])
+    for work, told in (
+        (lambda d: add(d, trucks[0], rows(NOON, 1)), f"rows are on {worker.host}:"),
+        (lambda d: ask(d, "SELECT 1"), "the coordinator answers others"),
+    ):
+        with closing(
+            Database(DatabaseSettings(cluster.parameters(name)), deadline=overdue_once())
+        ) as late:
+            with pytest.raises(DatabaseError, match=rf"did not finish within 90 s; .*{told}") as it:
+                work(late)
+            assert not isinstance(it.value, DatabaseUnavailable)
+
+
+def test_what_a_worker_refuses_is_told_with_its_name(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    worker = worker_of(cluster, database, trucks[0])
+    ((shard,),) = ask(database, f"SELECT {SHARD_OF}", str(trucks[0]))
+    few = f"ALTER TABLE measurements_{shard} ADD CONSTRAINT few CHECK (value > 100) NOT VALID"
+    own = "SET citus.enable_manual_changes_to_shards = on; SET citus.enable_ddl_propagation = off"
+    worker.query(name, f"{own}; {few}")
+    with pytest.raises(DatabaseError, match=rf"few.*\(on the node {worker.host}"):
+        add(database, trucks[0], rows(NOON, 1))
+
+
 def test_a_shard_that_has_moved_is_found_again(
     cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
 ) -> None:
@@ -321,6 +392,29 @@ def test_doctor_finds_what_is_missing_and_the_named_remedy_mends_it(
     assert any(told in text for text in findings())
     distribute(cluster, name)
     assert findings() == []
+
+
+def test_doctor_looks_at_the_connections_between_machines(
+    cluster: CitusCluster, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warnings() -> list[str]:
+        found = database.run(lambda c: list(health.check_cluster(c)))
+        return [f"{each.text}: {each.remedy}" for each in found if each.level is Level.WARNING]
+
+    assert warnings() == []
+    # As if the nodes were on other machines, and these connections were theirs.
+    monkeypatch.setattr(health, "_is_here", lambda _node: False)
+    assert warnings() == []  # an ordinary role does not see the setting
+    cluster.query("postgres", f"GRANT pg_read_all_settings TO {APP}")
+    try:
+        assert [text for text in warnings() if "tcp_user_timeout" in text] == warnings() != []
+    finally:
+        cluster.query("postgres", f"REVOKE pg_read_all_settings FROM {APP}")
+    monkeypatch.setattr(health, "_IS_OPEN", "SELECT 'true'")
+    (told, *others) = warnings()
+    assert len(others) == len(cluster.workers)
+    assert "unencrypted" in told
+    assert "sslmode=require" in told
 
 
 def test_a_vehicle_that_somebody_sees_is_removed_and_purged_with_its_rows(

@@ -1,5 +1,9 @@
 """`migrate --distribute` on a real cluster: the steps, the way back, what stands in the way."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -14,7 +18,7 @@ from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.schema.distribution import functions, health, policies
+from fleetsyncd.database.schema.distribution import functions, health, policies, remarks
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.citus_cluster import CitusCluster
@@ -43,6 +47,7 @@ WRITE = """
 SELECT fleetsync.store_measurements(
     gen_random_uuid(), '{1}', '{2026-02-10}', '{666}', null, null)
 """
+STATISTICS = "CREATE STATISTICS public.{} ON channel_id, time FROM measurements"
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
 
@@ -189,6 +194,29 @@ def test_a_way_back_that_was_killed_goes_on_and_the_daemon_reads_and_stores_mean
     assert database.run(channels) == [(1,), (7,)]
 
 
+def check(cluster: CitusCluster, name: str, *options: str) -> tuple[int, str]:
+    """Return exit code and output of `fleetsyncd migrate --check`, run as the owner."""
+    environment = {**os.environ, **cluster.environment(name, OWNER)}
+    command = [sys.executable, "-m", "fleetsyncd", "migrate", "--check", *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def test_check_tells_what_is_in_the_way_and_what_is_to_be_known(
+    cluster: CitusCluster, name: str
+) -> None:
+    code, told = check(cluster, name, "--distribute")
+    assert (code, "nothing is in the way" in told) == (0, True)
+    assert f"to know: whether every node lets {APP} in was not tried" in told
+    distribute(cluster, name)
+    code, told = check(cluster, name, "--distribute", "--shards", "3")
+    assert (code, "in the way: measurements are in 8 shards already" in told) == (1, True)
+    staff = "CREATE POLICY staff ON measurements USING (channel_id > 5)"
+    cluster.query(name, staff, user=OWNER)
+    code, told = check(cluster, name, "--undistribute")
+    assert (code, "to know: the policy staff stays" in told) == (0, True)
+
+
 def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:
     assert in_the_way(cluster, name) == ""
     assert in_the_way(cluster, name, Order(APP, online=True)) == ""
@@ -213,6 +241,10 @@ def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str
             "foreign key tied",
         ),
         ("GRANT SELECT ON measurements TO PUBLIC", "PUBLIC may read"),
+        (
+            "CREATE POLICY staff ON measurements USING (current_setting('app.user_role') = 'boss')",
+            "policy staff .* is somebody's",
+        ),
     ],
 )
 def test_what_others_have_made_is_named_and_nothing_is_changed(
@@ -258,6 +290,13 @@ def is_let_in(server: Server) -> bool:
     return True
 
 
+def to_know(cluster: CitusCluster, name: str) -> str:
+    """Return what `migrate --distribute --check` tells besides."""
+    with closing(Database(owner_of(cluster, name))) as owner:
+        told = owner.run(lambda cursor: remarks.of_distribution(cursor, Order(APP)))
+    return "\n".join(map(str, told))
+
+
 def test_a_node_that_does_not_let_the_daemon_in_is_named_before(
     cluster: CitusCluster, name: str, database: Database, shut_out: Server
 ) -> None:
@@ -265,9 +304,11 @@ def test_a_node_that_does_not_let_the_daemon_in_is_named_before(
     assert [each.level for each in told] == [Level.FAULT]
     assert f"no answer of the node {shut_out.host}" in told[0].text
     assert in_the_way(cluster, name) == ""  # the owner cannot know
+    assert "`fleetsyncd doctor`" in to_know(cluster, name)
     cluster.query("postgres", f"GRANT {APP} TO {OWNER}")
     try:
         assert f"{APP} gets no answer of the node {shut_out.host}" in in_the_way(cluster, name)
+        assert to_know(cluster, name) == ""
     finally:
         cluster.query("postgres", f"REVOKE {APP} FROM {OWNER}")
 
@@ -320,6 +361,80 @@ def test_online_the_rows_are_the_same(
     distribute(cluster, name, Order(APP, shards=4, online=True))
     assert [stored(database, truck) for truck in trucks] == before
     assert {add(database, truck, ROWS) for truck in trucks} == {0}
+    bring_back(cluster, name)
+    assert [stored(database, truck) for truck in trucks] == before
+
+
+def test_after_a_move_the_way_back_drops_what_that_has_left(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    before = [stored(database, truck) for truck in trucks]
+    distribute(cluster, name)
+    source, target = (worker.host for worker in cluster.workers[:2])
+    cluster.query(name, MOVE, source, target, source)
+    bring_back(cluster, name)
+    assert [stored(database, truck) for truck in trucks] == before
+    distribute(cluster, name)
+    assert [stored(database, truck) for truck in trucks] == before
+
+
+def test_a_step_that_a_node_refuses_names_the_node(cluster: CitusCluster, name: str) -> None:
+    worker = cluster.workers[1]
+    for statement in (
+        "CREATE SCHEMA IF NOT EXISTS fleetsync",
+        "CREATE TABLE fleetsync.access_copy ()",
+    ):
+        worker.query(name, f"SET citus.enable_ddl_propagation = off; {statement}")
+    with pytest.raises(MigrationFailed, match=rf"access_copy.*\(on the node {worker.host}:"):
+        distribute(cluster, name)
+    worker.query(name, "SET citus.enable_ddl_propagation = off; DROP TABLE fleetsync.access_copy")
+    assert distribute(cluster, name)
+
+
+def test_statistics_of_others_are_in_the_way_there_and_back(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    cluster.query(name, STATISTICS.format("before"))
+    with pytest.raises(MigrationFailed, match=r"before .* belong to postgres.*OWNER TO") as refused:
+        distribute(cluster, name)
+    cluster.query(name, str(refused.value).partition("as a superuser: ")[2])
+    distribute(cluster, name)
+    cluster.query(name, STATISTICS.format("after"))
+    with pytest.raises(MigrationFailed, match=r"after .* belong to postgres") as refused:
+        bring_back(cluster, name)
+    cluster.query(name, str(refused.value).partition("as a superuser: ")[2])
+    bring_back(cluster, name)
+    assert {stored(database, truck)[0] for truck in trucks} == {100}
+
+
+def test_another_number_of_shards_is_refused_with_what_changes_it(
+    cluster: CitusCluster, name: str
+) -> None:
+    distribute(cluster, name)
+    told = "in 8 shards already, and --shards asks for 4: leave --shards out; or .*--undistribute"
+    with pytest.raises(MigrationFailed, match=told):
+        distribute(cluster, name, Order(APP, shards=4))
+    assert re.search(told, in_the_way(cluster, name, Order(APP, shards=4)))
+    assert distribute(cluster, name, Order(APP)) == []
+    assert distribute(cluster, name) == []
+
+
+def test_who_may_read_by_policies_for_everybody_is_named_before_the_way_back(
+    cluster: CitusCluster, name: str
+) -> None:
+    for node in cluster.nodes:
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    cluster.query(name, f"GRANT SELECT ON measurements TO {READER}", user=OWNER)
+    distribute(cluster, name)
+    staff = "CREATE POLICY staff ON measurements USING (channel_id > 5)"
+    cluster.query(name, staff, user=OWNER)
+    owner = Database(owner_of(cluster, name))
+    told = "\n".join(map(str, owner.run(remarks.of_the_way_back)))
+    owner.close()
+    assert "the policy staff stays" in told
+    assert f"{READER} can see all rows afterwards" in told
+    cluster.query(name, f"DROP OWNED BY {READER}")
 
 
 def test_an_empty_table_gets_a_month_first_so_that_moved_parts_keep_their_key(

@@ -1,5 +1,6 @@
 """What the distribution is made of, on one server: functions, policies, the copy of access."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,7 +17,14 @@ from fleetsyncd.database import access as owners
 from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.schema.distribution import access, functions, health, obstacles, policies
+from fleetsyncd.database.schema.distribution import (
+    access,
+    foreign,
+    functions,
+    health,
+    obstacles,
+    policies,
+)
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.models import Measurements
@@ -85,7 +93,7 @@ def trucks(database: Database, count: int) -> list[UUID]:
 
 
 def by_role(owner: Database) -> None:
-    run(owner, access.CREATE + functions.KNOW_RIGHTS)
+    run(owner, access.CREATE + functions.KNOW_RIGHTS + functions.READ_SHARDS)
     wanted = owner.run(partial(policies.readers, app_role=APP))
     run(owner, owner.run(partial(policies.by_role, wanted=wanted)))
     assert owner.run(partial(policies.are_by_role, wanted=wanted))
@@ -235,3 +243,34 @@ def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
     assert len(found) == 1
     assert owner.run(obstacles.of_the_way_back) == []
     assert owner.run(lambda cursor: list(health.check_cluster(cursor))) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE POLICY staff ON measurements USING ((SELECT 1) = 1)", "staff .* a sub-select"),
+        ("CREATE POLICY staff ON measurements USING (channel_id > 5)", "staff .* is somebody's"),
+        ("CREATE STATISTICS seen ON channel_id, time FROM measurements", "seen .* to postgres"),
+    ],
+)
+def test_what_others_have_made_is_named_and_the_remedy_mends_it(
+    server: Server, database_name: str, database: Database, owner: Database, made: str, told: str
+) -> None:
+    trucks(database, 1)
+    for statement in ("DROP POLICY measurements_superuser ON measurements", made):
+        server.execute(sql.SQL(statement), database=database_name)
+    if "POLICY" not in made:
+        run(owner, owner.run(policies.missing_usual))
+    (misfit,) = owner.run(lambda cursor: list(foreign.misfits(cursor)))
+    assert re.search(told, misfit.text)
+    who, _, remedy = misfit.remedy.partition(": ")
+    role = {"as owner": OWNER, "as a superuser": "postgres"}[who]
+    server.query(database_name, remedy, user=role)
+    assert owner.run(lambda cursor: list(foreign.misfits(cursor))) == []
+    assert run(database, "SELECT count(*) FROM measurements") == [(1,)]
+
+
+def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:
+    run(owner, "CREATE POLICY few ON measurements AS RESTRICTIVE USING (channel_id > 5)")
+    assert owner.run(lambda cursor: list(foreign.misfits(cursor))) == []
+    assert owner.run(foreign.policies_for_everybody) == []

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg2 import extensions
 
 from fleetsyncd.database import audits, cluster, due_minutes, vehicles
 from fleetsyncd.database.connections import Connection
@@ -47,7 +49,7 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     execute = Cursor.execute
 
     def counted(cursor: Cursor, query: str, arguments: object = None) -> None:
-        if query != "COMMIT":
+        if not query.startswith("COMMIT"):
             sent.append(query)
         execute(cursor, query, arguments)
 
@@ -85,17 +87,27 @@ def test_an_audit_of_all_that_is_stored(database: Database, truck: UUID, trips: 
     assert len(trips) == 1
 
 
-def test_a_further_connection(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    ask_once = cluster.is_on_cluster
+def test_what_a_connection_is_comes_with_the_first_commit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    execute = extensions.cursor.execute
 
-    def counted(connection: Connection) -> bool:
-        asked.append(connection)
-        return ask_once(connection)
+    def counted(cursor: Cursor, query: str, arguments: Any = None) -> None:
+        if not cursor.begun:
+            query, cursor.begun = f"{cursor.opening}; {query}", True
+        sent.append(query.rpartition("; ")[2])
+        execute(cursor, query, arguments)
 
-    monkeypatch.setattr(cluster, "is_on_cluster", counted)
+    def asked_apart(_connection: Connection) -> bool:
+        raise AssertionError("a round trip of its own")
+
+    monkeypatch.setattr(Cursor, "execute", counted)
+    monkeypatch.setattr(cluster, "is_on_cluster", asked_apart)
     database.close()
     with database.transaction() as first, database.transaction() as second:
         for cursor in (first, second):
             cursor.execute("SELECT 1")
-    assert len(asked) == 1
+    database.run(lambda cursor: cursor.execute("SELECT 2"))
+    learnt = cluster.HAS_CITUS
+    assert sent == ["SELECT 1", "SELECT 1", learnt, learnt, "SELECT 2", "COMMIT"]

@@ -43,16 +43,26 @@ FORMER = {"public.measurements": ("INSERT",)}
 """Rights that daemons of the version before need, and this one does not."""
 DOOR = "0025.one-door"
 """The migration from which on `FORMER` is needed no more."""
+READING = (
+    "fleetsync.coverage_rows()",
+    "fleetsync.minute_parts(uuid, timestamptz, timestamptz)",
+    "fleetsync.minute_values(uuid, integer[], timestamptz, timestamptz)",
+    "fleetsync.measured_channels(uuid, timestamptz, timestamptz)",
+    "fleetsync.measured_minutes(uuid, integer, timestamptz, timestamptz)",
+    "fleetsync.channels_between(uuid, timestamptz, timestamptz)",
+    "fleetsync.raw_minutes(uuid, integer, timestamptz, timestamptz)",
+)
+"""Functions that whoever reads needs, too: a role that only looks, for example."""
 FUNCTIONS = (
+    *READING,
     "fleetsync.add_measurements(uuid, text, text, text, timestamptz, timestamptz)",
     "fleetsync.store_measurements(uuid, text, text, text, timestamptz, timestamptz)",
     "fleetsync.mark_minutes(uuid, text)",
     "fleetsync.is_distributed()",
-    "fleetsync.measured_channels(uuid, timestamptz, timestamptz)",
-    "fleetsync.measured_minutes(uuid, integer, timestamptz, timestamptz)",
     "fleetsync.part_bytes(regclass)",
     "fleetsync.make_month(date)",
     "fleetsync.month_plan(date)",
+    "fleetsync.is_foreign_series(timestamptz, timestamptz)",
     "fleetsync.partition_ranges()",
     "fleetsync.make_minute_month(date)",
     "fleetsync.expired_minutes(integer, date)",

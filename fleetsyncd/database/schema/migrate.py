@@ -19,7 +19,7 @@ import psycopg2
 from fleetsyncd import __version__
 from fleetsyncd.database import pooler, session_settings
 from fleetsyncd.database.connections import Connector
-from fleetsyncd.database.hints import first_line, reason_and_hint
+from fleetsyncd.database.hints import reason_and_hint, what_happened
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import grants, indexes, preconditions
 from fleetsyncd.database.schema.lock_waits import LOCK_SEC, USUAL_PATIENCE, Patience, PatientSession
@@ -137,7 +137,7 @@ def told_as_failed() -> Iterator[None]:
         yield
     except psycopg2.errors.InsufficientPrivilege as error:
         text = "run it as the owner of the tables and of the schema fleetsync"
-        raise MigrationFailed(f"migration failed: {first_line(error)}", text) from error
+        raise MigrationFailed(f"migration failed: {what_happened(error)}", text) from error
     except psycopg2.Error as error:
         reason, hint = reason_and_hint(error)
         raise MigrationFailed(f"migration failed: {reason}", hint) from error

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import psycopg2
 
 from fleetsyncd.database import measurements, store, vehicles
-from fleetsyncd.database.hints import first_line, reason_and_hint
+from fleetsyncd.database.hints import reason_and_hint, what_happened
 from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import FleetsyncError
@@ -223,7 +223,7 @@ def _is_servers_own(error: Exception) -> bool:
 
 
 def _fault(step: _Step, error: Exception) -> Finding:
-    text = f"{step.what} cannot be written to public.{step.table}: {first_line(error)}"
+    text = f"{step.what} cannot be written to public.{step.table}: {what_happened(error)}"
     return fault(CHECK, text, _remedy(step.table, error))
 
 

@@ -8,6 +8,7 @@ policies.py   who may read, by role
 access.py     the copy of vehicle_access that each node has
 foreign.py    what others have made of the table, each by name
 obstacles.py  what stands in the way
+remarks.py    what else `--check` tells
 steps.py      there, and back
 health.py     doctor's check of the cluster
 """

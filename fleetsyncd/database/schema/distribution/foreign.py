@@ -4,18 +4,30 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
+from fleetsyncd.database.schema.distribution import policies
 
 _TREE = """(SELECT 'public.measurements'::regclass
     UNION SELECT relid FROM pg_partition_tree('public.measurements'))"""
+# Those of somebody's that let in; others only keep out.
+_POLICIES = """
+SELECT quote_ident(polname), polqual::text LIKE '%%{SUBLINK%%' OR polwithcheck::text LIKE
+    '%%{SUBLINK%%', polroles = '{0}'
+FROM pg_policy WHERE polrelid = 'public.measurements'::regclass AND polname <> ALL (%s)
+  AND (polpermissive OR polqual::text LIKE '%%{SUBLINK%%'
+       OR polwithcheck::text LIKE '%%{SUBLINK%%') ORDER BY 1
+"""
+# Citus makes them anew as their owner, which the tables' owner is not.
+_STATISTICS = """
+SELECT format('the extended statistics %I of measurements belong to %s', s.stxname,
+              s.stxowner::regrole),
+    format('as a superuser: ALTER STATISTICS %I.%I OWNER TO %s', n.nspname, s.stxname,
+           t.relowner::regrole)
+FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+JOIN pg_class t ON t.oid = 'public.measurements'::regclass
+WHERE s.stxrelid IN (TREE) AND s.stxowner <> t.relowner ORDER BY 1
+"""
 # Each returns what is to be told, and what mends it; TREE stands for the table and its parts.
 _QUERIES = {
-    "policies": """
-SELECT format('the policy %I of measurements has a sub-select, which no worker can evaluate',
-              polname),
-    format('DROP POLICY %I ON public.measurements', polname)
-FROM pg_policy WHERE polrelid = 'public.measurements'::regclass AND polname <> ALL (
-    '{measurements_superuser,measurements_owner,measurements_writer}')
-  AND (polqual::text LIKE '%{SUBLINK%' OR polwithcheck::text LIKE '%{SUBLINK%') ORDER BY 1""",
     "triggers": """
 SELECT format('measurements has the trigger %I', tgname),
     format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
@@ -76,6 +88,41 @@ WHERE f.pronamespace = 'fleetsync'::regnamespace AND f.prosecdef
 
 def misfits(cursor: Cursor) -> Iterator[Misfit]:
     """Yield all of it, each with what mends it."""
+    yield from _policies(cursor)
     for query in _QUERIES.values():
-        cursor.execute(query.replace("(TREE)", _TREE))
-        yield from (Misfit(text, f"as owner: {remedy}") for text, remedy in cursor.fetchall())
+        yield from _found(cursor, query)
+    yield from statistics(cursor)
+
+
+def statistics(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield extended statistics of other roles, which stand in the way back, too."""
+    yield from _found(cursor, _STATISTICS)
+
+
+def policies_for_everybody(cursor: Cursor) -> list[str]:
+    """Return the names of somebody's policies that let PUBLIC in, as SQL has them."""
+    cursor.execute(_POLICIES, (list(policies.OWN),))
+    return [name for name, _, is_for_everybody in cursor.fetchall() if is_for_everybody]
+
+
+def _policies(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield policies that no worker can evaluate, or that would be asked beside those by role."""
+    cursor.execute(_POLICIES, (list(policies.OWN),))
+    stored = cursor.fetchall()
+    # Whoever drops one must not shut the daemon out until the table is distributed.
+    first = policies.missing_usual(cursor) if stored else ""
+    for name, has_query, _ in stored:
+        text = f"the policy {name} of measurements "
+        text += (
+            "has a sub-select, which no worker can evaluate"
+            if has_query
+            else "is somebody's: beside those by role it would be asked for each row"
+        )
+        yield Misfit(text, f"as owner: {first}DROP POLICY {name} ON public.measurements")
+        first = ""
+
+
+def _found(cursor: Cursor, query: str) -> Iterator[Misfit]:
+    cursor.execute(query.replace("(TREE)", _TREE))
+    for text, remedy in cursor.fetchall():
+        yield Misfit(text, remedy if remedy.startswith("as a ") else f"as owner: {remedy}")

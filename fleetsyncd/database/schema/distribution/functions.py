@@ -12,6 +12,8 @@ STORE = "fleetsync.store_measurements(uuid,text,text,text,timestamptz,timestampt
 NAMING = "fleetsync.storage_table(uuid)"
 SHARED = (NAMING, "fleetsync.is_distributed()", "fleetsync.sees_all()", "fleetsync.granted()")
 """Each node has them."""
+WITH_LITERALS = "fleetsync.body_with(regprocedure, text[], text[])"
+"""By which the functions that read shards give a query to a worker."""
 _PINNED = "SET search_path = pg_catalog, pg_temp"
 _INTERNAL = "current_setting('application_name') LIKE 'citus_internal%'"
 """Whether the coordinator, or another node, is who asks."""
@@ -213,10 +215,10 @@ LANGUAGE sql STABLE AS $function$
 $function$;
 """  # noqa: S608  made of this file's own text
 """The forms of one server, as the migrations make them."""
-FORGET_RIGHTS = """
+FORGET_RIGHTS = f"""
 DROP FUNCTION IF EXISTS fleetsync.sees_all();
 DROP FUNCTION IF EXISTS fleetsync.granted();
-DROP FUNCTION IF EXISTS fleetsync.body_with(regprocedure, text[], text[]);
+DROP FUNCTION IF EXISTS {WITH_LITERALS};
 """
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.distribution import access, functions, nodes, policies
+from fleetsyncd.database.schema.distribution.nodes import Node
 from fleetsyncd.findings import Finding, fault, ok, warning
 
 CHECK = "cluster"
@@ -13,6 +14,14 @@ LONGEST_CONNECT_MS = 5_000
 STALE_SEC = 60
 """A transaction that was prepared before is not one that is being committed."""
 _CONNECT_MS = "SELECT setting::int FROM pg_settings WHERE name = 'citus.node_connection_timeout'"
+# None where it is not to be seen: for superusers, and members of pg_read_all_settings.
+_CONNINFO = "SELECT setting FROM pg_settings WHERE name = 'citus.node_conninfo'"
+_HERE = ("localhost", "127.0.0.1", "::1")
+_IS_OPEN = """
+SELECT (inet_client_addr() IS NOT NULL
+    AND NOT inet_client_addr() <<= ANY ('{127.0.0.0/8,::1}'::inet[])
+    AND NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()))::text
+"""
 _NAMES_SHARDS = "SELECT (prosrc LIKE '%lock_shard_metadata%')::text FROM pg_proc WHERE oid = {name}"
 _PREPARED = f"""
 SELECT count(*) FROM pg_prepared_xacts
@@ -53,12 +62,34 @@ def _nodes(cursor: Cursor) -> Iterator[Finding]:
             text = f"{reply.text} prepared transaction(s) are left over on {reply.node}"
             remedy = "as a superuser, on the coordinator: SELECT recover_prepared_transactions()"
             yield warning(CHECK, text, remedy)
+    yield from _connections(cursor)
+
+
+def _connections(cursor: Cursor) -> Iterator[Finding]:
+    """Yield what is wrong with the coordinator's connections to the workers."""
+    cursor.execute(_CONNINFO)
+    shown = [str(setting) for (setting,) in cursor.fetchall()]
+    wants_none = any("sslmode=disable" in setting for setting in shown)
+    for reply in nodes.ask(cursor, _IS_OPEN):
+        if reply.success and reply.text == "true" and not wants_none:
+            text = f"data cross the network between coordinator and {reply.node} unencrypted"
+            remedy = "there ssl = on, and citus.node_conninfo with sslmode=require or verify-full"
+            yield warning(CHECK, text, f"{remedy} on every node")
+    remote = [node for node in nodes.nodes(cursor) if not _is_here(node)]
+    if remote and any("tcp_user_timeout" not in setting for setting in shown):
+        text = "a worker whose machine vanishes is not noticed for minutes"
+        remedy = "add tcp_user_timeout=8000 keepalives_idle=15 keepalives_interval=5"
+        yield warning(CHECK, text, f"{remedy} to citus.node_conninfo, and SELECT pg_reload_conf()")
     cursor.execute(_CONNECT_MS)
     for (milliseconds,) in cursor.fetchall():
         if milliseconds > LONGEST_CONNECT_MS:
             text = f"a dead worker holds a connection for {milliseconds / 1000:g} s at a time"
             remedy = "ALTER SYSTEM SET citus.node_connection_timeout = '4s'"
             yield warning(CHECK, text, f"{remedy}; SELECT pg_reload_conf()")
+
+
+def _is_here(node: Node) -> bool:
+    return node.is_coordinator or node.host.startswith("/") or node.host in _HERE
 
 
 def _functions(cursor: Cursor) -> Iterator[Finding]:

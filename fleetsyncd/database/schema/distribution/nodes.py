@@ -10,6 +10,7 @@ _METHOD = f"""
 SELECT partmethod::text FROM pg_dist_partition WHERE logicalrelid = to_regclass('{TABLE}')
 """  # noqa: S608  made of this package's own text
 _HASH = "h"
+_SHARDS = f"SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = '{TABLE}'::regclass"  # noqa: S608  made of this package's own text
 _NODES = """
 SELECT nodename || ':' || nodeport, groupid = 0, shouldhaveshards,
     isactive AND hasmetadata AND metadatasynced, nodename, nodeport
@@ -68,6 +69,12 @@ def _method(cursor: Cursor) -> str | None:
     return None if row is None else str(row[0])
 
 
+def shards(cursor: Cursor) -> int:
+    """Return in how many parts the distributed table is."""
+    cursor.execute(_SHARDS)
+    return int(cursor.fetchall()[0][0])
+
+
 def nodes(cursor: Cursor) -> list[Node]:
     """Return the nodes, the coordinator first."""
     cursor.execute(_NODES)
@@ -80,10 +87,15 @@ def ask(cursor: Cursor, query: str) -> list[Reply]:
     return [Reply(node, success, (text or "").strip()) for node, success, text in cursor.fetchall()]
 
 
+def may_be(cursor: Cursor, role: str) -> bool:
+    """Tell whether the connected role may become another one; False if there is none."""
+    cursor.execute(_MAY_BE, (role,))
+    return bool(cursor.fetchall() == [(True,)])
+
+
 def ask_as(cursor: Cursor, role: str, query: str) -> list[Reply] | None:
     """Do so as another role; None if the connected one may not become it."""
-    cursor.execute(_MAY_BE, (role,))
-    if cursor.fetchall() != [(True,)]:
+    if not may_be(cursor, role):
         return None
     cursor.execute(_BE, (role,))
     replies = ask(cursor, query)

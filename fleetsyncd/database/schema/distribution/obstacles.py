@@ -44,7 +44,8 @@ class Order:
     """What an operator asks for; `online`: writers are never kept waiting for long."""
 
     app_role: str | None
-    shards: int = SHARDS
+    shards: int | None = None
+    """None: as many as usual, or as there are."""
     online: bool = False
 
 
@@ -54,8 +55,7 @@ def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
     if found:
         return found
     found += _cluster(cursor)
-    if not nodes.is_known(cursor):
-        found += _table(cursor)
+    found += _shards(cursor, order) if nodes.is_known(cursor) else _table(cursor)
     if order.app_role is None:
         text = "DB_APP_ROLE is not set: whose policies are to let the daemon in is not known"
         found.append(Misfit(text, "set it to the role of the daemon"))
@@ -71,11 +71,12 @@ def of_the_way_back(cursor: Cursor) -> list[Misfit]:
     """Return everything that keeps the rows from coming back to the coordinator."""
     if not nodes.is_known(cursor):
         return []
-    return [
+    silent = [
         Misfit(f"the node {reply.node} does not answer: {reply.text}", "start it")
         for reply in nodes.ask(cursor, "SELECT 1")
         if not reply.success
     ]
+    return [*silent, *foreign.statistics(cursor)]
 
 
 def _extension(cursor: Cursor) -> Iterator[Misfit]:
@@ -136,6 +137,19 @@ def _versions(cursor: Cursor) -> Iterator[Misfit]:
         elif reply.text != own:
             text = f"the node {reply.node} has Citus {reply.text or '-'}, this one {own}"
             yield Misfit(text, "install one version everywhere, then ALTER EXTENSION citus UPDATE")
+
+
+def _shards(cursor: Cursor, order: Order) -> Iterator[Misfit]:
+    """Yield that another number of parts is asked for than there are."""
+    if order.shards is None or not nodes.is_distributed(cursor):
+        return
+    if (count := nodes.shards(cursor)) != order.shards:
+        text = f"measurements are in {count} shards already, and --shards asks for {order.shards}"
+        yield Misfit(
+            text,
+            "leave --shards out; or take them back with `fleetsyncd migrate --undistribute`, and"
+            f" distribute them again with --shards {order.shards}",
+        )
 
 
 def _table(cursor: Cursor) -> Iterator[Misfit]:

@@ -7,11 +7,14 @@ row. Who writes, or always sees all rows, has one; whoever else may read has the
 from dataclasses import dataclass
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema.distribution.functions import STORE, TABLE
+from fleetsyncd.database.schema.distribution.functions import STORE, TABLE, WITH_LITERALS
 
 ALL, GRANTED = "measurements_superuser", "measurements_owner"
 OWN = (ALL, GRANTED, "measurements_writer")
 """The policies that the program makes of measurements, on one server or on several."""
+_LENDS_RIGHTS = "fleetsync.granted()"
+_OF_ALL = ("fleetsync.sees_all()", WITH_LITERALS)
+_OF_GRANTED = (_LENDS_RIGHTS, WITH_LITERALS)
 # Who may call the writing function is a daemon. Of others, what a role begins each session with
 # tells what it is for.
 _ROLES = f"""
@@ -41,17 +44,22 @@ SELECT policyname::text, ARRAY(SELECT role::text FROM unnest(roles) role ORDER B
 FROM pg_policies WHERE schemaname = 'public' AND tablename = 'measurements'
   AND policyname = ANY (%s)
 """
+# A policy calls its function as whoever reads, and so do the functions that read shards.
+_MAY_CALL = """
+SELECT coalesce(bool_and(has_function_privilege(r.oid, to_regprocedure(f.name), 'EXECUTE')), true)
+FROM unnest(%(roles)s::text[]) role JOIN pg_roles r ON r.rolname = role,
+    unnest(%(functions)s::text[]) f(name)
+"""
 _QUOTED = "SELECT array_agg(quote_ident(name) ORDER BY name) FROM unnest(%s::text[]) name"
 _DROP = "".join(f"DROP POLICY IF EXISTS {name} ON {TABLE};\n" for name in OWN)
-TO_EVERYBODY = f"""
-{_DROP}
-CREATE POLICY {ALL} ON {TABLE}
-    USING ((SELECT current_setting('app.user_role', true)) = 'superuser');
-CREATE POLICY {GRANTED} ON {TABLE} FOR SELECT
+_EVERYTHING_TO_EVERYBODY = f"""CREATE POLICY {ALL} ON {TABLE}
+    USING ((SELECT current_setting('app.user_role', true)) = 'superuser')"""
+_GRANTED_TO_EVERYBODY = f"""CREATE POLICY {GRANTED} ON {TABLE} FOR SELECT
     USING ((SELECT current_setting('app.user_role', true)) = 'owner'
         AND vehicle_id IN (SELECT a.vehicle_id FROM public.vehicle_access a WHERE a.user_id
-            = nullif(current_setting('app.user_id', true), '')::uuid));
-"""  # noqa: S608  made of this file's own text
+            = nullif(current_setting('app.user_id', true), '')::uuid))"""  # noqa: S608  constants
+_USUAL = {ALL: _EVERYTHING_TO_EVERYBODY, GRANTED: _GRANTED_TO_EVERYBODY}
+TO_EVERYBODY = f"\n{_DROP}{';'.join(_USUAL.values())};\n"
 """The policies of a table on one server."""
 
 
@@ -80,7 +88,23 @@ def are_by_role(cursor: Cursor, wanted: Readers) -> bool:
     expected = {ALL: (tuple(sorted(wanted.everything)), True, False)}
     if wanted.granted:
         expected[GRANTED] = (tuple(sorted(wanted.granted)), False, True)
-    return stored == expected
+    return stored == expected and all(
+        _may_call(cursor, roles, functions)
+        for roles, functions in ((wanted.everything, _OF_ALL), (wanted.granted, _OF_GRANTED))
+    )
+
+
+def _may_call(cursor: Cursor, roles: tuple[str, ...], functions: tuple[str, ...]) -> bool:
+    cursor.execute(_MAY_CALL, {"roles": list(roles), "functions": list(functions)})
+    return cursor.fetchall() == [(True,)]
+
+
+def missing_usual(cursor: Cursor) -> str:
+    """Return SQL that makes those policies of one server that the table lacks."""
+    cursor.execute(_STORED, (list(_USUAL),))
+    stored = {name for name, *_ in cursor.fetchall()}
+    missing = (text for name, text in _USUAL.items() if name not in stored)
+    return "".join(f"{' '.join(text.split())}; " for text in missing)
 
 
 def by_role(cursor: Cursor, wanted: Readers) -> str:
@@ -89,10 +113,15 @@ def by_role(cursor: Cursor, wanted: Readers) -> str:
     In a block, since workers are sent the text of each statement, and take one at a time.
     """
     text = f"DO $policies$\nBEGIN\n{_DROP}CREATE POLICY {ALL} ON {TABLE}"
-    text += f" TO {_named(cursor, wanted.everything)} USING (fleetsync.sees_all());"
+    everything = _named(cursor, wanted.everything)
+    text += f" TO {everything} USING (fleetsync.sees_all());"
+    text += f"\nREVOKE ALL ON FUNCTION {_LENDS_RIGHTS} FROM PUBLIC;"
+    text += f"\nGRANT EXECUTE ON FUNCTION {', '.join(_OF_ALL)} TO {everything};"
     if wanted.granted:
+        granted = _named(cursor, wanted.granted)
         text += f"\nCREATE POLICY {GRANTED} ON {TABLE} FOR SELECT TO"
-        text += f" {_named(cursor, wanted.granted)} USING (vehicle_id = ANY (fleetsync.granted()));"
+        text += f" {granted} USING (vehicle_id = ANY (fleetsync.granted()));"
+        text += f"\nGRANT EXECUTE ON FUNCTION {', '.join(_OF_GRANTED)} TO {granted};"
     return f"{text}\nEND\n$policies$"
 
 

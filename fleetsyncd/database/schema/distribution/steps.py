@@ -13,7 +13,7 @@ from typing import Any
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.distribution import access, functions, nodes, obstacles, policies
 from fleetsyncd.database.schema.distribution.functions import TABLE
-from fleetsyncd.database.schema.distribution.obstacles import Order
+from fleetsyncd.database.schema.distribution.obstacles import SHARDS, Order
 from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
 from fleetsyncd.database.schema.owner_session import look, owner_session
 from fleetsyncd.database.session_settings import TELL_WORKERS
@@ -42,6 +42,11 @@ FROM pg_class WHERE oid = '{TABLE}'::regclass
 _MAKE_MONTH = "SELECT fleetsync.make_month(date_trunc('month', now())::date)"
 # What was copied to the workers stays in the table's files on the coordinator, seen by nobody.
 _EMPTY = f"SELECT truncate_local_data_after_distributing_table('{TABLE}')"
+# Copies of shards that were moved, or copied online, are dropped later: until then their policies
+# need the functions.
+_ARE_KNOWN = "SELECT to_regclass('pg_catalog.pg_dist_cleanup') IS NOT NULL"
+_ARE_LEFT = "SELECT EXISTS (SELECT FROM pg_dist_cleanup)"
+_CLEAN_UP = "CALL citus_cleanup_orphaned_resources()"
 _IS_EMPTY = f"""
 SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM pg_partition_tree('{TABLE}')
 """  # noqa: S608  made of this package's own text
@@ -84,6 +89,7 @@ def undistribute(settings: DatabaseSettings, patience: Patience = USUAL_PATIENCE
 
 def _there(order: Order) -> list[Step]:
     distribution = _DISTRIBUTE_ONLINE if order.online else _DISTRIBUTE
+    shards = order.shards or SHARDS
     return [
         Step(
             "the copy of vehicle_access",
@@ -99,9 +105,9 @@ def _there(order: Order) -> list[Step]:
         ),
         Step("a month", _asks(_HAS_MONTH), _always(_MAKE_MONTH)),
         Step(
-            f"the rows on the workers, in {order.shards} shards",
+            f"the rows on the workers, in {shards} shards",
             nodes.is_distributed,
-            _always(distribution.format(shards=order.shards)),
+            _always(distribution.format(shards=shards)),
         ),
         Step(
             "the writing function on the workers",
@@ -148,6 +154,11 @@ _BACK = [
         "the rows on the coordinator",
         lambda cursor: not nodes.is_known(cursor),
         lambda _cursor: [_BRING_BACK],
+    ),
+    Step(
+        "copies that moves of shards have left, dropped",
+        lambda cursor: not (_asks(_ARE_KNOWN)(cursor) and _asks(_ARE_LEFT)(cursor)),
+        lambda _cursor: [_CLEAN_UP],
     ),
     Step(
         "the functions and policies of one server",

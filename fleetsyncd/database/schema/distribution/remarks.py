@@ -1,0 +1,33 @@
+"""What `--check` tells besides what stands in the way: what was not tried, and what will be."""
+
+from collections.abc import Iterator
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.adoption import Misfit
+from fleetsyncd.database.schema.distribution import foreign, nodes, policies
+from fleetsyncd.database.schema.distribution.obstacles import Order
+
+
+def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
+    """Return what cannot be known before the distribution."""
+    role = order.app_role
+    if role is None or not nodes.has_citus(cursor) or nodes.may_be(cursor, role):
+        return []
+    text = f"whether every node lets {role} in was not tried: the tables' owner is no member of it"
+    return [Misfit(text, "`fleetsyncd doctor`, run with the settings of the daemon, tries it")]
+
+
+def of_the_way_back(cursor: Cursor) -> list[Misfit]:
+    """Return who may read by a policy FOR PUBLIC afterwards, and could not before."""
+    return list(_for_everybody(cursor)) if nodes.is_known(cursor) else []
+
+
+def _for_everybody(cursor: Cursor) -> Iterator[Misfit]:
+    for name in foreign.policies_for_everybody(cursor):
+        text = f"the policy {name} stays beside those of one server, and lets PUBLIC in as they do"
+        yield Misfit(text, f"as owner, if it is not to: DROP POLICY {name} ON public.measurements")
+    for role in policies.readers(cursor).granted:
+        text = f"{role} can see all rows afterwards by app.user_role = superuser: policies of one"
+        yield Misfit(
+            f"{text} server are FOR PUBLIC", "REVOKE SELECT ON public.measurements, if it is not to"
+        )
