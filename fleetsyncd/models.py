@@ -112,6 +112,17 @@ class Vehicle:
         return self.islands[-1].end if self.islands else self.watermark
 
     @property
+    def pulled_at(self) -> datetime | None:
+        """When it was pulled last, by the daemon's clock: one that is behind makes that earlier."""
+        if self.live_to is None:
+            return None
+        behind = max(timedelta(0), -(self.clock_skew or timedelta(0)))
+        try:
+            return self.live_to + behind
+        except OverflowError:
+            return None
+
+    @property
     def gap(self) -> Window | None:
         """From the watermark to the end of the last gap, with the islands between; None: no gap."""
         if not self.islands or self.watermark is None:

@@ -40,7 +40,7 @@ class Terms:
         if self.interval_sec is not None and self.interval_sec < sync_interval_sec:
             raise CommandError(
                 f"an interval of {length_text(self.interval_sec)} is shorter than"
-                f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: no vehicle is asked more often"
+                f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: that is the least"
             )
         interval = self.interval(sync_interval_sec)
         if self.timeout_sec is not None and self.timeout_sec > interval:

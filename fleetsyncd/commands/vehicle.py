@@ -217,7 +217,7 @@ def test(which: str, as_json: bool) -> int:
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     known = database.run(lambda cursor: _find(cursor, which))
-    client = bootstrap.vehicle_client(settings, known.host, known.port, known.api_key)
+    client = bootstrap.vehicle_client(settings, known)
     verdicts = probe(
         client, utc_now, lambda status: remark_on_name(database, known, status.id_hint)
     )
