@@ -22,6 +22,16 @@ _LENGTH = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd]?)")
 _KBIT = re.compile(r"[0-9]{1,9}")
 
 
+_FIELDS = {
+    "interval": "interval_sec",
+    "timeout": "timeout_sec",
+    "window": "window_sec",
+    "gap": "gap_kbit",
+}
+EXAMPLE = "interval=10m timeout=30 window=2m gap=256"
+"""Terms as `parse_terms` reads them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What was set for one vehicle; None: the setting counts, of `gap_kbit` that there is none."""
@@ -52,16 +62,16 @@ class Terms:
 
     @property
     def text(self) -> str:
-        """Name what was set, in one line; empty if nothing was."""
+        """What was set, in one line, as `parse_terms` reads it; empty if nothing was."""
         named = (
             ("interval", self.interval_sec),
             ("timeout", self.timeout_sec),
             ("window", self.window_sec),
         )
-        texts = [f"{name} {length_text(value)}" for name, value in named if value is not None]
+        texts = [f"{name}={length_text(value)}" for name, value in named if value is not None]
         if self.gap_kbit is not None:
-            texts.append(f"gap {self.gap_kbit} kbit/s")
-        return ", ".join(texts)
+            texts.append(f"gap={self.gap_kbit}")
+        return " ".join(texts)
 
 
 NO_TERMS = Terms()
@@ -94,6 +104,9 @@ class TermsChange:
     def to(cls, terms: Terms) -> "TermsChange":
         """Return the change after which a vehicle has exactly these terms."""
         return cls(**{each.name: Given(getattr(terms, each.name)) for each in fields(terms)})
+
+
+UNCHANGED = TermsChange()
 
 
 def parse_interval(text: str) -> float | None:
@@ -138,6 +151,19 @@ def parse_change(**texts: str | None) -> TermsChange:
     return TermsChange(
         **{name: Given(PARSERS[name](text)) for name, text in texts.items() if text is not None}
     )
+
+
+def parse_terms(text: str) -> TermsChange:
+    """Return the change that words such as `interval=10m gap=256` name; raise CommandError."""
+    given: dict[str, str] = {}
+    for word in text.split():
+        name, sign, value = word.partition("=")
+        if name not in _FIELDS or not sign:
+            raise CommandError(f"{sanitise(word, 40)} is no term: write {EXAMPLE}")
+        if _FIELDS[name] in given:
+            raise CommandError(f"{name} is there twice: write it once")
+        given[_FIELDS[name]] = value
+    return parse_change(**given)
 
 
 def length_text(seconds: float) -> str:

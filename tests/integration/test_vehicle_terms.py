@@ -4,7 +4,6 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from psycopg2 import sql
 
 from fleetsyncd.database import (
     removal,
@@ -113,12 +112,8 @@ def test_the_table_refuses_what_no_command_would_write(
     database: Database, truck: UUID, column: str, value: str
 ) -> None:
     def write(cursor: Cursor) -> None:
-        cursor.execute(
-            sql.SQL("INSERT INTO fleetsync.vehicle_terms (vehicle_id, {}) VALUES (%s, {})").format(
-                sql.Identifier(column), sql.SQL(value)
-            ),
-            (str(truck),),
-        )
+        columns = f"(vehicle_id, {column}) VALUES (%s, {value})"
+        cursor.execute(f"INSERT INTO fleetsync.vehicle_terms {columns}", (str(truck),))
 
     with pytest.raises(DatabaseError, match=f"vehicle_terms_{column}_check"):
         database.run(write)

@@ -16,6 +16,7 @@ from fleetsyncd.terms import (
     parse_change,
     parse_gap_kbit,
     parse_interval,
+    parse_terms,
     parse_timeout,
     parse_window,
 )
@@ -114,5 +115,16 @@ def test_a_change_to_terms_gives_these_whatever_there_was(before: Terms, after: 
 
 
 def test_what_was_set_is_named_in_one_line() -> None:
-    assert Terms(600, 30, 120, 256).text == "interval 10m, timeout 30s, window 2m, gap 256 kbit/s"
+    assert Terms(600, 30, 120, 256).text == "interval=10m timeout=30s window=2m gap=256"
     assert NO_TERMS.text == ""
+
+
+@given(st.builds(Terms, *[st.none() | st.integers(10, 3600)] * 3, st.none() | st.integers(1, 1000)))
+def test_terms_that_are_shown_are_read_as_the_same(terms: Terms) -> None:
+    assert parse_terms(terms.text).applied_to(NO_TERMS) == terms
+
+
+@pytest.mark.parametrize("text", ["10m", "interval", "speed=3", "interval=10m interval=5m"])
+def test_words_that_are_no_terms_are_refused(text: str) -> None:
+    with pytest.raises(CommandError, match=r"is no term|is there twice"):
+        parse_terms(text)

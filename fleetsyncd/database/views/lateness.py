@@ -44,7 +44,10 @@ def overview_with_reasons(
     causes: dict[UUID, _Cause] = {UUID(key): (skew, span) for key, skew, span in cursor.fetchall()}
     return [
         msgspec.structs.replace(
-            vehicle, late_because=_reason(vehicle, causes.get(vehicle.id, _NO_CAUSE), interval)
+            vehicle,
+            late_because=_reason(
+                vehicle, causes.get(vehicle.id, _NO_CAUSE), vehicle.interval(interval)
+            ),
         )
         if vehicle.state is State.LATE
         else vehicle
