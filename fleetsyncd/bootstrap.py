@@ -37,14 +37,15 @@ from fleetsyncd.sync.housekeeping import Chore
 from fleetsyncd.sync.notifier import Notices, NoticeSender
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
+from fleetsyncd.sync.window import LIVE_INTERVALS
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
 
-LEAST_LIVE_SEC, LIVE_INTERVALS = 120.0, 2
-"""How much a cycle pulls ahead of a gap, in seconds and in sync intervals: the larger of both. No
-less than the longest overlap, so that rows which are committed late are not before it."""
+LEAST_LIVE_SEC = 120.0
+"""How much a cycle pulls ahead of a gap, unless LIVE_INTERVALS are more. No less than the longest
+overlap, so that rows which are committed late are not before it."""
 
 
 def load_settings(log_to: TextIO | None = None) -> Settings:
@@ -82,14 +83,14 @@ def open_any_database(settings: Settings, *, transaction_sec: float = TRANSACTIO
 
 
 def vehicle_client(
-    settings: Settings, host: str, port: int, key: str | None, on_call: OnCall = ignore_call
+    settings: Settings, vehicle: Vehicle, on_call: OnCall = ignore_call
 ) -> VehicleClient:
-    """Return a client for one vehicle; without a key of its own it uses the default key."""
+    """Return a client for one vehicle; without a key or timeout of its own it uses the defaults."""
     return VehicleClient(
-        host,
-        port,
-        key or settings.vehicle_default_api_key,
-        pull_timeout_sec=settings.pull_timeout_sec,
+        vehicle.host,
+        vehicle.port,
+        vehicle.api_key or settings.vehicle_default_api_key,
+        pull_timeout_sec=vehicle.terms.timeout_sec or settings.pull_timeout_sec,
         pull_max_body_mb=settings.pull_max_body_mb,
         deadline=green.deadline,
         on_call=on_call,
@@ -112,7 +113,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
             if metrics is not None:
                 metrics.count_call(vehicle.id, call, seconds, size)
 
-        return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
+        return vehicle_client(settings, vehicle, on_call)
 
     _warn_of_missing_keys(settings, database)
     policy = retention_policy(settings)

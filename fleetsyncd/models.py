@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.lateness import Lateness
+from fleetsyncd.terms import NO_TERMS, Terms
 from fleetsyncd.times import iso_ms
 
 
@@ -102,11 +103,24 @@ class Vehicle:
     """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
     lateness: Lateness = field(default_factory=Lateness)
+    terms: Terms = NO_TERMS
+    """What operators set for it in place of the settings."""
 
     @property
     def live_to(self) -> datetime | None:
         """How far what is live is committed; the watermark unless there is a gap before it."""
         return self.islands[-1].end if self.islands else self.watermark
+
+    @property
+    def pulled_at(self) -> datetime | None:
+        """When it was pulled last, by the daemon's clock: one that is behind makes that earlier."""
+        if self.live_to is None:
+            return None
+        behind = max(timedelta(0), -(self.clock_skew or timedelta(0)))
+        try:
+            return self.live_to + behind
+        except OverflowError:
+            return None
 
     @property
     def gap(self) -> Window | None:

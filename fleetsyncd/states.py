@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from fleetsyncd.reports import Outcome
+from fleetsyncd.terms import NO_TERMS, Terms
 from fleetsyncd.times import ZonedTime, utc_text
 
 LATE_AFTER_INTERVALS = 3
@@ -135,6 +136,19 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """Why it is paused, by whom and until when; None: it is not."""
     mute: Mute | None = None
     """The same of a mute."""
+    interval_sec: float | None = None
+    """The seconds between its cycles."""
+    terms: Terms | None = None
+    """What was set for it in place of the settings; None: nothing."""
+
+    def interval(self, sync_interval_sec: float) -> float:
+        """Return the seconds between its cycles, for those between the fleet's."""
+        return (self.terms or NO_TERMS).interval(sync_interval_sec)
+
+    @property
+    def own_interval_sec(self) -> float | None:
+        """The interval that was set for it; None: it is asked as often as the fleet."""
+        return None if self.terms is None else self.terms.interval_sec
 
     @property
     def maintenance(self) -> str:
@@ -167,7 +181,7 @@ def derive_state(
 ) -> State:
     """Return the state that is most useful to an operator.
 
-    A pause outranks everything, a failure outranks lateness. `interval` is the sync interval in
+    A pause outranks everything, a failure outranks lateness. `interval` is that of its cycles in
     seconds. A status that this version does not know counts as an error.
     """
     if paused:

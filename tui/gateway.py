@@ -89,12 +89,11 @@ class Gateway(WritingGateway):
         tags: Collection[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(database, present_actor())
+        super().__init__(database, present_actor(), interval)
         self.rooms = RoomGateway(database, self._actor, want or UNCONFIGURED, tags)
         self.backfills = BackfillGateway(database, self._actor)
         self.audits = AuditGateway(database, self._actor)
         self.measurements_keep_months = measurements_keep_months
-        self._interval = interval
         self._tags = tags
         self._scope: tuple[UUID, ...] | None = () if tags else None
         self._alarm_counter = AlarmCounter(database, now)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.terms import NO_TERMS
 from fleetsyncd.text import counted, listed
 from tui.audits import Audits
 from tui.backfills import Backfills
@@ -68,7 +69,9 @@ class Operations:
 
         def save(new: VehicleChange) -> Callable[[], None]:
             name, host, port = str(new.name), str(new.host), int(new.port or 0)
-            vehicle_id = self._gateway.add(name, host, port, new.key, new.add_tags)
+            vehicle_id = self._gateway.add(
+                name, host, port, new.key, new.add_tags, new.terms.applied_to(NO_TERMS)
+            )
             return lambda: self._tell_added(name, vehicle_id, before)
 
         await self._ui.ask(VehicleForm("Add a vehicle", "Add", None, save, tags=self._state.tags))
@@ -81,7 +84,7 @@ class Operations:
         self._ui.reload()
 
     async def edit(self, targets: Targets) -> None:
-        """Ask for new values and save them; several targets get only port, key and tags."""
+        """Ask for new values and save them; several targets get only port, key, tags and terms."""
         if not targets:
             return
         vehicles = await self._registered(targets)
@@ -105,6 +108,7 @@ class Operations:
             current,
             save,
             tags=targets.vehicles[0].tags if len(targets) == 1 else (),
+            terms=targets.vehicles[0].terms if len(targets) == 1 else None,
             notice=targets.notice,
         )
         await self._ui.ask(form)

@@ -20,23 +20,36 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import PLAIN, RegisteredVehicle
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import Pause
+from fleetsyncd.terms import NO_TERMS, Terms
 
 
 class WritingGateway:
-    """Writes on vehicles; thread-safe. `actor` is who does it."""
+    """Writes on vehicles; thread-safe. `actor` is who does it.
 
-    def __init__(self, database: Database, actor: Actor) -> None:
+    `interval` is the sync interval in seconds, as the settings have it.
+    """
+
+    def __init__(self, database: Database, actor: Actor, interval: float = 0.0) -> None:
         self._database = database
         self._actor = actor
+        self._interval = interval
 
     def add(
-        self, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
+        self,
+        name: str,
+        host: str,
+        port: int,
+        key: str | None,
+        tags: Collection[str] = (),
+        terms: Terms = NO_TERMS,
     ) -> UUID:
         """Register a vehicle and return its id; None for `key` means the default key."""
         action = on_dashboard(self._actor, "add")
 
         def work(cursor: Cursor) -> UUID:
-            vehicle_id = vehicles.add_vehicle(cursor, name, host, port, key, tags)
+            vehicle_id = vehicles.add_vehicle(
+                cursor, name, host, port, key, tags, terms, default_sync_interval_sec=self._interval
+            )
             record_since(cursor, action, {}, [vehicle_id])
             return vehicle_id
 
@@ -49,7 +62,7 @@ class WritingGateway:
         def work(cursor: Cursor) -> None:
             with recorded(cursor, action, [registered.id for registered in seen]):
                 for registered in seen:
-                    vehicles.change_seen(cursor, registered, new)
+                    vehicles.change_seen(cursor, registered, new, self._interval)
 
         self._database.run(work)
 

@@ -229,7 +229,7 @@ def _vehicles(
 
 
 def _try(settings: Settings, database: Database, vehicle: Vehicle) -> list[Verdict]:
-    client = bootstrap.vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key)
+    client = bootstrap.vehicle_client(settings, vehicle)
     try:
         return probe(
             client, utc_now, lambda status: remark_on_name(database, vehicle, status.id_hint)

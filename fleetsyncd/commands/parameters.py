@@ -9,6 +9,7 @@ from fleetsyncd import bootstrap, validation
 from fleetsyncd.database.vehicle_tags import tags_in_use
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.errors import FleetsyncError
+from fleetsyncd.terms import TermsChange, parse_change
 from fleetsyncd.time_limits import MAX_AGE
 from fleetsyncd.times import parse_length
 
@@ -43,6 +44,30 @@ def tag_option(name: str, help_text: str) -> Callable[[Command], Command]:
     """Return an option that takes a tag, and may be given several times."""
     return click.option(
         name, multiple=True, callback=_parse_tags, shell_complete=complete_tag, help=help_text
+    )
+
+
+def terms_options(command: Command) -> Command:
+    """Add the options that set a vehicle's own terms."""
+    for option in (
+        click.option("--gap-kbit", metavar="RATE", help="Most that the pull of a gap takes of its"
+                     " link, in kilobits in a second, such as 256."),
+        click.option("--window", metavar="LENGTH", help="Most of its time that one request asks"
+                     " for, and its first pull: 2m."),
+        click.option("--timeout", metavar="LENGTH", help="In place of PULL_TIMEOUT_SEC: 30."),
+        click.option("--interval", metavar="LENGTH", help="Time between its cycles, if longer than"
+                     " SYNC_INTERVAL_SEC: 10m."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def given_terms(
+    interval: str | None, timeout: str | None, window: str | None, gap_kbit: str | None
+) -> TermsChange:
+    """Return what the options of `terms_options` say; raise CommandError."""
+    return parse_change(
+        interval_sec=interval, timeout_sec=timeout, window_sec=window, gap_kbit=gap_kbit
     )
 
 

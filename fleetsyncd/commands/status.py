@@ -35,7 +35,8 @@ def status(which: str | None, tag: tuple[str, ...], as_json: bool) -> None:
     """Show every vehicle's state, ages, rows and last error.
 
     SINCE is the age of the state, SEEN the time since the vehicle answered, LAG the age of what is
-    live, DATA the age of the newest measurement; ROWS are those of the last cycle. With WHICH, a
+    live, DATA the age of the newest measurement; ROWS are those of the last cycle. EVERY, the time
+    between its cycles, is shown if a vehicle has an interval of its own. With WHICH, a
     vehicle's name or id, also what of its time is complete, missing or lost. A daemon that cannot
     store what it pulls is named on standard error.
     """
@@ -70,7 +71,10 @@ def status(which: str | None, tag: tuple[str, ...], as_json: bool) -> None:
 
 
 def _detail_lines(vehicle: VehicleStatus) -> Iterator[str]:
-    """Yield a vehicle's gap and remarks, and its intervals as a table."""
+    """Yield a vehicle's terms, gap and remarks, and its intervals as a table."""
+    if vehicle.terms is not None:
+        yield f"own terms: {vehicle.terms.text}"
+        yield ""
     if vehicle.gap is not None:
         yield from _gap_lines(vehicle, vehicle.gap)
     if not vehicle.coverage:

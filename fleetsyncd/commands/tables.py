@@ -35,13 +35,20 @@ def _harmless(row: Sequence[str]) -> list[str]:
 
 
 def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
-    """Return the fleet as a table; with several replicas, with the one that pulls each vehicle."""
+    """Return the fleet as a table; with several replicas, with the one that pulls each vehicle.
+
+    If a vehicle has an interval of its own, with those of all.
+    """
     header = ["VEHICLE", "STATE", "SINCE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
     lines = [_line(vehicle) for vehicle in vehicles]
     if len({vehicle.replica for vehicle in vehicles}) > 1:
         header.insert(-1, "PULLED BY")
         for line, vehicle in zip(lines, vehicles, strict=True):
             line.insert(-1, vehicle.replica or "-")
+    if any(vehicle.own_interval_sec for vehicle in vehicles):
+        header.insert(header.index("LAG"), "EVERY")
+        for line, vehicle in zip(lines, vehicles, strict=True):
+            line.insert(header.index("EVERY"), age(vehicle.interval_sec))
     return table(header, lines)
 
 

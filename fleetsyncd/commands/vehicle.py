@@ -1,7 +1,6 @@
 """`fleetsyncd vehicle ...`: register, change, sync and test vehicles."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import click
@@ -13,27 +12,32 @@ from fleetsyncd.commands import (
     vehicle_csv,
     vehicle_machines,
     vehicle_maintenance,
+    vehicle_set,
 )
 from fleetsyncd.commands.acting import act_on, present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import (
+    given_terms,
     json_option,
     port_type,
     tag_option,
+    terms_options,
     which_argument,
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import action_log, store, vehicle_tags, vehicles
+from fleetsyncd.database import action_log, store, vehicles
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.replicas import sync_interval
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.sync.identity import remark_on_name
+from fleetsyncd.terms import NO_TERMS
 from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.probe import probe
 
@@ -59,6 +63,7 @@ for command in (
     removed_vehicles.purge_command,
     vehicle_machines.swap,
     vehicle_machines.accept,
+    vehicle_set.set_vehicle,
     vehicle_maintenance.pause,
     vehicle_maintenance.resume,
     vehicle_maintenance.mute,
@@ -72,7 +77,7 @@ for command in (
 @with_tag_option
 @json_option
 def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
-    """List all vehicles with address, key, tags and id.
+    """List all vehicles with address, key, tags and id, and the terms that were set for them.
 
     KEY shows whether a vehicle has a key of its own; keys themselves are never shown.
     """
@@ -99,6 +104,10 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
         for known in vehicles
     ]
     header = ["VEHICLE", "ADDRESS", "KEY", "TAGS", "ID"]
+    if any(known.terms for known in vehicles):
+        header.append("TERMS")
+        for row, known in zip(rows, vehicles, strict=True):
+            row.append("-" if known.terms is None else known.terms.text)
     if any(known.maintenance for known in vehicles):
         header.append("MAINTENANCE")
         for row, known in zip(rows, vehicles, strict=True):
@@ -112,29 +121,34 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
 @click.option("--port", type=port_type, help=f"[default: {validation.DEFAULT_PORT}]")
 @key_file_option
 @tag_option("--tag", "A tag for it, such as its site; may be given several times.")
+@terms_options
 @click.option(
     "--from-file",
     "path",
     type=click.Path(allow_dash=True, dir_okay=False),
     help="Register all vehicles of a CSV file, or none: its first line names the columns"
-    " name,address[,port][,api_key][,tags]. - for standard input.",
+    " name,address[,port][,api_key][,tags][,interval][,timeout][,window][,gap_kbit]. - for standard"
+    " input.",
 )
 @click.pass_context
 def add(
     context: click.Context,
+    /,
     name: str | None,
     address: str | None,
     port: int | None,
     key_file: str | None,
     tag: tuple[str, ...],
     path: str | None,
+    **own: str | None,
 ) -> None:
     """Register a vehicle, or all of a file.
 
-    NAME is its name, ADDRESS its IPv4 or IPv6 address in the VPN.
+    NAME is its name, ADDRESS its IPv4 or IPv6 address in the VPN. LENGTH is in seconds, or 90s,
+    10m, 1h.
     """
     if path is not None:
-        if name or port or key_file or tag:
+        if name or port or key_file or tag or any(own.values()):
             raise click.UsageError("--from-file goes with nothing else", context)
         _add_all(path)
         return
@@ -146,31 +160,57 @@ def add(
         port or validation.DEFAULT_PORT,
     )
     key = read_key(key_file)
+    terms = given_terms(**own).applied_to(NO_TERMS)
     action = present_action()
+    settings = bootstrap.load_settings()
 
     def work(cursor: Cursor) -> UUID:
-        vehicle_id = vehicles.add_vehicle(cursor, *new, key, tag)
+        vehicle_id = vehicles.add_vehicle(
+            cursor, *new, key, tag, terms, default_sync_interval_sec=settings.sync_interval_sec
+        )
         action_log.record_since(cursor, action, {}, [vehicle_id])
         return vehicle_id
 
-    vehicle_id = bootstrap.configured_database().run(work)
+    vehicle_id = bootstrap.open_database(settings).run(work)
     click.echo(f"added {new[0]} as {vehicle_id}: the daemon takes it in at its next cycle")
 
 
 def _add_all(path: str) -> None:
     new_vehicles = vehicle_csv.parse_vehicles(read_text(path, "the vehicles"))
     action = present_action()
+    settings = bootstrap.load_settings()
 
     def work(cursor: Cursor) -> None:
-        vehicle_csv.raise_faults(_taken(cursor, new_vehicles))
+        least = sync_interval(cursor, settings.sync_interval_sec)
+        vehicle_csv.raise_faults([*_taken(cursor, new_vehicles), *_odd_terms(new_vehicles, least)])
         added = [
-            vehicles.add_vehicle(cursor, new.name, new.host, new.port, new.key, new.tags)
+            vehicles.add_vehicle(
+                cursor,
+                new.name,
+                new.host,
+                new.port,
+                new.key,
+                new.tags,
+                new.terms,
+                default_sync_interval_sec=settings.sync_interval_sec,
+            )
             for new in new_vehicles
         ]
         action_log.record_since(cursor, action, {}, added)
 
-    bootstrap.configured_database().run(work)
+    bootstrap.open_database(settings).run(work)
     click.echo(f"added {len(new_vehicles)} vehicle(s): the daemon takes them in at its next cycle")
+
+
+def _odd_terms(
+    new_vehicles: Sequence[vehicle_csv.NewVehicle], sync_interval_sec: float
+) -> Iterator[str]:
+    """Yield the faults of the lines whose terms cannot go together."""
+    for new in new_vehicles:
+        try:
+            new.terms.check(sync_interval_sec)
+        except CommandError as error:
+            yield f"line {new.line}: {error}"
 
 
 def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> list[str]:
@@ -185,58 +225,6 @@ def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> li
             where = f"{new.host} port {new.port}"
             faults.append(f"line {new.line}: a vehicle at {where} is registered already")
     return faults
-
-
-@vehicle.command("set")
-@which_argument
-@click.option("--name", help="New name.")
-@click.option("--address", help="New VPN address.")
-@click.option("--port", type=port_type, help="New port.")
-@key_file_option
-@click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
-@tag_option("--tag", "Add a tag; may be given several times.")
-@tag_option("--untag", "Remove a tag; may be given several times.")
-def set_vehicle(
-    which: str,
-    name: str | None,
-    address: str | None,
-    port: int | None,
-    key_file: str | None,
-    no_key: bool,
-    tag: tuple[str, ...],
-    untag: tuple[str, ...],
-) -> None:
-    """Change a vehicle's name, address, key or tags.
-
-    WHICH is its name or id.
-    """
-    if no_key and key_file:
-        raise CommandError("--key-file and --no-key exclude each other")
-    if both := {*tag} & {*untag}:
-        raise CommandError(f"--tag and --untag exclude each other: {', '.join(sorted(both))}")
-    new = vehicles.VehicleChange(
-        name=None if name is None else validation.parse_name(name),
-        host=None if address is None else validation.parse_host(address),
-        port=port,
-        key=read_key(key_file),
-        drop_key=no_key,
-        add_tags=tag,
-        remove_tags=untag,
-    )
-    if new == vehicles.VehicleChange():
-        raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    lacked: list[str] = []
-
-    def change(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
-        lacked[:] = vehicle_tags.lacked_tags(cursor, known.id, untag)
-        vehicles.change_vehicle(cursor, known.id, new)
-
-    known = act_on(which, change)
-    for tag_name in lacked:
-        click.echo(f"{known.name} has no tag {tag_name}")
-    had = tuple(each for each in untag if each not in lacked)
-    if replace(new, remove_tags=had) != vehicles.VehicleChange():
-        click.echo(f"changed {known.name}")
 
 
 @vehicle.command()
@@ -268,7 +256,7 @@ def test(which: str, as_json: bool) -> int:
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
     known = database.run(lambda cursor: _find(cursor, which))
-    client = bootstrap.vehicle_client(settings, known.host, known.port, known.api_key)
+    client = bootstrap.vehicle_client(settings, known)
     verdicts = probe(
         client, utc_now, lambda status: remark_on_name(database, known, status.id_hint)
     )

@@ -8,8 +8,16 @@ from typing import TypeVar
 
 from fleetsyncd import validation
 from fleetsyncd.errors import CommandError
+from fleetsyncd.terms import NO_TERMS, PARSERS, Given, Terms, TermsChange
 
-COLUMNS = ("name", "address", "port", "api_key", "tags")
+TERMS = {
+    "interval": "interval_sec",
+    "timeout": "timeout_sec",
+    "window": "window_sec",
+    "gap_kbit": "gap_kbit",
+}
+"""The columns of a vehicle's own terms, and the fields that they fill."""
+COLUMNS = ("name", "address", "port", "api_key", "tags", *TERMS)
 REQUIRED = ("name", "address")
 T = TypeVar("T")
 
@@ -24,13 +32,14 @@ class NewVehicle:
     port: int
     key: str | None = field(repr=False)
     tags: tuple[str, ...] = ()
+    terms: Terms = NO_TERMS
 
 
 def parse_vehicles(text: str) -> list[NewVehicle]:
     """Return the vehicles of a CSV text; raise CommandError with all faults, by line.
 
-    The first line names the columns: `name`, `address`, and optionally `port`, `api_key` and
-    `tags`, in any order, separated by commas or semicolons. No error repeats a key.
+    The first line names the columns: `name`, `address`, and optionally others of COLUMNS, in any
+    order, separated by commas or semicolons. No error repeats a key.
     """
     # Line ends stay: within quotes they belong to the cell, which is then refused.
     file = io.StringIO(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}"), newline="")
@@ -69,7 +78,7 @@ def _check_columns(names: list[str]) -> None:
     if unknown or missing or len(set(names)) < len(names):
         raise CommandError(
             "the file's first line must name its columns: name, address and, if wanted, port,"
-            " api_key and tags"
+            f" api_key, tags, {', '.join(TERMS)}"
         )
 
 
@@ -94,7 +103,11 @@ def _vehicle(line: int, row: dict[str, str | None], faults: list[str]) -> NewVeh
     port = checked(validation.parse_port, "port", validation.DEFAULT_PORT)
     key = checked(_key, "api_key", None)
     tags: tuple[str, ...] = checked(validation.parse_tags, "tags", ())
-    return NewVehicle(line, name, host, port, key, tags) if len(faults) == before else None
+    own = {field: checked(PARSERS[field], column, None) for column, field in TERMS.items()}
+    if len(faults) > before:
+        return None
+    given = TermsChange(**{field: Given(value) for field, value in own.items()})
+    return NewVehicle(line, name, host, port, key, tags, given.applied_to(NO_TERMS))
 
 
 def _key(text: str) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.notices import NoticeKind, Subject, Weight
-from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.states import LATE_AFTER_INTERVALS, State, VehicleOverview
 
 ANSWERING = (State.ONLINE, State.CATCHING_UP, State.LATE)
 FLAP_TIME = timedelta(hours=1)
@@ -25,6 +25,11 @@ class Terms:
     """How long a vehicle has had no good cycle."""
     repeat: timedelta | None = None
     """When they are reminded; None: never."""
+
+    def after_sec(self, vehicle: VehicleOverview) -> float:
+        """Return the seconds for this vehicle, which must have missed some cycles at least."""
+        least = LATE_AFTER_INTERVALS * (vehicle.own_interval_sec or 0.0)
+        return max(self.after.total_seconds(), least)
 
 
 @dataclass(frozen=True, slots=True)

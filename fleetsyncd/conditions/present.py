@@ -52,7 +52,8 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     failing = [each for each in active if each.state in _FAILING]
     outage = known.get((NoticeKind.OUTAGE, ""))
     away = {each.id: _away(each, facts) for each in failing}
-    nobody_answers = len(failing) == len(active) >= OUTAGE_FROM
+    heard = [each for each in active if _tells(each, away)]
+    nobody_answers = len(failing) == len(heard) >= OUTAGE_FROM
     is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
     if outage is not None and outage.ended_at is None:
         is_out = is_out or not _most_answer(active, terms)
@@ -66,8 +67,15 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
         was_down = key in known and known[key].ended_at is None
         if was_down and quiet and known[key].told_at is None:
             continue
-        if was_down or (not quiet and away[vehicle.id] >= terms.after.total_seconds()):
+        if was_down or (not quiet and away[vehicle.id] >= terms.after_sec(vehicle)):
             yield _down(vehicle, away[vehicle.id], facts.now)
+
+
+def _tells(vehicle: VehicleOverview, away: Mapping[UUID, float]) -> bool:
+    """Tell whether a vehicle was asked since the last one failed; its own interval may be long."""
+    if vehicle.id in away or vehicle.own_interval_sec is None or vehicle.seen_age is None:
+        return True
+    return vehicle.seen_age < min(away.values(), default=inf)
 
 
 def _most_answer(active: Sequence[VehicleOverview], terms: Terms) -> bool:

@@ -10,8 +10,10 @@ import psycopg2
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
 from fleetsyncd.database.vehicle_tags import change_tags
+from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import Pause
+from fleetsyncd.terms import NO_TERMS, UNCHANGED, Terms, TermsChange
 from fleetsyncd.text import is_storable, sanitise
 
 _REGISTERED = """
@@ -89,6 +91,7 @@ class VehicleChange:
     drop_key: bool = False
     add_tags: tuple[str, ...] = ()
     remove_tags: tuple[str, ...] = ()
+    terms: TermsChange = UNCHANGED
 
     def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
         """Return a vehicle's registration after this change."""
@@ -146,9 +149,20 @@ def _registered(cursor: Cursor) -> list[RegisteredVehicle]:
 
 
 def add_vehicle(
-    cursor: Cursor, name: str, host: str, port: int, key: str | None, tags: Collection[str] = ()
+    cursor: Cursor,
+    name: str,
+    host: str,
+    port: int,
+    key: str | None,
+    tags: Collection[str] = (),
+    terms: Terms = NO_TERMS,
+    *,
+    default_sync_interval_sec: float = 0.0,
 ) -> UUID:
-    """Register a vehicle; raise CommandError if its name or its address is taken."""
+    """Register a vehicle; raise CommandError if its name or its address is taken.
+
+    Raises it too for terms that cannot go together, as `change_terms` does.
+    """
     if taken_names(cursor, [name]):
         raise CommandError(name_taken(name))
     try:
@@ -159,6 +173,8 @@ def add_vehicle(
     vehicle_id = UUID(str(row and row[0]))
     if tags:
         change_tags(cursor, vehicle_id, tags, ())
+    if terms != NO_TERMS:
+        change_terms(cursor, vehicle_id, TermsChange.to(terms), default_sync_interval_sec)
     return vehicle_id
 
 
@@ -211,7 +227,12 @@ def name_taken(name: str) -> str:
     return f"a vehicle called {name} is registered already: choose another name"
 
 
-def change_seen(cursor: Cursor, seen: RegisteredVehicle, new: VehicleChange) -> None:
+def change_seen(
+    cursor: Cursor,
+    seen: RegisteredVehicle,
+    new: VehicleChange,
+    default_sync_interval_sec: float = 0.0,
+) -> None:
     """Change a vehicle as `change_vehicle` does, if it is still registered as it was `seen`.
 
     Raises CommandError too if somebody has changed it meanwhile, in whatever field: name, address,
@@ -221,13 +242,16 @@ def change_seen(cursor: Cursor, seen: RegisteredVehicle, new: VehicleChange) -> 
     # As it is to be: by the first try of this transaction, whose answer was lost.
     if stored != new.applied_to(seen):
         require_unchanged(stored, seen)
-    change_vehicle(cursor, seen.id, new)
+    change_vehicle(cursor, seen.id, new, default_sync_interval_sec)
 
 
-def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None:
+def change_vehicle(
+    cursor: Cursor, vehicle_id: UUID, new: VehicleChange, default_sync_interval_sec: float = 0.0
+) -> None:
     """Change a vehicle's registration; raise CommandError if its new name or address is taken.
 
-    Every function here that changes a vehicle raises it too if the vehicle was removed meanwhile.
+    Raises it too for terms that cannot go together, as `change_terms` does. Every function here
+    that changes a vehicle raises it too if the vehicle was removed meanwhile.
     """
     values = {
         "id": str(vehicle_id),
@@ -251,6 +275,8 @@ def change_vehicle(cursor: Cursor, vehicle_id: UUID, new: VehicleChange) -> None
     _require_vehicle(cursor)
     if new.add_tags or new.remove_tags:
         change_tags(cursor, vehicle_id, new.add_tags, new.remove_tags)
+    if new.terms != UNCHANGED:
+        change_terms(cursor, vehicle_id, new.terms, default_sync_interval_sec)
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool, pause: Pause = PLAIN) -> None:

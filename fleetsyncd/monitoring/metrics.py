@@ -39,6 +39,7 @@ class Metrics:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
+        self._sync_interval_sec = sync_interval_sec
         self.registry = CollectorRegistry()
         self._count_quarantine = count_quarantine
         self._read_verified = read_verified
@@ -149,6 +150,7 @@ class Metrics:
                 self._unread.add(vehicle.id)
             counters.name, counters.paused = vehicle.name, vehicle.paused
             counters.live_to = live_to
+            counters.interval = vehicle.terms.interval(self._sync_interval_sec)
             counters.gap = vehicle.missing.total_seconds()
             counters.loses_in = self._loses_in(vehicle)
             counters.lateness = _seconds(vehicle.lateness)

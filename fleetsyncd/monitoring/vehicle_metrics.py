@@ -18,6 +18,8 @@ class VehicleCounters:
     paused: bool
     live_to: float | None
     """How far what is live is committed, in seconds since 1970."""
+    interval: float | None = None
+    """The seconds between its cycles."""
     gap: float = 0.0
     """The length of what is missing before it, in seconds."""
     loses_in: float | None = None
@@ -108,6 +110,12 @@ FAMILIES = (
     ),
     MetricFamily(
         f"{PREFIX}_paused", "gauge", "1 if an operator has paused it", _one(lambda v: v.paused)
+    ),
+    MetricFamily(
+        f"{PREFIX}_interval_seconds",
+        "gauge",
+        "SYNC_INTERVAL_SEC, or its own interval if that is longer",
+        _one(lambda v: v.interval),
     ),
     MetricFamily(f"{PREFIX}_lag_seconds", "gauge", "Age of what is live of it", _lag),
     MetricFamily(

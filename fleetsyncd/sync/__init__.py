@@ -19,6 +19,7 @@ commit.py           rows, bad rows and progress in one transaction
 placing.py          a partition for every row, or the row left out
 prefetch.py         how the next page is asked for meanwhile
 payment.py          a pause after answers that cost too much
+own_intervals.py    whose turn it is, of those with an interval of their own
 rests.py            who asked to be left alone, and until when
 silence.py          who is asked less often, since it does not answer
 sizing.py           how much one question asks for

@@ -9,7 +9,14 @@ from fleetsyncd.database import audits, repairs, store, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Audit, Look, Vehicle, Visit
 from fleetsyncd.reports import Outcome
-from fleetsyncd.sync.audit_plan import AGES, LATER_SEC, AuditPlan, look_window, seconds_to_wait
+from fleetsyncd.sync.audit_plan import (
+    AGES,
+    LATER_SEC,
+    AuditPlan,
+    look_window,
+    pulls_apart,
+    seconds_to_wait,
+)
 from fleetsyncd.sync.context import SyncContext
 
 LOOK_SHARE = 2
@@ -84,9 +91,10 @@ class AuditJobs:
             at, overlap = proved[vehicle.id, age]
             kept = overlap or self._context.pull_overlap
             length = self._plan.length(vehicle.id, age, now)
-            window = look_window(watermark, at, oldest, age, length, kept)
+            ended = pulls_apart(age, vehicle.terms.interval_sec)
+            window = look_window(watermark, at, oldest, ended, length, kept)
             if window is None:
-                waits.append(seconds_to_wait(watermark, at, oldest, age, kept))
+                waits.append(seconds_to_wait(watermark, at, oldest, ended, kept))
             else:
                 looks.append(Look(window, age, at, overlap))
         return looks, min(waits, default=LATER_SEC)

@@ -4,6 +4,7 @@ Pure: the caller gives the time. A look asks for a small window of what is a min
 hour or a day old.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -146,11 +147,18 @@ class AuditPlan:
             vehicle.next_at = min(vehicle.next_at, now + EVERY_SEC)
 
 
+def pulls_apart(age_sec: int, own_interval_sec: float | None) -> float:
+    """Return how long before the last pull one has ended, at `age_sec` at the earliest."""
+    if own_interval_sec is None:
+        return age_sec
+    return math.ceil(age_sec / own_interval_sec) * own_interval_sec
+
+
 def look_window(
     watermark: datetime,
     verified_to: datetime,
     oldest: datetime,
-    age_sec: int,
+    age_sec: float,
     length: timedelta,
     overlap: timedelta,
 ) -> Window | None:
@@ -168,7 +176,7 @@ def look_window(
 
 
 def seconds_to_wait(
-    watermark: datetime, verified_to: datetime, oldest: datetime, age_sec: int, overlap: timedelta
+    watermark: datetime, verified_to: datetime, oldest: datetime, age_sec: float, overlap: timedelta
 ) -> float:
     """Return in how many seconds `look_window` returns a window, if it returns none now."""
     end = watermark - timedelta(seconds=age_sec) - overlap

@@ -12,9 +12,11 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.severities import Severity
+from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
+from fleetsyncd.sync.window import LIVE_INTERVALS
 from fleetsyncd.time_limits import OLDEST_ALARM, accepted_interval
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -63,6 +65,23 @@ class SyncContext:
             return OLDEST_ALARM
         return self.now() - self.alarms_keep
 
+    def own_late_after(self, vehicle: Vehicle) -> timedelta | None:
+        """Return the lag from which operators see this vehicle as late."""
+        if self.late_after is None:
+            return None
+        return max(self.late_after, LATE_AFTER_INTERVALS * _own_interval(vehicle))
+
+    def own_live_window(self, vehicle: Vehicle) -> timedelta | None:
+        """Return how much a cycle pulls of this vehicle ahead of a gap, as `live_window`."""
+        if self.live_window is None:
+            return None
+        return max(self.live_window, LIVE_INTERVALS * _own_interval(vehicle))
+
+    def own_pull_window(self, vehicle: Vehicle) -> timedelta:
+        """Return how much the first pull of this vehicle asks for."""
+        own = vehicle.terms.window_sec
+        return self.pull_window if own is None else timedelta(seconds=own)
+
     def source(
         self, vehicle: Vehicle, client: VehicleClient, stop_reason: Callable[[], str | None]
     ) -> VehicleSource:
@@ -71,7 +90,13 @@ class SyncContext:
             client,
             self.accepted_interval,
             stop_reason,
-            data_size=QuestionSize(vehicle.learned.data, client.pull_timeout_sec),
+            data_size=QuestionSize(
+                vehicle.learned.data, client.pull_timeout_sec, vehicle.terms.window_sec
+            ),
             alarms_size=QuestionSize(vehicle.learned.alarms, client.pull_timeout_sec),
             prefetch=self.prefetch,
         )
+
+
+def _own_interval(vehicle: Vehicle) -> timedelta:
+    return timedelta(seconds=vehicle.terms.interval_sec or 0.0)

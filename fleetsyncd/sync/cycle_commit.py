@@ -82,7 +82,7 @@ class CommittedWindows:
             rows=len(page),
             covered=covered,
             address=self.vehicle.address,
-            late_after=self.context.late_after,
+            late_after=self.context.own_late_after(self.vehicle),
         )
 
         asked_to = self.asked_to

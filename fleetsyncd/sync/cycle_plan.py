@@ -85,12 +85,12 @@ def plan_pull(
         vehicle,
         end,
         skew,
-        pull_window=context.pull_window,
+        pull_window=context.own_pull_window(vehicle),
         pull_overlap=context.pull_overlap,
         oldest=clocks.oldest,
     )
     # Who another machine may be is shown by the history before what is live.
-    live_window = None if is_renamed else context.live_window
+    live_window = None if is_renamed else context.own_live_window(vehicle)
     live = live_pull(
         vehicle, whole, skew, pull_overlap=context.pull_overlap, live_window=live_window
     )

@@ -15,6 +15,7 @@ from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_runner import CycleRunner
 from fleetsyncd.sync.lanes import Lanes
+from fleetsyncd.sync.own_intervals import OwnIntervals
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.sync.silence import Silences
@@ -37,18 +38,25 @@ class Dispatcher:
         catch_up_concurrency: int,
         audit_percent: float = 0.0,
         silences: Silences,
+        own_intervals: OwnIntervals | None = None,
         on_report: Callable[[CycleReport], None],
         on_attempt: Callable[[AttemptReport], None],
         on_database_error: Callable[[DatabaseError], None],
     ) -> None:
         self._rests = Rests()
         self._silences = silences
+        self._own_intervals = own_intervals
+        """None: every vehicle is asked in every cycle of the fleet."""
+        self._now = context.now
+        self._failing_in_wait = 0
 
         def heed_cycle(report: CycleReport) -> None:
             if report.outcome is Outcome.OK:
                 self._rests.end([report.vehicle.id])
             self._rests.note(report.vehicle, report.retry_after_sec)
             self._silences.note(report)
+            if self._own_intervals is not None:
+                self._own_intervals.note(report)
             if report.leaves_gap:
                 self._catch_ups.note_gap()
             on_report(report)
@@ -117,8 +125,11 @@ class Dispatcher:
 
     @property
     def resting(self) -> int:
-        """The number of vehicles that this cycle leaves alone because they are silent for long."""
-        return len(self._silences.resting)
+        """The number of vehicles without a good cycle that this cycle leaves alone.
+
+        They are silent for long, or it is not their turn.
+        """
+        return len(self._silences.resting) + self._failing_in_wait
 
     @property
     def shards(self) -> frozenset[int] | None:
@@ -133,6 +144,7 @@ class Dispatcher:
     def pull_every_shard_once(self) -> None:
         """Pull the whole fleet once, whatever other replicas do; leave backfills to the daemons."""
         self._catch_ups.accepting = False
+        self._own_intervals = None
         self._assignment = ShardAssignment(None)
 
     def progress(self) -> list[tuple[str, Progress | None]]:
@@ -160,8 +172,8 @@ class Dispatcher:
         """Stop pulls of vehicles that left the fleet, and start every vehicle that is due.
 
         A vehicle that is another replica's but still runs here is left to finish. Returns the
-        started vehicles; paused and running ones are not due, nor those that asked for a rest or
-        are silent for long.
+        started vehicles; paused and running ones are not due, nor those that asked for a rest, are
+        silent for long, or have a longer interval of their own that is not over.
         """
         vehicles = list(fleet)
         known = {vehicle.id for vehicle in vehicles}
@@ -171,16 +183,27 @@ class Dispatcher:
         self._catch_ups.new_fleet_cycle(known)
         self._rests.end_of_changed(vehicles)
         self._silences.new_fleet_cycle(vehicles)
-        undue = self._rests.current().union(self._silences.resting, self._lanes.running)
+        resting = self._silences.resting
+        waiting = self._waiting(vehicles)
+        failing = {vehicle.id for vehicle in vehicles if vehicle.failures and not vehicle.paused}
+        self._failing_in_wait = len(failing & waiting - resting)
+        undue = self._rests.current().union(resting, waiting, self._lanes.running)
         due = [v for v in vehicles if not v.paused and v.id not in undue]
         self._spacing.new_fleet_cycle()
         self._start(due, self._spacing.gap_sec(len(due)))
         return due
 
+    def _waiting(self, fleet: Collection[Vehicle]) -> set[UUID]:
+        """Return the vehicles whose own interval is not over."""
+        if self._own_intervals is None:
+            return set()
+        return self._own_intervals.waiting(fleet, self._now())
+
     def start(self, due: Iterable[Vehicle]) -> None:
         """Start cycles as slots come free; vehicles that fail have a lane of their own.
 
-        An operator's request reaches also those that asked for a rest or are silent for long.
+        An operator's request reaches also those that asked for a rest, are silent for long, or have
+        a longer interval of their own.
         """
         self._start(due, gap_sec=0.0)
 
@@ -214,6 +237,8 @@ class Dispatcher:
         self.stop("paused", paused)
         self._rests.end(paused)
         self._silences.end(paused)
+        if self._own_intervals is not None:
+            self._own_intervals.end(paused)
 
     def cancel_waiting(self) -> None:
         """Start no cycle and no gap that still waits for a slot."""

@@ -10,10 +10,16 @@ from fleetsyncd.vehicle.client import VehicleClient
 
 @dataclass(frozen=True, slots=True)
 class VehicleSession:
-    """A session to one vehicle; `registration` is what it was made for."""
+    """A session to one vehicle, and what it was made for."""
 
     registration: Registration
+    timeout_sec: float | None
     client: VehicleClient
+
+    def fits(self, vehicle: Vehicle) -> bool:
+        """Tell whether the vehicle is still asked as it was when the session was made."""
+        asked = vehicle.registration, vehicle.terms.timeout_sec
+        return asked == (self.registration, self.timeout_sec)
 
 
 class VehicleSessions:
@@ -30,14 +36,16 @@ class VehicleSessions:
     def get(self, vehicle: Vehicle) -> VehicleSession:
         """Return the session to `vehicle`, which is not in use.
 
-        A new one after a change of address or key.
+        A new one after a change of address, key or timeout.
         """
         session = self._open.get(vehicle.id)
-        if session is not None and session.registration == vehicle.registration:
+        if session is not None and session.fits(vehicle):
             return session
         if session is not None:
             session.client.close()
-        opened = VehicleSession(vehicle.registration, self._connect(vehicle))
+        opened = VehicleSession(
+            vehicle.registration, vehicle.terms.timeout_sec, self._connect(vehicle)
+        )
         self._open[vehicle.id] = opened
         return opened
 

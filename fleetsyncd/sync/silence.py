@@ -10,6 +10,9 @@ That many are silent may be this network's own fault. So of several that rest, a
 in every cycle; and if one answers again, all whose last pull was as long ago as its own are treated
 as if they had just fallen silent, which happens once in each silence.
 
+A vehicle with a longer interval of its own counts its silence in cycles of the fleet, too. It is
+left alone only once that means longer pauses than its interval.
+
 Kept in memory: a daemon that was just started asks every vehicle once, and takes up the count of
 those that timed out already.
 """
@@ -61,6 +64,7 @@ class Silences:
     """The silent vehicles of this daemon, and those of them that are not asked in this cycle."""
 
     def __init__(self, sync_interval: timedelta, longest: timedelta) -> None:
+        self._sync_sec = sync_interval.total_seconds()
         self._longest_cycles = max(1, int(longest / sync_interval))
         self._together = TOGETHER_CYCLES * sync_interval
         self._silent: dict[UUID, _Silence] = {}
@@ -82,8 +86,10 @@ class Silences:
         if vehicle.id not in self._silent:
             # Of another kind of failure, the database does not say how many were silences.
             timed_out = vehicle.status == Outcome.TIMEOUT
-            since = self._cycle - (report.failures if timed_out else 1)
-            self._silent[vehicle.id] = _Silence(since, vehicle.registration, _pulled_at(vehicle))
+            cycles = (report.failures if timed_out else 1) * self._own_cycles(vehicle)
+            self._silent[vehicle.id] = _Silence(
+                self._cycle - cycles, vehicle.registration, vehicle.pulled_at
+            )
 
     def end(self, vehicle_ids: Iterable[UUID]) -> None:
         """Forget the silence of these vehicles."""
@@ -97,6 +103,7 @@ class Silences:
         """
         self._cycle += 1
         registrations = {vehicle.id: vehicle.registration for vehicle in fleet}
+        own = {v.id: self._own_cycles(v) for v in fleet if v.id in self._silent}
         self._silent = {
             key: silence
             for key, silence in self._silent.items()
@@ -106,10 +113,12 @@ class Silences:
         left = {
             key: cycles_left(key, self._cycle, apart)
             for key, silence in self._silent.items()
-            if (apart := self._cycles_apart(silence)) > 1
+            if (apart := self._cycles_apart(silence)) > own[key]
         }
-        if len(left) >= OUTAGE_FROM and 0 not in left.values():
-            left[min(left, key=left.__getitem__)] = 0
+        # Of those with an interval of their own, it need not be the turn.
+        usual = [key for key in left if own[key] == 1]
+        if len(usual) >= OUTAGE_FROM and all(left[key] for key in usual):
+            left[min(usual, key=left.__getitem__)] = 0
         self.resting = frozenset(key for key, cycles in left.items() if cycles)
 
     def _end_common_silences(self) -> None:
@@ -123,6 +132,10 @@ class Silences:
                 silence.since, silence.ended_with_others = about_to_rest, True
         self._answering.clear()
 
+    def _own_cycles(self, vehicle: Vehicle) -> int:
+        """Return how many cycles of the fleet a vehicle's own interval lasts."""
+        return max(1, round(vehicle.terms.interval(self._sync_sec) / self._sync_sec))
+
     def _cycles_apart(self, silence: _Silence) -> int:
         return cycles_apart(self._cycle - silence.since, self._longest_cycles)
 
@@ -132,14 +145,3 @@ class Silences:
             return set()
         halves = int(silence.pulled_at.timestamp() // self._together.total_seconds())
         return {halves, halves + 1}
-
-
-def _pulled_at(vehicle: Vehicle) -> datetime | None:
-    """Return when a vehicle was pulled last; a clock that is behind makes that earlier."""
-    if vehicle.live_to is None:
-        return None
-    behind = max(timedelta(0), -(vehicle.clock_skew or timedelta(0)))
-    try:
-        return vehicle.live_to + behind
-    except OverflowError:
-        return None

@@ -26,13 +26,18 @@ class QuestionSize:
     that broke off it is known how much they carry.
     """
 
-    def __init__(self, length: timedelta | None, deadline_sec: float) -> None:
+    def __init__(
+        self, length: timedelta | None, deadline_sec: float, most_sec: float | None = None
+    ) -> None:
+        self._most = LONGEST if most_sec is None else timedelta(seconds=most_sec)
+        """What an operator allows of this vehicle. Nothing is learned from it: its link may carry
+        more."""
         self.length = min(max(length or LONGEST, SHORTEST), LONGEST)
         self._target_sec = deadline_sec * TARGET_SHARE
 
     def fit(self, window: Window) -> Window:
         """Return as much of `window`, from its start, as is asked for at once."""
-        return Window(window.start, min(window.start + self.length, window.end))
+        return Window(window.start, min(window.start + min(self.length, self._most), window.end))
 
     def answered(self, window: Window, seconds: float) -> None:
         """Learn that the body of the answer for `window` took `seconds`.

@@ -33,6 +33,7 @@ from fleetsyncd.sync.intake_watch import IntakeWatch
 from fleetsyncd.sync.minutes import MinuteKeeper
 from fleetsyncd.sync.notifier import Notices, Notifier
 from fleetsyncd.sync.outage import Outage
+from fleetsyncd.sync.own_intervals import OwnIntervals
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
@@ -106,6 +107,7 @@ class Supervisor:
                 timedelta(seconds=plan.sync_interval_sec),
                 timedelta(seconds=plan.silent_interval_sec),
             ),
+            own_intervals=OwnIntervals(timedelta(seconds=plan.sync_interval_sec)),
             on_report=self._on_report,
             on_attempt=self._on_attempt,
             on_database_error=self._on_database_error,

@@ -17,6 +17,8 @@ HOURLY_STEP = timedelta(hours=1)
 TRUNCATED_STEP = timedelta(minutes=10)
 """The first size that a truncated window is split into; halves follow."""
 MILLISECOND = timedelta(milliseconds=1)
+LIVE_INTERVALS = 2
+"""Pulled ahead of a gap are so many sync intervals, unless the daemon's least is more."""
 SHORT_GAP = 5
 """A cycle pulls a gap of up to so many live windows itself."""
 MOST_ISLANDS = 50

@@ -2,10 +2,12 @@
 
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.terms import Terms
 from tests.tui.driving import Driver, add, beat, drive, set_state
 from tui.model.outage import Outage, find_outage
 
@@ -110,3 +112,20 @@ def test_the_dashboard_tells_an_outage_though_one_vehicle_answers(database: Data
         await it.sees_no("check the VPN")
 
     drive(database, look)
+
+
+def test_a_vehicle_with_an_interval_of_its_own_is_silent_after_three_of_them() -> None:
+    own = Terms(interval_sec=600)
+    silent = [msgspec.structs.replace(vehicle(1000), terms=own) for _ in range(10)]
+    assert find_outage(silent, INTERVAL) is None
+    silent = [msgspec.structs.replace(vehicle(2000), terms=own) for _ in range(10)]
+    assert find_outage(silent, INTERVAL) == Outage(10, 10, None)
+
+
+def test_one_that_was_not_asked_since_does_not_answer_for_the_network() -> None:
+    own = Terms(interval_sec=3600)
+    unasked = msgspec.structs.replace(vehicle(900, ONLINE), terms=own)
+    silent = fleet((3, 300, TIMEOUT))
+    assert find_outage([*silent, unasked], INTERVAL) == Outage(3, 3, None)
+    asked = msgspec.structs.replace(vehicle(100, ONLINE), terms=own)
+    assert find_outage([*silent, asked], INTERVAL) == Outage(3, 4, 300)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from fleetsyncd.conditions.judging import judge
 from fleetsyncd.conditions.model import Daemon, Facts, Key, Known, Terms
 from fleetsyncd.notices import Notice, NoticeKind, Weight
 from fleetsyncd.states import GapOverview, State, VehicleOverview
+from fleetsyncd.terms import Terms as OwnTerms
 
 START = datetime(2026, 2, 23, 3, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -291,3 +293,24 @@ def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) 
     alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
     desk.look(daemons=[alive, dead])
     assert desk.look(daemons=[alive]) == []
+
+
+def test_a_vehicle_with_a_long_interval_is_down_after_three_of_its_own() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=3600)
+    others = [vehicle(2), vehicle(3)]
+
+    def away(seconds: float) -> VehicleOverview:
+        return msgspec.structs.replace(failing(1, seconds), terms=own)
+
+    assert not desk.look(away(3 * 3600 - 60), *others)
+    (notice,) = desk.look(away(3 * 3600 + 60), *others)
+    assert notice.kind is NoticeKind.DOWN
+
+
+def test_one_that_was_not_asked_since_does_not_keep_an_outage_from_being_told() -> None:
+    fleet = [failing(number, 700) for number in (1, 2, 3)]
+    unasked = vehicle(4, seen_age=900.0, terms=OwnTerms(interval_sec=1800))
+    (notice,) = Desk().look(*fleet, unasked)
+    assert notice.kind is NoticeKind.OUTAGE
+    answering = vehicle(4, seen_age=100.0, terms=OwnTerms(interval_sec=1800))
+    assert {each.kind for each in Desk().look(*fleet, answering)} == {NoticeKind.DOWN}

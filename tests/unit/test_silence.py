@@ -15,6 +15,7 @@ from fleetsyncd.sync.silence import (
     cycles_apart,
     cycles_left,
 )
+from fleetsyncd.terms import Terms
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 INTERVAL = timedelta(seconds=30)
@@ -227,3 +228,31 @@ def test_a_vehicle_whose_silence_is_ended_is_asked_at_once_and_one_that_left_is_
     fleet.cycles(2)
     fleet.vehicles.append(gone)
     assert gone.id in fleet.cycle()
+
+
+def test_one_with_a_long_interval_of_its_own_rests_no_longer_than_that() -> None:
+    truck = vehicle(terms=Terms(interval_sec=600))
+    silences = Silences(INTERVAL, timedelta(seconds=120))
+    for _ in range(400):
+        silences.new_fleet_cycle([truck])
+        assert not silences.resting
+        silences.note(silent(truck))
+
+
+def test_its_failures_before_this_daemon_count_as_many_cycles_of_the_fleet() -> None:
+    truck = vehicle(terms=Terms(interval_sec=60), status="timeout", failures=19)
+    silences = Silences(INTERVAL, timedelta(hours=1))
+    silences.note(silent(truck))
+    asked = 0
+    for _ in range(400):
+        silences.new_fleet_cycle([truck])
+        asked += truck.id not in silences.resting
+    assert 20 < asked < 120
+
+
+def test_others_stand_in_for_one_whose_turn_it_need_not_be() -> None:
+    usual = [vehicle() for _ in range(4)]
+    own = [vehicle(terms=Terms(interval_sec=60)) for _ in range(4)]
+    fleet = Fleet([*usual, *own], timedelta(hours=1))
+    fleet.cycles(3000)
+    assert all({each.id for each in usual} & set(asked) for asked in fleet.cycles(50))

@@ -20,7 +20,7 @@ MEANINGS = {
     State.CATCHING_UP: "a gap is being pulled; the percentage is committed",
     State.TIMEOUT: "no complete answer within the timeout",
     State.ERROR: "the last cycle failed; LAST ERROR gives the reason",
-    State.LATE: "the vehicle answers, but the lag exceeds three intervals",
+    State.LATE: "the vehicle answers, but the lag exceeds three of its intervals",
     State.NEVER: "the vehicle has never answered",
     State.PAUSED: "an operator paused it: the daemon does not pull it",
 }

@@ -12,6 +12,15 @@ from fleetsyncd import validation
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
+from fleetsyncd.terms import (
+    DEFAULT,
+    EXAMPLE,
+    NO_TERMS,
+    UNCHANGED,
+    Terms,
+    TermsChange,
+    parse_terms,
+)
 from fleetsyncd.text import counted, listed
 from tui.background import in_thread, is_live
 from tui.dialogs.dialog import Dialog
@@ -48,7 +57,8 @@ class VehicleForm(Dialog[VehicleChange]):
     it. `save` runs in a thread and returns what tells that it is saved, which happens though the
     dialog was closed meanwhile; if it raises, the dialog shows the error and keeps the input.
     `tags` are those of the vehicle, or of those that are to be added; for several vehicles there
-    are none, and the field takes what is to be added or, after a minus, removed.
+    are none, and the field takes what is to be added or, after a minus, removed. `terms` are the
+    vehicle's own; for several vehicles the field takes those that are to change.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class VehicleForm(Dialog[VehicleChange]):
         save: Callable[[VehicleChange], Callable[[], None]],
         *,
         tags: tuple[str, ...] = (),
+        terms: Terms | None = None,
         notice: str = "",
     ) -> None:
         super().__init__(title, accept, notice=notice)
@@ -70,9 +81,10 @@ class VehicleForm(Dialog[VehicleChange]):
         self._saves = False
         """Whether a change is being saved: what was sent is carried out, even if sent twice."""
         self.tags = tags
+        self.terms = terms or NO_TERMS
         self.single = current is None or current.name is not None
         """Whether it is about one vehicle: several cannot share a name and an address."""
-        self.fields = (*(("name", "host") if self.single else ()), "port", "key", "tags")
+        self.fields = (*(("name", "host") if self.single else ()), "port", "key", "tags", "terms")
         self._save = save
 
     def body(self) -> ComposeResult:
@@ -92,6 +104,10 @@ class VehicleForm(Dialog[VehicleChange]):
         yield Input(id="key", password=True, placeholder=empty, compact=True)
         yield Label("Tags, separated by blanks" if self.single else "Tags to add; -tag removes one")
         yield Input(" ".join(self.tags), id="tags", compact=True)
+        yield Label("Own terms" if self.single else "Own terms to change")
+        empty = "empty: the settings" if self.single else f"timeout={DEFAULT} takes one back"
+        example = f"{EXAMPLE}; {empty}"
+        yield Input(self.terms.text, id="terms", placeholder=example, compact=True)
         if not is_new:
             yield PlainCheckbox(
                 "use VEHICLE_DEFAULT_API_KEY from now on", id="drop-key", compact=True
@@ -142,6 +158,9 @@ class VehicleForm(Dialog[VehicleChange]):
         if field == "tags":
             self._tag_change()
             return None
+        if field == "terms":
+            self._terms_change()
+            return None
         text = self.query_one(f"#{field}", Input).value
         registered = getattr(self.current, field, None)
         if registered is not None and text == str(registered):
@@ -170,6 +189,14 @@ class VehicleForm(Dialog[VehicleChange]):
         added = " ".join(part for part in parts if not part.startswith("-"))
         return TagChange(validation.parse_tags(added), validation.parse_tags(removed))
 
+    def _terms_change(self) -> TermsChange:
+        """Return how the terms are to change; raise CommandError if one is not valid."""
+        change = parse_terms(self.query_one("#terms", Input).value)
+        if not self.single:
+            return change
+        wanted = change.applied_to(NO_TERMS)
+        return UNCHANGED if wanted == self.terms else TermsChange.to(wanted)
+
     def submit(self) -> None:
         """Check every field; save the change, or show what is wrong; nothing while it is saved."""
         if self._saves:
@@ -182,10 +209,11 @@ class VehicleForm(Dialog[VehicleChange]):
             self.query_one(f"#{first}", Input).focus()
         if self._complaints or self._has_two_keys:
             return
-        del values["tags"]
+        del values["tags"], values["terms"]
         tags = self._tag_change()
         change = VehicleChange(
             drop_key=self._drop_key, add_tags=tags.add, remove_tags=tags.remove,
+            terms=self._terms_change(),
             **values,  # type: ignore[arg-type]  # fields have their types
         )  # fmt: skip
         self._show_saving(True)

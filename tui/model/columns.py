@@ -121,10 +121,10 @@ def _few_rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
 def _lags(width: int) -> CellText:
     """Return a cell's text: a spark of `width` cells, and its scale."""
 
-    def cell_text(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
+    def cell_text(vehicle: VehicleOverview, hour: LastHour | None) -> str:
         if hour is None:
             return ""
-        scale = lag_scale(hour.lags)
+        scale = lag_scale(hour.lags, vehicle.own_interval_sec)
         return f"{spark(thinned(hour.lags, width), scale)} {lag_scale_text(scale)}"
 
     return cell_text

@@ -34,6 +34,7 @@ _AGES: Mapping[str, Callable[[VehicleOverview], float | None]] = {
     "seen": lambda vehicle: vehicle.seen_age,
     "data": lambda vehicle: vehicle.data_age,
     "since": lambda vehicle: vehicle.state_age,
+    "every": lambda vehicle: vehicle.interval_sec,
 }
 _COUNTS: Mapping[str, Callable[[VehicleOverview], float | None]] = {
     "fails": lambda vehicle: vehicle.failures,
@@ -66,7 +67,7 @@ EXPLANATIONS = (
     ("st:timeout,error", "one of these states; their beginnings are enough"),
     ("ver:2.1", "the software version begins with 2.1"),
     ("tag:mine-3", "one of these tags"),
-    ("lag>5m seen>=90s", "also data, and since: how long the state has lasted; in s, m, h or d"),
+    ("lag>5m seen>=90s", "also data; since: how long the state has lasted; every: its interval"),
     ("fails>=3 rows=0", "cycles in a row that failed, rows of the last cycle; also < <= !="),
     ("-st:paused", "a minus before any of them: all others"),
     ("", "a vehicle must match every word; what never was is older than every age"),
@@ -191,7 +192,7 @@ def _comparison_test(word: Word) -> Test:
     if read is None:
         _refuse_comparing_a_list(word, part)
         known = " ".join((*_AGES, *_COUNTS))
-        raise CommandError(f'{part}: compare one of {known}; for a text write "{part}"')
+        raise CommandError(f'{part}: compare {known}; for a text write "{part}"')
     if compare is None:
         raise CommandError(f"{part}: compare by one of {' '.join(_OPERATORS)}")
     if word.name in _AGES and word.operator in ("=", "!="):

@@ -8,7 +8,7 @@ from tui.model.export_table import ExportTable
 
 HEADING = (
     "vehicle", "id", "address", "state", "since_s", "progress", "seen_s", "lag_s", "data_s", "rows",
-    "fails", "version", "tags", "last_error",
+    "fails", "version", "tags", "interval_s", "last_error",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def fleet_row(vehicle: VehicleOverview) -> list[str]:
         str(vehicle.failures),
         vehicle.software_version or "",
         " ".join(vehicle.tags),
+        _seconds(vehicle.interval_sec),
         vehicle.last_error or "",
     ]
 

@@ -1,5 +1,6 @@
 """Tells an outage of this host's network from failures of single vehicles."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,18 +35,30 @@ def find_outage(vehicles: Sequence[VehicleOverview], interval: float) -> Outage 
 
     It takes OUTAGE_FROM vehicles at least. Any answer counts, a refusal too.
     """
-    expected = [vehicle for vehicle in vehicles if vehicle.state not in _NOT_EXPECTED]
-    silent = [vehicle for vehicle in expected if _is_silent(vehicle, interval)]
+    active = [vehicle for vehicle in vehicles if vehicle.state not in _NOT_EXPECTED]
+    silent = [vehicle for vehicle in active if _is_silent(vehicle, interval)]
     if len(silent) < OUTAGE_FROM:
         return None
+    last = min(_ages(silent), default=math.inf)
+    expected = [vehicle for vehicle in active if _was_asked(vehicle, last)]
     if len(silent) == len(expected):
         return Outage(len(silent), len(expected), None)
     return _common_silence(_ages(silent), _ages(expected), len(expected), interval)
 
 
 def _is_silent(vehicle: VehicleOverview, interval: float) -> bool:
+    seen, own = vehicle.seen_age, vehicle.interval(interval)
+    return vehicle.state in _FAILING and (seen is None or seen > LATE_AFTER_INTERVALS * own)
+
+
+def _was_asked(vehicle: VehicleOverview, last: float) -> bool:
+    """Tell whether a vehicle was asked since the last answer of the silent ones.
+
+    With an interval of its own that need not be so, and then nothing can be said of it.
+    """
     seen = vehicle.seen_age
-    return vehicle.state in _FAILING and (seen is None or seen > LATE_AFTER_INTERVALS * interval)
+    is_open = vehicle.own_interval_sec is not None and vehicle.state not in _FAILING
+    return not is_open or seen is None or seen < last
 
 
 def _ages(vehicles: Sequence[VehicleOverview]) -> list[float]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.text import age
 from tui.model.scale import Range, Scale, scale_of
 
@@ -46,10 +47,14 @@ def count_scale(counts: Values) -> Scale:
     return scale_of((), (0.0, highest))
 
 
-def lag_scale(lags: Values) -> Scale:
-    """Return the scale of lags in seconds: from zero to whole units of an age."""
+def lag_scale(lags: Values, own_interval_sec: float | None = None) -> Scale:
+    """Return the scale of lags in seconds: from zero to whole units of an age.
+
+    Of a vehicle with a long interval of its own, a usual lag is a low block, too.
+    """
     longest = max((lag for lag in lags if lag is not None), default=0.0)
-    return Scale(0.0, max(_LAG_CEILING_SEC, _whole_units(longest)))
+    usual = LATE_AFTER_INTERVALS * (own_interval_sec or 0.0)
+    return Scale(0.0, max(_LAG_CEILING_SEC, _whole_units(max(longest, usual))))
 
 
 def lag_scale_text(scale: Scale) -> str:

@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.statements import DATED, IS_PAUSED
+from fleetsyncd.database.statements import DATED, IS_PAUSED, JOIN_TERMS, TERMS
 from fleetsyncd.database.views.sql_times import (
     LIVE_TO,
     age,
@@ -31,6 +31,7 @@ from fleetsyncd.states import (
     VehicleOverview,
     derive_state,
 )
+from fleetsyncd.terms import Terms
 from fleetsyncd.text import sanitise
 from fleetsyncd.validation import address_text
 
@@ -96,11 +97,13 @@ SELECT coalesce(json_agg(json_build_array(
 },
     {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
     {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES},
-    s.late_ms, s.overlap_ms, {_PAUSE}
+    s.late_ms, s.overlap_ms, {_PAUSE},
+    CASE WHEN t.vehicle_id IS NOT NULL THEN json_build_array({TERMS}) END
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
+{JOIN_TERMS}
 """  # noqa: S608
 _WITH_TAGS = " WHERE s.tags && %s::text[]"
 
@@ -136,6 +139,15 @@ class _Pause(Struct, array_like=True, gc=False):
     by: str | None
 
 
+class _Terms(Struct, array_like=True, gc=False):
+    """What was set for a vehicle, as `Terms` has it."""
+
+    interval_sec: float | None
+    timeout_sec: float | None
+    window_sec: float | None
+    gap_kbit: int | None
+
+
 class _Row(Struct, array_like=True, gc=False):
     """A row of OVERVIEW."""
 
@@ -162,6 +174,7 @@ class _Row(Struct, array_like=True, gc=False):
     late_ms: int | None
     overlap_ms: int | None
     pause: _Pause | None
+    terms: _Terms | None
 
 
 _ROWS = Decoder(list[_Row])
@@ -171,6 +184,8 @@ def fleet_overview(
     cursor: Cursor, default_sync_interval_sec: float, tags: Collection[str] = ()
 ) -> list[VehicleOverview]:
     """Return all vehicles, ordered by name; a running daemon's interval decides what is late.
+
+    Unless a vehicle has a longer one of its own.
 
     With `tags`, only the vehicles that have one of them.
     """
@@ -208,8 +223,12 @@ def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(sanitise(tag, NAME_LIMIT) for tag in tags))
 
 
-def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> VehicleOverview:
+def _vehicle(
+    row: _Row, sync_interval_sec: float, replica_by_shard: dict[int, str]
+) -> VehicleOverview:
     key = cached_id(row.id)
+    terms = None if row.terms is None else _terms(row.terms)
+    interval = sync_interval_sec if terms is None else terms.interval(sync_interval_sec)
     catching_up = None if row.catching_up is None else _progress(row.catching_up, row.holes)
     state = derive_state(
         paused=row.paused,
@@ -243,7 +262,13 @@ def _vehicle(row: _Row, interval: float, replica_by_shard: dict[int, str]) -> Ve
         lateness_seconds=None if row.late_ms is None else row.late_ms / 1000,
         overlap_seconds=None if row.overlap_ms is None else row.overlap_ms / 1000,
         pause=None if row.pause is None else _pause(row.pause),
+        interval_sec=interval,
+        terms=terms,
     )
+
+
+def _terms(terms: _Terms) -> Terms:
+    return Terms(terms.interval_sec, terms.timeout_sec, terms.window_sec, terms.gap_kbit)
 
 
 def _pause(pause: _Pause) -> Pause:

@@ -79,6 +79,7 @@ def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: 
         ("address", vehicle.address),
         ("tags", " ".join(vehicle.tags)),
         ("key", key),
+        ("own terms", "" if vehicle.terms is None else vehicle.terms.text),
         ("state", state),
         ("software", vehicle.software_version or "-"),
         ("calls itself", _hint_text(details)),

@@ -65,7 +65,9 @@ class HistoryPane(Pane):
             lambda: self.context.gateway.history(self.vehicle_id, span.seconds, width)
         )
         self.is_read = True
-        self.query_one("#curves", FixedText).show(history_text(history, span))
+        vehicle = self.context.state.view.get(self.vehicle_id)
+        own = None if vehicle is None else vehicle.own_interval_sec
+        self.query_one("#curves", FixedText).show(history_text(history, span, own))
 
     def question(self) -> Hashable:
         """Return the span and the width of the curves."""
@@ -81,12 +83,12 @@ class HistoryPane(Pane):
         return self.query_one(JournalTable).export_table()
 
 
-def history_text(history: History, span: Span) -> Text:
+def history_text(history: History, span: Span, own_interval_sec: float | None = None) -> Text:
     """Return the lines of lag, rows and outcomes over a span, and the time axis below them."""
     buckets = history.buckets
     lags = [bucket.lag for bucket in buckets]
     rows = [bucket.rows if bucket.attempts else None for bucket in buckets]
-    lag_bounds, row_bounds = lag_scale(lags), count_scale(rows)
+    lag_bounds, row_bounds = lag_scale(lags, own_interval_sec), count_scale(rows)
     lines = Text(no_wrap=True)
     lines.append(_label("lag", span)).append(spark(lags, lag_bounds), "cyan")
     lines.append(f"  {lag_scale_text(lag_bounds)} · longest {age(_longest(lags))}\n")
