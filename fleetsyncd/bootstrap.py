@@ -38,6 +38,7 @@ from fleetsyncd.sync.notifier import Notices, NoticeSender
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.times import utc_now
+from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
@@ -107,10 +108,10 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     received: Counter[UUID] = Counter()
 
     def connect(vehicle: Vehicle) -> VehicleClient:
-        def on_call(call: str, seconds: float, size: int) -> None:
-            received[vehicle.id] += size
+        def on_call(call: str, seconds: float, carried: Traffic) -> None:
+            received[vehicle.id] += carried.received
             if metrics is not None:
-                metrics.count_call(vehicle.id, call, seconds, size)
+                metrics.count_call(vehicle.id, call, seconds, carried.received)
 
         return vehicle_client(settings, vehicle.host, vehicle.port, vehicle.api_key, on_call)
 
