@@ -25,6 +25,7 @@ budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines
 validation.py   what operators register a vehicle with
+terms.py        what they set for one vehicle in place of the settings
 logs.py         log lines as text or JSON
 process.py      open files, core dumps, garbage collection
 signals.py      signals end a command, rolled back

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.budgets import Intake
 from fleetsyncd.lateness import Lateness
+from fleetsyncd.terms import NO_TERMS, Terms
 from fleetsyncd.times import iso_ms
 
 
@@ -102,6 +103,8 @@ class Vehicle:
     """What it called itself in the last cycle, if that was something else."""
     intake: Intake = field(default_factory=Intake)
     lateness: Lateness = field(default_factory=Lateness)
+    terms: Terms = NO_TERMS
+    """What operators set for it in place of the settings."""
 
     @property
     def live_to(self) -> datetime | None:

@@ -3,7 +3,8 @@
 group.py        sections of the help text, exit codes
 status.py       `status`
 health.py       `health`
-vehicle.py      `vehicle list/add/set/sync/test`
+vehicle.py      `vehicle list/add/sync/test`
+vehicle_set.py  `vehicle set`
 removed_vehicles.py  `vehicle remove/restore/purge`, `vehicle list --removed`
 vehicle_maintenance.py  `vehicle pause/resume/mute/unmute`
 vehicle_machines.py  `vehicle swap/accept`

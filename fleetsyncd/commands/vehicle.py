@@ -1,7 +1,6 @@
 """`fleetsyncd vehicle ...`: register, change, sync and test vehicles."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 import click
@@ -13,6 +12,7 @@ from fleetsyncd.commands import (
     vehicle_csv,
     vehicle_machines,
     vehicle_maintenance,
+    vehicle_set,
 )
 from fleetsyncd.commands.acting import act_on, present_action
 from fleetsyncd.commands.input_files import key_file_option, read_key, read_text
@@ -25,7 +25,7 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import action_log, store, vehicle_tags, vehicles
+from fleetsyncd.database import action_log, store, vehicles
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
@@ -59,6 +59,7 @@ for command in (
     removed_vehicles.purge_command,
     vehicle_machines.swap,
     vehicle_machines.accept,
+    vehicle_set.set_vehicle,
     vehicle_maintenance.pause,
     vehicle_maintenance.resume,
     vehicle_maintenance.mute,
@@ -185,58 +186,6 @@ def _taken(cursor: Cursor, new_vehicles: Sequence[vehicle_csv.NewVehicle]) -> li
             where = f"{new.host} port {new.port}"
             faults.append(f"line {new.line}: a vehicle at {where} is registered already")
     return faults
-
-
-@vehicle.command("set")
-@which_argument
-@click.option("--name", help="New name.")
-@click.option("--address", help="New VPN address.")
-@click.option("--port", type=port_type, help="New port.")
-@key_file_option
-@click.option("--no-key", is_flag=True, help="Use VEHICLE_DEFAULT_API_KEY from now on.")
-@tag_option("--tag", "Add a tag; may be given several times.")
-@tag_option("--untag", "Remove a tag; may be given several times.")
-def set_vehicle(
-    which: str,
-    name: str | None,
-    address: str | None,
-    port: int | None,
-    key_file: str | None,
-    no_key: bool,
-    tag: tuple[str, ...],
-    untag: tuple[str, ...],
-) -> None:
-    """Change a vehicle's name, address, key or tags.
-
-    WHICH is its name or id.
-    """
-    if no_key and key_file:
-        raise CommandError("--key-file and --no-key exclude each other")
-    if both := {*tag} & {*untag}:
-        raise CommandError(f"--tag and --untag exclude each other: {', '.join(sorted(both))}")
-    new = vehicles.VehicleChange(
-        name=None if name is None else validation.parse_name(name),
-        host=None if address is None else validation.parse_host(address),
-        port=port,
-        key=read_key(key_file),
-        drop_key=no_key,
-        add_tags=tag,
-        remove_tags=untag,
-    )
-    if new == vehicles.VehicleChange():
-        raise CommandError("nothing to change: see `fleetsyncd vehicle set --help`")
-    lacked: list[str] = []
-
-    def change(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
-        lacked[:] = vehicle_tags.lacked_tags(cursor, known.id, untag)
-        vehicles.change_vehicle(cursor, known.id, new)
-
-    known = act_on(which, change)
-    for tag_name in lacked:
-        click.echo(f"{known.name} has no tag {tag_name}")
-    had = tuple(each for each in untag if each not in lacked)
-    if replace(new, remove_tags=had) != vehicles.VehicleChange():
-        click.echo(f"changed {known.name}")
 
 
 @vehicle.command()

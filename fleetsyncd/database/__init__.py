@@ -48,6 +48,7 @@ mutes.py         vehicles that are pulled, and of which nothing is told
 action_log.py    who did what, written by the transaction that does it
 bulk.py          pause, resume, sync now for several vehicles at once
 vehicle_tags.py  labels that operators give to vehicles
+vehicle_terms.py  what they set for single vehicles in place of the settings
 machines.py      which machine answers for which vehicle
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from fleetsyncd.actions import TEXT_LIMIT, Action
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.statements import IS_PAUSED, JOIN_TERMS
 from fleetsyncd.text import sanitise
 
 Values = Mapping[str, Any]
@@ -30,8 +30,11 @@ SELECT v.id::text, coalesce(v.name, v.id::text), v.api_key, jsonb_build_object(
     'key', CASE WHEN coalesce(v.api_key, '') = '' THEN 'default' ELSE 'own' END,
     'tags', coalesce(s.tags, '{{}}'), 'paused', {IS_PAUSED},
     'paused_until', CASE WHEN {IS_PAUSED} THEN s.paused_until END,
-    'pause_reason', CASE WHEN {IS_PAUSED} THEN s.pause_reason END, 'calls_itself', s.id_hint)
+    'pause_reason', CASE WHEN {IS_PAUSED} THEN s.pause_reason END, 'calls_itself', s.id_hint,
+    'interval_sec', t.interval_sec, 'timeout_sec', t.timeout_sec, 'window_sec', t.window_sec,
+    'gap_kbit', t.gap_kbit)
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+{JOIN_TERMS}
 WHERE v.id = ANY (%s::uuid[])
 """  # noqa: S608  made of this project's own text
 _ADD = """

@@ -16,7 +16,7 @@ from psycopg2 import errorcodes
 from fleetsyncd.actions import Action
 from fleetsyncd.database import action_log, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.statements import IS_PAUSED, JOIN_TERMS, TERMS
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 
@@ -55,14 +55,15 @@ SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR
 _RECORD = f"""
 INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, api_port, created_at,
     last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, paused_until,
-    pause_reason, paused_by, tags, granted_to, removed_at, purged_until)
+    pause_reason, paused_by, tags, interval_sec, timeout_sec, window_sec, gap_kbit, granted_to,
+    removed_at, purged_until)
 SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, v.last_sync_at, s.newest_measurement_at,
     s.id_hint, coalesce(v.api_key, '') <> '', {IS_PAUSED},
     s.paused_until, s.pause_reason, s.paused_by,
-    coalesce(s.tags, '{{}}'),
+    coalesce(s.tags, '{{}}'), {TERMS},
     ARRAY(SELECT DISTINCT user_id FROM public.vehicle_access WHERE vehicle_id = v.id), now(),
     CASE WHEN %(purge)s THEN timestamptz '-infinity' END
-FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id {JOIN_TERMS}
 WHERE v.id = %(id)s::uuid
 """  # noqa: S608  made of this project's own text
 _USERS = """

@@ -122,6 +122,12 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     return [_heartbeat(row) for row in cursor.fetchall()]
 
 
+def sync_interval(cursor: Cursor, default_sec: float) -> float:
+    """Return the seconds between the cycles of the daemon that was heard last, or the default."""
+    known = heartbeats(cursor)
+    return known[0].sync_interval_sec if known else default_sec
+
+
 def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
     (
         host, version, interval_sec, cycle_sec, vehicles, age, pid, shards, unstored, reason,

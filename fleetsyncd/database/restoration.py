@@ -8,7 +8,7 @@ import psycopg2
 from fleetsyncd.database import removed_vehicles, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.removed_vehicles import RemovedVehicle
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.statements import IS_PAUSED, TERMS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.validation import DEFAULT_PORT
 
@@ -34,6 +34,11 @@ ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = exclu
     paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
     paused_by = excluded.paused_by, paused_at = excluded.paused_at,
     resumed_at = excluded.resumed_at, status_since = NULL, dated_at = now()
+"""  # noqa: S608  made of this project's own text
+_GIVE_TERMS = f"""
+INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec, timeout_sec, window_sec, gap_kbit)
+SELECT vehicle_id, {TERMS} FROM fleetsync.removed_vehicle t
+WHERE vehicle_id = %(id)s::uuid AND num_nonnulls({TERMS}) > 0
 """  # noqa: S608  made of this project's own text
 _STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 
@@ -85,3 +90,4 @@ def _register(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration, add
     except psycopg2.errors.UniqueViolation:
         raise CommandError(f"a vehicle at {address} is registered already") from None
     cursor.execute(_REMEMBER, values)
+    cursor.execute(_GIVE_TERMS, values)

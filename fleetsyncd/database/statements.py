@@ -31,6 +31,9 @@ IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), tru
 Grafana's dashboard has the same text."""
 IS_OVER = "s.paused AND s.paused_until <= now()"
 """Whether its pause has ended by itself, and no daemon has tidied the row up yet."""
+TERMS = "t.interval_sec, t.timeout_sec, t.window_sec, t.gap_kbit"
+"""The columns of `Terms`, in order, of a row `t` that need not be there."""
+JOIN_TERMS = "LEFT JOIN fleetsync.vehicle_terms t ON t.vehicle_id = v.id"
 
 
 def true_islands(watermark: str) -> str:
@@ -61,9 +64,10 @@ SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.ap
        s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
        coalesce(v.last_sync_at::timestamptz, '-infinity') < s.island_watermark IS TRUE,
        s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
-       s.day_channel_changes, {lateness.SELECTED}
+       s.day_channel_changes, {TERMS}, {lateness.SELECTED}
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+{JOIN_TERMS}
 LEFT JOIN LATERAL (
     SELECT least(
         (SELECT triggered_at FROM public.alarms_log {_OPEN} ORDER BY triggered_at LIMIT 1),

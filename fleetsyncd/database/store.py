@@ -27,6 +27,7 @@ from fleetsyncd.models import (
     Window,
 )
 from fleetsyncd.reports import CycleReport, JournalEntry
+from fleetsyncd.terms import Terms
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
@@ -98,7 +99,8 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
         alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends,
         history_from, history_at, history_watermark, history_pace, gap_pace, was_set_back, is_today,
-        day_rows, day_seconds, day_alarms, day_channel_changes, *late
+        day_rows, day_seconds, day_alarms, day_channel_changes,
+        interval_sec, timeout_sec, window_sec, gap_kbit, *late
     ) = row  # fmt: skip
     return Vehicle(
         id=UUID(key),
@@ -130,6 +132,7 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         if is_today
         else Intake(),
         lateness=lateness.from_row(*late),
+        terms=Terms(interval_sec, timeout_sec, window_sec, gap_kbit),
     )
 
 

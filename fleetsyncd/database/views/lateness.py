@@ -7,7 +7,7 @@ import msgspec
 
 from fleetsyncd.database import mutes
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.replicas import heartbeats
+from fleetsyncd.database.replicas import sync_interval
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State, VehicleOverview
@@ -39,8 +39,7 @@ def overview_with_reasons(
     vehicles = _with_mutes(cursor, fleet_overview(cursor, default_sync_interval_sec, tags))
     if all(vehicle.state is not State.LATE for vehicle in vehicles):
         return vehicles
-    known = heartbeats(cursor)
-    interval = known[0].sync_interval_sec if known else default_sync_interval_sec
+    interval = sync_interval(cursor, default_sync_interval_sec)
     cursor.execute(_CAUSES, {"behind": interval, "window": _LONG_WINDOW_SEC})
     causes: dict[UUID, _Cause] = {UUID(key): (skew, span) for key, skew, span in cursor.fetchall()}
     return [
