@@ -87,6 +87,14 @@ class GapOverview(Struct, frozen=True, gc=False):
         return "; ".join(texts) or None
 
 
+class LinkTraffic(Struct, frozen=True, gc=False):
+    """Bytes that a vehicle's link has carried above TCP, in both directions; days are in UTC."""
+
+    today: int = 0
+    this_month: int = 0
+    last_month: int = 0
+
+
 class VehicleOverview(Struct, frozen=True, gc=False):
     """One vehicle with the result of its last cycle; ages in seconds by the database's clock.
 
@@ -135,6 +143,8 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """Why it is paused, by whom and until when; None: it is not."""
     mute: Mute | None = None
     """The same of a mute."""
+    traffic: LinkTraffic | None = None
+    """What its link has carried; None where nobody has asked for it, or the role may not."""
 
     @property
     def maintenance(self) -> str:

@@ -45,6 +45,7 @@ outage.py           whether the database is lost, or only busy
 unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows and closed months, once an hour
+traffic.py          what the links carry, counted and stored once a minute
 rounds.py           work beside the cycles, a round every so often
 tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles

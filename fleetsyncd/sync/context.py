@@ -15,7 +15,9 @@ from fleetsyncd.severities import Severity
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
+from fleetsyncd.sync.traffic import TrafficCounts
 from fleetsyncd.time_limits import OLDEST_ALARM, accepted_interval
+from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -49,6 +51,8 @@ class SyncContext:
     """How the next page is asked for while this one is being stored."""
     received: Counter[UUID] = field(default_factory=Counter)
     """Bytes of all answers so far, by vehicle, as `connect`'s clients count them."""
+    traffic: TrafficCounts = field(default_factory=lambda: TrafficCounts(utc_now))
+    """What the links have carried since it was stored last, as the same clients count it."""
 
     def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""
