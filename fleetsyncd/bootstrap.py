@@ -35,6 +35,7 @@ from fleetsyncd.severities import KNOWN_NAMES, Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
+from fleetsyncd.sync.job_slots import PARKED_PER_SLOT
 from fleetsyncd.sync.notifier import Notices, NoticeSender
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.traffic import TrafficCounts
@@ -142,7 +143,8 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         ),
     )
     sync_concurrency, kept_sessions = process.share_open_files(
-        settings.sync_concurrency, settings.database.pool_size + settings.catch_up_concurrency
+        settings.sync_concurrency,
+        settings.database.pool_size + settings.catch_up_concurrency * (1 + PARKED_PER_SLOT),
     )
     plan = Plan(
         sync_interval_sec=settings.sync_interval_sec,

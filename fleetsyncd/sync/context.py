@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.severities import Severity
+from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
@@ -51,6 +52,8 @@ class SyncContext:
     """How the next page is asked for while this one is being stored."""
     received: Counter[UUID] = field(default_factory=Counter)
     """Bytes of all answers so far, by vehicle, as `connect`'s clients count them."""
+    pace: Pace | None = None
+    """How fast this job may fill the vehicle's link; None: as fast as it carries."""
     traffic: TrafficCounts = field(default_factory=lambda: TrafficCounts(utc_now))
     """What the links have carried since it was stored last, as the same clients count it."""
 
@@ -77,5 +80,6 @@ class SyncContext:
             stop_reason,
             data_size=QuestionSize(vehicle.learned.data, client.pull_timeout_sec),
             alarms_size=QuestionSize(vehicle.learned.alarms, client.pull_timeout_sec),
-            prefetch=self.prefetch,
+            prefetch=self.prefetch if self.pace is None else LazyPage,
+            pace=self.pace,
         )

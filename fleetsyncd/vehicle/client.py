@@ -133,6 +133,11 @@ class VehicleClient:
         return self._adapter.traffic.received
 
     @property
+    def carried_bytes(self) -> int:
+        """What the link has carried so far, requests and answers."""
+        return self._adapter.traffic.received + self._adapter.traffic.sent
+
+    @property
     def pull_timeout_sec(self) -> float:
         """The longest that one call may take."""
         return self._pull_timeout_sec
