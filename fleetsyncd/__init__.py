@@ -20,6 +20,7 @@ text.py         sanitised text, ages
 cells.py        text in terminal cells
 streams.py      standard input, output and error: encoding, failures
 lateness.py     how late a vehicle commits, and the overlap that follows
+traffic.py      what a link carried
 budgets.py      how much one vehicle may store
 times.py        times of the vehicle API, of operators, months
 time_limits.py  accepted times, deadlines

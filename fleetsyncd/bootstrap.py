@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import fields, replace
 from datetime import timedelta
+from functools import partial
 from typing import TextIO
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import store, vehicles, verified
+from fleetsyncd.database import store, traffic, vehicles, verified
 from fleetsyncd.database.compression import LONGEST_SEC, Compression
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
@@ -34,11 +35,14 @@ from fleetsyncd.severities import KNOWN_NAMES, Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
+from fleetsyncd.sync.job_slots import PARKED_PER_SLOT
 from fleetsyncd.sync.notifier import Notices, NoticeSender
 from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.traffic import TrafficCounts
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.sync.window import LIVE_INTERVALS
 from fleetsyncd.times import utc_now
+from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 log = logging.getLogger("sync")
@@ -106,12 +110,14 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     metrics = _start_metrics(settings, database)
 
     received: Counter[UUID] = Counter()
+    counts = TrafficCounts(utc_now)
 
     def connect(vehicle: Vehicle) -> VehicleClient:
-        def on_call(call: str, seconds: float, size: int) -> None:
-            received[vehicle.id] += size
+        def on_call(call: str, seconds: float, carried: Traffic) -> None:
+            received[vehicle.id] += carried.received
+            counts.note(vehicle.id, carried)
             if metrics is not None:
-                metrics.count_call(vehicle.id, call, seconds, size)
+                metrics.count_call(vehicle.id, call, seconds, carried.received)
 
         return vehicle_client(settings, vehicle, on_call)
 
@@ -131,13 +137,15 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         alarms_keep=policy.alarms_keep,
         is_in_force=RetentionInForce(database, policy),
         received=received,
+        traffic=counts,
         told_alarms=_told_alarms(settings),
         budget=VehicleBudget(
             **{each.name: getattr(settings, each.name) for each in fields(VehicleBudget)}
         ),
     )
     sync_concurrency, kept_sessions = process.share_open_files(
-        settings.sync_concurrency, settings.database.pool_size + settings.catch_up_concurrency
+        settings.sync_concurrency,
+        settings.database.pool_size + settings.catch_up_concurrency * (1 + PARKED_PER_SLOT),
     )
     plan = Plan(
         sync_interval_sec=settings.sync_interval_sec,
@@ -166,7 +174,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         emit,
         vehicle_log,
         tidying,
-        _chores(settings),
+        _chores(settings, database),
         _notices(settings, database),
     )
 
@@ -202,18 +210,19 @@ def _told_alarms(settings: Settings) -> Severity | None:
     return KNOWN_NAMES.get(settings.notify_alarm_severity)
 
 
-def _chores(settings: Settings) -> list[Chore]:
+def _chores(settings: Settings, database: Database) -> list[Chore]:
     """Return what is done once an hour, after the retention."""
+    expire = partial(traffic.expire, database)
     if settings.compress_after_days is None:
-        return []
+        return [expire]
     # One connection of its own, for as long as a chunk takes: the pool's are for what is live.
-    database = Database(
+    patient = Database(
         replace(settings.database, pool_size=1),
         deadline=green.deadline,
         statement_sec=LONGEST_SEC,
         transaction_sec=LONGEST_SEC + TRANSACTION_SEC,
     )
-    return [Compression(database, settings.compress_after_days).steps]
+    return [expire, Compression(patient, settings.compress_after_days).steps]
 
 
 def live_window(sync_interval_sec: float) -> timedelta:

@@ -88,6 +88,14 @@ class GapOverview(Struct, frozen=True, gc=False):
         return "; ".join(texts) or None
 
 
+class LinkTraffic(Struct, frozen=True, gc=False):
+    """Bytes that a vehicle's link has carried above TCP, in both directions; days are in UTC."""
+
+    today: int = 0
+    this_month: int = 0
+    last_month: int = 0
+
+
 class VehicleOverview(Struct, frozen=True, gc=False):
     """One vehicle with the result of its last cycle; ages in seconds by the database's clock.
 
@@ -140,6 +148,8 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     """The seconds between its cycles."""
     terms: Terms | None = None
     """What was set for it in place of the settings; None: nothing."""
+    traffic: LinkTraffic | None = None
+    """What its link has carried; None where nobody has asked for it, or the role may not."""
 
     def interval(self, sync_interval_sec: float) -> float:
         """Return the seconds between its cycles, for those between the fleet's."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from fleetsyncd.time_limits import Deadline
-from fleetsyncd.vehicle.client import VehicleClient
+from fleetsyncd.vehicle.client import OnCall, VehicleClient, ignore_call
 
 Step = bytes | float | Callable[[socket.socket], None]
 """Bytes to send, seconds to wait, or anything else to do to the connection."""
@@ -137,6 +137,7 @@ def client_of(
     key: str | None = KEY,
     timeout: float = 5.0,
     deadline: Deadline = lambda _seconds, _error: nullcontext(),
+    on_call: OnCall = ignore_call,
 ) -> closing[VehicleClient]:
     """Return a client of `server`, closed at the end of a `with`, without a deadline by default."""
     client = VehicleClient(
@@ -146,5 +147,6 @@ def client_of(
         pull_timeout_sec=timeout,
         pull_max_body_mb=CAP >> 20,
         deadline=deadline,
+        on_call=on_call,
     )
     return closing(client)

@@ -29,10 +29,11 @@ from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours,
 from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
+from fleetsyncd.database.views.traffic import link_traffic
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
 from fleetsyncd.severities import OpenAlarms
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import LinkTraffic, VehicleOverview
 from tui.job_gateway import AuditGateway, BackfillGateway
 from tui.open_alarms import AlarmCounter, total_of
 from tui.room_gateway import RoomGateway
@@ -181,6 +182,11 @@ class Gateway(WritingGateway):
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""
         return self._database.run(lambda cursor: vehicle.stored_alarms(cursor, vehicle_id))
+
+    def link_traffic(self, vehicle_id: UUID) -> LinkTraffic | None:
+        """Return what a vehicle's link has carried; None if the role may not read it."""
+        known = self._database.run(lambda cursor: link_traffic(cursor, [vehicle_id]))
+        return None if known is None else known.get(vehicle_id, LinkTraffic())
 
     def channel_changes(self, vehicle_id: UUID) -> list[StoredChange]:
         """Return which of a vehicle's channels changed their meaning, the last ones first."""

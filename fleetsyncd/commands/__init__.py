@@ -15,6 +15,7 @@ backfill_watch.py  how far requests are, until they are done
 audit.py        `audit`
 audit_watch.py  how far audits are, and what they have found
 log.py          `log`
+traffic.py      `traffic`
 quarantine.py   `quarantine list/show/replay/purge`
 migrate.py      `migrate`
 migrate_where.py  its options for TimescaleDB and for a Citus cluster

@@ -17,6 +17,7 @@ _SECTIONS = {
         "audit",
         "quarantine",
         "notify",
+        "traffic",
         "log",
     ),
     "Installation": (
@@ -48,6 +49,7 @@ COMMANDS = {
     "simulate": "fleetsyncd.demo.commands:simulate",
     "status": "fleetsyncd.commands.status:status",
     "storage": "fleetsyncd.commands.storage:storage_command",
+    "traffic": "fleetsyncd.commands.traffic:traffic_command",
     "vehicle": "fleetsyncd.commands.vehicle:vehicle",
 }
 """Where each command is that `cli` does not have itself."""

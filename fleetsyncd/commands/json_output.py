@@ -49,6 +49,7 @@ OUTPUTS = {
     "status": Output("status --json", 1, "fleetsyncd.states:VehicleOverview"),
     "status-vehicle": Output("status --json", 1, "fleetsyncd.commands.status:VehicleStatus"),
     "storage": Output("storage --json", 1, "fleetsyncd.commands.storage:StorageReport"),
+    "traffic": Output("traffic --json", 1, "fleetsyncd.database.views.traffic:TrafficPeriod"),
     "vehicle-list": Output("vehicle list --json", 1, "fleetsyncd.commands.vehicle:ListedVehicle"),
     "vehicle-list-removed": Output(
         "vehicle list --removed --json", 1, "fleetsyncd.commands.removed_vehicles:ListedLeftover"

@@ -15,6 +15,7 @@ from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.vehicles import find_vehicle
 from fleetsyncd.database.views.coverage import CoveredInterval, vehicle_coverage
 from fleetsyncd.database.views.lateness import overview_with_reasons
+from fleetsyncd.database.views.traffic import with_traffic
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import GapOverview, VehicleOverview
 from fleetsyncd.text import age, sanitise
@@ -36,7 +37,8 @@ def status(which: str | None, tag: tuple[str, ...], as_json: bool) -> None:
 
     SINCE is the age of the state, SEEN the time since the vehicle answered, LAG the age of what is
     live, DATA the age of the newest measurement; ROWS are those of the last cycle. EVERY, the time
-    between its cycles, is shown if a vehicle has an interval of its own. With WHICH, a
+    between its cycles, is shown if a vehicle has an interval of its own. MONTH and LAST MONTH are
+    the bytes that its link has carried, see `fleetsyncd traffic`. With WHICH, a
     vehicle's name or id, also what of its time is complete, missing or lost. A daemon that cannot
     store what it pulls is named on standard error.
     """
@@ -48,13 +50,13 @@ def status(which: str | None, tag: tuple[str, ...], as_json: bool) -> None:
     def read(cursor: Cursor) -> tuple[list[VehicleOverview], list[Heartbeat]]:
         known = replicas.heartbeats(cursor)
         if which is None:
-            return overview_with_reasons(cursor, interval, tag), known
+            return with_traffic(cursor, overview_with_reasons(cursor, interval, tag)), known
         key = find_vehicle(cursor, which).id
         coverage = vehicle_coverage(cursor, key)
+        found = [each for each in overview_with_reasons(cursor, interval) if each.id == key]
         return [
             VehicleStatus(**msgspec.structs.asdict(vehicle), coverage=coverage)
-            for vehicle in overview_with_reasons(cursor, interval)
-            if vehicle.id == key
+            for vehicle in with_traffic(cursor, found)
         ], known
 
     vehicles, heartbeats = bootstrap.open_database(settings).run(read)

@@ -6,8 +6,8 @@ from itertools import chain
 from rich.cells import cell_len
 
 from fleetsyncd.cells import cut, padded
-from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import age, sanitise
+from fleetsyncd.states import LinkTraffic, State, VehicleOverview
+from fleetsyncd.text import age, sanitise, size
 
 MAX_CELLS = 48
 """A wider cell is cut, unless it is the last of its line: it would bend every other line."""
@@ -41,6 +41,10 @@ def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
     """
     header = ["VEHICLE", "STATE", "SINCE", "SEEN", "LAG", "DATA", "ROWS", "VERSION", "LAST ERROR"]
     lines = [_line(vehicle) for vehicle in vehicles]
+    if any(vehicle.traffic is not None for vehicle in vehicles):
+        header[-1:-1] = ["MONTH", "LAST MONTH"]
+        for line, vehicle in zip(lines, vehicles, strict=True):
+            line[-1:-1] = _carried(vehicle.traffic)
     if len({vehicle.replica for vehicle in vehicles}) > 1:
         header.insert(-1, "PULLED BY")
         for line, vehicle in zip(lines, vehicles, strict=True):
@@ -50,6 +54,12 @@ def fleet_table(vehicles: Sequence[VehicleOverview]) -> str:
         for line, vehicle in zip(lines, vehicles, strict=True):
             line.insert(header.index("EVERY"), age(vehicle.interval_sec))
     return table(header, lines)
+
+
+def _carried(traffic: LinkTraffic | None) -> list[str]:
+    if traffic is None:
+        return ["-", "-"]
+    return [size(traffic.this_month), size(traffic.last_month)]
 
 
 def _line(vehicle: VehicleOverview) -> list[str]:

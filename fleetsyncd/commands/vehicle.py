@@ -33,6 +33,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import sync_interval
 from fleetsyncd.database.views.fleet import vehicles_with_own_key
 from fleetsyncd.database.views.lateness import overview_with_reasons
+from fleetsyncd.database.views.traffic import with_traffic
 from fleetsyncd.errors import CommandError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.states import VehicleOverview
@@ -88,7 +89,8 @@ def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
         return
     settings = bootstrap.load_settings()
     database = bootstrap.open_database(settings)
-    vehicles = database.run(lambda c: overview_with_reasons(c, settings.sync_interval_sec, tag))
+    interval = settings.sync_interval_sec
+    vehicles = database.run(lambda c: with_traffic(c, overview_with_reasons(c, interval, tag)))
     own_key = database.run(vehicles_with_own_key)
     if as_json:
         print_list([_listed(known, known.id in own_key) for known in vehicles])

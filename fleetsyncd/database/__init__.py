@@ -35,6 +35,7 @@ conditions.py    what is the case, and what was told of it
 quarantine.py    bad rows: list, release, delete
 gaps.py          which gaps are open, and their progress
 islands.py       what is live ahead of a gap
+traffic.py       what the links have carried, by the day
 losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 audits.py        requested audits and their progress

@@ -161,7 +161,7 @@ FAMILIES = (
     MetricFamily(
         f"{PREFIX}_received_bytes_total",
         "counter",
-        "Bytes of answers' bodies as received, compressed",
+        "Bytes of answers as the link carried them, heads included, compressed",
         _one(lambda v: v.received),
     ),
     MetricFamily(

@@ -31,6 +31,9 @@ outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
 gap.py              one attempt at a gap, up to what is live
 running_jobs.py     what runs of these, and when it pauses or ends
+job_slots.py        their slots; a job that waits for its link lends its own
+pacing.py           jobs wait for the pace of their vehicles' links
+pace.py             how fast a vehicle's gap may fill its link
 gap_turns.py        in which order gaps get slots
 backfill.py         one attempt at a vehicle's backfill
 backfill_jobs.py    which backfills are started
@@ -47,6 +50,7 @@ outage.py           whether the database is lost, or only busy
 unstored.py         whose cycles the database could not store
 heartbeat.py        this daemon's heartbeat in the database
 housekeeping.py     expired rows and closed months, once an hour
+traffic.py          what the links carry, counted and stored once a minute
 rounds.py           work beside the cycles, a round every so often
 tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles

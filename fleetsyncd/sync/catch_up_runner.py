@@ -8,7 +8,7 @@ from functools import partial
 from uuid import UUID
 
 from gevent import sleep
-from gevent.pool import Pool
+from gevent.pool import Group
 
 from fleetsyncd.database import gaps, store
 from fleetsyncd.database.pool import Cursor
@@ -23,9 +23,10 @@ from fleetsyncd.sync.backfill_jobs import BackfillJobs
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.gap_turns import GapTurns
+from fleetsyncd.sync.job_slots import JobSlots
 from fleetsyncd.sync.look import run_visit
+from fleetsyncd.sync.pacing import Asked, Pacing
 from fleetsyncd.sync.running_jobs import Job, RunningJobs
-from fleetsyncd.vehicle.client import VehicleClient
 
 log = logging.getLogger("sync")
 
@@ -41,8 +42,8 @@ class CatchUpRunner:
     Each has a session of its own, so its vehicle's cycles go on meanwhile, and come first: while
     one runs, nothing new is asked. What failed is tried again in the fleet's next cycle. Gaps take
     turns, so that all vehicles come nearer to the present together; those of which a part will be
-    lost go first. Audits get the slots that are left over, and none while the database does not
-    keep up.
+    lost go first. A job that waits for its vehicle's pace has no slot meanwhile. Audits get the
+    slots that are left over, and none while the database does not keep up.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class CatchUpRunner:
         has_priority: Callable[[UUID], bool] = lambda _vehicle_id: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pool = Pool(catch_up_concurrency)
+        self._greenlets = Group()
+        self._slots = JobSlots(catch_up_concurrency, sleep)
         self._is_single = catch_up_concurrency == 1
         """Gaps and backfills share one slot: a backfill that waits comes before the next gap."""
         kept = -(-catch_up_concurrency // BACKFILL_SHARE)
@@ -73,6 +75,7 @@ class CatchUpRunner:
             return has_priority(vehicle_id) or context.database.is_crowded
 
         self._jobs = RunningJobs(must_wait, monotonic, sleep)
+        self._pacing = Pacing(self._slots, self._jobs, self._turns.most, monotonic, sleep)
         self._tried: set[UUID] = set()
         """Vehicles whose job failed in this cycle of the fleet."""
         self._has_gaps = self._gap_was_noted = False
@@ -104,6 +107,7 @@ class CatchUpRunner:
         self._tried.clear()
         self._backfills.retain(fleet)
         self._turns.retain(fleet)
+        self._pacing.retain(fleet)
         self._audits.set_fleet(fleet)
 
     def start_due(
@@ -122,7 +126,7 @@ class CatchUpRunner:
         self._gap_was_noted = False
         if self._is_single:
             self._start_backfills(shards, resting, silent)
-        room = min(self._pool.free_count(), self._turns.most - self._jobs.gaps)
+        room = min(self._slots.free, self._turns.most - self._jobs.gaps_in_slots)
         jobs = self._context.database.run(
             partial(self._due_gaps, room, shards, {*resting, *silent})
         )
@@ -130,7 +134,7 @@ class CatchUpRunner:
             self._start(job)
         self._start_backfills(shards, resting, silent)
         excluded = self._tried.union(self.running, resting, silent)
-        self._start_audits(Free(self._pool.free_count(), shards, excluded))
+        self._start_audits(Free(self._slots.free, shards, excluded))
 
     def _start_backfills(
         self,
@@ -138,7 +142,7 @@ class CatchUpRunner:
         resting: Collection[UUID],
         silent: Collection[UUID],
     ) -> None:
-        if not (free := self._pool.free_count()):
+        if not (free := self._slots.free):
             return
 
         def due(cursor: Cursor) -> list[tuple[Vehicle, Backfill]]:
@@ -160,10 +164,10 @@ class CatchUpRunner:
         for vehicle, audit in jobs:
             log.debug("[%s] audit begins", vehicle.name)
             self._start(Job(vehicle, audit))
-        if self._jobs.gaps or self._turns.was_crowded:
+        if self._jobs.gaps_in_slots or self._turns.was_crowded:
             return
         taken = {*free.excluded, *self.running}
-        free = Free(self._pool.free_count(), free.shards, taken)
+        free = Free(self._slots.free, free.shards, taken)
         if due := self._audits.due_visits(free):
             for vehicle, visit in database.run(partial(self._audits.visits, due, free)):
                 self._audits.note_visit(vehicle.id, visit)
@@ -190,7 +194,8 @@ class CatchUpRunner:
         if job.vehicle.id in self.running:
             return
         self._jobs.add(job)
-        self._pool.spawn(self._run, job)
+        self._slots.take()
+        self._greenlets.spawn(self._run, job)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let running jobs, or some of them, end between two windows; if all, begin no other."""
@@ -204,20 +209,25 @@ class CatchUpRunner:
 
     def end(self, shutdown_grace_sec: float, kill_sec: float) -> None:
         """Give jobs `shutdown_grace_sec`, then kill them; wait at most `kill_sec` more."""
-        self._pool.join(timeout=shutdown_grace_sec)
-        self._pool.kill(block=False)
-        self._pool.join(timeout=kill_sec)
+        self._greenlets.join(timeout=shutdown_grace_sec)
+        self._greenlets.kill(block=False)
+        self._greenlets.join(timeout=kill_sec)
 
     def _run(self, job: Job) -> None:
         """Run a job; after a gap go on with the gaps that wait, so that no slot is idle."""
-        self._run_one(job)
-        if job.is_gap and not self._is_single:
-            while (following := self._next_gap()) is not None:
-                self._run_one(following)
+        try:
+            self._run_one(job)
+            if job.is_gap and not self._is_single:
+                while (following := self._next_gap()) is not None:
+                    self._run_one(following)
+        finally:
+            self._slots.give_back()
 
     def _next_gap(self) -> Job | None:
-        """Return the next gap that waits, noted as running."""
-        while self.accepting and (turn := self._turns.next()) is not None:
+        """Return the next gap that waits, noted as running; those that come back go first."""
+        while (
+            self.accepting and not self._slots.awaited and (turn := self._turns.next()) is not None
+        ):
             vehicle_id, is_urgent = turn
             if vehicle_id in self._tried or vehicle_id in self.running:
                 continue
@@ -261,8 +271,11 @@ class CatchUpRunner:
     def _pull(self, job: Job) -> bool:
         """Pull; tell whether the vehicle may have another turn in this cycle of the fleet."""
         goes_on = False
-        with closing(self._context.connect(job.vehicle)) as client:
-            for report in self._attempts(job, client):
+        with (
+            closing(self._context.connect(job.vehicle)) as client,
+            self._pacing.asking(job, client, self._context) as asked,
+        ):
+            for report in self._attempts(job, asked):
                 self._on_report(job.vehicle, report)
                 if report.audit is not None and report.audit.counts.missing:
                     self._audits.note_missing(job.vehicle.id)
@@ -274,9 +287,7 @@ class CatchUpRunner:
                 self._audits.note_cost(job.vehicle.id, client.received_bytes)
         return goes_on
 
-    def _attempts(self, job: Job, client: VehicleClient) -> Iterator[AttemptReport]:
-        stop_reason = partial(self._jobs.stop_reason, job.vehicle.id)
-        asked = client, self._context, stop_reason
+    def _attempts(self, job: Job, asked: Asked) -> Iterator[AttemptReport]:
         match job.task:
             case Backfill():
                 yield run_backfill(job.vehicle, job.task, *asked)
@@ -288,7 +299,8 @@ class CatchUpRunner:
                 ends = self._monotonic() + SLICE_SEC
 
                 def may_go_on() -> bool:
-                    return not self._turns.was_crowded or self._monotonic() < ends
+                    others_wait = self._turns.was_crowded or self._slots.awaited
+                    return not others_wait or self._monotonic() < ends
 
                 report = catch_up(job.vehicle, *asked, may_go_on)
                 if report is not None:

@@ -13,11 +13,14 @@ from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
+from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import QuestionSize
+from fleetsyncd.sync.traffic import TrafficCounts
 from fleetsyncd.sync.window import LIVE_INTERVALS
 from fleetsyncd.time_limits import OLDEST_ALARM, accepted_interval
+from fleetsyncd.times import utc_now
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -51,6 +54,10 @@ class SyncContext:
     """How the next page is asked for while this one is being stored."""
     received: Counter[UUID] = field(default_factory=Counter)
     """Bytes of all answers so far, by vehicle, as `connect`'s clients count them."""
+    pace: Pace | None = None
+    """How fast this job may fill the vehicle's link; None: as fast as it carries."""
+    traffic: TrafficCounts = field(default_factory=lambda: TrafficCounts(utc_now))
+    """What the links have carried since it was stored last, as the same clients count it."""
 
     def accepted_interval(self) -> Window:
         """Return the interval in which a measurement's time must lie to be stored."""
@@ -94,7 +101,8 @@ class SyncContext:
                 vehicle.learned.data, client.pull_timeout_sec, vehicle.terms.window_sec
             ),
             alarms_size=QuestionSize(vehicle.learned.alarms, client.pull_timeout_sec),
-            prefetch=self.prefetch,
+            prefetch=self.prefetch if self.pace is None else LazyPage,
+            pace=self.pace,
         )
 
 

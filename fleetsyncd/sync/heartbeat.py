@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from uuid import UUID
 
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Database
@@ -21,6 +22,11 @@ class HeartbeatSender:
         self._database = database
         self._replica = Replica(sync_interval_sec, migration=expected_migrations()[-1])
         self._sent_at = float("-inf")
+
+    @property
+    def replica_id(self) -> UUID:
+        """The id under which this daemon is listed."""
+        return self._replica.id
 
     @property
     def is_due(self) -> bool:

@@ -18,6 +18,7 @@ from fleetsyncd.errors import (
 )
 from fleetsyncd.models import Alarm, BadRow, DataPage, LearnedWindows, Window
 from fleetsyncd.sync import question_limit
+from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.payment import PAUSE_AFTER_TOO_LARGE_SEC, pay
 from fleetsyncd.sync.prefetch import LazyPage, PendingPage, Prefetch
 from fleetsyncd.sync.question_limit import QuestionLimit
@@ -66,6 +67,8 @@ class VehicleSource:
     broken_answers: int = 0
     discarded_bytes: int = 0
     """Of answers that broke off, were truncated or too large, compressed."""
+    pace: Pace | None = None
+    """How fast the link may be filled; None: as fast as it carries."""
     monotonic: Callable[[], float] = time.monotonic
     _broken_in_a_row: int = 0
     _latency_bound: bool = False
@@ -103,7 +106,7 @@ class VehicleSource:
         try:
             while rest := splitter.next_window():
                 # What is asked for already: its answer may have changed the size.
-                window = following or self.data_size.fit(rest)
+                window = following or self._fit(rest)
                 following = None
                 try:
                     limit.check()
@@ -124,13 +127,18 @@ class VehicleSource:
                     splitter.widen()
                 splitter.complete(window, len(page))
                 if rest := splitter.next_window():
-                    following = self.data_size.fit(rest)
+                    following = self._fit(rest)
                     pending = self.prefetch(partial(self._page, following))
                 yield window, page
                 begun = True
         finally:
             if pending:
                 pending.drop()
+
+    def _fit(self, rest: Window) -> Window:
+        """Return as much of `rest` as is asked for at once."""
+        window = self.data_size.fit(rest)
+        return window if self.pace is None else self.pace.fit(window)
 
     def history_begins(self, interval: Window) -> datetime | None:
         """Return the time of the oldest row in `interval`, its end if there is none.
@@ -201,6 +209,8 @@ class VehicleSource:
             self.discarded_bytes += answer.received
         elif channel_id is None:
             self._learn(self.data_size, window, answer)
+            if self.pace is not None:
+                self.pace.learn(window, answer.received)
         return page
 
     def _decode_page(self, answer: Answer, window: Window) -> DataPage:

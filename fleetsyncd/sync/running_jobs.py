@@ -1,6 +1,7 @@
 """What is being pulled beside the cycles, and when a job is to pause or to end."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -42,6 +43,7 @@ class RunningJobs:
         self._stop_reasons: dict[UUID, str | None] = {}
         self._jobs: dict[UUID, Job] = {}
         """Of the vehicles that run, but for one that is only being read for its turn."""
+        self._parked: set[UUID] = set()
 
     @property
     def vehicles(self) -> Collection[UUID]:
@@ -52,6 +54,11 @@ class RunningJobs:
     def gaps(self) -> int:
         """How many gaps are pulled."""
         return sum(job.is_gap for job in self._jobs.values())
+
+    @property
+    def gaps_in_slots(self) -> int:
+        """How many of these do not wait for their vehicle's pace."""
+        return sum(job.is_gap for key, job in self._jobs.items() if key not in self._parked)
 
     @property
     def backfills(self) -> int:
@@ -76,6 +83,19 @@ class RunningJobs:
         """Take in that a vehicle's job has ended, or does not begin after all."""
         del self._stop_reasons[vehicle_id]
         self._jobs.pop(vehicle_id, None)
+
+    @contextmanager
+    def parked(self, vehicle_id: UUID) -> Iterator[None]:
+        """Take in that a vehicle's job waits for its pace during the body."""
+        self._parked.add(vehicle_id)
+        try:
+            yield
+        finally:
+            self._parked.discard(vehicle_id)
+
+    def is_stopped(self, vehicle_id: UUID) -> bool:
+        """Tell whether a vehicle's job is to end."""
+        return self._stop_reasons[vehicle_id] is not None
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let the jobs, or some of them, end between two windows."""

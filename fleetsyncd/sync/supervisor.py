@@ -38,6 +38,7 @@ from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
 from fleetsyncd.sync.tidier import Tidier
+from fleetsyncd.sync.traffic import TrafficKeeper
 from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.sync.vehicle_log import VehicleLog
 
@@ -135,6 +136,13 @@ class Supervisor:
             spawn=gevent.spawn,
             on_database_error=self._on_database_error,
             emit=emit,
+        )
+        self._traffic = TrafficKeeper(
+            context.database,
+            context.traffic,
+            self._heartbeat.replica_id,
+            gevent.spawn,
+            self._on_database_error,
         )
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
@@ -296,6 +304,7 @@ class Supervisor:
             self._notifier.stop(KILL_SEC)
         if self._outage.lost is None:
             self._housekeeping.wait(KILL_SEC)
+            gevent.with_timeout(KILL_SEC, self._traffic.end, KILL_SEC, timeout_value=None)
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
         self._context.database.close()
         log.info("Sync service stopped")
@@ -342,6 +351,7 @@ class Supervisor:
             self._dispatcher.start_catch_ups()
             self._housekeeping.run_if_due(time.monotonic())
             self._minutes.run_if_due(time.monotonic())
+            self._traffic.run_if_due(time.monotonic())
             if self._notifier is not None:
                 self._notifier.run_if_due(time.monotonic())
             if self._heartbeat.is_due:

@@ -8,9 +8,14 @@ included. So reads yield to the other greenlets from time to time.
 import http.client
 import io
 import re
+import sys
 import time
+from contextlib import suppress
+from fcntl import ioctl
+from functools import partial
 from http import HTTPStatus
 from socket import MSG_PEEK, socket
+from termios import FIONREAD
 from typing import Any
 
 import requests
@@ -19,6 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 
 YIELD_EVERY_SEC = 0.005
@@ -41,8 +47,9 @@ class AnswerReader(io.RawIOBase):
     Between two reads no other greenlet runs, so the CPU time in between is the answer's own.
     """
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, traffic: Traffic) -> None:
         self._raw = raw
+        self._traffic = traffic
         self.body_received = 0
         """Bytes that came after the head."""
         self._first_bytes = 0
@@ -67,6 +74,7 @@ class AnswerReader(io.RawIOBase):
         size = self._raw.readinto(buffer)
         self._resumed = time.thread_time()
         if size:
+            self._traffic.received += size
             self._count(buffer, size)
         return size
 
@@ -111,15 +119,24 @@ class AnswerReader(io.RawIOBase):
             raise ReadingTooLong("reading it takes too long")
 
     def close(self) -> None:
-        """Close the stream."""
+        """Close the stream; what has come and was not read was carried, too."""
+        if not self.closed:
+            self._traffic.received += _unread_bytes(self._raw)
         self._raw.close()
         super().close()
 
 
+def _unread_bytes(raw: io.RawIOBase) -> int:
+    """Return how many bytes have come that nobody has read; 0 if that is not known any more."""
+    with suppress(OSError, ValueError):
+        return int.from_bytes(ioctl(raw.fileno(), FIONREAD, bytes(4)), sys.byteorder)
+    return 0
+
+
 class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
+    def __init__(self, traffic: Traffic, sock: socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.reader = AnswerReader(self.fp.detach())
+        self.reader = AnswerReader(self.fp.detach(), traffic)
         self.fp = io.BufferedReader(self.reader)
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -137,7 +154,17 @@ def reader_of(response: requests.Response) -> AnswerReader:
 
 
 class _Connection(HTTPConnection):
-    response_class = _Response
+    def __init__(self, *args: Any, traffic: Traffic, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._traffic = traffic
+        # http.client calls it as it would the class.
+        self.response_class = partial(_Response, traffic)  # type: ignore[assignment]
+
+    def send(self, data: Any) -> None:
+        """Send a request, which has no body, and count it."""
+        super().send(data)
+        self._traffic.sent += len(data)
+        self._traffic.requests += 1
 
     @property
     def is_connected(self) -> bool:
@@ -179,7 +206,9 @@ class VehicleAdapter(HTTPAdapter):
     def __init__(self, host: str, port: int, base: str) -> None:
         super().__init__(max_retries=0)
         self._base = base
-        self._pool = _Pool(host, port, maxsize=1)
+        self.traffic = Traffic()
+        """What was carried so far."""
+        self._pool = _Pool(host, port, maxsize=1, traffic=self.traffic)
 
     def init_poolmanager(self, *_args: Any, **_options: Any) -> None:
         """Make no pools for other hosts."""

@@ -29,6 +29,7 @@ from fleetsyncd.models import Window
 from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
+from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle import refusals
 from fleetsyncd.vehicle.adapter import AnswerReader, ReadingTooLong, VehicleAdapter, reader_of
 from fleetsyncd.vehicle.http_errors import (
@@ -42,8 +43,8 @@ from fleetsyncd.vehicle.notations import parse_http_date
 from fleetsyncd.vehicle.redaction import KeyRedactor
 from fleetsyncd.vehicle.refusals import ErrorBody, Refusal, read_error_body
 
-OnCall = Callable[[str, float, int], None]
-"""Called after every call with its path, its seconds, and the body bytes received, compressed."""
+OnCall = Callable[[str, float, Traffic], None]
+"""Called after every call with its path, its seconds, and what the link carried for it."""
 
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer; a vehicle gives no more."""
@@ -65,7 +66,7 @@ LENGTH_DIGITS = 15
 """A Content-Length with more digits is too large without being converted."""
 
 
-def ignore_call(_call: str, _seconds: float, _received: int) -> None:
+def ignore_call(_call: str, _seconds: float, _carried: Traffic) -> None:
     """Ignore a call."""
 
 
@@ -113,8 +114,6 @@ class VehicleClient:
         self._max_body = pull_max_body_mb << 20
         self._deadline = deadline
         self._on_call = on_call
-        self.received_bytes = 0
-        """What the bodies of all answers had so far, compressed."""
         self._received = 0
         self._expected: int | None = None
         self._cpu_sec = 0.0
@@ -127,6 +126,16 @@ class VehicleClient:
         if api_key is not None and self._key_is_usable:
             headers["X-API-Key"] = api_key
         self._request = requests.Request("GET", self._base + "/", headers=headers).prepare()
+
+    @property
+    def received_bytes(self) -> int:
+        """What all answers had so far, as the link carried them."""
+        return self._adapter.traffic.received
+
+    @property
+    def carried_bytes(self) -> int:
+        """What the link has carried so far, requests and answers."""
+        return self._adapter.traffic.received + self._adapter.traffic.sent
 
     @property
     def pull_timeout_sec(self) -> float:
@@ -159,6 +168,7 @@ class VehicleClient:
     def _get(self, call: str, query: str = "") -> Answer:
         """Make a call and report it to `on_call`; raise a VehicleError."""
         started, self._received, self._expected = time.monotonic(), 0, None
+        carried_before = replace(self._adapter.traffic)
         self._cpu_sec = 0.0
         self._ends_at = started + self._pull_timeout_sec
         try:
@@ -170,8 +180,7 @@ class VehicleClient:
         finally:
             self._refused = None
             seconds = time.monotonic() - started
-            self.received_bytes += self._received
-            self._on_call(call, seconds, self._received)
+            self._on_call(call, seconds, self._adapter.traffic.since(carried_before))
         latency_sec = max(0.0, seconds - answer.transfer_sec)
         return replace(answer, latency_sec=latency_sec, received=self._received)
 

@@ -212,6 +212,10 @@ def test_the_dashboard_without_prometheus_queries_postgresql_as_a_role_that_only
         assert fleet[:2] == [("Gone-01", "error"), ("Truck-01", "ok")]
         assert set(fleet[2:]) == {("Off-01", "paused"), ("Off-02", "paused")}
         assert [row[1] for row in shows["Failures"]] == ["Gone-01"]
+        ((carrier, today, month, _last_month),) = shows[
+            "Traffic of the hundred links that carried most this month"
+        ]
+        assert (carrier, today > 1000, month >= today) == ("Truck-01", True, True)
         # Compiling takes ten times as long as these queries.
         cursor.execute("SHOW jit")
         assert cursor.fetchone() == ("off",)

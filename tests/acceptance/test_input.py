@@ -25,6 +25,7 @@ NAMING: dict[tuple[str, ...], Sequence[str]] = {
     ("vehicle", "test"): (),
     ("backfill",): ("--no-wait",),
     ("quarantine", "list"): (),
+    ("traffic",): (),
     ("quarantine", "replay"): (),
     ("quarantine", "purge"): (),
     ("access", "grant", "11111111-2222-3333-4444-555555555555"): (),

@@ -121,7 +121,7 @@ WRITING: list[tuple[Path, Path, Prepare, dict[str, str]]] = [
 READING: set[Path] = {
     ("run",), ("once",), ("health",), ("status",), ("vehicle", "list"), ("vehicle", "test"),
     ("access", "list"), ("quarantine", "list"), ("quarantine", "show"), ("storage",), ("log",),
-    ("notify", "list"), ("notify", "test"),
+    ("notify", "list"), ("notify", "test"), ("traffic",),
     ("doctor",), ("completion",), ("schema",), ("demo",), ("simulate",),
 }  # fmt: skip
 """Change nothing that is an operator's, or a database of their own only."""

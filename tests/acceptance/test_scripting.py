@@ -245,6 +245,7 @@ ASKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("storage",): (),
     ("minutes",): (),
     ("log",): (),
+    ("traffic",): (),
 }
 WITHOUT = {("doctor",), ("migrate",), ("completion",), ("schema",), ("demo",), ("simulate",)} | {
     ("notify", "test")

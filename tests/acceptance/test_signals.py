@@ -57,6 +57,7 @@ READING = {
     ("storage",),
     ("minutes",),
     ("log",),
+    ("traffic",),
     ("completion",),
     ("schema",),
 }

@@ -52,6 +52,7 @@ PRINTING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("storage",): (),
     ("minutes",): (),
     ("log",): (),
+    ("traffic",): (),
     ("migrate",): (),
     ("doctor",): ("--no-vehicles",),
     ("completion",): ("bash",),

@@ -56,7 +56,7 @@ class Beside:
         self.now += after
         self.reports.clear()
         self.runner.start_due()
-        self.runner._pool.join(timeout=20)
+        self.runner._greenlets.join(timeout=20)
         gevent.sleep(0)
         return list(self.reports)
 

@@ -11,15 +11,27 @@ from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import action_log, alarms, losses, measurements, store, vehicles
+from fleetsyncd.database import (
+    action_log,
+    alarms,
+    losses,
+    measurements,
+    replicas,
+    store,
+    traffic,
+    vehicles,
+)
 from fleetsyncd.database.channel_changes import record_changes
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.schema import migrate
+from fleetsyncd.database.traffic import Batch
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.traffic import Traffic
 
 NAME = "rls"
 WEB = "fleet_web"
@@ -35,6 +47,7 @@ KEYS = {
     "fleetsync.channel_change": "vehicle_id",
     "fleetsync.lost_interval": "vehicle_id",
     "fleetsync.action_log": "vehicle_id",
+    "fleetsync.traffic": "vehicle_id",
 }
 VIEWS = {"fleetsync.coverage": "vehicle_id"}
 CHANGES = [
@@ -52,6 +65,7 @@ CHANGES = [
     "DELETE FROM fleetsync.lost_interval",
     "UPDATE fleetsync.action_log SET login = 'nobody'",
     "DELETE FROM fleetsync.action_log",
+    "UPDATE fleetsync.traffic SET received_bytes = 0",
 ]
 INSERTS = {
     "vehicles": "(name, vpn_ip) VALUES ('mine', '10.9.9.9')",
@@ -67,6 +81,7 @@ INSERTS = {
     "fleetsync.channel_change": "(vehicle_id, channel_id) VALUES (%(truck)s, 9)",
     "fleetsync.lost_interval": "(vehicle_id, kind, from_at, to_at)"
     " VALUES (%(truck)s, 'gone for good', %(now)s, 'infinity')",
+    "fleetsync.traffic": "(vehicle_id, day) VALUES (%(truck)s, '2026-02-11')",
     "fleetsync.action_log": "(id, login, action, vehicle_id)"
     " VALUES (gen_random_uuid(), 'olga', 'vehicle pause', %(truck)s)",
 }
@@ -116,6 +131,9 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
     action = Action(f"vehicle add {host}", Actor("olga"))
     action_log.record_since(cursor, action, {}, [truck])
+    daemon = Replica(30.0)
+    replicas.write_heartbeat(cursor, daemon, None, 1)
+    assert traffic.add_batch(cursor, daemon.id, Batch(1, {(truck, NOW.date()): Traffic(9, 9, 9)}))
     return truck
 
 

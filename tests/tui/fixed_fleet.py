@@ -84,6 +84,7 @@ def _vehicle(cursor: Cursor, name: str, number: int) -> None:
     _journal(cursor, key, number, status, error)
     if number == 1:
         _telemetry(cursor, key)
+        _traffic(cursor, key)
 
 
 def _since(number: int, lag: int) -> tuple[datetime, datetime | None]:
@@ -193,6 +194,16 @@ def _actions(cursor: Cursor) -> None:
             (str(UUID(int=minutes)), NOW - timedelta(minutes=minutes), login, address, action,
              name and str(vehicle_id(name)), name, before, after),
         )  # fmt: skip
+
+
+def _traffic(cursor: Cursor, key: str) -> None:
+    """Let a link have carried something today and in the last month, by the database's clock."""
+    cursor.execute(
+        "INSERT INTO fleetsync.traffic (vehicle_id, day, received_bytes, sent_bytes)"
+        " VALUES (%(id)s::uuid, current_date, 4200000, 130000),"
+        " (%(id)s::uuid, date_trunc('month', current_date)::date - 1, 310000000, 9000000)",
+        {"id": key},
+    )
 
 
 def _telemetry(cursor: Cursor, key: str) -> None:

@@ -30,6 +30,7 @@ TABLES = {
     "fleetsync.replaced_alarm": _ALL,
     "fleetsync.channel_change": _ALL,
     "fleetsync.mute": _ALL,
+    "fleetsync.traffic": _ALL,
     "fleetsync.vehicle_terms": _ALL,
     "fleetsync.action_log": ("SELECT", "INSERT", "DELETE"),
     "fleetsync.housekeeping": _ALL,

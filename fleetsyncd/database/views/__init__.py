@@ -21,6 +21,7 @@ jobs.py       what backfills and audits have in common, lists of them
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
 storage.py    what the database takes on its disk, and how fast it grows
+traffic.py    what the links have carried, by month or day
 rights.py     whether the role may read a newer table
 sql_times.py  SQL for times and ages
 quarantine.py  groups of bad rows, and a group page by page

@@ -8,8 +8,8 @@ from textual.containers import VerticalScroll
 
 from fleetsyncd.database.views.channel_changes import StoredChange
 from fleetsyncd.database.views.vehicle import VehicleDetails
-from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import age, counted
+from fleetsyncd.states import LinkTraffic, VehicleOverview
+from fleetsyncd.text import age, counted, size
 from fleetsyncd.times import utc_span
 from tui.background import query
 from tui.formatting import KEY_HIDDEN, moment_text, progress_text
@@ -63,7 +63,12 @@ class ConfigPane(Pane):
             changed = self.context.wall() - timedelta(seconds=elapsed)
         state = _state_text(vehicle, changed)
         changes = await query(lambda: gateway.channel_changes(self.vehicle_id))
-        fields = (*_fields(details, vehicle, key, state), *request_fields(requested))
+        carried = _traffic_text(await query(lambda: gateway.link_traffic(self.vehicle_id)))
+        fields = (
+            *_fields(details, vehicle, key, state),
+            ("link has carried", carried),
+            *request_fields(requested),
+        )
         for name, text in (*fields, *map(_change_field, changes)):
             if text:
                 lines.append(f" {name:<24}", "bold").append(f"{text}\n")
@@ -135,6 +140,14 @@ def _lateness_text(vehicle: VehicleOverview) -> str:
     late = vehicle.lateness_seconds
     met = "" if late is None else f"up to {late:.1f} s late, "
     return f"{met}each pull begins {vehicle.overlap_seconds:.1f} s early"
+
+
+def _traffic_text(traffic: LinkTraffic | None) -> str:
+    """Return what the link has carried, for comparison with what it may; days are in UTC."""
+    if traffic is None:
+        return ""
+    months = f"{size(traffic.this_month)} this month, {size(traffic.last_month)} last month"
+    return f"{months}, {size(traffic.today)} today"
 
 
 def _change_field(change: StoredChange) -> tuple[str, str]:
