@@ -44,7 +44,9 @@ SETTINGS = {
 AT_ANY = "at any moment"
 AT_ANY_SHARE = 0.005
 """How often a daemon is killed in a look at them, of which there are 20 a second."""
-SILENT_SEC = 30.0
+SETTLED_SEC = 15.0
+"""A daemon that has run for so long judges the fleet; one of the two does at most moments."""
+SILENT_SEC = 60.0
 QUIET_SEC = 30.0
 PATIENCE_SEC = 180.0
 _TITLES = "SELECT title FROM fleetsync.notice WHERE kind = 'down' ORDER BY at, id"
@@ -56,6 +58,14 @@ WHAT = ("has not been pulled", "is back")
 _VEHICLE = re.compile(rf"^\S+ ({'|'.join(WHAT)})")
 
 
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon that runs, or was killed."""
+
+    process: "subprocess.Popen[bytes]"
+    started_at: float
+
+
 @dataclass
 class Trial:
     """Two daemons, whom they tell, and how often they were killed."""
@@ -64,7 +74,7 @@ class Trial:
     folder: Path
     dice: Random
     most: int
-    daemons: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    daemons: list[Daemon] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
     """Titles of messages at whose sending the daemon was killed."""
@@ -74,13 +84,12 @@ class Trial:
         """Start a daemon."""
         with (self.folder / f"daemon-{len(list(self.folder.glob('daemon-*')))}").open("wb") as log:
             command = [sys.executable, "-m", "tests.chaos.hasty", "run"]
-            self.daemons.append(
-                subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log)
-            )
+            process = subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log)
+        self.daemons.append(Daemon(process, time.time()))
 
-    def kill(self, daemon: "subprocess.Popen[bytes]", how: str) -> None:
+    def kill(self, daemon: Daemon, how: str) -> None:
         """Kill a daemon; the main thread starts another one."""
-        daemon.kill()
+        daemon.process.kill()
         self.kills[how] += 1
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -100,10 +109,10 @@ class Trial:
         with suppress(OSError):
             takes(handler)
 
-    def _sender(self, port: int) -> "subprocess.Popen[bytes] | None":
+    def _sender(self, port: int) -> Daemon | None:
         for daemon in list(self.daemons):
             with suppress(psutil.Error):
-                found = psutil.Process(daemon.pid).net_connections(kind="tcp")
+                found = psutil.Process(daemon.process.pid).net_connections(kind="tcp")
                 if any(each.laddr.port == port for each in found):
                     return daemon
         return None
@@ -111,19 +120,20 @@ class Trial:
     def tend(self, *, strikes: bool) -> None:
         """Start daemons that ended; kill one now and then."""
         for daemon in list(self.daemons):
-            if daemon.poll() is not None:
+            if daemon.process.poll() is not None:
                 self.daemons.remove(daemon)
                 self.start()
         with self.lock:
             is_due = self.kills[AT_ANY] < self.most // 3 and self.dice.random() < AT_ANY_SHARE
-            if strikes and is_due:
-                self.kill(self.dice.choice(self.daemons), AT_ANY)
+            first, second = self.dice.sample(self.daemons, 2)
+            if strikes and is_due and time.time() - second.started_at >= SETTLED_SEC:
+                self.kill(first, AT_ANY)
 
     def end(self) -> None:
         """End the daemons."""
         for daemon in self.daemons:
-            daemon.terminate()
-            daemon.wait()
+            daemon.process.terminate()
+            daemon.process.wait()
 
 
 def titles_of(message: Mapping[str, Any]) -> list[str]:
@@ -143,7 +153,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleetsync-told-")))
         server = stack.enter_context(installed(folder))
         target = stack.enter_context(service())
-        every = max(2.0, 5.0 * chosen.kills / chosen.vehicles)
+        every = max(2.0, 7.0 * chosen.kills / chosen.vehicles)
         fleet = stack.enter_context(silences(chosen.vehicles, every))
         register(server, fleet)
         settings = {**SETTINGS, "NOTIFY_URLS": target.url}
