@@ -65,11 +65,12 @@ FROM pg_class WHERE relnamespace = 'public'::regnamespace
 
 def as_owner(server: Server, name: str, *statements: str, zone: str = "UTC") -> list[Any]:
     """Run statements as the tables' owner, and return the rows of the last one."""
-    options = f"-c app.user_role=superuser -c timezone={zone}"
+    options = f"-c app.user_role=superuser -c timezone={zone} -c citus.propagate_set_commands=local"
     connection = psycopg2.connect(make_dsn(**server.parameters(name, OWNER), options=options))
     try:
         with connection, connection.cursor() as cursor:
-            for statement in statements:
+            # For the workers, if there are any: they are told only what a SET sets.
+            for statement in ("SET LOCAL app.user_role = 'superuser'", *statements):
                 cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
     finally:
