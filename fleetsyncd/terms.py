@@ -46,14 +46,14 @@ class Terms:
         return max(self.interval_sec or 0.0, sync_interval_sec)
 
     def check(self, sync_interval_sec: float) -> None:
-        """Raise CommandError if these terms cannot go together."""
+        """Raise CommandError if these terms cannot go together; 0: the interval is not known."""
         if self.interval_sec is not None and self.interval_sec < sync_interval_sec:
             raise CommandError(
                 f"an interval of {length_text(self.interval_sec)} is shorter than"
                 f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: that is the least"
             )
         interval = self.interval(sync_interval_sec)
-        if self.timeout_sec is not None and self.timeout_sec > interval:
+        if interval and self.timeout_sec is not None and self.timeout_sec > interval:
             raise CommandError(
                 f"a timeout of {length_text(self.timeout_sec)} is longer than the interval of"
                 f" {length_text(interval)}: one silent answer would cost the next cycle;"

@@ -26,6 +26,7 @@ from fleetsyncd.database.schema.fleet_checks import (
     check_daemons,
     check_keys,
     check_maintenance,
+    check_terms,
 )
 from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
@@ -170,7 +171,9 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(machines.findings)
     yield from database.run(lambda cursor: list(check_notices(cursor)))
     interval = settings.sync_interval_sec
-    yield from check_maintenance(database.run(lambda c: overview_with_reasons(c, interval)))
+    overview = database.run(lambda c: overview_with_reasons(c, interval))
+    yield from check_maintenance(overview)
+    yield from check_terms(overview, database.run(lambda c: replicas.sync_interval(c, interval)))
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)
 

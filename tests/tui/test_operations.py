@@ -7,6 +7,7 @@ from fleetsyncd.database import leftovers, purge, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
+from fleetsyncd.terms import Terms
 from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
 from tui import syncs
 
@@ -663,3 +664,38 @@ def test_the_cancel_button_and_escape_close_a_dialog(database: Database) -> None
 
     drive(database, look)
     assert len(stored(database, "name")) == 4
+
+
+def test_a_vehicles_own_terms_are_edited_and_taken_back(database: Database) -> None:
+    small_fleet(database)
+    read = "SELECT interval_sec, timeout_sec FROM fleetsync.vehicle_terms"
+
+    async def saved(it: Driver, terms: list[tuple[float | None, float | None]]) -> None:
+        await it.press("enter")
+        await it.until(lambda: execute(database, read) == terms)
+        expected = Terms(*terms[0]) if terms else None
+        await it.until(lambda: shown(it) == expected)
+
+    def shown(it: Driver) -> Terms | None:
+        assert it.state.snapshot is not None
+        fleet = it.state.snapshot.vehicles
+        return next(vehicle.terms for vehicle in fleet if vehicle.name == "Truck-01")
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "e")
+        await it.sees("Edit Truck-01")
+        await fill_in(it, terms="interval=10x")
+        assert "10x is no length of time" in error_text(it)
+        await fill_in(it, terms="interval=10m timeout=30")
+        assert error_text(it) == ""
+        await saved(it, [(600.0, 30.0)])
+        await it.press("e")
+        await it.sees("interval=10m timeout=30s")
+        await fill_in(it, terms="timeout=30")
+        await saved(it, [(None, 30.0)])
+        await it.press("e")
+        await it.sees("timeout=30s")
+        await fill_in(it, terms="")
+        await saved(it, [])
+
+    drive(database, look)

@@ -76,6 +76,12 @@ def test_a_timeout_longer_than_the_interval_is_refused_with_both() -> None:
         Terms(timeout_sec=40).check(30)
 
 
+def test_a_timeout_is_not_measured_by_an_interval_that_is_not_known() -> None:
+    Terms(timeout_sec=40).check(0)
+    with pytest.raises(CommandError):
+        Terms(interval_sec=30, timeout_sec=40).check(0)
+
+
 def test_a_fleet_that_is_asked_less_often_asks_each_vehicle_less_often() -> None:
     assert Terms(interval_sec=60).interval(30) == 60
     assert Terms(interval_sec=60).interval(90) == 90

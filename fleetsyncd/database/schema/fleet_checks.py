@@ -16,11 +16,12 @@ from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.minutes import minutes_progress
-from fleetsyncd.errors import DatabaseError, DatabaseLost
+from fleetsyncd.errors import CommandError, DatabaseError, DatabaseLost
 from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import State, VehicleOverview
+from fleetsyncd.terms import NO_TERMS
 from fleetsyncd.text import age
 
 NAMED = 5
@@ -136,6 +137,12 @@ def _of_fleet(
         "maintenance": lambda: list(
             check_maintenance(database.run(lambda c: overview_with_reasons(c, 0)))
         ),
+        "terms": lambda: list(
+            check_terms(
+                database.run(lambda c: fleet_overview(c, 0)),
+                database.run(lambda c: replicas.sync_interval(c, 0)),
+            )
+        ),
     }
 
 
@@ -199,6 +206,16 @@ def check_maintenance(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
             yield ok("maintenance", f"[{each.name}] {each.maintenance or word}")
         if len(found) > NAMED:
             yield ok("maintenance", f"{len(found) - NAMED} more are {word}: `fleetsyncd status`")
+
+
+def check_terms(fleet: Sequence[VehicleOverview], sync_interval_sec: float) -> Iterator[Finding]:
+    """Say whose own terms cannot go together any more, since SYNC_INTERVAL_SEC has changed."""
+    for vehicle in fleet:
+        try:
+            (vehicle.terms or NO_TERMS).check(sync_interval_sec)
+        except CommandError as error:
+            remedy = f"`fleetsyncd vehicle set {vehicle.id} --interval`, or `--timeout`"
+            yield warning("terms", f"[{vehicle.name}] {error}", remedy)
 
 
 def check_minutes(cursor: Cursor, policy: RetentionPolicy) -> Iterator[Finding]:
