@@ -78,7 +78,8 @@ UPDATE fleetsync.notice_target SET taken_until = NULL, failures = failures + 1,
 WHERE target = %(target)s
 """
 _TARGETS = """
-SELECT target, since, sent_at, failing_since, failures, last_error FROM fleetsync.notice_target
+SELECT target, since, sent_at, failing_since, failures, next_at, last_error
+FROM fleetsync.notice_target
 WHERE seen_at > now() - interval '1 day' ORDER BY target
 """
 _GIVEN_UP = """
@@ -88,14 +89,6 @@ WHERE outcome = 'given up' AND at > now() - interval '7 days'
 _EXPIRE = """
 DELETE FROM fleetsync.notice WHERE id = ANY (ARRAY(
     SELECT id FROM fleetsync.notice WHERE at < now() - %s::interval ORDER BY at LIMIT 1000))
-"""
-_LISTED = """
-SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
-    n.detail, coalesce((SELECT json_agg(json_build_array(d.target, d.outcome) ORDER BY d.target)
-              FROM fleetsync.notice_delivery d
-              WHERE d.notice_id = n.id AND d.outcome <> 'not for it'), '[]')
-FROM fleetsync.notice n WHERE n.kind = ANY (%s::text[])
-ORDER BY n.at DESC, n.id DESC LIMIT %s
 """
 
 
@@ -108,15 +101,9 @@ class TargetState:
     sent_at: datetime | None
     failing_since: datetime | None
     failures: int
+    next_at: datetime | None
+    """When it is tried again, if it fails."""
     last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ListedNotice:
-    """A notice, and what became of it: by target `sent` or `given up`; none while it waits."""
-
-    stored: StoredNotice
-    outcomes: dict[str, str]
 
 
 def add_notices(cursor: Cursor, notices: Sequence[Notice]) -> None:
@@ -172,10 +159,10 @@ def take(cursor: Cursor, target: str, pause: timedelta, lease: timedelta) -> Pen
     if not rows:
         release(cursor, target)
         return None
-    return Pending(rows[0][0], [_stored(*row[1:]) for row in rows])
+    return Pending(rows[0][0], [stored_notice(*row[1:]) for row in rows])
 
 
-def _stored(
+def stored_notice(
     key: int,
     at: datetime,
     kind: str,
@@ -186,6 +173,7 @@ def _stored(
     title: str,
     detail: str,
 ) -> StoredNotice:
+    """Return a notice of the values of its row."""
     vehicle = Subject(UUID(vehicle_id), name or "?", tuple(tags)) if vehicle_id else None
     notice = Notice(NoticeKind(kind), Weight(severity), title, detail, vehicle)
     return StoredNotice(key, at, notice)
@@ -228,9 +216,3 @@ def given_up(cursor: Cursor) -> int:
 def expire(cursor: Cursor, keep: timedelta) -> None:
     """Delete some of the notices that are older."""
     cursor.execute(_EXPIRE, (keep,))
-
-
-def newest_notices(cursor: Cursor, most: int) -> list[ListedNotice]:
-    """Return notices with what became of them, the newest first."""
-    cursor.execute(_LISTED, (_KINDS, most))
-    return [ListedNotice(_stored(*row[:-1]), dict(row[-1])) for row in cursor.fetchall()]

@@ -12,6 +12,7 @@ import pytest
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import conditions, notices, vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Alarm
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
@@ -165,8 +166,9 @@ def test_what_no_target_took_within_a_day_is_given_up_and_told(
     assert chat.titles == ["b"]
     assert outcomes(database) == [("a", "given up"), ("b", "sent")]
     assert "1 notice within a day: given up" in caplog.text
-    listed = database.run(lambda cursor: notices.newest_notices(cursor, 10))
-    assert [list(each.outcomes.values()) for each in listed] == [["sent"], ["given up"]]
+    listed = database.run(lambda cursor: read_notices(cursor, limit=10))
+    fates = [[delivery.fate for delivery in each.deliveries] for each in listed]
+    assert fates == [[Fate.SENT], [Fate.GIVEN_UP]]
 
 
 def test_a_target_gets_what_it_wants_and_a_broken_one_delays_no_other(
@@ -288,7 +290,7 @@ def test_a_kind_that_a_newer_daemon_tells_of_stops_no_older_one(
     assert chat.titles == ["a"]
     set_down(database, truck)
     assert len(judged(database)) == 1
-    assert len(database.run(lambda cursor: notices.newest_notices(cursor, 9))) == 2
+    assert len(database.run(lambda cursor: read_notices(cursor, limit=9))) == 2
 
 
 def test_the_fleet_is_judged_so_often_whichever_daemon_does_it(
