@@ -1,6 +1,7 @@
 """What commands need, put together from the settings: configuration, database, client, daemon."""
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Collection
@@ -13,7 +14,7 @@ from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import store, vehicles, verified
+from fleetsyncd.database import replicas, store, vehicles, verified
 from fleetsyncd.database.compression import LONGEST_SEC, Compression
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
@@ -51,10 +52,11 @@ def load_settings(log_to: TextIO | None = None) -> Settings:
     """Read the configuration and set the log up by it; raise SettingsError.
 
     The log goes to standard error, since what a command prints on standard output is its result;
-    the log of a daemon is its result, and goes to `log_to`.
+    the log of a daemon is its result, and goes to `log_to`, with the daemon's name if it has one.
     """
     settings = configuration.load()
-    logs.set_up(settings.log_level, settings.log_format, log_to or sys.stderr)
+    daemon = settings.daemon_name if log_to is not None else None
+    logs.set_up(settings.log_level, settings.log_format, log_to or sys.stderr, daemon)
     return settings
 
 
@@ -147,6 +149,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
         minutes_keep_months=settings.minutes_keep_months,
+        daemon_name=settings.daemon_name,
     )
     retention = Retention(database, policy, on_drop=context.partitions.forget)
     tidying = Tidying(database, settings.tidy_after, settings.measurements_keep_months)
@@ -170,6 +173,11 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     )
 
 
+def daemon_name(settings: Settings) -> str:
+    """Return what operators call a daemon of this process."""
+    return replicas.name_of(settings.daemon_name, replicas.this_host(), os.getpid())
+
+
 def notice_targets(settings: Settings) -> list[Target]:
     """Return whom notices are sent to; raise SettingsError if a target is none."""
     if not settings.notify_urls and settings.notify_config is None:
@@ -191,6 +199,7 @@ def _notices(settings: Settings, database: Database) -> Notices | None:
         terms,
         None if keep is None else timedelta(days=keep),
         settings.measurements_keep_months,
+        daemon_name(settings),
     )
 
 
@@ -238,7 +247,10 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
             return None  # asked again after the next cycle
 
     metrics = Metrics(
-        quarantined, read_verified=verified_before, sync_interval_sec=settings.sync_interval_sec
+        quarantined,
+        read_verified=verified_before,
+        sync_interval_sec=settings.sync_interval_sec,
+        daemon=daemon_name(settings),
     )
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)

@@ -117,7 +117,8 @@ def read_facts(cursor: Cursor, view: View) -> Facts:
     cursor.execute(_BEGUN)
     begun = {UUID(key): seconds for key, seconds in cursor.fetchall()}
     daemons = [
-        Daemon(each.name, each.host, each.age, each.running_sec) for each in heartbeats(cursor)
+        Daemon(each.name, each.host, each.age, each.running_sec, each.given_name is not None)
+        for each in heartbeats(cursor)
     ]
     return Facts(
         now=now,

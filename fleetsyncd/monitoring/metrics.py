@@ -36,6 +36,7 @@ class Metrics:
         *,
         read_verified: Callable[[Collection[UUID]], Verified | None] = lambda _vehicles: None,
         sync_interval_sec: float = 30.0,
+        daemon: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
@@ -49,6 +50,7 @@ class Metrics:
         """Other daemons may have pulled the vehicles since."""
         ProcessCollector(registry=self.registry)
         self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
+        self._gauge("fleetsync_daemon_info", "1", ["daemon"]).labels(daemon).set(1)
         self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
         self._database_up.set(1)
         self._gauge("fleetsync_interval_seconds", "SYNC_INTERVAL_SEC").set(sync_interval_sec)

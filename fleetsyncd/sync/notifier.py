@@ -143,6 +143,8 @@ class Notices:
     terms: Terms
     keep: timedelta | None
     keep_months: int | None
+    daemon: str = ""
+    """The name of the daemon that judges."""
 
 
 class Notifier:
@@ -165,6 +167,7 @@ class Notifier:
         self._sync_interval_sec = sync_interval_sec
         self._keep = wanted.keep
         self._keep_months = wanted.keep_months
+        self._daemon = wanted.daemon
         self._now = now
         self._spawn = spawn
         self._clock = clock
@@ -223,13 +226,15 @@ class Notifier:
 
     def _tell_loss(self, title: str) -> None:
         """Tell of the loss, until every target knows of it."""
-        detail = f"{self._database.where}. Vehicles keep their data."
+        detail = f"{self._database.where}, says {self._daemon}. Vehicles keep their data."
         notice = Notice(NoticeKind.DAEMON, Weight.CRITICAL, title, detail)
         is_known = self._sender.send_at_once(notice)
         self._is_lost_told = is_known and self._lost_at is not None
 
     def _tell_return(self, title: str) -> None:
-        notice = Notice(NoticeKind.DAEMON, Weight.INFO, title, self._database.where)
+        notice = Notice(
+            NoticeKind.DAEMON, Weight.INFO, title, f"{self._database.where}, says {self._daemon}."
+        )
         self._sender.send_at_once(notice)
 
     def _judge(self) -> None:

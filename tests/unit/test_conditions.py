@@ -291,3 +291,13 @@ def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) 
     alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
     desk.look(daemons=[alive, dead])
     assert desk.look(daemons=[alive]) == []
+
+
+def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
+    dead = Daemon("a@2", "a", 61.0, 9e3, is_named=True)
+    neighbour = Daemon("a@1", "a", 2.0, 30.0, is_named=True)
+    (notice,) = desk.look(daemons=[neighbour, dead])
+    assert notice.title == "the daemon a@2 has been silent for 61s"
+    successor = Daemon("a@2", "a", 2.0, 30.0, is_named=True)
+    (back,) = desk.look(daemons=[successor, dead])
+    assert back.title.startswith("the daemon a@2 is alive again")
