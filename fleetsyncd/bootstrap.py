@@ -35,7 +35,8 @@ from fleetsyncd.severities import KNOWN_NAMES, Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
-from fleetsyncd.sync.notifier import Notices, NoticeSender
+from fleetsyncd.sync.notice_sender import NoticeSender
+from fleetsyncd.sync.notifier import Notices
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.times import utc_now
@@ -169,7 +170,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         vehicle_log,
         tidying,
         _chores(settings),
-        _notices(settings, database),
+        _notices(settings, database, emit),
     )
 
 
@@ -185,14 +186,14 @@ def notice_targets(settings: Settings) -> list[Target]:
     return load_targets(settings.notify_urls, settings.notify_config)
 
 
-def _notices(settings: Settings, database: Database) -> Notices | None:
+def _notices(settings: Settings, database: Database, emit: events.Listener) -> Notices | None:
     """Return what is told to whom; None if nobody is to be told anything."""
     targets = notice_targets(settings)
     if not targets:
         return None
     repeat = timedelta(hours=settings.notify_repeat_hours) or None
     terms = Terms(timedelta(seconds=settings.notify_after_sec), repeat)
-    sender = NoticeSender(database, targets, green.deadline, utc_now)
+    sender = NoticeSender(database, targets, green.deadline, utc_now, emit)
     keep = settings.journal_keep_days
     return Notices(
         sender,

@@ -24,8 +24,10 @@ from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.fleet_checks import (
     check_daemons,
+    check_gaps,
     check_keys,
     check_maintenance,
+    check_minutes,
 )
 from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
@@ -169,8 +171,11 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
     yield from database.run(lambda cursor: list(check_notices(cursor)))
+    yield from database.run(lambda cursor: list(check_minutes(cursor, policy)))
     interval = settings.sync_interval_sec
-    yield from check_maintenance(database.run(lambda c: overview_with_reasons(c, interval)))
+    overview = database.run(lambda cursor: overview_with_reasons(cursor, interval))
+    yield from check_gaps(overview)
+    yield from check_maintenance(overview)
     if with_vehicles:
         yield from _vehicles(settings, database, fleet)
 

@@ -16,6 +16,7 @@ from fleetsyncd.lateness import Lateness
 from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
+from fleetsyncd.monitoring.notice_metrics import NoticeMetrics
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
 from fleetsyncd.reports import AttemptReport, AuditResult, CycleReport, Outcome
 
@@ -82,6 +83,7 @@ class Metrics:
             "fleetsync_minutes_due_vehicles",
             "Vehicles with past minute aggregates to be computed",
         )
+        self._notices = NoticeMetrics(self.registry)
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
         )
@@ -133,6 +135,8 @@ class Metrics:
             case events.MinutesKept(behind_sec, due_vehicles):
                 self._minutes_behind.set(behind_sec)
                 self._minutes_due.set(due_vehicles)
+            case events.NoticesEnded() | events.NoticesWait() | events.MessageRefused():
+                self._notices.count(event)
             case events.DatabaseDown():
                 self._database_up.set(0)
                 self._outdated = True

@@ -35,6 +35,14 @@ _ONE_AT_A_TIME = Lock()
 class NotSent(Exception):
     """A target has not taken a message; the text has no secret."""
 
+    @property
+    def is_rate_limit(self) -> bool:
+        """Whether the target says that it gets too many messages.
+
+        When it wants the next one is not known: the library passes no Retry-After on.
+        """
+        return "error=429" in str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

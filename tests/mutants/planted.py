@@ -44,15 +44,15 @@ MUTANTS = (
     ),
     Mutant(
         "a notice counts as sent before it is",
-        "fleetsyncd/sync/notifier.py",
-        "            target.send(digest(wanted), self._deadline)\n",
-        '            self._record(target, wanted, "sent")\n'
-        "            target.send(digest(wanted), self._deadline)\n",
+        "fleetsyncd/sync/notice_sender.py",
+        "            target.send(digest(pending.named, pending.counts), self._deadline)\n",
+        '            self._record(target, pending.due, "sent")\n'
+        "            target.send(digest(pending.named, pending.counts), self._deadline)\n",
         "tests/integration/test_notices.py",
     ),
     Mutant(
         "two daemons send to one target",
-        "fleetsyncd/database/notices.py",
+        "fleetsyncd/database/outbox.py",
         "WHERE target = %(target)s AND coalesce(taken_until <= now(), true)",
         "WHERE target = %(target)s",
         "tests/integration/test_notices.py",

@@ -3,8 +3,9 @@
 from functools import partial
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import mutes, notices
+from fleetsyncd.database import mutes, notices, outbox
 from fleetsyncd.database.mutes import FLEET, Scope
+from fleetsyncd.database.outbox import Waiting
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.notices import PAGE_ROWS
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
@@ -24,8 +25,10 @@ def tell(database: Database, *titles: str, vehicle: Subject | None = None) -> No
 
 def sent(database: Database, *targets: str) -> None:
     for target in targets:
-        ids = [key for (key,) in execute(database, "SELECT id FROM fleetsync.notice")]
-        database.run(partial(notices.record_sent, target=target, ids=ids))
+        [(ids,)] = execute(database, "SELECT array_agg(id)::text FROM fleetsync.notice")
+        waiting = Waiting(ids, {}, 1)
+        database.run(partial(outbox.record, target=target, waiting=waiting, outcome="sent"))
+        database.run(partial(outbox.record_sent, target=target))
 
 
 def known_targets(database: Database) -> None:
@@ -39,7 +42,7 @@ def test_a_notice_is_listed_with_who_has_got_it_and_when_it_is_tried_again(
     known_targets(database)
     tell(database, "Truck-01 is down", vehicle=Subject(ids["Truck-01"], "Truck-01"))
     sent(database, CHAT)
-    database.run(lambda cursor: notices.record_failed(cursor, MAIL, "it answers 401"))
+    database.run(lambda cursor: outbox.record_failed(cursor, MAIL, "it answers 401"))
 
     async def look(it: Driver) -> None:
         await it.press("T")

@@ -7,22 +7,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.database.notices import GIVEN_UP_AFTER, stored_notice
+from fleetsyncd.database.notices import GIVEN_UP_AFTER, KINDS, WAITS, stored_notice
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import from_epoch
-from fleetsyncd.notices import NoticeKind, StoredNotice
+from fleetsyncd.notices import StoredNotice
 from fleetsyncd.states import Pause
 from fleetsyncd.text import sanitise
 
 PAGE_ROWS = 200
 _LIMIT = 200
-_KINDS = [kind.value for kind in NoticeKind]
-"""Those that this version knows; a newer one may write others."""
-_WAITS = """
-t.seen_at > now() - interval '1 day' AND n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
-AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
-                WHERE d.notice_id = n.id AND d.target = t.target)
-"""
 _LISTED = f"""
 SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
     n.detail, coalesce((SELECT json_agg(json_build_array(x.target, x.outcome,
@@ -30,16 +23,16 @@ SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tag
     FROM (SELECT d.target, d.outcome, d.at FROM fleetsync.notice_delivery d
           WHERE d.notice_id = n.id AND d.outcome <> 'not for it'
           UNION ALL
-          SELECT t.target, 'waits', NULL FROM fleetsync.notice_target t WHERE {_WAITS}) x), '[]')
+          SELECT t.target, 'waits', NULL FROM fleetsync.notice_target t WHERE {WAITS}) x), '[]')
 FROM fleetsync.notice n
 WHERE n.kind = ANY (%(kinds)s::text[]) {{conditions}}
 ORDER BY n.at DESC, n.id DESC LIMIT %(limit)s
-"""  # noqa: S608  made of this file's own text
+"""  # noqa: S608  made of this project's own text
 _UNTOLD = f"""
 AND (EXISTS (SELECT FROM fleetsync.notice_delivery d
              WHERE d.notice_id = n.id AND d.outcome = 'given up')
-     OR EXISTS (SELECT FROM fleetsync.notice_target t WHERE {_WAITS}))
-"""  # noqa: S608  made of this file's own text
+     OR EXISTS (SELECT FROM fleetsync.notice_target t WHERE {WAITS}))
+"""  # noqa: S608  made of this project's own text
 # A mute of a tag or of the fleet has no vehicle, and is for all that a dashboard shows of it.
 _MUTES = """
 SELECT m.vehicle_id::text, coalesce(v.name, 'tag ' || m.tag, 'the fleet'), m.at, m.until, m.reason,
@@ -112,7 +105,7 @@ def read_notices(
     page above. `only_untold`: those that wait, or were given up, at some target.
     """
     conditions = _UNTOLD if only_untold else ""
-    values: dict[str, Any] = {"kinds": _KINDS, "kept": GIVEN_UP_AFTER, "limit": limit}
+    values: dict[str, Any] = {"kinds": KINDS, "kept": GIVEN_UP_AFTER, "limit": limit}
     if vehicles is not None:
         conditions += " AND n.vehicle_id = ANY (%(vehicles)s::uuid[])"
         values["vehicles"] = list(map(str, vehicles))
