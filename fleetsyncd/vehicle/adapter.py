@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
+from fleetsyncd.slices import pause
 
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
@@ -100,7 +100,7 @@ class AnswerReader(io.RawIOBase):
     def give_way(self) -> None:
         """Let other greenlets run."""
         self._meter()
-        time.sleep(PAUSE_SEC)
+        pause()
         self._yield_at = time.monotonic() + YIELD_EVERY_SEC
         self._resumed = time.thread_time()
 

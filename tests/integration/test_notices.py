@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from fleetsyncd import slices
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import conditions, notices, outbox, vehicles
 from fleetsyncd.database.outbox import RECORDED_AT_ONCE
@@ -490,6 +491,27 @@ def test_nothing_is_told_of_a_vehicle_that_is_muted(database: Database, truck: U
     assert judged(database) == []
     ask(database, "DELETE FROM fleetsync.mute")
     assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
+
+
+def test_others_run_while_a_large_fleet_is_judged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 300
+    ask(
+        database,
+        "INSERT INTO vehicles (name, vpn_ip, sync_status, created_at, last_sync_at)"
+        " SELECT 'Truck-' || n, inet '10.8.0.0' + n, CASE WHEN n > 9 THEN 'timeout' ELSE 'ok' END,"
+        " now() - interval '9 days', now() - interval '20 minutes' FROM generate_series(1, %s) n",
+        count,
+    )
+    pauses: list[None] = []
+    monkeypatch.setattr(slices, "SLICE_SEC", 0.0)
+    monkeypatch.setattr(slices, "pause", lambda: pauses.append(None))
+    assert len(judged(database)) == count - 9
+    first = len(pauses)
+    assert first > 3 * count / 20, "reading, comparing and writing"
+    judged(database)
+    assert len(pauses) - first > 3 * count / 20
 
 
 def test_one_daemon_at_a_time_judges(database: Database, truck: UUID) -> None:
