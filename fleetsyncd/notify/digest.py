@@ -9,6 +9,8 @@ from fleetsyncd.notices import NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 
+BRIEF = 80
+"""Characters of a title that every service takes."""
 MOST_LINES = 10
 """Notices in one message; of the others it says how many they are."""
 _ORDER = {Weight.CRITICAL: 0, Weight.WARNING: 1, Weight.INFO: 2}
@@ -32,6 +34,12 @@ class Message:
     title: str
     body: str
     severity: Weight
+
+    @property
+    def briefly(self) -> "Message":
+        """The same in two short lines, for a target that takes no longer one."""
+        title = self.title if len(self.title) <= BRIEF else self.title[: BRIEF - 1] + "…"
+        return Message(title, "See `fleetsyncd notify list`.", self.severity)
 
 
 Counts = Mapping[tuple[NoticeKind, bool], int]

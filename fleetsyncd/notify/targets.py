@@ -43,6 +43,11 @@ class NotSent(Exception):
         """
         return "error=429" in str(self)
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the target takes no message of this length, though the library has cut it."""
+        return "error=413" in str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

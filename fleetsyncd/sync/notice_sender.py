@@ -10,7 +10,7 @@ from fleetsyncd.database.outbox import Pending, Waiting
 from fleetsyncd.database.pool import Database
 from fleetsyncd.monitoring import events
 from fleetsyncd.notices import Notice, StoredNotice
-from fleetsyncd.notify.digest import MOST_LINES, digest
+from fleetsyncd.notify.digest import MOST_LINES, Message, digest
 from fleetsyncd.notify.targets import NotSent, Target
 from fleetsyncd.text import counted
 from fleetsyncd.time_limits import Deadline
@@ -80,7 +80,7 @@ class NoticeSender:
     def _deliver(self, target: Target, pending: Pending) -> None:
         total = pending.due.total
         try:
-            target.send(digest(pending.named, pending.counts), self._deadline)
+            self._send_message(target, digest(pending.named, pending.counts))
         except NotSent as error:
             failed = partial(
                 outbox.record_failed,
@@ -104,6 +104,15 @@ class NoticeSender:
         titles = [each.notice.title for each in pending.named]
         others = f" and {total - MOST_LOGGED:,} more" if total > MOST_LOGGED else ""
         log.info("told %s: %s%s", target.name, "; ".join(titles[:MOST_LOGGED]), others)
+
+    def _send_message(self, target: Target, message: Message) -> None:
+        """Send a message, or the same in brief if it is refused for its length; raise NotSent."""
+        try:
+            target.send(message, self._deadline)
+        except NotSent as error:
+            if not error.is_too_long:
+                raise
+            target.send(message.briefly, self._deadline)
 
     def _give_up(self, target: Target, old: Waiting) -> None:
         self._record(target, old, "given up")

@@ -191,6 +191,46 @@ def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
     assert heard[1] == events.NoticesWait({NoticeKind.DOWN: 1}, failing_targets=1)
 
 
+def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
+    database: Database, chat: Service
+) -> None:
+    def refuse_long(handler: Any) -> None:
+        longest = max(len(chat.messages[-1]["message"]), len(chat.messages[-1]["title"]))
+        respond(handler, 413 if longest > 100 else 200)
+
+    chat.answer = refuse_long
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, *(f"{number} " + "x" * 190 for number in range(20)))
+    let_pass(database)
+    it.send_all()
+    assert [each["title"] for each in chat.messages] == ["20 vehicles down"] * 2
+    assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
+    assert {outcome for _title, outcome in outcomes(database)} == {"sent"}
+
+
+HOSTILE = "<b>@everyone</b> *a* `b` \x1b[31m\r\n\0\u202e" + "x" * 10_000
+
+
+def test_a_hostile_name_harms_its_own_line_at_most(
+    database: Database, chat: Service, truck: UUID
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    subject = Subject(truck, HOSTILE)
+    found = [
+        Notice(NoticeKind.ALARM, Weight.CRITICAL, f"{HOSTILE} is hot", HOSTILE, subject),
+        Notice(NoticeKind.ALARM, Weight.WARNING, "Truck-02 is warm"),
+    ]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+    let_pass(database)
+    it.send_all()
+    (message,) = chat.messages
+    bad, good = message["message"].splitlines()
+    assert good == "- Truck-02 is warm"
+    assert len(bad) <= 210
+    assert "@everyone" not in message["message"]
+    assert not {"\x1b", "\r", "\0", "\u202e"} & set(message["message"])
+
+
 def test_doctor_tells_the_last_failure_of_a_target_and_what_waits(
     database: Database, chat: Service
 ) -> None:

@@ -45,9 +45,9 @@ MUTANTS = (
     Mutant(
         "a notice counts as sent before it is",
         "fleetsyncd/sync/notice_sender.py",
-        "            target.send(digest(pending.named, pending.counts), self._deadline)\n",
+        "            self._send_message(target, digest(pending.named, pending.counts))\n",
         '            self._record(target, pending.due, "sent")\n'
-        "            target.send(digest(pending.named, pending.counts), self._deadline)\n",
+        "            self._send_message(target, digest(pending.named, pending.counts))\n",
         "tests/integration/test_notices.py",
     ),
     Mutant(
