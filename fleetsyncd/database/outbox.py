@@ -18,8 +18,6 @@ MOST_PENDING = 200_000
 """Notices of which one message tells."""
 RECORDED_AT_ONCE = 10_000
 """Notices whose fate one transaction records."""
-RATE_LIMIT_PAUSE = timedelta(minutes=5)
-"""A target that says that it gets too many messages is left alone for so long, at least."""
 # Who has taken a target and died is waited for until its time is over.
 _TAKE = """
 UPDATE fleetsync.notice_target SET taken_until = now() + %(lease)s::interval
@@ -203,8 +201,7 @@ def record_sent(cursor: Cursor, target: str) -> None:
     cursor.execute(_SENT, (target,))
 
 
-def record_failed(cursor: Cursor, target: str, error: str, *, is_rate_limit: bool = False) -> None:
-    """Give a target back that has failed: it is left alone, longer each time."""
-    least = RATE_LIMIT_PAUSE if is_rate_limit else timedelta(0)
+def record_failed(cursor: Cursor, target: str, error: str, least: timedelta = timedelta(0)) -> None:
+    """Give a target back that has failed: it is left alone, longer each time, and for `least`."""
     values = {"target": target, "error": sanitise(error, ERROR_LIMIT), "least": least}
     cursor.execute(_FAILED, values)

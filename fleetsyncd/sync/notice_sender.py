@@ -86,7 +86,7 @@ class NoticeSender:
                 outbox.record_failed,
                 target=target.name,
                 error=str(error),
-                is_rate_limit=error.is_rate_limit,
+                least=error.least_pause,
             )
             self._database.run(failed)
             self._emit(events.MessageRefused())

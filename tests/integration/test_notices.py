@@ -185,7 +185,7 @@ def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
     let_pass(database)
     it.send_all()
     [(wait,)] = ask(database, "SELECT next_at - now() FROM fleetsync.notice_target")
-    assert round(wait.total_seconds() / 10) == 30
+    assert round(wait.total_seconds() / 10) == 24
     it.tell_backlog()
     assert heard[0] == events.MessageRefused()
     assert heard[1] == events.NoticesWait({NoticeKind.DOWN: 1}, failing_targets=1)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
+from fleetsyncd.notify.bounded import MOST_BYTES
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, load_targets
 from fleetsyncd.time_limits import no_deadline
@@ -145,6 +147,47 @@ def test_a_target_whose_certificate_is_refused_gets_nothing(tmp_path: Path) -> N
             target.send(HELLO, no_deadline)
         assert "s3cret" not in str(raised.value)
         assert chat.messages == []
+
+
+@pytest.mark.parametrize(
+    ("code", "asked", "pause"),
+    [
+        (429, "90", timedelta(seconds=90)),
+        (503, "7", timedelta(seconds=7)),
+        (429, None, targets.RATE_LIMIT_PAUSE),
+        (429, "soon", targets.RATE_LIMIT_PAUSE),
+        (503, None, timedelta(0)),
+        (500, "90", timedelta(0)),
+        (429, "9" * 5_000, timedelta(hours=1)),
+        (429, "Wed, 01 Jan 2500 00:00:00 GMT", timedelta(hours=1)),
+        (429, "Wed, 01 Jan 1999 00:00:00 GMT", timedelta(0)),
+    ],
+)
+def test_a_target_is_left_alone_for_as_long_as_it_says(
+    chat: Service, code: int, asked: str | None, pause: timedelta
+) -> None:
+    headers = {} if asked is None else {"Retry_After": asked}
+    chat.answer = lambda handler: respond(handler, code, **headers)
+    (target,) = load_targets([chat.url], None)
+    with pytest.raises(NotSent) as raised:
+        target.send(HELLO, no_deadline)
+    assert raised.value.least_pause == pause
+
+
+def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
+    written = []
+
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(2_000):
+                written.append(handler.wfile.write(b"a" * 100_000))
+
+    chat.answer = flood
+    (target,) = load_targets([chat.url], None)
+    target.send(HELLO, no_deadline)
+    assert len(chat.messages) == 1
+    assert sum(written) < 100 * MOST_BYTES
 
 
 def test_a_redirect_is_followed_nowhere(chat: Service) -> None:
