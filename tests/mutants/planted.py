@@ -58,6 +58,20 @@ MUTANTS = (
         "tests/integration/test_notices.py",
     ),
     Mutant(
+        "a daemon's neighbour on its host passes for its successor",
+        "fleetsyncd/conditions/present.py",
+        "(not daemon.is_named and other.host == daemon.host)",
+        "other.host == daemon.host",
+        "tests/unit/test_conditions.py",
+    ),
+    Mutant(
+        "a target's answer is read to its end",
+        "fleetsyncd/notify/bounded.py",
+        "        if left <= 0:\n",
+        "        if left is None:\n",
+        "tests/unit/test_targets.py",
+    ),
+    Mutant(
         "the host in a target's URL is shown whole",
         "fleetsyncd/notify/targets.py",
         "    parts = urlsplit(service.url(privacy=True))",
