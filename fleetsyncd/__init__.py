@@ -16,6 +16,7 @@ severities.py   how grave alarms are
 notices.py      what operators are told of
 findings.py     results of doctor's checks
 actions.py      what operators do, and who they are
+slices.py    long work made in slices, between which other greenlets run
 text.py         sanitised text, ages
 cells.py        text in terminal cells
 streams.py      standard input, output and error: encoding, failures

@@ -1,6 +1,7 @@
 """What commands need, put together from the settings: configuration, database, client, daemon."""
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Collection
@@ -14,7 +15,7 @@ from fleetsyncd import green, logs, process
 from fleetsyncd import settings as configuration
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import store, traffic, vehicles, verified
+from fleetsyncd.database import replicas, store, traffic, vehicles, verified
 from fleetsyncd.database.compression import LONGEST_SEC, Compression
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import TRANSACTION_SEC, Database
@@ -36,7 +37,8 @@ from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
 from fleetsyncd.sync.job_slots import PARKED_PER_SLOT
-from fleetsyncd.sync.notifier import Notices, NoticeSender
+from fleetsyncd.sync.notice_sender import NoticeSender
+from fleetsyncd.sync.notifier import Notices
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.traffic import TrafficCounts
 from fleetsyncd.sync.vehicle_log import VehicleLog
@@ -56,10 +58,11 @@ def load_settings(log_to: TextIO | None = None) -> Settings:
     """Read the configuration and set the log up by it; raise SettingsError.
 
     The log goes to standard error, since what a command prints on standard output is its result;
-    the log of a daemon is its result, and goes to `log_to`.
+    the log of a daemon is its result, and goes to `log_to`, with the daemon's name if it has one.
     """
     settings = configuration.load()
-    logs.set_up(settings.log_level, settings.log_format, log_to or sys.stderr)
+    daemon = settings.daemon_name if log_to is not None else None
+    logs.set_up(settings.log_level, settings.log_format, log_to or sys.stderr, daemon)
     return settings
 
 
@@ -156,6 +159,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         shutdown_grace_sec=settings.shutdown_grace_sec,
         silent_interval_sec=settings.silent_interval_sec,
         minutes_keep_months=settings.minutes_keep_months,
+        daemon_name=settings.daemon_name,
     )
     retention = Retention(database, policy, on_drop=context.partitions.forget)
     tidying = Tidying(database, settings.tidy_after, settings.measurements_keep_months)
@@ -175,8 +179,13 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
         vehicle_log,
         tidying,
         _chores(settings, database),
-        _notices(settings, database),
+        _notices(settings, database, emit),
     )
+
+
+def daemon_name(settings: Settings) -> str:
+    """Return what operators call a daemon of this process."""
+    return replicas.name_of(settings.daemon_name, replicas.this_host(), os.getpid())
 
 
 def notice_targets(settings: Settings) -> list[Target]:
@@ -186,20 +195,21 @@ def notice_targets(settings: Settings) -> list[Target]:
     return load_targets(settings.notify_urls, settings.notify_config)
 
 
-def _notices(settings: Settings, database: Database) -> Notices | None:
+def _notices(settings: Settings, database: Database, emit: events.Listener) -> Notices | None:
     """Return what is told to whom; None if nobody is to be told anything."""
     targets = notice_targets(settings)
     if not targets:
         return None
     repeat = timedelta(hours=settings.notify_repeat_hours) or None
     terms = Terms(timedelta(seconds=settings.notify_after_sec), repeat)
-    sender = NoticeSender(database, targets, green.deadline, utc_now)
+    sender = NoticeSender(database, targets, green.deadline, utc_now, emit)
     keep = settings.journal_keep_days
     return Notices(
         sender,
         terms,
         None if keep is None else timedelta(days=keep),
         settings.measurements_keep_months,
+        daemon_name(settings),
     )
 
 
@@ -248,7 +258,10 @@ def _start_metrics(settings: Settings, database: Database) -> Metrics | None:
             return None  # asked again after the next cycle
 
     metrics = Metrics(
-        quarantined, read_verified=verified_before, sync_interval_sec=settings.sync_interval_sec
+        quarantined,
+        read_verified=verified_before,
+        sync_interval_sec=settings.sync_interval_sec,
+        daemon=daemon_name(settings),
     )
     database.on_wait = metrics.pool_wait
     green.watch_stalls(metrics.stall)

@@ -13,10 +13,14 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people; its time has no zone, so that whoever knows these lines can read them."""
+    """A line for people; its time has no zone, so that whoever knows these lines can read them.
 
-    def __init__(self) -> None:
-        super().__init__(TEXT_FORMAT)
+    A daemon that was given a name has it before the logger's.
+    """
+
+    def __init__(self, daemon: str | None = None) -> None:
+        named = f"{daemon.replace('%', '%%')} %(name)s" if daemon else "%(name)s"
+        super().__init__(TEXT_FORMAT.replace("%(name)s", named))
 
     def formatTime(  # noqa: N802  logging's name
         self, record: logging.LogRecord, datefmt: str | None = None
@@ -26,13 +30,16 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message; of an error also its traceback.
+    """One JSON object a line: time, level, logger, message, the daemon's name if it was given one.
+
+    Of an error also its traceback.
 
     JSON is UTF-8: in another encoding only its ASCII part is right, so everything else is escaped.
     """
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
+    def __init__(self, daemon: str | None = None, *, ascii_only: bool = False) -> None:
         super().__init__()
+        self._daemon = daemon
         self._ascii_only = ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
@@ -43,6 +50,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._daemon is not None:
+            line["daemon"] = self._daemon
         if (vehicle := getattr(record, "vehicle", None)) is not None:
             line["vehicle"] = vehicle
         if record.exc_info:
@@ -78,11 +87,16 @@ class LogHandler(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def set_up(level: str, style: str, stream: TextIO) -> None:
-    """Send every logger's lines to a standard stream; `style` is `text` or `json`."""
+def set_up(level: str, style: str, stream: TextIO, daemon: str | None = None) -> None:
+    """Send every logger's lines to a standard stream; `style` is `text` or `json`.
+
+    `daemon` is the name that was given to this daemon, if it is one.
+    """
     handler = LogHandler(stream)
     handler.setFormatter(
-        JsonFormatter(ascii_only=not is_utf8(stream)) if style == "json" else TextFormatter()
+        JsonFormatter(daemon, ascii_only=not is_utf8(stream))
+        if style == "json"
+        else TextFormatter(daemon)
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -25,6 +25,8 @@ NOTIFIED_SEVERITIES = ("info", "warning", "alarm", "critical", "none")
 LOGGED_VEHICLES = ("all", "changes")
 MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 """Vehicles that one process pulls at the same time."""
+DAEMON_NAME_LIMIT = 60
+"""Characters."""
 MAX_DURATION_SEC = 400 * 86_400
 """A longer duration is a typing error, and overflows sooner or later."""
 MAX_DAYS, MAX_MONTHS = 36_500, 1_200
@@ -114,6 +116,8 @@ class Settings:
     """When operators are reminded; 0: never."""
     metrics_host: str
     metrics_port: int | None
+    daemon_name: str | None
+    """What the daemon is called; None: host and process."""
     log_level: str
     log_format: str
     log_vehicles: str
@@ -248,6 +252,7 @@ def _read(env: Env) -> dict[str, Any]:
         ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
+        "daemon_name": env.str("DAEMON_NAME", None, validate=_daemon_name),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
         "log_format": env.str("LOG_FORMAT", "text", validate=_one_of(LOG_FORMATS)),
         "log_vehicles": env.str("LOG_VEHICLES", "all", validate=_one_of(LOGGED_VEHICLES)),
@@ -277,6 +282,7 @@ def _settings(values: dict[str, Any]) -> Settings:
     for unset_is_none in (
         "vehicle_default_api_key",
         "heartbeat_url",
+        "daemon_name",
         "notify_config",
         "journal_keep_days",
         "quarantine_keep_days",
@@ -301,6 +307,13 @@ def _one_of(choices: tuple[str, ...]) -> Any:
 def _api_key(value: str | None) -> None:
     if value and not is_new_api_key(value):
         raise marshmallow.ValidationError(f"Must be {API_KEY_RULE}.")
+
+
+def _daemon_name(value: str | None) -> None:
+    """Refuse what would break a line of the log or a column."""
+    if value and (len(value) > DAEMON_NAME_LIMIT or not value.isprintable() or " " in value):
+        text = f"Must be printable, without blanks, at most {DAEMON_NAME_LIMIT} characters."
+        raise marshmallow.ValidationError(text)
 
 
 def _heartbeat_url(value: str | None) -> None:

@@ -33,8 +33,8 @@ own_program.py  runs `fleetsyncd` as a process of its own
 page_keys.py   which pages open by keys, and by what pages ask for
 page_stack.py  limits how many pages lie on one another
 writing_gateway.py  writes on vehicles
-room_gateway.py  access to the database for quarantine, lists of jobs, findings, actions
-rooms.py       what the pages of quarantine, of jobs, of findings and of actions ask for
+room_gateway.py  access to the database for quarantine, jobs, findings, actions, notices
+rooms.py       what the pages of quarantine, of jobs, findings, actions and notices ask for
 screenshot.py  writes pictures of the screen
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens

@@ -57,6 +57,8 @@ APP_BINDINGS: list[BindingType] = [
             tooltip="What doctor finds in the database, and what mends it"),
     Binding("W", "actions", "Actions", show=False, id="actions",
             tooltip="Who did what to which vehicle"),
+    Binding("T", "notices", "Notices", show=False, id="notices",
+            tooltip="What was told, to whom, what waits, and what is muted"),
     Binding("y", "copy", "Copy", show=False, id="copy", tooltip="Copy to the clipboard"),
     Binding("E", "export", "Export", show=False, id="export", tooltip="Write a CSV file"),
     Binding("Z", "freeze", "Freeze", show=False, id="freeze",

@@ -110,7 +110,7 @@ class Pauses:
             if changed is not None:
                 result = changed.value
                 theirs = {key: names[key] for key in names if key in result.changed}
-                at: dict[UUID, str | None] = dict.fromkeys(theirs, result.at)
+                at: dict[UUID, str | None] = {key: result.at_of(key) for key in theirs}
                 action = _Action(theirs, kind, at, result.before)
                 if action.names:
                     self._done.append(action)
@@ -145,7 +145,7 @@ class Pauses:
         for key in undone.changed:
             before = next((each for each in same if key in each.names), None)
             if before is not None:
-                before.at[key] = undone.at
+                before.at[key] = undone.at_of(key)
 
 
 def _done_text(names: Mapping[UUID, str], action: _Action) -> str:

@@ -1,16 +1,18 @@
-"""Access to the database for the pages of quarantine, of jobs, of findings and of actions.
+"""Access to the database for the pages of quarantine, jobs, findings, actions and notices.
 
 Every method blocks, so call it in a thread; they raise as those of Gateway do.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID
 
 from fleetsyncd.actions import Action, Actor, on_dashboard
-from fleetsyncd.database import quarantine
+from fleetsyncd.database import notices, quarantine
 from fleetsyncd.database.action_log import Change, record
+from fleetsyncd.database.notices import TargetState
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow, RefusedGroup
 from fleetsyncd.database.schema import fleet_checks
@@ -22,7 +24,9 @@ from fleetsyncd.database.views.audits import list_audits
 from fleetsyncd.database.views.backfills import list_backfills
 from fleetsyncd.database.views.chosen import Chosen
 from fleetsyncd.database.views.jobs import JobList
+from fleetsyncd.database.views.notices import ListedNotice, MuteList, read_mutes, read_notices
 from fleetsyncd.findings import Finding
+from fleetsyncd.notices import StoredNotice
 from fleetsyncd.times import utc_now
 
 
@@ -34,6 +38,24 @@ class RefusedRows:
     vehicles: int
     groups: tuple[RefusedGroup, ...] = ()
     page: tuple[QuarantinedRow, ...] = ()
+
+
+class NoticeView(StrEnum):
+    """What the page of notices shows."""
+
+    ALL = "all"
+    UNTOLD = "not told"
+    TARGETS = "targets"
+    MUTED = "muted"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNotices:
+    """A page of notices, their targets, and the mutes in force."""
+
+    notices: tuple[ListedNotice, ...] = ()
+    targets: tuple[TargetState, ...] = ()
+    muted: MuteList = field(default_factory=MuteList)
 
 
 class RoomGateway:
@@ -95,6 +117,28 @@ class RoomGateway:
         def read(cursor: Cursor) -> list[LoggedAction]:
             only = vehicles_with(cursor, self._tags) if self._tags else None
             return read_actions(cursor, vehicles=only, name_part=name_part, before=before)
+
+        return self._database.run(read)
+
+    def notices(self, view: NoticeView, name_part: str, before: StoredNotice | None) -> ReadNotices:
+        """Return the page of notices that follows `before`; None: the newest, or none in a view."""
+        is_paged = view in (NoticeView.ALL, NoticeView.UNTOLD)
+
+        def read(cursor: Cursor) -> ReadNotices:
+            only = vehicles_with(cursor, self._tags) if self._tags else None
+            page = (
+                read_notices(
+                    cursor,
+                    vehicles=only,
+                    name_part=name_part,
+                    before=before,
+                    only_untold=view is NoticeView.UNTOLD,
+                )
+                if is_paged
+                else ()
+            )
+            mutes = read_mutes(cursor, vehicles=only, tags=self._tags, name_part=name_part)
+            return ReadNotices(tuple(page), tuple(notices.targets(cursor)), mutes)
 
         return self._database.run(read)
 

@@ -1,4 +1,4 @@
-"""The pages of quarantine, of jobs, of findings and of actions: what they ask for."""
+"""The pages of quarantine, jobs, findings, actions and notices: what they ask for."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
@@ -20,6 +20,7 @@ from tui.operating import attempt
 from tui.screens.actions import ActionsPage
 from tui.screens.backfills import BackfillsPage
 from tui.screens.findings import FindingsPage
+from tui.screens.notices import NoticesPage
 from tui.screens.page import Page
 from tui.screens.quarantine import QuarantinePage
 from tui.screens.room import Room
@@ -136,6 +137,10 @@ class RoomsApp(App[None]):
     def action_actions(self) -> None:
         """Open the page of actions."""
         self.go_to(ActionsPage)
+
+    def action_notices(self) -> None:
+        """Open the page of notices."""
+        self.go_to(NoticesPage)
 
     def on_room_vehicle_opened(self, event: Room.VehicleOpened) -> None:
         """Open the page of a vehicle."""

@@ -24,8 +24,10 @@ from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
 from fleetsyncd.database.schema.fleet_checks import (
     check_daemons,
+    check_gaps,
     check_keys,
     check_maintenance,
+    check_minutes,
     check_terms,
 )
 from fleetsyncd.database.schema.notice_checks import check_notices
@@ -170,8 +172,10 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
     yield from database.run(lambda cursor: list(check_notices(cursor)))
+    yield from database.run(lambda cursor: list(check_minutes(cursor, policy)))
     interval = settings.sync_interval_sec
     overview = database.run(lambda c: overview_with_reasons(c, interval))
+    yield from check_gaps(overview)
     yield from check_maintenance(overview)
     yield from check_terms(overview, database.run(lambda c: replicas.sync_interval(c, interval)))
     if with_vehicles:

@@ -25,16 +25,19 @@ ANSWER_SEC = 12.0
 
 @click.command()
 @click.option("--any-host", is_flag=True, help="Accept a daemon on any host, not only this one.")
-def health(any_host: bool) -> int:
+@click.option("--daemon", metavar="NAME", help="Ask for this daemon, on whichever host it is.")
+def health(any_host: bool, daemon: str | None) -> int:
     """Tell whether a daemon is alive and stores what it pulls.
 
-    Exit code: 0 while a daemon on this host shows a fresh heartbeat in the database, and could
-    store the last cycle of every vehicle; else 1, as on a full disk.
+    Exit code: 0 while a daemon on this host (with DAEMON_NAME set, the one of that name) shows a
+    fresh heartbeat in the database, and could store the last cycle of every vehicle; else 1, as on
+    a full disk.
     """
     configuration = settings.load()
     logs.set_up(configuration.log_level, configuration.log_format, sys.stderr)
-    host = None if any_host else replicas.this_host()
-    heartbeats = _heartbeats(configuration.database, host)
+    host = None if any_host or daemon else replicas.this_host()
+    name = daemon or (None if any_host else configuration.daemon_name)
+    heartbeats = _heartbeats(configuration.database, host, name)
     if not heartbeats:
         click.echo("no daemon has shown a heartbeat")
         return EXIT_FAILED
@@ -50,8 +53,8 @@ def health(any_host: bool) -> int:
     return 0 if fresh and not failing else EXIT_FAILED
 
 
-def _heartbeats(where: DatabaseSettings, host: str | None) -> list[Heartbeat]:
-    """Return the heartbeats of `host`, or all, the freshest first; raise DatabaseError.
+def _heartbeats(where: DatabaseSettings, host: str | None, name: str | None) -> list[Heartbeat]:
+    """Return the heartbeats of a host, of a name, or all, the freshest first; raise DatabaseError.
 
     The database is asked in a thread, which may hang with it.
     """
@@ -62,7 +65,7 @@ def _heartbeats(where: DatabaseSettings, host: str | None) -> list[Heartbeat]:
             database = Database(where)
             migrate.require_current(database)
             known = database.run(replicas.heartbeats)
-            answer.set_result([each for each in known if host is None or each.host == host])
+            answer.set_result([each for each in known if _is_meant(each, host, name)])
         except BaseException as error:
             answer.set_exception(error)
 
@@ -72,3 +75,7 @@ def _heartbeats(where: DatabaseSettings, host: str | None) -> list[Heartbeat]:
     except TimeoutError:
         text = f"{where.where} did not answer within {ANSWER_SEC:g} s"
         raise DatabaseLost(text, CHECK_CONNECTION) from None
+
+
+def _is_meant(heartbeat: Heartbeat, host: str | None, name: str | None) -> bool:
+    return host in (None, heartbeat.host) and name in (None, heartbeat.name)

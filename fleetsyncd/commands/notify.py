@@ -8,8 +8,8 @@ from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
 from fleetsyncd.database import notices
-from fleetsyncd.database.notices import ListedNotice
 from fleetsyncd.database.replicas import this_host
+from fleetsyncd.database.views.notices import Fate, ListedNotice, read_notices
 from fleetsyncd.errors import CommandError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify.digest import Message
@@ -87,7 +87,7 @@ def test_command(tags: tuple[str, ...]) -> None:
 def list_command(limit: int, as_json: bool) -> None:
     """Show what was told, to whom, and what failed; the newest first."""
     database = bootstrap.configured_database()
-    found = database.run(lambda cursor: notices.newest_notices(cursor, limit))
+    found = database.run(lambda cursor: read_notices(cursor, limit=limit))
     if as_json:
         print_list([_as_told(each) for each in found])
         return
@@ -109,14 +109,20 @@ def _as_told(each: ListedNotice) -> ToldNotice:
         notice.vehicle.name if notice.vehicle else None,
         notice.title,
         notice.detail,
-        each.outcomes,
+        _outcomes(each),
     )
+
+
+def _outcomes(listed: ListedNotice) -> dict[str, str]:
+    return {
+        each.target: each.fate.value for each in listed.deliveries if each.fate is not Fate.WAITS
+    }
 
 
 def _line(each: ListedNotice) -> list[str]:
     notice = each.stored.notice
     told = ", ".join(
         target if outcome == "sent" else f"{target} ({outcome})"
-        for target, outcome in each.outcomes.items()
+        for target, outcome in _outcomes(each).items()
     )
     return [utc_text(each.stored.at), notice.severity, notice.kind, notice.title, told or "-"]

@@ -169,9 +169,10 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
         title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")
     if known.kind is NoticeKind.DAEMON:
-        host = known.subject.rpartition(":")[0]
         if not any(
-            each.host == host and each.silent_sec < DAEMON_DEAD_SEC for each in facts.daemons
+            known.subject in (each.name, f"{each.host}:{known.subject.rpartition(':')[2]}")
+            and each.silent_sec < DAEMON_DEAD_SEC
+            for each in facts.daemons
         ):
             return None  # nothing lists it any more
         title = f"the daemon {known.subject} is alive again, or was replaced"

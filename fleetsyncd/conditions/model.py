@@ -40,6 +40,8 @@ class Daemon:
     host: str
     silent_sec: float
     running_sec: float
+    is_named: bool = False
+    """Whether it was given its name, which its successor has too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from fleetsyncd.conditions.model import (
     ANSWERING,
     DISK,
     Condition,
+    Daemon,
     Facts,
     Key,
     Known,
@@ -205,9 +206,9 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
     """Yield the daemons that have died: one that another one has replaced is none of them."""
     for daemon in facts.daemons:
         if daemon.silent_sec < DAEMON_DEAD_SEC or any(
-            other.host == daemon.host and other.running_sec <= daemon.silent_sec
+            replaces(other, daemon)
             for other in facts.daemons
-            if other.silent_sec < DAEMON_DEAD_SEC
+            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
         ):
             continue
         yield Condition(
@@ -218,6 +219,11 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
             f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
             f"Read its log on {daemon.host}. Others pull its vehicles.",
         )
+
+
+def replaces(other: Daemon, daemon: Daemon) -> bool:
+    """Tell whether another daemon has the place of one: its name, or its host if it had no name."""
+    return other.name == daemon.name or (not daemon.is_named and other.host == daemon.host)
 
 
 def _escaped(text: str) -> str:

@@ -30,6 +30,7 @@ closed_months.py  which months are to be tidied
 tidying.py       keys of closed months written anew
 tidy_progress.py  how far that is, and who is in its way
 housekeeping.py  the journal of what was done so
+outbox.py  what waits for a target of notices, and what becomes of it
 notices.py       what is told, to whom, and what waits
 conditions.py    what is the case, and what was told of it
 quarantine.py    bad rows: list, release, delete

@@ -1,10 +1,12 @@
 """Changes to several vehicles at once, in one statement: pause, resume, request a sync.
 
-Each is a transaction of its own. The vehicles are locked first, in the order of their ids; what
-state each is in is judged under the lock of its row. Names by id are for the errors' texts.
+Each is a transaction of its own, pauses and resumptions of very many are several. The vehicles are
+locked first, in the order of their ids; what state each is in is judged under the lock of its row.
+Names by id are for the errors' texts.
 """
 
-from collections.abc import Collection, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -20,10 +22,11 @@ from fleetsyncd.errors import CommandError
 from fleetsyncd.states import Pause
 from fleetsyncd.text import listed
 
+_KNOWN = "SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[])"
 _LOCK = "SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR KEY SHARE"
-_AS_LEFT = """(SELECT w.since IS NULL OR w.since = s.{dated}
-     FROM unnest(%(ids)s::uuid[], %(since)s::timestamptz[]) w (id, since)
-     WHERE w.id = s.vehicle_id)"""
+# A lookup by key: an array would be gone through for each vehicle, which takes 20 s for 10,000.
+_AS_LEFT = """(%(since)s::jsonb ->> s.vehicle_id::text IS NULL
+     OR (%(since)s::jsonb ->> s.vehicle_id::text)::timestamptz = s.{dated})"""
 """Whether a vehicle is as it was left at a moment; one that is not known does not matter."""
 _KEPT_DATES = f"""resumed_at = CASE WHEN {IS_OVER} THEN s.paused_until
         WHEN {DATED} THEN s.resumed_at END, status_since = {if_dated("status_since")},
@@ -62,6 +65,8 @@ SELECT vehicle_id::text, paused_until, pause_reason, paused_by FROM fleetsync.ve
 WHERE vehicle_id = ANY (%s::uuid[]) FOR NO KEY UPDATE
 """
 
+AT_ONCE = 1_000
+"""Vehicles that one transaction pauses or resumes: a cycle waits for it, if it is one of theirs."""
 Since = Mapping[UUID, str | None]
 """When vehicles were paused or resumed, as the database writes times; None, or none: not known."""
 
@@ -76,6 +81,12 @@ class BulkResult:
     """When those were changed, by the database's clock, as it writes times; None: not known."""
     before: Mapping[UUID, Pause] = field(default_factory=dict)
     """Until when, why and by whom vehicles were paused or muted before, if they were."""
+    moments: Mapping[UUID, str | None] = field(default_factory=dict)
+    """When each was changed, if several transactions have done it."""
+
+    def at_of(self, vehicle_id: UUID) -> str | None:
+        """Return when a vehicle was changed, as the database writes times; None: not known."""
+        return self.moments.get(vehicle_id, self.at)
 
 
 def set_paused(
@@ -88,7 +99,7 @@ def set_paused(
     """Pause or resume vehicles; return those that were not so already.
 
     With an `action`, as in all functions here, what is changed is recorded. Raises CommandError,
-    and changes none, if one of them was removed.
+    and changes none, if one of them was removed before. More than AT_ONCE are several transactions.
     """
     wanted = _Wanted(paused, dict.fromkeys(names, pause))
     return _set_paused(database, names, wanted, action, all_or_none=True)
@@ -122,6 +133,37 @@ class _Wanted:
 
 
 def _set_paused(
+    database: Database,
+    names: Mapping[UUID, str],
+    wanted: _Wanted,
+    action: Action | None,
+    *,
+    all_or_none: bool,
+) -> BulkResult:
+    if len(names) <= AT_ONCE:
+        return _set_part(database, names, wanted, action, all_or_none=all_or_none)
+    if all_or_none:
+        database.run(lambda cursor: _require_known(cursor, names))
+    # In the order in which they are locked, so that two of these cannot wait for each other.
+    ordered = sorted(names)
+    parts = [ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE)]
+    return _joined(
+        _set_part(database, {key: names[key] for key in part}, wanted, action, all_or_none=False)
+        for part in parts
+    )
+
+
+def _joined(results: Iterable[BulkResult]) -> BulkResult:
+    found = list(results)
+    return BulkResult(
+        frozenset().union(*(each.changed for each in found)),
+        frozenset().union(*(each.removed for each in found)),
+        before={key: why for each in found for key, why in each.before.items()},
+        moments={key: each.at for each in found for key in each.changed},
+    )
+
+
+def _set_part(
     database: Database,
     names: Mapping[UUID, str],
     wanted: _Wanted,
@@ -186,7 +228,7 @@ def _change(
     reasons = [pauses.get(key, PLAIN) for key in registered]
     values = {
         "ids": list(map(str, registered)),
-        "since": [since.get(key) for key in registered],
+        "since": json.dumps({str(key): since[key] for key in registered if since.get(key)}),
         "until": [each.until for each in reasons],
         "reason": [each.reason for each in reasons],
         "by": [each.by for each in reasons],
@@ -198,6 +240,12 @@ def _change(
         removed=frozenset(ids).difference(registered),
         at=rows[0][1] if rows else None,
     )
+
+
+def _require_known(cursor: Cursor, names: Mapping[UUID, str]) -> None:
+    cursor.execute(_KNOWN, (list(map(str, names)),))
+    known = {UUID(key) for (key,) in cursor.fetchall()}
+    _require_registered(names, BulkResult(frozenset(), frozenset(names) - known))
 
 
 def _require_registered(names: Mapping[UUID, str], result: BulkResult) -> None:

@@ -3,9 +3,10 @@
 Each function takes a cursor of `Database.run`, never commits, and may run twice.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,8 +16,9 @@ from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
 from fleetsyncd.database import mutes, notices, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
-from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.fleet import cached_id, fleet_overview
 from fleetsyncd.notices import NoticeKind
+from fleetsyncd.slices import Sliced, Slices
 
 # One daemon at a time judges; the others leave it to that one.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('fleetsync.condition', 0))"
@@ -66,6 +68,8 @@ SELECT v.id::text, extract(epoch FROM now() - greatest(v.created_at, s.resumed_a
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 WHERE isfinite(greatest(v.created_at, s.resumed_at))
 """
+READ_AT_ONCE, WRITTEN_AT_ONCE = 200, 500
+"""Rows between two pauses."""
 _KINDS = [kind.value for kind in NoticeKind]
 """Those that this version knows; a newer one may remember others."""
 
@@ -98,32 +102,38 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
         cursor.execute(_DUE, (view.every,))
         if not cursor.fetchall():
             return None
-    facts = read_facts(cursor, view)
-    judgement = judge(facts, terms, _known(cursor), is_first=is_first)
-    notices.add_notices(cursor, judgement.notices)
-    _save(cursor, judgement.known)
+    slices = Slices()
+    facts = read_facts(cursor, view, slices)
+    known = _known(cursor, slices)
+    slices.pause_if_due()
+    judgement = judge(facts, terms, known, is_first=is_first)
+    for start in range(0, len(judgement.notices), WRITTEN_AT_ONCE):
+        notices.add_notices(cursor, judgement.notices[start : start + WRITTEN_AT_ONCE])
+        slices.pause_if_due()
+    _save(cursor, judgement.known, slices)
     cursor.execute(_FORGET)
     return judgement
 
 
-def read_facts(cursor: Cursor, view: View) -> Facts:
-    """Return what the database says at this moment."""
+def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:
+    """Return what the database says at this moment; others run meanwhile."""
     cursor.execute(_NOW)
     now = cursor.fetchall()[0][0]
     cursor.execute(_SKEWS, (_LEAST_SKEW_MS,))
-    skews = {UUID(key): skew for key, skew in cursor.fetchall()}
+    skews = {cached_id(key): skew for key, skew in _rows(cursor, slices)}
     cursor.execute(_FOUND)
-    found = {UUID(key): int(count) for key, count in cursor.fetchall()}
+    found = {cached_id(key): int(count) for key, count in _rows(cursor, slices)}
     cursor.execute(_BEGUN)
-    begun = {UUID(key): seconds for key, seconds in cursor.fetchall()}
+    begun = {cached_id(key): seconds for key, seconds in _rows(cursor, slices)}
     daemons = [
-        Daemon(each.name, each.host, each.age, each.running_sec) for each in heartbeats(cursor)
+        Daemon(each.name, each.host, each.age, each.running_sec, each.given_name is not None)
+        for each in heartbeats(cursor)
     ]
     return Facts(
         now=now,
-        fleet=fleet_overview(cursor, view.sync_interval_sec),
+        fleet=fleet_overview(cursor, view.sync_interval_sec, slices=slices),
         begun=begun,
-        muted=mutes.muted(cursor).keys(),
+        muted=mutes.muted(cursor, slices=slices).keys(),
         is_settled=view.is_settled,
         skews=skews,
         found=found,
@@ -134,10 +144,17 @@ def read_facts(cursor: Cursor, view: View) -> Facts:
     )
 
 
-def _known(cursor: Cursor) -> list[Known]:
-    """Return what is remembered."""
+def _rows(cursor: Cursor, slices: Slices) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the last query; others run meanwhile."""
+    while rows := cursor.fetchmany(READ_AT_ONCE):
+        yield from rows
+        slices.pause_if_due()
+
+
+def _known(cursor: Cursor, slices: Slices) -> list[Known]:
+    """Return what is remembered, as a list that lets others run."""
     cursor.execute(_KNOWN, (_KINDS,))
-    return [_known_condition(*row) for row in cursor.fetchall()]
+    return Sliced((_known_condition(*row) for row in _rows(cursor, slices)), slices)
 
 
 def _known_condition(
@@ -167,9 +184,10 @@ def _known_condition(
     )
 
 
-def _save(cursor: Cursor, known: Sequence[Known]) -> None:
-    if known:
-        # The last of one condition counts.
-        last = {each.key: each for each in known}
-        rows = [asdict(each) for each in last.values()]
+def _save(cursor: Cursor, known: Sequence[Known], slices: Slices) -> None:
+    # The last of one condition counts.
+    last = list({each.key: each for each in known}.values())
+    for start in range(0, len(last), WRITTEN_AT_ONCE):
+        rows = last[start : start + WRITTEN_AT_ONCE]
         cursor.execute(_SAVE, (msgspec.json.encode(rows).decode(),))
+        slices.pause_if_due()

@@ -13,6 +13,7 @@ from uuid import UUID
 from fleetsyncd.actions import Action, daemon_actor
 from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.slices import Slices
 from fleetsyncd.states import Mute, Pause
 from fleetsyncd.text import sanitise
 from fleetsyncd.times import iso_ms
@@ -94,16 +95,19 @@ class KnownMute:
 
 
 def muted(
-    cursor: Cursor, ids: Collection[UUID] | None = None, now: datetime | None = None
+    cursor: Cursor,
+    ids: Collection[UUID] | None = None,
+    now: datetime | None = None,
+    slices: Slices | None = None,
 ) -> dict[UUID, Mute]:
     """Return those of these vehicles, or of all, that are muted, each with its longest mute.
 
-    `now` is the present by the database's clock if it is None.
+    `now` is the present by the database's clock if it is None. With `slices`, others run meanwhile.
     """
     cursor.execute(_MUTED, {"ids": None if ids is None else list(map(str, ids)), "now": now})
     return {
         UUID(key): Mute(until, reason and sanitise(reason, _LIMIT), sanitise(by, _LIMIT), *scope)
-        for key, until, reason, by, *scope in cursor.fetchall()
+        for key, until, reason, by, *scope in (slices or Slices()).each(cursor)
     }
 
 

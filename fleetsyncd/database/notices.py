@@ -3,8 +3,8 @@
 Each function takes a cursor of `Database.run`, never commits, and may run twice.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,11 +20,9 @@ from fleetsyncd.notices import (
 )
 from fleetsyncd.text import sanitise
 
-NAME_LIMIT, ERROR_LIMIT = 200, 300
-MOST_PENDING = 1_000
-"""Notices that are looked at for one message."""
+NAME_LIMIT = 200
 GIVEN_UP_AFTER = timedelta(days=1)
-_KINDS = [kind.value for kind in NoticeKind]
+KINDS = [kind.value for kind in NoticeKind]
 """Those that this version knows; a newer one may write others."""
 _ADD = """
 INSERT INTO fleetsync.notice (kind, severity, vehicle_id, vehicle_name, tags, title, detail)
@@ -42,45 +40,22 @@ SELECT target, coalesce((SELECT min(coalesce(f.sent_at, f.since)) FROM fleetsync
 FROM unnest(%(targets)s::text[]) target
 ON CONFLICT (target) DO UPDATE SET seen_at = now()
 """
-# Who has taken a target and died is waited for until its time is over.
-_TAKE = """
-UPDATE fleetsync.notice_target SET taken_until = now() + %(lease)s::interval
-WHERE target = %(target)s AND coalesce(taken_until <= now(), true)
-  AND coalesce(next_at <= now(), true)
-  AND coalesce(sent_at <= now() - %(pause)s::interval, true)
-RETURNING target
-"""
-_PENDING = """
-SELECT now(), n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags,
-    n.title, n.detail
-FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
-WHERE n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
-  AND n.kind = ANY (%(kinds)s::text[])
-  AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
-                  WHERE d.notice_id = n.id AND d.target = t.target)
-ORDER BY array_position(%(severities)s::text[], n.severity), n.at, n.id LIMIT %(most)s
-"""
-_DELIVERED = """
-INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)
-SELECT unnest(%s::bigint[]), %s, %s ON CONFLICT DO NOTHING
-"""
-_RELEASE = """
-UPDATE fleetsync.notice_target SET taken_until = NULL WHERE target = %s
-"""
-_SENT = """
-UPDATE fleetsync.notice_target SET taken_until = NULL, sent_at = now(), failing_since = NULL,
-    failures = 0, next_at = NULL, last_error = NULL WHERE target = %s
-"""
-_FAILED = """
-UPDATE fleetsync.notice_target SET taken_until = NULL, failures = failures + 1,
-    failing_since = coalesce(failing_since, now()), last_error = %(error)s,
-    next_at = now() + least(interval '1 hour', interval '30 s' * 2 ^ least(failures, 10))
-WHERE target = %(target)s
-"""
 _TARGETS = """
-SELECT target, since, sent_at, failing_since, failures, last_error FROM fleetsync.notice_target
+SELECT target, since, sent_at, failing_since, failures, next_at, last_error, failed_at
+FROM fleetsync.notice_target
 WHERE seen_at > now() - interval '1 day' ORDER BY target
 """
+WAITS = """
+t.seen_at > now() - interval '1 day' AND n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
+AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
+                WHERE d.notice_id = n.id AND d.target = t.target)
+"""
+"""SQL for whether a notice `n` waits for a target `t`."""
+_BACKLOG = f"""
+SELECT n.kind, count(*)::int, now() - min(n.at)
+FROM fleetsync.notice n CROSS JOIN fleetsync.notice_target t
+WHERE n.kind = ANY (%(kinds)s::text[]) AND {WAITS} GROUP BY n.kind
+"""  # noqa: S608  made of this file's own text
 _GIVEN_UP = """
 SELECT count(DISTINCT notice_id)::int FROM fleetsync.notice_delivery
 WHERE outcome = 'given up' AND at > now() - interval '7 days'
@@ -88,14 +63,6 @@ WHERE outcome = 'given up' AND at > now() - interval '7 days'
 _EXPIRE = """
 DELETE FROM fleetsync.notice WHERE id = ANY (ARRAY(
     SELECT id FROM fleetsync.notice WHERE at < now() - %s::interval ORDER BY at LIMIT 1000))
-"""
-_LISTED = """
-SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
-    n.detail, coalesce((SELECT json_agg(json_build_array(d.target, d.outcome) ORDER BY d.target)
-              FROM fleetsync.notice_delivery d
-              WHERE d.notice_id = n.id AND d.outcome <> 'not for it'), '[]')
-FROM fleetsync.notice n WHERE n.kind = ANY (%s::text[])
-ORDER BY n.at DESC, n.id DESC LIMIT %s
 """
 
 
@@ -108,15 +75,11 @@ class TargetState:
     sent_at: datetime | None
     failing_since: datetime | None
     failures: int
+    next_at: datetime | None
+    """When it is tried again, if it fails."""
     last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ListedNotice:
-    """A notice, and what became of it: by target `sent` or `given up`; none while it waits."""
-
-    stored: StoredNotice
-    outcomes: dict[str, str]
+    """Why it failed last, perhaps long ago."""
+    failed_at: datetime | None = None
 
 
 def add_notices(cursor: Cursor, notices: Sequence[Notice]) -> None:
@@ -143,39 +106,7 @@ def note_targets(cursor: Cursor, targets: Collection[str]) -> None:
     cursor.execute(_SEEN, {"targets": sorted(targets)})
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """What waits for a target, the gravest first; `now` is the database's clock."""
-
-    now: datetime
-    notices: list[StoredNotice]
-
-
-def take(cursor: Cursor, target: str, pause: timedelta, lease: timedelta) -> Pending | None:
-    """Take a target for a `lease`, and return what waits for it.
-
-    Nothing, and the target is free, if another daemon has it, it fails and has to be left alone, or
-    the last message is not a `pause` ago.
-    """
-    cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
-    if not cursor.fetchall():
-        return None
-    values = {
-        "target": target,
-        "kept": GIVEN_UP_AFTER,
-        "most": MOST_PENDING,
-        "kinds": _KINDS,
-        "severities": [Weight.CRITICAL.value, Weight.WARNING.value, Weight.INFO.value],
-    }
-    cursor.execute(_PENDING, values)
-    rows = cursor.fetchall()
-    if not rows:
-        release(cursor, target)
-        return None
-    return Pending(rows[0][0], [_stored(*row[1:]) for row in rows])
-
-
-def _stored(
+def stored_notice(
     key: int,
     at: datetime,
     kind: str,
@@ -186,37 +117,37 @@ def _stored(
     title: str,
     detail: str,
 ) -> StoredNotice:
+    """Return a notice of the values of its row."""
     vehicle = Subject(UUID(vehicle_id), name or "?", tuple(tags)) if vehicle_id else None
     notice = Notice(NoticeKind(kind), Weight(severity), title, detail, vehicle)
     return StoredNotice(key, at, notice)
-
-
-def release(cursor: Cursor, target: str) -> None:
-    """Give a target back to which nothing was sent."""
-    cursor.execute(_RELEASE, (target,))
-
-
-def record(cursor: Cursor, target: str, ids: Sequence[int], outcome: str) -> None:
-    """Record what became of notices: `sent`, `given up` or `not for it`."""
-    if ids:
-        cursor.execute(_DELIVERED, (list(ids), target, outcome))
-
-
-def record_sent(cursor: Cursor, target: str, ids: Sequence[int]) -> None:
-    """Record that a target has got these notices, and give it back."""
-    record(cursor, target, ids, "sent")
-    cursor.execute(_SENT, (target,))
-
-
-def record_failed(cursor: Cursor, target: str, error: str) -> None:
-    """Give a target back that has failed: it is left alone, longer each time."""
-    cursor.execute(_FAILED, {"target": target, "error": sanitise(error, ERROR_LIMIT)})
 
 
 def targets(cursor: Cursor) -> list[TargetState]:
     """Return the targets of the daemons that run, by name."""
     cursor.execute(_TARGETS)
     return [TargetState(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many notices of each kind wait for a target, each target counted, and since when."""
+
+    waiting: Mapping[NoticeKind, int] = field(default_factory=dict)
+    longest: timedelta = timedelta(0)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.waiting.values())
+
+
+def backlog(cursor: Cursor) -> Backlog:
+    """Return what waits for the targets of the daemons that run."""
+    cursor.execute(_BACKLOG, {"kinds": KINDS, "kept": GIVEN_UP_AFTER})
+    rows = cursor.fetchall()
+    waiting = {NoticeKind(kind): count for kind, count, _ in rows}
+    return Backlog(waiting, max((age for _, _, age in rows), default=timedelta(0)))
 
 
 def given_up(cursor: Cursor) -> int:
@@ -228,9 +159,3 @@ def given_up(cursor: Cursor) -> int:
 def expire(cursor: Cursor, keep: timedelta) -> None:
     """Delete some of the notices that are older."""
     cursor.execute(_EXPIRE, (keep,))
-
-
-def newest_notices(cursor: Cursor, most: int) -> list[ListedNotice]:
-    """Return notices with what became of them, the newest first."""
-    cursor.execute(_LISTED, (_KINDS, most))
-    return [ListedNotice(_stored(*row[:-1]), dict(row[-1])) for row in cursor.fetchall()]

@@ -21,9 +21,10 @@ NOTHING_UNSTORED = Unstored()
 _HEARTBEAT = """
 INSERT INTO fleetsync.replica AS r
     (id, host, pid, version, interval_sec, cycle_sec, vehicles, shards, unstored, unstored_reason,
-    migration)
+    migration, name)
 VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(version)s, %(interval)s, %(cycle)s, %(vehicles)s,
-    %(shards)s::int[], %(unstored)s, %(reason)s, %(migration)s)
+    %(shards)s::int[], %(unstored)s, %(reason)s, %(migration)s,
+    %(name)s)
 ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
     vehicles = excluded.vehicles, shards = excluded.shards, unstored = excluded.unstored,
     unstored_reason = excluded.unstored_reason
@@ -33,6 +34,11 @@ ON CONFLICT (id) DO UPDATE SET beat_at = now(), cycle_sec = excluded.cycle_sec,
 def this_host() -> str:
     """Return the host name that heartbeats of this host carry."""
     return socket.gethostname()
+
+
+def name_of(given: str | None, host: str, pid: int) -> str:
+    """Return a daemon's name for operators: the given one, or else host and process."""
+    return given or f"{host}:{pid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Replica:
     pid: int = field(default_factory=os.getpid)
     migration: str | None = None
     """The newest one that it knows."""
+    given_name: str | None = None
+    """DAEMON_NAME."""
 
 
 def write_heartbeat(
@@ -69,6 +77,7 @@ def write_heartbeat(
             "shards": list(shards),
             "unstored": unstored.vehicles,
             "migration": replica.migration,
+            "name": replica.given_name,
             "reason": unstored.reason and sanitise(unstored.reason, REASON_LIMIT),
         },
     )
@@ -99,6 +108,8 @@ class Heartbeat:
     """What it could not store in its last cycles."""
     running_sec: float = 0.0
     """For how long it has run or, if it has ended, since when it was started."""
+    given_name: str | None = None
+    """DAEMON_NAME, which the one that is started in its place has too."""
 
     @property
     def alive(self) -> bool:
@@ -108,7 +119,7 @@ class Heartbeat:
     @property
     def name(self) -> str:
         """The daemon's name for operators."""
-        return f"{self.host}:{self.pid}"
+        return name_of(self.given_name, self.host, self.pid)
 
 
 def heartbeats(cursor: Cursor) -> list[Heartbeat]:
@@ -116,7 +127,7 @@ def heartbeats(cursor: Cursor) -> list[Heartbeat]:
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
         " extract(epoch FROM now() - beat_at)::float8, pid, shards,"
-        " unstored, unstored_reason, extract(epoch FROM now() - started_at)::float8"
+        " unstored, unstored_reason, extract(epoch FROM now() - started_at)::float8, name"
         " FROM fleetsync.replica ORDER BY beat_at DESC"
     )
     return [_heartbeat(row) for row in cursor.fetchall()]
@@ -131,7 +142,7 @@ def sync_interval(cursor: Cursor, default_sec: float) -> float:
 def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
     (
         host, version, interval_sec, cycle_sec, vehicles, age, pid, shards, unstored, reason,
-        running_sec,
+        running_sec, name,
     ) = row  # fmt: skip
     return Heartbeat(
         host=sanitise(host, 100),
@@ -144,6 +155,7 @@ def _heartbeat(row: tuple[Any, ...]) -> Heartbeat:
         shards=tuple(shards),
         unstored=Unstored(unstored, reason and sanitise(reason, REASON_LIMIT)),
         running_sec=running_sec,
+        given_name=name and sanitise(name, 100),
     )
 
 

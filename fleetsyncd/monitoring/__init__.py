@@ -2,6 +2,7 @@
 
 events.py           the events of the main loop
 metrics.py          metrics of the daemon for Prometheus
+notice_metrics.py  what is counted of notices
 vehicle_metrics.py  counters and metrics of one vehicle
 exporter.py         the page /metrics
 http_server.py      the HTTP server of that page

@@ -1,9 +1,10 @@
 """The events of the main loop, for its listeners: metrics, systemd, watchdog."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleetsyncd.models import Vehicle
+from fleetsyncd.notices import NoticeKind
 from fleetsyncd.reports import AttemptReport, CycleReport
 
 
@@ -74,6 +75,27 @@ class MinutesKept:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesEnded:
+    """A target has got notices, or they were given up."""
+
+    kinds: Mapping[NoticeKind, int]
+    is_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRefused:
+    """A target has not taken a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticesWait:
+    """So many notices of each kind wait for a target, and so many targets fail."""
+
+    kinds: Mapping[NoticeKind, int]
+    failing_targets: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseDown:
     """PostgreSQL cannot serve the daemon, and pulling stops."""
 
@@ -97,6 +119,9 @@ Event = (
     | CycleEnded
     | MonthTidied
     | MinutesKept
+    | NoticesEnded
+    | MessageRefused
+    | NoticesWait
     | DatabaseDown
     | DatabaseUp
     | DaemonStopping

@@ -21,7 +21,8 @@ from typing import Any, cast
 from fleetsyncd.errors import INTERNAL_ERROR
 from fleetsyncd.monitoring.gzip_coding import accepts_gzip, compress
 from fleetsyncd.monitoring.slots import ConnectionSlots
-from fleetsyncd.monitoring.turns import Turns, pause
+from fleetsyncd.monitoring.turns import Turns
+from fleetsyncd.slices import pause
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 log = logging.getLogger("sync.metrics")

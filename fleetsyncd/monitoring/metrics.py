@@ -16,6 +16,7 @@ from fleetsyncd.lateness import Lateness
 from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
+from fleetsyncd.monitoring.notice_metrics import NoticeMetrics
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
 from fleetsyncd.reports import AttemptReport, AuditResult, CycleReport, Outcome
 
@@ -36,6 +37,7 @@ class Metrics:
         *,
         read_verified: Callable[[Collection[UUID]], Verified | None] = lambda _vehicles: None,
         sync_interval_sec: float = 30.0,
+        daemon: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._now = now
@@ -50,6 +52,7 @@ class Metrics:
         """Other daemons may have pulled the vehicles since."""
         ProcessCollector(registry=self.registry)
         self._gauge("fleetsync_build_info", "1", ["version"]).labels(__version__).set(1)
+        self._gauge("fleetsync_daemon_info", "1", ["daemon"]).labels(daemon).set(1)
         self._database_up = self._gauge("fleetsync_database_up", "0 while PostgreSQL is lost")
         self._database_up.set(1)
         self._gauge("fleetsync_interval_seconds", "SYNC_INTERVAL_SEC").set(sync_interval_sec)
@@ -81,6 +84,7 @@ class Metrics:
             "fleetsync_minutes_due_vehicles",
             "Vehicles with past minute aggregates to be computed",
         )
+        self._notices = NoticeMetrics(self.registry)
         self._call_seconds = self._histogram(
             "fleetsync_call_seconds", "Seconds that calls took, by path", CALL_BUCKETS, ["call"]
         )
@@ -132,6 +136,8 @@ class Metrics:
             case events.MinutesKept(behind_sec, due_vehicles):
                 self._minutes_behind.set(behind_sec)
                 self._minutes_due.set(due_vehicles)
+            case events.NoticesEnded() | events.NoticesWait() | events.MessageRefused():
+                self._notices.count(event)
             case events.DatabaseDown():
                 self._database_up.set(0)
                 self._outdated = True

@@ -4,15 +4,10 @@ import time
 from collections.abc import Iterator
 from threading import Lock
 
+from fleetsyncd.slices import pause
+
 SLICE_SEC = 0.003
 """CPU time between two pauses, each of which may be long in a busy daemon."""
-PAUSE_SEC = 1e-6
-"""Not 0: gevent resumes greenlets that sleep for 0 up to 1,000 times before it checks timers."""
-
-
-def pause() -> None:
-    """Let every other greenlet run that is ready to."""
-    time.sleep(PAUSE_SEC)
 
 
 class Turns:

@@ -1,14 +1,16 @@
 """What one message says: a single notice as it is, several as a list with the gravest first."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleetsyncd.notices import BEFORE_OUTAGE, NoticeKind, StoredNotice, Weight
+from fleetsyncd.notices import NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 
+BRIEF = 80
+"""Characters of a title that every service takes."""
 MOST_LINES = 10
 """Notices in one message; of the others it says how many they are."""
 _ORDER = {Weight.CRITICAL: 0, Weight.WARNING: 1, Weight.INFO: 2}
@@ -33,33 +35,33 @@ class Message:
     body: str
     severity: Weight
 
+    @property
+    def briefly(self) -> "Message":
+        """The same in two short lines, for a target that takes no longer one."""
+        title = self.title if len(self.title) <= BRIEF else self.title[: BRIEF - 1] + "…"
+        return Message(title, "See `fleetsyncd notify list`.", self.severity)
 
-def digest(pending: Sequence[StoredNotice]) -> Message:
-    """Return one message of notices, of which there is at least one."""
-    ordered = sorted(_of_their_own(pending), key=_place)
+
+Counts = Mapping[tuple[NoticeKind, bool], int]
+"""How many notices there are, by kind and by whether they tell that something is over."""
+
+
+def digest(named: Sequence[StoredNotice], counts: Counts | None = None) -> Message:
+    """Return one message of notices, of which there is at least one.
+
+    `counts` are of all that it is about; without it, those that are `named` are all.
+    """
+    ordered = sorted(named, key=_place)
+    totals = counts if counts is not None else _counted(ordered)
+    total = sum(totals.values())
     worst = ordered[0].notice.severity
-    if len(ordered) == 1:
+    if total == 1:
         only = ordered[0].notice
         return Message(_harmless(only.title), _harmless(_single(ordered[0])), worst)
     lines = [f"- {each.notice.title}" for each in ordered[:MOST_LINES]]
-    if (others := len(ordered) - MOST_LINES) > 0:
+    if (others := total - len(lines)) > 0:
         lines.append(f"- and {others:,} more: `fleetsyncd notify list`")
-    return Message(_harmless(_counts(ordered)), _harmless("\n".join(lines)), worst)
-
-
-def _of_their_own(pending: Sequence[StoredNotice]) -> Sequence[StoredNotice]:
-    """Leave out the vehicles that were down a moment before an outage: they are part of it."""
-    outages = [
-        each.at
-        for each in pending
-        if each.notice.kind is NoticeKind.OUTAGE and each.notice.severity is Weight.CRITICAL
-    ]
-
-    def is_part(each: StoredNotice) -> bool:
-        is_down = each.notice.kind is NoticeKind.DOWN and each.notice.severity is Weight.CRITICAL
-        return is_down and any(each.at <= at <= each.at + BEFORE_OUTAGE for at in outages)
-
-    return [each for each in pending if not is_part(each)]
+    return Message(_harmless(_summary(totals)), _harmless("\n".join(lines)), worst)
 
 
 def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:
@@ -73,12 +75,16 @@ def _single(stored: StoredNotice) -> str:
     return "\n".join([*lines, f"at {utc_text(stored.at)}"])
 
 
-def _counts(ordered: Sequence[StoredNotice]) -> str:
+def _counted(named: Sequence[StoredNotice]) -> Counts:
+    return Counter((each.notice.kind, each.notice.severity is Weight.INFO) for each in named)
+
+
+def _summary(counts: Counts) -> str:
     """Say how many of which kind there are; what is over comes last."""
-    begun = Counter(each.notice.kind for each in ordered if each.notice.severity is not Weight.INFO)
+    begun = Counter({kind: number for (kind, is_over), number in counts.items() if not is_over})
     parts = [counted(number, *_KINDS[kind]) for kind, number in begun.most_common()]
-    if over := len(ordered) - begun.total():
-        parts.append(f"{over} over")
+    if over := sum(number for (_kind, is_over), number in counts.items() if is_over):
+        parts.append(f"{over:,} over")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
+from fleetsyncd.notify.bounded import BOUNDED, bound
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline
@@ -27,13 +29,34 @@ SEND_SEC = 30.0
 """A target has so long to take a message."""
 _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
 _SAID_LIMIT = 200
+RATE_LIMIT_PAUSE = timedelta(minutes=5)
+"""One that gets too many messages, and does not say for how long, is left alone for so long."""
 _LOG = logging.getLogger("apprise")
 _ONE_AT_A_TIME = Lock()
 """What the library says is heard by one sender."""
 
 
 class NotSent(Exception):
-    """A target has not taken a message; the text has no secret."""
+    """A target has not taken a message; the text has no secret.
+
+    `pause` is for how long it wants to be left alone, if it says so.
+    """
+
+    def __init__(self, text: str, pause: timedelta | None = None) -> None:
+        super().__init__(text)
+        self.pause = pause
+
+    @property
+    def least_pause(self) -> timedelta:
+        """For how long it is left alone at least."""
+        if self.pause is not None:
+            return self.pause
+        return RATE_LIMIT_PAUSE if "error=429" in str(self) else timedelta(0)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the target takes no message of this length, though the library has cut it."""
+        return "error=413" in str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,7 @@ class Target:
         """Send a message; raise NotSent."""
         late = f"no answer within {SEND_SEC:g} s"
         with _ONE_AT_A_TIME, _heard() as said:
+            BOUNDED.pause = None
             try:
                 with deadline(SEND_SEC, lambda: NotSent(late)):
                     is_sent = self.service.notify(
@@ -67,7 +91,8 @@ class Target:
                 # The text may contain the URL.
                 raise NotSent(type(error).__name__) from None
         if not is_sent:
-            raise NotSent(self._without_secrets(said[-1]) if said else "it was refused")
+            text = self._without_secrets(said[-1]) if said else "it was refused"
+            raise NotSent(text, BOUNDED.pause)
 
     def _without_secrets(self, text: str) -> str:
         """Return a text of the library without what is in the URL beside the host."""
@@ -158,6 +183,7 @@ def _target(service: Any) -> Target:
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.redirects = False
     service.retry = 0
+    bound(service)
     url = service.url(privacy=False)
     digest = blake2b(url.encode(), digest_size=3).hexdigest()
     scheme = url.partition(":")[0]

@@ -18,9 +18,13 @@ log = logging.getLogger("sync")
 class HeartbeatSender:
     """Writes the heartbeat of one daemon, and deletes it at the end."""
 
-    def __init__(self, database: Database, sync_interval_sec: float) -> None:
+    def __init__(
+        self, database: Database, sync_interval_sec: float, daemon_name: str | None = None
+    ) -> None:
         self._database = database
-        self._replica = Replica(sync_interval_sec, migration=expected_migrations()[-1])
+        self._replica = Replica(
+            sync_interval_sec, migration=expected_migrations()[-1], given_name=daemon_name
+        )
         self._sent_at = float("-inf")
 
     @property

@@ -6,7 +6,7 @@ target for longer than one message takes.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,12 +19,10 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.monitoring import events
-from fleetsyncd.notices import Notice, NoticeKind, StoredNotice, Weight
-from fleetsyncd.notify.digest import digest
-from fleetsyncd.notify.targets import NotSent, Target
+from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.sync.rounds import Rounds
-from fleetsyncd.text import age, counted
-from fleetsyncd.time_limits import Deadline
+from fleetsyncd.text import age
 
 log = logging.getLogger("sync.notify")
 
@@ -32,104 +30,12 @@ JUDGED_SEC, SENT_SEC = 10.0, 5.0
 """From the begin of a round to that of the next one."""
 DISK_SEC = 3600.0
 """How often it is computed when the disk is full."""
-TOGETHER = timedelta(seconds=30)
-"""What becomes true within this goes out together."""
-MESSAGE_PAUSE = timedelta(minutes=1)
-"""Between two messages to a target, at least."""
-LEASE = timedelta(minutes=2)
-"""A daemon that has taken a target and died is waited for so long."""
+BACKLOG_SEC = 30.0
+"""How often what waits is counted for the metrics."""
 LOST_SEC = 120.0
 """PostgreSQL is away for so long before that is told; to whom did not take it, again."""
 SETTLE_SEC = 40.0
 """For so long after a start, at least, nobody is said to be silent."""
-
-
-class NoticeSender:
-    """Sends what waits for each target."""
-
-    def __init__(
-        self,
-        database: Database,
-        targets: Sequence[Target],
-        deadline: Deadline,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._targets = targets
-        self._deadline = deadline
-        self._now = now
-        self._told: set[str] = set()
-        """Targets that fail, as the log says."""
-
-    def note_targets(self) -> None:
-        """Make the targets known to the database; raise DatabaseError."""
-        names = [each.name for each in self._targets]
-        self._database.run(partial(notices.note_targets, targets=names))
-
-    def send_all(self) -> None:
-        """Send what is due to each target, one message each; raise DatabaseError."""
-        for target in self._targets:
-            self._send(target)
-
-    def _send(self, target: Target) -> None:
-        taken = self._database.run(
-            partial(notices.take, target=target.name, pause=MESSAGE_PAUSE, lease=LEASE)
-        )
-        if taken is None:
-            return
-        now, pending = taken.now, taken.notices
-        old = [each for each in pending if each.at <= now - notices.GIVEN_UP_AFTER]
-        others = [each for each in pending if each not in old and not target.wants(each.routes)]
-        wanted = [each for each in pending if each not in old and each not in others]
-        if old:
-            self._give_up(target, old)
-        if others:
-            self._record(target, others, "not for it")
-        if not wanted or min(each.at for each in wanted) > now - TOGETHER:
-            self._database.run(partial(notices.release, target=target.name))
-            return
-        self._deliver(target, wanted)
-
-    def _deliver(self, target: Target, wanted: Sequence[StoredNotice]) -> None:
-        try:
-            target.send(digest(wanted), self._deadline)
-        except NotSent as error:
-            failed = partial(notices.record_failed, target=target.name, error=str(error))
-            self._database.run(failed)
-            if target.name not in self._told:
-                self._told.add(target.name)
-                text = "%s has not taken %s, it is tried again for a day: %s"
-                log.warning(text, target.name, counted(len(wanted), "notice"), error)
-        else:
-            sent = partial(notices.record_sent, target=target.name, ids=_ids(wanted))
-            self._database.run(sent)
-            if target.name in self._told:
-                self._told.discard(target.name)
-                log.info("%s takes messages again", target.name)
-            log.info("told %s: %s", target.name, "; ".join(e.notice.title for e in wanted[:3]))
-
-    def _give_up(self, target: Target, old: Sequence[StoredNotice]) -> None:
-        self._record(target, old, "given up")
-        text = "%s has not taken %s within a day: given up, `fleetsyncd notify list` has them"
-        log.error(text, target.name, counted(len(old), "notice"))
-
-    def _record(self, target: Target, found: Sequence[StoredNotice], outcome: str) -> None:
-        record = partial(notices.record, target=target.name, ids=_ids(found), outcome=outcome)
-        self._database.run(record)
-
-    def send_at_once(self, notice: Notice) -> bool:
-        """Tell of something without the database; return whether every target has taken it."""
-        stored = StoredNotice(0, self._now(), notice)
-        taken = True
-        for target in self._targets:
-            if not target.wants(stored.routes):
-                continue
-            try:
-                target.send(digest([stored]), self._deadline)
-            except NotSent as error:
-                taken = False
-                log.warning("%s was not told that %s: %s", target.name, notice.title, error)
-        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +49,8 @@ class Notices:
     terms: Terms
     keep: timedelta | None
     keep_months: int | None
+    daemon: str = ""
+    """The name of the daemon that judges."""
 
 
 class Notifier:
@@ -165,6 +73,7 @@ class Notifier:
         self._sync_interval_sec = sync_interval_sec
         self._keep = wanted.keep
         self._keep_months = wanted.keep_months
+        self._daemon = wanted.daemon
         self._now = now
         self._spawn = spawn
         self._clock = clock
@@ -174,7 +83,7 @@ class Notifier:
         self._sending = Rounds(
             self._send, SENT_SEC, spawn, on_database_error, name="the sending", log=log
         )
-        self._disk_at = float("-inf")
+        self._disk_at = self._counted_at = float("-inf")
         self._knows_disk = False
         self._full_at: datetime | None = None
         self._settles_at = clock() + self._settle_sec
@@ -223,13 +132,15 @@ class Notifier:
 
     def _tell_loss(self, title: str) -> None:
         """Tell of the loss, until every target knows of it."""
-        detail = f"{self._database.where}. Vehicles keep their data."
+        detail = f"{self._database.where}, says {self._daemon}. Vehicles keep their data."
         notice = Notice(NoticeKind.DAEMON, Weight.CRITICAL, title, detail)
         is_known = self._sender.send_at_once(notice)
         self._is_lost_told = is_known and self._lost_at is not None
 
     def _tell_return(self, title: str) -> None:
-        notice = Notice(NoticeKind.DAEMON, Weight.INFO, title, self._database.where)
+        notice = Notice(
+            NoticeKind.DAEMON, Weight.INFO, title, f"{self._database.where}, says {self._daemon}."
+        )
         self._sender.send_at_once(notice)
 
     def _judge(self) -> None:
@@ -258,7 +169,6 @@ class Notifier:
     def _send(self) -> None:
         self._sender.note_targets()
         self._sender.send_all()
-
-
-def _ids(found: Sequence[StoredNotice]) -> list[int]:
-    return [each.id for each in found]
+        if self._clock() >= self._counted_at + BACKLOG_SEC:
+            self._counted_at = self._clock()
+            self._sender.tell_backlog()

@@ -66,6 +66,8 @@ class Plan:
     """Of what a vehicle sends, how much of its past may be asked for again; 0: nothing."""
     minutes_keep_months: int | None = None
     """None: no minutes are computed."""
+    daemon_name: str | None = None
+    """None: it is called by host and process."""
 
 
 class Supervisor:
@@ -96,7 +98,9 @@ class Supervisor:
             )
             emit = events.broadcast(emit, self._notifier.listen)
         self._emit = emit
-        self._heartbeat = HeartbeatSender(context.database, plan.sync_interval_sec)
+        self._heartbeat = HeartbeatSender(
+            context.database, plan.sync_interval_sec, plan.daemon_name
+        )
         self._dispatcher = Dispatcher(
             context,
             sync_interval_sec=plan.sync_interval_sec,

@@ -24,8 +24,8 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from fleetsyncd.slices import pause
 from fleetsyncd.traffic import Traffic
-from fleetsyncd.vehicle.cpu_slices import PAUSE_SEC
 
 YIELD_EVERY_SEC = 0.005
 """How long a connection is read before other greenlets may run."""
@@ -108,7 +108,7 @@ class AnswerReader(io.RawIOBase):
     def give_way(self) -> None:
         """Let other greenlets run."""
         self._meter()
-        time.sleep(PAUSE_SEC)
+        pause()
         self._yield_at = time.monotonic() + YIELD_EVERY_SEC
         self._resumed = time.thread_time()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from fleetsyncd.errors import AnswerTooLarge
+from fleetsyncd.slices import pause
 
 T = TypeVar("T")
 
@@ -16,8 +17,6 @@ SLICE_SEC = 0.005
 LONGEST_SEC = 0.25
 """An honest answer with the most rows takes a fraction. One that takes longer is asked for in
 smaller parts, so a slow host only asks more often."""
-PAUSE_SEC = 1e-6
-"""Not 0: gevent resumes greenlets that sleep for 0 up to 1,000 times before it checks timers."""
 
 
 class CpuSlices:
@@ -41,7 +40,7 @@ class CpuSlices:
         self._used_sec += used
         if self._used_sec > LONGEST_SEC:
             raise AnswerTooLarge(self._call, "reading it takes too long")
-        time.sleep(PAUSE_SEC)
+        pause()
         self._resumed = time.thread_time()
 
     def each(self, items: Iterable[T], every: int) -> Iterator[T]:

@@ -177,7 +177,8 @@ def copy(words: Words) -> str | None:
 
 
 def of_unit(words: Words) -> str | None:
-    return None if "daemon-reload" in words or _UNIT in words else f"not about {_UNIT}"
+    units = [word for word in words if word == _UNIT or word.startswith((f"{_UNIT}@", f"{_UNIT}."))]
+    return None if "daemon-reload" in words or units else f"not about {_UNIT}"
 
 
 def anything(_words: Words) -> str | None:
@@ -338,6 +339,7 @@ def test_the_number_of_planted_bugs_is_that_of_the_list() -> None:
 
 
 WITHOUT_DEFAULT = {
+    "DAEMON_NAME",
     "DATABASE_URL",
     "HEARTBEAT_URL",
     "METRICS_PORT",

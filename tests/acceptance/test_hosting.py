@@ -24,7 +24,9 @@ from fleetsyncd.demo import embedded
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import PATIENCE_SEC, Daemon, Installation
 
-UNIT = ROOT / "fleetsyncd" / "ops" / "fleetsyncd.service"
+OPS = ROOT / "fleetsyncd" / "ops"
+UNIT = OPS / "fleetsyncd.service"
+TEMPLATE, TARGET = OPS / "fleetsyncd@.service", OPS / "fleetsyncd.target"
 HOSTS_PATIENCE_SEC = 30
 """What hosting platforms give a process between SIGTERM and SIGKILL."""
 
@@ -206,6 +208,53 @@ def test_the_unit_is_hardened(setting: str, value: str) -> None:
 
 def test_the_unit_lets_the_metrics_of_the_process_be_read() -> None:
     assert "ProcSubset" not in unit()["Service"]
+
+
+def lines_of(unit: Path) -> list[str]:
+    text = unit.read_text()
+    return [each for each in text[text.index("[Unit]") :].splitlines() if each[:1] != "#"]
+
+
+def test_a_daemon_of_several_differs_from_a_single_one_in_name_and_target_only() -> None:
+    single, template = lines_of(UNIT), lines_of(TEMPLATE)
+    assert [each for each in template if each not in single] == [
+        "Description=Pulls the fleet's telemetry into PostgreSQL (%i)",
+        "PartOf=fleetsyncd.target",
+        "Environment=DAEMON_NAME=%H@%i",
+        "EnvironmentFile=-/etc/fleetsyncd/%i.env",
+        "WantedBy=fleetsyncd.target",
+    ]
+    assert [each for each in single if each not in template] == [
+        "Description=Pulls the fleet's telemetry into PostgreSQL",
+        "WantedBy=multi-user.target",
+    ]
+    # The last one outranks the ones before.
+    files = [each for each in template if each.startswith("EnvironmentFile=")]
+    assert files[-1] == "EnvironmentFile=-/etc/fleetsyncd/%i.env"
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    for unit in (UNIT, TEMPLATE, TARGET):
+        text = unit.read_text().replace("/opt/fleetsyncd/bin/fleetsyncd", sys.executable)
+        (tmp_path / unit.name.replace("@", "@1")).write_text(text)
+    files = [str(each) for each in sorted(tmp_path.iterdir())]
+    done = subprocess.run([analyze, "verify", *files], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_two_daemons_of_one_host_are_told_apart_by_their_names(installation: Installation) -> None:
+    names = [f"centre@{number}" for number in (1, 2)]
+    daemons = [installation.daemon(DAEMON_NAME=name) for name in names]
+    for daemon, name in zip(daemons, names, strict=True):
+        daemon.wait_for(f"{name} sync: Cycle done")
+        assert installation.command("health", "--daemon", name)[0] == 0
+        assert installation.command("health", DAEMON_NAME=name)[0] == 0
+    assert installation.command("health", "--daemon", "centre@3")[0] == 1
+    output = installation.command("doctor", "--no-vehicles")[1]
+    assert all(f"{name} is alive on" in output for name in names)
 
 
 HANGING = """

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
+from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import bulk, pool, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -80,6 +81,27 @@ def test_an_undo_leaves_what_somebody_has_changed_back_and_forth(
         database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
     result = bulk.undo_paused(database, fleet, paused, dict.fromkeys(fleet, at))
     assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
+
+
+def test_very_many_are_changed_by_several_transactions_and_undone_the_same_way(
+    database: Database, fleet: dict[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    with pytest.raises(CommandError, match=r"^Loader-04: removed meanwhile, nothing was done"):
+        bulk.set_paused(database, {**fleet, uuid4(): "Loader-04"}, True)
+    action = Action("vehicle pause", Actor("olga", None))
+    done = bulk.set_paused(database, fleet, True, action)
+    assert done.changed == set(fleet)
+    assert len({done.at_of(key) for key in fleet}) == 2
+    (crane,) = ids(fleet, "Crane-02")
+    for state in (False, True):
+        database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
+    when = {key: done.at_of(key) for key in fleet}
+    undone = bulk.undo_paused(database, fleet, True, when)
+    assert undone.changed == ids(fleet, "Dozer-03", "Truck-01")
+    with database.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM fleetsync.action_log")
+        assert cursor.fetchall() == [(3,)]
 
 
 def test_a_pause_and_a_resume_date_the_states(database: Database, fleet: dict[UUID, str]) -> None:

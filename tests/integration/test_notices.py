@@ -9,18 +9,23 @@ from uuid import UUID
 
 import pytest
 
+from fleetsyncd import slices
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import conditions, notices, vehicles
+from fleetsyncd.database import conditions, notices, outbox, vehicles
+from fleetsyncd.database.outbox import RECORDED_AT_ONCE
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import notice_checks
+from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Alarm
+from fleetsyncd.monitoring import events
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
 from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.sync.alarm_notices import alarm_notices
-from fleetsyncd.sync.notifier import NoticeSender
+from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
 from tests.integration.rig import rig
@@ -112,6 +117,148 @@ def test_a_target_gets_one_message_a_minute(database: Database, chat: Service) -
     assert chat.titles == ["a", "b"]
 
 
+def tell_many(database: Database, kind: str, count: int, severity: str = "critical") -> None:
+    ask(
+        database,
+        "INSERT INTO fleetsync.notice (kind, severity, title, vehicle_id, vehicle_name)"
+        " SELECT %s, %s, 'number ' || n, gen_random_uuid(), 'Truck'"
+        " FROM generate_series(1, %s) n",
+        kind,
+        severity,
+        count,
+    )
+
+
+def test_any_backlog_is_told_by_the_next_message(database: Database, chat: Service) -> None:
+    heard: list[events.Event] = []
+    targets = load_targets([chat.url], None)
+    it = NoticeSender(database, targets, no_deadline, utc_now, heard.append)
+    it.note_targets()
+    tell_many(database, "alarm", 2 * RECORDED_AT_ONCE + 1, "warning")
+    tell_many(database, "down", 7)
+    let_pass(database)
+    it.tell_backlog()
+    it.send_all()
+    (message,) = chat.messages
+    assert message["title"] == "20,001 vehicles with alarms, 7 vehicles down"
+    lines = message["message"].splitlines()
+    assert lines[:7] == [f"- number {number}" for number in range(1, 8)], "the gravest first"
+    assert lines[-1] == "- and 19,998 more: `fleetsyncd notify list`"
+    assert ask(
+        database, "SELECT outcome, count(*) FROM fleetsync.notice_delivery GROUP BY outcome"
+    ) == [("sent", 20_008)]
+    kinds = {NoticeKind.ALARM: 20_001, NoticeKind.DOWN: 7}
+    assert heard == [
+        events.NoticesWait(kinds, failing_targets=0),
+        events.NoticesEnded(kinds, is_sent=True),
+    ]
+
+
+def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    tell_many(database, "down", 5)
+    let_pass(database, "3 minutes")
+    tell_many(database, "down", 300)
+    let_pass(database)
+    lost = Notice(NoticeKind.OUTAGE, Weight.CRITICAL, "300 of 300 vehicles cannot be pulled")
+    database.run(lambda cursor: notices.add_notices(cursor, [lost]))
+    let_pass(database)
+    it.send_all()
+    (message,) = chat.messages
+    assert sorted(message["title"].split(", ")) == ["1 outage", "5 vehicles down"]
+    assert message["message"].splitlines()[0] == f"- {lost.title}"
+    assert ask(database, "SELECT count(*) FROM fleetsync.notice_delivery") == [(306,)]
+    it.send_all()
+    assert len(chat.messages) == 1
+
+
+def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
+    database: Database, chat: Service
+) -> None:
+    heard: list[events.Event] = []
+    it = NoticeSender(database, load_targets([chat.url], None), no_deadline, utc_now, heard.append)
+    it.note_targets()
+    chat.answer = lambda handler: respond(handler, 429, Retry_After="240")
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    [(wait,)] = ask(database, "SELECT next_at - now() FROM fleetsync.notice_target")
+    assert round(wait.total_seconds() / 10) == 24
+    it.tell_backlog()
+    assert heard[0] == events.MessageRefused()
+    assert heard[1] == events.NoticesWait({NoticeKind.DOWN: 1}, failing_targets=1)
+
+
+def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
+    database: Database, chat: Service
+) -> None:
+    def refuse_long(handler: Any) -> None:
+        longest = max(len(chat.messages[-1]["message"]), len(chat.messages[-1]["title"]))
+        respond(handler, 413 if longest > 100 else 200)
+
+    chat.answer = refuse_long
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, *(f"{number} " + "x" * 190 for number in range(20)))
+    let_pass(database)
+    it.send_all()
+    assert [each["title"] for each in chat.messages] == ["20 vehicles down"] * 2
+    assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
+    assert {outcome for _title, outcome in outcomes(database)} == {"sent"}
+
+
+HOSTILE = "<b>@everyone</b> *a* `b` \x1b[31m\r\n\0\u202e" + "x" * 10_000
+
+
+def test_a_hostile_name_harms_its_own_line_at_most(
+    database: Database, chat: Service, truck: UUID
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    subject = Subject(truck, HOSTILE)
+    found = [
+        Notice(NoticeKind.ALARM, Weight.CRITICAL, f"{HOSTILE} is hot", HOSTILE, subject),
+        Notice(NoticeKind.ALARM, Weight.WARNING, "Truck-02 is warm"),
+    ]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+    let_pass(database)
+    it.send_all()
+    (message,) = chat.messages
+    bad, good = message["message"].splitlines()
+    assert good == "- Truck-02 is warm"
+    assert len(bad) <= 210
+    assert "@everyone" not in message["message"]
+    assert not {"\x1b", "\r", "\0", "\u202e"} & set(message["message"])
+
+
+def test_doctor_tells_the_last_failure_of_a_target_and_what_waits(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+
+    def found() -> list[str]:
+        return database.run(
+            lambda c: [f"{each.level}: {each.text}" for each in notice_checks.check_notices(c)]
+        )
+
+    assert "nothing was sent to it yet" in found()[0]
+    chat.answer = lambda handler: respond(handler, 503)
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    assert "has taken no message since" in found()[0]
+    assert found()[1] == "ok: 1 notice waiting for the next message"
+    let_pass(database, "1 hour")
+    assert found()[1].startswith("WARNING: 1 notice waiting, the oldest for ")
+    chat.answer = takes
+    it.send_all()
+    (told,) = found()
+    assert told.startswith("ok")
+    assert "the last message was sent" in told
+    assert "failed last" in told
+    assert "503" in told
+
+
 def test_a_new_target_hears_of_nothing_that_was_before_it(
     database: Database, chat: Service
 ) -> None:
@@ -150,7 +297,9 @@ def test_a_target_that_fails_is_tried_again_after_growing_pauses_and_gets_everyt
     it.send_all()
     assert chat.titles[-1] == "2 vehicles down"
     assert [message for message in caplog.messages if "tried again for a day" in message]
-    assert ask(database, "SELECT failures, last_error FROM fleetsync.notice_target") == [(0, None)]
+    assert ask(database, "SELECT failures, failing_since FROM fleetsync.notice_target") == [
+        (0, None)
+    ]
 
 
 def test_what_no_target_took_within_a_day_is_given_up_and_told(
@@ -165,8 +314,9 @@ def test_what_no_target_took_within_a_day_is_given_up_and_told(
     assert chat.titles == ["b"]
     assert outcomes(database) == [("a", "given up"), ("b", "sent")]
     assert "1 notice within a day: given up" in caplog.text
-    listed = database.run(lambda cursor: notices.newest_notices(cursor, 10))
-    assert [list(each.outcomes.values()) for each in listed] == [["sent"], ["given up"]]
+    listed = database.run(lambda cursor: read_notices(cursor, limit=10))
+    fates = [[delivery.fate for delivery in each.deliveries] for each in listed]
+    assert fates == [[Fate.SENT], [Fate.GIVEN_UP]]
 
 
 def test_a_target_gets_what_it_wants_and_a_broken_one_delays_no_other(
@@ -224,14 +374,14 @@ def test_two_daemons_never_send_the_same(database: Database, chat: Service) -> N
     let_pass(database)
     taken = database.run(
         partial(
-            notices.take,
+            outbox.take,
             target=target.name,
             pause=timedelta(minutes=1),
             lease=timedelta(minutes=2),
         )
     )
     assert taken is not None
-    assert [each.notice.title for each in taken.notices] == ["a"]
+    assert [each.notice.title for each in taken.named] == ["a"]
     one.send_all()
     other.send_all()
     assert chat.titles == []
@@ -245,7 +395,7 @@ def test_of_two_daemons_that_take_a_target_at_once_one_gets_it(
     tell(database, "a")
     let_pass(database)
     take = partial(
-        notices.take, target=target.name, pause=timedelta(minutes=1), lease=timedelta(minutes=2)
+        outbox.take, target=target.name, pause=timedelta(minutes=1), lease=timedelta(minutes=2)
     )
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _n: database.run(take), range(4)))
@@ -288,7 +438,7 @@ def test_a_kind_that_a_newer_daemon_tells_of_stops_no_older_one(
     assert chat.titles == ["a"]
     set_down(database, truck)
     assert len(judged(database)) == 1
-    assert len(database.run(lambda cursor: notices.newest_notices(cursor, 9))) == 2
+    assert len(database.run(lambda cursor: read_notices(cursor, limit=9))) == 2
 
 
 def test_the_fleet_is_judged_so_often_whichever_daemon_does_it(
@@ -381,6 +531,27 @@ def test_nothing_is_told_of_a_vehicle_that_is_muted(database: Database, truck: U
     assert judged(database) == []
     ask(database, "DELETE FROM fleetsync.mute")
     assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
+
+
+def test_others_run_while_a_large_fleet_is_judged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 300
+    ask(
+        database,
+        "INSERT INTO vehicles (name, vpn_ip, sync_status, created_at, last_sync_at)"
+        " SELECT 'Truck-' || n, inet '10.8.0.0' + n, CASE WHEN n > 9 THEN 'timeout' ELSE 'ok' END,"
+        " now() - interval '9 days', now() - interval '20 minutes' FROM generate_series(1, %s) n",
+        count,
+    )
+    pauses: list[None] = []
+    monkeypatch.setattr(slices, "SLICE_SEC", 0.0)
+    monkeypatch.setattr(slices, "pause", lambda: pauses.append(None))
+    assert len(judged(database)) == count - 9
+    first = len(pauses)
+    assert first > 3 * count / 20, "reading, comparing and writing"
+    judged(database)
+    assert len(pauses) - first > 3 * count / 20
 
 
 def test_one_daemon_at_a_time_judges(database: Database, truck: UUID) -> None:

@@ -44,18 +44,32 @@ MUTANTS = (
     ),
     Mutant(
         "a notice counts as sent before it is",
-        "fleetsyncd/sync/notifier.py",
-        "            target.send(digest(wanted), self._deadline)\n",
-        '            self._record(target, wanted, "sent")\n'
-        "            target.send(digest(wanted), self._deadline)\n",
+        "fleetsyncd/sync/notice_sender.py",
+        "            self._send_message(target, digest(pending.named, pending.counts))\n",
+        '            self._record(target, pending.due, "sent")\n'
+        "            self._send_message(target, digest(pending.named, pending.counts))\n",
         "tests/integration/test_notices.py",
     ),
     Mutant(
         "two daemons send to one target",
-        "fleetsyncd/database/notices.py",
+        "fleetsyncd/database/outbox.py",
         "WHERE target = %(target)s AND coalesce(taken_until <= now(), true)",
         "WHERE target = %(target)s",
         "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "a daemon's neighbour on its host passes for its successor",
+        "fleetsyncd/conditions/present.py",
+        "(not daemon.is_named and other.host == daemon.host)",
+        "other.host == daemon.host",
+        "tests/unit/test_conditions.py",
+    ),
+    Mutant(
+        "a target's answer is read to its end",
+        "fleetsyncd/notify/bounded.py",
+        "        if left <= 0:\n",
+        "        if left is None:\n",
+        "tests/unit/test_targets.py",
     ),
     Mutant(
         "the host in a target's URL is shown whole",

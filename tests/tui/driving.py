@@ -90,7 +90,7 @@ class Driver:
         """Wait until no read for the screen is running."""
         parts = (
             "pane", "journal", "plot", "days", "alarms", "audit", "quarantine", "backfills",
-            "findings", "actions",
+            "findings", "actions", "notices",
         )  # fmt: skip
         await self.until(lambda: not any(w.group in parts for w in self.app.workers))
         page = self.app.page

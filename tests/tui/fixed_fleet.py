@@ -53,6 +53,7 @@ def register_fixed_fleet(cursor: Cursor) -> None:
     _backfills(cursor)
     _audits(cursor)
     _actions(cursor)
+    _notices(cursor)
     cursor.execute(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, beat_at, cycle_sec,"
         " vehicles) VALUES (%s::uuid, 'centre', 7, '0.1.0', 30, %s, 2.3, 40)",
@@ -204,6 +205,40 @@ def _traffic(cursor: Cursor, key: str) -> None:
         " (%(id)s::uuid, date_trunc('month', current_date)::date - 1, 310000000, 9000000)",
         {"id": key},
     )
+
+
+def _notices(cursor: Cursor) -> None:
+    """Write notices of two targets, of which one fails."""
+    chat, mail = "slacks://hoo…#19c03a", "mailtos://mail.example.com#7ab2f0"
+    for target, sent, failing in ((chat, 9, None), (mail, 200, 40)):
+        cursor.execute(
+            "INSERT INTO fleetsync.notice_target (target, since, seen_at, sent_at, failing_since,"
+            " failures, next_at, last_error) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (target, NOW - timedelta(days=9), NOW, NOW - timedelta(minutes=sent),
+             failing and NOW - timedelta(minutes=failing), 6 if failing else 0,
+             failing and NOW + timedelta(minutes=9), failing and "no answer within 30 s"),
+        )  # fmt: skip
+    for minutes, kind, severity, name, title, detail, fates in (
+        (10, "down", "critical", "Truck-14", "Truck-14 has not been pulled for 10m",
+         "/data: HTTP 503: the vehicle's own database is down", {chat: "sent"}),
+        (50, "audit", "warning", None, "36 rows of excavators were missing", "", {chat: "sent"}),
+        (180, "outage", "info", None, "40 of 40 vehicles answer again, after 12m",
+         "What they measured meanwhile is caught up.", {chat: "sent", mail: "sent"}),
+        (2_000, "down", "critical", "Loader-09", "Loader-09 has not been pulled for 10m", "",
+         {chat: "sent", mail: "given up"}),
+    ):  # fmt: skip
+        at = NOW - timedelta(minutes=minutes)
+        cursor.execute(
+            "INSERT INTO fleetsync.notice (at, kind, severity, vehicle_id, vehicle_name, title,"
+            " detail) VALUES (%s, %s, %s, %s::uuid, %s, %s, %s) RETURNING id",
+            (at, kind, severity, name and str(vehicle_id(name)), name, title, detail),
+        )
+        [(key,)] = cursor.fetchall()
+        for target, fate in fates.items():
+            cursor.execute(
+                "INSERT INTO fleetsync.notice_delivery VALUES (%s, %s, %s, %s)",
+                (key, target, at + timedelta(seconds=31), fate),
+            )
 
 
 def _telemetry(cursor: Cursor, key: str) -> None:

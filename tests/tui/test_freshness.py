@@ -435,3 +435,26 @@ def test_a_dialog_that_opens_in_a_too_small_terminal_stays_below_its_cover(
         assert b"Too small" not in it.shown
         it.type("q")
         assert it.ended() == 0
+
+
+def test_a_daemon_with_a_name_is_listed_by_it_and_missed_until_that_name_runs_again(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    dead = replicas.Replica(30, host="centre", pid=7, given_name="centre@1")
+    database.run(lambda c: replicas.write_heartbeat(c, dead, 1.0, 2))
+    execute(database, "UPDATE fleetsync.replica SET beat_at = now() - interval '2 minutes',"
+            " started_at = now() - interval '1 hour' WHERE name = 'centre@1'")  # fmt: skip
+    neighbour = replicas.Replica(30, host="centre", pid=8, given_name="centre@2")
+    database.run(lambda c: replicas.write_heartbeat(c, neighbour, 1.0, 2))
+
+    async def look(it: Driver) -> None:
+        await it.sees("✖ 1 dead")
+        again = replicas.Replica(30, host="centre", pid=9, given_name="centre@1")
+        database.run(lambda c: replicas.write_heartbeat(c, again, 1.0, 2))
+        await it.refresh()
+        await it.sees_no("dead")
+        await it.press("D")
+        await it.sees("centre@1", "centre@2")
+
+    drive(database, look)

@@ -1,9 +1,11 @@
+from datetime import timedelta
 from uuid import UUID
 
 from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import bulk_mutes, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import Pause
+from fleetsyncd.times import utc_now, utc_text
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tests.tui.test_operations import paused
 
@@ -109,3 +111,30 @@ def test_the_page_of_a_vehicle_says_who_has_paused_it_until_when_and_why(
         await it.sees("paused by olga: workshop")
 
     drive(database, look, size=(160, 45))
+
+
+def test_the_export_of_the_fleet_says_who_paused_and_muted_what(database: Database) -> None:
+    ids = small_fleet(database)
+    action = Action("vehicle mute", Actor("peter"))
+    muted = {ids["Crane-02"]: "Crane-02"}
+    bulk_mutes.set_muted(database, muted, Pause(None, "tyres"), action)
+    until = utc_now() + timedelta(hours=8)
+    pause = Pause(until, "workshop", "olga")
+    database.run(lambda c: vehicles.set_paused(c, ids["Truck-01"], True, pause))
+
+    async def look(it: Driver) -> None:
+        await it.sees("paused")
+        page = it.app.page
+        table = page.export_table() if page else None
+        assert table is not None
+        rows = {row[0]: dict(zip(table.heading, row, strict=True)) for row in table.rows}
+        crane, truck, other = rows["Crane-02"], rows["Truck-01"], rows["Dozer-03"]
+        assert [crane[name] for name in ("muted", "muted_until", "muted_by", "mute_reason")] == [
+            "vehicle", "", "peter", "tyres",
+        ]  # fmt: skip
+        assert [truck[name] for name in ("paused_until", "paused_by", "pause_reason")] == [
+            utc_text(until), "olga", "workshop",
+        ]  # fmt: skip
+        assert {text for name, text in other.items() if "pause" in name or "mute" in name} == {""}
+
+    drive(database, look)

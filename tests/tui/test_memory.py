@@ -50,6 +50,7 @@ WAYS = {
     "backfills": ["B", "escape"],
     "findings": ["F", "escape"],
     "actions": ["W", "escape"],
+    "notices": ["T", "escape"],
 }
 WALKS, LARGEST_GROWTH = 3, 4000
 """An opened page is 5,000 blocks of memory and more."""

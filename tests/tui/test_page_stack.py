@@ -18,6 +18,7 @@ PAGES = {
     "B": "BackfillsPage",
     "F": "FindingsPage",
     "W": "ActionsPage",
+    "T": "NoticesPage",
 }
 
 

@@ -246,6 +246,17 @@ async def actions(it: Driver) -> None:
     await it.sees("backfill Truck-28 --from 2d")
 
 
+async def notices(it: Driver) -> None:
+    await it.press("T")
+    await it.sees("excavators", "1 of 2 targets failing")
+
+
+async def targets(it: Driver) -> None:
+    await notices(it)
+    await it.press("exclamation_mark", "exclamation_mark")
+    await it.sees("no answer within 30 s")
+
+
 async def frozen(it: Driver) -> None:
     await it.settled()
     await it.press("Z")
@@ -254,8 +265,8 @@ async def frozen(it: Driver) -> None:
 SCREENS: list[Script] = [
     fleet_page, filtered, nothing_fits, truck, alarms, channels, plot, plot_several, plot_gap,
     config, journal, open_alarms, details, daemons, messages, confirm, add, edit, delete, backfill,
-    audit, helped, palette, quarantine, refused, backfills, findings, actions, maintenance, tags,
-    frozen,
+    audit, helped, palette, quarantine, refused, backfills, findings, actions, notices, targets,
+    maintenance, tags, frozen,
 ]  # fmt: skip
 
 

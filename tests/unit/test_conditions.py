@@ -314,3 +314,13 @@ def test_one_that_was_not_asked_since_does_not_keep_an_outage_from_being_told() 
     assert notice.kind is NoticeKind.OUTAGE
     answering = vehicle(4, seen_age=100.0, terms=OwnTerms(interval_sec=1800))
     assert {each.kind for each in Desk().look(*fleet, answering)} == {NoticeKind.DOWN}
+
+
+def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
+    dead = Daemon("a@2", "a", 61.0, 9e3, is_named=True)
+    neighbour = Daemon("a@1", "a", 2.0, 30.0, is_named=True)
+    (notice,) = desk.look(daemons=[neighbour, dead])
+    assert notice.title == "the daemon a@2 has been silent for 61s"
+    successor = Daemon("a@2", "a", 2.0, 30.0, is_named=True)
+    (back,) = desk.look(daemons=[successor, dead])
+    assert back.title.startswith("the daemon a@2 is alive again")

@@ -47,25 +47,15 @@ def test_several_are_counted_by_kind_and_listed_with_the_gravest_first() -> None
     assert message.severity is Weight.CRITICAL
 
 
-def outage(number: int, severity: Weight) -> StoredNotice:
-    notice = Notice(NoticeKind.OUTAGE, severity, "300 of 300 vehicles cannot be pulled", "Look.")
-    return StoredNotice(number, AT + timedelta(seconds=number), notice)
-
-
-def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it() -> None:
-    down = [stored(number, f"Truck-{number} is down") for number in range(50)]
-    clock = stored(60, "Truck-07: its clock is 3m behind", Weight.WARNING, NoticeKind.CLOCK)
-    alone = digest([*down, outage(99, Weight.CRITICAL)])
-    assert alone.title == "300 of 300 vehicles cannot be pulled"
-    message = digest([clock, *down, outage(99, Weight.CRITICAL)])
-    assert message.body.splitlines() == [f"- {alone.title}", "- Truck-07: its clock is 3m behind"]
-    for others in (
-        stored(3, "Truck-03 is back", Weight.INFO),
-        stored(100, "Truck-03 is down"),
-        stored(-300, "Truck-03 is down"),
-    ):
-        body = digest([others, outage(99, Weight.CRITICAL), outage(100, Weight.INFO)]).body
-        assert "Truck-03" in body, "it has nothing to do with the outage"
+def test_what_is_only_counted_is_in_the_title_and_in_the_last_line() -> None:
+    counts = {
+        (NoticeKind.ALARM, False): 90_000,
+        (NoticeKind.DOWN, False): 20,
+        (NoticeKind.DOWN, True): 1_000,
+    }
+    message = digest([stored(number, f"Truck-{number} is down") for number in range(10)], counts)
+    assert message.title == "90,000 vehicles with alarms, 20 vehicles down, 1,000 over"
+    assert message.body.splitlines()[-1] == "- and 91,010 more: `fleetsyncd notify list`"
 
 
 def test_of_very_many_the_first_are_named_and_the_rest_is_counted() -> None:

@@ -132,3 +132,13 @@ def test_a_librarys_warnings_which_name_no_vehicle_are_not_logged(
     ):
         assert client.channels().body == b"[]"
     assert "urllib3" not in capsys.readouterr().out
+
+
+def test_the_lines_of_a_daemon_with_a_name_have_it(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("INFO", "text", sys.stdout, "centre@100%s")
+    logging.getLogger("sync").info("a line")
+    logs.set_up("INFO", "json", sys.stdout, "centre@2")
+    logging.getLogger("sync").info("another")
+    text, line = capsys.readouterr().out.splitlines()
+    assert text.endswith("[INFO] centre@100%s sync: a line")
+    assert json.loads(line)["daemon"] == "centre@2"

@@ -1,7 +1,16 @@
 """Targets: which there are, what is wrong with a configuration, and what becomes of a message."""
 
 import logging
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -9,6 +18,7 @@ import pytest
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
+from fleetsyncd.notify.bounded import MOST_BYTES
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, load_targets
 from fleetsyncd.time_limits import no_deadline
@@ -68,6 +78,128 @@ def test_a_target_that_refuses_is_told_with_the_reason_and_without_its_secrets(
     assert "s3cret" not in str(raised.value) + caplog.text
 
 
+GREEN = """
+from fleetsyncd import green
+green.patch()
+import sys
+from fleetsyncd.notices import Weight
+from fleetsyncd.notify import targets
+from fleetsyncd.notify.digest import Message
+targets.SEND_SEC = 0.5
+(target,) = targets.load_targets([sys.argv[1]], None)
+try:
+    target.send(Message("a", "b", Weight.INFO), green.deadline)
+except targets.NotSent as error:
+    print(error)
+"""
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """Begin an answer, and go on with a line of its head every now and then, for ever."""
+    gone = threading.Event()
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not gone.wait(0.05):
+            handler.wfile.write(b"X-More: a\r\n")
+            handler.wfile.flush()
+
+
+def pour(handler: BaseHTTPRequestHandler) -> None:
+    """Answer without an end, slowly."""
+    gone = threading.Event()
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not gone.wait(0.05):
+            handler.wfile.write(b"a" * 1000)
+            handler.wfile.flush()
+
+
+@pytest.mark.parametrize("answer", [drip, pour])
+def test_a_target_that_never_ends_its_answer_is_left_after_its_time(
+    chat: Service, answer: Answer
+) -> None:
+    chat.answer = answer
+    done = subprocess.run(
+        [sys.executable, "-c", GREEN, chat.url],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "no answer within 0.5 s\n"
+
+
+def test_a_target_whose_certificate_is_refused_gets_nothing(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 1"
+        " -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(shlex.split(made), capture_output=True, check=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with service() as chat:
+        chat.socket = context.wrap_socket(chat.socket, server_side=True)
+        (target,) = load_targets([chat.url.replace("json://", "jsons://")], None)
+        with pytest.raises(NotSent, match="onnection error") as raised:
+            target.send(HELLO, no_deadline)
+        assert "s3cret" not in str(raised.value)
+        assert chat.messages == []
+
+
+@pytest.mark.parametrize(
+    ("code", "asked", "pause"),
+    [
+        (429, "90", timedelta(seconds=90)),
+        (503, "7", timedelta(seconds=7)),
+        (429, None, targets.RATE_LIMIT_PAUSE),
+        (429, "soon", targets.RATE_LIMIT_PAUSE),
+        (503, None, timedelta(0)),
+        (500, "90", timedelta(0)),
+        (429, "9" * 5_000, timedelta(hours=1)),
+        (429, "Wed, 01 Jan 2500 00:00:00 GMT", timedelta(hours=1)),
+        (429, "Wed, 01 Jan 1999 00:00:00 GMT", timedelta(0)),
+    ],
+)
+def test_a_target_is_left_alone_for_as_long_as_it_says(
+    chat: Service, code: int, asked: str | None, pause: timedelta
+) -> None:
+    headers = {} if asked is None else {"Retry_After": asked}
+    chat.answer = lambda handler: respond(handler, code, **headers)
+    (target,) = load_targets([chat.url], None)
+    with pytest.raises(NotSent) as raised:
+        target.send(HELLO, no_deadline)
+    assert raised.value.least_pause == pause
+
+
+def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
+    written = []
+
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(2_000):
+                written.append(handler.wfile.write(b"a" * 100_000))
+
+    chat.answer = flood
+    (target,) = load_targets([chat.url], None)
+    target.send(HELLO, no_deadline)
+    assert len(chat.messages) == 1
+    assert sum(written) < 100 * MOST_BYTES
+
+
+def test_a_redirect_is_followed_nowhere(chat: Service) -> None:
+    with service() as elsewhere:
+        address = f"http://127.0.0.1:{elsewhere.server_port}/"
+        chat.answer = lambda handler: respond(handler, 307, Location=address)
+        (target,) = load_targets([chat.url], None)
+        with pytest.raises(NotSent, match="error=307"):
+            target.send(HELLO, no_deadline)
+        assert elsewhere.messages == []
+
+
 def test_a_text_that_is_too_long_for_a_target_is_cut(chat: Service) -> None:
     (target,) = load_targets([chat.url], None)
     most = target.service.body_maxlen
@@ -99,6 +231,7 @@ def test_a_file_routes_by_tags_and_a_target_without_any_wants_all(
         ("nonsense://s3cret\njson://localhost\n", 0o600, "a part of it is nothing that apprise"),
         ("discord://s3cret\njson://localhost\n", 0o600, "a part of it is nothing that apprise"),
         ("urls: [\n", 0o600, "NOTIFY_CONFIG"),
+        ("\0\x1b[31m\xff" * 99, 0o600, "NOTIFY_CONFIG"),
         (None, 0, "cannot be read: No such file"),
     ],
 )

@@ -14,6 +14,7 @@ fleet_export.py  the fleet as a table of text
 fleet_view.py    which vehicles are shown, in which order, and which are marked
 job_text.py      what is said of backfills and audits
 messages.py      what the dashboard has told the operator
+notice_text.py   what is said of notices, of their targets and of mutes
 outage.py        whether this host's network is to blame for silent vehicles
 palette.py       what the palette offers, and which of it a text names
 refused.py       refused rows that an operator has chosen

@@ -41,14 +41,20 @@ class Daemons:
         """The daemons that died, and that no other one has replaced by starting afterwards.
 
         A daemon replaces one other at most: the last that died before its start, one of its own
-        host first. A daemon that ends in good order leaves no heartbeat behind.
+        host first. One that was given a name is replaced by one of that name only. A daemon that
+        ends in good order leaves no heartbeat behind.
         """
         dead = [each for each in self.heartbeats if self.age(each) >= FRESH_SEC]
         for successor in sorted(self.heartbeats, key=lambda it: it.running_sec, reverse=True):
             before = [
-                each for each in dead if each is not successor and each.age > successor.running_sec
+                each
+                for each in dead
+                if each is not successor
+                and each.age > successor.running_sec
+                and each.given_name in (None, successor.given_name)
             ]
             if before:
+                same = [each for each in before if each.name == successor.name]
                 own = [each for each in before if each.host == successor.host]
-                dead.remove(min(own or before, key=lambda it: it.age))
+                dead.remove(min(same or own or before, key=lambda it: it.age))
         return dead

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import Pause, VehicleOverview
+from fleetsyncd.times import utc_text
 from tui.formatting import percent_text
 from tui.model.export_table import ExportTable
 
 HEADING = (
     "vehicle", "id", "address", "state", "since_s", "progress", "seen_s", "lag_s", "data_s", "rows",
-    "fails", "version", "tags", "interval_s", "last_error",
+    "fails", "version", "tags", "interval_s", "last_error", "paused_until", "paused_by",
+    "pause_reason", "muted", "muted_until", "muted_by", "mute_reason",
 )  # fmt: skip
 
 
@@ -36,7 +38,18 @@ def fleet_row(vehicle: VehicleOverview) -> list[str]:
         " ".join(vehicle.tags),
         _seconds(vehicle.interval_sec),
         vehicle.last_error or "",
+        *_why(vehicle.pause),
+        "" if vehicle.mute is None else vehicle.mute.scope,
+        *_why(vehicle.mute),
     ]
+
+
+def _why(pause: Pause | None) -> list[str]:
+    """Return until when a pause or a mute lasts, by whom and why."""
+    if pause is None:
+        return ["", "", ""]
+    until = "" if pause.until is None else utc_text(pause.until)
+    return [until, pause.by or "", pause.reason or ""]
 
 
 def _seconds(age: float | None) -> str:

@@ -5,6 +5,7 @@ alarm_plot.py  from an alarm to the plot of its channel
 alarms.py   the open alarms of the whole fleet
 fleet.py    the table of vehicles, with its filter; on wide screens the newest journal entries
 journal.py  the journal of the whole fleet
+notices.py  what was told, to whom, what waits, and what is muted
 page.py     the base class of all pages
 tags.py     groups of vehicles by tag
 plot.py     a vehicle's channels over time

@@ -119,13 +119,8 @@ class ActionsPage(Room):
     def action_vehicle(self) -> None:
         """Open the page of the vehicle; say so if it is in the fleet no more."""
         entry = self.under_cursor
-        if entry is None or entry.vehicle_id is None:
-            return
-        snapshot = self.context.state.snapshot
-        if snapshot is None or all(each.id != entry.vehicle_id for each in snapshot.vehicles):
-            self.app.notify(f"{entry.vehicle}: not in the fleet any more", markup=False)
-            return
-        self.post_message(self.VehicleOpened(entry.vehicle_id))
+        if entry is not None and entry.vehicle_id is not None:
+            self.open_vehicle_of(entry.vehicle_id, entry.vehicle or str(entry.vehicle_id))
 
     def action_open_row(self) -> None:
         """Show the line under the cursor in full."""

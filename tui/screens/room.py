@@ -181,6 +181,14 @@ class Room(Page):
     def action_open_row(self) -> None:
         """Open the line under the cursor; subclasses override it."""
 
+    def open_vehicle_of(self, vehicle_id: UUID, name: str) -> None:
+        """Open the page of a vehicle; say so if it is in the fleet no more."""
+        snapshot = self.context.state.snapshot
+        if snapshot is None or all(each.id != vehicle_id for each in snapshot.vehicles):
+            self.app.notify(f"{name}: not in the fleet any more", markup=False)
+            return
+        self.post_message(self.VehicleOpened(vehicle_id))
+
     def show_details(self, fields: Fields) -> None:
         """Show a row in full."""
         self.post_message(RowTable.Opened(fields))

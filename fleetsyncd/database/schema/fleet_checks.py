@@ -177,7 +177,8 @@ def check_daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
             text = f"the daemon on {heartbeat.host}: {heartbeat.unstored}"
             yield fault("daemon", text, f"read its log on {heartbeat.host}")
         if heartbeat.version == __version__:
-            yield ok("daemon", f"alive on {heartbeat.host}")
+            who = "" if heartbeat.given_name is None else f"{heartbeat.name} is "
+            yield ok("daemon", f"{who}alive on {heartbeat.host}")
         else:
             where, version = heartbeat.host, heartbeat.version
             text = f"the daemon on {where} has version {version}, this is {__version__}"

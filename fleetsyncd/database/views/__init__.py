@@ -7,6 +7,7 @@ coverage.py   what of a vehicle's time is stored
 lateness.py   why vehicles are late
 history.py    vehicles' attempts in equal slices of time
 actions.py    pages of the action log
+notices.py    pages of the notices, what became of them, the mutes in force
 journal.py    pages of the journal, the last hour of vehicles
 plot.py       channels over a span of time, with the alarms in it
 series.py     channels' values in equal slices of time, whatever the number of rows

@@ -22,6 +22,7 @@ from fleetsyncd.database.views.sql_times import (
 )
 from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import HistoryLook, Window
+from fleetsyncd.slices import Sliced, Slices
 from fleetsyncd.states import (
     LATE_AFTER_INTERVALS,
     GapOverview,
@@ -181,13 +182,17 @@ _ROWS = Decoder(list[_Row])
 
 
 def fleet_overview(
-    cursor: Cursor, default_sync_interval_sec: float, tags: Collection[str] = ()
+    cursor: Cursor,
+    default_sync_interval_sec: float,
+    tags: Collection[str] = (),
+    slices: Slices | None = None,
 ) -> list[VehicleOverview]:
     """Return all vehicles, ordered by name; a running daemon's interval decides what is late.
 
     Unless a vehicle has a longer one of its own.
 
-    With `tags`, only the vehicles that have one of them.
+    With `tags`, only the vehicles that have one of them. With `slices`, others run meanwhile, and
+    while the list is gone over.
     """
     known = heartbeats(cursor)
     interval = known[0].sync_interval_sec if known else default_sync_interval_sec
@@ -202,7 +207,9 @@ def fleet_overview(
     else:
         cursor.execute(OVERVIEW)
     rows = _ROWS.decode(cursor.fetchall()[0][0])
-    return [_vehicle(row, interval, replica_by_shard) for row in rows]
+    if slices is None:
+        return [_vehicle(row, interval, replica_by_shard) for row in rows]
+    return Sliced((_vehicle(row, interval, replica_by_shard) for row in rows), slices)
 
 
 def vehicles_with_own_key(cursor: Cursor) -> set[UUID]:
