@@ -273,7 +273,7 @@ def test_there_are_commands_and_wrong_ones_are_found() -> None:
         "docker compose run --rm -v ./csv:/csv --user 1000 tui",
         'docker compose run --rm -v "$PWD/csv:/csv" tui',
         "ssh -t host docker compose exec teapot fleetsyncd doctor",
-        "python -m fleetsyncd vehicle set",
+        "python -m fleetsyncd vehicle sync",
         "NO_SUCH=1 fleetsyncd run",
         "fleetsync-tui --fast",
         "rm -rf .",
