@@ -14,6 +14,10 @@ class Traffic:
     sent: int = 0
     requests: int = 0
 
+    def copy(self) -> "Traffic":
+        """Return what was carried by now."""
+        return Traffic(self.received, self.sent, self.requests)
+
     def add(self, other: "Traffic") -> None:
         """Take in what was carried besides."""
         self.received += other.received

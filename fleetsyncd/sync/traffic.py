@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +19,7 @@ EVERY_SEC = 60.0
 
 
 class TrafficCounts:
-    """What was carried since it was taken last; days are those of UTC, by the daemon's clock."""
+    """What was carried since it was taken last; `now` is the daemon's clock, in UTC."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -29,7 +29,7 @@ class TrafficCounts:
         """Take in what a call to a vehicle has carried, when it ends."""
         if not carried.requests:
             return
-        key = vehicle_id, self._now().astimezone(UTC).date()
+        key = vehicle_id, self._now().date()
         if (known := self._carried.get(key)) is None:
             self._carried[key] = carried
         else:

@@ -119,11 +119,15 @@ class AnswerReader(io.RawIOBase):
             raise ReadingTooLong("reading it takes too long")
 
     def close(self) -> None:
-        """Close the stream; what has come and was not read was carried, too."""
-        if not self.closed:
-            self._traffic.received += _unread_bytes(self._raw)
+        """Close the stream."""
+        if self._head is not None and not self.closed:
+            self.count_unread()
         self._raw.close()
         super().close()
+
+    def count_unread(self) -> None:
+        """Count what has come of an answer that is given up: the link has carried it, too."""
+        self._traffic.received += _unread_bytes(self._raw)
 
 
 def _unread_bytes(raw: io.RawIOBase) -> int:

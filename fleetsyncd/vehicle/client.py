@@ -168,7 +168,7 @@ class VehicleClient:
     def _get(self, call: str, query: str = "") -> Answer:
         """Make a call and report it to `on_call`; raise a VehicleError."""
         started, self._received, self._expected = time.monotonic(), 0, None
-        carried_before = replace(self._adapter.traffic)
+        carried_before = self._adapter.traffic.copy()
         self._cpu_sec = 0.0
         self._ends_at = started + self._pull_timeout_sec
         try:
@@ -226,6 +226,7 @@ class VehicleClient:
             self._received += reader.body_received
             self._cpu_sec += reader.cpu_sec
             if not complete:
+                reader.count_unread()
                 # Reading the rest to keep the connection would take as long as the vehicle likes.
                 response.raw.close()
                 self._adapter.drop_connection()

@@ -115,9 +115,9 @@ def test_a_vehicle_that_was_removed_keeps_no_other_from_being_counted(
 def test_days_are_those_of_utc_when_a_call_ends(
     database: Database, kept: Kept, truck: UUID
 ) -> None:
-    kept.now = datetime.fromisoformat("2026-03-01T00:30+02:00")
+    kept.now = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
     kept.counts.note(truck, Traffic(1, 0, 1))
-    kept.now += timedelta(hours=2)
+    kept.now += timedelta(seconds=1)
     kept.counts.note(truck, Traffic(2, 0, 1))
     kept.keeper.store()
     assert rows(database, ROWS) == [(date(2026, 2, 28), 1, 0, 1), (date(2026, 3, 1), 2, 0, 1)]

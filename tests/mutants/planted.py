@@ -96,7 +96,7 @@ MUTANTS = (
         "what came of an answer and was not read costs nothing",
         "fleetsyncd/vehicle/adapter.py",
         "self._traffic.received += _unread_bytes(self._raw)",
-        "pass",
+        "self._traffic.received += 0",
         "tests/unit/test_traffic.py",
     ),
     Mutant(
