@@ -1,5 +1,5 @@
 -- Each vehicle's own terms: how often it is asked, how long an answer may take, how much one asks for.
--- depends: 0035.maintenance
+-- depends: 0036.readers-functions
 
 CREATE TABLE IF NOT EXISTS fleetsync.vehicle_terms (
     vehicle_id uuid PRIMARY KEY REFERENCES public.vehicles ON DELETE CASCADE,

@@ -1,5 +1,5 @@
 -- Names of daemons, of which several may run on one host; when targets failed last.
--- depends: 0035.maintenance
+-- depends: 0038.traffic
 
 ALTER TABLE fleetsync.replica ADD COLUMN IF NOT EXISTS name text;
 
