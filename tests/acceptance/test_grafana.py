@@ -328,8 +328,15 @@ def test_panels_of_prometheus_leave_paused_vehicles_out_and_count_each_other_one
     # The first two are paused. Two daemons export the third, which one is taking over.
     seen = [series("up", n, int(n % 4 != 0)) for n in range(16)]
     seen += [series("paused", n, int(n < 2)) for n in range(16)]
-    seen += [series("lag_seconds", n, 1_000 - n) for n in range(16)]
+    # The last one has an interval of its own, which explains nearly all of its lag.
+    seen += [series("lag_seconds", n, 1_000 - n if n < 15 else 5_000) for n in range(16)]
+    seen += [series("interval_seconds", n, 30 if n < 15 else 4_630) for n in range(16)]
     seen += [series("up", 2, 1, AT_B), series("lag_seconds", 2, 998, AT_B)]
+    seen += [series("interval_seconds", 2, 30, AT_B)]
+    seen += [
+        {"series": f'fleetsync_interval_seconds{{instance="{each}"}}', "values": "30x60"}
+        for each in "ab"
+    ]
     # Powers of two: their rates divide without rest.
     seen += [series("call_seconds_sum", n, f"0+{2**n}", AT_A + OF_DATA) for n in range(16)]
     seen += [series("call_seconds_count", n, "0+1", AT_A + OF_DATA) for n in range(16)]
