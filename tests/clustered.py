@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from psycopg2 import sql
-
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.distribution import obstacles, steps
@@ -39,8 +37,7 @@ def serving_template(folder: Path, name: str) -> Iterator[CitusCluster]:
 
 def _leave_alone(node: Server, name: str) -> None:
     """Let nobody use a database, the extension's own process included: else it is not copied."""
-    closed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
-    node.execute(closed)
+    node.close_database(name)
     while node.query("postgres", _SESSIONS, name):
         node.query("postgres", _END_SESSIONS, name)
 

@@ -54,6 +54,14 @@ def runs_on_cluster(cursor: extensions.cursor) -> bool:
     return connection.on_cluster
 
 
+def is_distributed(cursor: extensions.cursor) -> bool:
+    """Tell whether measurements are on workers; costs a round trip on a cluster only."""
+    if not runs_on_cluster(cursor):
+        return False
+    cursor.execute("SELECT fleetsync.is_distributed()")
+    return cursor.fetchall() == [(True,)]
+
+
 def value_of(cursor: extensions.cursor, query: str, values: Mapping[str, object]) -> str:
     """Return SQL for the one text that a query returns, to stand in a statement with arguments.
 

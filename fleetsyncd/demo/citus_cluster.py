@@ -14,8 +14,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg2 import sql
-
 from fleetsyncd.demo import embedded
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import CommandError
@@ -24,8 +22,6 @@ FOLDER = "citus"
 """Where a cluster's data lie, beside `postgres` of a server alone."""
 WORKERS = 2
 AVAILABLE = "SELECT name FROM pg_available_extensions WHERE name = 'citus'"
-_EXISTS = "SELECT FROM pg_database WHERE datname = %s"
-_CLOSE = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
 _COORDINATOR = "coordinator"
 _PORT = 5432
 """Part of the name of a socket; nodes are told apart by its folder."""
@@ -67,8 +63,7 @@ class CitusCluster(Server):
         """Drop a database, if it is there, on every node."""
         for node in self.nodes:
             # Else the extension's own process may be back before it is dropped.
-            if node.query("postgres", _EXISTS, name):
-                node.execute(_CLOSE.format(sql.Identifier(name)))
+            node.close_database(name)
             Server.drop_database(node, name)
 
     def add_worker(self, database: str) -> Server:

@@ -20,6 +20,7 @@ BINARIES = "POSTGRES_BIN"
 """The variable that names a folder of binaries to be used instead of the wheel's."""
 OWNER = "fleet_owner"
 APP = "fleet_app"
+_EXISTS = "SELECT FROM pg_database WHERE datname = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class Server:
         """Drop a database, if it is there, whoever uses it."""
         quoted = sql.Identifier(name)
         self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
+
+    def close_database(self, name: str) -> None:
+        """Let nobody connect to a database any more, if it is there."""
+        if self.query("postgres", _EXISTS, name):
+            closed = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+            self.execute(closed.format(sql.Identifier(name)))
 
     def execute(self, *statements: sql.Composable, database: str = "postgres") -> None:
         """Run administrative statements as the superuser, outside any transaction."""

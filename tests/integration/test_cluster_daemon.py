@@ -27,6 +27,7 @@ from fleetsyncd.database.pool import TRANSACTION_SEC, Cursor, Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.database.retention_plan import make_plan
 from fleetsyncd.database.schema.distribution import health
+from fleetsyncd.database.views.estimates import Count, count_measurements
 from fleetsyncd.database.views.minute_series import read_minutes
 from fleetsyncd.database.views.series import Slices
 from fleetsyncd.database.views.storage import storage
@@ -347,6 +348,22 @@ def test_storage_tells_months_and_workers(
     assert len(found.nodes) == len(cluster.workers)
     plan = database.run(lambda c: make_plan(c, Kind.MEASUREMENTS, 1, datetime.now(UTC)))
     assert (plan.extent.months, plan.extent.rows > 0) == (1, True)
+
+
+def test_a_large_number_is_estimated_by_the_workers_statistics(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    for truck in trucks[:4]:
+        add(database, truck, rows(NOON, 2_000))
+    assert counted(database, trucks[:2]) == Count(1_000, exact=False, at_least=True)
+    cluster.query(name, "ANALYZE measurements", user=OWNER)
+    several = counted(database, trucks[:2])
+    assert (several.exact, several.at_least) == (False, False)
+    assert several.rows == pytest.approx(8_000, rel=0.2)
+
+
+def counted(database: Database, ids: list[UUID]) -> Count:
+    return database.run(partial(count_measurements, ids=ids, exact_up_to=1_000))
 
 
 def test_a_closed_month_is_tidied_on_the_workers(

@@ -19,6 +19,7 @@ vehicle.py    one vehicle's channels, alarms, details
 audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 jobs.py       what backfills and audits have in common, lists of them
+planned_rows.py  how many rows the planner expects
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
 storage.py    what the database takes on its disk, and how fast it grows

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.database.cluster import is_distributed
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.planned_rows import (
+    planned,
+    planned_on_workers,
+    unknown_on_workers,
+)
 from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
 
 EXACT_UP_TO = 1_000_000
@@ -144,25 +150,41 @@ def count_measurements(
     From `exact_up_to` on it is an estimate, or where statistics are missing the least.
     """
     values = {"ids": [str(key) for key in ids], "exact": exact_up_to, "since": since}
-    cursor.execute(_COUNT_SOME, values)
-    count = int(cursor.fetchall()[0][0])
+    count = _count_some(cursor, values)
     if count < exact_up_to:
         return Count(count)
-    # The planner takes the policies of row level security for filters, and expects too few rows of
-    # every query by the same factor.
-    share = _planned(cursor, _MEASUREMENTS, values) / _planned(cursor, _ALL_MEASUREMENTS)
-    cursor.execute(_TOTAL)
-    analysed, others = cursor.fetchall()[0]
-    estimate = round((analysed + others) * share)
+    expected, others = _estimated(cursor, values)
+    estimate = round(expected)
     if estimate < exact_up_to or others > estimate * DOUBTFUL_SHARE:
         return Count(exact_up_to, exact=False, at_least=True)
     return Count(estimate, exact=False)
 
 
-def _planned(cursor: Cursor, query: str, values: dict[str, Any] | None = None) -> float:
-    """Return how many rows the planner expects of a query, at least one."""
-    cursor.execute(f"EXPLAIN (FORMAT JSON) {query}", values)
-    return max(1.0, float(cursor.fetchall()[0][0][0]["Plan"]["Plan Rows"]))
+def _count_some(cursor: Cursor, values: dict[str, Any]) -> int:
+    """Count rows up to a limit."""
+    if not is_distributed(cursor):
+        cursor.execute(_COUNT_SOME, values)
+        return int(cursor.fetchall()[0][0])
+    # Of several shards at once the coordinator would be sent every row.
+    count = 0
+    for key in values["ids"]:
+        if count < values["exact"]:
+            left = {"ids": [key], "exact": values["exact"] - count}
+            cursor.execute(_COUNT_SOME, {**values, **left})
+            count += int(cursor.fetchall()[0][0])
+    return count
+
+
+def _estimated(cursor: Cursor, values: dict[str, Any]) -> tuple[float, float]:
+    """Return an estimate, and how many rows there may be of which no statistics are known."""
+    if is_distributed(cursor):
+        return planned_on_workers(cursor, _MEASUREMENTS, values), unknown_on_workers(cursor)
+    # The planner takes the policies of row level security for filters, and expects too few rows of
+    # every query by the same factor.
+    share = planned(cursor, _MEASUREMENTS, values) / planned(cursor, _ALL_MEASUREMENTS)
+    cursor.execute(_TOTAL)
+    analysed, others = cursor.fetchall()[0]
+    return (analysed + others) * share, others
 
 
 def pull_rate(cursor: Cursor, ids: Sequence[UUID]) -> PullRate:
