@@ -27,7 +27,7 @@ from fleetsyncd.models import (
     Window,
 )
 from fleetsyncd.reports import CycleReport, JournalEntry
-from fleetsyncd.terms import Terms
+from fleetsyncd.terms import NO_TERMS, Terms
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
@@ -37,6 +37,7 @@ MAX_SKEW = timedelta(days=365 * 200)
 NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
 MOST_COUNTED = 100_000
+_NOTHING_SET = (None,) * 4
 _REMOVED = "the vehicle was removed, or row level security hides it"
 
 
@@ -132,8 +133,13 @@ def _vehicle(row: tuple[Any, ...]) -> Vehicle:
         if is_today
         else Intake(),
         lateness=lateness.from_row(*late),
-        terms=Terms(interval_sec, timeout_sec, window_sec, gap_kbit),
+        terms=_terms(interval_sec, timeout_sec, window_sec, gap_kbit),
     )
+
+
+def _terms(*own: Any) -> Terms:
+    """Return what was set for a vehicle; the same for all of which nothing was."""
+    return NO_TERMS if own == _NOTHING_SET else Terms(*own)
 
 
 def _islands(ends: list[datetime] | None, watermark: datetime | None) -> tuple[Window, ...]:
