@@ -675,8 +675,8 @@ MUTANTS = (
     Mutant(
         "the answer to a question is taken for that to a longer one",
         "fleetsyncd/sync/pull.py",
-        "window = following or self.data_size.fit(rest)",
-        "window = self.data_size.fit(rest)",
+        "window = following or self._fit(rest)",
+        "window = self._fit(rest)",
         "tests/unit/test_sizing.py tests/integration/test_cycle.py",
     ),
     Mutant(
@@ -1187,8 +1187,8 @@ MUTANTS = (
     Mutant(
         "one vehicle's gap keeps its slot from all others",
         RUNNER,
-        "            return not self._turns.was_crowded or self._monotonic() < ends\n",
-        "            return True\n",
+        "return not others_wait or self._monotonic() < ends",
+        "return True",
         "tests/integration/test_catch_up_runner.py",
     ),
     Mutant(

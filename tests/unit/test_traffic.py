@@ -20,7 +20,7 @@ WHOLE: dict[str, Answer] = {
 }
 BROKEN: dict[str, Answer] = {
     "refused": http(b"no such key", status="401 Unauthorized"),
-    "redirected": http(b"x" * 5000, status="301 Moved Permanently"),
+    "redirected": http(b"x" * 20_000, status="301 Moved Permanently"),
     "cut off": [LONG_HEAD, b"x" * 1234],
     "cut off in its head": [b"HTTP/1.1 200 OK\r\nContent-Len"],
     "no HTTP": [b"\0" * 300],
