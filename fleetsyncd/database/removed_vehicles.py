@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import IS_PAUSED
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
@@ -26,9 +27,9 @@ WHERE NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = s.vehicle_id)
 """  # noqa: S608  made of this file's own text
 _LIST = f"{_RECORDS} ORDER BY removed_at DESC NULLS LAST, name, vehicle_id"
 _FIND = f"{_RECORDS} AND (name = %(text)s OR vehicle_id = %(id)s::uuid) ORDER BY removed_at"
+_IS_MEASURED = "SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid)"
 _IS_UNRECORDED = """
-SELECT EXISTS (SELECT FROM public.measurements WHERE vehicle_id = %(id)s::uuid)
-    AND NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
+SELECT {is_measured} AND NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id)s::uuid)
 """
 # Each step goes to the next channel in the index, and looks at both of its ends.
 _EXTENT = """
@@ -142,7 +143,9 @@ def _as_id(text: str) -> UUID | None:
 
 
 def _is_unrecorded(cursor: Cursor, key: UUID) -> bool:
-    cursor.execute(_IS_UNRECORDED, {"id": str(key)})
+    values = {"id": str(key)}
+    is_measured = value_of(cursor, _IS_MEASURED, values)
+    cursor.execute(_IS_UNRECORDED.format(is_measured=is_measured), values)
     return bool(cursor.fetchall()[0][0])
 
 

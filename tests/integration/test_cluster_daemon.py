@@ -362,6 +362,16 @@ def test_a_large_number_is_estimated_by_the_workers_statistics(
     assert several.rows == pytest.approx(8_000, rel=0.2)
 
 
+def test_what_a_vehicle_left_without_a_record_is_found(
+    database: Database, trucks: list[UUID]
+) -> None:
+    stray = UUID(int=9)
+    assert stray not in trucks
+    add(database, stray, rows(NOON, 5))
+    found = database.run(partial(removed_vehicles.find_removed, text=str(stray)))
+    assert (found.id, found.name) == (stray, None)
+
+
 def counted(database: Database, ids: list[UUID]) -> Count:
     return database.run(partial(count_measurements, ids=ids, exact_up_to=1_000))
 
