@@ -17,7 +17,8 @@ MOST_LINES = 1000
 
 def hasten() -> None:
     """Divide the times of the notifier, and let a message name all of its notices."""
-    digest.MOST_LINES = notice_sender.MOST_LINES = MOST_LINES
+    for module, name in ((digest, "MOST_LINES"), (notice_sender, "MOST_LINES")):
+        setattr(module, name, MOST_LINES)
     for name in ("JUDGED_SEC", "SENT_SEC", "SETTLE_SEC"):
         setattr(notifier, name, getattr(notifier, name) / FASTER)
     for name in ("TOGETHER", "MESSAGE_PAUSE", "LEASE"):
