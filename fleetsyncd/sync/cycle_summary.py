@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from uuid import UUID
 
 from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.states import OUTAGE_FROM
@@ -16,15 +17,27 @@ class CycleSummary:
     """How many vehicles a cycle started, and how they ended.
 
     The log lines of silent vehicles are held back until another vehicle has answered: if none
-    does, it is one fault of this host's network, not many of the vehicles'.
+    does, it is one fault of this host's network, not many of the vehicles'. Those with an interval
+    of their own tell nothing about that: a cycle asks a few of them, and these may all be dead.
     """
 
     def __init__(
-        self, started: int, resting: int = 0, vehicle_log: VehicleLog | None = None
+        self,
+        started: int,
+        resting: int = 0,
+        vehicle_log: VehicleLog | None = None,
+        *,
+        silent_resting: int | None = None,
+        own_interval: Collection[UUID] = (),
     ) -> None:
         self.started = started
         self.resting = resting
-        """Vehicles that are silent for long, and not asked in this cycle."""
+        """Vehicles without a good cycle that are not asked in this one."""
+        self._silent_resting = resting if silent_resting is None else silent_resting
+        """Those of them that are silent for long."""
+        self._own_interval = own_interval
+        self._judged = started - len(own_interval)
+        """Vehicles of this cycle that tell whether the network is to blame."""
         self.ok = 0
         self.failed = 0
         self.rows_written = 0
@@ -45,7 +58,8 @@ class CycleSummary:
             self._any_answered = True
             self._log.end_outage()
             self._log_silent()
-        if self._any_answered or self.started + self.resting < OUTAGE_FROM:
+        is_own = report.vehicle.id in self._own_interval
+        if is_own or self._any_answered or self._judged + self._silent_resting < OUTAGE_FROM:
             self._log.add(report)
         else:
             self._silent.append(report)
@@ -60,7 +74,7 @@ class CycleSummary:
         self.seconds = time.monotonic() - self._started_at
         unfinished = list(busy)
         pulling = any(progress is not None for _name, progress in unfinished)
-        asked = max(self.started - waiting, len(self._silent))
+        asked = max(self._judged - waiting, len(self._silent))
         if self._is_outage(asked) and not pulling:
             self._log.add_outage(self._outage_text(asked))
             self._silent.clear()
@@ -75,10 +89,10 @@ class CycleSummary:
     def _is_outage(self, asked: int) -> bool:
         """Tell whether most of those that were asked are silent, and none of them has answered."""
         silent = len(self._silent)
-        return silent + self.resting >= OUTAGE_FROM and silent >= max(1, asked / 2)
+        return silent + self._silent_resting >= OUTAGE_FROM and silent >= max(1, asked / 2)
 
     def _outage_text(self, asked: int) -> str:
-        rest = f", {self.resting} more rest" if self.resting else ""
+        rest = f", {self._silent_resting} more rest" if self._silent_resting else ""
         return f"no vehicle answers ({len(self._silent)} of {asked}{rest}): check the VPN"
 
     def _facts(self) -> str:

@@ -132,6 +132,16 @@ class Dispatcher:
         return len(self._silences.resting) + self._failing_in_wait
 
     @property
+    def silent_resting(self) -> int:
+        """The number of those of them that are silent for long."""
+        return len(self._silences.resting)
+
+    def have_own_interval(self, vehicles: Iterable[Vehicle]) -> set[UUID]:
+        """Return those that are not asked in every cycle of the fleet."""
+        own = self._own_intervals
+        return set() if own is None else {v.id for v in vehicles if own.has_own(v)}
+
+    @property
     def shards(self) -> frozenset[int] | None:
         """The shards that this replica pulls; None for all."""
         return self._assignment.shards
@@ -233,7 +243,11 @@ class Dispatcher:
         self._catch_ups.stop(reason, only)
 
     def heed_pauses(self, paused: Collection[UUID]) -> None:
-        """Let pulls of paused vehicles end between two windows; once resumed, they are asked."""
+        """Let pulls of paused vehicles end between two windows, and start none that waits.
+
+        Once resumed, they are asked when their turn comes, and at once if they were not yet in it.
+        """
+        self._lanes.withdraw(paused)
         self.stop("paused", paused)
         self._rests.end(paused)
         self._silences.end(paused)

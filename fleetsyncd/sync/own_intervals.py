@@ -14,7 +14,6 @@ from zlib import crc32
 
 from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import CycleReport
-from fleetsyncd.terms import Terms
 
 _CRC_RANGE = 1 << 32
 
@@ -31,32 +30,51 @@ class OwnIntervals:
 
     def __init__(self, sync_interval: timedelta) -> None:
         self._sync_interval_sec = sync_interval.total_seconds()
+        self._due_at: dict[UUID, datetime] = {}
+        """The fleet's cycle in which the turn came of those that were not asked yet."""
         self._asked: dict[UUID, datetime] = {}
-        """When the last cycle of each began, of those that this daemon has asked."""
+        """The cycle whose turn each was asked in last, of those that this daemon has asked."""
+        self._unstored: set[UUID] = set()
+        """Those of which PostgreSQL refused something: they are asked again at once."""
 
     def note(self, report: CycleReport) -> None:
         """Take in that a vehicle was asked; one that was stopped is asked again."""
-        if not report.stopped and self._is_own(report.vehicle.terms):
-            self._asked[report.vehicle.id] = report.started_at
+        vehicle = report.vehicle
+        if report.stopped or not self.has_own(vehicle):
+            return
+        # A turn counts as the one in which it came, however late the vehicle was started.
+        self._asked[vehicle.id] = self._due_at.pop(vehicle.id, report.started_at)
+        if report.unstored:
+            self._unstored.add(vehicle.id)
+        else:
+            self._unstored.discard(vehicle.id)
 
     def waiting(self, fleet: Collection[Vehicle], now: datetime) -> set[UUID]:
         """Return those whose turn it is not; forgets the vehicles that left the fleet."""
-        known = {vehicle.id for vehicle in fleet}
+        own = [vehicle for vehicle in fleet if self.has_own(vehicle)]
+        known = {vehicle.id for vehicle in own}
         self._asked = {key: at for key, at in self._asked.items() if key in known}
-        return {vehicle.id for vehicle in fleet if self._waits(vehicle, now)}
+        self._unstored &= known
+        waiting = {vehicle.id for vehicle in own if self._waits(vehicle, now)}
+        self._due_at = {key: self._due_at.get(key, now) for key in known - waiting}
+        return waiting
 
     def end(self, vehicle_ids: Iterable[UUID]) -> None:
         """Forget that these vehicles were asked."""
         for vehicle_id in vehicle_ids:
             self._asked.pop(vehicle_id, None)
+            self._due_at.pop(vehicle_id, None)
 
-    def _is_own(self, terms: Terms) -> bool:
-        return terms.interval(self._sync_interval_sec) > self._sync_interval_sec
+    def has_own(self, vehicle: Vehicle) -> bool:
+        """Whether a vehicle's interval is longer than the fleet's."""
+        return vehicle.terms.interval(self._sync_interval_sec) > self._sync_interval_sec
 
     def _waits(self, vehicle: Vehicle, now: datetime) -> bool:
-        if not self._is_own(vehicle.terms):
+        if vehicle.id in self._unstored:
             return False
+        # What was pulled is later than the turn that it was pulled in, perhaps of the next one.
+        had = self._asked.get(vehicle.id, vehicle.pulled_at)
         interval = vehicle.terms.interval(self._sync_interval_sec)
-        present = slot(vehicle.id, now, interval)
-        had = (self._asked.get(vehicle.id), vehicle.pulled_at)
-        return any(at is not None and slot(vehicle.id, at, interval) == present for at in had)
+        return had is not None and slot(vehicle.id, had, interval) == slot(
+            vehicle.id, now, interval
+        )

@@ -13,6 +13,8 @@ SLOWER = 1.05
 FASTER = 0.95
 """Without a queue, the vehicles are so much closer together in each cycle: not much, so that each
 is still asked an interval after the last time."""
+AT_REST = 0.5
+"""The same where nothing had to queue at all: the database was slow for a moment, and is not."""
 LEAST_QUEUE_SEC = 0.5
 """A shorter queue says little about how fast it went."""
 MOST_OF_INTERVAL = 0.8
@@ -75,12 +77,15 @@ class Spacing:
     def _learn(self) -> None:
         found = self._queueing
         if found.seconds < LEAST_QUEUE_SEC or not self._started:
-            self._gap_sec *= FASTER
+            self._gap_sec *= FASTER if found.queued else AT_REST
         else:
             each = found.transactions / self._started
             wanted = SLOWER * each * found.seconds / found.queued
-            self._gap_sec += (wanted - self._gap_sec) / 2
+            self._gap_sec += (min(wanted, self._most(self._started)) - self._gap_sec) / 2
 
     def gap_sec(self, vehicles: int) -> float:
         """Return how many seconds apart so many vehicles are started."""
-        return min(self._gap_sec, MOST_OF_INTERVAL * self._interval_sec / max(1, vehicles))
+        return min(self._gap_sec, self._most(vehicles))
+
+    def _most(self, vehicles: int) -> float:
+        return MOST_OF_INTERVAL * self._interval_sec / max(1, vehicles)

@@ -255,7 +255,13 @@ class Supervisor:
         self._outage.end()
         due = self._dispatcher.start_fleet_cycle(fleet)
         self._vehicle_log.retain({vehicle.id for vehicle in fleet})
-        self._summary = CycleSummary(len(due), self._dispatcher.resting, self._vehicle_log)
+        self._summary = CycleSummary(
+            len(due),
+            self._dispatcher.resting,
+            self._vehicle_log,
+            silent_resting=self._dispatcher.silent_resting,
+            own_interval=self._dispatcher.have_own_interval(due),
+        )
         log.info("Starting sync cycle for %d vehicle(s)…", len(due))
         self._emit(events.Alive())
         self._make_months()

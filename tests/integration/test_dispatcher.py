@@ -317,6 +317,27 @@ def test_a_cycle_that_never_ends_stops_before_its_next_question(
         assert [reason in str(report.reason) for report in reports] == [True]
 
 
+def test_a_vehicle_that_is_paused_while_it_waits_for_its_start_is_not_asked(
+    database: Database,
+) -> None:
+    register(database, HOSTILE)
+    fleet = database.run(store.load_vehicles)
+    with dispatcher(database, []) as pulling:
+        pulling._lanes._prompt.acquire()
+        while pulling._lanes._prompt.acquire(blocking=False):
+            pass
+        pulling.rebalance()
+        pulling.start_fleet_cycle(fleet)
+        gevent.sleep(0.2)
+        assert pulling.waiting == HOSTILE
+        pulling.heed_pauses({fleet[0].id})
+        assert pulling.waiting == HOSTILE - 1
+        pulling._lanes._prompt.release()
+        gevent.sleep(0.2)
+        assert fleet[0].id not in pulling.running
+        assert pulling.running
+
+
 def test_vehicles_that_wait_for_a_slot_do_not_keep_their_shard_busy(database: Database) -> None:
     register(database, HOSTILE)
     fleet = database.run(store.load_vehicles)

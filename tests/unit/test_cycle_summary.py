@@ -184,6 +184,32 @@ def test_vehicles_that_rest_are_as_silent_as_those_that_were_asked(logged: Logge
     assert text == "no vehicle answers (1 of 1, 2 more rest): check the VPN"
 
 
+def test_dead_vehicles_with_intervals_of_their_own_do_not_make_an_outage(logged: Logged) -> None:
+    dead = [silent(f"Truck-{number}") for number in range(3)]
+    own = {each.vehicle.id for each in dead}
+    cycle = CycleSummary(3, 9, silent_resting=0, own_interval=own)
+    for each in dead:
+        cycle.add(each)
+    cycle.summarise([], 20.0)
+    assert logged.names()[:3] == ["Truck-0", "Truck-1", "Truck-2"]
+    cycle = CycleSummary(1, 2, silent_resting=0)
+    cycle.add(silent("Truck-3"))
+    cycle.summarise([], 20.0)
+    assert logged.names()[0] == "Truck-3"
+
+
+def test_an_outage_is_one_error_beside_vehicles_with_intervals_of_their_own(
+    logged: Logged,
+) -> None:
+    dead = silent("Own")
+    cycle = CycleSummary(4, own_interval={dead.vehicle.id})
+    for each in (*map(silent, ("Truck-0", "Truck-1", "Truck-2")), dead):
+        cycle.add(each)
+    cycle.summarise([], 20.0)
+    texts = [record.getMessage() for record in logged.records()]
+    assert "no vehicle answers (3 of 3): check the VPN" in texts
+
+
 def test_a_parked_fleet_does_not_make_an_outage_of_vehicles_that_have_not_reported(
     logged: Logged,
 ) -> None:

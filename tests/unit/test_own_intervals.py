@@ -100,6 +100,27 @@ def test_a_cycle_that_was_stopped_does_not_use_up_the_turn() -> None:
     assert not turns.waiting([truck], NOW)
 
 
+def test_what_postgresql_refused_is_asked_again_in_the_next_cycle() -> None:
+    turns, truck = OwnIntervals(SYNC), replace(vehicle(), watermark=NOW)
+    turns.note(replace(report(truck, NOW), unstored="alarms will be asked for again"))
+    assert not turns.waiting([truck], NOW + SYNC)
+    turns.note(report(truck, NOW + SYNC))
+    assert turns.waiting([truck], NOW + SYNC) == {truck.id}
+
+
+def test_a_vehicle_that_is_started_late_in_its_turn_does_not_lose_the_next_one() -> None:
+    truck = vehicle(terms=Terms(interval_sec=45))
+    turns, asked, at = OwnIntervals(SYNC), [], NOW
+    for _ in range(300):
+        if not turns.waiting([truck], at):
+            asked.append(at)
+            late = at + timedelta(seconds=20)
+            turns.note(report(truck, late))
+            truck = replace(truck, watermark=late)
+        at += SYNC
+    assert 199 <= len(asked) <= 201
+
+
 def test_an_interval_no_longer_than_the_fleets_is_every_cycles() -> None:
     turns = OwnIntervals(SYNC)
     for terms in (Terms(), Terms(interval_sec=30), Terms(interval_sec=5)):

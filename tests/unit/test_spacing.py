@@ -49,12 +49,21 @@ def test_a_single_slow_cycle_counts_half() -> None:
     assert fleet.spacing.gap_sec(1000) == pytest.approx(SLOWER * 6.0 / 1000 / 2)
 
 
-def test_once_nothing_queues_the_vehicles_move_together_slowly() -> None:
+def test_once_hardly_anything_queues_the_vehicles_move_together_slowly() -> None:
     fleet = Fleet()
     fleet.cycle(1000, 6.0)
     before = fleet.spacing.gap_sec(1000)
-    fleet.cycle(1000, 0.4)
+    fleet.cycle(100, 0.4)
     assert fleet.spacing.gap_sec(1000) == pytest.approx(before * FASTER)
+
+
+def test_one_stall_of_the_database_is_soon_forgotten() -> None:
+    fleet = Fleet()
+    fleet.cycle(1000, 500.0)
+    assert fleet.spacing.gap_sec(1000) * 1000 == pytest.approx(0.4 * INTERVAL_SEC)
+    for _ in range(5):
+        fleet.cycle(1000, 0.0)
+    assert fleet.spacing.gap_sec(1000) * 1000 < 0.5
 
 
 def test_the_first_cycle_of_a_daemon_teaches_nothing() -> None:
