@@ -471,10 +471,11 @@ def test_without_the_database_each_target_is_told_at_once(
 ) -> None:
     it = NoticeSender(database, load_targets([chat.url], None), no_deadline, utc_now)
     lost = Notice(NoticeKind.DAEMON, Weight.CRITICAL, "PostgreSQL is lost", "db:5432/fleet")
-    it.send_at_once(lost)
+    everybody = it.wanting(lost)
+    assert it.send_at_once(lost, everybody) == everybody
     assert chat.titles == ["PostgreSQL is lost"]
     chat.answer = lambda handler: respond(handler, 500)
-    it.send_at_once(lost)
+    assert it.send_at_once(lost, everybody) == set()
     assert "was not told that PostgreSQL is lost" in caplog.text
 
 
