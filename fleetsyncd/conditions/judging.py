@@ -19,7 +19,12 @@ from fleetsyncd.conditions.model import (
     Terms,
     subject_of,
 )
-from fleetsyncd.conditions.present import DAEMON_DEAD_SEC, QUARANTINE_STEP, present_conditions
+from fleetsyncd.conditions.present import (
+    DAEMON_DEAD_SEC,
+    QUARANTINE_STEP,
+    present_conditions,
+    was_asked,
+)
 from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, counted
@@ -162,9 +167,12 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
     """Return what is told of the end; None if there is nothing good in it, or nobody cares."""
     lasted = age(((known.ended_at or facts.now) - known.since).total_seconds())
     if known.kind is NoticeKind.OUTAGE:
-        answering = sum(each.state in ANSWERING for each in facts.fleet)
+        lasts_sec = (facts.now - known.since).total_seconds()
+        answering = sum(
+            each.state in ANSWERING and was_asked(each, lasts_sec) for each in facts.fleet
+        )
         active = sum(each.state is not State.PAUSED for each in facts.fleet)
-        if not active:
+        if not answering:
             return None
         title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")

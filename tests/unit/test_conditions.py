@@ -316,6 +316,26 @@ def test_one_that_was_not_asked_since_does_not_keep_an_outage_from_being_told() 
     assert {each.kind for each in Desk().look(*fleet, answering)} == {NoticeKind.DOWN}
 
 
+def test_those_that_were_not_asked_since_end_no_outage() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=7200)
+    unasked = [vehicle(number, seen_age=900.0, terms=own) for number in range(4, 10)]
+    (begin,) = desk.look(*(failing(number, 700) for number in (1, 2, 3)), *unasked)
+    assert begin.kind is NoticeKind.OUTAGE
+    unasked = [msgspec.structs.replace(each, seen_age=960.0) for each in unasked]
+    still = [failing(number, 760) for number in (1, 2, 3)]
+    assert desk.look(*still, *unasked) == []
+    back = [vehicle(1), vehicle(2), failing(3, 820)]
+    assert desk.told(*back, *unasked) == ["2 of 9 vehicles answer again, after 14m"]
+
+
+def test_one_that_is_asked_seldom_ends_an_outage_though_another_has_just_failed() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=7200)
+    assert len(desk.look(*(failing(number, 700) for number in (1, 2, 3)))) == 1
+    back = [vehicle(number, seen_age=50.0, terms=own) for number in (1, 2)]
+    (end,) = desk.look(*back, failing(3, 40))
+    assert end.title.startswith("2 of 3 vehicles answer again")
+
+
 def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
     dead = Daemon("a@2", "a", 61.0, 9e3, is_named=True)
     neighbour = Daemon("a@1", "a", 2.0, 30.0, is_named=True)
