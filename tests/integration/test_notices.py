@@ -259,6 +259,28 @@ def test_doctor_tells_the_last_failure_of_a_target_and_what_waits(
     assert "503" in told
 
 
+def test_a_target_that_was_taken_out_counts_no_more_while_others_are_used(
+    database: Database, chat: Service
+) -> None:
+    one, other = load_targets([chat.url, chat.url + "-old"], None)
+    it = sender(database, one, other)
+    chat.answer = lambda handler: respond(handler, 503 if "old" in handler.path else 200)
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+
+    def counted() -> tuple[int, int, bool]:
+        fates = [each.fate for told in database.run(read_notices) for each in told.deliveries]
+        found = database.run(notices.targets), database.run(notices.backlog)
+        return len(found[0]), found[1].total, Fate.WAITS in fates
+
+    assert counted() == (2, 1, True)
+    ask(database, "UPDATE fleetsync.notice_target SET seen_at = seen_at - interval '11 minutes'")
+    assert counted() == (2, 1, True), "no daemon runs, and what waits for them waits on"
+    sender(database, one)
+    assert counted() == (1, 0, False)
+
+
 def test_a_new_target_hears_of_nothing_that_was_before_it(
     database: Database, chat: Service
 ) -> None:
