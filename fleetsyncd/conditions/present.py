@@ -210,14 +210,12 @@ def _of_storage(facts: Facts) -> Iterator[Condition]:
 
 
 def _of_daemons(facts: Facts) -> Iterator[Condition]:
-    """Yield the daemons that have died: one that another one has replaced is none of them."""
-    for daemon in facts.daemons:
-        if daemon.silent_sec < DAEMON_DEAD_SEC or any(
-            replaces(other, daemon)
-            for other in facts.daemons
-            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
-        ):
-            continue
+    """Yield the daemons that have died, each name once."""
+    dead: dict[str, Daemon] = {}
+    for daemon in sorted(_dead(facts.daemons), key=lambda each: each.silent_sec):
+        # Of its predecessors' heartbeats, which are listed too, none says when it has died.
+        dead.setdefault(daemon.name, daemon)
+    for daemon in dead.values():
         yield Condition(
             NoticeKind.DAEMON,
             daemon.name,
@@ -226,6 +224,17 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
             f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
             f"Read its log on {daemon.host}. Others pull its vehicles.",
         )
+
+
+def _dead(daemons: Sequence[Daemon]) -> Iterator[Daemon]:
+    """Yield the daemons that are silent: one that another one has replaced is none of them."""
+    for daemon in daemons:
+        if daemon.silent_sec >= DAEMON_DEAD_SEC and not any(
+            replaces(other, daemon)
+            for other in daemons
+            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
+        ):
+            yield daemon
 
 
 def replaces(other: Daemon, daemon: Daemon) -> bool:

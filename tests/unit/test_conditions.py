@@ -344,3 +344,13 @@ def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
     successor = Daemon("a@2", "a", 2.0, 30.0, is_named=True)
     (back,) = desk.look(daemons=[successor, dead])
     assert back.title.startswith("the daemon a@2 is alive again")
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_of_a_daemon_that_died_again_and_again_the_last_death_is_told(
+    desk: Desk, step: int
+) -> None:
+    deaths = [Daemon("a@1", "a", silent, 9e4, is_named=True) for silent in (70.0, 7200.0, 9e3)]
+    alive = Daemon("b@1", "b", 2.0, 9e4, is_named=True)
+    (notice,) = desk.look(daemons=[alive, *deaths[::step]])
+    assert notice.title == "the daemon a@1 has been silent for 70s"
