@@ -177,11 +177,7 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
         title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")
     if known.kind is NoticeKind.DAEMON:
-        if not any(
-            known.subject in (each.name, f"{each.host}:{known.subject.rpartition(':')[2]}")
-            and each.silent_sec < DAEMON_DEAD_SEC
-            for each in facts.daemons
-        ):
+        if not _lives_again(known, facts):
             return None  # nothing lists it any more
         title = f"the daemon {known.subject} is alive again, or was replaced"
         return Notice(known.kind, Weight.INFO, title)
@@ -196,6 +192,18 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
         title = f"{vehicle.name}: its clock is right again"
         return Notice(known.kind, Weight.INFO, title, vehicle=subject)
     return None
+
+
+def _lives_again(known: Known, facts: Facts) -> bool:
+    """Tell whether a daemon that had died is heard of, or one was started in its place since."""
+    silent_sec = (facts.now - known.since).total_seconds()
+    # Of one without a name of its own this is the host; who has one is replaced by that name only.
+    host = known.subject.rpartition(":")[0]
+    return any(
+        each.name == known.subject or (each.host == host and each.running_sec <= silent_sec)
+        for each in facts.daemons
+        if each.silent_sec < DAEMON_DEAD_SEC
+    )
 
 
 def _gap_text(vehicle: VehicleOverview) -> str:

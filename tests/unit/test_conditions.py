@@ -291,8 +291,24 @@ def test_a_daemon_that_died_is_told_unless_another_one_has_replaced_it(desk: Des
 
 def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) -> None:
     alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
-    desk.look(daemons=[alive, dead])
-    assert desk.look(daemons=[alive]) == []
+    neighbour = Daemon("b:6", "b", 2.0, 9e3)
+    desk.look(daemons=[alive, dead, neighbour])
+    assert desk.look(daemons=[alive, neighbour]) == []
+
+
+def test_a_daemon_that_was_started_when_the_dead_one_was_no_longer_listed_replaces_it(
+    desk: Desk,
+) -> None:
+    dead = Daemon("b:7", "b", 61.0, 9e3)
+    assert len(desk.look(daemons=[dead])) == 1
+    (back,) = desk.look(daemons=[Daemon("b:8", "b", 1.0, 30.0)], after=25 * HOUR)
+    assert back.title == "the daemon b:7 is alive again, or was replaced"
+
+
+def test_a_daemon_that_had_only_hung_is_alive_again(desk: Desk) -> None:
+    assert len(desk.look(daemons=[Daemon("b:7", "b", 61.0, 9e3)])) == 1
+    (back,) = desk.look(daemons=[Daemon("b:7", "b", 1.0, 9e3)])
+    assert back.severity is Weight.INFO
 
 
 def test_a_vehicle_with_a_long_interval_is_down_after_three_of_its_own() -> None:
