@@ -51,12 +51,14 @@ SELECT target, since, sent_at, failing_since, failures, next_at, last_error, fai
 FROM fleetsync.notice_target t
 WHERE {_IS_WANTED} ORDER BY target
 """  # noqa: S608  made of this file's own text
-WAITS = f"""
-{_IS_WANTED} AND n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
+UNTOLD = """
+n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
 AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
                 WHERE d.notice_id = n.id AND d.target = t.target)
 """
-"""SQL for whether a notice `n` waits for a target `t`."""
+"""SQL for whether nothing has become of a notice `n` yet at a target `t`."""
+WAITS = f"{_IS_WANTED} AND {UNTOLD}"
+"""SQL for whether a notice `n` waits for a target `t` of those that are used."""
 _BACKLOG = f"""
 SELECT n.kind, count(*)::int, now() - min(n.at)
 FROM fleetsync.notice n CROSS JOIN fleetsync.notice_target t

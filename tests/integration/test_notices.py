@@ -358,6 +358,29 @@ def test_a_target_gets_what_it_wants_and_a_broken_one_delays_no_other(
     assert outcomes(database) == [("grave", "sent"), ("light", "not for it")]
 
 
+def test_what_is_not_for_a_target_does_not_wait_for_it_while_it_fails(
+    database: Database, chat: Service, tmp_path: Any
+) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(f"urls:\n  - {chat.url}:\n    - tag: critical\n")
+    config.chmod(0o600)
+    it = sender(database, *load_targets([], str(config)))
+    chat.answer = lambda handler: respond(handler, 503)
+    tell(database, "grave")
+    let_pass(database)
+    it.send_all()
+    tell(database, "light", severity=Weight.INFO)
+    tell(database, "grave too")
+    it.send_all()
+    assert len(chat.titles) == 1, "it is left alone"
+    assert outcomes(database) == [("light", "not for it")]
+    assert database.run(notices.backlog).total == 2
+    chat.answer = takes
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == "2 vehicles down"
+
+
 class Killed(BaseException):
     """The process ends here."""
 
