@@ -19,7 +19,12 @@ from fleetsyncd.conditions.model import (
     Terms,
     subject_of,
 )
-from fleetsyncd.conditions.present import DAEMON_DEAD_SEC, QUARANTINE_STEP, present_conditions
+from fleetsyncd.conditions.present import (
+    DAEMON_DEAD_SEC,
+    QUARANTINE_STEP,
+    present_conditions,
+    was_asked,
+)
 from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, counted
@@ -162,18 +167,17 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
     """Return what is told of the end; None if there is nothing good in it, or nobody cares."""
     lasted = age(((known.ended_at or facts.now) - known.since).total_seconds())
     if known.kind is NoticeKind.OUTAGE:
-        answering = sum(each.state in ANSWERING for each in facts.fleet)
+        lasts_sec = (facts.now - known.since).total_seconds()
+        answering = sum(
+            each.state in ANSWERING and was_asked(each, lasts_sec) for each in facts.fleet
+        )
         active = sum(each.state is not State.PAUSED for each in facts.fleet)
-        if not active:
+        if not answering:
             return None
         title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")
     if known.kind is NoticeKind.DAEMON:
-        if not any(
-            known.subject in (each.name, f"{each.host}:{known.subject.rpartition(':')[2]}")
-            and each.silent_sec < DAEMON_DEAD_SEC
-            for each in facts.daemons
-        ):
+        if not _lives_again(known, facts):
             return None  # nothing lists it any more
         title = f"the daemon {known.subject} is alive again, or was replaced"
         return Notice(known.kind, Weight.INFO, title)
@@ -188,6 +192,18 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
         title = f"{vehicle.name}: its clock is right again"
         return Notice(known.kind, Weight.INFO, title, vehicle=subject)
     return None
+
+
+def _lives_again(known: Known, facts: Facts) -> bool:
+    """Tell whether a daemon that had died is heard of, or one was started in its place since."""
+    silent_sec = (facts.now - known.since).total_seconds()
+    # Of one without a name of its own this is the host; who has one is replaced by that name only.
+    host = known.subject.rpartition(":")[0]
+    return any(
+        each.name == known.subject or (each.host == host and each.running_sec <= silent_sec)
+        for each in facts.daemons
+        if each.silent_sec < DAEMON_DEAD_SEC
+    )
 
 
 def _gap_text(vehicle: VehicleOverview) -> str:

@@ -57,7 +57,9 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     nobody_answers = len(failing) == len(heard) >= OUTAGE_FROM
     is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
     if outage is not None and outage.ended_at is None:
-        is_out = is_out or not _most_answer(active, terms)
+        lasts_sec = (facts.now - outage.since).total_seconds()
+        asked = [each for each in active if each.id in away or was_asked(each, lasts_sec)]
+        is_out = is_out or not _most_answer(asked, terms)
     if is_out:
         yield _outage(failing, len(active), away, facts.now)
     ended_at = None if outage is None else outage.ended_at or facts.now
@@ -73,16 +75,21 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
 
 
 def _tells(vehicle: VehicleOverview, away: Mapping[UUID, float]) -> bool:
-    """Tell whether a vehicle was asked since the last one failed; its own interval may be long."""
-    if vehicle.id in away or vehicle.own_interval_sec is None or vehicle.seen_age is None:
+    """Tell whether a vehicle was asked since the last one failed."""
+    return vehicle.id in away or was_asked(vehicle, min(away.values(), default=inf))
+
+
+def was_asked(vehicle: VehicleOverview, within_sec: float) -> bool:
+    """Tell whether a vehicle that answers was asked within this time; its interval may be long."""
+    if vehicle.own_interval_sec is None or vehicle.seen_age is None:
         return True
-    return vehicle.seen_age < min(away.values(), default=inf)
+    return vehicle.seen_age < within_sec
 
 
-def _most_answer(active: Sequence[VehicleOverview], terms: Terms) -> bool:
-    """Tell whether an outage is over: half of the fleet answers, or some have for long."""
-    answering = [each for each in active if each.state in ANSWERING]
-    if 2 * len(answering) >= len(active):
+def _most_answer(asked: Sequence[VehicleOverview], terms: Terms) -> bool:
+    """Tell whether an outage is over: half of those asked answer, or some have for long."""
+    answering = [each for each in asked if each.state in ANSWERING]
+    if 2 * len(answering) >= len(asked):
         return True
     longest = max((each.state_age or 0.0 for each in answering), default=0.0)
     return longest >= terms.after.total_seconds()
@@ -203,14 +210,12 @@ def _of_storage(facts: Facts) -> Iterator[Condition]:
 
 
 def _of_daemons(facts: Facts) -> Iterator[Condition]:
-    """Yield the daemons that have died: one that another one has replaced is none of them."""
-    for daemon in facts.daemons:
-        if daemon.silent_sec < DAEMON_DEAD_SEC or any(
-            replaces(other, daemon)
-            for other in facts.daemons
-            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
-        ):
-            continue
+    """Yield the daemons that have died, each name once."""
+    dead: dict[str, Daemon] = {}
+    for daemon in sorted(_dead(facts.daemons), key=lambda each: each.silent_sec):
+        # Of its predecessors' heartbeats, which are listed too, none says when it has died.
+        dead.setdefault(daemon.name, daemon)
+    for daemon in dead.values():
         yield Condition(
             NoticeKind.DAEMON,
             daemon.name,
@@ -219,6 +224,17 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
             f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
             f"Read its log on {daemon.host}. Others pull its vehicles.",
         )
+
+
+def _dead(daemons: Sequence[Daemon]) -> Iterator[Daemon]:
+    """Yield the daemons that are silent: one that another one has replaced is none of them."""
+    for daemon in daemons:
+        if daemon.silent_sec >= DAEMON_DEAD_SEC and not any(
+            replaces(other, daemon)
+            for other in daemons
+            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
+        ):
+            yield daemon
 
 
 def replaces(other: Daemon, daemon: Daemon) -> bool:

@@ -40,17 +40,25 @@ SELECT target, coalesce((SELECT min(coalesce(f.sent_at, f.since)) FROM fleetsync
 FROM unnest(%(targets)s::text[]) target
 ON CONFLICT (target) DO UPDATE SET seen_at = now()
 """
-_TARGETS = """
-SELECT target, since, sent_at, failing_since, failures, next_at, last_error, failed_at
-FROM fleetsync.notice_target
-WHERE seen_at > now() - interval '1 day' ORDER BY target
+# One that was taken out of the configuration is not seen any more while others are. While no daemon
+# runs none is, and what waits for them waits on.
+_IS_WANTED = """
+t.seen_at > greatest((SELECT max(seen_at) FROM fleetsync.notice_target) - interval '10 minutes',
+                     now() - interval '1 day')
 """
-WAITS = """
-t.seen_at > now() - interval '1 day' AND n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
+_TARGETS = f"""
+SELECT target, since, sent_at, failing_since, failures, next_at, last_error, failed_at
+FROM fleetsync.notice_target t
+WHERE {_IS_WANTED} ORDER BY target
+"""  # noqa: S608  made of this file's own text
+UNTOLD = """
+n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
 AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
                 WHERE d.notice_id = n.id AND d.target = t.target)
 """
-"""SQL for whether a notice `n` waits for a target `t`."""
+"""SQL for whether nothing has become of a notice `n` yet at a target `t`."""
+WAITS = f"{_IS_WANTED} AND {UNTOLD}"
+"""SQL for whether a notice `n` waits for a target `t` of those that are used."""
 _BACKLOG = f"""
 SELECT n.kind, count(*)::int, now() - min(n.at)
 FROM fleetsync.notice n CROSS JOIN fleetsync.notice_target t

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fleetsyncd.database.notices import GIVEN_UP_AFTER, KINDS, stored_notice
+from fleetsyncd.database.notices import GIVEN_UP_AFTER, KINDS, UNTOLD, stored_notice
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.notices import BEFORE_OUTAGE, NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import sanitise
@@ -26,17 +26,16 @@ WHERE target = %(target)s AND coalesce(taken_until <= now(), true)
   AND coalesce(sent_at <= now() - %(pause)s::interval, true)
 RETURNING target
 """
+_WAITS = f"n.kind = ANY (%(kinds)s::text[]) AND {UNTOLD}"
+_IS_FOR_IT = "(%(tags)s::text[] = '{}' OR n.tags || n.kind || n.severity && %(tags)s::text[])"
 # A vehicle that was told to be down a moment before an outage is part of it: it is not named.
-_WAITING = """
+_WAITING = f"""
 WITH waiting AS MATERIALIZED (
     SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id,
         n.at <= now() - %(kept)s::interval AS is_old,
-        %(tags)s::text[] = '{}' OR n.tags || n.kind || n.severity && %(tags)s::text[] AS is_wanted
+        {_IS_FOR_IT} AS is_wanted
     FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
-    WHERE n.at >= t.since AND n.at > now() - 2 * %(kept)s::interval
-      AND n.kind = ANY (%(kinds)s::text[])
-      AND NOT EXISTS (SELECT FROM fleetsync.notice_delivery d
-                      WHERE d.notice_id = n.id AND d.target = t.target)
+    WHERE {_WAITS}
     ORDER BY n.at, n.id LIMIT %(most)s
 ),
 due AS (SELECT * FROM waiting WHERE is_wanted AND NOT is_old),
@@ -46,9 +45,9 @@ told AS (
         SELECT FROM outages o WHERE o.at BETWEEN n.at AND n.at + %(before)s::interval))
 )
 SELECT now(), (SELECT min(at) FROM due),
-    (SELECT coalesce(array_agg(id), '{}')::text FROM due),
-    (SELECT coalesce(array_agg(id), '{}')::text FROM waiting WHERE is_wanted AND is_old),
-    (SELECT coalesce(array_agg(id), '{}')::text FROM waiting WHERE NOT is_wanted),
+    (SELECT coalesce(array_agg(id), '{{}}')::text FROM due),
+    (SELECT coalesce(array_agg(id), '{{}}')::text FROM waiting WHERE is_wanted AND is_old),
+    (SELECT coalesce(array_agg(id), '{{}}')::text FROM waiting WHERE NOT is_wanted),
     (SELECT coalesce(json_agg(json_build_array(kind, is_over, number)), '[]') FROM (
         SELECT kind, severity = 'info' AS is_over, count(*) AS number FROM told GROUP BY 1, 2) k),
     (SELECT coalesce(json_agg(json_build_array(kind, number)), '[]') FROM (
@@ -56,7 +55,16 @@ SELECT now(), (SELECT min(at) FROM due),
     ARRAY(SELECT id FROM told
           ORDER BY array_position(%(severities)s::text[], severity), vehicle_id IS NOT NULL, at, id
           LIMIT %(named)s)
-"""
+"""  # noqa: S608  made of this file's own text
+# What is not for a target that has to be left alone does not wait for it meanwhile.
+_SET_ASIDE = f"""
+INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)
+SELECT n.id, t.target, 'not for it'
+FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
+WHERE t.next_at > now() AND NOT {_IS_FOR_IT} AND {_WAITS}
+ORDER BY n.at, n.id LIMIT %(set_aside)s
+ON CONFLICT DO NOTHING
+"""  # noqa: S608  made of this file's own text
 _NAMED = """
 SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id::text, n.vehicle_name, n.tags, n.title,
     n.detail
@@ -126,21 +134,24 @@ def take(
     """Take a target for a `lease`, and return what waits for it; with `tags`, what has one of them.
 
     Nothing, and the target is free, if another daemon has it, it fails and has to be left alone, or
-    the last message is not a `pause` ago.
+    the last message is not a `pause` ago. What is not for one that fails is recorded all the same.
     """
-    cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
-    if not cursor.fetchall():
-        return None
     values = {
         "target": target,
         "tags": sorted(tags),
         "kept": GIVEN_UP_AFTER,
         "before": BEFORE_OUTAGE,
         "most": MOST_PENDING,
+        "set_aside": RECORDED_AT_ONCE,
         "named": named,
         "kinds": KINDS,
         "severities": [Weight.CRITICAL.value, Weight.WARNING.value, Weight.INFO.value],
     }
+    cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
+    if not cursor.fetchall():
+        if tags:
+            cursor.execute(_SET_ASIDE, values)
+        return None
     cursor.execute(_WAITING, values)
     pending = _pending(cursor, *cursor.fetchall()[0])
     if not (pending.due.total or pending.old.total or pending.others.total):

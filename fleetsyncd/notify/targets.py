@@ -6,6 +6,7 @@ without them.
 """
 
 import logging
+import re
 import stat
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -31,6 +33,7 @@ _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "f
 _SAID_LIMIT = 200
 RATE_LIMIT_PAUSE = timedelta(minutes=5)
 """One that gets too many messages, and does not say for how long, is left alone for so long."""
+_STATUS = re.compile(r"error=([0-9]{3})\b")
 _LOG = logging.getLogger("apprise")
 _ONE_AT_A_TIME = Lock()
 """What the library says is heard by one sender."""
@@ -39,24 +42,28 @@ _ONE_AT_A_TIME = Lock()
 class NotSent(Exception):
     """A target has not taken a message; the text has no secret.
 
-    `pause` is for how long it wants to be left alone, if it says so.
+    `pause` is for how long it wants to be left alone, if it says so; `status` that of its answer.
     """
 
-    def __init__(self, text: str, pause: timedelta | None = None) -> None:
+    def __init__(
+        self, text: str, pause: timedelta | None = None, status: int | None = None
+    ) -> None:
         super().__init__(text)
         self.pause = pause
+        self.status = status
 
     @property
     def least_pause(self) -> timedelta:
         """For how long it is left alone at least."""
         if self.pause is not None:
             return self.pause
-        return RATE_LIMIT_PAUSE if "error=429" in str(self) else timedelta(0)
+        too_many = self.status == HTTPStatus.TOO_MANY_REQUESTS
+        return RATE_LIMIT_PAUSE if too_many else timedelta(0)
 
     @property
     def is_too_long(self) -> bool:
         """Whether the target takes no message of this length, though the library has cut it."""
-        return "error=413" in str(self)
+        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,9 @@ class Target:
                 # The text may contain the URL.
                 raise NotSent(type(error).__name__) from None
         if not is_sent:
-            text = self._without_secrets(said[-1]) if said else "it was refused"
-            raise NotSent(text, BOUNDED.pause)
+            text = said[-1] if said else "it was refused"
+            # What looks like a part of the URL is taken out of the text, be it the status.
+            raise NotSent(self._without_secrets(text), BOUNDED.pause, _status(text))
 
     def _without_secrets(self, text: str) -> str:
         """Return a text of the library without what is in the URL beside the host."""
@@ -105,6 +113,12 @@ class Target:
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "***")
         return sanitise(text, _SAID_LIMIT)
+
+
+def _status(text: str) -> int | None:
+    """Return the status of a target's answer that a text of the library tells, at its end."""
+    found = _STATUS.findall(text)
+    return int(found[-1]) if found else None
 
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:

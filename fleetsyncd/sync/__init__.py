@@ -54,7 +54,8 @@ traffic.py          what the links carry, counted and stored once a minute
 rounds.py           work beside the cycles, a round every so often
 tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles
-notice_sender.py  sends what waits for each target of notices
+loss_notices.py     tells that PostgreSQL is lost, and that it is back
+notice_sender.py    sends what waits for each target of notices
 notifier.py         judges the fleet, and sends notices
 intake_watch.py     warns of vehicles that store too much
 cycle_summary.py    a cycle of the fleet, counted and logged

@@ -1,7 +1,7 @@
 """Sends what waits for each target: one message a target and minute, whatever waits."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -139,16 +139,22 @@ class NoticeSender:
         failing = sum(each.failing_since is not None for each in known)
         self._emit(events.NoticesWait(waits.waiting, failing))
 
-    def send_at_once(self, notice: Notice) -> bool:
-        """Tell of something without the database; return whether every target has taken it."""
-        stored = StoredNotice(0, self._now(), notice)
-        taken = True
+    def wanting(self, notice: Notice) -> frozenset[str]:
+        """Return the names of the targets that a notice is for."""
+        routes = StoredNotice(0, self._now(), notice).routes
+        return frozenset(each.name for each in self._targets if each.wants(routes))
+
+    def send_at_once(self, notice: Notice, to: Collection[str]) -> set[str]:
+        """Tell targets of something without the database; return the names of who has taken it."""
+        message = digest([StoredNotice(0, self._now(), notice)])
+        taken = set()
         for target in self._targets:
-            if not target.wants(stored.routes):
+            if target.name not in to:
                 continue
             try:
-                target.send(digest([stored]), self._deadline)
+                target.send(message, self._deadline)
             except NotSent as error:
-                taken = False
                 log.warning("%s was not told that %s: %s", target.name, notice.title, error)
+            else:
+                taken.add(target.name)
         return taken

@@ -19,10 +19,9 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.monitoring import events
-from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.sync.loss_notices import LossNotices
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.sync.rounds import Rounds
-from fleetsyncd.text import age
 
 log = logging.getLogger("sync.notify")
 
@@ -32,8 +31,6 @@ DISK_SEC = 3600.0
 """How often it is computed when the disk is full."""
 BACKLOG_SEC = 30.0
 """How often what waits is counted for the metrics."""
-LOST_SEC = 120.0
-"""PostgreSQL is away for so long before that is told; to whom did not take it, again."""
 SETTLE_SEC = 40.0
 """For so long after a start, at least, nobody is said to be silent."""
 
@@ -73,9 +70,7 @@ class Notifier:
         self._sync_interval_sec = sync_interval_sec
         self._keep = wanted.keep
         self._keep_months = wanted.keep_months
-        self._daemon = wanted.daemon
         self._now = now
-        self._spawn = spawn
         self._clock = clock
         self._judging = Rounds(
             self._judge, JUDGED_SEC, spawn, on_database_error, name="the judging", log=log
@@ -87,10 +82,9 @@ class Notifier:
         self._knows_disk = False
         self._full_at: datetime | None = None
         self._settles_at = clock() + self._settle_sec
-        self._lost_at: float | None = None
-        self._lost_due = 0.0
-        """When it is told, or told again, that PostgreSQL is lost."""
-        self._is_lost_told = False
+        self._losses = LossNotices(
+            wanted.sender, where=database.where, daemon=wanted.daemon, spawn=spawn, clock=clock
+        )
         self.accepting = True
         """Whether rounds are started."""
 
@@ -113,35 +107,10 @@ class Notifier:
             rounds.wait(max(0.0, ends - self._clock()))
 
     def listen(self, event: events.Event) -> None:
-        """Tell that PostgreSQL is lost, and that it is back: from memory, as there is no outbox."""
-        match event:
-            case events.DatabaseDown():
-                self._lost_at = self._clock()
-                self._lost_due = self._lost_at + LOST_SEC
-            case events.Alive() if self._lost_at is not None and self._clock() >= self._lost_due:
-                self._lost_due = self._clock() + LOST_SEC
-                if not self._is_lost_told:
-                    lasted = age(self._clock() - self._lost_at)
-                    self._spawn(partial(self._tell_loss, f"PostgreSQL is lost since {lasted}"))
-            case events.DatabaseUp():
-                self._settles_at = self._clock() + self._settle_sec
-                if self._is_lost_told and self._lost_at is not None:
-                    lasted = age(self._clock() - self._lost_at)
-                    self._spawn(partial(self._tell_return, f"PostgreSQL is back, after {lasted}"))
-                self._lost_at, self._is_lost_told = None, False
-
-    def _tell_loss(self, title: str) -> None:
-        """Tell of the loss, until every target knows of it."""
-        detail = f"{self._database.where}, says {self._daemon}. Vehicles keep their data."
-        notice = Notice(NoticeKind.DAEMON, Weight.CRITICAL, title, detail)
-        is_known = self._sender.send_at_once(notice)
-        self._is_lost_told = is_known and self._lost_at is not None
-
-    def _tell_return(self, title: str) -> None:
-        notice = Notice(
-            NoticeKind.DAEMON, Weight.INFO, title, f"{self._database.where}, says {self._daemon}."
-        )
-        self._sender.send_at_once(notice)
+        """Tell that PostgreSQL is lost, and that it is back; judge nobody just after that."""
+        self._losses.listen(event)
+        if isinstance(event, events.DatabaseUp):
+            self._settles_at = self._clock() + self._settle_sec
 
     def _judge(self) -> None:
         if self._clock() >= self._disk_at + DISK_SEC:

@@ -259,6 +259,28 @@ def test_doctor_tells_the_last_failure_of_a_target_and_what_waits(
     assert "503" in told
 
 
+def test_a_target_that_was_taken_out_counts_no_more_while_others_are_used(
+    database: Database, chat: Service
+) -> None:
+    one, other = load_targets([chat.url, chat.url + "-old"], None)
+    it = sender(database, one, other)
+    chat.answer = lambda handler: respond(handler, 503 if "old" in handler.path else 200)
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+
+    def counted() -> tuple[int, int, bool]:
+        fates = [each.fate for told in database.run(read_notices) for each in told.deliveries]
+        found = database.run(notices.targets), database.run(notices.backlog)
+        return len(found[0]), found[1].total, Fate.WAITS in fates
+
+    assert counted() == (2, 1, True)
+    ask(database, "UPDATE fleetsync.notice_target SET seen_at = seen_at - interval '11 minutes'")
+    assert counted() == (2, 1, True), "no daemon runs, and what waits for them waits on"
+    sender(database, one)
+    assert counted() == (1, 0, False)
+
+
 def test_a_new_target_hears_of_nothing_that_was_before_it(
     database: Database, chat: Service
 ) -> None:
@@ -334,6 +356,29 @@ def test_a_target_gets_what_it_wants_and_a_broken_one_delays_no_other(
     assert sorted(chat.paths) == ["/s3cret-token/broken", "/s3cret-token/grave"]
     assert chat.titles[chat.paths.index("/s3cret-token/grave")] == "grave"
     assert outcomes(database) == [("grave", "sent"), ("light", "not for it")]
+
+
+def test_what_is_not_for_a_target_does_not_wait_for_it_while_it_fails(
+    database: Database, chat: Service, tmp_path: Any
+) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(f"urls:\n  - {chat.url}:\n    - tag: critical\n")
+    config.chmod(0o600)
+    it = sender(database, *load_targets([], str(config)))
+    chat.answer = lambda handler: respond(handler, 503)
+    tell(database, "grave")
+    let_pass(database)
+    it.send_all()
+    tell(database, "light", severity=Weight.INFO)
+    tell(database, "grave too")
+    it.send_all()
+    assert len(chat.titles) == 1, "it is left alone"
+    assert outcomes(database) == [("light", "not for it")]
+    assert database.run(notices.backlog).total == 2
+    chat.answer = takes
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == "2 vehicles down"
 
 
 class Killed(BaseException):
@@ -471,10 +516,11 @@ def test_without_the_database_each_target_is_told_at_once(
 ) -> None:
     it = NoticeSender(database, load_targets([chat.url], None), no_deadline, utc_now)
     lost = Notice(NoticeKind.DAEMON, Weight.CRITICAL, "PostgreSQL is lost", "db:5432/fleet")
-    it.send_at_once(lost)
+    everybody = it.wanting(lost)
+    assert it.send_at_once(lost, everybody) == everybody
     assert chat.titles == ["PostgreSQL is lost"]
     chat.answer = lambda handler: respond(handler, 500)
-    it.send_at_once(lost)
+    assert it.send_at_once(lost, everybody) == set()
     assert "was not told that PostgreSQL is lost" in caplog.text
 
 

@@ -291,8 +291,24 @@ def test_a_daemon_that_died_is_told_unless_another_one_has_replaced_it(desk: Des
 
 def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) -> None:
     alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
-    desk.look(daemons=[alive, dead])
-    assert desk.look(daemons=[alive]) == []
+    neighbour = Daemon("b:6", "b", 2.0, 9e3)
+    desk.look(daemons=[alive, dead, neighbour])
+    assert desk.look(daemons=[alive, neighbour]) == []
+
+
+def test_a_daemon_that_was_started_when_the_dead_one_was_no_longer_listed_replaces_it(
+    desk: Desk,
+) -> None:
+    dead = Daemon("b:7", "b", 61.0, 9e3)
+    assert len(desk.look(daemons=[dead])) == 1
+    (back,) = desk.look(daemons=[Daemon("b:8", "b", 1.0, 30.0)], after=25 * HOUR)
+    assert back.title == "the daemon b:7 is alive again, or was replaced"
+
+
+def test_a_daemon_that_had_only_hung_is_alive_again(desk: Desk) -> None:
+    assert len(desk.look(daemons=[Daemon("b:7", "b", 61.0, 9e3)])) == 1
+    (back,) = desk.look(daemons=[Daemon("b:7", "b", 1.0, 9e3)])
+    assert back.severity is Weight.INFO
 
 
 def test_a_vehicle_with_a_long_interval_is_down_after_three_of_its_own() -> None:
@@ -316,6 +332,26 @@ def test_one_that_was_not_asked_since_does_not_keep_an_outage_from_being_told() 
     assert {each.kind for each in Desk().look(*fleet, answering)} == {NoticeKind.DOWN}
 
 
+def test_those_that_were_not_asked_since_end_no_outage() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=7200)
+    unasked = [vehicle(number, seen_age=900.0, terms=own) for number in range(4, 10)]
+    (begin,) = desk.look(*(failing(number, 700) for number in (1, 2, 3)), *unasked)
+    assert begin.kind is NoticeKind.OUTAGE
+    unasked = [msgspec.structs.replace(each, seen_age=960.0) for each in unasked]
+    still = [failing(number, 760) for number in (1, 2, 3)]
+    assert desk.look(*still, *unasked) == []
+    back = [vehicle(1), vehicle(2), failing(3, 820)]
+    assert desk.told(*back, *unasked) == ["2 of 9 vehicles answer again, after 14m"]
+
+
+def test_one_that_is_asked_seldom_ends_an_outage_though_another_has_just_failed() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=7200)
+    assert len(desk.look(*(failing(number, 700) for number in (1, 2, 3)))) == 1
+    back = [vehicle(number, seen_age=50.0, terms=own) for number in (1, 2)]
+    (end,) = desk.look(*back, failing(3, 40))
+    assert end.title.startswith("2 of 3 vehicles answer again")
+
+
 def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
     dead = Daemon("a@2", "a", 61.0, 9e3, is_named=True)
     neighbour = Daemon("a@1", "a", 2.0, 30.0, is_named=True)
@@ -324,3 +360,13 @@ def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
     successor = Daemon("a@2", "a", 2.0, 30.0, is_named=True)
     (back,) = desk.look(daemons=[successor, dead])
     assert back.title.startswith("the daemon a@2 is alive again")
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_of_a_daemon_that_died_again_and_again_the_last_death_is_told(
+    desk: Desk, step: int
+) -> None:
+    deaths = [Daemon("a@1", "a", silent, 9e4, is_named=True) for silent in (70.0, 7200.0, 9e3)]
+    alive = Daemon("b@1", "b", 2.0, 9e4, is_named=True)
+    (notice,) = desk.look(daemons=[alive, *deaths[::step]])
+    assert notice.title == "the daemon a@1 has been silent for 70s"

@@ -139,6 +139,11 @@ def test_every_variable_sets_its_setting(
     assert getattr(loaded(**{variable: text}), name) == value
 
 
+def test_the_longest_host_name_leaves_room_for_the_number_of_a_daemon() -> None:
+    name = "h" * 64 + "@12"
+    assert loaded(DAEMON_NAME=name).daemon_name == name
+
+
 @pytest.mark.parametrize(
     ("variable", "parameter"),
     [
@@ -210,6 +215,7 @@ def test_a_database_url_goes_before_the_five_variables(scheme: str) -> None:
         ("NOTIFY_AFTER_SEC", "0", "It must be more than 0"),
         ("NOTIFY_ALARM_SEVERITY", "grave", "Must be one of info, warning, alarm, critical, none."),
         ("METRICS_PORT", "http", "Not a valid integer."),
+        ("DAEMON_NAME", "a" * 81, "Must be printable, without blanks, at most 80 characters."),
         ("LOG_LEVEL", "loud", "Must be one of DEBUG, INFO, WARNING, ERROR."),
         ("LOG_FORMAT", "xml", "Must be one of text, json."),
         ("LOG_VEHICLES", "some", "Must be one of all, changes."),

@@ -174,6 +174,20 @@ def test_a_target_is_left_alone_for_as_long_as_it_says(
     assert raised.value.least_pause == pause
 
 
+@pytest.mark.parametrize("part", ["error", "413", "error=413", "429"])
+def test_what_a_target_answers_is_known_whatever_its_url_is_like(chat: Service, part: str) -> None:
+    (target,) = load_targets([f"{chat.url}/{part}"], None)
+    chat.answer = lambda handler: respond(handler, 413)
+    with pytest.raises(NotSent) as too_long:
+        target.send(HELLO, no_deadline)
+    assert too_long.value.is_too_long
+    chat.answer = lambda handler: respond(handler, 429)
+    with pytest.raises(NotSent) as too_many:
+        target.send(HELLO, no_deadline)
+    assert too_many.value.least_pause == targets.RATE_LIMIT_PAUSE
+    assert not too_many.value.is_too_long
+
+
 def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
     written = []
 
