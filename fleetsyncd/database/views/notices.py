@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fleetsyncd.database.notices import GIVEN_UP_AFTER, KINDS, WAITS, stored_notice
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import from_epoch
 from fleetsyncd.notices import StoredNotice
 from fleetsyncd.states import Pause
@@ -129,7 +130,12 @@ def read_mutes(
     tags: Collection[str] = (),
     name_part: str = "",
 ) -> MuteList:
-    """Return the mutes in force: of these vehicles, of these tags and of the fleet, or all."""
+    """Return the mutes in force: of these vehicles, of these tags and of the fleet, or all.
+
+    None for a role that may not read them.
+    """
+    if not may_read(cursor, "fleetsync.mute"):
+        return MuteList()
     keys = None if vehicles is None else list(map(str, vehicles))
     values = {"vehicles": keys, "tags": list(tags), "name": name_part, "limit": PAGE_ROWS}
     cursor.execute(_MUTES, values)
