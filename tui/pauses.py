@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from uuid import UUID
 
@@ -114,7 +114,8 @@ class Pauses:
                 action = _Action(theirs, kind, at, result.before)
                 if action.names:
                     self._done.append(action)
-                self._ui.say(_done_text(names, action))
+                missed = bool(result.removed or result.error)
+                self._ui.say(_done_text(names, action, result), error=missed)
         self._ui.reload()
 
     async def undo(self) -> None:
@@ -126,10 +127,14 @@ class Pauses:
             last = self._done[-1]
             result = await attempt(self._ui, lambda: self._take_back(last))
             if result is not None:
+                undone = result.value
                 self._done.pop()
-                self._date_again(last, result.value)
-                whole = len(result.value.changed) == len(last.names)
-                self._ui.say(_undone_text(last, result.value), error=not whole)
+                if undone.unfinished:
+                    rest = {key: last.names[key] for key in last.names if key in undone.unfinished}
+                    self._done.append(replace(last, names=rest))
+                self._date_again(last, undone)
+                whole = len(undone.changed) == len(last.names)
+                self._ui.say(_undone_text(last, undone), error=not whole)
         self._ui.reload()
 
     def _take_back(self, last: _Action) -> BulkResult:
@@ -148,25 +153,34 @@ class Pauses:
                 before.at[key] = undone.at_of(key)
 
 
-def _done_text(names: Mapping[UUID, str], action: _Action) -> str:
-    already = [names[key] for key in names if key not in action.names]
-    parts = []
-    if action.names:
-        parts.append(f"{listed(list(action.names.values()))}: {action.kind.done}, u undoes")
-    if already and action.kind is Kind.UNMUTE:
-        parts.append(f"{listed(already)}: muted by a tag, or with the fleet, or not at all")
-    elif already:
-        parts.append(f"{listed(already)}: {action.kind.done} already")
-    return "; ".join(parts)
+def _done_text(names: Mapping[UUID, str], action: _Action, result: BulkResult) -> str:
+    told = action.names.keys() | result.removed | result.unfinished
+    already = [name for key, name in names.items() if key not in told]
+    is_unmuted = action.kind is Kind.UNMUTE
+    left = "muted by a tag, or with the fleet, or not at all" if is_unmuted else ""
+    return _sentence(
+        (list(action.names.values()), f"{action.kind.done}, u undoes"),
+        (already, left or f"{action.kind.done} already"),
+        *_missed(names, result),
+    )
 
 
 def _undone_text(action: _Action, result: BulkResult) -> str:
+    told = result.changed | result.removed | result.unfinished
     changed = [name for key, name in action.names.items() if key in result.changed]
-    removed = [name for key, name in action.names.items() if key in result.removed]
-    others = [n for k, n in action.names.items() if k not in result.changed | result.removed]
-    ends = (
+    others = [name for key, name in action.names.items() if key not in told]
+    return "undo: " + _sentence(
         (changed, f"{action.kind.undone} again"),
         (others, "changed meanwhile by somebody, left so"),
-        (removed, "removed meanwhile"),
+        *_missed(action.names, result),
     )
-    return "undo: " + "; ".join(f"{listed(names)}: {end}" for names, end in ends if names)
+
+
+def _missed(names: Mapping[UUID, str], result: BulkResult) -> tuple[tuple[list[str], str], ...]:
+    removed = [name for key, name in names.items() if key in result.removed]
+    unfinished = [name for key, name in names.items() if key in result.unfinished]
+    return (removed, "removed meanwhile"), (unfinished, f"{result.error}, try again")
+
+
+def _sentence(*ends: tuple[list[str], str]) -> str:
+    return "; ".join(f"{listed(names)}: {end}" for names, end in ends if names)

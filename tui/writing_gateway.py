@@ -2,7 +2,7 @@
 
 Every method blocks, so call it in a thread. They raise DatabaseError, and CommandError if the
 operator asked for something impossible. A write on several vehicles is one transaction: it changes
-all of them or none, and is recorded in the action log.
+all of them or none, and is recorded in the action log. Pauses of very many are several of them.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -22,8 +22,8 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.daemon_checks import check_daemons
 from fleetsyncd.database.schema.fleet_checks import (
-    check_daemons,
     check_gaps,
     check_keys,
     check_maintenance,

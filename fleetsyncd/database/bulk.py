@@ -6,7 +6,7 @@ Names by id are for the errors' texts.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
 from fleetsyncd.database.vehicles import PLAIN
 from fleetsyncd.database.views import sql_times
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import Pause
 from fleetsyncd.text import listed
 
@@ -73,7 +73,7 @@ Since = Mapping[UUID, str | None]
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What became of the vehicles; those that were left as they are are in neither set."""
+    """What became of the vehicles; those that were left as they are are in none of the sets."""
 
     changed: frozenset[UUID]
     removed: frozenset[UUID]
@@ -83,6 +83,10 @@ class BulkResult:
     """Until when, why and by whom vehicles were paused or muted before, if they were."""
     moments: Mapping[UUID, str | None] = field(default_factory=dict)
     """When each was changed, if several transactions have done it."""
+    unfinished: frozenset[UUID] = frozenset()
+    """Those of the transaction that failed, and of the ones after it, which were not begun."""
+    error: FleetsyncError | None = None
+    """Why that one failed; the ones before it stay."""
 
     def at_of(self, vehicle_id: UUID) -> str | None:
         """Return when a vehicle was changed, as the database writes times; None: not known."""
@@ -99,7 +103,8 @@ def set_paused(
     """Pause or resume vehicles; return those that were not so already.
 
     With an `action`, as in all functions here, what is changed is recorded. Raises CommandError,
-    and changes none, if one of them was removed before. More than AT_ONCE are several transactions.
+    and changes none, if one of them was removed before. More than AT_ONCE are several transactions:
+    if a later one fails, the result tells that, and what the ones before it have changed.
     """
     wanted = _Wanted(paused, dict.fromkeys(names, pause))
     return _set_paused(database, names, wanted, action, all_or_none=True)
@@ -147,14 +152,20 @@ def _set_paused(
     # In the order in which they are locked, so that two of these cannot wait for each other.
     ordered = sorted(names)
     parts = [ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE)]
-    return _joined(
-        _set_part(database, {key: names[key] for key in part}, wanted, action, all_or_none=False)
-        for part in parts
-    )
+    done: list[BulkResult] = []
+    for part in parts:
+        try:
+            of_part = {key: names[key] for key in part}
+            done.append(_set_part(database, of_part, wanted, action, all_or_none=False))
+        except FleetsyncError as error:
+            if not done:
+                raise
+            unfinished = frozenset(ordered[len(done) * AT_ONCE :])
+            return replace(_joined(done), unfinished=unfinished, error=error)
+    return _joined(done)
 
 
-def _joined(results: Iterable[BulkResult]) -> BulkResult:
-    found = list(results)
+def _joined(found: Collection[BulkResult]) -> BulkResult:
     return BulkResult(
         frozenset().union(*(each.changed for each in found)),
         frozenset().union(*(each.removed for each in found)),

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from psycopg2 import sql
 
+from fleetsyncd import __version__
 from fleetsyncd.commands import doctor
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.demo import embedded
@@ -315,11 +316,22 @@ def a_daemon_that_died(installation: Installation) -> dict[str, str]:
     return {}
 
 
-@planted("WARNING", "daemon", "restart the daemon on central-1")
+@planted("WARNING", "daemon", "restart it on central-1")
 def a_daemon_of_another_version(installation: Installation) -> dict[str, str]:
     installation.rows(
         "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec)"
         " VALUES (gen_random_uuid(), 'central-1', 1, '0.0.1', 30)"
+    )
+    return {}
+
+
+@planted("WARNING", "daemon", "give each a DAEMON_NAME of its own")
+def two_daemons_of_one_name(installation: Installation) -> dict[str, str]:
+    installation.rows(
+        "INSERT INTO fleetsync.replica (id, host, pid, version, interval_sec, name, started_at)"
+        " SELECT gen_random_uuid(), 'central-1', n, %s, 30, 'centre', now() - interval '1 minute'"
+        " FROM generate_series(1, 2) n",
+        __version__,
     )
     return {}
 

@@ -1,5 +1,6 @@
 """Every command in the documents: run, or checked by the parser of what would run it."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -32,6 +33,7 @@ README = TEXTS["README.md"]
 Words = list[str]
 _COMPOSE = {"up", "run", "exec", "logs", "build", "ps", "stop", "down", "pull"}
 _UNIT = "fleetsyncd"
+OWN_FILES = (".env", "/etc/fleetsyncd/")
 VARIABLES = (*settings.VARIABLES, "DB_OWNER_PASSWORD", "POSTGRES_IMAGE")
 # Options of compose and its commands that take a value.
 _VALUED = {"--profile", "--scale", "-f", "--tail", "-v", "-w", "--user"}
@@ -213,7 +215,10 @@ PROGRAMS: dict[str, Callable[[Words], str | None]] = {
     "pip": pip,
     "install": install,
     "cp": copy,
-    "chmod": lambda words: None if words[1].startswith(".env") else "not .env",
+    "chmod": lambda words: (
+        None if words[1].startswith((".env", "/etc/fleetsyncd/")) else "not .env"
+    ),
+    "touch": lambda words: None if words[0].startswith(OWN_FILES) else "not ours",
     "systemctl": of_unit,
     "journalctl": of_unit,
     "sudo": sudo,
@@ -246,6 +251,24 @@ def fault_of_program(words: Words) -> str | None:
     if not words or words[0] not in PROGRAMS:
         return f"cannot tell what {words[:1]} is: say so in this test"
     return PROGRAMS[words[0]](words[1:])
+
+
+def test_files_with_secrets_are_closed_to_others_before_they_are_edited(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (tmp_path / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
+    # As the real one does, it makes a file that is missing readable by all.
+    edit = '#!/bin/sh\numask 022\nfor file; do echo "SECRET=1" >> "$file"; done\n'
+    (tmp_path / "sudoedit").write_text(edit)
+    for program in ("sudo", "sudoedit"):
+        (tmp_path / program).chmod(0o755)
+    made = ("sudoedit ", "sudo touch /etc/fleetsyncd/", "sudo chmod ", "sudo install -D -m 600 ")
+    lines = [line for line in fenced() if line.startswith(made)]
+    script = "\n".join(lines).replace("/etc/fleetsyncd", str(etc))
+    path = f"{tmp_path}:{os.defpath}"
+    subprocess.run(["/bin/sh", "-ec", script], cwd=ROOT, env={"PATH": path}, check=True)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in etc.iterdir()}
+    assert modes == dict.fromkeys(("env", "1.env", "2.env", "3.env", "4.env"), 0o600)
 
 
 @pytest.mark.parametrize("line", fenced())

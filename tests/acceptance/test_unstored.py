@@ -135,7 +135,7 @@ def test_doctor_names_the_daemon_that_cannot_store_what_it_pulls(
         " unstored_reason) VALUES (gen_random_uuid(), 'elsewhere', 1, '1', 30, 3, '[T-1] full')"
     )
     code, text, _ = installation.command("doctor", "--no-vehicles")
-    told = "the daemon on elsewhere: 3 vehicle(s) could not be stored in the last cycle: [T-1] full"
+    told = "daemon elsewhere:1: 3 vehicle(s) could not be stored in the last cycle: [T-1] full"
     assert (code, told in text) == (1, True)
     assert installation.command("health", "--any-host")[0] == 1
     installation.rows("UPDATE fleetsync.replica SET unstored = 0")

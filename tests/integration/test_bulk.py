@@ -1,6 +1,8 @@
 """Changes to several vehicles at once."""
 
+from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,9 +11,10 @@ import pytest
 
 from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import bulk, pool, vehicles
+from fleetsyncd.database.bulk import BulkResult
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.fleet import fleet_overview
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, DatabaseLost
 
 NAMES = ("Crane-02", "Dozer-03", "Truck-01")
 
@@ -27,6 +30,18 @@ def fleet(database: Database) -> dict[UUID, str]:
 
 def ids(fleet: dict[UUID, str], *names: str) -> set[UUID]:
     return {key for key, name in fleet.items() if name in names}
+
+
+def lost_after(parts: int) -> Callable[..., BulkResult]:
+    """Return what changes a part of the vehicles, and after so many of them finds no database."""
+    set_part, begun = bulk._set_part, count(1)
+
+    def change(*arguments: Any, **options: Any) -> BulkResult:
+        if next(begun) > parts:
+            raise DatabaseLost("lost connection")
+        return set_part(*arguments, **options)
+
+    return change
 
 
 def test_a_pause_returns_what_it_changed_and_leaves_the_rest(
@@ -102,6 +117,36 @@ def test_very_many_are_changed_by_several_transactions_and_undone_the_same_way(
     with database.transaction() as cursor:
         cursor.execute("SELECT count(*) FROM fleetsync.action_log")
         assert cursor.fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_of_very_many_those_that_were_changed_are_told_if_a_later_transaction_fails(
+    database: Database, fleet: dict[UUID, str], monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    bulk.set_paused(database, fleet, not paused)
+    monkeypatch.setattr(bulk, "AT_ONCE", 1)
+    first, *others = sorted(fleet)
+    with monkeypatch.context() as broken:
+        broken.setattr(bulk, "_set_part", lost_after(1))
+        done = bulk.set_paused(database, fleet, paused)
+        broken.setattr(bulk, "_set_part", lost_after(0))
+        with pytest.raises(DatabaseLost, match="lost connection"):
+            bulk.set_paused(database, fleet, paused)
+    assert done.changed == {first}
+    assert done.unfinished == set(others)
+    assert str(done.error) == "lost connection"
+    assert bulk.set_paused(database, fleet, paused).changed == set(others)
+
+
+def test_of_very_many_those_that_were_removed_meanwhile_are_told(
+    database: Database, fleet: dict[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "_require_known", lambda _cursor, _names: None)
+    gone = uuid4()
+    done = bulk.set_paused(database, {**fleet, gone: "Loader-04"}, True)
+    assert done.changed == set(fleet)
+    assert done.removed == {gone}
 
 
 def test_a_pause_and_a_resume_date_the_states(database: Database, fleet: dict[UUID, str]) -> None:

@@ -32,7 +32,7 @@ def test_findings_are_listed_with_what_mends_them_and_what_was_not_checked(
         text = it.screen()
         assert "1 vehicle(s) have none of their own, first Truck-01" in text
         assert "set VEHICLE_DEFAULT_API_KEY" in text
-        assert "restart the daemon on centre" in text
+        assert "restart it on centre" in text
         assert "run `fleetsyncd doctor` on the daemon's host" in text
         at = [text.index(word) for word in ("✖ FAULT", "! warning", "● ok", "? unknown")]
         assert at == sorted(at)

@@ -13,6 +13,7 @@ from fleetsyncd.demo.embedded import Server
 from fleetsyncd.settings import DatabaseSettings
 from tests.tui.driving import Driver, alarm, attempts, channel, drive, execute, small_fleet
 from tests.tui.test_backfills_page import HALF_AUDITED, audit, request
+from tests.tui.test_notices_page import tell
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboard.md"
 ROLE = "fleet_viewer"
@@ -88,6 +89,24 @@ def test_a_viewer_whose_rights_are_older_than_audits_is_not_told_of_them(
         await it.sees("committed up to")
         await it.settled()
         assert "audit" not in it.screen()
+        assert not it.app.screen.query_one("#warnings").display
+
+    drive(viewer_database, look, read_only=True)
+
+
+def test_a_viewer_whose_rights_are_older_than_mutes_still_reads_the_notices(
+    server: Server, database: Database, viewer_database: Database, database_name: str
+) -> None:
+    small_fleet(database)
+    tell(database, "PostgreSQL is lost")
+    revoke = sql.SQL("REVOKE SELECT ON fleetsync.mute FROM {}")
+    server.execute(revoke.format(sql.Identifier(ROLE)), database=database_name)
+
+    async def look(it: Driver) -> None:
+        await it.press("T")
+        await it.sees("PostgreSQL is lost")
+        await it.press("exclamation_mark", "exclamation_mark", "exclamation_mark")
+        await it.settled()
         assert not it.app.screen.query_one("#warnings").display
 
     drive(viewer_database, look, read_only=True)

@@ -5,11 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import bulk, vehicles
 from fleetsyncd.database.bulk import BulkResult, Since
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import Pause, State
+from tests.integration.test_bulk import lost_after
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tests.tui.test_operations import paused
 from tui.gateway import Gateway
@@ -165,6 +166,52 @@ def test_an_undo_that_fails_can_be_tried_again(
 
     drive(gateway, look)
     assert paused(database) == set()
+
+
+def test_an_undo_takes_back_what_was_done_before_the_database_was_lost(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {key: name for name, key in small_fleet(database).items()}
+    first, second, *rest = (names[key] for key in sorted(names))
+    # Messages name vehicles as the list does.
+    done, others = ", ".join(sorted((first, second))), ", ".join(sorted(rest))
+    monkeypatch.setattr(bulk, "AT_ONCE", 1)
+
+    async def look(it: Driver) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(bulk, "_set_part", lost_after(2))
+            await pause_all(it)
+            await it.notified(f"{done}: paused, u undoes; {others}: lost connection, try again")
+            assert paused(database) == {first, second}
+        with monkeypatch.context() as broken:
+            broken.setattr(bulk, "_set_part", lost_after(1))
+            await it.press("u")
+            await it.notified(f"undo: {first}: resumed again; {second}: lost connection, try again")
+        await it.press("u")
+        await it.notified(f"undo: {second}: resumed again")
+
+    drive(database, look)
+    assert paused(database) == set()
+
+
+def test_a_pause_of_very_many_tells_which_were_removed_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_fleet(database)
+    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "_require_known", remove_truck)
+
+    async def look(it: Driver) -> None:
+        await pause_all(it)
+        await it.notified(
+            "Crane-02, Dozer-03, Loader-04: paused, u undoes; Truck-01: removed meanwhile"
+        )
+
+    drive(database, look)
+
+
+def remove_truck(cursor: Cursor, _names: Mapping[UUID, str]) -> None:
+    cursor.execute("DELETE FROM vehicles WHERE name = 'Truck-01'")
 
 
 def test_there_is_no_undo_in_read_only_mode(database: Database) -> None:

@@ -12,7 +12,8 @@ row_security.py      whether policies let the daemon in
 grants.py            the rights of the daemon's role
 checks.py            doctor's checks of the database
 partition_checks.py  doctor's check of the partitions
-fleet_checks.py      doctor's checks of the fleet and its daemons
+fleet_checks.py      doctor's checks of the fleet
+daemon_checks.py     doctor's check of the daemons
 notice_checks.py     doctor's check of the notices
 retention_check.py   doctor's check of what is going to be deleted
 tidy.py              tidy all closed months, as the owner

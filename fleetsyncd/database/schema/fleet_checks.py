@@ -1,16 +1,15 @@
-"""Doctor's checks of the fleet and its daemons, as the database knows them."""
+"""Doctor's checks of the fleet, as the database knows it; those of a thing each have a module."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd import __version__
 from fleetsyncd.database import machines, replicas, store, vehicle_tags
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
 from fleetsyncd.database.schema import checks
+from fleetsyncd.database.schema.daemon_checks import check_daemons
 from fleetsyncd.database.schema.notice_checks import check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -161,28 +160,6 @@ def _each(named: dict[str, Check]) -> Iterator[Finding | Unchecked]:
             return
         except DatabaseError as error:
             yield Unchecked(name, error.reason)
-
-
-def check_daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
-    """Say which daemons are alive, of which version, and whether they can store what they pull."""
-    fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
-    if not heartbeats:
-        yield ok("daemon", "none is running")
-    elif not fresh:
-        last = heartbeats[0]
-        text = f"the last one, on {last.host}, has been silent for {last.age:.0f} s"
-        yield warning("daemon", text, f"read its log on {last.host}, start it again")
-    for heartbeat in fresh:
-        if heartbeat.unstored.vehicles:
-            text = f"the daemon on {heartbeat.host}: {heartbeat.unstored}"
-            yield fault("daemon", text, f"read its log on {heartbeat.host}")
-        if heartbeat.version == __version__:
-            who = "" if heartbeat.given_name is None else f"{heartbeat.name} is "
-            yield ok("daemon", f"{who}alive on {heartbeat.host}")
-        else:
-            where, version = heartbeat.host, heartbeat.version
-            text = f"the daemon on {where} has version {version}, this is {__version__}"
-            yield warning("daemon", text, f"restart the daemon on {where}")
 
 
 def check_gaps(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
