@@ -10,8 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -44,6 +43,8 @@ CROWDED_SEC = 1.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
 """The client's deadline: a frozen server enforces no statement_timeout."""
+PROBE_SEC = 5.0
+"""In which a coordinator that is not lost answers, when a transaction took too long."""
 MAX_AGE_SEC = 1800.0
 ATTEMPTS = 4
 WORKER_ATTEMPTS = 2
@@ -114,6 +115,7 @@ class Database:
         """When each transaction began to wait for a connection, the first one first."""
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
+        self._probing = threading.Lock()
         self._idle: deque[tuple[Connection, float]] = deque()
         self._on_cluster: bool | None = None
         """Whether it is a cluster's; asked once, and again after a fault of all connections."""
@@ -154,12 +156,29 @@ class Database:
         """
         if cursor is None or not cursor.connection.on_cluster:
             return error
-        try:
-            node = self.run(partial(cluster.keeper, vehicle_id=cursor.vehicle))
-        except DatabaseError:
+        # When a worker is lost, many ask at once: of them all, the server bears one connection.
+        if not self._probing.acquire(timeout=PROBE_SEC):
             return error
+        try:
+            node = self._probe(cursor.vehicle)
+        except (DatabaseError, psycopg2.Error):
+            return error
+        finally:
+            self._probing.release()
         where = f"the vehicle's rows are on {node}" if node else "the coordinator answers others"
         return DatabaseError(f"{error.reason}; {where}", _LOOK_AT_NODE)
+
+    def _probe(self, vehicle_id: UUID | None) -> str | None:
+        """Ask the coordinator for the node with a vehicle's rows; raise if it does not answer.
+
+        Idle connections may be as mute as the one that was waited for, and all others busy: so it
+        is a new one, and nothing is repeated.
+        """
+        with (
+            closing(self.connect()) as connection,
+            self.transaction_on(connection, within=PROBE_SEC) as cursor,
+        ):
+            return cluster.keeper(cursor, vehicle_id)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
