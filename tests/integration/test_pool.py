@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import measurements, pool, store, vehicles
+from fleetsyncd.database import measurements, pool, statement_errors, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
@@ -198,7 +198,7 @@ def test_a_server_that_ends_every_connection_is_reported_lost(
 
     with pytest.raises(DatabaseLost, match="lost connection"):
         database.run(work)
-    assert len(attempts) == pool.ATTEMPTS
+    assert len(attempts) == statement_errors.ATTEMPTS
 
 
 def always_overdue(fired: list[float]) -> Deadline:
