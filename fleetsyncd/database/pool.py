@@ -10,28 +10,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg2
 from psycopg2 import extensions
 
-from fleetsyncd.database import cluster, session_settings
+from fleetsyncd.database import cluster, session_settings, statement_errors
 from fleetsyncd.database.connections import Connection, Connector
-from fleetsyncd.database.hints import first_line, reason_and_hint
-from fleetsyncd.errors import (
-    DatabaseBusy,
-    DatabaseError,
-    DatabaseLost,
-    DatabaseReadOnly,
-    PartitionMissing,
-    SchemaOutdated,
-    WorkerLost,
-)
+from fleetsyncd.database.statement_errors import to_database_error
+from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost
 from fleetsyncd.settings import DatabaseSettings
-from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline, no_deadline
 
 T = TypeVar("T")
@@ -44,27 +34,11 @@ CROWDED_SEC = 1.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
 """The client's deadline: a frozen server enforces no statement_timeout."""
+PROBE_SEC = 5.0
+"""In which a coordinator that is not lost answers, when a transaction took too long."""
 MAX_AGE_SEC = 1800.0
-ATTEMPTS = 4
-WORKER_ATTEMPTS = 2
-"""The first may have met a connection of before its restart; each holds a slot meanwhile."""
-LOST_CONNECTION = "lost connection"
-NOT_WRITABLE = "server or role is read-only"
-LOST_WORKER = "lost worker"
 _NO_UTF8 = "a text is not valid in UTF-8: the database's own encoding must be UTF8"
-_RETRIED = {
-    "40001": "serialization failure",
-    "40P01": "deadlock",
-    "55P03": "lock not available",
-    # It was made before the database became one of a cluster: another one knows it.
-    cluster.ROLE_UNKNOWN: "connection of before the distribution",
-    # After a failover: another connection may find the server that can be written.
-    "25006": NOT_WRITABLE,
-}
-_CANCELLED = "57014"
 _LOOK_AT_NODE = "look at the workers: whether they answer, their load and their locks"
-_OUTDATED = {"42P01", "42703", "42883", "3F000"}
-"""Undefined table, column, function, schema."""
 
 
 class _Overdue(DatabaseLost):
@@ -114,6 +88,7 @@ class Database:
         """When each transaction began to wait for a connection, the first one first."""
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
+        self._probing = threading.Lock()
         self._idle: deque[tuple[Connection, float]] = deque()
         self._on_cluster: bool | None = None
         """Whether it is a cluster's; asked once, and again after a fault of all connections."""
@@ -125,7 +100,7 @@ class Database:
         when it is unknown whether the commit arrived.
         """
         cursor: Cursor | None = None
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, statement_errors.ATTEMPTS + 1):
             try:
                 with self.transaction() as cursor:
                     return work(cursor)
@@ -133,14 +108,14 @@ class Database:
                 lost = DatabaseLost(overdue.reason)
                 raise self._located(lost, cursor) from overdue
             except psycopg2.Error as error:
-                reason = _retry_reason(error)
-                if error.pgcode == _CANCELLED:
+                reason = statement_errors.retry_reason(error)
+                if error.pgcode == statement_errors.CANCELLED:
                     raise self._located(to_database_error(error), cursor) from error
                 if reason is None:
                     raise to_database_error(error) from error
-                if attempt == _attempts(error, reason):
-                    raise _final_error(error, reason) from error
-                if reason in _ALL_AFFECTED:
+                if attempt == statement_errors.attempts(error, reason):
+                    raise statement_errors.final_error(error, reason) from error
+                if reason in statement_errors.ALL_AFFECTED:
                     self.close()  # other idle connections are probably no better
                 log.debug("transaction repeated after %s (attempt %d)", reason, attempt)
                 time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  jitter, no secret
@@ -154,12 +129,29 @@ class Database:
         """
         if cursor is None or not cursor.connection.on_cluster:
             return error
-        try:
-            node = self.run(partial(cluster.keeper, vehicle_id=cursor.vehicle))
-        except DatabaseError:
+        # When a worker is lost, many ask at once: of them all, the server bears one connection.
+        if not self._probing.acquire(timeout=PROBE_SEC):
             return error
+        try:
+            node = self._probe(cursor.vehicle)
+        except (DatabaseError, psycopg2.Error):
+            return error
+        finally:
+            self._probing.release()
         where = f"the vehicle's rows are on {node}" if node else "the coordinator answers others"
         return DatabaseError(f"{error.reason}; {where}", _LOOK_AT_NODE)
+
+    def _probe(self, vehicle_id: UUID | None) -> str | None:
+        """Ask the coordinator for the node with a vehicle's rows; raise if it does not answer.
+
+        Idle connections may be as mute as the one that was waited for, and all others busy: so it
+        is a new one, and nothing is repeated.
+        """
+        with (
+            closing(self.connect()) as connection,
+            self.transaction_on(connection, within=PROBE_SEC) as cursor,
+        ):
+            return cluster.keeper(cursor, vehicle_id)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
@@ -271,52 +263,3 @@ class Database:
             connection.on_cluster = self._on_cluster = cursor.fetchall() == [(True,)]
         else:
             cursor.execute("COMMIT")
-
-
-_ALL_AFFECTED = (LOST_CONNECTION, NOT_WRITABLE, _RETRIED[cluster.ROLE_UNKNOWN])
-
-
-def _attempts(error: psycopg2.Error, reason: str) -> int:
-    if reason == LOST_WORKER:
-        return 1 if cluster.was_mute(error) else WORKER_ATTEMPTS
-    return ATTEMPTS
-
-
-def _retry_reason(error: psycopg2.Error) -> str | None:
-    """Say why a failed transaction may succeed when it is repeated; None if it will not."""
-    if error.pgcode in _RETRIED:
-        return _RETRIED[error.pgcode]
-    if cluster.lost_worker(error) is not None:
-        return LOST_WORKER
-    # A terminated connection carries no SQLSTATE, or that of the administrator's command.
-    lost = error.pgcode is None or error.pgcode.startswith(("08", "57P"))
-    return LOST_CONNECTION if lost and isinstance(error, psycopg2.OperationalError) else None
-
-
-def _final_error(error: psycopg2.Error, reason: str) -> DatabaseError:
-    if reason == NOT_WRITABLE:
-        return DatabaseReadOnly(*reason_and_hint(error))
-    if reason == LOST_WORKER:
-        worker, said = cluster.lost_worker(error), sanitise(cluster.cause(error), 200)
-        return WorkerLost(
-            f"the cluster's worker {worker} does not answer: {said}",
-            "start it, or look at the network; its vehicles then go on by themselves",
-        )
-    kind = DatabaseLost if reason == LOST_CONNECTION else DatabaseError
-    return kind(f"{reason}: {first_line(error)}")
-
-
-def to_database_error(error: psycopg2.Error) -> DatabaseError:
-    """Return the `DatabaseError` that stands for one of the driver's."""
-    if (reason := _retry_reason(error)) in (LOST_CONNECTION, NOT_WRITABLE, LOST_WORKER):
-        return _final_error(error, reason)
-    if error.pgcode in _OUTDATED:
-        return SchemaOutdated(
-            f"the database schema does not fit ({first_line(error)})", "run `fleetsyncd migrate`"
-        )
-    if error.pgcode is None and isinstance(error, psycopg2.InterfaceError):
-        return DatabaseLost(f"{LOST_CONNECTION}: {first_line(error)}")
-    # The key of a partitioned table has no other constraint without a name.
-    if error.pgcode == "23514" and error.diag.constraint_name is None:
-        return PartitionMissing(*reason_and_hint(error))
-    return DatabaseError(*reason_and_hint(error))

@@ -9,7 +9,8 @@ from contextlib import closing
 import psycopg2
 
 from fleetsyncd.database.connections import Connection
-from fleetsyncd.database.pool import Cursor, Database, to_database_error
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.statement_errors import to_database_error
 from fleetsyncd.errors import DatabaseError, DatabaseLost, PoolerUnfit
 
 MAYBE = (

@@ -7,7 +7,8 @@ import psycopg2
 
 from fleetsyncd.database import pooler
 from fleetsyncd.database.connections import Connection
-from fleetsyncd.database.pool import Cursor, Database, to_database_error
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.statement_errors import to_database_error
 
 T = TypeVar("T")
 

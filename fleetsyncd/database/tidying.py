@@ -22,7 +22,8 @@ from fleetsyncd.database.maintenance import (
     cancel_statement,
     maintenance_session,
 )
-from fleetsyncd.database.pool import Cursor, Database, to_database_error
+from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.statement_errors import to_database_error
 from fleetsyncd.database.tidy_progress import REPORT_SEC, Progress
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable, NotTidied, OthersTidy
 from fleetsyncd.text import size

@@ -185,7 +185,8 @@ def test_the_unit_starts_a_command_that_exists_and_expects_notifications() -> No
     assert program.endswith("/bin/fleetsyncd")
     assert fault_of(arguments) is None
     assert service["Type"] == "notify"
-    assert int(service["WatchdogSec"]) > pool.TRANSACTION_SEC + pool.WAIT_SEC + CONNECT_SEC
+    overdue_sec = pool.WAIT_SEC + CONNECT_SEC + pool.TRANSACTION_SEC
+    assert int(service["WatchdogSec"]) > overdue_sec + CONNECT_SEC + 2 * pool.PROBE_SEC
     assert int(service["TimeoutStopSec"]) > 8 + 10
 
 

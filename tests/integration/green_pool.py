@@ -8,11 +8,14 @@ from fleetsyncd import green
 green.patch()
 
 import json  # noqa: E402  nothing may be imported before the patch
+import os  # noqa: E402
+import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from contextlib import closing, contextmanager  # noqa: E402
+from pathlib import Path  # noqa: E402
 from types import ModuleType  # noqa: E402
 
 import gevent  # noqa: E402
@@ -154,6 +157,30 @@ def hanging_statement(stage: Stage) -> Scene:
         return {"fault": error, "works": slow(database, 0) > 0}
 
 
+@contextmanager
+def frozen(pids: list[int]) -> Iterator[None]:
+    """Let these backends do nothing, nor the server that would start others."""
+    stat = Path(f"/proc/{pids[0]}/stat").read_text(encoding="ascii", errors="replace")
+    parent = int(stat.rpartition(")")[2].split()[1])
+    for process in (parent, *pids):
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in (parent, *pids):
+            os.kill(process, signal.SIGCONT)
+
+
+def frozen_coordinator(stage: Stage) -> Scene:
+    """Freeze a cluster's coordinator while several connections to it are idle."""
+    with stage.opened(6, transaction_sec=SHORT_SEC) as database:
+        database._on_cluster = True
+        pids = [job.get() for job in [gevent.spawn(slow, database, 0.05) for _ in range(6)]]
+        with frozen(pids), shortened(connections, "CONNECT_SEC"):
+            error = fault_of(database, 0)
+        return {"fault": error, "idle": len(database._idle), "works": slow(database, 0) > 0}
+
+
 def busy_pool(stage: Stage) -> Scene:
     """Wait for a connection longer than allowed."""
     with stage.opened(1) as database:
@@ -201,6 +228,7 @@ SCENES = {
         two_hosts_that_refuse,
         sleeping_statement,
         hanging_statement,
+        frozen_coordinator,
         busy_pool,
         ended_while_idle,
         ended_in_a_query,

@@ -362,6 +362,20 @@ def test_a_large_number_is_estimated_by_the_workers_statistics(
     assert several.rows == pytest.approx(8_000, rel=0.2)
 
 
+def test_the_least_is_told_of_a_large_number_while_another_worker_is_down(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    truck, lost = on_two_workers(cluster, database, trucks)
+    add(database, truck, rows(NOON, 2_000))
+    cluster.query(name, "ANALYZE measurements", user=OWNER)
+    worker = worker_of(cluster, database, lost)
+    clusters.kill(worker.cluster)
+    try:
+        assert counted(database, [truck]) == Count(1_000, exact=False, at_least=True)
+    finally:
+        worker.cluster.start()
+
+
 def test_what_a_vehicle_left_without_a_record_is_found(
     database: Database, trucks: list[UUID]
 ) -> None:

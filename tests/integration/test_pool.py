@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import measurements, pool, store, vehicles
+from fleetsyncd.database import measurements, pool, statement_errors, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
@@ -23,6 +23,7 @@ from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaO
 from fleetsyncd.models import Measurements
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.time_limits import Deadline
 from tests.integration.recording import record
 
 T = TypeVar("T")
@@ -197,7 +198,46 @@ def test_a_server_that_ends_every_connection_is_reported_lost(
 
     with pytest.raises(DatabaseLost, match="lost connection"):
         database.run(work)
-    assert len(attempts) == pool.ATTEMPTS
+    assert len(attempts) == statement_errors.ATTEMPTS
+
+
+def always_overdue(fired: list[float]) -> Deadline:
+    """Return a deadline that no transaction meets, and that tells its seconds, of each once."""
+
+    @contextmanager
+    def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
+        yield
+        if seconds in (pool.TRANSACTION_SEC, pool.PROBE_SEC):
+            assert seconds not in fired
+            fired.append(seconds)
+            raise error()
+
+    return deadline
+
+
+def test_a_coordinator_that_answers_nobody_is_lost_after_one_brief_probe(prepared: Server) -> None:
+    fired: list[float] = []
+    settings = DatabaseSettings(prepared.parameters(NAME))
+    with closing(Database(settings, deadline=always_overdue(fired))) as frozen:
+        frozen._on_cluster = True
+        for _ in range(2):
+            with pytest.raises(DatabaseLost, match=r"did not finish within 90 s$"):
+                frozen.run(pid)
+            assert fired == [90, 5]
+            fired.clear()
+
+
+def test_a_probe_waits_for_another_one_only_briefly(
+    prepared: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "PROBE_SEC", 0.02)
+    fired: list[float] = []
+    settings = DatabaseSettings(prepared.parameters(NAME))
+    with closing(Database(settings, deadline=always_overdue(fired))) as frozen:
+        frozen._on_cluster = True
+        with frozen._probing, pytest.raises(DatabaseLost):
+            frozen.run(pid)
+    assert fired == [pool.TRANSACTION_SEC]
 
 
 def test_of_two_transactions_in_a_deadlock_both_succeed(database: Database) -> None:

@@ -74,13 +74,24 @@ def test_a_statement_that_hangs_ends_at_the_deadline_and_the_next_transaction_wo
     assert outcome["seconds"] <= 1
 
 
+def test_a_frozen_coordinator_is_lost_though_other_connections_to_it_are_idle(
+    outcomes: dict[str, Outcome],
+) -> None:
+    outcome = outcomes["frozen_coordinator"]
+    assert outcome["fault"].startswith("DatabaseLost: ")
+    assert outcome["fault"].endswith("did not finish within 0.3 s")
+    assert outcome["idle"] == 5
+    assert outcome["works"]
+
+
 def test_a_wait_for_a_connection_ends_at_its_deadline(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["busy_pool"]["fault"].startswith("DatabaseBusy: no free database connection")
     assert outcomes["busy_pool"]["works"]
 
 
 @pytest.mark.parametrize(
-    "scene", ["mute_server", "sleeping_statement", "hanging_statement", "busy_pool"]
+    "scene",
+    ["mute_server", "sleeping_statement", "hanging_statement", "frozen_coordinator", "busy_pool"],
 )
 def test_other_greenlets_go_on_meanwhile(outcomes: dict[str, Outcome], scene: str) -> None:
     assert outcomes[scene]["ticks"] >= 10

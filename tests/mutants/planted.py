@@ -502,7 +502,7 @@ MUTANTS = (
     ),
     Mutant(
         "deadlocks not tried again",
-        POOL,
+        "fleetsyncd/database/statement_errors.py",
         '    "40P01": "deadlock",\n',
         "",
         "tests/integration/test_pool.py",

@@ -7,7 +7,11 @@ from fleetsyncd.database.pool import Cursor
 ROW_BYTES = 68
 """A measurement with its share of a page."""
 _EXPLAIN_ALL = "SELECT set_config('citus.explain_all_tasks', 'on', true)"
-_ASK = "SELECT bool_and(success), sum(result::bigint) FROM run_command_on_all_nodes(%s)"
+# The result of a node that failed is why it did.
+_ASK = """
+SELECT bool_and(success), sum(CASE WHEN success THEN result::bigint END)
+FROM run_command_on_all_nodes(%s)
+"""
 # Each node's own parts that were not analysed since they have rows: only their size is known.
 _UNKNOWN = f"""
 SELECT coalesce(sum(pg_relation_size(part) / {ROW_BYTES}), 0)::bigint
