@@ -1,3 +1,5 @@
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -110,6 +112,28 @@ def test_a_vehicle_that_was_removed_keeps_no_other_from_being_counted(
     assert rows(database, ROWS) == [(NOON.date(), 1, 2, 3)]
     rows(database, "DELETE FROM vehicles")
     assert rows(database, ROWS) == []
+
+
+def wait_for_lock(database: Database, future: Future[Any]) -> None:
+    """Return once the transaction of `future` waits for a row that another one holds."""
+    while rows(database, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert not future.done()
+
+
+def test_a_heartbeat_does_not_wait_for_the_vehicle_that_a_batch_waits_for(
+    database: Database, kept: Kept, truck: UUID
+) -> None:
+    kept.counts.note(truck, Traffic(1, 2, 3))
+    with ThreadPoolExecutor(2) as threads:
+        with database.transaction() as removal:
+            removal.execute("SELECT FROM vehicles FOR UPDATE")
+            storing = threads.submit(kept.keeper.store)
+            wait_for_lock(database, storing)
+            threads.submit(beat, database).result(10)
+        with suppress(DatabaseError):
+            storing.result(10)
+    kept.keeper.store()
+    assert rows(database, ROWS) == [(NOON.date(), 1, 2, 3)]
 
 
 def test_days_are_those_of_utc_when_a_call_ends(
