@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -175,6 +176,25 @@ def test_what_cannot_be_stored_is_kept_and_counts_once(
     kept.counts.note(truck, Traffic(10, 20, 10))
     kept.keeper.run_if_due(3000.0)
     assert rows(database, ROWS) == [(NOON.date(), 11, 22, 11)]
+
+
+def test_the_end_of_a_daemon_tells_what_a_round_may_still_store_and_nothing_that_is_stored(
+    database: Database, kept: Kept, truck: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept.counts.note(truck, Traffic(1000, 100, 1))
+    started: list[Callable[[], None]] = []
+    slow = TrafficKeeper(database, kept.counts, DAEMON.id, started.append, kept.errors.append)
+    slow.run_if_due(1000.0)
+    slow.end(0)
+    assert rows(database, ROWS) == []
+    started[0]()
+    slow.tell_loss(None)
+    assert (rows(database, ROWS), caplog.messages) == ([(NOON.date(), 1000, 100, 1)], [])
+    kept.counts.note(truck, Traffic(2_000_000, 0, 1))
+    slow.run_if_due(2000.0)
+    slow.end(0)
+    slow.tell_loss(None)
+    assert [line.split(" that")[0] for line in caplog.messages] == ["2 MB"]
 
 
 def test_thirteen_months_are_kept_beside_the_present_one(database: Database, truck: UUID) -> None:
