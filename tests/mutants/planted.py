@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         "a job that waits for its pace keeps its slot",
         "fleetsyncd/sync/job_slots.py",
-        "if self._parked >= self._count * PARKED_PER_SLOT:",
+        "if self._parked >= MOST_PARKED:",
         "if self._parked >= 0:",
         "tests/unit/test_pace.py",
     ),
