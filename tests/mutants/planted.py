@@ -1110,8 +1110,8 @@ MUTANTS = (
     Mutant(
         "a gap is left where only a few cycles were missed",
         WINDOW,
-        " > live_window * SHORT_GAP\n",
-        " > live_window\n",
+        "    return live_window * (SHORT_GAP if vehicle.terms.gap_kbit is None else 1)\n",
+        "    return live_window\n",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
