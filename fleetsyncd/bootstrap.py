@@ -36,7 +36,7 @@ from fleetsyncd.severities import KNOWN_NAMES, Severity
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.housekeeping import Chore
-from fleetsyncd.sync.job_slots import PARKED_PER_SLOT
+from fleetsyncd.sync.job_slots import most_connections
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.sync.notifier import Notices
 from fleetsyncd.sync.supervisor import Plan, Supervisor
@@ -148,7 +148,7 @@ def build_supervisor(settings: Settings, database: Database, *, live: bool = Tru
     )
     sync_concurrency, kept_sessions = process.share_open_files(
         settings.sync_concurrency,
-        settings.database.pool_size + settings.catch_up_concurrency * (1 + PARKED_PER_SLOT),
+        settings.database.pool_size + most_connections(settings.catch_up_concurrency),
     )
     plan = Plan(
         sync_interval_sec=settings.sync_interval_sec,

@@ -11,6 +11,9 @@ from fleetsyncd.traffic import Traffic
 KEEP = "13 months"
 """Beside the present one: a month is compared with that of the year before."""
 BATCH = 5_000
+_LOCK_MS = 500
+"""For a vehicle that is being removed, or is added to by another daemon: the heartbeat's row is
+held meanwhile, and the main loop waits for that."""
 _ADD = """
 WITH batch AS (
     UPDATE fleetsync.replica SET traffic_batch = %(number)s
@@ -53,7 +56,8 @@ class Batch:
 def add_batch(cursor: Cursor, replica_id: UUID, batch: Batch) -> bool:
     """Add a daemon's batch once, however often it is sent; False if the daemon has no heartbeat.
 
-    Vehicles that were removed are left out.
+    Vehicles that were removed are left out. Rows that others hold are waited for shortly: then it
+    is to be sent again.
     """
     carried = batch.carried
     values = {
@@ -65,6 +69,7 @@ def add_batch(cursor: Cursor, replica_id: UUID, batch: Batch) -> bool:
         "sent": [each.sent for each in carried.values()],
         "requests": [each.requests for each in carried.values()],
     }
+    cursor.execute(f"SELECT set_config('lock_timeout', '{_LOCK_MS}ms', true)")
     cursor.execute(_ADD, values)
     if cursor.rowcount:
         return True

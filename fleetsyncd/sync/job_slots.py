@@ -3,9 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PARKED_PER_SLOT = 4
-"""So many jobs may wait outside for each slot: each keeps a connection open."""
+MOST_PARKED = 64
+"""So many jobs may wait outside, however many slots there are: each keeps a connection open, which
+is kept back from the cycles though no vehicle may have a rate."""
 STEP_SEC = 0.05
+
+
+def most_connections(slots: int) -> int:
+    """Return how many connections the jobs of so many slots keep open at most."""
+    return slots + MOST_PARKED
 
 
 class JobSlots:
@@ -45,7 +51,7 @@ class JobSlots:
         Without a wait if the job is to end, so more may be held for a moment. If too many wait
         outside already, it keeps its slot.
         """
-        if self._parked >= self._count * PARKED_PER_SLOT:
+        if self._parked >= MOST_PARKED:
             yield
             return
         self._held -= 1

@@ -43,9 +43,9 @@ class Rounds:
         self._idle.clear()
         self._spawn(self._run)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for the end of the round that runs, but not for longer than this."""
-        self._idle.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the round that runs, but not for longer; tell whether none runs."""
+        return self._idle.wait(seconds)
 
     def _run(self) -> None:
         try:

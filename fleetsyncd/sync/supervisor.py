@@ -314,8 +314,9 @@ class Supervisor:
             self._notifier.stop(KILL_SEC)
         if self._outage.lost is None:
             self._housekeeping.wait(KILL_SEC)
-            gevent.with_timeout(KILL_SEC, self._traffic.end, KILL_SEC, timeout_value=None)
+            gevent.with_timeout(KILL_SEC, self._traffic.end, KILL_SEC / 2, timeout_value=None)
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
+        self._traffic.tell_loss(self._outage.lost)
         self._context.database.close()
         log.info("Sync service stopped")
 

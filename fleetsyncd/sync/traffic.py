@@ -10,6 +10,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.traffic import Batch, add_batch
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.sync.rounds import Rounds
+from fleetsyncd.text import counted, size
 from fleetsyncd.traffic import Traffic
 
 log = logging.getLogger("sync")
@@ -61,6 +62,7 @@ class TrafficKeeper:
         self._replica_id = replica_id
         self._number = 0
         self._unsent: Batch | None = None
+        self._refused: DatabaseError | None = None
         self._rounds = Rounds(
             self.store,
             EVERY_SEC,
@@ -85,12 +87,32 @@ class TrafficKeeper:
             self._unsent = None
 
     def end(self, seconds: float) -> None:
-        """Store the rest, when no call runs any more; a failure is only logged."""
-        self._rounds.wait(seconds)
+        """Store the rest, when no call runs any more; a round that runs gets so many seconds.
+
+        It may be killed: `tell_loss` tells what is left.
+        """
+        if not self._rounds.wait(seconds):
+            return  # beside it, nobody could tell what is stored
         try:
             self.store()
         except DatabaseError as error:
-            log.warning("what the links carried in the last minute is not counted: %s", error)
+            self._refused = error
+
+    def tell_loss(self, lost: DatabaseError | None) -> None:
+        """Say in the log how much the daemon could not store; `lost`: there is no database."""
+        left = [batch for batch in (self._unsent, self._next()) if batch is not None]
+        if not left:
+            return
+        carried = sum(
+            each.received + each.sent for batch in left for each in batch.carried.values()
+        )
+        names = {key for batch in left for key, _day in batch.carried}
+        log.warning(
+            "%s that the links of %s have carried may be missing in `fleetsyncd traffic`: %s",
+            size(carried),
+            counted(len(names), "vehicle"),
+            lost or self._refused or "the database did not store it in time",
+        )
 
     def _next(self) -> Batch | None:
         carried = self._counts.take()

@@ -20,7 +20,8 @@ MILLISECOND = timedelta(milliseconds=1)
 LIVE_INTERVALS = 2
 """Pulled ahead of a gap are so many sync intervals, unless the daemon's least is more."""
 SHORT_GAP = 5
-"""A cycle pulls a gap of up to so many live windows itself."""
+"""A cycle pulls a gap of up to so many live windows itself, unless the vehicle has a rate for gaps:
+what a cycle pulls fills the link."""
 MOST_ISLANDS = 50
 """A vehicle that comes and goes while its gap is pulled has no more; what is beyond is pulled
 again."""
@@ -139,7 +140,7 @@ def live_pull(
         # What is before the island is the catch-up's.
         first = whole.start if step else max(whole.start, vehicle.islands[-1].start)
         begins = min(floor_ms(max(early, first)), whole.end - MILLISECOND)
-    is_long = whole.end - max(begins, head or begins) > live_window * SHORT_GAP
+    is_long = whole.end - max(begins, head or begins) > _longest_short_gap(vehicle, live_window)
     if not is_long and not vehicle.islands:
         return LivePull(whole, head)
     cut_from = behind_from
@@ -151,6 +152,10 @@ def live_pull(
     return LivePull(
         Window(begins, whole.end), head, leaves_gap=True, cut_from=cut_from, behind_from=behind_from
     )
+
+
+def _longest_short_gap(vehicle: Vehicle, live_window: timedelta) -> timedelta:
+    return live_window * (SHORT_GAP if vehicle.terms.gap_kbit is None else 1)
 
 
 def gap_before(vehicle: Vehicle, *, pull_overlap: timedelta, oldest: datetime) -> Window | None:

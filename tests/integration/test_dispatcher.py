@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import gevent
 import pytest
+from gevent.event import Event
 from psycopg2 import sql
 
 from fleetsyncd.database import backfills, store, vehicles
@@ -36,6 +37,7 @@ from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.silence import Silences
 from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle.client import Answer
 
 HOSTILE = 100
@@ -391,6 +393,28 @@ def test_a_single_cycle_without_a_free_connection_is_no_success(database: Databa
     supervisor = Supervisor(plan, context_of(database), retention, fail)
     with pytest.raises(DatabaseBusy):
         supervisor.once()
+
+
+@pytest.mark.parametrize("reason", ["no connection", "the database did not store it in time"])
+def test_a_daemon_that_ends_without_its_database_tells_how_much_traffic_it_could_not_add(
+    database: Database,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    context = context_of(database)
+    retention = Retention(database, RetentionPolicy(None, None, None))
+    supervisor = Supervisor(Plan(60, 8, 8, 1, 0, 60), context, retention)
+    context.traffic.note(uuid4(), Traffic(1000, 234, 3))
+    if reason == "no connection":
+        supervisor._on_database_error(DatabaseLost(reason))
+    else:
+        monkeypatch.setattr(supervisor._traffic, "store", Event().wait)
+    supervisor.drain()
+    assert [line for line in caplog.messages if "traffic" in line] == [
+        "1 kB that the links of 1 vehicle have carried may be missing in `fleetsyncd traffic`: "
+        + reason
+    ]
 
 
 @pytest.mark.parametrize("scope", ["DATABASE", "ROLE"])

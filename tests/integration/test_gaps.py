@@ -11,11 +11,13 @@ import pytest
 
 from fleetsyncd.database import gaps
 from fleetsyncd.database.pool import Database
+from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import HISTORY_ROWS
 from fleetsyncd.sync.window import MOST_ISLANDS
+from fleetsyncd.terms import Given, TermsChange
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 HOUR = 3600.0
@@ -202,6 +204,21 @@ def test_a_first_window_that_is_long_begins_with_what_is_live(database: Database
         assert islands(it) == [Window(it.now - it.live, it.now)]
         it.start = begins
         it.catch_up()
+        assert (it.watermark(), islands(it)) == (it.now, [])
+        assert it.compare().clean
+
+
+def test_of_a_vehicle_with_a_rate_a_cycle_leaves_all_before_what_is_live_to_the_catch_up(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=LIVE.total_seconds() + 30, channels=1) as it:
+        it.live = LIVE
+        rate = TermsChange(gap_kbit=Given(64))
+        database.run(lambda c: change_terms(c, it.vehicle_id, rate, 30))
+        it.cycle()
+        assert asked_windows(it) == [Window(it.now - LIVE, it.now)]
+        assert it.catch_up().endswith("complete")
+        it.cycle(after=30)
         assert (it.watermark(), islands(it)) == (it.now, [])
         assert it.compare().clean
 

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -112,6 +115,28 @@ def test_a_vehicle_that_was_removed_keeps_no_other_from_being_counted(
     assert rows(database, ROWS) == []
 
 
+def wait_for_lock(database: Database, future: Future[Any]) -> None:
+    """Return once the transaction of `future` waits for a row that another one holds."""
+    while rows(database, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert not future.done()
+
+
+def test_a_heartbeat_does_not_wait_for_the_vehicle_that_a_batch_waits_for(
+    database: Database, kept: Kept, truck: UUID
+) -> None:
+    kept.counts.note(truck, Traffic(1, 2, 3))
+    with ThreadPoolExecutor(2) as threads:
+        with database.transaction() as removal:
+            removal.execute("SELECT FROM vehicles FOR UPDATE")
+            storing = threads.submit(kept.keeper.store)
+            wait_for_lock(database, storing)
+            threads.submit(beat, database).result(10)
+        with suppress(DatabaseError):
+            storing.result(10)
+    kept.keeper.store()
+    assert rows(database, ROWS) == [(NOON.date(), 1, 2, 3)]
+
+
 def test_days_are_those_of_utc_when_a_call_ends(
     database: Database, kept: Kept, truck: UUID
 ) -> None:
@@ -151,6 +176,25 @@ def test_what_cannot_be_stored_is_kept_and_counts_once(
     kept.counts.note(truck, Traffic(10, 20, 10))
     kept.keeper.run_if_due(3000.0)
     assert rows(database, ROWS) == [(NOON.date(), 11, 22, 11)]
+
+
+def test_the_end_of_a_daemon_tells_what_a_round_may_still_store_and_nothing_that_is_stored(
+    database: Database, kept: Kept, truck: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept.counts.note(truck, Traffic(1000, 100, 1))
+    started: list[Callable[[], None]] = []
+    slow = TrafficKeeper(database, kept.counts, DAEMON.id, started.append, kept.errors.append)
+    slow.run_if_due(1000.0)
+    slow.end(0)
+    assert rows(database, ROWS) == []
+    started[0]()
+    slow.tell_loss(None)
+    assert (rows(database, ROWS), caplog.messages) == ([(NOON.date(), 1000, 100, 1)], [])
+    kept.counts.note(truck, Traffic(2_000_000, 0, 1))
+    slow.run_if_due(2000.0)
+    slow.end(0)
+    slow.tell_loss(None)
+    assert [line.split(" that")[0] for line in caplog.messages] == ["2 MB"]
 
 
 def test_thirteen_months_are_kept_beside_the_present_one(database: Database, truck: UUID) -> None:

@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         "a job that waits for its pace keeps its slot",
         "fleetsyncd/sync/job_slots.py",
-        "if self._parked >= self._count * PARKED_PER_SLOT:",
+        "if self._parked >= MOST_PARKED:",
         "if self._parked >= 0:",
         "tests/unit/test_pace.py",
     ),
@@ -1110,8 +1110,8 @@ MUTANTS = (
     Mutant(
         "a gap is left where only a few cycles were missed",
         WINDOW,
-        " > live_window * SHORT_GAP\n",
-        " > live_window\n",
+        "    return live_window * (SHORT_GAP if vehicle.terms.gap_kbit is None else 1)\n",
+        "    return live_window\n",
         "tests/integration/test_gaps.py",
     ),
     Mutant(

@@ -1,11 +1,13 @@
+import resource
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
+from fleetsyncd import process
 from fleetsyncd.models import Window
-from fleetsyncd.sync.job_slots import PARKED_PER_SLOT, JobSlots
+from fleetsyncd.sync.job_slots import JobSlots, most_connections
 from fleetsyncd.sync.pace import ANSWER_SEC, FIRST, GROWTH, MOST_DEBT_SEC, SHORTEST, Pace
 
 START = datetime(2026, 2, 22, 12, tzinfo=UTC)
@@ -108,12 +110,21 @@ def test_a_job_that_dies_outside_leaves_the_slots_as_they_were() -> None:
     assert (slots.free, slots.awaited) == (1, False)
 
 
-def test_no_more_jobs_wait_outside_than_may_keep_their_connections() -> None:
-    slots = JobSlots(1, lambda _seconds: None)
-    outside = [slots.lent(yes, yes) for _ in range(PARKED_PER_SLOT)]
+@pytest.mark.parametrize("count", [1, 4])
+def test_no_more_jobs_wait_outside_than_may_keep_their_connections(count: int) -> None:
+    slots = JobSlots(count, lambda _seconds: None)
+    outside = [slots.lent(yes, yes) for _ in range(most_connections(count) - count)]
     for each in outside:
         slots.take()
         each.__enter__()
-    slots.take()
+    for _ in range(count):
+        slots.take()
     with slots.lent(yes, no):
         assert slots.free == 0
+
+
+def test_many_slots_leave_the_cycles_the_files_of_a_usual_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _resource: (1024, 1024))
+    assert process.share_open_files(500, 10 + most_connections(128))[0] == 500
