@@ -97,7 +97,7 @@ def vehicle_client(
         vehicle.host,
         vehicle.port,
         vehicle.api_key or settings.vehicle_default_api_key,
-        pull_timeout_sec=vehicle.terms.timeout_sec or settings.pull_timeout_sec,
+        pull_timeout_sec=vehicle.terms.timeout(settings.pull_timeout_sec),
         pull_max_body_mb=settings.pull_max_body_mb,
         deadline=green.deadline,
         on_call=on_call,

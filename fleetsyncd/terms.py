@@ -12,6 +12,8 @@ from fleetsyncd.text import sanitise
 
 LONGEST_INTERVAL_SEC = 86_400
 """A vehicle that is asked less often than once a day is paused."""
+LONGEST_TIMEOUT_SEC = 120
+"""A stop, and a hand-over of shards with their other vehicles, wait for the requests that run."""
 SHORTEST_WINDOW_SEC, LONGEST_WINDOW_SEC = 10, 3600
 """A gap is asked for by the hour at most; a smaller window would need years for one of weeks."""
 MOST_GAP_KBIT = 10_000_000
@@ -45,12 +47,23 @@ class Terms:
         """Return the seconds between its cycles: never less than those between the fleet's."""
         return max(self.interval_sec or 0.0, sync_interval_sec)
 
+    def timeout(self, pull_timeout_sec: float) -> float:
+        """Return the seconds that one request may take; what was stored longer is cut down."""
+        if self.timeout_sec is None:
+            return pull_timeout_sec
+        return min(self.timeout_sec, LONGEST_TIMEOUT_SEC)
+
     def check(self, sync_interval_sec: float) -> None:
         """Raise CommandError if these terms cannot go together; 0: the interval is not known."""
         if self.interval_sec is not None and self.interval_sec < sync_interval_sec:
             raise CommandError(
                 f"an interval of {length_text(self.interval_sec)} is shorter than"
                 f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: that is the least"
+            )
+        if self.timeout_sec is not None and self.timeout_sec > LONGEST_TIMEOUT_SEC:
+            raise CommandError(
+                f"a timeout of {length_text(self.timeout_sec)} is longer than"
+                f" {length_text(LONGEST_TIMEOUT_SEC)}: that is the most"
             )
         interval = self.interval(sync_interval_sec)
         if interval and self.timeout_sec is not None and self.timeout_sec > interval:
@@ -116,7 +129,7 @@ def parse_interval(text: str) -> float | None:
 
 def parse_timeout(text: str) -> float | None:
     """Return a timeout in seconds, None for the default; raise CommandError."""
-    return _parse_length(text, "timeout", 0, LONGEST_INTERVAL_SEC)
+    return _parse_length(text, "timeout", 0, LONGEST_TIMEOUT_SEC)
 
 
 def parse_window(text: str) -> float | None:

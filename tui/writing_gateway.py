@@ -2,7 +2,7 @@
 
 Every method blocks, so call it in a thread. They raise DatabaseError, and CommandError if the
 operator asked for something impossible. A write on several vehicles is one transaction: it changes
-all of them or none, and is recorded in the action log. Pauses of very many are several of them.
+all of them or none, and is recorded in the action log. Edits and pauses of very many are several.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 
 from fleetsyncd.actions import Actor, on_dashboard
-from fleetsyncd.database import bulk, bulk_mutes, purge, removal, vehicles
-from fleetsyncd.database.action_log import record_since, recorded
+from fleetsyncd.database import bulk, bulk_edits, bulk_mutes, purge, removal, vehicles
+from fleetsyncd.database.action_log import record_since
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import PLAIN, RegisteredVehicle
@@ -58,13 +58,7 @@ class WritingGateway:
     def change(self, seen: Sequence[RegisteredVehicle], new: vehicles.VehicleChange) -> None:
         """Change the registration of vehicles that are still registered as they were `seen`."""
         action = on_dashboard(self._actor, "edit")
-
-        def work(cursor: Cursor) -> None:
-            with recorded(cursor, action, [registered.id for registered in seen]):
-                for registered in seen:
-                    vehicles.change_seen(cursor, registered, new, self._interval)
-
-        self._database.run(work)
+        bulk_edits.edit(self._database, seen, new, action, self._interval)
 
     def remove(self, seen: Sequence[RegisteredVehicle], *, with_measurements: bool) -> int:
         """Remove vehicles that are still registered as they were `seen`, all of them or none.

@@ -1,6 +1,7 @@
 """`fleetsyncd vehicle set`: change what a vehicle is registered with, and its own terms."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import click
 
@@ -14,8 +15,7 @@ from fleetsyncd.commands.parameters import (
     tag_option,
     terms_options,
 )
-from fleetsyncd.database import vehicle_tags, vehicle_terms, vehicles
-from fleetsyncd.database.action_log import recorded
+from fleetsyncd.database import bulk_edits, vehicle_tags, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.errors import CommandError
@@ -101,21 +101,17 @@ def _set_one(which: str, new: VehicleChange) -> None:
 
 
 def _set_tagged(tags: tuple[str, ...], terms: TermsChange) -> None:
-    """Set the terms of every vehicle that has one of the tags now, or of none."""
+    """Set the terms of every vehicle that has one of the tags now."""
     settings = bootstrap.load_settings()
-    action = present_action()
 
-    def work(cursor: Cursor) -> int:
+    def read(cursor: Cursor) -> dict[UUID, str]:
         ids = vehicle_tags.vehicles_with(cursor, tags)
-        if not ids:
-            raise CommandError(f"no vehicle has the tag {' or '.join(tags)}: nothing was changed")
-        with recorded(cursor, action, ids):
-            for known in vehicles.read_registered(cursor, ids):
-                try:
-                    vehicle_terms.change_terms(cursor, known.id, terms, settings.sync_interval_sec)
-                except CommandError as error:
-                    raise CommandError(f"{known.name}: {error}: nothing was changed") from None
-        return len(ids)
+        return {known.id: known.name for known in vehicles.read_registered(cursor, ids)}
 
-    changed = bootstrap.open_database(settings).run(work)
+    database = bootstrap.open_database(settings)
+    names = database.run(read)
+    if not names:
+        raise CommandError(f"no vehicle has the tag {' or '.join(tags)}: nothing was changed")
+    least = settings.sync_interval_sec
+    changed = bulk_edits.set_terms(database, names, terms, present_action(), least)
     click.echo(f"changed {counted(changed, 'vehicle')}")

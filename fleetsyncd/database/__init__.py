@@ -50,8 +50,9 @@ bulk_mutes.py    mutes of several vehicles at once, and the way back
 mutes.py         vehicles that are pulled, and of which nothing is told
 action_log.py    who did what, written by the transaction that does it
 bulk.py          pause, resume, sync now for several vehicles at once
+bulk_edits.py    their registration, tags and terms, of several at once
 vehicle_tags.py  labels that operators give to vehicles
-vehicle_terms.py  what they set for single vehicles in place of the settings
+vehicle_terms.py  what they set for vehicles in place of the settings
 machines.py      which machine answers for which vehicle
 access.py        which user may see which vehicle
 intake.py        who stores far more than the others

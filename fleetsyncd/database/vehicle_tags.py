@@ -15,12 +15,17 @@ MOST_TAGS = 16
 """Of one vehicle: each of its cycles writes the row that they stand in."""
 _LOCK = """
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id)
-SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
+SELECT id FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR KEY SHARE
 ON CONFLICT (vehicle_id) DO UPDATE SET tags = s.tags
-RETURNING tags
+RETURNING vehicle_id::text, tags
 """
 _TAGS = "SELECT tags FROM fleetsync.vehicle_state WHERE vehicle_id = %s::uuid"
-_SET = "UPDATE fleetsync.vehicle_state SET tags = %s::text[] WHERE vehicle_id = %s::uuid"
+_SET = """
+UPDATE fleetsync.vehicle_state SET tags = ARRAY(
+    SELECT DISTINCT t COLLATE "C" FROM unnest(tags || %(add)s::text[]) t
+    WHERE t <> ALL (%(remove)s::text[]) ORDER BY 1)
+WHERE vehicle_id = ANY (%(ids)s::uuid[])
+"""
 _IN_USE = 'SELECT DISTINCT t COLLATE "C" FROM fleetsync.vehicle_state, unnest(tags) t ORDER BY 1'
 _WITH_TAGS = "SELECT vehicle_id::text FROM fleetsync.vehicle_state WHERE tags && %s::text[]"
 
@@ -32,14 +37,22 @@ def change_tags(
 
     Raises CommandError if the vehicle is gone, or would have more than MOST_TAGS tags.
     """
-    cursor.execute(_LOCK, (str(vehicle_id),))
-    row = cursor.fetchone()
-    if row is None:
+    change_tags_of(cursor, [vehicle_id], add, remove)
+
+
+def change_tags_of(
+    cursor: Cursor, ids: Collection[UUID], add: Collection[str], remove: Collection[str]
+) -> None:
+    """Change the tags of vehicles as `change_tags` those of one."""
+    cursor.execute(_LOCK, ([str(key) for key in ids],))
+    rows = cursor.fetchall()
+    if len(rows) < len(ids):
         raise CommandError("the vehicle was removed meanwhile")
-    tags = sorted({*row[0], *add} - {*remove})
-    if len(tags) > MOST_TAGS:
-        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {len(tags)}")
-    cursor.execute(_SET, (tags, str(vehicle_id)))
+    most = max((len({*tags, *add} - {*remove}) for _, tags in rows), default=0)
+    if most > MOST_TAGS:
+        raise CommandError(f"a vehicle has {MOST_TAGS} tags at most, it would have {most}")
+    values = {"ids": [key for key, _ in rows], "add": list(add), "remove": list(remove)}
+    cursor.execute(_SET, values)
 
 
 def lacked_tags(cursor: Cursor, vehicle_id: UUID, tags: Collection[str]) -> list[str]:

@@ -1,6 +1,7 @@
-"""The terms that operators set for single vehicles, in place of the settings."""
+"""The terms that operators set for vehicles, in place of the settings."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import astuple
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
@@ -14,15 +15,17 @@ SELECT vehicle_id::text, {TERMS} FROM fleetsync.vehicle_terms t
 WHERE vehicle_id = ANY (%s::uuid[])
 """  # noqa: S608  made of this project's own text
 # As cycles do it, so that a removal is waited for.
-_LOCK = "SELECT name FROM public.vehicles WHERE id = %s::uuid FOR NO KEY UPDATE"
+_LOCK = """
+SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
 _SET = """
 INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec, timeout_sec, window_sec, gap_kbit)
-VALUES (%s::uuid, %s, %s, %s, %s)
+SELECT * FROM unnest(%s::uuid[], %s::float8[], %s::float8[], %s::float8[], %s::integer[])
 ON CONFLICT (vehicle_id) DO UPDATE SET interval_sec = excluded.interval_sec,
     timeout_sec = excluded.timeout_sec, window_sec = excluded.window_sec,
     gap_kbit = excluded.gap_kbit
 """
-_CLEAR = "DELETE FROM fleetsync.vehicle_terms WHERE vehicle_id = %s::uuid"
+_CLEAR = "DELETE FROM fleetsync.vehicle_terms WHERE vehicle_id = ANY (%s::uuid[])"
 
 
 def read_terms(cursor: Cursor, ids: Collection[UUID]) -> dict[UUID, Terms]:
@@ -38,17 +41,53 @@ def change_terms(
 
     A running daemon's interval counts, if there is one.
     """
-    cursor.execute(_LOCK, (str(vehicle_id),))
-    row = cursor.fetchone()
-    if row is None:
+    if not change_terms_of(cursor, {vehicle_id: ""}, change, default_sync_interval_sec):
         raise CommandError("the vehicle was removed meanwhile")
-    known = read_terms(cursor, [vehicle_id]).get(vehicle_id, NO_TERMS)
-    terms = change.applied_to(known)
-    if terms == known:
-        return
-    terms.check(sync_interval(cursor, default_sync_interval_sec))
-    if terms == NO_TERMS:
-        cursor.execute(_CLEAR, (str(vehicle_id),))
-        return
-    values = (terms.interval_sec, terms.timeout_sec, terms.window_sec, terms.gap_kbit)
-    cursor.execute(_SET, (str(vehicle_id), *values))
+
+
+def change_terms_of(
+    cursor: Cursor,
+    names: Mapping[UUID, str],
+    change: TermsChange,
+    default_sync_interval_sec: float,
+) -> int:
+    """Change the terms of vehicles (names by id, for errors), as `change_terms` those of one.
+
+    Removed ones are left out; returns how many there are.
+    """
+    cursor.execute(_LOCK, ([str(key) for key in names],))
+    registered = {UUID(key): names[UUID(key)] for (key,) in cursor.fetchall()}
+    wanted = check_change(cursor, registered, change, default_sync_interval_sec)
+    cleared = [str(key) for key, terms in wanted.items() if terms == NO_TERMS]
+    if cleared:
+        cursor.execute(_CLEAR, (cleared,))
+    rows = [(str(key), *astuple(terms)) for key, terms in wanted.items() if terms != NO_TERMS]
+    if rows:
+        cursor.execute(_SET, [list(column) for column in zip(*rows, strict=True)])
+    return len(registered)
+
+
+def check_change(
+    cursor: Cursor,
+    names: Mapping[UUID, str],
+    change: TermsChange,
+    default_sync_interval_sec: float,
+) -> dict[UUID, Terms]:
+    """Return the new terms of the vehicles (names by id, for errors) that get others than now.
+
+    Raises CommandError if those of one cannot go together.
+    """
+    known = read_terms(cursor, names)
+    interval = sync_interval(cursor, default_sync_interval_sec)
+    wanted: dict[UUID, Terms] = {}
+    for key, name in names.items():
+        before = known.get(key, NO_TERMS)
+        terms = change.applied_to(before)
+        if terms == before:
+            continue
+        try:
+            terms.check(interval)
+        except CommandError as error:
+            raise CommandError(f"{name}: {error}" if name else str(error)) from None
+        wanted[key] = terms
+    return wanted

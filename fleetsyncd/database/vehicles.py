@@ -1,6 +1,6 @@
 """Changes to the fleet by operators: register, change, pause, request a sync."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -9,8 +9,8 @@ import psycopg2
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
-from fleetsyncd.database.vehicle_tags import change_tags
-from fleetsyncd.database.vehicle_terms import change_terms
+from fleetsyncd.database.vehicle_tags import change_tags, change_tags_of
+from fleetsyncd.database.vehicle_terms import change_terms, change_terms_of
 from fleetsyncd.errors import CommandError
 from fleetsyncd.states import Pause
 from fleetsyncd.terms import NO_TERMS, UNCHANGED, Terms, TermsChange
@@ -36,12 +36,12 @@ WHERE EXISTS (SELECT FROM public.vehicles v
 _TAKEN_NAMES = """
 SELECT DISTINCT name FROM public.vehicles WHERE name = ANY(%s::text[])
 """
-_NAME = "SELECT name FROM public.vehicles WHERE id = %s::uuid"
+_NAMES = "SELECT name FROM public.vehicles WHERE id = ANY (%s::uuid[])"
 _CHANGE = """
 UPDATE public.vehicles SET name = coalesce(%(name)s, name),
     vpn_ip = coalesce(%(host)s::inet, vpn_ip), api_port = coalesce(%(port)s, api_port),
     api_key = CASE WHEN %(drop_key)s THEN NULL ELSE coalesce(%(key)s, api_key) END
-WHERE id = %(id)s::uuid
+WHERE id = ANY (%(ids)s::uuid[])
 """
 _PAUSE = f"""
 INSERT INTO fleetsync.vehicle_state AS s
@@ -229,20 +229,37 @@ def name_taken(name: str) -> str:
 
 def change_seen(
     cursor: Cursor,
-    seen: RegisteredVehicle,
+    seen: Sequence[RegisteredVehicle],
     new: VehicleChange,
     default_sync_interval_sec: float = 0.0,
 ) -> None:
-    """Change a vehicle as `change_vehicle` does, if it is still registered as it was `seen`.
+    """Change vehicles as `change_vehicle` does, if they are registered as they were `seen`.
 
-    Raises CommandError too if somebody has changed it meanwhile, in whatever field: name, address,
+    Raises CommandError too if somebody has changed one meanwhile, in whatever field: name, address,
     port and key are judged together.
     """
-    stored = next(iter(read_registered(cursor, [seen.id], lock=True)), None)
-    # As it is to be: by the first try of this transaction, whose answer was lost.
-    if stored != new.applied_to(seen):
-        require_unchanged(stored, seen)
-    change_vehicle(cursor, seen.id, new, default_sync_interval_sec)
+    require_seen(cursor, seen, new, lock=True)
+    names = {each.id: each.name if len(seen) > 1 else "" for each in seen}
+    _change_vehicles(cursor, names, new, default_sync_interval_sec)
+
+
+def require_seen(
+    cursor: Cursor,
+    seen: Sequence[RegisteredVehicle],
+    new: VehicleChange,
+    *,
+    lock: bool = False,
+) -> None:
+    """Raise CommandError unless vehicles are registered as they were `seen`, or are to be.
+
+    `lock` keeps others from changing them until commit.
+    """
+    known = read_registered(cursor, [each.id for each in seen], lock=lock)
+    stored = {vehicle.id: vehicle for vehicle in known}
+    for each in seen:
+        # As it is to be: by the first try of this transaction, whose answer was lost.
+        if stored.get(each.id) != new.applied_to(each):
+            require_unchanged(stored.get(each.id), each)
 
 
 def change_vehicle(
@@ -253,8 +270,19 @@ def change_vehicle(
     Raises it too for terms that cannot go together, as `change_terms` does. Every function here
     that changes a vehicle raises it too if the vehicle was removed meanwhile.
     """
+    _change_vehicles(cursor, {vehicle_id: ""}, new, default_sync_interval_sec)
+
+
+def _change_vehicles(
+    cursor: Cursor,
+    names: Mapping[UUID, str],
+    new: VehicleChange,
+    default_sync_interval_sec: float,
+) -> None:
+    """Change vehicles (names by id, for errors) as `change_vehicle` one."""
+    ids = [str(key) for key in names]
     values = {
-        "id": str(vehicle_id),
+        "ids": ids,
         "name": new.name,
         "host": new.host,
         "port": new.port,
@@ -262,7 +290,7 @@ def change_vehicle(
         "drop_key": new.drop_key,
     }
     if new.name is not None:
-        cursor.execute(_NAME, (str(vehicle_id),))
+        cursor.execute(_NAMES, (ids,))
         if cursor.fetchone() != (new.name,) and taken_names(cursor, [new.name]):
             raise CommandError(name_taken(new.name))
     try:
@@ -272,11 +300,11 @@ def change_vehicle(
             "another vehicle is registered at that address already:"
             " `fleetsyncd vehicle swap` exchanges the addresses of two"
         ) from None
-    _require_vehicle(cursor)
+    _require_vehicles(cursor, len(ids))
     if new.add_tags or new.remove_tags:
-        change_tags(cursor, vehicle_id, new.add_tags, new.remove_tags)
+        change_tags_of(cursor, names, new.add_tags, new.remove_tags)
     if new.terms != UNCHANGED:
-        change_terms(cursor, vehicle_id, new.terms, default_sync_interval_sec)
+        change_terms_of(cursor, names, new.terms, default_sync_interval_sec)
 
 
 def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool, pause: Pause = PLAIN) -> None:
@@ -287,7 +315,7 @@ def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool, pause: Pause = PL
     why = pause if paused else PLAIN
     values = {"id": str(vehicle_id), "paused": paused, **msgspec.structs.asdict(why)}
     cursor.execute(_PAUSE, values)
-    _require_vehicle(cursor)
+    _require_vehicles(cursor)
 
 
 def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
@@ -299,11 +327,11 @@ def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
     if cursor.fetchone() is not None:
         raise CommandError("the vehicle is paused: resume it first")
     cursor.execute(_REQUEST, (str(vehicle_id),))
-    _require_vehicle(cursor)
+    _require_vehicles(cursor)
 
 
-def _require_vehicle(cursor: Cursor) -> None:
-    if cursor.rowcount != 1:
+def _require_vehicles(cursor: Cursor, count: int = 1) -> None:
+    if cursor.rowcount != count:
         raise CommandError(_REMOVED)
 
 

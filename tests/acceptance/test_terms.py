@@ -50,23 +50,23 @@ def test_terms_are_set_shown_and_taken_back(trucks: Installation) -> None:
 
 def test_terms_are_set_for_all_that_have_a_tag_or_for_none(trucks: Installation) -> None:
     tagged = ("vehicle", "set", "--tag", "mine-3")
-    assert trucks.command(*tagged, "--timeout", "20m", "--interval", "1h")[:2] == (
+    assert trucks.command(*tagged, "--timeout", "2m", "--interval", "1h")[:2] == (
         0,
         "changed 2 vehicles\n",
     )
     assert {each and each["interval_sec"] for each in terms(trucks).values()} == {3600}
     trucks.command("vehicle", "set", "Truck-02", "--timeout", "default")
     before = terms(trucks)
-    code, _, errors = trucks.command(*tagged, "--interval", "10m")
+    code, _, errors = trucks.command(*tagged, "--interval", "1m")
     assert code == 2
-    assert "Truck-01: a timeout of 20m is longer than the interval of 10m" in errors
+    assert "Truck-01: a timeout of 2m is longer than the interval of 1m" in errors
     assert "nothing was changed" in errors
     assert terms(trucks) == before
     code, _, errors = trucks.command("vehicle", "set", "--tag", "nowhere", "--interval", "10m")
     assert (code, "no vehicle has the tag nowhere" in errors) == (2, True)
     log = json.loads(trucks.command("log", "--json")[1])
     entry = next(each for each in log if each["vehicle"] == "Truck-02" and each["before"])
-    assert (entry["before"], entry["after"]) == ({"timeout_sec": 1200}, {"timeout_sec": None})
+    assert (entry["before"], entry["after"]) == ({"timeout_sec": 120}, {"timeout_sec": None})
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,8 @@ def test_terms_are_set_for_all_that_have_a_tag_or_for_none(trucks: Installation)
         (("--interval", "1e9"), "1e9 is no length of time"),
         (("--interval", "999999999"), "it is more than 0 and at most 1d"),
         (("--interval", "0.5"), "shorter than SYNC_INTERVAL_SEC, which is 1"),
-        (("--timeout", "11m"), "a timeout of 11m is longer than the interval of 10m"),
+        (("--timeout", "11m"), "11m is no timeout: it is more than 0 and at most 2m"),
+        (("--interval", "20"), "a timeout of 30s is longer than the interval of 20s"),
         (("--window", "2h"), "2h is no window: it is 10s to 1h"),
         (("--gap-kbit", "0"), "0 is no rate for a gap"),
         (("--tag", "mine-4"), None),

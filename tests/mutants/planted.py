@@ -590,8 +590,8 @@ MUTANTS = (
     Mutant(
         "an edit overwrites what somebody else has changed",
         "fleetsyncd/database/vehicles.py",
-        "    if stored != new.applied_to(seen):",
-        "    if stored is None:",
+        "        if stored.get(each.id) != new.applied_to(each):",
+        "        if each.id not in stored:",
         "tests/tui/test_operations.py",
     ),
     Mutant(

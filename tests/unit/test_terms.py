@@ -1,12 +1,18 @@
+from dataclasses import replace
 from math import isclose
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetsyncd import bootstrap
 from fleetsyncd.errors import CommandError
+from fleetsyncd.models import Vehicle
+from fleetsyncd.settings import load
 from fleetsyncd.terms import (
     LONGEST_INTERVAL_SEC,
+    LONGEST_TIMEOUT_SEC,
     NO_TERMS,
     PARSERS,
     Given,
@@ -71,9 +77,36 @@ def test_an_interval_shorter_than_the_fleets_is_refused_with_the_reason() -> Non
 
 
 def test_a_timeout_longer_than_the_interval_is_refused_with_both() -> None:
-    Terms(interval_sec=600, timeout_sec=600).check(30)
+    Terms(interval_sec=60, timeout_sec=60).check(30)
     with pytest.raises(CommandError, match=r"timeout of 40s is longer than the interval of 30s"):
         Terms(timeout_sec=40).check(30)
+
+
+def test_a_timeout_is_no_longer_than_a_stop_may_wait_for_a_request() -> None:
+    assert parse_timeout("2m") == LONGEST_TIMEOUT_SEC
+    with pytest.raises(CommandError, match="3m is no timeout: it is more than 0 and at most 2m"):
+        parse_timeout("3m")
+
+
+def test_a_longer_timeout_that_was_stored_is_told_and_cut_down() -> None:
+    stored = Terms(interval_sec=86_400, timeout_sec=86_400)
+    with pytest.raises(CommandError, match="timeout of 1d is longer than 2m"):
+        stored.check(30)
+    assert stored.timeout(10) == LONGEST_TIMEOUT_SEC
+    assert Terms(timeout_sec=30).timeout(10) == 30
+    assert NO_TERMS.timeout(10) == 10
+    assert NO_TERMS.timeout(300) == 300
+
+
+@pytest.mark.parametrize(("stored", "waits"), [(86_400, LONGEST_TIMEOUT_SEC), (30, 30), (None, 10)])
+def test_a_client_waits_as_long_as_the_terms_say_and_no_longer_than_a_stop_may(
+    stored: float | None, waits: float
+) -> None:
+    vehicle = Vehicle(uuid4(), "Truck-01", "10.8.0.1", 8001, "key", None, "ok", None)
+    vehicle = replace(vehicle, terms=Terms(86_400, stored))
+    client = bootstrap.vehicle_client(load(dotenv=False), vehicle)
+    assert client.pull_timeout_sec == waits
+    client.close()
 
 
 def test_a_timeout_is_not_measured_by_an_interval_that_is_not_known() -> None:
@@ -98,7 +131,7 @@ def test_a_change_leaves_alone_what_it_does_not_name() -> None:
 
 @given(seconds)
 def test_a_length_that_is_shown_is_read_as_the_same(value: float) -> None:
-    parsed = parse_timeout(length_text(value))
+    parsed = parse_interval(length_text(value))
     assert parsed is not None
     assert isclose(parsed, value, rel_tol=1e-6)
 
@@ -125,7 +158,15 @@ def test_what_was_set_is_named_in_one_line() -> None:
     assert NO_TERMS.text == ""
 
 
-@given(st.builds(Terms, *[st.none() | st.integers(10, 3600)] * 3, st.none() | st.integers(1, 1000)))
+@given(
+    st.builds(
+        Terms,
+        st.none() | st.integers(10, 3600),
+        st.none() | st.integers(1, LONGEST_TIMEOUT_SEC),
+        st.none() | st.integers(10, 3600),
+        st.none() | st.integers(1, 1000),
+    )
+)
 def test_terms_that_are_shown_are_read_as_the_same(terms: Terms) -> None:
     assert parse_terms(terms.text).applied_to(NO_TERMS) == terms
 
