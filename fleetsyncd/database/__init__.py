@@ -5,6 +5,7 @@ connect_errors.py  why there is none, and what to do about it
 session_settings.py  what every transaction relies on
 cluster.py       what the pool knows of a Citus cluster
 pool.py          transactions with the RLS context, retries
+probe.py         what a transaction that took too long waited for
 statement_errors.py  what an error of a statement means
 session.py       one kept connection for advisory locks
 pooler.py        poolers on which such locks do not hold

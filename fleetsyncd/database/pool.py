@@ -19,6 +19,7 @@ from psycopg2 import extensions
 
 from fleetsyncd.database import cluster, session_settings, statement_errors
 from fleetsyncd.database.connections import Connection, Connector
+from fleetsyncd.database.probe import PROBE_SEC, Probe
 from fleetsyncd.database.statement_errors import to_database_error
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost
 from fleetsyncd.settings import DatabaseSettings
@@ -34,11 +35,8 @@ CROWDED_SEC = 1.0
 STATEMENT_SEC = 60
 TRANSACTION_SEC = 90.0
 """The client's deadline: a frozen server enforces no statement_timeout."""
-PROBE_SEC = 5.0
-"""In which a coordinator that is not lost answers, when a transaction took too long."""
 MAX_AGE_SEC = 1800.0
 _NO_UTF8 = "a text is not valid in UTF-8: the database's own encoding must be UTF8"
-_LOOK_AT_NODE = "look at the workers: whether they answer, their load and their locks"
 
 
 class _Overdue(DatabaseLost):
@@ -88,7 +86,7 @@ class Database:
         """When each transaction began to wait for a connection, the first one first."""
         self._statement_sec = statement_sec
         self._slots = threading.BoundedSemaphore(settings.pool_size)
-        self._probing = threading.Lock()
+        self._probe = Probe(self._begin_probe)
         self._idle: deque[tuple[Connection, float]] = deque()
         self._on_cluster: bool | None = None
         """Whether it is a cluster's; asked once, and again after a fault of all connections."""
@@ -122,36 +120,18 @@ class Database:
         raise AssertionError("unreachable")
 
     def _located(self, error: DatabaseError, cursor: Cursor | None) -> DatabaseError:
-        """Return what a transaction that took too long came to, with the node that it waited for.
-
-        On a cluster, where the coordinator answers others, it waited for a worker: as far as it is
-        known, for that with the vehicle's rows. Then the database is not lost.
-        """
+        """Return what a transaction that took too long came to, with what it waited for."""
         if cursor is None or not cursor.connection.on_cluster:
             return error
-        # When a worker is lost, many ask at once: of them all, the server bears one connection.
-        if not self._probing.acquire(timeout=PROBE_SEC):
-            return error
-        try:
-            node = self._probe(cursor.vehicle)
-        except (DatabaseError, psycopg2.Error):
-            return error
-        finally:
-            self._probing.release()
-        where = f"the vehicle's rows are on {node}" if node else "the coordinator answers others"
-        return DatabaseError(f"{error.reason}; {where}", _LOOK_AT_NODE)
+        return self._probe.located(error, cursor.vehicle)
 
-    def _probe(self, vehicle_id: UUID | None) -> str | None:
-        """Ask the coordinator for the node with a vehicle's rows; raise if it does not answer.
-
-        Idle connections may be as mute as the one that was waited for, and all others busy: so it
-        is a new one, and nothing is repeated.
-        """
+    @contextmanager
+    def _begin_probe(self) -> Iterator[Cursor]:
         with (
             closing(self.connect()) as connection,
             self.transaction_on(connection, within=PROBE_SEC) as cursor,
         ):
-            return cluster.keeper(cursor, vehicle_id)
+            yield cursor
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:

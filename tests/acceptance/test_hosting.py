@@ -20,6 +20,7 @@ import pytest
 from fleetsyncd import settings
 from fleetsyncd.database import pool
 from fleetsyncd.database.connections import CONNECT_SEC
+from fleetsyncd.database.probe import PROBE_SEC
 from fleetsyncd.demo import embedded
 from tests.acceptance.command_lines import ROOT, fault_of
 from tests.acceptance.conftest import PATIENCE_SEC, Daemon, Installation
@@ -186,7 +187,7 @@ def test_the_unit_starts_a_command_that_exists_and_expects_notifications() -> No
     assert fault_of(arguments) is None
     assert service["Type"] == "notify"
     overdue_sec = pool.WAIT_SEC + CONNECT_SEC + pool.TRANSACTION_SEC
-    assert int(service["WatchdogSec"]) > overdue_sec + CONNECT_SEC + 2 * pool.PROBE_SEC
+    assert int(service["WatchdogSec"]) > overdue_sec + CONNECT_SEC + 2 * PROBE_SEC
     assert int(service["TimeoutStopSec"]) > 8 + 10
 
 

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import measurements, pool, statement_errors, store, vehicles
+from fleetsyncd.database import measurements, pool, probe, statement_errors, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
@@ -207,7 +207,7 @@ def always_overdue(fired: list[float]) -> Deadline:
     @contextmanager
     def deadline(seconds: float, error: Callable[[], Exception]) -> Iterator[None]:
         yield
-        if seconds in (pool.TRANSACTION_SEC, pool.PROBE_SEC):
+        if seconds in (pool.TRANSACTION_SEC, probe.PROBE_SEC):
             assert seconds not in fired
             fired.append(seconds)
             raise error()
@@ -230,12 +230,12 @@ def test_a_coordinator_that_answers_nobody_is_lost_after_one_brief_probe(prepare
 def test_a_probe_waits_for_another_one_only_briefly(
     prepared: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "PROBE_SEC", 0.02)
+    monkeypatch.setattr(probe, "PROBE_SEC", 0.02)
     fired: list[float] = []
     settings = DatabaseSettings(prepared.parameters(NAME))
     with closing(Database(settings, deadline=always_overdue(fired))) as frozen:
         frozen._on_cluster = True
-        with frozen._probing, pytest.raises(DatabaseLost):
+        with frozen._probe._probing, pytest.raises(DatabaseLost):
             frozen.run(pid)
     assert fired == [pool.TRANSACTION_SEC]
 

@@ -501,6 +501,13 @@ MUTANTS = (
         "tests/integration/test_pool.py tests/integration/test_pool_green.py",
     ),
     Mutant(
+        "a silent coordinator is probed as long as any transaction may take",
+        POOL,
+        "self.transaction_on(connection, within=PROBE_SEC) as cursor",
+        "self.transaction_on(connection) as cursor",
+        "tests/integration/test_pool.py",
+    ),
+    Mutant(
         "deadlocks not tried again",
         "fleetsyncd/database/statement_errors.py",
         '    "40P01": "deadlock",\n',
