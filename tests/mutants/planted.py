@@ -51,6 +51,13 @@ MUTANTS = (
         "tests/integration/test_notices.py",
     ),
     Mutant(
+        "a return while the loss is told is told to nobody",
+        "fleetsyncd/sync/loss_notices.py",
+        "        if self._lost_at is None and self._told:\n            self._tell_return()\n",
+        "        elif self._told:\n            self._tell_return()\n",
+        "tests/integration/test_loss_notices.py",
+    ),
+    Mutant(
         "two daemons send to one target",
         "fleetsyncd/database/outbox.py",
         "WHERE target = %(target)s AND coalesce(taken_until <= now(), true)",
