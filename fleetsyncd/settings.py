@@ -25,8 +25,8 @@ NOTIFIED_SEVERITIES = ("info", "warning", "alarm", "critical", "none")
 LOGGED_VEHICLES = ("all", "changes")
 MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
 """Vehicles that one process pulls at the same time."""
-DAEMON_NAME_LIMIT = 60
-"""Characters."""
+DAEMON_NAME_LIMIT = 80
+"""Characters: the template unit puts an instance behind the host's name, which may have 64."""
 MAX_DURATION_SEC = 400 * 86_400
 """A longer duration is a typing error, and overflows sooner or later."""
 MAX_DAYS, MAX_MONTHS = 36_500, 1_200

@@ -102,7 +102,7 @@ def test_everything_comes_up_at_once_and_the_demo_is_pulled_soon(project: Projec
     told = project.compose("run", "--rm", "--no-deps", "-T", "sync", "doctor", "--no-vehicles")
     assert (told.returncode, "0 fault(s), 0 warning(s)" in told.stdout) == (0, True), told.stdout
     added = project.compose(
-        "run", "--rm", "--no-deps", "-T", "sync", "vehicle", "add", "Truck-99", "10.8.0.99",
+        "run", "--rm", "--no-deps", "-T", "sync", "vehicle", "add", "Truck-99", "127.0.0.99",
         "--key-file", "-", keys="a-key",
     )  # fmt: skip
     assert added.stdout.startswith("added Truck-99"), added.stderr

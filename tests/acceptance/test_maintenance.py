@@ -14,8 +14,8 @@ PAUSED = "SELECT paused FROM fleetsync.vehicle_state"
 @pytest.fixture
 def trucks(installation: Installation) -> Installation:
     installation.rows(
-        "INSERT INTO vehicles (name, vpn_ip)"
-        " VALUES ('Truck-01', '10.8.0.1'), ('Truck-02', '10.8.0.2')"
+        "INSERT INTO vehicles (name, vpn_ip, api_port)"
+        " VALUES ('Truck-01', '127.0.0.1', 1), ('Truck-02', '127.0.0.1', 2)"
     )
     return installation
 

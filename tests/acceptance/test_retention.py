@@ -20,7 +20,9 @@ ANNOUNCED = (
 @pytest.fixture
 def year(installation: Installation) -> Installation:
     """Return an installation with 13 past months and 30 days of journal."""
-    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('Truck-01', '10.8.0.1')")
+    installation.rows(
+        "INSERT INTO vehicles (name, vpn_ip, api_port) VALUES ('Truck-01', '127.0.0.1', 1)"
+    )
     installation.rows(YEAR)
     installation.rows(
         "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status)"

@@ -8,9 +8,9 @@ import pytest
 
 from tests.acceptance.conftest import Installation
 
-FLEET = """name,address,tags,interval,timeout,window,gap_kbit
-Truck-01,10.8.0.1,mine-3,10m,30,2m,256
-Truck-02,10.8.0.2,mine-3,,,,
+FLEET = """name,address,port,tags,interval,timeout,window,gap_kbit
+Truck-01,127.0.0.1,1,mine-3,10m,30,2m,256
+Truck-02,127.0.0.1,2,mine-3,,,,
 """
 NONE = {"interval_sec": None, "timeout_sec": None, "window_sec": None, "gap_kbit": None}
 

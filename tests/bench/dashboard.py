@@ -49,8 +49,9 @@ PROBE_SEC = 0.001
 LONGEST_SEC = 20.0
 # A tenth in trouble, one in a hundred catching up, as in a fleet on mobile links.
 _FLEET = """
-INSERT INTO vehicles (name, vpn_ip, sync_status, last_seen_at, last_sync_at, software_version)
-SELECT 'truck-' || lpad(n::text, 5, '0'), '10.0.0.0'::inet + n,
+INSERT INTO vehicles
+    (name, vpn_ip, api_port, sync_status, last_seen_at, last_sync_at, software_version)
+SELECT 'truck-' || lpad(n::text, 5, '0'), '127.0.0.0'::inet + n, 1,
     CASE WHEN n %% 20 = 0 THEN 'timeout' WHEN n %% 25 = 0 THEN 'error' ELSE 'ok' END,
     now() - (n %% 30) * interval '1 s', now() - (n %% 30 + 5) * interval '1 s', '2.4.' || n %% 4
 FROM generate_series(1, %s) n

@@ -14,8 +14,8 @@ from tests.bench.installation import Installation
 from tests.tui.driving import beat
 
 _ADD = """
-INSERT INTO vehicles (name, vpn_ip, sync_status, last_seen_at, last_sync_at)
-VALUES ('guest-' || %(n)s, '10.99.0.0'::inet + %(n)s, 'ok', now(), now())
+INSERT INTO vehicles (name, vpn_ip, api_port, sync_status, last_seen_at, last_sync_at)
+VALUES ('guest-' || %(n)s, '127.99.0.0'::inet + %(n)s, 1, 'ok', now(), now())
 """
 _REMOVE = """
 DELETE FROM vehicles WHERE id IN (SELECT id FROM vehicles ORDER BY random() LIMIT %(few)s)

@@ -11,7 +11,7 @@ WRITING_KEYS = "spbaetE\x04"
 """They open a dialog, or ask the daemon for something."""
 FOCUS = ("\x1b[I", "\x1b[O")
 QUITS = ("q", "\x11")
-_TEXTS = ("st:timeout", "lag>5m", "truck-0", "-", "10.8.0.7", "[/b]", "\u2603\u05d0")
+_TEXTS = ("st:timeout", "lag>5m", "truck-0", "-", "127.8.0.7", "[/b]", "\u2603\u05d0")
 _CONTROLS = ("\x01", "\x0b", "\x17", "\x0c", "\x1bOP", "\x1b[20~", "\x1b[", "\x1b]52;")
 """Control characters, function keys, and sequences without their ends."""
 _WEIGHTS: Mapping[str, int] = {
