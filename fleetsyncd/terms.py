@@ -118,6 +118,17 @@ class TermsChange:
         """Return the change after which a vehicle has exactly these terms."""
         return cls(**{each.name: Given(getattr(terms, each.name)) for each in fields(terms)})
 
+    @classmethod
+    def between(cls, seen: Terms, wanted: Terms) -> "TermsChange":
+        """Return the change of what differs: others may set the rest meanwhile."""
+        return cls(
+            **{
+                each.name: Given(getattr(wanted, each.name))
+                for each in fields(wanted)
+                if getattr(wanted, each.name) != getattr(seen, each.name)
+            }
+        )
+
 
 UNCHANGED = TermsChange()
 

@@ -153,6 +153,14 @@ def test_a_change_to_terms_gives_these_whatever_there_was(before: Terms, after: 
     assert TermsChange.to(after).applied_to(before) == after
 
 
+def test_a_change_from_seen_terms_leaves_what_others_set_meanwhile() -> None:
+    seen, wanted = Terms(600, 30, None, 256), Terms(1200, 30, None, None)
+    change = TermsChange.between(seen, wanted)
+    assert change == TermsChange(interval_sec=Given(1200), gap_kbit=Given(None))
+    assert change.applied_to(Terms(600, 20, 60, 256)) == Terms(1200, 20, 60, None)
+    assert TermsChange.between(seen, seen) == TermsChange()
+
+
 def test_what_was_set_is_named_in_one_line() -> None:
     assert Terms(600, 30, 120, 256).text == "interval=10m timeout=30s window=2m gap=256"
     assert NO_TERMS.text == ""
