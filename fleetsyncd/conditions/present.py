@@ -27,6 +27,8 @@ CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
 QUARANTINE_STEP = 1_000
 """Rows by which the quarantine has to grow before it is told of."""
 DAEMON_DEAD_SEC = 60.0
+LAST_CYCLE_SEC = 60.0
+"""By so much the vehicles of one cycle are pulled one after the other, beside the interval."""
 FULL_WITHIN = timedelta(days=14)
 _FAILING = (State.TIMEOUT, State.ERROR)
 
@@ -53,7 +55,8 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     failing = [each for each in active if each.state in _FAILING]
     outage = known.get((NoticeKind.OUTAGE, ""))
     away = {each.id: _away(each, facts) for each in failing}
-    heard = [each for each in active if _tells(each, away)]
+    last = min(away.values(), default=inf) - _cycle_sec(failing)
+    heard = [each for each in active if each.id in away or _tells(each, last)]
     nobody_answers = len(failing) == len(heard) >= OUTAGE_FROM
     is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
     if outage is not None and outage.ended_at is None:
@@ -72,11 +75,16 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
             yield _down(vehicle, away[vehicle.id], facts.now)
 
 
-def _tells(vehicle: VehicleOverview, away: Mapping[UUID, float]) -> bool:
-    """Tell whether a vehicle was asked since the last one failed; its own interval may be long."""
-    if vehicle.id in away or vehicle.own_interval_sec is None or vehicle.seen_age is None:
+def _tells(vehicle: VehicleOverview, last: float) -> bool:
+    """Tell whether a vehicle was asked since that age; its own interval may be long."""
+    if vehicle.own_interval_sec is None or vehicle.seen_age is None:
         return True
-    return vehicle.seen_age < min(away.values(), default=inf)
+    return vehicle.seen_age < last
+
+
+def _cycle_sec(vehicles: Sequence[VehicleOverview]) -> float:
+    """Return by how much a vehicle may be seen after others of the last cycle that was good."""
+    return LAST_CYCLE_SEC + min((each.interval_sec or 0.0 for each in vehicles), default=0.0)
 
 
 def _most_answer(active: Sequence[VehicleOverview], terms: Terms) -> bool:

@@ -316,6 +316,17 @@ def test_one_that_was_not_asked_since_does_not_keep_an_outage_from_being_told() 
     assert {each.kind for each in Desk().look(*fleet, answering)} == {NoticeKind.DOWN}
 
 
+def test_one_that_was_pulled_last_in_the_last_good_cycle_does_not_either() -> None:
+    fleet = [
+        msgspec.structs.replace(failing(number, 700), interval_sec=30.0) for number in (1, 2, 3)
+    ]
+    own = OwnTerms(interval_sec=1800)
+    (notice,) = Desk().look(*fleet, vehicle(4, seen_age=611.0, terms=own))
+    assert notice.kind is NoticeKind.OUTAGE
+    since = vehicle(4, seen_age=609.0, terms=own)
+    assert {each.kind for each in Desk().look(*fleet, since)} == {NoticeKind.DOWN}
+
+
 def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:
     dead = Daemon("a@2", "a", 61.0, 9e3, is_named=True)
     neighbour = Daemon("a@1", "a", 2.0, 30.0, is_named=True)
