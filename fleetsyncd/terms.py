@@ -55,11 +55,20 @@ class Terms:
 
     def check(self, sync_interval_sec: float) -> None:
         """Raise CommandError if these terms cannot go together; 0: the interval is not known."""
+        self.check_interval(sync_interval_sec)
+        self.check_timeout(sync_interval_sec)
+
+    def check_interval(self, sync_interval_sec: float) -> None:
+        """Raise CommandError if the interval alone cannot be."""
         if self.interval_sec is not None and self.interval_sec < sync_interval_sec:
             raise CommandError(
                 f"an interval of {length_text(self.interval_sec)} is shorter than"
-                f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: that is the least"
+                f" SYNC_INTERVAL_SEC, which is {sync_interval_sec:g}: that is the least,"
+                f" and what {DEFAULT} stands for"
             )
+
+    def check_timeout(self, sync_interval_sec: float) -> None:
+        """Raise CommandError if the timeout cannot be, or not with the interval."""
         if self.timeout_sec is not None and self.timeout_sec > LONGEST_TIMEOUT_SEC:
             raise CommandError(
                 f"a timeout of {length_text(self.timeout_sec)} is longer than"
@@ -113,10 +122,31 @@ class TermsChange:
             terms, **{name: each.value for name, each in given.items() if each is not None}
         )
 
+    def check(self, terms: Terms, sync_interval_sec: float) -> None:
+        """Raise CommandError if `terms`, which this has changed, cannot be for what it gives.
+
+        What it leaves as it is may be older than the present SYNC_INTERVAL_SEC.
+        """
+        if self.interval_sec is not None:
+            terms.check_interval(sync_interval_sec)
+        if self.interval_sec is not None or self.timeout_sec is not None:
+            terms.check_timeout(sync_interval_sec)
+
     @classmethod
     def to(cls, terms: Terms) -> "TermsChange":
         """Return the change after which a vehicle has exactly these terms."""
         return cls(**{each.name: Given(getattr(terms, each.name)) for each in fields(terms)})
+
+    @classmethod
+    def between(cls, seen: Terms, wanted: Terms) -> "TermsChange":
+        """Return the change of what differs: others may set the rest meanwhile."""
+        return cls(
+            **{
+                each.name: Given(getattr(wanted, each.name))
+                for each in fields(wanted)
+                if getattr(wanted, each.name) != getattr(seen, each.name)
+            }
+        )
 
 
 UNCHANGED = TermsChange()

@@ -22,6 +22,7 @@ from fleetsyncd.conditions.model import (
 from fleetsyncd.conditions.present import (
     DAEMON_DEAD_SEC,
     QUARANTINE_STEP,
+    last_cycle_sec,
     present_conditions,
     was_asked,
 )
@@ -167,7 +168,7 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
     """Return what is told of the end; None if there is nothing good in it, or nobody cares."""
     lasted = age(((known.ended_at or facts.now) - known.since).total_seconds())
     if known.kind is NoticeKind.OUTAGE:
-        lasts_sec = (facts.now - known.since).total_seconds()
+        lasts_sec = (facts.now - known.since).total_seconds() - last_cycle_sec(facts.fleet)
         answering = sum(
             each.state in ANSWERING and was_asked(each, lasts_sec) for each in facts.fleet
         )

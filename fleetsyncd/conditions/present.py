@@ -1,7 +1,7 @@
 """Which conditions are the case, by the facts of one moment."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from uuid import UUID
@@ -27,6 +27,8 @@ CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
 QUARANTINE_STEP = 1_000
 """Rows by which the quarantine has to grow before it is told of."""
 DAEMON_DEAD_SEC = 60.0
+LAST_CYCLE_SEC = 60.0
+"""By so much the vehicles of one cycle are pulled one after the other, beside the interval."""
 FULL_WITHIN = timedelta(days=14)
 _FAILING = (State.TIMEOUT, State.ERROR)
 
@@ -53,12 +55,13 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
     failing = [each for each in active if each.state in _FAILING]
     outage = known.get((NoticeKind.OUTAGE, ""))
     away = {each.id: _away(each, facts) for each in failing}
-    heard = [each for each in active if _tells(each, away)]
+    last_cycle = last_cycle_sec(active)
+    heard = _asked(active, away, min(away.values(), default=inf) - last_cycle)
     nobody_answers = len(failing) == len(heard) >= OUTAGE_FROM
     is_out = nobody_answers and min(away.values()) >= terms.after.total_seconds()
     if outage is not None and outage.ended_at is None:
         lasts_sec = (facts.now - outage.since).total_seconds()
-        asked = [each for each in active if each.id in away or was_asked(each, lasts_sec)]
+        asked = _asked(active, away, lasts_sec - last_cycle)
         is_out = is_out or not _most_answer(asked, terms)
     if is_out:
         yield _outage(failing, len(active), away, facts.now)
@@ -74,9 +77,11 @@ def _silence(facts: Facts, terms: Terms, known: Mapping[Key, Known]) -> Iterator
             yield _down(vehicle, away[vehicle.id], facts.now)
 
 
-def _tells(vehicle: VehicleOverview, away: Mapping[UUID, float]) -> bool:
-    """Tell whether a vehicle was asked since the last one failed."""
-    return vehicle.id in away or was_asked(vehicle, min(away.values(), default=inf))
+def _asked(
+    active: Sequence[VehicleOverview], failing: Container[UUID], within_sec: float
+) -> list[VehicleOverview]:
+    """Return those that fail, and those that answer and were asked within this time."""
+    return [each for each in active if each.id in failing or was_asked(each, within_sec)]
 
 
 def was_asked(vehicle: VehicleOverview, within_sec: float) -> bool:
@@ -84,6 +89,11 @@ def was_asked(vehicle: VehicleOverview, within_sec: float) -> bool:
     if vehicle.own_interval_sec is None or vehicle.seen_age is None:
         return True
     return vehicle.seen_age < within_sec
+
+
+def last_cycle_sec(vehicles: Sequence[VehicleOverview]) -> float:
+    """Return by how much a vehicle may be seen after others of the last cycle that was good."""
+    return LAST_CYCLE_SEC + min(filter(None, (each.interval_sec for each in vehicles)), default=0.0)
 
 
 def _most_answer(asked: Sequence[VehicleOverview], terms: Terms) -> bool:

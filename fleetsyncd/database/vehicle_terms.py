@@ -86,7 +86,7 @@ def check_change(
         if terms == before:
             continue
         try:
-            terms.check(interval)
+            change.check(terms, interval)
         except CommandError as error:
             raise CommandError(f"{name}: {error}" if name else str(error)) from None
         wanted[key] = terms

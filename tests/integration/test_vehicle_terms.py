@@ -74,6 +74,16 @@ def test_the_interval_of_the_running_daemon_is_the_least(database: Database, tru
         set_terms(database, truck, parse_change(interval_sec="60"))
 
 
+def test_another_term_is_set_though_the_fleets_interval_has_overtaken_its_own(
+    database: Database, truck: UUID
+) -> None:
+    set_terms(database, truck, parse_change(interval_sec="10m"))
+    set_terms(database, truck, parse_change(gap_kbit="256"), interval=900)
+    assert loaded(database).terms == Terms(interval_sec=600, gap_kbit=256)
+    with pytest.raises(CommandError, match="SYNC_INTERVAL_SEC, which is 900"):
+        set_terms(database, truck, parse_change(interval_sec="11m"), interval=900)
+
+
 def test_a_removed_vehicle_has_its_terms_again_when_it_is_restored(
     database: Database, truck: UUID
 ) -> None:

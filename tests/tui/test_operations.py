@@ -666,6 +666,25 @@ def test_the_cancel_button_and_escape_close_a_dialog(database: Database) -> None
     assert len(stored(database, "name")) == 4
 
 
+def test_an_edit_of_terms_keeps_what_somebody_else_set_meanwhile(database: Database) -> None:
+    small_fleet(database)
+    read = "SELECT interval_sec, timeout_sec, gap_kbit FROM fleetsync.vehicle_terms"
+
+    async def look(it: Driver) -> None:
+        await it.press("end", "e")
+        await it.sees("Edit Truck-01")
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_terms (vehicle_id, timeout_sec, gap_kbit)"
+            " SELECT id, 30, 256 FROM vehicles WHERE name = 'Truck-01'",
+        )
+        await fill_in(it, terms="interval=10m")
+        await it.press("enter")
+        await it.until(lambda: execute(database, read) == [(600.0, 30.0, 256)])
+
+    drive(database, look)
+
+
 def test_a_vehicles_own_terms_are_edited_and_taken_back(database: Database) -> None:
     small_fleet(database)
     read = "SELECT interval_sec, timeout_sec FROM fleetsync.vehicle_terms"

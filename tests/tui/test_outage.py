@@ -127,5 +127,7 @@ def test_one_that_was_not_asked_since_does_not_answer_for_the_network() -> None:
     unasked = msgspec.structs.replace(vehicle(900, ONLINE), terms=own)
     silent = fleet((3, 300, TIMEOUT))
     assert find_outage([*silent, unasked], INTERVAL) == Outage(3, 3, None)
+    in_the_same_cycle = msgspec.structs.replace(vehicle(275, ONLINE), terms=own)
+    assert find_outage([*silent, in_the_same_cycle], INTERVAL) == Outage(3, 3, None)
     asked = msgspec.structs.replace(vehicle(100, ONLINE), terms=own)
     assert find_outage([*silent, asked], INTERVAL) == Outage(3, 4, 300)

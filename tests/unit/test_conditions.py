@@ -344,12 +344,32 @@ def test_those_that_were_not_asked_since_end_no_outage() -> None:
     assert desk.told(*back, *unasked) == ["2 of 9 vehicles answer again, after 14m"]
 
 
+def test_one_that_was_pulled_last_in_the_last_good_cycle_ends_no_outage() -> None:
+    desk, own = Desk(), OwnTerms(interval_sec=7200)
+    pulled_last = vehicle(4, seen_age=690.0, state_age=9e5, terms=own)
+    begin = desk.look(*(failing(number, 700) for number in (1, 2, 3)), pulled_last)
+    assert [each.kind for each in begin] == [NoticeKind.OUTAGE]
+    pulled_last = msgspec.structs.replace(pulled_last, seen_age=750.0)
+    assert desk.look(*(failing(number, 760) for number in (1, 2, 3)), pulled_last) == []
+
+
 def test_one_that_is_asked_seldom_ends_an_outage_though_another_has_just_failed() -> None:
     desk, own = Desk(), OwnTerms(interval_sec=7200)
     assert len(desk.look(*(failing(number, 700) for number in (1, 2, 3)))) == 1
     back = [vehicle(number, seen_age=50.0, terms=own) for number in (1, 2)]
     (end,) = desk.look(*back, failing(3, 40))
     assert end.title.startswith("2 of 3 vehicles answer again")
+
+
+def test_one_that_was_pulled_last_in_the_last_good_cycle_does_not_either() -> None:
+    fleet = [
+        msgspec.structs.replace(failing(number, 700), interval_sec=30.0) for number in (1, 2, 3)
+    ]
+    own = OwnTerms(interval_sec=1800)
+    (notice,) = Desk().look(*fleet, vehicle(4, seen_age=611.0, terms=own))
+    assert notice.kind is NoticeKind.OUTAGE
+    since = vehicle(4, seen_age=609.0, terms=own)
+    assert {each.kind for each in Desk().look(*fleet, since)} == {NoticeKind.DOWN}
 
 
 def test_a_daemon_with_a_name_is_replaced_by_that_name_only(desk: Desk) -> None:

@@ -115,6 +115,34 @@ def test_a_timeout_is_not_measured_by_an_interval_that_is_not_known() -> None:
         Terms(interval_sec=30, timeout_sec=40).check(0)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("gap=64 window=1m", None),
+        ("timeout=60", None),
+        ("interval=default", None),
+        ("interval=20m", None),
+        ("interval=11m", "11m is shorter than SYNC_INTERVAL_SEC, .* what default stands for"),
+    ],
+)
+def test_a_change_is_not_refused_for_what_it_leaves_as_it_was(words: str, told: str | None) -> None:
+    old = Terms(interval_sec=600, timeout_sec=90)
+    change = parse_terms(words)
+    if told is None:
+        change.check(change.applied_to(old), 900)
+        return
+    with pytest.raises(CommandError, match=told):
+        change.check(change.applied_to(old), 900)
+
+
+def test_a_change_of_the_interval_alone_is_refused_for_the_timeout() -> None:
+    change = parse_terms("interval=1m")
+    with pytest.raises(CommandError, match="timeout of 90s is longer"):
+        change.check(change.applied_to(Terms(600, 90)), 30)
+    with pytest.raises(CommandError, match="timeout of 1m is longer"):
+        parse_terms("timeout=60").check(Terms(timeout_sec=60), 30)
+
+
 def test_a_fleet_that_is_asked_less_often_asks_each_vehicle_less_often() -> None:
     assert Terms(interval_sec=60).interval(30) == 60
     assert Terms(interval_sec=60).interval(90) == 90
@@ -151,6 +179,14 @@ def test_whatever_is_written_is_read_as_a_usable_length_or_refused(text: str) ->
 )
 def test_a_change_to_terms_gives_these_whatever_there_was(before: Terms, after: Terms) -> None:
     assert TermsChange.to(after).applied_to(before) == after
+
+
+def test_a_change_from_seen_terms_leaves_what_others_set_meanwhile() -> None:
+    seen, wanted = Terms(600, 30, None, 256), Terms(1200, 30, None, None)
+    change = TermsChange.between(seen, wanted)
+    assert change == TermsChange(interval_sec=Given(1200), gap_kbit=Given(None))
+    assert change.applied_to(Terms(600, 20, 60, 256)) == Terms(1200, 20, 60, None)
+    assert TermsChange.between(seen, seen) == TermsChange()
 
 
 def test_what_was_set_is_named_in_one_line() -> None:

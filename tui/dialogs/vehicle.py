@@ -16,7 +16,6 @@ from fleetsyncd.terms import (
     DEFAULT,
     EXAMPLE,
     NO_TERMS,
-    UNCHANGED,
     Terms,
     TermsChange,
     parse_terms,
@@ -194,8 +193,8 @@ class VehicleForm(Dialog[VehicleChange]):
         change = parse_terms(self.query_one("#terms", Input).value)
         if not self.single:
             return change
-        wanted = change.applied_to(NO_TERMS)
-        return UNCHANGED if wanted == self.terms else TermsChange.to(wanted)
+        # Only what differs: somebody else may set the others meanwhile.
+        return TermsChange.between(self.terms, change.applied_to(NO_TERMS))
 
     def submit(self) -> None:
         """Check every field; save the change, or show what is wrong; nothing while it is saved."""

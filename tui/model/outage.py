@@ -39,7 +39,8 @@ def find_outage(vehicles: Sequence[VehicleOverview], interval: float) -> Outage 
     silent = [vehicle for vehicle in active if _is_silent(vehicle, interval)]
     if len(silent) < OUTAGE_FROM:
         return None
-    last = min(_ages(silent), default=math.inf)
+    # Those of one cycle answer one after the other.
+    last = min(_ages(silent), default=math.inf) - interval
     expected = [vehicle for vehicle in active if _was_asked(vehicle, last)]
     if len(silent) == len(expected):
         return Outage(len(silent), len(expected), None)
@@ -52,7 +53,7 @@ def _is_silent(vehicle: VehicleOverview, interval: float) -> bool:
 
 
 def _was_asked(vehicle: VehicleOverview, last: float) -> bool:
-    """Tell whether a vehicle was asked since the last answer of the silent ones.
+    """Tell whether a vehicle was asked since the last cycle that the silent ones answered in.
 
     With an interval of its own that need not be so, and then nothing can be said of it.
     """

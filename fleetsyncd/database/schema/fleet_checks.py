@@ -187,7 +187,7 @@ def check_maintenance(fleet: Sequence[VehicleOverview]) -> Iterator[Finding]:
 
 
 def check_terms(fleet: Sequence[VehicleOverview], sync_interval_sec: float) -> Iterator[Finding]:
-    """Say whose own terms cannot go together any more, since SYNC_INTERVAL_SEC has changed."""
+    """Say whose own terms cannot go together any more, as after a rise of SYNC_INTERVAL_SEC."""
     for vehicle in fleet:
         try:
             (vehicle.terms or NO_TERMS).check(sync_interval_sec)
