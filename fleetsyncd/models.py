@@ -327,10 +327,14 @@ class Look:
 
     window: Window
     age_sec: int
+    ended_sec: float
+    """How old the end of the pull before it is: with an interval of its own, more than the age."""
     verified_to: datetime
     """What earlier looks of this age have proved: up to here nothing was missing."""
     overlap: timedelta | None = None
     """How far each pull goes back, as it was learned; None: not learned yet."""
+    also: tuple[int, ...] = ()
+    """Other ages at which the same pull had ended: what is proved is proved of them too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,8 @@ class AuditResult:
     """Of a look: up to here nothing is missing; None if something was, or if it failed."""
     is_told: bool = True
     """It has a journal entry; False for looks that found nothing, or failed."""
+    also: tuple[int, ...] = ()
+    """Of a look: other ages of which the same is proved."""
 
 
 @dataclass(frozen=True, slots=True)

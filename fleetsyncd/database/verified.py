@@ -54,6 +54,11 @@ ON CONFLICT (vehicle_id, age_sec) DO UPDATE SET
     looked_to = excluded.looked_to
 """  # noqa: S608  made of this project's own text
 
+_PROVE_ALSO = """
+UPDATE fleetsync.verified SET verified_to = %(proved)s, looked_to = %(end)s, looked_at = now()
+WHERE vehicle_id = %(id)s::uuid AND age_sec = ANY (%(also)s) AND verified_to < %(proved)s
+"""
+
 
 def begin(cursor: Cursor, vehicles: Collection[UUID], ages: Sequence[int]) -> None:
     """Begin to prove what these vehicles measure from now on."""
@@ -90,6 +95,7 @@ def record_look(
 ) -> None:
     """Record that a look has compared all before `reached`, and what is proved by that.
 
+    What is found counts once, at the look's age; what is proved, at its other ages too.
     Raises PullStopped if the vehicle is in trouble meanwhile, VehicleRemoved, and AddressChanged as
     `store.lock_vehicle` does.
     """
@@ -108,3 +114,5 @@ def record_look(
     if cursor.rowcount != 1:
         store.lock_vehicle(cursor, vehicle.id, vehicle.address)
         raise PullStopped("the vehicle is paused, has a gap or is another machine meanwhile")
+    if look.also and verified_to == reached:
+        cursor.execute(_PROVE_ALSO, {**values, "also": list(look.also)})

@@ -205,7 +205,8 @@ class Metrics:
         if (counters := self._vehicles.get(vehicle_id)) is not None:
             counters.audited += found.counts
             if found.age_sec is not None and found.verified_to is not None:
-                counters.verified[found.age_sec] = found.verified_to.timestamp()
+                at = found.verified_to.timestamp()
+                counters.verified |= dict.fromkeys((found.age_sec, *found.also), at)
 
     def _on_cycle_ended(self, cycle: events.CycleEnded) -> None:
         self._cycles.inc()

@@ -1,8 +1,10 @@
 """Which audits and looks are to be started now."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from uuid import UUID
 
 from fleetsyncd.database import audits, repairs, store, verified
@@ -85,23 +87,31 @@ class AuditJobs:
         """Return the looks of a visit, or in how many seconds the first of them is possible."""
         now, oldest = self._monotonic(), self._context.accepted_interval().start
         looks, waits = [], []
-        for age in self._plan.ages(vehicle.id):
-            if (vehicle.id, age) not in proved:
-                continue
-            at, overlap = proved[vehicle.id, age]
+        for ended, ages in self._places(vehicle, proved).items():
+            at, overlap = max((proved[vehicle.id, age] for age in ages), key=itemgetter(0))
             kept = overlap or self._context.pull_overlap
-            length = self._plan.length(vehicle.id, age, now)
-            ended = pulls_apart(age, vehicle.terms.interval_sec)
+            length = max(self._plan.length(vehicle.id, age, now) for age in ages)
             window = look_window(watermark, at, oldest, ended, length, kept)
             if window is None:
                 waits.append(seconds_to_wait(watermark, at, oldest, ended, kept))
             else:
-                looks.append(Look(window, age, at, overlap))
+                *also, oldest_age = ages
+                looks.append(Look(window, oldest_age, ended, at, overlap, tuple(also)))
         return looks, min(waits, default=LATER_SEC)
+
+    def _places(self, vehicle: Vehicle, proved: verified.Proved) -> dict[float, list[int]]:
+        """Return how old what is due is, each with its ages: pulls that are far apart share one."""
+        places = defaultdict[float, list[int]](list)
+        for age in AGES:
+            if (vehicle.id, age) in proved:
+                places[pulls_apart(age, vehicle.terms.interval_sec)].append(age)
+        due = set(self._plan.ages(vehicle.id))
+        return {ended: ages for ended, ages in places.items() if due.intersection(ages)}
 
     def note_visit(self, vehicle_id: UUID, visit: Visit) -> None:
         """Take in that a visit begins."""
-        self._plan.begin(vehicle_id, [look.age_sec for look in visit.looks], self._monotonic())
+        ages = [age for look in visit.looks for age in (*look.also, look.age_sec)]
+        self._plan.begin(vehicle_id, ages, self._monotonic())
 
     def note_cost(self, vehicle_id: UUID, received: int) -> None:
         """Take in how many bytes a visit, which is over, received."""

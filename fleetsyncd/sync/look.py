@@ -56,7 +56,8 @@ def _run_look(attempt: "_LookAttempt") -> AttemptReport:
             lambda _cursor, _reason: None,
         )
     proved = attempt.verified_to if result.outcome is Outcome.OK and attempt.is_proved else None
-    found = AuditResult(attempt.counts, attempt.look.age_sec, proved, is_told=is_told)
+    look = attempt.look
+    found = AuditResult(attempt.counts, look.age_sec, proved, is_told=is_told, also=look.also)
     return attempt.report(entry, result, found)
 
 
@@ -87,7 +88,7 @@ class _LookAttempt(ComparingAttempt):
     def title(self) -> str:
         """Say what was to be compared, for the journal."""
         span = utc_span(self.interval.start, self.interval.end)
-        return f"{span}, about {age(self.look.age_sec)} old"
+        return f"{span}, about {age(self.look.ended_sec)} old"
 
     def record(self, cursor: Cursor, compared: Compared) -> None:
         """Record what is proved; if rows are missing, learn from it and have all asked again."""

@@ -201,7 +201,7 @@ class Rig:
         )
         if window is None:
             return None
-        look = Look(window, age_sec, at, learned)
+        look = Look(window, age_sec, age_sec, at, learned)
         self.now += MOMENT
         (report,) = run_visit(vehicle, Visit((look,)), self.client, self.context())
         return report

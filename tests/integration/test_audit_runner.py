@@ -12,11 +12,13 @@ import pytest
 
 from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.models import Vehicle, Visit, Window
 from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
+from fleetsyncd.terms import Given, TermsChange
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.integration.rig import Ask, Reply, Rig, rig
 from tests.integration.test_audits import begin_to_look, counts, lose, reached, request
@@ -94,6 +96,30 @@ def test_what_is_due_together_is_looked_at_in_one_visit_that_asks_for_the_state_
     pulled.asked.clear()
     assert looked_at(beside.run(after=EVERY_SEC)) == {60, 600}
     assert [path for path, _query in pulled.asked] == ["/status", "/data", "/data"]
+
+
+def test_ages_at_which_the_same_pull_of_its_own_interval_had_ended_share_one_look(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=150 * MINUTE, channels=2) as it:
+        it.cycle()
+        begin_to_look(it, *AGES)
+        hourly = TermsChange(interval_sec=Given(3600))
+        database.run(lambda c: change_terms(c, it.vehicle_id, hourly, 30))
+        ends = it.now - timedelta(hours=1) - it.overlap
+        beside = Beside(it)
+        it.asked.clear()
+        assert looked_at(beside.run(after=EVERY_SEC)) == {3600}
+        assert [path for path, _query in it.asked] == ["/status", "/data"]
+        proved = "SELECT age_sec, verified_to FROM fleetsync.verified WHERE looked_at IS NOT NULL"
+        assert dict(it.run(proved)) == dict.fromkeys((60, 600, 3600), ends)
+        assert every_age(beside) == set(), "of that place all is proved"
+        it.cycle(after=3600)
+        lose(it, 3612, 3600)
+        beside.runner.new_fleet_cycle([it.vehicle_id])
+        (found,) = beside.run(after=EVERY_SEC)
+        assert "about 60m old" in str(found.entry.error_msg)
+        assert it.run("SELECT age_sec FROM fleetsync.verified WHERE missing > 0") == [(3600,)]
 
 
 def test_a_vehicle_of_which_nothing_can_be_proved_yet_is_not_tried_again_and_again(

@@ -301,9 +301,11 @@ def test_any_other_path_names_the_right_one() -> None:
         assert (answer.status, answer.read()) == (404, b"metrics are at /metrics\n")
 
 
-def audited(counts: AuditCounts, age_sec: int | None, at: datetime | None) -> events.AttemptEnded:
+def audited(
+    counts: AuditCounts, age_sec: int | None, at: datetime | None, also: tuple[int, ...] = ()
+) -> events.AttemptEnded:
     entry = JournalEntry(ID, NOW, NOW, Outcome.OK, 0, None)
-    found = AuditResult(counts, age_sec, at)
+    found = AuditResult(counts, age_sec, at, also=also)
     return events.AttemptEnded(AttemptReport(entry, 0, audit=found))
 
 
@@ -324,6 +326,9 @@ def test_what_audits_find_and_prove_is_exported() -> None:
         (("age", "60"), name): 65,
         (("age", "600"), name): 3 * 3600,
     }
+    metrics.listen(audited(AuditCounts(10), 600, NOW - timedelta(seconds=30), (60,)))
+    ages = scraped(metrics)["fleetsync_vehicle_verified_age_seconds"]
+    assert ages == {(("age", "60"), name): 30, (("age", "600"), name): 30}
 
 
 def test_how_far_minutes_are_is_told_after_each_round() -> None:
