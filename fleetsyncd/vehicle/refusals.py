@@ -71,7 +71,7 @@ class Refusal:
         meaning = self._meaning(cause, words, told or {})
         reason = f"HTTP {self.status}: {meaning}" if meaning else f"HTTP {self.status}"
         if self.rest_sec is not None:
-            reason += f"; asked again after {self.rest_sec:.0f} s"
+            reason += f"; not asked again for {self.rest_sec:.0f} s"
         return VehicleRefused(self.call, self.status, reason, cause, self.rest_sec)
 
     def _cause(self, body: bytes, told: dict[str, Any] | None) -> RefusalCause:

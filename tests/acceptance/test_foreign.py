@@ -107,7 +107,7 @@ def test_a_vehicle_that_asks_for_a_rest_is_left_alone_until_an_operator_wants_it
     adopted: Installation,
 ) -> None:
     refused = "SELECT count(*) >= %s FROM sync_journal WHERE error_msg LIKE %s"
-    text_of_it = '/status: HTTP 429: {"error": "busy"}; asked again after 120 s'
+    text_of_it = '/status: HTTP 429: {"error": "busy"}; not asked again for 120 s'
     with serving() as vehicle:
         register(adopted, vehicle, datetime.now(UTC) - timedelta(seconds=60))
         vehicle.retry_after = "120"

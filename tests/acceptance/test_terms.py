@@ -1,6 +1,7 @@
 """Each vehicle's own terms, as commands set and tell them, and as a daemon keeps to them."""
 
 import json
+import re
 import signal
 from typing import Any
 
@@ -121,6 +122,10 @@ def test_doctor_names_terms_that_a_longer_interval_of_the_fleet_has_overtaken(
     assert "SYNC_INTERVAL_SEC, which is" not in trucks.command("doctor")[1]
     output = trucks.command("doctor", SYNC_INTERVAL_SEC="900")[1]
     assert "[Truck-01] an interval of 10m is shorter than SYNC_INTERVAL_SEC, which is 900" in output
+    remedy = re.search(r"`fleetsyncd (vehicle set \S+ --interval default)`", output)
+    assert remedy is not None, output
+    assert trucks.command(*remedy[1].split(), SYNC_INTERVAL_SEC="900")[0] == 0
+    assert "SYNC_INTERVAL_SEC, which is" not in trucks.command("doctor", SYNC_INTERVAL_SEC="900")[1]
 
 
 def test_a_daemon_asks_a_vehicle_of_its_own_interval_that_often_and_misses_nothing(

@@ -107,8 +107,8 @@ def test_a_refusal_is_told_as_one_however_little_time_is_left(
 ) -> None:
     late = [outcome["ended"] for name, outcome in outcomes.items() if "an error comes" in name]
     assert len(late) == 3
-    assert all(ended.endswith("; asked again after 60 s") for ended in late)
-    assert late[0] == "VehicleRefused: /data: HTTP 429: busy; asked again after 60 s"
+    assert all(ended.endswith("; not asked again for 60 s") for ended in late)
+    assert late[0] == "VehicleRefused: /data: HTTP 429: busy; not asked again for 60 s"
     assert outcomes["an error's body drips"]["ended"] == (
         "VehicleRefused: /data: HTTP 400: its reason cannot be read"
     )

@@ -218,7 +218,7 @@ def test_a_refusal_is_told_as_one_though_its_deadline_comes_before_its_body() ->
     ):
         client.status()
     assert (caught.value.status, caught.value.retry_after_sec) == (503, 7.0)
-    assert caught.value.reason == "HTTP 503: its reason cannot be read; asked again after 7 s"
+    assert caught.value.reason == "HTTP 503: its reason cannot be read; not asked again for 7 s"
 
 
 @pytest.mark.parametrize("digits", [4_300, 4_301, 8_000])
@@ -227,7 +227,7 @@ def test_an_entity_of_many_digits_takes_nothing_from_a_refusal(digits: int, zero
     entity = "&#" + ("0" * zeros + "9" * digits)[:8_000] + ";"
     page = f"<title>Bad{entity}gateway</title>".encode()
     error = refused(http(page, "Retry-After: 60", status="503 X"))
-    assert error.reason == "HTTP 503: an HTML page: Bad�gateway; asked again after 60 s"
+    assert error.reason == "HTTP 503: an HTML page: Bad�gateway; not asked again for 60 s"
     assert (error.status, error.cause, error.retry_after_sec) == (503, PAGE, 60.0)
 
 
@@ -282,7 +282,7 @@ def test_a_wish_to_be_left_alone_is_told_with_the_reason() -> None:
     date = "Date: Sun, 22 Feb 2026 12:00:00 GMT"
     until = "Retry-After: Sun, 22 Feb 2026 12:02:00 GMT"
     error = refused(http(b"too many", date, until, status="429 X"))
-    assert str(error) == "/status: HTTP 429: too many; asked again after 120 s"
+    assert str(error) == "/status: HTTP 429: too many; not asked again for 120 s"
     assert error.retry_after_sec == 120
     assert refused(http(b"", "Retry-After: 5", status="500 X")).retry_after_sec is None
 

@@ -20,7 +20,7 @@ from fleetsyncd.findings import Finding, Level, fault, ok, warning
 from fleetsyncd.models import Vehicle
 from fleetsyncd.settings import Settings
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.terms import NO_TERMS
+from fleetsyncd.terms import DEFAULT, NO_TERMS
 from fleetsyncd.text import age
 
 NAMED = 5
@@ -192,7 +192,8 @@ def check_terms(fleet: Sequence[VehicleOverview], sync_interval_sec: float) -> I
         try:
             (vehicle.terms or NO_TERMS).check(sync_interval_sec)
         except CommandError as error:
-            remedy = f"`fleetsyncd vehicle set {vehicle.id} --interval`, or `--timeout`"
+            command = f"fleetsyncd vehicle set {vehicle.id}"
+            remedy = f"`{command} --interval {DEFAULT}`, or `--timeout {DEFAULT}`"
             yield warning("terms", f"[{vehicle.name}] {error}", remedy)
 
 
