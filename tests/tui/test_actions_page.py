@@ -25,6 +25,7 @@ READS = {
     "alarms", "channel_changes", "channels", "plot", "channel_beside", "vehicle_details",
     "coverage", "vehicles_with_own_key", "registered", "count_rows", "outcomes", "pull_rate",
     "refused_groups", "refused_page", "jobs", "examine", "actions", "notices", "statuses", "scope",
+    "link_traffic",
 }  # fmt: skip
 DAY = Window(utc_now() - timedelta(days=1), utc_now())
 AUDIT = WantedAudit(DAY.start, DAY.end, report_only=False)
