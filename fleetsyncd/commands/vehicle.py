@@ -78,7 +78,7 @@ for command in (
 @with_tag_option
 @json_option
 def list_vehicles(removed: bool, tag: tuple[str, ...], as_json: bool) -> None:
-    """List all vehicles with address, key, tags and id, and the terms that were set for them.
+    """List all vehicles with address, key, tags, id and terms of their own.
 
     KEY shows whether a vehicle has a key of its own; keys themselves are never shown.
     """
