@@ -66,8 +66,8 @@ class ConfigPane(Pane):
         carried = _traffic_text(await query(lambda: gateway.link_traffic(self.vehicle_id)))
         fields = (
             *_fields(details, vehicle, key, state),
-            ("link has carried", carried),
             *request_fields(requested),
+            ("link has carried", carried),
         )
         for name, text in (*fields, *map(_change_field, changes)):
             if text:
