@@ -336,7 +336,8 @@ def test_in_a_latin_1_locale_no_line_is_lost(installation: Installation, tmp_pat
     assert any(line.startswith("sync: [Gräder-????] online ") for line in lines), "\n".join(lines)
     objects = [json.loads(line) for line in output("once", LOG_FORMAT="json").splitlines()]
     assert {each["vehicle"] for each in objects if "vehicle" in each} == {"Gräder-履带"}
-    heading, row = output("status").splitlines()
+    # A machine that is busy may have let some seconds pass: that is late for a short interval.
+    heading, row = output("status", SYNC_INTERVAL_SEC="30").splitlines()
     assert row.startswith("Gräder-????  online")
     assert row.index("online") == heading.index("STATE")
 
