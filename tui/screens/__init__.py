@@ -14,4 +14,5 @@ backfills.py   the backfills and audits of all vehicles
 findings.py    what doctor's checks of the database say
 quarantine.py  refused rows by vehicle, call and reason, and row by row
 room.py        the base class of pages with one table
+paged_room.py  the base class of those that are read page by page
 """

@@ -1,33 +1,30 @@
 """The page of actions: who did what to which vehicle, by command or in a dashboard."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.actions import PAGE_ROWS, LoggedAction
 from fleetsyncd.times import utc_text
 from tui.background import is_live, query
-from tui.context import ScreenContext
 from tui.formatting import time_text
 from tui.model.export_table import ExportTable
 from tui.model.tag_text import with_tags
-from tui.screens.room import Room
-from tui.widgets.in_full import InFull
+from tui.screens.paged_room import PagedRoom
 
 NAME_WIDTH, WHO_WIDTH = 16, 16
 FIELDS = ("at", "who", "from", "role", "vehicle", "what", "change")
 
 
-class ActionsPage(Room):
+class ActionsPage(PagedRoom[LoggedAction, LoggedAction]):
     """The action log, page by page, newest first; `⏎` shows a line in full."""
 
     NAME = "actions"
     HEADING = ("at utc", "who", "vehicle", "what")
+    PAGE_ROWS = PAGE_ROWS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("greater_than_sign", "older", "Older", key_display=">", id="actions.older",
@@ -38,33 +35,14 @@ class ActionsPage(Room):
                 tooltip="The page of the vehicle of the line under the cursor"),
     ]  # fmt: skip
 
-    def __init__(self, context: ScreenContext) -> None:
-        super().__init__(context)
-        self.entries: list[LoggedAction] = []
-        self.newer_pages: list[LoggedAction] = []
-        """The last line of each page that is newer than the shown one."""
-
-    def below_table(self) -> ComposeResult:
-        """Lay out the line under the cursor."""
-        yield InFull()
-
     async def load(self) -> None:
         """Read a page of the log, unless something else is asked for meanwhile."""
         rooms, name_part, asked = self.context.gateway.rooms, self.name_part, self.question()
-        before = self.newer_pages[-1] if self.newer_pages else None
+        before = self.before
         entries = await query(lambda: rooms.actions(name_part, before))
         if asked == self.question() and is_live(self):
-            self.entries, self.is_read = entries, True
+            self.lines, self.is_read = entries, True
             self.table.show_rows([each.id for each in entries], list(map(_cells, entries)))
-
-    def question(self) -> tuple[Hashable, ...]:
-        """Return what decides which lines are read."""
-        return (*super().question(), *(each.id for each in self.newer_pages[-1:]))
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing, from the newest line on."""
-        self.newer_pages.clear()
-        super().on_input_changed(event)
 
     def nothing(self) -> str:
         """Say that nothing was done, or nothing to such a vehicle."""
@@ -78,43 +56,15 @@ class ActionsPage(Room):
 
     def status(self) -> Sequence[str]:
         """Say which page is shown."""
-        if not self.newer_pages:
-            return ["newest page"]
-        oldest = ", the oldest" if self.is_read and len(self.entries) < PAGE_ROWS else ""
-        return [f"page {len(self.newer_pages) + 1}{oldest}"]
+        return [self.page_text()]
 
-    def show_state(self) -> None:
-        """Show what is under the cursor in full as well."""
-        super().show_state()
-        entry = self.under_cursor
-        self.query_one(InFull).show_whole(Text("" if entry is None else _in_full(entry)))
+    def in_full(self, line: LoggedAction) -> str:
+        """Return a line of the log with who did it, from where."""
+        return _in_full(line)
 
-    def on_data_table_row_highlighted(self) -> None:
-        """Show in full what the operator moved the cursor to."""
-        self.show_state()
-
-    def on_resize(self) -> None:
-        """Fit the line under the cursor into the new width."""
-        self.show_state()
-
-    @property
-    def under_cursor(self) -> LoggedAction | None:
-        """The line under the cursor; None if there is none."""
-        at = self.table.picked_row
-        is_there = self.is_read and at is not None and at < len(self.entries)
-        return self.entries[at] if is_there and at is not None else None
-
-    def action_older(self) -> None:
-        """Show the next older page."""
-        if self.is_read and len(self.entries) == PAGE_ROWS:
-            self.newer_pages.append(self.entries[-1])
-            self.ask_anew()
-
-    def action_newer(self) -> None:
-        """Show the next newer page."""
-        if self.newer_pages:
-            self.newer_pages.pop()
-            self.ask_anew()
+    def last_row(self) -> LoggedAction | None:
+        """Return the last line of a full page."""
+        return self.lines[-1] if len(self.lines) == PAGE_ROWS else None
 
     def action_vehicle(self) -> None:
         """Open the page of the vehicle; say so if it is in the fleet no more."""
@@ -130,7 +80,7 @@ class ActionsPage(Room):
 
     def export_table(self) -> ExportTable:
         """Return the lines of the shown page."""
-        return ExportTable(self.NAME, FIELDS, list(map(_row, self.entries)))
+        return ExportTable(self.NAME, FIELDS, list(map(_row, self.lines)))
 
 
 def _row(entry: LoggedAction) -> list[str]:

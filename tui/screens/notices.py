@@ -4,9 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from fleetsyncd.database.views.notices import PAGE_ROWS
 from fleetsyncd.notices import StoredNotice
@@ -18,14 +16,13 @@ from tui.model.export_table import ExportTable
 from tui.model.notice_text import FIELDS, Line, colour, mute_line, notice_line, target_line
 from tui.model.tag_text import with_tags
 from tui.room_gateway import NoticeView, ReadNotices
-from tui.screens.room import Room
-from tui.widgets.in_full import InFull
+from tui.screens.paged_room import PagedRoom
 
 VIEWS = tuple(NoticeView)
 _PAGED = (NoticeView.ALL, NoticeView.UNTOLD)
 
 
-class NoticesPage(Room):
+class NoticesPage(PagedRoom[Line, StoredNotice]):
     """The notices, page by page, newest first; `!` shows what is not told, targets, mutes.
 
     The line under the cursor stands in full below them.
@@ -33,6 +30,7 @@ class NoticesPage(Room):
 
     NAME = "notices"
     HEADING = ("at utc", "what", "told", "text")
+    PAGE_ROWS = PAGE_ROWS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("exclamation_mark", "show_next", "Show", key_display="!", id="notices.show",
@@ -49,19 +47,11 @@ class NoticesPage(Room):
         super().__init__(context)
         self.view = NoticeView.ALL
         self.found = ReadNotices()
-        self.lines: list[Line] = []
-        self.newer_pages: list[StoredNotice] = []
-        """The last notice of each page that is newer than the shown one."""
-
-    def below_table(self) -> ComposeResult:
-        """Lay out the line under the cursor."""
-        yield InFull()
 
     async def load(self) -> None:
         """Read what is shown, unless something else is asked for meanwhile."""
         rooms, view, name_part = self.context.gateway.rooms, self.view, self.name_part
-        before = self.newer_pages[-1] if self.newer_pages else None
-        asked = self.question()
+        before, asked = self.before, self.question()
         found = await query(lambda: rooms.notices(view, name_part, before))
         if asked == self.question() and is_live(self):
             self.found, self.is_read = found, True
@@ -78,12 +68,7 @@ class NoticesPage(Room):
 
     def question(self) -> tuple[Hashable, ...]:
         """Return what decides which lines are read."""
-        return (*super().question(), self.view, *(each.id for each in self.newer_pages[-1:]))
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing, from the newest notice on."""
-        self.newer_pages.clear()
-        super().on_input_changed(event)
+        return (*super().question(), self.view)
 
     def nothing(self) -> str:
         """Say why there is nothing to show."""
@@ -105,7 +90,7 @@ class NoticesPage(Room):
         """Say what is shown, how many targets fail, and how many mutes there are."""
         parts = [] if self.view is NoticeView.ALL else [self.view.value]
         if self.view in _PAGED:
-            parts.append(self._page_text())
+            parts.append(self.page_text())
         failing = sum(each.failing_since is not None for each in self.found.targets)
         if failing:
             parts.append(f"{failing} of {counted(len(self.found.targets), 'target')} failing: !")
@@ -115,50 +100,20 @@ class NoticesPage(Room):
             parts.append(counted(total, "mute") + (part if self.view is NoticeView.MUTED else ""))
         return parts
 
-    def _page_text(self) -> str:
-        if not self.newer_pages:
-            return "newest page"
-        oldest = ", the oldest" if self.is_read and len(self.lines) < PAGE_ROWS else ""
-        return f"page {len(self.newer_pages) + 1}{oldest}"
+    def in_full(self, line: Line) -> str:
+        """Return a notice, target or mute with all that is known of it."""
+        return line.whole
 
-    def show_state(self) -> None:
-        """Show what is under the cursor in full as well."""
-        super().show_state()
-        line = self.under_cursor
-        self.query_one(InFull).show_whole(Text("" if line is None else line.whole))
-
-    def on_data_table_row_highlighted(self) -> None:
-        """Show in full what the operator moved the cursor to."""
-        self.show_state()
-
-    def on_resize(self) -> None:
-        """Fit the line under the cursor into the new width."""
-        self.show_state()
-
-    @property
-    def under_cursor(self) -> Line | None:
-        """The line under the cursor; None if there is none."""
-        at = self.table.picked_row
-        is_there = self.is_read and at is not None and at < len(self.lines)
-        return self.lines[at] if is_there and at is not None else None
+    def last_row(self) -> StoredNotice | None:
+        """Return the last notice of a full page."""
+        is_full = self.view in _PAGED and len(self.found.notices) == PAGE_ROWS
+        return self.found.notices[-1].stored if is_full else None
 
     def action_show_next(self) -> None:
         """Show what comes next: all notices, the untold ones, targets, mutes."""
         self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
         self.newer_pages.clear()
         self.ask_anew()
-
-    def action_older(self) -> None:
-        """Show the next older page."""
-        if self.is_read and self.view in _PAGED and len(self.found.notices) == PAGE_ROWS:
-            self.newer_pages.append(self.found.notices[-1].stored)
-            self.ask_anew()
-
-    def action_newer(self) -> None:
-        """Show the next newer page."""
-        if self.newer_pages:
-            self.newer_pages.pop()
-            self.ask_anew()
 
     def action_vehicle(self) -> None:
         """Open the page of the vehicle; say so if it is in the fleet no more."""
