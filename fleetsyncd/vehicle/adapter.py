@@ -161,8 +161,8 @@ class _Connection(HTTPConnection):
     def __init__(self, *args: Any, traffic: Traffic, **options: Any) -> None:
         super().__init__(*args, **options)
         self._traffic = traffic
-        # http.client only calls it, where a class is declared.
-        self.response_class = partial(_Response, traffic)  # type: ignore[assignment]  see above
+        # http.client calls it as it would the class.
+        self.response_class = partial(_Response, traffic)  # type: ignore[assignment]
 
     def send(self, data: Any) -> None:
         """Send a request, which has no body, and count it."""
