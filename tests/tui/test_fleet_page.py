@@ -18,7 +18,7 @@ from tests.tui.driving import (
     small_fleet,
 )
 from tests.tui.test_frozen import one_of_two
-from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns
+from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns, idle_columns
 from tui.model.fleet_view import Sort
 from tui.screens.fleet import FleetPage
 from tui.widgets.checkbox import PlainCheckbox
@@ -368,7 +368,7 @@ def test_columns_fill_the_table_and_do_not_exceed_it(width: int, choice: dict[st
 
 @pytest.mark.parametrize(("width", "cells"), [(79, 24), (120, 40), (159, 40), (200, 60)])
 def test_the_reason_has_more_room_than_address_and_version(width: int, cells: int) -> None:
-    *others, reason = columns(width)
+    *others, reason = columns(width, idle=idle_columns(()))
     assert reason.width >= cells > max(column.width for column in others)
 
 
@@ -403,13 +403,44 @@ def test_no_column_is_shown_that_stays_empty(database: Database, size: tuple[int
     async def look(it: Driver) -> None:
         await it.settled()
         row = next(line for line in it.lines() if "Truck-01" in line)
-        start, shown = PREFIX_WIDTH, columns(table(it).scrollable_content_region.width)
+        start, idle = PREFIX_WIDTH, idle_columns(table(it).view.vehicles)
+        shown = columns(table(it).scrollable_content_region.width, idle=idle)
         assert [column.title for column in shown] == table(it).shown_columns
         for column in shown[:-1]:
             assert row[start : start + column.width].strip(), column.title
             start += column.width + 1
 
     drive(database, look, size=size)
+
+
+def test_how_often_each_is_asked_is_shown_once_one_has_an_interval_of_its_own(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.settled()
+        assert "EVERY" not in table(it).shown_columns
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec) VALUES (%s::uuid, 600)",
+            str(ids["Truck-01"]),
+        )
+        await it.sees("EVERY")
+        lines = it.lines()
+        end = next(line for line in lines if "EVERY" in line).index("EVERY") + len("EVERY")
+        every = {
+            name: next(line for line in lines if name in line)[end - 5 : end].strip()
+            for name in ("Truck-01", "Dozer-03")
+        }
+        assert every == {"Truck-01": "10m", "Dozer-03": "30s"}
+        await it.press("slash", *"dozer", "enter")
+        await it.sees_no("Truck-01")
+        assert "EVERY" in table(it).shown_columns
+        execute(database, "DELETE FROM fleetsync.vehicle_terms")
+        await it.sees_no("EVERY")
+
+    drive(database, look, size=(120, 40))
 
 
 def test_a_refused_key_shows_its_status_in_80_columns_and_the_whole_reason_under_the_cursor(

@@ -1,6 +1,6 @@
 """The columns of the fleet table, and which of them fit into a width."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -69,6 +69,8 @@ class Column:
     """The cells that must be left for the reason, or else the column is not shown."""
     from_width: int = 0
     """The width of the table from which on it is shown without being asked for."""
+    where: Callable[[VehicleOverview], bool] | None = None
+    """It is shown without being asked for only if this is true of a vehicle."""
     extra: int = 0
     """Cells that it is wider where there is much room."""
     text_colour: Callable[[str], str | None] | None = None
@@ -113,6 +115,10 @@ def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     return "-" if vehicle.rows is None else str(vehicle.rows)
 
 
+def _every(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
+    return age(vehicle.interval_sec)
+
+
 def _few_rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
     rows = vehicle.rows or 0
     return f"{rows // 1000}k" if rows < _MILLION else f"{rows // _MILLION}M"
@@ -149,23 +155,24 @@ COLUMNS = (
            short_text=_few_alarms, text_colour=alarm_totals.cell_colour, turn=1,
            leaves=_LEAST_REASON,
            extra=alarm_totals.WIDE_WIDTH - alarm_totals.NARROW_WIDTH),
-    Column("ADDRESS", 17, lambda v, _: v.address, turn=9, leaves=_WHOLE_REASON, extra=3),
+    Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=3),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
     Column("SINCE", 5, lambda v, _: age(v.state_age), short_title="SINC", right=True,
            sort=Sort.CHANGE, turn=6),
     Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
     Column("LAG", 4, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
-    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=12, leaves=_LONG_REASON),
+    Column("EVERY", 5, _every, right=True, turn=7, where=lambda v: v.own_interval_sec is not None),
+    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=13, leaves=_LONG_REASON),
     Column("ROWS", 4, _rows, short_text=_few_rows, right=True, turn=4),
     Column("LAG 1H", HOUR_BUCKETS // 2 + _LAG_SCALE_WIDTH, _lags(HOUR_BUCKETS),
-           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=7, leaves=_WHOLE_REASON,
+           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=8, leaves=_WHOLE_REASON,
            extra=HOUR_BUCKETS // 2),
-    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_WHOLE_REASON,
+    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=9, leaves=_WHOLE_REASON,
            from_width=DAY_WIDE),
     Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
-    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=11, leaves=_LONG_REASON,
+    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=12, leaves=_LONG_REASON,
            extra=2),
-    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=10, leaves=_LONG_REASON,
+    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=11, leaves=_LONG_REASON,
            from_width=DAY_WIDE),
 )  # fmt: skip
 """Every column but the last one, from left to right."""
@@ -173,10 +180,18 @@ CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)
 """The titles of the columns that may be hidden."""
 
 
-def columns(width: int, choice: Choice | None = None) -> list[Column]:
+def idle_columns(vehicles: Collection[VehicleOverview]) -> frozenset[str]:
+    """Return the titles of the columns that say nothing of these vehicles."""
+    return frozenset(
+        column.title for column in COLUMNS if column.where and not any(map(column.where, vehicles))
+    )
+
+
+def columns(width: int, choice: Choice | None = None, idle: Collection[str] = ()) -> list[Column]:
     """Return the columns of a table that is `width` cells wide; the last one fills the rest.
 
-    A column that the operator wants comes before those that the width would allow.
+    A column that the operator wants comes before those that the width would allow; those that are
+    `idle` are shown only if they are wanted.
     """
     wanted = {} if choice is None else choice
     room = width - PREFIX_WIDTH
@@ -184,7 +199,8 @@ def columns(width: int, choice: Choice | None = None) -> list[Column]:
     for column in sorted(COLUMNS, key=lambda it: _precedence(it, wanted)):
         needed = _width(column, width) + 1
         leaves = _LEAST_REASON if wanted.get(column.title) else column.leaves
-        is_wanted = wanted.get(column.title, width >= column.from_width)
+        is_useful = width >= column.from_width and column.title not in idle
+        is_wanted = wanted.get(column.title, is_useful)
         if not column.turn or (is_wanted and needed + leaves <= room):
             taken.add(column.title)
             room -= needed

@@ -112,6 +112,11 @@ class FleetView:
             row = self.index_of(self._awaited, 0)
             self.move_cursor(self.cursor_row if row is None else row)
 
+    @property
+    def vehicles(self) -> Sequence[VehicleOverview]:
+        """All of them, whatever the filter shows."""
+        return self._all
+
     def await_vehicle(self, vehicle_id: UUID) -> None:
         """Put the cursor on a new vehicle once it is read, unless it is moved meanwhile."""
         self._awaited = vehicle_id

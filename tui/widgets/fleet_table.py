@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
-from tui.model.columns import Column, column_sort, columns
+from tui.model.columns import Column, column_sort, columns, idle_columns
 from tui.model.fleet_view import FleetView, Sort
 from tui.widgets.fleet_line import (
     FleetLine,
@@ -75,7 +75,8 @@ class FleetTable(ScrollView, can_focus=True):
         self._cursor_row = 0
         """The view's `cursor_row` as it was shown last."""
         self._hours: Mapping[UUID, LastHour] = {}
-        self._columns: list[Column] = columns(80)
+        self._idle = idle_columns(())
+        self._columns: list[Column] = columns(80, idle=self._idle)
         self._painted: dict[int, FleetLine] = {}
         """The lines as they were painted last, by line of the screen."""
 
@@ -118,7 +119,8 @@ class FleetTable(ScrollView, can_focus=True):
 
     def choose_columns(self) -> None:
         """Show the columns that the operator wants, and those that fit."""
-        self._columns = columns(self.scrollable_content_region.width, self.view.columns)
+        width = self.scrollable_content_region.width
+        self._columns = columns(width, self.view.columns, self._idle)
         self._painted.clear()
         self.refresh()
         self.update_view()
@@ -126,7 +128,12 @@ class FleetTable(ScrollView, can_focus=True):
     def show(self, hours: Mapping[UUID, LastHour]) -> None:
         """Show a new snapshot."""
         self._hours = hours
-        self.update_view()
+        idle = idle_columns(self.view.vehicles)
+        if idle == self._idle:
+            self.update_view()
+        else:
+            self._idle = idle
+            self.choose_columns()
 
     def show_staleness(self, stale: bool) -> None:
         """Dim the vehicles if they may be out of date."""
