@@ -103,8 +103,10 @@ class Database:
                 with self.transaction() as cursor:
                     return work(cursor)
             except _Overdue as overdue:
-                lost = DatabaseLost(overdue.reason)
-                raise self._located(lost, cursor) from overdue
+                found = self._located(DatabaseLost(overdue.reason), cursor)
+                if isinstance(found, DatabaseLost):
+                    self.close()  # each of the idle connections would be waited for as long
+                raise found from overdue
             except psycopg2.Error as error:
                 reason = statement_errors.retry_reason(error)
                 if error.pgcode == statement_errors.CANCELLED:

@@ -178,7 +178,8 @@ def frozen_coordinator(stage: Stage) -> Scene:
         pids = [job.get() for job in [gevent.spawn(slow, database, 0.05) for _ in range(6)]]
         with frozen(pids), shortened(connections, "CONNECT_SEC"):
             error = fault_of(database, 0)
-        return {"fault": error, "idle": len(database._idle), "works": slow(database, 0) > 0}
+        left = len(database._idle)
+        return {"fault": error, "left": left, "new": slow(database, 0) not in pids}
 
 
 def busy_pool(stage: Stage) -> Scene:

@@ -219,8 +219,8 @@ def test_a_coordinator_that_answers_nobody_is_lost_after_one_brief_probe(prepare
     fired: list[float] = []
     settings = DatabaseSettings(prepared.parameters(NAME))
     with closing(Database(settings, deadline=always_overdue(fired))) as frozen:
-        frozen._on_cluster = True
         for _ in range(2):
+            frozen._on_cluster = True
             with pytest.raises(DatabaseLost, match=r"did not finish within 90 s$"):
                 frozen.run(pid)
             assert fired == [90, 5]
