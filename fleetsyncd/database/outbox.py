@@ -61,7 +61,8 @@ _SET_ASIDE = f"""
 INSERT INTO fleetsync.notice_delivery (notice_id, target, outcome)
 SELECT n.id, t.target, 'not for it'
 FROM fleetsync.notice n JOIN fleetsync.notice_target t ON t.target = %(target)s
-WHERE t.next_at > now() AND NOT {_IS_FOR_IT} AND {_WAITS}
+WHERE (t.next_at > now() OR t.sent_at > now() - %(pause)s::interval)
+  AND NOT {_IS_FOR_IT} AND {_WAITS}
 ORDER BY n.at, n.id LIMIT %(set_aside)s
 ON CONFLICT DO NOTHING
 """  # noqa: S608  made of this file's own text
@@ -134,11 +135,12 @@ def take(
     """Take a target for a `lease`, and return what waits for it; with `tags`, what has one of them.
 
     Nothing, and the target is free, if another daemon has it, it fails and has to be left alone, or
-    the last message is not a `pause` ago. What is not for one that fails is recorded all the same.
+    the last message is not a `pause` ago. What is not for it is recorded meanwhile all the same.
     """
     values = {
         "target": target,
         "tags": sorted(tags),
+        "pause": pause,
         "kept": GIVEN_UP_AFTER,
         "before": BEFORE_OUTAGE,
         "most": MOST_PENDING,
@@ -147,7 +149,7 @@ def take(
         "kinds": KINDS,
         "severities": [Weight.CRITICAL.value, Weight.WARNING.value, Weight.INFO.value],
     }
-    cursor.execute(_TAKE, {"target": target, "lease": lease, "pause": pause})
+    cursor.execute(_TAKE, {"lease": lease, **values})
     if not cursor.fetchall():
         if tags:
             cursor.execute(_SET_ASIDE, values)
