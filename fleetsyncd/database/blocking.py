@@ -5,9 +5,11 @@ from typing import Any
 
 from fleetsyncd.text import age, sanitise
 
-# Without a right to see more, only these columns of other roles' sessions are there.
+# Without a right to see more, of other roles' sessions only pid, program and role are there. The
+# server's own processes, as one that vacuums, have no role.
 SESSIONS = """
-SELECT a.pid, a.application_name, a.usename::text, extract(epoch FROM now() - a.xact_start)::float8
+SELECT a.pid, CASE WHEN a.usename IS NULL THEN a.backend_type ELSE a.application_name END,
+    a.usename::text, extract(epoch FROM now() - a.xact_start)::float8
 FROM pg_stat_activity a
 """
 BLOCKING = f"{SESSIONS} WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY a.xact_start LIMIT 3"
@@ -17,8 +19,13 @@ BLOCKING = f"{SESSIONS} WHERE a.pid = ANY (pg_blocking_pids(%s)) ORDER BY a.xact
 def named(sessions: Sequence[tuple[Any, ...]]) -> str:
     """Return rows of `SESSIONS` as text; "" if there are none."""
     known = [each for each in sessions if each[-1] is not None]
-    return ", ".join(
-        f"{sanitise(program) or 'a session'} (pid {pid}, role {sanitise(role)}"
-        + (")" if seconds is None else f", for {age(seconds)})")
-        for pid, program, role, seconds in known or sessions
-    )
+    return ", ".join(_named(*session) for session in known or sessions)
+
+
+def _named(pid: int, program: str | None, role: str | None, seconds: float | None) -> str:
+    told = [f"pid {pid}"]
+    if role is not None:
+        told.append(f"role {sanitise(role)}")
+    if seconds is not None:
+        told.append(f"for {age(seconds)}")
+    return f"{sanitise(program or '') or 'a session'} ({', '.join(told)})"

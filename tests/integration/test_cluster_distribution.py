@@ -18,7 +18,14 @@ from fleetsyncd.database import access, measurements, replicas, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.schema.distribution import functions, health, policies, remarks
+from fleetsyncd.database.schema.distribution import (
+    functions,
+    health,
+    obstacles,
+    policies,
+    remarks,
+    room,
+)
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.citus_cluster import CitusCluster
@@ -215,6 +222,42 @@ def test_check_tells_what_is_in_the_way_and_what_is_to_be_known(
     cluster.query(name, staff, user=OWNER)
     code, told = check(cluster, name, "--undistribute")
     assert (code, "to know: the policy staff stays" in told) == (0, True)
+
+
+@pytest.mark.parametrize(("left", "is_enough"), [(1.9, False), (2.1, True)])
+@pytest.mark.parametrize("most_wal", ["1GB", "0"])
+def test_a_node_without_room_for_its_rows_and_their_wal_is_in_the_way_there_and_back(
+    cluster: CitusCluster,
+    name: str,
+    database: Database,
+    trucks: list[UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    left: float,
+    is_enough: bool,
+    most_wal: str,
+) -> None:
+    times = left if most_wal != "0" else left / 2  # without WAL, the rows alone
+
+    def room_for(needed: int) -> None:
+        sizes = f"SELECT {int(needed * times)} || ' ' || pg_size_bytes('{most_wal}')"
+        monkeypatch.setattr(room, "_ROOM", sizes)
+
+    assert sum(stored(database, truck)[0] for truck in trucks) == 600
+    room_for(cluster.query(name, room._HERE)[0][0] // len(cluster.workers))
+    told = in_the_way(cluster, name)
+    assert [told.count(f"the worker {worker.host}:5432 has") for worker in cluster.workers] == (
+        [0, 0] if is_enough else [1, 1]
+    )
+    assert (told == "") == is_enough
+    monkeypatch.undo()
+    distribute(cluster, name)
+    room_for(cluster.query(name, room._ON_WORKERS)[0][0])
+    with closing(Database(owner_of(cluster, name))) as owner:
+        back = list(map(str, owner.run(obstacles.of_the_way_back)))
+    if is_enough:
+        assert back == []
+    else:
+        assert re.fullmatch(rf"the coordinator {cluster.host}:5432 has .*", "".join(back))
 
 
 def test_nothing_is_in_the_way_of_a_usual_table(cluster: CitusCluster, name: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import connection, make_dsn
 
+from fleetsyncd.database import blocking
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.schema import indexes, lock_waits, migrate
 from fleetsyncd.database.schema.applying import statements
@@ -373,3 +374,19 @@ def test_a_table_that_somebody_rewrites_does_not_stop_migrate_without_a_word(
         ask(other, "LOCK TABLE sync_journal IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(MigrationFailed, match="the look at what is there found no moment"):
             migrate.migrate(settings(server, installation), APP, patience=Patience(0.5, 0.05))
+
+
+def test_whatever_stands_in_the_way_is_named_the_servers_own_processes_too(
+    server: Server, empty_database: str
+) -> None:
+    with session(server, empty_database) as opened, opened.cursor() as cursor:
+        cursor.execute("SET application_name = 'psql'")
+        cursor.execute(f"{blocking.SESSIONS} WHERE a.usename IS NULL OR a.pid = pg_backend_pid()")
+        sessions = cursor.fetchall()
+        cursor.execute("RESET ROLE; SELECT pg_backend_pid()")
+        mine = cursor.fetchall()[0][0]
+    assert len(sessions) > 1, "the server has processes of its own"
+    for each in sessions:
+        told = blocking.named([each])
+        assert f"(pid {each[0]}" in told
+        assert (f"role {OWNER}" in told) == (each[0] == mine)

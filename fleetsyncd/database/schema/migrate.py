@@ -131,8 +131,8 @@ def migrate(
 
 
 @contextmanager
-def told_as_failed() -> Iterator[None]:
-    """Raise MigrationFailed for what the server refuses."""
+def told_as_failed(then: str | None = None) -> Iterator[None]:
+    """Raise MigrationFailed for what the server refuses; `then` ends its hint."""
     try:
         yield
     except psycopg2.errors.InsufficientPrivilege as error:
@@ -140,7 +140,8 @@ def told_as_failed() -> Iterator[None]:
         raise MigrationFailed(f"migration failed: {what_happened(error)}", text) from error
     except psycopg2.Error as error:
         reason, hint = reason_and_hint(error)
-        raise MigrationFailed(f"migration failed: {reason}", hint) from error
+        hint = "; ".join(text for text in (hint, then) if text)
+        raise MigrationFailed(f"migration failed: {reason}", hint or None) from error
 
 
 def _look(connector: Connector, patience: Patience, look: Callable[[Cursor], None]) -> None:

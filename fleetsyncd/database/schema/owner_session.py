@@ -13,6 +13,7 @@ from fleetsyncd.settings import DatabaseSettings
 
 T = TypeVar("T")
 
+_AGAIN = "then run it again: what is done stays done"
 _BECOME_OWNER = """
 SELECT set_config('role', r.rolname, false)
 FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
@@ -27,7 +28,7 @@ def owner_session(settings: DatabaseSettings, patience: Patience) -> Iterator[Pa
     Raises MigrationFailed for what the server refuses in it.
     """
     connector = Connector(settings, migrate.APPLICATION)
-    with closing(connector.connect()) as connection, migrate.told_as_failed():
+    with closing(connector.connect()) as connection, migrate.told_as_failed(_AGAIN):
         session = PatientSession(connector, connection, patience)
         with connection.cursor() as cursor:
             cursor.execute(session_settings.for_whole_session(connection.server_version))

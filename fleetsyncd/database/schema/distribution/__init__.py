@@ -7,6 +7,7 @@ functions.py  where rows are written, and what a worker knows of rights
 policies.py   who may read, by role
 access.py     the copy of vehicle_access that each node has
 foreign.py    what others have made of the table, each by name
+room.py       whether the disks have room for the rows
 obstacles.py  what stands in the way
 remarks.py    what else `--check` tells
 steps.py      there, and back

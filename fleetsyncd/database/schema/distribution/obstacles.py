@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import foreign, nodes, policies
-from fleetsyncd.database.schema.distribution.functions import TABLE
+from fleetsyncd.database.schema.distribution import foreign, nodes, policies, room
 from fleetsyncd.database.schema.distribution.nodes import Node
 from fleetsyncd.database.schema.hidden.layout import is_hidden
-from fleetsyncd.text import size
 
 SHARDS = 32
 """Parts of the table; as many workers at most can ever have one."""
@@ -31,12 +29,7 @@ FROM unnest(%(all)s::text[]) a(name) JOIN pg_roles m ON m.rolname = a.name,
     LATERAL (SELECT m.oid AS one, r.oid AS other) pair
 WHERE NOT m.rolsuper AND pg_has_role(m.oid, r.oid, 'USAGE') ORDER BY 1
 """
-_SIZE = f"""
-SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint
-FROM pg_partition_tree('{TABLE}') WHERE isleaf
-"""  # noqa: S608  made of this package's own text
 _LOGIN = "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = {role}"
-_FREE = "SELECT available_disk_size FROM pg_catalog.citus_local_disk_space_stats()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,9 @@ def of_the_way_back(cursor: Cursor) -> list[Misfit]:
         for reply in nodes.ask(cursor, "SELECT 1")
         if not reply.success
     ]
-    return [*silent, *foreign.statistics(cursor)]
+    if silent or not nodes.is_distributed(cursor):
+        return [*silent, *foreign.statistics(cursor)]
+    return [*foreign.statistics(cursor), *room.misfits_back(cursor)]
 
 
 def _extension(cursor: Cursor) -> Iterator[Misfit]:
@@ -159,22 +154,7 @@ def _table(cursor: Cursor) -> Iterator[Misfit]:
         yield Misfit(text, "take them back: `fleetsyncd migrate --timescale --undo`")
         return
     yield from foreign.misfits(cursor)
-    yield from _space(cursor)
-
-
-def _space(cursor: Cursor) -> Iterator[Misfit]:
-    """Yield workers without room for their share of the rows."""
-    workers = {node.address for node in nodes.nodes(cursor) if node.has_shards}
-    cursor.execute(_SIZE)
-    needed = int(cursor.fetchall()[0][0]) // max(1, len(workers))
-    for reply in nodes.ask(cursor, _FREE):
-        is_told = reply.success and reply.text.isdigit()
-        if reply.node in workers and is_told and int(reply.text) < needed:
-            text = (
-                f"the worker {reply.node} has {size(int(reply.text))} left, and its share of the"
-                f" rows takes {size(needed)}"
-            )
-            yield Misfit(text, "make room on its disk, or add a worker")
+    yield from room.misfits_there(cursor)
 
 
 def _roles(cursor: Cursor, app_role: str) -> Iterator[Misfit]:
