@@ -11,18 +11,18 @@ from fleetsyncd.text import sanitise
 
 READ_ONLY = f"the server or this role can only read: {WANT_WRITABLE}"
 _WANT_UTF8 = "the database's encoding cannot hold it: move to a database WITH ENCODING 'UTF8'"
-_DISK_FULL = "53100"
 _HINT_BY_SQLSTATE = {
     "22021": _WANT_UTF8,
     "22P05": _WANT_UTF8,
     "25006": READ_ONLY,
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE, as the tables' owner",
-    _DISK_FULL: "free space on the database's disk; pulling then goes on by itself",
+    "53100": "free space on the database's disk; pulling then goes on by itself",
     "53200": "the database's host is short of memory",
     "57014": "the database is slow or blocked: look at its load and its locks",
     "58030": "look at the log of the server there, and at its disk",
 }
 _NO_SPACE = os.strerror(errno.ENOSPC)
+_FREE_ON_NODE = "free space on the disk of the node whose log says so"
 
 
 def first_line(error: BaseException) -> str:
@@ -40,8 +40,7 @@ def what_happened(error: BaseException) -> str:
 
 def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
     """Return what happened, and what to do about it where that is known."""
-    code = error.pgcode or ""
     # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
-    if code == "XX000" and _NO_SPACE in first_line(error):
-        code = _DISK_FULL
-    return what_happened(error), _HINT_BY_SQLSTATE.get(code)
+    if error.pgcode == "XX000" and _NO_SPACE in first_line(error):
+        return what_happened(error), _FREE_ON_NODE
+    return what_happened(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")

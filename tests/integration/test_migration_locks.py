@@ -22,6 +22,7 @@ from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.schema import indexes, lock_waits, migrate
 from fleetsyncd.database.schema.applying import statements
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
+from fleetsyncd.database.schema.owner_session import owner_session
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.settings import DatabaseSettings
@@ -390,3 +391,31 @@ def test_whatever_stands_in_the_way_is_named_the_servers_own_processes_too(
         told = blocking.named([each])
         assert f"(pid {each[0]}" in told
         assert (f"role {OWNER}" in told) == (each[0] == mine)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "remedy"),
+    [
+        (
+            "XX000",
+            'could not extend file "base/1/2": No space left on device',
+            "free space on the disk of the node whose log says so",
+        ),
+        (
+            "58030",
+            "failed to COPY to shard 102017 on 10.0.0.2:5432",
+            "look at the log of the server there, and at its disk",
+        ),
+    ],
+)
+def test_a_node_that_fails_while_rows_are_moved_is_told_with_what_to_do_and_to_run_it_again(
+    server: Server, database_name: str, code: str, said: str, remedy: str
+) -> None:
+    refused = f"DO $do$ BEGIN RAISE '{said}' USING ERRCODE = '{code}'; END $do$"
+    with (
+        pytest.raises(MigrationFailed) as failed,
+        owner_session(settings(server, database_name), QUICK) as opened,
+    ):
+        opened.execute("the rows", refused)
+    again = "then run it again: what is done stays done"
+    assert str(failed.value) == f"migration failed: {said}: {remedy}; {again}"
