@@ -93,12 +93,12 @@ class Pauses:
         answer = await self._ui.ask(form)
         if answer is None:
             return
-        why = answer.why
+        why, length = answer.why, answer.length
         match answer.kind:
             case Maintenance.PAUSE:
-                await self._act(Kind.PAUSE, names, lambda: gateway.pause(names, True, why))
+                await self._act(Kind.PAUSE, names, lambda: gateway.pause(names, True, why, length))
             case Maintenance.MUTE:
-                await self._act(Kind.MUTE, names, lambda: gateway.mute(names, why))
+                await self._act(Kind.MUTE, names, lambda: gateway.mute(names, why, length))
             case Maintenance.UNMUTE:
                 await self._act(Kind.UNMUTE, names, lambda: gateway.mute(names, None))
 

@@ -18,9 +18,11 @@ from fleetsyncd.database.action_log import record_since
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import PLAIN, RegisteredVehicle
+from fleetsyncd.database.views.sql_times import database_now
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import Pause
 from fleetsyncd.terms import NO_TERMS, Terms
+from fleetsyncd.time_limits import end_after
 
 
 class WritingGateway:
@@ -88,10 +90,19 @@ class WritingGateway:
                 " --removed` shows the rest, `fleetsyncd vehicle purge` deletes it"
             ) from error
 
-    def pause(self, names: Mapping[UUID, str], paused: bool, why: Pause = PLAIN) -> BulkResult:
-        """Pause vehicles (names by id), or resume them; return those that were not so already."""
+    def pause(
+        self, names: Mapping[UUID, str], paused: bool, why: Pause | None = None, length: str = ""
+    ) -> BulkResult:
+        """Pause vehicles (names by id), or resume them; return those that were not so already.
+
+        With a reason why, end and reason of those that are paused are replaced. It ends after a
+        `length`, if one is given, by the database's clock.
+        """
         action = on_dashboard(self._actor, "pause" if paused else "resume")
-        return bulk.set_paused(self._database, names, paused, action, self._by(why))
+        signed = self._by(why or PLAIN, length)
+        return bulk.set_paused(
+            self._database, names, paused, action, signed, replaces=why is not None
+        )
 
     def undo_pause(
         self,
@@ -108,10 +119,11 @@ class WritingGateway:
         action = on_dashboard(self._actor, f"undo {'pause' if paused else 'resume'}")
         return bulk.undo_paused(self._database, names, paused, at, action, before)
 
-    def mute(self, names: Mapping[UUID, str], why: Pause | None) -> BulkResult:
-        """Mute vehicles (names by id); None for `why` ends their own mutes."""
+    def mute(self, names: Mapping[UUID, str], why: Pause | None, length: str = "") -> BulkResult:
+        """Mute vehicles (names by id); None for `why` ends their own mutes; `length` as above."""
         action = on_dashboard(self._actor, "unmute" if why is None else "mute")
-        return bulk_mutes.set_muted(self._database, names, why and self._by(why), action)
+        signed = why and self._by(why, length)
+        return bulk_mutes.set_muted(self._database, names, signed, action)
 
     def undo_mute(
         self,
@@ -124,8 +136,9 @@ class WritingGateway:
         action = on_dashboard(self._actor, f"undo {'mute' if muted else 'unmute'}")
         return bulk_mutes.undo_muted(self._database, names, muted, at, before, action)
 
-    def _by(self, why: Pause) -> Pause:
-        return msgspec.structs.replace(why, by=self._actor.login)
+    def _by(self, why: Pause, length: str) -> Pause:
+        until = end_after(length, self._database.run(database_now)) if length else why.until
+        return msgspec.structs.replace(why, by=self._actor.login, until=until)
 
     def sync(self, names: Mapping[UUID, str]) -> datetime:
         """Request a sync of vehicles (names by id); return when, by the database's clock."""

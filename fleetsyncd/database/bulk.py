@@ -6,7 +6,7 @@ Names by id are for the errors' texts.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -43,6 +43,16 @@ ON CONFLICT (vehicle_id) DO UPDATE SET paused = true, paused_at = now(),
     WHERE NOT {IS_PAUSED} AND {_AS_LEFT.format(dated="resumed_at")}
 RETURNING s.vehicle_id::text, now()::text
 """  # noqa: S608  made of this file's own text
+_REPLACE = f"""
+UPDATE fleetsync.vehicle_state s SET paused_until = p.until, pause_reason = p.reason,
+    paused_by = p.paused_by, paused_at = {if_dated("paused_at")},
+    resumed_at = {if_dated("resumed_at")}, status_since = {if_dated("status_since")},
+    dated_at = now(), updated_at = now()
+FROM unnest(%(ids)s::uuid[], %(until)s::timestamptz[], %(reason)s::text[], %(by)s::text[])
+    p (id, until, reason, paused_by)
+WHERE s.vehicle_id = p.id AND {IS_PAUSED} AND {_AS_LEFT.format(dated="paused_at")}
+RETURNING s.vehicle_id::text, s.paused_at::text
+"""  # noqa: S608  made of this file's own text
 _RESUME = f"""
 UPDATE fleetsync.vehicle_state s SET paused = false, paused_at = NULL, resumed_at = now(),
     paused_until = NULL, pause_reason = NULL, paused_by = NULL,
@@ -58,12 +68,11 @@ ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = n
     WHERE NOT {IS_PAUSED}
 RETURNING s.vehicle_id::text, now()::text
 """  # noqa: S608  made of this file's own text
-
-
-_READ_PAUSES = """
-SELECT vehicle_id::text, paused_until, pause_reason, paused_by FROM fleetsync.vehicle_state
-WHERE vehicle_id = ANY (%s::uuid[]) FOR NO KEY UPDATE
-"""
+_READ_PAUSES = f"""
+SELECT s.vehicle_id::text, s.paused_until, s.pause_reason, s.paused_by
+FROM fleetsync.vehicle_state s
+WHERE s.vehicle_id = ANY (%s::uuid[]) AND {IS_PAUSED} FOR NO KEY UPDATE
+"""  # noqa: S608  made of this file's own text
 
 AT_ONCE = 1_000
 """Vehicles that one transaction pauses or resumes: a cycle waits for it, if it is one of theirs."""
@@ -82,7 +91,7 @@ class BulkResult:
     before: Mapping[UUID, Pause] = field(default_factory=dict)
     """Until when, why and by whom vehicles were paused or muted before, if they were."""
     moments: Mapping[UUID, str | None] = field(default_factory=dict)
-    """When each was changed, if several transactions have done it."""
+    """Since when each is so, where that is not one moment of all."""
     unfinished: frozenset[UUID] = frozenset()
     """Those of the transaction that failed, and of the ones after it, which were not begun."""
     error: FleetsyncError | None = None
@@ -99,14 +108,18 @@ def set_paused(
     paused: bool,
     action: Action | None = None,
     pause: Pause = PLAIN,
+    *,
+    replaces: bool = False,
 ) -> BulkResult:
     """Pause or resume vehicles; return those that were not so already.
 
-    With an `action`, as in all functions here, what is changed is recorded. Raises CommandError,
-    and changes none, if one of them was removed before. More than AT_ONCE are several transactions:
-    if a later one fails, the result tells that, and what the ones before it have changed.
+    A `pause` that `replaces` end and reason of those that are paused changes these, too. With an
+    `action`, as in all functions here, what is changed is recorded. Raises CommandError, and
+    changes none, if one of them was removed before. More than AT_ONCE are several transactions: if
+    a later one fails, the result tells that, and what the ones before it have changed.
     """
-    wanted = _Wanted(paused, dict.fromkeys(names, pause))
+    pauses = dict.fromkeys(names, pause) if paused else {}
+    wanted = _Wanted(paused, pauses, replaces=replaces)
     return _set_paused(database, names, wanted, action, all_or_none=True)
 
 
@@ -122,7 +135,7 @@ def undo_paused(
 
     Those that are not as that left them are left as they are. `at` tells when that was: a vehicle
     that was resumed and paused again since is paused since another moment. `pauses` are those that
-    were ended, and are to be again; one whose time is over meanwhile ends at once.
+    were ended or replaced, and are to be again; one whose time is over meanwhile ends at once.
     """
     wanted = _Wanted(not paused, pauses, at)
     return _set_paused(database, names, wanted, action, all_or_none=False)
@@ -135,6 +148,8 @@ class _Wanted:
     paused: bool
     pauses: Mapping[UUID, Pause]
     since: Since = field(default_factory=dict)
+    replaces: bool = False
+    """Whether those that are paused get the new end and reason."""
 
 
 def _set_paused(
@@ -170,7 +185,7 @@ def _joined(found: Collection[BulkResult]) -> BulkResult:
         frozenset().union(*(each.changed for each in found)),
         frozenset().union(*(each.removed for each in found)),
         before={key: why for each in found for key, why in each.before.items()},
-        moments={key: each.at for each in found for key in each.changed},
+        moments={key: each.at_of(key) for each in found for key in each.changed},
     )
 
 
@@ -182,30 +197,42 @@ def _set_part(
     *,
     all_or_none: bool,
 ) -> BulkResult:
-    changed: set[UUID] = set()
-    tries: list[str | None] = []
+    tries: list[BulkResult] = []
 
     def work(cursor: Cursor) -> BulkResult:
         with recorded(cursor, action, names):
             result = _pause_or_resume(cursor, names, wanted)
         if all_or_none:
             _require_registered(names, result)
-        # A try whose commit was lost may have arrived: then the next one finds nothing to change.
-        changed.update(result.changed)
-        tries.append(result.at)
+        tries.append(result)
         return result
 
     done = database.run(work)
-    at = tries[0] if len(tries) == 1 else None
-    return BulkResult(frozenset(changed), done.removed, at, done.before)
+    if len(tries) == 1:
+        return done
+    # A try whose commit was lost may have arrived: then the next one finds nothing to change.
+    changed = frozenset().union(*(each.changed for each in tries))
+    return BulkResult(changed, done.removed, before=done.before)
 
 
 def _pause_or_resume(cursor: Cursor, ids: Collection[UUID], wanted: _Wanted) -> BulkResult:
+    registered = _lock(cursor, ids)
+    cursor.execute(_READ_PAUSES, (list(map(str, registered)),))
+    before = {UUID(key): Pause(*why) for key, *why in cursor.fetchall()}
     if wanted.paused:
-        return _change(cursor, ids, _PAUSE, wanted.since, wanted.pauses)
-    cursor.execute(_READ_PAUSES, (list(map(str, ids)),))
-    pauses = {UUID(key): Pause(*why) for key, *why in cursor.fetchall()}
-    return replace(_change(cursor, ids, _RESUME, wanted.since), before=pauses)
+        replaced = before if wanted.replaces else {}
+        rest, statement = [key for key in registered if key not in before], _PAUSE
+    else:
+        replaced = {key: before[key] for key in wanted.pauses if key in before}
+        rest, statement = [key for key in registered if key not in replaced], _RESUME
+    done = _joined(
+        [
+            _change(cursor, rest, statement, wanted.since, wanted.pauses),
+            _change(cursor, list(replaced), _REPLACE, wanted.since, wanted.pauses),
+        ]
+    )
+    removed = frozenset(ids).difference(registered)
+    return replace(done, removed=removed, before=replaced if wanted.paused else before)
 
 
 def request_sync(
@@ -217,7 +244,9 @@ def request_sync(
     """
 
     def work(cursor: Cursor) -> datetime:
-        result = _change(cursor, names, _REQUEST_SYNC, {})
+        registered = _lock(cursor, names)
+        result = _change(cursor, registered, _REQUEST_SYNC, {})
+        result = replace(result, removed=frozenset(names).difference(registered))
         _require_registered(names, result)
         if paused := set(names) - result.changed:
             raise CommandError(f"{_named(names, paused)}: paused, resume first")
@@ -227,15 +256,19 @@ def request_sync(
     return database.run(work)
 
 
+def _lock(cursor: Cursor, ids: Collection[UUID]) -> list[UUID]:
+    """Lock vehicles in the order of their ids, and return those that are registered."""
+    cursor.execute(_LOCK, (list(map(str, ids)),))
+    return [UUID(key) for (key,) in cursor.fetchall()]
+
+
 def _change(
     cursor: Cursor,
-    ids: Collection[UUID],
+    registered: Sequence[UUID],
     statement: str,
     since: Since,
     pauses: Mapping[UUID, Pause] = MappingProxyType({}),
 ) -> BulkResult:
-    cursor.execute(_LOCK, (list(map(str, ids)),))
-    registered = [UUID(key) for (key,) in cursor.fetchall()]
     reasons = [pauses.get(key, PLAIN) for key in registered]
     values = {
         "ids": list(map(str, registered)),
@@ -244,13 +277,11 @@ def _change(
         "reason": [each.reason for each in reasons],
         "by": [each.by for each in reasons],
     }
+    if not registered:
+        return BulkResult(frozenset(), frozenset())
     cursor.execute(statement, values)
-    rows = cursor.fetchall()
-    return BulkResult(
-        changed=frozenset(UUID(key) for key, _ in rows),
-        removed=frozenset(ids).difference(registered),
-        at=rows[0][1] if rows else None,
-    )
+    moments = {UUID(key): at for key, at in cursor.fetchall()}
+    return BulkResult(frozenset(moments), frozenset(), moments=moments)
 
 
 def _require_known(cursor: Cursor, names: Mapping[UUID, str]) -> None:

@@ -76,10 +76,10 @@ def test_an_undo_goes_on_without_the_removed_and_leaves_what_others_have_changed
     database: Database, fleet: dict[UUID, str]
 ) -> None:
     gone = uuid4()
-    at = bulk.set_paused(database, fleet, True).at
+    done = bulk.set_paused(database, fleet, True)
     (crane,) = ids(fleet, "Crane-02")
     database.run(lambda cursor: vehicles.set_paused(cursor, crane, False))
-    when = dict.fromkeys(fleet, at)
+    when = {key: done.at_of(key) for key in fleet}
     result = bulk.undo_paused(database, {**fleet, gone: "Loader-04"}, True, when)
     assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
     assert result.removed == {gone}
@@ -90,11 +90,12 @@ def test_an_undo_leaves_what_somebody_has_changed_back_and_forth(
     database: Database, fleet: dict[UUID, str], paused: bool
 ) -> None:
     bulk.set_paused(database, fleet, not paused)
-    at = bulk.set_paused(database, fleet, paused).at
+    done = bulk.set_paused(database, fleet, paused)
     (crane,) = ids(fleet, "Crane-02")
     for state in (not paused, paused):
         database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
-    result = bulk.undo_paused(database, fleet, paused, dict.fromkeys(fleet, at))
+    at = {key: done.at_of(key) for key in fleet}
+    result = bulk.undo_paused(database, fleet, paused, at)
     assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
 
 

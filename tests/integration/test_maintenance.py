@@ -190,7 +190,41 @@ def test_the_undo_of_a_resume_gives_the_pause_back_with_its_end_and_reason(
     pause(database, truck, until)
     names = {truck: "Truck-01"}
     done = bulk.set_paused(database, names, False)
-    bulk.undo_paused(database, names, False, {truck: done.at}, None, done.before)
+    at = {truck: done.at_of(truck)}
+    bulk.undo_paused(database, names, False, at, None, done.before)
+    assert shown(database).pause == Pause(until, "workshop", "olga")
+
+
+def test_a_new_pause_replaces_end_and_reason_and_its_undo_gives_them_back(
+    database: Database, truck: UUID
+) -> None:
+    until, later = soon(), soon() + timedelta(hours=8)
+    pause(database, truck, until)
+    older = "UPDATE fleetsync.vehicle_state SET paused_at = paused_at - interval '1 h'"
+    database.run(lambda c: c.execute(older))
+    dozer = database.run(lambda c: vehicles.add_vehicle(c, "Dozer-03", "10.8.0.3", 8001, None))
+    names = {truck: "Truck-01", dozer: "Dozer-03"}
+    new = Pause(later, "tyres", "peter")
+    action = Action("pause", Actor("peter", None))
+    done = bulk.set_paused(database, names, True, action, new, replaces=True)
+    assert done.changed == {truck, dozer}
+    assert done.before == {truck: Pause(until, "workshop", "olga")}
+    assert (shown(database).pause, shown(database, "Dozer-03").pause) == (new, new)
+    assert (shown(database).state_age or 0) >= 3600, "it is paused since then"
+    assert any("workshop →" in entry.change for entry in database.run(read_actions))
+    at = {key: done.at_of(key) for key in names}
+    undone = bulk.undo_paused(database, names, True, at, None, done.before)
+    assert undone.changed == {truck, dozer}
+    assert shown(database).pause == Pause(until, "workshop", "olga")
+    assert shown(database, "Dozer-03").state is not State.PAUSED
+
+
+def test_who_is_paused_is_left_so_where_no_end_and_no_reason_is_given(
+    database: Database, truck: UUID
+) -> None:
+    until = soon()
+    pause(database, truck, until)
+    assert bulk.set_paused(database, {truck: "Truck-01"}, True).changed == set()
     assert shown(database).pause == Pause(until, "workshop", "olga")
 
 

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from fleetsyncd.actions import Action, Actor
@@ -25,21 +26,47 @@ async def fill(it: Driver, length: str, reason: str) -> None:
     await it.type("#reason", reason)
 
 
-def test_a_vehicle_is_paused_for_a_time_with_a_reason_and_u_takes_it_back(
+def test_a_vehicle_is_paused_for_a_time_by_the_databases_clock_and_u_takes_it_back(
     database: Database,
 ) -> None:
     small_fleet(database)
 
     async def look(it: Driver) -> None:
         await fill(it, "8h", "workshop")
-        await it.sees("until 2026-02-22 20:00:00 UTC: workshop")
+        await it.sees("until 2026-02-22 20:00:00 UTC: workshop")  # this host's clock is behind
         await it.press("enter")
         await it.notified("Crane-02: paused, u undoes")
-        until = "SELECT paused_until::text, pause_reason, paused_by IS NOT NULL"
-        (stored,) = execute(database, f"{until} FROM fleetsync.vehicle_state WHERE paused")
-        assert stored == ("2026-02-22 20:00:00+00", "workshop", True)
+        until = "SELECT paused_until - paused_at, pause_reason, paused_by IS NOT NULL"
+        ((length, *why),) = execute(database, f"{until} FROM fleetsync.vehicle_state WHERE paused")
+        assert abs(length - timedelta(hours=8)) < timedelta(minutes=1)
+        assert why == ["workshop", True]
         await it.press("u")
         await it.notified("undo: Crane-02")
+
+    drive(database, look)
+
+
+def test_a_second_pause_replaces_end_and_reason_and_u_gives_them_back(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    read = (
+        "SELECT pause_reason FROM fleetsync.vehicle_state s JOIN vehicles v ON v.id = s.vehicle_id"
+        " WHERE v.name = 'Crane-02' AND s.paused"
+    )
+
+    async def look(it: Driver) -> None:
+        def is_paused_for(*reasons: str) -> bool:
+            return [reason for (reason,) in execute(database, read)] == list(reasons)
+
+        for reason in ("workshop", "tyres"):
+            await fill(it, "8h", reason)
+            await it.press("enter")
+            await it.until(partial(is_paused_for, reason))
+        await it.press("u")
+        await it.until(partial(is_paused_for, "workshop"))
+        await it.press("u")
+        await it.until(is_paused_for)
 
     drive(database, look)
 

@@ -33,6 +33,8 @@ class WantedMaintenance:
 
     kind: Maintenance
     why: Pause
+    length: str = ""
+    """For how long, as it was typed, instead of until when: this host's clock may be wrong."""
 
 
 class MaintenanceForm(Dialog[WantedMaintenance]):
@@ -67,17 +69,17 @@ class MaintenanceForm(Dialog[WantedMaintenance]):
         self._show_meaning()
         self.query_one("#for").focus()
 
-    def why(self) -> Pause:
+    def wanted(self, kind: Maintenance) -> WantedMaintenance:
         """Return what the fields say; raise CommandError if it is not valid."""
         text, now = self.query_one("#for", Input).value.strip(), self.context.wall()
         reason = validation.parse_reason(self.query_one("#reason", Input).value)
         if not text:
-            return Pause(None, reason)
+            return WantedMaintenance(kind, Pause(None, reason))
         try:
             parse_length(text)
         except CommandError:
-            return Pause(end_at(text, now), reason)
-        return Pause(end_after(text, now), reason)
+            return WantedMaintenance(kind, Pause(end_at(text, now), reason))
+        return WantedMaintenance(kind, Pause(end_after(text, now), reason), text)
 
     def on_input_changed(self) -> None:
         """Say while typing what the fields mean."""
@@ -85,7 +87,7 @@ class MaintenanceForm(Dialog[WantedMaintenance]):
 
     def _show_meaning(self) -> None:
         try:
-            why = self.why()
+            why = self.wanted(Maintenance.PAUSE).why
         except CommandError as error:
             self.show_error(str(error))
             return
@@ -109,6 +111,6 @@ class MaintenanceForm(Dialog[WantedMaintenance]):
 
     def _answer(self, kind: Maintenance) -> None:
         try:
-            self.finish(WantedMaintenance(kind, self.why()))
+            self.finish(self.wanted(kind))
         except CommandError as error:
             self.show_error(str(error))
