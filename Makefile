@@ -44,8 +44,10 @@ coverage: .venv/ready  ## the tests, with the branches that they reach
 run: .venv/ready  ## the daemon, as configured by the environment or .env
 	$(BIN)/python -m fleetsyncd run $(ARGS)
 
+# Workers of a cluster are told of the role only by a statement of the transaction.
 sql: .venv/ready  ## an SQL shell into the running demo, as its daemon sees it
-	@PGOPTIONS="-c app.user_role=superuser" $(PSQL) --username fleet_app \
+	@echo "on a cluster begin with: BEGIN; SET LOCAL app.user_role = 'superuser';" >&2
+	@PGOPTIONS="-c app.user_role=superuser -c citus.propagate_set_commands=local" $(PSQL) --username fleet_app \
 	    --host "$$(sed -n 5p $(firstword $(RUNNING)))" $(ARGS) fleet
 
 bench: .venv/ready  ## measure: CPU, memory, rows a second

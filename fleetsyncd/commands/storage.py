@@ -80,7 +80,7 @@ def storage_command(disk: int | None, as_json: bool) -> None:
     """
     settings = bootstrap.load_settings()
     found = bootstrap.open_database(settings).run(storage)
-    room = found.free_bytes if disk is None else disk - found.database_bytes
+    room = found.free_bytes if disk is None else disk - found.total_bytes
     report = _report(found, room, settings.measurements_keep_months)
     if as_json:
         print_list([report])

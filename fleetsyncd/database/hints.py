@@ -43,4 +43,6 @@ def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
     # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
     if error.pgcode == "XX000" and _NO_SPACE in first_line(error):
         return what_happened(error), _FREE_ON_NODE
+    if cluster.lost_worker(error) is not None:
+        return what_happened(error), "start that node, or look at the network to it"
     return what_happened(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")

@@ -1,11 +1,14 @@
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import checks, migrate
+from fleetsyncd.database.schema.distribution import health
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.findings import Finding, Level
+from fleetsyncd.errors import DatabaseError
+from fleetsyncd.findings import Finding, Level, fault, ok
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import utc_now
 
@@ -84,3 +87,16 @@ def test_an_error_that_has_a_hint_of_its_own_is_not_blamed_on_the_schema(
     finding = list(checks.run_checks(database, 8, utc_now))[-1]
     assert "locks" in str(finding.remedy)
     assert "migrate" not in str(finding.remedy)
+
+
+def test_a_cluster_that_cannot_be_looked_at_is_a_finding_and_the_last_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def frozen(_cursor: Cursor) -> Iterator[Finding]:
+        yield ok("cluster", "so far")
+        raise DatabaseError("no answer of worker-1", "look at it")
+
+    monkeypatch.setattr(health, "check_cluster", frozen)
+    *others, last = checks.run_checks(database, 8, utc_now)
+    assert last == fault("cluster", "no answer of worker-1", "look at it")
+    assert any("schema" in each.check for each in others)

@@ -138,17 +138,31 @@ def test_rows_are_the_same_before_it_on_the_workers_and_after_the_way_back(
     assert add(database, trucks[0], late) == 0
 
 
+def test_a_copy_of_access_that_the_daemon_may_not_read_is_told_and_another_distribution_mends_it(
+    cluster: CitusCluster, name: str, database: Database
+) -> None:
+    def told() -> list[Level]:
+        return [each.level for each in database.run(lambda c: list(health.check_cluster(c)))]
+
+    distribute(cluster, name)
+    assert told() == [Level.OK]
+    cluster.query(name, f"REVOKE SELECT ON fleetsync.access_copy FROM {APP}", user=OWNER)
+    assert told() == [Level.WARNING]
+    assert distribute(cluster, name) == ["the copy of vehicle_access"]
+    assert told() == [Level.OK]
+
+
 def kill_before(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Let the program end before its statement of this number, once."""
     executed = 0
     execute = PatientSession.execute
 
-    def killed(session: PatientSession, what: str, statement: str) -> None:
+    def killed(session: PatientSession, what: str, statement: str, lock_sec: float) -> None:
         nonlocal executed
         executed += 1
         if executed == number:
             raise KeyboardInterrupt
-        execute(session, what, statement)
+        execute(session, what, statement, lock_sec)
 
     monkeypatch.setattr(PatientSession, "execute", killed)
 

@@ -419,3 +419,39 @@ def test_a_node_that_fails_while_rows_are_moved_is_told_with_what_to_do_and_to_r
         opened.execute("the rows", refused)
     again = "then run it again: what is done stays done"
     assert str(failed.value) == f"migration failed: {said}: {remedy}; {again}"
+
+
+def test_what_a_statement_does_before_it_is_blocked_takes_nothing_of_the_patience(
+    server: Server, database_name: str
+) -> None:
+    tries = 0
+
+    def copy() -> None:
+        nonlocal tries
+        tries += 1
+        time.sleep(0.1)
+        if tries < 3:
+            raise psycopg2.errors.LockNotAvailable
+
+    with owner_session(settings(server, database_name), Patience(0.05, 0.001)) as opened:
+        opened.repeat("the rows", copy, 0.01)
+    assert tries == 3
+
+
+def test_what_a_role_may_already_is_not_granted_again(server: Server, database_name: str) -> None:
+    refused = sql.SQL("""
+        CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql
+        AS 'BEGIN RAISE EXCEPTION ''no node may be asked''; END';
+        CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('GRANT')
+        EXECUTE FUNCTION public.refuse()
+    """)
+    server.execute(refused, database=database_name)
+    migrate.migrate(settings(server, database_name), APP)
+    server.execute(
+        sql.SQL("ALTER EVENT TRIGGER refuse DISABLE"),
+        sql.SQL("REVOKE INSERT ON sync_journal FROM {}").format(sql.Identifier(APP)),
+        sql.SQL("ALTER EVENT TRIGGER refuse ENABLE"),
+        database=database_name,
+    )
+    with pytest.raises(MigrationFailed, match="no node may be asked"):
+        migrate.migrate(settings(server, database_name), APP)

@@ -96,7 +96,10 @@ def _look(database: Database, pool_size: int, now: Callable[[], datetime]) -> It
     yield from database.run(_row_level_security)
     yield from _all(database, partial(partition_checks.check_partitions, now))
     yield database.run(backups.check_backups)
-    yield from _all(database, health.check_cluster)
+    try:
+        yield from _all(database, health.check_cluster)
+    except DatabaseError as error:
+        yield fault(health.CHECK, error.reason, error.hint or READ_ITS_LOG)
 
 
 def _schema(database: Database) -> Iterator[Finding]:

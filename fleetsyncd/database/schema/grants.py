@@ -1,6 +1,7 @@
 """The rights of the daemon's role, and no others: granted by `migrate`, checked by `doctor`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from psycopg2 import sql
 
@@ -92,6 +93,10 @@ CROSS JOIN LATERAL pg_partition_tree(to_regclass(parent)) part
 JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE pg_has_role(c.relowner, 'USAGE') ORDER BY part.level
 """
+_OWN_SEQUENCES = """
+SELECT oid::regclass::text FROM pg_class
+WHERE relkind = 'S' AND relnamespace = 'fleetsync'::regnamespace
+"""
 # In an adopted installation the sequences of measurements and journal may have other names.
 _SEQUENCES = """
 SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute
@@ -124,33 +129,49 @@ WHERE has_table_privilege(t, p)
 def grant(cursor: Cursor, role: str, *, former: bool) -> None:
     """Grant `role` a daemon's rights; the schema is up to date and the caller owns it.
 
-    `former`: also those of daemons of the version before, which may still run.
+    `former`: also those of daemons of the version before, which may still run. What it may already
+    is not granted again: a cluster hands each grant on to its workers, of which one may be down.
     """
-    for statement in _statements(former=former):
-        cursor.execute(sql.SQL(statement + " TO {}").format(sql.Identifier(role)))
-    cursor.execute(_SEQUENCES)
-    for (sequence,) in cursor.fetchall():
-        if sequence is not None:
-            statement = f"GRANT USAGE ON SEQUENCE {sequence} TO {{}}"
-            cursor.execute(sql.SQL(statement).format(sql.Identifier(role)))
-    if cursor.connection.server_version >= MAINTAIN_SINCE:
-        _grant_maintenance(cursor, role)
+    for right in _rights(cursor, former=former):
+        _grant(cursor, role, right)
 
 
-def _grant_maintenance(cursor: Cursor, role: str) -> None:
-    """Let `role` tidy the partitions; `make_month` passes it on to those to come."""
-    cursor.execute(_PARTS)
-    for (part,) in cursor.fetchall():
-        statement = sql.SQL("GRANT MAINTAIN ON " + part + " TO {}")
-        cursor.execute(statement.format(sql.Identifier(role)))
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """Privileges on objects of one kind: SCHEMA, TABLE, SEQUENCE or FUNCTION."""
+
+    kind: str
+    names: Sequence[str]
+    privileges: Sequence[str]
 
 
-def _statements(*, former: bool) -> Iterator[str]:
-    yield f"GRANT USAGE ON SCHEMA {', '.join(SCHEMAS)}"
+def _rights(cursor: Cursor, *, former: bool) -> Iterator[_Right]:
+    yield _Right("SCHEMA", SCHEMAS, ("USAGE",))
     for table, privileges in [*TABLES.items(), *(FORMER.items() if former else ())]:
-        yield f"GRANT {', '.join(privileges)} ON {table}"
-    yield "GRANT USAGE ON ALL SEQUENCES IN SCHEMA fleetsync"
-    yield f"GRANT EXECUTE ON FUNCTION {', '.join(FUNCTIONS)}"
+        yield _Right("TABLE", (table,), privileges)
+    for query in (_OWN_SEQUENCES, _SEQUENCES):
+        yield _Right("SEQUENCE", _names(cursor, query), ("USAGE",))
+    yield _Right("FUNCTION", FUNCTIONS, ("EXECUTE",))
+    if cursor.connection.server_version >= MAINTAIN_SINCE:
+        # To tidy the partitions; `make_month` passes it on to those to come.
+        for part in _names(cursor, _PARTS):
+            yield _Right("TABLE", (part,), ("MAINTAIN",))
+
+
+def _names(cursor: Cursor, query: str) -> list[str]:
+    cursor.execute(query)
+    return [str(name) for (name,) in cursor.fetchall() if name is not None]
+
+
+def _grant(cursor: Cursor, role: str, right: _Right) -> None:
+    cursor.execute(
+        f"SELECT name FROM unnest(%s) name, unnest(%s) privilege"  # noqa: S608  one of four words
+        f" WHERE NOT has_{right.kind.lower()}_privilege(%s, name, privilege) GROUP BY name",
+        (list(right.names), list(right.privileges), role),
+    )
+    if missing := [str(name) for (name,) in cursor.fetchall()]:
+        statement = f"GRANT {', '.join(right.privileges)} ON {right.kind} {', '.join(missing)}"
+        cursor.execute(sql.SQL(statement + " TO {}").format(sql.Identifier(role)))
 
 
 def missing_grants(cursor: Cursor) -> list[str]:

@@ -65,21 +65,27 @@ class PatientSession:
         self.connection = connection
         self._patience = patience
 
-    def execute(self, what: str, statement: str) -> None:
+    def execute(self, what: str, statement: str, lock_sec: float = LOCK_SEC) -> None:
         """Run a statement as a transaction of its own; `what` names it in messages.
 
-        Raises MigrationFailed if it was blocked all the time, and psycopg2.Error.
+        At a time it waits for its locks for `lock_sec`. Raises MigrationFailed if it was blocked
+        all the time, and psycopg2.Error.
         """
-        self.repeat(what, lambda: self.try_once(statement, LOCK_SEC))
+        self.repeat(what, lambda: self.try_once(statement, lock_sec), lock_sec)
 
-    def repeat(self, what: str, work: Callable[[], None]) -> None:
-        """Run `work` until no lock is in its way; it waits for one with a time limit, see above."""
-        ends = time.monotonic() + self._patience.wait_sec
+    def repeat(self, what: str, work: Callable[[], None], lock_sec: float = LOCK_SEC) -> None:
+        """Run `work` until no lock is in its way; it waits for one with a time limit, see above.
+
+        What it works before, as a copy of all rows, takes nothing of the patience.
+        """
+        waited = 0.0
         while True:
+            began = time.monotonic()
             try:
                 work()
             except BLOCKED:
-                if time.monotonic() + self._patience.pause_sec >= ends:
+                waited += min(time.monotonic() - began, lock_sec) + self._patience.pause_sec
+                if waited >= self._patience.wait_sec:
                     raise self._given_up(what) from None
                 log.info("%s: gives way to %s, and is tried again", what, self._holders())
                 time.sleep(self._patience.pause_sec)

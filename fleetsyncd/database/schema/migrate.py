@@ -18,6 +18,7 @@ import psycopg2
 
 from fleetsyncd import __version__
 from fleetsyncd.database import pooler, session_settings
+from fleetsyncd.database.cluster import node_of
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.hints import reason_and_hint, what_happened
 from fleetsyncd.database.pool import Cursor, Database
@@ -137,6 +138,10 @@ def told_as_failed(then: str | None = None) -> Iterator[None]:
         yield
     except psycopg2.errors.InsufficientPrivilege as error:
         text = "run it as the owner of the tables and of the schema fleetsync"
+        if node_of(error) is not None:
+            text = (
+                "give that role there what it has here: as a superuser, ALTER DATABASE … OWNER TO …"
+            )
         raise MigrationFailed(f"migration failed: {what_happened(error)}", text) from error
     except psycopg2.Error as error:
         reason, hint = reason_and_hint(error)

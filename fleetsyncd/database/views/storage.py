@@ -136,20 +136,24 @@ class Storage:
         """Bytes of all measurements."""
         return sum(table.total_bytes for table in self.tables if table.is_measurements)
 
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the database, and of what the workers of a cluster have of it."""
+        return self.database_bytes + (self.measurement_bytes if self.nodes else 0)
+
     def levels_off_at(self, keep_months: int | None) -> float | None:
         """Return the bytes that it grows to if months are dropped after so many; None: for ever."""
         if keep_months is None:
             return None
         kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
-        others = self.database_bytes - (0 if self.nodes else self.measurement_bytes)
-        return others + kept
+        return self.total_bytes - self.measurement_bytes + kept
 
     def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
         """Return when so much more room is used up at this pace; None: never."""
         most = self.levels_off_at(keep_months)
         if not self.bytes_a_day:
             return None
-        if most is not None and most <= self.database_bytes + room_bytes:
+        if most is not None and most <= self.total_bytes + room_bytes:
             return None
         days = max(0.0, room_bytes) / self.bytes_a_day
         return DAY * days if days < DAY.max.days else None

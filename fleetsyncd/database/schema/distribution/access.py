@@ -63,6 +63,16 @@ def let_read(cursor: Cursor, role: str | None) -> str:
     return f"GRANT SELECT ON {COPY} TO {cursor.fetchall()[0][0]}"
 
 
+def may_read(cursor: Cursor, role: str | None) -> bool:
+    """Tell whether a role may compare the copy, if there is one; the connected one for None."""
+    cursor.execute(
+        f"SELECT has_table_privilege(coalesce(%s, current_user), to_regclass('{COPY}'), 'SELECT')"
+        " IS NOT FALSE",
+        (role,),
+    )
+    return cursor.fetchall() == [(True,)]
+
+
 SHARE = f"SELECT create_reference_table('{COPY}')"
 IS_SHARED = f"""
 SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('{COPY}'))

@@ -75,6 +75,12 @@ BEGIN
             MESSAGE = 'this worker was not told of app.user_role',
             HINT = 'SET citus.propagate_set_commands = ''local'', and in each transaction'
                 ' SET LOCAL app.user_role as a statement of its own';
+    ELSIF told = 'owner' THEN
+        RAISE insufficient_privilege
+            USING MESSAGE = format('%s sees all vehicles, or none: not those of an owner',
+                                   session_user),
+            HINT = 'log in as another role for owners, one without app.user_role = ''superuser'','
+                ' grant it SELECT, then `fleetsyncd migrate --distribute`';
     END IF;
     RETURN told = 'superuser';
 END

@@ -14,7 +14,12 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.distribution import access, functions, nodes, obstacles, policies
 from fleetsyncd.database.schema.distribution.functions import TABLE
 from fleetsyncd.database.schema.distribution.obstacles import SHARDS, Order
-from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
+from fleetsyncd.database.schema.lock_waits import (
+    LOCK_SEC,
+    USUAL_PATIENCE,
+    Patience,
+    PatientSession,
+)
 from fleetsyncd.database.schema.owner_session import look, owner_session
 from fleetsyncd.database.session_settings import TELL_WORKERS
 from fleetsyncd.errors import MigrationFailed
@@ -50,6 +55,9 @@ _CLEAN_UP = "CALL citus_cleanup_orphaned_resources()"
 _IS_EMPTY = f"""
 SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM pg_partition_tree('{TABLE}')
 """  # noqa: S608  made of this package's own text
+AT_END_SEC = 30.0
+"""For so long, at the end of a copy that was made online, a writer is waited for: else it would all
+be copied again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ class Step:
     what: str
     is_done: Callable[[Cursor], bool]
     statements: Callable[[Cursor], Sequence[str]]
+    lock_sec: float = LOCK_SEC
+    """How long a statement of it waits for its locks, and with it who comes later."""
 
 
 def distribute(
@@ -93,7 +103,7 @@ def _there(order: Order) -> list[Step]:
     return [
         Step(
             "the copy of vehicle_access",
-            _is_access_copied,
+            lambda cursor: _is_access_copied(cursor, order.app_role),
             lambda cursor: [access.CREATE, access.let_read(cursor, order.app_role)],
         ),
         Step("the copy of it on every node", _asks(access.IS_SHARED), _always(access.SHARE)),
@@ -108,6 +118,7 @@ def _there(order: Order) -> list[Step]:
             f"the rows on the workers, in {shards} shards",
             nodes.is_distributed,
             _always(distribution.format(shards=shards)),
+            AT_END_SEC if order.online else LOCK_SEC,
         ),
         Step(
             "the writing function on the workers",
@@ -139,8 +150,12 @@ def _readers(cursor: Cursor, order: Order) -> policies.Readers:
     return policies.readers(cursor, order.app_role)
 
 
-def _is_access_copied(cursor: Cursor) -> bool:
-    return _asks(access.IS_KEPT)(cursor) and access_differences(cursor) == 0
+def _is_access_copied(cursor: Cursor, app_role: str | None) -> bool:
+    return (
+        _asks(access.IS_KEPT)(cursor)
+        and access_differences(cursor) == 0
+        and access.may_read(cursor, app_role)
+    )
 
 
 def access_differences(cursor: Cursor) -> int:
@@ -181,7 +196,7 @@ def _run(session: PatientSession, steps: Sequence[Step]) -> Iterator[str]:
             continue
         log.info("step %d of %d: %s", number, len(steps), step.what)
         for statement in look(session, step.statements):
-            session.execute(step.what, statement)
+            session.execute(step.what, statement, step.lock_sec)
         yield step.what
 
 
