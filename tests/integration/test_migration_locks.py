@@ -442,7 +442,7 @@ def test_what_a_role_may_already_is_not_granted_again(server: Server, database_n
     refused = sql.SQL("""
         CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql
         AS 'BEGIN RAISE EXCEPTION ''no node may be asked''; END';
-        CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('GRANT')
+        CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('GRANT', 'CREATE SCHEMA')
         EXECUTE FUNCTION public.refuse()
     """)
     server.execute(refused, database=database_name)

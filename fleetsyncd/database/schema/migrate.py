@@ -120,7 +120,9 @@ def migrate(
     with closing(Backend(connector, SCHEMA, HISTORY)) as backend, told_as_failed():
         session = PatientSession(connector, backend.connection, patience)
         session.take_lock(LOCK, f"another `{APPLICATION}`")
-        session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        # A cluster hands that on to its workers, of which one may be down.
+        if not session.query("SELECT FROM pg_namespace WHERE nspname = %s", SCHEMA):
+            session.execute("schema", f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         # Exactly once rests on them, so no migration is recorded without them.
         built = indexes.build_missing(session, keys_only=True)
         applied = apply_pending(backend, _folder(), session)
