@@ -5,6 +5,7 @@ is a secret: whoever knows it can keep the switch quiet.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ log = logging.getLogger("sync.heartbeat")
 EVERY_SEC = 60.0
 """At most once in so long."""
 TIMEOUT_SEC = 10.0
+AT_END_SEC = 3.0
+"""For so long a daemon that ends waits for the answer: `fleetsyncd once` has no other moment."""
 TOLD_SEC = 3600.0
 """That it fails is told again after so long."""
 
@@ -47,18 +50,24 @@ class DeadManSwitch:
         self._deadline = deadline
         self._clock = clock
         self._due = float("-inf")
-        self._is_busy = False
+        self._idle = threading.Event()
+        self._idle.set()
         self._told_at: float | None = None
         """When it was told that it fails; None while it does not."""
 
     def listen(self, event: events.Event) -> None:
-        """Ask the URL, if a cycle has ended well and the last time was long enough ago."""
+        """Ask the URL, if a cycle has ended well and the last time was long enough ago.
+
+        When the daemon ends, what runs is waited for.
+        """
+        if isinstance(event, events.DaemonStopping):
+            self._idle.wait(AT_END_SEC)
         if not isinstance(event, events.CycleEnded) or (event.unstored and not event.ok):
             return
         now = self._clock()
-        if now >= self._due and not self._is_busy:
+        if now >= self._due and self._idle.is_set():
             self._due = now + EVERY_SEC
-            self._is_busy = True
+            self._idle.clear()
             self._spawn(self._run)
 
     def _run(self) -> None:
@@ -74,7 +83,7 @@ class DeadManSwitch:
                 log.info("HEARTBEAT_URL: %s answers again", self._host)
             self._told_at = None
         finally:
-            self._is_busy = False
+            self._idle.set()
 
     def _ask(self) -> None:
         late = f"no answer within {TIMEOUT_SEC:g} s"

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -117,6 +117,33 @@ def test_only_one_question_runs_at_a_time(time: Time) -> None:
     waiting.pop()()
     it.listen(WELL)
     assert len(waiting) == 1
+
+
+@pytest.mark.parametrize(("patience", "is_told"), [(10.0, True), (0.01, False)])
+def test_who_ends_waits_for_the_answer_but_not_for_long(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch, patience: float, is_told: bool
+) -> None:
+    monkeypatch.setattr(dead_man, "AT_END_SEC", patience)
+    may_ask = Event()
+    threads: list[Thread] = []
+
+    def later(work: Callable[[], None]) -> None:
+        def wait_and_work() -> None:
+            may_ask.wait()
+            work()
+
+        threads.append(Thread(target=wait_and_work))
+        threads[-1].start()
+
+    url = f"http://127.0.0.1:{watcher.server_port}/ping/{SECRET}"
+    it = DeadManSwitch(url, later, no_deadline)
+    it.listen(WELL)
+    if is_told:
+        may_ask.set()
+    it.listen(events.DaemonStopping())
+    assert bool(watcher.asked) == is_told
+    may_ask.set()
+    threads[0].join()
 
 
 @pytest.mark.parametrize(
