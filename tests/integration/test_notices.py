@@ -24,6 +24,7 @@ from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, Target, load_targets
 from fleetsyncd.severities import Severity
+from fleetsyncd.states import Pause
 from fleetsyncd.sync.alarm_notices import alarm_notices
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.time_limits import no_deadline
@@ -511,6 +512,19 @@ def test_a_vehicle_that_is_resumed_is_not_said_to_be_down_since_its_pause(
         str(truck),
     )
     assert judged(database) == []
+
+
+def test_a_pause_that_has_ended_by_itself_counts_before_a_daemon_has_tidied_it_up(
+    database: Database, truck: UUID
+) -> None:
+    set_down(database, truck, "8 hours")
+    pause = Pause(utc_now() + timedelta(hours=1), "workshop")
+    database.run(lambda c: vehicles.set_paused(c, truck, True, pause))
+    ended = "UPDATE fleetsync.vehicle_state SET paused_until = now() - %s::interval"
+    ask(database, ended, "9 minutes")
+    assert judged(database) == []
+    ask(database, ended, "11 minutes")
+    assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
 
 
 def test_without_the_database_each_target_is_told_at_once(
