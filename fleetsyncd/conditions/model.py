@@ -53,8 +53,6 @@ class Facts:
     muted: Collection[UUID] = ()
     skews: Mapping[UUID, float] = field(default_factory=dict)
     """By how many seconds vehicles' clocks are ahead."""
-    found: Mapping[UUID, int] = field(default_factory=dict)
-    """Rows of vehicles that audits found missing or different, ever."""
     quarantined: int = 0
     daemons: Sequence[Daemon] = ()
     full_at: datetime | None = None

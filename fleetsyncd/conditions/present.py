@@ -151,7 +151,6 @@ def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition
     for vehicle in facts.fleet:
         if vehicle.state is State.PAUSED:
             continue
-        subject = subject_of(vehicle)
         if vehicle.gap is not None and vehicle.gap.loses_from is not None:
             yield Condition(
                 NoticeKind.LOSS,
@@ -161,19 +160,7 @@ def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition
                 f"{vehicle.name} loses data from {utc_text(vehicle.gap.loses_from)} on",
                 "It drops its oldest measurements before they are pulled: give it a better link, or"
                 " raise CATCH_UP_CONCURRENCY.",
-                subject,
-            )
-        if found := facts.found.get(vehicle.id, 0):
-            yield Condition(
-                NoticeKind.AUDIT,
-                str(vehicle.id),
-                Weight.WARNING,
-                facts.now,
-                f"{_escaped(vehicle.name)}: {{more}} rows were missing, or differ from what is"
-                " stored",
-                "Missing ones were stored; `fleetsyncd audit` compares a whole interval.",
-                subject,
-                found,
+                subject_of(vehicle),
             )
         yield from _clock(vehicle, facts, known)
 
@@ -250,8 +237,3 @@ def _dead(daemons: Sequence[Daemon]) -> Iterator[Daemon]:
 def replaces(other: Daemon, daemon: Daemon) -> bool:
     """Tell whether another daemon has the place of one: its name, or its host if it had no name."""
     return other.name == daemon.name or (not daemon.is_named and other.host == daemon.host)
-
-
-def _escaped(text: str) -> str:
-    """Return text for a title into which an amount is put."""
-    return text.replace("{", "{{").replace("}", "}}")

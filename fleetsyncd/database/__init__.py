@@ -42,6 +42,7 @@ traffic.py       what the links have carried, by the day
 losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 audits.py        requested audits and their progress
+audit_findings.py  what they found and is not told yet
 repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored

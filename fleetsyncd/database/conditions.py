@@ -11,15 +11,17 @@ from uuid import UUID
 
 import msgspec
 
+from fleetsyncd.conditions.found import audit_notices
 from fleetsyncd.conditions.judging import Judgement, judge
 from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
-from fleetsyncd.database import mutes, notices, store
+from fleetsyncd.database import audit_findings, mutes, notices, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.statements import RESUMED_AT
 from fleetsyncd.database.views.fleet import cached_id, fleet_overview
-from fleetsyncd.notices import NoticeKind
+from fleetsyncd.notices import Notice, NoticeKind
 from fleetsyncd.slices import Sliced, Slices
+from fleetsyncd.states import State
 
 # One daemon at a time judges; the others leave it to that one.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('fleetsync.condition', 0))"
@@ -29,12 +31,6 @@ SELECT vehicle_id::text, clock_skew_ms / 1000.0::float8 FROM fleetsync.vehicle_s
 WHERE abs(clock_skew_ms) >= %s
 """
 _LEAST_SKEW_MS = 1_000
-_FOUND = """
-SELECT vehicle_id::text, sum(missing + different)::bigint FROM (
-    SELECT vehicle_id, missing, different FROM fleetsync.verified
-    UNION ALL SELECT vehicle_id, missing, different FROM fleetsync.audit) found
-GROUP BY vehicle_id HAVING sum(missing + different) > 0
-"""
 _KNOWN = """
 SELECT kind, subject, since, vehicle_id::text, vehicle_name, told_at, ended_at, amount, begun,
     flap_told_at
@@ -109,6 +105,7 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     known = _known(cursor, slices)
     slices.pause_if_due()
     judgement = judge(facts, terms, known, is_first=is_first)
+    judgement.notices.extend(_found(cursor, facts, is_first=is_first))
     for start in range(0, len(judgement.notices), WRITTEN_AT_ONCE):
         notices.add_notices(cursor, judgement.notices[start : start + WRITTEN_AT_ONCE])
         slices.pause_if_due()
@@ -117,14 +114,19 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     return judgement
 
 
+def _found(cursor: Cursor, facts: Facts, *, is_first: bool) -> list[Notice]:
+    """Return what is told of what audits found; that of muted and paused vehicles waits."""
+    paused = {each.id for each in facts.fleet if each.state is State.PAUSED}
+    found = audit_findings.take_findings(cursor, {*facts.muted, *paused})
+    return [] if is_first else list(audit_notices(facts.fleet, found))
+
+
 def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:
     """Return what the database says at this moment; others run meanwhile."""
     cursor.execute(_NOW)
     now = cursor.fetchall()[0][0]
     cursor.execute(_SKEWS, (_LEAST_SKEW_MS,))
     skews = {cached_id(key): skew for key, skew in _rows(cursor, slices)}
-    cursor.execute(_FOUND)
-    found = {cached_id(key): int(count) for key, count in _rows(cursor, slices)}
     cursor.execute(_BEGUN)
     begun = {cached_id(key): seconds for key, seconds in _rows(cursor, slices)}
     daemons = [
@@ -138,7 +140,6 @@ def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:
         muted=mutes.muted(cursor, slices=slices).keys(),
         is_settled=view.is_settled,
         skews=skews,
-        found=found,
         quarantined=store.count_quarantined(cursor),
         daemons=daemons,
         full_at=view.full_at,

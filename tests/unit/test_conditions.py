@@ -240,16 +240,6 @@ def test_data_that_will_be_lost_is_told(desk: Desk) -> None:
     assert desk.look(vehicle(1)) == []
 
 
-def test_rows_that_audits_find_are_told_as_they_grow_and_not_those_of_before(desk: Desk) -> None:
-    found = {UUID(int=1): 40}
-    assert desk.look(vehicle(1), found=found) == []
-    assert desk.look(vehicle(1), found=found) == []
-    found[UUID(int=1)] = 46
-    (notice,) = desk.look(vehicle(1, name="A{b}"), found=found)
-    assert notice.title.startswith("A{b}: 6 rows were missing, or differ")
-    assert desk.look(vehicle(1), found=found) == []
-
-
 def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
     one = UUID(int=1)
     assert desk.look(vehicle(1), skews={one: 119.0}) == []
