@@ -17,6 +17,7 @@ from fleetsyncd.conditions.model import (
     Terms,
     subject_of,
 )
+from fleetsyncd.loss_forecast import NEAR_SEC
 from fleetsyncd.notices import NoticeKind, Weight
 from fleetsyncd.states import OUTAGE_FROM, State, VehicleOverview
 from fleetsyncd.text import age, counted
@@ -24,6 +25,8 @@ from fleetsyncd.times import utc_day, utc_text
 
 CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
 """From which on a clock is told to be wrong, and up to which it is right again."""
+LOSS_GONE_SEC = 2 * NEAR_SEC
+"""A loss that was told is over when it is no longer nearer."""
 QUARANTINE_STEP = 1_000
 """Rows by which the quarantine has to grow before it is told of."""
 DAEMON_DEAD_SEC = 60.0
@@ -38,8 +41,7 @@ def present_conditions(
 ) -> Iterator[Condition]:
     """Yield everything that is the case; who has had no time to be heard of is not silent."""
     for condition in (*_silence(facts, terms, known), *_of_daemons(facts)):
-        before = known.get(condition.key)
-        if facts.is_settled or (before is not None and before.ended_at is None):
+        if facts.is_settled or _lasts(known.get(condition.key)):
             yield condition
     yield from _of_vehicles(facts, known)
     yield from _of_storage(facts)
@@ -151,26 +153,41 @@ def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition
     for vehicle in facts.fleet:
         if vehicle.state is State.PAUSED:
             continue
-        if vehicle.gap is not None and vehicle.gap.loses_from is not None:
-            yield Condition(
-                NoticeKind.LOSS,
-                str(vehicle.id),
-                Weight.CRITICAL,
-                facts.now,
-                f"{vehicle.name} loses data from {utc_text(vehicle.gap.loses_from)} on",
-                "It drops its oldest measurements before they are pulled: give it a better link, or"
-                " raise CATCH_UP_CONCURRENCY.",
-                subject_of(vehicle),
-            )
+        yield from _loss(vehicle, facts, known)
         yield from _clock(vehicle, facts, known)
+
+
+def _loss(
+    vehicle: VehicleOverview, facts: Facts, known: Mapping[Key, Known]
+) -> Iterator[Condition]:
+    gap = vehicle.gap
+    if gap is None or gap.loses_from is None or gap.loses_in_sec is None:
+        return
+    near = LOSS_GONE_SEC if _lasts(known.get((NoticeKind.LOSS, str(vehicle.id)))) else NEAR_SEC
+    if gap.loses_in_sec >= near:
+        return
+    when = f"in {age(gap.loses_in_sec)}" if gap.loses_in_sec else "now"
+    yield Condition(
+        NoticeKind.LOSS,
+        str(vehicle.id),
+        Weight.CRITICAL,
+        facts.now,
+        f"{vehicle.name} loses data {when}: what it measured from {utc_text(gap.loses_from)} on",
+        "It drops its oldest measurements before they are pulled: give it a better link, or raise"
+        " CATCH_UP_CONCURRENCY.",
+        subject_of(vehicle),
+    )
+
+
+def _lasts(known: Known | None) -> bool:
+    return known is not None and known.ended_at is None
 
 
 def _clock(
     vehicle: VehicleOverview, facts: Facts, known: Mapping[Key, Known]
 ) -> Iterator[Condition]:
     skew = facts.skews.get(vehicle.id, 0.0)
-    before = known.get((NoticeKind.CLOCK, str(vehicle.id)))
-    is_off = before is not None and before.ended_at is None
+    is_off = _lasts(known.get((NoticeKind.CLOCK, str(vehicle.id))))
     if abs(skew) >= (CLOCK_RIGHT_SEC if is_off else CLOCK_OFF_SEC):
         where = "ahead" if skew > 0 else "behind"
         yield Condition(

@@ -48,6 +48,11 @@ def failing(number: int, seconds: float, error: str = "no answer") -> VehicleOve
     )
 
 
+def losing(number: int, seconds: float) -> VehicleOverview:
+    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=seconds)
+    return vehicle(number, State.CATCHING_UP, gap=gap)
+
+
 @dataclass
 class Desk:
     """Judges one set of facts after the other, and remembers as the database does."""
@@ -233,11 +238,21 @@ def test_what_is_muted_is_told_when_that_is_over_and_it_still_is_the_case(desk: 
 
 
 def test_data_that_will_be_lost_is_told(desk: Desk) -> None:
-    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=0)
-    losing = vehicle(1, State.CATCHING_UP, gap=gap)
-    assert desk.told(losing) == ["Truck-01 loses data from 2026-02-23 03:00:00 UTC on"]
-    assert desk.look(losing) == []
+    what = "what it measured from 2026-02-23 03:00:00 UTC on"
+    assert desk.told(losing(1, 0)) == [f"Truck-01 loses data now: {what}"]
+    assert desk.look(losing(1, 0)) == []
     assert desk.look(vehicle(1)) == []
+    assert desk.told(losing(1, 5 * 3600)) == [f"Truck-01 loses data in 5h: {what}"]
+
+
+def test_a_loss_is_told_when_it_is_near_and_not_again_as_its_forecast_varies(desk: Desk) -> None:
+    assert desk.look(losing(1, 90 * 86_400)) == []
+    assert desk.look(losing(1, 86_400)) == []
+    assert len(desk.look(losing(1, 86_399))) == 1
+    for seconds in (90_000, 80_000, 170_000, 80_000):
+        assert desk.look(losing(1, seconds)) == []
+    assert desk.look(losing(1, 172_800)) == []
+    assert len(desk.look(losing(1, 80_000))) == 1
 
 
 def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
