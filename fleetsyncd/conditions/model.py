@@ -78,11 +78,18 @@ class Condition:
     vehicle: Subject | None = None
     amount: int = 0
     """How much of it there is, of what only grows."""
+    vehicles: frozenset[UUID] = frozenset()
+    """The vehicles that it is of, if these are several."""
 
     @property
     def key(self) -> Key:
         """What tells it from others."""
         return self.kind, self.subject
+
+    def is_muted(self, muted: Collection[UUID]) -> bool:
+        """Tell whether all vehicles that it is of are muted."""
+        vehicles = self.vehicles if self.vehicle is None else {self.vehicle.id}
+        return bool(vehicles) and all(each in muted for each in vehicles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ HIDDEN = "fleetsyncd/database/schema/hidden"
 MUTANTS = (
     Mutant(
         "every vehicle of an outage is told of",
-        "fleetsyncd/conditions/present.py",
+        "fleetsyncd/conditions/silence.py",
         "    quiet = nobody_answers or is_out or is_just_over\n",
         "    quiet = False\n",
         "tests/unit/test_conditions.py",

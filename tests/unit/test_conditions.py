@@ -237,6 +237,39 @@ def test_what_is_muted_is_told_when_that_is_over_and_it_still_is_the_case(desk: 
     assert desk.look(vehicle(1), vehicle(2), muted=muted) == []
 
 
+def test_an_outage_is_muted_while_all_that_fail_are(desk: Desk) -> None:
+    fleet = [failing(number, 700) for number in range(4)]
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*fleet, muted=muted) == []
+    assert desk.look(*fleet, muted=muted) == []
+    (begin,) = desk.look(*fleet, muted=muted[1:])
+    assert begin.kind is NoticeKind.OUTAGE
+    assert desk.look(*fleet, muted=muted) == []
+    assert desk.look(*fleet) == []
+    (end,) = desk.look(*map(vehicle, range(4)))
+    assert "answer again" in end.title
+
+
+def test_an_outage_that_begins_and_ends_under_a_mute_is_never_told(desk: Desk) -> None:
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*(failing(number, 700) for number in range(4)), muted=muted) == []
+    assert desk.look(*map(vehicle, range(4)), muted=muted) == []
+    assert desk.look(*map(vehicle, range(4))) == []
+
+
+def test_of_an_outage_the_muted_ones_that_answer_do_not_matter(desk: Desk) -> None:
+    fleet = [failing(number, 700) for number in range(3)]
+    own = OwnTerms(interval_sec=3600)
+    unasked = vehicle(9, seen_age=900.0, terms=own)
+    assert len(desk.look(*fleet, unasked, muted=[UUID(int=9)])) == 1
+
+
+def test_the_end_of_an_outage_under_a_mute_of_all_is_not_told(desk: Desk) -> None:
+    assert len(desk.look(*(failing(number, 700) for number in range(4)))) == 1
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*map(vehicle, range(4)), muted=muted) == []
+
+
 def test_data_that_will_be_lost_is_told(desk: Desk) -> None:
     what = "what it measured from 2026-02-23 03:00:00 UTC on"
     assert desk.told(losing(1, 0)) == [f"Truck-01 loses data now: {what}"]
