@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 
+from fleetsyncd.conditions.alarms import alarm_notices
 from fleetsyncd.conditions.found import audit_notices
 from fleetsyncd.conditions.judging import Judgement, judge
-from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
-from fleetsyncd.database import audit_findings, mutes, notices, store
+from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms, subject_of
+from fleetsyncd.database import audit_findings, mutes, notices, store, untold_alarms
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.statements import RESUMED_AT
@@ -105,7 +106,7 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     known = _known(cursor, slices)
     slices.pause_if_due()
     judgement = judge(facts, terms, known, is_first=is_first)
-    judgement.notices.extend(_found(cursor, facts, is_first=is_first))
+    judgement.notices.extend(_waited(cursor, facts, slices, is_first=is_first))
     for start in range(0, len(judgement.notices), WRITTEN_AT_ONCE):
         notices.add_notices(cursor, judgement.notices[start : start + WRITTEN_AT_ONCE])
         slices.pause_if_due()
@@ -114,11 +115,16 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     return judgement
 
 
-def _found(cursor: Cursor, facts: Facts, *, is_first: bool) -> list[Notice]:
-    """Return what is told of what audits found; that of muted and paused vehicles waits."""
-    paused = {each.id for each in facts.fleet if each.state is State.PAUSED}
-    found = audit_findings.take_findings(cursor, {*facts.muted, *paused})
-    return [] if is_first else list(audit_notices(facts.fleet, found))
+def _waited(cursor: Cursor, facts: Facts, slices: Slices, *, is_first: bool) -> Iterator[Notice]:
+    """Yield what waited until now; that of muted and paused vehicles goes on to."""
+    untold = {each.id for each in facts.fleet if each.state is State.PAUSED} | {*facts.muted}
+    found = audit_findings.take_findings(cursor, untold)
+    if not is_first:
+        yield from audit_notices(facts.fleet, found)
+    still_open = untold_alarms.take_alarms(cursor, untold, slices)
+    for vehicle in facts.fleet:
+        if begun := still_open.get(vehicle.id):
+            yield from alarm_notices(subject_of(vehicle), begun, (), facts.now)
 
 
 def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd import slices
+from fleetsyncd.conditions.alarms import alarm_notices
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import conditions, notices, outbox, vehicles
 from fleetsyncd.database.outbox import RECORDED_AT_ONCE
@@ -25,7 +26,6 @@ from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import Pause
-from fleetsyncd.sync.alarm_notices import alarm_notices
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
@@ -670,7 +670,7 @@ def alarm(number: int, severity: str, triggered: datetime, resolved: datetime | 
 
 def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Database) -> None:
     with rig(database, watermark_ago=300) as it:
-        vehicle = it.vehicle()
+        vehicle = Subject(it.vehicle_id, it.name)
         now = datetime(2026, 2, 23, 10, tzinfo=UTC)
         begun = [
             alarm(1, "critical", now - timedelta(minutes=5), None),
