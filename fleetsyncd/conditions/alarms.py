@@ -21,21 +21,37 @@ def is_told(alarm: Alarm, least: Severity) -> bool:
     return _severity(alarm) >= least
 
 
+def are_fresh(alarms: Sequence[Alarm], now: datetime) -> list[Alarm]:
+    """Return those of the alarms that are open, or were a short while ago."""
+    return [each for each in alarms if each.resolved_at is None or each.resolved_at > now - OLD]
+
+
+def chatter_notice(vehicle: Subject, withheld: Sequence[Alarm], within_hour: int) -> Notice:
+    """Return what is told, once an hour, of alarms that come and go."""
+    worst = _by_gravity(withheld)[0]
+    return Notice(
+        NoticeKind.ALARM,
+        _weight(worst),
+        f"{vehicle.name}: its alarms come and go ({within_hour:,} within an hour), {_said(worst)}",
+        "Alarms that were told within the last hour are not told again before they have been open"
+        " for an hour; others are.",
+        vehicle,
+    )
+
+
 def alarm_notices(
-    vehicle: Subject, begun: Sequence[Alarm], resolved: Sequence[Alarm], now: datetime
+    vehicle: Subject, begun: Sequence[Alarm], resolved: Sequence[Alarm]
 ) -> Iterator[Notice]:
     """Yield what is told of alarms that are new, and of those that are resolved now."""
-    fresh = [each for each in begun if each.resolved_at is None or each.resolved_at > now - OLD]
-    for alarms, what in ((fresh, "alarm"), (resolved, "resolved alarm")):
+    for alarms, what in ((begun, "alarm"), (resolved, "resolved alarm")):
         if alarms:
             yield _notice(vehicle, alarms, what, is_over=alarms is resolved)
 
 
 def _notice(vehicle: Subject, alarms: Sequence[Alarm], what: str, *, is_over: bool) -> Notice:
-    ordered = sorted(alarms, key=lambda each: (-_severity(each), each.triggered_at))
+    ordered = _by_gravity(alarms)
     worst = ordered[0]
-    grave = Weight.CRITICAL if _severity(worst) >= Severity.ALARM else Weight.WARNING
-    said = f"{worst.severity or 'alarm'}: {_message(worst)}"
+    said = _said(worst)
     over = " (resolved)" if is_over else ""
     if len(ordered) == 1:
         title = f"{vehicle.name}, {said}{over}"
@@ -45,7 +61,20 @@ def _notice(vehicle: Subject, alarms: Sequence[Alarm], what: str, *, is_over: bo
         detail = "; ".join(f"{_message(each)}, {_when(each)}" for each in ordered[:MOST_NAMED])
         if (others := len(ordered) - MOST_NAMED) > 0:
             detail += f"; and {others:,} more"
-    return Notice(NoticeKind.ALARM, Weight.INFO if is_over else grave, title, detail, vehicle)
+    weight = Weight.INFO if is_over else _weight(worst)
+    return Notice(NoticeKind.ALARM, weight, title, detail, vehicle)
+
+
+def _by_gravity(alarms: Sequence[Alarm]) -> list[Alarm]:
+    return sorted(alarms, key=lambda each: (-_severity(each), each.triggered_at))
+
+
+def _weight(alarm: Alarm) -> Weight:
+    return Weight.CRITICAL if _severity(alarm) >= Severity.ALARM else Weight.WARNING
+
+
+def _said(alarm: Alarm) -> str:
+    return f"{alarm.severity or 'alarm'}: {_message(alarm)}"
 
 
 def _severity(alarm: Alarm) -> Severity:

@@ -124,7 +124,7 @@ def _waited(cursor: Cursor, facts: Facts, slices: Slices, *, is_first: bool) -> 
     still_open = untold_alarms.take_alarms(cursor, untold, slices)
     for vehicle in facts.fleet:
         if begun := still_open.get(vehicle.id):
-            yield from alarm_notices(subject_of(vehicle), begun, (), facts.now)
+            yield from alarm_notices(subject_of(vehicle), begun, ())
 
 
 def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:

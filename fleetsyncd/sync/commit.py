@@ -26,7 +26,7 @@ from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
 from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
 from fleetsyncd.reports import bad_rows_remark
-from fleetsyncd.sync.alarm_notices import grave_changes, tell_alarms
+from fleetsyncd.sync.alarm_notices import Told, grave_changes, note_told, tell_alarms
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
@@ -166,10 +166,10 @@ def commit_alarms(
     """
     most = context.budget.vehicle_max_alarms
     refused = 0
-    saved = SavedAlarms()
+    saved, told = SavedAlarms(), Told()
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal saved, refused
+        nonlocal saved, told, refused
         accepted: Sequence[Alarm] = answer.alarms
         if accepted and alarms.has_alarms(cursor, vehicle.id, most):
             accepted = alarms.known_alarms(cursor, vehicle.id, accepted)
@@ -181,12 +181,13 @@ def commit_alarms(
             vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=now.written))
             refused_ones = {alarm.key for alarm in without_channel}
             begun = [alarm for alarm in begun if alarm.key not in refused_ones]
-            tell_alarms(context, vehicle, begun, resolved, cursor)
+            told = tell_alarms(context, vehicle, begun, resolved, cursor)
         if not refused:
             record_progress(cursor)
         return [_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel]
 
     commit_answer(context, vehicle, answer.bad, save, totals)
+    note_told(context, vehicle, told)
     intake.alarms += saved.written
     totals.reused_alarm_ids += saved.reused
     totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)

@@ -145,3 +145,69 @@ def test_alarms_below_the_severity_are_not_told_at_the_end_of_a_mute_either(cab:
     cab.pull()
     cab.unmute()
     assert cab.judge() == []
+
+
+def come_and_go(cab: Cab, times: int, after: float = 30) -> list[str]:
+    """Let an alarm begin and end again and again; return what is told."""
+    told = []
+    for _ in range(times):
+        number = cab.begin()
+        told += cab.pull(after)
+        cab.end(number)
+        told += cab.pull(after)
+    return told
+
+
+BEGUN, OVER = f"Truck-01, critical: {COOLANT}", f"Truck-01, critical: {COOLANT} (resolved)"
+
+
+def test_alarms_that_come_and_go_are_told_so_once_an_hour(cab: Cab) -> None:
+    assert come_and_go(cab, 60) == [
+        BEGUN,
+        OVER,
+        BEGUN,
+        OVER,
+        f"Truck-01: its alarms come and go (3 within an hour), critical: {COOLANT}",
+    ]
+    again = f"Truck-01: its alarms come and go (60 within an hour), critical: {COOLANT}"
+    assert come_and_go(cab, 60) == [again]
+    assert cab.judge() == []
+
+
+def test_another_alarm_is_told_while_one_comes_and_goes(cab: Cab) -> None:
+    come_and_go(cab, 5)
+    number = cab.begin(OIL)
+    assert come_and_go(cab, 3) == [f"Truck-01, critical: {OIL}"]
+    cab.end(number)
+    assert come_and_go(cab, 3) == [f"Truck-01, critical: {OIL} (resolved)"]
+
+
+def test_an_alarm_that_came_and_went_and_then_stays_is_told(cab: Cab) -> None:
+    come_and_go(cab, 5)
+    cab.begin()
+    assert cab.pull() == []
+    assert cab.judge() == []
+    cab.it.run("UPDATE fleetsync.condition SET flap_told_at = flap_told_at - interval '1 h'")
+    assert cab.judge() == [BEGUN]
+    assert cab.judge() == []
+    cab.end(len(cab.alarms))
+    assert cab.pull() == [OVER]
+
+
+def test_after_an_hour_of_quiet_an_alarm_is_told_as_before(cab: Cab) -> None:
+    come_and_go(cab, 5)
+    assert cab.pull(after=3601) == []
+    number = cab.begin()
+    assert cab.pull() == [BEGUN]
+    cab.end(number)
+    assert cab.pull() == [OVER]
+
+
+def test_three_different_alarms_are_told_each(cab: Cab) -> None:
+    texts = ["Coolant", "Oil", "Belt", "Brake", "Door"]
+    for text in texts:
+        cab.begin(text)
+        assert cab.pull() == [f"Truck-01, critical: {text}"]
+    cab.begin("Door", severity="alarm")
+    cab.it.told_alarms = Severity.ALARM
+    assert cab.pull() == ["Truck-01, alarm: Door"], "another severity is another alarm"

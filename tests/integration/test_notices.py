@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd import slices
-from fleetsyncd.conditions.alarms import alarm_notices
+from fleetsyncd.conditions.alarms import alarm_notices, are_fresh
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import conditions, notices, outbox, vehicles
 from fleetsyncd.database.outbox import RECORDED_AT_ONCE
@@ -677,17 +677,17 @@ def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Datab
             alarm(2, "warning", now - timedelta(days=2), now - timedelta(days=1)),
             alarm(3, "warning", now - timedelta(minutes=9), now - timedelta(minutes=2)),
         ]
-        (notice,) = alarm_notices(vehicle, begun, [], now)
+        (notice,) = alarm_notices(vehicle, are_fresh(begun, now), [])
         assert notice.title == "Truck-01: 2 alarms, the worst critical: Coolant 1"
         assert notice.severity is Weight.CRITICAL
         assert "Coolant 2" not in notice.detail
-        (over,) = alarm_notices(vehicle, [], begun[2:], now)
+        (over,) = alarm_notices(vehicle, [], begun[2:])
         assert (over.severity, over.title) == (
             Weight.INFO,
             "Truck-01, warning: Coolant 3 (resolved)",
         )
         flood = [alarm(n, "critical", now, None) for n in range(5_000)]
-        (many,) = alarm_notices(vehicle, flood, [], now)
+        (many,) = alarm_notices(vehicle, flood, [])
         assert "4,995 more" in many.detail
         assert len(many.title) < 200
 
