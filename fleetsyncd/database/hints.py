@@ -40,8 +40,12 @@ def what_happened(error: BaseException) -> str:
 
 def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
     """Return what happened, and what to do about it where that is known."""
-    code = error.pgcode or ""
-    # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
-    if code == "XX000" and _NO_SPACE in first_line(error):
-        code = _DISK_FULL
+    code = _DISK_FULL if is_disk_full(error) else error.pgcode or ""
     return what_happened(error), _HINT_BY_SQLSTATE.get(code)
+
+
+def is_disk_full(error: psycopg2.Error) -> bool:
+    """Tell whether nothing more fits on the disk of the server, or of a node of its cluster."""
+    # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
+    is_passed_on = error.pgcode == "XX000" and _NO_SPACE in first_line(error)
+    return error.pgcode == _DISK_FULL or is_passed_on

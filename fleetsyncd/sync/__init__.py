@@ -55,6 +55,7 @@ tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles
 alarm_notices.py    what is told of alarms
 loss_notices.py     tells that PostgreSQL is lost, and that it is back
+full_disk.py        tells that PostgreSQL's disk is full
 notice_sender.py    sends what waits for each target of notices
 notifier.py         judges the fleet, and sends notices
 intake_watch.py     warns of vehicles that store too much

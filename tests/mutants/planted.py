@@ -36,6 +36,62 @@ HIDDEN = "fleetsyncd/database/schema/hidden"
 
 MUTANTS = (
     Mutant(
+        "a vehicle is down since before the pause that has just ended",
+        "fleetsyncd/database/conditions.py",
+        "greatest(v.created_at, {RESUMED_AT})",
+        "greatest(v.created_at, s.resumed_at)",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "what audits find under a mute is never told",
+        "fleetsyncd/database/audit_findings.py",
+        "kind = 'found' AND vehicle_id <> ALL (%s::uuid[])",
+        "kind = 'found' AND %s::uuid[] IS NOT NULL",
+        "tests/integration/test_audit_notices.py",
+    ),
+    Mutant(
+        "what an audit found counts again if the commit's answer was lost",
+        "fleetsyncd/database/audit_findings.py",
+        "    if not cursor.fetchall():\n",
+        "    if True:\n",
+        "tests/integration/test_audit_notices.py",
+    ),
+    Mutant(
+        "an outage is told although all that fail are muted",
+        "fleetsyncd/conditions/model.py",
+        "vehicles = self.vehicles if self.vehicle is None else {self.vehicle.id}",
+        "vehicles = set() if self.vehicle is None else {self.vehicle.id}",
+        "tests/unit/test_conditions.py",
+    ),
+    Mutant(
+        "an alarm that began under a mute is never told",
+        "fleetsyncd/sync/alarm_notices.py",
+        "        untold_alarms.hold_alarms(cursor, vehicle.id, begun)\n",
+        "",
+        "tests/integration/test_alarm_notices.py",
+    ),
+    Mutant(
+        "an alarm that came and went and then stays is never told",
+        "fleetsyncd/sync/alarm_notices.py",
+        "    untold_alarms.hold_alarms(cursor, vehicle.id, beginning.withheld, FLAP_TIME)\n",
+        "",
+        "tests/integration/test_alarm_notices.py",
+    ),
+    Mutant(
+        "a message is sent again and again while the disk is full",
+        "fleetsyncd/sync/notifier.py",
+        "        if not self._disk.is_full:\n",
+        "        if True:\n",
+        "tests/integration/test_full_disk_notices.py",
+    ),
+    Mutant(
+        "a small row that fits passes for room on a full disk",
+        "fleetsyncd/sync/full_disk.py",
+        "                self._database.run(notices.try_room)\n",
+        "",
+        "tests/integration/test_full_disk_notices.py",
+    ),
+    Mutant(
         "every vehicle of an outage is told of",
         "fleetsyncd/conditions/silence.py",
         "    quiet = nobody_answers or is_out or is_just_over\n",
