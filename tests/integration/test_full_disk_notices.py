@@ -1,6 +1,7 @@
 """That PostgreSQL's disk is full is told although no notice can be written then, and its end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -11,7 +12,9 @@ from psycopg2 import sql
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import notices, vehicles
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.schema import notice_checks
 from fleetsyncd.database.schema.notice_checks import check_disk
+from fleetsyncd.database.views.storage import DiskUnknown, storage
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseFull
 from fleetsyncd.findings import Level
@@ -140,6 +143,18 @@ def test_a_full_disk_is_an_error_of_its_own(database: Database, disk: Disk) -> N
     disk.fill("fleetsync.notice")
     with pytest.raises(DatabaseFull, match="free space on the database's disk"):
         database.run(notices.try_room)
+
+
+@pytest.mark.parametrize("why", DiskUnknown)
+def test_doctor_says_what_to_do_wherever_the_disk_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch, why: DiskUnknown
+) -> None:
+    found = replace(database.run(storage), free=why)
+    monkeypatch.setattr(notice_checks, "storage", lambda _cursor: found)
+    (finding,) = database.run(lambda c: list(notice_checks.check_disk(c)))
+    assert finding.level is Level.WARNING
+    assert finding.text.endswith(why)
+    assert finding.remedy
 
 
 def test_doctor_says_how_to_have_the_disk_watched(
