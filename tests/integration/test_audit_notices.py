@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import audits, conditions, vehicles
+from fleetsyncd.database import audits, conditions, vehicles, verified
 from fleetsyncd.database.audits import AuditUpdate
 from fleetsyncd.database.pool import Database
+from fleetsyncd.models import Look, Window
 from fleetsyncd.reports import AuditCounts
 from tests.integration.rig import Rig, rig
 from tests.integration.test_audits import MINUTE, begin_to_look, lose, request
@@ -108,3 +109,22 @@ def test_of_a_vehicle_that_was_removed_nothing_is_told(pulled: Rig) -> None:
     )
     assert told(pulled) == []
     assert pulled.run("SELECT FROM fleetsync.condition WHERE kind = 'found'") == []
+
+
+def test_a_look_whose_commit_s_answer_was_lost_counts_once(pulled: Rig) -> None:
+    begin_to_look(pulled, 60)
+    vehicle, reached = pulled.vehicle(), pulled.now - timedelta(seconds=60)
+    look = Look(Window(reached - timedelta(seconds=10), reached), 60, 60, reached, None)
+    for _ in range(2):
+        pulled.database.run(
+            lambda c: verified.record_look(
+                c,
+                vehicle,
+                look,
+                reached,
+                AuditCounts(checked=9, missing=4),
+                verified_to=look.window.start,
+                hint=None,
+            )
+        )
+    assert told(pulled) == said(4)
