@@ -152,6 +152,8 @@ def _end(known: Known, facts: Facts, result: Judgement) -> None:
     now = facts.now
     if known.subject == DISK and not facts.knows_disk:
         return
+    if known.kind is NoticeKind.CLOCK and _is_paused(known, facts):
+        return  # nothing is known of it, and after the pause it would be told again
     ended = known if known.ended_at else replace(known, ended_at=now)
     was_told = ended.told_at is not None or ended.flap_told_at is not None
     if was_told and len(ended.recent(now)) < FLAPS:
@@ -160,6 +162,11 @@ def _end(known: Known, facts: Facts, result: Judgement) -> None:
         ended = replace(ended, told_at=None, flap_told_at=None)
     if ended != known:
         result.known.append(ended)
+
+
+def _is_paused(known: Known, facts: Facts) -> bool:
+    vehicle = next((each for each in facts.fleet if each.id == known.vehicle_id), None)
+    return vehicle is not None and vehicle.state is State.PAUSED
 
 
 def _end_notice(known: Known, facts: Facts) -> Notice | None:

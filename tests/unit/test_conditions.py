@@ -296,6 +296,15 @@ def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
     assert desk.told(vehicle(1), skews={one: -59.0}) == ["Truck-01: its clock is right again"]
 
 
+def test_a_wrong_clock_is_not_told_again_after_a_pause(desk: Desk) -> None:
+    one = UUID(int=1)
+    assert len(desk.look(vehicle(1), skews={one: 300.0})) == 1
+    assert desk.look(vehicle(1, State.PAUSED), skews={one: 300.0}) == []
+    assert desk.look(vehicle(1), skews={one: 300.0}) == []
+    assert desk.look(vehicle(1, State.PAUSED)) == []
+    assert desk.told(vehicle(1)) == ["Truck-01: its clock is right again"]
+
+
 def test_a_quarantine_that_fills_up_is_told_by_the_thousand(desk: Desk) -> None:
     counts = [999, 1000, 1500, 2100, 2100, 10, 1100]
     told = [desk.told(quarantined=count) for count in counts]
