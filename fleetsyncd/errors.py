@@ -25,6 +25,7 @@ FleetsyncError
     │   ├── PoolerUnfit         a pooler shares connections between transactions
     │   ├── DatabaseBusy        no connection of the pool was free within the deadline
     │   └── SchemaOutdated      run `fleetsyncd migrate`
+    ├── DatabaseFull            nothing more fits on its disk
     ├── WorkerLost              a cluster's worker, which has this vehicle's rows, does not answer
     ├── MigrationFailed         a migration was refused by the server
     ├── NotTidied               a closed month could not be tidied; tried again later
@@ -183,6 +184,10 @@ class DatabaseBusy(DatabaseUnavailable):
 
 class SchemaOutdated(DatabaseUnavailable):
     """The database lacks migrations that this version needs."""
+
+
+class DatabaseFull(DatabaseError):
+    """Nothing more fits on PostgreSQL's disk; small changes may still."""
 
 
 class WorkerLost(DatabaseError):

@@ -14,6 +14,8 @@ MOST_PACE = 10.0
 """History that is dropped a day at a time does not go on at the pace of that moment."""
 NEW_SHARE = 0.5
 """The share of the newest two looks in the paces that are kept."""
+NEAR_SEC = 86_400.0
+"""A loss that is nearer is told; `alerts.yaml` has the same number."""
 LEAST_BETWEEN = timedelta(seconds=1)
 """Two looks within less tell no pace."""
 
@@ -30,19 +32,21 @@ class LossForecast:
 def next_look(
     known: HistoryLook | None, begins: datetime, watermark: datetime, at: datetime
 ) -> HistoryLook:
-    """Return a new look at where a vehicle's history begins, with the paces since the known one."""
+    """Return a new look at where a vehicle's history begins, with the paces since the known one.
+
+    A gap that stood still since the very first look tells no pace: perhaps it was not pulled. One
+    that stands still from then on has the pace 0.
+    """
     if known is None:
         return HistoryLook(begins, at, watermark)
     elapsed = at - known.at
     if elapsed < LEAST_BETWEEN:
         return HistoryLook(begins, at, watermark, known.history_pace, known.gap_pace)
-    return HistoryLook(
-        begins,
-        at,
-        watermark,
-        _smoothed(known.history_pace, min((begins - known.begins) / elapsed, MOST_PACE)),
-        _smoothed(known.gap_pace, (watermark - known.watermark) / elapsed),
-    )
+    history_pace = _smoothed(known.history_pace, min((begins - known.begins) / elapsed, MOST_PACE))
+    if known.history_pace is None and watermark <= known.watermark:
+        return HistoryLook(begins, at, watermark, history_pace)
+    gap_pace = _smoothed(known.gap_pace, (watermark - known.watermark) / elapsed)
+    return HistoryLook(begins, at, watermark, history_pace, gap_pace)
 
 
 def forecast_loss(look: HistoryLook | None, gap: Window, now: datetime) -> LossForecast | None:

@@ -30,7 +30,7 @@ from fleetsyncd.database.schema.fleet_checks import (
     check_minutes,
     check_terms,
 )
-from fleetsyncd.database.schema.notice_checks import check_notices
+from fleetsyncd.database.schema.notice_checks import check_disk, check_notices
 from fleetsyncd.database.schema.retention_check import check_retention
 from fleetsyncd.database.schema.tidy_check import check_tidying
 from fleetsyncd.database.views.lateness import overview_with_reasons
@@ -172,6 +172,8 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     yield from database.run(lambda cursor: list(check(cursor)))
     yield from database.run(machines.findings)
     yield from database.run(lambda cursor: list(check_notices(cursor)))
+    if settings.notify_urls or settings.notify_config is not None:
+        yield from database.run(lambda cursor: list(check_disk(cursor)))
     yield from database.run(lambda cursor: list(check_minutes(cursor, policy)))
     interval = settings.sync_interval_sec
     overview = database.run(lambda c: overview_with_reasons(c, interval))

@@ -22,10 +22,9 @@ from fleetsyncd.conditions.model import (
 from fleetsyncd.conditions.present import (
     DAEMON_DEAD_SEC,
     QUARANTINE_STEP,
-    last_cycle_sec,
     present_conditions,
-    was_asked,
 )
+from fleetsyncd.conditions.silence import last_cycle_sec, was_asked
 from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, counted
@@ -82,8 +81,7 @@ def _go_on(
 ) -> None:
     """Tell of a condition that has begun, has grown, or lasts."""
     now = facts.now
-    vehicle = condition.vehicle
-    is_muted = vehicle is not None and vehicle.id in facts.muted
+    is_muted = condition.is_muted(facts.muted)
     if known is None or known.ended_at is not None:
         known = _begun(condition, known, now)
         if is_first and condition.amount:
@@ -154,6 +152,8 @@ def _end(known: Known, facts: Facts, result: Judgement) -> None:
     now = facts.now
     if known.subject == DISK and not facts.knows_disk:
         return
+    if known.kind is NoticeKind.CLOCK and _is_paused(known, facts):
+        return  # nothing is known of it, and after the pause it would be told again
     ended = known if known.ended_at else replace(known, ended_at=now)
     was_told = ended.told_at is not None or ended.flap_told_at is not None
     if was_told and len(ended.recent(now)) < FLAPS:
@@ -164,6 +164,11 @@ def _end(known: Known, facts: Facts, result: Judgement) -> None:
         result.known.append(ended)
 
 
+def _is_paused(known: Known, facts: Facts) -> bool:
+    vehicle = next((each for each in facts.fleet if each.id == known.vehicle_id), None)
+    return vehicle is not None and vehicle.state is State.PAUSED
+
+
 def _end_notice(known: Known, facts: Facts) -> Notice | None:
     """Return what is told of the end; None if there is nothing good in it, or nobody cares."""
     lasted = age(((known.ended_at or facts.now) - known.since).total_seconds())
@@ -172,10 +177,10 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
         answering = sum(
             each.state in ANSWERING and was_asked(each, lasts_sec) for each in facts.fleet
         )
-        active = sum(each.state is not State.PAUSED for each in facts.fleet)
-        if not answering:
+        active = [each for each in facts.fleet if each.state is not State.PAUSED]
+        if not answering or all(each.id in facts.muted for each in active):
             return None
-        title = f"{answering} of {counted(active, 'vehicle')} answer again, after {lasted}"
+        title = f"{answering} of {counted(len(active), 'vehicle')} answer again, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, "What they measured meanwhile is caught up.")
     if known.kind is NoticeKind.DAEMON:
         if not _lives_again(known, facts):

@@ -53,8 +53,6 @@ class Facts:
     muted: Collection[UUID] = ()
     skews: Mapping[UUID, float] = field(default_factory=dict)
     """By how many seconds vehicles' clocks are ahead."""
-    found: Mapping[UUID, int] = field(default_factory=dict)
-    """Rows of vehicles that audits found missing or different, ever."""
     quarantined: int = 0
     daemons: Sequence[Daemon] = ()
     full_at: datetime | None = None
@@ -80,11 +78,18 @@ class Condition:
     vehicle: Subject | None = None
     amount: int = 0
     """How much of it there is, of what only grows."""
+    vehicles: frozenset[UUID] = frozenset()
+    """The vehicles that it is of, if these are several."""
 
     @property
     def key(self) -> Key:
         """What tells it from others."""
         return self.kind, self.subject
+
+    def is_muted(self, muted: Collection[UUID]) -> bool:
+        """Tell whether all vehicles that it is of are muted."""
+        vehicles = self.vehicles if self.vehicle is None else {self.vehicle.id}
+        return bool(vehicles) and all(each in muted for each in vehicles)
 
 
 @dataclass(frozen=True, slots=True)

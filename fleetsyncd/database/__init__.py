@@ -20,6 +20,7 @@ vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 minutes.py       minute aggregates of measurements, as the watermark moves on
 due_minutes.py   those of history, and of rows that came late
+untold_alarms.py  those that are open and were not told
 alarms.py        alarms, also those whose number was used again
 channel_changes.py  what channels meant before
 compression.py   old chunks of a hypertable compressed
@@ -42,6 +43,7 @@ traffic.py       what the links have carried, by the day
 losses.py        what the watermark has passed over without all of it being stored
 backfills.py     requested backfills and their progress
 audits.py        requested audits and their progress
+audit_findings.py  what they found and is not told yet
 repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored

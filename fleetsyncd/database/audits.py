@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import statements, store
+from fleetsyncd.database import audit_findings, statements, store
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
@@ -89,6 +89,10 @@ WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(a
     AND {_IS_SAME}
 RETURNING finished_at IS NOT NULL
 """  # noqa: S608  made of this file's own text
+_IS_COMPARED = """
+SELECT FROM fleetsync.audit WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s
+    AND asked_at = %(asked_at)s AND reached_at = %(reached)s
+"""
 # A repair proves what had become so old when it was made.
 _PROVE = """
 UPDATE fleetsync.verified f SET verified_to = %(end)s
@@ -205,6 +209,7 @@ def advance_audit(cursor: Cursor, vehicle: Vehicle, audit: Audit, update: AuditU
         "end": audit.window.end,
         **store.address_values(vehicle.address),
     }
+    audit_findings.add_findings(cursor, vehicle.id, update.counts, _IS_COMPARED, values)
     cursor.execute(_ADVANCE, values)
     row = cursor.fetchone()
     if row is None:

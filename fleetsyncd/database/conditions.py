@@ -11,14 +11,18 @@ from uuid import UUID
 
 import msgspec
 
+from fleetsyncd.conditions.alarms import alarm_notices
+from fleetsyncd.conditions.found import audit_notices
 from fleetsyncd.conditions.judging import Judgement, judge
-from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms
-from fleetsyncd.database import mutes, notices, store
+from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms, subject_of
+from fleetsyncd.database import audit_findings, mutes, notices, store, untold_alarms
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
+from fleetsyncd.database.statements import RESUMED_AT
 from fleetsyncd.database.views.fleet import cached_id, fleet_overview
-from fleetsyncd.notices import NoticeKind
+from fleetsyncd.notices import Notice, NoticeKind
 from fleetsyncd.slices import Sliced, Slices
+from fleetsyncd.states import State
 
 # One daemon at a time judges; the others leave it to that one.
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('fleetsync.condition', 0))"
@@ -28,12 +32,6 @@ SELECT vehicle_id::text, clock_skew_ms / 1000.0::float8 FROM fleetsync.vehicle_s
 WHERE abs(clock_skew_ms) >= %s
 """
 _LEAST_SKEW_MS = 1_000
-_FOUND = """
-SELECT vehicle_id::text, sum(missing + different)::bigint FROM (
-    SELECT vehicle_id, missing, different FROM fleetsync.verified
-    UNION ALL SELECT vehicle_id, missing, different FROM fleetsync.audit) found
-GROUP BY vehicle_id HAVING sum(missing + different) > 0
-"""
 _KNOWN = """
 SELECT kind, subject, since, vehicle_id::text, vehicle_name, told_at, ended_at, amount, begun,
     flap_told_at
@@ -63,11 +61,12 @@ _DUE = """
 UPDATE fleetsync.condition SET told_at = now()
 WHERE kind = 'start' AND told_at <= now() - %s::interval RETURNING true
 """
-_BEGUN = """
-SELECT v.id::text, extract(epoch FROM now() - greatest(v.created_at, s.resumed_at))::float8
-FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
-WHERE isfinite(greatest(v.created_at, s.resumed_at))
-"""
+_BEGUN = f"""
+SELECT v.id::text, extract(epoch FROM now() - b.begun)::float8
+FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id,
+    LATERAL (SELECT greatest(v.created_at, {RESUMED_AT})) b(begun)
+WHERE isfinite(b.begun)
+"""  # noqa: S608  made of this project's own text
 READ_AT_ONCE, WRITTEN_AT_ONCE = 200, 500
 """Rows between two pauses."""
 _KINDS = [kind.value for kind in NoticeKind]
@@ -107,6 +106,7 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     known = _known(cursor, slices)
     slices.pause_if_due()
     judgement = judge(facts, terms, known, is_first=is_first)
+    judgement.notices.extend(_waited(cursor, facts, slices, is_first=is_first))
     for start in range(0, len(judgement.notices), WRITTEN_AT_ONCE):
         notices.add_notices(cursor, judgement.notices[start : start + WRITTEN_AT_ONCE])
         slices.pause_if_due()
@@ -115,14 +115,24 @@ def judge_fleet(cursor: Cursor, terms: Terms, view: View) -> Judgement | None:
     return judgement
 
 
+def _waited(cursor: Cursor, facts: Facts, slices: Slices, *, is_first: bool) -> Iterator[Notice]:
+    """Yield what waited until now; that of muted and paused vehicles goes on to."""
+    untold = {each.id for each in facts.fleet if each.state is State.PAUSED} | {*facts.muted}
+    found = audit_findings.take_findings(cursor, untold)
+    if not is_first:
+        yield from audit_notices(facts.fleet, found)
+    still_open = untold_alarms.take_alarms(cursor, untold, slices)
+    for vehicle in facts.fleet:
+        if begun := still_open.get(vehicle.id):
+            yield from alarm_notices(subject_of(vehicle), begun, ())
+
+
 def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:
     """Return what the database says at this moment; others run meanwhile."""
     cursor.execute(_NOW)
     now = cursor.fetchall()[0][0]
     cursor.execute(_SKEWS, (_LEAST_SKEW_MS,))
     skews = {cached_id(key): skew for key, skew in _rows(cursor, slices)}
-    cursor.execute(_FOUND)
-    found = {cached_id(key): int(count) for key, count in _rows(cursor, slices)}
     cursor.execute(_BEGUN)
     begun = {cached_id(key): seconds for key, seconds in _rows(cursor, slices)}
     daemons = [
@@ -136,7 +146,6 @@ def read_facts(cursor: Cursor, view: View, slices: Slices) -> Facts:
         muted=mutes.muted(cursor, slices=slices).keys(),
         is_settled=view.is_settled,
         skews=skews,
-        found=found,
         quarantined=store.count_quarantined(cursor),
         daemons=daemons,
         full_at=view.full_at,

@@ -11,12 +11,13 @@ from fleetsyncd.text import sanitise
 
 READ_ONLY = f"the server or this role can only read: {WANT_WRITABLE}"
 _WANT_UTF8 = "the database's encoding cannot hold it: move to a database WITH ENCODING 'UTF8'"
+_DISK_FULL = "53100"
 _HINT_BY_SQLSTATE = {
     "22021": _WANT_UTF8,
     "22P05": _WANT_UTF8,
     "25006": READ_ONLY,
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE, as the tables' owner",
-    "53100": "free space on the database's disk; pulling then goes on by itself",
+    _DISK_FULL: "free space on the database's disk; pulling then goes on by itself",
     "53200": "the database's host is short of memory",
     "57014": "the database is slow or blocked: look at its load and its locks",
     "58030": "look at the log of the server there, and at its disk",
@@ -40,9 +41,18 @@ def what_happened(error: BaseException) -> str:
 
 def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
     """Return what happened, and what to do about it where that is known."""
-    # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
-    if error.pgcode == "XX000" and _NO_SPACE in first_line(error):
+    if _is_full_node(error):
         return what_happened(error), _FREE_ON_NODE
     if cluster.lost_worker(error) is not None:
         return what_happened(error), "start that node, or look at the network to it"
     return what_happened(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")
+
+
+def is_disk_full(error: psycopg2.Error) -> bool:
+    """Tell whether nothing more fits on the disk of the server, or of a node of its cluster."""
+    return error.pgcode == _DISK_FULL or _is_full_node(error)
+
+
+def _is_full_node(error: psycopg2.Error) -> bool:
+    # While a coordinator copies rows to a node, it passes on what that says, and not its SQLSTATE.
+    return error.pgcode == "XX000" and _NO_SPACE in first_line(error)

@@ -73,6 +73,16 @@ DELETE FROM fleetsync.notice WHERE id = ANY (ARRAY(
     SELECT id FROM fleetsync.notice WHERE at < now() - %s::interval ORDER BY at LIMIT 1000))
 """
 
+_TRY_ROOM = """
+WITH tried AS (
+    INSERT INTO fleetsync.notice (kind, severity, title, detail)
+    SELECT 'trial', 'info', '', repeat('x', 1000) FROM generate_series(1, 100)
+    RETURNING id
+)
+SELECT count(*) FROM tried;
+DELETE FROM fleetsync.notice WHERE kind = 'trial' AND at = now()
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
@@ -104,6 +114,11 @@ def add_notices(cursor: Cursor, notices: Sequence[Notice]) -> None:
         [sanitise(each.detail, DETAIL_LIMIT) for each in notices],
     )
     cursor.execute(_ADD, columns)
+
+
+def try_room(cursor: Cursor) -> None:
+    """Write what needs new pages, and take it back; raise DatabaseFull if they cannot be had."""
+    cursor.execute(_TRY_ROOM)
 
 
 def note_targets(cursor: Cursor, targets: Collection[str]) -> None:

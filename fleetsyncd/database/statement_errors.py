@@ -3,9 +3,10 @@
 import psycopg2
 
 from fleetsyncd.database import cluster
-from fleetsyncd.database.hints import first_line, reason_and_hint
+from fleetsyncd.database.hints import first_line, is_disk_full, reason_and_hint
 from fleetsyncd.errors import (
     DatabaseError,
+    DatabaseFull,
     DatabaseLost,
     DatabaseReadOnly,
     PartitionMissing,
@@ -82,4 +83,5 @@ def to_database_error(error: psycopg2.Error) -> DatabaseError:
     # The key of a partitioned table has no other constraint without a name.
     if error.pgcode == "23514" and error.diag.constraint_name is None:
         return PartitionMissing(*reason_and_hint(error))
-    return DatabaseError(*reason_and_hint(error))
+    kind = DatabaseFull if is_disk_full(error) else DatabaseError
+    return kind(*reason_and_hint(error))

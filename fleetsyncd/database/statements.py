@@ -31,6 +31,8 @@ IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), tru
 Grafana's dashboard has the same text."""
 IS_OVER = "s.paused AND s.paused_until <= now()"
 """Whether its pause has ended by itself, and no daemon has tidied the row up yet."""
+RESUMED_AT = "CASE WHEN s.paused THEN s.paused_until ELSE s.resumed_at END"
+"""When a vehicle that is not paused was resumed: a pause has ended at its time."""
 TERMS = "t.interval_sec, t.timeout_sec, t.window_sec, t.gap_kbit"
 """The columns of `Terms`, in order, of a row `t` that need not be there."""
 JOIN_TERMS = "LEFT JOIN fleetsync.vehicle_terms t ON t.vehicle_id = v.id"

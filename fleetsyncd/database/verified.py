@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import statements, store
+from fleetsyncd.database import audit_findings, statements, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PullStopped
 from fleetsyncd.models import Look, Vehicle
@@ -36,6 +36,10 @@ SELECT vehicle_id::text, age_sec, verified_to FROM fleetsync.verified
 WHERE vehicle_id = ANY (%s::uuid[]) AND looked_at IS NOT NULL
 """
 _LOOKED = "CASE v.looked_to WHEN excluded.looked_to THEN 0 ELSE 1 END"
+_IS_LOOKED = """
+SELECT FROM fleetsync.verified
+WHERE vehicle_id = %(id)s::uuid AND age_sec = %(age_sec)s AND looked_to = %(end)s
+"""
 _RECORD = f"""
 INSERT INTO fleetsync.verified AS v (vehicle_id, age_sec, verified_to, looked_to, looked_at,
     missing, different, gone)
@@ -110,6 +114,7 @@ def record_look(
         "hint": hint,
         **store.address_values(vehicle.address),
     }
+    audit_findings.add_findings(cursor, vehicle.id, counts, _IS_LOOKED, values)
     cursor.execute(_RECORD, values)
     if cursor.rowcount != 1:
         store.lock_vehicle(cursor, vehicle.id, vehicle.address)

@@ -9,7 +9,6 @@ cycle.py            one cycle of one vehicle, top to bottom
 cycle_plan.py       which interval a cycle pulls, by both clocks
 cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
-alarm_notices.py    what is told of alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
 history.py          what a vehicle has dropped of an interval
@@ -54,7 +53,9 @@ traffic.py          what the links carry, counted and stored once a minute
 rounds.py           work beside the cycles, a round every so often
 tidier.py           when a closed month is tidied
 minutes.py          minute aggregates, beside the cycles
+alarm_notices.py    what is told of alarms
 loss_notices.py     tells that PostgreSQL is lost, and that it is back
+full_disk.py        tells that PostgreSQL's disk is full
 notice_sender.py    sends what waits for each target of notices
 notifier.py         judges the fleet, and sends notices
 intake_watch.py     warns of vehicles that store too much

@@ -1,64 +1,67 @@
-"""What operators are told of a vehicle's alarms: a notice for all that an answer brought. Pure."""
+"""Tells operators of a vehicle's alarms, in the transaction that stores them."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from fleetsyncd.conditions.alarms import alarm_notices, are_fresh, chatter_notice, is_told
+from fleetsyncd.conditions.chatter import Beginning
+from fleetsyncd.conditions.model import FLAP_TIME
+from fleetsyncd.database import alarms, mutes, notices, untold_alarms
+from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Alarm, Vehicle
-from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
-from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, Severity
-from fleetsyncd.text import counted
-from fleetsyncd.times import utc_text
-
-MOST_NAMED = 5
-"""Alarms that one notice names."""
-MESSAGE_LIMIT = 120
-OLD = timedelta(hours=1)
-"""An alarm that was over so long before it was met is none that anybody must hear of."""
+from fleetsyncd.notices import Subject
+from fleetsyncd.sync.context import SyncContext
 
 
-def is_told(alarm: Alarm, least: Severity) -> bool:
-    """Tell whether an alarm is grave enough to be told of."""
-    return _severity(alarm) >= least
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a transaction tells of a vehicle's alarms; nothing without a beginning."""
+
+    beginning: Beginning | None = None
+    resolved: int = 0
 
 
-def alarm_notices(
-    vehicle: Vehicle, begun: Sequence[Alarm], resolved: Sequence[Alarm], now: datetime
-) -> Iterator[Notice]:
-    """Yield what is told of alarms that are new, and of those that are resolved now."""
-    fresh = [each for each in begun if each.resolved_at is None or each.resolved_at > now - OLD]
-    for alarms, what in ((fresh, "alarm"), (resolved, "resolved alarm")):
-        if alarms:
-            yield _notice(vehicle, alarms, what, is_over=alarms is resolved)
+def grave_changes(
+    context: SyncContext, vehicle: Vehicle, given: Sequence[Alarm], cursor: Cursor
+) -> tuple[Sequence[Alarm], Sequence[Alarm]]:
+    """Return the new and the resolved alarms among those that operators are told of."""
+    least = context.told_alarms
+    if least is None or not given:
+        return (), ()
+    grave = [alarm for alarm in given if is_told(alarm, least)]
+    return alarms.alarm_changes(cursor, vehicle.id, grave)
 
 
-def _notice(vehicle: Vehicle, alarms: Sequence[Alarm], what: str, *, is_over: bool) -> Notice:
-    ordered = sorted(alarms, key=lambda each: (-_severity(each), each.triggered_at))
-    worst = ordered[0]
-    grave = Weight.CRITICAL if _severity(worst) >= Severity.ALARM else Weight.WARNING
-    said = f"{worst.severity or 'alarm'}: {_message(worst)}"
-    over = " (resolved)" if is_over else ""
-    if len(ordered) == 1:
-        title = f"{vehicle.name}, {said}{over}"
-        detail = _when(worst)
-    else:
-        title = f"{vehicle.name}: {counted(len(ordered), what)}, the worst {said}"
-        detail = "; ".join(f"{_message(each)}, {_when(each)}" for each in ordered[:MOST_NAMED])
-        if (others := len(ordered) - MOST_NAMED) > 0:
-            detail += f"; and {others:,} more"
+def tell_alarms(
+    context: SyncContext,
+    vehicle: Vehicle,
+    begun: Sequence[Alarm],
+    resolved: Sequence[Alarm],
+    cursor: Cursor,
+) -> Told:
+    """Write what is told of alarms; under a mute nothing, but what stays open until its end.
+
+    The context's chatter has to be told of it once it is committed.
+    """
+    now = context.now()
+    begun = are_fresh(begun, now)
+    resolved = untold_alarms.forget_resolved(cursor, vehicle.id, resolved)
+    if not begun and not resolved:
+        return Told()
+    if mutes.muted(cursor, [vehicle.id]):
+        untold_alarms.hold_alarms(cursor, vehicle.id, begun)
+        return Told()
+    beginning = context.chatter.divide(vehicle.id, begun, now)
+    untold_alarms.hold_alarms(cursor, vehicle.id, beginning.withheld, FLAP_TIME)
     subject = Subject(vehicle.id, vehicle.name)
-    return Notice(NoticeKind.ALARM, Weight.INFO if is_over else grave, title, detail, subject)
+    told = list(alarm_notices(subject, beginning.told, resolved))
+    if beginning.within_hour:
+        told.append(chatter_notice(subject, beginning.withheld, beginning.within_hour))
+    notices.add_notices(cursor, told)
+    return Told(beginning, len(resolved))
 
 
-def _severity(alarm: Alarm) -> Severity:
-    return KNOWN_NAMES.get((alarm.severity or "").lower(), UNKNOWN)
-
-
-def _message(alarm: Alarm) -> str:
-    text = alarm.message or f"alarm {alarm.alarm_id}"
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
-
-
-def _when(alarm: Alarm) -> str:
-    if alarm.resolved_at is None:
-        return f"since {utc_text(alarm.triggered_at)}"
-    return f"{utc_text(alarm.triggered_at)} to {utc_text(alarm.resolved_at)}"
+def note_told(context: SyncContext, vehicle: Vehicle, told: Told) -> None:
+    """Take in that what was told is committed."""
+    if told.beginning is not None:
+        context.chatter.note(vehicle.id, told.beginning, told.resolved, context.now())

@@ -16,8 +16,6 @@ from fleetsyncd.database import (
     alarms,
     channel_changes,
     measurements,
-    mutes,
-    notices,
     store,
     vehicle_memory,
 )
@@ -28,7 +26,7 @@ from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
 from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
 from fleetsyncd.reports import bad_rows_remark
-from fleetsyncd.sync.alarm_notices import alarm_notices, is_told
+from fleetsyncd.sync.alarm_notices import Told, grave_changes, note_told, tell_alarms
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
@@ -168,28 +166,28 @@ def commit_alarms(
     """
     most = context.budget.vehicle_max_alarms
     refused = 0
-    saved = SavedAlarms()
+    saved, told = SavedAlarms(), Told()
 
     def save(cursor: Cursor) -> Sequence[BadRow]:
-        nonlocal saved, refused
+        nonlocal saved, told, refused
         accepted: Sequence[Alarm] = answer.alarms
         if accepted and alarms.has_alarms(cursor, vehicle.id, most):
             accepted = alarms.known_alarms(cursor, vehicle.id, accepted)
         refused = len(answer.alarms) - len(accepted)
-        changes = _told_changes(context, vehicle, accepted, cursor)
+        begun, resolved = grave_changes(context, vehicle, accepted, cursor)
         now, without_channel = adopted_nulls.save_alarms(cursor, vehicle.id, accepted)
         if now.written:
             saved = now  # nothing is new if the answer to the first try's commit was lost
             vehicle_memory.count_intake(cursor, vehicle.id, Intake(alarms=now.written))
             refused_ones = {alarm.key for alarm in without_channel}
-            begun = [alarm for alarm in changes[0] if alarm.key not in refused_ones]
-            told = alarm_notices(vehicle, begun, changes[1], context.now())
-            notices.add_notices(cursor, list(told))
+            begun = [alarm for alarm in begun if alarm.key not in refused_ones]
+            told = tell_alarms(context, vehicle, begun, resolved, cursor)
         if not refused:
             record_progress(cursor)
         return [_as_bad_row(alarm, adopted_nulls.NEEDS_CHANNEL) for alarm in without_channel]
 
     commit_answer(context, vehicle, answer.bad, save, totals)
+    note_told(context, vehicle, told)
     intake.alarms += saved.written
     totals.reused_alarm_ids += saved.reused
     totals.odd_alarms += sum(alarm.ends_before_it_begins for alarm in answer.alarms)
@@ -199,17 +197,6 @@ def commit_alarms(
             f"{refused} alarm(s) refused: {most:,} are stored, as many as a vehicle may have "
             "(VEHICLE_MAX_ALARMS); ALARMS_KEEP_DAYS deletes old ones",
         )
-
-
-def _told_changes(
-    context: SyncContext, vehicle: Vehicle, given: Sequence[Alarm], cursor: Cursor
-) -> tuple[Sequence[Alarm], Sequence[Alarm]]:
-    """Return the new and the resolved alarms among those that operators are told of."""
-    least = context.told_alarms
-    if least is None or not given or mutes.muted(cursor, [vehicle.id]):
-        return (), ()
-    grave = [alarm for alarm in given if is_told(alarm, least)]
-    return alarms.alarm_changes(cursor, vehicle.id, grave)
 
 
 def commit_answer(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
+from fleetsyncd.conditions.chatter import Chatter
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention_kinds import Kind
@@ -42,6 +43,8 @@ class SyncContext:
     alarms_keep: timedelta | None = None
     told_alarms: Severity | None = None
     """From which severity on operators are told of alarms; None: of none."""
+    chatter: Chatter = field(default_factory=Chatter)
+    """Which alarms were told already, and come and go."""
     is_in_force: Callable[[Kind], bool] = lambda _kind: True
     """Whether retention may have deleted by the kind's setting already."""
     budget: VehicleBudget = field(default_factory=VehicleBudget)

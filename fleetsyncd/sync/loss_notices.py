@@ -1,8 +1,9 @@
-"""Tells that PostgreSQL is lost, and that it is back: from memory, as there is no outbox then."""
+"""Tells of a loss without which the outbox would, and of its end: from memory."""
 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fleetsyncd.monitoring import events
 from fleetsyncd.notices import Notice, NoticeKind, Weight
@@ -18,10 +19,28 @@ MOST_RETURNS = 30
 """So often it is tried to tell who took the loss that PostgreSQL is back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is told without the database; `{}` is for how long."""
+
+    kind: NoticeKind
+    begun: str
+    over: str
+    advice: str
+
+
+POSTGRESQL = Loss(
+    NoticeKind.DAEMON,
+    "PostgreSQL is lost since {}",
+    "PostgreSQL is back, after {}",
+    "Vehicles keep their data.",
+)
+
+
 class LossNotices:
     """Tells each target once of a loss, and of its end who was told; `spawn` runs the sending.
 
-    `where` is the server that is lost, `daemon` the name of who says so.
+    `where` is the server that it is of, `daemon` the name of who says so.
     """
 
     def __init__(
@@ -32,7 +51,9 @@ class LossNotices:
         daemon: str,
         spawn: Callable[[Callable[[], None]], object],
         clock: Callable[[], float] = time.monotonic,
+        loss: Loss = POSTGRESQL,
     ) -> None:
+        self._loss = loss
         self._sender = sender
         self._where = where
         self._daemon = daemon
@@ -50,17 +71,34 @@ class LossNotices:
         """Take in that PostgreSQL is lost or back; start the telling when it is due."""
         match event:
             case events.DatabaseDown():
-                self._lost_at = self._clock()
-                self._due = self._lost_at + LOST_SEC
-            case events.DatabaseUp() if self._lost_at is not None:
-                self._back = f"PostgreSQL is back, after {age(self._clock() - self._lost_at)}"
-                self._lost_at, self._due = None, self._clock()
-                self._returns_left = MOST_RETURNS
-                self._start_if_due()
+                self.begin()
+            case events.DatabaseUp():
+                self.end()
             case events.Alive():
-                self._start_if_due()
+                self.start_if_due()
 
-    def _start_if_due(self) -> None:
+    @property
+    def lasts(self) -> bool:
+        """Whether it has begun and is not over."""
+        return self._lost_at is not None
+
+    def begin(self) -> None:
+        """Take in that the loss has begun; if it lasts, that changes nothing."""
+        if self._lost_at is None:
+            self._lost_at = self._clock()
+            self._due = self._lost_at + LOST_SEC
+
+    def end(self) -> None:
+        """Take in that it is over."""
+        if self._lost_at is None:
+            return
+        self._back = self._loss.over.format(age(self._clock() - self._lost_at))
+        self._lost_at, self._due = None, self._clock()
+        self._returns_left = MOST_RETURNS
+        self.start_if_due()
+
+    def start_if_due(self) -> None:
+        """Start the telling of what is due, unless it is being told."""
         now = self._clock()
         is_wanted = self._lost_at is not None or self._told
         if is_wanted and now >= self._due and self._rounds.is_due(now):
@@ -75,15 +113,15 @@ class LossNotices:
             self._tell_return()
 
     def _tell_loss(self, lost_at: float) -> None:
-        title = f"PostgreSQL is lost since {age(self._clock() - lost_at)}"
-        detail = f"{self._where}, says {self._daemon}. Vehicles keep their data."
-        notice = Notice(NoticeKind.DAEMON, Weight.CRITICAL, title, detail)
+        title = self._loss.begun.format(age(self._clock() - lost_at))
+        detail = f"{self._where}, says {self._daemon}. {self._loss.advice}"
+        notice = Notice(self._loss.kind, Weight.CRITICAL, title, detail)
         missing = self._sender.wanting(notice) - self._told
         self._told |= self._sender.send_at_once(notice, to=missing)
 
     def _tell_return(self) -> None:
         detail = f"{self._where}, says {self._daemon}."
-        notice = Notice(NoticeKind.DAEMON, Weight.INFO, self._back, detail)
+        notice = Notice(self._loss.kind, Weight.INFO, self._back, detail)
         self._told &= self._sender.wanting(notice)
         self._told -= self._sender.send_at_once(notice, to=self._told)
         self._returns_left -= 1

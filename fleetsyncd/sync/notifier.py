@@ -19,6 +19,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.monitoring import events
+from fleetsyncd.sync.full_disk import FULL_DISK, FullDisk
 from fleetsyncd.sync.loss_notices import LossNotices
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.sync.rounds import Rounds
@@ -82,9 +83,16 @@ class Notifier:
         self._knows_disk = False
         self._full_at: datetime | None = None
         self._settles_at = clock() + self._settle_sec
-        self._losses = LossNotices(
-            wanted.sender, where=database.where, daemon=wanted.daemon, spawn=spawn, clock=clock
+        tells = partial(
+            LossNotices,
+            wanted.sender,
+            where=database.where,
+            daemon=wanted.daemon,
+            spawn=spawn,
+            clock=clock,
         )
+        self._losses, self._disk_losses = tells(), tells(loss=FULL_DISK)
+        self._disk = FullDisk(database, self._disk_losses, clock)
         self.accepting = True
         """Whether rounds are started."""
 
@@ -109,10 +117,19 @@ class Notifier:
     def listen(self, event: events.Event) -> None:
         """Tell that PostgreSQL is lost, and that it is back; judge nobody just after that."""
         self._losses.listen(event)
+        if isinstance(event, events.Alive):
+            self._disk_losses.start_if_due()
         if isinstance(event, events.DatabaseUp):
             self._settles_at = self._clock() + self._settle_sec
 
     def _judge(self) -> None:
+        self._disk.run(self._judge_fleet)
+
+    def _send(self) -> None:
+        if not self._disk.is_full:
+            self._disk.run(self._send_waiting)
+
+    def _judge_fleet(self) -> None:
         if self._clock() >= self._disk_at + DISK_SEC:
             self._disk_at = self._clock()
             self._look_at_disk()
@@ -135,7 +152,7 @@ class Notifier:
         is_soon = left is not None and left <= FULL_WITHIN
         self._full_at = self._now() + left if left is not None and is_soon else None
 
-    def _send(self) -> None:
+    def _send_waiting(self) -> None:
         self._sender.note_targets()
         self._sender.send_all()
         if self._clock() >= self._counted_at + BACKLOG_SEC:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
+from fleetsyncd.conditions.chatter import Chatter
 from fleetsyncd.database import audits, backfills, store, vehicles, verified
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -87,6 +88,7 @@ class Rig:
     budget: VehicleBudget = field(default_factory=VehicleBudget)
     alarms_keep: timedelta | None = None
     told_alarms: Severity | None = None
+    chatter: Chatter = field(default_factory=Chatter)
     live: timedelta | None = None
     """How much a cycle pulls ahead of a gap."""
     name: str = NAME
@@ -139,6 +141,7 @@ class Rig:
             budget=self.budget,
             alarms_keep=self.alarms_keep,
             told_alarms=self.told_alarms,
+            chatter=self.chatter,
             live_window=self.live,
         )
 

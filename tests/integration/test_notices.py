@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd import slices
+from fleetsyncd.conditions.alarms import alarm_notices, are_fresh
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import conditions, notices, outbox, vehicles
 from fleetsyncd.database.outbox import RECORDED_AT_ONCE
@@ -24,7 +25,7 @@ from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.targets import NotSent, Target, load_targets
 from fleetsyncd.severities import Severity
-from fleetsyncd.sync.alarm_notices import alarm_notices
+from fleetsyncd.states import Pause
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
@@ -513,6 +514,19 @@ def test_a_vehicle_that_is_resumed_is_not_said_to_be_down_since_its_pause(
     assert judged(database) == []
 
 
+def test_a_pause_that_has_ended_by_itself_counts_before_a_daemon_has_tidied_it_up(
+    database: Database, truck: UUID
+) -> None:
+    set_down(database, truck, "8 hours")
+    pause = Pause(utc_now() + timedelta(hours=1), "workshop")
+    database.run(lambda c: vehicles.set_paused(c, truck, True, pause))
+    ended = "UPDATE fleetsync.vehicle_state SET paused_until = now() - %s::interval"
+    ask(database, ended, "9 minutes")
+    assert judged(database) == []
+    ask(database, ended, "11 minutes")
+    assert judged(database) == ["Truck-01 has not been pulled for 11m: timeout"]
+
+
 def test_without_the_database_each_target_is_told_at_once(
     database: Database, chat: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -656,24 +670,24 @@ def alarm(number: int, severity: str, triggered: datetime, resolved: datetime | 
 
 def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Database) -> None:
     with rig(database, watermark_ago=300) as it:
-        vehicle = it.vehicle()
+        vehicle = Subject(it.vehicle_id, it.name)
         now = datetime(2026, 2, 23, 10, tzinfo=UTC)
         begun = [
             alarm(1, "critical", now - timedelta(minutes=5), None),
             alarm(2, "warning", now - timedelta(days=2), now - timedelta(days=1)),
             alarm(3, "warning", now - timedelta(minutes=9), now - timedelta(minutes=2)),
         ]
-        (notice,) = alarm_notices(vehicle, begun, [], now)
+        (notice,) = alarm_notices(vehicle, are_fresh(begun, now), [])
         assert notice.title == "Truck-01: 2 alarms, the worst critical: Coolant 1"
         assert notice.severity is Weight.CRITICAL
         assert "Coolant 2" not in notice.detail
-        (over,) = alarm_notices(vehicle, [], begun[2:], now)
+        (over,) = alarm_notices(vehicle, [], begun[2:])
         assert (over.severity, over.title) == (
             Weight.INFO,
             "Truck-01, warning: Coolant 3 (resolved)",
         )
         flood = [alarm(n, "critical", now, None) for n in range(5_000)]
-        (many,) = alarm_notices(vehicle, flood, [], now)
+        (many,) = alarm_notices(vehicle, flood, [])
         assert "4,995 more" in many.detail
         assert len(many.title) < 200
 

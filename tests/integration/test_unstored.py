@@ -27,18 +27,10 @@ from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.times import iso_ms
+from tests.full_disk import FULL, refuse_rows
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 INTERVAL_SEC = 30.0
-FULL = "could not extend file: No space left on device"
-_REFUSE = """
-CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
-END $$
-"""
-_TRIGGER = (
-    "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION refuse()"
-)
 
 
 @pytest.fixture
@@ -46,8 +38,7 @@ def refuse(server: Server, database_name: str) -> Callable[..., None]:
     """Return a function that has tables refuse every row as a full disk does."""
 
     def work(*tables: str) -> None:
-        triggers = [sql.SQL(_TRIGGER).format(sql.SQL(table)) for table in tables]
-        server.execute(sql.SQL(_REFUSE), *triggers, database=database_name)
+        refuse_rows(server, database_name, *tables)
 
     return work
 

@@ -48,6 +48,11 @@ def failing(number: int, seconds: float, error: str = "no answer") -> VehicleOve
     )
 
 
+def losing(number: int, seconds: float) -> VehicleOverview:
+    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=seconds)
+    return vehicle(number, State.CATCHING_UP, gap=gap)
+
+
 @dataclass
 class Desk:
     """Judges one set of facts after the other, and remembers as the database does."""
@@ -232,22 +237,55 @@ def test_what_is_muted_is_told_when_that_is_over_and_it_still_is_the_case(desk: 
     assert desk.look(vehicle(1), vehicle(2), muted=muted) == []
 
 
+def test_an_outage_is_muted_while_all_that_fail_are(desk: Desk) -> None:
+    fleet = [failing(number, 700) for number in range(4)]
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*fleet, muted=muted) == []
+    assert desk.look(*fleet, muted=muted) == []
+    (begin,) = desk.look(*fleet, muted=muted[1:])
+    assert begin.kind is NoticeKind.OUTAGE
+    assert desk.look(*fleet, muted=muted) == []
+    assert desk.look(*fleet) == []
+    (end,) = desk.look(*map(vehicle, range(4)))
+    assert "answer again" in end.title
+
+
+def test_an_outage_that_begins_and_ends_under_a_mute_is_never_told(desk: Desk) -> None:
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*(failing(number, 700) for number in range(4)), muted=muted) == []
+    assert desk.look(*map(vehicle, range(4)), muted=muted) == []
+    assert desk.look(*map(vehicle, range(4))) == []
+
+
+def test_of_an_outage_the_muted_ones_that_answer_do_not_matter(desk: Desk) -> None:
+    fleet = [failing(number, 700) for number in range(3)]
+    own = OwnTerms(interval_sec=3600)
+    unasked = vehicle(9, seen_age=900.0, terms=own)
+    assert len(desk.look(*fleet, unasked, muted=[UUID(int=9)])) == 1
+
+
+def test_the_end_of_an_outage_under_a_mute_of_all_is_not_told(desk: Desk) -> None:
+    assert len(desk.look(*(failing(number, 700) for number in range(4)))) == 1
+    muted = [UUID(int=number) for number in range(4)]
+    assert desk.look(*map(vehicle, range(4)), muted=muted) == []
+
+
 def test_data_that_will_be_lost_is_told(desk: Desk) -> None:
-    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=0)
-    losing = vehicle(1, State.CATCHING_UP, gap=gap)
-    assert desk.told(losing) == ["Truck-01 loses data from 2026-02-23 03:00:00 UTC on"]
-    assert desk.look(losing) == []
+    what = "what it measured from 2026-02-23 03:00:00 UTC on"
+    assert desk.told(losing(1, 0)) == [f"Truck-01 loses data now: {what}"]
+    assert desk.look(losing(1, 0)) == []
     assert desk.look(vehicle(1)) == []
+    assert desk.told(losing(1, 5 * 3600)) == [f"Truck-01 loses data in 5h: {what}"]
 
 
-def test_rows_that_audits_find_are_told_as_they_grow_and_not_those_of_before(desk: Desk) -> None:
-    found = {UUID(int=1): 40}
-    assert desk.look(vehicle(1), found=found) == []
-    assert desk.look(vehicle(1), found=found) == []
-    found[UUID(int=1)] = 46
-    (notice,) = desk.look(vehicle(1, name="A{b}"), found=found)
-    assert notice.title.startswith("A{b}: 6 rows were missing, or differ")
-    assert desk.look(vehicle(1), found=found) == []
+def test_a_loss_is_told_when_it_is_near_and_not_again_as_its_forecast_varies(desk: Desk) -> None:
+    assert desk.look(losing(1, 90 * 86_400)) == []
+    assert desk.look(losing(1, 86_400)) == []
+    assert len(desk.look(losing(1, 86_399))) == 1
+    for seconds in (90_000, 80_000, 170_000, 80_000):
+        assert desk.look(losing(1, seconds)) == []
+    assert desk.look(losing(1, 172_800)) == []
+    assert len(desk.look(losing(1, 80_000))) == 1
 
 
 def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
@@ -256,6 +294,15 @@ def test_a_wrong_clock_is_told_and_that_it_is_right_again(desk: Desk) -> None:
     assert desk.told(vehicle(1), skews={one: -7200.0}) == ["Truck-01: its clock is 2h behind"]
     assert desk.look(vehicle(1), skews={one: -61.0}) == []
     assert desk.told(vehicle(1), skews={one: -59.0}) == ["Truck-01: its clock is right again"]
+
+
+def test_a_wrong_clock_is_not_told_again_after_a_pause(desk: Desk) -> None:
+    one = UUID(int=1)
+    assert len(desk.look(vehicle(1), skews={one: 300.0})) == 1
+    assert desk.look(vehicle(1, State.PAUSED), skews={one: 300.0}) == []
+    assert desk.look(vehicle(1), skews={one: 300.0}) == []
+    assert desk.look(vehicle(1, State.PAUSED)) == []
+    assert desk.told(vehicle(1)) == ["Truck-01: its clock is right again"]
 
 
 def test_a_quarantine_that_fills_up_is_told_by_the_thousand(desk: Desk) -> None:

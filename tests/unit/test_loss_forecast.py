@@ -1,8 +1,10 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from fleetsyncd.loss_forecast import LossForecast, forecast_loss, next_look
+import fleetsyncd
+from fleetsyncd.loss_forecast import NEAR_SEC, LossForecast, forecast_loss, next_look
 from fleetsyncd.models import HistoryLook, Window
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -69,7 +71,24 @@ def test_a_history_that_jumps_or_goes_back_has_a_pace_within_bounds() -> None:
     jumped = next_look(first, NOW, NOW - 72 * HOUR, NOW + timedelta(minutes=10))
     assert jumped.history_pace == 10.0
     back = next_look(first, NOW - 900 * HOUR, NOW - 80 * HOUR, NOW + timedelta(minutes=10))
-    assert (back.history_pace, back.gap_pace) == (0.0, 0.0)
+    assert (back.history_pace, back.gap_pace) == (0.0, None)
+
+
+def test_a_gap_that_stood_still_once_has_no_pace_and_one_that_still_does_has_pace_zero() -> None:
+    first = next_look(None, NOW - 90 * HOUR, NOW - 72 * HOUR, NOW)
+    second = next_look(first, NOW - 89 * HOUR, NOW - 72 * HOUR, NOW + HOUR)
+    assert second.gap_pace is None
+    assert forecast_loss(second, GAP, NOW + HOUR) is None
+    third = next_look(second, NOW - 88 * HOUR, NOW - 72 * HOUR, NOW + 2 * HOUR)
+    assert forecast_loss(third, GAP, NOW + 2 * HOUR) == LossForecast(GAP.start, 16 * 3600.0)
+    moved = next_look(second, NOW - 88 * HOUR, NOW - 66 * HOUR, NOW + 2 * HOUR)
+    assert moved.gap_pace == 6.0
+
+
+def test_the_alert_of_a_loss_fires_when_a_notice_tells_it() -> None:
+    rules = (Path(fleetsyncd.__file__).parent / "ops" / "alerts.yaml").read_text()
+    rule = rules[rules.index("FleetsyncVehicleLosesData") :].split("for:")[0]
+    assert rule.rstrip().endswith(f"< {NEAR_SEC:.0f}")
 
 
 def test_two_looks_at_the_same_moment_tell_no_pace() -> None:

@@ -6,10 +6,17 @@ from datetime import timedelta
 from fleetsyncd.database import notices
 from fleetsyncd.database.notices import TargetState
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.storage import DiskUnknown, storage
 from fleetsyncd.findings import Finding, ok, warning
-from fleetsyncd.text import age, counted
+from fleetsyncd.text import age, counted, size
 from fleetsyncd.times import utc_text
 
+_WATCH = "let another program watch the free space on its disk"
+_REMEDIES = {
+    DiskUnknown.AWAY: f"{_WATCH}; or, if it is this machine's, connect by PostgreSQL's Unix socket",
+    DiskUnknown.UNSEEN: _WATCH,
+    DiskUnknown.CLUSTER: "let another program watch the free space on each node's disk",
+}
 LATE = timedelta(minutes=5)
 """A notice that waits for longer is late: a message goes out each minute."""
 
@@ -27,6 +34,18 @@ def check_notices(cursor: Cursor) -> Iterator[Finding]:
     if given_up := notices.given_up(cursor):
         text = f"{counted(given_up, 'notice')} of this week could not be sent within a day"
         yield warning("notices", text, "`fleetsyncd notify list` shows them")
+
+
+def check_disk(cursor: Cursor) -> Iterator[Finding]:
+    """Say whether operators can be told that the disk will be full, and what to do if not."""
+    free = storage(cursor).free
+    if not isinstance(free, DiskUnknown):
+        yield ok("notices", f"the database's disk is watched: {size(free)} are left")
+        return
+    text = f"nobody is told before the database's disk is full: {free.value}"
+    cursor.execute("SELECT quote_ident(current_user)")
+    grant = f"as a superuser: GRANT pg_read_all_settings TO {cursor.fetchall()[0][0]}"
+    yield warning("notices", text, grant if free is DiskUnknown.HIDDEN else _REMEDIES[free])
 
 
 def _target(target: TargetState) -> Finding:

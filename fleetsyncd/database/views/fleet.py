@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.statements import DATED, IS_PAUSED, JOIN_TERMS, TERMS
+from fleetsyncd.database.statements import DATED, IS_PAUSED, JOIN_TERMS, RESUMED_AT, TERMS
 from fleetsyncd.database.views.sql_times import (
     LIVE_TO,
     age,
@@ -51,9 +51,8 @@ def _dated_age(condition: str, time: str) -> str:
     return f"CASE WHEN {condition} THEN {elapsed(time)} END"
 
 
-# Of a vehicle that is not paused: nobody else has resumed it; a pause has ended at its time.
+# Of a vehicle that is not paused: nobody else has resumed it.
 _IS_RESUMED = "(s.paused_at IS NULL OR s.paused)"
-_RESUMED_AT = "CASE WHEN s.paused THEN s.paused_until ELSE s.resumed_at END"
 # How long the pause, or else the status with its gap, has lasted; null if it is not known, which is
 # so as well if somebody else wrote either of them.
 _SINCE = f"""CASE WHEN {IS_PAUSED} THEN {_dated_age(DATED, "s.paused_at")}
@@ -61,12 +60,12 @@ _SINCE = f"""CASE WHEN {IS_PAUSED} THEN {_dated_age(DATED, "s.paused_at")}
     _dated_age(
         f"{DATED} AND s.dated_status = v.sync_status AND {_IS_RESUMED}"
         " AND s.status_since IS NOT NULL",
-        f"greatest(s.status_since, {_RESUMED_AT})",
+        f"greatest(s.status_since, {RESUMED_AT})",
     )
 } END"""
 # How long the vehicle is in the fleet, or resumed.
 _BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND NOT {IS_PAUSED} AND {_IS_RESUMED}
-    THEN {age(f"greatest(v.created_at, {_RESUMED_AT})")} END"""
+    THEN {age(f"greatest(v.created_at, {RESUMED_AT})")} END"""
 _HOLES = f"""CASE WHEN s.islands <> '{{}}' AND isfinite(v.last_sync_at)
         AND upper(s.islands) > v.last_sync_at THEN
     json_build_array({epoch("v.last_sync_at")},

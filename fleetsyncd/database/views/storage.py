@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from fleetsyncd.database.housekeeping import Task
@@ -19,6 +19,17 @@ LEAST_ROWS = 100_000
 """In fewer rows the empty rest of the last pages counts."""
 MONTH_DAYS = 365.25 / 12
 DAY = timedelta(days=1)
+
+
+class DiskUnknown(StrEnum):
+    """Why it is not known how much room is left on the database's disk."""
+
+    CLUSTER = "the measurements are on the disks of a cluster's workers"
+    AWAY = "PostgreSQL is reached by TCP and not by a Unix socket, so it may be on another machine"
+    HIDDEN = "the daemon's role may not read where its files are"
+    UNSEEN = "its files are not to be seen from here, as if in another container"
+
+
 # The chunks of a hypertable count by the month in which they end.
 # A month that ends or begins never has no time.
 _TABLES = f"""
@@ -118,11 +129,16 @@ class Storage:
     """Measurements at the pace of today and yesterday."""
     vehicles: int
     """Those that sent rows today or yesterday."""
-    free_bytes: int | None
-    """None if the database does not tell where its files are, or they are on other machines."""
+    free: int | DiskUnknown
+    """Bytes on the database's disk, or why they are not known."""
     nodes: tuple[StoringNode, ...] = ()
     """Where measurements are, if they are distributed over a cluster: not within the database's
     bytes, which are those of the coordinator."""
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Bytes on the database's disk; None if they are not known."""
+        return None if isinstance(self.free, DiskUnknown) else self.free
 
     @property
     def bytes_a_day(self) -> float:
@@ -171,7 +187,7 @@ def storage(cursor: Cursor) -> Storage:
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
     nodes = _nodes(cursor)
-    free = _free(folder) if is_here and folder is not None and not nodes else None
+    free = DiskUnknown.CLUSTER if nodes else _free(folder, is_here=is_here)
     return Storage(name, size, tables, rows_a_day, vehicles, free, nodes)
 
 
@@ -206,9 +222,14 @@ def _table(row: tuple[Any, ...], tidied: Mapping[str, datetime]) -> StoredTable:
     )
 
 
-def _free(folder: str) -> int | None:
+def _free(folder: str | None, *, is_here: bool) -> int | DiskUnknown:
     """Return the bytes that ordinary users may still write to the disk of a folder."""
-    with suppress(OSError):
+    if not is_here:
+        return DiskUnknown.AWAY
+    if folder is None:
+        return DiskUnknown.HIDDEN
+    try:
         told = os.statvfs(folder)
-        return told.f_bavail * told.f_frsize
-    return None
+    except OSError:
+        return DiskUnknown.UNSEEN
+    return told.f_bavail * told.f_frsize
