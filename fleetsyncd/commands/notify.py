@@ -13,7 +13,7 @@ from fleetsyncd.database.views.notices import Fate, ListedNotice, read_notices
 from fleetsyncd.errors import CommandError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent
+from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.times import ZonedTime, utc_text
 
 HEADER = ["AT", "SEVERITY", "KIND", "NOTICE", "TOLD"]

@@ -34,12 +34,18 @@ class Message:
     title: str
     body: str
     severity: Weight
+    summary: str = ""
+    """How many notices of which kind there are: nothing of it comes from outside."""
 
     @property
-    def briefly(self) -> "Message":
-        """The same in two short lines, for a target that takes no longer one."""
+    def shorter(self) -> "list[Message]":
+        """The same in two short lines, and then with nothing that comes from outside.
+
+        For a target that takes no longer message, or none with such a text.
+        """
         title = self.title if len(self.title) <= BRIEF else self.title[: BRIEF - 1] + "…"
-        return Message(title, "See `fleetsyncd notify list`.", self.severity)
+        titles = dict.fromkeys(filter(None, (title, self.summary)))
+        return [Message(each, "See `fleetsyncd notify list`.", self.severity) for each in titles]
 
 
 Counts = Mapping[tuple[NoticeKind, bool], int]
@@ -57,11 +63,13 @@ def digest(named: Sequence[StoredNotice], counts: Counts | None = None) -> Messa
     worst = ordered[0].notice.severity
     if total == 1:
         only = ordered[0].notice
-        return Message(_harmless(only.title), _harmless(_single(ordered[0])), worst)
+        title, body = only.title, _single(ordered[0])
+        return Message(_harmless(title), _harmless(body), worst, _summary(totals))
     lines = [f"- {each.notice.title}" for each in ordered[:MOST_LINES]]
     if (others := total - len(lines)) > 0:
         lines.append(f"- and {others:,} more: `fleetsyncd notify list`")
-    return Message(_harmless(_summary(totals)), _harmless("\n".join(lines)), worst)
+    summary = _summary(totals)
+    return Message(summary, _harmless("\n".join(lines)), worst, summary)
 
 
 def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:

@@ -5,16 +5,11 @@ contain URLs, which are secrets: nothing of it is passed on but the reason of a 
 without them.
 """
 
-import logging
-import re
 import stat
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from hashlib import blake2b
-from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,8 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
+from fleetsyncd.notify import library_log
 from fleetsyncd.notify.bounded import BOUNDED, bound
 from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline
 
@@ -31,39 +28,8 @@ SEND_SEC = 30.0
 """A target has so long to take a message."""
 _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
 _SAID_LIMIT = 200
-RATE_LIMIT_PAUSE = timedelta(minutes=5)
-"""One that gets too many messages, and does not say for how long, is left alone for so long."""
-_STATUS = re.compile(r"error=([0-9]{3})\b")
-_LOG = logging.getLogger("apprise")
 _ONE_AT_A_TIME = Lock()
 """What the library says is heard by one sender."""
-
-
-class NotSent(Exception):
-    """A target has not taken a message; the text has no secret.
-
-    `pause` is for how long it wants to be left alone, if it says so; `status` that of its answer.
-    """
-
-    def __init__(
-        self, text: str, pause: timedelta | None = None, status: int | None = None
-    ) -> None:
-        super().__init__(text)
-        self.pause = pause
-        self.status = status
-
-    @property
-    def least_pause(self) -> timedelta:
-        """For how long it is left alone at least."""
-        if self.pause is not None:
-            return self.pause
-        too_many = self.status == HTTPStatus.TOO_MANY_REQUESTS
-        return RATE_LIMIT_PAUSE if too_many else timedelta(0)
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether the target takes no message of this length, though the library has cut it."""
-        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +48,8 @@ class Target:
     def send(self, message: Message, deadline: Deadline) -> None:
         """Send a message; raise NotSent."""
         late = f"no answer within {SEND_SEC:g} s"
-        with _ONE_AT_A_TIME, _heard() as said:
-            BOUNDED.pause = None
+        with _ONE_AT_A_TIME, library_log.heard() as heard:
+            BOUNDED.forget()
             try:
                 with deadline(SEND_SEC, lambda: NotSent(late)):
                     is_sent = self.service.notify(
@@ -98,9 +64,9 @@ class Target:
                 # The text may contain the URL.
                 raise NotSent(type(error).__name__) from None
         if not is_sent:
-            text = said[-1] if said else "it was refused"
             # What looks like a part of the URL is taken out of the text, be it the status.
-            raise NotSent(self._without_secrets(text), BOUNDED.pause, _status(text))
+            text = self._without_secrets(heard.reason)
+            raise NotSent(text, BOUNDED.pause, heard.status or BOUNDED.status)
 
     def _without_secrets(self, text: str) -> str:
         """Return a text of the library without what is in the URL beside the host."""
@@ -113,12 +79,6 @@ class Target:
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "***")
         return sanitise(text, _SAID_LIMIT)
-
-
-def _status(text: str) -> int | None:
-    """Return the status of a target's answer that a text of the library tells, at its end."""
-    found = _STATUS.findall(text)
-    return int(found[-1]) if found else None
 
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
@@ -135,7 +95,7 @@ def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)
     made = apprise.Apprise(asset=asset)
     faults = []
-    with _heard() as said:
+    with library_log.heard() as heard:
         for number, url in enumerate(urls, 1):
             if not made.add(url):
                 faults.append(f"NOTIFY_URLS: number {number} is no URL that apprise knows")
@@ -143,7 +103,7 @@ def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
             faults += _add_config(made, config, asset)
         services = [] if faults else list(made)
         # What it cannot use of a file it leaves out, and says so in its log only.
-        if said and services and not faults:
+        if heard.said and services and not faults:
             faults.append(
                 "NOTIFY_CONFIG: a part of it is nothing that apprise knows, or lacks something"
             )
@@ -212,27 +172,3 @@ def _shown_host(service: Any) -> str:
     host = parts.hostname or ""
     is_all = parts.path in ("", "/") and parts.username is None
     return f"{host[:3]}…" if is_all and host not in ("localhost", "127.0.0.1") else host
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Keep what the library says to itself, and to the caller."""
-    said: list[str] = []
-    handler = _Listener(said.append)
-    before = _LOG.handlers, _LOG.propagate, _LOG.level
-    _LOG.handlers, _LOG.propagate = [handler], False
-    _LOG.setLevel(logging.WARNING)
-    try:
-        yield said
-    finally:
-        _LOG.handlers, _LOG.propagate = before[0], before[1]
-        _LOG.setLevel(before[2])
-
-
-class _Listener(logging.Handler):
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        super().__init__()
-        self._hear = hear
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._hear(record.getMessage())

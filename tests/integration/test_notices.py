@@ -22,7 +22,8 @@ from fleetsyncd.monitoring import events
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
 from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent, Target, load_targets
+from fleetsyncd.notify.refusals import NotSent
+from fleetsyncd.notify.targets import Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.sync.alarm_notices import alarm_notices
 from fleetsyncd.sync.notice_sender import NoticeSender
@@ -191,12 +192,13 @@ def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
     assert heard[1] == events.NoticesWait({NoticeKind.DOWN: 1}, failing_targets=1)
 
 
+@pytest.mark.parametrize("status", [413, 400])
 def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
-    database: Database, chat: Service
+    database: Database, chat: Service, status: int
 ) -> None:
     def refuse_long(handler: Any) -> None:
         longest = max(len(chat.messages[-1]["message"]), len(chat.messages[-1]["title"]))
-        respond(handler, 413 if longest > 100 else 200)
+        respond(handler, status if longest > 100 else 200)
 
     chat.answer = refuse_long
     it = sender(database, *load_targets([chat.url], None))
@@ -206,6 +208,46 @@ def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
     assert [each["title"] for each in chat.messages] == ["20 vehicles down"] * 2
     assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
     assert {outcome for _title, outcome in outcomes(database)} == {"sent"}
+
+
+@pytest.mark.parametrize("titles", [["evil"], ["evil", "good"]])
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_text_that_a_target_refuses_harms_its_own_message_alone(
+    database: Database, chat: Service, titles: list[str], status: int
+) -> None:
+    def refuse_evil(handler: Any) -> None:
+        last = chat.messages[-1]
+        respond(handler, status if "evil" in last["title"] + last["message"] else 200)
+
+    chat.answer = refuse_evil
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, *titles)
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == ("1 vehicle down" if len(titles) == 1 else "2 vehicles down")
+    assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
+    assert outcomes(database) == [(title, "sent") for title in titles]
+    tell(database, "next")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == "next"
+
+
+@pytest.mark.parametrize(("status", "requests"), [(400, 3), (401, 1), (404, 1), (429, 1), (500, 1)])
+def test_a_target_that_refuses_everything_is_asked_a_few_times_and_then_left_alone(
+    database: Database, chat: Service, status: int, requests: int
+) -> None:
+    chat.answer = lambda handler: respond(handler, status)
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, "x" * 190)
+    let_pass(database)
+    it.send_all()
+    it.send_all()
+    assert len(chat.messages) == requests
+    [(failures, error)] = ask(database, "SELECT failures, last_error FROM fleetsync.notice_target")
+    assert failures == 1
+    assert str(status) in error
+    assert outcomes(database) == []
 
 
 HOSTILE = "<b>@everyone</b> *a* `b` \x1b[31m\r\n\0\u202e" + "x" * 10_000

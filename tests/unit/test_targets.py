@@ -20,9 +20,10 @@ from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
 from fleetsyncd.notify.bounded import MOST_BYTES
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent, load_targets
+from fleetsyncd.notify.refusals import RATE_LIMIT_PAUSE, NotSent
+from fleetsyncd.notify.targets import load_targets
 from fleetsyncd.time_limits import no_deadline
-from tests.targets import Answer, Service, respond, service
+from tests.targets import Answer, Service, mail_server, respond, service
 
 HELLO = Message("hello", "world", Weight.WARNING)
 
@@ -85,11 +86,12 @@ import sys
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
 from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.refusals import NotSent
 targets.SEND_SEC = 0.5
 (target,) = targets.load_targets([sys.argv[1]], None)
 try:
     target.send(Message("a", "b", Weight.INFO), green.deadline)
-except targets.NotSent as error:
+except NotSent as error:
     print(error)
 """
 
@@ -154,8 +156,8 @@ def test_a_target_whose_certificate_is_refused_gets_nothing(tmp_path: Path) -> N
     [
         (429, "90", timedelta(seconds=90)),
         (503, "7", timedelta(seconds=7)),
-        (429, None, targets.RATE_LIMIT_PAUSE),
-        (429, "soon", targets.RATE_LIMIT_PAUSE),
+        (429, None, RATE_LIMIT_PAUSE),
+        (429, "soon", RATE_LIMIT_PAUSE),
         (503, None, timedelta(0)),
         (500, "90", timedelta(0)),
         (429, "9" * 5_000, timedelta(hours=1)),
@@ -180,12 +182,33 @@ def test_what_a_target_answers_is_known_whatever_its_url_is_like(chat: Service, 
     chat.answer = lambda handler: respond(handler, 413)
     with pytest.raises(NotSent) as too_long:
         target.send(HELLO, no_deadline)
-    assert too_long.value.is_too_long
+    assert too_long.value.is_for_content
     chat.answer = lambda handler: respond(handler, 429)
     with pytest.raises(NotSent) as too_many:
         target.send(HELLO, no_deadline)
-    assert too_many.value.least_pause == targets.RATE_LIMIT_PAUSE
-    assert not too_many.value.is_too_long
+    assert too_many.value.least_pause == RATE_LIMIT_PAUSE
+    assert not too_many.value.is_for_content
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "is_for_content"),
+    [
+        ("text", "552 5.3.4 message too big", True),
+        ("text", "554 5.7.1 looks like spam", True),
+        ("MAIL", "552 5.3.4 message too big", True),
+        ("text", "451 4.3.0 try again later", False),
+        ("MAIL", "530 5.7.0 who are you", False),
+    ],
+)
+def test_a_mail_server_that_refuses_a_text_is_told_from_one_that_refuses_all(
+    command: str, answer: str, is_for_content: bool
+) -> None:
+    with mail_server(**{command: answer}) as server:
+        (target,) = load_targets([server.url], None)
+        with pytest.raises(NotSent) as raised:
+            target.send(HELLO, no_deadline)
+    assert raised.value.is_for_content is is_for_content
+    assert answer[:3] in str(raised.value)
 
 
 def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
@@ -214,7 +237,7 @@ def test_a_redirect_is_followed_nowhere(chat: Service) -> None:
         assert elsewhere.messages == []
 
 
-def test_a_text_that_is_too_long_for_a_target_is_cut(chat: Service) -> None:
+def test_a_text_that_is_for_content_for_a_target_is_cut(chat: Service) -> None:
     (target,) = load_targets([chat.url], None)
     most = target.service.body_maxlen
     target.send(Message("t" * 10_000, "b" * (most + 9_999), Weight.INFO), no_deadline)
