@@ -9,7 +9,6 @@ import stat
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,6 +19,7 @@ from fleetsyncd.notices import Weight
 from fleetsyncd.notify import library_log
 from fleetsyncd.notify.bounded import BOUNDED, bound
 from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.names import identity, shown_host, target_name
 from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline
@@ -40,6 +40,8 @@ class Target:
     tags: frozenset[str]
     service: Any
     """A service of apprise, which has no types for its plugins."""
+    identity: str
+    """What tells it from other targets, however it is configured."""
 
     def wants(self, routes: Collection[str]) -> bool:
         """Tell whether a notice is for it; one without tags wants all."""
@@ -73,7 +75,7 @@ class Target:
         url = self.service.url(privacy=False)
         parts = urlsplit(url)
         secrets = {*parts.path.split("/"), parts.query, parts.username, parts.password, url}
-        if _shown_host(self.service) != parts.hostname:
+        if shown_host(self.service) != parts.hostname:
             secrets.add(parts.netloc)
         secrets |= {unquote(each) for each in secrets if each}
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -95,36 +97,41 @@ def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)
     made = apprise.Apprise(asset=asset)
     faults = []
+    configured: list[str | None] = []
     with library_log.heard() as heard:
         for number, url in enumerate(urls, 1):
             if not made.add(url):
                 faults.append(f"NOTIFY_URLS: number {number} is no URL that apprise knows")
+            # One entry may hold several URLs.
+            added = len(made) - len(configured)
+            configured += [url if added == 1 else None] * added
         if config is not None:
             faults += _add_config(made, config, asset)
         services = [] if faults else list(made)
+        configured += [None] * (len(services) - len(configured))
         # What it cannot use of a file it leaves out, and says so in its log only.
         if heard.said and services and not faults:
             faults.append(
                 "NOTIFY_CONFIG: a part of it is nothing that apprise knows, or lacks something"
             )
-    if not faults and not services:
-        faults.append("NOTIFY_CONFIG: it names no target")
-    if faults:
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        raise SettingsError(f"the configuration cannot be used:\n{lines}")
-    return _merged(map(_target, services))
+        if not faults and not services:
+            faults.append("NOTIFY_CONFIG: it names no target")
+        if faults:
+            lines = "\n".join(f"  {fault}" for fault in faults)
+            raise SettingsError(f"the configuration cannot be used:\n{lines}")
+        return _merged(map(_target, services, configured))
 
 
 def _merged(found: Iterable[Target]) -> list[Target]:
     """Return targets of which each is there once, with all of its tags; none means all notices."""
     merged: dict[str, Target] = {}
     for each in found:
-        known = merged.get(each.name)
+        known = merged.get(each.identity)
         if known is None:
-            merged[each.name] = each
+            merged[each.identity] = each
         else:
             tags = known.tags | each.tags if known.tags and each.tags else frozenset[str]()
-            merged[each.name] = replace(known, tags=tags)
+            merged[each.identity] = replace(known, tags=tags)
     return list(merged.values())
 
 
@@ -149,26 +156,16 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
     made.add(files)
 
 
-def _target(service: Any) -> Target:
+def _target(service: Any, configured: str | None) -> Target:
     import apprise  # noqa: PLC0415  see above
 
+    key = identity(service)
+    name = target_name(service, configured or key)
     # Who answers elsewhere may be anybody; tries again and their pauses are the daemon's.
     # Title and body are cut together where a service joins them.
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.redirects = False
     service.retry = 0
     bound(service)
-    url = service.url(privacy=False)
-    digest = blake2b(url.encode(), digest_size=3).hexdigest()
-    scheme = url.partition(":")[0]
     tags = frozenset(str(tag) for tag in service.tags)
-    name = f"{scheme}://{_shown_host(service)}#{digest}"
-    return Target(sanitise(name, _SAID_LIMIT), tags, service)
-
-
-def _shown_host(service: Any) -> str:
-    """Return the host of a target; of what may be a secret, as a token or a topic, only a part."""
-    parts = urlsplit(service.url(privacy=True))
-    host = parts.hostname or ""
-    is_all = parts.path in ("", "/") and parts.username is None
-    return f"{host[:3]}…" if is_all and host not in ("localhost", "127.0.0.1") else host
+    return Target(name, tags, service, key)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -507,6 +508,33 @@ def test_what_waited_for_a_target_whose_secret_is_renewed_is_sent_by_the_new_one
     renewed.send_all()
     assert chat.titles == ["a", "2 vehicles down"]
     assert outcomes(database) == [("a", "sent"), ("b", "sent")]
+
+
+def test_what_waits_for_a_target_that_is_called_otherwise_is_neither_lost_nor_told_twice(
+    database: Database, chat: Service
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    it = sender(database, replace(target, name=f"{target.name}0ld"))
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    tell(database, "b")
+    let_pass(database)
+    renamed = sender(database, target)
+    renamed.send_all()
+    assert chat.titles == ["a", "b"]
+
+
+def test_a_target_on_another_host_hears_nothing_of_what_waited_for_one_that_was_removed(
+    database: Database, chat: Service
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    sender(database, replace(target, name="json://elsewhere#123456"))
+    tell(database, "a")
+    let_pass(database)
+    other = sender(database, target)
+    other.send_all()
+    assert chat.titles == []
 
 
 def test_a_kind_that_a_newer_daemon_tells_of_stops_no_older_one(

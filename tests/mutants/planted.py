@@ -80,7 +80,7 @@ MUTANTS = (
     ),
     Mutant(
         "the host in a target's URL is shown whole",
-        "fleetsyncd/notify/targets.py",
+        "fleetsyncd/notify/names.py",
         "    parts = urlsplit(service.url(privacy=True))",
         "    parts = urlsplit(service.url(privacy=False))",
         "tests/unit/test_targets.py",

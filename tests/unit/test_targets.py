@@ -1,6 +1,7 @@
 """Targets: which there are, what is wrong with a configuration, and what becomes of a message."""
 
 import logging
+import os
 import shlex
 import shutil
 import ssl
@@ -55,6 +56,58 @@ def test_the_name_of_a_target_tells_no_secret_and_tells_targets_apart(chat: Serv
     for secret in ("s3cret", "123456789:abc", "abcdefg_hijklmnop", "4174216298", "JHMHI", "pa55"):
         assert not any(secret in name for name in names), names
     assert names[0].startswith("json://127.0.0.1#")
+
+
+NAMES = """
+import sys
+from fleetsyncd.notify.targets import load_targets
+urls, config = sys.argv[1].split(), sys.argv[2]
+print([each.name for each in load_targets(urls, None) + load_targets([], config)])
+"""
+MANY = "mailto://us:pw@example.com?to=a@x.org&cc=b@x.org,c@x.org,d@x.org,e@x.org"
+
+
+def test_the_name_of_a_target_is_the_same_in_every_process(tmp_path: Path) -> None:
+    config = tmp_path / "apprise.conf"
+    config.write_text(f"{MANY}\ntwist://us:pw@example.com/a/b/c/d/e\n")
+    config.chmod(0o600)
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", NAMES, MANY, str(config)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout
+        for seed in range(1, 5)
+    }
+    assert len(names) == 1
+
+
+def test_in_a_file_a_target_keeps_its_name_whichever_defaults_are_written(tmp_path: Path) -> None:
+    def named(url: str) -> str:
+        config = tmp_path / "apprise.conf"
+        config.write_text(f"{url}\n")
+        config.chmod(0o600)
+        (target,) = load_targets([], str(config))
+        return target.name
+
+    plain = named(MANY)
+    defaults = "&overflow=upstream&retry=0&wait=0.5&optional=no&cto=15.0"
+    assert named(MANY + defaults) == plain
+    assert named(MANY.replace("b@x.org,c@x.org", "c@x.org,b@x.org")) == plain
+    assert named(MANY.replace("e@x.org", "f@x.org")) != plain
+    assert named("json://localhost/a/b") != named("json://localhost/b/a")
+    assert named("json://localhost/a?method=PUT") != named("json://localhost/a")
+
+
+def test_a_target_that_is_configured_twice_is_there_once(chat: Service, tmp_path: Path) -> None:
+    config = tmp_path / "apprise.conf"
+    config.write_text(f"night={chat.url}?retry=0\nnight={chat.url}/other\n")
+    config.chmod(0o600)
+    both = load_targets([chat.url], str(config))
+    assert [sorted(each.tags) for each in both] == [[], ["night"]]
+    assert both[0].name == load_targets([chat.url], None)[0].name
 
 
 @pytest.mark.parametrize(
