@@ -12,22 +12,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import library_log
 from fleetsyncd.notify.bounded import BOUNDED, bound
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.names import identity, shown_host, target_name
+from fleetsyncd.notify.masking import said_of_file, without_secrets
+from fleetsyncd.notify.names import identity, target_name
 from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline
+from fleetsyncd.validation import fold_tag
 
 SEND_SEC = 30.0
 """A target has so long to take a message."""
 _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
-_SAID_LIMIT = 200
 _ONE_AT_A_TIME = Lock()
 """What the library says is heard by one sender."""
 
@@ -67,20 +67,8 @@ class Target:
                 raise NotSent(type(error).__name__) from None
         if not is_sent:
             # What looks like a part of the URL is taken out of the text, be it the status.
-            text = self._without_secrets(heard.reason)
+            text = without_secrets(heard.reason, self.service)
             raise NotSent(text, BOUNDED.pause, heard.status or BOUNDED.status)
-
-    def _without_secrets(self, text: str) -> str:
-        """Return a text of the library without what is in the URL beside the host."""
-        url = self.service.url(privacy=False)
-        parts = urlsplit(url)
-        secrets = {*parts.path.split("/"), parts.query, parts.username, parts.password, url}
-        if shown_host(self.service) != parts.hostname:
-            secrets.add(parts.netloc)
-        secrets |= {unquote(each) for each in secrets if each}
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return sanitise(text, _SAID_LIMIT)
 
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
@@ -113,9 +101,10 @@ def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
         if heard.said and services and not faults:
             faults.append(
                 "NOTIFY_CONFIG: a part of it is nothing that apprise knows, or lacks something"
+                + said_of_file(heard.said, config)
             )
         if not faults and not services:
-            faults.append("NOTIFY_CONFIG: it names no target")
+            faults.append(f"NOTIFY_CONFIG: it names no target{said_of_file(heard.said, config)}")
         if faults:
             lines = "\n".join(f"  {fault}" for fault in faults)
             raise SettingsError(f"the configuration cannot be used:\n{lines}")
@@ -167,5 +156,7 @@ def _target(service: Any, configured: str | None) -> Target:
     service.redirects = False
     service.retry = 0
     bound(service)
-    tags = frozenset(str(tag) for tag in service.tags)
+    tags = frozenset(fold_tag(str(tag)) for tag in service.tags)
+    if apprise.common.MATCH_ALWAYS_TAG in tags:
+        tags = frozenset()
     return Target(name, tags, service, key)

@@ -24,6 +24,7 @@ from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.refusals import RATE_LIMIT_PAUSE, NotSent
 from fleetsyncd.notify.targets import load_targets
 from fleetsyncd.time_limits import no_deadline
+from fleetsyncd.validation import parse_tag
 from tests.targets import Answer, Service, mail_server, respond, service
 
 HELLO = Message("hello", "world", Weight.WARNING)
@@ -313,9 +314,33 @@ def test_a_file_routes_by_tags_and_a_target_without_any_wants_all(
     assert everything.wants({"down", "info"})
 
 
+@pytest.mark.parametrize("tags", ["always", "Always, site-a"])
+def test_the_librarys_tag_for_everything_means_everything(
+    chat: Service, tmp_path: Path, tags: str
+) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(f"urls:\n  - {chat.url}:\n    - tag: {tags}\n")
+    config.chmod(0o640)
+    (target,) = load_targets([], str(config))
+    assert target.wants({"down", "info"})
+    assert not target.tags, "the database chooses by them"
+
+
+def test_a_tag_is_the_same_in_every_spelling(chat: Service, tmp_path: Path) -> None:
+    config = tmp_path / "apprise.yaml"
+    config.write_text(f"urls:\n  - {chat.url}:\n    - tag: Hauptstra\u00dfe\n")
+    config.chmod(0o640)
+    (target,) = load_targets([], str(config))
+    assert target.wants({"down", parse_tag("Hauptstra\u00dfe")})
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "told"),
     [
+        ("night=discord://s3cret\n", 0o600, "An invalid Discord Webhook Token"),
+        ("# hi\ndiscord://s3cret\n", 0o600, "Could not load URL *** on line 2"),
+        ("json://localhost\ns3cret: x\n", 0o600, "configuration format found *** on line 2"),
+        ("json://localhost\ns3cret\ninclude other.conf\n", 0o600, "NOTIFY_CONFIG"),
         ("json://localhost\n", 0o644, "everybody can read"),
         ("", 0o600, "it names no target"),
         ("nonsense://s3cret\njson://localhost\n", 0o600, "a part of it is nothing that apprise"),
