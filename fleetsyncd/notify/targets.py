@@ -38,10 +38,15 @@ class Target:
 
     name: str
     tags: frozenset[str]
-    service: Any
-    """A service of apprise, which has no types for its plugins."""
+    sender: Any
+    """An Apprise that has this service alone: it escapes what the service takes for markup."""
     identity: str
     """What tells it from other targets, however it is configured."""
+
+    @property
+    def service(self) -> Any:
+        """The service of apprise, which has no types for its plugins."""
+        return self.sender[0]
 
     def wants(self, routes: Collection[str]) -> bool:
         """Tell whether a notice is for it; one without tags wants all."""
@@ -54,7 +59,7 @@ class Target:
             BOUNDED.forget()
             try:
                 with deadline(SEND_SEC, lambda: NotSent(late)):
-                    is_sent = self.service.notify(
+                    is_sent = self.sender.notify(
                         title=message.title,
                         body=message.body,
                         notify_type=_TYPES[message.severity],
@@ -82,7 +87,10 @@ def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
 def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     import apprise  # noqa: PLC0415  see above
 
-    asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)
+    # With a timeout of its own it would send in a thread, which no deadline of ours ends.
+    asset = apprise.AppriseAsset(
+        app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False, service_timeout=0
+    )
     made = apprise.Apprise(asset=asset)
     faults = []
     configured: list[str | None] = []
@@ -155,8 +163,12 @@ def _target(service: Any, configured: str | None) -> Target:
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.redirects = False
     service.retry = 0
+    # A failure of one that may fail would pass for a success.
+    service.optional = False
     bound(service)
+    sender = apprise.Apprise(asset=service.asset)
+    sender.add(service)
     tags = frozenset(fold_tag(str(tag)) for tag in service.tags)
     if apprise.common.MATCH_ALWAYS_TAG in tags:
         tags = frozenset()
-    return Target(name, tags, service, key)
+    return Target(name, tags, sender, key)

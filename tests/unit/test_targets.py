@@ -44,6 +44,64 @@ def test_a_message_is_sent_as_it_is(chat: Service) -> None:
     assert (message["title"], message["message"], message["type"]) == ("hello", "world", "warning")
 
 
+@pytest.mark.parametrize(
+    ("options", "title", "line"),
+    [
+        ("", "Truck-01 &lt;b&gt;", "level &lt;low&gt; at *inlet* &amp; _x_"),
+        ("?format=markdown", "Truck-01 <b>", "level <low> at \\*inlet\\* & \\_x\\_"),
+    ],
+)
+def test_a_text_that_looks_like_markup_arrives_as_text(
+    chat: Service, monkeypatch: pytest.MonkeyPatch, options: str, title: str, line: str
+) -> None:
+    address = f"http://127.0.0.1:{chat.server_port}/bot"
+    monkeypatch.setattr("apprise.plugins.telegram.NotifyTelegram.notify_url", address)
+    url = f"tgram://123456789:abcdefg_hijklmnop/12315544/{options}"
+    (target,) = load_targets([url], None)
+    text = Message("Truck-01 <b>", "level <low> at *inlet* & _x_", Weight.WARNING)
+    target.send(text, no_deadline)
+    (message,) = chat.messages
+    assert title in message["text"]
+    assert line in message["text"]
+
+
+def test_a_failure_of_a_target_that_may_fail_is_a_failure(chat: Service) -> None:
+    chat.answer = lambda handler: respond(handler, 500)
+    (target,) = load_targets([f"{chat.url}?optional=yes&retry=3"], None)
+    with pytest.raises(NotSent, match="error=500"):
+        target.send(HELLO, no_deadline)
+    assert len(chat.messages) == 1
+
+
+def test_a_message_is_sent_where_its_deadline_can_end_it(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    (target,) = load_targets([chat.url], None)
+    send = type(target.service).send
+
+    def note(*arguments: object, **options: object) -> object:
+        threads.append(threading.get_ident())
+        return send(*arguments, **options)
+
+    monkeypatch.setattr(type(target.service), "send", note)
+    target.send(HELLO, no_deadline)
+    assert threads == [threading.get_ident()]
+
+
+def test_a_service_that_breaks_is_told_without_its_secrets(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> bool:
+        raise KeyError("s3cret-token")
+
+    (target,) = load_targets([chat.url], None)
+    monkeypatch.setattr(type(target.service), "send", broken)
+    with pytest.raises(NotSent, match="raised an exception") as raised:
+        target.send(HELLO, no_deadline)
+    assert "s3cret" not in str(raised.value)
+
+
 def test_the_name_of_a_target_tells_no_secret_and_tells_targets_apart(chat: Service) -> None:
     urls = [
         chat.url,
