@@ -33,6 +33,10 @@ class NoticeKind(StrEnum):
     """A daemon has died, or PostgreSQL is lost."""
 
 
+OF_A_VEHICLE = frozenset({NoticeKind.DOWN, NoticeKind.ALARM, NoticeKind.LOSS, NoticeKind.CLOCK})
+"""Kinds of which vehicles are counted, and not notices."""
+
+
 class Weight(StrEnum):
     """How grave a notice is; targets may choose by it."""
 

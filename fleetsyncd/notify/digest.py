@@ -1,20 +1,23 @@
 """What one message says: a single notice as it is, several as a list with the gravest first."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
-from fleetsyncd.notices import NoticeKind, StoredNotice, Weight
+from fleetsyncd.notices import OF_A_VEHICLE, NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import counted
-from fleetsyncd.times import utc_text
+from fleetsyncd.times import utc_minute, utc_text
 
 BRIEF = 80
 """Characters of a title that every service takes."""
 MOST_LINES = 10
 """Notices in one message; of the others it says how many they are."""
+FRESH = timedelta(minutes=2)
+"""From this age of a notice on, the lines of a message say when each of them became true."""
 _ORDER = {Weight.CRITICAL: 0, Weight.WARNING: 1, Weight.INFO: 2}
-_KINDS = {
+_BEGUN = {
     NoticeKind.DOWN: ("vehicle down", "vehicles down"),
     NoticeKind.OUTAGE: ("outage", "outages"),
     NoticeKind.ALARM: ("vehicle with alarms", "vehicles with alarms"),
@@ -23,6 +26,16 @@ _KINDS = {
     NoticeKind.CLOCK: ("wrong clock", "wrong clocks"),
     NoticeKind.STORAGE: ("matter of storage", "matters of storage"),
     NoticeKind.DAEMON: ("matter of daemons", "matters of daemons"),
+}
+_OVER = {
+    NoticeKind.DOWN: ("vehicle back", "vehicles back"),
+    NoticeKind.OUTAGE: ("outage over", "outages over"),
+    NoticeKind.ALARM: ("vehicle with resolved alarms", "vehicles with resolved alarms"),
+    NoticeKind.LOSS: ("loss over", "losses over"),
+    NoticeKind.AUDIT: ("audit over", "audits over"),
+    NoticeKind.CLOCK: ("clock right again", "clocks right again"),
+    NoticeKind.STORAGE: ("matter of storage over", "matters of storage over"),
+    NoticeKind.DAEMON: ("matter of daemons over", "matters of daemons over"),
 }
 _ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"
 
@@ -49,27 +62,35 @@ class Message:
 
 
 Counts = Mapping[tuple[NoticeKind, bool], int]
-"""How many notices there are, by kind and by whether they tell that something is over."""
+"""How many vehicles or notices there are, by kind and by whether they tell of an end."""
 
 
-def digest(named: Sequence[StoredNotice], counts: Counts | None = None) -> Message:
+def digest(
+    named: Sequence[StoredNotice], now: datetime, counts: Counts | None = None, total: int = 0
+) -> Message:
     """Return one message of notices, of which there is at least one.
 
-    `counts` are of all that it is about; without it, those that are `named` are all.
+    It is about `total` notices, with these `counts`; without them, those that are `named` are all.
     """
     ordered = sorted(named, key=_place)
-    totals = counts if counts is not None else _counted(ordered)
-    total = sum(totals.values())
+    if counts is None:
+        counts, total = _counted(ordered), len(ordered)
+    summary = _summary(counts)
     worst = ordered[0].notice.severity
     if total == 1:
-        only = ordered[0].notice
-        title, body = only.title, _single(ordered[0])
-        return Message(_harmless(title), _harmless(body), worst, _summary(totals))
-    lines = [f"- {each.notice.title}" for each in ordered[:MOST_LINES]]
+        title, body = ordered[0].notice.title, _single(ordered[0])
+        return Message(_harmless(title), _harmless(body), worst, summary)
+    lines = _lines(ordered[:MOST_LINES], now)
     if (others := total - len(lines)) > 0:
         lines.append(f"- and {others:,} more: `fleetsyncd notify list`")
-    summary = _summary(totals)
     return Message(summary, _harmless("\n".join(lines)), worst, summary)
+
+
+def _lines(ordered: Sequence[StoredNotice], now: datetime) -> list[str]:
+    """Return a line for each; with the time, if what waited might pass for news."""
+    if min(each.at for each in ordered) > now - FRESH:
+        return [f"- {each.notice.title}" for each in ordered]
+    return [f"- {utc_minute(each.at, now)} {each.notice.title}" for each in ordered]
 
 
 def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:
@@ -84,16 +105,22 @@ def _single(stored: StoredNotice) -> str:
 
 
 def _counted(named: Sequence[StoredNotice]) -> Counts:
-    return Counter((each.notice.kind, each.notice.severity is Weight.INFO) for each in named)
+    subjects: dict[tuple[NoticeKind, bool], set[UUID | int]] = defaultdict(set)
+    for each in named:
+        notice = each.notice
+        is_over = notice.severity is Weight.INFO
+        vehicle = notice.vehicle if notice.kind in OF_A_VEHICLE else None
+        subjects[notice.kind, is_over].add(vehicle.id if vehicle else each.id)
+    return {kind: len(found) for kind, found in subjects.items()}
 
 
 def _summary(counts: Counts) -> str:
     """Say how many of which kind there are; what is over comes last."""
-    begun = Counter({kind: number for (kind, is_over), number in counts.items() if not is_over})
-    parts = [counted(number, *_KINDS[kind]) for kind, number in begun.most_common()]
-    if over := sum(number for (_kind, is_over), number in counts.items() if is_over):
-        parts.append(f"{over:,} over")
-    return ", ".join(parts)
+    ordered = sorted(counts.items(), key=lambda item: (item[0][1], -item[1]))
+    return ", ".join(
+        counted(number, *(_OVER if is_over else _BEGUN)[kind])
+        for (kind, is_over), number in ordered
+    )
 
 
 def _harmless(text: str) -> str:

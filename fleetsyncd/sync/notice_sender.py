@@ -81,7 +81,7 @@ class NoticeSender:
     def _deliver(self, target: Target, pending: Pending) -> None:
         total = pending.due.total
         try:
-            self._send_message(target, digest(pending.named, pending.counts))
+            self._send_message(target, _message(pending))
         except NotSent as error:
             failed = partial(
                 outbox.record_failed,
@@ -152,7 +152,8 @@ class NoticeSender:
 
     def send_at_once(self, notice: Notice, to: Collection[str]) -> set[str]:
         """Tell targets of something without the database; return the names of who has taken it."""
-        message = digest([StoredNotice(0, self._now(), notice)])
+        now = self._now()
+        message = digest([StoredNotice(0, now, notice)], now)
         taken = set()
         for target in self._targets:
             if target.name not in to:
@@ -164,3 +165,7 @@ class NoticeSender:
             else:
                 taken.add(target.name)
         return taken
+
+
+def _message(pending: Pending) -> Message:
+    return digest(pending.named, pending.now, pending.counts, pending.told)

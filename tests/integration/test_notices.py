@@ -170,10 +170,54 @@ def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it(
     it.send_all()
     (message,) = chat.messages
     assert sorted(message["title"].split(", ")) == ["1 outage", "5 vehicles down"]
-    assert message["message"].splitlines()[0] == f"- {lost.title}"
+    assert message["message"].splitlines()[0].endswith(f"UTC {lost.title}")
     assert ask(database, "SELECT count(*) FROM fleetsync.notice_delivery") == [(306,)]
     it.send_all()
     assert len(chat.messages) == 1
+
+
+def tell_of(
+    database: Database, vehicle: Subject | None, title: str, severity: Weight, kind: NoticeKind
+) -> None:
+    found = [Notice(kind, severity, title, vehicle=vehicle)]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+    let_pass(database)
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.DOWN, NoticeKind.OUTAGE])
+def test_what_is_over_before_it_was_told_is_told_as_over(
+    database: Database, chat: Service, kind: NoticeKind
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    truck = Subject(UUID(int=1), "Truck-01") if kind is NoticeKind.DOWN else None
+    tell_of(database, truck, "it has begun", Weight.CRITICAL, kind)
+    tell_of(database, truck, "it is over, after 3h", Weight.INFO, kind)
+    it.send_all()
+    (message,) = chat.messages
+    assert (message["title"], message["type"]) == ("it is over, after 3h", "success")
+    assert len(outcomes(database)) == 2
+    let_pass(database)
+    tell_of(database, truck, "a", Weight.INFO, kind)
+    tell_of(database, truck, "it has begun again", Weight.CRITICAL, kind)
+    it.send_all()
+    assert chat.titles[1:] == ["it has begun again"], "how it stands"
+
+
+def test_vehicles_are_counted_and_not_what_is_told_of_them(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    one, other = Subject(UUID(int=1), "Truck-01"), Subject(UUID(int=2), "Truck-02")
+    for number in range(9):
+        tell_of(database, one, f"hot {number}", Weight.WARNING, NoticeKind.ALARM)
+        tell_of(database, other, f"still down {number}", Weight.CRITICAL, NoticeKind.DOWN)
+    tell_of(database, one, "down", Weight.CRITICAL, NoticeKind.DOWN)
+    it.send_all()
+    (message,) = chat.messages
+    assert message["title"] == "2 vehicles down, 1 vehicle with alarms"
+    lines = message["message"].splitlines()
+    assert [line.rpartition("UTC ")[2] for line in lines[:2]] == ["still down 8", "down"]
+    assert lines[-1] == "- and 1 more: `fleetsyncd notify list`"
 
 
 def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(

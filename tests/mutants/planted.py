@@ -45,9 +45,9 @@ MUTANTS = (
     Mutant(
         "a notice counts as sent before it is",
         "fleetsyncd/sync/notice_sender.py",
-        "            self._send_message(target, digest(pending.named, pending.counts))\n",
+        "            self._send_message(target, _message(pending))\n",
         '            self._record(target, pending.due, "sent")\n'
-        "            self._send_message(target, digest(pending.named, pending.counts))\n",
+        "            self._send_message(target, _message(pending))\n",
         "tests/integration/test_notices.py",
     ),
     Mutant(
