@@ -17,7 +17,7 @@ from fleetsyncd.conditions.model import (
     Terms,
     subject_of,
 )
-from fleetsyncd.notices import NoticeKind, Weight
+from fleetsyncd.notices import NoticeKind, Weight, beginning, name_in_title
 from fleetsyncd.states import OUTAGE_FROM, State, VehicleOverview
 from fleetsyncd.text import age, counted
 from fleetsyncd.times import utc_day, utc_text
@@ -135,13 +135,17 @@ def _outage(
 
 def _down(vehicle: VehicleOverview, away: float, now: datetime) -> Condition:
     reason = vehicle.last_error or vehicle.state.value
+    name, title_reason = name_in_title(vehicle.name), beginning(reason)
+    detail = f"{vehicle.address}; `fleetsyncd vehicle test {vehicle.id}` says more."
+    if title_reason != reason:
+        detail += f" The whole reason: {reason}"
     return Condition(
         NoticeKind.DOWN,
         str(vehicle.id),
         Weight.CRITICAL,
         now - timedelta(seconds=away),
-        f"{vehicle.name} has not been pulled for {age(away)}: {reason}",
-        f"{vehicle.address}; `fleetsyncd vehicle test {vehicle.id}` says more.",
+        f"{name} has not been pulled for {age(away)}: {title_reason}",
+        detail,
         subject_of(vehicle),
     )
 
@@ -151,14 +155,14 @@ def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition
     for vehicle in facts.fleet:
         if vehicle.state is State.PAUSED:
             continue
-        subject = subject_of(vehicle)
+        subject, name = subject_of(vehicle), name_in_title(vehicle.name)
         if vehicle.gap is not None and vehicle.gap.loses_from is not None:
             yield Condition(
                 NoticeKind.LOSS,
                 str(vehicle.id),
                 Weight.CRITICAL,
                 facts.now,
-                f"{vehicle.name} loses data from {utc_text(vehicle.gap.loses_from)} on",
+                f"{name} loses data from {utc_text(vehicle.gap.loses_from)} on",
                 "It drops its oldest measurements before they are pulled: give it a better link, or"
                 " raise CATCH_UP_CONCURRENCY.",
                 subject,
@@ -169,8 +173,7 @@ def _of_vehicles(facts: Facts, known: Mapping[Key, Known]) -> Iterator[Condition
                 str(vehicle.id),
                 Weight.WARNING,
                 facts.now,
-                f"{_escaped(vehicle.name)}: {{more}} rows were missing, or differ from what is"
-                " stored",
+                f"{_escaped(name)}: {{more}} rows were missing, or differ from what is stored",
                 "Missing ones were stored; `fleetsyncd audit` compares a whole interval.",
                 subject,
                 found,
@@ -191,7 +194,7 @@ def _clock(
             str(vehicle.id),
             Weight.WARNING,
             facts.now,
-            f"{vehicle.name}: its clock is {age(abs(skew))} {where}",
+            f"{name_in_title(vehicle.name)}: its clock is {age(abs(skew))} {where}",
             "Its measurements are stored with the times that it gives them.",
             subject_of(vehicle),
         )
@@ -231,7 +234,7 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
             daemon.name,
             Weight.CRITICAL,
             facts.now - timedelta(seconds=daemon.silent_sec),
-            f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
+            f"the daemon {name_in_title(daemon.name)} has been silent for {age(daemon.silent_sec)}",
             f"Read its log on {daemon.host}. Others pull its vehicles.",
         )
 

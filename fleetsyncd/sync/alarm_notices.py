@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from fleetsyncd.models import Alarm, Vehicle
-from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
+from fleetsyncd.notices import (
+    Notice,
+    NoticeKind,
+    Subject,
+    Weight,
+    beginning,
+    name_in_title,
+)
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, Severity
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
@@ -12,6 +19,8 @@ from fleetsyncd.times import utc_text
 MOST_NAMED = 5
 """Alarms that one notice names."""
 MESSAGE_LIMIT = 120
+"""Characters of an alarm's text where several are listed."""
+MESSAGE_IN_TITLE, SEVERITY_IN_TITLE = 80, 20
 OLD = timedelta(hours=1)
 """An alarm that was over so long before it was met is none that anybody must hear of."""
 
@@ -35,14 +44,20 @@ def _notice(vehicle: Vehicle, alarms: Sequence[Alarm], what: str, *, is_over: bo
     ordered = sorted(alarms, key=lambda each: (-_severity(each), each.triggered_at))
     worst = ordered[0]
     grave = Weight.CRITICAL if _severity(worst) >= Severity.ALARM else Weight.WARNING
-    said = f"{worst.severity or 'alarm'}: {_message(worst)}"
+    name = name_in_title(vehicle.name)
+    message = beginning(_message(worst), MESSAGE_IN_TITLE)
+    said = f"{beginning(worst.severity or 'alarm', SEVERITY_IN_TITLE)}: {message}"
     over = " (resolved)" if is_over else ""
     if len(ordered) == 1:
-        title = f"{vehicle.name}, {said}{over}"
-        detail = _when(worst)
+        title = f"{name}, {said}{over}"
+        whole = "" if message == _message(worst) else f": {_message(worst)}"
+        detail = f"{_when(worst)}{whole}"
     else:
-        title = f"{vehicle.name}: {counted(len(ordered), what)}, the worst {said}"
-        detail = "; ".join(f"{_message(each)}, {_when(each)}" for each in ordered[:MOST_NAMED])
+        title = f"{name}: {counted(len(ordered), what)}, the worst {said}"
+        detail = "; ".join(
+            f"{beginning(_message(each), MESSAGE_LIMIT)}, {_when(each)}"
+            for each in ordered[:MOST_NAMED]
+        )
         if (others := len(ordered) - MOST_NAMED) > 0:
             detail += f"; and {others:,} more"
     subject = Subject(vehicle.id, vehicle.name)
@@ -54,8 +69,7 @@ def _severity(alarm: Alarm) -> Severity:
 
 
 def _message(alarm: Alarm) -> str:
-    text = alarm.message or f"alarm {alarm.alarm_id}"
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return alarm.message or f"alarm {alarm.alarm_id}"
 
 
 def _when(alarm: Alarm) -> str:

@@ -20,7 +20,14 @@ from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Alarm
 from fleetsyncd.monitoring import events
-from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
+from fleetsyncd.notices import (
+    DETAIL_LIMIT,
+    TITLE_LIMIT,
+    Notice,
+    NoticeKind,
+    Subject,
+    Weight,
+)
 from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
 from fleetsyncd.notify.refusals import NotSent
@@ -790,6 +797,24 @@ def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Datab
         (many,) = alarm_notices(vehicle, flood, [], now)
         assert "4,995 more" in many.detail
         assert len(many.title) < 200
+
+
+@pytest.mark.parametrize("count", [1, 5_000])
+def test_an_alarm_is_told_of_a_vehicle_with_a_long_name(database: Database, count: int) -> None:
+    now = datetime(2026, 2, 23, 10, tzinfo=UTC)
+    text = "the coolant is too hot " + "T" * 200
+    with rig(database, watermark_ago=300) as it:
+        vehicle = replace(it.vehicle(), name="N" * 197 + "-07")
+        alarms = [Alarm(n, 1, "critical" + "S" * 99, text, now, None) for n in range(count)]
+        (begun,) = alarm_notices(vehicle, alarms, [], now)
+        (over,) = alarm_notices(vehicle, [], alarms, now)
+    for notice in (begun, over):
+        assert len(notice.title) <= TITLE_LIMIT
+        assert len(notice.detail) <= DETAIL_LIMIT
+        assert "critical" in notice.title
+        assert ": the coolant is too hot " in notice.title
+    assert begun.title != over.title
+    assert (text in begun.detail) is (count == 1)
 
 
 def test_a_target_that_hangs_ends_with_its_time(
