@@ -141,7 +141,7 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
         mode = path.stat().st_mode
         path.read_bytes()
     except OSError as error:
-        yield f"NOTIFY_CONFIG: {sanitise(config)} cannot be read: {error.strerror}"
+        yield f"NOTIFY_CONFIG: {sanitise(config)} cannot be read: {error.strerror}{_hint(error)}"
         return
     if mode & stat.S_IROTH:
         yield f"NOTIFY_CONFIG: everybody can read {sanitise(config)}, which has secrets: chmod 640"
@@ -151,6 +151,13 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
         yield f"NOTIFY_CONFIG: {sanitise(config)} is no configuration of apprise"
         return
     made.add(files)
+
+
+def _hint(error: OSError) -> str:
+    """Return what to do, where it is not plain."""
+    if not isinstance(error, PermissionError):
+        return ""
+    return "; the unit's LoadCredential=, or the file's owner, lets the daemon's user read it"
 
 
 def _target(service: Any, configured: str | None) -> Target:

@@ -372,6 +372,39 @@ def test_a_file_routes_by_tags_and_a_target_without_any_wants_all(
     assert everything.wants({"down", "info"})
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+def test_a_file_that_not_everybody_can_read_is_accepted(
+    chat: Service, tmp_path: Path, mode: int
+) -> None:
+    config = tmp_path / "notify.yml"
+    config.write_text(f"urls:\n  - {chat.url}\n")
+    config.chmod(mode)
+    assert len(load_targets([], str(config))) == 1
+
+
+NOBODY = """
+import os, sys
+from fleetsyncd.errors import SettingsError
+from fleetsyncd.notify.targets import load_targets
+load_targets(["json://localhost"], None)
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    load_targets([], sys.argv[1])
+except SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_file_of_another_user_is_told_with_what_to_do(tmp_path: Path) -> None:
+    config = tmp_path / "notify.yml"
+    config.write_text("urls:\n  - json://localhost\n")
+    config.chmod(0)
+    command = [sys.executable, "-c", NOBODY, str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "cannot be read: Permission denied; the unit's LoadCredential=" in done.stdout
+
+
 @pytest.mark.parametrize("tags", ["always", "Always, site-a"])
 def test_the_librarys_tag_for_everything_means_everything(
     chat: Service, tmp_path: Path, tags: str
