@@ -35,7 +35,9 @@ class NotSent(Exception):
     @property
     def is_for_content(self) -> bool:
         """Whether the target may take another text, or a shorter one."""
-        if self.status is None:
+        if self.status is None or self.status in _OF_THE_TARGET:
             return False
-        is_refusal = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        return self.status in _BY_MAIL or (is_refusal and self.status not in _OF_THE_TARGET)
+        # Some services answer 200, and say in the answer that they take no such text.
+        is_answered = HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        is_refused = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return is_answered or is_refused or self.status in _BY_MAIL

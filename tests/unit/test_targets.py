@@ -323,6 +323,26 @@ def test_a_mail_server_that_refuses_a_text_is_told_from_one_that_refuses_all(
     assert answer[:3] in str(raised.value)
 
 
+def test_a_service_that_refuses_a_text_in_a_good_answer_may_take_another_one(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handler: BaseHTTPRequestHandler) -> None:
+        body = b'{"code": 19024, "msg": "key words not found"}'
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    address = f"http://127.0.0.1:{chat.server_port}/{{token}}/"
+    monkeypatch.setattr("apprise.plugins.feishu.NotifyFeishu.notify_url", address)
+    chat.answer = refuse
+    (target,) = load_targets(["feishu://0123456789abcdef"], None)
+    with pytest.raises(NotSent) as raised:
+        target.send(HELLO, no_deadline)
+    assert raised.value.is_for_content
+    assert len(chat.messages) == 1
+
+
 def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
     written = []
 
