@@ -57,7 +57,7 @@ def name_in_title(name: str) -> str:
 
 
 def beginning(reason: str, limit: int = TITLE_REASON) -> str:
-    """Return the beginning of a reason, for a title."""
+    """Return the beginning of a reason, or of another text, for a title."""
     return reason if len(reason) <= limit else reason[: limit - 1] + "…"
 
 

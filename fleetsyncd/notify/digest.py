@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.notices import OF_A_VEHICLE, NoticeKind, StoredNotice, Weight
-from fleetsyncd.text import counted
+from fleetsyncd.notices import OF_A_VEHICLE, NoticeKind, StoredNotice, Weight, beginning
+from fleetsyncd.text import age, counted
 from fleetsyncd.times import utc_minute, utc_text
 
 BRIEF = 80
@@ -56,8 +56,8 @@ class Message:
 
         For a target that takes no longer message, or none with such a text.
         """
-        title = self.title if len(self.title) <= BRIEF else self.title[: BRIEF - 1] + "…"
-        titles = dict.fromkeys(filter(None, (title, self.summary)))
+        texts = filter(None, (self.title, self.summary))
+        titles = dict.fromkeys(beginning(each, BRIEF) for each in texts)
         return [Message(each, "See `fleetsyncd notify list`.", self.severity) for each in titles]
 
 
@@ -78,7 +78,7 @@ def digest(
     summary = _summary(counts)
     worst = ordered[0].notice.severity
     if total == 1:
-        title, body = ordered[0].notice.title, _single(ordered[0])
+        title, body = ordered[0].notice.title, _single(ordered[0], now)
         return Message(_harmless(title), _harmless(body), worst, summary)
     lines = _lines(ordered[:MOST_LINES], now)
     if (others := total - len(lines)) > 0:
@@ -99,9 +99,10 @@ def _place(stored: StoredNotice) -> tuple[int, int, datetime, int]:
     return _ORDER[notice.severity], notice.vehicle is not None, stored.at, stored.id
 
 
-def _single(stored: StoredNotice) -> str:
+def _single(stored: StoredNotice, now: datetime) -> str:
     lines = [stored.notice.detail] if stored.notice.detail else []
-    return "\n".join([*lines, f"at {utc_text(stored.at)}"])
+    waited = f", {age((now - stored.at).total_seconds())} ago" if stored.at <= now - FRESH else ""
+    return "\n".join([*lines, f"at {utc_text(stored.at)}{waited}"])
 
 
 def _counted(named: Sequence[StoredNotice]) -> Counts:

@@ -36,6 +36,20 @@ def test_a_single_notice_is_told_as_it_is_with_its_time() -> None:
     assert message.severity is Weight.INFO
 
 
+def test_a_single_notice_that_waited_says_for_how_long() -> None:
+    late = digest([stored(1, "Truck-01 is back")], AT + timedelta(hours=3))
+    assert late.body == "at 2026-02-23 03:07:09 UTC, 3h ago"
+
+
+def test_what_a_target_refuses_is_shortened_to_words_of_this_side_alone() -> None:
+    single = digest([stored(1, "evil " * 30)], NOW).shorter
+    assert [each.title for each in single] == [("evil " * 30)[:79] + "…", "1 vehicle down"]
+    kinds = [stored(n, "evil", kind=kind) for n, kind in enumerate(NoticeKind)]
+    (several,) = digest(kinds, NOW).shorter
+    assert len(several.title) == 80
+    assert "evil" not in several.title + several.body
+
+
 def test_several_are_counted_by_kind_and_listed_with_the_gravest_first() -> None:
     message = digest(
         [
