@@ -76,7 +76,7 @@ MUTANTS = (
         "fleetsyncd/notify/names.py",
         "    pairs = [(key, tuple(sorted(each))) for key, each in values]\n",
         "    pairs = [(key, tuple(each)) for key, each in values]\n",
-        "tests/unit/test_targets.py",
+        "tests/unit/test_target_configuration.py",
     ),
     Mutant(
         "text passes for markup",
@@ -118,7 +118,7 @@ MUTANTS = (
         "fleetsyncd/notify/names.py",
         "    parts = urlsplit(service.url(privacy=True))",
         "    parts = urlsplit(service.url(privacy=False))",
-        "tests/unit/test_targets.py",
+        "tests/unit/test_target_configuration.py",
     ),
     Mutant(
         "looks are not paid for",
