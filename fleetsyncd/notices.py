@@ -10,6 +10,9 @@ BEFORE_OUTAGE = timedelta(minutes=2)
 """Vehicles that are told to be down so long before an outage are part of it."""
 TITLE_LIMIT, DETAIL_LIMIT = 200, 1_000
 """Characters of a notice."""
+TITLE_NAME, TITLE_REASON = 60, 70
+"""Characters of a name and of a reason within a title, so that all of its words have room."""
+_NAME_END = 20
 
 
 class NoticeKind(StrEnum):
@@ -33,6 +36,10 @@ class NoticeKind(StrEnum):
     """A daemon has died, or PostgreSQL is lost."""
 
 
+OF_A_VEHICLE = frozenset({NoticeKind.DOWN, NoticeKind.ALARM, NoticeKind.LOSS, NoticeKind.CLOCK})
+"""Kinds of which vehicles are counted, and not notices."""
+
+
 class Weight(StrEnum):
     """How grave a notice is; targets may choose by it."""
 
@@ -40,6 +47,18 @@ class Weight(StrEnum):
     """Something is over."""
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+def name_in_title(name: str) -> str:
+    """Return a name for a title; of a long one not the middle, as names differ at the end."""
+    if len(name) <= TITLE_NAME:
+        return name
+    return f"{name[: TITLE_NAME - _NAME_END - 1]}…{name[-_NAME_END:]}"
+
+
+def beginning(reason: str, limit: int = TITLE_REASON) -> str:
+    """Return the beginning of a reason, or of another text, for a title."""
+    return reason if len(reason) <= limit else reason[: limit - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)

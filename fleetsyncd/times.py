@@ -35,6 +35,13 @@ def utc_text(moment: datetime) -> str:
     return f"{_seconds(moment)} UTC"
 
 
+def utc_minute(moment: datetime, now: datetime) -> str:
+    """Return `moment` for a line of a message: `10:00 UTC`, with its date if it is not of today."""
+    moment, now = moment.astimezone(UTC), now.astimezone(UTC)
+    form = "%H:%M" if moment.date() == now.date() else "%Y-%m-%d %H:%M"
+    return f"{moment.strftime(form)} UTC"
+
+
 def utc_span(start: datetime, end: datetime) -> str:
     """Return an interval for a message: `2026-02-23 10:00:00 to 2026-02-24 10:00:00 UTC`."""
     return f"{_seconds(start)} to {utc_text(end)}"

@@ -42,12 +42,17 @@ def parse_name(text: str) -> str:
     return name
 
 
+def fold_tag(text: str) -> str:
+    """Return a tag as it is compared with others, in small letters."""
+    return unicodedata.normalize("NFC", text.strip().casefold())
+
+
 def parse_tag(text: str) -> str:
     """Return a tag in small letters; raise CommandError if it is invalid.
 
     A filter and a list of tags hold it without quotes.
     """
-    tag = unicodedata.normalize("NFC", text.strip().casefold())
+    tag = fold_tag(text)
     marks = (char in "-_./" or unicodedata.category(char).startswith("M") for char in tag[1:])
     valid = all(char.isalnum() or mark for char, mark in zip(tag[1:], marks, strict=True))
     if not (0 < len(tag) <= TAG_LIMIT and tag[0].isalnum() and valid) or _INVISIBLE.search(tag):

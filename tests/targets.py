@@ -1,4 +1,4 @@
-"""A local service that takes messages, as apprise's json:// sends them, and may misbehave."""
+"""Local services that take messages by apprise's json:// and mailto://, and may misbehave."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
 
@@ -77,6 +78,54 @@ class Handler(BaseHTTPRequestHandler):
 def service() -> Iterator[Service]:
     """Run one."""
     with Service() as made:
+        thread = Thread(target=made.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield made
+        finally:
+            made.shutdown()
+            thread.join()
+
+
+class MailServer(ThreadingTCPServer):
+    """Answers each command of SMTP; `answers` has what is not taken, by the command."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        super().__init__(("127.0.0.1", 0), MailHandler)
+        self.answers = {"": "250 fine", "DATA": "354 go on", "QUIT": "221 bye"} | answers
+
+    @property
+    def url(self) -> str:
+        """Its address as a target of apprise."""
+        port = self.server_address[1]
+        return f"mailto://127.0.0.1:{port}?from=us@example.com&to=night@example.com&mode=insecure"
+
+
+class MailHandler(StreamRequestHandler):
+    server: MailServer
+
+    def handle(self) -> None:
+        self._say("220 hello")
+        while line := self.rfile.readline().decode().strip():
+            command = line.split(maxsplit=1)[0].upper()
+            answers = self.server.answers
+            self._say(answers.get(command, answers[""]))
+            if command == "DATA":
+                while self.rfile.readline().strip() != b".":
+                    pass
+                self._say(answers.get(".", answers[""]))
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+@contextmanager
+def mail_server(**answers: str) -> Iterator[MailServer]:
+    """Run a mail server; `text` is what it answers to a whole message."""
+    text = answers.pop("text", "250 fine")
+    with MailServer({**answers, ".": text}) as made:
         thread = Thread(target=made.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -13,8 +13,9 @@ from fleetsyncd.database.views.notices import Fate, ListedNotice, read_notices
 from fleetsyncd.errors import CommandError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent
+from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.times import ZonedTime, utc_text
+from fleetsyncd.validation import parse_tag
 
 HEADER = ["AT", "SEVERITY", "KIND", "NOTICE", "TOLD"]
 USUAL_LIMIT, MOST_LISTED = 50, 10_000
@@ -53,6 +54,7 @@ def test_command(tags: tuple[str, ...]) -> None:
 
     Exit code 1 if a target does not take it.
     """
+    routes = [parse_tag(tag) for tag in tags]
     settings = bootstrap.load_settings()
     targets = bootstrap.notice_targets(settings)
     if not targets:
@@ -61,7 +63,7 @@ def test_command(tags: tuple[str, ...]) -> None:
     message = Message("fleetsyncd: a test", text, Weight.INFO)
     failed = 0
     for target in targets:
-        if tags and not target.wants(tags):
+        if routes and not target.wants(routes):
             click.echo(f"{target.name}: not for it")
             continue
         try:

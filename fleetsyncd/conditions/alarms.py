@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from fleetsyncd.models import Alarm
-from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
+from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight, beginning, name_in_title
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, Severity
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
@@ -12,6 +12,8 @@ from fleetsyncd.times import utc_text
 MOST_NAMED = 5
 """Alarms that one notice names."""
 MESSAGE_LIMIT = 120
+"""Characters of an alarm's text where several are listed."""
+MESSAGE_IN_TITLE, SEVERITY_IN_TITLE = 80, 20
 OLD = timedelta(hours=1)
 """An alarm that was over so long before it was met is none that anybody must hear of."""
 
@@ -32,7 +34,8 @@ def chatter_notice(vehicle: Subject, withheld: Sequence[Alarm], within_hour: int
     return Notice(
         NoticeKind.ALARM,
         _weight(worst),
-        f"{vehicle.name}: its alarms come and go ({within_hour:,} within an hour), {_said(worst)}",
+        f"{name_in_title(vehicle.name)}: its alarms come and go ({within_hour:,} within an hour),"
+        f" {_said(worst)}",
         "Alarms that were told within the last hour are not told again before they have been open"
         " for an hour; others are.",
         vehicle,
@@ -51,14 +54,18 @@ def alarm_notices(
 def _notice(vehicle: Subject, alarms: Sequence[Alarm], what: str, *, is_over: bool) -> Notice:
     ordered = _by_gravity(alarms)
     worst = ordered[0]
-    said = _said(worst)
+    said, name = _said(worst), name_in_title(vehicle.name)
     over = " (resolved)" if is_over else ""
     if len(ordered) == 1:
-        title = f"{vehicle.name}, {said}{over}"
-        detail = _when(worst)
+        title = f"{name}, {said}{over}"
+        is_whole = len(_message(worst)) <= MESSAGE_IN_TITLE
+        detail = _when(worst) if is_whole else f"{_when(worst)}: {_message(worst)}"
     else:
-        title = f"{vehicle.name}: {counted(len(ordered), what)}, the worst {said}"
-        detail = "; ".join(f"{_message(each)}, {_when(each)}" for each in ordered[:MOST_NAMED])
+        title = f"{name}: {counted(len(ordered), what)}, the worst {said}"
+        detail = "; ".join(
+            f"{beginning(_message(each), MESSAGE_LIMIT)}, {_when(each)}"
+            for each in ordered[:MOST_NAMED]
+        )
         if (others := len(ordered) - MOST_NAMED) > 0:
             detail += f"; and {others:,} more"
     weight = Weight.INFO if is_over else _weight(worst)
@@ -74,7 +81,8 @@ def _weight(alarm: Alarm) -> Weight:
 
 
 def _said(alarm: Alarm) -> str:
-    return f"{alarm.severity or 'alarm'}: {_message(alarm)}"
+    severity = beginning(alarm.severity or "alarm", SEVERITY_IN_TITLE)
+    return f"{severity}: {beginning(_message(alarm), MESSAGE_IN_TITLE)}"
 
 
 def _severity(alarm: Alarm) -> Severity:
@@ -82,8 +90,7 @@ def _severity(alarm: Alarm) -> Severity:
 
 
 def _message(alarm: Alarm) -> str:
-    text = alarm.message or f"alarm {alarm.alarm_id}"
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return alarm.message or f"alarm {alarm.alarm_id}"
 
 
 def _when(alarm: Alarm) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from fleetsyncd.conditions.model import subject_of
-from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.notices import Notice, NoticeKind, Weight, name_in_title
 from fleetsyncd.states import VehicleOverview
 
 
@@ -15,7 +15,8 @@ def audit_notices(fleet: Iterable[VehicleOverview], found: Mapping[UUID, int]) -
             yield Notice(
                 NoticeKind.AUDIT,
                 Weight.WARNING,
-                f"{vehicle.name}: {rows:,} rows were missing, or differ from what is stored",
+                f"{name_in_title(vehicle.name)}: {rows:,} rows were missing, or differ from what is"
+                " stored",
                 "Missing ones were stored, unless the audit only reports. `fleetsyncd audit`"
                 " compares a whole interval.",
                 subject_of(vehicle),

@@ -25,7 +25,7 @@ from fleetsyncd.conditions.present import (
     present_conditions,
 )
 from fleetsyncd.conditions.silence import last_cycle_sec, was_asked
-from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight
+from fleetsyncd.notices import BEFORE_OUTAGE, Notice, NoticeKind, Weight, name_in_title
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age, counted
 
@@ -128,7 +128,8 @@ def _tell_begin(condition: Condition, known: Known, now: datetime, result: Judge
     flapping = replace(
         condition,
         title=f"{condition.title} (it flaps: {times} times within an hour)",
-        detail="It is told of again in an hour, or when it has been over for an hour.",
+        detail="It is told of again in an hour, or when it has been over for an hour."
+        f" {condition.detail}",
     )
     return replace(_tell(flapping, known, now, result), flap_told_at=now)
 
@@ -185,17 +186,17 @@ def _end_notice(known: Known, facts: Facts) -> Notice | None:
     if known.kind is NoticeKind.DAEMON:
         if not _lives_again(known, facts):
             return None  # nothing lists it any more
-        title = f"the daemon {known.subject} is alive again, or was replaced"
+        title = f"the daemon {name_in_title(known.subject)} is alive again, or was replaced"
         return Notice(known.kind, Weight.INFO, title)
     vehicle = next((each for each in facts.fleet if each.id == known.vehicle_id), None)
     if vehicle is None or vehicle.state is State.PAUSED or vehicle.id in facts.muted:
         return None
     subject = subject_of(vehicle)
     if known.kind is NoticeKind.DOWN:
-        title = f"{vehicle.name} is back, after {lasted}"
+        title = f"{name_in_title(vehicle.name)} is back, after {lasted}"
         return Notice(known.kind, Weight.INFO, title, _gap_text(vehicle), subject)
     if known.kind is NoticeKind.CLOCK:
-        title = f"{vehicle.name}: its clock is right again"
+        title = f"{name_in_title(vehicle.name)}: its clock is right again"
         return Notice(known.kind, Weight.INFO, title, vehicle=subject)
     return None
 

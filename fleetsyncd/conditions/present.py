@@ -15,7 +15,7 @@ from fleetsyncd.conditions.model import (
 )
 from fleetsyncd.conditions.silence import silence
 from fleetsyncd.loss_forecast import NEAR_SEC
-from fleetsyncd.notices import NoticeKind, Weight
+from fleetsyncd.notices import NoticeKind, Weight, name_in_title
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import age
 from fleetsyncd.times import utc_day, utc_text
@@ -59,13 +59,14 @@ def _loss(
     near = LOSS_GONE_SEC if _lasts(known.get((NoticeKind.LOSS, str(vehicle.id)))) else NEAR_SEC
     if gap.loses_in_sec >= near:
         return
+    name = name_in_title(vehicle.name)
     when = f"in {age(gap.loses_in_sec)}" if gap.loses_in_sec else "now"
     yield Condition(
         NoticeKind.LOSS,
         str(vehicle.id),
         Weight.CRITICAL,
         facts.now,
-        f"{vehicle.name} loses data {when}: what it measured from {utc_text(gap.loses_from)} on",
+        f"{name} loses data {when}: what it measured from {utc_text(gap.loses_from)} on",
         "It drops its oldest measurements before they are pulled: give it a better link, or raise"
         " CATCH_UP_CONCURRENCY.",
         subject_of(vehicle),
@@ -88,7 +89,7 @@ def _clock(
             str(vehicle.id),
             Weight.WARNING,
             facts.now,
-            f"{vehicle.name}: its clock is {age(abs(skew))} {where}",
+            f"{name_in_title(vehicle.name)}: its clock is {age(abs(skew))} {where}",
             "Its measurements are stored with the times that it gives them.",
             subject_of(vehicle),
         )
@@ -128,7 +129,7 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
             daemon.name,
             Weight.CRITICAL,
             facts.now - timedelta(seconds=daemon.silent_sec),
-            f"the daemon {daemon.name} has been silent for {age(daemon.silent_sec)}",
+            f"the daemon {name_in_title(daemon.name)} has been silent for {age(daemon.silent_sec)}",
             f"Read its log on {daemon.host}. Others pull its vehicles.",
         )
 

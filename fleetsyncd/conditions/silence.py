@@ -7,7 +7,7 @@ from math import inf
 from uuid import UUID
 
 from fleetsyncd.conditions.model import ANSWERING, Condition, Facts, Key, Known, Terms, subject_of
-from fleetsyncd.notices import NoticeKind, Weight
+from fleetsyncd.notices import NoticeKind, Weight, beginning, name_in_title
 from fleetsyncd.states import OUTAGE_FROM, State, VehicleOverview
 from fleetsyncd.text import age, counted
 from fleetsyncd.times import utc_text
@@ -108,12 +108,16 @@ def _outage(
 
 def _down(vehicle: VehicleOverview, away: float, now: datetime) -> Condition:
     reason = vehicle.last_error or vehicle.state.value
+    name, title_reason = name_in_title(vehicle.name), beginning(reason)
+    detail = f"{vehicle.address}; `fleetsyncd vehicle test {vehicle.id}` says more."
+    if title_reason != reason:
+        detail += f" The whole reason: {reason}"
     return Condition(
         NoticeKind.DOWN,
         str(vehicle.id),
         Weight.CRITICAL,
         now - timedelta(seconds=away),
-        f"{vehicle.name} has not been pulled for {age(away)}: {reason}",
-        f"{vehicle.address}; `fleetsyncd vehicle test {vehicle.id}` says more.",
+        f"{name} has not been pulled for {age(away)}: {title_reason}",
+        detail,
         subject_of(vehicle),
     )

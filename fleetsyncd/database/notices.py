@@ -32,12 +32,17 @@ SELECT n.kind, n.severity, n.id, n.name,
 FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[])
     WITH ORDINALITY n(kind, severity, id, name, title, detail, number) ORDER BY n.number
 """
+# What waits for one that is no longer configured is sent by a new one: if it fails, by any, as its
+# secret may have been renewed; if it was used a moment ago, by one of its service and host.
 _SEEN = """
 INSERT INTO fleetsync.notice_target AS t (target, since)
-SELECT target, coalesce((SELECT min(coalesce(f.sent_at, f.since)) FROM fleetsync.notice_target f
-                         WHERE f.target <> ALL (%(targets)s::text[])
-                           AND f.failing_since > now() - interval '1 day'), now())
-FROM unnest(%(targets)s::text[]) target
+SELECT target, coalesce((
+    SELECT min(coalesce(f.sent_at, f.since)) FROM fleetsync.notice_target f
+    WHERE f.target <> ALL (%(targets)s::text[])
+      AND (f.failing_since > now() - interval '1 day'
+           OR (split_part(f.target, '#', 1) = split_part(n.target, '#', 1)
+               AND f.seen_at > now() - interval '1 hour'))), now())
+FROM unnest(%(targets)s::text[]) n(target)
 ON CONFLICT (target) DO UPDATE SET seen_at = now()
 """
 # One that was taken out of the configuration is not seen any more while others are. While no daemon
@@ -124,7 +129,7 @@ def try_room(cursor: Cursor) -> None:
 def note_targets(cursor: Cursor, targets: Collection[str]) -> None:
     """Make targets known; what is told from now on is for the new ones, too.
 
-    And what waits for one that fails and is no longer wanted: its secret may have been renewed.
+    And what waits for one that is no longer wanted: it may only be called otherwise.
     """
     cursor.execute(_SEEN, {"targets": sorted(targets)})
 

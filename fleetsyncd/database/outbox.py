@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.database.notices import GIVEN_UP_AFTER, KINDS, UNTOLD, stored_notice
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.notices import BEFORE_OUTAGE, NoticeKind, StoredNotice, Weight
+from fleetsyncd.notices import BEFORE_OUTAGE, OF_A_VEHICLE, NoticeKind, StoredNotice, Weight
 from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 300
@@ -28,7 +28,8 @@ RETURNING target
 """
 _WAITS = f"n.kind = ANY (%(kinds)s::text[]) AND {UNTOLD}"
 _IS_FOR_IT = "(%(tags)s::text[] = '{}' OR n.tags || n.kind || n.severity && %(tags)s::text[])"
-# A vehicle that was told to be down a moment before an outage is part of it: it is not named.
+# A vehicle that was told to be down a moment before an outage is part of it: it is not named. Of a
+# vehicle that was down and is back meanwhile, and of an outage, the last word is told.
 _WAITING = f"""
 WITH waiting AS MATERIALIZED (
     SELECT n.id, n.at, n.kind, n.severity, n.vehicle_id,
@@ -40,16 +41,25 @@ WITH waiting AS MATERIALIZED (
 ),
 due AS (SELECT * FROM waiting WHERE is_wanted AND NOT is_old),
 outages AS MATERIALIZED (SELECT at FROM due WHERE kind = 'outage' AND severity = 'critical'),
+last_words AS MATERIALIZED (
+    SELECT kind, coalesce(vehicle_id::text, '') AS subject, max(id) AS id FROM due
+    WHERE kind = 'outage' OR (kind = 'down' AND vehicle_id IS NOT NULL) GROUP BY 1, 2
+),
 told AS (
     SELECT * FROM due n WHERE NOT (n.kind = 'down' AND n.severity = 'critical' AND EXISTS (
         SELECT FROM outages o WHERE o.at BETWEEN n.at AND n.at + %(before)s::interval))
+      AND NOT EXISTS (SELECT FROM last_words w WHERE w.kind = n.kind
+                      AND w.subject = coalesce(n.vehicle_id::text, '') AND w.id > n.id)
 )
 SELECT now(), (SELECT min(at) FROM due),
     (SELECT coalesce(array_agg(id), '{{}}')::text FROM due),
     (SELECT coalesce(array_agg(id), '{{}}')::text FROM waiting WHERE is_wanted AND is_old),
     (SELECT coalesce(array_agg(id), '{{}}')::text FROM waiting WHERE NOT is_wanted),
-    (SELECT coalesce(json_agg(json_build_array(kind, is_over, number)), '[]') FROM (
-        SELECT kind, severity = 'info' AS is_over, count(*) AS number FROM told GROUP BY 1, 2) k),
+    (SELECT coalesce(json_agg(json_build_array(kind, is_over, number, subjects)), '[]') FROM (
+        SELECT kind, severity = 'info' AS is_over, count(*) AS number, count(DISTINCT CASE
+            WHEN kind = ANY (%(of_a_vehicle)s::text[]) THEN coalesce(vehicle_id::text, id::text)
+            ELSE id::text END) AS subjects
+        FROM told GROUP BY 1, 2) k),
     (SELECT coalesce(json_agg(json_build_array(kind, number)), '[]') FROM (
         SELECT kind, count(*) AS number FROM waiting WHERE is_wanted AND is_old GROUP BY 1) k),
     ARRAY(SELECT id FROM told
@@ -108,10 +118,10 @@ class Waiting:
 class Pending:
     """What waits for a target; `now` is the database's clock.
 
-    `named` are the gravest notices of those that are `due`, and `counts` says how many there are,
-    by kind and by whether they tell that something is over. Both leave out the vehicles that were
-    down a moment before an outage. `old` ones wait for longer than a day, `others` are not for the
-    target.
+    `named` are the gravest notices of those that are `due`, `told` is how many there are, and
+    `counts` of how many vehicles, by kind and by whether they tell that something is over. They
+    leave out the vehicles that were down a moment before an outage, and what is no longer true of
+    those that are back. `old` ones wait for longer than a day, `others` are not for the target.
     """
 
     now: datetime
@@ -120,6 +130,7 @@ class Pending:
     old: Waiting
     others: Waiting
     counts: Mapping[tuple[NoticeKind, bool], int]
+    told: int
     named: Sequence[StoredNotice]
 
 
@@ -147,6 +158,7 @@ def take(
         "set_aside": RECORDED_AT_ONCE,
         "named": named,
         "kinds": KINDS,
+        "of_a_vehicle": [kind.value for kind in OF_A_VEHICLE],
         "severities": [Weight.CRITICAL.value, Weight.WARNING.value, Weight.INFO.value],
     }
     cursor.execute(_TAKE, {"lease": lease, **values})
@@ -169,7 +181,7 @@ def _pending(
     due: str,
     old: str,
     others: str,
-    counts: Sequence[tuple[str, bool, int]],
+    counts: Sequence[tuple[str, bool, int, int]],
     old_kinds: Sequence[tuple[str, int]],
     named: Sequence[int],
 ) -> Pending:
@@ -177,10 +189,11 @@ def _pending(
     return Pending(
         now,
         oldest,
-        _waiting(due, [(kind, number) for kind, _over, number in counts]),
+        _waiting(due, [(kind, number) for kind, _over, number, _subjects in counts]),
         _waiting(old, old_kinds),
         _waiting(others, ()),
-        {(NoticeKind(kind), is_over): number for kind, is_over, number in counts},
+        {(NoticeKind(kind), is_over): subjects for kind, is_over, _number, subjects in counts},
+        sum(number for _kind, _over, number, _subjects in counts),
         [stored_notice(*row) for row in cursor.fetchall()],
     )
 

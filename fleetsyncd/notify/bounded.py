@@ -24,11 +24,16 @@ _PLUGINS = "apprise.plugins"
 class BoundedRequests:
     """Has all that the library has; answers to what it sends are cut, and looked at.
 
-    One message at a time: `pause` is what the last answer has asked for.
+    One message at a time: `pause` is what the last answer has asked for, `status` its own.
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the last answer, before a message is sent."""
         self.pause: timedelta | None = None
+        self.status: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(requests, name)
@@ -61,7 +66,8 @@ class BoundedRequests:
         return self.request("DELETE", url, **options)
 
     def hear(self, response: requests.Response) -> None:
-        """Note for how long the target wants to be left alone, if it says so."""
+        """Note what the target answers, and for how long it wants to be left alone, if it says."""
+        self.status = response.status_code
         asked = response.headers.get("Retry-After") if response.status_code in _BUSY else None
         self.pause = None if asked is None else _length(asked, datetime.now(UTC))
 

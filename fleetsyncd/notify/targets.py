@@ -5,65 +5,31 @@ contain URLs, which are secrets: nothing of it is passed on but the reason of a 
 without them.
 """
 
-import logging
-import re
 import stat
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from hashlib import blake2b
-from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
+from fleetsyncd.notify import library_log
 from fleetsyncd.notify.bounded import BOUNDED, bound
 from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.masking import said_of_file, without_secrets
+from fleetsyncd.notify.names import identity, target_name
+from fleetsyncd.notify.refusals import NotSent
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import Deadline
+from fleetsyncd.validation import fold_tag
 
 SEND_SEC = 30.0
 """A target has so long to take a message."""
 _TYPES = {Weight.INFO: "success", Weight.WARNING: "warning", Weight.CRITICAL: "failure"}
-_SAID_LIMIT = 200
-RATE_LIMIT_PAUSE = timedelta(minutes=5)
-"""One that gets too many messages, and does not say for how long, is left alone for so long."""
-_STATUS = re.compile(r"error=([0-9]{3})\b")
-_LOG = logging.getLogger("apprise")
 _ONE_AT_A_TIME = Lock()
 """What the library says is heard by one sender."""
-
-
-class NotSent(Exception):
-    """A target has not taken a message; the text has no secret.
-
-    `pause` is for how long it wants to be left alone, if it says so; `status` that of its answer.
-    """
-
-    def __init__(
-        self, text: str, pause: timedelta | None = None, status: int | None = None
-    ) -> None:
-        super().__init__(text)
-        self.pause = pause
-        self.status = status
-
-    @property
-    def least_pause(self) -> timedelta:
-        """For how long it is left alone at least."""
-        if self.pause is not None:
-            return self.pause
-        too_many = self.status == HTTPStatus.TOO_MANY_REQUESTS
-        return RATE_LIMIT_PAUSE if too_many else timedelta(0)
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether the target takes no message of this length, though the library has cut it."""
-        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +38,15 @@ class Target:
 
     name: str
     tags: frozenset[str]
-    service: Any
-    """A service of apprise, which has no types for its plugins."""
+    sender: Any
+    """An Apprise that has this service alone: it escapes what the service takes for markup."""
+    identity: str
+    """What tells it from other targets, however it is configured."""
+
+    @property
+    def service(self) -> Any:
+        """The service of apprise, which has no types for its plugins."""
+        return self.sender[0]
 
     def wants(self, routes: Collection[str]) -> bool:
         """Tell whether a notice is for it; one without tags wants all."""
@@ -82,11 +55,11 @@ class Target:
     def send(self, message: Message, deadline: Deadline) -> None:
         """Send a message; raise NotSent."""
         late = f"no answer within {SEND_SEC:g} s"
-        with _ONE_AT_A_TIME, _heard() as said:
-            BOUNDED.pause = None
+        with _ONE_AT_A_TIME, library_log.heard() as heard:
+            BOUNDED.forget()
             try:
                 with deadline(SEND_SEC, lambda: NotSent(late)):
-                    is_sent = self.service.notify(
+                    is_sent = self.sender.notify(
                         title=message.title,
                         body=message.body,
                         notify_type=_TYPES[message.severity],
@@ -98,27 +71,9 @@ class Target:
                 # The text may contain the URL.
                 raise NotSent(type(error).__name__) from None
         if not is_sent:
-            text = said[-1] if said else "it was refused"
             # What looks like a part of the URL is taken out of the text, be it the status.
-            raise NotSent(self._without_secrets(text), BOUNDED.pause, _status(text))
-
-    def _without_secrets(self, text: str) -> str:
-        """Return a text of the library without what is in the URL beside the host."""
-        url = self.service.url(privacy=False)
-        parts = urlsplit(url)
-        secrets = {*parts.path.split("/"), parts.query, parts.username, parts.password, url}
-        if _shown_host(self.service) != parts.hostname:
-            secrets.add(parts.netloc)
-        secrets |= {unquote(each) for each in secrets if each}
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return sanitise(text, _SAID_LIMIT)
-
-
-def _status(text: str) -> int | None:
-    """Return the status of a target's answer that a text of the library tells, at its end."""
-    found = _STATUS.findall(text)
-    return int(found[-1]) if found else None
+            text = without_secrets(heard.reason, self.service)
+            raise NotSent(text, BOUNDED.pause, heard.status or BOUNDED.status)
 
 
 def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
@@ -132,39 +87,48 @@ def load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
 def _load_targets(urls: Sequence[str], config: str | None) -> list[Target]:
     import apprise  # noqa: PLC0415  see above
 
-    asset = apprise.AppriseAsset(app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False)
+    # With a timeout of its own it would send in a thread, which no deadline of ours ends.
+    asset = apprise.AppriseAsset(
+        app_id="fleetsyncd", app_desc="fleetsyncd", async_mode=False, service_timeout=0
+    )
     made = apprise.Apprise(asset=asset)
     faults = []
-    with _heard() as said:
+    configured: list[str | None] = []
+    with library_log.heard() as heard:
         for number, url in enumerate(urls, 1):
             if not made.add(url):
                 faults.append(f"NOTIFY_URLS: number {number} is no URL that apprise knows")
+            # One entry may hold several URLs.
+            added = len(made) - len(configured)
+            configured += [url if added == 1 else None] * added
         if config is not None:
             faults += _add_config(made, config, asset)
         services = [] if faults else list(made)
+        configured += [None] * (len(services) - len(configured))
         # What it cannot use of a file it leaves out, and says so in its log only.
-        if said and services and not faults:
+        if heard.said and services and not faults:
             faults.append(
                 "NOTIFY_CONFIG: a part of it is nothing that apprise knows, or lacks something"
+                + said_of_file(heard.said, config)
             )
-    if not faults and not services:
-        faults.append("NOTIFY_CONFIG: it names no target")
-    if faults:
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        raise SettingsError(f"the configuration cannot be used:\n{lines}")
-    return _merged(map(_target, services))
+        if not faults and not services:
+            faults.append(f"NOTIFY_CONFIG: it names no target{said_of_file(heard.said, config)}")
+        if faults:
+            lines = "\n".join(f"  {fault}" for fault in faults)
+            raise SettingsError(f"the configuration cannot be used:\n{lines}")
+        return _merged(map(_target, services, configured))
 
 
 def _merged(found: Iterable[Target]) -> list[Target]:
     """Return targets of which each is there once, with all of its tags; none means all notices."""
     merged: dict[str, Target] = {}
     for each in found:
-        known = merged.get(each.name)
+        known = merged.get(each.identity)
         if known is None:
-            merged[each.name] = each
+            merged[each.identity] = each
         else:
             tags = known.tags | each.tags if known.tags and each.tags else frozenset[str]()
-            merged[each.name] = replace(known, tags=tags)
+            merged[each.identity] = replace(known, tags=tags)
     return list(merged.values())
 
 
@@ -177,7 +141,7 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
         mode = path.stat().st_mode
         path.read_bytes()
     except OSError as error:
-        yield f"NOTIFY_CONFIG: {sanitise(config)} cannot be read: {error.strerror}"
+        yield f"NOTIFY_CONFIG: {sanitise(config)} cannot be read: {error.strerror}{_hint(error)}"
         return
     if mode & stat.S_IROTH:
         yield f"NOTIFY_CONFIG: everybody can read {sanitise(config)}, which has secrets: chmod 640"
@@ -189,50 +153,29 @@ def _add_config(made: Any, config: str, asset: Any) -> Iterator[str]:
     made.add(files)
 
 
-def _target(service: Any) -> Target:
+def _hint(error: OSError) -> str:
+    """Return what to do, where it is not plain."""
+    if not isinstance(error, PermissionError):
+        return ""
+    return "; the unit's LoadCredential=, or the file's owner, lets the daemon's user read it"
+
+
+def _target(service: Any, configured: str | None) -> Target:
     import apprise  # noqa: PLC0415  see above
 
+    key = identity(service)
+    name = target_name(service, configured or key)
     # Who answers elsewhere may be anybody; tries again and their pauses are the daemon's.
     # Title and body are cut together where a service joins them.
     service.overflow_mode = apprise.OverflowMode.TRUNCATE
     service.redirects = False
     service.retry = 0
+    # A failure of one that may fail would pass for a success.
+    service.optional = False
     bound(service)
-    url = service.url(privacy=False)
-    digest = blake2b(url.encode(), digest_size=3).hexdigest()
-    scheme = url.partition(":")[0]
-    tags = frozenset(str(tag) for tag in service.tags)
-    name = f"{scheme}://{_shown_host(service)}#{digest}"
-    return Target(sanitise(name, _SAID_LIMIT), tags, service)
-
-
-def _shown_host(service: Any) -> str:
-    """Return the host of a target; of what may be a secret, as a token or a topic, only a part."""
-    parts = urlsplit(service.url(privacy=True))
-    host = parts.hostname or ""
-    is_all = parts.path in ("", "/") and parts.username is None
-    return f"{host[:3]}…" if is_all and host not in ("localhost", "127.0.0.1") else host
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Keep what the library says to itself, and to the caller."""
-    said: list[str] = []
-    handler = _Listener(said.append)
-    before = _LOG.handlers, _LOG.propagate, _LOG.level
-    _LOG.handlers, _LOG.propagate = [handler], False
-    _LOG.setLevel(logging.WARNING)
-    try:
-        yield said
-    finally:
-        _LOG.handlers, _LOG.propagate = before[0], before[1]
-        _LOG.setLevel(before[2])
-
-
-class _Listener(logging.Handler):
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        super().__init__()
-        self._hear = hear
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._hear(record.getMessage())
+    sender = apprise.Apprise(asset=service.asset)
+    sender.add(service)
+    tags = frozenset(fold_tag(str(tag)) for tag in service.tags)
+    if apprise.common.MATCH_ALWAYS_TAG in tags:
+        tags = frozenset()
+    return Target(name, tags, sender, key)

@@ -11,7 +11,8 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.monitoring import events
 from fleetsyncd.notices import Notice, StoredNotice
 from fleetsyncd.notify.digest import MOST_LINES, Message, digest
-from fleetsyncd.notify.targets import NotSent, Target
+from fleetsyncd.notify.refusals import NotSent
+from fleetsyncd.notify.targets import Target
 from fleetsyncd.text import counted
 from fleetsyncd.time_limits import Deadline
 
@@ -80,7 +81,7 @@ class NoticeSender:
     def _deliver(self, target: Target, pending: Pending) -> None:
         total = pending.due.total
         try:
-            self._send_message(target, digest(pending.named, pending.counts))
+            self._send_message(target, _message(pending))
         except NotSent as error:
             failed = partial(
                 outbox.record_failed,
@@ -106,13 +107,18 @@ class NoticeSender:
         log.info("told %s: %s%s", target.name, "; ".join(titles[:MOST_LOGGED]), others)
 
     def _send_message(self, target: Target, message: Message) -> None:
-        """Send a message, or the same in brief if it is refused for its length; raise NotSent."""
-        try:
-            target.send(message, self._deadline)
-        except NotSent as error:
-            if not error.is_too_long:
-                raise
-            target.send(message.briefly, self._deadline)
+        """Send a message, or less of it if it is refused for its content; raise NotSent."""
+        shorter = message.shorter
+        while True:
+            try:
+                target.send(message, self._deadline)
+            except NotSent as error:
+                if not (error.is_for_content and shorter):
+                    raise
+                message = shorter.pop(0)
+                log.warning("%s refuses a message, it gets less of it: %s", target.name, error)
+            else:
+                return
 
     def _give_up(self, target: Target, old: Waiting) -> None:
         self._record(target, old, "given up")
@@ -146,15 +152,20 @@ class NoticeSender:
 
     def send_at_once(self, notice: Notice, to: Collection[str]) -> set[str]:
         """Tell targets of something without the database; return the names of who has taken it."""
-        message = digest([StoredNotice(0, self._now(), notice)])
+        now = self._now()
+        message = digest([StoredNotice(0, now, notice)], now)
         taken = set()
         for target in self._targets:
             if target.name not in to:
                 continue
             try:
-                target.send(message, self._deadline)
+                self._send_message(target, message)
             except NotSent as error:
                 log.warning("%s was not told that %s: %s", target.name, notice.title, error)
             else:
                 taken.add(target.name)
         return taken
+
+
+def _message(pending: Pending) -> Message:
+    return digest(pending.named, pending.now, pending.counts, pending.told)

@@ -156,6 +156,15 @@ def test_our_services_are_confined_and_their_logs_are_rotated(name: str) -> None
     assert "container_name" not in service
 
 
+def test_a_file_of_targets_can_be_handed_to_the_daemon_by_uncommenting_a_line() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    changed = re.sub(r"^( +)#(?=volumes:)", r"\1", text, flags=re.MULTILINE)
+    volumes = yaml.safe_load(changed)["services"]["sync"]["volumes"]
+    assert volumes == ["./notify.yml:/run/notify.yml:ro,z"]
+    assert "NOTIFY_CONFIG=/run/notify.yml" in text
+    assert f"-o {value('USER')} -m 400" in text
+
+
 def test_only_dashboard_simulator_and_cluster_stay_behind_their_profiles() -> None:
     services = compose()["services"]
     assert {name: each["profiles"] for name, each in services.items() if "profiles" in each} == {

@@ -1,6 +1,7 @@
 """The Procfile, run by honcho, and the systemd unit, run by a service manager of the test's."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -235,12 +236,23 @@ def test_a_daemon_of_several_differs_from_a_single_one_in_name_and_target_only()
     assert files[-1] == "EnvironmentFile=-/etc/fleetsyncd/%i.env"
 
 
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def handing_over_a_file(text: str) -> str:
+    """Return a unit in which the lines for NOTIFY_CONFIG are no comments."""
+    changed = re.sub(r"^#(?=(LoadCredential|Environment)=)", "", text, flags=re.MULTILINE)
+    assert changed.count("notify.yml") == text.count("notify.yml") >= 3
+    assert len(text) - len(changed) == 2
+    return changed
+
+
+@pytest.mark.parametrize("with_file", [False, True])
+def test_systemd_takes_the_units(tmp_path: Path, with_file: bool) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     for unit in (UNIT, TEMPLATE, TARGET):
         text = unit.read_text().replace("/opt/fleetsyncd/bin/fleetsyncd", sys.executable)
+        if with_file and unit != TARGET:
+            text = handing_over_a_file(text)
         (tmp_path / unit.name.replace("@", "@1")).write_text(text)
     files = [str(each) for each in sorted(tmp_path.iterdir())]
     done = subprocess.run([analyze, "verify", *files], capture_output=True, text=True, check=False)

@@ -71,7 +71,7 @@ def test_only_targets_that_want_a_tag_are_tried_with_it(
     installation: Installation, chat: Service, tmp_path: Path
 ) -> None:
     file = tmp_path / "apprise.yaml"
-    file.write_text(f"urls:\n  - {chat.url}/night:\n    - tag: critical\n")
+    file.write_text(f"urls:\n  - {chat.url}/night:\n    - tag: critical, mine-3\n")
     file.chmod(0o600)
     config = str(file)
     words = ("notify", "test", "--tag")
@@ -79,6 +79,8 @@ def test_only_targets_that_want_a_tag_are_tried_with_it(
     assert (code, "not for it" in output, chat.messages) == (0, True, [])
     code, output, _ = installation.command(*words, "critical", NOTIFY_CONFIG=config)
     assert (code, "sent" in output, len(chat.messages)) == (0, True, 1)
+    code, output, _ = installation.command(*words, "Mine-3", NOTIFY_CONFIG=config)
+    assert (code, "sent" in output, len(chat.messages)) == (0, True, 2), "as a vehicle's tag"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,10 +21,18 @@ from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Alarm
 from fleetsyncd.monitoring import events
-from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
+from fleetsyncd.notices import (
+    DETAIL_LIMIT,
+    TITLE_LIMIT,
+    Notice,
+    NoticeKind,
+    Subject,
+    Weight,
+)
 from fleetsyncd.notify import targets as sending
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent, Target, load_targets
+from fleetsyncd.notify.refusals import NotSent
+from fleetsyncd.notify.targets import Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import Pause
 from fleetsyncd.sync.notice_sender import NoticeSender
@@ -169,10 +178,54 @@ def test_an_outage_stands_for_the_vehicles_that_were_down_a_moment_before_it(
     it.send_all()
     (message,) = chat.messages
     assert sorted(message["title"].split(", ")) == ["1 outage", "5 vehicles down"]
-    assert message["message"].splitlines()[0] == f"- {lost.title}"
+    assert message["message"].splitlines()[0].endswith(f"UTC {lost.title}")
     assert ask(database, "SELECT count(*) FROM fleetsync.notice_delivery") == [(306,)]
     it.send_all()
     assert len(chat.messages) == 1
+
+
+def tell_of(
+    database: Database, vehicle: Subject | None, title: str, severity: Weight, kind: NoticeKind
+) -> None:
+    found = [Notice(kind, severity, title, vehicle=vehicle)]
+    database.run(lambda cursor: notices.add_notices(cursor, found))
+    let_pass(database)
+
+
+@pytest.mark.parametrize("kind", [NoticeKind.DOWN, NoticeKind.OUTAGE])
+def test_what_is_over_before_it_was_told_is_told_as_over(
+    database: Database, chat: Service, kind: NoticeKind
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    truck = Subject(UUID(int=1), "Truck-01") if kind is NoticeKind.DOWN else None
+    tell_of(database, truck, "it has begun", Weight.CRITICAL, kind)
+    tell_of(database, truck, "it is over, after 3h", Weight.INFO, kind)
+    it.send_all()
+    (message,) = chat.messages
+    assert (message["title"], message["type"]) == ("it is over, after 3h", "success")
+    assert len(outcomes(database)) == 2
+    let_pass(database)
+    tell_of(database, truck, "a", Weight.INFO, kind)
+    tell_of(database, truck, "it has begun again", Weight.CRITICAL, kind)
+    it.send_all()
+    assert chat.titles[1:] == ["it has begun again"], "how it stands"
+
+
+def test_vehicles_are_counted_and_not_what_is_told_of_them(
+    database: Database, chat: Service
+) -> None:
+    it = sender(database, *load_targets([chat.url], None))
+    one, other = Subject(UUID(int=1), "Truck-01"), Subject(UUID(int=2), "Truck-02")
+    for number in range(9):
+        tell_of(database, one, f"hot {number}", Weight.WARNING, NoticeKind.ALARM)
+        tell_of(database, other, f"still down {number}", Weight.CRITICAL, NoticeKind.DOWN)
+    tell_of(database, one, "down", Weight.CRITICAL, NoticeKind.DOWN)
+    it.send_all()
+    (message,) = chat.messages
+    assert message["title"] == "2 vehicles down, 1 vehicle with alarms"
+    lines = message["message"].splitlines()
+    assert [line.rpartition("UTC ")[2] for line in lines[:2]] == ["still down 8", "down"]
+    assert lines[-1] == "- and 1 more: `fleetsyncd notify list`"
 
 
 def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
@@ -192,12 +245,13 @@ def test_a_target_that_gets_too_many_messages_is_left_alone_for_longer(
     assert heard[1] == events.NoticesWait({NoticeKind.DOWN: 1}, failing_targets=1)
 
 
+@pytest.mark.parametrize("status", [413, 400])
 def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
-    database: Database, chat: Service
+    database: Database, chat: Service, status: int
 ) -> None:
     def refuse_long(handler: Any) -> None:
         longest = max(len(chat.messages[-1]["message"]), len(chat.messages[-1]["title"]))
-        respond(handler, 413 if longest > 100 else 200)
+        respond(handler, status if longest > 100 else 200)
 
     chat.answer = refuse_long
     it = sender(database, *load_targets([chat.url], None))
@@ -207,6 +261,46 @@ def test_a_message_that_is_refused_for_its_length_is_sent_in_brief(
     assert [each["title"] for each in chat.messages] == ["20 vehicles down"] * 2
     assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
     assert {outcome for _title, outcome in outcomes(database)} == {"sent"}
+
+
+@pytest.mark.parametrize("titles", [["evil"], ["evil", "good"]])
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_text_that_a_target_refuses_harms_its_own_message_alone(
+    database: Database, chat: Service, titles: list[str], status: int
+) -> None:
+    def refuse_evil(handler: Any) -> None:
+        last = chat.messages[-1]
+        respond(handler, status if "evil" in last["title"] + last["message"] else 200)
+
+    chat.answer = refuse_evil
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, *titles)
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == ("1 vehicle down" if len(titles) == 1 else "2 vehicles down")
+    assert chat.messages[-1]["message"] == "See `fleetsyncd notify list`."
+    assert outcomes(database) == [(title, "sent") for title in titles]
+    tell(database, "next")
+    let_pass(database)
+    it.send_all()
+    assert chat.titles[-1] == "next"
+
+
+@pytest.mark.parametrize(("status", "requests"), [(400, 3), (401, 1), (404, 1), (429, 1), (500, 1)])
+def test_a_target_that_refuses_everything_is_asked_a_few_times_and_then_left_alone(
+    database: Database, chat: Service, status: int, requests: int
+) -> None:
+    chat.answer = lambda handler: respond(handler, status)
+    it = sender(database, *load_targets([chat.url], None))
+    tell(database, "x" * 190)
+    let_pass(database)
+    it.send_all()
+    it.send_all()
+    assert len(chat.messages) == requests
+    [(failures, error)] = ask(database, "SELECT failures, last_error FROM fleetsync.notice_target")
+    assert failures == 1
+    assert str(status) in error
+    assert outcomes(database) == []
 
 
 HOSTILE = "<b>@everyone</b> *a* `b` \x1b[31m\r\n\0\u202e" + "x" * 10_000
@@ -468,6 +562,33 @@ def test_what_waited_for_a_target_whose_secret_is_renewed_is_sent_by_the_new_one
     assert outcomes(database) == [("a", "sent"), ("b", "sent")]
 
 
+def test_what_waits_for_a_target_that_is_called_otherwise_is_neither_lost_nor_told_twice(
+    database: Database, chat: Service
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    it = sender(database, replace(target, name=f"{target.name}0ld"))
+    tell(database, "a")
+    let_pass(database)
+    it.send_all()
+    tell(database, "b")
+    let_pass(database)
+    renamed = sender(database, target)
+    renamed.send_all()
+    assert chat.titles == ["a", "b"]
+
+
+def test_a_target_on_another_host_hears_nothing_of_what_waited_for_one_that_was_removed(
+    database: Database, chat: Service
+) -> None:
+    (target,) = load_targets([chat.url], None)
+    sender(database, replace(target, name="json://elsewhere#123456"))
+    tell(database, "a")
+    let_pass(database)
+    other = sender(database, target)
+    other.send_all()
+    assert chat.titles == []
+
+
 def test_a_kind_that_a_newer_daemon_tells_of_stops_no_older_one(
     database: Database, chat: Service, truck: UUID
 ) -> None:
@@ -690,6 +811,23 @@ def test_alarms_that_begin_and_end_are_told_and_old_ones_are_not(database: Datab
         (many,) = alarm_notices(vehicle, flood, [])
         assert "4,995 more" in many.detail
         assert len(many.title) < 200
+
+
+@pytest.mark.parametrize("count", [1, 5_000])
+def test_an_alarm_is_told_of_a_vehicle_with_a_long_name(count: int) -> None:
+    now = datetime(2026, 2, 23, 10, tzinfo=UTC)
+    text = "the coolant is too hot " + "T" * 200
+    vehicle = Subject(UUID(int=7), "N" * 197 + "-07")
+    alarms = [Alarm(n, 1, "critical" + "S" * 99, text, now, None) for n in range(count)]
+    (begun,) = alarm_notices(vehicle, alarms, [])
+    (over,) = alarm_notices(vehicle, [], alarms)
+    for notice in (begun, over):
+        assert len(notice.title) <= TITLE_LIMIT
+        assert len(notice.detail) <= DETAIL_LIMIT
+        assert "critical" in notice.title
+        assert ": the coolant is too hot " in notice.title
+    assert begun.title != over.title
+    assert (text in begun.detail) is (count == 1)
 
 
 def test_a_target_that_hangs_ends_with_its_time(

@@ -101,10 +101,45 @@ MUTANTS = (
     Mutant(
         "a notice counts as sent before it is",
         "fleetsyncd/sync/notice_sender.py",
-        "            self._send_message(target, digest(pending.named, pending.counts))\n",
+        "            self._send_message(target, _message(pending))\n",
         '            self._record(target, pending.due, "sent")\n'
-        "            self._send_message(target, digest(pending.named, pending.counts))\n",
+        "            self._send_message(target, _message(pending))\n",
         "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "a text that a target refuses is sent again as it is",
+        "fleetsyncd/sync/notice_sender.py",
+        "                if not (error.is_for_content and shorter):\n",
+        "                if error.is_for_content or shorter:\n",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "a vehicle that is back is told to be down",
+        "fleetsyncd/database/outbox.py",
+        "coalesce(n.vehicle_id::text, '') AND w.id > n.id)",
+        "coalesce(n.vehicle_id::text, '') AND w.id < n.id)",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "a vehicle counts as often as it is told of",
+        "fleetsyncd/database/outbox.py",
+        "THEN coalesce(vehicle_id::text, id::text)",
+        "THEN id::text",
+        "tests/integration/test_notices.py",
+    ),
+    Mutant(
+        "two daemons call a target by different names",
+        "fleetsyncd/notify/names.py",
+        "    pairs = [(key, tuple(sorted(each))) for key, each in values]\n",
+        "    pairs = [(key, tuple(each)) for key, each in values]\n",
+        "tests/unit/test_target_configuration.py",
+    ),
+    Mutant(
+        "text passes for markup",
+        "fleetsyncd/notify/targets.py",
+        "is_sent = self.sender.notify(",
+        "is_sent = self.service.notify(",
+        "tests/unit/test_targets.py",
     ),
     Mutant(
         "a return while the loss is told is told to nobody",
@@ -136,10 +171,10 @@ MUTANTS = (
     ),
     Mutant(
         "the host in a target's URL is shown whole",
-        "fleetsyncd/notify/targets.py",
+        "fleetsyncd/notify/names.py",
         "    parts = urlsplit(service.url(privacy=True))",
         "    parts = urlsplit(service.url(privacy=False))",
-        "tests/unit/test_targets.py",
+        "tests/unit/test_target_configuration.py",
     ),
     Mutant(
         "looks are not paid for",

@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from fleetsyncd.conditions.found import audit_notices
 from fleetsyncd.conditions.judging import judge
 from fleetsyncd.conditions.model import Daemon, Facts, Key, Known, Terms
-from fleetsyncd.notices import Notice, NoticeKind, Weight
+from fleetsyncd.notices import TITLE_LIMIT, Notice, NoticeKind, Weight
 from fleetsyncd.states import GapOverview, State, VehicleOverview
 from fleetsyncd.terms import Terms as OwnTerms
 
@@ -90,6 +91,30 @@ def test_a_vehicle_without_a_good_cycle_for_long_is_told_once_with_the_reason(de
     assert notice.vehicle.id == UUID(int=2)
     assert "10.8.0.2:8001" in notice.detail
     assert desk.look(vehicle(1), failing(2, 660)) == []
+
+
+@pytest.mark.parametrize("length", [60, 61, 200])
+def test_a_title_has_room_for_what_has_happened_however_long_a_name_and_a_reason_are(
+    desk: Desk, length: int
+) -> None:
+    name, reason = "N" * (length - 3) + "-07", "the answer is no JSON " + "R" * 400
+    gap = GapOverview(START, START + HOUR, 3600.0, loses_from=START, loses_in_sec=7200.0)
+    titles = []
+    for minute in range(1, 4):
+        away = msgspec.structs.replace(failing(7, 600 + minute, reason), name=name)
+        (down,) = desk.look(vehicle(1), away)
+        assert reason in down.detail
+        titles.append(down.title)
+        back = vehicle(7, name=name)
+        titles += desk.told(vehicle(1), back)
+    titles += desk.told(vehicle(1), vehicle(7, name=name, gap=gap))
+    titles += desk.told(vehicle(1), back, skews={UUID(int=7): 900.0})
+    titles += [each.title for each in audit_notices([back], {UUID(int=7): 9})]
+    assert all(len(title) <= TITLE_LIMIT and "-07" in title for title in titles)
+    assert len(set(titles)) >= 5
+    assert titles[0].partition("-07")[2].startswith(" has not been pulled for 10m: the answer is")
+    assert titles[1].endswith("-07 is back, after 11m")
+    assert "(it flaps: 3 times within an hour)" in titles[4]
 
 
 def test_that_it_is_back_is_told_with_how_long_it_was_away_and_how_its_gap_stands(

@@ -1,4 +1,4 @@
-"""Targets: which there are, what is wrong with a configuration, and what becomes of a message."""
+"""Targets: what becomes of a message, whatever they answer."""
 
 import logging
 import shlex
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from fleetsyncd.errors import SettingsError
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
 from fleetsyncd.notify.bounded import MOST_BYTES
 from fleetsyncd.notify.digest import Message
-from fleetsyncd.notify.targets import NotSent, load_targets
+from fleetsyncd.notify.refusals import RATE_LIMIT_PAUSE, NotSent
+from fleetsyncd.notify.targets import load_targets
 from fleetsyncd.time_limits import no_deadline
-from tests.targets import Answer, Service, respond, service
+from tests.targets import Answer, Service, mail_server, respond, service
 
 HELLO = Message("hello", "world", Weight.WARNING)
 
@@ -41,19 +41,62 @@ def test_a_message_is_sent_as_it_is(chat: Service) -> None:
     assert (message["title"], message["message"], message["type"]) == ("hello", "world", "warning")
 
 
-def test_the_name_of_a_target_tells_no_secret_and_tells_targets_apart(chat: Service) -> None:
-    urls = [
-        chat.url,
-        chat.url + "2",
-        "tgram://123456789:abcdefg_hijklmnop/12315544/",
-        "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js",
-        "mailto://user:pa55word@example.com",
-    ]
-    names = [each.name for each in load_targets(urls, None)]
-    assert len(set(names)) == len(urls)
-    for secret in ("s3cret", "123456789:abc", "abcdefg_hijklmnop", "4174216298", "JHMHI", "pa55"):
-        assert not any(secret in name for name in names), names
-    assert names[0].startswith("json://127.0.0.1#")
+@pytest.mark.parametrize(
+    ("options", "title", "line"),
+    [
+        ("", "Truck-01 &lt;b&gt;", "level &lt;low&gt; at *inlet* &amp; _x_"),
+        ("?format=markdown", "Truck-01 <b>", "level <low> at \\*inlet\\* & \\_x\\_"),
+    ],
+)
+def test_a_text_that_looks_like_markup_arrives_as_text(
+    chat: Service, monkeypatch: pytest.MonkeyPatch, options: str, title: str, line: str
+) -> None:
+    address = f"http://127.0.0.1:{chat.server_port}/bot"
+    monkeypatch.setattr("apprise.plugins.telegram.NotifyTelegram.notify_url", address)
+    url = f"tgram://123456789:abcdefg_hijklmnop/12315544/{options}"
+    (target,) = load_targets([url], None)
+    text = Message("Truck-01 <b>", "level <low> at *inlet* & _x_", Weight.WARNING)
+    target.send(text, no_deadline)
+    (message,) = chat.messages
+    assert title in message["text"]
+    assert line in message["text"]
+
+
+def test_a_failure_of_a_target_that_may_fail_is_a_failure(chat: Service) -> None:
+    chat.answer = lambda handler: respond(handler, 500)
+    (target,) = load_targets([f"{chat.url}?optional=yes&retry=3"], None)
+    with pytest.raises(NotSent, match="error=500"):
+        target.send(HELLO, no_deadline)
+    assert len(chat.messages) == 1
+
+
+def test_a_message_is_sent_where_its_deadline_can_end_it(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    (target,) = load_targets([chat.url], None)
+    send = type(target.service).send
+
+    def note(*arguments: object, **options: object) -> object:
+        threads.append(threading.get_ident())
+        return send(*arguments, **options)
+
+    monkeypatch.setattr(type(target.service), "send", note)
+    target.send(HELLO, no_deadline)
+    assert threads == [threading.get_ident()]
+
+
+def test_a_service_that_breaks_is_told_without_its_secrets(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_options: object) -> bool:
+        raise KeyError("s3cret-token")
+
+    (target,) = load_targets([chat.url], None)
+    monkeypatch.setattr(type(target.service), "send", broken)
+    with pytest.raises(NotSent, match="raised an exception") as raised:
+        target.send(HELLO, no_deadline)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +128,12 @@ import sys
 from fleetsyncd.notices import Weight
 from fleetsyncd.notify import targets
 from fleetsyncd.notify.digest import Message
+from fleetsyncd.notify.refusals import NotSent
 targets.SEND_SEC = 0.5
 (target,) = targets.load_targets([sys.argv[1]], None)
 try:
     target.send(Message("a", "b", Weight.INFO), green.deadline)
-except targets.NotSent as error:
+except NotSent as error:
     print(error)
 """
 
@@ -154,8 +198,8 @@ def test_a_target_whose_certificate_is_refused_gets_nothing(tmp_path: Path) -> N
     [
         (429, "90", timedelta(seconds=90)),
         (503, "7", timedelta(seconds=7)),
-        (429, None, targets.RATE_LIMIT_PAUSE),
-        (429, "soon", targets.RATE_LIMIT_PAUSE),
+        (429, None, RATE_LIMIT_PAUSE),
+        (429, "soon", RATE_LIMIT_PAUSE),
         (503, None, timedelta(0)),
         (500, "90", timedelta(0)),
         (429, "9" * 5_000, timedelta(hours=1)),
@@ -180,12 +224,53 @@ def test_what_a_target_answers_is_known_whatever_its_url_is_like(chat: Service, 
     chat.answer = lambda handler: respond(handler, 413)
     with pytest.raises(NotSent) as too_long:
         target.send(HELLO, no_deadline)
-    assert too_long.value.is_too_long
+    assert too_long.value.is_for_content
     chat.answer = lambda handler: respond(handler, 429)
     with pytest.raises(NotSent) as too_many:
         target.send(HELLO, no_deadline)
-    assert too_many.value.least_pause == targets.RATE_LIMIT_PAUSE
-    assert not too_many.value.is_too_long
+    assert too_many.value.least_pause == RATE_LIMIT_PAUSE
+    assert not too_many.value.is_for_content
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "is_for_content"),
+    [
+        ("text", "552 5.3.4 message too big", True),
+        ("text", "554 5.7.1 looks like spam", True),
+        ("MAIL", "552 5.3.4 message too big", True),
+        ("text", "451 4.3.0 try again later", False),
+        ("MAIL", "530 5.7.0 who are you", False),
+    ],
+)
+def test_a_mail_server_that_refuses_a_text_is_told_from_one_that_refuses_all(
+    command: str, answer: str, is_for_content: bool
+) -> None:
+    with mail_server(**{command: answer}) as server:
+        (target,) = load_targets([server.url], None)
+        with pytest.raises(NotSent) as raised:
+            target.send(HELLO, no_deadline)
+    assert raised.value.is_for_content is is_for_content
+    assert answer[:3] in str(raised.value)
+
+
+def test_a_service_that_refuses_a_text_in_a_good_answer_may_take_another_one(
+    chat: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(handler: BaseHTTPRequestHandler) -> None:
+        body = b'{"code": 19024, "msg": "key words not found"}'
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    address = f"http://127.0.0.1:{chat.server_port}/{{token}}/"
+    monkeypatch.setattr("apprise.plugins.feishu.NotifyFeishu.notify_url", address)
+    chat.answer = refuse
+    (target,) = load_targets(["feishu://0123456789abcdef"], None)
+    with pytest.raises(NotSent) as raised:
+        target.send(HELLO, no_deadline)
+    assert raised.value.is_for_content
+    assert len(chat.messages) == 1
 
 
 def test_of_an_answer_without_end_only_the_beginning_is_read(chat: Service) -> None:
@@ -221,54 +306,6 @@ def test_a_text_that_is_too_long_for_a_target_is_cut(chat: Service) -> None:
     (message,) = chat.messages
     assert most - 100 < len(message["message"]) <= most
     assert len(message["title"]) <= target.service.title_maxlen
-
-
-def test_a_file_routes_by_tags_and_a_target_without_any_wants_all(
-    chat: Service, tmp_path: Path
-) -> None:
-    config = tmp_path / "apprise.yaml"
-    config.write_text(
-        f"urls:\n  - {chat.url}/night:\n    - tag: critical, outage\n  - {chat.url}/all\n"
-    )
-    config.chmod(0o640)
-    night, everything = load_targets([], str(config))
-    assert night.wants({"down", "critical"})
-    assert not night.wants({"down", "info", "site-a"})
-    assert everything.wants({"down", "info"})
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "told"),
-    [
-        ("json://localhost\n", 0o644, "everybody can read"),
-        ("", 0o600, "it names no target"),
-        ("nonsense://s3cret\njson://localhost\n", 0o600, "a part of it is nothing that apprise"),
-        ("discord://s3cret\njson://localhost\n", 0o600, "a part of it is nothing that apprise"),
-        ("urls: [\n", 0o600, "NOTIFY_CONFIG"),
-        ("\0\x1b[31m\xff" * 99, 0o600, "NOTIFY_CONFIG"),
-        (None, 0, "cannot be read: No such file"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_told_without_its_content(
-    tmp_path: Path, content: str | None, mode: int, told: str
-) -> None:
-    config = tmp_path / "apprise.conf"
-    if content is not None:
-        config.write_text(content)
-        config.chmod(mode)
-    with pytest.raises(SettingsError) as raised:
-        load_targets([], str(config))
-    assert told in str(raised.value)
-    assert "s3cret" not in str(raised.value)
-
-
-def test_every_url_that_is_none_is_told_by_its_number() -> None:
-    with pytest.raises(SettingsError) as raised:
-        load_targets(["nonsense://s3cret", "json://localhost", "s3cret"], None)
-    assert str(raised.value).splitlines()[1:] == [
-        "  NOTIFY_URLS: number 1 is no URL that apprise knows",
-        "  NOTIFY_URLS: number 3 is no URL that apprise knows",
-    ]
 
 
 def test_the_librarys_log_is_as_it_was_afterwards(chat: Service) -> None:
