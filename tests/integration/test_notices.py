@@ -661,6 +661,19 @@ def test_without_the_database_each_target_is_told_at_once(
     assert "was not told that PostgreSQL is lost" in caplog.text
 
 
+def test_without_the_database_a_text_that_is_refused_is_told_in_brief_too(
+    database: Database, chat: Service
+) -> None:
+    it = NoticeSender(database, load_targets([chat.url], None), no_deadline, utc_now)
+    lost = Notice(NoticeKind.DAEMON, Weight.CRITICAL, "PostgreSQL is lost", "evil:5432/fleet")
+    chat.answer = lambda handler: respond(
+        handler, 400 if "evil" in chat.messages[-1]["message"] else 200
+    )
+    everybody = it.wanting(lost)
+    assert it.send_at_once(lost, everybody) == everybody
+    assert chat.titles == ["PostgreSQL is lost"] * 2
+
+
 def judged(database: Database) -> list[str]:
     found = database.run(partial(conditions.judge_fleet, terms=TERMS, view=VIEW))
     assert found is not None

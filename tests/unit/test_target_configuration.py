@@ -5,8 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from apprise import NotifyBase
 
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.notify.targets import load_targets
@@ -76,6 +78,24 @@ def test_in_a_file_a_target_keeps_its_name_whichever_defaults_are_written(tmp_pa
     assert named(MANY.replace("e@x.org", "f@x.org")) != plain
     assert named("json://localhost/a/b") != named("json://localhost/b/a")
     assert named("json://localhost/a?method=PUT") != named("json://localhost/a")
+
+
+def test_in_a_file_a_target_keeps_its_name_with_another_version_of_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "apprise.conf"
+    config.write_text(f"{MANY}\n")
+    config.chmod(0o600)
+    (before,) = load_targets([], str(config))
+    parameters = NotifyBase.url_parameters
+
+    def with_more(self: NotifyBase, *arguments: Any, **options: Any) -> dict[str, Any]:
+        return {**parameters(self, *arguments, **options), "another": "default"}
+
+    monkeypatch.setattr(NotifyBase, "url_parameters", with_more)
+    (after,) = load_targets([], str(config))
+    assert "another=default" in after.service.url(privacy=False)
+    assert after.name == before.name
 
 
 def test_a_target_that_is_configured_twice_is_there_once(chat: Service, tmp_path: Path) -> None:
