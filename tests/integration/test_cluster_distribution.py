@@ -299,6 +299,21 @@ def test_what_others_have_made_is_named_and_nothing_is_changed(
     assert not cluster.query(name, "SELECT FROM pg_dist_partition")
 
 
+def test_after_the_remedy_of_a_number_rows_are_stored_without_it(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    cluster.query(name, "ALTER TABLE measurements ADD id bigserial", user=OWNER)
+    told = in_the_way(cluster, name)
+    assert "measurements.id takes its numbers from a sequence" in told
+    cluster.query(name, told.partition("as owner: ")[2], user=OWNER)
+    assert in_the_way(cluster, name) == ""
+    assert "measurements.id takes its numbers from a sequence" in to_know(cluster, name)
+    distribute(cluster, name)
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    assert add(database, trucks[0], late) == 1
+    assert stored(database, trucks[0])[0] == 101
+
+
 def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: str) -> None:
     assert "nobody_knows cannot log in to the node" in in_the_way(
         cluster, name, Order("nobody_knows")

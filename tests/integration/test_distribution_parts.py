@@ -19,6 +19,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema.distribution import (
     access,
+    columns,
     foreign,
     functions,
     health,
@@ -251,6 +252,16 @@ def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
         ("CREATE POLICY staff ON measurements USING ((SELECT 1) = 1)", "staff .* a sub-select"),
         ("CREATE POLICY staff ON measurements USING (channel_id > 5)", "staff .* is somebody's"),
         ("CREATE STATISTICS seen ON channel_id, time FROM measurements", "seen .* to postgres"),
+        ("ALTER TABLE measurements ADD id bigserial", r"measurements\.id takes its numbers"),
+        (
+            "ALTER TABLE measurements ADD id bigint GENERATED ALWAYS AS IDENTITY",
+            r"measurements\.id takes its numbers",
+        ),
+        (
+            "ALTER TABLE measurements ADD id bigserial, ADD UNIQUE (vehicle_id, channel_id, time),"
+            " DROP CONSTRAINT measurements_pkey, ADD PRIMARY KEY (id, vehicle_id, time)",
+            r"measurements\.id takes its numbers",
+        ),
     ],
 )
 def test_what_others_have_made_is_named_and_the_remedy_mends_it(
@@ -268,6 +279,19 @@ def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     server.query(database_name, remedy, user=role)
     assert owner.run(lambda cursor: list(foreign.misfits(cursor))) == []
     assert run(database, "SELECT count(*) FROM measurements") == [(1,)]
+
+
+def test_a_number_that_may_be_null_is_told_and_not_in_the_way(
+    owner: Database,
+) -> None:
+    run(
+        owner,
+        "ALTER TABLE measurements ADD id bigserial",
+        "ALTER TABLE measurements ALTER COLUMN id DROP NOT NULL",
+    )
+    assert owner.run(lambda cursor: list(columns.misfits(cursor))) == []
+    (told,) = owner.run(lambda cursor: list(columns.remarks(cursor)))
+    assert re.search(r"measurements\.id .* stays null", told.text)
 
 
 def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:

@@ -6,6 +6,7 @@ nodes.py      the nodes of the cluster, and what each of them says
 functions.py  where rows are written, and what a worker knows of rights
 policies.py   who may read, by role
 access.py     the copy of vehicle_access that each node has
+columns.py    columns that take their numbers from a sequence
 foreign.py    what others have made of the table, each by name
 room.py       whether the disks have room for the rows
 obstacles.py  what stands in the way

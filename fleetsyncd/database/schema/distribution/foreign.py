@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import policies
+from fleetsyncd.database.schema.distribution import columns, policies
 
 _TREE = """(SELECT 'public.measurements'::regclass
     UNION SELECT relid FROM pg_partition_tree('public.measurements'))"""
@@ -91,6 +91,7 @@ def misfits(cursor: Cursor) -> Iterator[Misfit]:
     yield from _policies(cursor)
     for query in _QUERIES.values():
         yield from _found(cursor, query)
+    yield from columns.misfits(cursor)
     yield from statistics(cursor)
 
 

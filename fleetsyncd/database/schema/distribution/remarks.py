@@ -4,17 +4,22 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import foreign, nodes, policies
+from fleetsyncd.database.schema.distribution import columns, foreign, nodes, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
 
 
 def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
-    """Return what cannot be known before the distribution."""
-    role = order.app_role
-    if role is None or not nodes.has_citus(cursor) or nodes.may_be(cursor, role):
+    """Return what cannot be known before the distribution, and what will be different after it."""
+    if not nodes.has_citus(cursor):
         return []
+    return [*_untried(cursor, order.app_role), *columns.remarks(cursor)]
+
+
+def _untried(cursor: Cursor, role: str | None) -> Iterator[Misfit]:
+    if role is None or nodes.may_be(cursor, role):
+        return
     text = f"whether every node lets {role} in was not tried: the tables' owner is no member of it"
-    return [Misfit(text, "`fleetsyncd doctor`, run with the settings of the daemon, tries it")]
+    yield Misfit(text, "`fleetsyncd doctor`, run with the settings of the daemon, tries it")
 
 
 def of_the_way_back(cursor: Cursor) -> list[Misfit]:
