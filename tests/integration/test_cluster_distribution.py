@@ -314,6 +314,40 @@ def test_after_the_remedy_of_a_number_rows_are_stored_without_it(
     assert stored(database, trucks[0])[0] == 101
 
 
+def test_views_that_cannot_be_made_anew_are_in_the_way_there_and_back(
+    cluster: CitusCluster, name: str, trucks: list[UUID], database: Database
+) -> None:
+    cluster.query(name, "CREATE VIEW seen AS SELECT * FROM measurements")
+    cluster.query(name, "CREATE MATERIALIZED VIEW counted AS SELECT * FROM measurements")
+    with pytest.raises(MigrationFailed, match=r"seen, which reads .* belongs to postgres"):
+        distribute(cluster, name)
+    assert "counted" not in in_the_way(cluster, name)
+    cluster.query(name, f"ALTER VIEW seen OWNER TO {OWNER}")
+    distribute(cluster, name)
+    with pytest.raises(MigrationFailed, match=r"counted, which reads .* belongs to postgres"):
+        bring_back(cluster, name)
+    cluster.query(name, "DROP MATERIALIZED VIEW counted")
+    bring_back(cluster, name)
+    assert {stored(database, truck)[0] for truck in trucks} == {100}
+
+
+def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(
+    cluster: CitusCluster, name: str
+) -> None:
+    for node in cluster.nodes:
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    grant = f"GRANT SELECT ON seen TO {READER}"
+    for made in ("CREATE VIEW seen AS SELECT * FROM measurements", grant):
+        cluster.query(name, made, user=OWNER)
+    told = in_the_way(cluster, name)
+    assert f"is granted to {READER}" in told
+    cluster.query(name, told.partition("as owner: ")[2], user=OWNER)
+    distribute(cluster, name)
+    cluster.query(name, grant, user=OWNER)
+    cluster.query(name, f"DROP OWNED BY {READER}")
+
+
 def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: str) -> None:
     assert "nobody_knows cannot log in to the node" in in_the_way(
         cluster, name, Order("nobody_knows")

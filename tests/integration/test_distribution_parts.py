@@ -25,6 +25,7 @@ from fleetsyncd.database.schema.distribution import (
     health,
     obstacles,
     policies,
+    views,
 )
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -279,6 +280,57 @@ def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     server.query(database_name, remedy, user=role)
     assert owner.run(lambda cursor: list(foreign.misfits(cursor))) == []
     assert run(database, "SELECT count(*) FROM measurements") == [(1,)]
+
+
+def misfits(owner: Database) -> list[str]:
+    return owner.run(lambda cursor: [str(each) for each in foreign.misfits(cursor)])
+
+
+def test_views_of_others_are_named_there_only_if_workers_get_them_and_back_in_any_case(
+    server: Server, database_name: str, owner: Database
+) -> None:
+    for made in (
+        "CREATE VIEW seen AS SELECT * FROM measurements",
+        "CREATE VIEW joined AS SELECT v.name FROM seen JOIN vehicles v ON v.id = vehicle_id",
+    ):
+        server.execute(sql.SQL(made), database=database_name)
+    run(owner, "CREATE VIEW own AS SELECT * FROM measurements")
+    there = misfits(owner)
+    assert [told.partition(",")[0] for told in there] == ["seen"]
+    assert "belongs to postgres" in there[0]
+    assert "SELECT pg_get_viewdef('seen') returns, DROP VIEW seen" in there[0]
+    back = owner.run(lambda cursor: [each.text for each in foreign.misfits_back(cursor)])
+    assert [told.partition(",")[0] for told in back] == ["joined", "seen"]
+
+
+def test_a_view_where_the_owner_may_make_nothing_is_named_and_the_remedy_mends_it(
+    server: Server, database_name: str, owner: Database
+) -> None:
+    for made in (
+        "CREATE SCHEMA aside",
+        "CREATE VIEW aside.seen AS SELECT * FROM measurements",
+        f"ALTER VIEW aside.seen OWNER TO {OWNER}",
+    ):
+        server.execute(sql.SQL(made), database=database_name)
+    (told,) = misfits(owner)
+    assert f"aside.seen, which reads measurements, is in a schema in which {OWNER}" in told
+    server.execute(sql.SQL(told.partition("as a superuser: ")[2]), database=database_name)
+    assert misfits(owner) == []
+
+
+@pytest.mark.usefixtures("readers")
+def test_a_view_that_is_granted_to_who_reads_nothing_else_is_named_and_the_remedy_mends_it(
+    owner: Database,
+) -> None:
+    run(owner, "CREATE VIEW seen AS SELECT * FROM measurements")
+    run(owner, f"GRANT SELECT ON measurements TO {VIEWER}")
+    run(owner, f"GRANT SELECT ON seen TO {VIEWER}, {READER}")
+    (told,) = misfits(owner)
+    assert f"seen, which reads measurements, is granted to {READER}" in told
+    run(owner, told.partition("as owner: ")[2])
+    assert misfits(owner) == []
+    assert owner.run(lambda cursor: list(views.misfits_back(cursor))) == []
+    run(owner, "DROP VIEW seen", f"REVOKE ALL ON measurements FROM {VIEWER}")
 
 
 def test_a_number_that_may_be_null_is_told_and_not_in_the_way(

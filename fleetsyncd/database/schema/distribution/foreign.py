@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import columns, policies
+from fleetsyncd.database.schema.distribution import columns, policies, views
 
 _TREE = """(SELECT 'public.measurements'::regclass
     UNION SELECT relid FROM pg_partition_tree('public.measurements'))"""
@@ -92,12 +92,14 @@ def misfits(cursor: Cursor) -> Iterator[Misfit]:
     for query in _QUERIES.values():
         yield from _found(cursor, query)
     yield from columns.misfits(cursor)
-    yield from statistics(cursor)
-
-
-def statistics(cursor: Cursor) -> Iterator[Misfit]:
-    """Yield extended statistics of other roles, which stand in the way back, too."""
+    yield from views.misfits_there(cursor)
     yield from _found(cursor, _STATISTICS)
+
+
+def misfits_back(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield what stands in the way back, too: what Citus makes anew, and the owner could not."""
+    yield from _found(cursor, _STATISTICS)
+    yield from views.misfits_back(cursor)
 
 
 def policies_for_everybody(cursor: Cursor) -> list[str]:

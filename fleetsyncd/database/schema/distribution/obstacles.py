@@ -70,8 +70,8 @@ def of_the_way_back(cursor: Cursor) -> list[Misfit]:
         if not reply.success
     ]
     if silent or not nodes.is_distributed(cursor):
-        return [*silent, *foreign.statistics(cursor)]
-    return [*foreign.statistics(cursor), *room.misfits_back(cursor)]
+        return [*silent, *foreign.misfits_back(cursor)]
+    return [*foreign.misfits_back(cursor), *room.misfits_back(cursor)]
 
 
 def _extension(cursor: Cursor) -> Iterator[Misfit]:
