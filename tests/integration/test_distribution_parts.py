@@ -263,6 +263,31 @@ def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
             " DROP CONSTRAINT measurements_pkey, ADD PRIMARY KEY (id, vehicle_id, time)",
             r"measurements\.id takes its numbers",
         ),
+        (
+            "CREATE POLICY of_month ON measurements_2026_02 USING ((SELECT 1) = 1)",
+            "of_month of measurements_2026_02 has a sub-select",
+        ),
+        (
+            "CREATE UNIQUE INDEX once ON measurements_2026_02 (channel_id, time)",
+            "once of measurements_2026_02 does not contain vehicle_id",
+        ),
+        (
+            "CREATE RULE kept AS ON DELETE TO measurements_2026_02 DO INSTEAD NOTHING",
+            "measurements_2026_02 has the rule kept",
+        ),
+        (
+            "ALTER TABLE measurements_2026_02 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            "measurements_2026_02 has row level security of its own, which is forced",
+        ),
+        (
+            "ALTER TABLE measurements_2026_02 OWNER TO postgres",
+            f"measurements_2026_02 belongs to postgres, and measurements to {OWNER}",
+        ),
+        (
+            "CREATE SCHEMA apart; GRANT USAGE ON SCHEMA apart TO PUBLIC;"
+            " ALTER TABLE measurements_2026_02 SET SCHEMA apart",
+            rf"apart\.measurements_2026_02 is in a schema in which {OWNER} may make nothing",
+        ),
     ],
 )
 def test_what_others_have_made_is_named_and_the_remedy_mends_it(
@@ -271,7 +296,7 @@ def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     trucks(database, 1)
     for statement in ("DROP POLICY measurements_superuser ON measurements", made):
         server.execute(sql.SQL(statement), database=database_name)
-    if "POLICY" not in made:
+    if "POLICY" not in made or "2026_02" in made:
         run(owner, owner.run(policies.missing_usual))
     (misfit,) = owner.run(lambda cursor: list(foreign.misfits(cursor)))
     assert re.search(told, misfit.text)
@@ -344,6 +369,16 @@ def test_a_number_that_may_be_null_is_told_and_not_in_the_way(
     assert owner.run(lambda cursor: list(columns.misfits(cursor))) == []
     (told,) = owner.run(lambda cursor: list(columns.remarks(cursor)))
     assert re.search(r"measurements\.id .* stays null", told.text)
+
+
+def test_row_level_security_of_a_month_that_binds_no_owner_is_not_in_the_way(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    run(owner, "ALTER TABLE measurements_2026_02 ENABLE ROW LEVEL SECURITY")
+    run(owner, "CREATE POLICY few ON measurements_2026_02 USING (channel_id > 5)")
+    assert misfits(owner) == []
+    assert owner.run(foreign.policies_for_everybody) == []
 
 
 def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:
