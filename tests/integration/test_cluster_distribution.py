@@ -54,6 +54,47 @@ WRITE = """
 SELECT fleetsync.store_measurements(
     gen_random_uuid(), '{1}', '{2026-02-10}', '{666}', null, null)
 """
+VIEWS = """
+COMMENT ON TABLE measurements IS 'of all vehicles';
+COMMENT ON COLUMN measurements.value IS 'as it was measured';
+COMMENT ON CONSTRAINT measurements_pkey ON measurements IS 'once';
+CREATE VIEW seen WITH (security_barrier) AS SELECT * FROM measurements;
+COMMENT ON VIEW seen IS 'a view';
+ALTER VIEW seen ALTER COLUMN value SET DEFAULT 5;
+CREATE RULE nothing AS ON UPDATE TO seen DO INSTEAD NOTHING;
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER inserted INSTEAD OF INSERT ON seen FOR EACH ROW EXECUTE FUNCTION f();
+SET app.user_role = 'superuser';
+CREATE MATERIALIZED VIEW counted WITH (fillfactor = 70) AS
+    SELECT vehicle_id, channel_id, count(*) FROM seen GROUP BY 1, 2;
+CREATE UNIQUE INDEX once ON counted (vehicle_id, channel_id);
+CREATE STATISTICS together ON vehicle_id, channel_id FROM counted;
+ALTER MATERIALIZED VIEW counted ALTER COLUMN channel_id SET STATISTICS 400;
+CREATE MATERIALIZED VIEW again AS SELECT * FROM counted;
+CREATE MATERIALIZED VIEW empty AS SELECT * FROM counted WITH NO DATA;
+"""
+GRANTS = (
+    "GRANT SELECT ON seen TO PUBLIC",
+    f"GRANT INSERT ON seen TO {APP} WITH GRANT OPTION",
+    f"GRANT SELECT (channel_id) ON counted TO {APP}",
+    f"REVOKE TRIGGER ON seen FROM {OWNER}",
+)
+BELONGS_TO_VIEWS = """
+SELECT c.relname, c.reloptions, c.relispopulated,
+    ARRAY(SELECT a::text FROM unnest(c.relacl) a ORDER BY 1),
+    ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index
+          WHERE indrelid = c.oid AND c.relkind = 'm'),
+    ARRAY(SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t
+          WHERE tgrelid = c.oid AND c.relkind = 'v'),
+    ARRAY(SELECT pg_get_ruledef(r.oid) FROM pg_rewrite r WHERE ev_class = c.oid),
+    ARRAY(SELECT pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s WHERE stxrelid = c.oid),
+    ARRAY(SELECT (attacl::text, attstattarget, atthasdef)::text FROM pg_attribute
+          WHERE attrelid = c.oid AND attnum > 0 ORDER BY attnum),
+    ARRAY(SELECT description FROM pg_description WHERE objoid = c.oid ORDER BY objsubid),
+    (SELECT obj_description(oid) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p')
+FROM pg_class c
+WHERE c.relname IN ('measurements', 'seen', 'counted', 'again', 'empty') ORDER BY 1
+"""
 STATISTICS = "CREATE STATISTICS public.{} ON channel_id, time FROM measurements"
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
@@ -331,6 +372,22 @@ def test_views_that_cannot_be_made_anew_are_in_the_way_there_and_back(
     assert {stored(database, truck)[0] for truck in trucks} == {100}
 
 
+def test_the_way_back_keeps_comments_and_what_belongs_to_views(
+    cluster: CitusCluster, name: str, trucks: list[UUID]
+) -> None:
+    cluster.query(name, VIEWS, user=OWNER)
+    distribute(cluster, name)
+    for grant in GRANTS:
+        cluster.query(name, grant, user=OWNER)
+    before = cluster.query(name, BELONGS_TO_VIEWS)
+    rows = cluster.query(name, "TABLE again")
+    assert len(rows) == 2 * len(trucks)
+    bring_back(cluster, name)
+    assert cluster.query(name, BELONGS_TO_VIEWS) == before
+    for view in ("counted", "again"):
+        assert sorted(cluster.query(name, f"TABLE {view}")) == sorted(rows)
+
+
 def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(
     cluster: CitusCluster, name: str
 ) -> None:
@@ -346,6 +403,28 @@ def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(
     distribute(cluster, name)
     cluster.query(name, grant, user=OWNER)
     cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_what_others_have_made_of_a_month_is_named_and_after_the_remedies_it_goes_on(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    month = "measurements_2026_02"
+    Partitions(database).ensure(NOON + timedelta(days=30), NOON + timedelta(days=30))
+    for made in (
+        "CREATE UNIQUE INDEX once ON measurements_2026_03 (channel_id, time)",
+        f"CREATE POLICY own ON {month} USING ((SELECT 1) = 1)",
+        f"ALTER TABLE {month} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        f"ALTER TABLE {month} OWNER TO postgres",
+    ):
+        cluster.query(name, made)
+    told = in_the_way(cluster, name).splitlines()
+    assert len(told) == 4
+    for remedy in sorted(each.rpartition("as ")[2] for each in told):
+        who, _, statement = remedy.partition(": ")
+        user = {"owner": OWNER, "a superuser": "postgres"}[who]
+        cluster.query(name, statement, user=user)
+    assert len(distribute(cluster, name)) == 7
+    assert {stored(database, truck)[0] for truck in trucks} == {100}
 
 
 def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: str) -> None:

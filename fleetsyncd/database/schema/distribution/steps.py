@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema.distribution import access, functions, nodes, obstacles, policies
+from fleetsyncd.database.schema.distribution import (
+    access,
+    functions,
+    kept,
+    nodes,
+    obstacles,
+    policies,
+)
 from fleetsyncd.database.schema.distribution.functions import TABLE
 from fleetsyncd.database.schema.distribution.obstacles import SHARDS, Order
 from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
@@ -153,7 +160,7 @@ _BACK = [
     Step(
         "the rows on the coordinator",
         lambda cursor: not nodes.is_known(cursor),
-        lambda _cursor: [_BRING_BACK],
+        lambda cursor: ["; ".join([_BRING_BACK, *kept.statements(cursor)])],
     ),
     Step(
         "copies that moves of shards have left, dropped",

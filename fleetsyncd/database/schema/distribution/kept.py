@@ -1,0 +1,92 @@
+"""What Citus does not bring back with the rows: noted before, and made again with them.
+
+It drops the table, its parts and the views over them, and makes them anew: without comments, and
+views without their rights, indexes, triggers, and without the rows of those that have any.
+"""
+
+from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.schema.distribution.views import RELATIONS
+
+# The order counts: of two views that have rows the newer one may read the other, and an owner that
+# has taken rights from itself needs them until the end.
+_AGAIN = f"""{RELATIONS}
+, by_default AS (
+    SELECT DISTINCT v.oid, a.grantee
+    FROM views v JOIN pg_default_acl d ON d.defaclrole = v.relowner AND d.defaclobjtype = 'r'
+        AND d.defaclnamespace IN (0, v.relnamespace), aclexplode(d.defaclacl) a
+    WHERE a.grantee <> v.relowner
+), rights AS (
+    SELECT v.oid, '' AS columns, a.* FROM views v, aclexplode(v.relacl) a
+    UNION ALL
+    SELECT v.oid, format(' (%I)', t.attname), a.*
+    FROM views v JOIN pg_attribute t ON t.attrelid = v.oid, aclexplode(t.attacl) a
+), statements (number, oid, text) AS (
+    SELECT 1, d.objoid, format('COMMENT ON %s %s IS %L', coalesce(v.kind, 'TABLE'),
+                               d.objoid::regclass, d.description)
+    FROM pg_description d LEFT JOIN views v ON v.oid = d.objoid
+    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+      AND (v.oid IS NOT NULL OR d.objoid IN (SELECT oid FROM tree))
+    UNION ALL
+    SELECT 1, d.objoid, format('COMMENT ON COLUMN %s.%I IS %L', d.objoid::regclass, a.attname,
+                               d.description)
+    FROM pg_description d JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
+    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid > 0
+      AND d.objoid IN (SELECT oid FROM tree UNION SELECT oid FROM views)
+    UNION ALL
+    SELECT 1, c.conrelid, format('COMMENT ON CONSTRAINT %I ON %s IS %L', c.conname,
+                                 c.conrelid::regclass, d.description)
+    FROM pg_description d JOIN pg_constraint c ON c.oid = d.objoid
+    WHERE d.classoid = 'pg_constraint'::regclass AND c.conrelid IN (SELECT oid FROM tree)
+    UNION ALL
+    SELECT 2, v.oid, format('ALTER MATERIALIZED VIEW %s SET (%s)', v.name, (
+        SELECT string_agg(format('%s = %L', option_name, option_value), ', ')
+        FROM pg_options_to_table(v.reloptions)))
+    FROM views v WHERE v.relkind = 'm' AND v.reloptions IS NOT NULL
+    UNION ALL
+    SELECT 2, v.oid, format('ALTER MATERIALIZED VIEW %s ALTER COLUMN %I SET STATISTICS %s', v.name,
+                     a.attname, a.attstattarget)
+    FROM views v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
+    WHERE v.relkind = 'm' AND a.attstattarget >= 0
+    UNION ALL
+    SELECT 3, v.oid, pg_get_indexdef(i.indexrelid)
+    FROM views v JOIN pg_index i ON i.indrelid = v.oid
+    UNION ALL
+    SELECT 3, v.oid, pg_get_statisticsobjdef(s.oid)
+    FROM views v JOIN pg_statistic_ext s ON s.stxrelid = v.oid
+    UNION ALL
+    SELECT 3, v.oid, format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', v.name, a.attname,
+                     pg_get_expr(d.adbin, d.adrelid))
+    FROM views v JOIN pg_attrdef d ON d.adrelid = v.oid
+    JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum = d.adnum
+    UNION ALL
+    SELECT 3, v.oid, pg_get_triggerdef(t.oid)
+    FROM views v JOIN pg_trigger t ON t.tgrelid = v.oid AND NOT t.tgisinternal
+    UNION ALL
+    SELECT 3, v.oid, rtrim(pg_get_ruledef(r.oid), ';')
+    FROM views v JOIN pg_rewrite r ON r.ev_class = v.oid AND r.rulename <> '_RETURN'
+    UNION ALL
+    SELECT 4, v.oid, format('REFRESH MATERIALIZED VIEW %s%s', v.name,
+                            CASE WHEN NOT v.relispopulated THEN ' WITH NO DATA' END)
+    FROM views v WHERE v.relkind = 'm'
+    UNION ALL
+    SELECT 5, v.oid, format('REVOKE ALL ON %s FROM %s', v.name, v.relowner::regrole)
+    FROM views v WHERE v.relacl IS NOT NULL
+    UNION ALL
+    SELECT 5, d.oid, format('REVOKE ALL ON %s FROM %s', d.oid::regclass,
+                     CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE d.grantee::regrole::text END)
+    FROM by_default d
+    UNION ALL
+    SELECT 6, r.oid, format('GRANT %s%s ON %s TO %s%s', r.privilege_type, r.columns,
+                     r.oid::regclass,
+                     CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END,
+                     CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' END)
+    FROM rights r
+)
+SELECT text FROM statements ORDER BY number, oid, text
+"""  # noqa: S608  made of this package's own text
+
+
+def statements(cursor: Cursor) -> list[str]:
+    """Return SQL that makes it again, to be run in the transaction that brings the rows back."""
+    cursor.execute(_AGAIN)
+    return [text for (text,) in cursor.fetchall()]
