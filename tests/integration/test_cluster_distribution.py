@@ -95,6 +95,20 @@ SELECT c.relname, c.reloptions, c.relispopulated,
 FROM pg_class c
 WHERE c.relname IN ('measurements', 'seen', 'counted', 'again', 'empty') ORDER BY 1
 """
+WITHOUT_PARTITIONS = f"""
+SET app.user_role = 'superuser';
+CREATE TABLE whole (LIKE measurements INCLUDING ALL);
+INSERT INTO whole SELECT * FROM measurements;
+DROP TABLE measurements;
+ALTER TABLE whole RENAME TO measurements;
+ALTER TABLE measurements ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+GRANT SELECT, INSERT, DELETE ON measurements TO {APP};
+{policies.TO_EVERYBODY}
+"""  # noqa: S608  made of this project's own text
+FORCED = """
+SELECT relrowsecurity AND relforcerowsecurity FROM pg_class
+WHERE relkind = 'r' AND relname ~ '^measurements(_[0-9]+)?$'
+"""
 STATISTICS = "CREATE STATISTICS public.{} ON channel_id, time FROM measurements"
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
 
@@ -534,6 +548,27 @@ def test_online_the_rows_are_the_same(
     assert {add(database, truck, ROWS) for truck in trucks} == {0}
     bring_back(cluster, name)
     assert [stored(database, truck) for truck in trucks] == before
+
+
+def test_a_table_without_partitions_goes_there_and_back_and_its_policies_stay_forced(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    cluster.query(name, WITHOUT_PARTITIONS, user=OWNER)
+    assert "leave --online out" in in_the_way(cluster, name, Order(APP, online=True))
+    assert in_the_way(cluster, name) == ""
+    assert "the coordinator's own copy of the rows, dropped" in distribute(cluster, name)
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    for truck in trucks:
+        assert add(database, truck, late) == 1
+        assert add(database, truck, ROWS) == 0
+    assert {stored(database, truck)[0] for truck in trucks} == {101}
+    visible = "SET citus.override_table_visibility = off;"
+    forced = [each for node in cluster.nodes for each in node.query(name, visible + FORCED)]
+    assert set(forced) == {(True,)}
+    assert len(forced) == len(cluster.nodes) + 8
+    bring_back(cluster, name)
+    assert cluster.query(name, FORCED) == [(True,)]
+    assert {stored(database, truck)[0] for truck in trucks} == {101}
 
 
 def test_after_a_move_the_way_back_drops_what_that_has_left(

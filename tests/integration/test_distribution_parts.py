@@ -25,6 +25,8 @@ from fleetsyncd.database.schema.distribution import (
     health,
     obstacles,
     policies,
+    room,
+    steps,
     views,
 )
 from fleetsyncd.database.schema.distribution.obstacles import Order
@@ -379,6 +381,21 @@ def test_row_level_security_of_a_month_that_binds_no_owner_is_not_in_the_way(
     run(owner, "CREATE POLICY few ON measurements_2026_02 USING (channel_id > 5)")
     assert misfits(owner) == []
     assert owner.run(foreign.policies_for_everybody) == []
+
+
+def test_a_table_without_partitions_takes_room_and_is_not_empty(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    ((partitioned,),) = run(owner, room._HERE)
+    run(
+        owner,
+        "ALTER TABLE measurements DETACH PARTITION measurements_2026_02",
+        "ALTER TABLE measurements RENAME TO measurements_was",
+        "ALTER TABLE measurements_2026_02 RENAME TO measurements",
+    )
+    assert run(owner, room._HERE) == [(partitioned,)]
+    assert run(owner, steps._IS_EMPTY) == [(False,)]
 
 
 def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:

@@ -43,6 +43,10 @@ FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
 JOIN pg_class t ON t.oid = 'public.measurements'::regclass
 WHERE s.stxrelid IN (TREE) AND s.stxowner <> t.relowner ORDER BY 1
 """
+_IS_FORCED_AS_A_WHOLE = """
+SELECT relkind = 'r' AND relrowsecurity AND relforcerowsecurity
+FROM pg_class WHERE oid = 'public.measurements'::regclass
+"""
 # Each returns what is to be told, and what mends it; TREE stands for the table and its parts.
 _QUERIES = {
     "triggers": """
@@ -125,6 +129,12 @@ def misfits_back(cursor: Cursor) -> Iterator[Misfit]:
     yield from _found(cursor, _PARTS)
     yield from _found(cursor, _STATISTICS)
     yield from views.misfits_back(cursor)
+
+
+def is_forced_as_a_whole(cursor: Cursor) -> bool:
+    """Tell whether the table has no partitions, so that forced policies are those of its shards."""
+    cursor.execute(_IS_FORCED_AS_A_WHOLE)
+    return bool(cursor.fetchall() == [(True,)])
 
 
 def policies_for_everybody(cursor: Cursor) -> list[str]:

@@ -56,6 +56,7 @@ def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
         found += _roles(cursor, order.app_role)
     if order.online:
         found += _logical(cursor)
+        found += [] if nodes.is_known(cursor) else _whole(cursor)
     found += _older_daemons(cursor)
     return found
 
@@ -188,6 +189,15 @@ def _logical(cursor: Cursor) -> Iterator[Misfit]:
         if reply.success and reply.text != "logical":
             text = f"wal_level of the node {reply.node} is {reply.text}, which --online needs"
             yield Misfit(text, "ALTER SYSTEM SET wal_level = 'logical', and restart it")
+
+
+def _whole(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield that the table is one whose rows can be copied only while nobody else uses it."""
+    if foreign.is_forced_as_a_whole(cursor):
+        text = (
+            "measurements has no partitions, but forced row level security, which --online cannot"
+        )
+        yield Misfit(f"{text} copy", "leave --online out: who reads or writes waits for the copy")
 
 
 def _is_true(cursor: Cursor, query: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.distribution import (
     access,
+    foreign,
     functions,
     kept,
     nodes,
@@ -36,6 +37,20 @@ _DISTRIBUTE = f"""
 SELECT create_distributed_table('{TABLE}', 'vehicle_id', shard_count := {{shards}},
     colocate_with := 'none')
 """
+# Rows cannot be copied into a shard that has forced policies of its own, as that of a table without
+# partitions has. Nobody else sees that they are not forced meanwhile. In a block, since workers are
+# sent the text that changes the table.
+_DISTRIBUTE_UNFORCED = f"""
+{TELL_WORKERS};
+DO $block$
+BEGIN
+    ALTER TABLE {TABLE} NO FORCE ROW LEVEL SECURITY;
+    PERFORM create_distributed_table('{TABLE}', 'vehicle_id', shard_count := {{shards}},
+        colocate_with := 'none');
+    ALTER TABLE {TABLE} FORCE ROW LEVEL SECURITY;
+END
+$block$
+"""
 _DISTRIBUTE_ONLINE = f"""
 SELECT create_distributed_table_concurrently('{TABLE}', 'vehicle_id', shard_count := {{shards}},
     colocate_with := 'none')
@@ -55,7 +70,8 @@ _ARE_KNOWN = "SELECT to_regclass('pg_catalog.pg_dist_cleanup') IS NOT NULL"
 _ARE_LEFT = "SELECT EXISTS (SELECT FROM pg_dist_cleanup)"
 _CLEAN_UP = "CALL citus_cleanup_orphaned_resources()"
 _IS_EMPTY = f"""
-SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM pg_partition_tree('{TABLE}')
+SELECT pg_relation_size('{TABLE}') + coalesce(sum(pg_relation_size(relid)), 0) = 0
+FROM pg_partition_tree('{TABLE}')
 """  # noqa: S608  made of this package's own text
 
 
@@ -95,7 +111,6 @@ def undistribute(settings: DatabaseSettings, patience: Patience = USUAL_PATIENCE
 
 
 def _there(order: Order) -> list[Step]:
-    distribution = _DISTRIBUTE_ONLINE if order.online else _DISTRIBUTE
     shards = order.shards or SHARDS
     return [
         Step(
@@ -114,7 +129,7 @@ def _there(order: Order) -> list[Step]:
         Step(
             f"the rows on the workers, in {shards} shards",
             nodes.is_distributed,
-            _always(distribution.format(shards=shards)),
+            lambda cursor: [_distribution(cursor, order).format(shards=shards)],
         ),
         Step(
             "the writing function on the workers",
@@ -123,6 +138,12 @@ def _there(order: Order) -> list[Step]:
         ),
         Step("the coordinator's own copy of the rows, dropped", _asks(_IS_EMPTY), _always(_EMPTY)),
     ]
+
+
+def _distribution(cursor: Cursor, order: Order) -> str:
+    if order.online:
+        return _DISTRIBUTE_ONLINE
+    return _DISTRIBUTE_UNFORCED if foreign.is_forced_as_a_whole(cursor) else _DISTRIBUTE
 
 
 def _has_functions(cursor: Cursor) -> bool:
