@@ -42,7 +42,7 @@ ROWS = Measurements.from_rows(
     (NOON + timedelta(seconds=n), channel, n / 4) for n in range(50) for channel in (1, 7)
 )
 COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
-READER = "cluster_reader"
+READER, VIEWER = "cluster_reader", "cluster_viewer"
 MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
@@ -525,6 +525,37 @@ def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match=f"{READER} sees"):
         as_role(cluster, name, READER, told[0], everybody, everything)
     cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_a_member_of_readers_that_is_to_see_all_rows_is_named_and_sees_them_after_the_remedy(
+    cluster: CitusCluster, name: str, trucks: list[UUID]
+) -> None:
+    for node in cluster.nodes:
+        for role in (VIEWER, READER):
+            node.query("postgres", f"DROP ROLE IF EXISTS {role}")
+            node.query("postgres", f"CREATE ROLE {role} LOGIN")
+        node.query("postgres", f"GRANT {READER} TO {VIEWER}")
+        node.query("postgres", f"ALTER ROLE {VIEWER} SET app.user_role = 'superuser'")
+    cluster.query(name, f"GRANT SELECT ON measurements TO {READER}", user=OWNER)
+    told = in_the_way(cluster, name)
+    assert f"{VIEWER} begins with app.user_role = superuser" in told
+    assert f"TO {VIEWER}" in told
+    cluster.query(name, f"GRANT SELECT ON measurements TO {VIEWER}", user=OWNER)
+    for number, node in enumerate(cluster.nodes):
+        told = in_the_way(cluster, name)
+        assert told.count(f"{VIEWER} is a member of {READER}") == 1
+        assert [told.count(each.host) for each in cluster.nodes] == [0] * number + [1] * (
+            3 - number
+        )
+        node.query("postgres", told.rpartition(": ")[2])
+    assert in_the_way(cluster, name) == ""
+    distribute(cluster, name)
+    role = "SET LOCAL app.user_role = 'superuser'"
+    told_workers = "SET citus.propagate_set_commands = 'local'"
+    count = "SELECT count(*) FROM measurements"
+    rows = 100 * len(trucks)
+    assert as_role(cluster, name, VIEWER, told_workers, role, count) == [(rows,)]
+    cluster.query(name, f"DROP OWNED BY {VIEWER}, {READER}")
 
 
 def test_a_daemon_of_an_older_version_is_named(

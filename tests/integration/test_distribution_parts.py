@@ -197,6 +197,23 @@ def test_nobody_has_two_policies(owner: Database) -> None:
 
 
 @pytest.mark.usefixtures("readers")
+def test_who_is_to_see_all_rows_and_reads_as_a_member_of_others_is_known(
+    server: Server, owner: Database
+) -> None:
+    def led() -> list[tuple[str, str]]:
+        return owner.run(lambda c: policies.led_by_others(c, policies.readers(c, APP)))
+
+    run(owner, f"GRANT SELECT ON public.measurements TO {READER}")
+    assert led() == []
+    server.execute(sql.SQL(f"GRANT {READER} TO {VIEWER}"))
+    assert led() == [(VIEWER, READER)]
+    server.execute(sql.SQL(f"REVOKE {READER} FROM {VIEWER}"))
+    run(owner, f"GRANT SELECT ON public.measurements TO {VIEWER}")
+    assert led() == []
+    run(owner, f"REVOKE ALL ON public.measurements FROM {READER}, {VIEWER}")
+
+
+@pytest.mark.usefixtures("readers")
 def test_who_may_read_all_data_gets_a_policy_too(server: Server, owner: Database) -> None:
     server.execute(sql.SQL(f"GRANT pg_read_all_data TO {READER}"))
     try:
