@@ -25,6 +25,7 @@ from fleetsyncd.database.schema.distribution import (
     health,
     obstacles,
     policies,
+    remarks,
     room,
     steps,
     views,
@@ -413,6 +414,17 @@ def test_a_table_without_partitions_takes_room_and_is_not_empty(
     )
     assert run(owner, room._HERE) == [(partitioned,)]
     assert run(owner, steps._IS_EMPTY) == [(False,)]
+
+
+def test_that_shards_of_a_table_without_a_primary_key_are_hard_to_move_is_told(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    assert owner.run(lambda cursor: list(remarks.identity(cursor))) == []
+    run(owner, "ALTER TABLE measurements DROP CONSTRAINT measurements_pkey")
+    (told,) = owner.run(lambda cursor: list(remarks.identity(cursor)))
+    run(owner, told.remedy.partition(": ")[2])
+    assert owner.run(lambda cursor: list(remarks.identity(cursor))) == []
 
 
 def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:
