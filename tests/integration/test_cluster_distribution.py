@@ -42,7 +42,7 @@ ROWS = Measurements.from_rows(
     (NOON + timedelta(seconds=n), channel, n / 4) for n in range(50) for channel in (1, 7)
 )
 COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
-READER, VIEWER = "cluster_reader", "cluster_viewer"
+READER, VIEWER = "cluster_reader", "cluster_member"
 MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
@@ -377,6 +377,8 @@ def test_views_that_cannot_be_made_anew_are_in_the_way_there_and_back(
     with pytest.raises(MigrationFailed, match=r"seen, which reads .* belongs to postgres"):
         distribute(cluster, name)
     assert "counted" not in in_the_way(cluster, name)
+    online = in_the_way(cluster, name, Order(APP, online=True))
+    assert [online.count(f"{view}, which reads") for view in ("seen", "counted")] == [1, 1]
     cluster.query(name, f"ALTER VIEW seen OWNER TO {OWNER}")
     distribute(cluster, name)
     with pytest.raises(MigrationFailed, match=r"counted, which reads .* belongs to postgres"):
@@ -386,20 +388,43 @@ def test_views_that_cannot_be_made_anew_are_in_the_way_there_and_back(
     assert {stored(database, truck)[0] for truck in trucks} == {100}
 
 
-def test_the_way_back_keeps_comments_and_what_belongs_to_views(
-    cluster: CitusCluster, name: str, trucks: list[UUID]
+@pytest.mark.parametrize("online", [False, True])
+def test_comments_and_what_belongs_to_views_are_kept_there_and_back(
+    cluster: CitusCluster, name: str, trucks: list[UUID], online: bool
 ) -> None:
     cluster.query(name, VIEWS, user=OWNER)
-    distribute(cluster, name)
     for grant in GRANTS:
         cluster.query(name, grant, user=OWNER)
     before = cluster.query(name, BELONGS_TO_VIEWS)
-    rows = cluster.query(name, "TABLE again")
+    rows = sorted(cluster.query(name, "TABLE again"))
     assert len(rows) == 2 * len(trucks)
-    bring_back(cluster, name)
+    for move in (partial(distribute, order=Order(APP, 8, online)), bring_back):
+        move(cluster, name)
+        assert cluster.query(name, BELONGS_TO_VIEWS) == before
+        for view in ("counted", "again"):
+            assert sorted(cluster.query(name, f"TABLE {view}")) == rows
+
+
+def test_what_was_begun_online_and_goes_on_otherwise_keeps_what_belongs_to_views(
+    cluster: CitusCluster, name: str, trucks: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.query(name, VIEWS, user=OWNER)
+    before = cluster.query(name, BELONGS_TO_VIEWS)
+    execute = PatientSession.execute
+
+    def killed(session: PatientSession, what: str, statement: str) -> None:
+        if what.startswith("the rows on the workers"):
+            raise KeyboardInterrupt
+        execute(session, what, statement)
+
+    monkeypatch.setattr(PatientSession, "execute", killed)
+    with pytest.raises(KeyboardInterrupt):
+        distribute(cluster, name, Order(APP, 8, online=True))
+    monkeypatch.undo()
     assert cluster.query(name, BELONGS_TO_VIEWS) == before
-    for view in ("counted", "again"):
-        assert sorted(cluster.query(name, f"TABLE {view}")) == sorted(rows)
+    distribute(cluster, name)
+    assert cluster.query(name, BELONGS_TO_VIEWS) == before
+    assert len(cluster.query(name, "TABLE again")) == 2 * len(trucks)
 
 
 def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(

@@ -1,7 +1,7 @@
-"""What Citus does not bring back with the rows: noted before, and made again with them.
+"""What Citus loses of the table and the views over it: noted before, and made again.
 
-It drops the table, its parts and the views over them, and makes them anew: without comments, and
-views without their rights, indexes, triggers, and without the rows of those that have any.
+On the way back, and with `--online`, it drops them and makes them anew: without comments, and views
+without their rights, indexes, triggers, and without the rows of those that have any.
 """
 
 from fleetsyncd.database.pool import Cursor
@@ -86,7 +86,17 @@ SELECT text FROM statements ORDER BY number, oid, text
 """  # noqa: S608  made of this package's own text
 
 
-def statements(cursor: Cursor) -> list[str]:
-    """Return SQL that makes it again, to be run in the transaction that brings the rows back."""
+# Each gets a text of its own, since workers are sent the whole text of what is meant for them, too.
+# What the workers have of views nobody reads, and Citus does not allow all of it there.
+_BLOCK = """
+SELECT format('; DO $again$ BEGIN SET LOCAL citus.enable_ddl_propagation = off; %%s END $again$',
+              string_agg(format('EXECUTE %%L;', text), ' ' ORDER BY number))
+FROM unnest(%s::text[]) WITH ORDINALITY u (text, number) HAVING count(*) > 0
+"""
+
+
+def made_again(cursor: Cursor) -> str:
+    """Return SQL that makes it again, to be added to what drops it, in the same transaction."""
     cursor.execute(_AGAIN)
-    return [text for (text,) in cursor.fetchall()]
+    cursor.execute(_BLOCK, ([text for (text,) in cursor.fetchall()],))
+    return "".join(text for (text,) in cursor.fetchall())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import foreign, members, nodes, policies, room
+from fleetsyncd.database.schema.distribution import foreign, members, nodes, policies, room, views
 from fleetsyncd.database.schema.distribution.nodes import Node
 from fleetsyncd.database.schema.hidden.layout import is_hidden
 
@@ -47,9 +47,9 @@ def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
         found += _roles(cursor, order.app_role)
     if order.online:
         found += _logical(cursor)
-        found += [] if nodes.is_known(cursor) else _whole(cursor)
+        found += [] if nodes.is_known(cursor) else _not_online(cursor)
     found += _older_daemons(cursor)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def of_the_way_back(cursor: Cursor) -> list[Misfit]:
@@ -180,8 +180,9 @@ def _logical(cursor: Cursor) -> Iterator[Misfit]:
             yield Misfit(text, "ALTER SYSTEM SET wal_level = 'logical', and restart it")
 
 
-def _whole(cursor: Cursor) -> Iterator[Misfit]:
-    """Yield that the table is one whose rows can be copied only while nobody else uses it."""
+def _not_online(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield what can be distributed, but not while others use it."""
+    yield from views.misfits_back(cursor)
     if foreign.is_forced_as_a_whole(cursor):
         text = (
             "measurements has no partitions, but forced row level security, which --online cannot"

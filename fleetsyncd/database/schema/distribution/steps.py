@@ -55,6 +55,8 @@ _DISTRIBUTE_ONLINE = f"""
 SELECT create_distributed_table_concurrently('{TABLE}', 'vehicle_id', shard_count := {{shards}},
     colocate_with := 'none')
 """
+# Else the step that copies the rows would begin with it, and could not be given anything to do.
+_MAKE_KNOWN = f"{TELL_WORKERS}; SELECT citus_add_local_table_to_metadata('{TABLE}')"
 _BRING_BACK = f"{TELL_WORKERS}; SELECT undistribute_table('{TABLE}')"
 # A part that is moved while it has no month comes without its key, and then no month can be made.
 _HAS_MONTH = f"""
@@ -127,9 +129,14 @@ def _there(order: Order) -> list[Step]:
         ),
         Step("a month", _asks(_HAS_MONTH), _always(_MAKE_MONTH)),
         Step(
+            "the table known to the cluster",
+            lambda cursor: not order.online or nodes.is_known(cursor),
+            lambda cursor: [_MAKE_KNOWN + kept.made_again(cursor)],
+        ),
+        Step(
             f"the rows on the workers, in {shards} shards",
             nodes.is_distributed,
-            lambda cursor: [_distribution(cursor, order).format(shards=shards)],
+            lambda cursor: [_distribution(cursor, order, shards)],
         ),
         Step(
             "the writing function on the workers",
@@ -140,10 +147,13 @@ def _there(order: Order) -> list[Step]:
     ]
 
 
-def _distribution(cursor: Cursor, order: Order) -> str:
+def _distribution(cursor: Cursor, order: Order, shards: int) -> str:
     if order.online:
-        return _DISTRIBUTE_ONLINE
-    return _DISTRIBUTE_UNFORCED if foreign.is_forced_as_a_whole(cursor) else _DISTRIBUTE
+        return _DISTRIBUTE_ONLINE.format(shards=shards)
+    is_forced = foreign.is_forced_as_a_whole(cursor)
+    text = (_DISTRIBUTE_UNFORCED if is_forced else _DISTRIBUTE).format(shards=shards)
+    # What was begun online is taken back first.
+    return text + kept.made_again(cursor) if nodes.is_known(cursor) else text
 
 
 def _has_functions(cursor: Cursor) -> bool:
@@ -181,7 +191,7 @@ _BACK = [
     Step(
         "the rows on the coordinator",
         lambda cursor: not nodes.is_known(cursor),
-        lambda cursor: ["; ".join([_BRING_BACK, *kept.statements(cursor)])],
+        lambda cursor: [_BRING_BACK + kept.made_again(cursor)],
     ),
     Step(
         "copies that moves of shards have left, dropped",
