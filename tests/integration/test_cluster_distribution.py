@@ -78,10 +78,11 @@ GRANTS = (
     f"GRANT INSERT ON seen TO {APP} WITH GRANT OPTION",
     f"GRANT SELECT (channel_id) ON counted TO {APP}",
     f"REVOKE TRIGGER ON seen FROM {OWNER}",
+    f"ALTER DEFAULT PRIVILEGES GRANT SELECT, TRUNCATE ON TABLES TO {APP}",
 )
 BELONGS_TO_VIEWS = """
 SELECT c.relname, c.reloptions, c.relispopulated,
-    ARRAY(SELECT a::text FROM unnest(c.relacl) a ORDER BY 1),
+    ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) a ORDER BY 1),
     ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index
           WHERE indrelid = c.oid AND c.relkind = 'm'),
     ARRAY(SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t

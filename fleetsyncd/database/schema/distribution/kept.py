@@ -10,16 +10,20 @@ from fleetsyncd.database.schema.distribution.views import RELATIONS
 # The order counts: of two views that have rows the newer one may read the other, and an owner that
 # has taken rights from itself needs them until the end.
 _AGAIN = f"""{RELATIONS}
-, by_default AS (
-    SELECT DISTINCT v.oid, a.grantee
-    FROM views v JOIN pg_default_acl d ON d.defaclrole = v.relowner AND d.defaclobjtype = 'r'
-        AND d.defaclnamespace IN (0, v.relnamespace), aclexplode(d.defaclacl) a
-    WHERE a.grantee <> v.relowner
-), rights AS (
-    SELECT v.oid, '' AS columns, a.* FROM views v, aclexplode(v.relacl) a
+, made AS (
+    SELECT oid, relowner, relnamespace, relacl, true AS is_view FROM views
     UNION ALL
-    SELECT v.oid, format(' (%I)', t.attname), a.*
-    FROM views v JOIN pg_attribute t ON t.attrelid = v.oid, aclexplode(t.attacl) a
+    SELECT oid, relowner, relnamespace, relacl, false FROM tree JOIN pg_class USING (oid)
+), by_default AS (
+    SELECT DISTINCT m.oid, a.grantee
+    FROM made m JOIN pg_default_acl d ON d.defaclrole = m.relowner AND d.defaclobjtype = 'r'
+        AND d.defaclnamespace IN (0, m.relnamespace), aclexplode(d.defaclacl) a
+    WHERE a.grantee <> m.relowner
+), rights AS (
+    SELECT m.oid, m.is_view, '' AS columns, a.* FROM made m, aclexplode(m.relacl) a
+    UNION ALL
+    SELECT m.oid, m.is_view, format(' (%I)', t.attname), a.*
+    FROM made m JOIN pg_attribute t ON t.attrelid = m.oid, aclexplode(t.attacl) a
 ), statements (number, oid, text) AS (
     SELECT 1, d.objoid, format('COMMENT ON %s %s IS %L', coalesce(v.kind, 'TABLE'),
                                d.objoid::regclass, d.description)
@@ -80,7 +84,8 @@ _AGAIN = f"""{RELATIONS}
                      r.oid::regclass,
                      CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END,
                      CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' END)
-    FROM rights r
+    FROM rights r LEFT JOIN by_default d ON d.oid = r.oid AND d.grantee = r.grantee
+    WHERE r.is_view OR d.oid IS NOT NULL
 )
 SELECT text FROM statements ORDER BY number, oid, text
 """  # noqa: S608  made of this package's own text
