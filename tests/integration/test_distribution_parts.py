@@ -378,6 +378,19 @@ def test_a_view_that_is_granted_to_who_reads_nothing_else_is_named_and_the_remed
     run(owner, "DROP VIEW seen", f"REVOKE ALL ON measurements FROM {VIEWER}")
 
 
+def test_a_view_that_calls_a_function_over_rows_of_the_table_is_named(owner: Database) -> None:
+    run(
+        owner,
+        "CREATE FUNCTION few() RETURNS SETOF measurements LANGUAGE sql"
+        " AS 'SELECT * FROM public.measurements'",
+        "CREATE VIEW seen AS SELECT * FROM few()",
+    )
+    (told,) = misfits(owner)
+    assert "seen, which reads measurements, calls few(), which takes or returns its rows" in told
+    run(owner, "DROP VIEW seen")
+    assert misfits(owner) == []
+
+
 def test_a_number_that_may_be_null_is_told_and_not_in_the_way(
     owner: Database,
 ) -> None:

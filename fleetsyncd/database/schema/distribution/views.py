@@ -65,12 +65,28 @@ WHERE v.is_spread AND s.dbid = (SELECT oid FROM pg_database WHERE datname = curr
   AND r.oid <> ALL (%(spread)s::oid[])
 GROUP BY v.name, s.refobjid ORDER BY 1
 """  # noqa: S608  made of this file's own text
+# Citus gives objects to workers after all that they need: here each needs the other.
+_CIRCULAR = f"""{RELATIONS}
+SELECT DISTINCT format('%s, which reads measurements, calls %s, which takes or returns its rows:'
+                       ' Citus can give neither to the workers first', v.name,
+                       f.objid::regprocedure),
+    format('keep what SELECT pg_get_viewdef(%L) returns, DROP %s %s, and make it again afterwards',
+           v.name::text, v.kind, v.name)
+FROM views v JOIN pg_rewrite r ON r.ev_class = v.oid
+JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    AND d.refclassid = 'pg_proc'::regclass
+JOIN pg_depend f ON f.classid = 'pg_proc'::regclass AND f.objid = d.refobjid
+    AND f.refclassid = 'pg_type'::regclass
+JOIN pg_type t ON t.oid = f.refobjid
+WHERE v.is_spread AND t.typrelid IN (SELECT oid FROM tree UNION SELECT oid FROM views) ORDER BY 1
+"""  # noqa: S608  made of this file's own text
 _SPREAD_ROLES = "SELECT objid FROM pg_dist_object WHERE classid = 'pg_authid'::regclass"
 
 
 def misfits_there(cursor: Cursor) -> Iterator[Misfit]:
     """Yield views that the tables' owner cannot give to the workers."""
     yield from _told(cursor, _FOREIGN, {"back": False})
+    yield from _told(cursor, _CIRCULAR)
     spread: list[int] = []
     if nodes.has_citus(cursor):
         cursor.execute(_SPREAD_ROLES)
@@ -85,6 +101,8 @@ def misfits_back(cursor: Cursor) -> Iterator[Misfit]:
     yield from _told(cursor, _FOREIGN, {"back": True})
 
 
-def _told(cursor: Cursor, query: str, arguments: dict[str, object]) -> Iterator[Misfit]:
+def _told(
+    cursor: Cursor, query: str, arguments: dict[str, object] | None = None
+) -> Iterator[Misfit]:
     cursor.execute(query, arguments)
     yield from (Misfit(text, remedy) for text, remedy in cursor.fetchall())
