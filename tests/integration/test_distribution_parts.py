@@ -391,6 +391,36 @@ def test_a_view_that_calls_a_function_over_rows_of_the_table_is_named(owner: Dat
     assert misfits(owner) == []
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            "CREATE FUNCTION few() RETURNS SETOF measurements LANGUAGE sql"
+            " AS 'SELECT * FROM public.measurements'",
+            r"function few\(\) needs measurements, and would be dropped",
+        ),
+        ("CREATE TABLE other (row_of measurements)", "column row_of of table other needs"),
+        ("CREATE TABLE other (rows_of measurements[])", "column rows_of of table other needs"),
+        (
+            "CREATE POLICY measured ON vehicles AS RESTRICTIVE"
+            " USING (id IN (SELECT vehicle_id FROM measurements))",
+            "policy measured on table vehicles needs measurements",
+        ),
+        (
+            "CREATE VIEW seen AS SELECT * FROM measurements;"
+            " CREATE FUNCTION few(seen) RETURNS float8 LANGUAGE sql AS 'SELECT 1.0'",
+            r"function few\(seen\) needs seen",
+        ),
+    ],
+)
+def test_what_the_way_back_would_drop_is_named(owner: Database, made: str, told: str) -> None:
+    assert owner.run(lambda cursor: list(foreign.misfits_back(cursor))) == []
+    run(owner, made)
+    assert misfits(owner) == []
+    (misfit,) = owner.run(lambda cursor: list(foreign.misfits_back(cursor)))
+    assert re.search(told, misfit.text)
+
+
 def test_a_number_that_may_be_null_is_told_and_not_in_the_way(
     owner: Database,
 ) -> None:

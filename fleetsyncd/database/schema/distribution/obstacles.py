@@ -182,7 +182,7 @@ def _logical(cursor: Cursor) -> Iterator[Misfit]:
 
 def _not_online(cursor: Cursor) -> Iterator[Misfit]:
     """Yield what can be distributed, but not while others use it."""
-    yield from views.misfits_back(cursor)
+    yield from views.misfits_online(cursor)
     if foreign.is_forced_as_a_whole(cursor):
         text = (
             "measurements has no partitions, but forced row level security, which --online cannot"

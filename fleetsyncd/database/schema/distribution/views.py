@@ -80,6 +80,28 @@ JOIN pg_depend f ON f.classid = 'pg_proc'::regclass AND f.objid = d.refobjid
 JOIN pg_type t ON t.oid = f.refobjid
 WHERE v.is_spread AND t.typrelid IN (SELECT oid FROM tree UNION SELECT oid FROM views) ORDER BY 1
 """  # noqa: S608  made of this file's own text
+# They would be dropped with the table without a word, and a column with its values.
+_DEPENDENTS = f"""{RELATIONS}
+, made (oid) AS (SELECT oid FROM tree UNION SELECT oid FROM views)
+SELECT DISTINCT format('%s needs %s, and would be dropped with it',
+                       pg_describe_object(d.classid, d.objid, d.objsubid),
+                       m.oid::regclass),
+    'keep its definition, and the values of a column; drop it, and make it again afterwards'
+FROM made m JOIN pg_class c USING (oid) LEFT JOIN pg_type t ON t.oid = c.reltype
+JOIN pg_depend d ON d.deptype = 'n' AND (
+    d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+    OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray))
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+WHERE CASE d.classid
+    WHEN 'pg_proc'::regclass THEN true
+    WHEN 'pg_type'::regclass THEN true
+    WHEN 'pg_class'::regclass THEN d.objid NOT IN (SELECT oid FROM made)
+    WHEN 'pg_rewrite'::regclass THEN r.ev_class NOT IN (SELECT oid FROM made)
+    WHEN 'pg_policy'::regclass THEN p.polrelid NOT IN (SELECT oid FROM made)
+    ELSE false END
+ORDER BY 1
+"""  # noqa: S608  made of this file's own text
 _SPREAD_ROLES = "SELECT objid FROM pg_dist_object WHERE classid = 'pg_authid'::regclass"
 
 
@@ -97,6 +119,12 @@ def misfits_there(cursor: Cursor) -> Iterator[Misfit]:
 
 
 def misfits_back(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield what would be dropped for good, and views that the owner cannot make anew."""
+    yield from misfits_online(cursor)
+    yield from _told(cursor, _DEPENDENTS)
+
+
+def misfits_online(cursor: Cursor) -> Iterator[Misfit]:
     """Yield views that the tables' owner cannot make anew."""
     yield from _told(cursor, _FOREIGN, {"back": True})
 
