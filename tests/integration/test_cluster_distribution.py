@@ -42,7 +42,7 @@ ROWS = Measurements.from_rows(
     (NOON + timedelta(seconds=n), channel, n / 4) for n in range(50) for channel in (1, 7)
 )
 COUNT = "SELECT count(*), sum(value) FROM public.measurements WHERE vehicle_id = %s::uuid"
-READER = "cluster_reader"
+READER, VIEWER = "cluster_reader", "cluster_member"
 MOVE = """
 SELECT citus_move_shard_placement(shardid, %s, 5432, %s, 5432, 'force_logical')
 FROM citus_shards WHERE table_name = 'public.measurements'::regclass AND nodename = %s LIMIT 1
@@ -53,6 +53,62 @@ FOR_EVERYBODY = "SELECT has_function_privilege('public', %s::regprocedure, 'EXEC
 WRITE = """
 SELECT fleetsync.store_measurements(
     gen_random_uuid(), '{1}', '{2026-02-10}', '{666}', null, null)
+"""
+VIEWS = """
+COMMENT ON TABLE measurements IS 'of all vehicles';
+COMMENT ON COLUMN measurements.value IS 'as it was measured';
+COMMENT ON CONSTRAINT measurements_pkey ON measurements IS 'once';
+CREATE VIEW seen WITH (security_barrier) AS SELECT * FROM measurements;
+COMMENT ON VIEW seen IS 'a view';
+ALTER VIEW seen ALTER COLUMN value SET DEFAULT 5;
+CREATE RULE nothing AS ON UPDATE TO seen DO INSTEAD NOTHING;
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER inserted INSTEAD OF INSERT ON seen FOR EACH ROW EXECUTE FUNCTION f();
+SET app.user_role = 'superuser';
+CREATE MATERIALIZED VIEW counted WITH (fillfactor = 70) AS
+    SELECT vehicle_id, channel_id, count(*) FROM seen GROUP BY 1, 2;
+CREATE UNIQUE INDEX once ON counted (vehicle_id, channel_id);
+CREATE STATISTICS together ON vehicle_id, channel_id FROM counted;
+ALTER MATERIALIZED VIEW counted ALTER COLUMN channel_id SET STATISTICS 400;
+CREATE MATERIALIZED VIEW again AS SELECT * FROM counted;
+CREATE MATERIALIZED VIEW empty AS SELECT * FROM counted WITH NO DATA;
+"""
+GRANTS = (
+    "GRANT SELECT ON seen TO PUBLIC",
+    f"GRANT INSERT ON seen TO {APP} WITH GRANT OPTION",
+    f"GRANT SELECT (channel_id) ON counted TO {APP}",
+    f"REVOKE TRIGGER ON seen FROM {OWNER}",
+    f"ALTER DEFAULT PRIVILEGES GRANT SELECT, TRUNCATE ON TABLES TO {APP}",
+)
+BELONGS_TO_VIEWS = """
+SELECT c.relname, c.reloptions, c.relispopulated,
+    ARRAY(SELECT a::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) a ORDER BY 1),
+    ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index
+          WHERE indrelid = c.oid AND c.relkind = 'm'),
+    ARRAY(SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t
+          WHERE tgrelid = c.oid AND c.relkind = 'v'),
+    ARRAY(SELECT pg_get_ruledef(r.oid) FROM pg_rewrite r WHERE ev_class = c.oid),
+    ARRAY(SELECT pg_get_statisticsobjdef(s.oid) FROM pg_statistic_ext s WHERE stxrelid = c.oid),
+    ARRAY(SELECT (attacl::text, attstattarget, atthasdef)::text FROM pg_attribute
+          WHERE attrelid = c.oid AND attnum > 0 ORDER BY attnum),
+    ARRAY(SELECT description FROM pg_description WHERE objoid = c.oid ORDER BY objsubid),
+    (SELECT obj_description(oid) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p')
+FROM pg_class c
+WHERE c.relname IN ('measurements', 'seen', 'counted', 'again', 'empty') ORDER BY 1
+"""
+WITHOUT_PARTITIONS = f"""
+SET app.user_role = 'superuser';
+CREATE TABLE whole (LIKE measurements INCLUDING ALL);
+INSERT INTO whole SELECT * FROM measurements;
+DROP TABLE measurements;
+ALTER TABLE whole RENAME TO measurements;
+ALTER TABLE measurements ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+GRANT SELECT, INSERT, DELETE ON measurements TO {APP};
+{policies.TO_EVERYBODY}
+"""  # noqa: S608  made of this project's own text
+FORCED = """
+SELECT relrowsecurity AND relforcerowsecurity FROM pg_class
+WHERE relkind = 'r' AND relname ~ '^measurements(_[0-9]+)?$'
 """
 STATISTICS = "CREATE STATISTICS public.{} ON channel_id, time FROM measurements"
 WORKERS = "SELECT count(DISTINCT nodename) FROM citus_shards WHERE citus_table_type = 'distributed'"
@@ -314,6 +370,118 @@ def test_what_others_have_made_is_named_and_nothing_is_changed(
     assert not cluster.query(name, "SELECT FROM pg_dist_partition")
 
 
+def test_after_the_remedy_of_a_number_rows_are_stored_without_it(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    cluster.query(name, "ALTER TABLE measurements ADD id bigserial", user=OWNER)
+    told = in_the_way(cluster, name)
+    assert "measurements.id takes its numbers from a sequence" in told
+    cluster.query(name, told.partition("as owner: ")[2], user=OWNER)
+    assert in_the_way(cluster, name) == ""
+    assert "measurements.id takes its numbers from a sequence" in to_know(cluster, name)
+    distribute(cluster, name)
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    assert add(database, trucks[0], late) == 1
+    assert stored(database, trucks[0])[0] == 101
+
+
+def test_views_that_cannot_be_made_anew_are_in_the_way_there_and_back(
+    cluster: CitusCluster, name: str, trucks: list[UUID], database: Database
+) -> None:
+    cluster.query(name, "CREATE VIEW seen AS SELECT * FROM measurements")
+    cluster.query(name, "CREATE MATERIALIZED VIEW counted AS SELECT * FROM measurements")
+    with pytest.raises(MigrationFailed, match=r"seen, which reads .* belongs to postgres"):
+        distribute(cluster, name)
+    assert "counted" not in in_the_way(cluster, name)
+    online = in_the_way(cluster, name, Order(APP, online=True))
+    assert [online.count(f"{view}, which reads") for view in ("seen", "counted")] == [1, 1]
+    cluster.query(name, f"ALTER VIEW seen OWNER TO {OWNER}")
+    distribute(cluster, name)
+    with pytest.raises(MigrationFailed, match=r"counted, which reads .* belongs to postgres"):
+        bring_back(cluster, name)
+    cluster.query(name, "DROP MATERIALIZED VIEW counted")
+    bring_back(cluster, name)
+    assert {stored(database, truck)[0] for truck in trucks} == {100}
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_comments_and_what_belongs_to_views_are_kept_there_and_back(
+    cluster: CitusCluster, name: str, trucks: list[UUID], online: bool
+) -> None:
+    cluster.query(name, VIEWS, user=OWNER)
+    for grant in GRANTS:
+        cluster.query(name, grant, user=OWNER)
+    before = cluster.query(name, BELONGS_TO_VIEWS)
+    rows = sorted(cluster.query(name, "TABLE again"))
+    assert len(rows) == 2 * len(trucks)
+    for move in (partial(distribute, order=Order(APP, 8, online)), bring_back):
+        move(cluster, name)
+        assert cluster.query(name, BELONGS_TO_VIEWS) == before
+        for view in ("counted", "again"):
+            assert sorted(cluster.query(name, f"TABLE {view}")) == rows
+
+
+def test_what_was_begun_online_and_goes_on_otherwise_keeps_what_belongs_to_views(
+    cluster: CitusCluster, name: str, trucks: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.query(name, VIEWS, user=OWNER)
+    before = cluster.query(name, BELONGS_TO_VIEWS)
+    execute = PatientSession.execute
+
+    def killed(session: PatientSession, what: str, statement: str) -> None:
+        if what.startswith("the rows on the workers"):
+            raise KeyboardInterrupt
+        execute(session, what, statement)
+
+    monkeypatch.setattr(PatientSession, "execute", killed)
+    with pytest.raises(KeyboardInterrupt):
+        distribute(cluster, name, Order(APP, 8, online=True))
+    monkeypatch.undo()
+    assert cluster.query(name, BELONGS_TO_VIEWS) == before
+    distribute(cluster, name)
+    assert cluster.query(name, BELONGS_TO_VIEWS) == before
+    assert len(cluster.query(name, "TABLE again")) == 2 * len(trucks)
+
+
+def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(
+    cluster: CitusCluster, name: str
+) -> None:
+    for node in cluster.nodes:
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    grant = f"GRANT SELECT ON seen TO {READER}"
+    for made in ("CREATE VIEW seen AS SELECT * FROM measurements", grant):
+        cluster.query(name, made, user=OWNER)
+    told = in_the_way(cluster, name)
+    assert f"is granted to {READER}" in told
+    cluster.query(name, told.partition("as owner: ")[2], user=OWNER)
+    distribute(cluster, name)
+    cluster.query(name, grant, user=OWNER)
+    cluster.query(name, f"DROP OWNED BY {READER}")
+
+
+def test_what_others_have_made_of_a_month_is_named_and_after_the_remedies_it_goes_on(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    month = "measurements_2026_02"
+    Partitions(database).ensure(NOON + timedelta(days=30), NOON + timedelta(days=30))
+    for made in (
+        "CREATE UNIQUE INDEX once ON measurements_2026_03 (channel_id, time)",
+        f"CREATE POLICY own ON {month} USING ((SELECT 1) = 1)",
+        f"ALTER TABLE {month} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        f"ALTER TABLE {month} OWNER TO postgres",
+    ):
+        cluster.query(name, made)
+    told = in_the_way(cluster, name).splitlines()
+    assert len(told) == 4
+    for remedy in sorted(each.rpartition("as ")[2] for each in told):
+        who, _, statement = remedy.partition(": ")
+        user = {"owner": OWNER, "a superuser": "postgres"}[who]
+        cluster.query(name, statement, user=user)
+    assert len(distribute(cluster, name)) == 7
+    assert {stored(database, truck)[0] for truck in trucks} == {100}
+
+
 def test_roles_that_a_node_does_not_know_are_named(cluster: CitusCluster, name: str) -> None:
     assert "nobody_knows cannot log in to the node" in in_the_way(
         cluster, name, Order("nobody_knows")
@@ -400,6 +568,37 @@ def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_
     cluster.query(name, f"DROP OWNED BY {READER}")
 
 
+def test_a_member_of_readers_that_is_to_see_all_rows_is_named_and_sees_them_after_the_remedy(
+    cluster: CitusCluster, name: str, trucks: list[UUID]
+) -> None:
+    for node in cluster.nodes:
+        for role in (VIEWER, READER):
+            node.query("postgres", f"DROP ROLE IF EXISTS {role}")
+            node.query("postgres", f"CREATE ROLE {role} LOGIN")
+        node.query("postgres", f"GRANT {READER} TO {VIEWER}")
+        node.query("postgres", f"ALTER ROLE {VIEWER} SET app.user_role = 'superuser'")
+    cluster.query(name, f"GRANT SELECT ON measurements TO {READER}", user=OWNER)
+    told = in_the_way(cluster, name)
+    assert f"{VIEWER} begins with app.user_role = superuser" in told
+    assert f"TO {VIEWER}" in told
+    cluster.query(name, f"GRANT SELECT ON measurements TO {VIEWER}", user=OWNER)
+    for number, node in enumerate(cluster.nodes):
+        told = in_the_way(cluster, name)
+        assert told.count(f"{VIEWER} is a member of {READER}") == 1
+        assert [told.count(each.host) for each in cluster.nodes] == [0] * number + [1] * (
+            3 - number
+        )
+        node.query("postgres", told.rpartition(": ")[2])
+    assert in_the_way(cluster, name) == ""
+    distribute(cluster, name)
+    role = "SET LOCAL app.user_role = 'superuser'"
+    told_workers = "SET citus.propagate_set_commands = 'local'"
+    count = "SELECT count(*) FROM measurements"
+    rows = 100 * len(trucks)
+    assert as_role(cluster, name, VIEWER, told_workers, role, count) == [(rows,)]
+    cluster.query(name, f"DROP OWNED BY {VIEWER}, {READER}")
+
+
 def test_a_daemon_of_an_older_version_is_named(
     cluster: CitusCluster, name: str, database: Database
 ) -> None:
@@ -421,6 +620,27 @@ def test_online_the_rows_are_the_same(
     assert {add(database, truck, ROWS) for truck in trucks} == {0}
     bring_back(cluster, name)
     assert [stored(database, truck) for truck in trucks] == before
+
+
+def test_a_table_without_partitions_goes_there_and_back_and_its_policies_stay_forced(
+    cluster: CitusCluster, name: str, database: Database, trucks: list[UUID]
+) -> None:
+    cluster.query(name, WITHOUT_PARTITIONS, user=OWNER)
+    assert "leave --online out" in in_the_way(cluster, name, Order(APP, online=True))
+    assert in_the_way(cluster, name) == ""
+    assert "the coordinator's own copy of the rows, dropped" in distribute(cluster, name)
+    late = Measurements.from_rows([(NOON + timedelta(hours=1), 1, 5.0)])
+    for truck in trucks:
+        assert add(database, truck, late) == 1
+        assert add(database, truck, ROWS) == 0
+    assert {stored(database, truck)[0] for truck in trucks} == {101}
+    visible = "SET citus.override_table_visibility = off;"
+    forced = [each for node in cluster.nodes for each in node.query(name, visible + FORCED)]
+    assert set(forced) == {(True,)}
+    assert len(forced) == len(cluster.nodes) + 8
+    bring_back(cluster, name)
+    assert cluster.query(name, FORCED) == [(True,)]
+    assert {stored(database, truck)[0] for truck in trucks} == {101}
 
 
 def test_after_a_move_the_way_back_drops_what_that_has_left(

@@ -19,11 +19,16 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema.distribution import (
     access,
+    columns,
     foreign,
     functions,
     health,
     obstacles,
     policies,
+    remarks,
+    room,
+    steps,
+    views,
 )
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -195,6 +200,23 @@ def test_nobody_has_two_policies(owner: Database) -> None:
 
 
 @pytest.mark.usefixtures("readers")
+def test_who_is_to_see_all_rows_and_reads_as_a_member_of_others_is_known(
+    server: Server, owner: Database
+) -> None:
+    def led() -> list[tuple[str, str]]:
+        return owner.run(lambda c: policies.led_by_others(c, policies.readers(c, APP)))
+
+    run(owner, f"GRANT SELECT ON public.measurements TO {READER}")
+    assert led() == []
+    server.execute(sql.SQL(f"GRANT {READER} TO {VIEWER}"))
+    assert led() == [(VIEWER, READER)]
+    server.execute(sql.SQL(f"REVOKE {READER} FROM {VIEWER}"))
+    run(owner, f"GRANT SELECT ON public.measurements TO {VIEWER}")
+    assert led() == []
+    run(owner, f"REVOKE ALL ON public.measurements FROM {READER}, {VIEWER}")
+
+
+@pytest.mark.usefixtures("readers")
 def test_who_may_read_all_data_gets_a_policy_too(server: Server, owner: Database) -> None:
     server.execute(sql.SQL(f"GRANT pg_read_all_data TO {READER}"))
     try:
@@ -253,6 +275,41 @@ def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
         ("CREATE POLICY staff ON measurements USING ((SELECT 1) = 1)", "staff .* a sub-select"),
         ("CREATE POLICY staff ON measurements USING (channel_id > 5)", "staff .* is somebody's"),
         ("CREATE STATISTICS seen ON channel_id, time FROM measurements", "seen .* to postgres"),
+        ("ALTER TABLE measurements ADD id bigserial", r"measurements\.id takes its numbers"),
+        (
+            "ALTER TABLE measurements ADD id bigint GENERATED ALWAYS AS IDENTITY",
+            r"measurements\.id takes its numbers",
+        ),
+        (
+            "ALTER TABLE measurements ADD id bigserial, ADD UNIQUE (vehicle_id, channel_id, time),"
+            " DROP CONSTRAINT measurements_pkey, ADD PRIMARY KEY (id, vehicle_id, time)",
+            r"measurements\.id takes its numbers",
+        ),
+        (
+            "CREATE POLICY of_month ON measurements_2026_02 USING ((SELECT 1) = 1)",
+            "of_month of measurements_2026_02 has a sub-select",
+        ),
+        (
+            "CREATE UNIQUE INDEX once ON measurements_2026_02 (channel_id, time)",
+            "once of measurements_2026_02 does not contain vehicle_id",
+        ),
+        (
+            "CREATE RULE kept AS ON DELETE TO measurements_2026_02 DO INSTEAD NOTHING",
+            "measurements_2026_02 has the rule kept",
+        ),
+        (
+            "ALTER TABLE measurements_2026_02 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            "measurements_2026_02 has row level security of its own, which is forced",
+        ),
+        (
+            "ALTER TABLE measurements_2026_02 OWNER TO postgres",
+            f"measurements_2026_02 belongs to postgres, and measurements to {OWNER}",
+        ),
+        (
+            "CREATE SCHEMA apart; GRANT USAGE ON SCHEMA apart TO PUBLIC;"
+            " ALTER TABLE measurements_2026_02 SET SCHEMA apart",
+            rf"apart\.measurements_2026_02 is in a schema in which {OWNER} may make nothing",
+        ),
     ],
 )
 def test_what_others_have_made_is_named_and_the_remedy_mends_it(
@@ -261,7 +318,7 @@ def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     trucks(database, 1)
     for statement in ("DROP POLICY measurements_superuser ON measurements", made):
         server.execute(sql.SQL(statement), database=database_name)
-    if "POLICY" not in made:
+    if "POLICY" not in made or "2026_02" in made:
         run(owner, owner.run(policies.missing_usual))
     (misfit,) = owner.run(lambda cursor: list(foreign.misfits(cursor)))
     assert re.search(told, misfit.text)
@@ -270,6 +327,149 @@ def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     server.query(database_name, remedy, user=role)
     assert owner.run(lambda cursor: list(foreign.misfits(cursor))) == []
     assert run(database, "SELECT count(*) FROM measurements") == [(1,)]
+
+
+def misfits(owner: Database) -> list[str]:
+    return owner.run(lambda cursor: [str(each) for each in foreign.misfits(cursor)])
+
+
+def test_views_of_others_are_named_there_only_if_workers_get_them_and_back_in_any_case(
+    server: Server, database_name: str, owner: Database
+) -> None:
+    for made in (
+        "CREATE VIEW seen AS SELECT * FROM measurements",
+        "CREATE VIEW joined AS SELECT v.name FROM seen JOIN vehicles v ON v.id = vehicle_id",
+    ):
+        server.execute(sql.SQL(made), database=database_name)
+    run(owner, "CREATE VIEW own AS SELECT * FROM measurements")
+    there = misfits(owner)
+    assert [told.partition(",")[0] for told in there] == ["seen"]
+    assert "belongs to postgres" in there[0]
+    assert "SELECT pg_get_viewdef('seen') returns, DROP VIEW seen" in there[0]
+    back = owner.run(lambda cursor: [each.text for each in foreign.misfits_back(cursor)])
+    assert [told.partition(",")[0] for told in back] == ["joined", "seen"]
+
+
+def test_a_view_where_the_owner_may_make_nothing_is_named_and_the_remedy_mends_it(
+    server: Server, database_name: str, owner: Database
+) -> None:
+    for made in (
+        "CREATE SCHEMA aside",
+        "CREATE VIEW aside.seen AS SELECT * FROM measurements",
+        f"ALTER VIEW aside.seen OWNER TO {OWNER}",
+    ):
+        server.execute(sql.SQL(made), database=database_name)
+    (told,) = misfits(owner)
+    assert f"aside.seen, which reads measurements, is in a schema in which {OWNER}" in told
+    server.execute(sql.SQL(told.partition("as a superuser: ")[2]), database=database_name)
+    assert misfits(owner) == []
+
+
+@pytest.mark.usefixtures("readers")
+def test_a_view_that_is_granted_to_who_reads_nothing_else_is_named_and_the_remedy_mends_it(
+    owner: Database,
+) -> None:
+    run(owner, "CREATE VIEW seen AS SELECT * FROM measurements")
+    run(owner, f"GRANT SELECT ON measurements TO {VIEWER}")
+    run(owner, f"GRANT SELECT ON seen TO {VIEWER}, {READER}")
+    (told,) = misfits(owner)
+    assert f"seen, which reads measurements, is granted to {READER}" in told
+    run(owner, told.partition("as owner: ")[2])
+    assert misfits(owner) == []
+    assert owner.run(lambda cursor: list(views.misfits_back(cursor))) == []
+    run(owner, "DROP VIEW seen", f"REVOKE ALL ON measurements FROM {VIEWER}")
+
+
+def test_a_view_that_calls_a_function_over_rows_of_the_table_is_named(owner: Database) -> None:
+    run(
+        owner,
+        "CREATE FUNCTION few() RETURNS SETOF measurements LANGUAGE sql"
+        " AS 'SELECT * FROM public.measurements'",
+        "CREATE VIEW seen AS SELECT * FROM few()",
+    )
+    (told,) = misfits(owner)
+    assert "seen, which reads measurements, calls few(), which takes or returns its rows" in told
+    run(owner, "DROP VIEW seen")
+    assert misfits(owner) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            "CREATE FUNCTION few() RETURNS SETOF measurements LANGUAGE sql"
+            " AS 'SELECT * FROM public.measurements'",
+            r"function few\(\) needs measurements, and would be dropped",
+        ),
+        ("CREATE TABLE other (row_of measurements)", "column row_of of table other needs"),
+        ("CREATE TABLE other (rows_of measurements[])", "column rows_of of table other needs"),
+        (
+            "CREATE POLICY measured ON vehicles AS RESTRICTIVE"
+            " USING (id IN (SELECT vehicle_id FROM measurements))",
+            "policy measured on table vehicles needs measurements",
+        ),
+        (
+            "CREATE VIEW seen AS SELECT * FROM measurements;"
+            " CREATE FUNCTION few(seen) RETURNS float8 LANGUAGE sql AS 'SELECT 1.0'",
+            r"function few\(seen\) needs seen",
+        ),
+    ],
+)
+def test_what_the_way_back_would_drop_is_named(owner: Database, made: str, told: str) -> None:
+    assert owner.run(lambda cursor: list(foreign.misfits_back(cursor))) == []
+    run(owner, made)
+    assert misfits(owner) == []
+    (misfit,) = owner.run(lambda cursor: list(foreign.misfits_back(cursor)))
+    assert re.search(told, misfit.text)
+
+
+def test_a_number_that_may_be_null_is_told_and_not_in_the_way(
+    owner: Database,
+) -> None:
+    run(
+        owner,
+        "ALTER TABLE measurements ADD id bigserial",
+        "ALTER TABLE measurements ALTER COLUMN id DROP NOT NULL",
+    )
+    assert owner.run(lambda cursor: list(columns.misfits(cursor))) == []
+    (told,) = owner.run(lambda cursor: list(columns.remarks(cursor)))
+    assert re.search(r"measurements\.id .* stays null", told.text)
+
+
+def test_row_level_security_of_a_month_that_binds_no_owner_is_not_in_the_way(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    run(owner, "ALTER TABLE measurements_2026_02 ENABLE ROW LEVEL SECURITY")
+    run(owner, "CREATE POLICY few ON measurements_2026_02 USING (channel_id > 5)")
+    assert misfits(owner) == []
+    assert owner.run(foreign.policies_for_everybody) == []
+
+
+def test_a_table_without_partitions_takes_room_and_is_not_empty(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    ((partitioned,),) = run(owner, room._HERE)
+    run(
+        owner,
+        "ALTER TABLE measurements DETACH PARTITION measurements_2026_02",
+        "ALTER TABLE measurements RENAME TO measurements_was",
+        "ALTER TABLE measurements_2026_02 RENAME TO measurements",
+    )
+    assert run(owner, room._HERE) == [(partitioned,)]
+    assert run(owner, steps._IS_EMPTY) == [(False,)]
+
+
+def test_that_shards_of_a_table_without_a_primary_key_are_hard_to_move_is_told(
+    database: Database, owner: Database
+) -> None:
+    trucks(database, 1)
+    assert owner.run(lambda cursor: list(remarks.identity(cursor))) == []
+    run(owner, "ALTER TABLE measurements DROP CONSTRAINT measurements_pkey")
+    (told,) = owner.run(lambda cursor: list(remarks.identity(cursor)))
+    run(owner, told.remedy.partition(": ")[2])
+    assert owner.run(lambda cursor: list(remarks.identity(cursor))) == []
 
 
 def test_a_policy_that_only_keeps_out_is_not_in_the_way(owner: Database) -> None:

@@ -96,7 +96,8 @@ BEGIN
         RAISE insufficient_privilege
             USING MESSAGE = format('%s sees the vehicles that were granted only', session_user),
             HINT = format('on every node ALTER ROLE %I SET app.user_role = ''superuser'', then'
-                ' `fleetsyncd migrate --distribute`', session_user);
+                ' `fleetsyncd migrate --distribute`, which tells if that is not enough',
+                session_user);
     END IF;
     IF told <> 'owner' THEN
         IF told = '' AND {_INTERNAL} THEN

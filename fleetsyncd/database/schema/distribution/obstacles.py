@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import foreign, nodes, policies, room
+from fleetsyncd.database.schema.distribution import foreign, members, nodes, policies, room, views
 from fleetsyncd.database.schema.distribution.nodes import Node
 from fleetsyncd.database.schema.hidden.layout import is_hidden
 
@@ -20,15 +20,6 @@ _AVAILABLE = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'c
 _VERSION = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 _IS_COORDINATOR = "SELECT groupid = 0 FROM pg_dist_local_group"
 _REPLICATION = "SELECT current_setting('citus.shard_replication_factor') = '1'"
-_MEMBERS = """
-SELECT format('%%s is a member of %%s, and would look up the granted vehicles for each row',
-              one::regrole, other::regrole),
-    format('REVOKE %%s FROM %%s', other::regrole, one::regrole)
-FROM unnest(%(all)s::text[]) a(name) JOIN pg_roles m ON m.rolname = a.name,
-    unnest(%(granted)s::text[]) g(name) JOIN pg_roles r ON r.rolname = g.name,
-    LATERAL (SELECT m.oid AS one, r.oid AS other) pair
-WHERE NOT m.rolsuper AND pg_has_role(m.oid, r.oid, 'USAGE') ORDER BY 1
-"""
 _LOGIN = "SELECT rolcanlogin::text FROM pg_roles WHERE rolname = {role}"
 
 
@@ -56,8 +47,9 @@ def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
         found += _roles(cursor, order.app_role)
     if order.online:
         found += _logical(cursor)
+        found += [] if nodes.is_known(cursor) else _not_online(cursor)
     found += _older_daemons(cursor)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def of_the_way_back(cursor: Cursor) -> list[Misfit]:
@@ -70,8 +62,8 @@ def of_the_way_back(cursor: Cursor) -> list[Misfit]:
         if not reply.success
     ]
     if silent or not nodes.is_distributed(cursor):
-        return [*silent, *foreign.statistics(cursor)]
-    return [*foreign.statistics(cursor), *room.misfits_back(cursor)]
+        return [*silent, *foreign.misfits_back(cursor)]
+    return [*foreign.misfits_back(cursor), *room.misfits_back(cursor)]
 
 
 def _extension(cursor: Cursor) -> Iterator[Misfit]:
@@ -170,9 +162,7 @@ def _roles(cursor: Cursor, app_role: str) -> Iterator[Misfit]:
         if not reply.success:
             text = f"{app_role} gets no answer of the node {reply.node}: {reply.text}"
             yield Misfit(text, "let the role log in from the coordinator (pg_hba.conf)")
-    known = policies.readers(cursor, app_role)
-    cursor.execute(_MEMBERS, {"all": list(known.everything), "granted": list(known.granted)})
-    yield from (Misfit(text, remedy) for text, remedy in cursor.fetchall())
+    yield from members.misfits(cursor, policies.readers(cursor, app_role))
 
 
 def _older_daemons(cursor: Cursor) -> Iterator[Misfit]:
@@ -188,6 +178,16 @@ def _logical(cursor: Cursor) -> Iterator[Misfit]:
         if reply.success and reply.text != "logical":
             text = f"wal_level of the node {reply.node} is {reply.text}, which --online needs"
             yield Misfit(text, "ALTER SYSTEM SET wal_level = 'logical', and restart it")
+
+
+def _not_online(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield what can be distributed, but not while others use it."""
+    yield from views.misfits_online(cursor)
+    if foreign.is_forced_as_a_whole(cursor):
+        text = (
+            "measurements has no partitions, but forced row level security, which --online cannot"
+        )
+        yield Misfit(f"{text} copy", "leave --online out: who reads or writes waits for the copy")
 
 
 def _is_true(cursor: Cursor, query: str) -> bool:

@@ -15,17 +15,18 @@ OWN = (ALL, GRANTED, "measurements_writer")
 _LENDS_RIGHTS = "fleetsync.granted()"
 _OF_ALL = ("fleetsync.sees_all()", WITH_LITERALS)
 _OF_GRANTED = (_LENDS_RIGHTS, WITH_LITERALS)
+_BEGINS_AS_SUPERUSER = """EXISTS (
+        SELECT FROM pg_db_role_setting s
+        WHERE s.setrole = r.oid AND 'app.user_role=superuser' = ANY (s.setconfig)
+          AND s.setdatabase IN (0, (SELECT oid FROM pg_database
+                                    WHERE datname = current_database())))"""
 # Who may call the writing function is a daemon. Of others, what a role begins each session with
 # tells what it is for.
 _ROLES = f"""
 SELECT r.rolname::text, r.oid = c.relowner OR r.rolname = %(app)s
     OR EXISTS (SELECT FROM pg_proc f, aclexplode(f.proacl) a
                WHERE f.oid = '{STORE}'::regprocedure AND a.grantee = r.oid)
-    OR EXISTS (
-        SELECT FROM pg_db_role_setting s
-        WHERE s.setrole = r.oid AND 'app.user_role=superuser' = ANY (s.setconfig)
-          AND s.setdatabase IN (0, (SELECT oid FROM pg_database
-                                    WHERE datname = current_database())))
+    OR {_BEGINS_AS_SUPERUSER}
 FROM pg_class c CROSS JOIN LATERAL (
     SELECT c.relowner AS role
     UNION SELECT a.grantee FROM aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT'
@@ -38,6 +39,12 @@ FROM pg_class c CROSS JOIN LATERAL (
 ) known JOIN pg_roles r ON r.oid = known.role
 WHERE c.oid = '{TABLE}'::regclass ORDER BY 1
 """  # noqa: S608  made of this package's own text
+_LED = f"""
+SELECT r.rolname::text, g.rolname::text
+FROM pg_roles r JOIN pg_roles g ON g.rolname = ANY (%(granted)s) AND g.oid <> r.oid
+WHERE {_BEGINS_AS_SUPERUSER} AND NOT r.rolsuper AND NOT r.rolbypassrls
+  AND r.rolname <> ALL (%(everything)s) AND pg_has_role(r.oid, g.oid, 'USAGE') ORDER BY 1, 2
+"""  # noqa: S608  made of this file's own text
 _STORED = """
 SELECT policyname::text, ARRAY(SELECT role::text FROM unnest(roles) role ORDER BY 1),
     coalesce(qual LIKE '%%sees_all()%%', false), coalesce(qual LIKE '%%granted()%%', false)
@@ -79,6 +86,13 @@ def readers(cursor: Cursor, app_role: str | None = None) -> Readers:
         tuple(name for name, sees_all in rows if sees_all),
         tuple(name for name, sees_all in rows if not sees_all),
     )
+
+
+def led_by_others(cursor: Cursor, known: Readers) -> list[tuple[str, str]]:
+    """Return roles that are to see all rows, each with one that lets it see the granted only."""
+    arguments = {"granted": list(known.granted), "everything": list(known.everything)}
+    cursor.execute(_LED, arguments)
+    return [(member, role) for member, role in cursor.fetchall()]
 
 
 def are_by_role(cursor: Cursor, wanted: Readers) -> bool:

@@ -4,17 +4,45 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.distribution import foreign, nodes, policies
+from fleetsyncd.database.schema.distribution import columns, foreign, nodes, policies
 from fleetsyncd.database.schema.distribution.obstacles import Order
+
+# Else Citus refuses to move a shard, unless it is told to let no row be deleted meanwhile.
+_LACKS_IDENTITY = """
+SELECT EXISTS (
+    SELECT FROM pg_class c
+    WHERE c.relkind = 'r'
+      AND c.oid IN (SELECT 'public.measurements'::regclass
+                    UNION SELECT relid FROM pg_partition_tree('public.measurements'))
+      AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
+          SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)))
+"""
 
 
 def of_distribution(cursor: Cursor, order: Order) -> list[Misfit]:
-    """Return what cannot be known before the distribution."""
-    role = order.app_role
-    if role is None or not nodes.has_citus(cursor) or nodes.may_be(cursor, role):
+    """Return what cannot be known before the distribution, and what will be different after it."""
+    if not nodes.has_citus(cursor):
         return []
+    return [*_untried(cursor, order.app_role), *columns.remarks(cursor), *identity(cursor)]
+
+
+def _untried(cursor: Cursor, role: str | None) -> Iterator[Misfit]:
+    if role is None or nodes.may_be(cursor, role):
+        return
     text = f"whether every node lets {role} in was not tried: the tables' owner is no member of it"
-    return [Misfit(text, "`fleetsyncd doctor`, run with the settings of the daemon, tries it")]
+    yield Misfit(text, "`fleetsyncd doctor`, run with the settings of the daemon, tries it")
+
+
+def identity(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield that shards cannot be moved in the usual way, if so."""
+    cursor.execute(_LACKS_IDENTITY)
+    if cursor.fetchall() == [(True,)]:
+        text = "measurements has no primary key: shards are moved with shard_transfer_mode ="
+        yield Misfit(
+            f"{text} 'force_logical' only, and nothing can be deleted meanwhile",
+            "as owner, while nobody writes: ALTER TABLE public.measurements ADD PRIMARY KEY"
+            " (vehicle_id, channel_id, time)",
+        )
 
 
 def of_the_way_back(cursor: Cursor) -> list[Misfit]:

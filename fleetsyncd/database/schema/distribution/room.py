@@ -8,7 +8,11 @@ from fleetsyncd.database.schema.distribution import nodes
 from fleetsyncd.database.schema.distribution.functions import TABLE
 from fleetsyncd.text import size
 
-_LEAVES = f"FROM pg_partition_tree('{TABLE}') WHERE isleaf"
+# A table without partitions is none of its own tree.
+_LEAVES = f"""FROM (
+    SELECT relid FROM pg_partition_tree('{TABLE}') WHERE isleaf
+    UNION SELECT oid FROM pg_class WHERE oid = '{TABLE}'::regclass AND relkind = 'r'
+) leaf"""  # noqa: S608  made of this package's own text
 _HERE = f"SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint {_LEAVES}"
 _ON_WORKERS = f"SELECT coalesce(sum(citus_total_relation_size(relid, false)), 0)::bigint {_LEAVES}"
 _ROOM = """

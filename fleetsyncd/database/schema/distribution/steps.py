@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.schema.distribution import access, functions, nodes, obstacles, policies
+from fleetsyncd.database.schema.distribution import (
+    access,
+    foreign,
+    functions,
+    kept,
+    nodes,
+    obstacles,
+    policies,
+)
 from fleetsyncd.database.schema.distribution.functions import TABLE
 from fleetsyncd.database.schema.distribution.obstacles import SHARDS, Order
 from fleetsyncd.database.schema.lock_waits import (
@@ -34,10 +42,26 @@ _DISTRIBUTE = f"""
 SELECT create_distributed_table('{TABLE}', 'vehicle_id', shard_count := {{shards}},
     colocate_with := 'none')
 """
+# Rows cannot be copied into a shard that has forced policies of its own, as that of a table without
+# partitions has. Nobody else sees that they are not forced meanwhile. In a block, since workers are
+# sent the text that changes the table.
+_DISTRIBUTE_UNFORCED = f"""
+{TELL_WORKERS};
+DO $block$
+BEGIN
+    ALTER TABLE {TABLE} NO FORCE ROW LEVEL SECURITY;
+    PERFORM create_distributed_table('{TABLE}', 'vehicle_id', shard_count := {{shards}},
+        colocate_with := 'none');
+    ALTER TABLE {TABLE} FORCE ROW LEVEL SECURITY;
+END
+$block$
+"""
 _DISTRIBUTE_ONLINE = f"""
 SELECT create_distributed_table_concurrently('{TABLE}', 'vehicle_id', shard_count := {{shards}},
     colocate_with := 'none')
 """
+# Else the step that copies the rows would begin with it, and could not be given anything to do.
+_MAKE_KNOWN = f"{TELL_WORKERS}; SELECT citus_add_local_table_to_metadata('{TABLE}')"
 _BRING_BACK = f"{TELL_WORKERS}; SELECT undistribute_table('{TABLE}')"
 # A part that is moved while it has no month comes without its key, and then no month can be made.
 _HAS_MONTH = f"""
@@ -53,7 +77,8 @@ _ARE_KNOWN = "SELECT to_regclass('pg_catalog.pg_dist_cleanup') IS NOT NULL"
 _ARE_LEFT = "SELECT EXISTS (SELECT FROM pg_dist_cleanup)"
 _CLEAN_UP = "CALL citus_cleanup_orphaned_resources()"
 _IS_EMPTY = f"""
-SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM pg_partition_tree('{TABLE}')
+SELECT pg_relation_size('{TABLE}') + coalesce(sum(pg_relation_size(relid)), 0) = 0
+FROM pg_partition_tree('{TABLE}')
 """  # noqa: S608  made of this package's own text
 AT_END_SEC = 30.0
 """For so long, at the end of a copy that was made online, a writer is waited for: else it would all
@@ -98,7 +123,6 @@ def undistribute(settings: DatabaseSettings, patience: Patience = USUAL_PATIENCE
 
 
 def _there(order: Order) -> list[Step]:
-    distribution = _DISTRIBUTE_ONLINE if order.online else _DISTRIBUTE
     shards = order.shards or SHARDS
     return [
         Step(
@@ -115,9 +139,14 @@ def _there(order: Order) -> list[Step]:
         ),
         Step("a month", _asks(_HAS_MONTH), _always(_MAKE_MONTH)),
         Step(
+            "the table known to the cluster",
+            lambda cursor: not order.online or nodes.is_known(cursor),
+            lambda cursor: [_MAKE_KNOWN + kept.made_again(cursor)],
+        ),
+        Step(
             f"the rows on the workers, in {shards} shards",
             nodes.is_distributed,
-            _always(distribution.format(shards=shards)),
+            lambda cursor: [_distribution(cursor, order, shards)],
             AT_END_SEC if order.online else LOCK_SEC,
         ),
         Step(
@@ -127,6 +156,15 @@ def _there(order: Order) -> list[Step]:
         ),
         Step("the coordinator's own copy of the rows, dropped", _asks(_IS_EMPTY), _always(_EMPTY)),
     ]
+
+
+def _distribution(cursor: Cursor, order: Order, shards: int) -> str:
+    if order.online:
+        return _DISTRIBUTE_ONLINE.format(shards=shards)
+    is_forced = foreign.is_forced_as_a_whole(cursor)
+    text = (_DISTRIBUTE_UNFORCED if is_forced else _DISTRIBUTE).format(shards=shards)
+    # What was begun online is taken back first.
+    return text + kept.made_again(cursor) if nodes.is_known(cursor) else text
 
 
 def _has_functions(cursor: Cursor) -> bool:
@@ -168,7 +206,7 @@ _BACK = [
     Step(
         "the rows on the coordinator",
         lambda cursor: not nodes.is_known(cursor),
-        lambda _cursor: [_BRING_BACK],
+        lambda cursor: [_BRING_BACK + kept.made_again(cursor)],
     ),
     Step(
         "copies that moves of shards have left, dropped",
