@@ -428,10 +428,10 @@ def test_what_was_begun_online_and_goes_on_otherwise_keeps_what_belongs_to_views
     before = cluster.query(name, BELONGS_TO_VIEWS)
     execute = PatientSession.execute
 
-    def killed(session: PatientSession, what: str, statement: str) -> None:
+    def killed(session: PatientSession, what: str, statement: str, lock_sec: float) -> None:
         if what.startswith("the rows on the workers"):
             raise KeyboardInterrupt
-        execute(session, what, statement)
+        execute(session, what, statement, lock_sec)
 
     monkeypatch.setattr(PatientSession, "execute", killed)
     with pytest.raises(KeyboardInterrupt):
