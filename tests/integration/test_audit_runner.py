@@ -169,9 +169,12 @@ def test_rows_that_are_missing_are_found_and_repaired_by_itself(pulled: Rig) -> 
     lost = lose(pulled, 1500, 1490) + lose(pulled, 66, 62) + lose(pulled, 612, 600)
     beside = Beside(pulled)
     every_age(beside)
-    pulled.cycle(after=30)
-    beside.runner.new_fleet_cycle([pulled.vehicle_id])
-    every_age(beside)
+    for _ in range(4):
+        pulled.cycle(after=30)
+        beside.runner.new_fleet_cycle([pulled.vehicle_id])
+        every_age(beside)
+        if pulled.compare().clean:
+            break  # the round in which a repair begins depends on how busy the machine is
     [(found,)] = pulled.run(
         "SELECT (SELECT sum(missing) FROM fleetsync.verified)"
         " + (SELECT sum(missing) FROM fleetsync.audit)"

@@ -94,7 +94,8 @@ SELECT text FROM statements ORDER BY number, oid, text
 # Each gets a text of its own, since workers are sent the whole text of what is meant for them, too.
 # What the workers have of views nobody reads, and Citus does not allow all of it there.
 _BLOCK = """
-SELECT format('; DO $again$ BEGIN SET LOCAL citus.enable_ddl_propagation = off; %%s END $again$',
+SELECT format('; DO $again$ BEGIN PERFORM'
+              ' set_config(''citus.enable_ddl_propagation'', ''off'', true); %%s END $again$',
               string_agg(format('EXECUTE %%L;', text), ' ' ORDER BY number))
 FROM unnest(%s::text[]) WITH ORDINALITY u (text, number) HAVING count(*) > 0
 """
