@@ -19,6 +19,7 @@ from fleetsyncd.demo.citus_cluster import CitusCluster, CitusMissing
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.vehicle import cpu_slices
 from tests import clustered, distribution, hidden
+from tests.targets import Service, service
 
 TEMPLATE = "fleet_template"
 _numbers = count(1)
@@ -173,3 +174,10 @@ def cluster_database_name(cluster: CitusCluster) -> Iterator[str]:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument: as text they are unreadable, and gzip puts the time in them."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture
+def chat() -> Iterator[Service]:
+    """Return a running service that takes messages."""
+    with service() as made:
+        yield made

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import BaseServer, StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import Any
 
@@ -75,16 +75,21 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def _serving(server: BaseServer) -> Iterator[None]:
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def service() -> Iterator[Service]:
     """Run one."""
-    with Service() as made:
-        thread = Thread(target=made.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.shutdown()
-            thread.join()
+    with Service() as made, _serving(made):
+        yield made
 
 
 class MailServer(ThreadingTCPServer):
@@ -125,11 +130,5 @@ class MailHandler(StreamRequestHandler):
 def mail_server(**answers: str) -> Iterator[MailServer]:
     """Run a mail server; `text` is what it answers to a whole message."""
     text = answers.pop("text", "250 fine")
-    with MailServer({**answers, ".": text}) as made:
-        thread = Thread(target=made.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.shutdown()
-            thread.join()
+    with MailServer({**answers, ".": text}) as made, _serving(made):
+        yield made

@@ -166,6 +166,13 @@ def add(database: Database, truck: UUID, rows: Measurements, newest: datetime | 
     return database.run(lambda cursor: measurements.add_measurements(cursor, truck, rows, newest))
 
 
+def make_reader(cluster: CitusCluster) -> None:
+    """Make a role that has no right yet, on every node."""
+    for node in cluster.nodes:
+        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
+        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+
+
 def as_role(cluster: Server, name: str, role: str, *texts: str) -> list[tuple[object, ...]]:
     """Run each text as a query string of its own, in one transaction; return the last result."""
     with (
@@ -446,9 +453,7 @@ def test_what_was_begun_online_and_goes_on_otherwise_keeps_what_belongs_to_views
 def test_after_the_remedy_of_a_view_that_is_granted_it_can_be_granted_again(
     cluster: CitusCluster, name: str
 ) -> None:
-    for node in cluster.nodes:
-        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
-        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    make_reader(cluster)
     grant = f"GRANT SELECT ON seen TO {READER}"
     for made in ("CREATE VIEW seen AS SELECT * FROM measurements", grant):
         cluster.query(name, made, user=OWNER)
@@ -542,9 +547,7 @@ def test_a_node_that_does_not_let_the_daemon_in_is_named_before(
 def test_an_owner_of_vehicles_sees_its_rows_only_and_a_worker_without_a_word_is_an_error(
     cluster: CitusCluster, name: str, trucks: list[UUID]
 ) -> None:
-    for node in cluster.nodes:
-        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
-        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    make_reader(cluster)
     as_owner = Database(owner_of(cluster, name))
     as_owner.run(lambda c: c.execute(f"GRANT SELECT ON measurements TO {READER}"))
     as_owner.run(lambda c: access.grant(c, OLGA, trucks[:1]))
@@ -700,9 +703,7 @@ def test_another_number_of_shards_is_refused_with_what_changes_it(
 def test_who_may_read_by_policies_for_everybody_is_named_before_the_way_back(
     cluster: CitusCluster, name: str
 ) -> None:
-    for node in cluster.nodes:
-        node.query("postgres", f"DROP ROLE IF EXISTS {READER}")
-        node.query("postgres", f"CREATE ROLE {READER} LOGIN")
+    make_reader(cluster)
     cluster.query(name, f"GRANT SELECT ON measurements TO {READER}", user=OWNER)
     distribute(cluster, name)
     staff = "CREATE POLICY staff ON measurements USING (channel_id > 5)"

@@ -1,6 +1,5 @@
 """That PostgreSQL's disk is full is told although no notice can be written then, and its end."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -28,7 +27,7 @@ from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
 from tests.full_disk import refuse_rows, take_rows
 from tests.integration.test_notices import ask, let_pass, set_down
-from tests.targets import Service, service
+from tests.targets import Service
 
 FULL = "PostgreSQL's disk is full since 2m: nothing more can be stored"
 
@@ -66,12 +65,6 @@ class Watch:
 
 def _judge_again(cursor: Cursor) -> None:
     cursor.execute("UPDATE fleetsync.condition SET told_at = told_at - interval '10 s'")
-
-
-@pytest.fixture
-def chat() -> Iterator[Service]:
-    with service() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """That PostgreSQL is lost is told once to each target, and its return to those who know of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from fleetsyncd.sync.loss_notices import LOST_SEC, MOST_RETURNS, LossNotices
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
-from tests.targets import Service, respond, service
+from tests.targets import Service, respond
 
 
 class Desk:
@@ -63,12 +63,6 @@ class Desk:
 
     def come_back(self) -> list[str]:
         return self.hear(events.DatabaseUp())
-
-
-@pytest.fixture
-def chat() -> Iterator[Service]:
-    with service() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Notices: written with what they are about, sent at least once, never in a flood."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -40,17 +39,11 @@ from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
 from tests.integration.rig import rig
 from tests.integration.test_adoption import as_owner
-from tests.targets import Service, respond, service, takes
+from tests.targets import Service, respond, takes
 
 TERMS = Terms(timedelta(minutes=10))
 VIEW = conditions.View(30)
 MINUTE = "1 minute"
-
-
-@pytest.fixture
-def chat() -> Iterator[Service]:
-    with service() as made:
-        yield made
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class PagedRoom(Room, Generic[L, N]):
         oldest = ", the oldest" if self.is_read and len(self.lines) < self.PAGE_ROWS else ""
         return f"page {len(self.newer_pages) + 1}{oldest}"
 
+    # Not by abc: the toolkit's classes have a metaclass of their own.
     def in_full(self, line: L) -> str:
         """Return the whole text of a line; subclasses override it."""
         raise NotImplementedError
