@@ -210,9 +210,9 @@ def _set_part(
     done = database.run(work)
     if len(tries) == 1:
         return done
-    # A try whose commit was lost may have arrived: then the next one finds nothing to change.
+    # A try whose commit was lost may have arrived: then the next one finds what it has left.
     changed = frozenset().union(*(each.changed for each in tries))
-    return BulkResult(changed, done.removed, before=done.before)
+    return BulkResult(changed, done.removed, before=tries[0].before)
 
 
 def _pause_or_resume(cursor: Cursor, ids: Collection[UUID], wanted: _Wanted) -> BulkResult:

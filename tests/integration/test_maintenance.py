@@ -219,6 +219,19 @@ def test_a_new_pause_replaces_end_and_reason_and_its_undo_gives_them_back(
     assert shown(database, "Dozer-03").state is not State.PAUSED
 
 
+@pytest.mark.parametrize("paused", [True, False])
+def test_what_was_before_is_known_though_the_answer_to_the_commit_was_lost(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    pause(database, truck, until := soon())
+    run = database.run
+    monkeypatch.setattr(database, "run", lambda work: (run(work), run(work))[1])
+    new = Pause(None, "tyres", "peter")
+    done = bulk.set_paused(database, {truck: "Truck-01"}, paused, None, new, replaces=True)
+    assert done.changed == {truck}
+    assert done.before == {truck: Pause(until, "workshop", "olga")}
+
+
 def test_who_is_paused_is_left_so_where_no_end_and_no_reason_is_given(
     database: Database, truck: UUID
 ) -> None:
