@@ -167,10 +167,14 @@ def _done_text(names: Mapping[UUID, str], action: _Action, result: BulkResult) -
 
 def _undone_text(action: _Action, result: BulkResult) -> str:
     told = result.changed | result.removed | result.unfinished
-    changed = [name for key, name in action.names.items() if key in result.changed]
+    replaced = action.before if action.kind in (Kind.PAUSE, Kind.MUTE) else {}
+    back = {key: name for key, name in action.names.items() if key in result.changed}
+    changed = [name for key, name in back.items() if key not in replaced]
+    again = [name for key, name in back.items() if key in replaced]
     others = [name for key, name in action.names.items() if key not in told]
     return "undo: " + _sentence(
         (changed, f"{action.kind.undone} again"),
+        (again, f"{action.kind.done} as before"),
         (others, "changed meanwhile by somebody, left so"),
         *_missed(action.names, result),
     )

@@ -64,8 +64,10 @@ def test_a_second_pause_replaces_end_and_reason_and_u_gives_them_back(
             await it.press("enter")
             await it.until(partial(is_paused_for, reason))
         await it.press("u")
+        await it.notified("undo: Crane-02: paused as before")
         await it.until(partial(is_paused_for, "workshop"))
         await it.press("u")
+        await it.notified("undo: Crane-02: resumed again")
         await it.until(is_paused_for)
 
     drive(database, look)
