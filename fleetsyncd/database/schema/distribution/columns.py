@@ -29,8 +29,8 @@ def misfits(cursor: Cursor) -> Iterator[Misfit]:
             continue
         text = (
             f"measurements.{name} takes its numbers from a sequence, which no worker does: it may"
+            " not be null, so nothing could be stored"
         )
-        text += " not be null, so nothing could be stored"
         changes = [f"DROP CONSTRAINT IF EXISTS {key}"] if key else []
         changes += [f"ALTER COLUMN {quoted} DROP IDENTITY"] if is_identity else []
         changes += [f"ALTER COLUMN {quoted} DROP NOT NULL"]
