@@ -8,7 +8,7 @@ uses a proxy and never reads a netrc. The API key is in no error raised here.
 import time
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from http import HTTPStatus
@@ -117,7 +117,7 @@ class VehicleClient:
         self._received = 0
         self._expected: int | None = None
         self._cpu_sec = 0.0
-        self._ends_at = 0.0
+        self._started = 0.0
         self._refused: VehicleRefused | None = None
         self._adapter = VehicleAdapter(host, port, self._base)
         self._redactor = KeyRedactor(api_key)
@@ -167,22 +167,19 @@ class VehicleClient:
 
     def _get(self, call: str, query: str = "") -> Answer:
         """Make a call and report it to `on_call`; raise a VehicleError."""
-        started, self._received, self._expected = time.monotonic(), 0, None
+        self._started, self._received, self._expected = time.monotonic(), 0, None
         carried_before = self._adapter.traffic.copy()
         self._cpu_sec = 0.0
-        self._ends_at = started + self._pull_timeout_sec
         try:
-            answer = self._call(call, query)
+            return self._call(call, query)
         except VehicleError as error:
             error.received, error.expected = self._received, self._expected
             error.cpu_sec = self._cpu_sec
             raise
         finally:
             self._refused = None
-            seconds = time.monotonic() - started
+            seconds = time.monotonic() - self._started
             self._on_call(call, seconds, self._adapter.traffic.since(carried_before))
-        latency_sec = max(0.0, seconds - answer.transfer_sec)
-        return replace(answer, latency_sec=latency_sec, received=self._received)
 
     def _call(self, call: str, query: str) -> Answer:
         """Make a call; raise a VehicleError that names the call and the reason."""
@@ -236,7 +233,9 @@ class VehicleClient:
         return Answer(
             self._redactor.redact_body(call, body),
             parse_http_date(response.headers.get("Date")),
+            latency_sec=max(0.0, time.monotonic() - self._started - transfer_sec),
             transfer_sec=transfer_sec,
+            received=self._received,
             cpu_sec=reader.cpu_sec,
         )
 
@@ -273,7 +272,8 @@ class VehicleClient:
             self._check_encoding(call, response)
         except BadAnswer:
             return None
-        left = self._ends_at - time.monotonic() - ERROR_MARGIN_SEC
+        ends_at = self._started + self._pull_timeout_sec
+        left = ends_at - time.monotonic() - ERROR_MARGIN_SEC
         with_deadline = self._deadline(max(0.0, min(ERROR_BODY_SEC, left)), TimeoutError)
         return read_error_body(response, with_deadline)
 

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -19,6 +20,8 @@ MOST_BYTES = 1 << 16
 MOST_SIGNS = 40
 """Of a number; a longer one is no id."""
 INT64_DIGITS = 19
+DATE_LENGTH = len("Sun, 06 Nov 1994 08:49:37 GMT")
+"""Of the date in a head, as HTTP wants it written."""
 _ID = re.compile(rb'(_id"\s*+:\s*+)(-?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+)')
 """A field whose name ends in `_id`, and its number: all integers that are read are such fields."""
 _OTHER_TIME = re.compile(
@@ -65,9 +68,19 @@ def parse_time(text: str) -> datetime:
 
 def parse_http_date(text: str | None) -> datetime | None:
     """Return the moment that an HTTP header names; None if it names none."""
+    if not text:
+        return None
+    return _known_date(text) if len(text) <= DATE_LENGTH else _parse_date(text)
+
+
+def _parse_date(text: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(text) if text else None
+        moment = parsedate_to_datetime(text)
         # "-0000" makes it naive, and still means UTC.
-        return moment and moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+# Within a second all answers of a fleet bear the same date.
+_known_date = lru_cache(maxsize=64)(_parse_date)
