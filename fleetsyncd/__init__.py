@@ -5,6 +5,7 @@ cli.py          `main`, the group of commands, `run` and `once`
 bootstrap.py    settings, database, client and supervisor, put together
 green.py        the only patching; deadlines and background calls for gevent
 settings.py     the environment as frozen settings
+allowed.py      which values settings may have
 environment.py  variables of the environment and of `.env`, as clean text
 database_url.py  DATABASE_URL as libpq reads it
 errors.py       the tree of all errors

@@ -8,40 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-import marshmallow
 from environs import Env, EnvValidationError
 
-from fleetsyncd import environment
+from fleetsyncd import allowed, environment
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.database_url import parse_url
 from fleetsyncd.errors import SettingsError
 from fleetsyncd.text import sanitise
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LOG_FORMATS = ("text", "json")
-NOTIFIED_SEVERITIES = ("info", "warning", "alarm", "critical", "none")
-LOGGED_VEHICLES = ("all", "changes")
-MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 10_000
-"""Vehicles that one process pulls at the same time."""
-DAEMON_NAME_LIMIT = 80
-"""Characters: the template unit puts an instance behind the host's name, which may have 64."""
-MAX_DURATION_SEC = 400 * 86_400
-"""A longer duration is a typing error, and overflows sooner or later."""
-MAX_DAYS, MAX_MONTHS = 36_500, 1_200
-LEAST_ALARM_DAYS = 8
-"""An open alarm is asked for again for seven days."""
-BUDGET_MOST = {
-    "vehicle_max_channels": 5_000,
-    "vehicle_max_alarms": 10_000_000,
-    "vehicle_max_channel_changes_per_day": 10_000_000,
-    "vehicle_max_alarms_per_day": 1_000_000,
-    "vehicle_max_rows_per_day": 10_000_000_000,
-}
-API_KEY_LIMIT = 4096
-"""Characters of a key: most HTTP servers take a header of 8 kB at the most."""
-API_KEY_RULE = f"printable ASCII without blanks at its ends, at most {API_KEY_LIMIT} characters"
 DATABASE_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 """What DATABASE_URL replaces."""
 
@@ -138,16 +113,6 @@ OLDER_NAMES = ("BACKFILL_CONCURRENCY",)
 """Read where CATCH_UP_CONCURRENCY is not set."""
 
 
-def is_api_key(value: str) -> bool:
-    """Tell whether `value` can be sent in a header as it is: printable ASCII, no blank ends."""
-    return value.isascii() and value.isprintable() and value == value.strip() and value != ""
-
-
-def is_new_api_key(value: str) -> bool:
-    """Tell whether a key may be set: it can be sent, and servers take a header of its length."""
-    return is_api_key(value) and len(value) <= API_KEY_LIMIT
-
-
 class _Variables(Env):
     """Reads variables that were read before, instead of the process's environment."""
 
@@ -176,86 +141,88 @@ def load(*, dotenv: bool = True) -> Settings:
     return _settings(values)
 
 
-def _positive(name: str, *, zero: bool = False, most: int = MAX_DURATION_SEC) -> Any:
-    def check(value: float) -> None:
-        if not 0 <= value <= most or (value == 0 and not zero):
-            least = "at least" if zero else "more than"
-            raise marshmallow.ValidationError(f"{name} must be {least} 0 and at most {most}.")
-
-    return check
-
-
-def _concurrency(value: int) -> None:
-    """Refuse fewer than two: half of the slots are for vehicles that fail."""
-    if not MIN_CONCURRENCY <= value <= MAX_CONCURRENCY:
-        limits = f"at least {MIN_CONCURRENCY} and at most {MAX_CONCURRENCY}"
-        raise marshmallow.ValidationError(f"It must be {limits}.")
-
-
 def _read(env: Env) -> dict[str, Any]:
     """Read every variable; faults are collected by `env` until it is sealed."""
-    port = _positive("A port", most=65535)
-    days = _positive("It", zero=True, most=MAX_DAYS)
+    port = allowed.positive("A port", most=65535)
+    days = allowed.positive("It", zero=True, most=allowed.MAX_DAYS)
     return {
-        "sync_interval_sec": env.float("SYNC_INTERVAL_SEC", 30, validate=_positive("The interval")),
-        "silent_interval_sec": env.float(
-            "SILENT_INTERVAL_SEC", 120, validate=_positive("The interval")
+        "sync_interval_sec": env.float(
+            "SYNC_INTERVAL_SEC", 30, validate=allowed.positive("The interval")
         ),
-        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=_concurrency),
+        "silent_interval_sec": env.float(
+            "SILENT_INTERVAL_SEC", 120, validate=allowed.positive("The interval")
+        ),
+        "sync_concurrency": env.int("SYNC_CONCURRENCY", 500, validate=allowed.concurrency),
         "catch_up_concurrency": env.int(
             "CATCH_UP_CONCURRENCY",
-            env.int("BACKFILL_CONCURRENCY", 16, validate=_positive("It", most=1000)),
-            validate=_positive("It", most=1000),
+            env.int("BACKFILL_CONCURRENCY", 16, validate=allowed.positive("It", most=1000)),
+            validate=allowed.positive("It", most=1000),
         ),
         "audit_percent": env.float(
-            "AUDIT_PERCENT", 2, validate=_positive("It", zero=True, most=100)
+            "AUDIT_PERCENT", 2, validate=allowed.positive("It", zero=True, most=100)
         ),
-        "pull_timeout_sec": env.float("PULL_TIMEOUT_SEC", 10, validate=_positive("The timeout")),
-        "pull_window_sec": env.float("PULL_WINDOW_SEC", 60, validate=_positive("The window")),
+        "pull_timeout_sec": env.float(
+            "PULL_TIMEOUT_SEC", 10, validate=allowed.positive("The timeout")
+        ),
+        "pull_window_sec": env.float(
+            "PULL_WINDOW_SEC", 60, validate=allowed.positive("The window")
+        ),
         "pull_overlap_sec": env.float(
-            "PULL_OVERLAP_SEC", 5, validate=_positive("The overlap", zero=True, most=3600)
+            "PULL_OVERLAP_SEC", 5, validate=allowed.positive("The overlap", zero=True, most=3600)
         ),
-        "pull_max_body_mb": env.int("PULL_MAX_BODY_MB", 8, validate=_positive("It", most=1024)),
-        "vehicle_default_api_key": env.str("VEHICLE_DEFAULT_API_KEY", None, validate=_api_key),
+        "pull_max_body_mb": env.int(
+            "PULL_MAX_BODY_MB", 8, validate=allowed.positive("It", most=1024)
+        ),
+        "vehicle_default_api_key": env.str(
+            "VEHICLE_DEFAULT_API_KEY", None, validate=allowed.api_key
+        ),
         "host": env.str("DB_HOST", "localhost"),
         "port": env.int("DB_PORT", 5432, validate=port),
         "dbname": env.str("DB_NAME", "fleet"),
         "user": env.str("DB_USER", "fleet_app"),
         "password": env.str("DB_PASSWORD", None),
-        "url": env.str("DATABASE_URL", None, validate=_database_url),
-        "pool_size": env.int("DB_POOL_SIZE", 8, validate=_positive("The pool", most=500)),
+        "url": env.str("DATABASE_URL", None, validate=allowed.database_url),
+        "pool_size": env.int("DB_POOL_SIZE", 8, validate=allowed.positive("The pool", most=500)),
         "db_app_role": env.str("DB_APP_ROLE", None),
         "shutdown_grace_sec": env.float(
-            "SHUTDOWN_GRACE_SEC", 8, validate=_positive("The grace", zero=True)
+            "SHUTDOWN_GRACE_SEC", 8, validate=allowed.positive("The grace", zero=True)
         ),
         "journal_keep_days": env.int("JOURNAL_KEEP_DAYS", 30, validate=days),
         "quarantine_keep_days": env.int("QUARANTINE_KEEP_DAYS", 30, validate=days),
         "measurements_keep_months": env.int(
-            "MEASUREMENTS_KEEP_MONTHS", 0, validate=_positive("It", zero=True, most=MAX_MONTHS)
+            "MEASUREMENTS_KEEP_MONTHS",
+            0,
+            validate=allowed.positive("It", zero=True, most=allowed.MAX_MONTHS),
         ),
         "minutes_keep_months": env.int(
-            "MINUTES_KEEP_MONTHS", None, validate=_positive("It", zero=True, most=MAX_MONTHS)
+            "MINUTES_KEEP_MONTHS",
+            None,
+            validate=allowed.positive("It", zero=True, most=allowed.MAX_MONTHS),
         ),
-        "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=_alarm_days),
+        "alarms_keep_days": env.int("ALARMS_KEEP_DAYS", 0, validate=allowed.alarm_days),
         "tidy_after_days": env.int("TIDY_AFTER_DAYS", 3, validate=days),
         "compress_after_days": env.int("COMPRESS_AFTER_DAYS", 7, validate=days),
         **_read_budget(env),
-        "heartbeat_url": env.str("HEARTBEAT_URL", None, validate=_heartbeat_url),
+        "heartbeat_url": env.str("HEARTBEAT_URL", None, validate=allowed.heartbeat_url),
         "notify_urls": env.str("NOTIFY_URLS", ""),
         "notify_config": env.str("NOTIFY_CONFIG", None),
-        "notify_after_sec": env.float("NOTIFY_AFTER_SEC", 600, validate=_positive("It")),
+        "notify_after_sec": env.float("NOTIFY_AFTER_SEC", 600, validate=allowed.positive("It")),
         "notify_alarm_severity": env.str(
-            "NOTIFY_ALARM_SEVERITY", "critical", validate=_one_of(NOTIFIED_SEVERITIES)
+            "NOTIFY_ALARM_SEVERITY",
+            "critical",
+            validate=allowed.one_of(allowed.NOTIFIED_SEVERITIES),
         ),
         "notify_repeat_hours": env.float(
-            "NOTIFY_REPEAT_HOURS", 24, validate=_positive("It", zero=True, most=10_000)
+            "NOTIFY_REPEAT_HOURS", 24, validate=allowed.positive("It", zero=True, most=10_000)
         ),
         "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
         "metrics_port": env.int("METRICS_PORT", None, validate=port),
-        "daemon_name": env.str("DAEMON_NAME", None, validate=_daemon_name),
-        "log_level": env.str("LOG_LEVEL", "INFO", validate=_one_of(LOG_LEVELS)),
-        "log_format": env.str("LOG_FORMAT", "text", validate=_one_of(LOG_FORMATS)),
-        "log_vehicles": env.str("LOG_VEHICLES", "all", validate=_one_of(LOGGED_VEHICLES)),
+        "daemon_name": env.str("DAEMON_NAME", None, validate=allowed.daemon_name),
+        "log_level": env.str("LOG_LEVEL", "INFO", validate=allowed.one_of(allowed.LOG_LEVELS)),
+        "log_format": env.str("LOG_FORMAT", "text", validate=allowed.one_of(allowed.LOG_FORMATS)),
+        "log_vehicles": env.str(
+            "LOG_VEHICLES", "all", validate=allowed.one_of(allowed.LOGGED_VEHICLES)
+        ),
     }
 
 
@@ -263,16 +230,11 @@ def _read_budget(env: Env) -> dict[str, int]:
     """Read the limits of each vehicle; their defaults are those of `VehicleBudget`."""
     defaults = VehicleBudget()
     return {
-        name: env.int(name.upper(), getattr(defaults, name), validate=_positive("It", most=most))
-        for name, most in BUDGET_MOST.items()
+        name: env.int(
+            name.upper(), getattr(defaults, name), validate=allowed.positive("It", most=most)
+        )
+        for name, most in allowed.BUDGET_MOST.items()
     }
-
-
-def _alarm_days(value: int) -> None:
-    """Refuse to delete alarms that a daemon may still ask for because they are open."""
-    if value != 0 and not LEAST_ALARM_DAYS <= value <= MAX_DAYS:
-        limits = f"at least {LEAST_ALARM_DAYS} and at most {MAX_DAYS}"
-        raise marshmallow.ValidationError(f"It must be 0 or {limits}.")
 
 
 def _settings(values: dict[str, Any]) -> Settings:
@@ -294,49 +256,6 @@ def _settings(values: dict[str, Any]) -> Settings:
         values[unset_is_none] = values[unset_is_none] or None
     values["notify_urls"] = tuple(values["notify_urls"].split())
     return Settings(database=DatabaseSettings(parameters, pool_size), **values)
-
-
-def _one_of(choices: tuple[str, ...]) -> Any:
-    def check(value: str) -> None:
-        if value not in choices:
-            raise marshmallow.ValidationError(f"Must be one of {', '.join(choices)}.")
-
-    return check
-
-
-def _api_key(value: str | None) -> None:
-    if value and not is_new_api_key(value):
-        raise marshmallow.ValidationError(f"Must be {API_KEY_RULE}.")
-
-
-def _daemon_name(value: str | None) -> None:
-    """Refuse what would break a line of the log or a column."""
-    if value and (len(value) > DAEMON_NAME_LIMIT or not value.isprintable() or " " in value):
-        text = f"Must be printable, without blanks, at most {DAEMON_NAME_LIMIT} characters."
-        raise marshmallow.ValidationError(text)
-
-
-def _heartbeat_url(value: str | None) -> None:
-    """Refuse what cannot be asked, without repeating it: it is a secret."""
-    if not value:
-        return
-    try:
-        parts = urlsplit(value)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        text = "Must be a URL that begins with http:// or https:// and names a host."
-        raise marshmallow.ValidationError(text)
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise marshmallow.ValidationError("Must be a URL of printable ASCII without blanks.")
-
-
-def _database_url(value: str | None) -> None:
-    try:
-        parse_url(value or "")
-    except ValueError as error:
-        raise marshmallow.ValidationError(str(error)) from None
 
 
 def _describe(messages: Any) -> str:

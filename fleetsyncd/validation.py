@@ -8,8 +8,8 @@ import ipaddress
 import re
 import unicodedata
 
+from fleetsyncd.allowed import API_KEY_RULE, is_new_api_key
 from fleetsyncd.errors import CommandError
-from fleetsyncd.settings import API_KEY_RULE, is_new_api_key
 from fleetsyncd.text import sanitise
 
 NAME_LIMIT = 200

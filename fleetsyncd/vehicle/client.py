@@ -16,6 +16,7 @@ from http import HTTPStatus
 import requests
 
 from fleetsyncd import __version__
+from fleetsyncd.allowed import is_api_key
 from fleetsyncd.errors import (
     AddressUnusable,
     AnswerTooLarge,
@@ -26,7 +27,6 @@ from fleetsyncd.errors import (
     VehicleTimeout,
 )
 from fleetsyncd.models import Window
-from fleetsyncd.settings import is_api_key
 from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
 from fleetsyncd.traffic import Traffic

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from fleetsyncd import settings
+from fleetsyncd.allowed import is_api_key
 from fleetsyncd.errors import SettingsError
-from fleetsyncd.settings import DatabaseSettings, Settings, is_api_key, load
+from fleetsyncd.settings import DatabaseSettings, Settings, load
 
 SECRET = "s3cret-of-the-test"
 
