@@ -38,7 +38,8 @@ from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.vehicle import decode
-from fleetsyncd.vehicle.client import Answer, VehicleClient
+from fleetsyncd.vehicle.answer import Answer
+from fleetsyncd.vehicle.client import VehicleClient
 from fleetsyncd.vehicle.refusals import judge_by_status
 
 

@@ -27,7 +27,8 @@ from fleetsyncd.sync.window import MILLISECOND, Splitter
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, OLDEST_ALARM
 from fleetsyncd.times import utc_text
 from fleetsyncd.vehicle import decode, parsing
-from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer, VehicleClient
+from fleetsyncd.vehicle.answer import Answer
+from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
 
 MOST_BROKEN = 3

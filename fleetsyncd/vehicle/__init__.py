@@ -1,6 +1,7 @@
 """All that speaks to a vehicle.
 
 client.py       one vehicle's API: deadline, limits, errors
+answer.py       how long and how encoded an answer may be, and its body
 adapter.py      the kept connection under requests
 refusals.py     what an HTTP status other than 200 means
 http_errors.py  errors of the HTTP libraries as VehicleErrors

@@ -6,11 +6,7 @@ uses a proxy and never reads a netrc. The API key is in no error raised here.
 """
 
 import time
-from codecs import BOM_UTF8
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from hashlib import blake2b
 from http import HTTPStatus
 
 import requests
@@ -31,7 +27,14 @@ from fleetsyncd.time_limits import Deadline
 from fleetsyncd.times import iso_ms
 from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle import refusals
-from fleetsyncd.vehicle.adapter import AnswerReader, ReadingTooLong, VehicleAdapter, reader_of
+from fleetsyncd.vehicle.adapter import ReadingTooLong, VehicleAdapter, reader_of
+from fleetsyncd.vehicle.answer import (
+    TURN_BYTES,
+    Answer,
+    check_encoding,
+    expected_bytes,
+    read_body,
+)
 from fleetsyncd.vehicle.http_errors import (
     CONNECTION_BROKEN,
     REQUEST_ERRORS,
@@ -48,13 +51,6 @@ OnCall = Callable[[str, float, Traffic], None]
 
 PAGE_LIMIT = 50_000
 """Rows asked for in one answer; a vehicle gives no more."""
-CHUNK_BYTES = 1 << 14
-CHUNKS_A_TURN = 64
-MOST_BYTES = {"/status": 1 << 16, "/channels": 1 << 21, "/alarms": 1 << 22}
-"""Of an answer after decompression, unless PULL_MAX_BODY_MB is less; of others it is that."""
-KNOWN_ENCODINGS = ("gzip", "identity")
-PLAIN = ("", "identity")
-"""Elements of a Content-Encoding that stand for no encoding."""
 LAST_PORT = 65_535
 NOWHERE = ("unusable.invalid", 1)
 """Never asked: what stands for an address that cannot be."""
@@ -62,34 +58,10 @@ ERROR_BODY_SEC = 2.0
 """For how long an error's body is read: the status says most of it."""
 ERROR_MARGIN_SEC = 0.1
 """Of a call's time, kept from an error's body, so that the refusal can still be told."""
-LENGTH_DIGITS = 15
-"""A Content-Length with more digits is too large without being converted."""
 
 
 def ignore_call(_call: str, _seconds: float, _carried: Traffic) -> None:
     """Ignore a call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A call's body after decompression, and the vehicle's clock from its `Date` header."""
-
-    body: bytes
-    clock: datetime | None
-    latency_sec: float = 0.0
-    """How long the call took before its body came."""
-    transfer_sec: float = 0.0
-    """How long the body took."""
-    received: int = 0
-    """Bytes of the body, compressed."""
-    cpu_sec: float = 0.0
-    """What reading it has cost."""
-
-    @property
-    def digest(self) -> int:
-        """A 64-bit digest of the body; other versions, which may read it otherwise, differ."""
-        hashed = blake2b(self.body, digest_size=8, key=__version__.encode())
-        return int.from_bytes(hashed.digest(), signed=True)
 
 
 class VehicleClient:
@@ -216,7 +188,7 @@ class VehicleClient:
         reader = reader_of(response)
         try:
             self._check_headers(call, response)
-            body = self._read(call, response, reader)
+            body = read_body(call, response, reader, self._max_body)
             transfer_sec = reader.transfer_sec
             complete = True
         finally:
@@ -228,7 +200,7 @@ class VehicleClient:
                 response.raw.close()
                 self._adapter.drop_connection()
             response.close()
-        if len(body) > CHUNKS_A_TURN * CHUNK_BYTES:
+        if len(body) > TURN_BYTES:
             reader.give_way()  # looking for the key takes a while, too
         return Answer(
             self._redactor.redact_body(call, body),
@@ -243,12 +215,8 @@ class VehicleClient:
         """Raise unless this is a 200 with a body that may be read."""
         if response.status_code != HTTPStatus.OK:
             raise self._refusal(call, response)
-        self._check_encoding(call, response)
-        length = response.headers.get("Content-Length", "")
-        if length.isdecimal():
-            if len(length) > LENGTH_DIGITS or int(length) > self._most_bytes(call):
-                raise self._too_large(call)
-            self._expected = int(length)
+        check_encoding(call, response, self._redactor)
+        self._expected = expected_bytes(call, response, self._max_body)
 
     def _refusal(self, call: str, response: requests.Response) -> VehicleRefused:
         code, headers = response.status_code, response.headers
@@ -269,47 +237,13 @@ class VehicleClient:
     def _error_body(self, call: str, response: requests.Response) -> ErrorBody | None:
         """Return what comes soon of an error's body; None if nothing comes that can be read."""
         try:
-            self._check_encoding(call, response)
+            check_encoding(call, response, self._redactor)
         except BadAnswer:
             return None
         ends_at = self._started + self._pull_timeout_sec
         left = ends_at - time.monotonic() - ERROR_MARGIN_SEC
         with_deadline = self._deadline(max(0.0, min(ERROR_BODY_SEC, left)), TimeoutError)
         return read_error_body(response, with_deadline)
-
-    def _check_encoding(self, call: str, response: requests.Response) -> None:
-        """Refuse a body that is neither plain nor gzip; name gzip as the decoder knows it."""
-        told = response.headers.get("Content-Encoding")
-        if told is None or told in KNOWN_ENCODINGS:
-            return
-        names = [name.strip() for name in told.lower().split(",")]
-        encodings = [name for name in names if name not in PLAIN]
-        if encodings not in ([], ["gzip"], ["x-gzip"]):
-            named = self._redactor.redact_text(told.strip(), 60)
-            raise BadAnswer(call, f"Content-Encoding {named} unasked for")
-        response.raw.headers["Content-Encoding"] = "gzip" if encodings else "identity"
-
-    def _read(self, call: str, response: requests.Response, reader: AnswerReader) -> bytes:
-        chunks: list[bytes] = []
-        size, most = 0, self._most_bytes(call)
-        for chunk in response.iter_content(CHUNK_BYTES):
-            size += len(chunk)
-            if size > most:
-                raise self._too_large(call)
-            chunks.append(chunk)
-            if len(chunks) % CHUNKS_A_TURN == 0:
-                reader.give_way()  # few bytes from the socket may become many chunks
-        return b"".join(chunks).removeprefix(BOM_UTF8)
-
-    def _most_bytes(self, call: str) -> int:
-        return min(self._max_body, MOST_BYTES.get(call, self._max_body))
-
-    def _too_large(self, call: str) -> AnswerTooLarge:
-        most = self._most_bytes(call)
-        megabytes, kilobytes = most >> 20, most >> 10
-        return AnswerTooLarge(
-            call, f"longer than {megabytes or kilobytes} {'MB' if megabytes else 'kB'}"
-        )
 
 
 def _interval(window: Window) -> str:

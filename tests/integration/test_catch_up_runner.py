@@ -16,7 +16,7 @@ from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync import catch_up_runner
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
-from fleetsyncd.vehicle.client import Answer
+from fleetsyncd.vehicle.answer import Answer
 from tests.integration.test_dispatcher import (
     EndlessVehicle,
     SatisfiedVehicle,

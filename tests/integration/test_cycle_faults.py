@@ -13,7 +13,7 @@ from fleetsyncd.errors import VehicleRefused
 from fleetsyncd.reports import Failure, Outcome
 from fleetsyncd.sync import question_limit
 from fleetsyncd.times import iso_ms
-from fleetsyncd.vehicle.client import Answer
+from fleetsyncd.vehicle.answer import Answer
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 
 DOWN = HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":"database_unavailable"}'

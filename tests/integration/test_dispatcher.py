@@ -38,7 +38,7 @@ from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.silence import Silences
 from fleetsyncd.sync.supervisor import Plan, Supervisor
 from fleetsyncd.traffic import Traffic
-from fleetsyncd.vehicle.client import Answer
+from fleetsyncd.vehicle.answer import Answer
 
 HOSTILE = 100
 ANSWER_SEC = 0.005

@@ -16,7 +16,7 @@ from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.dispatcher import Dispatcher
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.silence import Silences
-from fleetsyncd.vehicle.client import Answer
+from fleetsyncd.vehicle.answer import Answer
 from tests.integration.test_dispatcher import (
     EndlessVehicle,
     SatisfiedVehicle,

@@ -465,9 +465,9 @@ MUTANTS = (
     ),
     Mutant(
         "no cap on the body",
-        CLIENT,
-        "            if size > most:",
-        "            if size < 0:",
+        "fleetsyncd/vehicle/answer.py",
+        "        if size > most:",
+        "        if size < 0:",
         "tests/unit/test_client_bodies.py",
     ),
     Mutant(

@@ -26,7 +26,8 @@ from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.pull import MOST_BROKEN, VehicleSource
 from fleetsyncd.sync.sizing import LONGEST, SHORTEST, QuestionSize
 from fleetsyncd.vehicle import parsing
-from fleetsyncd.vehicle.client import PAGE_LIMIT, Answer
+from fleetsyncd.vehicle.answer import Answer
+from fleetsyncd.vehicle.client import PAGE_LIMIT
 
 NOW = datetime(2026, 2, 22, 12, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
