@@ -1,6 +1,7 @@
 """The daemon, from the main loop (supervisor) down to one vehicle's cycle.
 
 supervisor.py       the main loop: start cycles, serve requests, drain
+keepers.py          what runs beside the cycles: housekeeping, minutes, traffic, notices
 dispatcher.py       what is pulled now: shards, cycles, backfills
 lanes.py            greenlets in two lanes, prompt and slow
 spacing.py          how far apart a cycle's vehicles are started

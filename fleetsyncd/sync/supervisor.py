@@ -28,17 +28,14 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
 from fleetsyncd.sync.heartbeat import HeartbeatSender
-from fleetsyncd.sync.housekeeping import Chore, Housekeeping
-from fleetsyncd.sync.intake_watch import IntakeWatch
-from fleetsyncd.sync.minutes import MinuteKeeper
-from fleetsyncd.sync.notifier import Notices, Notifier
+from fleetsyncd.sync.housekeeping import Chore
+from fleetsyncd.sync.keepers import Keepers, Wanted
+from fleetsyncd.sync.notifier import Notices
 from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.own_intervals import OwnIntervals
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
-from fleetsyncd.sync.tidier import Tidier
-from fleetsyncd.sync.traffic import TrafficKeeper
 from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.sync.vehicle_log import VehicleLog
 
@@ -86,21 +83,21 @@ class Supervisor:
     ) -> None:
         self._plan = plan
         self._context = context
-        self._notifier: Notifier | None = None
-        if notices is not None:
-            self._notifier = Notifier(
-                context.database,
-                notices,
-                sync_interval_sec=plan.sync_interval_sec,
-                now=context.now,
-                spawn=gevent.spawn,
-                on_database_error=self._on_database_error,
-            )
-            emit = events.broadcast(emit, self._notifier.listen)
-        self._emit = emit
         self._heartbeat = HeartbeatSender(
             context.database, plan.sync_interval_sec, plan.daemon_name
         )
+        self._keepers = Keepers(
+            context,
+            Wanted(retention, tidying, chores, notices),
+            sync_interval_sec=plan.sync_interval_sec,
+            minutes_keep_months=plan.minutes_keep_months,
+            replica_id=self._heartbeat.replica_id,
+            shards=lambda: self._dispatcher.shards,
+            fills_past=lambda: self._dispatcher.fills_past,
+            emit=emit,
+            on_database_error=self._on_database_error,
+        )
+        self._emit = self._keepers.emit
         self._dispatcher = Dispatcher(
             context,
             sync_interval_sec=plan.sync_interval_sec,
@@ -117,44 +114,13 @@ class Supervisor:
             on_attempt=self._on_attempt,
             on_database_error=self._on_database_error,
         )
-        self._housekeeping = Housekeeping(
-            retention,
-            context.now,
-            gevent.spawn,
-            self._on_database_error,
-            IntakeWatch(context.database, context.now).check,
-            Tidier(
-                tidying or Tidying(context.database, None),
-                context.now,
-                gevent.spawn,
-                emit,
-                lambda: self._dispatcher.fills_past or context.database.is_crowded,
-            ),
-            chores,
-        )
-        self._minutes = MinuteKeeper(
-            context.database,
-            plan.minutes_keep_months,
-            shards=lambda: self._dispatcher.shards,
-            now=context.now,
-            spawn=gevent.spawn,
-            on_database_error=self._on_database_error,
-            emit=emit,
-        )
-        self._traffic = TrafficKeeper(
-            context.database,
-            context.traffic,
-            self._heartbeat.replica_id,
-            gevent.spawn,
-            self._on_database_error,
-        )
         self._vehicle_log = vehicle_log or VehicleLog()
         self._summary = CycleSummary(0)
         self._setbacks = SetbackWatch()
         self._unstored = UnstoredCycles()
         self._requests = RequestReader(context.database)
         self._cycle_sec: float | None = None
-        self._outage = Outage(emit)
+        self._outage = Outage(self._emit)
         self._stopping = Event()
 
     def run(self, cycles: int | None = None) -> None:
@@ -165,9 +131,7 @@ class Supervisor:
 
     def once(self) -> CycleSummary:
         """Run one cycle of the whole fleet and drain; raise DatabaseError if PostgreSQL is lost."""
-        self._housekeeping.accepting = self._minutes.accepting = False
-        if self._notifier is not None:
-            self._notifier.accepting = False
+        self._keepers.begin_nothing()
         self._dispatcher.pull_every_shard_once()
         self._run_until_stopped(self._run_single)
         if error := self._outage.lost or self._outage.busy:
@@ -306,17 +270,11 @@ class Supervisor:
         """Let running vehicles finish their window, then kill them; delete the heartbeat."""
         self.stop()
         self._emit(events.DaemonStopping())
-        self._housekeeping.accepting = self._minutes.accepting = False
-        if self._outage.lost is None:
-            gevent.with_timeout(KILL_SEC, self._housekeeping.stop, timeout_value=None)
+        self._keepers.interrupt(self._outage.lost)
         self._dispatcher.end(self._plan.shutdown_grace_sec)
-        if self._notifier is not None:
-            self._notifier.stop(KILL_SEC)
+        self._keepers.end(self._outage.lost)
         if self._outage.lost is None:
-            self._housekeeping.wait(KILL_SEC)
-            gevent.with_timeout(KILL_SEC, self._traffic.end, KILL_SEC / 2, timeout_value=None)
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
-        self._traffic.tell_loss(self._outage.lost)
         self._context.database.close()
         log.info("Sync service stopped")
 
@@ -350,7 +308,7 @@ class Supervisor:
         self._emit(events.CycleEnded(*counts, summary.seconds, summary.resting, unstored))
 
     def _do_periodic_work(self) -> None:
-        """Serve operators' requests; start backfills and retention; send the heartbeat."""
+        """Serve operators' requests; start backfills and the keepers; send the heartbeat."""
         if self._outage.lost is not None:
             return
         try:
@@ -360,11 +318,7 @@ class Supervisor:
             self._dispatcher.start(requests.wanted)
             self._emit(events.Alive())
             self._dispatcher.start_catch_ups()
-            self._housekeeping.run_if_due(time.monotonic())
-            self._minutes.run_if_due(time.monotonic())
-            self._traffic.run_if_due(time.monotonic())
-            if self._notifier is not None:
-                self._notifier.run_if_due(time.monotonic())
+            self._keepers.run_if_due(time.monotonic())
             if self._heartbeat.is_due:
                 self._dispatcher.rebalance()
                 self._emit(events.Alive())

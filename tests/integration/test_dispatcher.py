@@ -409,7 +409,7 @@ def test_a_daemon_that_ends_without_its_database_tells_how_much_traffic_it_could
     if reason == "no connection":
         supervisor._on_database_error(DatabaseLost(reason))
     else:
-        monkeypatch.setattr(supervisor._traffic, "store", Event().wait)
+        monkeypatch.setattr(supervisor._keepers._traffic, "store", Event().wait)
     supervisor.drain()
     assert [line for line in caplog.messages if "traffic" in line] == [
         "1 kB that the links of 1 vehicle have carried may be missing in `fleetsyncd traffic`: "
