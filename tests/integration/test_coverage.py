@@ -123,6 +123,42 @@ def test_what_the_vehicle_has_dropped_is_committed_with_the_watermark(dropping: 
     ]
 
 
+def test_what_is_gone_of_a_short_gap_that_is_old_is_told(away: Rig) -> None:
+    away.cycle()
+    away.cycle(after=3000)
+    begun = away.watermark()
+    first, second = away.vehicle().islands
+    away.now += HOUR
+    away.cycle()
+    away.simulated.history_start_ms = int((away.now - LIVE).timestamp() * 1000)
+    while away.catch_up() != "none":
+        pass
+    assert lost(away)[:2] == [
+        Window(begun or away.now, first.start),
+        Window(first.end, second.start),
+    ]
+
+
+def test_what_is_gone_of_one_gap_is_no_proof_of_the_next_one(away: Rig) -> None:
+    away.cycle()
+    away.cycle(after=2 * 3600)
+    first, second = away.vehicle().islands
+    away.simulated.history_start_ms = int(away.now.timestamp() * 1000) - 1000
+    while away.catch_up() != "none":
+        pass
+    assert [window.end for window in lost(away)] == [first.start, second.start]
+
+
+def test_a_cycle_that_pulls_some_hours_records_what_is_gone(away: Rig) -> None:
+    away.live = None
+    away.simulated.history_start_ms = int((away.now - HOUR).timestamp() * 1000)
+    known = away.watermark()
+    away.cycle()
+    (gone,) = lost(away)
+    assert gone.start == known
+    assert abs(gone.end - (away.now - HOUR)) < timedelta(minutes=1)
+
+
 def test_a_catch_up_that_stops_early_has_recorded_what_it_has_passed_over(dropping: Rig) -> None:
     dropping.cycle()
     known = dropping.watermark()
