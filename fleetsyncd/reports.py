@@ -141,6 +141,8 @@ class AttemptReport:
     """It failed, or a part of what it was to pull is gone."""
     goes_on: bool = False
     """It went well so far, and the rest is left to the next attempt."""
+    reached: datetime | None = None
+    """Of a gap: where the next attempt goes on; None if it begins anew."""
     audit: AuditResult | None = None
     """None unless it was an audit."""
 

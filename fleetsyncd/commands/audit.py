@@ -10,6 +10,7 @@ from fleetsyncd import bootstrap
 from fleetsyncd.actions import Action
 from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.audit_watch import AuditWatch
+from fleetsyncd.commands.backfill_watch import NAMED
 from fleetsyncd.commands.parameters import (
     FROM_FORMS,
     all_vehicles_option,
@@ -84,9 +85,10 @@ def audit(
     if start is not None:
         begin = backfill_window(start, end, now, settings.measurements_keep_months).start
     keeps = begin is None and until == now and not report_only
-    wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps)
-    database.run(lambda cursor: _request(cursor, action, chosen, wanted))
-    watch = AuditWatch(database, chosen, as_json=as_json)
+    wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps, of_all=all_vehicles)
+    audited, left_out = database.run(lambda cursor: _request(cursor, action, chosen, wanted))
+    _tell_left_out(left_out)
+    watch = AuditWatch(database, audited, as_json=as_json)
     if no_wait:
         watch.tell_obstacles()
         if as_json:
@@ -97,12 +99,16 @@ def audit(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked for; an audit that goes on is left alone if the operator `keeps` it."""
+    """What is asked for; an audit that goes on is left alone if the operator `keeps` it.
+
+    `of_all`: vehicles of which nothing of the interval was pulled are left out.
+    """
 
     start: datetime | None
     end: datetime
     report_only: bool
     keeps: bool
+    of_all: bool
 
 
 def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle]) -> int:
@@ -113,18 +119,32 @@ def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle])
 
 def _request(
     cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle], wanted: _Wanted
-) -> None:
+) -> tuple[list[RegisteredVehicle], list[str]]:
+    """Return the vehicles that are audited now, and why others of the fleet are not."""
     known = audit_statuses(cursor, [vehicle.id for vehicle in chosen]) if wanted.keeps else {}
     changes = []
+    audited: list[RegisteredVehicle] = []
+    left_out: list[str] = []
     for vehicle in chosen:
         status = known.get(vehicle.id)
-        if status is not None and not status.finished:
-            continue
-        try:
-            window = audits.request_audit(
-                cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
-            )
-        except CommandError as error:
-            raise CommandError(f"[{vehicle.name}] {error}") from None
-        changes.append(Change(vehicle.id, after={"audit": str(window)}))
+        if status is None or status.finished:
+            try:
+                window = audits.request_audit(
+                    cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
+                )
+            except CommandError as error:
+                left_out.append(f"[{vehicle.name}] {error}")
+                continue
+            changes.append(Change(vehicle.id, after={"audit": str(window)}))
+        audited.append(vehicle)
+    if left_out and not (wanted.of_all and audited):
+        raise CommandError(left_out[0])
     record(cursor, action, changes)
+    return audited, left_out
+
+
+def _tell_left_out(left_out: Sequence[str]) -> None:
+    for text in left_out[:NAMED]:
+        click.echo(f"left out: {text}", err=True)
+    if len(left_out) > NAMED:
+        click.echo(f"and {len(left_out) - NAMED} more", err=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.database import audit_findings, statements, store
 from fleetsyncd.database.cluster import value_of
+from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AuditTaken, CommandError, PullStopped
@@ -22,10 +23,6 @@ from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
 
 # What was not pulled yet is for cycles to pull. Without an interval it is all that is stored.
-_CHANNELS = """
-SELECT coalesce(array_agg(channel_id), '{}')::text FROM public.channel_config
-WHERE vehicle_id = %(id)s::uuid
-"""
 _STORED_FROM = """
 SELECT min(m.time)::text FROM unnest({channels}::int[]) channel
 CROSS JOIN LATERAL (
@@ -153,7 +150,7 @@ def request_audit(
 
 def _stored_from(cursor: Cursor, values: Mapping[str, object]) -> str:
     """Return SQL for the time of the oldest measurement since `oldest`; null if none is stored."""
-    channels = value_of(cursor, _CHANNELS, values)
+    channels = value_of(cursor, CHANNELS, values)
     return value_of(cursor, _STORED_FROM.format(channels=channels), values)
 
 

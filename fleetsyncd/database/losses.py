@@ -1,9 +1,10 @@
-"""Lost intervals: what the watermark has passed over, although not everything of it is stored.
+"""Lost intervals: what is before the watermark, although not everything of it is stored.
 
+An interval is of one kind only, that which was found last.
 Each function takes a cursor of `Database.run`, never commits, and may run twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from fleetsyncd.models import Window
 
 GONE = "gone for good"
 """The kind of what the vehicle, or this program by its retention, did not have any more."""
+MISSING = "missing by audit"
+"""The kind of what an audit found to be missing and has not stored."""
 MOST_INTERVALS = 1_000
 """Of a vehicle; the oldest ones are taken together, with what is between them."""
 _TAKE_NEIGHBOURS = """
@@ -35,7 +38,8 @@ VALUES (%(id)s::uuid, %(kind)s, %(start)s, %(end)s)
 _RECOVER = """
 WITH cut AS (
     DELETE FROM fleetsync.lost_interval
-    WHERE vehicle_id = %(id)s::uuid AND from_at < %(end)s AND to_at > %(start)s
+    WHERE vehicle_id = %(id)s::uuid AND kind = ANY (%(kinds)s)
+        AND from_at < %(end)s AND to_at > %(start)s
     RETURNING vehicle_id, kind, from_at, to_at, found_at
 )
 INSERT INTO fleetsync.lost_interval (vehicle_id, kind, from_at, to_at, found_at)
@@ -45,7 +49,10 @@ SELECT vehicle_id, kind, lower(rest), upper(rest), found_at FROM cut, unnest(
 
 
 def record_loss(cursor: Cursor, vehicle_id: UUID, lost: Window, kind: str = GONE) -> None:
-    """Record that an interval is lost, together with those of its kind that it touches."""
+    """Record that an interval is lost, together with those of its kind that it touches.
+
+    It takes the place of what is recorded of other kinds.
+    """
     if lost.end <= lost.start:
         return
     key = {"id": str(vehicle_id), "kind": kind}
@@ -69,14 +76,18 @@ def record_passed(
         record_loss(cursor, vehicle_id, Window(start, min(reached, each.end)))
 
 
-def recover(cursor: Cursor, vehicle_id: UUID, stored: Window) -> None:
-    """Record that everything of an interval is stored after all."""
+def recover(
+    cursor: Cursor, vehicle_id: UUID, stored: Window, kinds: Collection[str] = (GONE, MISSING)
+) -> None:
+    """Record that an interval is not lost in one of these ways: all of it is stored after all."""
     if stored.end > stored.start:
-        values = {"id": str(vehicle_id), "start": stored.start, "end": stored.end}
-        cursor.execute(_RECOVER, values)
+        ends = {"start": stored.start, "end": stored.end}
+        cursor.execute(_RECOVER, {"id": str(vehicle_id), "kinds": list(kinds), **ends})
 
 
 def _add_joined(cursor: Cursor, key: dict[str, str], parts: list[Window]) -> None:
     """Add one interval from the first start to the last end."""
     ends = {"start": min(part.start for part in parts), "end": max(part.end for part in parts)}
+    others = [kind for kind in (GONE, MISSING) if kind != key["kind"]]
+    cursor.execute(_RECOVER, {**key, **ends, "kinds": others})
     cursor.execute(_ADD, {**key, **ends})

@@ -10,16 +10,31 @@ from uuid import UUID
 import msgspec
 
 from fleetsyncd.database import statements
-from fleetsyncd.database.cluster import runs_on_cluster
+from fleetsyncd.database.cluster import runs_on_cluster, value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Measurements
+from fleetsyncd.models import Measurements, Window
 
 BATCH = 12_000
 """Rows in one INSERT.
 
 Few enough that no other greenlet waits long while its text is built; enough for ten minutes of 18
 channels, the window in which dense gaps are pulled.
+"""
+
+CHANNELS = """
+SELECT coalesce(array_agg(channel_id), '{}')::text FROM public.channel_config
+WHERE vehicle_id = %(id)s::uuid
+"""
+"""The text of an array: which channels a vehicle has."""
+# Channel by channel, since that is the order of the key.
+_NEWEST = """
+SELECT max(m.time) FROM unnest({channels}::int[]) channel
+CROSS JOIN LATERAL (
+    SELECT r.time FROM public.measurements r
+    WHERE r.vehicle_id = %(id)s::uuid AND r.channel_id = channel
+        AND r.time >= %(start)s AND r.time < %(end)s
+    ORDER BY r.time DESC LIMIT 1) m
 """
 
 
@@ -70,6 +85,15 @@ def _store(cursor: Cursor, values: Mapping[str, object]) -> Added:
     if added.rows:
         cursor.execute(statements.MARK_MINUTES, values)
     return added
+
+
+def newest_within(cursor: Cursor, vehicle_id: UUID, window: Window) -> datetime | None:
+    """Return the time of the newest row of a window that is stored; None if none is."""
+    values = {"id": str(vehicle_id), "start": window.start, "end": window.end}
+    channels = value_of(cursor, CHANNELS, values)
+    cursor.execute(_NEWEST.format(channels=channels), values)
+    newest: datetime | None = cursor.fetchall()[0][0]
+    return newest
 
 
 def array(column: tuple[object, ...]) -> str:

@@ -68,6 +68,7 @@ class _AuditAttempt(ComparingAttempt):
         self.begins = min(max(self.interval.start, oldest), end)
         if self.begins < end:
             lost = lost_history(self.source, Window(self.begins, end))
+            self.has_all = lost is None or lost.window is not None
             if lost is not None:
                 self.notes.append(str(lost))
                 self.begins = lost.window.end if lost.window else self.begins

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -76,6 +77,8 @@ class CatchUpRunner:
 
         self._jobs = RunningJobs(must_wait, monotonic, sleep)
         self._pacing = Pacing(self._slots, self._jobs, self._turns.most, monotonic, sleep)
+        self._reached: dict[UUID, datetime] = {}
+        """Where attempts at gaps have ended, and the next ones go on."""
         self._tried: set[UUID] = set()
         """Vehicles whose job failed in this cycle of the fleet."""
         self._has_gaps = self._gap_was_noted = False
@@ -107,6 +110,7 @@ class CatchUpRunner:
         self._tried.clear()
         self._backfills.retain(fleet)
         self._turns.retain(fleet)
+        self._reached = {key: at for key, at in self._reached.items() if key in fleet}
         self._pacing.retain(fleet)
         self._audits.set_fleet(fleet)
 
@@ -302,6 +306,9 @@ class CatchUpRunner:
                     others_wait = self._turns.was_crowded or self._slots.awaited
                     return not others_wait or self._monotonic() < ends
 
-                report = catch_up(job.vehicle, *asked, may_go_on)
+                goes_on_at = self._reached.pop(job.vehicle.id, None)
+                report = catch_up(job.vehicle, *asked, may_go_on, goes_on_at)
                 if report is not None:
+                    if report.reached is not None:
+                        self._reached[job.vehicle.id] = report.reached
                     yield report

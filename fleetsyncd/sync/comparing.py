@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import comparison, store, vehicle_memory
+from fleetsyncd.database import comparison, losses, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import AuditTaken, BadAnswer, PullOverrun
 from fleetsyncd.lateness import Added
@@ -70,6 +70,8 @@ class ComparingAttempt(ABC):
         self.taken: str | None = None
         """Why the audit is no longer this attempt's."""
         self.has_committed = False
+        self.has_all = False
+        """Whether the vehicle has all that it measured in the interval, as far as it can tell."""
 
     @abstractmethod
     def record(self, cursor: Cursor, compared: Compared) -> None:
@@ -129,6 +131,7 @@ class ComparingAttempt(ABC):
             missing, gone = found.missing + added.rows, max(0, found.gone - bad)
             counts = replace(found, missing=missing, gone=gone)
             self.record(cursor, Compared(window, counts))
+            self._record_coverage(cursor, window, found.missing)
             intake = Intake(rows=len(page), seconds=covered)
             vehicle_memory.count_intake(cursor, vehicle_id, intake)
 
@@ -146,6 +149,14 @@ class ComparingAttempt(ABC):
         self.has_committed = True
         self.take_in(Compared(window, counts))
         self.step_started_at = self.context.now()
+
+    def _record_coverage(self, cursor: Cursor, window: Window, unstored: int) -> None:
+        """Record whether all of a window is stored now, or so many rows of it are not."""
+        if unstored:
+            losses.record_loss(cursor, self.vehicle.id, window, losses.MISSING)
+        else:
+            kinds = (losses.GONE, losses.MISSING) if self.has_all else (losses.MISSING,)
+            losses.recover(cursor, self.vehicle.id, window, kinds)
 
     @abstractmethod
     def take_in(self, compared: Compared) -> None:

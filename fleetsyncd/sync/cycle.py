@@ -32,11 +32,10 @@ from fleetsyncd.sync.commit import Totals, commit_channels
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_commit import CommittedWindows
 from fleetsyncd.sync.cycle_plan import CyclePlan, compare_clocks, plan_pull
-from fleetsyncd.sync.history import NOT_KNOWN, lost_history
+from fleetsyncd.sync.history import LOOK_ABOVE, NOT_KNOWN, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
-from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.answer import Answer
 from fleetsyncd.vehicle.client import VehicleClient
@@ -167,7 +166,8 @@ class _VehicleCycle:
         vehicle unless the pull has come nearer to the present.
         """
         self.intake.check_rows(self.context.budget)
-        if plan.window.length > HOURLY_ABOVE:
+        usual = self.context.own_live_window(self.vehicle) or timedelta(0)
+        if plan.window.length > max(LOOK_ABOVE, usual):
             self.note_lost_history(plan)
         began, reached = self.context.now(), plan.window.start
         try:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from fleetsyncd.database import gaps
+from fleetsyncd.database import gaps, measurements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
 from fleetsyncd.lateness import Added
@@ -28,7 +28,7 @@ from fleetsyncd.sync.history import NOT_KNOWN, LostHistory
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
-from fleetsyncd.sync.window import gap_before, skipped_before
+from fleetsyncd.sync.window import asked_without_gap, gap_before, skipped_before
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle.client import VehicleClient
 
@@ -42,16 +42,20 @@ def catch_up(
     context: SyncContext,
     stop_reason: Callable[[], str | None] = lambda: None,
     may_go_on: Callable[[], bool] = lambda: True,
+    goes_on_at: datetime | None = None,
 ) -> AttemptReport | None:
     """Pull the vehicle's first gap, commit it, write a journal entry; None if there is no gap.
 
     `stop_reason` is called between windows and names the reason to end early, `may_go_on` whether
-    the attempt may go on, or leaves the rest to the next one. Raises DatabaseUnavailable and
+    the attempt may go on, or leaves the rest to the next one. `goes_on_at` is where this daemon's
+    last attempt at the gap has ended, None if there was none. Raises DatabaseUnavailable and
     VehicleRemoved, for which no journal entry can be written, and DatabaseError if nothing of the
     attempt's end can be.
     """
     oldest = context.accepted_interval().start
-    gap = gap_before(vehicle, pull_overlap=context.pull_overlap, oldest=oldest)
+    gap = gap_before(
+        vehicle, pull_overlap=context.pull_overlap, oldest=oldest, goes_on_at=goes_on_at
+    )
     if gap is None:
         context.database.run(lambda cursor: gaps.reach_island(cursor, vehicle.id))
         return None
@@ -74,8 +78,9 @@ def catch_up(
         attempt.totals.bad_rows,
         source.discarded_bytes,
         result.retry_after_sec or attempt.retry_after_sec,
-        needs_attention=attempt.lost or (entry.status != Outcome.OK and not result.stopped),
+        needs_attention=attempt.is_news or (entry.status != Outcome.OK and not result.stopped),
         goes_on=attempt.has_committed and entry.status == Outcome.OK,
+        reached=attempt.goes_on_at,
     )
 
 
@@ -107,18 +112,30 @@ class _GapAttempt:
         self.notes: list[str] = []
         self.passed_over: list[Window] = []
         """Of the gap, what nobody can pull any more."""
-        self.lost = False
-        """A part of the gap is gone for good, or may be."""
+        self.is_news = False
+        """A part of the gap is gone for good, or may be, or another machine may answer."""
         self.has_committed = False
+
+    @property
+    def goes_on_at(self) -> datetime | None:
+        """Where the next attempt goes on; None if it begins, or another gap does."""
+        if not self.has_committed or self.vehicle.watermark is None:
+            return None
+        reached = asked_without_gap(self.vehicle, self.vehicle.watermark)
+        return reached if reached < self.gap.end else None
 
     def run(self) -> None:
         """Pull the gap window by window, until it is pulled or this attempt may not go on."""
         self.hint = identity.ask_machine(self.source.client, self.context.database, self.vehicle)
         self.intake.check_rows(self.context.budget, MOST_OF_BUDGET)
         self._note_lost_history()
+        known = self._newest_known()
         try:
             with closing(self.source.measurements(self.gap)) as pages:
                 for window, page in pages:
+                    if remark := identity.history_remark(known, self.gap, window, page):
+                        self.notes.append(remark)
+                        self.is_news = True
                     self._commit(page, window)
                     if window.end < self.gap.end:
                         self.intake.check_rows(self.context.budget, MOST_OF_BUDGET)
@@ -135,20 +152,30 @@ class _GapAttempt:
             oldest = utc_day(self.context.accepted_interval().start)
             self.notes.append(f"not pulled: {span}, before {oldest} nothing is kept")
             self.passed_over.append(skipped)
-            self.lost = True
-        if self.gap.length <= history.LOOK_ABOVE:
+            self.is_news = True
+        if self.context.now() - self.gap.start <= history.LOOK_ABOVE:
             return
         try:
             lost = self._look_at_history()
         except VehicleError as error:
             self.notes.append(f"{NOT_KNOWN} ({error})")
-            self.lost = True
+            self.is_news = True
             return
         if lost is not None:
             self.notes.append(str(lost))
-            self.lost = True
+            self.is_news = True
             if lost.window is not None:
                 self.passed_over.append(lost.window)
+
+    def _newest_known(self) -> datetime | None:
+        """Return the time of the newest row that was stored before the vehicle was away."""
+        watermark = self.vehicle.watermark
+        if watermark is None or watermark <= self.gap.start:
+            return None
+        before = Window(self.gap.start, watermark)
+        return self.context.database.run(
+            lambda cursor: measurements.newest_within(cursor, self.vehicle.id, before)
+        )
 
     def _look_at_history(self) -> LostHistory | None:
         """Return which part of the gap the vehicle has dropped; ask it unless that is known."""
@@ -158,7 +185,8 @@ class _GapAttempt:
             begins: datetime | None = known.begins
         else:
             begins = history.oldest_row(self.source, self.gap)
-            if begins is not None:
+            # Without a row before its end, what is left of the next gap is not known.
+            if begins is not None and begins < self.gap.end:
                 look = next_look(known, begins, watermark, now)
                 self.context.database.run(
                     lambda cursor: gaps.save_look(cursor, self.vehicle.id, look)

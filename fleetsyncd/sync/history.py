@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from fleetsyncd.loss_forecast import USUAL_PACE
 from fleetsyncd.models import HistoryLook, Window
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.time_limits import MAX_AHEAD, accepted_interval
@@ -10,7 +11,7 @@ from fleetsyncd.times import utc_span
 
 NOT_KNOWN = "how much is gone for good is not known"
 LOOK_ABOVE = timedelta(hours=1)
-"""Before a longer gap is pulled, the vehicle is asked where its history begins."""
+"""Before what is older is pulled, the vehicle is asked where its history begins."""
 LOOK_AGAIN, LOOK_AGAIN_NEAR = timedelta(minutes=10), timedelta(minutes=1)
 """It is asked again after so long: sooner if it will soon drop what is pulled next."""
 NEAR = timedelta(hours=1)
@@ -53,9 +54,17 @@ def oldest_row(source: VehicleSource, gap: Window) -> datetime | None:
 
 
 def is_true_still(look: HistoryLook, watermark: datetime, now: datetime) -> bool:
-    """Tell whether the vehicle need not be asked again where its history begins."""
+    """Tell whether the vehicle need not be asked again where its history begins.
+
+    It must be once its history may have overtaken the watermark: what is pulled from there on may
+    be gone already, and would be taken for quiet.
+    """
+    since = now - look.at
+    moved = since * max(USUAL_PACE, look.history_pace or 0.0)
+    if look.begins < watermark <= look.begins + moved:
+        return False
     near = watermark - look.begins < NEAR
-    return now - look.at < (LOOK_AGAIN_NEAR if near else LOOK_AGAIN)
+    return since < (LOOK_AGAIN_NEAR if near else LOOK_AGAIN)
 
 
 def lost_before(begins: datetime | None, gap: Window) -> LostHistory | None:

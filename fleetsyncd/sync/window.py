@@ -91,8 +91,7 @@ def _head(vehicle: Vehicle, skew: timedelta) -> datetime | None:
     """Return up to where all was asked for without a gap, by the vehicle's clock as it is now."""
     if vehicle.watermark is None:
         return None
-    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
-    return reached + step_back(vehicle, skew)
+    return asked_without_gap(vehicle, vehicle.watermark) + step_back(vehicle, skew)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,28 +157,42 @@ def _longest_short_gap(vehicle: Vehicle, live_window: timedelta) -> timedelta:
     return live_window * (SHORT_GAP if vehicle.terms.gap_kbit is None else 1)
 
 
-def gap_before(vehicle: Vehicle, *, pull_overlap: timedelta, oldest: datetime) -> Window | None:
+def gap_before(
+    vehicle: Vehicle,
+    *,
+    pull_overlap: timedelta,
+    oldest: datetime,
+    goes_on_at: datetime | None = None,
+) -> Window | None:
     """Return the first gap: what is to be pulled between the watermark and the first island.
 
-    Like a pull, it begins early by the vehicle's overlap, at least `pull_overlap`, but not before
-    `oldest`, the earliest time that is accepted. None if the watermark has reached the island, or
-    there is none.
+    It begins early, as late as rows may be: what the vehicle committed when nobody asked any more
+    no cycle has met. Where an attempt has ended it `goes_on_at` once: what is before was old
+    already when it was pulled. It does not begin before `oldest`, the earliest time that is
+    accepted. None if the watermark has reached the island, or there is none.
     """
     if not vehicle.islands or vehicle.watermark is None:
         return None
     end = vehicle.islands[0].start
-    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
+    reached = asked_without_gap(vehicle, vehicle.watermark)
     if end <= reached:
         return None
-    overlap = max(pull_overlap, vehicle.lateness.overlap or pull_overlap)
+    overlap = max(pull_overlap, LONGEST_OVERLAP)
+    if goes_on_at == reached:
+        overlap = timedelta(0)
     return Window(floor_ms(min(max(reached - overlap, oldest), end - MILLISECOND)), end)
+
+
+def asked_without_gap(vehicle: Vehicle, watermark: datetime) -> datetime:
+    """Return up to where all was asked for: before the `watermark` if its clock was set back."""
+    return min(watermark, vehicle.pulled_until or watermark)
 
 
 def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:
     """Return the time between what was pulled before and `pull`: it is older than what is kept."""
     if vehicle.watermark is None:
         return None
-    reached = min(vehicle.watermark, vehicle.pulled_until or vehicle.watermark)
+    reached = asked_without_gap(vehicle, vehicle.watermark)
     return Window(reached, pull.start) if reached < pull.start else None
 
 

@@ -74,6 +74,11 @@ def test_an_audit_can_be_cancelled_and_mistakes_are_explained(installation: Inst
     code, out, _ = installation.command("audit", "--all", "--cancel")
     assert (code, "cancelled: 1" in out) == (0, True)
     installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('New-01', '10.8.0.1')")
+    code, out, err = installation.command("audit", "--all", "--from", "30m", "--no-wait")
+    assert (code, out) == (0, "")
+    assert "left out: [New-01] nothing of the interval was pulled yet" in err
+    assert installation.rows("SELECT count(*) FROM fleetsync.audit") == [(1,)]
+    installation.rows("DELETE FROM fleetsync.audit")
     for arguments, told in (
         ([], "name the vehicles, or give --all"),
         (["nobody"], "no vehicle is called nobody"),

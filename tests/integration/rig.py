@@ -177,8 +177,18 @@ class Rig:
         stopped: Callable[[], str | None] = lambda: None,
     ) -> str:
         """Run one attempt at the first gap; return its journal entry's text, `none` without one."""
-        report = catch_up(self.vehicle(), self.client, self.context(), stopped, may_go_on)
+        report = self.attempt(may_go_on=may_go_on, stopped=stopped)
         return "none" if report is None else str(report.entry.error_msg)
+
+    def attempt(
+        self,
+        *,
+        may_go_on: Callable[[], bool] = lambda: True,
+        stopped: Callable[[], str | None] = lambda: None,
+        goes_on_at: datetime | None = None,
+    ) -> AttemptReport | None:
+        """Run one attempt at the first gap, which may go on where another one has ended."""
+        return catch_up(self.vehicle(), self.client, self.context(), stopped, may_go_on, goes_on_at)
 
     def audit(self, *, stopped: Callable[[], str | None] = lambda: None) -> str:
         """Run the open audit once; return its journal entry's text, `none` if none is open."""

@@ -203,7 +203,7 @@ def test_a_gap_that_failed_is_tried_again_in_the_next_cycle_of_the_fleet(
 
 
 def test_while_its_cycle_runs_a_vehicle_is_not_asked_for_its_gap(database: Database) -> None:
-    with_gaps(database, 1)
+    with_gaps(database, 1, HOUR / 2)
     asked = SatisfiedVehicle()
     busy = True
     with runner(database, lambda _vehicle: asked, has_priority=lambda _id: busy) as (made, _):

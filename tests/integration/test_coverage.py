@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from fleetsyncd.database import backfills, gaps, losses
+from fleetsyncd.database import audits, backfills, gaps, losses
 from fleetsyncd.database.gaps import OpenGap
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
@@ -123,6 +123,42 @@ def test_what_the_vehicle_has_dropped_is_committed_with_the_watermark(dropping: 
     ]
 
 
+def test_what_is_gone_of_a_short_gap_that_is_old_is_told(away: Rig) -> None:
+    away.cycle()
+    away.cycle(after=3000)
+    begun = away.watermark()
+    first, second = away.vehicle().islands
+    away.now += HOUR
+    away.cycle()
+    away.simulated.history_start_ms = int((away.now - LIVE).timestamp() * 1000)
+    while away.catch_up() != "none":
+        pass
+    assert lost(away)[:2] == [
+        Window(begun or away.now, first.start),
+        Window(first.end, second.start),
+    ]
+
+
+def test_what_is_gone_of_one_gap_is_no_proof_of_the_next_one(away: Rig) -> None:
+    away.cycle()
+    away.cycle(after=2 * 3600)
+    first, second = away.vehicle().islands
+    away.simulated.history_start_ms = int(away.now.timestamp() * 1000) - 1000
+    while away.catch_up() != "none":
+        pass
+    assert [window.end for window in lost(away)] == [first.start, second.start]
+
+
+def test_a_cycle_that_pulls_some_hours_records_what_is_gone(away: Rig) -> None:
+    away.live = None
+    away.simulated.history_start_ms = int((away.now - HOUR).timestamp() * 1000)
+    known = away.watermark()
+    away.cycle()
+    (gone,) = lost(away)
+    assert gone.start == known
+    assert abs(gone.end - (away.now - HOUR)) < timedelta(minutes=1)
+
+
 def test_a_catch_up_that_stops_early_has_recorded_what_it_has_passed_over(dropping: Rig) -> None:
     dropping.cycle()
     known = dropping.watermark()
@@ -173,6 +209,83 @@ def test_lost_intervals_that_touch_are_one_and_those_of_another_kind_stay_apart(
     ]
     kinds = [part[0] for part in coverage(away)]
     assert kinds == ["complete", "gone for good", "missing by audit", "complete", "gap"]
+
+
+def audited(it: Rig, window: Window, *, report_only: bool = False) -> None:
+    it.database.run(
+        lambda c: audits.request_audit(
+            c, it.vehicle_id, window.start, window.end, report_only=report_only
+        )
+    )
+    assert "checked" in it.audit()
+
+
+def test_what_an_audit_has_only_reported_is_missing_until_it_is_stored(away: Rig) -> None:
+    away.live = None
+    away.cycle()
+    end = away.now
+    away.run("DELETE FROM measurements WHERE time > %s", end - HOUR / 2)
+    audited(away, Window(end - 2 * HOUR, end - HOUR), report_only=True)
+    assert coverage(away) == [("complete", None, end)], "of that nothing is missing"
+    last = Window(end - HOUR, end)
+    audited(away, last, report_only=True)
+    assert coverage(away) == [
+        ("complete", None, last.start),
+        (Coverage.MISSING, last.start, end),
+    ]
+    audited(away, Window(last.start, end - 0.75 * HOUR), report_only=True)
+    assert lost(away) == [Window(end - 0.75 * HOUR, end)], "a quarter of it is complete"
+    audited(away, last)
+    assert coverage(away) == [("complete", None, end)]
+
+
+def test_what_a_look_has_stored_is_missing_no_more(away: Rig) -> None:
+    away.live = None
+    away.cycle()
+    away.cycle(after=30)
+    record(away, 3, 0, losses.MISSING)
+    away.run(
+        "INSERT INTO fleetsync.verified (vehicle_id, age_sec, verified_to, looked_to)"
+        " SELECT id, 60, %s, %s FROM vehicles",
+        away.start,
+        away.start,
+    )
+    assert away.look(60) is not None
+    assert len(lost(away)) == 2, "what it looked at is complete"
+
+
+def test_an_interval_is_lost_in_one_way_only(away: Rig) -> None:
+    record(away, 9, 3)
+    record(away, 6, 5, losses.MISSING)
+    record(away, 8, 7, losses.MISSING)
+    ago = [
+        (round((away.now - start) / HOUR), round((away.now - end) / HOUR), kind)
+        for start, end, kind in away.run(
+            "SELECT from_at, to_at, kind FROM fleetsync.lost_interval ORDER BY from_at"
+        )
+    ]
+    gone, missing = losses.GONE, losses.MISSING
+    assert ago == [
+        (9, 8, gone),
+        (8, 7, missing),
+        (7, 6, gone),
+        (6, 5, missing),
+        (5, 3, gone),
+    ]
+    record(away, 9, 3)
+    assert [window.length for window in lost(away)] == [6 * HOUR]
+
+
+def test_an_audit_that_gets_what_was_gone_after_all_says_so(away: Rig) -> None:
+    away.live = None
+    away.cycle()
+    record(away, 3, 1)
+    now = away.now
+    audited(away, Window(now - 2 * HOUR, now - 1.5 * HOUR))
+    assert lost(away) == [
+        Window(now - 3 * HOUR, now - 2 * HOUR),
+        Window(now - 1.5 * HOUR, now - HOUR),
+    ]
 
 
 def test_a_vehicle_has_no_more_lost_intervals_than_are_kept(

@@ -14,6 +14,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.errors import DatabaseError
+from fleetsyncd.lateness import LONGEST_OVERLAP
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import HISTORY_ROWS
 from fleetsyncd.sync.window import MOST_ISLANDS
@@ -123,12 +124,51 @@ def test_cycles_go_on_at_the_end_of_what_is_live_while_the_gap_is_pulled(
             assert (live.outcome, live.error_msg) == ("ok", None)
             it.now += timedelta(seconds=1)
             assert "stored up to" in it.catch_up(may_go_on=lambda: False)
-            assert it.watermark() == reached + timedelta(hours=1) - it.overlap
+            assert it.watermark() == reached + timedelta(hours=1) - LONGEST_OVERLAP
             reached = it.watermark()
             assert reached is not None
             assert it.compare().clean
         finish(it)
         assert it.compare().clean
+
+
+@pytest.mark.parametrize("late", [20, 90])
+def test_rows_that_were_committed_after_the_last_pull_before_a_gap_are_stored(
+    database: Database, late: int
+) -> None:
+    with rig(database, channels=2) as it:
+        it.live = LIVE
+        for _ in range(3):
+            it.cycle(after=30)
+        it.simulated.faults = Faults(commit_delay_s=late)
+        it.run("DELETE FROM measurements WHERE time >= %s", it.now - timedelta(seconds=late))
+        it.run("UPDATE fleetsync.vehicle_state SET overlap_ms = 1000, late_ms = 0")
+        it.cycle(after=3600)
+        finish(it)
+        assert it.compare(delay=late).clean
+
+
+def test_an_attempt_goes_on_where_the_last_one_ended_and_asks_for_nothing_again(
+    database: Database,
+) -> None:
+    with rig(database, watermark_ago=30 * HOUR, channels=1) as it:
+        it.live = LIVE
+        it.cycle()
+        it.asked.clear()
+        goes_on_at = None
+        windows = []
+        for _ in range(3):
+            report = it.attempt(may_go_on=lambda: False, goes_on_at=goes_on_at)
+            assert report is not None
+            goes_on_at = report.reached
+            windows += asked_windows(it)
+        assert [window.start for window in windows[1:]] == [window.end for window in windows[:-1]]
+        it.set_watermark(windows[0].end)
+        assert it.attempt(may_go_on=lambda: False, goes_on_at=goes_on_at) is None, "no island"
+        it.cycle(after=30)
+        it.asked.clear()
+        it.attempt(may_go_on=lambda: False, goes_on_at=goes_on_at)
+        assert asked_windows(it)[0].start == windows[0].end - LONGEST_OVERLAP
 
 
 def test_an_interrupted_catch_up_goes_on_where_it_stopped(database: Database) -> None:
@@ -143,7 +183,7 @@ def test_an_interrupted_catch_up_goes_on_where_it_stopped(database: Database) ->
         assert it.catch_up().endswith("complete")
         first = asked_windows(it)[0]
         assert reached is not None
-        assert first.start == reached - it.overlap
+        assert first.start == reached - LONGEST_OVERLAP
         assert it.compare().clean
 
 
@@ -171,7 +211,10 @@ def test_a_gap_that_fails_says_why_and_leaves_what_is_live_alone(away: Rig) -> N
 
 def test_a_vehicle_that_is_gone_again_leaves_an_island_and_begins_another(away: Rig) -> None:
     away.cycle()
+    for _ in range(5):
+        away.cycle(after=30)
     first = islands(away)[0]
+    assert first.length > LONGEST_OVERLAP
     away.cycle(after=2 * HOUR)
     second = Window(away.now - LIVE, away.now)
     assert islands(away) == [first, second]
@@ -183,7 +226,7 @@ def test_a_vehicle_that_is_gone_again_leaves_an_island_and_begins_another(away: 
     assert away.catch_up().endswith("complete")
     assert (away.watermark(), islands(away)) == (second.end, [])
     asked = asked_windows(away)
-    assert not [w for w in asked if w.start < first.end - away.overlap and w.end > first.start]
+    assert not [w for w in asked if w.start < first.end - LONGEST_OVERLAP and w.end > first.start]
     assert away.compare().clean
 
 

@@ -638,6 +638,35 @@ def test_a_machine_with_another_history_is_told_of_though_it_tells_no_name(
         assert one.cycle(after=30).notes == ()
 
 
+def test_a_machine_that_was_replaced_while_it_was_away_is_told_of(database: Database) -> None:
+    with two(database) as (one, other):
+        for it in (one, other):
+            call_itself(it, None)
+            it.cycle()
+        newest = one.vehicle().newest_measurement_at
+        one.client, other.client = other.client, one.client
+        one.live = timedelta(seconds=60)
+        other.now += timedelta(hours=2)
+        assert "another machine" not in str(one.cycle(after=7200).error_msg)
+        report = one.attempt()
+        assert report is not None
+        told = f"it lacks the newest stored row, of {newest:%Y-%m-%dT%H:%M:%S}"
+        assert told in str(report.entry.error_msg)
+        assert report.needs_attention
+
+
+def test_a_vehicle_that_was_away_for_hours_lacks_nothing_of_its_own(database: Database) -> None:
+    with rig(database) as it:
+        it.live = timedelta(seconds=60)
+        it.cycle()
+        it.cycle(after=5 * 3600)
+        assert it.catch_up().endswith("complete")
+        it.cycle(after=30 * 3600)
+        report = it.attempt()
+        assert report is not None
+        assert not report.needs_attention
+
+
 def test_a_vehicle_that_was_away_for_hours_has_its_own_history(database: Database) -> None:
     with rig(database) as it:
         it.cycle()
@@ -651,7 +680,8 @@ def test_a_machine_without_a_history_is_told_of(database: Database) -> None:
         installed = it.now + timedelta(hours=1)
         it.simulated.history_start_ms = int(installed.timestamp() * 1000)
         report = it.cycle(after=2 * 3600)
-        assert "it lacks the newest stored row" in report.notes[0]
+        assert "the vehicle's history begins there" in report.notes[0]
+        assert "it lacks the newest stored row" in report.notes[1]
 
 
 def test_a_name_of_a_vehicle_is_no_place_for_control_characters(database: Database) -> None:

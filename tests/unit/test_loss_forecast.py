@@ -6,6 +6,7 @@ import pytest
 import fleetsyncd
 from fleetsyncd.loss_forecast import NEAR_SEC, LossForecast, forecast_loss, next_look
 from fleetsyncd.models import HistoryLook, Window
+from fleetsyncd.sync.history import is_true_still
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -95,3 +96,18 @@ def test_two_looks_at_the_same_moment_tell_no_pace() -> None:
     first = next_look(None, NOW - 90 * HOUR, NOW - 72 * HOUR, NOW)
     again = next_look(first, NOW - 80 * HOUR, NOW - 70 * HOUR, NOW)
     assert (again.begins, again.history_pace, again.gap_pace) == (NOW - 80 * HOUR, None, None)
+
+
+@pytest.mark.parametrize(
+    ("pulled_sec", "pace", "holds_sec"),
+    [(30, 1.0, 30), (30, None, 30), (30, 0.0, 30), (30, 3.0, 10), (-30, 1.0, 60), (7200, 1.0, 600)],
+    ids=["just ahead", "pace not known", "it stood still", "fast", "behind", "far ahead"],
+)
+def test_a_look_holds_until_the_history_may_have_overtaken_what_is_pulled(
+    pulled_sec: float, pace: float | None, holds_sec: float
+) -> None:
+    known = HistoryLook(NOW, NOW, NOW - HOUR, pace)
+    watermark = NOW + timedelta(seconds=pulled_sec)
+    ends = NOW + timedelta(seconds=holds_sec)
+    assert is_true_still(known, watermark, ends - timedelta(seconds=0.1))
+    assert not is_true_still(known, watermark, ends)
