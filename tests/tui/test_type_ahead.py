@@ -1,5 +1,6 @@
 """Keys that arrive together go where the one before them leads; bytes through a real terminal."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,28 @@ def test_keys_for_a_dialog_that_does_not_open_are_for_nothing_else(
         assert execute(database, PAUSED) == [(0,)]
 
     drive(Unreadable(database, 30), script)
+
+
+HASTY = """
+from tui.typing_order import KeysInOrder
+KeysInOrder.open_soon.__defaults__ = (0.5,)
+from tui.__main__ import main
+main(prog_name="fleetsync-tui")
+"""
+
+
+@pytest.mark.parametrize("keys", ["epp", "\x04up", "bp\r"], ids=["edit", "delete", "backfill"])
+def test_a_dialog_that_reads_for_too_long_does_not_open_and_its_keys_are_for_nothing_else(
+    server: Server, database: Database, database_name: str, tmp_path: Path, keys: str
+) -> None:
+    small_fleet(database)
+    command = [sys.executable, "-c", HASTY]
+    with terminal(server, database_name, tmp_path, command=command) as it:
+        it.sees("Truck-01")
+        with locked(server, database_name, "public.vehicles, public.sync_journal"):
+            it.type(keys)
+            it.sees("not read within")
+        it.read_for(1.5)
+        assert "Truck-01" in it.lines()[5]
+        assert execute(database, PAUSED) == [(0,)]
+        assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
