@@ -13,7 +13,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
-from tests.tui.driving import Driver, channel, drive, execute, small_fleet
+from tests.tui.driving import Driver, alarm, channel, drive, execute, small_fleet
 from tests.tui.terminal import Terminal, locked, terminal
 from tui.gateway import Gateway
 
@@ -225,3 +225,19 @@ def test_a_dialog_that_reads_for_too_long_does_not_open_and_its_keys_are_for_not
         assert "Truck-01" in it.lines()[5]
         assert execute(database, PAUSED) == [(0,)]
         assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
+
+
+def test_a_key_behind_the_filter_of_open_alarms_is_for_what_it_finds(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    ids = small_fleet(database)
+    alarm(database, ids["Dozer-03"], 1, "oil lost", "3 h", None)
+    alarm(database, ids["Truck-01"], 2, "door open", "1 h", None)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("A")
+        it.sees("open alarms 1-2 of 2")
+        with locked(server, database_name, "public.alarms_log"):
+            it.type("/oil\rv")
+            it.read_for(0.5)
+        it.sees(" Dozer-03 · 10.8.0.2:8001")
