@@ -15,6 +15,7 @@ from textual.events import Key, MouseDown, MouseUp
 from textual.screen import Screen
 from textual.widget import Widget
 
+import tui
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import INTERNAL_ERROR
@@ -395,3 +396,36 @@ def test_more_keys_than_can_be_acted_on_are_forgotten_together(database: Databas
         assert isinstance(it.app.screen, FleetPage)
 
     drive(database, session)
+
+
+def test_one_error_of_a_library_from_two_places_of_the_program_is_two_faults(
+    tmp_path: Path,
+) -> None:
+    it = log(tmp_path)
+    for place in ("one", "other"):
+        parts: dict[str, Any] = {}
+        source = Path(tui.__file__).parent / f"{place}.py"
+        exec(compile("import json\ndef read():\n    json.loads('{')", source, "exec"), parts)  # noqa: S102  a test's
+        with pytest.raises(ValueError) as caught:  # noqa: PT011  of the library
+            parts["read"]()
+        assert it.note(caught.value) is not None
+        assert it.note(caught.value) is None
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_fault_that_is_told_again_names_its_file(tmp_path: Path) -> None:
+    time = 0.0
+    it = log(tmp_path, lambda: time)
+
+    def happen() -> Path:
+        fault = it.note(raised(lambda: ValueError("x")))
+        assert fault is not None
+        assert fault.path is not None
+        return fault.path
+
+    first = happen()
+    time = REPEAT_SEC
+    assert happen() == first
+    first.unlink()
+    time = 2 * REPEAT_SEC
+    assert happen().exists()
