@@ -179,6 +179,22 @@ def test_a_vehicle_that_is_saved_after_the_form_was_closed_is_told_and_under_the
     drive(gateway, look)
 
 
+def test_keys_right_behind_enter_are_for_the_page_below_the_form(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        with locked(server, database_name, "public.vehicles"):
+            it.type("aPump-9\t10.8.0.9\rD")
+            it.sees("saving")
+            it.read_for(0.3)
+        it.sees("DAEMON")
+        it.type("q\x11")
+        assert it.ended() == 0
+    assert ("Pump-9",) in stored(database, "name")
+
+
 def test_an_unexpected_error_of_a_save_is_told_with_its_trace_and_the_form_goes_on(
     database: Database,
 ) -> None:

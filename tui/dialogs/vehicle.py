@@ -25,6 +25,7 @@ from tui.background import in_thread, internal_error, is_live
 from tui.containment import ContainedApp
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
+from tui.typing_order import LOADING_SEC, KeysInOrder
 from tui.widgets.checkbox import PlainCheckbox
 
 WAY_BACK = "fleetsyncd vehicle restore gives a vehicle back, purge deletes them"
@@ -225,6 +226,8 @@ class VehicleForm(Dialog[VehicleChange]):
         self.query_one("#accept", Button).label = "saving …" if saves else self.accept
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
+        # Keys right behind Enter are for the page below, not for a field.
+        held = self.app.open_soon(LOADING_SEC) if isinstance(self.app, KeysInOrder) else None
         try:
             tell = await in_thread(lambda: self._save(change))
             tell()
@@ -237,6 +240,9 @@ class VehicleForm(Dialog[VehicleChange]):
         else:
             if is_live(self):
                 self.finish(change)
+        finally:
+            if held is not None:
+                held.release()
 
     def _refuse(self, reason: str) -> None:
         if not is_live(self):  # it was closed meanwhile
