@@ -26,6 +26,7 @@ from tui.containment import UNDRAWABLE
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.vehicle import VehicleForm
 from tui.fault_log import MOST_FILES, REPEAT_SEC, FaultLog
+from tui.gateway import Gateway
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
@@ -116,6 +117,13 @@ def test_a_failing_read_of_a_pane_is_told_and_survived(
 ) -> None:
     monkeypatch.setattr(HistoryPane, "load", fail_later)
     until_told(database, tmp_path, ["enter"], stays_on=VehiclePage)
+
+
+def test_a_failing_look_for_a_newer_schema_is_told_and_survived(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gateway, "newer_schema", fail)
+    until_told(database, tmp_path, [])
 
 
 def test_a_failing_watcher_is_told_and_survived(
