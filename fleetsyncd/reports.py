@@ -14,6 +14,8 @@ from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Windo
 from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 1_000
+LEAVES_GAP = "it is caught up beside what is live"
+"""What the entry of a cycle says that does not pull all that is missing."""
 ANOTHER = "another machine, or set up anew?"
 """What operators are asked when a vehicle contradicts what is known of it."""
 BACKFILL_PREFIX, GAP_PREFIX, AUDIT_PREFIX = "backfill of ", "catch-up of ", "audit of "

@@ -97,7 +97,7 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
             self._presence = watch_terminal(self, self._driver.write, attributes)
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
-        self.run_worker(watch_schema(self.context), group="schema", exit_on_error=False)
+        self.run_worker(watch_schema(self.context), group="schema")
 
     def wall(self) -> datetime:
         """Return the time of day, aware."""

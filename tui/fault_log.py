@@ -27,6 +27,10 @@ REPEAT_SEC = 600.0
 """A fault that happens again is told again after so long."""
 HIDDEN = "***"
 _LINE_LIMIT = 300
+_OWN_FOLDERS = tuple(
+    f"{Path(module.__file__ or '').parent}{os.sep}"
+    for module in (sys.modules["fleetsyncd"], sys.modules["tui"])
+)
 _SHORTEST_SECRET = 4
 """A shorter one would be found in every other word."""
 _PASSWORDS = (
@@ -63,23 +67,25 @@ class FaultLog:
         self._secrets = secrets
         self._now = now
         self._folder = folder
-        self._told_at: dict[Place, float] = {}
+        self._told: dict[Place, tuple[float, Path | None]] = {}
+        """When each fault was told last, and where its trace is."""
 
     def note(self, error: BaseException) -> Fault | None:
         """Write a fault down; return it, or None if it was told a short while ago."""
         self.count += 1
         place, now = _place(error), self._now()
-        told_at = self._told_at.get(place)
+        told_at, path = self._told.get(place, (None, None))
         if told_at is not None and now - told_at < REPEAT_SEC:
             return None
-        is_full = told_at is None and len(self._told_at) >= MOST_FAULTS
-        if is_full:
+        is_new = told_at is None
+        if is_new and len(self._told) >= MOST_FAULTS:
             return None
-        self._told_at[place] = now
-        if told_at is not None:
-            return Fault(self._line(error), None)
-        fault = Fault(self._line(error), self._write(error))
-        self.told.append(fault)
+        if path is None or not path.exists():
+            path = self._write(error)
+        self._told[place] = now, path
+        fault = Fault(self._line(error), path)
+        if is_new:
+            self.told.append(fault)
         return fault
 
     def _line(self, error: BaseException) -> str:
@@ -124,9 +130,14 @@ class FaultLog:
 
 
 def _place(error: BaseException) -> Place:
-    """Return what two errors share that are one fault: their type and the line that raised them."""
-    frames = traceback.extract_tb(error.__traceback__)[-1:]
-    return (type(error), *((frame.filename, frame.lineno) for frame in frames))
+    """Return what two errors share that are one fault: their type and the lines that raised them.
+
+    Those are the line that raised it, and the line of this program that led there: a library raises
+    the same error at the same line for every page.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith(_OWN_FOLDERS)]
+    return (type(error), *((frame.filename, frame.lineno) for frame in (*own[-1:], *frames[-1:])))
 
 
 def state_folder() -> Path | None:

@@ -14,7 +14,7 @@ from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
 from tui.dialogs.maintenance import Maintenance, MaintenanceForm
 from tui.model.targets import Targets
-from tui.operating import attempt
+from tui.operating import attempt, hand_keys_on
 from tui.ui import UI
 
 MOST_STEPS = 20
@@ -105,6 +105,7 @@ class Pauses:
     async def _act(
         self, kind: Kind, names: Mapping[UUID, str], write: Callable[[], BulkResult]
     ) -> None:
+        hand_keys_on()
         async with self._in_order:
             changed = await attempt(self._ui, write)
             if changed is not None:
@@ -120,6 +121,7 @@ class Pauses:
 
     async def undo(self) -> None:
         """Undo the last action that is not undone yet, where its vehicles are as it left them."""
+        hand_keys_on()
         async with self._in_order:
             if not self._done:
                 self._ui.say("nothing to undo: u undoes what p and P have done here")

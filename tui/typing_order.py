@@ -32,7 +32,7 @@ MOVES = frozenset({
 MOST_WAITING = 1000
 """More keys are not kept for later: somebody leans on one, or pastes what is not meant as keys."""
 OPENING_SEC = 15.0
-"""So long keys wait for a dialog; what is read before it opens takes less, or fails."""
+"""So long keys wait for a dialog; if what is read before it takes longer, it does not open."""
 
 
 class Opening:
@@ -41,12 +41,18 @@ class Opening:
     def __init__(self, waiting: "KeysInOrder", limit_sec: float) -> None:
         self._keys = waiting
         self._expected = False
+        self._released = False
         self._ends = asyncio.get_running_loop().time() + limit_sec
 
     @property
     def lasts(self) -> bool:
-        """Whether keys have to wait."""
-        return asyncio.get_running_loop().time() < self._ends
+        """Whether keys have to wait; for a dialog until it opens, or is given up."""
+        return not self._released and (self._expected or self.left_sec > 0)
+
+    @property
+    def left_sec(self) -> float:
+        """How long what is read for it may take."""
+        return max(0.0, self._ends - asyncio.get_running_loop().time())
 
     def expect_dialog(self) -> None:
         """Keep the keys for a dialog that opens after some reading, and for nothing else."""
@@ -54,11 +60,11 @@ class Opening:
 
     def release(self) -> None:
         """Hand the keys on: the dialog stands, or none is going to open."""
-        self._ends = 0.0
+        self._released = True
 
     def close(self) -> None:
         """End it; drop the keys for a dialog that did not open: nothing else may take them."""
-        if self.lasts and self._expected:
+        if self._expected and not self._released:
             self._keys.drop()
         self.release()
 

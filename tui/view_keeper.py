@@ -41,7 +41,7 @@ class ViewKeeper:
     def save_soon(self) -> None:
         """Save what has changed, in the background."""
         if self._has_changed():
-            self._app.run_worker(self._save(), group="remember", exit_on_error=False)
+            self._app.run_worker(self._save(), group="remember")
 
     def save(self) -> None:
         """Save what has changed."""

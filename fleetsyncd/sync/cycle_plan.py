@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import Status, Vehicle, Window
+from fleetsyncd.reports import LEAVES_GAP
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.window import (
@@ -137,7 +138,7 @@ def _gap_notes(vehicle: Vehicle, live: LivePull) -> list[str]:
     if not live.leaves_gap or known is None or live.window.start <= known:
         return []
     span = utc_span(known, live.window.start)
-    return [f"gap of {span}: it is caught up beside what is live"]
+    return [f"gap of {span}: {LEAVES_GAP}"]
 
 
 def _skipped_notes(skipped: Window | None, oldest: datetime) -> list[str]:

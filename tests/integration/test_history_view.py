@@ -15,6 +15,7 @@ from fleetsyncd.database.views.history import (
     read_history,
 )
 from fleetsyncd.database.views.journal_hours import journal_hours, present_hour
+from fleetsyncd.reports import LEAVES_GAP
 from tests.tui.driving import add, attempts, execute
 
 HOUR = 3600.0
@@ -183,3 +184,35 @@ def test_a_long_attempt_counts_in_each_slice_that_it_took_as_in_the_strip_of_hou
     assert taken == list(range(taken[0], taken[-1] + 1))
     assert shown.all_outcomes == Outcomes(1, 0)
     assert (taken[0] == 0) is (began == 30)
+
+
+@pytest.mark.parametrize("away", ["timeout", "paused"])
+def test_what_is_pulled_beside_the_cycles_takes_its_time_with_it(
+    database: Database, away: str
+) -> None:
+    truck = add(database, "Mine-01")
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written,"
+        " error_msg) SELECT %s::uuid, at, at + interval '2 s', status, rows, error FROM ("
+        " SELECT now() - n * interval '30 s' AS at,"
+        "  CASE WHEN n < 12 OR n > 110 THEN 'ok' ELSE 'timeout' END AS status,"
+        "  CASE WHEN n < 12 OR n > 110 THEN 540 ELSE 0 END AS rows,"
+        "  CASE WHEN n = 11 THEN 'gap of 50 minutes: ' || %s END AS error"
+        " FROM generate_series(1, 118) n WHERE %s OR n < 12 OR n > 110) cycles",
+        str(truck), LEAVES_GAP, away == "timeout",
+    )  # fmt: skip
+    attempts(database, truck, 1, every="3 min", rows=10**6, error="catch-up of 50 minutes")
+    assert rate(database, truck) == pytest.approx(18, rel=0.02)
+
+
+def test_the_time_of_a_pause_before_the_span_was_not_observed(database: Database) -> None:
+    truck = add(database, "Mine-01")
+    attempts(database, truck, 34)
+    execute(
+        database,
+        "INSERT INTO sync_journal (vehicle_id, started_at, finished_at, status, rows_written)"
+        " SELECT vehicle_id, started_at - interval '20 days', finished_at - interval '20 days',"
+        " status, rows_written FROM sync_journal",
+    )
+    assert history(database, truck).rows_per_second == pytest.approx(18, rel=0.02)

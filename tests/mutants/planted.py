@@ -1075,9 +1075,30 @@ MUTANTS = (
     Mutant(
         "an estimate divides by an hour of which minutes were observed",
         "fleetsyncd/database/views/estimates.py",
-        "sum(rows_written) / extract(epoch FROM last_good - first_good)",
-        "sum(rows_written) / 3600.0",
+        "sum(rows) / extract(epoch FROM sum(ended - begun))",
+        "sum(rows) / 3600.0",
         "tests/integration/test_history_view.py",
+    ),
+    Mutant(
+        "an estimate counts the time of a gap, but not its rows",
+        "fleetsyncd/database/views/estimates.py",
+        "WHERE begun < ended AND NOT leaves_gap",
+        "WHERE begun < ended",
+        "tests/integration/test_history_view.py",
+    ),
+    Mutant(
+        "a dialog opens however long it has read",
+        "tui/operating.py",
+        "        limit_sec = begun.left_sec\n",
+        "",
+        "tests/tui/test_type_ahead.py",
+    ),
+    Mutant(
+        "one error of a library from two pages is one fault",
+        "tui/fault_log.py",
+        "(*own[-1:], *frames[-1:])",
+        "frames[-1:]",
+        "tests/tui/test_faults.py",
     ),
     Mutant(
         "the dashboard cuts off what does not fit without a word",

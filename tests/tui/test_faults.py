@@ -15,6 +15,7 @@ from textual.events import Key, MouseDown, MouseUp
 from textual.screen import Screen
 from textual.widget import Widget
 
+import tui
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import INTERNAL_ERROR
@@ -25,6 +26,7 @@ from tui.containment import UNDRAWABLE
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.vehicle import VehicleForm
 from tui.fault_log import MOST_FILES, REPEAT_SEC, FaultLog
+from tui.gateway import Gateway
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
@@ -115,6 +117,13 @@ def test_a_failing_read_of_a_pane_is_told_and_survived(
 ) -> None:
     monkeypatch.setattr(HistoryPane, "load", fail_later)
     until_told(database, tmp_path, ["enter"], stays_on=VehiclePage)
+
+
+def test_a_failing_look_for_a_newer_schema_is_told_and_survived(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gateway, "newer_schema", fail)
+    until_told(database, tmp_path, [])
 
 
 def test_a_failing_watcher_is_told_and_survived(
@@ -395,3 +404,36 @@ def test_more_keys_than_can_be_acted_on_are_forgotten_together(database: Databas
         assert isinstance(it.app.screen, FleetPage)
 
     drive(database, session)
+
+
+def test_one_error_of_a_library_from_two_places_of_the_program_is_two_faults(
+    tmp_path: Path,
+) -> None:
+    it = log(tmp_path)
+    for place in ("one", "other"):
+        parts: dict[str, Any] = {}
+        source = Path(tui.__file__).parent / f"{place}.py"
+        exec(compile("import json\ndef read():\n    json.loads('{')", source, "exec"), parts)  # noqa: S102  a test's
+        with pytest.raises(ValueError) as caught:  # noqa: PT011  of the library
+            parts["read"]()
+        assert it.note(caught.value) is not None
+        assert it.note(caught.value) is None
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_fault_that_is_told_again_names_its_file(tmp_path: Path) -> None:
+    time = 0.0
+    it = log(tmp_path, lambda: time)
+
+    def happen() -> Path:
+        fault = it.note(raised(lambda: ValueError("x")))
+        assert fault is not None
+        assert fault.path is not None
+        return fault.path
+
+    first = happen()
+    time = REPEAT_SEC
+    assert happen() == first
+    first.unlink()
+    time = 2 * REPEAT_SEC
+    assert happen().exists()

@@ -177,3 +177,46 @@ def test_a_vehicle_that_is_saved_after_the_form_was_closed_is_told_and_under_the
         assert vehicle.name == ("Dozer-03" if moved else "Pump-9")
 
     drive(gateway, look)
+
+
+def test_keys_right_behind_enter_are_for_the_page_below_the_form(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    small_fleet(database)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        with locked(server, database_name, "public.vehicles"):
+            it.type("aPump-9\t10.8.0.9\rD")
+            it.sees("saving")
+            it.read_for(0.3)
+        it.sees("DAEMON")
+        it.type("q\x11")
+        assert it.ended() == 0
+    assert ("Pump-9",) in stored(database, "name")
+
+
+def test_an_unexpected_error_of_a_save_is_told_with_its_trace_and_the_form_goes_on(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    gateway = Gateway(database, 30)
+    real = gateway.add
+
+    def fail(*_arguments: Any) -> UUID:
+        gateway.add = real  # type: ignore[method-assign]  # of this gateway only
+        raise ValueError("no such thing")
+
+    gateway.add = fail  # type: ignore[method-assign,assignment]  # of this gateway only
+
+    async def look(it: Driver) -> None:
+        await it.press("a")
+        await it.sees("Add a vehicle")
+        await it.type("#name", "Pump-9")
+        await it.type("#host", "10.8.0.9")
+        await it.press("enter")
+        await it.sees("not saved: ")
+        await it.notified("ValueError: no such thing; its trace is in ")
+        await it.press("enter")
+        await it.notified("Pump-9: added")
+
+    drive(gateway, look, faults=True)

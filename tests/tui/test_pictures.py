@@ -324,3 +324,9 @@ def test_one_value_has_a_scale_with_room_around_it(value: float) -> None:
     scale = scale_of([value])
     assert isinstance(scale, Scale)
     assert scale.low <= value <= scale.high
+
+
+def test_all_of_the_attempts_are_good_only_without_a_failure() -> None:
+    bucket = HistoryBucket(2880, 2879, 540, 5.0)
+    history = History(0.0, HOUR.seconds, (bucket,) * 50, 18.0, all_outcomes=Outcomes(2880, 2879))
+    assert "99% of 2880" in history_text(history, HOUR).plain

@@ -1,5 +1,6 @@
 """Keys that arrive together go where the one before them leads; bytes through a real terminal."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseError
-from tests.tui.driving import Driver, channel, drive, execute, small_fleet
+from tests.tui.driving import Driver, alarm, channel, drive, execute, small_fleet
 from tests.tui.terminal import Terminal, locked, terminal
 from tui.gateway import Gateway
 
@@ -199,3 +200,44 @@ def test_keys_for_a_dialog_that_does_not_open_are_for_nothing_else(
         assert execute(database, PAUSED) == [(0,)]
 
     drive(Unreadable(database, 30), script)
+
+
+HASTY = """
+from tui.typing_order import KeysInOrder
+KeysInOrder.open_soon.__defaults__ = (0.5,)
+from tui.__main__ import main
+main(prog_name="fleetsync-tui")
+"""
+
+
+@pytest.mark.parametrize("keys", ["epp", "\x04up", "bp\r"], ids=["edit", "delete", "backfill"])
+def test_a_dialog_that_reads_for_too_long_does_not_open_and_its_keys_are_for_nothing_else(
+    server: Server, database: Database, database_name: str, tmp_path: Path, keys: str
+) -> None:
+    small_fleet(database)
+    command = [sys.executable, "-c", HASTY]
+    with terminal(server, database_name, tmp_path, command=command) as it:
+        it.sees("Truck-01")
+        with locked(server, database_name, "public.vehicles, public.sync_journal"):
+            it.type(keys)
+            it.sees("not read within")
+        it.read_for(1.5)
+        assert "Truck-01" in it.lines()[5]
+        assert execute(database, PAUSED) == [(0,)]
+        assert execute(database, "SELECT count(*) FROM fleetsync.backfill") == [(0,)]
+
+
+def test_a_key_behind_the_filter_of_open_alarms_is_for_what_it_finds(
+    server: Server, database: Database, database_name: str, tmp_path: Path
+) -> None:
+    ids = small_fleet(database)
+    alarm(database, ids["Dozer-03"], 1, "oil lost", "3 h", None)
+    alarm(database, ids["Truck-01"], 2, "door open", "1 h", None)
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("A")
+        it.sees("open alarms 1-2 of 2")
+        with locked(server, database_name, "public.alarms_log"):
+            it.type("/oil\rv")
+            it.read_for(0.5)
+        it.sees(" Dozer-03 · 10.8.0.2:8001")

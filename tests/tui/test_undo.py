@@ -1,6 +1,8 @@
 """The undo of a pause or a resume."""
 
+import threading
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -224,3 +226,24 @@ def test_there_is_no_undo_in_read_only_mode(database: Database) -> None:
         assert "undo" not in {key.binding.action for key in keys if key.enabled}
 
     drive(database, look, read_only=True)
+
+
+def test_other_keys_do_not_wait_for_a_pause_that_hangs(database: Database) -> None:
+    small_fleet(database)
+    gateway, may_pause = Gateway(database, 30), threading.Event()
+    real = gateway.pause
+
+    def pause_slowly(*arguments: Any) -> BulkResult:
+        may_pause.wait(60)
+        return real(*arguments)
+
+    gateway.pause = pause_slowly  # type: ignore[method-assign,assignment]  # of this gateway only
+
+    async def look(it: Driver) -> None:
+        await it.pilot.press("p", "u", "question_mark")
+        await it.until(lambda: it.dialog() == "HelpDialog")
+        may_pause.set()
+        await it.notified("undo: Crane-02: resumed again")
+
+    drive(gateway, look)
+    assert paused(database) == set()

@@ -21,9 +21,11 @@ from fleetsyncd.terms import (
     parse_terms,
 )
 from fleetsyncd.text import counted, listed
-from tui.background import in_thread, is_live
+from tui.background import in_thread, internal_error, is_live
+from tui.containment import ContainedApp
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
+from tui.typing_order import LOADING_SEC, KeysInOrder
 from tui.widgets.checkbox import PlainCheckbox
 
 WAY_BACK = "fleetsyncd vehicle restore gives a vehicle back, purge deletes them"
@@ -224,20 +226,32 @@ class VehicleForm(Dialog[VehicleChange]):
         self.query_one("#accept", Button).label = "saving …" if saves else self.accept
 
     async def _save_and_finish(self, change: VehicleChange) -> None:
+        # Keys right behind Enter are for the page below, not for a field.
+        held = self.app.open_soon(LOADING_SEC) if isinstance(self.app, KeysInOrder) else None
         try:
             tell = await in_thread(lambda: self._save(change))
-        except FleetsyncError as error:
-            if not is_live(self):  # it was closed meanwhile
-                self.app.notify(str(error), severity="error", markup=False)
-                return
-            # It stays true of what was sent, whatever is typed afterwards, until the next attempt.
-            self._refusal = f"not saved: {error}"
-            self._show_saving(False)
-            self._show_complaints()
-        else:
             tell()
+        except FleetsyncError as error:
+            self._refuse(str(error))
+        except Exception as error:
+            if isinstance(self.app, ContainedApp):
+                self.app.contain(error)
+            self._refuse(internal_error(error))
+        else:
             if is_live(self):
                 self.finish(change)
+        finally:
+            if held is not None:
+                held.release()
+
+    def _refuse(self, reason: str) -> None:
+        if not is_live(self):  # it was closed meanwhile
+            self.app.notify(reason, severity="error", markup=False)
+            return
+        # It stays true of what was sent, whatever is typed afterwards, until the next attempt.
+        self._refusal = f"not saved: {reason}"
+        self._show_saving(False)
+        self._show_complaints()
 
 
 class DeleteForm(Dialog[bool]):

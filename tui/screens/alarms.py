@@ -10,7 +10,7 @@ from textual.widgets import Input
 from fleetsyncd.database.views.alarms import Order
 from fleetsyncd.severities import Severity
 from fleetsyncd.text import age
-from tui.background import PartRead
+from tui.background import PartRead, let_keys_wait
 from tui.context import ScreenContext
 from tui.formatting import SEVERITY_STYLES
 from tui.model.alarm_filter import NO_ALARM_FILTER, SYNTAX, at_least, parse_alarm_filter
@@ -166,11 +166,15 @@ class AlarmsPage(Page):
             self._update_lines()
 
     def on_input_submitted(self) -> None:
-        """Focus the table; the filter stays. A text that is not valid stays in its field."""
+        """Focus the table; the filter stays, and keys wait for what it finds.
+
+        A text that is not valid stays in its field.
+        """
         if self.filter_error:
             self._update_lines()
         else:
             self._leave_filter()
+            let_keys_wait(self.alarm_table, "alarms")
 
     def _leave_filter(self) -> None:
         field = self.query_one("#filter", Input)

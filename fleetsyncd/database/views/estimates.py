@@ -12,7 +12,7 @@ from fleetsyncd.database.views.planned_rows import (
     planned_on_workers,
     unknown_on_workers,
 )
-from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
+from fleetsyncd.reports import IS_OF_A_CYCLE, LEAVES_GAP, Outcome
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""
@@ -55,23 +55,32 @@ FROM (
     UNION ALL SELECT row_count, 1, true, 0, 1 FROM fleetsync.hidden_parts()
 ) tables
 """
-# What the first good cycle wrote was measured before it began; from then to the last good one, all
-# that was measured was also written, by failed cycles too.
+# From one good cycle to the next, all that was measured was also written, by failed cycles too;
+# unless the next one has left a gap, which is pulled beside the cycles.
 _RATE = f"""
 SELECT avg(rate)::float8 FROM (
-    SELECT sum(rows_written) / extract(epoch FROM last_good - first_good) AS rate
+    SELECT sum(rows) / extract(epoch FROM sum(ended - begun)) AS rate
     FROM (
-        SELECT vehicle_id, rows_written, started_at,
-            min(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER cycles AS first_good,
-            max(started_at) FILTER (WHERE status = '{Outcome.OK}') OVER cycles AS last_good
-        FROM public.sync_journal
-        WHERE vehicle_id = ANY (%(ids)s::uuid[])
-          AND started_at > now() - %(hours)s * interval '1 hour' AND started_at <= now()
-          AND {IS_OF_A_CYCLE}
-        WINDOW cycles AS (PARTITION BY vehicle_id)
-    ) attempts
-    WHERE started_at > first_good AND started_at <= last_good
-    GROUP BY vehicle_id, first_good, last_good
+        SELECT vehicle_id, rows, leaves_gap, ended,
+            lag(ended) OVER (PARTITION BY vehicle_id ORDER BY number) AS begun
+        FROM (
+            SELECT vehicle_id, number, sum(rows_written) AS rows, bool_or(leaves_gap) AS leaves_gap,
+                max(started_at) FILTER (WHERE is_good) AS ended
+            FROM (
+                SELECT vehicle_id, rows_written, started_at, status = '{Outcome.OK}' AS is_good,
+                    coalesce(error_msg, '') LIKE '%%{LEAVES_GAP}%%' AS leaves_gap,
+                    count(*) FILTER (WHERE status = '{Outcome.OK}') OVER (
+                        PARTITION BY vehicle_id ORDER BY started_at
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS number
+                FROM public.sync_journal
+                WHERE vehicle_id = ANY (%(ids)s::uuid[])
+                  AND started_at > now() - %(hours)s * interval '1 hour' AND started_at <= now()
+                  AND {IS_OF_A_CYCLE}
+            ) cycles GROUP BY vehicle_id, number
+        ) ends
+    ) pairs
+    WHERE begun < ended AND NOT leaves_gap
+    GROUP BY vehicle_id
 ) rates
 """  # noqa: S608  made of this file's own text
 _RATE_HOURS = (1, 24)

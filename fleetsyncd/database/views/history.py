@@ -12,6 +12,7 @@ from uuid import UUID
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import LIVE_TO, epoch
 from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
+from fleetsyncd.states import LATE_AFTER_INTERVALS
 
 EARLIER_ATTEMPTS = 30
 """Attempts before a span among which the last good one is looked for."""
@@ -22,7 +23,7 @@ FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.i
 WHERE v.id = ANY (%s::uuid[])
 """  # noqa: S608  made of this file's own text
 _EARLIER = f"""
-SELECT key::text, max(at) FILTER (WHERE is_good), min(at), max(at)
+SELECT key::text, max(at) FILTER (WHERE is_good), min(at), max(at), count(*)
 FROM unnest(%(ids)s::uuid[]) key, LATERAL (
     SELECT {epoch("started_at")} AS at, {_IS_GOOD} AS is_good
     FROM public.sync_journal WHERE vehicle_id = key AND started_at < to_timestamp(%(start)s)
@@ -118,11 +119,22 @@ class _Earlier(NamedTuple):
     oldest: float | None = None
     """When the oldest of the last attempts began."""
     newest: float | None = None
+    attempts: int = 0
 
     @property
     def behind_since(self) -> float | None:
         """From when on the vehicle was behind, at the latest, when the span began."""
         return self.oldest if self.good is None else self.good
+
+    def just_before(self, first: float) -> float | None:
+        """Return when the last attempt began, if the `first` of the span followed as usual.
+
+        After a pause it does not: what was measured meanwhile may be pulled at any time.
+        """
+        if self.oldest is None or self.newest is None or self.attempts <= 1:
+            return None
+        usual = (self.newest - self.oldest) / (self.attempts - 1)
+        return self.newest if first - self.newest <= LATE_AFTER_INTERVALS * usual else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +224,7 @@ def _history(
         HistoryBucket(0, 0, 0, lag) if each is None else HistoryBucket(*each[:3], lag)
         for each, lag in zip(attempts, lags, strict=True)
     )
-    return History(start, end, buckets, _rate(attempts, earlier.newest))
+    return History(start, end, buckets, _rate(attempts, earlier))
 
 
 def _lags(
@@ -235,16 +247,16 @@ def _lags(
         yield max(known, default=None)
 
 
-def _rate(attempts: Sequence[_Attempts | None], before: float | None) -> float | None:
+def _rate(attempts: Sequence[_Attempts | None], earlier: _Earlier) -> float | None:
     """Return the rows a second between the first attempt that is known and the last one.
 
-    What the first one wrote was measured before it, unless one `before` the span is known.
+    What the first one wrote was measured before it, unless one just before the span is known.
     """
     tried = [each for each in attempts if each is not None]
     if not tried:
         return None
     rows = sum(each.rows for each in tried)
-    since = before
+    since = earlier.just_before(tried[0].first_start)
     if since is None:
         since, rows = tried[0].first_start, rows - tried[0].first_rows
     observed = tried[-1].last_start - since

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from fleetsyncd.database.views.history import History, Outcomes
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import count_text
+from tui.formatting import count_text, percent_text
 from tui.model.export_table import ExportTable
 from tui.model.span import DAY, HOUR, MONTH, SIX_HOURS, WEEK, Span
 from tui.model.sparks import count_scale, count_spark, lag_scale, lag_scale_text, spark
@@ -116,7 +116,7 @@ def _rate_text(rows_per_second: float | None) -> str:
 
 def _share_text(outcomes: Outcomes) -> str:
     attempts = outcomes.attempts
-    return f"{outcomes.ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
+    return f"{percent_text(outcomes.ok / attempts)} of {attempts}" if attempts else "no attempts"
 
 
 def _outcome_mark(outcomes: Outcomes) -> tuple[str, str]:
