@@ -336,6 +336,10 @@ def test_a_click_moves_the_cursor_and_a_double_click_opens(database: Database) -
     drive(database, look)
 
 
+SCROLL_BAR = 1
+"""Cells beside the table."""
+
+
 def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
     database: Database,
 ) -> None:
@@ -441,6 +445,38 @@ def test_how_often_each_is_asked_is_shown_once_one_has_an_interval_of_its_own(
         await it.sees_no("EVERY")
 
     drive(database, look, size=(120, 40))
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, {"LAG 1H", "EVERY"}),
+        (160, {"LAG 1H", "24H", "EVERY"}),
+        (164, {"24H", "EVERY", "TAGS"}),
+    ],
+)
+def test_an_interval_of_its_own_and_tags_take_no_room_from_curve_and_strip(
+    width: int, shown: set[str]
+) -> None:
+    titles = {column.title for column in columns(width - SCROLL_BAR)}
+    assert shown <= titles
+
+
+def test_tags_are_shown_from_160_columns_once_a_vehicle_has_one(database: Database) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.settled()
+        assert "TAGS" not in table(it).shown_columns
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, tags) VALUES (%s::uuid, '{mine-3}')",
+            str(ids["Truck-01"]),
+        )
+        await it.sees("TAGS", "mine-3")
+        assert {"24H", "SINCE", "LAG 1H"} <= set(table(it).shown_columns)
+
+    drive(database, look, size=(160, 45))
 
 
 def test_a_refused_key_shows_its_status_in_80_columns_and_the_whole_reason_under_the_cursor(
