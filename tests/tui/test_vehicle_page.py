@@ -117,6 +117,8 @@ def test_alarms_are_listed_open_first_and_enter_shows_one_in_full(database: Data
         alarms = rows(it, "#alarms DataTable")
         assert [row[0] for row in alarms] == ["▲ open", "✔ over"]
         assert alarms[1][2:5] == ["5m", "high", "3"]
+        await it.press("y")
+        assert it.app.clipboard.split("\t")[4:] == ["high", "3", "oil pressure low"]
         await it.press("down", "enter")
         await it.sees("triggered", "resolved", "and hotter")
         assert "".join(it.screen().split()).count("andhotter") == 20
