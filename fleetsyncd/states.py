@@ -163,16 +163,33 @@ class VehicleOverview(Struct, frozen=True, gc=False):
     @property
     def maintenance(self) -> str:
         """Who has paused or muted it, until when and why; empty if nobody has, or it is unknown."""
+        return _joined(self.paused, self.muted)
+
+    @property
+    def paused(self) -> str:
+        """Who has paused it, until when and why; empty if nobody has, or it is unknown."""
         paused = self.pause.text if self.pause is not None else ""
-        muted = "" if self.mute is None else f"muted{_of(self.mute)}{self.mute.text}"
-        return "; ".join(text for text in (paused and f"paused{paused}", muted) if text)
+        return f"paused{paused}" if paused else ""
+
+    @property
+    def muted(self) -> str:
+        """Who has muted it, until when and why; empty if nobody has."""
+        return "" if self.mute is None else f"muted{_of(self.mute)}{self.mute.text}"
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state, in one line: who has paused it, what is wrong; or empty."""
+        gap = None if self.gap is None else self.gap.remark
+        return _joined(self.paused, self.late_because, gap, self.last_error)
 
     @property
     def remark(self) -> str:
-        """What is to be known of it, in one line: who has paused it, what is wrong; or empty."""
-        gap = self.gap and self.gap.remark
-        texts = (self.maintenance, self.late_because, gap, self.last_error)
-        return "; ".join(text for text in texts if text)
+        """What is to be known of it, in one line; last that it is muted, which explains nothing."""
+        return _joined(self.reason, self.muted)
+
+
+def _joined(*texts: str | None) -> str:
+    return "; ".join(text for text in texts if text)
 
 
 def _of(mute: Mute) -> str:

@@ -15,7 +15,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema.fleet_checks import Expected
-from fleetsyncd.database.vehicle_tags import tags_in_use
+from fleetsyncd.database.vehicle_tags import tags_in_use, vehicles_with
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views import estimates, journal, plot, vehicle
 from fleetsyncd.database.views.alarms import AlarmFilter, AlarmPage, FleetAlarm, Order, read_alarms
@@ -96,7 +96,7 @@ class Gateway(WritingGateway):
         self.audits = AuditGateway(database, self._actor)
         self.measurements_keep_months = measurements_keep_months
         self._tags = tags
-        self._scope: tuple[UUID, ...] | None = () if tags else None
+        self._scope: Collection[UUID] | None = None
         self._alarm_counter = AlarmCounter(database, now)
         self.where = database.where
 
@@ -122,13 +122,17 @@ class Gateway(WritingGateway):
 
         return self._database.run(read)
 
-    @property
-    def scope(self) -> tuple[UUID, ...] | None:
-        """The vehicles that the last snapshot has, if they are not all of the fleet; else None."""
+    def _shown(self, cursor: Cursor) -> Collection[UUID] | None:
+        """Return the vehicles of the last snapshot, or that its tags name; None: all of the fleet.
+
+        Without a snapshot an empty list would read like good news.
+        """
+        if self._tags and self._scope is None:
+            return vehicles_with(cursor, self._tags)
         return self._scope
 
     def _tail(self, cursor: Cursor) -> list[JournalEntry]:
-        return journal.read_journal(cursor, vehicles=self._scope, limit=TAIL_ROWS)
+        return journal.read_journal(cursor, vehicles=self._shown(cursor), limit=TAIL_ROWS)
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Return the daemons' heartbeats: all that is read while the screen is frozen."""
@@ -152,12 +156,12 @@ class Gateway(WritingGateway):
         None for `vehicles` means all of the snapshot, empty `statuses` any status, None for
         `before` the newest page.
         """
-        wanted = self._scope if vehicles is None else vehicles
-        return self._database.run(
-            lambda cursor: journal.read_journal(
-                cursor, vehicles=wanted, statuses=statuses, before=before
-            )
-        )
+
+        def read(cursor: Cursor) -> list[JournalEntry]:
+            wanted = self._shown(cursor) if vehicles is None else vehicles
+            return journal.read_journal(cursor, vehicles=wanted, statuses=statuses, before=before)
+
+        return self._database.run(read)
 
     def journal_hours(self, since: Callable[[int], Mapping[UUID, int]]) -> JournalHours:
         """Return the attempts of vehicles by hour.
@@ -174,10 +178,13 @@ class Gateway(WritingGateway):
         self, order: Order, chosen: AlarmFilter, before: FleetAlarm | None
     ) -> AlarmPage:
         """Return the page of the fleet's open alarms that follows the row `before`."""
-        in_scope = replace(chosen, scope=self._scope)
-        return self._database.run(
-            lambda cursor: read_alarms(cursor, order, in_scope, before=before)
-        )
+
+        def read(cursor: Cursor) -> AlarmPage:
+            shown = self._shown(cursor)
+            in_scope = replace(chosen, scope=None if shown is None else tuple(shown))
+            return read_alarms(cursor, order, in_scope, before=before)
+
+        return self._database.run(read)
 
     def alarms(self, vehicle_id: UUID) -> list[StoredAlarm]:
         """Return a vehicle's alarms, open ones first."""

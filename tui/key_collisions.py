@@ -50,9 +50,9 @@ def _bindings(classes: Sequence[type[DOMNode]]) -> Iterator[Binding]:
 
 
 def _widgets(screen: type) -> list[type[DOMNode]]:
-    """Return the widgets that a screen's module names, and those that their modules name."""
+    """Return the widgets that the modules of a screen and of its bases name, and theirs."""
     found: list[type[DOMNode]] = []
-    modules = [screen.__module__]
+    modules = [each.__module__ for each in screen.__mro__ if each.__module__.startswith("tui.")]
     for module in modules:
         for each in vars(sys.modules[module]).values():
             if not isinstance(each, type) or not issubclass(each, Widget):

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from fleetsyncd.states import State
 from tui.dialogs.columns import ColumnsDialog
 from tui.dialogs.daemons import DaemonsDialog
 from tui.dialogs.details import DetailsDialog
@@ -10,10 +11,12 @@ from tui.page_stack import PageStack
 from tui.screens.alarms import AlarmsPage
 from tui.screens.fleet import FleetPage
 from tui.screens.journal import JournalPage
+from tui.screens.page import Page
 from tui.screens.tags import TagsPage
 from tui.screens.vehicle import VehiclePage
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.row_table import RowTable
+from tui.widgets.status_bar import DEAD_DAEMONS, OPEN_ALARMS
 from tui.widgets.vehicle_wanted import VehicleWanted
 
 
@@ -55,6 +58,17 @@ class PageKeys(PageStack):
         while not isinstance(self.screen, FleetPage):
             self.pop_screen()
         self.screen.apply_filter(event.wanted)
+
+    def on_page_count_clicked(self, event: Page.CountClicked) -> None:
+        """Show what was counted: the vehicles in a state, the open alarms, the daemons."""
+        if event.counted == DEAD_DAEMONS:
+            self.action_daemons()
+        elif event.counted == OPEN_ALARMS:
+            self.action_alarms()
+        elif isinstance(event.counted, State):
+            self.go_to(FleetPage)
+            if isinstance(self.screen, FleetPage):
+                self.screen.toggle_state(event.counted)
 
     def action_alarms(self) -> None:
         """Open the page of open alarms."""

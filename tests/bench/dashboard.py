@@ -138,7 +138,7 @@ def bare_select() -> str:
     _, expressions, join = re.split(
         r"^(?:SELECT|FROM) ", fleet.OVERVIEW.strip(), flags=re.MULTILINE
     )
-    columns = sorted(set(re.findall(r"\b[vsb]\.\w+", expressions)))
+    columns = sorted(set(re.findall(r"\b[vsbt]\.\w+", expressions)))
     return f"SELECT {', '.join(columns)} FROM {join}"  # noqa: S608  the program's own text
 
 

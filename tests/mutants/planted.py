@@ -1166,8 +1166,8 @@ MUTANTS = (
     Mutant(
         "the journal of a site's view is that of the fleet",
         "tui/gateway.py",
-        "        wanted = self._scope if vehicles is None else vehicles\n",
-        "        wanted = vehicles\n",
+        "            wanted = self._shown(cursor) if vehicles is None else vehicles\n",
+        "            wanted = vehicles\n",
         "tests/tui/test_tags_page.py",
     ),
     Mutant(

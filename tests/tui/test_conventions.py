@@ -16,6 +16,7 @@ from fleetsyncd.errors import SettingsError
 from tests.tui.driving import (
     Driver,
     add,
+    alarm,
     attempts,
     dashboard,
     drive,
@@ -106,6 +107,8 @@ def test_the_shown_vehicles_are_exported_as_csv(database: Database, tmp_path: Pa
         str(ids["Dozer-03"]),
     )
     path = tmp_path / "fleet.csv"
+    alarm(database, ids["Dozer-03"], 1, "oil lost", "1 h", None)
+    set_state(database, "Loader-04", "ok", "4 s", "2 h")
 
     async def look(it: Driver) -> None:
         await it.press("exclamation_mark", "E")
@@ -127,7 +130,10 @@ def test_the_shown_vehicles_are_exported_as_csv(database: Database, tmp_path: Pa
         heading, *rows = csv.reader(file)
     assert heading[:6] == ["vehicle", "id", "address", "state", "since_s", "progress"]
     assert [row[0] for row in rows] == ["'=cmd|evil", "Dozer-03", "Loader-04"]
-    assert [row[3] for row in rows] == ["never", "timeout", "error"]
+    assert [row[3] for row in rows] == ["never", "timeout", "late"]
+    assert [row[heading.index("open_alarms")] for row in rows] == ["0", "1", "0"]
+    assert [row[heading.index("worst_alarm")] for row in rows] == ["", "warning", ""]
+    assert [row[heading.index("late_because")] for row in rows] == ["", "", "no daemon pulls it"]
     assert [row[5] for row in rows] == ["", "75%", ""]
     assert [row[heading.index("fails")] for row in rows] == ["0", "0", "0"]
 

@@ -336,6 +336,10 @@ def test_a_click_moves_the_cursor_and_a_double_click_opens(database: Database) -
     drive(database, look)
 
 
+SCROLL_BAR = 1
+"""Cells beside the table."""
+
+
 def test_a_wide_screen_adds_addresses_the_last_hour_and_the_journals_tail(
     database: Database,
 ) -> None:
@@ -443,6 +447,38 @@ def test_how_often_each_is_asked_is_shown_once_one_has_an_interval_of_its_own(
     drive(database, look, size=(120, 40))
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, {"LAG 1H", "EVERY"}),
+        (160, {"LAG 1H", "24H", "EVERY"}),
+        (164, {"24H", "EVERY", "TAGS"}),
+    ],
+)
+def test_an_interval_of_its_own_and_tags_take_no_room_from_curve_and_strip(
+    width: int, shown: set[str]
+) -> None:
+    titles = {column.title for column in columns(width - SCROLL_BAR)}
+    assert shown <= titles
+
+
+def test_tags_are_shown_from_160_columns_once_a_vehicle_has_one(database: Database) -> None:
+    ids = small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.settled()
+        assert "TAGS" not in table(it).shown_columns
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, tags) VALUES (%s::uuid, '{mine-3}')",
+            str(ids["Truck-01"]),
+        )
+        await it.sees("TAGS", "mine-3")
+        assert {"24H", "SINCE", "LAG 1H"} <= set(table(it).shown_columns)
+
+    drive(database, look, size=(160, 45))
+
+
 def test_a_refused_key_shows_its_status_in_80_columns_and_the_whole_reason_under_the_cursor(
     database: Database,
 ) -> None:
@@ -497,6 +533,8 @@ def test_a_click_on_a_heading_sorts_and_one_on_a_count_filters(database: Databas
         await it.pilot.click(FleetTable, offset=(it.lines()[1].index("LAG"), 0))
         assert names(it) == ["Crane-02", "Loader-04", "Dozer-03", "Truck-01"]
         await it.pilot.click(FleetTable, offset=(it.lines()[1].index("ROWS"), 0))
+        assert "ROW▼" in it.lines()[1]
+        await it.pilot.click(FleetTable, offset=(it.lines()[1].index("LAG"), 0))
         assert "LAG▼" in it.lines()[1]
         await it.pilot.click(FleetTable, offset=(it.lines()[1].index("LAG"), 0))
         assert "LAG▲" in it.lines()[1]
@@ -511,6 +549,75 @@ def test_a_click_on_a_heading_sorts_and_one_on_a_count_filters(database: Databas
         assert names(it) == ["Truck-01"]
 
     drive(database, look)
+
+
+def test_a_click_on_a_count_shows_those_vehicles_also_among_the_problems_and_on_other_pages(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+    alarm(database, ids["Truck-01"], 1, "oil lost", "1 h", None)
+
+    async def look(it: Driver) -> None:
+        def at(sign: str) -> tuple[int, int]:
+            return it.lines()[0].rindex(sign), 0
+
+        await it.press("exclamation_mark")
+        assert "Truck-01" not in names(it)
+        await it.pilot.click("#totals", offset=at("●"))
+        assert names(it) == ["Truck-01"]
+        await it.pilot.click("#totals", offset=at("●"))
+        assert len(names(it)) == 4
+        await it.pilot.click("#totals", offset=at("△"))
+        await it.until(lambda: it.dialog() == "AlarmsPage")
+        await it.pilot.click("#totals", offset=at("◌"))
+        await it.until(lambda: it.dialog() == "FleetPage")
+        await it.until(lambda: names(it) == ["Dozer-03"])
+
+    drive(database, look)
+
+
+def test_every_column_but_curves_and_strips_sorts(database: Database) -> None:
+    ids = small_fleet(database)
+    alarm(database, ids["Dozer-03"], 1, "oil lost", "1 h", None)
+    for number, (name, key) in enumerate(ids.items()):
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, last_rows, failures, tags,"
+            " last_error, newest_measurement_at)"
+            " VALUES (%s::uuid, %s, %s, %s, %s, now() - %s * interval '1 h')",
+            str(key), (5, 900, 0, 70)[number], (0, 2, 9, 1)[number],
+            [] if name == "Crane-02" else [f"site-{9 - number}"],
+            None if name == "Truck-01" else f"/data: {9 - number}", number,
+        )  # fmt: skip
+        execute(
+            database, "UPDATE vehicles SET software_version = %s, vpn_ip = %s WHERE id = %s::uuid",
+            f"2.{(9, 10, 1, 8)[number]}", f"10.8.0.{(10, 9, 100, 8)[number]}", str(key),
+        )  # fmt: skip
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec) VALUES (%s::uuid, 600)",
+        str(ids["Loader-04"]),
+    )
+    first = {
+        "ALARM": "Dozer-03", "ADDRESS": "Truck-01", "EVERY": "Loader-04", "DATA": "Truck-01",
+        "ROWS": "Dozer-03", "FAILS": "Loader-04", "VERSION": "Loader-04", "TAGS": "Truck-01",
+        "LAST ERROR": "Loader-04",
+    }  # fmt: skip
+    last = {**dict.fromkeys(first, ""), "ADDRESS": "Loader-04", "VERSION": "Dozer-03",
+            "TAGS": "Crane-02", "LAST ERROR": "Truck-01"}  # fmt: skip
+
+    async def look(it: Driver) -> None:
+        await it.sees("TAGS", "EVERY", "DATA", "VERSION", "ADDRESS")
+        for title, name in first.items():
+            await it.pilot.click(FleetTable, offset=(it.lines()[1].index(title), 0))
+            assert names(it)[0] == name, title
+            assert not last[title] or names(it)[-1] == last[title], title
+            await it.press("N")
+        for title in ("LAG 1H", "24H"):
+            await it.pilot.click(FleetTable, offset=(it.lines()[1].index(title), 0))
+            assert "VEHICLE▲" in it.lines()[1]
+
+    drive(database, look, size=(260, 30))
 
 
 def test_a_click_on_the_dead_daemons_lists_them_and_one_on_the_errors_filters(

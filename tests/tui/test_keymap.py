@@ -73,6 +73,9 @@ def test_for_a_key_that_no_terminal_sends_it_says_what_to_write(
         ({"sync": "?"}, "question_mark", "help and sync"),
         ({"pause": "space"}, "space", "pause and table.mark"),
         ({"quarantine.replay": "v"}, "v", "quarantine.replay and quarantine.vehicle"),
+        ({"quarantine.replay": "enter"}, "enter", "quarantine.replay and rows.open"),
+        ({"backfills.repeat": "k"}, "k", "backfills.repeat and rows.up"),
+        ({"notices.vehicle": "G"}, "G", "notices.vehicle and rows.last"),
     ],
 )
 def test_two_actions_on_one_key_in_one_place_are_told(

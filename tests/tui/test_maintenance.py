@@ -92,6 +92,43 @@ def test_marked_vehicles_are_muted_and_shown_so_and_u_takes_it_back(database: Da
     drive(database, look, size=(160, 45))
 
 
+def test_a_mute_hides_neither_why_a_vehicle_fails_nor_how_far_it_is(database: Database) -> None:
+    ids = small_fleet(database)
+    whole = "/status: HTTP 401: the vehicle refuses the API key"
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, failures, last_error)"
+        " VALUES (%s::uuid, 3, %s)",
+        str(ids["Loader-04"]), whole,
+    )  # fmt: skip
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, catching_up_from, catching_up_to,"
+        " catching_up_sec, catching_up_rows) SELECT id, last_sync_at - interval '1 h',"
+        " last_sync_at + interval '1 h', 60, 600 FROM vehicles WHERE id = %s::uuid",
+        str(ids["Truck-01"]),
+    )
+    why = Pause(utc_now() + timedelta(hours=8), "the antenna is being replaced")
+    both = {ids[name]: name for name in ("Loader-04", "Truck-01")}
+    bulk_mutes.set_muted(database, both, why, Action("vehicle mute", Actor("peter")))
+
+    async def look(it: Driver) -> None:
+        row = next(line for line in it.lines() if "Loader-04" in line)
+        assert "/status: HTTP 401" in row
+        row = next(line for line in it.lines() if "Truck-01" in line)
+        assert "60s left" in row
+        await it.press("end", "up")
+        await it.sees(f"✖ {whole}; muted until ")
+        await it.press("down")
+        await it.sees("◐ 50%, 10 rows/s, 60s left; muted until ")
+        await it.press("enter", "5")
+        await it.until(
+            lambda: "by peter: the antenna is being replaced" in " ".join(it.screen().split())
+        )
+
+    drive(database, look)
+
+
 def test_a_muted_vehicle_can_be_unmuted_and_the_undo_mutes_it_again(database: Database) -> None:
     ids = small_fleet(database)
     names: dict[UUID, str] = {ids["Crane-02"]: "Crane-02"}

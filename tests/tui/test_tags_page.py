@@ -7,8 +7,9 @@ from textual.widgets import Input
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.shard_locks import shard_of
+from fleetsyncd.database.views.alarms import AlarmFilter, Order
 from fleetsyncd.states import State
-from tests.tui.driving import Driver, add, attempts, drive, execute, set_state, small_fleet
+from tests.tui.driving import Driver, add, alarm, attempts, drive, execute, set_state, small_fleet
 from tests.tui.test_operations import asked_for, paused
 from tui.app import FleetApp
 from tui.context import ScreenContext
@@ -273,6 +274,19 @@ def test_the_rooms_of_a_site_are_about_its_vehicles_only(sites: Database) -> Non
         await it.sees("nothing matches")
 
     drive(sites, look, size=(160, 45), app=of_site(sites, "south"))
+
+
+def test_before_the_first_reading_of_a_site_its_lists_are_not_said_to_be_empty(
+    sites: Database,
+) -> None:
+    for name in ("Crane-02", "Dozer-03"):
+        (key,) = execute(sites, "SELECT id::text FROM vehicles WHERE name = %s", name)[0]
+        attempts(sites, key, 2)
+        alarm(sites, key, 1, "oil lost", "1 h", None)
+    site = Gateway(sites, 30, tags=["south"])
+    page = site.fleet_alarms(Order.NEWEST, AlarmFilter(), None)
+    assert [each.vehicle_name for each in page.rows] == ["Dozer-03"]
+    assert {each.vehicle_name for each in site.journal(None, (), None)} == {"Dozer-03"}
 
 
 def test_the_view_of_a_site_without_vehicles_shows_no_others_journal(sites: Database) -> None:

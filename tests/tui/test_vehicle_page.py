@@ -38,7 +38,27 @@ def truck(database: Database) -> UUID:
 
 async def opened(it: Driver) -> None:
     await it.press("enter")
-    await it.sees("1 History", "Truck-01 · 10.8.0.17:8001 · 1.1.0 · ● ONLINE", "key ••••")
+    await it.sees("1 History", "Truck-01 · ● ONLINE", "10.8.0.17:8001 · 1.1.0 · key ••••")
+
+
+def test_the_reason_stands_before_what_a_small_screen_cuts_off(database: Database) -> None:
+    vehicle = add(database, "A-truck-with-a-very-long-name", "10.8.0.17")
+    set_state(database, "A-truck-with-a-very-long-name", "error", "4 s", "5 s")
+    whole = "/status: HTTP 401: the vehicle refuses the API key"
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, failures, last_error)"
+        " VALUES (%s::uuid, 3, %s)",
+        str(vehicle), whole,
+    )  # fmt: skip
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        await it.sees("✖ ERROR · /status: HTTP 401: ")
+        await it.press("5")
+        await it.sees("last error", whole)
+
+    drive(database, look)
 
 
 def test_the_history_shows_lag_rows_and_share_of_successes(database: Database) -> None:
@@ -97,6 +117,8 @@ def test_alarms_are_listed_open_first_and_enter_shows_one_in_full(database: Data
         alarms = rows(it, "#alarms DataTable")
         assert [row[0] for row in alarms] == ["▲ open", "✔ over"]
         assert alarms[1][2:5] == ["5m", "high", "3"]
+        await it.press("y")
+        assert it.app.clipboard.split("\t")[4:] == ["high", "3", "oil pressure low"]
         await it.press("down", "enter")
         await it.sees("triggered", "resolved", "and hotter")
         assert "".join(it.screen().split()).count("andhotter") == 20

@@ -87,8 +87,8 @@ class Column:
         """Return the title, with an arrow if the table is sorted by this column."""
         arrow = ("▼" if descending else "▲") if sort is self.sort else ""
         heading = self.title + arrow
-        if len(heading) > self.width and self.short_title:
-            heading = self.short_title + arrow
+        if len(heading) > self.width and (arrow or self.short_title):
+            heading = (self.short_title or self.title)[: self.width - len(arrow)] + arrow
         return self.fitted(heading)
 
     def fitted(self, text: str) -> str:
@@ -108,7 +108,8 @@ def status(vehicle: VehicleOverview) -> str:
 
 def remark(vehicle: VehicleOverview) -> str:
     """Return why it is late and the last error; else the time left of a gap or of a backfill."""
-    return vehicle.remark or remaining_text(vehicle.catching_up or vehicle.backfill)
+    text = vehicle.reason or remaining_text(vehicle.catching_up or vehicle.backfill)
+    return "; ".join(filter(None, [text, vehicle.muted]))
 
 
 def _rows(vehicle: VehicleOverview, _hour: LastHour | None) -> str:
@@ -151,29 +152,32 @@ def _day(_vehicle: VehicleOverview, hour: LastHour | None) -> str:
 COLUMNS = (
     Column("VEHICLE", 17, lambda v, _: v.name, sort=Sort.NAME, extra=4),
     # A critical alarm must be seen on the smallest screen; its message is on the page of alarms.
-    Column("ALARM", alarm_totals.NARROW_WIDTH, _alarms, short_title="AL",
+    Column("ALARM", alarm_totals.NARROW_WIDTH, _alarms, short_title="AL", sort=Sort.ALARMS,
            short_text=_few_alarms, text_colour=alarm_totals.cell_colour, turn=1,
            leaves=_LEAST_REASON,
            extra=alarm_totals.WIDE_WIDTH - alarm_totals.NARROW_WIDTH),
-    Column("ADDRESS", 17, lambda v, _: v.address, turn=10, leaves=_WHOLE_REASON, extra=3),
+    Column("ADDRESS", 17, lambda v, _: v.address, sort=Sort.ADDRESS, turn=12,
+           leaves=_WHOLE_REASON, extra=3),
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
-    Column("SINCE", 5, lambda v, _: age(v.state_age), short_title="SINC", right=True,
-           sort=Sort.CHANGE, turn=6),
+    Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE,
+           turn=6),
     Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
     Column("LAG", 4, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
-    Column("EVERY", 5, _every, right=True, turn=7, where=lambda v: v.own_interval_sec is not None),
-    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, turn=13, leaves=_LONG_REASON),
-    Column("ROWS", 4, _rows, short_text=_few_rows, right=True, turn=4),
+    Column("EVERY", 5, _every, right=True, sort=Sort.EVERY, turn=10,
+           where=lambda v: v.own_interval_sec is not None),
+    Column("DATA", 5, lambda v, _: age(v.data_age), right=True, sort=Sort.DATA, turn=14,
+           leaves=_LONG_REASON),
+    Column("ROWS", 4, _rows, short_text=_few_rows, right=True, sort=Sort.ROWS, turn=4),
     Column("LAG 1H", HOUR_BUCKETS // 2 + _LAG_SCALE_WIDTH, _lags(HOUR_BUCKETS),
-           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=8, leaves=_WHOLE_REASON,
+           short_text=_lags(HOUR_BUCKETS // 2), last_hour=True, turn=7, leaves=_WHOLE_REASON,
            extra=HOUR_BUCKETS // 2),
-    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=9, leaves=_WHOLE_REASON,
+    Column("24H", HOURS, _day, last_hour=True, last_day=True, turn=8, leaves=_WHOLE_REASON,
            from_width=DAY_WIDE),
-    Column("FAILS", 5, lambda v, _: str(v.failures), right=True, turn=5),
-    Column("VERSION", 8, lambda v, _: v.software_version or "-", turn=12, leaves=_LONG_REASON,
-           extra=2),
-    Column("TAGS", 12, lambda v, _: " ".join(v.tags), turn=11, leaves=_LONG_REASON,
-           from_width=DAY_WIDE),
+    Column("FAILS", 5, lambda v, _: str(v.failures), right=True, sort=Sort.FAILS, turn=5),
+    Column("VERSION", 8, lambda v, _: v.software_version or "-", sort=Sort.VERSION, turn=13,
+           leaves=_LONG_REASON, extra=2),
+    Column("TAGS", 12, lambda v, _: " ".join(v.tags), sort=Sort.TAGS, turn=11,
+           from_width=DAY_WIDE, where=lambda v: bool(v.tags)),
 )  # fmt: skip
 """Every column but the last one, from left to right."""
 CHOOSABLE = tuple(column.title for column in COLUMNS if column.turn)
@@ -207,7 +211,10 @@ def columns(width: int, choice: Choice | None = None, idle: Collection[str] = ()
     fitting = [
         replace(column, width=_width(column, width)) for column in COLUMNS if column.title in taken
     ]
-    return [*fitting, Column(REASON, max(_LEAST_REASON, room), lambda v, _: remark(v))]
+    return [
+        *fitting,
+        Column(REASON, max(_LEAST_REASON, room), lambda v, _: remark(v), sort=Sort.REASON),
+    ]
 
 
 def column_sort(shown: Sequence[Column], cell: int) -> Sort | None:

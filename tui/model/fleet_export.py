@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from fleetsyncd.states import Pause, VehicleOverview
 from fleetsyncd.times import utc_text
-from tui.formatting import percent_text
+from tui.formatting import SEVERITY_STYLES, percent_text
 from tui.model.export_table import ExportTable
+from tui.open_alarms import alarms_of
 
 HEADING = (
     "vehicle", "id", "address", "state", "since_s", "progress", "seen_s", "lag_s", "data_s", "rows",
     "fails", "version", "tags", "interval_s", "last_error", "paused_until", "paused_by",
-    "pause_reason", "muted", "muted_until", "muted_by", "mute_reason",
+    "pause_reason", "muted", "muted_until", "muted_by", "mute_reason", "late_because", "gap",
+    "open_alarms", "worst_alarm",
 )  # fmt: skip
 
 
@@ -41,7 +43,16 @@ def fleet_row(vehicle: VehicleOverview) -> list[str]:
         *_why(vehicle.pause),
         "" if vehicle.mute is None else vehicle.mute.scope,
         *_why(vehicle.mute),
+        vehicle.late_because or "",
+        (vehicle.gap and vehicle.gap.remark) or "",
+        *_alarms(vehicle),
     ]
+
+
+def _alarms(vehicle: VehicleOverview) -> list[str]:
+    """Return how many alarms are open, and the worst one's severity."""
+    alarms = alarms_of(vehicle)
+    return ["0", ""] if alarms is None else [str(alarms.count), SEVERITY_STYLES[alarms.worst].word]
 
 
 def _why(pause: Pause | None) -> list[str]:

@@ -6,6 +6,7 @@ under the cursor keeps its place, and it, the marked ones and those that were ac
 though they no longer match.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,7 @@ from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import listed
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
 from tui.model.targets import Targets
+from tui.open_alarms import alarms_of
 
 _WORST_FIRST = (
     State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
@@ -23,6 +25,8 @@ _WORST_FIRST = (
 )  # fmt: skip
 _PROBLEMS = tuple(PROBLEMS)
 _NEVER = float("inf")
+_DIGITS = 10
+"""Of a number in a text, for the order of texts."""
 
 
 class Sort(StrEnum):
@@ -33,6 +37,15 @@ class Sort(StrEnum):
     LAG = "lag"
     SEEN = "seen"
     CHANGE = "change"
+    ALARMS = "alarms"
+    ADDRESS = "address"
+    EVERY = "every"
+    DATA = "data"
+    ROWS = "rows"
+    FAILS = "fails"
+    VERSION = "version"
+    TAGS = "tags"
+    REASON = "reason"
 
 
 def _lag(vehicle: VehicleOverview) -> float:
@@ -54,20 +67,46 @@ def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
     return ordered
 
 
+def _age(seconds: float | None) -> float:
+    return _NEVER if seconds is None else seconds
+
+
+def _alarms(vehicle: VehicleOverview) -> tuple[int, int, int]:
+    alarms = alarms_of(vehicle)
+    return (0, 0, 0) if alarms is None else (alarms.worst, alarms.of_worst, alarms.count)
+
+
+def _by_numbers(text: str | None) -> str:
+    """Return a text in whose order 2.10 follows 2.9."""
+    return re.sub(r"[0-9]+", lambda number: number[0].zfill(_DIGITS), text or "")
+
+
 _KEYS: dict[Sort, Callable[[VehicleOverview], Any]] = {
     Sort.LAG: _lag,
-    Sort.SEEN: lambda vehicle: _NEVER if vehicle.seen_age is None else vehicle.seen_age,
-    Sort.CHANGE: lambda vehicle: _NEVER if vehicle.state_age is None else vehicle.state_age,
+    Sort.SEEN: lambda vehicle: _age(vehicle.seen_age),
+    Sort.CHANGE: lambda vehicle: _age(vehicle.state_age),
+    Sort.ALARMS: _alarms,
+    Sort.ADDRESS: lambda vehicle: _by_numbers(vehicle.address),
+    Sort.EVERY: lambda vehicle: _age(vehicle.interval_sec),
+    Sort.DATA: lambda vehicle: _age(vehicle.data_age),
+    Sort.ROWS: lambda vehicle: vehicle.rows or 0,
+    Sort.FAILS: lambda vehicle: vehicle.failures,
+    Sort.VERSION: lambda vehicle: _by_numbers(vehicle.software_version),
+    Sort.TAGS: lambda vehicle: (not vehicle.tags, vehicle.tags),
+    Sort.REASON: lambda vehicle: (not vehicle.remark, vehicle.remark),
 }
 SORT_TITLES = {
+    **{sort: sort.value for sort in Sort},
     Sort.NAME: "vehicle",
     Sort.STATE: "status",
-    Sort.LAG: "lag",
-    Sort.SEEN: "seen",
     Sort.CHANGE: "since",
+    Sort.ALARMS: "alarm",
+    Sort.REASON: "last error",
 }
 """What the fleet table calls each order."""
-_DESCENDING_FIRST = {Sort.LAG, Sort.SEEN}
+_DESCENDING_FIRST = {
+    Sort.LAG, Sort.SEEN, Sort.ALARMS, Sort.EVERY, Sort.DATA, Sort.ROWS, Sort.FAILS,
+}  # fmt: skip
 
 
 @dataclass

@@ -48,10 +48,13 @@ def _kept(view: FleetView) -> list[str]:
 
 
 def reason(vehicle: VehicleOverview) -> str:
-    """Return why the vehicle is in its state, or how far it is; else its address and version."""
+    """Return why the vehicle is in its state, or how far it is; else its address and version.
+
+    What is muted comes last: it does not tell what is wrong.
+    """
     progress = progress_text(vehicle.catching_up or vehicle.backfill)
     whereabouts = f"{vehicle.address} · {vehicle.software_version or 'version unknown'}"
-    return vehicle.remark or progress or whereabouts
+    return "; ".join(filter(None, [vehicle.reason or progress, vehicle.muted])) or whereabouts
 
 
 def empty_text(

@@ -4,10 +4,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Click
 from textual.message import Message
 from textual.widgets import Input
 
@@ -26,7 +24,6 @@ from tui.screens.page import Page, PageNeeds
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_table import FleetTable
 from tui.widgets.journal_tail import JournalTail
-from tui.widgets.status_bar import DEAD_DAEMONS, counted_at
 
 
 class FleetPage(Page):
@@ -154,19 +151,6 @@ class FleetPage(Page):
         """Sort by the column whose heading was clicked."""
         self.action_sort(event.sort)
 
-    @on(Click, "#totals")
-    async def _open_count(self, event: Click) -> None:
-        """Show the vehicles whose count was clicked in the line of totals; a second time, all.
-
-        The count of dead daemons opens the list of daemons.
-        """
-        counted = counted_at(self.query_one("#totals", FixedText).shown, event.x)
-        if counted == DEAD_DAEMONS:
-            await self.run_action("app.daemons")
-        elif isinstance(counted, State):
-            text = f"st:{STATE_STYLES[counted].word}"
-            self._filter_by("" if self.view.filter.text == text else text)
-
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""
         self._typed.type(event.value)
@@ -216,6 +200,12 @@ class FleetPage(Page):
         self._leave_filter()
         self.view.arrange()
         self._show_top()
+
+    def toggle_state(self, state: State) -> None:
+        """Show the vehicles in a state; all, if these are shown already."""
+        text = f"st:{STATE_STYLES[state].word}"
+        is_shown = self.view.filter.text == text and not self.view.problems_only
+        self.apply_filter(filters.NO_FILTER if is_shown else filters.parse_filter(text))
 
     def action_clear(self) -> None:
         """Leave the filter's field; else clear the filter, else problems only, else the marks."""

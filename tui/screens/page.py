@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from textual import on
 from textual.app import ComposeResult
+from textual.events import Click
+from textual.message import Message
 from textual.screen import Screen
 
+from fleetsyncd.states import State
 from tui.background import PartRead, is_live
 from tui.context import ScreenContext
 from tui.model.columns import WIDE
@@ -14,7 +18,7 @@ from tui.model.export_table import ExportTable
 from tui.model.targets import Targets
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.key_footer import KeyFooter
-from tui.widgets.status_bar import totals_line
+from tui.widgets.status_bar import counted_at, totals_line
 from tui.widgets.warning_bar import WarningBar
 
 
@@ -32,6 +36,14 @@ class Page(Screen[None]):
     """A full screen; after each read of the fleet, the topmost page is updated."""
 
     TITLE = "fleetsyncd"
+
+    class CountClicked(Message):
+        """The operator clicked a count in the line of totals."""
+
+        def __init__(self, counted: State | str) -> None:
+            super().__init__()
+            self.counted = counted
+            """What is counted, as the line of totals names it."""
 
     def __init__(self, context: ScreenContext) -> None:
         super().__init__()
@@ -53,6 +65,13 @@ class Page(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Do nothing before the page is laid out."""
         return super().check_action(action, parameters) if self.is_mounted else None
+
+    @on(Click, "#totals")
+    def _tell_count(self, event: Click) -> None:
+        """Tell which count was clicked."""
+        counted = counted_at(self.query_one("#totals", FixedText).shown, event.x)
+        if counted is not None:
+            self.post_message(self.CountClicked(counted))
 
     def on_screen_resume(self) -> None:
         """Update the page at first, and whenever it is the topmost again."""

@@ -1,5 +1,6 @@
 """The vehicle page: one vehicle, with a pane for each tab."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -79,6 +80,18 @@ class TabLine(FixedText):
 
 def _label(index: int, tab: Tab) -> str:
     return f" {index + 1} {tab.title} "
+
+
+def _reasons(vehicle: VehicleOverview) -> Iterator[tuple[str, str]]:
+    """Yield what explains the vehicle's state, each with its colour."""
+    if vehicle.paused:
+        yield vehicle.paused, "yellow"
+    if vehicle.late_because:
+        yield vehicle.late_because, "magenta"
+    if vehicle.gap is not None and vehicle.gap.remark:
+        yield vehicle.gap.remark, "red"
+    if vehicle.last_error and vehicle.failures:
+        yield vehicle.last_error, "red"
 
 
 class VehiclePage(Page):
@@ -177,13 +190,22 @@ class VehiclePage(Page):
             return Text(" this vehicle was removed: Esc goes back", "bold red")
         style = STATE_STYLES[vehicle.state]
         line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
-        version = cut(vehicle.software_version or "-", VERSION_WIDTH)
-        line.append(f" · {vehicle.address} · {version} · ", "not bold")
         since = "" if vehicle.state_age is None else f" {age(vehicle.state_age)}"
+        line.append(" · ", "not bold")
         line.append(f"{style.glyph} {style.word.upper()}{since}", style.colour)
-        if vehicle.maintenance:
-            line.append(f" · {vehicle.maintenance} ·", "yellow not bold")
-        line.append(f" seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
+        # Before all else: on a small screen the line is cut.
+        for text, colour in _reasons(vehicle):
+            line.append(f" · {text}", f"{colour} not bold")
+        line.append(f" · seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
+        line.append_text(self._progress(vehicle))
+        if vehicle.muted:
+            line.append(f" · {vehicle.muted}", "yellow not bold")
+        version = cut(vehicle.software_version or "-", VERSION_WIDTH)
+        return line.append(f" · {vehicle.address} · {version} · key {KEY_HIDDEN}", "not bold")
+
+    def _progress(self, vehicle: VehicleOverview) -> Text:
+        """Return how far gap, backfill and audit are."""
+        line = Text()
         for name, gap in (("gap", vehicle.catching_up), ("backfill", vehicle.backfill)):
             if gap is not None:
                 line.append(f" · {name} {progress_text(gap)}", "cyan not bold")
@@ -191,13 +213,6 @@ class VehiclePage(Page):
             line.append(f" · audit {job_progress_text(self._audit)}", "cyan not bold")
         if vehicle.gap is not None:
             line.append(f" · {age(vehicle.gap.missing_sec)} missing", "cyan not bold")
-            if vehicle.gap.remark:
-                line.append(f" · {vehicle.gap.remark}", "red not bold")
-        line.append(f" · key {KEY_HIDDEN}", "not bold")
-        if vehicle.late_because:
-            line.append(f" · {vehicle.late_because}", "magenta not bold")
-        if vehicle.last_error and vehicle.failures:
-            line.append(f" · {vehicle.last_error}", "red not bold")
         return line
 
     def action_tab(self, index: int) -> None:

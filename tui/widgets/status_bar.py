@@ -6,6 +6,7 @@ from rich.cells import set_cell_size
 from rich.style import Style
 from rich.text import Text
 
+from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import State
 from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES
@@ -18,7 +19,7 @@ _SHORT_LABELS = {
     State.LATE: "late", State.NEVER: "", State.PAUSED: "",
 }  # fmt: skip
 
-DEAD_DAEMONS = "dead daemons"
+DEAD_DAEMONS, OPEN_ALARMS = "dead daemons", "open alarms"
 _COUNTED = "counted"
 OLD_SEC = 10.0
 """From this age on, what is shown has its age beside it: it was read rarely, or not at all."""
@@ -57,7 +58,7 @@ def totals_line(state: FleetState, now: float, width: int) -> Text:
 
 
 def counted_at(line: Text, cell: int) -> State | str | None:
-    """Return what is counted at a terminal cell of the line: a state, DEAD_DAEMONS or nothing."""
+    """Return what is counted at a terminal cell of the line: a state, a name above, or nothing."""
     at = len(set_cell_size(line.plain, cell))
     for span in line.spans:
         if isinstance(span.style, Style) and span.start <= at < span.end:
@@ -71,6 +72,13 @@ def _count(counted: State | str, *parts: tuple[str, str]) -> Text:
     return Text.assemble(*styled)
 
 
+def _alarms(alarms: OpenAlarms, form: Form) -> Text:
+    """Return the count of open alarms, which tells what it is a count of."""
+    text = totals_text(alarms, form)
+    text.stylize(Style(meta={_COUNTED: OPEN_ALARMS}))
+    return text
+
+
 def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> Text:
     title = " fleetsyncd " if detail < Detail.NO_TITLE else " "
     line = Text(title, no_wrap=True)
@@ -78,7 +86,7 @@ def _line(state: FleetState, snapshot: Snapshot, now: float, detail: Detail) -> 
     gap = "   " if detail is Detail.FULL else "  "
     # Before the states: what does not fit is cut off at the end of the line.
     if snapshot.open_alarms is not None:
-        line.append(gap).append_text(totals_text(snapshot.open_alarms, _ALARM_FORMS[detail]))
+        line.append(gap).append_text(_alarms(snapshot.open_alarms, _ALARM_FORMS[detail]))
     line.append(f"{gap}{len(snapshot.vehicles)} veh")
     for vehicle_state, style in STATE_STYLES.items():
         count = state.counts[vehicle_state]
@@ -98,7 +106,7 @@ def _worst_line(state: FleetState, snapshot: Snapshot, now: float, width: int) -
     line = Text(" ", no_wrap=True).append_text(freshness(state, now))
     parts = []
     if snapshot.open_alarms is not None:
-        parts.append(totals_text(snapshot.open_alarms, Form.SHORTEST))
+        parts.append(_alarms(snapshot.open_alarms, Form.SHORTEST))
     for each in _WORST_FIRST:
         if count := state.counts[each]:
             style = STATE_STYLES[each]

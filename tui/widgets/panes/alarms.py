@@ -45,7 +45,7 @@ class AlarmsPane(Pane):
 
     def export_table(self) -> ExportTable:
         """Return the alarms."""
-        header = ["alarm", "triggered", "resolved", "replaced", "message"]
+        header = ["alarm", "triggered", "resolved", "replaced", "severity", "channel", "message"]
         return ExportTable("alarms", header, [_exported(alarm) for alarm in self.alarms or ()])
 
     def action_details(self) -> None:
@@ -57,7 +57,9 @@ class AlarmsPane(Pane):
 
 def _exported(alarm: StoredAlarm) -> list[str]:
     times = (alarm.triggered_at, alarm.resolved_at, alarm.replaced_at)
-    return [str(alarm.alarm_id), *(str(at or "") for at in times), alarm.message]
+    channel = "" if alarm.channel_id is None else str(alarm.channel_id)
+    texts = (str(at or "") for at in times)
+    return [str(alarm.alarm_id), *texts, alarm.severity, channel, alarm.message]
 
 
 def _cells(alarm: StoredAlarm) -> list[Text]:

@@ -18,6 +18,9 @@ from tui.widgets.panes.pane import Pane
 from tui.widgets.panes.requests import read_requests, request_fields
 from tui.widgets.row_table import READING, Fields
 
+NAME_WIDTH, NARROWEST, SCROLL_BAR = 25, 20, 2
+"""Terminal cells of the names, of the texts at least, and of the scroll bar."""
+
 
 class ConfigPane(Pane):
     """The vehicle's registration and sync state; never its key."""
@@ -71,10 +74,19 @@ class ConfigPane(Pane):
         )
         for name, text in (*fields, *map(_change_field, changes)):
             if text:
-                lines.append(f" {name:<24}", "bold").append(f"{text}\n")
+                lines.append_text(self._lines_of(name, text))
         shown = self.query_one("#config", FixedText)
         shown.styles.height = lines.plain.count("\n")
         shown.show(lines)
+
+    def _lines_of(self, name: str, text: str) -> Text:
+        """Return a field in as many lines as its text needs, each ended."""
+        width = max(NARROWEST, self.size.width - NAME_WIDTH - SCROLL_BAR)
+        lines = Text()
+        for index, part in enumerate(Text(text).wrap(self.app.console, width)):
+            lines.append(f"{'' if index else f' {name}':<{NAME_WIDTH}}", "bold")
+            lines.append(f"{part.plain.rstrip()}\n")
+        return lines
 
 
 def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: str) -> Fields:
@@ -86,6 +98,8 @@ def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: 
         ("key", key),
         ("own terms", "" if vehicle.terms is None else vehicle.terms.text),
         ("state", state),
+        ("paused or muted", vehicle.maintenance),
+        ("late because", vehicle.late_because or ""),
         ("software", vehicle.software_version or "-"),
         ("calls itself", _hint_text(details)),
         ("pulled by", vehicle.replica or "-"),
@@ -101,6 +115,7 @@ def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: 
         ("clock", _skew_text(details.clock_skew_ms)),
         ("commits", _lateness_text(vehicle)),
         ("failures in a row", str(vehicle.failures)),
+        ("last error", vehicle.last_error or ""),
         ("in quarantine", counted(details.quarantined, "bad row")),
         ("catching up", progress_text(vehicle.catching_up)),
     ]
