@@ -27,10 +27,19 @@ SKIPPED = timedelta(days=1)
 """A vehicle whose minutes are so far behind goes on at the present; the rest is due as history."""
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No month before is made."""
+# Who is never heard of again has no newer minutes that would let the last ones be computed. A
+# vehicle that catches up is none of these: it is seen.
+IS_SILENT = """
+coalesce(greatest(v.last_sync_at::timestamptz, v.last_seen_at::timestamptz)
+    < now() - interval '1 hour', false)
+"""
+"""SQL for whether nothing came from a vehicle `v` for so long that nothing is to be waited for."""
 # Other services may write infinity, which cannot be subtracted.
-UPTO = """
-date_trunc('minute', CASE WHEN v.last_sync_at IS NOT NULL
-    THEN least(v.last_sync_at::timestamptz, now()) END - %(lag)s::interval)
+UPTO = f"""
+CASE WHEN {IS_SILENT}
+    THEN date_trunc('minute', v.last_sync_at::timestamptz + interval '59.999999 s')
+    ELSE date_trunc('minute', CASE WHEN v.last_sync_at IS NOT NULL
+        THEN least(v.last_sync_at::timestamptz, now()) END - %(lag)s::interval) END
 """
 """SQL for how far the minutes of a vehicle `v` can be computed by now."""
 _STATES = "fleetsync.minute_state s JOIN public.vehicles v ON v.id = s.vehicle_id"
@@ -60,7 +69,8 @@ INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at) SELECT * FROM move
 """  # noqa: S608  made of this file's own text
 _WAITING = f"""
 SELECT s.vehicle_id::text FROM {_STATES}
-WHERE {UPTO} >= s.minutes_to + %(every)s::interval {{shards}}
+WHERE ({UPTO} >= s.minutes_to + %(every)s::interval
+       OR {IS_SILENT} AND {UPTO} > s.minutes_to) {{shards}}
 ORDER BY s.minutes_to
 """  # noqa: S608  made of this file's own text
 _MONTHS = f"""

@@ -15,7 +15,8 @@ from itertools import chain
 
 import psycopg2
 
-from fleetsyncd.database import retention_plan
+from fleetsyncd.database import due_minutes, retention_plan
+from fleetsyncd.database.minutes import oldest_kept
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
@@ -44,14 +45,6 @@ _EXPIRED = {
     Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
     Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
 }
-# Once its rows are gone, the minutes of a month that were not computed never are.
-_MINUTES_WAIT = """
-SELECT m.partition, count(DISTINCT d.vehicle_id)
-FROM (SELECT * FROM fleetsync.expired_months(%s, %s) ORDER BY begins LIMIT 1) m
-JOIN fleetsync.minute_due d ON d.from_at < m.ends AND d.to_at > m.begins
-JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id AND s.minutes_from < m.ends
-GROUP BY 1
-"""
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
@@ -246,10 +239,12 @@ class Retention:
 
     def _require_minutes(self, months: int, today: datetime, cursor: Cursor) -> None:
         """Raise _MonthNeeded if minutes are still to be computed from the month to be dropped."""
-        if self._at_once or self._policy.minutes_keep_months is None:
+        keep = self._policy.minutes_keep_months
+        if self._at_once or keep is None:
             return
-        cursor.execute(_MINUTES_WAIT, (months, today.date()))
-        for name, vehicles in cursor.fetchall():
+        limit = oldest_kept(today, keep)
+        if (needed := due_minutes.month_needed(cursor, months, today, limit)) is not None:
+            name, vehicles = needed
             raise _MonthNeeded(
                 f"minutes of {vehicles} vehicle(s) are still to be computed from {name}"
                 " (`fleetsyncd retention --apply` drops it without them)"

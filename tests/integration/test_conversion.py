@@ -22,7 +22,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.schema.hidden import hypertable, obstacles
+from fleetsyncd.database.schema.hidden import copying, hypertable, obstacles
 from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.demo.embedded import APP, OWNER, Server
@@ -95,7 +95,7 @@ class Fleet:
         assert sorted(self.stored()) == sorted(self.rows)
 
 
-SECOND = timedelta(seconds=1)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -169,6 +169,44 @@ def test_a_process_that_is_killed_while_it_copies_has_lost_nothing(fleet: Fleet)
     hide(fleet.server, fleet.name)
     fleet.assert_all_is_there()
     assert not hide(fleet.server, fleet.name)
+
+
+def copied_until(fleet: Fleet) -> list[tuple[datetime | None]]:
+    upto = "SELECT upto FROM fleetsync.copied WHERE vehicle_id = '{}' ORDER BY upto"
+    return as_owner(fleet.server, fleet.name, upto.format(fleet.truck))
+
+
+def test_a_vehicles_rows_are_copied_in_slices_and_go_on_at_the_last_one(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who needs a new chunk waits for one slice, and not for a month of a vehicle."""
+    monkeypatch.setattr(copying, "FIRST_SLICE", DAY)
+    monkeypatch.setattr(copying, "LONGEST_SLICE", DAY)
+    days = [fleet.start - timedelta(days=n) for n in range(400, 395, -1)]
+    Partitions(fleet.database).ensure(days[0], days[-1])
+    rows = [
+        (day + n * SECOND, channel, 1.5) for day in days for n in range(9) for channel in (1, 2)
+    ]
+    page = Measurements.from_rows(rows)
+    fleet.database.run(lambda c: measurements.add_measurements(c, fleet.truck, page))
+    fleet.rows |= {(channel, time, value) for time, channel, value in rows}
+    copied: list[int] = []
+
+    def stop(number: int) -> None:
+        if number:
+            copied.append(
+                as_owner(fleet.server, fleet.name, "SELECT count(*) FROM fleetsync.samples")[0][0]
+            )
+        if number == 4:
+            raise Killed
+
+    with before_each_statement(stop), pytest.raises(Killed):
+        hide(fleet.server, fleet.name)
+    assert copied == [0, 18, 36, 54]
+    assert copied_until(fleet) == [(days[3],)]
+    fleet.change()
+    assert hide(fleet.server, fleet.name)
+    fleet.assert_all_is_there()
 
 
 def test_a_row_that_is_deleted_while_it_is_copied_does_not_come_back(fleet: Fleet) -> None:

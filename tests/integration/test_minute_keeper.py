@@ -314,7 +314,6 @@ def test_a_month_is_dropped_only_when_its_minutes_are_computed(
     old = month_of(now - timedelta(days=100))
     store_rows(database, truck, rows(old + HOUR, 600))
     set_watermark(database, truck, now)
-    database.run(minutes.begin)
     told: list[str] = []
     policy = RetentionPolicy(None, None, 1, minutes_keep_months=FOR_EVER)
     retention = Retention(database, policy, tell=told.append)
@@ -325,8 +324,11 @@ def test_a_month_is_dropped_only_when_its_minutes_are_computed(
 
     assert not drop(), "it is announced first"
     ask(database, "UPDATE fleetsync.retention SET due_at = now(), since = now() - interval '9 d'")
-    assert not drop()
-    assert "minutes of 1 vehicle(s) are still to be computed from measurements_" in told[-1]
+    # Before the first round has begun with them, and after.
+    for _ in range(2):
+        assert not drop()
+        assert "minutes of 1 vehicle(s) are still to be computed from measurements_" in told[-1]
+        database.run(minutes.begin)
     keep_all(database)
     before = stored(database)
     assert drop()

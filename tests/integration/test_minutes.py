@@ -78,8 +78,12 @@ def pulled(database: Database, vehicle: UUID, start: datetime, count: int) -> No
     set_watermark(database, vehicle, start + count * SECOND)
 
 
-def set_watermark(database: Database, vehicle: UUID, at: datetime) -> None:
-    ask(database, "UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid", at, str(vehicle))
+def set_watermark(
+    database: Database, vehicle: UUID, at: datetime, seen: datetime | None = None
+) -> None:
+    """Move a vehicle's watermark, as a cycle of now does, or of when it was `seen`."""
+    moved = "UPDATE vehicles SET last_sync_at = %s, last_seen_at = %s WHERE id = %s::uuid"
+    ask(database, moved, at, seen or utc_now(), str(vehicle))
 
 
 def keep_all(database: Database) -> None:
@@ -128,6 +132,29 @@ def test_minutes_follow_the_watermark(database: Database, kept: UUID) -> None:
         keep_all(database)
         assert stored(database) == expected(database)
     assert len(stored(database)) == 2 * (240 - minutes.LAG // minutes.MINUTE)
+
+
+def test_all_minutes_of_a_vehicle_that_fell_silent_are_computed(
+    database: Database, truck: UUID
+) -> None:
+    """Else the last ones would be gone with the month of their rows."""
+    end = NOON + 3605 * SECOND
+    store_rows(database, truck, rows(NOON, 3605))
+    set_watermark(database, truck, end, seen=utc_now())
+    database.run(minutes.begin)
+    while waiting := database.run(minutes.waiting):
+        database.run(partial(minutes.keep, ids=waiting))
+    set_watermark(database, truck, end, seen=utc_now() - HOUR)
+    assert database.run(minutes.waiting) == [truck]
+    keep_all(database)
+    assert len(stored(database)) == 2 * 61
+    assert stored(database) == expected(database)
+    assert database.run(minutes.waiting) == []
+    # It comes back in the middle of the minute that was computed last.
+    pulled(database, truck, end, 1200)
+    assert len(due(database)) == 1
+    keep_all(database)
+    assert stored(database) == expected(database)
 
 
 def test_rows_of_the_newest_minutes_are_left_for_later(database: Database, kept: UUID) -> None:

@@ -8,6 +8,7 @@ from fleetsyncd.database.partitions import Verdict, attach_statement, plan_month
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.hidden import layout
 from fleetsyncd.findings import Finding, fault, ok, warning
+from fleetsyncd.text import counted
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import month_of, next_month, utc_day
 
@@ -23,11 +24,31 @@ SELECT partition::text, is_default OR NOT isfinite(begins) AND NOT isfinite(ends
     pg_relation_size(partition) > 0
 FROM fleetsync.partition_ranges()
 """
+# Parts have no policies, and need no grants: who reads the table reads them.
+_OPEN = """
+SELECT g.role, array_agg(DISTINCT g.part ORDER BY g.part)
+FROM (
+    SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS role,
+        c.oid::regclass::text AS part
+    FROM unnest(ARRAY['public.measurements', 'public.measurements_minute']) parent
+    JOIN pg_class p ON p.oid = to_regclass(parent) AND p.relrowsecurity
+    CROSS JOIN LATERAL pg_partition_tree(p.oid) t
+    JOIN pg_class c ON c.oid = t.relid AND c.oid <> p.oid AND NOT c.relrowsecurity
+    CROSS JOIN LATERAL (SELECT c.relacl UNION ALL SELECT attacl FROM pg_attribute
+                        WHERE attrelid = c.oid) o(acl)
+    CROSS JOIN LATERAL aclexplode(o.acl) a
+    LEFT JOIN pg_roles r ON r.oid = a.grantee
+    WHERE a.grantee <> c.relowner AND coalesce(r.rolname <> current_user, true)
+      AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+      AND NOT coalesce(r.rolsuper OR r.rolbypassrls, false)
+) g GROUP BY g.role ORDER BY g.role
+"""
 
 
 def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Finding]:
     """Yield whether new rows have a place, and late ones, and who is to make it."""
     present = now()
+    yield from _open_parts(cursor)
     if layout.is_hidden(cursor):
         yield from _hidden(cursor)
         return
@@ -56,6 +77,14 @@ def check_partitions(now: Callable[[], datetime], cursor: Cursor) -> Iterator[Fi
         yield ok(CHECK, "none yet: the daemon's first cycle makes them")
     elif not missing and not detached:
         yield ok(CHECK, f"{len(ranges)}, the next month included")
+
+
+def _open_parts(cursor: Cursor) -> Iterator[Finding]:
+    """Yield who may read a month by its name, where no policy binds him."""
+    cursor.execute(_OPEN)
+    for role, parts in cursor.fetchall():
+        text = f"{role} may read or change {counted(len(parts), 'month')} around row level security"
+        yield warning(CHECK, text, f"as owner: REVOKE ALL ON {', '.join(parts)} FROM {role}")
 
 
 def _hidden(cursor: Cursor) -> Iterator[Finding]:

@@ -71,8 +71,14 @@ _DATABASE = """
 SELECT current_database()::text, pg_database_size(current_database()),
     (SELECT setting FROM pg_settings WHERE name = 'data_directory')
 """
-
-
+# Chunks that are not compressed yet are those of the last days only, whose number stays the same.
+_COMPRESSED = """
+SELECT (sum(table_bytes + key_bytes) FILTER (WHERE is_compressed)
+        / nullif(sum(row_count) FILTER (WHERE is_compressed), 0))::float8,
+    coalesce(sum(row_count) FILTER (WHERE is_compressed), 0)::bigint,
+    coalesce(sum(table_bytes + key_bytes) FILTER (WHERE NOT is_compressed), 0)::bigint
+FROM fleetsync.hidden_parts()
+"""
 _NODES = """
 SELECT s.nodename || ':' || s.nodeport,
     count(*) FILTER (WHERE s.table_name = 'public.measurements'::regclass),
@@ -134,6 +140,10 @@ class Storage:
     nodes: tuple[StoringNode, ...] = ()
     """Where measurements are, if they are distributed over a cluster: not within the database's
     bytes, which are those of the coordinator."""
+    compressed_row_bytes: float | None = None
+    """Bytes of a row in the compressed chunks of a hypertable; None if too few are."""
+    uncompressed_bytes: int = 0
+    """Of chunks that are to be compressed; 0 unless some are."""
 
     @property
     def free_bytes(self) -> int | None:
@@ -142,7 +152,12 @@ class Storage:
 
     @property
     def bytes_a_day(self) -> float:
-        """What the measurements of a day take, as the newest month that tells it stores them."""
+        """What the measurements of a day take for good: compressed, where chunks are.
+
+        Elsewhere as the newest month that tells it stores them.
+        """
+        if self.compressed_row_bytes is not None:
+            return self.rows_a_day * self.compressed_row_bytes
         told = [table.row_bytes for table in self.tables if table.is_measurements]
         newest = next((each for each in reversed(told) if each is not None), USUAL_ROW_BYTES)
         return self.rows_a_day * newest
@@ -162,7 +177,7 @@ class Storage:
         if keep_months is None:
             return None
         kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
-        return self.total_bytes - self.measurement_bytes + kept
+        return self.total_bytes - self.measurement_bytes + kept + self.uncompressed_bytes
 
     def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
         """Return when so much more room is used up at this pace; None: never."""
@@ -188,7 +203,15 @@ def storage(cursor: Cursor) -> Storage:
     is_here = cursor.connection.info.host.startswith("/")
     nodes = _nodes(cursor)
     free = DiskUnknown.CLUSTER if nodes else _free(folder, is_here=is_here)
-    return Storage(name, size, tables, rows_a_day, vehicles, free, nodes)
+    row_bytes, uncompressed = _compressed(cursor)
+    return Storage(name, size, tables, rows_a_day, vehicles, free, nodes, row_bytes, uncompressed)
+
+
+def _compressed(cursor: Cursor) -> tuple[float | None, int]:
+    """Return bytes of a compressed row, and of all chunks that are not compressed."""
+    cursor.execute(_COMPRESSED)
+    ((row_bytes, rows, others),) = cursor.fetchall()
+    return (row_bytes, others) if rows >= LEAST_ROWS else (None, 0)
 
 
 def _nodes(cursor: Cursor) -> tuple[StoringNode, ...]:

@@ -40,9 +40,11 @@ BEGIN
 END
 $function$;
 REVOKE ALL ON FUNCTION {FUNCTION}() FROM PUBLIC;
-CREATE TABLE {COPIED} (part oid, vehicle_id uuid, PRIMARY KEY (part, vehicle_id));
+CREATE TABLE {COPIED} (
+    part oid, vehicle_id uuid, upto timestamptz, PRIMARY KEY (part, vehicle_id));
 COMMENT ON TABLE {COPIED} IS 'What `fleetsyncd migrate --timescale` has copied; the vehicle with'
     ' the number 0 stands for all of a part';
+COMMENT ON COLUMN {COPIED}.upto IS 'Rows before this time are copied; null: all are';
 CREATE TRIGGER write_to_both AFTER INSERT OR UPDATE OR DELETE ON {source}
     FOR EACH ROW EXECUTE FUNCTION {FUNCTION}();
 CREATE TRIGGER write_to_both_truncated BEFORE TRUNCATE ON {source}

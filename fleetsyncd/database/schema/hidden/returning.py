@@ -27,6 +27,8 @@ BEGIN
         EXECUTE format('CREATE TABLE public.%I PARTITION OF {RETURNING}'
             ' FOR VALUES FROM (%L) TO (%L)',
             to_char(month, '"measurements_"YYYY_MM'), month, month + interval '1 month');
+        PERFORM fleetsync.pass_on_maintenance(
+            '{RETURNING}', to_char(month, '"measurements_"YYYY_MM'));
     END LOOP;
     FOR policy IN
         SELECT policyname, cmd, qual FROM pg_policies
