@@ -64,7 +64,7 @@ class CatchUpRunner:
         kept = -(-catch_up_concurrency // BACKFILL_SHARE)
         self._turns = GapTurns(max(1, catch_up_concurrency - kept), monotonic)
         self._context = context
-        plan = audit_plan or AuditPlan(0.0, context.received)
+        plan = audit_plan or AuditPlan(0.0, context.received, 1.0)
         self._audits = AuditJobs(context, plan, monotonic)
         self._backfills = BackfillJobs()
         self._on_report = on_report

@@ -29,7 +29,7 @@ MINUTE = 60.0
 class Beside:
     """A runner whose clock the test sets."""
 
-    def __init__(self, it: Rig, percent: float = 2) -> None:
+    def __init__(self, it: Rig, percent: float = 2, sync_interval_sec: float = 30) -> None:
         self.now = 0.0
         self.reports: list[AttemptReport] = []
         self.received: Counter[UUID] = Counter()
@@ -41,7 +41,7 @@ class Beside:
             self._on_report,
             lambda error: pytest.fail(str(error)),
             catch_up_concurrency=4,
-            audit_plan=AuditPlan(percent, self.received),
+            audit_plan=AuditPlan(percent, self.received, sync_interval_sec),
             monotonic=lambda: self.now,
         )
         self.runner.new_fleet_cycle([it.vehicle_id])
@@ -120,6 +120,22 @@ def test_ages_at_which_the_same_pull_of_its_own_interval_had_ended_share_one_loo
         (found,) = beside.run(after=EVERY_SEC)
         assert "about 60m old" in str(found.entry.error_msg)
         assert it.run("SELECT age_sec FROM fleetsync.verified WHERE missing > 0") == [(3600,)]
+
+
+def test_rows_before_a_pulls_end_are_found_missing_if_the_interval_divides_no_age(
+    database: Database,
+) -> None:
+    interval = 45
+    with rig(database, watermark_ago=30 * interval, channels=2) as it:
+        it.cycle()
+        begin_to_look(it, *AGES)
+        before_end = [pulls * interval + it.overlap.total_seconds() for pulls in (2, 14)]
+        lost = [lose(it, ago + 2, ago) for ago in before_end]
+        beside = Beside(it, sync_interval_sec=interval)
+        beside.received[it.vehicle_id] = 1_000_000  # so looks are short
+        reports = beside.run(after=EVERY_SEC)
+        found = {r.audit.age_sec: r.audit.counts.missing for r in reports if r.audit is not None}
+        assert found == dict(zip((60, 600), lost, strict=True))
 
 
 def test_a_vehicle_of_which_nothing_can_be_proved_yet_is_not_tried_again_and_again(
