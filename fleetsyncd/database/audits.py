@@ -87,13 +87,13 @@ UPDATE fleetsync.audit SET reached_at = %(reached)s,
 WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(asked_at)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
     AND {_IS_SAME}
-RETURNING finished_at IS NOT NULL
+RETURNING finished_at IS NOT NULL AND gone_sec = 0
 """  # noqa: S608  made of this file's own text
 _IS_COMPARED = """
 SELECT FROM fleetsync.audit WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s
     AND asked_at = %(asked_at)s AND reached_at = %(reached)s
 """
-# A repair proves what had become so old when it was made.
+# A repair proves what had become so old when it was made, unless the vehicle has a part no longer.
 _PROVE = """
 UPDATE fleetsync.verified f SET verified_to = %(end)s
 FROM public.vehicles v
