@@ -26,7 +26,8 @@ from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.audits import audit_statuses
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, NothingToAudit
+from fleetsyncd.text import listed
 from fleetsyncd.time_limits import backfill_window
 from fleetsyncd.times import parse_time, utc_now
 
@@ -64,6 +65,7 @@ def audit(
     The daemon asks the vehicles again, beside their cycles, and compares. What is missing is
     stored; values that differ are told and left as they are. It goes on when this command is
     interrupted or --wait is over, and after its own restart; the same command watches it again.
+    With --all, vehicles of which nothing of the interval was pulled yet are left out and named.
 
     Exit code: 0 nothing was missing or different; 1 something was, the audit was cancelled, or it
     is not done within --wait.
@@ -85,8 +87,15 @@ def audit(
         begin = backfill_window(start, end, now, settings.measurements_keep_months).start
     keeps = begin is None and until == now and not report_only
     wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps)
-    database.run(lambda cursor: _request(cursor, action, chosen, wanted))
-    watch = AuditWatch(database, chosen, as_json=as_json)
+    without = database.run(
+        lambda cursor: _request(cursor, action, chosen, wanted, may_leave_out=all_vehicles)
+    )
+    if without:
+        names = listed([vehicle.name for vehicle in without])
+        click.echo(f"left out, nothing of the interval was pulled yet: {names}", err=True)
+    left_out = {vehicle.id for vehicle in without}
+    audited = [vehicle for vehicle in chosen if vehicle.id not in left_out]
+    watch = AuditWatch(database, audited, as_json=as_json)
     if no_wait:
         watch.tell_obstacles()
         if as_json:
@@ -112,10 +121,19 @@ def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle])
 
 
 def _request(
-    cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle], wanted: _Wanted
-) -> None:
+    cursor: Cursor,
+    action: Action,
+    chosen: Sequence[RegisteredVehicle],
+    wanted: _Wanted,
+    *,
+    may_leave_out: bool,
+) -> list[RegisteredVehicle]:
+    """Request the audits; return the vehicles of which there is nothing to audit, if not all are.
+
+    Raises CommandError if there are any and none may be left out.
+    """
     known = audit_statuses(cursor, [vehicle.id for vehicle in chosen]) if wanted.keeps else {}
-    changes = []
+    changes, without = [], []
     for vehicle in chosen:
         status = known.get(vehicle.id)
         if status is not None and not status.finished:
@@ -124,7 +142,11 @@ def _request(
             window = audits.request_audit(
                 cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
             )
-        except CommandError as error:
-            raise CommandError(f"[{vehicle.name}] {error}") from None
+        except NothingToAudit as error:
+            without.append(vehicle)
+            if not may_leave_out or len(without) == len(chosen):
+                raise CommandError(f"[{vehicle.name}] {error}") from None
+            continue
         changes.append(Change(vehicle.id, after={"audit": str(window)}))
     record(cursor, action, changes)
+    return without

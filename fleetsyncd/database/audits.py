@@ -14,7 +14,7 @@ from fleetsyncd.database import audit_findings, statements, store
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import AuditTaken, CommandError, PullStopped
+from fleetsyncd.errors import AuditTaken, NothingToAudit, PullStopped
 from fleetsyncd.models import Audit, Vehicle, Window
 from fleetsyncd.reports import AuditCounts
 from fleetsyncd.text import sanitise
@@ -133,7 +133,7 @@ def request_audit(
     """Request that an interval is compared; None begins where the stored measurements begin.
 
     It ends at the watermark at the latest. An open audit of an operator is replaced. Raises
-    CommandError if nothing of it is stored.
+    NothingToAudit if nothing of it is stored.
     """
     oldest = accepted_interval(utc_now()).start
     values = {
@@ -147,7 +147,7 @@ def request_audit(
     cursor.execute(_REQUEST.format(start=begins), values)
     row = cursor.fetchone()
     if row is None:
-        raise CommandError("nothing of the interval was pulled yet, or the vehicle was removed")
+        raise NothingToAudit("nothing of the interval was pulled yet, or the vehicle was removed")
     return Window(*row)
 
 
