@@ -3,6 +3,7 @@
 FleetsyncError
 ├── SettingsError               the configuration cannot be used
 ├── CommandError                a command was asked for something impossible
+│   └── NothingToAudit          of this vehicle; of others it may be possible
 ├── VehicleError                one vehicle's call failed; names the call and the reason
 │   ├── AddressUnusable         no address, or a port that cannot be: set another
 │   ├── KeyUnusable             the API key cannot be sent: set another
@@ -53,6 +54,10 @@ class SettingsError(FleetsyncError):
 
 class CommandError(FleetsyncError):
     """A command was asked for something impossible."""
+
+
+class NothingToAudit(CommandError):
+    """Nothing of the interval was pulled of a vehicle."""
 
 
 class VehicleError(FleetsyncError):

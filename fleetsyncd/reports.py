@@ -106,6 +106,11 @@ class AuditCounts:
         """Whether all that came was stored as it came."""
         return not self.missing and not self.different
 
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing came of what is stored: the vehicle cannot tell what is missing."""
+        return self.gone > 0 and not self.checked
+
     def __add__(self, other: "AuditCounts") -> "AuditCounts":
         return AuditCounts(
             self.checked + other.checked,

@@ -18,7 +18,7 @@ from fleetsyncd.database.views.audits import AuditStatus, audit_statuses, verifi
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.database.views.jobs import JobStatus
 from fleetsyncd.database.views.rights import may_read
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, NothingToAudit
 from fleetsyncd.models import Window
 
 Wanted = TypeVar("Wanted")
@@ -35,6 +35,15 @@ class WantedAudit:
     report_only: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Requested(Generic[Status]):
+    """What was requested of some vehicles."""
+
+    statuses: dict[UUID, Status]
+    left_out: Mapping[UUID, str]
+    """Vehicles of which nothing can be done, by name."""
+
+
 class JobGateway(ABC, Generic[Wanted, Status]):
     """Reads and writes of one kind of job; thread-safe. What `actor` does is recorded."""
 
@@ -44,20 +53,29 @@ class JobGateway(ABC, Generic[Wanted, Status]):
         self._database = database
         self._actor = actor
 
-    def request(self, names: Mapping[UUID, str], wanted: Wanted) -> dict[UUID, Status]:
-        """Request it of vehicles (names by id), of all of them or of none; return the requests."""
+    def request(self, names: Mapping[UUID, str], wanted: Wanted) -> Requested[Status]:
+        """Request it of vehicles (names by id) in one transaction; return the requests.
+
+        Of several, those are left out of which there is nothing to audit.
+        """
         action = on_dashboard(self._actor, self.NAME)
 
-        def work(cursor: Cursor) -> dict[UUID, Status]:
-            changes = []
+        def work(cursor: Cursor) -> Requested[Status]:
+            changes, left_out = [], {}
             for vehicle_id, name in names.items():
                 try:
                     window = self._request(cursor, vehicle_id, wanted)
+                except NothingToAudit as error:
+                    left_out[vehicle_id] = name
+                    if len(left_out) == len(names):
+                        raise CommandError(f"{name}: {error}") from None
+                    continue
                 except CommandError as error:
                     raise CommandError(f"{name}: {error}") from None
                 changes.append(Change(vehicle_id, after={self.NAME: str(window)}))
             record(cursor, action, changes)
-            return self._read(cursor, names.keys())
+            statuses = self._read(cursor, names.keys() - left_out.keys())
+            return Requested(statuses, left_out)
 
         return self._database.run(work)
 

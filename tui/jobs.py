@@ -97,16 +97,21 @@ class Jobs(ABC, Generic[Wanted, Status]):
 
     async def _request(self, targets: Targets, wanted: Wanted) -> None:
         names = targets.names_by_id
-        requested = await attempt(self._ui, lambda: self._gateway.request(names, wanted))
-        if requested is None:
+        answer = await attempt(self._ui, lambda: self._gateway.request(names, wanted))
+        if answer is None:
             return
-        spans = {interval_text(status) for status in requested.value.values()}
+        requested, left_out = answer.value.statuses, answer.value.left_out
+        spans = {interval_text(status) for status in requested.values()}
         real = spans.pop() if len(spans) == 1 else "several intervals"
-        self._ui.say(f"{targets.names()}: {self.NOUN} of {real} requested")
+        asked = listed([name for key, name in names.items() if key not in left_out])
+        self._ui.say(f"{asked}: {self.NOUN} of {real} requested")
+        if left_out:
+            text = "left out, nothing of the interval was pulled yet"
+            self._ui.say(f"{listed(list(left_out.values()))}: {text}", error=True)
         if paused := self._paused_text(targets):
             self._ui.say(paused, error=True)
         self._ui.reload()
-        await self._report_outcome(targets, requested.value)
+        await self._report_outcome(targets, requested)
 
     async def _report_outcome(self, targets: Targets, requested: Mapping[UUID, Status]) -> None:
         """Wait until no request is open any more, and report what became of them."""

@@ -10,7 +10,6 @@ from fleetsyncd import bootstrap
 from fleetsyncd.actions import Action
 from fleetsyncd.commands.acting import present_action
 from fleetsyncd.commands.audit_watch import AuditWatch
-from fleetsyncd.commands.backfill_watch import NAMED
 from fleetsyncd.commands.parameters import (
     FROM_FORMS,
     all_vehicles_option,
@@ -27,7 +26,8 @@ from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.audits import audit_statuses
-from fleetsyncd.errors import CommandError
+from fleetsyncd.errors import CommandError, NothingToAudit
+from fleetsyncd.text import listed
 from fleetsyncd.time_limits import backfill_window
 from fleetsyncd.times import parse_time, utc_now
 
@@ -65,6 +65,7 @@ def audit(
     The daemon asks the vehicles again, beside their cycles, and compares. What is missing is
     stored; values that differ are told and left as they are. It goes on when this command is
     interrupted or --wait is over, and after its own restart; the same command watches it again.
+    With --all, vehicles of which nothing of the interval was pulled yet are left out and named.
 
     Exit code: 0 nothing was missing or different; 1 something was, the audit was cancelled, or it
     is not done within --wait.
@@ -85,9 +86,15 @@ def audit(
     if start is not None:
         begin = backfill_window(start, end, now, settings.measurements_keep_months).start
     keeps = begin is None and until == now and not report_only
-    wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps, of_all=all_vehicles)
-    audited, left_out = database.run(lambda cursor: _request(cursor, action, chosen, wanted))
-    _tell_left_out(left_out)
+    wanted = _Wanted(begin, until, report_only=report_only, keeps=keeps)
+    without = database.run(
+        lambda cursor: _request(cursor, action, chosen, wanted, may_leave_out=all_vehicles)
+    )
+    if without:
+        names = listed([vehicle.name for vehicle in without])
+        click.echo(f"left out, nothing of the interval was pulled yet: {names}", err=True)
+    left_out = {vehicle.id for vehicle in without}
+    audited = [vehicle for vehicle in chosen if vehicle.id not in left_out]
     watch = AuditWatch(database, audited, as_json=as_json)
     if no_wait:
         watch.tell_obstacles()
@@ -99,16 +106,12 @@ def audit(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked for; an audit that goes on is left alone if the operator `keeps` it.
-
-    `of_all`: vehicles of which nothing of the interval was pulled are left out.
-    """
+    """What is asked for; an audit that goes on is left alone if the operator `keeps` it."""
 
     start: datetime | None
     end: datetime
     report_only: bool
     keeps: bool
-    of_all: bool
 
 
 def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle]) -> int:
@@ -118,33 +121,32 @@ def _cancel(cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle])
 
 
 def _request(
-    cursor: Cursor, action: Action, chosen: Sequence[RegisteredVehicle], wanted: _Wanted
-) -> tuple[list[RegisteredVehicle], list[str]]:
-    """Return the vehicles that are audited now, and why others of the fleet are not."""
+    cursor: Cursor,
+    action: Action,
+    chosen: Sequence[RegisteredVehicle],
+    wanted: _Wanted,
+    *,
+    may_leave_out: bool,
+) -> list[RegisteredVehicle]:
+    """Request the audits; return the vehicles of which there is nothing to audit, if not all are.
+
+    Raises CommandError if there are any and none may be left out.
+    """
     known = audit_statuses(cursor, [vehicle.id for vehicle in chosen]) if wanted.keeps else {}
-    changes = []
-    audited: list[RegisteredVehicle] = []
-    left_out: list[str] = []
+    changes, without = [], []
     for vehicle in chosen:
         status = known.get(vehicle.id)
-        if status is None or status.finished:
-            try:
-                window = audits.request_audit(
-                    cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
-                )
-            except CommandError as error:
-                left_out.append(f"[{vehicle.name}] {error}")
-                continue
-            changes.append(Change(vehicle.id, after={"audit": str(window)}))
-        audited.append(vehicle)
-    if left_out and not (wanted.of_all and audited):
-        raise CommandError(left_out[0])
+        if status is not None and not status.finished:
+            continue
+        try:
+            window = audits.request_audit(
+                cursor, vehicle.id, wanted.start, wanted.end, report_only=wanted.report_only
+            )
+        except NothingToAudit as error:
+            without.append(vehicle)
+            if not may_leave_out or len(without) == len(chosen):
+                raise CommandError(f"[{vehicle.name}] {error}") from None
+            continue
+        changes.append(Change(vehicle.id, after={"audit": str(window)}))
     record(cursor, action, changes)
-    return audited, left_out
-
-
-def _tell_left_out(left_out: Sequence[str]) -> None:
-    for text in left_out[:NAMED]:
-        click.echo(f"left out: {text}", err=True)
-    if len(left_out) > NAMED:
-        click.echo(f"and {len(left_out) - NAMED} more", err=True)
+    return without

@@ -15,7 +15,7 @@ from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.errors import AuditTaken, CommandError, PullStopped
+from fleetsyncd.errors import AuditTaken, NothingToAudit, PullStopped
 from fleetsyncd.models import Audit, Vehicle, Window
 from fleetsyncd.reports import AuditCounts
 from fleetsyncd.text import sanitise
@@ -84,13 +84,13 @@ UPDATE fleetsync.audit SET reached_at = %(reached)s,
 WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(asked_at)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
     AND {_IS_SAME}
-RETURNING finished_at IS NOT NULL
+RETURNING finished_at IS NOT NULL AND gone_sec = 0
 """  # noqa: S608  made of this file's own text
 _IS_COMPARED = """
 SELECT FROM fleetsync.audit WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s
     AND asked_at = %(asked_at)s AND reached_at = %(reached)s
 """
-# A repair proves what had become so old when it was made.
+# A repair proves what had become so old when it was made, unless the vehicle has a part no longer.
 _PROVE = """
 UPDATE fleetsync.verified f SET verified_to = %(end)s
 FROM public.vehicles v
@@ -130,7 +130,7 @@ def request_audit(
     """Request that an interval is compared; None begins where the stored measurements begin.
 
     It ends at the watermark at the latest. An open audit of an operator is replaced. Raises
-    CommandError if nothing of it is stored.
+    NothingToAudit if nothing of it is stored.
     """
     oldest = accepted_interval(utc_now()).start
     values = {
@@ -144,7 +144,7 @@ def request_audit(
     cursor.execute(_REQUEST.format(start=begins), values)
     row = cursor.fetchone()
     if row is None:
-        raise CommandError("nothing of the interval was pulled yet, or the vehicle was removed")
+        raise NothingToAudit("nothing of the interval was pulled yet, or the vehicle was removed")
     return Window(*row)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from fleetsyncd.database import audits
 from fleetsyncd.database.pool import Cursor
@@ -93,7 +94,8 @@ class _AuditAttempt(ComparingAttempt):
 
     def record(self, cursor: Cursor, compared: Compared) -> None:
         """Record a window's progress in the transaction that stores its rows."""
-        self._advance(cursor, compared, 0.0)
+        gone = compared.window.length if compared.counts.is_void else timedelta(0)
+        self._advance(cursor, compared, gone.total_seconds())
 
     def _advance(self, cursor: Cursor, compared: Compared, gone_sec: float) -> None:
         update = audits.AuditUpdate(

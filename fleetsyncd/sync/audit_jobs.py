@@ -16,7 +16,6 @@ from fleetsyncd.sync.audit_plan import (
     LATER_SEC,
     AuditPlan,
     look_window,
-    pulls_apart,
     seconds_to_wait,
 )
 from fleetsyncd.sync.context import SyncContext
@@ -104,7 +103,7 @@ class AuditJobs:
         places = defaultdict[float, list[int]](list)
         for age in AGES:
             if (vehicle.id, age) in proved:
-                places[pulls_apart(age, vehicle.terms.interval_sec)].append(age)
+                places[self._plan.pulls_apart(age, vehicle.terms)].append(age)
         due = set(self._plan.ages(vehicle.id))
         return {ended: ages for ended, ages in places.items() if due.intersection(ages)}
 

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.models import Window
+from fleetsyncd.terms import Terms
 from fleetsyncd.times import floor_ms
 
 AGES = (60, 600, 3_600, 86_400)
-"""How old what is looked at is, in seconds; multiples of usual intervals: see `look_window`."""
+"""How old what is looked at is at least, in seconds; see `pulls_apart`."""
 EVERY_SEC = 600.0
 """How often each vehicle is visited: looked at, at the ages at which late rows are met."""
 CALM_VISITS, CALM_FACTOR = 6, 2
@@ -57,8 +58,11 @@ class AuditPlan:
     as much as the rows of a look.
     """
 
-    def __init__(self, percent: float, received: Mapping[UUID, int]) -> None:
+    def __init__(
+        self, percent: float, received: Mapping[UUID, int], sync_interval_sec: float
+    ) -> None:
         self._percent = percent
+        self._sync_interval_sec = sync_interval_sec
         self._received = received
         """Bytes of answers by vehicle, ever growing."""
         self._vehicles: dict[UUID, _Vehicle] = {}
@@ -99,6 +103,10 @@ class AuditPlan:
         """Return the ages at which a vehicle is to be looked at in its next visit."""
         waiting = self._vehicles[vehicle_id].visits_to_wait
         return [age for age in AGES if waiting[age] <= 0]
+
+    def pulls_apart(self, age: int, terms: Terms) -> float:
+        """Return how long before a vehicle's last pull one has ended, at `age` at the earliest."""
+        return pulls_apart(age, terms.interval(self._sync_interval_sec))
 
     def postpone(self, vehicle_id: UUID, now: float, wait_sec: float = LATER_SEC) -> None:
         """Let a visit that is not possible now be tried later, when it may be: after `wait_sec`."""
@@ -147,11 +155,9 @@ class AuditPlan:
             vehicle.next_at = min(vehicle.next_at, now + EVERY_SEC)
 
 
-def pulls_apart(age_sec: int, own_interval_sec: float | None) -> float:
+def pulls_apart(age_sec: int, interval_sec: float) -> float:
     """Return how long before the last pull one has ended, at `age_sec` at the earliest."""
-    if own_interval_sec is None:
-        return age_sec
-    return math.ceil(age_sec / own_interval_sec) * own_interval_sec
+    return math.ceil(age_sec / interval_sec) * interval_sec
 
 
 def look_window(
@@ -166,7 +172,8 @@ def look_window(
 
     A pull misses rows that are committed after it, and of these, those that the next pull does not
     ask for again: what is just before a pull's end, less the overlap. Pulls end a sync interval
-    apart, so one ended about `age_sec` before the last one, and the window ends at that place.
+    apart: one has ended `age_sec` before the last one, as `pulls_apart` returns it, and the window
+    ends at that place.
     """
     end = floor_ms(watermark - timedelta(seconds=age_sec) - overlap)
     start = floor_ms(max(end - length, verified_to, oldest))

@@ -33,6 +33,8 @@ log = logging.getLogger("sync")
 
 SLICE_SEC = 20.0
 """While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
+VISIT_SEC = 20.0
+"""A visit is over after so long, whatever the vehicle answers."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
 
@@ -65,7 +67,7 @@ class CatchUpRunner:
         kept = -(-catch_up_concurrency // BACKFILL_SHARE)
         self._turns = GapTurns(max(1, catch_up_concurrency - kept), monotonic)
         self._context = context
-        plan = audit_plan or AuditPlan(0.0, context.received)
+        plan = audit_plan or AuditPlan(0.0, context.received, 1.0)
         self._audits = AuditJobs(context, plan, monotonic)
         self._backfills = BackfillJobs()
         self._on_report = on_report
@@ -291,6 +293,16 @@ class CatchUpRunner:
                 self._audits.note_cost(job.vehicle.id, client.received_bytes)
         return goes_on
 
+    def _visit_ends(self, vehicle_id: UUID, stop_reason: Callable[[], str | None]) -> str | None:
+        """Return why a visit is to end: looks have only what gaps leave over, and little of it."""
+        if reason := stop_reason():
+            return reason
+        if self._turns.was_crowded:
+            return "gaps wait for a slot"
+        if self._jobs.seconds_in_slot(vehicle_id) >= VISIT_SEC:
+            return f"a visit has {VISIT_SEC:g} s"
+        return None
+
     def _attempts(self, job: Job, asked: Asked) -> Iterator[AttemptReport]:
         match job.task:
             case Backfill():
@@ -298,13 +310,15 @@ class CatchUpRunner:
             case Audit():
                 yield run_audit(job.vehicle, job.task, *asked)
             case Visit():
-                yield from run_visit(job.vehicle, job.task, *asked)
+                client, context, stop_reason = asked
+                ends = partial(self._visit_ends, job.vehicle.id, stop_reason)
+                yield from run_visit(job.vehicle, job.task, client, context, ends)
             case None:
-                ends = self._monotonic() + SLICE_SEC
+                slice_ends = self._monotonic() + SLICE_SEC
 
                 def may_go_on() -> bool:
                     others_wait = self._turns.was_crowded or self._slots.awaited
-                    return not others_wait or self._monotonic() < ends
+                    return not others_wait or self._monotonic() < slice_ends
 
                 goes_on_at = self._reached.pop(job.vehicle.id, None)
                 report = catch_up(job.vehicle, *asked, may_go_on, goes_on_at)

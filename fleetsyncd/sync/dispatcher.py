@@ -81,7 +81,7 @@ class Dispatcher:
             heed_attempt,
             on_database_error,
             catch_up_concurrency=catch_up_concurrency,
-            audit_plan=AuditPlan(audit_percent, context.received),
+            audit_plan=AuditPlan(audit_percent, context.received, sync_interval_sec),
             has_priority=lambda vehicle_id: vehicle_id in self._lanes.running,
         )
         self._assignment = ShardAssignment(ShardLocks(context.database))

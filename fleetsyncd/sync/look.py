@@ -7,7 +7,7 @@ from functools import cache, partial
 from fleetsyncd.database import repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Look, Vehicle, Visit, Window
-from fleetsyncd.reports import AttemptReport, AuditResult, Outcome
+from fleetsyncd.reports import AttemptReport, AuditCounts, AuditResult, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt
 from fleetsyncd.sync.context import SyncContext
@@ -75,15 +75,12 @@ class _LookAttempt(ComparingAttempt):
         super().__init__(vehicle, look.window, source, context, ask_machine)
         self.look = look
         self.verified_to = look.verified_to
+        self.is_proved = True
+        """Whether nothing was missing, and the vehicle has what is stored."""
         self.waits_until: str | None = None
 
     def prepare(self) -> None:
         """Take the whole interval: it was chosen by what can be asked for."""
-
-    @property
-    def is_proved(self) -> bool:
-        """Whether nothing was missing."""
-        return not self.counts.missing
 
     def title(self) -> str:
         """Say what was to be compared, for the journal."""
@@ -93,14 +90,14 @@ class _LookAttempt(ComparingAttempt):
     def record(self, cursor: Cursor, compared: Compared) -> None:
         """Record what is proved; if rows are missing, learn from it and have all asked again."""
         window, counts = compared.window, compared.counts
-        is_clean = self.is_proved and not counts.missing
+        is_proved = self.is_proved and _proves(counts)
         verified.record_look(
             cursor,
             self.vehicle,
             self.look,
             window.end,
             counts,
-            verified_to=window.end if is_clean else self.look.verified_to,
+            verified_to=window.end if is_proved else self.look.verified_to,
             hint=self.hint,
         )
         if not counts.missing:
@@ -114,9 +111,10 @@ class _LookAttempt(ComparingAttempt):
 
     def take_in(self, compared: Compared) -> None:
         """Take in that a window's transaction is committed."""
+        self.is_proved = self.is_proved and _proves(compared.counts)
         if self.is_proved:
             self.verified_to = compared.window.end
-        elif not self.notes:
+        elif compared.counts.missing and not self.notes:
             self.notes.append(self._what_follows(compared.window))
 
     def _what_follows(self, window: Window) -> str:
@@ -124,3 +122,8 @@ class _LookAttempt(ComparingAttempt):
         if self.waits_until is None:
             return f"{span} is asked for again"
         return f"{span} is asked for again from {self.waits_until} on: it was often in vain"
+
+
+def _proves(counts: AuditCounts) -> bool:
+    """Tell whether a window of which this was found was pulled well."""
+    return not counts.missing and not counts.is_void

@@ -44,6 +44,8 @@ class RunningJobs:
         self._jobs: dict[UUID, Job] = {}
         """Of the vehicles that run, but for one that is only being read for its turn."""
         self._parked: set[UUID] = set()
+        self._began_at: dict[UUID, float] = {}
+        """When each job began, without the time for which it was parked."""
 
     @property
     def vehicles(self) -> Collection[UUID]:
@@ -78,20 +80,28 @@ class RunningJobs:
         """Take in that a job begins."""
         self._stop_reasons[job.vehicle.id] = None
         self._jobs[job.vehicle.id] = job
+        self._began_at[job.vehicle.id] = self._monotonic()
 
     def remove(self, vehicle_id: UUID) -> None:
         """Take in that a vehicle's job has ended, or does not begin after all."""
         del self._stop_reasons[vehicle_id]
         self._jobs.pop(vehicle_id, None)
+        self._began_at.pop(vehicle_id, None)
 
     @contextmanager
     def parked(self, vehicle_id: UUID) -> Iterator[None]:
         """Take in that a vehicle's job waits for its pace during the body."""
         self._parked.add(vehicle_id)
+        parked_at = self._monotonic()
         try:
             yield
         finally:
             self._parked.discard(vehicle_id)
+            self._began_at[vehicle_id] += self._monotonic() - parked_at
+
+    def seconds_in_slot(self, vehicle_id: UUID) -> float:
+        """Return for how long a vehicle's job, which runs, has had a slot."""
+        return self._monotonic() - self._began_at[vehicle_id]
 
     def is_stopped(self, vehicle_id: UUID) -> bool:
         """Tell whether a vehicle's job is to end."""

@@ -74,21 +74,32 @@ def test_an_audit_can_be_cancelled_and_mistakes_are_explained(installation: Inst
     code, out, _ = installation.command("audit", "--all", "--cancel")
     assert (code, "cancelled: 1" in out) == (0, True)
     installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('New-01', '10.8.0.1')")
-    code, out, err = installation.command("audit", "--all", "--from", "30m", "--no-wait")
-    assert (code, out) == (0, "")
-    assert "left out: [New-01] nothing of the interval was pulled yet" in err
-    assert installation.rows("SELECT count(*) FROM fleetsync.audit") == [(1,)]
-    installation.rows("DELETE FROM fleetsync.audit")
     for arguments, told in (
         ([], "name the vehicles, or give --all"),
         (["nobody"], "no vehicle is called nobody"),
         (["New-01"], "[New-01] nothing of the interval was pulled yet"),
+        (["Truck-01", "New-01"], "[New-01] nothing of the interval was pulled yet"),
         (["--all", "--from", "yesterday"], "yesterday is not a time"),
         (["--all", "--from", "500d"], "nothing older is kept: write "),
         (["--all", "--wait", "1h", "--no-wait"], "--wait goes with neither"),
     ):
         code, _, err = installation.command("audit", *arguments)
         assert (code, told in err) == (2, True), (arguments, err)
+
+
+def test_an_audit_of_the_fleet_leaves_out_and_names_what_was_never_pulled(
+    installation: Installation,
+) -> None:
+    installation.fleet(1, ago=timedelta(hours=1))
+    assert installation.command("once")[0] == 0
+    installation.rows("INSERT INTO vehicles (name, vpn_ip) VALUES ('New-01', '10.8.0.1')")
+    code, out, err = installation.command("audit", "--all", "--no-wait", "--json")
+    assert (code, len(json.loads(out))) == (0, 1)
+    assert "left out, nothing of the interval was pulled yet: New-01" in err
+    assert installation.rows("SELECT count(*) FROM fleetsync.audit") == [(1,)]
+    installation.rows("UPDATE vehicles SET last_sync_at = NULL")
+    code, _, err = installation.command("audit", "--all", "--from", "1h", "--no-wait")
+    assert (code, "nothing of the interval was pulled yet" in err) == (2, True)
 
 
 def test_the_daemon_finds_and_stores_by_itself_what_is_missing(

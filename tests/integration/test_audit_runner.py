@@ -1,5 +1,6 @@
 """Audits and looks run beside the cycles, in slots that are left over, never in trouble."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,11 +14,12 @@ import pytest
 from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_terms import change_terms
+from fleetsyncd.database.vehicles import add_vehicle
 from fleetsyncd.models import Vehicle, Visit, Window
 from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
-from fleetsyncd.sync.catch_up_runner import CatchUpRunner
+from fleetsyncd.sync.catch_up_runner import VISIT_SEC, CatchUpRunner
 from fleetsyncd.terms import Given, TermsChange
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.integration.rig import Ask, Reply, Rig, rig
@@ -29,7 +31,13 @@ MINUTE = 60.0
 class Beside:
     """A runner whose clock the test sets."""
 
-    def __init__(self, it: Rig, percent: float = 2) -> None:
+    def __init__(
+        self,
+        it: Rig,
+        percent: float = 2,
+        sync_interval_sec: float = 30,
+        catch_up_concurrency: int = 4,
+    ) -> None:
         self.now = 0.0
         self.reports: list[AttemptReport] = []
         self.received: Counter[UUID] = Counter()
@@ -40,8 +48,8 @@ class Beside:
             context,
             self._on_report,
             lambda error: pytest.fail(str(error)),
-            catch_up_concurrency=4,
-            audit_plan=AuditPlan(percent, self.received),
+            catch_up_concurrency=catch_up_concurrency,
+            audit_plan=AuditPlan(percent, self.received, sync_interval_sec),
             monotonic=lambda: self.now,
         )
         self.runner.new_fleet_cycle([it.vehicle_id])
@@ -122,6 +130,22 @@ def test_ages_at_which_the_same_pull_of_its_own_interval_had_ended_share_one_loo
         assert it.run("SELECT age_sec FROM fleetsync.verified WHERE missing > 0") == [(3600,)]
 
 
+def test_rows_before_a_pulls_end_are_found_missing_if_the_interval_divides_no_age(
+    database: Database,
+) -> None:
+    interval = 45
+    with rig(database, watermark_ago=30 * interval, channels=2) as it:
+        it.cycle()
+        begin_to_look(it, *AGES)
+        before_end = [pulls * interval + it.overlap.total_seconds() for pulls in (2, 14)]
+        lost = [lose(it, ago + 2, ago) for ago in before_end]
+        beside = Beside(it, sync_interval_sec=interval)
+        beside.received[it.vehicle_id] = 1_000_000  # so looks are short
+        reports = beside.run(after=EVERY_SEC)
+        found = {r.audit.age_sec: r.audit.counts.missing for r in reports if r.audit is not None}
+        assert found == dict(zip((60, 600), lost, strict=True))
+
+
 def test_a_vehicle_of_which_nothing_can_be_proved_yet_is_not_tried_again_and_again(
     pulled: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +186,63 @@ def test_a_visit_ends_at_a_look_that_fails(pulled: Rig) -> None:
     (report,) = beside.run(after=EVERY_SEC)
     assert report.entry.status == "error"
     assert asked == ["/status", "/data"]
+
+
+def test_a_vehicle_that_floods_a_look_has_a_slot_for_some_seconds_only(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    beside = Beside(pulled)
+    entries = len(pulled.journal())
+
+    def flood(path: str, query: str, ask: Ask) -> Reply:
+        pulled.asked.append((path, query))
+        status, body = ask(query)
+        if path != "/data":
+            return status, body
+        beside.now += 5
+        return status, json.dumps(json.loads(body) | {"truncated": True}).encode()
+
+    pulled.simulated.hook = flood
+    pulled.asked.clear()
+    (report,) = beside.run(after=EVERY_SEC)
+    assert [path for path, _query in pulled.asked].count("/data") == VISIT_SEC / 5
+    assert not report.needs_attention
+    assert len(pulled.journal()) == entries
+
+
+def test_a_visit_ends_when_a_gap_waits_for_a_slot(pulled: Rig) -> None:
+    begin_to_look(pulled, *AGES)
+    other = pulled.database.run(lambda c: add_vehicle(c, "Truck-02", "127.0.0.9", 8080, "key"))
+    beside = Beside(pulled, catch_up_concurrency=1)
+
+    def gap_begins(path: str, query: str, ask: Ask) -> Reply:
+        if path == "/data":
+            pulled.asked.append((path, query))
+            leave_gap(pulled, other)
+            beside.runner.start_due()
+        return ask(query)
+
+    pulled.simulated.hook = gap_begins
+    pulled.asked.clear()
+    seen = [report.entry.status for report in beside.run(after=EVERY_SEC)]
+    assert seen == ["ok", "error"]
+    assert len(pulled.asked) == 1, "of the second look nothing is asked"
+
+
+def leave_gap(it: Rig, vehicle_id: UUID) -> None:
+    """Let a vehicle be live with a gap before."""
+    it.run(
+        "UPDATE vehicles SET sync_status = 'ok', last_sync_at = %s WHERE id = %s::uuid",
+        it.now - timedelta(hours=1),
+        str(vehicle_id),
+    )
+    it.run(
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, islands)"
+        " VALUES (%s::uuid, tstzmultirange(tstzrange(%s, %s))) ON CONFLICT (vehicle_id)"
+        " DO UPDATE SET islands = excluded.islands",
+        str(vehicle_id),
+        it.now - timedelta(minutes=1),
+        it.now,
+    )
 
 
 def test_rows_that_are_missing_are_found_and_repaired_by_itself(pulled: Rig) -> None:

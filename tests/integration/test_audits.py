@@ -333,6 +333,62 @@ def test_a_clean_look_proves_its_time_and_writes_no_entry(pulled: Rig) -> None:
     assert pulled.look(60) is None, "nothing is looked at twice"
 
 
+def forget(it: Rig, ago: float) -> None:
+    """Let the vehicle drop all that is so many seconds old."""
+    dropped = it.now - timedelta(seconds=ago)
+    it.simulated.history_start_ms = int(dropped.timestamp() * 1000)
+
+
+def test_of_what_the_vehicle_has_dropped_a_look_proves_nothing(pulled: Rig) -> None:
+    begin_to_look(pulled, 60)
+    lose(pulled, 70, 68)
+    forget(pulled, 55)
+    entries = len(pulled.journal())
+    report = pulled.look(60)
+    assert report is not None
+    assert report.audit is not None
+    assert report.audit.counts.gone
+    assert report.audit.verified_to is None
+    assert pulled.run("SELECT verified_to FROM fleetsync.verified") == [(pulled.start,)]
+    assert len(pulled.journal()) == entries
+    pulled.cycle(after=60)
+    later = pulled.look(60, seconds=20)
+    assert later is not None
+    assert later.audit is not None
+    proved = pulled.run("SELECT verified_to FROM fleetsync.verified")
+    assert proved == [(later.audit.verified_to,)], "of what the vehicle has it is proved"
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_of_what_the_vehicle_has_dropped_a_repair_proves_nothing(
+    pulled: Rig, dropped: bool
+) -> None:
+    begin_to_look(pulled, 60)
+    window = Window(reached(pulled) - timedelta(minutes=10), reached(pulled) - timedelta(minutes=5))
+    pulled.database.run(lambda c: repairs.request_repair(c, pulled.vehicle_id, window))
+    if dropped:
+        forget(pulled, 6 * MINUTE)
+    pulled.audit()
+    proved = pulled.run("SELECT verified_to FROM fleetsync.verified")[0][0]
+    assert proved == (pulled.start if dropped else window.end)
+
+
+def test_a_hole_in_what_the_vehicle_has_is_told_as_gone(pulled: Rig) -> None:
+    def empty(path: str, query: str, ask: Ask) -> Reply:
+        status, body = ask(query)
+        answer = json.loads(body)
+        if path == "/data" and "limit=100&" not in f"{query}&":
+            answer |= {"rows": [], "count": 0}
+        return status, json.dumps(answer).encode()
+
+    pulled.simulated.hook = empty
+    request(pulled, ago=300)
+    pulled.audit()
+    assert counts(pulled)[0] == 0
+    [(gone_sec,)] = pulled.run("SELECT gone_sec FROM fleetsync.audit")
+    assert gone_sec == 300
+
+
 def test_what_was_pulled_before_the_first_look_is_not_judged(pulled: Rig) -> None:
     assert pulled.look(60) is None
     assert pulled.look(60) is None

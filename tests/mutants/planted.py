@@ -1341,7 +1341,7 @@ MUTANTS = (
     Mutant(
         "a look with rows missing proves its time",
         "fleetsyncd/sync/look.py",
-        "verified_to=window.end if is_clean else self.look.verified_to",
+        "verified_to=window.end if is_proved else self.look.verified_to",
         "verified_to=window.end",
         "tests/integration/test_audits.py",
     ),

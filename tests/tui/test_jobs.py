@@ -343,7 +343,8 @@ def test_an_audit_without_a_beginning_is_of_all_that_is_stored(database: Databas
     assert requested_audits(database) == [("Truck-01", oldest, NOW, False)]
 
 
-def test_an_audit_of_what_was_never_pulled_is_refused_for_all_and_names_the_vehicle(
+@pytest.mark.usefixtures("fast")
+def test_vehicles_that_were_never_pulled_are_left_out_of_an_audit_and_named(
     database: Database,
 ) -> None:
     truck(database)
@@ -352,6 +353,23 @@ def test_an_audit_of_what_was_never_pulled_is_refused_for_all_and_names_the_vehi
     async def look(it: Driver) -> None:
         await it.press("asterisk", "x")
         await it.sees("Audit Truck-01, Wheel-02")
+        await it.press("enter")
+        await it.notified("Truck-01: audit of 2026-02-21 12:00:00")
+        await it.notified("Wheel-02: left out, nothing of the interval was pulled yet")
+        AUDIT.end(database, "checked = 1234")
+        await it.notified("complete, 1,234 rows checked: nothing missing or different")
+
+    drive(database, look)
+    assert [name for name, *_rest in requested_audits(database)] == ["Truck-01"]
+
+
+def test_an_audit_of_vehicles_that_were_never_pulled_is_refused(database: Database) -> None:
+    add(database, "Wheel-01", "10.8.0.1")
+    add(database, "Wheel-02", "10.8.0.2")
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "x")
+        await it.sees("Audit Wheel-01, Wheel-02")
         await it.press("enter")
         await it.notified("Wheel-02: nothing of the interval was pulled yet")
 

@@ -19,6 +19,7 @@ from fleetsyncd.sync.audit_plan import (
     SHORTEST_SEC,
     AuditPlan,
     look_window,
+    pulls_apart,
     seconds_to_wait,
 )
 
@@ -30,7 +31,7 @@ ID = UUID(int=7)
 
 def plan(percent: float = 2, vehicles: int = 1) -> tuple[AuditPlan, Counter[UUID]]:
     received: Counter[UUID] = Counter()
-    made = AuditPlan(percent, received)
+    made = AuditPlan(percent, received, 30.0)
     made.set_fleet([UUID(int=7 + number) for number in range(vehicles)], 0.0)
     return made, received
 
@@ -203,6 +204,16 @@ def test_a_window_ends_at_what_an_earlier_pull_left_to_the_next() -> None:
     assert window is not None
     assert window.end == NOW - timedelta(seconds=605)
     assert window.length == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("interval", [1.0, 20.0, 30.0, 45.0, 50.0, 90.0, 420.0, 900.0])
+@pytest.mark.parametrize("age", AGES)
+def test_a_place_is_at_the_end_of_an_earlier_pull_whatever_the_interval_is(
+    interval: float, age: int
+) -> None:
+    ended = pulls_apart(age, interval)
+    assert ended % interval == 0
+    assert age <= ended < age + interval
 
 
 def test_nothing_that_is_proved_or_no_longer_kept_is_asked_for() -> None:
