@@ -22,8 +22,6 @@ _LISTED = re.compile(rf"(?P<name>[^\W\d_]*):(?P<value>{_ITEM}(?:,{_ITEM})*)(?P<r
 _LISTED_SPACED = re.compile(
     rf"(?P<name>[^\W\d_]+):\s*(?P<value>{_ITEM}(?:\s*,\s*{_ITEM})*)(?P<rest>\S*)", re.IGNORECASE
 )
-_NAMED = re.compile("[^/:]*:")
-"""What has a colon behind something that is no call of a vehicle, such as `/data:`."""
 _COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 """A comma outside quotes."""
 _SIGN = re.compile("[<>=:]")
@@ -71,9 +69,6 @@ def split(text: str, lists: frozenset[str]) -> list[Word]:
 def _word(text: str, start: int, at: int, lists: frozenset[str]) -> tuple[Word, int]:
     """Return the word that begins at `at`, after its minus, and its end."""
     negated = at > start
-    if negated and text[at : at + 1] in ("-", "!"):
-        part = shown(text[start:].split(maxsplit=1)[0])
-        raise CommandError(f"{part}: one minus excludes, as in -st:paused")
     if match := _QUOTED.match(text, at):
         _refuse_rest(match)
         typed = text[start : match.end()]
@@ -93,9 +88,7 @@ def _word(text: str, start: int, at: int, lists: frozenset[str]) -> tuple[Word, 
         raise CommandError(f"{text[start:at]} excludes nothing; write it before a word: -st:paused")
     if '"' in match[0]:
         raise CommandError(_QUOTES.format(shown(match[0])))
-    is_list = _NAMED.match(match[0]) is not None and not _ADDRESS.fullmatch(match[0])
-    typed, values = text[start : match.end()], (match[0].lower(),)
-    return Word(typed, negated, values, operator=":" if is_list else ""), match.end()
+    return Word(text[start : match.end()], negated, (match[0].lower(),)), match.end()
 
 
 def _list(text: str, at: int, lists: frozenset[str]) -> re.Match[str] | None:

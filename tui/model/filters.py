@@ -49,11 +49,6 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "!=": operator.ne,
 }
 _NAMES = {*_AGES, *_COUNTS}
-_UNIT_WORDS = frozenset({
-    "sec", "secs", "second", "seconds", "min", "mins", "minute", "minutes", "hr", "hrs", "hour",
-    "hours", "day", "days",
-})  # fmt: skip
-"""What is not a unit here, though it may be meant as one: each begins with the one that is."""
 _LISTS = {"st": "st", "state": "st", "status": "st", "ver": "ver", "version": "ver", "tag": "tag"}
 """What may stand before a colon, and its short form."""
 _SHORT_STATES = {"ok": State.ONLINE, "gap": State.CATCHING_UP}
@@ -101,7 +96,6 @@ def parse_filter(text: str) -> Filter:
     """Return the filter that `text` describes; raise CommandError if any part is not valid."""
     words = split(text, LIST_NAMES)
     _refuse_missing_operators(words)
-    _refuse_second_units(words)
     texts = tuple(word.typed for word in words if not word.operator)
     tags = tuple(tag for word in words if _LISTS.get(word.name) == "tag" for tag in word.values)
     return Filter(text.strip(), tuple(_test(word) for word in words), texts, tags)
@@ -121,19 +115,6 @@ def _refuse_missing_operators(words: Sequence[Word]) -> None:
         if _AGE.fullmatch(value):
             text = f"{name} {value}"
             raise CommandError(f'{text} lacks an operator: {name}>{value}; for a text "{text}"')
-
-
-def _refuse_second_units(words: Sequence[Word]) -> None:
-    """Refuse `lag>5 min` and `lag>1h 30m`: what is behind would be a text that finds nothing."""
-    for word, following in pairwise(words):
-        if word.name not in _AGES or following.typed.lower() != following.values[0]:
-            continue
-        (age, *_), (value, *_) = word.values, following.values
-        part = f"{shown(word.typed)} {shown(value)}"
-        if value in _UNIT_WORDS and age.replace(".", "", 1).isdigit():
-            raise CommandError(f"{part}: write {word.name}{word.operator}{age}{value[0]}")
-        if (match := _AGE.fullmatch(value)) and match[2]:
-            raise CommandError(f'{part}: an age has one unit; for a text write "{value}"')
 
 
 def _test(word: Word) -> Test:
