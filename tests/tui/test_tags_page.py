@@ -110,6 +110,20 @@ def test_an_action_on_a_group_asks_and_is_for_all_of_its_vehicles(sites: Databas
     drive(sites, look)
 
 
+def test_what_was_paused_there_is_undone_there(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign", "p")
+        await it.sees("Pause 2 vehicles?")
+        await it.press("y")
+        await it.notified("Dozer-03, Loader-04: paused, u undoes")
+        await it.press("u")
+        await it.notified("undo: Dozer-03, Loader-04: resumed again")
+        assert it.dialog() == "TagsPage"
+
+    drive(sites, look)
+    assert paused(sites) == set()
+
+
 def test_the_tags_page_removes_and_edits_nothing(sites: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("number_sign", "ctrl+d", "e", "t", "a")
