@@ -116,7 +116,14 @@ def _rate_text(rows_per_second: float | None) -> str:
 
 def _share_text(outcomes: Outcomes) -> str:
     attempts = outcomes.attempts
-    return f"{outcomes.ok / attempts:.0%} of {attempts}" if attempts else "no attempts"
+    if not attempts:
+        return "no attempts"
+    share = f"{outcomes.ok / attempts:.0%}"
+    if share == "100%" and outcomes.ok < attempts:
+        share = ">99%"
+    elif share == "0%" and outcomes.ok:
+        share = "<1%"
+    return f"{share} of {attempts}"
 
 
 def _outcome_mark(outcomes: Outcomes) -> tuple[str, str]:
