@@ -60,6 +60,12 @@ class JournalPage(Page):
         self.query_one(JournalTable).reload()
         self._update_status_line()
 
+    def tick(self) -> None:
+        """Say as well whether the newest page is live: that ends without a read."""
+        super().tick()
+        if is_live(self):
+            self._update_status_line()
+
     def _update_status_line(self) -> None:
         table = self.query_one(JournalTable)
         parts = ["journal", "/".join(RESULT_FILTERS[self.result_filter]) or "all results"]

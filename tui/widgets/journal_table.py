@@ -66,6 +66,8 @@ class JournalTable(RowTable):
         """The rows of this page."""
         self.is_read = False
         """Whether this page has been read since it was asked for."""
+        self._failed = False
+        """Whether the last read failed."""
         self.newer_pages: list[JournalEntry] = []
         """The last row of each page that is newer than this one, newest page first."""
         self._reads = 0
@@ -98,8 +100,10 @@ class JournalTable(RowTable):
 
     def on_part_read(self, event: PartRead) -> None:
         """Say in the table itself, if it has no rows, why it could not be read."""
-        if event.part is self and event.error is not None:
-            self.show_notice(unread(event.error))
+        if event.part is self:
+            self._failed = event.error is not None
+            if event.error is not None:
+                self.show_notice(unread(event.error))
 
     def reload(self) -> None:
         """Read this page again, in the background."""
@@ -203,7 +207,7 @@ class JournalTable(RowTable):
         if not self.is_read:
             return READING if self.notice == READING else "not read"
         if not self.newer_pages:
-            return "newest page, live"
+            return f"newest page, {self.context.state.follows(failed=self._failed)}"
         oldest = "" if len(self.entries) == PAGE_ROWS else ", the oldest"
         return f"page {len(self.newer_pages) + 1}{oldest}"
 
