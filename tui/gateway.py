@@ -150,16 +150,19 @@ class Gateway(WritingGateway):
         vehicles: Collection[UUID] | None,
         statuses: Collection[str],
         before: JournalEntry | None,
+        name_part: str = "",
     ) -> list[JournalEntry]:
         """Return the page of the journal that follows the row `before`, newest row first.
 
         None for `vehicles` means all of the snapshot, empty `statuses` any status, None for
-        `before` the newest page.
+        `before` the newest page. `name_part` is a part of the vehicles' names.
         """
 
         def read(cursor: Cursor) -> list[JournalEntry]:
             wanted = self._shown(cursor) if vehicles is None else vehicles
-            return journal.read_journal(cursor, vehicles=wanted, statuses=statuses, before=before)
+            return journal.read_journal(
+                cursor, vehicles=wanted, name_part=name_part, statuses=statuses, before=before
+            )
 
         return self._database.run(read)
 

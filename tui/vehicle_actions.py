@@ -19,8 +19,8 @@ WRITING_ACTIONS = frozenset(
 )
 TARGET_ACTIONS = WRITING_ACTIONS - {"add"}
 """Actions on the marked vehicles or on the one under the cursor."""
-GROUP_ACTIONS = frozenset({"sync", "pause", "maintain", "backfill", "audit"})
-"""Those of them that the tags page offers, on all vehicles of a group."""
+GROUP_ACTIONS = frozenset({"sync", "pause", "maintain", "undo", "backfill", "audit"})
+"""Those of them that the tags page offers, on all vehicles of a group; undo takes the last back."""
 
 
 def is_offered(action: str, page: type) -> bool:

@@ -65,7 +65,7 @@ def _carried(traffic: LinkTraffic | None) -> list[str]:
 def _line(vehicle: VehicleOverview) -> list[str]:
     state = vehicle.state.value
     if vehicle.state is State.CATCHING_UP and vehicle.catching_up is not None:
-        state = f"{state} {vehicle.catching_up.fraction:.0%}"
+        state = f"{state} {int(100 * vehicle.catching_up.fraction)}%"
     return [
         vehicle.name,
         state,

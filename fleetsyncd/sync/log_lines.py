@@ -49,8 +49,8 @@ def _window_seconds(report: CycleReport) -> str:
 def busy_vehicles(runs: Iterable[tuple[str, Progress | None]]) -> str:
     """Name the vehicles that are still busy when a cycle ends, with their gaps' progress."""
     named = [
-        name if progress is None else f"{name} {progress.fraction:.0%} to {utc_text(progress.at)}"
-        for name, progress in sorted(runs, key=lambda run: run[0])
+        name if gap is None else f"{name} {int(100 * gap.fraction)}% to {utc_text(gap.at)}"
+        for name, gap in sorted(runs, key=lambda run: run[0])
     ]
     rest = len(named) - NAMED
     return ", ".join(named[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -8,7 +8,7 @@ from rich.text import Text
 from fleetsyncd.database import replicas
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
-from tests.tui.driving import Driver, beat, drive, execute, set_state, small_fleet
+from tests.tui.driving import Driver, beat, channel, drive, execute, set_state, small_fleet
 from tui import poller
 from tui.gateway import Gateway
 from tui.model.state import FleetState
@@ -209,6 +209,48 @@ def colour_of(it: Driver, text: str) -> str:
     assert parts, it.screen()
     assert parts[0].style is not None
     return str(parts[0].style.color)
+
+
+@pytest.mark.parametrize("page", ["journal", "plot"])
+def test_what_follows_the_present_says_so_only_while_it_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    ids = small_fleet(database)
+    channel(database, ids["Crane-02"], 1, "oil")
+    gateway = Gateway(database, 30)
+    clock = [0.0]
+
+    def lost(*_args: object, **_more: object) -> None:
+        raise DatabaseLost("no connection to the server")
+
+    def line(it: Driver) -> str:
+        line = it.app.screen.query_one("#status-line" if page == "journal" else "#headline")
+        return str(line.render())
+
+    async def look(it: Driver) -> None:
+        it.app.poller.interval = 0.05
+        await it.press(*(["l"] if page == "journal" else ["enter", "4", "enter"]))
+        live, frozen, neither = (
+            [f"newest page, {word}" for word in ("live", "frozen", "not live")]
+            if page == "journal"
+            else [f"UTC · {word}" for word in ("live", "frozen", "not live")]
+        )
+        await it.until(lambda: live in line(it))
+        await it.press("Z")
+        assert frozen in line(it)
+        await it.press("Z")
+        await it.until(lambda: live in line(it))
+        for query in ("snapshot", page):
+            with monkeypatch.context() as broken:
+                broken.setattr(gateway, query, lost)
+                clock[0] += 100.0
+                it.app.action_refresh()
+                await it.until(lambda: neither in line(it))
+            clock[0] += 100.0
+            it.app.action_refresh()
+            await it.until(lambda: live in line(it))
+
+    drive(gateway, look, size=(120, 30), now=lambda: clock[0])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from tests.tui.driving import Driver, attempts, drive, execute, small_fleet
+from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
 
 
 def rows(it: Driver) -> list[list[str]]:
@@ -65,6 +65,24 @@ def test_the_fleets_journal_is_filtered_by_result_and_vehicle(database: Database
         await it.until(lambda: vehicles(it) == {"Loader-04"})
         await it.press("escape")
         assert it.dialog() == "FleetPage"
+
+    drive(database, look)
+
+
+def test_the_journals_filter_needs_no_snapshot_and_finds_vehicles_that_were_added_later(
+    database: Database,
+) -> None:
+    journal_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("Z")
+        it.state.snapshot = None  # as if the fleet took long to be read
+        await it.press("l", "slash", *"doz", "enter")
+        await it.until(lambda: vehicles(it) == {"Dozer-03"})
+        await it.press("Z")
+        attempts(database, add(database, "Bulldozer-09", "10.8.0.9"), 1)
+        await it.refresh()
+        await it.until(lambda: vehicles(it) == {"Dozer-03", "Bulldozer-09"})
 
     drive(database, look)
 

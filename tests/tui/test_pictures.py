@@ -319,6 +319,22 @@ def test_the_history_shows_nothing_before_there_are_data() -> None:
     assert axis[9 + 25 :].startswith(f"{MARK}11:30")
 
 
+@pytest.mark.parametrize(
+    ("ok", "attempts", "told"),
+    [
+        (2880, 2880, "100% of 2880"), (2879, 2880, ">99% of 2880"), (3, 4, "75% of 4"),
+        (1, 2880, "<1% of 2880"), (0, 2880, "0% of 2880"),
+    ],
+)  # fmt: skip
+def test_all_and_none_of_the_attempts_are_told_only_where_it_is_so(
+    ok: int, attempts: int, told: str
+) -> None:
+    outcomes = Outcomes(attempts, ok)
+    history = History(NOON - 3600, NOON, (bucket(1, 0, None),), None, (outcomes,), outcomes)
+    line = history_text(history, HOUR).plain.split("\n")[2]
+    assert line.endswith(f"  {told}")
+
+
 @given(ANY)
 def test_one_value_has_a_scale_with_room_around_it(value: float) -> None:
     scale = scale_of([value])

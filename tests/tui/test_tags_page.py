@@ -111,6 +111,20 @@ def test_an_action_on_a_group_asks_and_is_for_all_of_its_vehicles(sites: Databas
     drive(sites, look)
 
 
+def test_what_was_paused_there_is_undone_there(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign", "p")
+        await it.sees("Pause 2 vehicles?")
+        await it.press("y")
+        await it.notified("Dozer-03, Loader-04: paused, u undoes")
+        await it.press("u")
+        await it.notified("undo: Dozer-03, Loader-04: resumed again")
+        assert it.dialog() == "TagsPage"
+
+    drive(sites, look)
+    assert paused(sites) == set()
+
+
 def test_the_tags_page_removes_and_edits_nothing(sites: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("number_sign", "ctrl+d", "e", "t", "a")
@@ -381,15 +395,23 @@ def test_an_empty_room_of_a_site_says_that_it_is_the_sites(
         "Q": f"No row of a vehicle with {whose} was refused",
         "B": f"No backfill or audit of a vehicle with {whose} was requested",
         "A": f"No vehicle with {whose} has an open alarm",
+        "l": f"no attempt of a vehicle with {whose} within JOURNAL_KEEP_DAYS",
+        "W": f"Nothing was done to a vehicle with {whose}",
+        "T": f"Nothing was told of a vehicle with {whose}",
     }
 
     async def look(it: Driver) -> None:
+        await it.sees(f"no attempt of a vehicle with {whose} in the journal yet")
         for key, text in texts.items():
             await it.press(key)
             await it.sees(text)
+            if key in "lT":
+                await it.press("exclamation_mark")
+                what = "attempt like this" if key == "l" else "notice"
+                await it.sees(f"o {what} of a vehicle with {whose}")
             await it.press("escape")
 
-    drive(sites, look, size=(120, 30), app=of_site(sites, *tags))
+    drive(sites, look, size=(160, 45), app=of_site(sites, *tags))
 
 
 def test_many_tags_in_use_are_counted_where_they_have_no_room(sites: Database) -> None:

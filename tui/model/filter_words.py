@@ -18,7 +18,8 @@ _COMPARISON = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"[0-9a-f.:\[\]]+", re.IGNORECASE)
-_LISTED = re.compile(rf"(?P<name>[^\W\d_]*):(?P<value>{_ITEM}(?:,{_ITEM})*)(?P<rest>\S*)", re.I)
+_LISTED = re.compile(rf'(?P<name>[^\s":/][^\s":]*|):(?P<value>{_ITEM}(?:,{_ITEM})*)(?P<rest>\S*)')
+"""A path of a vehicle's API, as LAST ERROR has it (`/data:`), is none."""
 _LISTED_SPACED = re.compile(
     rf"(?P<name>[^\W\d_]+):\s*(?P<value>{_ITEM}(?:\s*,\s*{_ITEM})*)(?P<rest>\S*)", re.IGNORECASE
 )
@@ -27,6 +28,7 @@ _COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 _SIGN = re.compile("[<>=:]")
 _TEXT = re.compile(r"\S+")
 _QUOTES = '{}: quotes stand round a whole word, as in "Truck 1"'
+_MINUS = ("-", "!")
 _SHOWN = 24
 """Characters of a word that a message repeats."""
 
@@ -59,7 +61,10 @@ def split(text: str, lists: frozenset[str]) -> list[Word]:
         if text[at].isspace():
             at += 1
             continue
-        negated = text[at] in "-!"
+        negated = text[at] in _MINUS
+        if negated and text[at + 1 : at + 2] in _MINUS:
+            typed = shown(_TEXT.findall(text, at)[0])
+            raise CommandError(f'{typed}: one minus excludes; for a text write "{typed}"')
         word, end = _word(text, at, at + negated, lists)
         words.append(word)
         at = end
@@ -78,11 +83,11 @@ def _word(text: str, start: int, at: int, lists: frozenset[str]) -> tuple[Word, 
         values = ("".join((match["value"] + match["rest"]).lower().split()),)
         return Word(typed, negated, values, match["name"].lower(), match["operator"]), match.end()
     if match := _list(text, at, lists):
+        name, typed = match["name"].lower(), text[start : match.end()]
+        if name not in lists:
+            return Word(typed, negated, (match["value"].lower(),), name, ":"), match.end()
         _refuse_rest(match)
-        typed = text[start : match.end()]
-        return Word(
-            typed, negated, _values(match["value"]), match["name"].lower(), ":"
-        ), match.end()
+        return Word(typed, negated, _values(match["value"]), name, ":"), match.end()
     match = _TEXT.match(text, at)
     if match is None:
         raise CommandError(f"{text[start:at]} excludes nothing; write it before a word: -st:paused")

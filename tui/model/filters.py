@@ -29,6 +29,12 @@ Test = Callable[[VehicleOverview], bool]
 PROBLEMS = frozenset({State.TIMEOUT, State.ERROR, State.LATE, State.NEVER})
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_AGE_WITH_UNIT = re.compile(r"\d+(\.\d+)?[smhd]")
+_UNIT_WORDS = frozenset(
+    f"{unit}{ending}"
+    for unit in ("sec", "second", "min", "minute", "hr", "hour", "day")
+    for ending in ("", "s")
+)
 _AGES: Mapping[str, Callable[[VehicleOverview], float | None]] = {
     "lag": lambda vehicle: vehicle.lag,
     "seen": lambda vehicle: vehicle.seen_age,
@@ -96,6 +102,7 @@ def parse_filter(text: str) -> Filter:
     """Return the filter that `text` describes; raise CommandError if any part is not valid."""
     words = split(text, LIST_NAMES)
     _refuse_missing_operators(words)
+    _refuse_ages_in_parts(words)
     texts = tuple(word.typed for word in words if not word.operator)
     tags = tuple(tag for word in words if _LISTS.get(word.name) == "tag" for tag in word.values)
     return Filter(text.strip(), tuple(_test(word) for word in words), texts, tags)
@@ -115,6 +122,22 @@ def _refuse_missing_operators(words: Sequence[Word]) -> None:
         if _AGE.fullmatch(value):
             text = f"{name} {value}"
             raise CommandError(f'{text} lacks an operator: {name}>{value}; for a text "{text}"')
+
+
+def _refuse_ages_in_parts(words: Sequence[Word]) -> None:
+    """Refuse `lag>5 min` and `lag > 1h 30m`: their ends, as texts, would find nothing."""
+    for at, (word, following) in enumerate(pairwise(words)):
+        (value, *_), (text, *_) = word.values, following.values
+        if word.name not in _AGES or following.operator or '"' in following.typed:
+            continue
+        behind = words[at + 2].values[0] if at + 2 < len(words) else ""
+        is_unit = not value.endswith(tuple("smhd")) and text in _UNIT_WORDS
+        is_number = text.replace(".", "", 1).isdecimal() and behind in (*_UNIT_WORDS, *"smhd")
+        if is_unit or is_number or _AGE_WITH_UNIT.fullmatch(text):
+            part = f"{word.typed} {following.typed}"
+            raise CommandError(
+                f"{shown(part)}: an age has one number and s, m, h or d, as in {word.name}>90m"
+            )
 
 
 def _test(word: Word) -> Test:

@@ -125,6 +125,12 @@ class FleetState:
         alive = any(heartbeat.alive for heartbeat in self.heartbeats)
         return self.lost or self.snapshot is None or not alive
 
+    def follows(self, *, failed: bool = False) -> str:
+        """Return whether what follows the present does so, in a word; `failed`: its last read."""
+        if self.frozen_at is not None:
+            return "frozen"
+        return "not live" if self.lost or failed else "live"
+
     def daemons(self, now: float) -> Daemons:
         """Return what is known of the daemons."""
         return Daemons(self.heartbeats, now - self.heard_at)

@@ -9,6 +9,10 @@ from tui.model.filters import LIST_NAMES
 
 _CONTINUES = re.compile(r"\S|\s+([<>=:,\d]|!=)")
 """What makes more of the last word; after a space, only an operator or its number does."""
+_ENDS_IN_AGE = re.compile(
+    r"[<>=]\s*\d+(?:\.\d+)?(?:\s+[smhd]\S*|\s*[smhd]\s+\d\S*(?:\s+[smhd]\S*)?)$", re.IGNORECASE
+)
+"""What may become `lag>5 min` or `lag>1h 30m`, of which no part is a filter."""
 
 
 class Parsed(Protocol):
@@ -53,7 +57,8 @@ class TypedFilter(Generic[F]):
             return
         self.fault = ""
         if new.text.startswith(f"{self.applies.text} "):
-            self._before = self.applies
+            if not _ENDS_IN_AGE.search(new.text):
+                self._before = self.applies
         elif not new.text.startswith(self._before.text):
             self._before = self._none
         self.applies = new
@@ -63,6 +68,8 @@ def _continues(text: str, valid: str) -> bool:
     """Tell whether `text` adds to the last word of a valid filter, as in `st` and `st timeout`."""
     if not text.startswith(valid):
         return False
+    if _ENDS_IN_AGE.search(text):
+        return True
     rest = text.removeprefix(valid)
     is_name = not LIST_NAMES.isdisjoint(valid.lower().split()[-1:])
     return _CONTINUES.match(rest) is not None or (is_name and bool(rest))

@@ -18,6 +18,7 @@ from tui.model.export_table import ExportTable
 from tui.model.fleet_export import fleet_row, fleet_table
 from tui.model.fleet_view import Sort
 from tui.model.state import DOCTOR
+from tui.model.tag_text import with_tags
 from tui.model.targets import Targets
 from tui.model.typed_filter import TypedFilter
 from tui.screens.page import Page, PageNeeds
@@ -68,7 +69,7 @@ class FleetPage(Page):
         yield Input(placeholder=filters.SYNTAX, id="filter", compact=True)
         yield FixedText(id="reason")
         yield FixedText(id="status-line")
-        yield JournalTail(id="tail")
+        yield JournalTail(with_tags(self.context.state.tags), id="tail")
 
     def on_mount(self) -> None:
         """Hide the filter, and focus the table."""

@@ -60,6 +60,12 @@ class JournalPage(Page):
         self.query_one(JournalTable).reload()
         self._update_status_line()
 
+    def tick(self) -> None:
+        """Say as well whether the newest page is live: that ends without a read."""
+        super().tick()
+        if is_live(self):
+            self._update_status_line()
+
     def _update_status_line(self) -> None:
         table = self.query_one(JournalTable)
         parts = ["journal", "/".join(RESULT_FILTERS[self.result_filter]) or "all results"]
@@ -71,12 +77,8 @@ class JournalPage(Page):
         self.query_one("#status-line", FixedText).show(Text(" " + " · ".join(parts), no_wrap=True))
 
     def _apply_filter(self) -> None:
-        snapshot = self.context.state.snapshot
-        name_part = self.name_part.lower()
-        vehicles = None
-        if name_part and snapshot is not None:
-            vehicles = [v.id for v in snapshot.vehicles if name_part in v.name.lower()]
-        self.query_one(JournalTable).set_filter(vehicles, RESULT_FILTERS[self.result_filter])
+        table = self.query_one(JournalTable)
+        table.set_filter(self.name_part, RESULT_FILTERS[self.result_filter])
         self._update_status_line()
 
     def on_part_read(self, event: PartRead) -> None:

@@ -82,7 +82,8 @@ class NoticesPage(PagedRoom[Line, StoredNotice]):
         if self.view is NoticeView.MUTED:
             return f"No vehicle{whose} is muted"
         if self.view is NoticeView.UNTOLD:
-            return "Nothing waits, and nothing was given up"
+            of_whom = f" of a vehicle{whose}" if whose else ""
+            return f"No notice{of_whom} waits, and none was given up"
         what = f"Nothing was told of a vehicle{whose}" if whose else "Nothing was told"
         return f"{what}: nothing yet, or all of it is older than JOURNAL_KEEP_DAYS"
 

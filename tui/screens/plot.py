@@ -96,6 +96,12 @@ class PlotPage(Page):
         yield FixedText(id="headline")
         yield PlotArea(id="plot")
 
+    def tick(self) -> None:
+        """Say as well whether the picture is live: that ends without a read."""
+        super().tick()
+        if is_live(self):
+            self._show_headline()
+
     def update_body(self) -> None:
         """Read the span again, unless nothing can be seen to have changed since it was read."""
         data, read_at = self.view.data, self._read_at
@@ -115,7 +121,8 @@ class PlotPage(Page):
         return self.query_one(PlotArea)
 
     def _read(self) -> None:
-        self._failed = False
+        # Until a read succeeds, the same picture is as old as before.
+        self._failed = self._failed and self._drawn == self._asked
         # A key that is held pans on: no key acts on what is read.
         read_part(self, self._load, "plot", self._question, keys_wait=self.view.data is None)
         self._show_headline()
@@ -170,7 +177,12 @@ class PlotPage(Page):
         vehicle = self.context.state.view.get(self.vehicle_id)
         name = "a removed vehicle" if vehicle is None else cut(vehicle.name, NAME_WIDTH)
         headline = draw_headline(
-            name, self._asked, self._drawn, self.view.data, failed=self._failed
+            name,
+            self._asked,
+            self._drawn,
+            self.view.data,
+            failed=self._failed,
+            follows=self.context.state.follows(failed=self._failed),
         )
         self.query_one("#headline", FixedText).show(headline)
 

@@ -14,6 +14,7 @@ from tui.background import PartRead, is_live, query, read_part
 from tui.context import ScreenContext
 from tui.formatting import moment_text, outcome_style, time_text, took_text
 from tui.model.export_table import ExportTable
+from tui.model.tag_text import with_tags
 from tui.widgets.row_table import READING, RowTable, unread, widen
 from tui.widgets.vehicle_wanted import VehicleWanted
 
@@ -60,12 +61,16 @@ class JournalTable(RowTable):
         super().__init__()
         self.context = context
         self.vehicles = vehicles
+        self.name_part = ""
+        """What the names of the shown vehicles contain."""
         self.statuses: Collection[str] = ()
         self.with_vehicle = with_vehicle
         self.entries: list[JournalEntry] = []
         """The rows of this page."""
         self.is_read = False
         """Whether this page has been read since it was asked for."""
+        self._failed = False
+        """Whether the last read failed."""
         self.newer_pages: list[JournalEntry] = []
         """The last row of each page that is newer than this one, newest page first."""
         self._reads = 0
@@ -81,8 +86,10 @@ class JournalTable(RowTable):
         self._reads += 1
         this_read = self._reads
         before = self.newer_pages[-1] if self.newer_pages else None
-        vehicles, statuses = self.vehicles, self.statuses
-        entries = await query(lambda: self.context.gateway.journal(vehicles, statuses, before))
+        vehicles, statuses, name_part = self.vehicles, self.statuses, self.name_part
+        entries = await query(
+            lambda: self.context.gateway.journal(vehicles, statuses, before, name_part)
+        )
         if this_read == self._reads and is_live(self):
             self.entries, self.is_read = entries, True
             self.show_notice(self._why_empty())
@@ -92,14 +99,20 @@ class JournalTable(RowTable):
         """Return why this page has no row, if it has none."""
         if self.newer_pages:
             return "no older attempt"
-        if self.statuses or (self.with_vehicle and self.vehicles is not None):
-            return "no attempt like this in the journal"
+        whose = with_tags(self.context.state.tags) if self.with_vehicle else ""
+        of_whom = f" of a vehicle{whose}" if whose else ""
+        if self.statuses or self.name_part:
+            return f"no attempt like this{of_whom} in the journal"
+        if of_whom:
+            return f"no attempt{of_whom} within JOURNAL_KEEP_DAYS"
         return "no attempt in the journal: none yet, or all are older than JOURNAL_KEEP_DAYS"
 
     def on_part_read(self, event: PartRead) -> None:
         """Say in the table itself, if it has no rows, why it could not be read."""
-        if event.part is self and event.error is not None:
-            self.show_notice(unread(event.error))
+        if event.part is self:
+            self._failed = event.error is not None
+            if event.error is not None:
+                self.show_notice(unread(event.error))
 
     def reload(self) -> None:
         """Read this page again, in the background."""
@@ -108,11 +121,11 @@ class JournalTable(RowTable):
     def _question(self) -> Hashable:
         vehicles = None if self.vehicles is None else tuple(self.vehicles)
         above = [entry.id for entry in self.newer_pages[-1:]]
-        return vehicles, tuple(self.statuses), *above
+        return vehicles, self.name_part, tuple(self.statuses), *above
 
-    def set_filter(self, vehicles: Collection[UUID] | None, statuses: Collection[str]) -> None:
-        """Show the newest page of these vehicles (None: all) and statuses (empty: all)."""
-        self.vehicles, self.statuses = vehicles, statuses
+    def set_filter(self, name_part: str, statuses: Collection[str]) -> None:
+        """Show the newest page of the vehicles so named and of statuses; empty: all of them."""
+        self.name_part, self.statuses = name_part, statuses
         self.newer_pages.clear()
         self._turn_page()
 
@@ -203,7 +216,7 @@ class JournalTable(RowTable):
         if not self.is_read:
             return READING if self.notice == READING else "not read"
         if not self.newer_pages:
-            return "newest page, live"
+            return f"newest page, {self.context.state.follows(failed=self._failed)}"
         oldest = "" if len(self.entries) == PAGE_ROWS else ", the oldest"
         return f"page {len(self.newer_pages) + 1}{oldest}"
 

@@ -16,7 +16,7 @@ from tui.widgets.fixed_text import FixedText
 from tui.widgets.vehicle_wanted import VehicleWanted
 
 TITLE = "newest attempts, UTC · Tab, then v opens a vehicle"
-READING, EMPTY = " reading …", " no attempt in the journal yet"
+READING = " reading …"
 
 
 class JournalTail(FixedText, can_focus=True):
@@ -35,9 +35,12 @@ class JournalTail(FixedText, can_focus=True):
         Binding("escape", "leave", "Back", id="tail.back", tooltip="Back to the vehicles"),
     ]  # fmt: skip
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002  Textual's name
+    def __init__(self, whose: str = "", *, id: str) -> None:  # noqa: A002  Textual's name
+        """Begin without entries; `whose` says which vehicles are shown, if not all are."""
         super().__init__(id=id)
         self.border_title = TITLE
+        of_whom = f" of a vehicle{whose}" if whose else ""
+        self._empty = f" no attempt{of_whom} in the journal yet"
         self.entries: Sequence[JournalEntry] | None = None
         self.is_entered = False
         """Whether the operator is in the tail, and keys are for the entry under the cursor."""
@@ -67,7 +70,7 @@ class JournalTail(FixedText, can_focus=True):
 
     def _repaint(self) -> None:
         if not self.entries:
-            self.show(Text(READING if self.entries is None else EMPTY))
+            self.show(Text(READING if self.entries is None else self._empty))
             return
         lines = [tail_line(entry) for entry in self.entries]
         if self._row is not None:

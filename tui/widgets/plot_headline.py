@@ -22,11 +22,18 @@ class Plotted:
 
 
 def draw_headline(
-    name: str, asked: Plotted, drawn: Plotted | None, data: PlotData | None, *, failed: bool
+    name: str,
+    asked: Plotted,
+    drawn: Plotted | None,
+    data: PlotData | None,
+    *,
+    failed: bool,
+    follows: str,
 ) -> Text:
     """Return the headline of a plot of a vehicle.
 
-    `data` are the values in the picture, None if there is none; `failed`: the last read has.
+    `data` are the values in the picture, None if there is none; `failed`: the last read has;
+    `follows` says whether a picture that ends at present goes on with it.
     """
     line = Text(f" {name}", "bold", no_wrap=True, overflow="ellipsis")
     span = asked.span if drawn is None else drawn.span
@@ -38,7 +45,7 @@ def draw_headline(
         text = f"{what} could not be read" if failed else f"reading {what} …"
         line.append(f"{text} · ", "yellow not bold")
     line.append(span_text(data.slices.start, data.slices.end), "not bold")
-    line.append(" · live" if drawn.end is None else " · past", "not bold")
+    line.append(f" · {follows}" if drawn.end is None else " · past", "not bold")
     return line
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.chosen import CHOSEN, Chosen
 from fleetsyncd.database.views.history import read_histories
 from fleetsyncd.database.views.journal_hours import HourCount
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
@@ -39,6 +40,7 @@ SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j
     {epoch("j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
 """
+_NAMED = f"SELECT v.id::text FROM public.vehicles v WHERE {CHOSEN}"  # noqa: S608  own text
 _FAILURES = set(Outcome) - {Outcome.OK}
 _NEWEST_FIRST = "ORDER BY j.started_at DESC, j.id DESC LIMIT"
 _JOURNAL = f"""
@@ -77,14 +79,18 @@ def read_journal(
     cursor: Cursor,
     *,
     vehicles: Collection[UUID] | None = None,
+    name_part: str = "",
     statuses: Collection[str] = (),
     before: JournalEntry | None = None,
     limit: int = PAGE_ROWS,
 ) -> list[JournalEntry]:
     """Return a page of the journal, newest first: of some vehicles, with some statuses, or all.
 
-    `before` is the last entry of the page above.
+    `name_part` is a part of a vehicle's name, whatever the case. `before` is the last entry of the
+    page above.
     """
+    if name_part:
+        vehicles = _named(cursor, name_part, vehicles)
     conditions, statement = "", _JOURNAL
     values: dict[str, Any] = {"limit": limit}
     if vehicles is not None:
@@ -103,6 +109,13 @@ def read_journal(
         values |= {"started": before.started_at or "-infinity", "id": before.id}
     cursor.execute(statement.format(conditions=conditions), values)
     return [_entry(row) for row in cursor.fetchall()]
+
+
+def _named(cursor: Cursor, part: str, among: Collection[UUID] | None) -> list[UUID]:
+    """Return the vehicles whose name contains a text; with `among`, only those of them."""
+    cursor.execute(_NAMED, Chosen(part).values)
+    named = [UUID(key) for (key,) in cursor.fetchall()]
+    return named if among is None else list(set(among).intersection(named))
 
 
 def _entry(row: Sequence[Any]) -> JournalEntry:

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from fleetsyncd.database.views.history import History, Outcomes
 from fleetsyncd.text import age
 from tui.background import query
-from tui.formatting import count_text, percent_text
+from tui.formatting import count_text
 from tui.model.export_table import ExportTable
 from tui.model.span import DAY, HOUR, MONTH, SIX_HOURS, WEEK, Span
 from tui.model.sparks import count_scale, count_spark, lag_scale, lag_scale_text, spark
@@ -116,7 +116,14 @@ def _rate_text(rows_per_second: float | None) -> str:
 
 def _share_text(outcomes: Outcomes) -> str:
     attempts = outcomes.attempts
-    return f"{percent_text(outcomes.ok / attempts)} of {attempts}" if attempts else "no attempts"
+    if not attempts:
+        return "no attempts"
+    share = f"{outcomes.ok / attempts:.0%}"
+    if share == "100%" and outcomes.ok < attempts:
+        share = ">99%"
+    elif share == "0%" and outcomes.ok:
+        share = "<1%"
+    return f"{share} of {attempts}"
 
 
 def _outcome_mark(outcomes: Outcomes) -> tuple[str, str]:
