@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.estimates import TABLE_BYTES, TABLE_ROWS
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
+from fleetsyncd.database.views.worker_storage import SHARD_BYTES, StoringNode, read_workers
 
 USUAL_ROW_BYTES = 157.0
 """Of a measurement and its entry in the key, in a month that is being written."""
@@ -39,7 +40,7 @@ SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('pub
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
     {TABLE_ROWS},
     coalesce(s.table_bytes, 0), coalesce(s.index_bytes, 0)
-FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {TABLE_BYTES}
+FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {{table_bytes}}
 WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
   AND (c.relnamespace = 'fleetsync'::regnamespace
        OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
@@ -71,26 +72,6 @@ _DATABASE = """
 SELECT current_database()::text, pg_database_size(current_database()),
     (SELECT setting FROM pg_settings WHERE name = 'data_directory')
 """
-
-
-_NODES = """
-SELECT s.nodename || ':' || s.nodeport,
-    count(*) FILTER (WHERE s.table_name = 'public.measurements'::regclass),
-    coalesce(sum(s.shard_size), 0)::bigint
-FROM citus_shards s JOIN pg_dist_partition p ON p.logicalrelid = s.table_name
-JOIN pg_dist_partition m
-    ON m.logicalrelid = 'public.measurements'::regclass AND m.colocationid = p.colocationid
-GROUP BY 1 ORDER BY 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoringNode:
-    """A worker of a cluster, with its part of the measurements."""
-
-    address: str
-    shards: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +122,11 @@ class Storage:
         return None if isinstance(self.free, DiskUnknown) else self.free
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all workers have told what they have: the bytes of others are not counted."""
+        return all(node.is_reachable for node in self.nodes)
+
+    @property
     def bytes_a_day(self) -> float:
         """What the measurements of a day take, as the newest month that tells it stores them."""
         told = [table.row_bytes for table in self.tables if table.is_measurements]
@@ -177,7 +163,10 @@ class Storage:
 
 def storage(cursor: Cursor) -> Storage:
     """Return what this database takes."""
-    cursor.execute(_TABLES, {"tables": _OTHERS})
+    workers = read_workers(cursor)
+    table_bytes = SHARD_BYTES if workers.nodes else TABLE_BYTES
+    values = {"tables": _OTHERS, "shards": workers.shards}
+    cursor.execute(_TABLES.format(table_bytes=table_bytes), values)
     rows = cursor.fetchall()
     tidied = _tidied(cursor)
     tables = tuple(_table(row, tidied) for row in rows)
@@ -186,18 +175,8 @@ def storage(cursor: Cursor) -> Storage:
     cursor.execute(_DATABASE)
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
-    nodes = _nodes(cursor)
-    free = DiskUnknown.CLUSTER if nodes else _free(folder, is_here=is_here)
-    return Storage(name, size, tables, rows_a_day, vehicles, free, nodes)
-
-
-def _nodes(cursor: Cursor) -> tuple[StoringNode, ...]:
-    """Return the workers that have measurements; none where they are not distributed."""
-    cursor.execute("SELECT fleetsync.is_distributed()")
-    if cursor.fetchall() != [(True,)]:
-        return ()
-    cursor.execute(_NODES)
-    return tuple(StoringNode(*row) for row in cursor.fetchall())
+    free = DiskUnknown.CLUSTER if workers.nodes else _free(folder, is_here=is_here)
+    return Storage(name, size, tables, rows_a_day, vehicles, free, workers.nodes)
 
 
 def _tidied(cursor: Cursor) -> dict[str, datetime]:
