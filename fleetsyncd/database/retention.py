@@ -15,7 +15,7 @@ from itertools import chain
 
 import psycopg2
 
-from fleetsyncd.database import retention_plan
+from fleetsyncd.database import minutes, minutes_before_drop, retention_plan
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
@@ -44,14 +44,6 @@ _EXPIRED = {
     Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
     Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
 }
-# Once its rows are gone, the minutes of a month that were not computed never are.
-_MINUTES_WAIT = """
-SELECT m.partition, count(DISTINCT d.vehicle_id)
-FROM (SELECT * FROM fleetsync.expired_months(%s, %s) ORDER BY begins LIMIT 1) m
-JOIN fleetsync.minute_due d ON d.from_at < m.ends AND d.to_at > m.begins
-JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id AND s.minutes_from < m.ends
-GROUP BY 1
-"""
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
@@ -225,6 +217,9 @@ class Retention:
 
     def _drop_next(self, kind: Kind, keep: int, today: datetime) -> str | None:
         try:
+            if kind is Kind.MEASUREMENTS and (limit := self._minutes_limit(today)) is not None:
+                hand_over = partial(minutes_before_drop.hand_over, keep_months=keep, limit=limit)
+                self._database.run(partial(hand_over, today=today.date()))
             return self._database.run(partial(self._drop, kind, keep, today))
         except _MonthNeeded as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
@@ -244,12 +239,18 @@ class Retention:
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
 
+    def _minutes_limit(self, today: datetime) -> datetime | None:
+        """Return since when minutes are kept; None: no removal waits for them."""
+        keep = self._policy.minutes_keep_months
+        return None if self._at_once or keep is None else minutes.oldest_kept(today, keep)
+
     def _require_minutes(self, months: int, today: datetime, cursor: Cursor) -> None:
         """Raise _MonthNeeded if minutes are still to be computed from the month to be dropped."""
-        if self._at_once or self._policy.minutes_keep_months is None:
+        limit = self._minutes_limit(today)
+        if limit is None:
             return
-        cursor.execute(_MINUTES_WAIT, (months, today.date()))
-        for name, vehicles in cursor.fetchall():
+        if found := minutes_before_drop.awaited(cursor, months, today.date(), limit):
+            name, vehicles = found
             raise _MonthNeeded(
                 f"minutes of {vehicles} vehicle(s) are still to be computed from {name}"
                 " (`fleetsyncd retention --apply` drops it without them)"
