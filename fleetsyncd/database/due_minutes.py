@@ -80,13 +80,13 @@ WITH asked AS (
 ), trusted AS (
     UPDATE fleetsync.minute_state s SET minutes_from = asked.from_at FROM asked
     WHERE s.vehicle_id = asked.vehicle_id AND asked.from_at < asked.minutes_from
+), replaced AS (
+    DELETE FROM fleetsync.minute_due d USING asked
+    WHERE d.vehicle_id = asked.vehicle_id
+      AND d.from_at >= asked.from_at AND d.to_at <= asked.to_at
 )
 INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at, rebuild_to)
-SELECT vehicle_id, from_at, to_at, %(end)s::timestamptz FROM asked
-WHERE from_at < to_at AND NOT EXISTS (
-    SELECT FROM fleetsync.minute_due d WHERE d.vehicle_id = asked.vehicle_id
-        AND d.from_at <= asked.from_at AND d.to_at > asked.from_at
-        AND d.rebuild_to >= %(end)s::timestamptz)
+SELECT vehicle_id, from_at, to_at, %(end)s::timestamptz FROM asked WHERE from_at < to_at
 """
 _CROWDED = """
 SELECT d.vehicle_id::text FROM fleetsync.minute_due d WHERE true {conditions}
@@ -179,7 +179,8 @@ def request_rebuild(
 ) -> None:
     """Make all minutes due that are kept of these vehicles, whatever is stored.
 
-    `end`: None for the present. What is left of a rebuild of as much is gone on with.
+    `end`: None for the present. What an interrupted rebuild has computed is computed again: other
+    programs may have added rows to it since.
     """
     values = {
         "ids": [str(key) for key in ids],
