@@ -49,7 +49,8 @@ def minutes_command(
     something is due: history, or rows that came late, which a daemon works off. --rebuild computes
     all minutes of these vehicles, or of the whole fleet, whose measurements are stored; those of
     measurements that retention has dropped stay as they are. If it is interrupted, a daemon goes
-    on; the same command does so at once. Give it the daemon's settings.
+    on; the same command begins anew, with --to at DUE TO it computes the rest at once. Give it the
+    daemon's settings.
     """
     if rebuild and as_json:
         raise click.UsageError("--rebuild and --json exclude each other")

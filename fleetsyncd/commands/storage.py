@@ -10,8 +10,9 @@ from fleetsyncd import bootstrap
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database.views.storage import Storage, StoredTable, StoringNode, storage
-from fleetsyncd.text import size
+from fleetsyncd.database.views.storage import Storage, StoredTable, storage
+from fleetsyncd.database.views.worker_storage import StoringNode
+from fleetsyncd.text import listed, size
 from fleetsyncd.times import ZonedTime, utc_day, utc_now
 
 HEADER = ["TABLE", "ROWS", "BYTES", "OF KEYS", "BYTES A ROW", "TIDIED"]
@@ -89,6 +90,7 @@ def storage_command(disk: int | None, as_json: bool) -> None:
 
 
 def _report(found: Storage, room: int | None, keep_months: int | None) -> StorageReport:
+    room = room if found.is_whole else None
     left = None if room is None else found.full_in(room, keep_months)
     return StorageReport(
         database=found.database,
@@ -121,7 +123,10 @@ def _on_disk(each: StoredTable) -> TableOnDisk:
 
 def _text(report: StorageReport, keep_months: int | None) -> str:
     rows = [_line(each) for each in report.tables]
-    nodes = [[each.address, f"{each.shards:,}", size(each.bytes)] for each in report.nodes]
+    nodes = [
+        [each.address, f"{each.shards:,}", size(each.bytes) if each.is_reachable else "-"]
+        for each in report.nodes
+    ]
     parts = [table(HEADER, rows), *([table(NODES_HEADER, nodes)] if nodes else [])]
     return "\n".join([*parts, *_summary(report, keep_months)])
 
@@ -146,6 +151,9 @@ def _summary(report: StorageReport, keep_months: int | None) -> Sequence[str]:
             f"MEASUREMENTS_KEEP_MONTHS={keep_months} ends the growth at about"
             f" {size(report.levels_off_at_bytes)}"
         )
+    if lost := [node.address for node in report.nodes if not node.is_reachable]:
+        text = f"out of reach, and not counted: {listed(lost)}"
+        return [*lines, f"{text}; so it is not known when a disk is full"]
     if report.room_bytes is None:
         return [*lines, "when a disk is full is told with --disk: it is not known from here"]
     full_at = report.full_at

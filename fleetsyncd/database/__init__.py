@@ -20,6 +20,7 @@ vehicle_memory.py  what is remembered of a vehicle between cycles
 measurements.py  measurements, each stored once
 minutes.py       minute aggregates of measurements, as the watermark moves on
 due_minutes.py   those of history, and of rows that came late
+minutes_before_drop.py  those of months whose rows are to be dropped
 untold_alarms.py  those that are open and were not told
 alarms.py        alarms, also those whose number was used again
 channel_changes.py  what channels meant before

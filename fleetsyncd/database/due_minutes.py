@@ -9,12 +9,10 @@ from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.minutes import (
-    LAG,
     LONGEST_BITE,
     MINUTE,
     PARTITIONS,
     STORED,
-    UPTO,
     Kept,
     lock_vehicles,
     whole_minutes,
@@ -82,13 +80,13 @@ WITH asked AS (
 ), trusted AS (
     UPDATE fleetsync.minute_state s SET minutes_from = asked.from_at FROM asked
     WHERE s.vehicle_id = asked.vehicle_id AND asked.from_at < asked.minutes_from
+), replaced AS (
+    DELETE FROM fleetsync.minute_due d USING asked
+    WHERE d.vehicle_id = asked.vehicle_id
+      AND d.from_at >= asked.from_at AND d.to_at <= asked.to_at
 )
 INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at, rebuild_to)
-SELECT vehicle_id, from_at, to_at, %(end)s::timestamptz FROM asked
-WHERE from_at < to_at AND NOT EXISTS (
-    SELECT FROM fleetsync.minute_due d WHERE d.vehicle_id = asked.vehicle_id
-        AND d.from_at <= asked.from_at AND d.to_at > asked.from_at
-        AND d.rebuild_to >= %(end)s::timestamptz)
+SELECT vehicle_id, from_at, to_at, %(end)s::timestamptz FROM asked WHERE from_at < to_at
 """
 _CROWDED = """
 SELECT d.vehicle_id::text FROM fleetsync.minute_due d WHERE true {conditions}
@@ -119,21 +117,6 @@ WHERE (SELECT count(*) FROM exact) > %(most)s
 
 # Once its rows are gone, the minutes of a month that were not computed never are. They are begun in
 # a daemon's first round, or when no older daemon runs any more.
-_NEEDED = f"""
-WITH m AS MATERIALIZED (
-    SELECT * FROM fleetsync.expired_months(%(months)s, %(today)s) ORDER BY begins LIMIT 1
-)
-SELECT partition, count(*) FROM (
-    SELECT m.partition, d.vehicle_id FROM m
-    JOIN fleetsync.minute_due d ON d.from_at < m.ends AND d.to_at > m.begins
-    JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id AND s.minutes_from < m.ends
-    UNION
-    SELECT m.partition, v.id FROM m
-    JOIN public.vehicles v ON {UPTO} > greatest(m.begins, %(limit)s::timestamptz)
-    WHERE m.ends > %(limit)s::timestamptz
-      AND NOT EXISTS (SELECT FROM fleetsync.minute_state s WHERE s.vehicle_id = v.id)
-) waiting GROUP BY 1
-"""  # noqa: S608  made of this project's own text
 
 
 def due_vehicles(
@@ -199,7 +182,8 @@ def request_rebuild(
 ) -> None:
     """Make all minutes due that are kept of these vehicles, whatever is stored.
 
-    `end`: None for the present. What is left of a rebuild of as much is gone on with.
+    `end`: None for the present. What an interrupted rebuild has computed is computed again: other
+    programs may have added rows to it since.
     """
     values = {
         "ids": [str(key) for key in ids],
@@ -223,16 +207,3 @@ def merge_due(cursor: Cursor, vehicle_id: UUID) -> None:
     """
     if lock_vehicles(cursor, [vehicle_id]):
         cursor.execute(_MERGE, {"id": str(vehicle_id), "most": MOST_DUE})
-
-
-def month_needed(
-    cursor: Cursor, keep_months: int, today: datetime, limit: datetime
-) -> tuple[str, int] | None:
-    """Return the oldest month that has expired, and of how many vehicles it has minutes to compute.
-
-    `limit` is where the oldest minutes begin that are kept. None if there is nothing to compute.
-    """
-    values = {"months": keep_months, "today": today.date(), "limit": limit, "lag": LAG}
-    cursor.execute(_NEEDED, values)
-    row = cursor.fetchone()
-    return None if row is None else (str(row[0]), int(row[1]))

@@ -15,8 +15,7 @@ from itertools import chain
 
 import psycopg2
 
-from fleetsyncd.database import due_minutes, retention_plan
-from fleetsyncd.database.minutes import oldest_kept
+from fleetsyncd.database import minutes, minutes_before_drop, retention_plan
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
@@ -218,6 +217,9 @@ class Retention:
 
     def _drop_next(self, kind: Kind, keep: int, today: datetime) -> str | None:
         try:
+            if kind is Kind.MEASUREMENTS and (limit := self._minutes_limit(today)) is not None:
+                hand_over = partial(minutes_before_drop.hand_over, keep_months=keep, limit=limit)
+                self._database.run(partial(hand_over, today=today.date()))
             return self._database.run(partial(self._drop, kind, keep, today))
         except _MonthNeeded as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
@@ -237,14 +239,18 @@ class Retention:
         name = cursor.fetchall()[0][0]
         return None if name is None else str(name)
 
+    def _minutes_limit(self, today: datetime) -> datetime | None:
+        """Return since when minutes are kept; None: no removal waits for them."""
+        keep = self._policy.minutes_keep_months
+        return None if self._at_once or keep is None else minutes.oldest_kept(today, keep)
+
     def _require_minutes(self, months: int, today: datetime, cursor: Cursor) -> None:
         """Raise _MonthNeeded if minutes are still to be computed from the month to be dropped."""
-        keep = self._policy.minutes_keep_months
-        if self._at_once or keep is None:
+        limit = self._minutes_limit(today)
+        if limit is None:
             return
-        limit = oldest_kept(today, keep)
-        if (needed := due_minutes.month_needed(cursor, months, today, limit)) is not None:
-            name, vehicles = needed
+        if found := minutes_before_drop.awaited(cursor, months, today.date(), limit):
+            name, vehicles = found
             raise _MonthNeeded(
                 f"minutes of {vehicles} vehicle(s) are still to be computed from {name}"
                 " (`fleetsyncd retention --apply` drops it without them)"

@@ -23,6 +23,7 @@ from tests.integration.test_minutes import (
 )
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
+ANOTHERS = "INSERT INTO measurements (vehicle_id, channel_id, time, value) VALUES (%s, 1, %s, 0.5)"
 ON = {"MINUTES_KEEP_MONTHS": "0"}
 
 
@@ -87,7 +88,27 @@ def test_a_rebuild_of_an_interval_leaves_the_rest_alone(installation: Installati
     assert len(stored(database) & expected(database)) == 2 * 10
 
 
-def test_what_is_left_of_a_rebuild_is_gone_on_with(installation: Installation, kept: UUID) -> None:
+def test_a_rebuild_computes_all_again_whatever_an_interrupted_one_has_computed(
+    installation: Installation, kept: UUID
+) -> None:
+    database = installation.database
+    pulled(database, kept, NOON + HOUR, 3600)
+    keep_all(database)
+    start = NOON - HOUR
+    database.run(lambda c: due_minutes.request_rebuild(c, [kept], start, None))
+    database.run(lambda c: due_minutes.work_off(c, kept))
+    # As another program adds rows.
+    ask(database, ANOTHERS, str(kept), NOON + HOUR + SECOND / 2)
+    since = ("--from", f"{start:%Y-%m-%dT%H:%MZ}")
+    _, output, _ = installation.command("minutes", "--rebuild", *since, **ON)
+    assert "computed the minutes of 13,801 measurements" in output
+    assert stored(database) == expected(database)
+    assert not due(database)
+
+
+def test_a_rebuild_of_a_part_also_ends_what_an_interrupted_one_has_left(
+    installation: Installation, kept: UUID
+) -> None:
     database = installation.database
     pulled(database, kept, NOON + HOUR, 3600)
     keep_all(database)
@@ -96,8 +117,9 @@ def test_what_is_left_of_a_rebuild_is_gone_on_with(installation: Installation, k
     database.run(lambda c: due_minutes.request_rebuild(c, [kept], start, None))
     database.run(lambda c: due_minutes.work_off(c, kept))
     assert len(stored(database) & expected(database)) == 2 * 60
-    since = ("--from", f"{start:%Y-%m-%dT%H:%MZ}")
-    _, output, _ = installation.command("minutes", "--rebuild", *since, **ON)
+    ((_, left),) = due(database)
+    part = (f"{start:%Y-%m-%dT%H:%MZ}", "--to", f"{left - 60 * SECOND:%Y-%m-%dT%H:%MZ}")
+    _, output, _ = installation.command("minutes", "--rebuild", "--from", *part, **ON)
     assert "computed the minutes of 6,600 measurements" in output
     assert stored(database) == expected(database)
 

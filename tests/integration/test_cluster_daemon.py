@@ -27,10 +27,11 @@ from fleetsyncd.database.pool import TRANSACTION_SEC, Cursor, Database
 from fleetsyncd.database.retention_kinds import Kind
 from fleetsyncd.database.retention_plan import make_plan
 from fleetsyncd.database.schema.distribution import health
+from fleetsyncd.database.schema.notice_checks import check_disk
 from fleetsyncd.database.views.estimates import Count, count_measurements
 from fleetsyncd.database.views.minute_series import read_minutes
 from fleetsyncd.database.views.series import Slices
-from fleetsyncd.database.views.storage import storage
+from fleetsyncd.database.views.storage import DiskUnknown, storage
 from fleetsyncd.database.views.vehicle import channel_values
 from fleetsyncd.demo import clusters
 from fleetsyncd.demo.citus_cluster import CitusCluster
@@ -348,6 +349,27 @@ def test_storage_tells_months_and_workers(
     assert len(found.nodes) == len(cluster.workers)
     plan = database.run(lambda c: make_plan(c, Kind.MEASUREMENTS, 1, datetime.now(UTC)))
     assert (plan.extent.months, plan.extent.rows > 0) == (1, True)
+
+
+def test_storage_tells_what_other_workers_have_while_one_is_down(
+    cluster: CitusCluster, database: Database, trucks: list[UUID]
+) -> None:
+    for truck in trucks:
+        add(database, truck, rows(NOON, 600))
+    whole = database.run(storage)
+    worker = cluster.workers[0]
+    clusters.kill(worker.cluster)
+    try:
+        part = database.run(storage)
+        (disk,) = database.run(lambda c: list(check_disk(c)))
+    finally:
+        worker.cluster.start()
+    assert (whole.is_whole, part.is_whole) == (True, False)
+    lost, other = sorted(part.nodes, key=lambda node: node.is_reachable)
+    assert (worker.host in lost.address, lost.shards, lost.bytes) == (True, 4, 0)
+    assert other == next(node for node in whole.nodes if node.address == other.address)
+    assert 0 < part.measurement_bytes < whole.measurement_bytes
+    assert DiskUnknown.CLUSTER.value in disk.text
 
 
 def test_a_large_number_is_estimated_by_the_workers_statistics(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -333,6 +333,72 @@ def test_a_month_is_dropped_only_when_its_minutes_are_computed(
     before = stored(database)
     assert drop()
     assert stored(database) == before != set()
+
+
+def drop_expired(database: Database, months: int = 3) -> str:
+    """Let retention of measurements run whose announcement is over; return what it told."""
+    told: list[str] = []
+    policy = RetentionPolicy(None, None, 1, minutes_keep_months=FOR_EVER)
+    retention = Retention(database, policy, tell=told.append, warn=told.append)
+    list(retention.steps(utc_now))
+    ask(database, "UPDATE fleetsync.retention SET due_at = now(), since = now() - interval '9 d'")
+    for _ in range(months):
+        list(retention.steps(utc_now))
+    return "\n".join(told)
+
+
+def old_hour() -> datetime:
+    """Return a time of a month that has expired, far from its ends."""
+    return month_of(utc_now() - timedelta(days=100)) + timedelta(days=9)
+
+
+def test_the_last_minutes_before_a_vehicle_fell_silent_are_computed_before_the_drop(
+    database: Database, truck: UUID
+) -> None:
+    old = old_hour()
+    pulled(database, truck, old, 3600)
+    keep_all(database)
+    assert len(stored(database)) < 2 * 60
+    assert "minutes of 1 vehicle(s) are still to be computed" in drop_expired(database)
+    rounds(keeper(database), 3)
+    before = stored(database)
+    assert (len(before), before) == (2 * 60, expected(database))
+    assert "dropped partition" in drop_expired(database)
+    assert not ask(database, "SELECT FROM measurements")
+    assert stored(database) == before
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_rows_that_no_watermark_has_reached_are_computed_before_the_drop(
+    database: Database, truck: UUID, is_kept: bool
+) -> None:
+    """As after a gap that makes no progress, or of a backfill of a vehicle never pulled."""
+    old = old_hour()
+    if is_kept:
+        pulled(database, truck, old, 600)
+        keep_all(database)
+    store_rows(database, truck, rows(old + HOUR, 600))
+    assert "still to be computed" in drop_expired(database)
+    rounds(keeper(database), 3)
+    before = stored(database)
+    assert (len(before) >= 2 * 10, before) == (True, expected(database))
+    assert "dropped partition" in drop_expired(database)
+    assert stored(database) == before
+
+
+def test_a_vehicle_that_comes_back_after_the_drop_goes_on_where_it_is(
+    database: Database, truck: UUID
+) -> None:
+    pulled(database, truck, old_hour(), 600)
+    rounds(keeper(database), 2)
+    drop_expired(database)
+    rounds(keeper(database), 3)
+    drop_expired(database)
+    before = stored(database)
+    pulled(database, truck, utc_now().replace(second=0, microsecond=0) - HOUR, 3600)
+    rounds(keeper(database), 3)
+    assert stored(database) == before | expected(database)
+    assert len(stored(database)) > len(before)
 
 
 def test_a_lost_database_is_told_to_the_main_loop(

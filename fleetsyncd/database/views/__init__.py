@@ -23,6 +23,7 @@ planned_rows.py  how many rows the planner expects
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
 storage.py    what the database takes on its disk, and how fast it grows
+worker_storage.py  what the workers of a cluster have of it
 traffic.py    what the links have carried, by month or day
 rights.py     whether the role may read a newer table
 sql_times.py  SQL for times and ages

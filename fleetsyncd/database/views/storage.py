@@ -12,6 +12,7 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.estimates import TABLE_BYTES, TABLE_ROWS
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
+from fleetsyncd.database.views.worker_storage import SHARD_BYTES, StoringNode, read_workers
 
 USUAL_ROW_BYTES = 157.0
 """Of a measurement and its entry in the key, in a month that is being written."""
@@ -39,7 +40,7 @@ SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('pub
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
     {TABLE_ROWS},
     coalesce(s.table_bytes, 0), coalesce(s.index_bytes, 0)
-FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {TABLE_BYTES}
+FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {{table_bytes}}
 WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
   AND (c.relnamespace = 'fleetsync'::regnamespace
        OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
@@ -79,24 +80,6 @@ SELECT (sum(table_bytes + key_bytes) FILTER (WHERE is_compressed)
     coalesce(sum(table_bytes + key_bytes) FILTER (WHERE NOT is_compressed), 0)::bigint
 FROM fleetsync.hidden_parts()
 """
-_NODES = """
-SELECT s.nodename || ':' || s.nodeport,
-    count(*) FILTER (WHERE s.table_name = 'public.measurements'::regclass),
-    coalesce(sum(s.shard_size), 0)::bigint
-FROM citus_shards s JOIN pg_dist_partition p ON p.logicalrelid = s.table_name
-JOIN pg_dist_partition m
-    ON m.logicalrelid = 'public.measurements'::regclass AND m.colocationid = p.colocationid
-GROUP BY 1 ORDER BY 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoringNode:
-    """A worker of a cluster, with its part of the measurements."""
-
-    address: str
-    shards: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +134,11 @@ class Storage:
         return None if isinstance(self.free, DiskUnknown) else self.free
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all workers have told what they have: the bytes of others are not counted."""
+        return all(node.is_reachable for node in self.nodes)
+
+    @property
     def bytes_a_day(self) -> float:
         """What the measurements of a day take for good: compressed, where chunks are.
 
@@ -192,7 +180,10 @@ class Storage:
 
 def storage(cursor: Cursor) -> Storage:
     """Return what this database takes."""
-    cursor.execute(_TABLES, {"tables": _OTHERS})
+    workers = read_workers(cursor)
+    table_bytes = SHARD_BYTES if workers.nodes else TABLE_BYTES
+    values = {"tables": _OTHERS, "shards": workers.shards}
+    cursor.execute(_TABLES.format(table_bytes=table_bytes), values)
     rows = cursor.fetchall()
     tidied = _tidied(cursor)
     tables = tuple(_table(row, tidied) for row in rows)
@@ -201,10 +192,11 @@ def storage(cursor: Cursor) -> Storage:
     cursor.execute(_DATABASE)
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
-    nodes = _nodes(cursor)
-    free = DiskUnknown.CLUSTER if nodes else _free(folder, is_here=is_here)
+    free = DiskUnknown.CLUSTER if workers.nodes else _free(folder, is_here=is_here)
     row_bytes, uncompressed = _compressed(cursor)
-    return Storage(name, size, tables, rows_a_day, vehicles, free, nodes, row_bytes, uncompressed)
+    return Storage(
+        name, size, tables, rows_a_day, vehicles, free, workers.nodes, row_bytes, uncompressed
+    )
 
 
 def _compressed(cursor: Cursor) -> tuple[float | None, int]:
@@ -212,15 +204,6 @@ def _compressed(cursor: Cursor) -> tuple[float | None, int]:
     cursor.execute(_COMPRESSED)
     ((row_bytes, rows, others),) = cursor.fetchall()
     return (row_bytes, others) if rows >= LEAST_ROWS else (None, 0)
-
-
-def _nodes(cursor: Cursor) -> tuple[StoringNode, ...]:
-    """Return the workers that have measurements; none where they are not distributed."""
-    cursor.execute("SELECT fleetsync.is_distributed()")
-    if cursor.fetchall() != [(True,)]:
-        return ()
-    cursor.execute(_NODES)
-    return tuple(StoringNode(*row) for row in cursor.fetchall())
 
 
 def _tidied(cursor: Cursor) -> dict[str, datetime]:
