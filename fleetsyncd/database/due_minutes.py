@@ -115,9 +115,6 @@ SELECT %(id)s::uuid, lower(part), upper(part), rebuild_to FROM monthly
 WHERE (SELECT count(*) FROM exact) > %(most)s
 """
 
-# Once its rows are gone, the minutes of a month that were not computed never are. They are begun in
-# a daemon's first round, or when no older daemon runs any more.
-
 
 def due_vehicles(
     cursor: Cursor,
