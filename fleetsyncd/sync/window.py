@@ -81,6 +81,10 @@ def overlap_start(
     overlap = pull_overlap if vehicle.lateness.overlap is None else vehicle.lateness.overlap
     overlap = max(overlap, _small_step_back(vehicle, skew))
     start = min(head - overlap, end - max(overlap, MILLISECOND))
+    since = vehicle.lateness.since
+    if since is not None and since <= head and overlap <= LONGEST_OVERLAP:
+        # Before the first pull there is nothing to be met; later it is further back than that.
+        start = max(start, min(since, end - MILLISECOND))
     stored = vehicle.lateness.newest or vehicle.lateness.since
     if stored is None:
         return start

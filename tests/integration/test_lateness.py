@@ -49,11 +49,25 @@ def test_of_a_vehicle_that_commits_all_rows_late_nothing_is_missing_from_the_fir
         assert suspect_from(it) is None, "it commits in order: nothing can be missing"
 
 
+@pytest.mark.parametrize("before", [-1, 0, 1])
+def test_a_second_pull_that_meets_a_single_row_suspects_none_before_the_first_pull(
+    database: Database, before: int
+) -> None:
+    with rig(database, watermark_ago=None, faults=Faults(commit_delay_s=90)) as it:
+        # The first pull begins some milliseconds before a row, which alone is there 30 s later.
+        stamp = stamp_ms(it.simulated.seed, int(it.now.timestamp()) - 60)
+        it.now = datetime.fromtimestamp((stamp - before) / 1000 + 60, UTC)
+        first = it.cycle().interval
+        assert first is not None
+        it.start = first.start
+        for _ in range(4):
+            it.cycle(after=30)
+            assert it.compare(delay=90).clean
+        assert suspect_from(it) is None
+
+
 def test_a_first_pull_that_finds_nothing_yet_loses_nothing(database: Database) -> None:
     with rig(database, watermark_ago=None, faults=Faults(commit_delay_s=90)) as it:
-        # Just before a row: one that the second pull met alone would be suspected in vain.
-        stamp = stamp_ms(it.simulated.seed, int(it.now.timestamp()) - 60)
-        it.now = datetime.fromtimestamp((stamp - 1) / 1000 + 60, UTC)
         first = it.cycle()
         assert (first.rows_written, first.interval is None) == (0, False)
         assert first.interval is not None

@@ -191,8 +191,21 @@ def test_what_is_later_than_was_known_is_told(
         (Lateness(None, SECOND, None, HEAD - 10 * MINUTE), HEAD - LONGEST_OVERLAP),
         (Lateness(None, SETTING, HEAD - MINUTE, None), HEAD - MINUTE),
         (Lateness(None, SECOND, None, HEAD + MINUTE), HEAD - SECOND),
+        (Lateness(None, SETTING, HEAD - SECOND, HEAD), HEAD - SECOND),
+        (Lateness(None, 2 * LONGEST_OVERLAP, HEAD - SECOND, HEAD), HEAD - 2 * LONGEST_OVERLAP),
+        (Lateness(None, SETTING, HEAD + SECOND, HEAD), HEAD - SETTING),
     ],
-    ids=["new", "prompt", "all late", "silent", "nothing came yet", "clock was ahead"],
+    ids=[
+        "new",
+        "prompt",
+        "all late",
+        "silent",
+        "nothing came yet",
+        "clock was ahead",
+        "first pull was short",
+        "operators want more",
+        "clock was set back",
+    ],
 )
 def test_a_pull_begins_early_by_the_overlap_or_with_the_newest_row(
     lateness: Lateness, begins: datetime
