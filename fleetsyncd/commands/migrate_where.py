@@ -89,9 +89,18 @@ def check(asked: Asked, app_role: str | None, database: Database) -> int:
 
 def _check_timescale(database: Database, *, undo: bool) -> int:
     """Tell what stands in the way of a conversion, or of the way back; return the exit code."""
-    if database.run(layout.is_hidden) != undo:
-        click.echo(f"nothing is to be done: measurements are {'a table' if undo else 'a view'}")
-        return 0
+    match (state := database.run(conversion.state)), undo:
+        case (State.TABLE, True) | (State.HIDDEN, False):
+            click.echo(f"nothing is to be done: measurements are {state}")
+            return 0
+        case (State.CONVERTING, True):
+            click.echo("to be taken back: a conversion that is not finished; its copy is dropped")
+            return 0
+        case (State.RETURNING, False):
+            click.echo("to be taken back: a way back that is not finished; its copy is dropped")
+            return 0
+        case (State.CONVERTING, False) | (State.RETURNING, True):
+            click.echo("to go on: rows are being copied")
     return _tell_obstacles(database.run(obstacles.way_back if undo else obstacles.of_a_hypertable))
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from fleetsyncd.demo.embedded import OWNER
 from tests.acceptance.conftest import Installation
-from tests.hidden import hide
+from tests.hidden import bring_back, hide
+from tests.integration.test_conversion import Killed, before_each_statement
 
 MISSING = "the server has no TimescaleDB: install its package on the server"
 
@@ -43,6 +44,29 @@ def test_what_is_done_already_is_told(installation: Installation) -> None:
     assert (code, "the hidden one is fleetsync.samples_before" in told) == (0, True)
     code, told, _ = installation.command("migrate", "--timescale", "--undo", DB_USER=OWNER)
     assert (code, told.splitlines()[1]) == (0, "measurements are a table already")
+
+
+def test_a_check_in_the_middle_tells_what_would_go_on_and_what_be_taken_back(
+    installation: Installation,
+) -> None:
+    def stop(number: int) -> None:
+        if number:
+            raise Killed
+
+    def checked(*options: str) -> str:
+        arguments = ("migrate", "--timescale", *options, "--check")
+        return installation.command(*arguments, DB_USER=OWNER)[1].splitlines()[1]
+
+    named = installation.server, installation.database_name
+    with before_each_statement(stop), pytest.raises(Killed):
+        hide(*named)
+    assert checked() == "to go on: rows are being copied"
+    assert checked("--undo").startswith("to be taken back: a conversion that is not finished")
+    hide(*named)
+    with before_each_statement(stop), pytest.raises(Killed):
+        bring_back(*named)
+    assert checked("--undo") == "to go on: rows are being copied"
+    assert checked().startswith("to be taken back: a way back that is not finished")
 
 
 @pytest.fixture

@@ -468,6 +468,17 @@ def test_room_for_a_second_copy_is_asked_for_where_it_is_known(fleet: Fleet) -> 
     assert "0 B are left" in told(0)[0]
 
 
+def test_room_for_the_rows_of_a_table_is_asked_for_on_the_way_back(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+
+    def told(free: int | None) -> list[str]:
+        found = fleet.database.run(lambda c: list(obstacles.way_back_misfits(c, free)))
+        return [each.text for each in found]
+
+    assert [len(told(free)) for free in (None, 10**12, 0)] == [0, 0, 1]
+    assert told(0)[0].startswith("measurements as a table need ")
+
+
 @pytest.mark.parametrize(
     ("found", "told"),
     [

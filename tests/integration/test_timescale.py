@@ -279,6 +279,36 @@ def test_a_hypertable_of_others_is_refused_with_its_remedy_before_anything_is_ch
     assert as_owner(server, empty_database, "SELECT to_regclass('public.vehicles')") == [(None,)]
 
 
+def test_the_remedy_for_a_hypertable_of_others_brings_its_rows(
+    server: Server, empty_database: str
+) -> None:
+    name = empty_database
+    server.execute(sql.SQL("CREATE EXTENSION timescaledb"), database=name)
+    as_owner(
+        server,
+        name,
+        "CREATE TABLE measurements (vehicle_id uuid NOT NULL, channel_id int NOT NULL,"
+        " time timestamptz NOT NULL, value float8 NOT NULL)",
+        "SELECT create_hypertable('measurements', by_range('time'))",
+        "ALTER TABLE measurements SET (timescaledb.compress)",
+        "INSERT INTO measurements SELECT gen_random_uuid(), 1, now() - n * interval '40 days', 1"
+        " FROM generate_series(1, 9) n",
+    )
+    with pytest.raises(MigrationFailed) as refused:
+        migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+    remedy = next(line for line in str(refused.value).splitlines() if "columnstore" in line)
+    away = remedy.split("level security: ")[1].split(", run ")[0]
+    copy = remedy.split("copy what is wanted with ")[1]
+    as_owner(server, name, away)
+    migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+    hide(server, name)
+    # As the remedy says, and without what as_owner sets.
+    connection = psycopg2.connect(make_dsn(**server.parameters(name, OWNER)))
+    with closing(connection) as owner, owner, owner.cursor() as cursor:
+        cursor.execute(copy)
+        assert cursor.rowcount == 9
+
+
 def test_a_hypertable_with_the_key_is_adopted_as_a_table(
     server: Server, empty_database: str
 ) -> None:

@@ -102,9 +102,15 @@ class State(StrEnum):
     RETURNING = "a view whose rows are being copied back into a table"
 
 
-def state(session: PatientSession) -> tuple[State, bool]:
+def state(cursor: Cursor) -> State:
+    """Return what measurements are."""
+    return _state(cursor)[0]
+
+
+def _state(cursor: Cursor) -> tuple[State, bool]:
     """Return what measurements are, and whether the way back has left its last view."""
-    ((is_view, is_copying, has_late_door),) = session.query(_STATE)
+    cursor.execute(_STATE)
+    ((is_view, is_copying, has_late_door),) = cursor.fetchall()
     if is_view:
         return (State.RETURNING if is_copying else State.HIDDEN), False
     return (State.CONVERTING if is_copying else State.TABLE), has_late_door
@@ -122,7 +128,7 @@ def convert(
     plain one. To be run as the tables' owner. Raises MigrationFailed with all `obstacles`.
     """
     with owner_session(settings, patience) as session:
-        present, has_late_door = state(session)
+        present, has_late_door = look(session, _state)
         if present is State.HIDDEN:
             return False
         if present is State.RETURNING:
@@ -155,7 +161,7 @@ def undo(
     A conversion that is under way is taken back. Raises MigrationFailed with all `obstacles`.
     """
     with owner_session(settings, patience) as session:
-        present, has_late_door = state(session)
+        present, has_late_door = look(session, _state)
         if present is State.CONVERTING:
             session.execute(WHAT, _ABANDON)
         elif present is not State.TABLE:

@@ -41,8 +41,8 @@ WHERE hypertable_schema = 'public' AND hypertable_name = 'measurements'
 """
 AWAY = (
     "ALTER TABLE public.measurements RENAME TO measurements_hypertable, run"
-    " `fleetsyncd migrate --timescale`, and copy what is wanted with INSERT INTO"
-    " public.measurements SELECT vehicle_id, channel_id, time, value FROM"
+    " `fleetsyncd migrate --timescale`, and copy what is wanted with SET app.user_role ="
+    " 'superuser'; INSERT INTO public.measurements SELECT vehicle_id, channel_id, time, value FROM"
     " public.measurements_hypertable"
 )
 """What makes room for a table where measurements are kept in parts that are not partitions."""

@@ -11,7 +11,7 @@ from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.hidden import hypertable
 from fleetsyncd.database.schema.hidden.layout import BEFORE, RETURNING, TABLE, TABLE_BEFORE
 from fleetsyncd.database.schema.hidden.mirror import COPIED
-from fleetsyncd.database.views.storage import storage
+from fleetsyncd.database.views.storage import USUAL_ROW_BYTES, storage
 from fleetsyncd.text import size
 
 _TREE = """(SELECT 'public.measurements'::regclass
@@ -131,6 +131,8 @@ WHERE c.relnamespace = 'public'::regnamespace
                   AND i.inhparent = to_regclass('{RETURNING}'))
 ORDER BY 1
 """  # noqa: S608  made of this project's own text
+# Compressed rows come back as they were inserted.
+_ROWS = "SELECT coalesce(sum(row_count), 0)::bigint FROM fleetsync.hidden_parts()"
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
 _SIZE = f"""
 SELECT coalesce(sum(pg_total_relation_size(t)), 0)::bigint FROM {_TREE} tree(t)
@@ -164,13 +166,20 @@ def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
 
 def way_back(cursor: Cursor) -> list[Misfit]:
     """Return everything that keeps the view from becoming a table again."""
+    return list(way_back_misfits(cursor, storage(cursor).free_bytes))
+
+
+def way_back_misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
+    """Yield everything that keeps the view from becoming a table again."""
     tables = [TABLE_BEFORE] if exists(cursor, COPIED) else [TABLE_BEFORE, RETURNING]
-    return [
-        *_foreign(cursor, "dependents"),
-        *_foreign(cursor, "rules"),
-        *_leftovers(cursor, tables),
-        *_told(cursor, _DETACHED),
-    ]
+    yield from _foreign(cursor, "dependents")
+    yield from _foreign(cursor, "rules")
+    yield from _leftovers(cursor, tables)
+    yield from _told(cursor, _DETACHED)
+    if free_bytes is not None and not exists(cursor, COPIED):
+        cursor.execute(_ROWS)
+        needed = round(cursor.fetchall()[0][0] * USUAL_ROW_BYTES)
+        yield from _too_little(f"measurements as a table need {size(needed)}", needed, free_bytes)
 
 
 def _foreign(cursor: Cursor, name: str) -> Iterator[Misfit]:
@@ -194,10 +203,14 @@ def _space(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
         return
     cursor.execute(_SIZE)
     ((needed,),) = cursor.fetchall()
+    yield from _too_little(
+        f"a second copy of measurements needs {size(needed)}", needed, free_bytes
+    )
+
+
+def _too_little(what: str, needed: int, free_bytes: int) -> Iterator[Misfit]:
     if needed > free_bytes:
-        text = (
-            f"a second copy of measurements needs {size(needed)}, and {size(free_bytes)} are left"
-        )
+        text = f"{what}, and {size(free_bytes)} are left"
         yield Misfit(text, "make room on the database's disk")
 
 
