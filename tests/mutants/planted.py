@@ -1313,7 +1313,7 @@ MUTANTS = (
     Mutant(
         "one vehicle's gap keeps its slot from all others",
         RUNNER,
-        "return not others_wait or self._monotonic() < ends",
+        "return not others_wait or self._monotonic() < slice_ends",
         "return True",
         "tests/integration/test_catch_up_runner.py",
     ),

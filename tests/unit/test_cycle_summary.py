@@ -138,7 +138,7 @@ def test_the_summary_has_the_progress_of_a_vehicle_that_is_catching_up(logged: L
     progress = Progress(datetime(2026, 2, 20, 10, tzinfo=UTC), NOW, NOW.replace(day=22))
     cycle.summarise([("Truck-01", progress)], 0.0)
     (over,) = logged.records()
-    assert over.getMessage().endswith("still busy: Truck-01 67% to 2026-02-22 10:00:00 UTC")
+    assert over.getMessage().endswith("still busy: Truck-01 66% to 2026-02-22 10:00:00 UTC")
 
 
 def test_a_cycle_without_vehicles_is_done(logged: Logged) -> None:
