@@ -26,8 +26,10 @@ MEANINGS = {
 }
 CLOCKS = (
     ("SEEN", "time since the vehicle answered"),
-    ("LAG", "time since the moment up to which all data are committed"),
+    ("LAG", "age of what is live; a gap before that stands in STATUS"),
     ("DATA", "age of the newest measurement stored"),
+    ("SINCE", "how long the vehicle has been in its state"),
+    ("EVERY", "how often it is asked, by an interval of its own; - by SYNC_INTERVAL_SEC"),
     ("FAILS", "cycles in a row that failed; not a time"),
 )
 
