@@ -13,6 +13,7 @@ from tui.context import ScreenContext
 from tui.formatting import STATE_STYLES
 from tui.model.palette import Choice, Kind
 
+_BACK = "Back"
 _NOT_OFFERED = frozenset({"palette"})
 
 
@@ -48,8 +49,14 @@ def _actions(app: App[None]) -> Iterator[Choice]:
             key = app.get_key_display(binding)
             known = keys.setdefault(name, [])
             known += [] if key in known else [key]
+    back_is_offered = False
     # What the footer shows first, then what moves the cursor and the like.
     for (action, node), binding in sorted(bindings.items(), key=lambda each: not each[1].show):
+        if binding.description == _BACK:
+            # q leaves a page at once, Esc what it has opened first: one to choose is enough.
+            if back_is_offered:
+                continue
+            back_is_offered = True
         run = partial(_run, app, action, node)
         key = " ".join(keys[action, node])
         yield Choice(Kind.ACTION, binding.description, binding.tooltip, key, run)

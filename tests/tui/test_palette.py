@@ -55,6 +55,23 @@ def test_every_enabled_action_is_offered_once_with_its_keys(database: Database) 
     drive(database, look)
 
 
+@pytest.mark.parametrize("key", ["l", "A", "Q", "B", "F", "W", "T", "number_sign", "enter"])
+def test_no_page_offers_one_thing_twice(database: Database, key: str) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press(key)
+        await it.settled()
+        await it.press("ctrl+p")
+        screen = it.app.screen
+        assert isinstance(screen, Palette)
+        offered = [each for each in screen.matches.shown if each.kind is Kind.ACTION]
+        assert [each.title for each in offered].count("Back") == 1
+        assert len(offered) == len({(each.title, each.help) for each in offered})
+
+    drive(database, look)
+
+
 def test_what_is_not_enabled_is_not_offered(database: Database) -> None:
     small_fleet(database)
 
