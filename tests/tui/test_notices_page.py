@@ -1,6 +1,9 @@
 """The page of notices: what was told, to whom, what waits or was given up, what is muted."""
 
+import re
 from functools import partial
+
+import pytest
 
 from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import mutes, notices, outbox
@@ -10,7 +13,7 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.notices import PAGE_ROWS
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight
 from fleetsyncd.states import Pause
-from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.driving import Driver, alarm, drive, execute, small_fleet
 from tests.tui.test_tags_page import tag
 from tui.gateway import Gateway
 from tui.room_gateway import NoticeView
@@ -48,6 +51,12 @@ def test_a_notice_is_listed_with_who_has_got_it_and_when_it_is_tried_again(
         await it.press("T")
         await it.sees("sent 1, waits 1", "Truck-01 is down", "1 of 2 targets failing: !")
         await it.sees(f"{CHAT}: sent", "tried 1 time since", "answers 401")
+        again = "SELECT to_char(next_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+        ((at,),) = execute(
+            database, f"{again} FROM fleetsync.notice_target WHERE next_at IS NOT NULL"
+        )
+        lines = " ".join(" ".join(it.lines()).split())
+        assert re.search(f"again at {at}(:[0-9]+)? UTC", lines), lines
         await it.press("enter")
         await it.sees("kind", f"{MAIL}: waits")
         await it.press("escape", "v")

@@ -11,7 +11,6 @@ from fleetsyncd.database.views.notices import Delivery, Fate, ListedMute, Listed
 from fleetsyncd.notices import Weight
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
-from tui.formatting import time_text
 
 FIELDS: Sequence[str] = ("at", "what", "kind", "vehicle", "told", "text", "detail")
 NOBODY = "nobody"
@@ -122,7 +121,7 @@ def failure_text(target: TargetState) -> str:
     if target.failing_since is None:
         return ""
     times = counted(target.failures, "time")
-    again = "" if target.next_at is None else f", again at {time_text(target.next_at, day=False)}"
+    again = "" if target.next_at is None else f", again at {utc_text(target.next_at)}"
     since = utc_text(target.failing_since)
     return f"fails, tried {times} since {since}{again}: {target.last_error}"
 
