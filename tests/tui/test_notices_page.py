@@ -38,6 +38,29 @@ def known_targets(database: Database) -> None:
     database.run(lambda cursor: notices.note_targets(cursor, [CHAT, MAIL]))
 
 
+@pytest.mark.parametrize("key", ["T", "A"], ids=["notices", "alarms"])
+def test_what_was_cut_for_a_narrow_screen_is_whole_on_a_wider_one(
+    database: Database, key: str
+) -> None:
+    ids = small_fleet(database)
+    text = "a text that is rather too long for eighty columns, as its end shows"
+    tell(database, text)
+    alarm(database, ids["Truck-01"], 1, text, "3 h", None)
+
+    def row(it: Driver) -> str:
+        return next(line for line in it.lines() if "a text that" in line)
+
+    async def look(it: Driver) -> None:
+        await it.press(key)
+        await it.sees("a text that")
+        await it.until(lambda: "…" in row(it))
+        await it.press("Z")  # nothing is read again
+        await it.pilot.resize_terminal(180, 45)
+        await it.until(lambda: text in row(it))
+
+    drive(database, look)
+
+
 def test_a_notice_is_listed_with_who_has_got_it_and_when_it_is_tried_again(
     database: Database,
 ) -> None:

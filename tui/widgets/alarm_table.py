@@ -107,6 +107,11 @@ class AlarmTable(RowTable):
             if self.page is not None:
                 fill(self, self._rows_of_cells(self.page))
 
+    def on_resize(self) -> None:
+        """Cut the messages for the new width."""
+        if self.page is not None:
+            fill(self, self._rows_of_cells(self.page))
+
     def _show(self, page: AlarmPage) -> None:
         """Show the rows; the cursor stays on its alarm, else on its line.
 

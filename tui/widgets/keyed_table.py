@@ -117,6 +117,10 @@ class KeyedTable(RowTable):
         """Let a click move the cursor."""
         self._point()
 
+    def on_resize(self) -> None:
+        """Cut the rows for the new width."""
+        self._paint()
+
     def _paint(self) -> None:
         rows = self._cells
         if self._has_marks:
