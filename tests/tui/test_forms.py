@@ -122,6 +122,31 @@ def test_a_single_row_of_each_kind_is_counted_in_the_singular(database: Database
     drive(database, look)
 
 
+@pytest.mark.parametrize(
+    ("key", "field", "meaning"),
+    [("P", "#for", "until "), ("b", "#from", "24h"), ("x", "#from", "24h")],
+)
+def test_a_wrong_field_takes_away_what_the_text_before_meant(
+    database: Database, key: str, field: str, meaning: str
+) -> None:
+    small_fleet(database)
+
+    def meant(it: Driver) -> str:
+        return str(it.app.screen.query_one("#meaning" if key == "P" else "#estimate").render())
+
+    async def look(it: Driver) -> None:
+        await it.press(key)
+        await it.until(lambda: it.dialog() != "FleetPage")
+        await it.type(field, "24h")
+        await it.until(lambda: meaning in meant(it))
+        await it.type(field, "soon")
+        await it.until(lambda: not meant(it).strip())
+        await it.type(field, "24h")
+        await it.until(lambda: meaning in meant(it))
+
+    drive(database, look)
+
+
 def test_enter_twice_saves_once_and_complains_of_nothing(
     server: Server, database: Database, database_name: str, tmp_path: Path
 ) -> None:

@@ -123,8 +123,9 @@ class IntervalForm(Dialog[Wanted | CancelRunning]):
             text = self.estimate()
         except CommandError as error:
             self.show_error(str(error))
-            return
-        self.show_error("")
+            text = ""  # what another text meant
+        else:
+            self.show_error("")
         self.query_one("#estimate", Static).update(Text(text))
 
     def submit(self) -> None:

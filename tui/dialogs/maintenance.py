@@ -90,9 +90,10 @@ class MaintenanceForm(Dialog[WantedMaintenance]):
             why = self.wanted(Maintenance.PAUSE).why
         except CommandError as error:
             self.show_error(str(error))
-            return
-        self.show_error("")
-        text = "without an end" if why.until is None else why.text.strip()
+            text = ""  # what another text meant
+        else:
+            self.show_error("")
+            text = "without an end" if why.until is None else why.text.strip()
         self.query_one("#meaning", Static).update(Text(text))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
