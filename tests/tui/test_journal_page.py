@@ -110,6 +110,35 @@ def test_the_cursor_of_the_fleets_journal_stays_on_its_row_as_rows_arrive(
     drive(database, look)
 
 
+def test_a_new_row_takes_no_key_from_the_first_one_until_it_is_off_the_screen(
+    database: Database,
+) -> None:
+    journal_of_three(database)
+    crane = execute(database, "SELECT id::text FROM vehicles WHERE name = 'Crane-02'")[0][0]
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 10)
+        table = it.app.screen.query_one(DataTable)
+        first = rows(it)[0]
+        attempts(database, crane, 2, every="1 s")
+        await it.refresh()
+        await it.until(lambda: len(rows(it)) == 12)
+        assert rows(it)[table.cursor_row] == first != rows(it)[0]
+        attempts(database, crane, 30, every="1 ms")
+        await it.refresh()
+        await it.until(lambda: len(rows(it)) == 42)
+        assert (table.cursor_row, table.scroll_offset.y) == (0, 0)
+        await it.press("down", "down")
+        third = rows(it)[2]
+        attempts(database, crane, 30, every="1 ms")
+        await it.refresh()
+        await it.until(lambda: len(rows(it)) == 72)
+        assert rows(it)[table.cursor_row] == third
+
+    drive(database, look)
+
+
 def test_down_on_the_last_row_opens_the_next_page_of_the_fleets_journal(database: Database) -> None:
     ids = small_fleet(database)
     attempts(database, ids["Truck-01"], PAGE_ROWS + 3)

@@ -76,6 +76,10 @@ class JournalTable(RowTable):
         self._reads = 0
         """How many reads were started; the result of any but the last one is dropped."""
         self._painted: list[JournalEntry] = []
+        self._follows = True
+        """Whether the operator has put the cursor on the newest row, or nowhere yet."""
+        self._put_on = 0
+        """Where the cursor was put when the rows were shown."""
 
     def on_mount(self) -> None:
         """Add the columns."""
@@ -137,21 +141,32 @@ class JournalTable(RowTable):
         self.reload()
 
     def _update_rows(self) -> None:
-        """Show the rows; the cursor stays on its row, or on the first line."""
+        """Show the rows; the cursor stays on its row.
+
+        A key that comes just after a new row is for the row that was read. One that was the first
+        row is left when newer ones push it off the screen: the page follows all the same.
+        """
         if self.entries == self._painted:
             return
         id_under_cursor = None
         if self._painted and 0 <= self.cursor_row < len(self._painted):
             id_under_cursor = self._painted[self.cursor_row].id
-        on_first_line = self.cursor_row == 0
+            if self.cursor_row != self._put_on:  # by the operator
+                self._follows = self.cursor_row == 0
+        else:
+            self._follows = True
         self.clear()
         rows = [self._cells(entry) for entry in self.entries]
         widen(self, rows)
         self.add_rows(rows)
         self._painted = self.entries
         indexes = {entry.id: index for index, entry in enumerate(self.entries)}
-        if not on_first_line and id_under_cursor in indexes:
-            self.move_cursor(row=indexes[id_under_cursor], animate=False)
+        row = indexes.get(id_under_cursor, 0)
+        if self._follows and row >= self.scrollable_content_region.height - self.header_height:
+            row = 0
+        self._put_on = row
+        if rows:
+            self.move_cursor(row=row, animate=False)
 
     def _cells(self, entry: JournalEntry) -> list[Text]:
         style = outcome_style(entry.status)
