@@ -247,7 +247,7 @@ def test_channels_of_one_unit_share_a_scale_and_others_have_their_own() -> None:
     assert [[c.channel.channel_id for c in panel.curves] for panel in drawn] == [
         [0, 2], [1], [3], [4],
     ]  # fmt: skip
-    assert (drawn[0].scale.low, drawn[0].scale.high) == (5, 9)
+    assert drawn[0].scale == Scale(5, 9)
     assert [curve.colour for panel in drawn for curve in panel.curves] == [
         COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[3], COLOURS[4],
     ]  # fmt: skip

@@ -464,3 +464,34 @@ def configure(database: Database, vehicle: UUID, channels: int) -> None:
         str(vehicle),
         channels,
     )
+
+
+def test_where_nothing_is_stored_no_scale_claims_to_be_measured(database: Database) -> None:
+    ids = small_fleet(database)
+    execute(
+        database,
+        "INSERT INTO channel_config (vehicle_id, channel_id, name, unit, min_value, max_value)"
+        " VALUES (%s::uuid, 1, 'oil', 'bar', NULL, NULL), (%s::uuid, 2, 'fuel', '%%', 0, 100)",
+        str(ids["Crane-02"]), str(ids["Crane-02"]),
+    )  # fmt: skip
+
+    async def look(it: Driver) -> None:
+        await it.press("enter")
+        await it.sees("- · no rate yet")
+        await it.press("4")
+        await it.sees("oil", "fuel")
+        oil, fuel = (
+            next(line for line in it.lines() if name in line).split() for name in ("oil", "fuel")
+        )
+        assert oil[-1] == "-"
+        assert fuel[-3:] == ["0", "…", "100"]
+        await it.press("enter")
+        await it.sees("nothing stored in this span")
+        axis = [line.partition("┤")[0].strip() for line in it.lines() if "┤" in line]
+        assert [label for label in axis if label] == ["bar"]
+        await it.press("n", "v")
+        await it.sees("fuel")
+        axis = [line.partition("┤")[0].strip() for line in it.lines() if "┤" in line]
+        assert [label for label in axis if label] == ["100 %", "50", "0"]
+
+    drive(database, look)

@@ -49,7 +49,8 @@ class Panel:
     """Curves of one unit, on a scale that contains all their values."""
 
     curves: tuple[Curve, ...]
-    scale: Scale
+    scale: Scale | None
+    """None: there is nothing to scale."""
 
     @property
     def unit(self) -> str:
@@ -59,15 +60,18 @@ class Panel:
     @property
     def top_label(self) -> str:
         """The label of the upper end of the axis, with the unit."""
-        return f"{self.scale.high_text} {self.unit}".rstrip()
+        high = "" if self.scale is None else self.scale.high_text
+        return f"{high} {self.unit}".strip()
 
     def labels(self, height: int) -> list[str]:
         """Return the label of each row of the axis; most are empty."""
         labels = [""] * height
-        if height >= _MIDDLE_FROM:
-            middle = (height - 1) // 2
-            labels[middle] = self._between(1 - middle / (height - 1))
-        labels[-1], labels[0] = self.scale.low_text, self.top_label
+        if self.scale is not None:
+            if height >= _MIDDLE_FROM:
+                middle = (height - 1) // 2
+                labels[middle] = _between(self.scale, 1 - middle / (height - 1))
+            labels[-1] = self.scale.low_text
+        labels[0] = self.top_label
         return labels
 
     def legend(self, cursor: int | None, width: int) -> list[Text]:
@@ -95,48 +99,53 @@ class Panel:
     def draw(self, slices: Slices, width: int, height: int) -> Canvas:
         """Return the curves on `width` x `height` cells, two slices to a cell."""
         canvas = Canvas(width, height)
+        if self.scale is None:
+            return canvas
         for curve in self.curves:
-            self._draw_range(canvas, curve)
+            self._draw_range(canvas, curve, self.scale)
         for curve in self.curves:
-            self._draw_curve(canvas, curve, slices)
+            _draw_curve(canvas, curve, self.scale, slices)
         for curve in self.curves:
-            self._write_letter(canvas, curve)
+            self._write_letter(canvas, curve, self.scale)
         return canvas
 
-    def _draw_range(self, canvas: Canvas, curve: Curve) -> None:
+    def _draw_range(self, canvas: Canvas, curve: Curve, scale: Scale) -> None:
         for bound in curve.range or ():
-            if self.scale.low <= bound <= self.scale.high:
+            if scale.low <= bound <= scale.high:
                 for x in range(0, canvas.width * DOTS_ACROSS, _DASH):
-                    canvas.dot(x, self._y(bound, canvas), _RANGE_STYLE)
+                    canvas.dot(x, _y(scale, bound, canvas), _RANGE_STYLE)
 
-    def _draw_curve(self, canvas: Canvas, curve: Curve, slices: Slices) -> None:
-        series = curve.channel.series
-        for each in series.values:
-            low, high = self._y(each.low, canvas), self._y(each.high, canvas)
-            canvas.upright(each.index, low, high, f"dim {curve.colour}")
-        for each in series.values:
-            canvas.dot(each.index, self._y(each.mean, canvas), curve.colour)
-        for before, after in joined(series, slices.step):
-            canvas.line(
-                before.index, self._y(before.mean, canvas),
-                after.index, self._y(after.mean, canvas), curve.colour,
-            )  # fmt: skip
-
-    def _write_letter(self, canvas: Canvas, curve: Curve) -> None:
+    def _write_letter(self, canvas: Canvas, curve: Curve, scale: Scale) -> None:
         """Name a curve at its newest value that no other letter covers, if there are several."""
         if len(self.curves) == 1:
             return
         for each in reversed(curve.channel.series.values):
-            column, row = each.index // DOTS_ACROSS, self._y(each.mean, canvas) // DOTS_DOWN
+            column, row = each.index // DOTS_ACROSS, _y(scale, each.mean, canvas) // DOTS_DOWN
             if not canvas.is_written(column, row):
                 canvas.write(column, row, curve.letter, f"bold {curve.colour}")
                 return
 
-    def _y(self, value: float, canvas: Canvas) -> int:
-        return round((1 - self.scale.fraction(value)) * (canvas.height * DOTS_DOWN - 1))
 
-    def _between(self, part: float) -> str:
-        return number_text(self.scale.low * (1 - part) + self.scale.high * part)
+def _draw_curve(canvas: Canvas, curve: Curve, scale: Scale, slices: Slices) -> None:
+    series = curve.channel.series
+    for each in series.values:
+        low, high = _y(scale, each.low, canvas), _y(scale, each.high, canvas)
+        canvas.upright(each.index, low, high, f"dim {curve.colour}")
+    for each in series.values:
+        canvas.dot(each.index, _y(scale, each.mean, canvas), curve.colour)
+    for before, after in joined(series, slices.step):
+        canvas.line(
+            before.index, _y(scale, before.mean, canvas),
+            after.index, _y(scale, after.mean, canvas), curve.colour,
+        )  # fmt: skip
+
+
+def _y(scale: Scale, value: float, canvas: Canvas) -> int:
+    return round((1 - scale.fraction(value)) * (canvas.height * DOTS_DOWN - 1))
+
+
+def _between(scale: Scale, part: float) -> str:
+    return number_text(scale.low * (1 - part) + scale.high * part)
 
 
 def panels(channels: Sequence[PlottedChannel], *, fitted: bool) -> list[Panel]:
@@ -151,7 +160,8 @@ def panels(channels: Sequence[PlottedChannel], *, fitted: bool) -> list[Panel]:
     return [Panel(tuple(curves), _scale(curves, fitted)) for curves in groups.values()]
 
 
-def _scale(curves: Sequence[Curve], fitted: bool) -> Scale:
+def _scale(curves: Sequence[Curve], fitted: bool) -> Scale | None:
+    """Return what contains the values, or the expected ranges; None if there are neither."""
     values = [
         value
         for curve in curves
@@ -159,7 +169,9 @@ def _scale(curves: Sequence[Curve], fitted: bool) -> Scale:
         for value in (each.low, each.high)
     ]
     bounds = [bound for curve in curves for bound in curve.range or ()]
-    if fitted or not bounds:
+    if not values and not bounds:
+        return None
+    if (fitted and values) or not bounds:
         return scale_of(values)
     return scale_of(values, (min(bounds), max(bounds)))
 

@@ -195,6 +195,7 @@ def _cells(channel: ChannelValue, is_marked: bool) -> list[Text]:
     scale = channel_scale(channel.curve, expected)
     # Without an expected range the scale follows the values, and two sparks are not comparable.
     note = "" if expected else " auto"
+    is_scaled = expected is not None or any(value is not None for value in channel.curve)
     return [
         Text(MARK if is_marked else ""),
         Text(str(channel.channel_id), justify="right"),
@@ -203,5 +204,5 @@ def _cells(channel: ChannelValue, is_marked: bool) -> list[Text]:
         Text(cut(channel.unit, 8)),
         Text(age(channel.age), justify="right"),
         Text(spark(channel.curve, scale), "cyan"),
-        Text(f"{scale.text}{note}"),
+        Text(f"{scale.text}{note}" if is_scaled else "-"),
     ]

@@ -93,7 +93,8 @@ def history_text(history: History, span: Span, own_interval_sec: float | None = 
     lines.append(_label("lag", span)).append(spark(lags, lag_bounds), "cyan")
     lines.append(f"  {lag_scale_text(lag_bounds)} · longest {age(_longest(lags))}\n")
     lines.append(_label("rows", span)).append(count_spark(rows, row_bounds), "green")
-    lines.append(f"  0…{count_text(row_bounds.high)} · {_rate_text(history.rows_per_second)}\n")
+    scale = f"0…{count_text(row_bounds.high)}" if any(row is not None for row in rows) else "-"
+    lines.append(f"  {scale} · {_rate_text(history.rows_per_second)}\n")
     lines.append(_label("ok", span))
     for outcomes in history.outcomes:
         lines.append(*_outcome_mark(outcomes))
