@@ -8,6 +8,7 @@ from textual.widgets import Input
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.views.alarms import AlarmFilter, Order
+from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, alarm, attempts, drive, execute, set_state, small_fleet
 from tests.tui.test_operations import asked_for, paused
@@ -139,7 +140,7 @@ def test_a_read_only_dashboard_groups_and_acts_on_nothing(sites: Database) -> No
         await it.sees("south")
         await it.press("p", "s", "b")
         assert it.dialog() == "TagsPage"
-        assert "s, p, b and x" not in it.screen()
+        assert "s, p, P, b and x" not in it.screen()
 
     drive(sites, look, read_only=True)
     assert paused(sites) == set()
@@ -168,6 +169,47 @@ def test_a_fleet_without_tags_is_told_how_to_set_them(database: Database) -> Non
         await it.sees("No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG")
 
     drive(database, look)
+
+
+def test_tags_that_could_not_be_read_are_not_said_to_be_read(
+    sites: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = Gateway(sites, 30)
+
+    def lost(*_args: object, **_more: object) -> None:
+        raise DatabaseLost("no connection to the server")
+
+    async def look(it: Driver) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(gateway, "snapshot", lost)
+            it.state.snapshot = None
+            await it.press("number_sign")
+            it.app.action_refresh()
+            await it.sees("could not be read: see above")
+        it.app.action_refresh()
+        await it.sees("south")
+
+    drive(gateway, look)
+
+
+def test_a_tag_that_no_vehicle_has_is_named_on_the_tags_page(sites: Database) -> None:
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("No vehicle has the tag nowhere: q goes back", "Tags in use: north, rented")
+        assert "e on the fleet" not in it.screen()
+
+    drive(sites, look, app=of_site(sites, "nowhere"))
+
+
+def test_only_who_may_edit_is_sent_to_edit(database: Database) -> None:
+    small_fleet(database)
+
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        await it.sees("No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG")
+        assert "e on the fleet" not in it.screen()
+
+    drive(database, look, read_only=True)
 
 
 def test_without_a_vehicle_nothing_is_said_to_be_read(database: Database) -> None:

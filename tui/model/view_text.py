@@ -69,7 +69,7 @@ def empty_text(
     With `tags` the dashboard shows only vehicles that have one of them; `known_tags` are in use.
     """
     if not view.total and tags:
-        return f"No vehicle has the tag {_some(tags, ' or ')}: q quits\n{_in_use(known_tags)}"
+        return no_such_tag(tags, known_tags, "q quits")
     if not view.total:
         return f"No vehicles yet{'' if read_only else ': press a to add one'}"
     if view.problems_only and not view.filter.text:
@@ -79,6 +79,11 @@ def empty_text(
     texts = "".join(f" · as text: {sanitise(text, 20)}" for text in view.filter.texts[:2])
     among = " in trouble" if view.problems_only else ""
     return f"No vehicle{among} matches the filter: Esc clears it{texts}"
+
+
+def no_such_tag(tags: Sequence[str], known_tags: Sequence[str], way_out: str) -> str:
+    """Return that no vehicle has one of the tags, the key that helps, and the tags in use."""
+    return f"No vehicle has the tag {_some(tags, ' or ')}: {way_out}\n{_in_use(known_tags)}"
 
 
 def _some(tags: Sequence[str], separator: str) -> str:

@@ -12,13 +12,15 @@ from fleetsyncd.cells import cut
 from fleetsyncd.states import State
 from tui.context import ScreenContext
 from tui.formatting import STATE_STYLES
+from tui.gateway import Snapshot
 from tui.model.export_table import ExportTable
 from tui.model.filters import Filter
 from tui.model.tag_groups import TagGroup, group_filter, groups
 from tui.model.targets import Targets
+from tui.model.view_text import no_such_tag
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.row_table import RowTable, fill
+from tui.widgets.row_table import READING, RowTable, fill
 
 NARROW_TAG, WIDE_TAG = 14, 32
 """Terminal cells of a tag, with a column for every state beside it."""
@@ -27,7 +29,7 @@ STATES = (
     State.ONLINE,
 )  # fmt: skip
 """The columns, the worst state first."""
-NO_TAGS = "No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG, or e on the fleet"
+NO_TAGS = "No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG"
 
 
 class TagsPage(Page):
@@ -70,6 +72,8 @@ class TagsPage(Page):
         """Show the groups; the cursor stays on its group."""
         snapshot, table = self.context.state.snapshot, self.query_one(RowTable)
         if snapshot is None:
+            unread = "could not be read: see above"
+            table.show_notice(unread if self.context.state.lost else READING)
             return
         before = self._chosen
         self.groups = groups(snapshot.vehicles, self.context.state.tags)
@@ -78,12 +82,19 @@ class TagsPage(Page):
         tags = [group.tag for group in self.groups]
         if before is not None and before.tag in tags:
             table.move_cursor(row=tags.index(before.tag), animate=False)
-        hint = "" if any(tag is not None for tag in tags) else NO_TAGS
+        hint = "" if any(tag is not None for tag in tags) else self._why_none(snapshot)
         # Without a row the table would say that it reads; it is not hidden, for its keys' sake.
         table.set_class(not tags, "-empty")
         self.query_one("#hint", FixedText).show(Text(hint))
         self.query_one("#hint").display = bool(hint)
         self._update_status_line()
+
+    def _why_none(self, snapshot: Snapshot) -> str:
+        """Return why there is no tag, and what sets one."""
+        state = self.context.state
+        if state.tags:
+            return no_such_tag(state.tags, snapshot.known_tags, "q goes back")
+        return NO_TAGS if state.read_only else f"{NO_TAGS}, or e on the fleet"
 
     @property
     def _chosen(self) -> TagGroup | None:
@@ -102,7 +113,7 @@ class TagsPage(Page):
         if group is not None:
             count = len(group.vehicles)
             vehicles = "1 vehicle" if count == 1 else f"all {count} vehicles"
-            line += f" · s, p, b and x are for {vehicles} of {group.label}"
+            line += f" · s, p, P, b and x are for {vehicles} of {group.label}"
         if self.context.state.read_only:
             line = line.partition(" ·")[0]
         text = Text(line, no_wrap=True, overflow="ellipsis")
