@@ -212,6 +212,32 @@ def test_only_who_may_edit_is_sent_to_edit(database: Database) -> None:
     drive(database, look, read_only=True)
 
 
+def test_a_vehicle_that_loses_its_tag_in_the_view_of_a_site_may_not_be_removed(
+    sites: Database,
+) -> None:
+    gone = "was removed or has not this tag any more"
+
+    async def look(it: Driver) -> None:
+        await it.press("home")
+        under_cursor = it.state.view.shown[0].name
+        await it.press("enter", "5")
+        await it.sees("committed up to")
+        tag(sites, under_cursor, "north")
+        await it.refresh()
+        await it.sees(f"this vehicle {gone}: Esc goes back", f"nothing: this vehicle {gone}")
+        await it.press("escape")
+        await it.sees(f"{under_cursor} {gone}")
+        await it.press("space")
+        await it.notified(f"{under_cursor} {gone}: nothing was done")
+        await it.press("space")
+        await it.sees("1 marked")
+        tag(sites, it.state.view.shown[0].name, "north")
+        await it.refresh()
+        await it.sees(f"marked, and it {gone}")
+
+    drive(sites, look, size=(120, 30), app=of_site(sites, "south"))
+
+
 def test_without_a_vehicle_nothing_is_said_to_be_read(database: Database) -> None:
     async def look(it: Driver) -> None:
         await it.press("number_sign")

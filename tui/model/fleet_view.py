@@ -16,6 +16,7 @@ from uuid import UUID
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.text import listed
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
+from tui.model.tag_text import gone
 from tui.model.targets import Targets
 from tui.open_alarms import alarms_of
 
@@ -124,6 +125,8 @@ class FleetView:
     """The vehicle under the cursor; None if no vehicle is shown."""
     cursor_row: int = 0
     """Index of the cursor in `shown`."""
+    tags: Sequence[str] = ()
+    """Only vehicles with one of these tags are read; empty: all."""
     columns: dict[str, bool] = field(default_factory=dict)
     """The columns that the operator wants or hides, by title; the width decides on the others."""
     lost_cursor: str = ""
@@ -301,9 +304,10 @@ class FleetView:
     def lost_text(self, *, with_cursor: bool = True) -> str:
         """Say which marked vehicles were removed, else which one under the cursor."""
         if self.lost_marks:
-            return f"{listed(self.lost_marks)}: marked, and removed meanwhile"
+            what = f"it {gone(self.tags)}" if self.tags else "removed meanwhile"
+            return f"{listed(self.lost_marks)}: marked, and {what}"
         lost = self.lost_cursor if with_cursor else ""
-        return f"{lost} was removed" if lost else ""
+        return f"{lost} {gone(self.tags)}" if lost else ""
 
     @property
     def hidden_by(self) -> str:

@@ -90,6 +90,10 @@ class FleetState:
     outage: Outage | None = None
     """Set if a daemon runs and so few vehicles answer it that the network is to blame."""
 
+    def __post_init__(self) -> None:
+        """Let the view know whose vehicles it has."""
+        self.view.tags = self.tags
+
     def update(self, snapshot: Snapshot, now: float) -> None:
         """Replace the snapshot after a successful read; only its heartbeats while frozen."""
         self.update_heartbeats(snapshot.heartbeats, now)

@@ -16,6 +16,7 @@ from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
 from tui.model.plot_export import plot_table
 from tui.model.plot_view import MOST_CHANNELS, PlotView
+from tui.model.tag_text import gone
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.plot_area import PlotArea
@@ -173,9 +174,14 @@ class PlotPage(Page):
             return
         self._picture.show(draw_plot(self.view, size.width, size.height))
 
+    @property
+    def _gone(self) -> str:
+        tags = self.context.state.tags
+        return f"a vehicle that {gone(tags)}" if tags else "a removed vehicle"
+
     def _show_headline(self) -> None:
         vehicle = self.context.state.view.get(self.vehicle_id)
-        name = "a removed vehicle" if vehicle is None else cut(vehicle.name, NAME_WIDTH)
+        name = self._gone if vehicle is None else cut(vehicle.name, NAME_WIDTH)
         headline = draw_headline(
             name,
             self._asked,

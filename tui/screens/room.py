@@ -13,6 +13,7 @@ from textual.widgets import Input
 from tui.background import PartRead, let_keys_wait, read_part
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
+from tui.model.tag_text import gone
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.keyed_table import KeyedTable
@@ -185,7 +186,9 @@ class Room(Page):
         """Open the page of a vehicle; say so if it is in the fleet no more."""
         snapshot = self.context.state.snapshot
         if snapshot is None or all(each.id != vehicle_id for each in snapshot.vehicles):
-            self.app.notify(f"{name}: not in the fleet any more", markup=False)
+            tags = self.context.state.tags
+            what = f"{name} {gone(tags)}" if tags else f"{name}: not in the fleet any more"
+            self.app.notify(what, markup=False)
             return
         self.post_message(self.VehicleOpened(vehicle_id))
 

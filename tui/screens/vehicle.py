@@ -23,6 +23,7 @@ from tui.model import coverage_strip as week
 from tui.model.day_strips import LEGEND, strip
 from tui.model.export_table import ExportTable
 from tui.model.job_text import job_progress_text
+from tui.model.tag_text import gone
 from tui.model.targets import Targets
 from tui.screens.page import Page
 from tui.screens.plot import ZOOM_KEYS, PlotPage
@@ -187,7 +188,7 @@ class VehiclePage(Page):
     def _headline(self) -> Text:
         vehicle = self.vehicle
         if vehicle is None:
-            return Text(" this vehicle was removed: Esc goes back", "bold red")
+            return Text(f" this vehicle {gone(self.context.state.tags)}: Esc goes back", "bold red")
         style = STATE_STYLES[vehicle.state]
         line = Text(f" {cut(vehicle.name, NAME_WIDTH)}", "bold", no_wrap=True, overflow="ellipsis")
         since = "" if vehicle.state_age is None else f" {age(vehicle.state_age)}"

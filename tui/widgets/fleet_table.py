@@ -14,6 +14,7 @@ from textual.strip import Strip
 from fleetsyncd.database.views.journal import LastHour
 from tui.model.columns import Column, column_sort, columns, idle_columns
 from tui.model.fleet_view import FleetView, Sort
+from tui.model.tag_text import gone
 from tui.widgets.fleet_line import (
     FleetLine,
     changed_part,
@@ -241,7 +242,8 @@ class FleetTable(ScrollView, can_focus=True):
         """
         lost = self.view.lost_cursor
         if lost:
-            self.notify(f"{lost} was removed: nothing was done", severity="error", markup=False)
+            text = f"{lost} {gone(self.view.tags)}: nothing was done"
+            self.notify(text, severity="error", markup=False)
             self._move_cursor(self._cursor_row)
         return None if lost or not self.view.shown else self.cursor
 

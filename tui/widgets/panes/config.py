@@ -13,6 +13,7 @@ from fleetsyncd.text import age, counted, size
 from fleetsyncd.times import utc_span
 from tui.background import query
 from tui.formatting import KEY_HIDDEN, moment_text, progress_text
+from tui.model.tag_text import gone
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.panes.pane import Pane
 from tui.widgets.panes.requests import read_requests, request_fields
@@ -55,7 +56,8 @@ class ConfigPane(Pane):
         vehicle = self.context.state.view.get(self.vehicle_id)
         self.is_read = True
         if details is None or vehicle is None:
-            self.query_one("#config", FixedText).show(Text(" nothing: this vehicle was removed"))
+            what = f" nothing: this vehicle {gone(self.context.state.tags)}"
+            self.query_one("#config", FixedText).show(Text(what))
             return
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
