@@ -8,6 +8,7 @@ from uuid import UUID
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 
 from fleetsyncd.cells import cut
 from fleetsyncd.errors import DatabaseError
@@ -91,6 +92,7 @@ class PlotPage(Page):
         """Of what the values in the picture are."""
         self._failed = False
         """Whether the last read failed."""
+        self._size_drawn: Size | None = None
 
     def body(self) -> ComposeResult:
         """Lay out headline and plot."""
@@ -100,8 +102,12 @@ class PlotPage(Page):
     def tick(self) -> None:
         """Say as well whether the picture is live: that ends without a read."""
         super().tick()
-        if is_live(self):
-            self._show_headline()
+        if not is_live(self):
+            return
+        self._show_headline()
+        # A line of warnings or of messages takes room from it.
+        if self._size_drawn not in (None, self._picture.content_size):
+            self._show()
 
     def update_body(self) -> None:
         """Read the span again, unless nothing can be seen to have changed since it was read."""
@@ -173,6 +179,7 @@ class PlotPage(Page):
             self._picture.show(Text(f" channel {numbers} could not be read", "yellow"))
             return
         self._picture.show(draw_plot(self.view, size.width, size.height))
+        self._size_drawn = size
 
     @property
     def _gone(self) -> str:
