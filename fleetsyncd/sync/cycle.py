@@ -130,8 +130,9 @@ class _VehicleCycle:
             self.notes.append(remark)
         clocks = compare_clocks(self.vehicle, answer.clock, self.context)
         self.skew = clocks.skew
-        is_renamed = self.name is not None
-        plan = plan_pull(self.vehicle, self.status, clocks, self.context, is_renamed=is_renamed)
+        plan = plan_pull(
+            self.vehicle, self.status, clocks, self.context, awaits_proof=self.awaits_proof
+        )
         self.notes += plan.notes
         if plan.skipped is not None:
             self.committed.passed_over.append(plan.skipped)

@@ -72,11 +72,12 @@ def compare_clocks(vehicle: Vehicle, told: datetime | None, context: SyncContext
 
 
 def plan_pull(
-    vehicle: Vehicle, status: Status, clocks: Clocks, context: SyncContext, *, is_renamed: bool
+    vehicle: Vehicle, status: Status, clocks: Clocks, context: SyncContext, *, awaits_proof: bool
 ) -> CyclePlan:
     """Return what a cycle is to pull. Raises BadAnswer if the vehicle's clock allows nothing.
 
-    `is_renamed`: the vehicle calls itself otherwise than before, so another machine may answer.
+    `awaits_proof`: another vehicle's machine may answer, which the history before what is live
+    will show.
     """
     skew = clocks.skew or timedelta(0)
     end = pull_end(clocks.now, clocks.now + skew)
@@ -90,14 +91,14 @@ def plan_pull(
         pull_overlap=context.pull_overlap,
         oldest=clocks.oldest,
     )
-    # Who another machine may be is shown by the history before what is live.
-    live_window = None if is_renamed else context.own_live_window(vehicle)
+    live_window = None if awaits_proof else context.own_live_window(vehicle)
     live = live_pull(
         vehicle, whole, skew, pull_overlap=context.pull_overlap, live_window=live_window
     )
     stepped_back = step_back(vehicle, skew) < timedelta(0)
     meter = LatenessMeter(vehicle, live, context.pull_overlap)
-    if is_renamed or stepped_back:
+    is_renamed = status.id_hint not in (None, vehicle.id_hint, vehicle.other_hint)
+    if awaits_proof or is_renamed or stepped_back:
         meter.stop()
     skipped = None if live.leaves_gap else skipped_before(vehicle, whole)
     return CyclePlan(

@@ -638,6 +638,24 @@ def test_a_machine_with_another_history_is_told_of_though_it_tells_no_name(
         assert one.cycle(after=30).notes == ()
 
 
+def test_a_vehicle_with_a_name_of_its_own_is_live_first_and_its_lateness_is_learned(
+    database: Database,
+) -> None:
+    with rig(database) as it:
+        call_itself(it, "factory-1")
+        it.live = timedelta(seconds=60)
+        it.cycle()
+        call_itself(it, "factory-2")
+        known = it.watermark()
+        report = it.cycle(after=3 * 3600)
+        assert "calls itself factory-2" in str(report.error_msg)
+        assert (it.watermark(), report.live_to) == (known, it.now)
+        assert it.catch_up().endswith("complete")
+        it.run("DELETE FROM measurements WHERE time >= %s", it.now - timedelta(seconds=3))
+        assert it.cycle(after=30).late_rows > 0
+        assert it.compare().clean
+
+
 def test_a_machine_that_was_replaced_while_it_was_away_is_told_of(database: Database) -> None:
     with two(database) as (one, other):
         for it in (one, other):
