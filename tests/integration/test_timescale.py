@@ -20,7 +20,7 @@ from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.hidden import conversion, hypertable, obstacles
-from fleetsyncd.database.views.storage import MONTH_DAYS, storage
+from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.models import Measurements
@@ -90,29 +90,6 @@ def test_a_row_takes_at_most_eleven_bytes_after_seven_days(database: Database) -
     assert stored.row_bytes is not None
     assert 1 < stored.row_bytes <= 11
     assert query(database, ALL) == before
-
-
-def test_the_growth_is_told_by_what_a_row_takes_once_it_is_compressed(
-    database: Database, truck: UUID
-) -> None:
-    """Early in a month all of its chunks are uncompressed, which says nothing of the growth."""
-    compress(database)
-    today = utc_now().replace(minute=0, second=0, microsecond=0)
-    query(database, FILL, str(truck), today - DAY, today, 2)
-    query(
-        database,
-        "INSERT INTO fleetsync.vehicle_state (vehicle_id, intake_day, day_rows, day_seconds)"
-        " VALUES (%s::uuid, current_date, 1000000, 86400)",
-        str(truck),
-    )
-    found = database.run(storage)
-    assert 1_000_000 < found.bytes_a_day <= 11_000_000
-    ends_at = found.levels_off_at(1)
-    assert ends_at is not None
-    others = found.total_bytes - found.measurement_bytes
-    uncompressed = 2 * 86_400 * 100
-    kept = 2 * MONTH_DAYS * found.bytes_a_day
-    assert others + uncompressed < ends_at - kept < others + 2 * uncompressed
 
 
 def test_late_rows_into_a_compressed_chunk_are_stored_once_and_compressed_again(

@@ -72,14 +72,6 @@ _DATABASE = """
 SELECT current_database()::text, pg_database_size(current_database()),
     (SELECT setting FROM pg_settings WHERE name = 'data_directory')
 """
-# Chunks that are not compressed yet are those of the last days only, whose number stays the same.
-_COMPRESSED = """
-SELECT (sum(table_bytes + key_bytes) FILTER (WHERE is_compressed)
-        / nullif(sum(row_count) FILTER (WHERE is_compressed), 0))::float8,
-    coalesce(sum(row_count) FILTER (WHERE is_compressed), 0)::bigint,
-    coalesce(sum(table_bytes + key_bytes) FILTER (WHERE NOT is_compressed), 0)::bigint
-FROM fleetsync.hidden_parts()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +115,6 @@ class Storage:
     nodes: tuple[StoringNode, ...] = ()
     """Where measurements are, if they are distributed over a cluster: not within the database's
     bytes, which are those of the coordinator."""
-    compressed_row_bytes: float | None = None
-    """Bytes of a row in the compressed chunks of a hypertable; None if too few are."""
-    uncompressed_bytes: int = 0
-    """Of chunks that are to be compressed; 0 unless some are."""
 
     @property
     def free_bytes(self) -> int | None:
@@ -140,12 +128,7 @@ class Storage:
 
     @property
     def bytes_a_day(self) -> float:
-        """What the measurements of a day take for good: compressed, where chunks are.
-
-        Elsewhere as the newest month that tells it stores them.
-        """
-        if self.compressed_row_bytes is not None:
-            return self.rows_a_day * self.compressed_row_bytes
+        """What the measurements of a day take, as the newest month that tells it stores them."""
         told = [table.row_bytes for table in self.tables if table.is_measurements]
         newest = next((each for each in reversed(told) if each is not None), USUAL_ROW_BYTES)
         return self.rows_a_day * newest
@@ -165,7 +148,7 @@ class Storage:
         if keep_months is None:
             return None
         kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
-        return self.total_bytes - self.measurement_bytes + kept + self.uncompressed_bytes
+        return self.total_bytes - self.measurement_bytes + kept
 
     def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
         """Return when so much more room is used up at this pace; None: never."""
@@ -193,17 +176,7 @@ def storage(cursor: Cursor) -> Storage:
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
     free = DiskUnknown.CLUSTER if workers.nodes else _free(folder, is_here=is_here)
-    row_bytes, uncompressed = _compressed(cursor)
-    return Storage(
-        name, size, tables, rows_a_day, vehicles, free, workers.nodes, row_bytes, uncompressed
-    )
-
-
-def _compressed(cursor: Cursor) -> tuple[float | None, int]:
-    """Return bytes of a compressed row, and of all chunks that are not compressed."""
-    cursor.execute(_COMPRESSED)
-    ((row_bytes, rows, others),) = cursor.fetchall()
-    return (row_bytes, others) if rows >= LEAST_ROWS else (None, 0)
+    return Storage(name, size, tables, rows_a_day, vehicles, free, workers.nodes)
 
 
 def _tidied(cursor: Cursor) -> dict[str, datetime]:
