@@ -23,6 +23,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import Removal
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview
+from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
 from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status
@@ -439,3 +440,20 @@ def test_two_daemons_fill_an_adopted_month_at_once(adopted: Database) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         assert sum(threads.map(write, range(2))) == 500
+
+
+def test_the_bytes_of_a_table_without_months_are_told(server: Server, empty_database: str) -> None:
+    as_owner(
+        server,
+        empty_database,
+        "CREATE TABLE measurements (vehicle_id uuid NOT NULL, channel_id int NOT NULL,"
+        " time timestamptz NOT NULL, value float8 NOT NULL,"
+        " PRIMARY KEY (vehicle_id, channel_id, time))",
+        "INSERT INTO measurements SELECT gen_random_uuid(), 1, now(), n"
+        " FROM generate_series(1, 10000) n",
+    )
+    migrate.migrate(DatabaseSettings(server.parameters(empty_database, OWNER)), APP)
+    with closing(Database(DatabaseSettings(server.parameters(empty_database)))) as database:
+        (stored,) = database.run(storage).months
+    assert (stored.name, stored.begins) == ("measurements", None)
+    assert 10_000 * 100 < stored.total_bytes < 10_000 * 300

@@ -6,6 +6,7 @@ the extension: make test ARGS="--postgres-bin=/usr/lib/postgresql/15/bin -k time
 
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg2
@@ -20,6 +21,7 @@ from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.schema.hidden import conversion, hypertable, obstacles
+from fleetsyncd.database.views.estimates import count_measurements
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
@@ -35,6 +37,10 @@ FILL = (
     "INSERT INTO measurements SELECT %s::uuid, c, t, round((50 + 20 * sin(extract(epoch FROM t)"
     " / 600 + c))::numeric, 2) FROM generate_series(%s::timestamptz, %s, interval '1 s') t,"
     " generate_series(1, %s) c"
+)
+INTAKE = (
+    "INSERT INTO fleetsync.vehicle_state (vehicle_id, intake_day, day_rows, day_seconds)"
+    " VALUES (%s::uuid, current_date, 500000, 43200)"
 )
 ALL = "SELECT count(*), sum(value)::numeric(20, 2) FROM measurements"
 COMPRESSED = "SELECT count(*) FILTER (WHERE is_compressed) FROM fleetsync.hidden_parts()"
@@ -90,6 +96,19 @@ def test_a_row_takes_at_most_eleven_bytes_after_seven_days(database: Database) -
     assert stored.row_bytes is not None
     assert 1 < stored.row_bytes <= 11
     assert query(database, ALL) == before
+
+
+def test_growth_is_that_of_rows_that_are_compressed_also_early_in_a_month(
+    database: Database, truck: UUID
+) -> None:
+    compress(database)
+    now = utc_now()
+    query(database, FILL, str(truck), now - timedelta(hours=20), now, 2)
+    query(database, INTAKE, str(truck))
+    found = database.run(storage)
+    assert found.rows_a_day == pytest.approx(1_000_000)
+    assert found.bytes_a_day <= 11 * 1_000_000
+    assert found.passing_bytes > 100 * 2 * 72_000
 
 
 def test_late_rows_into_a_compressed_chunk_are_stored_once_and_compressed_again(
@@ -302,6 +321,15 @@ def test_a_hypertable_with_the_key_is_adopted_as_a_table(
     with closing(Database(DatabaseSettings(server.parameters(empty_database)))) as database:
         truck = database.run(lambda c: vehicles.add_vehicle(c, "T", "10.0.0.1", 8001, None))
         assert [add(database, truck, DAY, 1, 3) for _ in range(2)] == [3, 0]
+        query(database, FILL, str(truck), utc_now() - timedelta(hours=30), utc_now(), 2)
+        (stored,) = [table for table in database.run(storage).tables if table.is_measurements]
+        assert stored.rows == pytest.approx(2 * 108_000, rel=0.3)
+        assert stored.row_bytes is not None
+        assert 80 < stored.row_bytes < 200
+        as_owner(server, empty_database, "ANALYZE measurements")
+        ids = [truck]
+        counted = database.run(partial(count_measurements, ids=ids, exact_up_to=1_000))
+        assert counted.rows == pytest.approx(2 * 108_000, rel=0.3)
 
 
 def test_nothing_is_in_the_way_of_a_new_installation(server: Server, empty_database: str) -> None:

@@ -52,6 +52,8 @@ FROM (
     FROM pg_class
     WHERE oid = 'public.measurements'::regclass AND relkind = 'r'
        OR oid IN (SELECT relid FROM pg_partition_tree('public.measurements') WHERE isleaf)
+       OR relkind = 'r' AND oid IN (
+           SELECT inhrelid FROM pg_inherits WHERE inhparent = 'public.measurements'::regclass)
     UNION ALL SELECT row_count, 1, true, 0, 1 FROM fleetsync.hidden_parts()
 ) tables
 """

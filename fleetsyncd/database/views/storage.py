@@ -1,7 +1,7 @@
 """What the database takes on its disk, and how fast it grows. Changes nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,8 @@ USUAL_ROW_BYTES = 157.0
 LEAST_ROWS = 100_000
 """In fewer rows the empty rest of the last pages counts."""
 MONTH_DAYS = 365.25 / 12
+FOLLOWED = 3
+"""If none of so many months has compressed chunks, no more are expected."""
 DAY = timedelta(days=1)
 
 
@@ -31,29 +33,44 @@ class DiskUnknown(StrEnum):
     UNSEEN = "its files are not to be seen from here, as if in another container"
 
 
-# The chunks of a hypertable count by the month in which they end.
+# The chunks of a hypertable count by the month in which they end, those of an adopted one together.
 # A month that ends or begins never has no time.
 _TABLES = f"""
+WITH measured AS (
+    SELECT 'public.measurements'::regclass AS part
+    UNION SELECT relid FROM pg_partition_tree('public.measurements')
+)
 SELECT * FROM (
-SELECT c.oid::regclass::text, c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')),
+SELECT c.oid::regclass::text, c.oid IN (SELECT part FROM measured),
     CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
     CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
-    {TABLE_ROWS},
-    coalesce(s.table_bytes, 0), coalesce(s.index_bytes, 0)
+    {TABLE_ROWS} + coalesce(i.row_count, 0),
+    coalesce(s.table_bytes, 0) + coalesce(i.table_bytes, 0),
+    coalesce(s.index_bytes, 0) + coalesce(i.index_bytes, 0), 0, 0
 FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {{table_bytes}}
+LEFT JOIN (
+    SELECT i.inhparent, sum({TABLE_ROWS})::bigint, sum(s.table_bytes)::bigint,
+        sum(s.index_bytes)::bigint
+    FROM pg_class m JOIN pg_inherits i ON i.inhparent = m.oid
+    JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r' {{table_bytes}}
+    WHERE m.oid = 'public.measurements'::regclass AND m.relkind = 'r' GROUP BY 1
+) i(parent, row_count, table_bytes, index_bytes) ON i.parent = c.oid
 WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
   AND (c.relnamespace = 'fleetsync'::regnamespace
-       OR c.oid IN (SELECT relid FROM pg_partition_tree('public.measurements')
+       OR c.oid IN (SELECT part FROM measured
                     UNION ALL SELECT relid FROM pg_partition_tree('public.measurements_minute'))
        OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(tables)s))
 UNION ALL
 SELECT CASE WHEN isfinite(m.month) THEN to_char(m.month, '"measurements_"YYYY_MM')
             ELSE 'measurements' END, true, {epoch("min(p.begins)")}, {epoch("max(p.ends)")},
-    sum(p.row_count)::bigint, sum(p.table_bytes)::bigint, sum(p.key_bytes)::bigint
+    sum(p.row_count)::bigint, sum(p.table_bytes)::bigint, sum(p.key_bytes)::bigint,
+    coalesce(sum(p.row_count) FILTER (WHERE p.is_compressed), 0)::bigint,
+    coalesce(sum(p.table_bytes + p.key_bytes) FILTER (WHERE p.is_compressed), 0)::bigint
 FROM fleetsync.hidden_parts() p,
     date_trunc('month', p.ends - interval '1 microsecond') m(month)
 GROUP BY m.month
-) t(name, is_measurements, begins, ends, row_count, table_bytes, key_bytes)
+) t(name, is_measurements, begins, ends, row_count, table_bytes, key_bytes,
+    compressed_rows, compressed_bytes)
 ORDER BY is_measurements DESC, begins NULLS FIRST, table_bytes + key_bytes DESC, name
 """  # noqa: S608  made of this file's own text
 _OTHERS = ["vehicles", "vehicle_access", "channel_config", "alarms_log", "sync_journal"]
@@ -86,6 +103,9 @@ class StoredTable:
     table_bytes: int
     key_bytes: int
     tidied_at: datetime | None
+    compressed_rows: int = 0
+    compressed_bytes: int = 0
+    """Of those chunks of a hypertable that are compressed."""
 
     @property
     def total_bytes(self) -> int:
@@ -96,6 +116,12 @@ class StoredTable:
     def row_bytes(self) -> float | None:
         """Bytes a row, its part of the indexes included; None if there are too few to tell."""
         return self.total_bytes / self.rows if self.rows >= LEAST_ROWS else None
+
+    @property
+    def compressed_row_bytes(self) -> float | None:
+        """The same of a row that is compressed."""
+        enough = self.compressed_rows >= LEAST_ROWS
+        return self.compressed_bytes / self.compressed_rows if enough else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +153,34 @@ class Storage:
         return all(node.is_reachable for node in self.nodes)
 
     @property
+    def months(self) -> tuple[StoredTable, ...]:
+        """Those of measurements, the oldest first."""
+        return tuple(table for table in self.tables if table.is_measurements)
+
+    @property
+    def compressed_row_bytes(self) -> float | None:
+        """Bytes of a row once it is compressed; None where that is not done, or not known."""
+        return _newest(table.compressed_row_bytes for table in self.months[-FOLLOWED:])
+
+    @property
     def bytes_a_day(self) -> float:
-        """What the measurements of a day take, as the newest month that tells it stores them."""
-        told = [table.row_bytes for table in self.tables if table.is_measurements]
-        newest = next((each for each in reversed(told) if each is not None), USUAL_ROW_BYTES)
-        return self.rows_a_day * newest
+        """What the measurements of a day take for good, as the newest month that tells it."""
+        a_row = self.compressed_row_bytes or _newest(table.row_bytes for table in self.months)
+        return self.rows_a_day * (a_row or USUAL_ROW_BYTES)
+
+    @property
+    def passing_bytes(self) -> float:
+        """What the newest measurements take beyond that until they are compressed."""
+        if (a_row := self.compressed_row_bytes) is None:
+            return 0.0
+        rows = sum(table.rows - table.compressed_rows for table in self.months)
+        taken = sum(table.total_bytes - table.compressed_bytes for table in self.months)
+        return max(0.0, taken - rows * a_row)
 
     @property
     def measurement_bytes(self) -> int:
         """Bytes of all measurements."""
-        return sum(table.total_bytes for table in self.tables if table.is_measurements)
+        return sum(table.total_bytes for table in self.months)
 
     @property
     def total_bytes(self) -> int:
@@ -147,7 +191,7 @@ class Storage:
         """Return the bytes that it grows to if months are dropped after so many; None: for ever."""
         if keep_months is None:
             return None
-        kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1)
+        kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1) + self.passing_bytes
         return self.total_bytes - self.measurement_bytes + kept
 
     def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
@@ -159,6 +203,11 @@ class Storage:
             return None
         days = max(0.0, room_bytes) / self.bytes_a_day
         return DAY * days if days < DAY.max.days else None
+
+
+def _newest(told: Iterable[float | None]) -> float | None:
+    """Return the last value that is known."""
+    return next((each for each in reversed(list(told)) if each is not None), None)
 
 
 def storage(cursor: Cursor) -> Storage:
@@ -188,7 +237,7 @@ def _tidied(cursor: Cursor) -> dict[str, datetime]:
 
 
 def _table(row: tuple[Any, ...], tidied: Mapping[str, datetime]) -> StoredTable:
-    name, is_measurements, begins, ends, rows, table_bytes, key_bytes = row
+    name, is_measurements, begins, ends, rows, table_bytes, key_bytes, *compressed = row
     return StoredTable(
         name.removeprefix("public."),
         is_measurements,
@@ -198,6 +247,7 @@ def _table(row: tuple[Any, ...], tidied: Mapping[str, datetime]) -> StoredTable:
         table_bytes,
         key_bytes,
         tidied.get(name),
+        *compressed,
     )
 
 
