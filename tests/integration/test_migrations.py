@@ -292,6 +292,7 @@ CALLED_BY_OTHERS = (
     "measured_channels(uuid, timestamptz, timestamptz)",
     "measured_minutes(uuid, integer, timestamptz, timestamptz)",
     "part_bytes(regclass)",
+    "part_ranges()",
 )
 
 
