@@ -154,6 +154,8 @@ def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime |
         store.lock_vehicle(cursor, vehicle.id, vehicle.address)
         raise _moved_error(cursor, vehicle.id, update.hint)
     reached, asked_to = row
+    if vehicle.watermark is not None:
+        losses.forget_after(cursor, vehicle, vehicle.watermark)
     losses.record_passed(cursor, vehicle.id, vehicle.watermark, update.watermark, update.lost)
     if vehicle.islands and update.watermark >= vehicle.islands[0].start:
         cursor.execute(_REACH_ISLAND, {**key, "gap_sec": 0.0, "gap_rows": 0})

@@ -9,7 +9,8 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Window
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.time_limits import LATEST_CLOCK
 
 GONE = "gone for good"
 """The kind of what the vehicle, or this program by its retention, did not have any more."""
@@ -83,6 +84,12 @@ def recover(
     if stored.end > stored.start:
         ends = {"start": stored.start, "end": stored.end}
         cursor.execute(_RECOVER, {"id": str(vehicle_id), "kinds": list(kinds), **ends})
+
+
+def forget_after(cursor: Cursor, vehicle: Vehicle, watermark: datetime) -> None:
+    """Forget what is lost after the watermark, if it was set back: all of that is pulled again."""
+    if vehicle.was_set_back:
+        recover(cursor, vehicle.id, Window(watermark, LATEST_CLOCK))
 
 
 def _add_joined(cursor: Cursor, key: dict[str, str], parts: list[Window]) -> None:

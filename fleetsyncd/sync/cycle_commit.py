@@ -98,6 +98,7 @@ class CommittedWindows:
                 lateness=lateness,
             )
             asked_to = store.advance_watermark(cursor, now)
+            losses.forget_after(cursor, self.vehicle, now.known or window.start)
             losses.record_passed(cursor, now.vehicle_id, now.known, end, self.passed_over)
 
         self._commit_page(plan, page, window, advance)
@@ -137,6 +138,7 @@ class CommittedWindows:
             nonlocal watermark
             now = replace(update, newest_measurement_at=newest, lateness=lateness)
             watermark = islands.advance_island(cursor, now)
+            losses.forget_after(cursor, self.vehicle, watermark)
 
         self._commit_page(plan, page, window, advance)
         self._count(page, covered)

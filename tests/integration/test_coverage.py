@@ -198,6 +198,31 @@ def test_a_backfill_of_what_the_vehicle_has_dropped_recovers_nothing(dropping: R
     assert lost(dropping) == before
 
 
+@pytest.mark.parametrize("live", [LIVE, None], ids=["gap", "cycle"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_was_gone_is_judged_anew_if_the_watermark_is_set_back(
+    dropping: Rig, live: timedelta | None, is_there: bool
+) -> None:
+    dropping.live = live
+    known = dropping.watermark()
+    pull_all(dropping)
+    (gone,) = lost(dropping)
+    record(dropping, 48, 47)
+    if is_there:
+        dropping.simulated.history_start_ms -= 60 * 3_600_000
+    dropping.set_watermark(known)
+    pull_all(dropping, after=30)
+    before, *after = lost(dropping)
+    assert before.end < gone.start, "what is older is not pulled again"
+    assert after == ([] if is_there else [gone])
+
+
+def pull_all(it: Rig, after: float = 0) -> None:
+    it.cycle(after=after)
+    while it.catch_up() != "none":
+        pass
+
+
 def test_lost_intervals_that_touch_are_one_and_those_of_another_kind_stay_apart(away: Rig) -> None:
     record(away, 9, 8)
     record(away, 7, 6)
