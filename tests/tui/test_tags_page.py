@@ -1,5 +1,6 @@
 """Tags on the dashboard: groups, their actions, edits, and the view of a site."""
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -8,9 +9,11 @@ from textual.widgets import Input
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.shard_locks import shard_of
 from fleetsyncd.database.views.alarms import AlarmFilter, Order
+from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
 from tests.tui.driving import Driver, add, alarm, attempts, drive, execute, set_state, small_fleet
+from tests.tui.terminal import terminal
 from tests.tui.test_operations import asked_for, paused
 from tui.app import FleetApp
 from tui.context import ScreenContext
@@ -504,3 +507,20 @@ def test_the_daemons_of_a_site_pull_its_vehicles(sites: Database) -> None:
         assert " 2  " in next(line for line in it.lines() if "centre" in line)
 
     drive(sites, look, app=of_site(sites, "south"))
+
+
+def test_no_key_is_for_the_neighbour_of_a_group_that_went(
+    server: Server, sites: Database, database_name: str, tmp_path: Path
+) -> None:
+    with terminal(server, database_name, tmp_path) as it:
+        it.sees("Truck-01")
+        it.type("#j")
+        it.sees("of north")
+        tag(sites, "Crane-02")
+        it.sees("what was chosen is gone")
+        it.type("p\r")
+        it.sees("nothing was done")
+        it.read_for(0.5)
+        assert paused(sites) == set()
+        it.type("kp")
+        it.sees("Pause ")

@@ -23,6 +23,7 @@ from tests.tui.driving import (
 )
 from tui.model.sparks import MISSING
 from tui.widgets.journal_table import JournalTable
+from tui.widgets.panes.channels import ChannelsPane
 
 
 def rows(it: Driver, selector: str) -> list[list[str]]:
@@ -493,5 +494,51 @@ def test_where_nothing_is_stored_no_scale_claims_to_be_measured(database: Databa
         await it.sees("fuel")
         axis = [line.partition("┤")[0].strip() for line in it.lines() if "┤" in line]
         assert [label for label in axis if label] == ["100 %", "50", "0"]
+
+    drive(database, look)
+
+
+def test_the_cursor_stays_on_its_channel_whatever_channels_come_and_go(database: Database) -> None:
+    vehicle = truck(database)
+    for number, name in ((2, "fuel"), (3, "oil"), (4, "water")):
+        channel(database, vehicle, number, name)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("4")
+        await it.sees("water")
+        await it.press("down")
+        channel(database, vehicle, 1, "boom angle")
+        await it.refresh()
+        await it.sees("boom angle")
+        await it.press("space")
+        assert it.app.screen.query_one(ChannelsPane).marked == [3]
+        execute(database, "DELETE FROM channel_config WHERE channel_id = 4")
+        await it.refresh()
+        await it.sees_no("water")
+        await it.press("space")
+        assert it.app.screen.query_one(ChannelsPane).marked == [3]
+        await it.press("up", "space")
+        await it.sees("2 marked")
+
+    drive(database, look)
+
+
+def test_the_cursor_stays_on_its_alarm_of_a_vehicle_as_others_come(database: Database) -> None:
+    vehicle = truck(database)
+    alarm(database, vehicle, 7, "oil pressure low", "3 h", None)
+    alarm(database, vehicle, 8, "coolant hot", "4 h", None)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("2")
+        await it.sees("coolant hot")
+        await it.press("down")
+        alarm(database, vehicle, 9, "belt slips", "1 h", None)
+        await it.refresh()
+        await it.sees("belt slips")
+        await it.press("enter")
+        await it.until(lambda: it.dialog() == "DetailsDialog")
+        assert "coolant hot" in it.screen()
 
     drive(database, look)

@@ -1,5 +1,6 @@
 """The tags page: groups of vehicles by tag, with how many of each are in which state."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -20,7 +21,8 @@ from tui.model.targets import Targets
 from tui.model.view_text import no_such_tag
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
-from tui.widgets.row_table import READING, RowTable, fill
+from tui.widgets.keyed_table import KeyedTable
+from tui.widgets.row_table import READING
 
 NARROW_TAG, WIDE_TAG = 14, 32
 """Terminal cells of a tag, with a column for every state beside it."""
@@ -30,6 +32,12 @@ STATES = (
 )  # fmt: skip
 """The columns, the worst state first."""
 NO_TAGS = "No vehicle has a tag: fleetsyncd vehicle set NAME --tag TAG"
+HEADING: Sequence[str | Text] = (
+    "TAG",
+    "VEH",
+    *(Text(STATE_STYLES[it].word.upper(), STATE_STYLES[it].colour) for it in STATES),
+)
+GONE = "what was chosen is gone"
 
 
 class TagsPage(Page):
@@ -54,34 +62,29 @@ class TagsPage(Page):
 
     def body(self) -> ComposeResult:
         """Lay out the table, a hint and a status line."""
-        yield RowTable()
+        yield KeyedTable(HEADING)
         yield FixedText(id="hint")
         yield FixedText(id="status-line")
 
     def on_mount(self) -> None:
         """Lay out the table with its rows, which the next key may be for, and focus it."""
-        table = self.query_one(RowTable)
-        table.add_columns("TAG", "VEH")
-        for state in STATES:
-            style = STATE_STYLES[state]
-            table.add_column(Text(style.word.upper(), style.colour))
-        table.focus()
+        self.query_one(KeyedTable).focus()
         self.update_body()
 
     def update_body(self) -> None:
         """Show the groups; the cursor stays on its group."""
-        snapshot, table = self.context.state.snapshot, self.query_one(RowTable)
+        snapshot, table = self.context.state.snapshot, self.query_one(KeyedTable)
         if snapshot is None:
             unread = "could not be read: see above"
             table.show_notice(unread if self.context.state.lost else READING)
             return
-        before = self._chosen
         self.groups = groups(snapshot.vehicles, self.context.state.tags)
         tag_width = WIDE_TAG if self.wide else NARROW_TAG
-        fill(table, [_cells(group, tag_width) for group in self.groups])
         tags = [group.tag for group in self.groups]
-        if before is not None and before.tag in tags:
-            table.move_cursor(row=tags.index(before.tag), animate=False)
+        table.show_rows(
+            [group.label for group in self.groups],
+            [_cells(group, tag_width) for group in self.groups],
+        )
         hint = "" if any(tag is not None for tag in tags) else self._why_none(snapshot)
         # Without a row the table would say that it reads; it is not hidden, for its keys' sake.
         table.set_class(not tags, "-empty")
@@ -99,17 +102,28 @@ class TagsPage(Page):
     @property
     def _chosen(self) -> TagGroup | None:
         """The group under the cursor."""
-        row = self.query_one(RowTable).cursor_row
-        return self.groups[row] if 0 <= row < len(self.groups) else None
+        row = self.query_one(KeyedTable).picked_row
+        return self.groups[row] if row is not None and row < len(self.groups) else None
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the group that was under the cursor is gone."""
+        return self.query_one(KeyedTable).is_lost
 
     def on_data_table_row_highlighted(self, _event: "DataTable.RowHighlighted") -> None:
         """Say what actions apply to."""
+        self._update_status_line()
+
+    def on_keyed_table_pointed(self) -> None:
+        """Say no longer that what was chosen is gone."""
         self._update_status_line()
 
     def _update_status_line(self) -> None:
         group = self._chosen
         number = sum(each.tag is not None for each in self.groups)
         line = f" {number} tag{'' if number == 1 else 's'}"
+        if self._is_lost:
+            line += f" · {GONE}"
         if group is not None:
             count = len(group.vehicles)
             vehicles = "1 vehicle" if count == 1 else f"all {count} vehicles"
@@ -133,7 +147,7 @@ class TagsPage(Page):
         """Return the vehicles of the group under the cursor."""
         group = self._chosen
         if group is None:
-            return Targets()
+            return Targets(lost=GONE if self._is_lost else "")
         what = "without a tag" if group.tag is None else f"with the tag {group.tag}"
         return Targets(group.vehicles, group=what)
 

@@ -31,7 +31,7 @@ class KeyedTable(RowTable):
     class Pointed(Message):
         """The operator has moved the cursor, which was on nothing, to a row."""
 
-    def __init__(self, heading: Sequence[str], *, marks: bool = False) -> None:
+    def __init__(self, heading: Sequence[str | Text], *, marks: bool = False) -> None:
         super().__init__()
         self.heading = heading
         self.marked: set[Hashable] = set()
@@ -46,7 +46,7 @@ class KeyedTable(RowTable):
         """Add the columns."""
         self.set_heading(self.heading)
 
-    def set_heading(self, heading: Sequence[str]) -> None:
+    def set_heading(self, heading: Sequence[str | Text]) -> None:
         """Show other columns, without rows and marks."""
         self.clear(columns=True)
         self.heading, self.keys, self._cells = heading, [], []
@@ -126,8 +126,9 @@ class KeyedTable(RowTable):
         if self._has_marks:
             marks = [Text(MARK if key in self.marked else " ") for key in self.keys]
             rows = [[mark, *row] for mark, row in zip(marks, rows, strict=True)]
-        # As narrow as its cells are by now: the other columns may have become wider.
-        self.ordered_columns[-1].content_width = 0
+        # As narrow as its title and cells are by now: the other columns may have become wider.
+        last = self.ordered_columns[-1]
+        last.content_width = cell_len(str(last.label))
         fill(self, self._fitting(rows))
 
     def _fitting(self, rows: Rows) -> Rows:

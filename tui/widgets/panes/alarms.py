@@ -1,19 +1,22 @@
 """The pane of a vehicle's alarms."""
 
+from collections.abc import Hashable
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import StoredAlarm
 from tui.background import query
 from tui.formatting import moment_text, time_text, took_text
 from tui.model.export_table import ExportTable
+from tui.widgets.keyed_table import KeyedTable
 from tui.widgets.panes.pane import Pane
-from tui.widgets.row_table import Fields, RowTable, fill
+from tui.widgets.row_table import Fields, RowTable
+
+HEADING = ("", "SINCE UTC", "LASTED", "SEVERITY", "CH", "MESSAGE")
 
 
 class AlarmsPane(Pane):
@@ -27,21 +30,16 @@ class AlarmsPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table."""
-        yield RowTable()
-
-    def on_mount(self) -> None:
-        """Add the columns."""
-        self.query_one(DataTable).add_columns(
-            "", "SINCE UTC", "LASTED", "SEVERITY", "CH", "MESSAGE"
-        )
+        yield KeyedTable(HEADING)
 
     async def load(self) -> None:
         """Read the alarms and show them."""
         alarms = tuple(await query(lambda: self.context.gateway.alarms(self.vehicle_id)))
-        self.query_one(RowTable).show_notice("no alarm of this vehicle is stored")
+        table = self.query_one(KeyedTable)
+        table.show_notice("no alarm of this vehicle is stored")
         if alarms != self.alarms:
             self.alarms = alarms
-            fill(self.query_one(DataTable), [_cells(alarm) for alarm in alarms])
+            table.show_rows(list(map(_key, alarms)), list(map(_cells, alarms)))
 
     def export_table(self) -> ExportTable:
         """Return the alarms."""
@@ -50,8 +48,8 @@ class AlarmsPane(Pane):
 
     def action_details(self) -> None:
         """Show the alarm under the cursor in full."""
-        row = self.query_one(DataTable).cursor_row
-        if self.alarms and 0 <= row < len(self.alarms):
+        row = self.cursor_row
+        if self.alarms and row is not None:
             self.post_message(RowTable.Opened(_fields(self.alarms[row])))
 
 
@@ -60,6 +58,11 @@ def _exported(alarm: StoredAlarm) -> list[str]:
     channel = "" if alarm.channel_id is None else str(alarm.channel_id)
     texts = (str(at or "") for at in times)
     return [str(alarm.alarm_id), *texts, alarm.severity, channel, alarm.message]
+
+
+def _key(alarm: StoredAlarm) -> Hashable:
+    """Return what tells an alarm from the others; a number that was used again is of several."""
+    return alarm.alarm_id, alarm.replaced_at, alarm.triggered_at
 
 
 def _cells(alarm: StoredAlarm) -> list[Text]:

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import DataTable, Input
+from textual.widgets import Input
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
@@ -22,11 +22,14 @@ from tui.model.scale import expected_range
 from tui.model.sparks import channel_scale, spark
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.fleet_line import MARK
+from tui.widgets.keyed_table import KeyedTable
 from tui.widgets.panes.pane import Pane
-from tui.widgets.row_table import RowTable, fill
 
+HEADING = ("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
 _NAME_WIDTH = 18
 """A longer name would push the scale of its spark off a screen of 80 columns."""
+_MORE = "more"
+"""The key of the line that says that there are more channels."""
 _NONE = "no channel: the vehicle has not told any yet"
 
 
@@ -62,16 +65,14 @@ class ChannelsPane(Pane):
 
     def compose(self) -> ComposeResult:
         """Lay out the table, the count of marks, and the field that finds channels."""
-        yield RowTable()
+        yield KeyedTable(HEADING)
         yield FixedText(id="channel-marks")
         yield Input(placeholder="part of a name, or a number", id="channel-search", compact=True)
 
     def on_mount(self) -> None:
-        """Add the columns; hide the field."""
+        """Hide the field."""
         self._field.display = False
         self.query_one("#channel-marks").display = False
-        table = self.query_one(DataTable)
-        table.add_columns("", "CH", "NAME", "VALUE", "UNIT", "AGE", "10 MINUTES", "SCALE")
 
     def question(self) -> Hashable:
         """Return what channels are looked for."""
@@ -81,12 +82,14 @@ class ChannelsPane(Pane):
         """Read the channels and show them."""
         gateway, search = self.context.gateway, self.search
         self.channels = tuple(await query(lambda: gateway.channels(self.vehicle_id, search)))
+        if search != self._found:
+            self._table_of_rows.expect_others()
         self._found = search
         if not search:
             known = {channel.channel_id for channel in self.channels}
             self.marked = [number for number in self.marked if number in known]
         notice = f"no channel matches {cut(search, _NAME_WIDTH)}: Esc shows all" if search else ""
-        self.query_one(RowTable).show_notice(notice or _NONE)
+        self._table_of_rows.show_notice(notice or _NONE)
         self._fill()
 
     def show_unread(self, text: str) -> None:
@@ -94,6 +97,7 @@ class ChannelsPane(Pane):
         super().show_unread(text)
         if self._found != self.search:
             self.channels = ()
+            self._table_of_rows.expect_others()
             self._fill()
 
     @property
@@ -113,6 +117,7 @@ class ChannelsPane(Pane):
     def _fill(self) -> None:
         self._show_marks()
         rows = [_cells(channel, channel.channel_id in self.marked) for channel in self.channels]
+        keys: list[Hashable] = [channel.channel_id for channel in self.channels]
         if len(rows) == MAX_CHANNELS:
             first = [
                 Text(),
@@ -120,7 +125,12 @@ class ChannelsPane(Pane):
                 Text(f"the first {MAX_CHANNELS}; / finds"),
             ]
             rows.append(first + [Text()] * (len(rows[0]) - len(first)))
-        fill(self.query_one(DataTable), rows)
+            keys.append(_MORE)
+        self._table_of_rows.show_rows(keys, rows)
+
+    @property
+    def _table_of_rows(self) -> KeyedTable:
+        return self.query_one(KeyedTable)
 
     @property
     def _field(self) -> Input:
@@ -183,11 +193,11 @@ class ChannelsPane(Pane):
         else:
             self.marked.append(channel.channel_id)
         self._fill()
-        self.query_one(DataTable).action_cursor_down()
+        self._table_of_rows.action_cursor_down()
 
     def _under_cursor(self) -> ChannelValue | None:
-        row = self.query_one(DataTable).cursor_row
-        return self.channels[row] if 0 <= row < len(self.channels) else None
+        row = self._table_of_rows.picked_row
+        return self.channels[row] if row is not None and row < len(self.channels) else None
 
 
 def _cells(channel: ChannelValue, is_marked: bool) -> list[Text]:

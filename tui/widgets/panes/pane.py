@@ -10,6 +10,7 @@ from textual.widgets import DataTable
 from tui.background import PartRead, read_part
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
+from tui.widgets.keyed_table import KeyedTable
 from tui.widgets.row_table import RowTable, unread
 
 
@@ -56,6 +57,8 @@ class Pane(Vertical):
     def cursor_row(self) -> int | None:
         """The index of the row under the cursor; None without a table or without rows."""
         table = self._table
+        if isinstance(table, KeyedTable):
+            return table.picked_row
         return None if table is None or not table.row_count else table.cursor_row
 
     def take_focus(self) -> None:
