@@ -1,5 +1,5 @@
 -- Minutes look up a vehicle's channels by the chunks of a hypertable, as they do by months.
--- depends: 0039.daemons-and-targets
+-- depends: 0040.months-closed
 
 -- Between which times the rows of each part of measurements are: partitions, chunks of a hypertable, be
 -- it hidden or an adopted one, or a table that is whole.
