@@ -215,7 +215,7 @@ def test_channels_show_newest_values_and_enter_plots_one(database: Database) -> 
         ]
         assert channels[0][3:5] == ["5", "°"]
         assert len(set(channels[0][6])) > 3
-        assert channels[2][3:] == ["-", "", "-", MISSING * SPARK_POINTS, "0 … 1 auto"]
+        assert channels[2][3:] == ["-", "", "-", MISSING * SPARK_POINTS, "-"]
         await it.press("down", "enter")
         await it.sees("Truck-01 · 10m · ", "a fuel ", " … ", "10 %┤")
         assert sum("⠁" <= character <= "⣿" for character in it.screen()) > 20
