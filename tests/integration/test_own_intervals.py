@@ -162,11 +162,11 @@ def test_one_cycle_of_the_whole_fleet_asks_it_as_well(database: Database) -> Non
 def test_a_request_asks_for_no_more_than_the_window_and_a_first_pull_for_all_of_it(
     database: Database,
 ) -> None:
-    with rig(database, 3600) as it:
+    with rig(database, 3590) as it:
         set_terms(it, Terms(window_sec=600))
         assert it.cycle().outcome.value == "ok"
         lengths = [_length(query) for path, query in it.asked if path == "/data"]
-        assert len(lengths) == 7
+        assert len(lengths) == 6
         assert max(lengths) == 600
         learned = it.vehicle().learned.data
         assert learned is None or learned >= timedelta(hours=1)
