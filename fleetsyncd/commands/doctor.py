@@ -17,7 +17,11 @@ from fleetsyncd import bootstrap, environment
 from fleetsyncd.commands.json_output import print_list
 from fleetsyncd.commands.parameters import json_option
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import machines, replicas, store
+from fleetsyncd.database import (
+    loading,
+    machines,
+    replicas,
+)
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.replicas import Heartbeat
 from fleetsyncd.database.retention_kinds import retention_policy
@@ -161,7 +165,7 @@ def _installation(settings: Settings, database: Database, with_vehicles: bool) -
     heartbeats = database.run(replicas.heartbeats)
     yield from check_daemons(heartbeats)
     yield from _metrics_port(settings, heartbeats)
-    fleet = sorted(database.run(store.load_vehicles), key=lambda vehicle: vehicle.name)
+    fleet = sorted(database.run(loading.load_vehicles), key=lambda vehicle: vehicle.name)
     yield _files(len(fleet), settings.database.pool_size)
     yield from check_keys(fleet, has_default_key=bool(settings.vehicle_default_api_key))
     policy = retention_policy(settings)

@@ -27,7 +27,11 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import action_log, store, vehicles
+from fleetsyncd.database import (
+    action_log,
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import sync_interval
@@ -274,6 +278,6 @@ def test(which: str, as_json: bool) -> int:
 def _find(cursor: Cursor, which: str) -> Vehicle:
     """Return a vehicle as cycles know it; raise CommandError if there is none or several."""
     registered = vehicles.find_vehicle(cursor, which)
-    for known in store.load_vehicles(cursor, only=[registered.id]):
+    for known in loading.load_vehicles(cursor, only=[registered.id]):
         return known
     raise CommandError(f"{registered.name} was removed meanwhile")

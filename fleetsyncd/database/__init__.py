@@ -12,8 +12,10 @@ pooler.py        poolers on which such locks do not hold
 maintenance.py   statements that no transaction may surround
 blocking.py      who stands in the way of a lock
 hints.py         what an operator can do about a statement's error
-store.py         the statements of the sync cycle as functions
-statements.py    their SQL
+loading.py       the vehicles with all that a daemon has to know of them
+store.py         what a cycle stores: the watermark, channels, alarms, bad rows
+outcomes.py      how cycles and attempts ended
+statements.py    the SQL of these three
 adopted_nulls.py  entries with a null that an adopted table may refuse
 lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles

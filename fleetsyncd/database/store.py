@@ -1,7 +1,7 @@
-"""The statements of the daemon, each a function that takes a cursor of `Database.run`.
+"""What a cycle stores beside measurements, each a function that takes a cursor of `Database.run`.
 
 None of them commits. Each may run twice with the result of once: a transaction is repeated when the
-answer to its commit was lost. Measurements have a module of their own, `measurements`.
+answer to its commit was lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fleetsyncd.budgets import Intake
 from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
@@ -21,23 +20,13 @@ from fleetsyncd.models import (
     Alarm,
     BadRow,
     Channel,
-    HistoryLook,
     LearnedWindows,
-    Vehicle,
     Window,
 )
-from fleetsyncd.reports import CycleReport, JournalEntry
-from fleetsyncd.terms import NO_TERMS, Terms
-from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
-OPEN_ALARM_MAX_AGE = timedelta(days=7)
-"""An open alarm that is older is not asked for again."""
-MAX_SKEW = timedelta(days=365 * 200)
-NAME_LIMIT = 200
 QUARANTINE_PER_VEHICLE = 10_000
 MOST_COUNTED = 100_000
-_NOTHING_SET = (None,) * 4
 _REMOVED = "the vehicle was removed, or row level security hides it"
 
 
@@ -81,93 +70,12 @@ class WatermarkUpdate:
     lateness: LatenessUpdate = field(default_factory=LatenessUpdate)
 
 
-def load_vehicles(
-    cursor: Cursor, only: Collection[UUID] | None = None, shards: Collection[int] | None = None
-) -> list[Vehicle]:
-    """Return the fleet, or a part of it, with what the next cycle needs to know of each vehicle."""
-    conditions, arguments = in_shards("v.id", shards)
-    if only is not None:
-        conditions += " AND v.id = ANY (%s::uuid[])"
-        arguments.append([str(vehicle_id) for vehicle_id in only])
-    statement = statements.LOAD_VEHICLES.format(conditions=conditions)
-    cursor.execute(statement, (OPEN_ALARM_MAX_AGE, *arguments))
-    return [_vehicle(row) for row in cursor.fetchall()]
-
-
-def _vehicle(row: tuple[Any, ...]) -> Vehicle:
-    (
-        key, name, host, port, api_key, watermark, status, version, paused,
-        alarm_watermark, oldest_open_alarm, pulled_until, skew_ms, failures, newest,
-        alarms_digest, channels_digest, data_ms, alarms_ms, hint, other_hint, island_ends,
-        history_from, history_at, history_watermark, history_pace, gap_pace, was_set_back, is_today,
-        day_rows, day_seconds, day_alarms, day_channel_changes,
-        interval_sec, timeout_sec, window_sec, gap_kbit, *late
-    ) = row  # fmt: skip
-    return Vehicle(
-        id=UUID(key),
-        name=sanitise(name, NAME_LIMIT),
-        host=host,
-        port=port,
-        api_key=api_key,
-        watermark=watermark,
-        status=status,
-        software_version=version,
-        paused=paused,
-        alarm_watermark=alarm_watermark,
-        oldest_open_alarm=oldest_open_alarm,
-        pulled_until=pulled_until,
-        clock_skew=_skew(skew_ms),
-        failures=failures,
-        newest_measurement_at=newest,
-        islands=_islands(island_ends, watermark),
-        was_set_back=was_set_back,
-        history=HistoryLook(history_from, history_at, history_watermark, history_pace, gap_pace)
-        if history_at is not None
-        else None,
-        alarms_digest=alarms_digest,
-        channels_digest=channels_digest,
-        learned=LearnedWindows(_length(data_ms), _length(alarms_ms)),
-        id_hint=hint,
-        other_hint=other_hint,
-        intake=Intake(day_rows, day_seconds, day_alarms, day_channel_changes)
-        if is_today
-        else Intake(),
-        lateness=lateness.from_row(*late),
-        terms=_terms(interval_sec, timeout_sec, window_sec, gap_kbit),
-    )
-
-
-def _terms(*own: Any) -> Terms:
-    """Return what was set for a vehicle; the same for all of which nothing was."""
-    return NO_TERMS if own == _NOTHING_SET else Terms(*own)
-
-
-def _islands(ends: list[datetime] | None, watermark: datetime | None) -> tuple[Window, ...]:
-    """Return the islands that end after the watermark; others moved it over the rest."""
-    if not ends or watermark is None:
-        return ()
-    islands = map(Window, ends[::2], ends[1::2])
-    return tuple(island for island in islands if island.end > watermark)
-
-
-def _length(milliseconds: int | None) -> timedelta | None:
-    most = MAX_SKEW // timedelta(milliseconds=1)
-    return None if milliseconds is None else timedelta(milliseconds=min(milliseconds, most))
-
-
 def learned_values(learned: LearnedWindows) -> dict[str, int | None]:
     """Return what was learned of a link as arguments of a statement."""
     return {
         "data_ms": None if learned.data is None else _milliseconds(learned.data),
         "alarms_ms": None if learned.alarms is None else _milliseconds(learned.alarms),
     }
-
-
-def _skew(milliseconds: int | None) -> timedelta | None:
-    """Return a stored skew; None for one that no clock within the limits has."""
-    if milliseconds is None or abs(milliseconds) > MAX_SKEW / timedelta(milliseconds=1):
-        return None
-    return timedelta(milliseconds=milliseconds)
 
 
 def take_sync_requests(
@@ -346,65 +254,3 @@ def count_quarantined(cursor: Cursor) -> int:
         "SELECT count(*) FROM (SELECT FROM fleetsync.quarantine LIMIT %s) q", (MOST_COUNTED,)
     )
     return int(cursor.fetchall()[0][0])
-
-
-def add_cycle_report(cursor: Cursor, report: CycleReport) -> None:
-    """Write a cycle's journal entry and its result into the vehicle's state; raise VehicleRemoved.
-
-    The state is what `fleetsync.vehicle_state` holds: failures, rows, error, alarm watermark, what
-    the vehicle calls itself. It is not written if the vehicle is registered at another address
-    meanwhile. The alarm watermark moves only if the stored alarms are still those
-    that the cycle knows.
-    """
-    entry = _entry_values(report.journal_entry)
-    state = {
-        "alarm_watermark": report.alarm_watermark,
-        "known_alarm_watermark": report.known_alarms.watermark,
-        "known_alarms_digest": report.known_alarms.digest,
-        "failures": report.failures,
-        "hint": report.status and report.status.id_hint,
-        **address_values(report.vehicle.address),
-        **learned_values(report.learned),
-    }
-    cursor.execute(statements.JOURNAL_ENTRY_AND_STATE, entry | state)
-    if cursor.rowcount != 1:
-        lock_vehicle(cursor, report.vehicle.id)
-
-
-def add_journal_entry(cursor: Cursor, entry: JournalEntry) -> None:
-    """Write a journal entry that is not a cycle's; raise VehicleRemoved."""
-    cursor.execute(statements.JOURNAL_ENTRY, _entry_values(entry))
-    if cursor.rowcount != 1:
-        lock_vehicle(cursor, entry.vehicle_id)
-
-
-def _entry_values(entry: JournalEntry) -> dict[str, Any]:
-    return {
-        "id": str(entry.vehicle_id),
-        "started": entry.started_at,
-        "finished": entry.finished_at,
-        "status": entry.status,
-        "rows": entry.rows_written,
-        "error": entry.error_msg,
-    }
-
-
-def mark_failed(cursor: Cursor, report: CycleReport) -> None:
-    """Write a failed cycle's outcome into the vehicle's row; raise VehicleRemoved.
-
-    Nothing is written if the vehicle is registered at another address meanwhile. After a good cycle
-    that row is true already: the last window's transaction wrote it.
-    """
-    version = report.status and report.status.software_version
-    cursor.execute(
-        statements.MARK_FAILED,
-        {
-            "id": str(report.vehicle.id),
-            "status": report.outcome,
-            "answered": report.status is not None,
-            "version": version,
-            **address_values(report.vehicle.address),
-        },
-    )
-    if cursor.rowcount != 1:
-        lock_vehicle(cursor, report.vehicle.id)

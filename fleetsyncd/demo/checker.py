@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import store
+from fleetsyncd.database import (
+    loading,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.lateness import PROMPT, Lateness
@@ -107,7 +109,7 @@ def compare(database: Database, expectations: list[Expectation]) -> Comparison:
 
 def _position(database: Database, vehicle_id: UUID) -> tuple[datetime | None, tuple[Window, ...]]:
     """Return the watermark and the islands after it, of the same moment."""
-    found = database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))
+    found = database.run(lambda cursor: loading.load_vehicles(cursor, [vehicle_id]))
     return (found[0].watermark, found[0].islands) if found else (None, ())
 
 

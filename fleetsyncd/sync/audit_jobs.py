@@ -7,7 +7,12 @@ from datetime import datetime
 from operator import itemgetter
 from uuid import UUID
 
-from fleetsyncd.database import audits, repairs, store, verified
+from fleetsyncd.database import (
+    audits,
+    loading,
+    repairs,
+    verified,
+)
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Audit, Look, Vehicle, Visit
 from fleetsyncd.reports import Outcome
@@ -52,7 +57,7 @@ class AuditJobs:
         if not self._plan.is_off:
             repairs.repair_suspects(cursor, free.excluded, free.slots, free.shards)
         due = audits.open_audits(cursor, free.excluded, free.slots, free.shards)
-        vehicles = store.load_vehicles(cursor, due.keys()) if due else []
+        vehicles = loading.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]
 
     def due_visits(self, free: Free) -> list[UUID]:
@@ -66,7 +71,7 @@ class AuditJobs:
         """Return the visits that are possible; vehicles in trouble are left alone."""
         verified.begin(cursor, ids, AGES)
         proved = verified.proved(cursor, ids)
-        fleet = {v.id: v for v in store.load_vehicles(cursor, ids, free.shards) if _is_fit(v)}
+        fleet = {v.id: v for v in loading.load_vehicles(cursor, ids, free.shards) if _is_fit(v)}
         visits = []
         for vehicle_id in ids:
             vehicle = fleet.get(vehicle_id)

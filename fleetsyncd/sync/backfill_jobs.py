@@ -5,7 +5,10 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import backfills, store
+from fleetsyncd.database import (
+    backfills,
+    loading,
+)
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Backfill, Vehicle
 
@@ -34,7 +37,7 @@ class BackfillJobs:
         """Return the open backfills that may begin: those of `silent` vehicles only once."""
         tried = {key: self._versions[key] for key in silent if key in self._versions}
         due = backfills.open_backfills(cursor, excluded, limit, shards, tried)
-        vehicles = store.load_vehicles(cursor, due.keys()) if due else []
+        vehicles = loading.load_vehicles(cursor, due.keys()) if due else []
         return [(vehicle, due[vehicle.id]) for vehicle in vehicles]
 
     def note(self, vehicle: Vehicle, backfill: Backfill) -> None:

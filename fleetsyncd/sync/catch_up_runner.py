@@ -11,7 +11,10 @@ from uuid import UUID
 from gevent import sleep
 from gevent.pool import Group
 
-from fleetsyncd.database import gaps, store
+from fleetsyncd.database import (
+    gaps,
+    loading,
+)
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
 from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
@@ -192,7 +195,7 @@ class CatchUpRunner:
         chosen = self._turns.give(
             self._turns.order(due, self._jobs.urgent, self._context.now()), room
         )
-        vehicles = store.load_vehicles(cursor, chosen) if chosen else []
+        vehicles = loading.load_vehicles(cursor, chosen) if chosen else []
         return [Job(vehicle, is_urgent=chosen[vehicle.id]) for vehicle in vehicles]
 
     def _start(self, job: Job) -> None:
@@ -239,7 +242,8 @@ class CatchUpRunner:
                 continue
             self._jobs.reserve(vehicle_id)  # or it is begun twice while it is read
             try:
-                found = self._context.database.run(partial(store.load_vehicles, only=[vehicle_id]))
+                load = partial(loading.load_vehicles, only=[vehicle_id])
+                found = self._context.database.run(load)
             except DatabaseError as error:
                 self._on_database_error(error)
                 found = []

@@ -5,7 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import store, vehicle_memory
+from fleetsyncd.database import (
+    outcomes,
+    vehicle_memory,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import LearnedWindows, Vehicle
@@ -33,14 +36,14 @@ def write_report(report: CycleReport, database: Database) -> CycleReport:
     vehicle that stays silent has nothing new in its row. Raises DatabaseUnavailable and
     VehicleRemoved.
     """
-    if (error := _refusal(database, partial(store.add_cycle_report, report=report))) is not None:
+    if (error := _refusal(database, partial(outcomes.add_cycle_report, report=report))) is not None:
         report = _unwritten(report, "journal entry", error)
         if _refusal(database, partial(vehicle_memory.save_failure, report=report)) is not None:
             short = replace(report, reason=SHORT_REASON, notes=())
             _refusal(database, partial(vehicle_memory.save_failure, report=short))
     if report.outcome is Outcome.OK or report.stopped or not report.is_news_of_vehicle:
         return report
-    if (error := _refusal(database, partial(store.mark_failed, report=report))) is not None:
+    if (error := _refusal(database, partial(outcomes.mark_failed, report=report))) is not None:
         return _unwritten(report, "state", error)
     return report
 
@@ -107,7 +110,7 @@ def write_attempt_entry(
     """
 
     def add(cursor: Cursor) -> None:
-        store.add_journal_entry(cursor, entry)
+        outcomes.add_journal_entry(cursor, entry)
         vehicle_memory.save_learned(cursor, entry.vehicle_id, learned)
         if result.outcome is not Outcome.OK and not result.stopped:
             fail(cursor, sanitise(str(result.reason), ERROR_LIMIT))

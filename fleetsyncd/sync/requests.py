@@ -5,7 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.database import mutes, pausing, store
+from fleetsyncd.database import (
+    loading,
+    mutes,
+    pausing,
+    store,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle
 from fleetsyncd.text import sanitise
@@ -47,7 +52,7 @@ class RequestReader:
             mutes.end_mutes(cursor)
             paused = store.paused_vehicles(cursor)
             ids = self._requested | (unfinished - paused)
-            return Requests(paused, store.load_vehicles(cursor, ids, shards) if ids else [])
+            return Requests(paused, loading.load_vehicles(cursor, ids, shards) if ids else [])
 
         requests = self._database.run(work)
         if ended:

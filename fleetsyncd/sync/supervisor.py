@@ -18,7 +18,9 @@ import gevent
 from gevent.event import Event
 
 from fleetsyncd import signals
-from fleetsyncd.database import store
+from fleetsyncd.database import (
+    loading,
+)
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
@@ -209,7 +211,7 @@ class Supervisor:
         self._emit(events.Alive())
         shards, committed = self._dispatcher.shards, self._setbacks.committed()
         fleet = self._context.database.run(
-            lambda cursor: store.load_vehicles(cursor, shards=shards)
+            lambda cursor: loading.load_vehicles(cursor, shards=shards)
         )
         self._setbacks.check(fleet, committed)
         self._unstored.retain({vehicle.id for vehicle in fleet if not vehicle.paused})

@@ -24,7 +24,7 @@ import psycopg2  # noqa: E402
 from psycopg2 import extensions  # noqa: E402
 
 from fleetsyncd import settings  # noqa: E402
-from fleetsyncd.database import measurements, store  # noqa: E402
+from fleetsyncd.database import loading, measurements, store  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.demo.readings import CHANNELS  # noqa: E402
 from fleetsyncd.models import Measurements  # noqa: E402
@@ -121,7 +121,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
     """Return rows per second by way and round."""
     target = settings.load().database
     database = Database(target, deadline=green.deadline)
-    vehicle = database.run(store.load_vehicles)[0]
+    vehicle = database.run(loading.load_vehicles)[0]
     # The middle of the month before, so that all windows lie in one partition.
     start = month_of(utc_now() - timedelta(days=31)).replace(day=15, tzinfo=UTC)
     windows = Windows(database, vehicle.id, start)

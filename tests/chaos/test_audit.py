@@ -4,7 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import (
+    measurements,
+    outcomes,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
@@ -54,7 +59,7 @@ class Watched:
     ) -> None:
         now = datetime.now(UTC)
         entry = JournalEntry(self.vehicle_id, started_at or now, now, ended, rows, reason)
-        self.database.run(lambda cursor: store.add_journal_entry(cursor, entry))
+        self.database.run(lambda cursor: outcomes.add_journal_entry(cursor, entry))
 
     def audit(self, *log_lines: str) -> Truth:
         return audit.audit(self.database, log_lines)

@@ -10,7 +10,13 @@ from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
 from fleetsyncd.conditions.chatter import Chatter
-from fleetsyncd.database import audits, backfills, store, vehicles, verified
+from fleetsyncd.database import (
+    audits,
+    backfills,
+    loading,
+    vehicles,
+    verified,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import checker
@@ -220,7 +226,7 @@ class Rig:
         return report
 
     def vehicle(self) -> Vehicle:
-        return self.database.run(lambda c: store.load_vehicles(c, [self.vehicle_id]))[0]
+        return self.database.run(lambda c: loading.load_vehicles(c, [self.vehicle_id]))[0]
 
     def watermark(self) -> datetime | None:
         return self.vehicle().watermark

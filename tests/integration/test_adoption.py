@@ -12,6 +12,7 @@ from psycopg2.extensions import make_dsn
 
 from fleetsyncd.database import (
     leftovers,
+    loading,
     measurements,
     removal,
     restoration,
@@ -168,7 +169,7 @@ def test_an_installation_that_only_lets_customers_read_lets_the_daemon_in_too(
     )
     adopt(server, installation)
     database = Database(DatabaseSettings(server.parameters(installation, APP)))
-    assert {vehicle.id for vehicle in database.run(store.load_vehicles)} == {TRUCK_1, TRUCK_2}
+    assert {vehicle.id for vehicle in database.run(loading.load_vehicles)} == {TRUCK_1, TRUCK_2}
     rows = Measurements.from_rows([(WATERMARK + timedelta(seconds=1), 1, 1.0)])
     assert database.run(lambda cursor: measurements.add_measurements(cursor, TRUCK_1, rows)) == 1
     database.close()
@@ -191,7 +192,7 @@ def test_an_installation_with_duplicate_measurements_is_refused_and_left_as_it_w
 
 
 def test_the_daemon_reads_the_adopted_fleet(adopted: Database) -> None:
-    (truck,) = adopted.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+    (truck,) = adopted.run(lambda cursor: loading.load_vehicles(cursor, [TRUCK_1]))
     assert (truck.host, truck.port, truck.watermark) == ("10.8.0.1", 8001, WATERMARK)
     seen = {seen.id: seen.state for seen in adopted.run(lambda c: fleet_overview(c, 30.0))}
     assert seen[TRUCK_1] == "late"
@@ -215,7 +216,7 @@ def test_the_daemon_adds_rows_that_are_numbered_by_the_installations_sequence(
         " WHERE vehicle_id = %s::uuid",
         str(TRUCK_2),
     ) == [([highest + 1, highest + 2, highest + 3], [1 / 3, 2 / 3, 3 / 3])]
-    assert adopted.run(lambda c: store.load_vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
+    assert adopted.run(lambda c: loading.load_vehicles(c, [TRUCK_2]))[0].watermark == rows.times[-1]
 
 
 def test_the_daemon_makes_months_that_carry_the_keys_while_others_read(adopted: Database) -> None:
@@ -245,7 +246,7 @@ def test_the_daemon_writes_journal_alarms_channels_and_quarantine(adopted: Datab
     triggered = datetime(2026, 2, 10, 11, tzinfo=UTC)
     resolved = Alarm(9007199254740993, 1, None, "Oil pressure low", triggered, WATERMARK)
     channels = [Channel(1, "Oil pressure", "kPa", 0.0, 1000.0), Channel(2, "Fuel", "l", 0.0, 90.0)]
-    (truck,) = adopted.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+    (truck,) = adopted.run(lambda cursor: loading.load_vehicles(cursor, [TRUCK_1]))
     report = CycleReport(
         vehicle=truck,
         started_at=WATERMARK + timedelta(seconds=30),
@@ -299,14 +300,14 @@ def test_a_vehicle_is_not_removed_from_under_its_measurements(adopted: Database)
     truck = with_a_measurement(adopted, "10.8.0.3")
     with pytest.raises(CommandError, match="--with-measurements"):
         removal.remove_vehicles(adopted, [truck], with_measurements=False)
-    assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
+    assert len(adopted.run(lambda cursor: loading.load_vehicles(cursor, [truck]))) == 1
 
 
 def test_a_vehicle_is_removed_together_with_its_measurements(adopted: Database) -> None:
     truck = with_a_measurement(adopted, "10.8.0.4")
     removals = removal.remove_vehicles(adopted, [truck], with_measurements=True)
     assert removals == [Removal(truck, 1, measurements_left=False)]
-    assert adopted.run(lambda cursor: store.load_vehicles(cursor, [truck])) == []
+    assert adopted.run(lambda cursor: loading.load_vehicles(cursor, [truck])) == []
 
 
 def test_a_tied_removal_that_meets_writers_does_not_lose_its_work(
@@ -337,7 +338,7 @@ def test_a_tied_removal_that_meets_writers_does_not_lose_its_work(
     with ThreadPoolExecutor(1) as thread:
         removed = removal.remove_vehicles(adopted, [truck], with_measurements=True)
     assert (removed, tries) == ([Removal(truck, 2, measurements_left=False)], [0])
-    assert adopted.run(lambda cursor: store.load_vehicles(cursor, [truck])) == []
+    assert adopted.run(lambda cursor: loading.load_vehicles(cursor, [truck])) == []
 
 
 def test_measurements_that_would_go_with_their_vehicle_are_not_lost_unasked(
@@ -368,13 +369,13 @@ def test_a_vehicle_of_an_adopted_installation_comes_back(server: Server, install
         server, installation, f"ALTER TABLE measurements {UNTIE}", "DELETE FROM vehicle_access"
     )
     with closing(Database(DatabaseSettings(server.parameters(installation, APP)))) as database:
-        (before,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+        (before,) = database.run(lambda cursor: loading.load_vehicles(cursor, [TRUCK_1]))
         removal.remove_vehicles(database, [TRUCK_1], with_measurements=False)
         (left,) = leftovers.read_each(database, database.run(leftovers.find_all))
         assert (left.vehicle.name, left.measurements.rows) == ("Truck-01", 38)
         new = restoration.NewRegistration()
         database.run(lambda cursor: restoration.restore(cursor, left.vehicle, new))
-        (after,) = database.run(lambda cursor: store.load_vehicles(cursor, [TRUCK_1]))
+        (after,) = database.run(lambda cursor: loading.load_vehicles(cursor, [TRUCK_1]))
     assert (after.name, after.host, after.port) == (before.name, before.host, before.port)
     assert after.watermark == before.watermark == WATERMARK
 
@@ -387,7 +388,7 @@ def test_a_vehicle_that_another_table_refers_to_is_kept_and_the_table_is_named(
     as_owner(server, ADOPTED, statement)
     with pytest.raises(CommandError, match="rows of vehicle_access refer to it"):
         removal.remove_vehicles(adopted, [truck], with_measurements=True)
-    assert len(adopted.run(lambda cursor: store.load_vehicles(cursor, [truck]))) == 1
+    assert len(adopted.run(lambda cursor: loading.load_vehicles(cursor, [truck]))) == 1
 
 
 @pytest.mark.parametrize("zone", ["Europe/Moscow", "America/New_York"])

@@ -9,7 +9,13 @@ from itertools import count
 import pytest
 
 from fleetsyncd.budgets import Intake, VehicleBudget
-from fleetsyncd.database import backfills, statements, store, vehicle_memory, vehicles
+from fleetsyncd.database import (
+    backfills,
+    loading,
+    statements,
+    vehicle_memory,
+    vehicles,
+)
 from fleetsyncd.database.intake import heavy_vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention
@@ -294,7 +300,7 @@ def test_loading_the_fleet_costs_no_more_for_a_vehicle_with_many_open_alarms(
         )
         it.run(f"ANALYZE {table}")
         statement = statements.LOAD_VEHICLES.format(conditions="")
-        plan = it.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", store.OPEN_ALARM_MAX_AGE)[0][
+        plan = it.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", loading.OPEN_ALARM_MAX_AGE)[0][
             0
         ][0]["Plan"]
 

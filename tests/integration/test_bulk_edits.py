@@ -7,7 +7,12 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import bulk_edits, store, vehicle_terms, vehicles
+from fleetsyncd.database import (
+    bulk_edits,
+    loading,
+    vehicle_terms,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
 from fleetsyncd.errors import CommandError
@@ -54,7 +59,7 @@ def set_one(database: Database, vehicle: RegisteredVehicle, change: TermsChange)
 
 
 def all_terms(database: Database) -> list[Terms]:
-    return [vehicle.terms for vehicle in database.run(store.load_vehicles)]
+    return [vehicle.terms for vehicle in database.run(loading.load_vehicles)]
 
 
 def transactions(database: Database) -> list[int]:
@@ -78,7 +83,7 @@ def test_the_statements_of_an_edit_do_not_grow_with_its_vehicles(
     assert database.run(partial(statements, fleet[:1])) == database.run(
         partial(statements, fleet[1:])
     )
-    stored = database.run(store.load_vehicles)
+    stored = database.run(loading.load_vehicles)
     assert {(each.port, each.terms) for each in stored} == {(9001, Terms(3600))}
 
 
@@ -124,7 +129,7 @@ def test_terms_are_taken_back_of_those_that_have_any(
     set_terms(database, fleet[2:], parse_change(interval_sec="1h", gap_kbit="64"))
     assert set_terms(database, fleet, parse_change(interval_sec="default")) == 5
     kept = {vehicle.id for vehicle in fleet[2:]}
-    stored = database.run(store.load_vehicles)
+    stored = database.run(loading.load_vehicles)
     assert {vehicle.id for vehicle in stored if vehicle.terms == Terms(gap_kbit=64)} == kept
     assert transactions(database) == [3]
 
@@ -138,7 +143,7 @@ def test_an_edit_changes_no_vehicle_if_somebody_changed_one_of_them(
     new = VehicleChange(port=9001, terms=HOURLY)
     with pytest.raises(CommandError, match=r"changed meanwhile .*: nothing was changed$"):
         bulk_edits.edit(database, fleet, new, ACTION, 30)
-    assert sorted(each.port for each in database.run(store.load_vehicles)) == [7001, *[8001] * 4]
+    assert sorted(each.port for each in database.run(loading.load_vehicles)) == [7001, *[8001] * 4]
     assert all_terms(database) == [Terms()] * 5
     bulk_edits.edit(database, fleet[:-1], new, ACTION, 30)
     assert transactions(database) == [2, 2]

@@ -10,7 +10,11 @@ from uuid import UUID
 import gevent
 import pytest
 
-from fleetsyncd.database import backfills, gaps, store
+from fleetsyncd.database import (
+    backfills,
+    gaps,
+    loading,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, Outcome
@@ -78,7 +82,7 @@ def with_gaps(database: Database, count: int, length: timedelta = HOUR) -> list[
         )
 
     database.run(leave)
-    return [vehicle.id for vehicle in database.run(store.load_vehicles)]
+    return [vehicle.id for vehicle in database.run(loading.load_vehicles)]
 
 
 def until_idle(made: CatchUpRunner) -> None:
@@ -88,7 +92,7 @@ def until_idle(made: CatchUpRunner) -> None:
 
 
 def open_gaps(database: Database) -> int:
-    return sum(bool(vehicle.islands) for vehicle in database.run(store.load_vehicles))
+    return sum(bool(vehicle.islands) for vehicle in database.run(loading.load_vehicles))
 
 
 def test_a_slot_goes_on_with_the_next_gap_until_none_waits(database: Database) -> None:

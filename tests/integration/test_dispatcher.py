@@ -14,7 +14,11 @@ import pytest
 from gevent.event import Event
 from psycopg2 import sql
 
-from fleetsyncd.database import backfills, store, vehicles
+from fleetsyncd.database import (
+    backfills,
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention
@@ -120,7 +124,7 @@ def test_shards_that_another_replica_is_to_pull_are_given_up_though_their_vehicl
     database: Database,
 ) -> None:
     register(database, HOSTILE)
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     busy_shards = {shard_of(vehicle.id) for vehicle in fleet}
     assert len(busy_shards) > SHARDS / 2
     other = ShardLocks(database)
@@ -185,7 +189,7 @@ def test_a_vehicle_that_asks_for_a_rest_gets_it_unless_an_operator_wants_it_sync
     database: Database, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(database, 2)
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     tired = TiredVehicle(call)
     reports: list[CycleReport] = []
     with dispatcher(database, reports) as pulling:
@@ -274,7 +278,7 @@ def test_a_rest_ends_with_what_it_was_asked_for(
     ends: bool,
 ) -> None:
     register(database, 1)
-    (resting,) = database.run(store.load_vehicles)
+    (resting,) = database.run(loading.load_vehicles)
     monkeypatch.setattr(f"{__name__}.REST_SEC", 600.0)
     connected[resting.id] = TiredVehicle("/status")
     with dispatcher(database, []) as pulling:
@@ -284,9 +288,9 @@ def test_a_rest_ends_with_what_it_was_asked_for(
         pulling.rebalance()
         assert len(pulling.start_fleet_cycle([resting])) == 1
         until_idle(pulling)
-        assert pulling.start_fleet_cycle(database.run(store.load_vehicles)) == []
+        assert pulling.start_fleet_cycle(database.run(loading.load_vehicles)) == []
         end_rest(database, pulling, resting)
-        due = pulling.start_fleet_cycle(database.run(store.load_vehicles))
+        due = pulling.start_fleet_cycle(database.run(loading.load_vehicles))
         assert len(due) == int(ends)
         until_idle(pulling)
 
@@ -306,7 +310,7 @@ def test_a_cycle_that_never_ends_stops_before_its_next_question(
     database: Database, reason: str
 ) -> None:
     register(database, 1)
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     reports: list[CycleReport] = []
     with dispatcher(database, reports) as pulling:
         pulling.rebalance()
@@ -323,7 +327,7 @@ def test_a_vehicle_that_is_paused_while_it_waits_for_its_start_is_not_asked(
     database: Database,
 ) -> None:
     register(database, HOSTILE)
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     with dispatcher(database, []) as pulling:
         pulling._lanes._prompt.acquire()
         while pulling._lanes._prompt.acquire(blocking=False):
@@ -342,7 +346,7 @@ def test_a_vehicle_that_is_paused_while_it_waits_for_its_start_is_not_asked(
 
 def test_vehicles_that_wait_for_a_slot_do_not_keep_their_shard_busy(database: Database) -> None:
     register(database, HOSTILE)
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     other = ShardLocks(database)
     with dispatcher(database, []) as pulling:
         pulling._lanes._prompt.acquire()

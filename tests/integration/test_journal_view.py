@@ -4,7 +4,10 @@ from uuid import UUID
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import (
+    outcomes,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views import journal
 from fleetsyncd.demo.embedded import Server
@@ -18,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 def note(database: Database, truck: UUID, ago: timedelta, outcome: Outcome, error: str) -> None:
     at = utc_now() - ago
     entry = JournalEntry(truck, at, at + timedelta(seconds=1), outcome, 100, error)
-    database.run(lambda cursor: store.add_journal_entry(cursor, entry))
+    database.run(lambda cursor: outcomes.add_journal_entry(cursor, entry))
 
 
 def test_the_lag_is_what_the_last_good_cycle_left_whatever_a_backfill_did(

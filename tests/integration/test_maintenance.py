@@ -5,7 +5,16 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import backfills, bulk, bulk_mutes, mutes, pausing, store, vehicles
+from fleetsyncd.database import (
+    backfills,
+    bulk,
+    bulk_mutes,
+    loading,
+    mutes,
+    pausing,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.mutes import FLEET, Scope
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_tags import change_tags
@@ -70,7 +79,7 @@ def test_a_pause_whose_time_is_over_counts_in_no_statement_although_no_daemon_ru
     database.run(lambda c: backfills.request_backfill(c, truck, window))
 
     def seen(cursor: Cursor) -> tuple[object, ...]:
-        (loaded,) = store.load_vehicles(cursor)
+        (loaded,) = loading.load_vehicles(cursor)
         return (
             loaded.paused,
             bool(store.paused_vehicles(cursor)),

@@ -11,7 +11,10 @@ from click.testing import CliRunner
 from psycopg2 import sql
 
 from fleetsyncd.commands.migrate import migrate_command
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import (
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import adoption, checks, migrate
@@ -351,7 +354,7 @@ def loose(server: Server, installation: str) -> Iterator[Database]:  # noqa: F81
 def test_a_bad_row_costs_its_own_vehicle_only(loose: Database, case: str) -> None:
     with rig(loose, name="Truck-09") as it:
         it.run(f"UPDATE vehicles SET {BAD_ROWS[case]} WHERE name = 'Truck-02'")  # noqa: S608
-        assert len(loose.run(store.load_vehicles)) == 3
+        assert len(loose.run(loading.load_vehicles)) == 3
         assert len(loose.run(lambda cursor: fleet_overview(cursor, 30.0))) == 3
         assert len(loose.run(vehicles.list_vehicles)) == 3
         assert it.cycle().outcome == "ok"
@@ -376,7 +379,7 @@ def test_a_vehicle_without_a_name_is_found_by_its_id(loose: Database) -> None:
         cursor.execute("UPDATE vehicles SET name = NULL")
 
     loose.run(unname)
-    first = loose.run(store.load_vehicles)[0]
+    first = loose.run(loading.load_vehicles)[0]
     assert first.name == str(first.id)
     assert loose.run(lambda cursor: vehicles.find_vehicle(cursor, first.name)).id == first.id
     with pytest.raises(CommandError):

@@ -10,7 +10,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from fleetsyncd.database import store, vehicle_terms, vehicles
+from fleetsyncd.database import (
+    loading,
+    vehicle_terms,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -81,7 +85,7 @@ class Road:
         """Let half a minute pass, run a cycle of the fleet, and return whom it has asked."""
         self.usual.now += SYNC
         self.own.now = self.usual.now
-        asked = pulling.start_fleet_cycle(self.usual.database.run(store.load_vehicles))
+        asked = pulling.start_fleet_cycle(self.usual.database.run(loading.load_vehicles))
         until_idle(pulling)
         return [vehicle.name for vehicle in asked]
 

@@ -10,7 +10,11 @@ from uuid import UUID
 import gevent
 import pytest
 
-from fleetsyncd.database import backfills, store, vehicles
+from fleetsyncd.database import (
+    backfills,
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -98,7 +102,7 @@ class Watched:
         while (elapsed := time.monotonic() - begun) < seconds:
             made.start_due()
             gevent.sleep(0.05)
-            for vehicle in self.database.run(store.load_vehicles):
+            for vehicle in self.database.run(loading.load_vehicles):
                 if not vehicle.islands:
                     closed.setdefault(vehicle.name, elapsed)
         made.stop("the test is over")

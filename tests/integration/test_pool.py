@@ -14,7 +14,15 @@ import psycopg2
 import pytest
 from psycopg2 import extensions, sql
 
-from fleetsyncd.database import measurements, pool, probe, statement_errors, store, vehicles
+from fleetsyncd.database import (
+    loading,
+    measurements,
+    pool,
+    probe,
+    statement_errors,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
@@ -75,7 +83,7 @@ def add_vehicle(database: Database, name: str = "Truck-01") -> UUID:
 
 
 def name_of(database: Database, vehicle_id: UUID) -> str:
-    return database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))[0].name
+    return database.run(lambda cursor: loading.load_vehicles(cursor, [vehicle_id]))[0].name
 
 
 def rename(cursor: Cursor, vehicle_id: UUID, name: str) -> None:
@@ -285,7 +293,7 @@ def test_a_schema_that_is_not_there_names_the_command_that_makes_it(
 ) -> None:
     database = Database(DatabaseSettings(server.parameters(empty_database)))
     with closing(database), pytest.raises(SchemaOutdated, match="run `fleetsyncd migrate`"):
-        database.run(store.load_vehicles)
+        database.run(loading.load_vehicles)
 
 
 def test_a_connection_over_its_maximum_age_is_replaced(
@@ -301,7 +309,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
 ) -> None:
     vehicle_id = add_vehicle(database)
     Partitions(database).ensure(NOW, NOW)
-    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))
+    (vehicle,) = database.run(lambda cursor: loading.load_vehicles(cursor, [vehicle_id]))
     report = CycleReport(vehicle, NOW, NOW + timedelta(seconds=1), Outcome.OK, rows_written=2)
     rows = Measurements.from_rows([(NOW, 1, 1.5), (NOW, 2, 2.5)])
     step = store.WatermarkUpdate(
@@ -337,7 +345,7 @@ def test_a_work_repeated_because_the_answer_to_its_commit_was_lost_counts_once(
         return int(fetched(cursor))
 
     assert database.run(journal) == 1
-    assert database.run(lambda c: store.load_vehicles(c, [vehicle_id]))[0].watermark == NOW
+    assert database.run(lambda c: loading.load_vehicles(c, [vehicle_id]))[0].watermark == NOW
 
 
 def test_connections_notice_a_peer_that_vanished_and_leave_no_look_up_to_libpq(

@@ -14,6 +14,7 @@ from psycopg2 import sql
 
 from fleetsyncd.database import (
     leftovers,
+    loading,
     measurements,
     purge,
     removal,
@@ -108,7 +109,7 @@ def listed(database: Database, truck: UUID) -> Leftover | None:
 
 
 def registered(database: Database, truck: UUID) -> bool:
-    return bool(database.run(lambda cursor: store.load_vehicles(cursor, [truck])))
+    return bool(database.run(lambda cursor: loading.load_vehicles(cursor, [truck])))
 
 
 def forget(database: Database, truck: UUID) -> None:
@@ -312,7 +313,7 @@ def test_a_vehicle_comes_back_without_its_key_and_paused_if_it_was(
     assert "its-key" not in str(kept)
     told = restore(database, truck)
     assert (told.had_own_key, told.paused) == (True, True)
-    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
+    (vehicle,) = database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))
     assert (vehicle.api_key, vehicle.paused, vehicle.port) == (None, True, 9001)
 
 
@@ -331,7 +332,7 @@ def test_a_vehicle_that_was_removed_without_a_record_is_found_and_given_back(
         restore(database, truck, name="Back-01")
     assert listed(database, truck) is not None
     restore(database, truck, name="Back-01", host="10.9.0.1")
-    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
+    (vehicle,) = database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))
     assert (vehicle.name, vehicle.host, vehicle.port) == ("Back-01", "10.9.0.1", 8001)
     assert vehicle.watermark == ROWS.times[4]
     assert listed(database, truck) is None
@@ -347,7 +348,7 @@ def test_a_vehicle_without_a_record_is_purged(database: Database, truck: UUID) -
 
 def test_a_name_or_an_address_that_is_taken_is_not_taken_twice(database: Database) -> None:
     truck = add(database, "Taken-01")
-    (before,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
+    (before,) = database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))
     remove(database, truck)
     other = add(database, "Taken-01")
     with pytest.raises(CommandError, match="a vehicle called Taken-01 is registered already"):
@@ -394,7 +395,7 @@ def test_of_two_operators_who_restore_a_vehicle_at_once_one_succeeds(
             assert waiting(database, late)
         with pytest.raises(CommandError, match="restored or purged meanwhile"):
             late.result(10)
-    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
+    (seen,) = database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))
     assert seen.name == new.name
 
 

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import backfills, measurements, store
+from fleetsyncd.database import (
+    backfills,
+    measurements,
+    outcomes,
+    store,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
@@ -170,7 +175,7 @@ def test_a_restore_between_the_alarms_and_the_journal_asks_for_the_alarms_again(
         it.cycle()
         backup = back_up()
         it.simulated.hook = None
-        write = store.add_cycle_report
+        write = outcomes.add_cycle_report
 
         def restore_first(cursor: Cursor, report: CycleReport) -> None:
             backup.restore()

@@ -14,8 +14,10 @@ from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import (
     action_log,
     alarms,
+    loading,
     losses,
     measurements,
+    outcomes,
     replicas,
     store,
     traffic,
@@ -125,7 +127,7 @@ def add_vehicle(host: str, cursor: Cursor) -> UUID:
         alarms.save_alarms(cursor, truck, [low])
     before, after = Channel(1, "Oil", "bar", 0.0, 1.0), Channel(1, "Fuel", "%", 0.0, 1.0)
     record_changes(cursor, truck, {1: before}, [after])
-    store.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
+    outcomes.add_journal_entry(cursor, JournalEntry(truck, NOW, NOW, Outcome.OK, 2, None))
     cursor.execute("UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid", (NOW, str(truck)))
     losses.record_loss(cursor, truck, Window(NOW - timedelta(hours=1), NOW))
     store.quarantine_rows(cursor, truck, [BadRow("/data", "{}", "no time")])
@@ -226,7 +228,7 @@ def test_the_daemons_transaction_sees_the_whole_fleet(
     server: Server, granted: dict[UUID, UUID]
 ) -> None:
     with closing(Database(DatabaseSettings(server.parameters(NAME)))) as database:
-        assert {truck.id for truck in database.run(store.load_vehicles)} == set(granted.values())
+        assert {truck.id for truck in database.run(loading.load_vehicles)} == set(granted.values())
 
 
 def test_an_adopted_journal_is_left_as_open_as_it_was(server: Server) -> None:

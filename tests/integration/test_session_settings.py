@@ -10,7 +10,11 @@ from uuid import UUID
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import (
+    loading,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.connections import Connector
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
@@ -161,7 +165,7 @@ def test_names_and_units_of_any_language_are_stored_whatever_the_clients_encodin
 
     with closing(database):
         truck = database.run(register)
-        assert [each.name for each in database.run(store.load_vehicles)] == ["Грузовик-07"]
+        assert [each.name for each in database.run(loading.load_vehicles)] == ["Грузовик-07"]
 
         def unit(cursor: Cursor) -> Any:
             cursor.execute("SELECT unit FROM channel_config WHERE vehicle_id = %s", (str(truck),))

@@ -3,7 +3,11 @@ from uuid import uuid4
 
 import pytest
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import (
+    loading,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.errors import DatabaseLost
@@ -34,7 +38,7 @@ def test_a_vehicles_shard_is_the_same_in_the_database(database: Database) -> Non
             for port in range(1, 200)
         ]
         for shard in range(SHARDS):
-            found = {vehicle.id for vehicle in store.load_vehicles(cursor, shards=[shard])}
+            found = {vehicle.id for vehicle in loading.load_vehicles(cursor, shards=[shard])}
             assert found == {key for key in ids if shard_of(key) == shard}
 
     database.run(look)

@@ -9,7 +9,11 @@ from typing import Any
 import gevent
 import pytest
 
-from fleetsyncd.database import backfills, store, vehicles
+from fleetsyncd.database import (
+    backfills,
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import VehicleTimeout
 from fleetsyncd.models import Vehicle, Window
@@ -69,7 +73,7 @@ def answer_with(pulling: Dispatcher, connect: Any) -> None:
 
 def cycle(database: Database, pulling: Dispatcher) -> list[Vehicle]:
     """Run a cycle of the fleet; return whom it has asked."""
-    asked = pulling.start_fleet_cycle(database.run(store.load_vehicles))
+    asked = pulling.start_fleet_cycle(database.run(loading.load_vehicles))
     until_idle(pulling)
     return asked
 
@@ -81,13 +85,13 @@ def test_a_fleet_that_is_silent_for_long_is_asked_a_quarter_a_cycle_and_journall
         before = dark.questions
         asked = [cycle(database, pulling) for _ in range(4)]
         assert sorted(v.id for part in asked for v in part) == sorted(
-            v.id for v in database.run(store.load_vehicles)
+            v.id for v in database.run(loading.load_vehicles)
         )
         assert dark.questions - before == VEHICLES
         assert pulling.resting == VEHICLES - len(asked[-1])
     (count, status), *_ = database.run(_journal)
     assert (count, status) == (2 * VEHICLES, "timeout")
-    fleet = database.run(store.load_vehicles)
+    fleet = database.run(loading.load_vehicles)
     assert {(v.status, v.failures) for v in fleet} == {("timeout", LONG_SILENT + 2)}
 
 
@@ -133,7 +137,7 @@ def resting_vehicle(database: Database, pulling: Dispatcher) -> Vehicle:
     """Return a vehicle that the next two cycles would leave alone."""
     asked = {v.id for _ in range(2) for v in cycle(database, pulling)}
     last = {v.id for v in cycle(database, pulling)}
-    return next(v for v in database.run(store.load_vehicles) if v.id in asked - last)
+    return next(v for v in database.run(loading.load_vehicles) if v.id in asked - last)
 
 
 @pytest.mark.parametrize("how", ["sync", "resume", "address"])
@@ -165,7 +169,7 @@ def test_a_fleet_that_its_network_had_silenced_is_back_after_two_cycles(
         answer_with(pulling, lambda _vehicle: SatisfiedVehicle())
         cycle(database, pulling)
         cycle(database, pulling)
-        assert {v.status for v in database.run(store.load_vehicles)} == {"ok"}
+        assert {v.status for v in database.run(loading.load_vehicles)} == {"ok"}
 
 
 def test_a_vehicle_that_stays_silent_has_its_row_written_only_if_it_says_otherwise(
@@ -193,4 +197,4 @@ def test_a_vehicle_that_falls_silent_has_its_row_written(database: Database, bef
         database.run(lambda c: c.execute("UPDATE vehicles SET sync_status = %s", (before,)))
         while not cycle(database, pulling):
             pass
-        assert {v.status for v in database.run(store.load_vehicles)} == {"timeout"}
+        assert {v.status for v in database.run(loading.load_vehicles)} == {"timeout"}

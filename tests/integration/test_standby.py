@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fleetsyncd.database import store, vehicles
+from fleetsyncd.database import (
+    loading,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -41,7 +44,7 @@ def add_another(cursor: Cursor) -> None:
 
 def test_a_standby_can_be_looked_at(replica: Server) -> None:
     with closing(Database(DatabaseSettings(replica.parameters(NAME)))) as database:
-        assert len(database.run(store.load_vehicles)) == 1
+        assert len(database.run(loading.load_vehicles)) == 1
         assert len(database.run(lambda cursor: fleet_overview(cursor, 30.0))) == 1
 
 

@@ -10,7 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import restoration, store, vehicles
+from fleetsyncd.database import (
+    loading,
+    outcomes,
+    restoration,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.removed_vehicles import find_removed
@@ -80,13 +86,13 @@ def state(database: Database, truck: UUID) -> tuple[State, float | None]:
 def pull(database: Database, truck: UUID, **changes: Any) -> None:
     """Store a window that ends now, as a cycle does."""
     at = now(database)
-    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [truck]))
+    (seen,) = database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))
     update = replace(first_window(truck, at), known=seen.watermark, late_after=LATE)
     if seen.watermark is not None:
         update = replace(update, pulled_from=seen.watermark)
     update = replace(update, **changes)
     database.run(lambda cursor: store.advance_watermark(cursor, update))
-    database.run(lambda c: store.add_cycle_report(c, CycleReport(seen, at, at, Outcome.OK)))
+    database.run(lambda c: outcomes.add_cycle_report(c, CycleReport(seen, at, at, Outcome.OK)))
 
 
 def fail(database: Database, truck: UUID) -> None:

@@ -13,7 +13,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import (
+    loading,
+    measurements,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
@@ -68,7 +73,7 @@ def query(database: Database, statement: str, *arguments: object) -> list[tuple[
 
 
 def vehicle(database: Database, truck: UUID) -> Vehicle:
-    return database.run(lambda cursor: store.load_vehicles(cursor, [truck]))[0]
+    return database.run(lambda cursor: loading.load_vehicles(cursor, [truck]))[0]
 
 
 def was_seen(database: Database, truck: UUID) -> bool:
@@ -373,7 +378,7 @@ def test_a_watermark_that_is_no_date_of_pythons_does_not_hide_the_fleet(
         never,
         truck,
     )
-    loaded = {vehicle.id: vehicle for vehicle in database.run(store.load_vehicles)}
+    loaded = {vehicle.id: vehicle for vehicle in database.run(loading.load_vehicles)}
     assert loaded[other].watermark is None
     assert loaded[truck].watermark is not None
 

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.database import (
+    loading,
     removal,
     removed_vehicles,
     restoration,
-    store,
     vehicle_terms,
     vehicles,
 )
@@ -38,7 +38,7 @@ def set_terms(database: Database, truck: UUID, change: TermsChange, interval: fl
 
 
 def loaded(database: Database) -> Vehicle:
-    return database.run(store.load_vehicles)[0]
+    return database.run(loading.load_vehicles)[0]
 
 
 def test_a_cycle_is_told_the_terms_and_the_defaults_again_once_they_are_taken_back(

@@ -3,7 +3,10 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import store
+from fleetsyncd.database import (
+    loading,
+    store,
+)
 from fleetsyncd.database.pool import Database
 from fleetsyncd.reports import CycleReport, Outcome
 
@@ -23,5 +26,5 @@ def first_window(vehicle_id: UUID, watermark: datetime) -> store.WatermarkUpdate
 
 
 def failure(database: Database, vehicle_id: UUID, at: datetime) -> CycleReport:
-    (seen,) = database.run(lambda cursor: store.load_vehicles(cursor, [vehicle_id]))
+    (seen,) = database.run(lambda cursor: loading.load_vehicles(cursor, [vehicle_id]))
     return CycleReport(seen, at, at, Outcome.ERROR, reason="/data: cut short", rows_written=7)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetsyncd.database import store
+from fleetsyncd.database import (
+    loading,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.demo.embedded import Server
@@ -126,7 +128,7 @@ def test_a_dashboard_that_is_ended_while_it_removes_a_vehicle_leaves_it_in_the_f
         it.program.send_signal(number)
         assert it.ended() == (-number if number == signal.SIGKILL else 0)
         until_waiting(database, some=False)
-    (vehicle,) = database.run(lambda cursor: store.load_vehicles(cursor, [ids["Crane-02"]]))
+    (vehicle,) = database.run(lambda cursor: loading.load_vehicles(cursor, [ids["Crane-02"]]))
     assert not vehicle.paused
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import store
+from fleetsyncd.database import (
+    loading,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -127,7 +129,7 @@ def test_the_present_release_reads_what_the_first_one_wrote(
     server: Server, empty_database: str, first: Database
 ) -> None:
     migrated(server, empty_database)
-    fleet = {vehicle.name: vehicle for vehicle in first.run(store.load_vehicles)}
+    fleet = {vehicle.name: vehicle for vehicle in first.run(loading.load_vehicles)}
     assert set(fleet) == {"Truck-01", "Excavator-02", "Loader-03", "Paused-01"}
     assert fleet["Paused-01"].paused
     assert fleet["Excavator-02"].failures == 4

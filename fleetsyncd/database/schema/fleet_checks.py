@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from fleetsyncd.database import machines, replicas, store, vehicle_tags
+from fleetsyncd.database import (
+    loading,
+    machines,
+    replicas,
+    vehicle_tags,
+)
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import RetentionPolicy, retention_policy
 from fleetsyncd.database.schema import checks
@@ -147,7 +152,7 @@ def _of_fleet(
 
 def _tagged(cursor: Cursor, tags: Collection[str]) -> list[Vehicle]:
     only = vehicle_tags.vehicles_with(cursor, tags) if tags else None
-    return store.load_vehicles(cursor, only)
+    return loading.load_vehicles(cursor, only)
 
 
 def _each(named: dict[str, Check]) -> Iterator[Finding | Unchecked]:

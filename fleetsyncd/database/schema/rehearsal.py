@@ -13,7 +13,13 @@ from uuid import UUID, uuid4
 
 import psycopg2
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import (
+    loading,
+    measurements,
+    outcomes,
+    store,
+    vehicles,
+)
 from fleetsyncd.database.hints import reason_and_hint, what_happened
 from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Cursor, Database
@@ -113,7 +119,7 @@ def _guest(cursor: Cursor) -> tuple[Vehicle | None, Finding | None]:
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
         return None, _fault(step, error)
     known = made or [vehicle.id for vehicle in vehicles.list_vehicles(cursor)[:1]]
-    seen = store.load_vehicles(cursor, known) if known else []
+    seen = loading.load_vehicles(cursor, known) if known else []
     if made and not seen:
         return None, _fault(step, _Unseen(_HIDDEN))
     return (seen[0] if seen else None), None
@@ -175,7 +181,7 @@ def _add_entries(vehicle_id: UUID, now: datetime, cursor: Cursor) -> None:
     for number in range(FILL_ENTRIES):
         at = now + timedelta(minutes=1, seconds=number)
         entry = JournalEntry(vehicle_id, at, at, Outcome.OK, 0, "x" * ERROR_LIMIT)
-        store.add_journal_entry(cursor, entry)
+        outcomes.add_journal_entry(cursor, entry)
 
 
 def _add_channel(vehicle_id: UUID, channel: Channel, cursor: Cursor) -> None:
@@ -210,11 +216,11 @@ def _advance(vehicle: Vehicle, now: datetime, cursor: Cursor) -> None:
 
 
 def _report(report: CycleReport, cursor: Cursor) -> None:
-    store.add_cycle_report(cursor, report)
+    outcomes.add_cycle_report(cursor, report)
 
 
 def _mark(report: CycleReport, cursor: Cursor) -> None:
-    store.mark_failed(cursor, report)
+    outcomes.mark_failed(cursor, report)
 
 
 def _is_servers_own(error: Exception) -> bool:
