@@ -259,7 +259,7 @@ def test_the_heading_names_the_span_that_is_drawn_until_another_one_is(
         await it.settled()
         refuses = True
         await it.press("minus")
-        await it.sees("could not be read · ", "· live")
+        await it.sees("could not be read · ", "· not live")
         refuses = False
         await it.refresh()
         await it.sees_no("could not be read")
