@@ -1,5 +1,5 @@
 -- Minutes look up a vehicle's channels by the chunks of a hypertable, as they do by months.
--- depends: 0040.months-closed
+-- depends: 0039.daemons-and-targets
 
 -- Between which times the rows of each part of measurements are: partitions, chunks of a hypertable, be
 -- it hidden or an adopted one, or a table that is whole.
