@@ -87,9 +87,12 @@ _LOCK = """
 SELECT set_config('jit', 'off', true);
 SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED
 """
-# The key of measurements begins with vehicle and channel, so channels are looked up by its parts:
-# over all of them it would take seconds.
-PARTITIONS = "SELECT begins, ends FROM fleetsync.part_ranges()"
+# The key of measurements begins with vehicle and channel, so channels are looked up by partition.
+PARTITIONS = """
+SELECT begins, ends FROM fleetsync.partition_ranges()
+UNION ALL
+SELECT '-infinity', 'infinity' WHERE NOT EXISTS (SELECT FROM fleetsync.partition_ranges())
+"""
 # Rows are only ever added: where fewer are left than were counted, a month of them was dropped.
 STORED = f"""
 partition AS MATERIALIZED ({PARTITIONS}),

@@ -292,7 +292,6 @@ CALLED_BY_OTHERS = (
     "measured_channels(uuid, timestamptz, timestamptz)",
     "measured_minutes(uuid, integer, timestamptz, timestamptz)",
     "part_bytes(regclass)",
-    "part_ranges()",
 )
 
 

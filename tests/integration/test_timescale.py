@@ -14,7 +14,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, minutes, vehicles
+from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.compression import Compression
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.retention import Retention
@@ -30,8 +30,6 @@ from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import month_of, utc_now
 from tests.hidden import AVAILABLE, QUICK, hide
 from tests.integration.test_adoption import as_owner
-from tests.integration.test_minutes import expected, keep_all
-from tests.integration.test_minutes import stored as stored_minutes
 from tests.integration.test_retention import query
 
 DAY = timedelta(days=1)
@@ -111,21 +109,6 @@ def test_growth_is_that_of_rows_that_are_compressed_also_early_in_a_month(
     assert found.rows_a_day == pytest.approx(1_000_000)
     assert found.bytes_a_day <= 11 * 1_000_000
     assert found.passing_bytes > 100 * 2 * 72_000
-
-
-def test_minutes_look_for_channels_in_the_chunks_of_their_time(
-    database: Database, truck: UUID
-) -> None:
-    add(database, truck, 12 * DAY, 3, 120)
-    compress(database)
-    chunks = query(database, "SELECT begins, ends FROM fleetsync.hidden_parts() ORDER BY begins")
-    assert len(chunks) == 2
-    assert query(database, f"{minutes.PARTITIONS} ORDER BY begins") == chunks
-    ends = chunks[-1][1] - timedelta(hours=23)
-    query(database, "UPDATE vehicles SET last_sync_at = %s", ends)
-    keep_all(database)
-    assert stored_minutes(database) == expected(database)
-    assert {row[1] for row in stored_minutes(database)} == {1, 2, 3}
 
 
 def test_late_rows_into_a_compressed_chunk_are_stored_once_and_compressed_again(
@@ -346,7 +329,6 @@ def test_a_hypertable_with_the_key_is_adopted_as_a_table(
         as_owner(server, empty_database, "ANALYZE measurements")
         ids = [truck]
         counted = database.run(partial(count_measurements, ids=ids, exact_up_to=1_000))
-        assert query(database, f"{minutes.PARTITIONS} WHERE NOT isfinite(begins)") == []
         assert counted.rows == pytest.approx(2 * 108_000, rel=0.3)
 
 

@@ -67,7 +67,6 @@ FUNCTIONS = (
     "fleetsync.month_plan(date)",
     "fleetsync.is_foreign_series(timestamptz, timestamptz)",
     "fleetsync.partition_ranges()",
-    "fleetsync.part_ranges()",
     "fleetsync.make_minute_month(date)",
     "fleetsync.expired_minutes(integer, date)",
     "fleetsync.drop_expired_minutes(integer, date, boolean)",
