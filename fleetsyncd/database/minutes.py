@@ -93,9 +93,14 @@ SELECT begins, ends FROM fleetsync.partition_ranges()
 UNION ALL
 SELECT '-infinity', 'infinity' WHERE NOT EXISTS (SELECT FROM fleetsync.partition_ranges())
 """
+_PARTS = f"""
+{PARTITIONS} AND NOT EXISTS (SELECT FROM fleetsync.hidden_ranges())
+UNION ALL
+SELECT begins, ends FROM fleetsync.hidden_ranges()
+"""  # noqa: S608  made of this file's own text
 # Rows are only ever added: where fewer are left than were counted, a month of them was dropped.
 STORED = f"""
-partition AS MATERIALIZED ({PARTITIONS}),
+partition AS MATERIALIZED ({_PARTS}),
 stored AS (
     INSERT INTO public.measurements_minute AS m
         (vehicle_id, channel_id, minute, count, min, max, sum, first, last)

@@ -14,9 +14,9 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn
 
-from fleetsyncd.database import measurements, vehicles
+from fleetsyncd.database import measurements, minutes, vehicles
 from fleetsyncd.database.compression import Compression
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
@@ -30,6 +30,7 @@ from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.times import month_of, utc_now
 from tests.hidden import AVAILABLE, QUICK, hide
 from tests.integration.test_adoption import as_owner
+from tests.integration.test_minutes import rows, set_watermark, store_rows
 from tests.integration.test_retention import query
 
 DAY = timedelta(days=1)
@@ -223,6 +224,33 @@ def test_expired_months_are_dropped_by_their_chunks(database: Database, truck: U
     oldest = query(database, "SELECT min(time) FROM measurements")[0][0]
     assert oldest >= month_of(month_of(utc_now()) - DAY)
     assert query(database, ALL)[0][0] == 2 * 86_400
+
+
+def test_minutes_look_at_the_chunks_of_their_time_only(database: Database, truck: UUID) -> None:
+    """With hourly chunks there are thousands, and all would be planned for each channel."""
+    for days in range(12, 30):
+        add(database, truck, days * DAY, 1, 1)
+    start = utc_now().replace(minute=0, second=0, microsecond=0) - 2 * DAY
+    store_rows(database, truck, rows(start, 1800))
+    set_watermark(database, truck, start + timedelta(seconds=1800))
+    query(
+        database,
+        "INSERT INTO fleetsync.minute_state VALUES (%s::uuid, %s, %s)",
+        *(str(truck), start, start),
+    )
+
+    def keep(cursor: Cursor) -> int:
+        assert minutes.keep(cursor, [truck]).rows == 2 * 1500
+        cursor.execute(
+            "SELECT count(DISTINCT c.oid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+            " WHERE l.pid = pg_backend_pid() AND c.relkind = 'r' AND c.relname ~ '^_hyper_'"
+        )
+        return int(cursor.fetchall()[0][0])
+
+    assert query(database, "SELECT count(*) FROM fleetsync.hidden_ranges()")[0][0] >= 20
+    assert database.run(keep) <= 2
+    told = "SELECT count(*), sum(count) FROM measurements_minute"
+    assert query(database, told) == [(2 * 25, 2 * 1500)]
 
 
 def test_new_chunks_have_the_length_that_is_named(

@@ -4,6 +4,7 @@ migrate.py           bring the schema up to date, find missing migrations
 applying.py          apply SQL files, statement by statement
 lock_waits.py        wait for a lock without keeping others waiting
 owner_session.py     a session that changes where measurements are kept
+plain_reading.py     the functions that read measurements of one server's table
 indexes.py           indexes of large tables, built while the fleet goes on
 preconditions.py     what must be true before a migration
 needed_tables.py     what the program needs of the tables

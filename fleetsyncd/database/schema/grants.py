@@ -72,6 +72,7 @@ FUNCTIONS = (
     "fleetsync.drop_expired_minutes(integer, date, boolean)",
     "fleetsync.hidden_table()",
     "fleetsync.hidden_parts()",
+    "fleetsync.hidden_ranges()",
     "fleetsync.timescale_schema()",
     "fleetsync.compress_chunk(integer)",
     "fleetsync.ensure_month(date)",

@@ -5,6 +5,7 @@ distributed, after the way back, and in a dump that is restored elsewhere.
 """
 
 from fleetsyncd.database.cluster import ROLE_UNKNOWN
+from fleetsyncd.database.schema.plain_reading import READ_PLAIN
 
 TABLE = "public.measurements"
 STORE = "fleetsync.store_measurements(uuid,text,text,text,timestamptz,timestamptz)"
@@ -196,31 +197,14 @@ CREATE OR REPLACE FUNCTION {NAMING.replace("(", "(vehicle ")} RETURNS text
 LANGUAGE sql IMMUTABLE {_PINNED} AS $function$ SELECT '{TABLE}' $function$;
 CREATE OR REPLACE FUNCTION fleetsync.is_distributed() RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ SELECT false $function$;
-CREATE OR REPLACE FUNCTION fleetsync.measured_channels(
-    vehicle uuid, from_at timestamptz, to_at timestamptz
-)
-RETURNS SETOF integer
-LANGUAGE sql STABLE AS $function$
-    SELECT c FROM fleetsync.channels_between(vehicle, from_at, to_at) c
-$function$;
-CREATE OR REPLACE FUNCTION fleetsync.measured_minutes(
-    vehicle uuid, channel integer, from_at timestamptz, to_at timestamptz
-)
-RETURNS TABLE (
-    minute timestamptz, count integer, min double precision, max double precision,
-    sum double precision, first double precision, last double precision
-)
-LANGUAGE sql STABLE AS $function$
-    SELECT r.minute, r.count, r.min, r.max, r.sum, r.first, r.last
-    FROM fleetsync.raw_minutes(vehicle, channel, from_at, to_at) r
-$function$;
+{READ_PLAIN}
 CREATE OR REPLACE FUNCTION fleetsync.part_bytes(
     part regclass, OUT row_bytes bigint, OUT table_bytes bigint, OUT index_bytes bigint
 )
 LANGUAGE sql STABLE AS $function$
     SELECT pg_relation_size(part), pg_table_size(part), pg_indexes_size(part)
 $function$;
-"""  # noqa: S608  made of this file's own text
+"""
 """The forms of one server, as the migrations make them."""
 FORGET_RIGHTS = f"""
 DROP FUNCTION IF EXISTS fleetsync.sees_all();

@@ -14,10 +14,11 @@ import psycopg2
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.hidden import copying, layout, mirror, returning
+from fleetsyncd.database.schema.hidden import copying, layout, mirror, reading, returning
 from fleetsyncd.database.schema.hidden.layout import BEFORE, TABLE, TABLE_BEFORE, VIEW
 from fleetsyncd.database.schema.lock_waits import USUAL_PATIENCE, Patience, PatientSession
 from fleetsyncd.database.schema.owner_session import look, owner_session
+from fleetsyncd.database.schema.plain_reading import READ_PLAIN
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.settings import DatabaseSettings
 
@@ -66,6 +67,7 @@ COMMENT ON TABLE {BEFORE} IS 'Measurements as they were before `fleetsyncd migra
 {layout.CREATE_VIEW}
 {layout.move_rights(BEFORE, VIEW)}
 {layout.store_in(TABLE)}
+{reading.BY_LITERALS}
 """  # noqa: S608  made of this project's own text
 _ABANDON = f"{mirror.end(VIEW)} DROP TABLE {TABLE};"
 # The view before its table, as everybody else locks them.
@@ -87,6 +89,7 @@ COMMENT ON TABLE {TABLE_BEFORE} IS
     'Measurements as they were before `fleetsyncd migrate --timescale --undo`';
 CREATE VIEW {TABLE} AS SELECT {layout.COLUMNS} FROM {VIEW};
 {layout.store_in(VIEW)}
+{READ_PLAIN}
 """  # noqa: S608  made of this project's own text
 # For a writer that had its table's name before the switch, and waited for its lock.
 _DROP_LATE_DOOR = f"DROP VIEW {TABLE}"
@@ -130,6 +133,7 @@ def convert(
     with owner_session(settings, patience) as session:
         present, has_late_door = look(session, _state)
         if present is State.HIDDEN:
+            session.execute(WHAT, reading.BY_LITERALS)
             return False
         if present is State.RETURNING:
             session.execute(WHAT, _ABANDON_WAY_BACK)
