@@ -1,5 +1,5 @@
 -- Minutes of a hypertable look at the chunks of their time only.
--- depends: 0043.months-closed
+-- depends: 0040.months-closed
 
 -- The times of the chunks, if the hidden table is a hypertable; else nothing.
 CREATE OR REPLACE FUNCTION fleetsync.hidden_ranges()
