@@ -3,7 +3,7 @@
 They are worked off from the newest to the oldest. Intervals of a vehicle may overlap.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.minutes import (
     LONGEST_BITE,
     MINUTE,
-    PARTITIONS,
+    PARTS,
     STORED,
     Kept,
     lock_vehicles,
@@ -23,6 +23,8 @@ from fleetsyncd.models import Window
 
 MOST_DUE = 100
 """Due intervals of one vehicle from which on they are merged."""
+MOST_PARTS = 50
+"""Months or chunks that one step looks through for a vehicle's newest row."""
 _DUE_VEHICLES = """
 SELECT d.vehicle_id::text FROM fleetsync.minute_due d
 JOIN fleetsync.minute_state v ON v.vehicle_id = d.vehicle_id WHERE true {conditions}
@@ -33,12 +35,16 @@ SELECT d.from_at, d.to_at, greatest(d.from_at, s.minutes_from)
 FROM fleetsync.minute_due d JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id
 WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
 """
-_CHANNELS = f"""
-WITH partition AS MATERIALIZED ({PARTITIONS})
-SELECT coalesce(array_agg(DISTINCT channel), '{{}}')::text
-FROM partition p, fleetsync.measured_channels(%(id)s::uuid, p.begins, p.ends) channel
-WHERE p.begins < %(to)s AND p.ends > %(from)s
-"""  # noqa: S608  made of this file's own text
+# A default partition, which may have rows of all times, comes first.
+_NEWEST_PARTS = f"""
+WITH part AS MATERIALIZED ({PARTS})
+SELECT greatest(begins, %(from)s), least(ends, %(to)s) FROM part
+WHERE begins < %(to)s AND ends > %(from)s ORDER BY ends DESC, begins LIMIT %(most)s
+"""  # noqa: S608  made of this project's own text
+_CHANNELS = """
+SELECT coalesce(array_agg(DISTINCT channel), '{}')::text
+FROM fleetsync.measured_channels(%(id)s::uuid, %(from)s, %(to)s) channel
+"""
 _NEWEST_ROW = """
 SELECT max(n.time) FROM unnest({channels}::int[]) channel
 CROSS JOIN LATERAL (
@@ -134,22 +140,33 @@ def due_vehicles(
 def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -> Window | None:
     """Return the newest part of what is due of a vehicle, whole minutes; None: nothing is.
 
-    It ends with the newest row, since what is after that needs no computing. Without any row it is
-    empty, and begins where what is due does.
+    It ends with the newest row, since what is after that needs no computing. Without any row in the
+    newest MOST_PARTS parts of the table it is empty, and begins where these do. They are looked at
+    one by one: a vehicle's channels are dear to find over all compressed chunks of a hypertable.
     """
     cursor.execute(_NEWEST_DUE, (str(vehicle_id),))
     due = cursor.fetchone()
     if due is None:
         return None
     from_at, to_at, start = due
-    values = {"id": str(vehicle_id), "from": start, "to": max(start, to_at)}
+    values = {"from": start, "to": max(start, to_at), "most": MOST_PARTS}
+    cursor.execute(_NEWEST_PARTS, values)
+    parts = cursor.fetchall()
+    for begins, ends in parts:
+        newest = _newest_row(cursor, {"id": str(vehicle_id), "from": begins, "to": ends})
+        if newest is not None:
+            end = newest.replace(second=0, microsecond=0) + MINUTE
+            return Window(max(start, end - whole_minutes(bite)), end)
+    looked_from = from_at if len(parts) < MOST_PARTS else parts[-1][0]
+    return Window(looked_from, looked_from)
+
+
+def _newest_row(cursor: Cursor, values: Mapping[str, object]) -> datetime | None:
+    """Return the time of a vehicle's newest row in a part of an interval; None: it has none."""
     channels = value_of(cursor, _CHANNELS, values)
     cursor.execute(_NEWEST_ROW.format(channels=channels), values)
-    ((newest,),) = cursor.fetchall()
-    if newest is None:
-        return Window(from_at, from_at)
-    end = newest.replace(second=0, microsecond=0) + MINUTE
-    return Window(max(start, end - whole_minutes(bite)), end)
+    newest: datetime | None = cursor.fetchall()[0][0]
+    return newest
 
 
 def work_off(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -> Kept | None:

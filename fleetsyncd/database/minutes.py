@@ -93,14 +93,15 @@ SELECT begins, ends FROM fleetsync.partition_ranges()
 UNION ALL
 SELECT '-infinity', 'infinity' WHERE NOT EXISTS (SELECT FROM fleetsync.partition_ranges())
 """
-_PARTS = f"""
+PARTS = f"""
 {PARTITIONS} AND NOT EXISTS (SELECT FROM fleetsync.hidden_ranges())
 UNION ALL
 SELECT begins, ends FROM fleetsync.hidden_ranges()
 """  # noqa: S608  made of this file's own text
+"""Between which times the rows of each part are: a month, a chunk of a hypertable."""
 # Rows are only ever added: where fewer are left than were counted, a month of them was dropped.
 STORED = f"""
-partition AS MATERIALIZED ({_PARTS}),
+partition AS MATERIALIZED ({PARTS}),
 stored AS (
     INSERT INTO public.measurements_minute AS m
         (vehicle_id, channel_id, minute, count, min, max, sum, first, last)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg2 import sql
 
 from fleetsyncd.database import due_minutes, measurements, minutes, vehicles
 from fleetsyncd.database.partitions import Partitions
@@ -211,6 +212,38 @@ def test_history_is_computed_after_the_present(database: Database, truck: UUID) 
     keep_all(database)
     assert stored(database) == expected(database)
     assert not due(database)
+
+
+def test_history_with_years_without_rows_is_worked_off_in_steps(
+    database: Database, truck: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due_minutes, "MOST_PARTS", 3)
+    for months_ago in (9, 8, 1):
+        pulled(database, truck, NOON - timedelta(days=31 * months_ago), 600)
+    Partitions(database).ensure(NOON - timedelta(days=31 * 9), NOON)
+    pulled(database, truck, NOON, 1800)
+    database.run(minutes.begin)
+    steps = 0
+    while database.run(lambda c: due_minutes.work_off(c, truck)) is not None:
+        steps += 1
+    assert stored(database) == expected(database)
+    assert not due(database)
+    assert steps > 4, "one for each time with rows, and those that found none"
+
+
+def test_history_in_a_default_partition_is_not_passed_over(
+    server: Server, database_name: str, database: Database, truck: UUID
+) -> None:
+    old = rows(NOON - timedelta(days=60), 600, (1,))
+    store_rows(database, truck, old)
+    rest = "CREATE TABLE public.measurements_rest PARTITION OF public.measurements DEFAULT"
+    server.execute(sql.SQL(rest), database=database_name)
+    newer = rows(NOON - timedelta(days=20), 600, (2,))
+    database.run(lambda c: measurements.add_measurements(c, truck, newer))
+    set_watermark(database, truck, NOON)
+    keep_all(database)
+    assert stored(database) == expected(database)
+    assert {row[1] for row in stored(database)} == {1, 2}
 
 
 def test_a_vehicle_that_is_far_behind_goes_on_at_the_present(
