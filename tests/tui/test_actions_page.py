@@ -24,7 +24,7 @@ READS = {
     "snapshot", "heartbeats", "newer_schema", "journal", "journal_hours", "history", "fleet_alarms",
     "alarms", "channel_changes", "channels", "plot", "channel_beside", "vehicle_details",
     "coverage", "vehicles_with_own_key", "registered", "count_rows", "outcomes", "pull_rate",
-    "refused_groups", "refused_page", "jobs", "examine", "actions", "notices", "statuses", "scope",
+    "refused_groups", "refused_page", "jobs", "examine", "actions", "notices", "statuses",
     "link_traffic",
 }  # fmt: skip
 DAY = Window(utc_now() - timedelta(days=1), utc_now())
