@@ -274,14 +274,18 @@ def test_two_daemons_of_one_host_are_told_apart_by_their_names(installation: Ins
 HANGING = """
 from fleetsyncd import green
 green.patch()
-import sys, gevent
+import logging, sys, gevent
 from fleetsyncd.monitoring import watchdog
 from fleetsyncd.cli import main
 watchdog.HANG_SEC = 2.0
 def hang():
     while True:
         pass
-gevent.spawn_later(3.0, hang)
+class AfterACycle(logging.Handler):
+    def emit(self, record):
+        if "Cycle done" in record.getMessage():
+            gevent.spawn_later(0.1, hang)
+logging.getLogger("sync").addHandler(AfterACycle())
 sys.argv = ["fleetsyncd", "run"]
 main()
 """

@@ -182,7 +182,7 @@ def test_a_restore_between_the_alarms_and_the_journal_asks_for_the_alarms_again(
             write(cursor, report)
 
         with monkeypatch.context() as patched:
-            patched.setattr(store, "add_cycle_report", restore_first)
+            patched.setattr(outcomes, "add_cycle_report", restore_first)
             it.cycle()
         assert stored(it)[1] == []
         recovers(it)

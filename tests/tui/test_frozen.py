@@ -223,6 +223,12 @@ def test_what_follows_the_present_says_so_only_while_it_does(
     def lost(*_args: object, **_more: object) -> None:
         raise DatabaseLost("no connection to the server")
 
+    def later(it: Driver) -> str:
+        """Return the line; what was being read as a query broke is read again."""
+        clock[0] += 100.0
+        it.app.action_refresh()
+        return line(it)
+
     def line(it: Driver) -> str:
         line = it.app.screen.query_one("#status-line" if page == "journal" else "#headline")
         return str(line.render())
@@ -243,12 +249,8 @@ def test_what_follows_the_present_says_so_only_while_it_does(
         for query in ("snapshot", page):
             with monkeypatch.context() as broken:
                 broken.setattr(gateway, query, lost)
-                clock[0] += 100.0
-                it.app.action_refresh()
-                await it.until(lambda: neither in line(it))
-            clock[0] += 100.0
-            it.app.action_refresh()
-            await it.until(lambda: live in line(it))
+                await it.until(lambda: neither in later(it))
+            await it.until(lambda: live in later(it))
 
     drive(gateway, look, size=(120, 30), now=lambda: clock[0])
 
