@@ -193,19 +193,22 @@ class _BackfillAttempt:
 
     def _commit(self, page: DataPage, reached: datetime, covered_sec: float) -> None:
         """Commit one window's rows together with how far they reach, or nothing of either."""
-        seconds = (self.context.now() - self.step_started_at).total_seconds()
+        ended = self.step_started_at
         gone = (min(reached, self.begins) - self.backfill.reached).total_seconds()
         gone_sec = max(0.0, gone)
         stored = Window(max(self.backfill.reached, self.begins), reached)
 
         def advance(cursor: Cursor, added: Added, _stored: Measurements) -> None:
+            # Only here: while a window is stored the next one is pulled, so storing takes the time.
+            nonlocal ended
+            ended = self.context.now()
             if not backfills.advance_backfill(
                 cursor,
                 self.vehicle.id,
                 self.backfill,
                 reached=reached,
                 rows=added.rows,
-                seconds=seconds,
+                seconds=(ended - self.step_started_at).total_seconds(),
                 gone_sec=gone_sec,
                 address=self.vehicle.address,
                 hint=self.hint,
@@ -226,7 +229,7 @@ class _BackfillAttempt:
         self.backfill = replace(self.backfill, reached=reached)
         self.gone_sec += gone_sec
         self.has_committed = True
-        self.step_started_at = self.context.now()
+        self.step_started_at = ended
 
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""

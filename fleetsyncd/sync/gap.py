@@ -213,16 +213,21 @@ class _GapAttempt:
             hint=self.hint,
             rows=len(page),
             added=0,
-            seconds=(self.context.now() - self.step_started_at).total_seconds(),
+            seconds=0.0,
             covered=covered,
             learned=self.source.learned,
             lost=tuple(self.passed_over),
         )
         watermark, asked_to = self.vehicle.watermark, self.vehicle.pulled_until
+        ended = self.step_started_at
 
         def advance(cursor: Cursor, added: Added, _stored: Measurements) -> None:
-            nonlocal watermark, asked_to
-            watermark, asked_to = gaps.advance_gap(cursor, replace(update, added=added.rows))
+            # Only here: while a window is stored the next one is pulled, so storing takes the time.
+            nonlocal watermark, asked_to, ended
+            ended = self.context.now()
+            seconds = (ended - self.step_started_at).total_seconds()
+            now = replace(update, added=added.rows, seconds=seconds)
+            watermark, asked_to = gaps.advance_gap(cursor, now)
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.vehicle = replace(self.vehicle, watermark=watermark, pulled_until=asked_to)
@@ -231,7 +236,7 @@ class _GapAttempt:
         self.newest = window.end
         self.reached = window.end
         self.has_committed = True
-        self.step_started_at = self.context.now()
+        self.step_started_at = ended
 
     def journal_entry(self, result: StepResult) -> JournalEntry:
         """Return the journal entry of this attempt."""

@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from fleetsyncd.database import gaps
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database import gaps, measurements
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.demo.faults import Faults
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.lateness import LONGEST_OVERLAP
+from fleetsyncd.lateness import LONGEST_OVERLAP, Added
 from fleetsyncd.models import Window
 from fleetsyncd.sync.pull import HISTORY_ROWS
 from fleetsyncd.sync.window import MOST_ISLANDS
@@ -104,6 +105,27 @@ def test_the_watermark_jumps_to_the_end_of_what_is_live_when_the_gap_is_pulled(a
     assert away.compare().clean
     assert away.cycle(after=30).error_msg is None
     assert away.compare().clean
+
+
+def test_the_pace_of_a_gap_counts_the_time_that_storing_takes(
+    away: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, advance, told = measurements.add_pulled, gaps.advance_gap, list[float]()
+
+    def slow(*args: Any) -> Added:
+        away.now += timedelta(seconds=2)
+        return add(*args)
+
+    def noted(cursor: Cursor, update: gaps.GapUpdate) -> tuple[datetime, datetime | None]:
+        told.append(update.seconds)
+        return advance(cursor, update)
+
+    away.cycle()
+    monkeypatch.setattr(measurements, "add_pulled", slow)
+    monkeypatch.setattr(gaps, "advance_gap", noted)
+    assert away.catch_up().endswith("complete")
+    assert told
+    assert min(told) >= 2.0
 
 
 def test_cycles_go_on_at_the_end_of_what_is_live_while_the_gap_is_pulled(
