@@ -30,16 +30,17 @@ SELECT d.vehicle_id::text FROM fleetsync.minute_due d
 JOIN fleetsync.minute_state v ON v.vehicle_id = d.vehicle_id WHERE true {conditions}
 GROUP BY d.vehicle_id ORDER BY max(d.to_at) DESC LIMIT %s
 """
-_NEWEST_DUE = """
-SELECT d.from_at, d.to_at, greatest(d.from_at, s.minutes_from)
-FROM fleetsync.minute_due d JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id
-WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
-"""
 # A default partition, which may have rows of all times, comes first.
-_NEWEST_PARTS = f"""
-WITH part AS MATERIALIZED ({PARTS})
-SELECT greatest(begins, %(from)s), least(ends, %(to)s) FROM part
-WHERE begins < %(to)s AND ends > %(from)s ORDER BY ends DESC, begins LIMIT %(most)s
+_NEWEST_DUE = f"""
+WITH due AS MATERIALIZED (
+    SELECT d.from_at, greatest(d.from_at, s.minutes_from) AS start,
+        greatest(d.to_at, s.minutes_from) AS stop
+    FROM fleetsync.minute_due d JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id
+    WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
+), part AS MATERIALIZED ({PARTS})
+SELECT due.from_at, due.start, greatest(part.begins, due.start), least(part.ends, due.stop)
+FROM due LEFT JOIN part ON part.begins < due.stop AND part.ends > due.start
+ORDER BY part.ends DESC NULLS LAST, part.begins LIMIT %s
 """  # noqa: S608  made of this project's own text
 _CHANNELS = """
 SELECT coalesce(array_agg(DISTINCT channel), '{}')::text
@@ -144,20 +145,18 @@ def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
     newest MOST_PARTS parts of the table it is empty, and begins where these do. They are looked at
     one by one: a vehicle's channels are dear to find over all compressed chunks of a hypertable.
     """
-    cursor.execute(_NEWEST_DUE, (str(vehicle_id),))
-    due = cursor.fetchone()
-    if due is None:
+    cursor.execute(_NEWEST_DUE, (str(vehicle_id), MOST_PARTS))
+    parts: list[tuple[datetime, datetime, datetime, datetime]] = cursor.fetchall()
+    if not parts:
         return None
-    from_at, to_at, start = due
-    values = {"from": start, "to": max(start, to_at), "most": MOST_PARTS}
-    cursor.execute(_NEWEST_PARTS, values)
-    parts = cursor.fetchall()
-    for begins, ends in parts:
+    looked_from = parts[0][0]
+    for _from_at, start, begins, ends in parts:
         newest = _newest_row(cursor, {"id": str(vehicle_id), "from": begins, "to": ends})
         if newest is not None:
             end = newest.replace(second=0, microsecond=0) + MINUTE
             return Window(max(start, end - whole_minutes(bite)), end)
-    looked_from = from_at if len(parts) < MOST_PARTS else parts[-1][0]
+    if len(parts) == MOST_PARTS:
+        looked_from = parts[-1][2]
     return Window(looked_from, looked_from)
 
 
