@@ -127,3 +127,27 @@ def test_viewers_of_before_may_call_what_they_read_by(server: Server, empty_data
                 plotted(viewer, truck)
             migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
             assert plotted(viewer, truck) > 590
+
+
+def test_readers_of_the_coverage_of_before_may_read_what_it_is_told_by_now(
+    server: Server, empty_database: str
+) -> None:
+    migrated(server, empty_database)
+    name = empty_database
+    with made_viewer(server, name, VIEWER) as role:
+        less = (
+            "REVOKE SELECT ON fleetsync.vehicle_terms, fleetsync.replica FROM {0}",
+            "REVOKE SELECT ON fleetsync.vehicle_state FROM {0}",
+            "GRANT SELECT (vehicle_id, covered_from, asked_to, islands)"
+            " ON fleetsync.vehicle_state TO {0}",
+            "DELETE FROM fleetsync.migration WHERE migration_id >= '0042'",
+        )
+        for statement in less:
+            server.execute(sql.SQL(statement).format(sql.Identifier(role)), database=name)
+        with as_role(server, name, APP) as database:
+            truck = a_truck(database)
+        with as_role(server, name, role) as viewer:
+            with pytest.raises(Exception, match="permission denied for table"):
+                viewer.run(partial(vehicle_coverage, vehicle_id=truck))
+            migrate.migrate(DatabaseSettings(server.parameters(name, OWNER)), APP)
+            assert viewer.run(partial(vehicle_coverage, vehicle_id=truck))

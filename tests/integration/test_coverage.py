@@ -108,6 +108,61 @@ def test_a_vehicle_that_is_silent_has_a_gap_up_to_now(away: Rig) -> None:
     assert gap[2] >= away.now
 
 
+@pytest.mark.parametrize("asked_rarely", ["its own terms", "the daemon"])
+def test_what_comes_with_the_next_cycle_of_a_vehicle_that_is_asked_rarely_is_no_gap(
+    database: Database, asked_rarely: str
+) -> None:
+    with rig(database, watermark_ago=600, channels=1) as it:
+        complete = [("complete", None, it.watermark())]
+        assert len(coverage(it)) == 2, "five minutes, with an interval of 30 s"
+        if asked_rarely == "the daemon":
+            every(it, 250)
+            assert coverage(it) == complete
+            every(it, 150)
+        else:
+            set_interval(it, 250)
+            assert coverage(it) == complete
+            set_interval(it, 150)
+        assert [part[0] for part in coverage(it)] == ["complete", "gap"]
+
+
+def every(it: Rig, seconds: float) -> None:
+    """Let a daemon run that asks the fleet so often."""
+    it.run(
+        "INSERT INTO fleetsync.replica AS r (id, host, pid, version, interval_sec)"
+        " VALUES (%s::uuid, 'here', 1, '1', %s)"
+        " ON CONFLICT (id) DO UPDATE SET interval_sec = excluded.interval_sec",
+        str(it.vehicle_id),
+        seconds,
+    )
+
+
+def set_interval(it: Rig, seconds: float) -> None:
+    it.run(
+        "INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec) VALUES (%s::uuid, %s)"
+        " ON CONFLICT (vehicle_id) DO UPDATE SET interval_sec = excluded.interval_sec",
+        str(it.vehicle_id),
+        seconds,
+    )
+
+
+def test_a_vehicle_whose_clock_is_behind_has_no_gap_after_its_own_present(away: Rig) -> None:
+    known = away.watermark()
+    assert known is not None
+    away.run(
+        "INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, clock_skew_ms) VALUES (%s::uuid, %s)"
+        " ON CONFLICT (vehicle_id) DO UPDATE SET clock_skew_ms = excluded.clock_skew_ms",
+        str(away.vehicle_id),
+        -(3 * 3600 - 60) * 1000,
+    )
+    assert coverage(away) == [("complete", None, known)]
+    away.run("UPDATE fleetsync.vehicle_state SET clock_skew_ms = -3600000")
+    _complete, (kind, _from_at, to_at) = coverage(away)
+    assert kind == "gap"
+    assert to_at is not None
+    assert abs(to_at - (known + 2 * HOUR)) < timedelta(minutes=1)
+
+
 def test_what_the_vehicle_has_dropped_is_committed_with_the_watermark(dropping: Rig) -> None:
     known = dropping.watermark()
     assert known is not None
