@@ -34,13 +34,16 @@ coalesce(greatest(v.last_sync_at::timestamptz, v.last_seen_at::timestamptz)
     < now() - interval '1 hour', false)
 """
 """SQL for whether nothing came from a vehicle `v` for so long that nothing is to be waited for."""
-# Other services may write infinity, which cannot be subtracted.
+# What was pulled ahead of a gap is computed only then: while a vehicle answers, the gap's rows come
+# and are computed in order. Other services may write infinity, which cannot be subtracted.
 UPTO = f"""
 CASE WHEN {IS_SILENT}
-    THEN date_trunc('minute', v.last_sync_at::timestamptz + interval '59.999999 s')
+    THEN date_trunc('minute', greatest(v.last_sync_at::timestamptz,
+        (SELECT upper(i.islands) FROM fleetsync.vehicle_state i WHERE i.vehicle_id = v.id))
+        + interval '59.999999 s')
     ELSE date_trunc('minute', CASE WHEN v.last_sync_at IS NOT NULL
         THEN least(v.last_sync_at::timestamptz, now()) END - %(lag)s::interval) END
-"""
+"""  # noqa: S608  made of this file's own text
 """SQL for how far the minutes of a vehicle `v` can be computed by now."""
 _STATES = "fleetsync.minute_state s JOIN public.vehicles v ON v.id = s.vehicle_id"
 # No row of a vehicle can be missed here: what is skipped is due, and computed under the lock.

@@ -158,6 +158,34 @@ def test_all_minutes_of_a_vehicle_that_fell_silent_are_computed(
     assert stored(database) == expected(database)
 
 
+def test_minutes_ahead_of_a_gap_are_computed_of_a_vehicle_that_fell_silent(
+    database: Database, kept: UUID
+) -> None:
+    begun = NOON + 5 * HOUR
+    store_rows(database, kept, rows(begun, 605))
+    ask(
+        database,
+        "INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, islands, island_watermark)"
+        " SELECT id, tstzmultirange(tstzrange(%s, %s)), last_sync_at FROM vehicles"
+        " ON CONFLICT (vehicle_id) DO UPDATE SET islands = excluded.islands RETURNING 1",
+        begun,
+        begun + 605 * SECOND,
+    )
+    set_watermark(database, kept, NOON + HOUR, seen=utc_now())
+    keep_all(database)
+    assert len(stored(database)) == 2 * 55, "the gap may still be pulled"
+    set_watermark(database, kept, NOON + HOUR, seen=utc_now() - HOUR)
+    keep_all(database)
+    assert len(stored(database)) == 2 * (60 + 11)
+    assert stored(database) == expected(database)
+    assert database.run(minutes.waiting) == []
+    store_rows(database, kept, rows(NOON + 2 * HOUR, 90))
+    set_watermark(database, kept, begun + 605 * SECOND, seen=utc_now())
+    assert due(database), "it came back, and its gap was pulled"
+    keep_all(database)
+    assert stored(database) == expected(database)
+
+
 def test_rows_of_the_newest_minutes_are_left_for_later(database: Database, kept: UUID) -> None:
     assert store_rows(database, kept, rows(NOON + HOUR - 299 * SECOND, 9, (8,))) == 9
     assert not due(database)
