@@ -290,7 +290,8 @@ def test_a_connection_of_before_the_extension_is_made_anew(
 
 def test_minutes_are_those_of_the_rows(database: Database, trucks: list[UUID]) -> None:
     add(database, trucks[0], rows(NOON, 3600))
-    ask(database, "UPDATE vehicles SET last_sync_at = %s", NOON + 3600 * SECOND)
+    pulled = "UPDATE vehicles SET last_sync_at = %s, last_seen_at = now()"
+    ask(database, pulled, NOON + 3600 * SECOND)
     database.run(minutes.begin)
     while waiting := database.run(lambda c: minutes.waiting(c, every=minutes.MINUTE)):
         database.run(partial(minutes.keep, ids=waiting))
@@ -473,7 +474,7 @@ def test_doctor_looks_at_the_connections_between_machines(
         assert [text for text in warnings() if "tcp_user_timeout" in text] == warnings() != []
     finally:
         cluster.query("postgres", f"REVOKE pg_read_all_settings FROM {APP}")
-    monkeypatch.setattr(health, "_IS_OPEN", "SELECT 'true'")
+    monkeypatch.setattr(health, "_IS_OPEN", "SELECT true")
     (told, *others) = warnings()
     assert len(others) == len(cluster.workers)
     assert "unencrypted" in told

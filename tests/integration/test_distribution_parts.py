@@ -315,6 +315,9 @@ def test_without_citus_that_is_all_that_is_in_the_way(owner: Database) -> None:
 def test_what_others_have_made_is_named_and_the_remedy_mends_it(
     server: Server, database_name: str, database: Database, owner: Database, made: str, told: str
 ) -> None:
+    version = int(server.query("postgres", "SHOW server_version_num")[0][0])
+    if "IDENTITY" in made and version < 170_000:
+        pytest.skip("partitioned tables have no such columns before PostgreSQL 17")
     trucks(database, 1)
     for statement in ("DROP POLICY measurements_superuser ON measurements", made):
         server.execute(sql.SQL(statement), database=database_name)
