@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import audit_findings, statements, store
+from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
@@ -50,7 +50,7 @@ DELETE FROM fleetsync.audit
 WHERE vehicle_id = %(id)s::uuid AND NOT is_repair AND finished_at IS NULL
     AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
-IS_FIT = f"""NOT {statements.IS_PAUSED} AND v.sync_status = 'ok'
+IS_FIT = f"""NOT {vehicle_state.IS_PAUSED} AND v.sync_status = 'ok'
     AND s.islands = '{{{{}}}}' AND s.asked_to IS NULL AND s.vehicle_id <> ALL (%s::uuid[])
     AND NOT EXISTS (
         SELECT FROM fleetsync.backfill b
@@ -65,7 +65,7 @@ ORDER BY a.is_repair, a.asked_at LIMIT %s
 """  # noqa: S608  made of this file's own text
 # As a backfill's progress advances. What a vehicle was not pulled up to is not judged.
 _IS_SAME = f"""EXISTS (
-        SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS}
+        SELECT FROM public.vehicles WHERE id = vehicle_id AND {vehicle_state.AT_ADDRESS}
           AND last_sync_at >= %(reached)s)
     AND NOT EXISTS (
         SELECT FROM fleetsync.vehicle_state s

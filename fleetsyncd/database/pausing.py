@@ -11,7 +11,7 @@ from fleetsyncd.actions import Action, daemon_actor
 from fleetsyncd.database.action_log import Change, record
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
-from fleetsyncd.database.statements import IS_OVER, if_dated
+from fleetsyncd.database.vehicle_state import IS_OVER, if_dated
 
 _END = f"""
 UPDATE fleetsync.vehicle_state s SET paused = false, paused_at = NULL, resumed_at = paused_until,

@@ -8,7 +8,7 @@ import msgspec
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
+from fleetsyncd.database.vehicle_state import DATED, IS_OVER, IS_PAUSED, if_dated
 from fleetsyncd.database.vehicle_tags import change_tags, change_tags_of
 from fleetsyncd.database.vehicle_terms import change_terms, change_terms_of
 from fleetsyncd.errors import CommandError

@@ -11,7 +11,8 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.statements import DATED, IS_PAUSED, JOIN_TERMS, RESUMED_AT, TERMS
+from fleetsyncd.database.vehicle_state import DATED, IS_PAUSED, RESUMED_AT
+from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
 from fleetsyncd.database.views.sql_times import (
     LIVE_TO,
     age,
