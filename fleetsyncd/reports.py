@@ -10,7 +10,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from fleetsyncd.lateness import Lateness
-from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Window
+from fleetsyncd.models import AlarmState, LearnedWindows, Vehicle, Window
+from fleetsyncd.telemetry import Status
 from fleetsyncd.text import sanitise
 
 ERROR_LIMIT = 1_000

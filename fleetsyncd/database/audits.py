@@ -16,7 +16,8 @@ from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AuditTaken, NothingToAudit, PullStopped
-from fleetsyncd.models import Audit, Vehicle, Window
+from fleetsyncd.jobs import Audit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AuditCounts
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval

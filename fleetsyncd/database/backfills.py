@@ -12,7 +12,8 @@ from fleetsyncd.database import vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import BackfillTaken, CommandError, PullStopped
-from fleetsyncd.models import Address, Backfill, Window
+from fleetsyncd.jobs import Backfill
+from fleetsyncd.models import Address, Window
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_day, utc_now

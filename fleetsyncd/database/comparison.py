@@ -6,8 +6,9 @@ from uuid import UUID
 
 from fleetsyncd.database.measurements import BATCH, array
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.reports import AuditCounts
+from fleetsyncd.telemetry import Measurements
 
 # Channel by channel, since that is the order of the key. A table that was adopted may store values
 # as numeric, to which a sent value is rounded. Of two rows of a channel in the same millisecond

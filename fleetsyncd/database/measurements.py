@@ -12,7 +12,8 @@ import msgspec
 from fleetsyncd.database.cluster import runs_on_cluster, value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Measurements
 
 BATCH = 12_000
 """Rows in one INSERT.

@@ -15,14 +15,8 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
 from fleetsyncd.lateness import LatenessUpdate
-from fleetsyncd.models import (
-    Address,
-    Alarm,
-    BadRow,
-    Channel,
-    LearnedWindows,
-    Window,
-)
+from fleetsyncd.models import Address, LearnedWindows, Window
+from fleetsyncd.telemetry import Alarm, BadRow, Channel
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
 QUARANTINE_PER_VEHICLE = 10_000

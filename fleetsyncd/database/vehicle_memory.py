@@ -12,8 +12,9 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import CONFIRMED
 from fleetsyncd.database.store import address_values, learned_values
 from fleetsyncd.database.vehicle_state import AT_ADDRESS, DATED
-from fleetsyncd.models import AlarmState, Channel, LearnedWindows
+from fleetsyncd.models import AlarmState, LearnedWindows
 from fleetsyncd.reports import CycleReport
+from fleetsyncd.telemetry import Channel
 
 FAILURE_LIMIT = 200
 """Of an error that has to fit into the page of its row, because the disk is full."""

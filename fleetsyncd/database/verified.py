@@ -7,7 +7,8 @@ from uuid import UUID
 from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PullStopped
-from fleetsyncd.models import Look, Vehicle
+from fleetsyncd.jobs import Look
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import AuditCounts
 
 Proved = Mapping[tuple[UUID, int], tuple[datetime, timedelta | None]]

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from fleetsyncd.database import audits
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Audit, Vehicle, Window
+from fleetsyncd.jobs import Audit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, AuditCounts, AuditResult
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt
 from fleetsyncd.sync.context import SyncContext

@@ -17,7 +17,8 @@ from fleetsyncd.database import (
 )
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
+from fleetsyncd.jobs import Audit, Backfill, Visit
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync.audit import run_audit
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free

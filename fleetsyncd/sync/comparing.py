@@ -15,7 +15,7 @@ from fleetsyncd.database import comparison, losses, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import AuditTaken, BadAnswer, PullOverrun
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import (
     AUDIT_PREFIX,
     AttemptReport,
@@ -31,6 +31,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import attempt_entry
+from fleetsyncd.telemetry import DataPage, Measurements
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
-from fleetsyncd.models import Status, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import (
     CycleReport,
     Progress,
@@ -36,6 +36,7 @@ from fleetsyncd.sync.history import LOOK_ABOVE, NOT_KNOWN, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
+from fleetsyncd.telemetry import Status
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.answer import Answer
 from fleetsyncd.vehicle.client import VehicleClient

@@ -6,7 +6,8 @@ from functools import cache, partial
 
 from fleetsyncd.database import repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Look, Vehicle, Visit, Window
+from fleetsyncd.jobs import Look, Visit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, AuditCounts, AuditResult, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt

@@ -16,7 +16,7 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleTimeout,
 )
-from fleetsyncd.models import Alarm, BadRow, DataPage, LearnedWindows, Window
+from fleetsyncd.models import LearnedWindows, Window
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.pace import Pace
 from fleetsyncd.sync.payment import PAUSE_AFTER_TOO_LARGE_SEC, pay
@@ -24,6 +24,7 @@ from fleetsyncd.sync.prefetch import LazyPage, PendingPage, Prefetch
 from fleetsyncd.sync.question_limit import QuestionLimit
 from fleetsyncd.sync.sizing import QuestionSize
 from fleetsyncd.sync.window import MILLISECOND, Splitter
+from fleetsyncd.telemetry import Alarm, BadRow, DataPage
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, OLDEST_ALARM
 from fleetsyncd.times import utc_text
 from fleetsyncd.vehicle import decode, parsing

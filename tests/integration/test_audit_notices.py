@@ -11,7 +11,8 @@ from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import audits, conditions, vehicles, verified
 from fleetsyncd.database.audits import AuditUpdate
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Look, Window
+from fleetsyncd.jobs import Look
+from fleetsyncd.models import Window
 from fleetsyncd.reports import AuditCounts
 from tests.integration.rig import Rig, rig
 from tests.integration.test_audits import MINUTE, begin_to_look, lose, request

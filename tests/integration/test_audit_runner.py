@@ -15,7 +15,8 @@ from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.database.vehicles import add_vehicle
-from fleetsyncd.models import Vehicle, Visit, Window
+from fleetsyncd.jobs import Visit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan

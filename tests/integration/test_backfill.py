@@ -17,7 +17,8 @@ from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Backfill, Window
+from fleetsyncd.jobs import Backfill
+from fleetsyncd.models import Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import accepted_interval

@@ -17,9 +17,9 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
+from fleetsyncd.telemetry import Measurements
 from tests.integration.recording import record
 from tests.integration.written import failure, first_window
 

@@ -18,7 +18,6 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import notice_checks
 from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import Alarm
 from fleetsyncd.monitoring import events
 from fleetsyncd.notices import (
     DETAIL_LIMIT,
@@ -35,6 +34,7 @@ from fleetsyncd.notify.targets import Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import Pause
 from fleetsyncd.sync.notice_sender import NoticeSender
+from fleetsyncd.telemetry import Alarm
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
 from tests.integration.rig import rig

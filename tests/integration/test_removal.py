@@ -34,9 +34,9 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.estimates import Count
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.reports import Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.times import utc_now
 from tests.integration.recording import record
 from tests.integration.rig import rig

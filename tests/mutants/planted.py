@@ -381,7 +381,7 @@ MUTANTS = (
     ),
     Mutant(
         "no sort",
-        "fleetsyncd/models.py",
+        "fleetsyncd/telemetry.py",
         "zip(*sorted(rows), strict=True)",
         "zip(*rows, strict=True)",
         "tests/unit/test_decode.py",

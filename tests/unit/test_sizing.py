@@ -21,10 +21,11 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleTimeout,
 )
-from fleetsyncd.models import BadRow, DataPage, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.pull import MOST_BROKEN, VehicleSource
 from fleetsyncd.sync.sizing import LONGEST, SHORTEST, QuestionSize
+from fleetsyncd.telemetry import BadRow, DataPage, Measurements
 from fleetsyncd.vehicle import parsing
 from fleetsyncd.vehicle.answer import Answer
 from fleetsyncd.vehicle.client import PAGE_LIMIT
