@@ -7,7 +7,8 @@ pressed, whatever the table shows when the operator confirms.
 from collections.abc import Callable
 from uuid import UUID
 
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.terms import NO_TERMS
 from fleetsyncd.text import counted, listed
 from tui.audits import Audits

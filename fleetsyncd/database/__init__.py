@@ -51,8 +51,10 @@ audit_findings.py  what they found and is not told yet
 repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
-vehicles.py      registration, pause, sync now
-pausing.py       the end of pauses whose time is over
+vehicles.py      the registered vehicles: find, register
+vehicle_changes.py  their registration changed
+pausing.py       pause, resume, the end of pauses whose time is over
+sync_requests.py  sync now: what operators ask for, and the daemon takes
 bulk_mutes.py    mutes of several vehicles at once, and the way back
 mutes.py         vehicles that are pulled, and of which nothing is told
 action_log.py    who did what, written by the transaction that does it

@@ -19,12 +19,6 @@ SELECT {ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY S
 PAUSED_VEHICLES = f"""
 SELECT vehicle_id::text FROM fleetsync.vehicle_state s WHERE {IS_PAUSED}
 """  # noqa: S608  made of this project's own text
-TAKE_SYNC_REQUESTS = f"""
-UPDATE fleetsync.vehicle_state s SET sync_requested_at = NULL
-WHERE sync_requested_at IS NOT NULL AND NOT {IS_PAUSED}
-    AND vehicle_id <> ALL (%s::uuid[]) {{conditions}}
-RETURNING vehicle_id::text
-"""  # noqa: S608  made of this project's own text
 # A statement does not see what its own CTEs change: this is the answer before the present one.
 _SEEN_BEFORE = "SELECT b.last_seen_at FROM public.vehicles b WHERE b.id = %(id)s::uuid"
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.

@@ -21,6 +21,7 @@ from fleetsyncd.database import (
     probe,
     statement_errors,
     store,
+    vehicle_changes,
     vehicles,
 )
 from fleetsyncd.database.partitions import Partitions
@@ -87,7 +88,7 @@ def name_of(database: Database, vehicle_id: UUID) -> str:
 
 
 def rename(cursor: Cursor, vehicle_id: UUID, name: str) -> None:
-    vehicles.change_vehicle(cursor, vehicle_id, vehicles.VehicleChange(name=name))
+    vehicle_changes.change_vehicle(cursor, vehicle_id, vehicle_changes.VehicleChange(name=name))
 
 
 def together(*works: Callable[[], T]) -> list[T]:

@@ -694,7 +694,7 @@ MUTANTS = (
     ),
     Mutant(
         "an edit overwrites what somebody else has changed",
-        "fleetsyncd/database/vehicles.py",
+        "fleetsyncd/database/vehicle_changes.py",
         "        if stored.get(each.id) != new.applied_to(each):",
         "        if each.id not in stored:",
         "tests/tui/test_operations.py",

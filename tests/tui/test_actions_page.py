@@ -9,7 +9,7 @@ from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import action_log, store
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
 from fleetsyncd.database.views.actions import PAGE_ROWS
 from fleetsyncd.models import Window
 from fleetsyncd.states import Pause

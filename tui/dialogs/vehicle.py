@@ -9,7 +9,8 @@ from textual.widgets import Button, Input, Label, Static
 from textual.worker import Worker
 
 from fleetsyncd import validation
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.estimates import RowCounts
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.terms import (
