@@ -29,6 +29,7 @@ sessions.py         kept sessions to the vehicles
 recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
+attempts.py         what of these a job runs, and when an attempt is to end
 gap.py              one attempt at a gap, up to what is live
 running_jobs.py     what runs of these, and when it pauses or ends
 job_slots.py        their slots; a job that waits for its link lends its own

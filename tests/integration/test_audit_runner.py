@@ -18,9 +18,10 @@ from fleetsyncd.database.vehicles import add_vehicle
 from fleetsyncd.jobs import Visit
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport
+from fleetsyncd.sync.attempts import VISIT_SEC
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
-from fleetsyncd.sync.catch_up_runner import VISIT_SEC, CatchUpRunner
+from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.terms import Given, TermsChange
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.integration.rig import Ask, Reply, Rig, rig

@@ -1312,7 +1312,7 @@ MUTANTS = (
     ),
     Mutant(
         "one vehicle's gap keeps its slot from all others",
-        RUNNER,
+        "fleetsyncd/sync/attempts.py",
         "return not others_wait or self._monotonic() < slice_ends",
         "return True",
         "tests/integration/test_catch_up_runner.py",
