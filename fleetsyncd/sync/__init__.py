@@ -12,6 +12,7 @@ cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
+link.py             what a pull's answers tell of the vehicle's link
 history.py          what a vehicle has dropped of an interval
 lateness.py         how late a pull's rows came
 window.py           which interval to pull, and how to split it
