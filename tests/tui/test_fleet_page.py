@@ -19,7 +19,7 @@ from tests.tui.driving import (
 )
 from tests.tui.test_frozen import one_of_two
 from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns, idle_columns
-from tui.model.fleet_view import Sort
+from tui.model.sorting import Sort
 from tui.screens.fleet import FleetPage
 from tui.widgets.checkbox import PlainCheckbox
 from tui.widgets.fleet_line import MARK
