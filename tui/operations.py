@@ -15,8 +15,9 @@ from tui.audits import Audits
 from tui.backfills import Backfills
 from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
+from tui.dialogs.deletion import DeleteForm
 from tui.dialogs.probe import MOST_TESTED, ProbeDialog
-from tui.dialogs.vehicle import CurrentValues, DeleteForm, VehicleForm
+from tui.dialogs.vehicle import CurrentValues, VehicleForm
 from tui.model.targets import Targets
 from tui.operating import attempt
 from tui.pauses import Pauses
