@@ -13,6 +13,8 @@ models.py       vehicles as the database describes them, windows of their time
 telemetry.py    what vehicles answer: status, channels, alarms, measurements
 jobs.py         what is pulled beside the cycles: backfills, audits, looks
 reports.py      how cycles and backfills ended; the journal's entries
+remarks.py      what the journal's entries say
+audit_results.py  what audits have found and proved
 loss_forecast.py  what of a gap its vehicle will have dropped
 states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.measurements import CHANNELS
@@ -18,7 +19,6 @@ from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AuditTaken, NothingToAudit, PullStopped
 from fleetsyncd.jobs import Audit
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import AuditCounts
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now

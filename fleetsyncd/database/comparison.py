@@ -4,10 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database.measurements import BATCH, array
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.models import Window
-from fleetsyncd.reports import AuditCounts
 from fleetsyncd.telemetry import Measurements
 
 # Channel by channel, since that is the order of the key. A table that was adopted may store values

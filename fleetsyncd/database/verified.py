@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PullStopped
 from fleetsyncd.jobs import Look
 from fleetsyncd.models import Vehicle
-from fleetsyncd.reports import AuditCounts
 
 Proved = Mapping[tuple[UUID, int], tuple[datetime, timedelta | None]]
 """By vehicle and age up to where it is proved, and the vehicle's learned overlap."""

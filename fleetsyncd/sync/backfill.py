@@ -23,14 +23,8 @@ from fleetsyncd.errors import (
 from fleetsyncd.jobs import Backfill
 from fleetsyncd.lateness import Added
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import (
-    BACKFILL_PREFIX,
-    AttemptReport,
-    JournalEntry,
-    Outcome,
-    odd_alarms_remark,
-    reused_ids_remark,
-)
+from fleetsyncd.remarks import BACKFILL_PREFIX, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext

@@ -20,13 +20,8 @@ from fleetsyncd.errors import (
     VehicleRefused,
 )
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import (
-    CycleReport,
-    Progress,
-    changed_channels_remark,
-    odd_alarms_remark,
-    reused_ids_remark,
-)
+from fleetsyncd.remarks import changed_channels_remark, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import CycleReport, Progress
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels
 from fleetsyncd.sync.context import SyncContext

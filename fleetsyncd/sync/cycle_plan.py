@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from fleetsyncd.errors import BadAnswer
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import LEAVES_GAP
+from fleetsyncd.remarks import LEAVES_GAP
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.window import (

@@ -15,12 +15,8 @@ from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
 from fleetsyncd.lateness import Added
 from fleetsyncd.loss_forecast import next_look
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import (
-    GAP_PREFIX,
-    AttemptReport,
-    JournalEntry,
-    Outcome,
-)
+from fleetsyncd.remarks import GAP_PREFIX
+from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import history, identity
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext

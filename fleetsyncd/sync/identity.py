@@ -17,7 +17,7 @@ from fleetsyncd.database.machines import HintOwner
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import OtherMachine
 from fleetsyncd.models import Vehicle, Window
-from fleetsyncd.reports import ANOTHER
+from fleetsyncd.remarks import ANOTHER
 from fleetsyncd.sync.window import HOURLY_ABOVE
 from fleetsyncd.telemetry import DataPage
 from fleetsyncd.times import iso_ms

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.conditions.model import Terms
 from fleetsyncd.database import audits, conditions, pausing, verified
 from fleetsyncd.database.audits import AuditUpdate
 from fleetsyncd.database.pool import Database
 from fleetsyncd.jobs import Look
 from fleetsyncd.models import Window
-from fleetsyncd.reports import AuditCounts
 from tests.integration.rig import Rig, rig
 from tests.integration.test_audits import MINUTE, begin_to_look, lose, request
 

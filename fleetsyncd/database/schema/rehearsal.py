@@ -26,7 +26,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.findings import Finding, fault, ok
 from fleetsyncd.models import Vehicle
-from fleetsyncd.reports import ERROR_LIMIT, CycleReport, JournalEntry, Outcome
+from fleetsyncd.remarks import ERROR_LIMIT
+from fleetsyncd.reports import CycleReport, JournalEntry, Outcome
 from fleetsyncd.telemetry import Alarm, Channel, Measurements
 from fleetsyncd.times import month_of
 
